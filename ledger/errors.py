@@ -1,0 +1,216 @@
+"""Every failure that the ledger names, as one tree.
+
+    MillmarkError
+      InputError                 what the user gave is unusable (exit code 2)
+        IdentifierError          not a URI that has a canonical form
+        CanonicalError           not representable as canonical JSON
+        ClaimsError              not a claims document, or a disclosure of another one
+        RecordError              a field of a record is out of range
+        SettingsError            a setting is missing, unknown or unsafe
+      ProofError                 a Merkle proof does not hold
+      SigningError               a key cannot be found, opened or used
+      NotFoundError              nothing under that name
+      ChainError
+        ChainUnreachableError    no answer, or no usable one
+        WrongChainError          another chain than the one asked for
+        WrongContractError       the code at an address is not this version's
+        ContractRefusedError     a contract reverted; carries the error's name and values
+      StoreError
+        StoreDamagedError        the database is not usable as it is
+      SubmitError                a record cannot be queued or sent
+        DuplicateRecordError     an idempotency key came back with another record
+      IndexHaltedError           the follower saw what it must not pass over
+
+Every class carries one line for the user: the cause, and the mend after it. `code` is stable and part of the API;
+`retry` says, from a closed list, what a caller may do next.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import ClassVar
+
+__all__ = [
+    "CanonicalError",
+    "ChainError",
+    "ChainUnreachableError",
+    "ClaimsError",
+    "ContractRefusedError",
+    "DuplicateRecordError",
+    "IdentifierError",
+    "IndexHaltedError",
+    "InputError",
+    "MillmarkError",
+    "NotFoundError",
+    "ProofError",
+    "RecordError",
+    "Retry",
+    "SettingsError",
+    "SigningError",
+    "StoreDamagedError",
+    "StoreError",
+    "SubmitError",
+    "WrongChainError",
+    "WrongContractError",
+]
+
+
+class Retry(enum.Enum):
+    """What may be done about a failure."""
+
+    NEVER = "never"
+    """The same request will fail again."""
+    UNCHANGED = "unchanged"
+    """The same bytes may be sent again."""
+    REFRESHED = "refreshed"
+    """Read the state anew, then build the request again."""
+    OPERATOR = "operator"
+    """A person must act first."""
+
+
+class MillmarkError(Exception):
+    """Root of the tree. `str()` is one line: the cause, and after a semicolon the mend when there is one."""
+
+    code: ClassVar[str] = "failed"
+    exit_code: ClassVar[int] = 1
+    retry: ClassVar[Retry] = Retry.NEVER
+
+    def __init__(self, cause: str, *, mend: str = "") -> None:
+        self.cause = cause
+        self.mend = mend
+        super().__init__(f"{cause}; {mend}" if mend else cause)
+
+
+class InputError(MillmarkError):
+    """What the user gave is unusable."""
+
+    code = "input-unusable"
+    exit_code = 2
+
+
+class IdentifierError(InputError):
+    """Not a URI that has a canonical form."""
+
+    code = "identifier-malformed"
+
+
+class CanonicalError(InputError):
+    """Not representable as canonical JSON (RFC 8785)."""
+
+    code = "json-not-canonical"
+
+
+class ClaimsError(InputError):
+    """Not a claims document, or a disclosure that belongs to another one."""
+
+    code = "claims-refused"
+
+
+class RecordError(InputError):
+    """A field of a record is out of range."""
+
+    code = "record-malformed"
+
+
+class SettingsError(InputError):
+    """A setting is missing, unknown or unsafe."""
+
+    code = "settings-refused"
+
+
+class ProofError(MillmarkError):
+    """A Merkle proof does not hold."""
+
+    code = "proof-refused"
+
+
+class SigningError(MillmarkError):
+    """A key cannot be found, opened or used."""
+
+    code = "key-unusable"
+
+
+class NotFoundError(MillmarkError):
+    """Nothing is known under that name."""
+
+    code = "not-found"
+
+
+class ChainError(MillmarkError):
+    """Something about the chain."""
+
+    code = "chain-failed"
+
+
+class ChainUnreachableError(ChainError):
+    """The node gave no answer, or none that can be used."""
+
+    code = "chain-unreachable"
+    retry = Retry.UNCHANGED
+
+
+class WrongChainError(ChainError):
+    """The node serves another chain than the one asked for."""
+
+    code = "chain-wrong"
+    retry = Retry.OPERATOR
+
+
+class WrongContractError(ChainError):
+    """The code at an address is not the code of this version's artefacts."""
+
+    code = "contract-wrong"
+    retry = Retry.OPERATOR
+
+
+class ContractRefusedError(ChainError):
+    """A contract reverted.
+
+    `name` is the custom error's name in Solidity, `values` its arguments by name, in order of declaration.
+    """
+
+    code = "contract-refused"
+    retry = Retry.REFRESHED
+
+    def __init__(self, name: str, values: Mapping[str, object], *, mend: str = "") -> None:
+        self.name = name
+        self.values = dict(values)
+        shown = ", ".join(f"{key}={_plain(value)}" for key, value in self.values.items())
+        super().__init__(f"{name}({shown})", mend=mend)
+
+
+class StoreError(MillmarkError):
+    """Something about the database."""
+
+    code = "store-failed"
+    retry = Retry.OPERATOR
+
+
+class StoreDamagedError(StoreError):
+    """The database cannot be used as it is."""
+
+    code = "store-damaged"
+
+
+class SubmitError(MillmarkError):
+    """A record cannot be queued or sent."""
+
+    code = "submit-failed"
+
+
+class DuplicateRecordError(SubmitError):
+    """An idempotency key was used before, with another record."""
+
+    code = "duplicate-record"
+
+
+class IndexHaltedError(MillmarkError):
+    """The follower saw what it must not pass over: a changed final block, a gap, a log that does not decode."""
+
+    code = "index-halted"
+    retry = Retry.OPERATOR
+
+
+def _plain(value: object) -> str:
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
