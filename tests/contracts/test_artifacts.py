@@ -1,0 +1,83 @@
+"""The committed artifacts are what the sources compile to, by py-solc-x and by forge, and can be deployed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import toolchain
+
+pytestmark = pytest.mark.contracts
+
+NAMES = ("Registry", "TraceLedger")
+
+
+@pytest.fixture(scope="module")
+def artifacts() -> dict[str, dict[str, Any]]:
+    return toolchain.read_artifacts()
+
+
+@pytest.fixture(scope="module")
+def forge_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forge's output folder: <source file>/<contract>.json."""
+    output = tmp_path_factory.mktemp("forge")
+    done = toolchain.run_forge(["build", "--force", "--skip", "test"], output=output)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return output / "out"
+
+
+def interface_entries(forge_build: Path) -> dict[str, str]:
+    """Signature of every error and event of the interfaces, with the interface that declares it."""
+    entries = {}
+    for source in sorted((toolchain.PROJECT / "src" / "interfaces").glob("*.sol")):
+        for built in sorted((forge_build / source.name).glob("*.json")):
+            for entry in json.loads(built.read_text())["abi"]:
+                if entry["type"] in ("error", "event"):
+                    entries[signature(entry)] = built.stem
+    return entries
+
+
+def signature(entry: dict[str, Any]) -> str:
+    return f"{entry['type']} {entry['name']}({','.join(parameter['type'] for parameter in entry['inputs'])})"
+
+
+def test_there_is_one_artifact_per_deployed_contract(artifacts: dict[str, dict[str, Any]]) -> None:
+    assert tuple(artifacts) == NAMES
+
+
+def test_py_solc_x_gives_the_committed_bytes() -> None:
+    command = [sys.executable, str(toolchain.ROOT / "scripts" / "compile_contracts"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forge_gives_the_committed_code(name: str, artifacts: dict[str, dict[str, Any]], forge_build: Path) -> None:
+    built = json.loads((forge_build / f"{name}.sol" / f"{name}.json").read_text())
+    assert built["bytecode"]["object"] == artifacts[name]["bytecode"]
+    assert built["deployedBytecode"]["object"] == artifacts[name]["deployedBytecode"]
+    assert built["abi"] == artifacts[name]["abi"]
+
+
+def test_deployed_code_fits(artifacts: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = toolchain.deployed_sizes(artifacts)
+    with capsys.disabled():
+        for name, size in sizes.items():
+            print(f"\n{name}: {size:,} of {toolchain.SIZE_LIMIT:,} bytes", end="")  # noqa: T201 - figures of the run
+    assert all(0 < size < toolchain.SIZE_LIMIT for size in sizes.values()), sizes
+
+
+def test_every_interface_error_and_event_is_decodable(artifacts: dict[str, dict[str, Any]], forge_build: Path) -> None:
+    known = {
+        signature(entry)
+        for artifact in artifacts.values()
+        for entry in artifact["abi"]
+        if entry["type"] in ("error", "event")
+    }
+    missing = {entry: where for entry, where in interface_entries(forge_build).items() if entry not in known}
+    assert missing == {}

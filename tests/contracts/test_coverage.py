@@ -1,0 +1,52 @@
+"""The Solidity tests reach every line of the contracts and nearly every branch; the exceptions are listed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import toolchain
+from tests.support.lcov import Coverage, Missed, list_missed, parse_lcov
+
+BRANCH_FLOOR = 0.95
+
+EXCEPTIONS: dict[tuple[str, str, str], str] = {}
+"""(`line` or `branch`, file, source text) of what no test can reach, with the reason."""
+
+SHORT_RUNS = {"FOUNDRY_FUZZ_RUNS": "64", "FOUNDRY_INVARIANT_RUNS": "16", "FOUNDRY_INVARIANT_DEPTH": "64"}
+"""Coverage runs unoptimised code, slowly; longer fuzzing belongs to the suite itself."""
+
+
+def measure(output: Path) -> dict[str, Coverage]:
+    report = output / "lcov.info"
+    options = ["--report", "lcov", "--report-file", str(report), "--no-match-coverage", "test/|node_modules"]
+    done = toolchain.run_forge(["coverage", *options], output=output, environment=SHORT_RUNS)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return parse_lcov(report.read_text())
+
+
+@pytest.mark.contracts
+def test_solidity_coverage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = measure(tmp_path)
+    missed = list_missed(files, toolchain.PROJECT)
+    unexplained = [place for place in missed if (place.kind, place.file, place.text) not in EXCEPTIONS]
+    branches = sum(coverage.branches for coverage in files.values())
+    share = 1 - sum(place.kind == "branch" for place in unexplained) / branches
+    with capsys.disabled():
+        lines = sum(coverage.lines for coverage in files.values())
+        print(f"\n{lines} lines, {branches} branches in {len(files)} files; branches {share:.1%}")  # noqa: T201 - figures
+        print("\n".join(f"  {place.kind} {place.file}:{place.line} {place.text}" for place in missed))  # noqa: T201
+    assert {"src/Registry.sol", "src/TraceLedger.sol"} <= set(files)
+    assert [place for place in unexplained if place.kind == "line"] == []
+    assert share >= BRANCH_FLOOR
+    stale = set(EXCEPTIONS) - {(place.kind, place.file, place.text) for place in missed}
+    assert stale == set(), "exceptions that tests reach now"
+
+
+def test_report_is_read(tmp_path: Path) -> None:
+    (tmp_path / "A.sol").write_text("one\n  two\nthree\n")
+    report = "TN:\nSF:A.sol\nDA:1,3\nDA:2,0\nBRDA:3,0,0,-\nBRDA:3,0,1,2\nLF:2\nend_of_record\nTN:\n"
+    files = parse_lcov(report)
+    assert files == {"A.sol": Coverage(lines=2, branches=2, missed_lines=(2,), missed_branches=(3,))}
+    assert list_missed(files, tmp_path) == [Missed("line", "A.sol", 2, "two"), Missed("branch", "A.sol", 3, "three")]

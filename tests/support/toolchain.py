@@ -1,0 +1,125 @@
+"""The Solidity tools of contracts/, as the tests use them.
+
+Forge is started as the native binary of its platform package. The launcher in node_modules/.bin of this release exits 0
+even when tests fail (foundry-rs/foundry issue 14781), so a red suite would look green.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = ROOT / "contracts"
+ARTIFACTS = ROOT / "ledger" / "artifacts"
+SIZE_LIMIT = 24_576
+"""Bytes of deployed code that an EVM network accepts (EIP-170)."""
+
+_SYSTEMS = {"linux": "linux", "darwin": "darwin", "win32": "win32"}
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class SuiteError(AssertionError):
+    """The Solidity suite did not run, failed, or held fewer tests than it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteResult:
+    """What one forge run did."""
+
+    passed: Mapping[str, int]
+    """Passing tests by test contract."""
+    failures: tuple[str, ...]
+    """One line for each failed test: where, and why."""
+    skipped: int
+    """Tests that declared themselves skipped."""
+
+    @property
+    def count(self) -> int:
+        """Number of passing tests."""
+        return sum(self.passed.values())
+
+
+def native_binary(tool: str) -> Path:
+    """Where the native `forge` or `anvil` of this machine's platform package is, present or not."""
+    system = _SYSTEMS.get(sys.platform, sys.platform)
+    machine = _MACHINES.get(platform.machine().lower(), platform.machine().lower())
+    name = f"{tool}.exe" if system == "win32" else tool
+    return PROJECT / "node_modules" / "@foundry-rs" / f"{tool}-{system}-{machine}" / "bin" / name
+
+
+def describe_missing() -> str | None:
+    """Why the tests marked `contracts` cannot run on this machine, or None."""
+    if shutil.which("node") is None:
+        return "Solidity tool chain: node is not installed"
+    for needed in (PROJECT / "node_modules" / "solc", native_binary("forge"), native_binary("anvil")):
+        if not needed.exists():
+            absent = needed.relative_to(ROOT)
+            return f"Solidity tool chain: {absent} is absent; run `npm ci --ignore-scripts` in contracts/"
+    return None
+
+
+def run_forge(
+    arguments: Sequence[str], *, output: Path, project: Path = PROJECT, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs forge with its build and cache in `output`, so that runs side by side do not meet. Checks no exit code."""
+    folders = {"FOUNDRY_OUT": str(output / "out"), "FOUNDRY_CACHE_PATH": str(output / "cache")}
+    return subprocess.run(
+        [native_binary("forge"), *arguments],
+        cwd=project,
+        env={**os.environ, **folders, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def parse_suite(report: str) -> SuiteResult:
+    """Reads what `forge test --json` printed. Raises SuiteError on plain text: forge found no tests, and exits 0."""
+    try:
+        suites = json.loads(report)
+    except ValueError:
+        raise SuiteError(f"forge reported no tests: {report.strip()[:2000]}") from None
+    passed: dict[str, int] = {}
+    failures: list[str] = []
+    skipped = 0
+    for suite, body in sorted(suites.items()):
+        for test, result in body["test_results"].items():
+            if result["status"] == "Success":
+                passed[suite] = passed.get(suite, 0) + 1
+            elif result["status"] == "Skipped":
+                skipped += 1
+            else:
+                failures.append(f"{suite} {test}: {result['reason']}")
+    return SuiteResult(passed, tuple(failures), skipped)
+
+
+def run_suite(*, minimum: int, output: Path, project: Path = PROJECT, arguments: Sequence[str] = ()) -> SuiteResult:
+    """Runs all Solidity tests from a clean build. Raises SuiteError unless all pass, at least `minimum`."""
+    done = run_forge(["test", "--force", "--json", *arguments], output=output, project=project)
+    if done.returncode != 0 and not done.stdout.lstrip().startswith("{"):
+        raise SuiteError(f"forge exited {done.returncode}:\n{done.stdout}{done.stderr}")
+    result = parse_suite(done.stdout)
+    if done.returncode != 0 or result.failures:
+        raise SuiteError(f"forge exited {done.returncode}:\n" + "\n".join(result.failures))
+    if result.count < minimum:
+        raise SuiteError(f"{result.count} Solidity tests passed, at least {minimum} were expected")
+    return result
+
+
+def read_artifacts(folder: Path = ARTIFACTS) -> dict[str, dict[str, Any]]:
+    """The committed artifacts, by contract name."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def deployed_sizes(artifacts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Bytes of deployed code, by contract name."""
+    return {name: len(artifact["deployedBytecode"]) // 2 - 1 for name, artifact in artifacts.items()}
