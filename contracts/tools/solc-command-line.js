@@ -73,7 +73,8 @@ function importReader(options) {
     .filter((root) => root && fs.existsSync(root))
     .map((root) => fs.realpathSync(root));
   return (name) => {
-    const found = roots.map((root) => path.resolve(root, name.replace(/^file:\/\//, ""))).find((file) => fs.existsSync(file));
+    const places = roots.map((root) => path.resolve(root, name.replace(/^file:\/\//, "")));
+    const found = places.find((file) => fs.existsSync(file));
     if (!found) return { error: "File not found." };
     const real = fs.realpathSync(found);
     if (!allowed.some((root) => isUnder(real, root))) return { error: "File outside of allowed directories." };
@@ -92,11 +93,12 @@ function buildSources(options) {
 }
 
 function buildInput(options, wanted) {
+  const perContract = wanted.filter((name) => name !== "ast").map((name) => OUTPUTS[name]);
   const settings = {
     remappings: options.remappings,
     optimizer: { enabled: options.optimize === true, runs: Number(options.optimizeRuns || 200) },
     metadata: { appendCBOR: !options.noCborMetadata, bytecodeHash: options.metadataHash || "ipfs" },
-    outputSelection: { "*": { "*": wanted.filter((name) => name !== "ast").map((name) => OUTPUTS[name]), "": ["ast"] } },
+    outputSelection: { "*": { "*": perContract, "": ["ast"] } },
   };
   if (options.viaIr) settings.viaIR = true;
   if (options.evmVersion) settings.evmVersion = options.evmVersion;
@@ -127,7 +129,8 @@ function compileFiles(options, compile, version) {
     output.sourceList[source.id] = file;
     if (wanted.includes("ast")) (output.sources ??= {})[file] = { AST: source.ast };
   }
-  return { output: `${JSON.stringify(output)}\n`, messages, failed: errors.some((error) => error.severity === "error") };
+  const failed = errors.some((error) => error.severity === "error");
+  return { output: `${JSON.stringify(output)}\n`, messages, failed };
 }
 
 module.exports = { parseArguments, importReader, compileFiles, UsageError };
