@@ -107,7 +107,7 @@ function buildInput(options, wanted) {
 
 const pick = (object, dotted) => dotted.split(".").reduce((value, key) => value?.[key], object);
 
-/** Compiles positional files for --combined-json. Returns the output, the messages for stderr, and whether it failed. */
+/** Compiles positional files for --combined-json. Returns the output, messages for stderr, and whether it failed. */
 function compileFiles(options, compile, version) {
   if (!options.combinedJson) throw new UsageError("choose --standard-json, --combined-json or --version");
   if (!options.files.length) throw new UsageError("no input files given");
