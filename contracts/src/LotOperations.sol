@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Custody} from "./history/Custody.sol";
+import {History} from "./history/History.sol";
+import {Transformations} from "./history/Transformations.sol";
+import {IRegistry} from "./interfaces/IRegistry.sol";
+
+/// @title The lot families of TraceLedger, apart because of the limit on a contract's size
+/// @notice TraceLedger creates it and runs its code on its own storage, under its own address: nothing is kept here, and
+/// a call at this address is refused.
+contract LotOperations is Transformations, Custody {
+    address private immutable _self = address(this);
+
+    /// @notice The call belongs at the ledger's address.
+    error LotOperationsNotTheLedger(address self);
+
+    constructor(IRegistry registry_, address forwarder_, address predecessor_)
+        History(registry_, forwarder_, predecessor_)
+    {}
+
+    function _actor(uint16 needed) internal view override returns (Actor memory) {
+        if (address(this) == _self) revert LotOperationsNotTheLedger(_self);
+        return super._actor(needed);
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAssignments} from "../interfaces/IAssignments.sol";
+import {Roles} from "../libraries/Roles.sol";
+import {Orders} from "./Orders.sol";
+
+/// @title Operations given to machines
+abstract contract Assignments is Orders, IAssignments {
+    /// @inheritdoc IAssignments
+    function proposeAssignment(bytes32 order, uint16 operation, uint40 machine, bytes32 claimsRoot)
+        external
+        returns (uint40 assignment)
+    {
+        Actor memory actor = _actor(Roles.COORDINATOR);
+        Order storage entry = _existingOrder(order);
+        _requireParty(order, actor, entry.coordinator);
+        _requireOpen(order, entry);
+        if (operation >= entry.operations) revert AssignmentOperationUnknown(order, operation, entry.operations);
+        Assignment storage current = _assignments[order][operation];
+        if (_isLive(current.state)) revert AssignmentLive(order, operation, current.sequence);
+        uint32 owner = registry.ownerOfMachine(machine);
+        if (owner == entry.inspector) revert AssignmentOwnerInspects(order, owner);
+        _requireRole(owner, Roles.MANUFACTURER);
+        (current.sequence, current.machine, current.owner) = (sequence + 1, machine, owner);
+        current.state = AssignmentState.Proposed;
+        ++entry.live;
+        bytes32[] memory histories = _touching(order);
+        bytes memory data = abi.encode(actor.key, histories, operation, machine, owner, claimsRoot);
+        return _record(AssignmentProposed.selector, actor, order, histories, data);
+    }
+
+    /// @inheritdoc IAssignments
+    function acceptAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 claimsRoot) external {
+        Actor memory actor = _actor(Roles.MANUFACTURER);
+        Assignment storage current = _owned(order, operation, assignment, actor, AssignmentState.Proposed);
+        _requireOpen(order, _orders[order]);
+        registry.ownerOfMachine(current.machine);
+        current.state = AssignmentState.Accepted;
+        _recordAssignment(AssignmentAccepted.selector, actor, order, operation, assignment, claimsRoot);
+    }
+
+    /// @inheritdoc IAssignments
+    function declineAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 reasonRoot) external {
+        Actor memory actor = _actor(Roles.MANUFACTURER);
+        Assignment storage current = _owned(order, operation, assignment, actor, AssignmentState.Proposed);
+        current.state = AssignmentState.Declined;
+        --_orders[order].live;
+        _recordAssignment(AssignmentDeclined.selector, actor, order, operation, assignment, reasonRoot);
+    }
+
+    /// @inheritdoc IAssignments
+    function startAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 claimsRoot) external {
+        Actor memory actor = _actor(Roles.MANUFACTURER);
+        Assignment storage current = _owned(order, operation, assignment, actor, AssignmentState.Accepted);
+        Order storage entry = _orders[order];
+        _requireOpen(order, entry);
+        registry.ownerOfMachine(current.machine);
+        // A revision before production may have named the owner inspector meanwhile.
+        if (entry.inspector == actor.participant) revert AssignmentOwnerInspects(order, actor.participant);
+        current.state = AssignmentState.Started;
+        if (entry.state == OrderState.Accepted) entry.state = OrderState.InProduction;
+        _recordAssignment(AssignmentStarted.selector, actor, order, operation, assignment, claimsRoot);
+    }
+
+    /// @inheritdoc IAssignments
+    function finishAssignment(
+        bytes32 order,
+        uint16 operation,
+        uint40 assignment,
+        bytes32 stream,
+        uint40 leafIndex,
+        bytes32 leafHash
+    ) external {
+        Actor memory actor = _actor(Roles.MANUFACTURER);
+        Assignment storage current = _owned(order, operation, assignment, actor, AssignmentState.Started);
+        uint40 machine = _anchored(stream, leafIndex).machine;
+        if (machine != current.machine) revert AssignmentStreamOfOther(stream, machine, current.machine);
+        current.state = AssignmentState.Finished;
+        Order storage entry = _orders[order];
+        --entry.live;
+        if (!current.finishedOnce) {
+            current.finishedOnce = true;
+            ++entry.finished;
+        }
+        bytes32[] memory histories = _touching(order);
+        bytes memory data = abi.encode(actor.key, histories, operation, assignment, stream, leafIndex, leafHash);
+        _record(AssignmentFinished.selector, actor, order, histories, data);
+    }
+
+    /// @inheritdoc IAssignments
+    function cancelAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 reasonRoot) external {
+        Actor memory actor = _actor(Roles.COORDINATOR);
+        _requireParty(order, actor, _existingOrder(order).coordinator);
+        Assignment storage current = _current(order, operation, assignment);
+        if (!_isLive(current.state)) revert AssignmentStateWrong(order, operation, current.state);
+        current.state = AssignmentState.Cancelled;
+        --_orders[order].live;
+        _recordAssignment(AssignmentCancelled.selector, actor, order, operation, assignment, reasonRoot);
+    }
+
+    /// @inheritdoc IAssignments
+    function assignmentOf(bytes32 order, uint16 operation) external view returns (Assignment memory) {
+        return _assignments[order][operation];
+    }
+
+    function _requireOpen(bytes32 order, Order storage entry) private view {
+        if (entry.state != OrderState.Accepted && entry.state != OrderState.InProduction) {
+            revert OrderStateWrong(order, entry.state);
+        }
+    }
+
+    function _isLive(AssignmentState state) private pure returns (bool) {
+        return
+            state == AssignmentState.Proposed || state == AssignmentState.Accepted || state == AssignmentState.Started;
+    }
+
+    /// @dev Every record of an assignment that carries one root and nothing else.
+    function _recordAssignment(
+        bytes32 kind,
+        Actor memory actor,
+        bytes32 order,
+        uint16 operation,
+        uint40 assignment,
+        bytes32 root
+    ) private {
+        bytes32[] memory histories = _touching(order);
+        _record(kind, actor, order, histories, abi.encode(actor.key, histories, operation, assignment, root));
+    }
+}

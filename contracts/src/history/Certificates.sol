@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ICertificates} from "../interfaces/ICertificates.sol";
+import {IEvidence} from "../interfaces/IEvidence.sol";
+import {IOrders} from "../interfaces/IOrders.sol";
+import {IRegistry} from "../interfaces/IRegistry.sol";
+import {Roles} from "../libraries/Roles.sol";
+import {Lots} from "./Lots.sol";
+
+/// @title Verdicts on lots
+abstract contract Certificates is Lots, ICertificates {
+    /// @inheritdoc ICertificates
+    function issueCertificate(Statement calldata statement) external returns (uint40 certificate) {
+        Actor memory actor = _actor(Roles.INSPECTOR);
+        Lot storage lot = _existingLot(statement.lot);
+        _requireInspector(statement, lot, actor);
+        _requireStatement(statement);
+        IEvidence.Stream storage stream = _anchored(statement.stream, statement.leafIndex);
+        _certificates[statement.lot] = Certificate({
+            sequence: sequence + 1,
+            model: statement.model,
+            expiresAt: statement.expiresAt,
+            issuer: actor.participant,
+            verdict: statement.verdict,
+            revoked: false
+        });
+        _applyVerdict(lot, statement.verdict, actor.participant);
+        bytes32[] memory histories = _touching(statement.lot);
+        bytes memory data = abi.encode(actor.key, histories, statement, stream.size, stream.root);
+        return _record(CertificateIssued.selector, actor, statement.lot, histories, data);
+    }
+
+    /// @inheritdoc ICertificates
+    function revokeCertificate(bytes32 lot, uint40 certificate, bytes32 reasonRoot) external {
+        Actor memory actor = _actor(Roles.INSPECTOR);
+        Certificate storage entry = _certificates[lot];
+        if (certificate == 0 || entry.sequence != certificate) {
+            revert CertificateNotLatest(lot, certificate, entry.sequence);
+        }
+        if (entry.issuer != actor.participant) revert CertificateForeign(lot, entry.issuer);
+        if (entry.revoked) revert CertificateAlreadyRevoked(lot, certificate);
+        entry.revoked = true;
+        bytes32[] memory histories = _touching(lot);
+        bytes memory data = abi.encode(actor.key, histories, certificate, reasonRoot);
+        _record(CertificateRevoked.selector, actor, lot, histories, data);
+    }
+
+    /// @inheritdoc ICertificates
+    function certificateOf(bytes32 lot) external view returns (Certificate memory) {
+        return _certificates[lot];
+    }
+
+    /// @inheritdoc ICertificates
+    function certificateStatus(bytes32 lot) external view returns (CertificateStatus) {
+        return _statusOf(_certificates[lot]);
+    }
+
+    /// @dev Reverts unless the lot may pass to `to`: anybody but its order's buyer, or through the order's gate.
+    function _requireGate(bytes32 lot, bytes32 order, uint32 to) internal view {
+        if (order == 0 || _orders[order].buyer != to || _orders[order].inspector == 0) return;
+        Certificate storage certificate = _certificates[lot];
+        IOrders.Order storage gate = _orders[order];
+        CertificateStatus status = _statusOf(certificate);
+        bool open = status == CertificateStatus.Valid && certificate.verdict == Verdict.Pass
+            && certificate.issuer == gate.inspector && certificate.model == gate.model;
+        if (open) return;
+        revert GateClosed(
+            lot, gate.inspector, gate.model, status, certificate.verdict, certificate.issuer, certificate.model
+        );
+    }
+
+    function _statusOf(Certificate storage certificate) private view returns (CertificateStatus) {
+        if (certificate.sequence == 0) return CertificateStatus.None;
+        if (certificate.revoked) return CertificateStatus.Revoked;
+        if (registry.stateOfModel(certificate.model) != IRegistry.ModelState.Approved) return CertificateStatus.Fallen;
+        return certificate.expiresAt <= block.timestamp ? CertificateStatus.Expired : CertificateStatus.Valid;
+    }
+
+    function _requireInspector(Statement calldata statement, Lot storage lot, Actor memory actor) private view {
+        _requireOrder(statement.lot, lot, statement.order);
+        if (statement.order == 0) return;
+        uint32 inspector = _orders[statement.order].inspector;
+        if (inspector != 0 && inspector != actor.participant) {
+            revert CertificateInspectorWrong(statement.lot, inspector);
+        }
+    }
+
+    function _requireStatement(Statement calldata statement) private view {
+        if (statement.verdict == Verdict.None) revert CertificateVerdictMissing();
+        if (statement.expiresAt <= block.timestamp) revert CertificateExpiryPast(statement.expiresAt);
+        if (statement.inferenceDigest == 0) revert CertificateDigestMissing();
+        if (registry.stateOfModel(statement.model) != IRegistry.ModelState.Approved) {
+            revert CertificateModelUnfit(statement.model);
+        }
+    }
+
+    /// @dev A failing verdict quarantines, in the inspector's name; a passing one lifts that inspector's quarantine.
+    /// A spent lot keeps its state: results may come late.
+    function _applyVerdict(Lot storage lot, Verdict verdict, uint32 inspector) private {
+        if (lot.state == LotState.Spent) return;
+        if (verdict == Verdict.Fail) {
+            lot.state = LotState.Quarantined;
+            lot.counterparty = inspector;
+        } else if (lot.state == LotState.Quarantined && lot.counterparty == inspector) {
+            lot.state = LotState.Held;
+            lot.counterparty = 0;
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IEvidence} from "../interfaces/IEvidence.sol";
+import {Roles} from "../libraries/Roles.sol";
+import {Subjects} from "../libraries/Subjects.sol";
+import {Book} from "./Book.sol";
+
+/// @title Evidence streams and their anchors
+abstract contract Evidence is Book, IEvidence {
+    /// @dev Head of the empty tree, RFC 9162 section 2.1.1. Written when a stream is opened, so that an anchor always
+    /// changes a slot that is in use, which is four times cheaper than filling an empty one.
+    bytes32 private constant EMPTY_ROOT = sha256("");
+    uint16 private constant NEEDED = Roles.MANUFACTURER | Roles.INSPECTOR;
+
+    /// @inheritdoc IEvidence
+    function openStream(bytes32 identifierHash, uint40 machine, bytes32 claimsRoot) external returns (bytes32 stream) {
+        Actor memory actor = _actor(NEEDED);
+        uint32 owner = registry.ownerOfMachine(machine);
+        if (owner != actor.participant) revert EvidenceMachineForeign(machine, owner);
+        stream = Subjects.derive(Subjects.Kind.Stream, actor.participant, identifierHash);
+        if (_streams[stream].sequence != 0) revert HistorySubjectTaken(stream);
+        _streams[stream] = Stream({sequence: sequence + 1, machine: machine, owner: owner, size: 0, root: EMPTY_ROOT});
+        bytes32[] memory none = new bytes32[](0);
+        _record(StreamOpened.selector, actor, stream, none, abi.encode(actor.key, none, machine, claimsRoot));
+    }
+
+    /// @inheritdoc IEvidence
+    function anchor(bytes32 stream, uint40 size, bytes32 root) external {
+        Actor memory actor = _actor(NEEDED);
+        Stream storage entry = _existingStream(stream);
+        if (entry.owner != actor.participant) revert EvidenceStreamForeign(stream, entry.owner);
+        if (size <= entry.size) revert EvidenceSizeNotGrown(stream, entry.size, size);
+        if (root == 0) revert EvidenceRootMissing(stream);
+        entry.size = size;
+        entry.root = root;
+        bytes32[] memory none = new bytes32[](0);
+        _record(StreamAnchored.selector, actor, stream, none, abi.encode(actor.key, none, size, root));
+    }
+
+    /// @inheritdoc IEvidence
+    function streamOf(bytes32 stream) external view returns (Stream memory) {
+        return _streams[stream];
+    }
+}

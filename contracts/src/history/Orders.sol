@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IOrders} from "../interfaces/IOrders.sol";
+import {IRegistry} from "../interfaces/IRegistry.sol";
+import {Roles} from "../libraries/Roles.sol";
+import {Subjects} from "../libraries/Subjects.sol";
+import {Book} from "./Book.sol";
+
+/// @title Orders and their revisions
+abstract contract Orders is Book, IOrders {
+    /// @inheritdoc IOrders
+    function placeOrder(bytes32 identifierHash, uint32 coordinator, OrderTerms calldata terms)
+        external
+        returns (bytes32 order)
+    {
+        Actor memory actor = _actor(Roles.BUYER);
+        order = Subjects.derive(Subjects.Kind.Order, actor.participant, identifierHash);
+        if (_orders[order].sequence != 0) revert HistorySubjectTaken(order);
+        _requireRole(coordinator, Roles.COORDINATOR);
+        _requireTerms(terms, coordinator);
+        _orders[order] = Order({
+            sequence: sequence + 1,
+            model: terms.model,
+            buyer: actor.participant,
+            coordinator: coordinator,
+            inspector: terms.inspector,
+            operations: terms.operations,
+            finished: 0,
+            live: 0,
+            state: OrderState.Placed
+        });
+        bytes32[] memory histories = _touching(order);
+        bytes memory data = abi.encode(actor.key, histories, coordinator, terms);
+        _record(OrderPlaced.selector, actor, order, histories, data);
+    }
+
+    /// @inheritdoc IOrders
+    function acceptOrder(bytes32 order, bytes32 claimsRoot) external {
+        Actor memory actor = _actor(Roles.COORDINATOR);
+        _asCoordinator(order, actor, OrderState.Placed).state = OrderState.Accepted;
+        _recordOrder(OrderAccepted.selector, actor, order, claimsRoot);
+    }
+
+    /// @inheritdoc IOrders
+    function rejectOrder(bytes32 order, bytes32 reasonRoot) external {
+        Actor memory actor = _actor(Roles.COORDINATOR);
+        _asCoordinator(order, actor, OrderState.Placed).state = OrderState.Rejected;
+        _recordOrder(OrderRejected.selector, actor, order, reasonRoot);
+    }
+
+    /// @inheritdoc IOrders
+    function cancelOrder(bytes32 order, bytes32 reasonRoot) external {
+        Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
+        Order storage entry = _existingOrder(order);
+        if (entry.state != OrderState.Placed && entry.state != OrderState.Accepted) {
+            revert OrderStateWrong(order, entry.state);
+        }
+        bool byCoordinator = entry.state == OrderState.Accepted && actor.participant == entry.coordinator;
+        if (actor.participant != entry.buyer && !byCoordinator) {
+            revert OrderPartyWrong(order, actor.participant, entry.buyer);
+        }
+        entry.state = OrderState.Cancelled;
+        _recordOrder(OrderCancelled.selector, actor, order, reasonRoot);
+    }
+
+    /// @inheritdoc IOrders
+    function proposeRevision(bytes32 order, OrderTerms calldata terms) external {
+        Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
+        Order storage entry = _revisable(order, actor);
+        _requireRevision(order, entry, terms);
+        bytes32[] memory histories = _touching(order);
+        bytes memory data = abi.encode(actor.key, histories, terms);
+        _record(RevisionProposed.selector, actor, order, histories, data);
+    }
+
+    /// @inheritdoc IOrders
+    /// @dev The proposal is not stored: it is shown to be the latest link of the order's history. So both sides agree
+    /// about the same state of the order, and no slot is spent on it.
+    function acceptRevision(
+        bytes32 order,
+        OrderTerms calldata terms,
+        bytes32 previousHead,
+        uint40 proposal,
+        address proposer,
+        uint40 proposedAt
+    ) external {
+        Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
+        Order storage entry = _revisable(order, actor);
+        _requireRevision(order, entry, terms);
+        bytes32[] memory histories = _touching(order);
+        uint32 other = actor.participant == entry.buyer ? entry.coordinator : entry.buyer;
+        bytes32 digest = keccak256(abi.encode(proposer, histories, terms));
+        bytes32 inner = keccak256(abi.encode(proposal, other, proposer, digest, uint256(proposedAt)));
+        if (!_isHead(order, previousHead, RevisionProposed.selector, inner)) revert OrderRevisionNotProposed(order);
+        (entry.operations, entry.inspector, entry.model) = (terms.operations, terms.inspector, terms.model);
+        bytes memory data = abi.encode(actor.key, histories, proposal, terms);
+        _record(RevisionAccepted.selector, actor, order, histories, data);
+    }
+
+    /// @inheritdoc IOrders
+    function completeOrder(bytes32 order, bytes32 claimsRoot) external {
+        Actor memory actor = _actor(Roles.COORDINATOR);
+        Order storage entry = _asCoordinator(order, actor, OrderState.InProduction);
+        if (entry.live != 0 || entry.finished != entry.operations) {
+            revert OrderUnfinished(order, entry.finished, entry.operations, entry.live);
+        }
+        entry.state = OrderState.Completed;
+        _recordOrder(OrderCompleted.selector, actor, order, claimsRoot);
+    }
+
+    /// @inheritdoc IOrders
+    function confirmDelivery(bytes32 order, bytes32 claimsRoot) external {
+        Actor memory actor = _actor(Roles.BUYER);
+        Order storage entry = _existingOrder(order);
+        _requireParty(order, actor, entry.buyer);
+        if (entry.state != OrderState.Completed) revert OrderStateWrong(order, entry.state);
+        entry.state = OrderState.Delivered;
+        _recordOrder(OrderDelivered.selector, actor, order, claimsRoot);
+    }
+
+    /// @inheritdoc IOrders
+    function orderOf(bytes32 order) external view returns (Order memory) {
+        return _orders[order];
+    }
+
+    /// @dev The order, when the actor coordinates it and it is in `state`.
+    function _asCoordinator(bytes32 order, Actor memory actor, OrderState state)
+        internal
+        view
+        returns (Order storage entry)
+    {
+        entry = _existingOrder(order);
+        _requireParty(order, actor, entry.coordinator);
+        if (entry.state != state) revert OrderStateWrong(order, entry.state);
+    }
+
+    function _requireParty(bytes32 order, Actor memory actor, uint32 expected) internal pure {
+        if (actor.participant != expected) revert OrderPartyWrong(order, actor.participant, expected);
+    }
+
+    /// @dev Every record of an order that carries one root and nothing else.
+    function _recordOrder(bytes32 kind, Actor memory actor, bytes32 order, bytes32 root) private {
+        bytes32[] memory histories = _touching(order);
+        _record(kind, actor, order, histories, abi.encode(actor.key, histories, root));
+    }
+
+    function _revisable(bytes32 order, Actor memory actor) private view returns (Order storage entry) {
+        entry = _existingOrder(order);
+        if (actor.participant != entry.buyer) _requireParty(order, actor, entry.coordinator);
+        OrderState state = entry.state;
+        if (state != OrderState.Placed && state != OrderState.Accepted && state != OrderState.InProduction) {
+            revert OrderStateWrong(order, state);
+        }
+    }
+
+    function _requireRevision(bytes32 order, Order storage entry, OrderTerms calldata terms) private view {
+        if (terms.operations < entry.operations) {
+            revert OrderOperationsFewer(order, entry.operations, terms.operations);
+        }
+        if (entry.state == OrderState.InProduction && terms.inspector != entry.inspector) {
+            revert OrderInspectorFixed(order, entry.inspector);
+        }
+        _requireTerms(terms, entry.coordinator);
+    }
+
+    function _requireTerms(OrderTerms calldata terms, uint32 coordinator) private view {
+        if (terms.operations == 0) revert OrderWithoutOperations();
+        if (terms.inspector == 0 && terms.model == 0) return;
+        if (terms.inspector == coordinator || registry.stateOfModel(terms.model) != IRegistry.ModelState.Approved) {
+            revert OrderGateInvalid(terms.inspector, terms.model);
+        }
+        _requireRole(terms.inspector, Roles.INSPECTOR);
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IRegistry} from "./IRegistry.sol";
+
+/// @title What every record has in common
+/// @notice A record is one state change by one participant. It is one event of the form
+///
+///     event Name(uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject,
+///                address key, bytes32[] histories, ...)
+///
+/// `sequence` is dense over the whole ledger (1, 2, 3 ...). `subject` is what the record is about. `key` is the address
+/// that signed for the participant. `histories` are the orders and lots that the record touches: it becomes the latest
+/// link of each one's hash chain, whose end, the head, is in storage:
+///
+///     start = keccak256(abi.encode(HEAD_TAG, chain id, this contract, subject))
+///     inner = keccak256(abi.encode(sequence, participant, key, keccak256(event data), block timestamp))
+///     head  = keccak256(abi.encode(previous head or start, topic 0, inner))
+///
+/// So heads can be recomputed from raw logs without knowing the event, and prove that no record was left out.
+/// All times are block timestamps in seconds. Every `...Root` is a claims root, the commitment to an off-chain document,
+/// 0 for none; what the document says is not checked.
+interface IHistory {
+    /// @dev Who acts in this call.
+    struct Actor {
+        uint32 participant;
+        address key;
+    }
+
+    /// @dev A later link of a history, opened no further.
+    struct Link {
+        bytes32 kind;
+        bytes32 inner;
+    }
+
+    /// @dev Shows that a record is in a history: the links from the head before it to the head of today.
+    struct Opening {
+        /// Head before the record; for a history's first record, its start.
+        bytes32 previousHead;
+        /// Topic 0 of the record's event.
+        bytes32 kind;
+        uint40 sequence;
+        uint32 participant;
+        address key;
+        /// keccak256 of the event's data.
+        bytes32 digest;
+        uint40 timestamp;
+        /// All links after it, oldest first.
+        Link[] later;
+    }
+
+    /// @notice `superseded` is to be read together with the document behind `reasonRoot`; nothing else changes.
+    event RecordSuperseded(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        bytes32[] histories,
+        uint40 superseded,
+        bytes32 reasonRoot
+    );
+
+    /// @notice The acting participant holds none of the roles that the function needs.
+    error HistoryRoleMissing(uint32 participant, uint16 held, uint16 needed);
+    /// @notice A named participant is unknown, suspended, or holds none of the roles that its part needs.
+    error HistoryParticipantUnfit(uint32 participant, uint16 held, uint16 needed);
+    /// @notice The same creator used that subject before.
+    error HistorySubjectTaken(bytes32 subject);
+    /// @notice The opening does not lead to the head: a link is wrong, or a newer record came in between.
+    error HistoryOpeningStale(bytes32 subject, bytes32 computed, bytes32 head);
+    /// @notice Only who made a record may supersede it.
+    error HistoryRecordForeign(uint40 sequence, uint32 participant);
+
+    /// @notice Marks an earlier record of the caller's own participant as superseded. Any role.
+    /// @param subject An order or lot in whose history the record is.
+    function supersede(bytes32 subject, Opening calldata opening, bytes32 reasonRoot) external;
+
+    /// @notice Number of records so far, and the sequence of the latest.
+    function sequence() external view returns (uint40);
+    /// @notice The head of an order's or lot's history; 0 when it has no record.
+    function headOf(bytes32 subject) external view returns (bytes32);
+    function registry() external view returns (IRegistry);
+    /// @notice The ledger that this one replaces; 0 for the first.
+    function predecessor() external view returns (address);
+}
