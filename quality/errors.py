@@ -1,0 +1,52 @@
+"""Every failure that the quality package names, as one tree.
+
+    QualityError
+      InputError       a table, a window, an argument is unusable (exit code 2)
+      ModelError       bytes or numbers that are not a model of format version 1 (exit code 2)
+      InferenceError   an inference that does not follow from its model and input
+      ExportError      a trained network that the integer format cannot carry
+      DataError        the public data set cannot be had, or is not the one that was pinned
+
+`str()` of each is one line for the user: the cause, and the mend after a semicolon.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = ["DataError", "ExportError", "InferenceError", "InputError", "ModelError", "QualityError"]
+
+
+class QualityError(Exception):
+    """Root of the tree. `str()` is one line: the cause, and after a semicolon the mend when there is one."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, cause: str, *, mend: str = "") -> None:
+        self.cause = cause
+        self.mend = mend
+        super().__init__(f"{cause}; {mend}" if mend else cause)
+
+
+class InputError(QualityError):
+    """A table, a window or an argument cannot be used."""
+
+    exit_code = 2
+
+
+class ModelError(QualityError):
+    """Bytes or numbers that are not a model of this format version."""
+
+    exit_code = 2
+
+
+class InferenceError(QualityError):
+    """An inference that does not follow from its model and its input."""
+
+
+class ExportError(QualityError):
+    """A trained network that the integer format cannot carry."""
+
+
+class DataError(QualityError):
+    """The public data set cannot be had, or is not the one that was pinned."""

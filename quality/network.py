@@ -1,0 +1,228 @@
+"""The integer network as records: what a model may be, and how large its sums can grow.
+
+A network takes one window of `width` sensor values, turns them into int8 by its scales, and passes them through its
+layers to one integer logit. `quality/FORMAT.md` is the specification; this module holds its rules, `format` its bytes.
+Nothing here needs numpy or torch.
+"""
+
+from __future__ import annotations
+
+import enum
+from array import array
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from quality.errors import ModelError
+
+__all__ = ["Conv", "Dense", "Layer", "Network", "Scale", "SumPool", "Verdict"]
+
+MAX_FIXED = 2**53 - 1
+"""Largest magnitude of a fixed-point sensor value: what JSON and float64 carry exactly."""
+MAX_ACTIVATION = 127
+MAX_WIDTH = 4096
+MAX_UNITS = 1024
+"""Largest number of channels or of dense outputs in one layer."""
+MAX_LAYERS = 16
+MAX_DECIMALS = 9
+MAX_SHIFT = 62
+MAX_MULTIPLIER = 2**31 - 1
+ACCUMULATOR_LIMIT = 2**31
+"""Every worst-case sum stays below this, so that accumulators and logits are int32 everywhere."""
+FLOAT32_EXACT = 2**24
+"""Sums that stay below this are exact in float32, whatever their order."""
+
+
+class Verdict(enum.IntEnum):
+    """What an inspection says of a part. 0 is left out, so that nothing uninitialised reads as a verdict."""
+
+    PASS = 1
+    FAIL = 2
+
+
+def _require_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ModelError(f"{name} is {value}, outside {low}..{high}")
+
+
+def _require_parameters(layer: Dense | Conv, weights: int) -> None:
+    """Check the multiplier, biases and weights that dense and conv layers share."""
+    _require_range("requantisation multiplier", layer.multiplier, 0, MAX_MULTIPLIER)
+    if len(layer.biases) != layer.outputs:
+        raise ModelError(f"layer has {len(layer.biases)} biases for {layer.outputs} outputs")
+    if len(layer.weights) != weights:
+        raise ModelError(f"layer has {len(layer.weights)} weight bytes, its dimensions ask for {weights}")
+    if b"\x80" in layer.weights:
+        raise ModelError("weight -128 is not allowed", mend="weights are symmetric, -127..127")
+    for bias in layer.biases:
+        _require_range("bias", bias, 1 - ACCUMULATOR_LIMIT, ACCUMULATOR_LIMIT - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sensor value to int8: `clamp(((x - zero) * multiplier + half) >> shift, -127, 127)`, `half = 2^shift >> 1`.
+
+    With |x| and |zero| below 2^53 and an 8-bit multiplier, no step leaves int64. Raises ModelError when out of range.
+    """
+
+    zero: int
+    """Fixed-point value that becomes 0."""
+    multiplier: int
+    """1..255."""
+    shift: int
+    """0..62."""
+
+    def __post_init__(self) -> None:
+        _require_range("scale zero", self.zero, -MAX_FIXED, MAX_FIXED)
+        _require_range("scale multiplier", self.multiplier, 1, 255)
+        _require_range("scale shift", self.shift, 0, MAX_SHIFT)
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """Fully connected layer. Raises ModelError when a field is out of range."""
+
+    inputs: int
+    """Number of values read; a conv layer before it is flattened channel by channel."""
+    outputs: int
+    multiplier: int
+    """Requantisation: `clamp((acc * multiplier + 2^23) >> 24, 0, 127)`; 0 in the last layer, which keeps `acc`."""
+    biases: tuple[int, ...]
+    """One int32 an output, in units of the accumulator."""
+    weights: bytes
+    """int8, row-major (outputs, inputs)."""
+
+    def __post_init__(self) -> None:
+        _require_range("dense inputs", self.inputs, 1, MAX_UNITS * MAX_WIDTH)
+        _require_range("dense outputs", self.outputs, 1, MAX_UNITS)
+        _require_parameters(self, self.inputs * self.outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """One-dimensional convolution without padding. Raises ModelError when a field is out of range."""
+
+    inputs: int
+    """Channels read."""
+    outputs: int
+    """Channels written."""
+    kernel: int
+    """Positions under one filter."""
+    stride: int
+    """Positions between neighbouring outputs."""
+    multiplier: int
+    """As in `Dense`; never 0, since a conv layer is never the last."""
+    biases: tuple[int, ...]
+    """One int32 an output channel, in units of the accumulator."""
+    weights: bytes
+    """int8, row-major (outputs, inputs, kernel)."""
+
+    def __post_init__(self) -> None:
+        _require_range("conv input channels", self.inputs, 1, MAX_UNITS)
+        _require_range("conv output channels", self.outputs, 1, MAX_UNITS)
+        _require_range("conv kernel", self.kernel, 1, MAX_WIDTH)
+        _require_range("conv stride", self.stride, 1, MAX_WIDTH)
+        _require_parameters(self, self.inputs * self.outputs * self.kernel)
+
+    def length_after(self, length: int) -> int:
+        """Positions written for `length` positions read; 0 when the kernel does not fit."""
+        return 0 if length < self.kernel else (length - self.kernel) // self.stride + 1
+
+
+@dataclass(frozen=True, slots=True)
+class SumPool:
+    """Sum of each channel over all positions; the mean's division lives in the next layer's scale."""
+
+    channels: int
+    length: int
+    """Positions summed: all that the layer before it writes."""
+
+    def __post_init__(self) -> None:
+        _require_range("pool channels", self.channels, 1, MAX_UNITS)
+        _require_range("pool length", self.length, 1, MAX_WIDTH)
+
+
+Layer: TypeAlias = Dense | Conv | SumPool
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One integer network. Construction checks that the layers fit together and that no sum can overflow.
+
+    Raises ModelError. Not established: that the network is any good; its card says how it did on which data.
+    """
+
+    width: int
+    """Sensor values in one window."""
+    decimals: int
+    """A sensor value enters as an integer in units of 10^-decimals of the sensor's unit (6: millionths)."""
+    threshold: int
+    """The verdict is FAIL when the logit is at least this, else PASS."""
+    scales: tuple[Scale, ...]
+    """One for the whole window, or one a column."""
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        _require_range("width", self.width, 1, MAX_WIDTH)
+        _require_range("decimals", self.decimals, 0, MAX_DECIMALS)
+        _require_range("threshold", self.threshold, 1 - ACCUMULATOR_LIMIT, ACCUMULATOR_LIMIT - 1)
+        if len(self.scales) not in (1, self.width):
+            raise ModelError(f"model has {len(self.scales)} scales for {self.width} columns", mend="give 1 or one each")
+        _require_range("number of layers", len(self.layers), 1, MAX_LAYERS)
+        _verify_chain(self.width, self.layers)
+        for index, bound in enumerate(worst_sums(self.layers)):
+            if bound >= ACCUMULATOR_LIMIT:
+                raise ModelError(f"sums of layer {index} can reach {bound}, the limit is {ACCUMULATOR_LIMIT - 1}")
+
+    def judge(self, logit: int) -> Verdict:
+        """Verdict of the model's threshold on its logit."""
+        return Verdict.FAIL if logit >= self.threshold else Verdict.PASS
+
+
+def _verify_chain(width: int, layers: tuple[Layer, ...]) -> None:
+    """Raise ModelError unless each layer reads exactly what the one before it writes, ending in one logit."""
+    channels, length, flat = 1, width, False
+    for index, layer in enumerate(layers):
+        last = index == len(layers) - 1
+        if isinstance(layer, Dense):
+            _require_same(index, "inputs", layer.inputs, channels * length)
+            channels, length, flat = layer.outputs, 1, True
+        elif flat:
+            raise ModelError(f"layer {index} needs positions, but the layer before it writes none")
+        elif isinstance(layer, Conv):
+            _require_same(index, "input channels", layer.inputs, channels)
+            channels, length = layer.outputs, layer.length_after(length)
+            if not length:
+                raise ModelError(f"kernel of layer {index} is longer than what it reads")
+        else:
+            _require_same(index, "channels", layer.channels, channels)
+            _require_same(index, "pooled positions", layer.length, length)
+            length, flat = 1, True
+        if not isinstance(layer, SumPool) and last != (layer.multiplier == 0):
+            raise ModelError(f"layer {index} has multiplier {layer.multiplier}", mend="0 marks the last layer only")
+    if not isinstance(layers[-1], Dense) or layers[-1].outputs != 1:
+        raise ModelError("the last layer must be dense with one output")
+
+
+def _require_same(index: int, name: str, stated: int, actual: int) -> None:
+    if stated != actual:
+        raise ModelError(f"layer {index} states {stated} {name}, what comes in has {actual}")
+
+
+def worst_sums(layers: tuple[Layer, ...]) -> tuple[int, ...]:
+    """Largest magnitude that any partial sum of each layer can reach, in any order of addition.
+
+    For dense and conv: max over outputs of `sum(|w|) * max|x| + |bias|`; for a pool: `127 * length`.
+    """
+    sums: list[int] = []
+    largest = MAX_ACTIVATION
+    for layer in layers:
+        if isinstance(layer, SumPool):
+            largest *= layer.length
+            sums.append(largest)
+            continue
+        size = len(layer.weights) // layer.outputs
+        weights = array("b", layer.weights)
+        rows = (sum(map(abs, weights[at : at + size])) for at in range(0, len(weights), size))
+        sums.append(max(row * largest + abs(bias) for row, bias in zip(rows, layer.biases, strict=True)))
+        largest = MAX_ACTIVATION
+    return tuple(sums)
