@@ -1,0 +1,130 @@
+"""Records of evidence, lots and certificates (IEvidence, ILots, ICertificates)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.records._base import U16, U32, U40, Bytes3, Bytes32, LedgerRecord
+from ledger.records._parts import Item, Statement, Transformation
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream(LedgerRecord):
+    event = "StreamOpened"
+    identifier_hash: Bytes32
+    machine: U40
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor(LedgerRecord):
+    event = "StreamAnchored"
+    stream: Bytes32
+    size: U40
+    root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class CommissionLot(LedgerRecord):
+    event = "LotCommissioned"
+    identifier_hash: Bytes32
+    order: Bytes32
+    operation: U16
+    quantity: U40
+    unit: Bytes3
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveLot(LedgerRecord):
+    event = "LotReceived"
+    identifier_hash: Bytes32
+    quantity: U40
+    unit: Bytes3
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class TransformLots(LedgerRecord):
+    event = "LotsTransformed"
+    transformation: Transformation
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapLot(LedgerRecord):
+    event = "LotScrapped"
+    lot: Bytes32
+    quantity: U40
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class PackLots(LedgerRecord):
+    event = "LotsPacked"
+    parent: Bytes32
+    lots: tuple[Bytes32, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackLots(LedgerRecord):
+    event = "LotsUnpacked"
+    parent: Bytes32
+    lots: tuple[Bytes32, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineLot(LedgerRecord):
+    event = "LotQuarantined"
+    lot: Bytes32
+    order: Bytes32
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLot(LedgerRecord):
+    event = "LotReleased"
+    lot: Bytes32
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class OfferCustody(LedgerRecord):
+    event = "CustodyOffered"
+    consignment: tuple[Item, ...]
+    to: U32
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptCustody(LedgerRecord):
+    event = "CustodyAccepted"
+    consignment: tuple[Item, ...]
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineCustody(LedgerRecord):
+    event = "CustodyDeclined"
+    lot: Bytes32
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawCustody(LedgerRecord):
+    event = "CustodyWithdrawn"
+    lot: Bytes32
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class IssueCertificate(LedgerRecord):
+    event = "CertificateIssued"
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeCertificate(LedgerRecord):
+    event = "CertificateRevoked"
+    lot: Bytes32
+    certificate: U40
+    reason_root: Bytes32

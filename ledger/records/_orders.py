@@ -1,0 +1,133 @@
+"""Records of orders and assignments, and the correction of any record (IOrders, IAssignments, IHistory)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.records._base import U16, U32, U40, Address, Bytes32, LedgerRecord
+from ledger.records._parts import Opening, OrderTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede(LedgerRecord):
+    event = "RecordSuperseded"
+    subject: Bytes32
+    opening: Opening
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder(LedgerRecord):
+    event = "OrderPlaced"
+    identifier_hash: Bytes32
+    coordinator: U32
+    terms: OrderTerms
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptOrder(LedgerRecord):
+    event = "OrderAccepted"
+    order: Bytes32
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class RejectOrder(LedgerRecord):
+    event = "OrderRejected"
+    order: Bytes32
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder(LedgerRecord):
+    event = "OrderCancelled"
+    order: Bytes32
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeRevision(LedgerRecord):
+    event = "RevisionProposed"
+    order: Bytes32
+    terms: OrderTerms
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptRevision(LedgerRecord):
+    event = "RevisionAccepted"
+    order: Bytes32
+    terms: OrderTerms
+    previous_head: Bytes32
+    proposal: U40
+    proposer: Address
+    proposed_at: U40
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteOrder(LedgerRecord):
+    event = "OrderCompleted"
+    order: Bytes32
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmDelivery(LedgerRecord):
+    event = "OrderDelivered"
+    order: Bytes32
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeAssignment(LedgerRecord):
+    event = "AssignmentProposed"
+    order: Bytes32
+    operation: U16
+    machine: U40
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptAssignment(LedgerRecord):
+    event = "AssignmentAccepted"
+    order: Bytes32
+    operation: U16
+    assignment: U40
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineAssignment(LedgerRecord):
+    event = "AssignmentDeclined"
+    order: Bytes32
+    operation: U16
+    assignment: U40
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class StartAssignment(LedgerRecord):
+    event = "AssignmentStarted"
+    order: Bytes32
+    operation: U16
+    assignment: U40
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class FinishAssignment(LedgerRecord):
+    event = "AssignmentFinished"
+    order: Bytes32
+    operation: U16
+    assignment: U40
+    stream: Bytes32
+    leaf_index: U40
+    leaf_hash: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAssignment(LedgerRecord):
+    event = "AssignmentCancelled"
+    order: Bytes32
+    operation: U16
+    assignment: U40
+    reason_root: Bytes32

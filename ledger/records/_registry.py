@@ -1,0 +1,90 @@
+"""Records of the registry: who and what may act (IRegistry)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.records._base import U16, U32, U40, Address, Bytes32, RegistryRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Admit(RegistryRecord):
+    event = "ParticipantAdmitted"
+    roles: U16
+    first_key: Address
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class SetRoles(RegistryRecord):
+    event = "RolesSet"
+    participant: U32
+    roles: U16
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend(RegistryRecord):
+    event = "ParticipantSuspended"
+    participant: U32
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class Reinstate(RegistryRecord):
+    event = "ParticipantReinstated"
+    participant: U32
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeKey(RegistryRecord):
+    event = "KeyProposed"
+    proposed: Address
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptKey(RegistryRecord):
+    event = "KeyAdded"
+    participant: U32
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeKey(RegistryRecord):
+    event = "KeyRevoked"
+    revoked: Address
+    compromised_since: U40
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterMachine(RegistryRecord):
+    event = "MachineRegistered"
+    identifier_hash: Bytes32
+    claims_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class RetireMachine(RegistryRecord):
+    event = "MachineRetired"
+    machine: U40
+    reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterModel(RegistryRecord):
+    event = "ModelRegistered"
+    digest: Bytes32
+    card_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveModel(RegistryRecord):
+    event = "ModelApproved"
+    model: U40
+    report_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawModel(RegistryRecord):
+    event = "ModelWithdrawn"
+    model: U40
+    defective_since: U40
+    reason_root: Bytes32
