@@ -51,7 +51,7 @@ class Checked:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
+        hints = _hints(type(self))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
         for field in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             value = getattr(self, field.name)
             if not _fits(value, hints[field.name]):
