@@ -20,7 +20,7 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
     uint32 private _participantCount;
     mapping(uint32 participant => Participant) private _participants;
     mapping(address key => Key) private _keys;
-    mapping(address key => mapping(uint32 participant => bool)) private _proposed;
+    mapping(address key => mapping(uint32 participant => address proposer)) private _proposed;
     mapping(uint40 machine => Machine) private _machines;
     mapping(uint40 model => Model) private _models;
     mapping(bytes32 subject => uint40) private _sequenceOf;
@@ -81,14 +81,16 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
     function proposeKey(address proposed) external {
         uint32 participant = _actor(Roles.ANY);
         _checkFree(proposed);
-        _proposed[proposed][participant] = true;
+        _proposed[proposed][participant] = _msgSender();
         emit KeyProposed(++sequence, participant, _subject(participant), _msgSender(), proposed);
     }
 
     /// @inheritdoc IRegistry
     function acceptKey(uint32 participant) external {
         address key = _msgSender();
-        if (!_proposed[key][participant]) revert RegistryKeyNotProposed(key, participant);
+        address proposer = _proposed[key][participant];
+        // A revoked key may have been in other hands: what it proposed lapses with it.
+        if (proposer == address(0) || _keys[proposer].revokedAt != 0) revert RegistryKeyNotProposed(key, participant);
         _checkFree(key);
         if (_participants[participant].suspended) revert RegistryParticipantSuspended(participant);
         delete _proposed[key][participant];
@@ -158,6 +160,7 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
         if (participant != entry.inspector && participant != entry.approver) {
             revert RegistryModelForeign(model, entry.inspector, entry.approver);
         }
+        _actor(participant == entry.inspector ? Roles.INSPECTOR : Roles.AUDITOR);
         if (defectiveSince > block.timestamp) revert RegistryTimeInFuture(defectiveSince);
         entry.state = ModelState.Withdrawn;
         entry.withdrawnAt = uint40(block.timestamp);

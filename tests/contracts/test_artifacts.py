@@ -14,7 +14,7 @@ from tests.support import toolchain
 
 pytestmark = pytest.mark.contracts
 
-NAMES = ("Registry", "TraceLedger")
+NAMES = ("LotOperations", "Registry", "TraceLedger")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ BANNED = {
 
 ALLOWED = {
     ("assembly", "history/History.sol"): "one log4: the event's data is hashed into the head, and encoded only once",
-    ("assembly", "libraries/ContractCode.sol"): "create and extcodecopy of model bytes have no Solidity form",
 }
 
 

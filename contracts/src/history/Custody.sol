@@ -94,7 +94,7 @@ abstract contract Custody is Certificates {
             if (next >= consignment.length) revert ConsignmentIncomplete(item.lot, left);
             bytes32 child = consignment[next].lot;
             if (child <= last) revert LotsNotAscending(child);
-            _requireMovable(child, entry.sequence);
+            _requireMovable(child, entry.number);
             last = child;
             next = _requireItem(consignment, next, to, depth + 1);
         }

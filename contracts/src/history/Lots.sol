@@ -9,8 +9,8 @@ import {Book} from "./Book.sol";
 
 /// @title Lots: how they come to be, are packed, set apart and scrapped
 abstract contract Lots is Book, ILots {
-    /// @dev Keeps one record within a block, and its replay within bounds.
-    uint256 internal constant MOST_LOTS = 64;
+    /// @dev Keeps one record within a block, and its replay within bounds; also what lots are numbered by.
+    uint40 internal constant MOST_LOTS = 64;
 
     /// @inheritdoc ILots
     function commissionLot(
@@ -23,7 +23,7 @@ abstract contract Lots is Book, ILots {
     ) external returns (bytes32 lot) {
         Actor memory actor = _actor(Roles.MANUFACTURER);
         uint40 assignment = _started(order, operation, actor);
-        lot = _createLot(identifierHash, _orders[order].sequence, quantity, unit, actor.participant);
+        lot = _createLot(identifierHash, _orders[order].sequence, quantity, unit, actor.participant, 0);
         bytes32[] memory histories = _touching(lot, order);
         bytes memory data = abi.encode(actor.key, histories, operation, assignment, quantity, unit, claimsRoot);
         _record(LotCommissioned.selector, actor, lot, histories, data);
@@ -35,7 +35,7 @@ abstract contract Lots is Book, ILots {
         returns (bytes32 lot)
     {
         Actor memory actor = _actor(Roles.HOLDER);
-        lot = _createLot(identifierHash, 0, quantity, unit, actor.participant);
+        lot = _createLot(identifierHash, 0, quantity, unit, actor.participant, 0);
         bytes32[] memory histories = _touching(lot);
         bytes memory data = abi.encode(actor.key, histories, quantity, unit, claimsRoot);
         _record(LotReceived.selector, actor, lot, histories, data);
@@ -57,12 +57,12 @@ abstract contract Lots is Book, ILots {
     /// @inheritdoc ILots
     function packLots(bytes32 parent, bytes32[] calldata lots) external {
         Actor memory actor = _actor(Roles.HOLDER);
-        uint40 parentSequence = _held(parent, actor).sequence;
+        uint40 parentNumber = _held(parent, actor).number;
         bytes32[] memory histories = _packing(parent, lots);
         for (uint256 i; i < lots.length; ++i) {
             Lot storage entry = _held(lots[i], actor);
-            if (entry.sequence == parentSequence) revert LotPacked(parent, parentSequence);
-            entry.parent = parentSequence;
+            if (entry.number == parentNumber) revert LotPacked(parent, parentNumber);
+            entry.parent = parentNumber;
         }
         _contents[parent] += lots.length;
         _record(LotsPacked.selector, actor, parent, histories, abi.encode(actor.key, histories));
@@ -71,11 +71,11 @@ abstract contract Lots is Book, ILots {
     /// @inheritdoc ILots
     function unpackLots(bytes32 parent, bytes32[] calldata lots) external {
         Actor memory actor = _actor(Roles.HOLDER);
-        uint40 parentSequence = _held(parent, actor).sequence;
+        uint40 parentNumber = _held(parent, actor).number;
         bytes32[] memory histories = _packing(parent, lots);
         for (uint256 i; i < lots.length; ++i) {
             Lot storage entry = _existingLot(lots[i]);
-            if (entry.parent != parentSequence) revert LotNotInParent(lots[i], entry.parent, parentSequence);
+            if (entry.parent != parentNumber) revert LotNotInParent(lots[i], entry.parent, parentNumber);
             entry.parent = 0;
             entry.custodian = actor.participant;
         }
@@ -124,16 +124,22 @@ abstract contract Lots is Book, ILots {
         _owned(order, operation, assignment, actor, IAssignments.AssignmentState.Started);
     }
 
-    function _createLot(bytes32 identifierHash, uint40 order, uint40 quantity, bytes3 unit, uint32 custodian)
-        internal
-        returns (bytes32 lot)
-    {
+    /// @dev Outputs of one record share its sequence, so a lot's number adds its place among them: a parent must not be
+    /// mistaken for its sibling.
+    function _createLot(
+        bytes32 identifierHash,
+        uint40 order,
+        uint40 quantity,
+        bytes3 unit,
+        uint32 custodian,
+        uint40 place
+    ) internal returns (bytes32 lot) {
         if (quantity == 0) revert LotQuantityZero();
         if (unit == 0) revert LotUnitMissing();
         lot = Subjects.derive(Subjects.Kind.Lot, custodian, identifierHash);
-        if (_lots[lot].sequence != 0) revert HistorySubjectTaken(lot);
+        if (_lots[lot].number != 0) revert HistorySubjectTaken(lot);
         _lots[lot] = Lot({
-            sequence: sequence + 1,
+            number: (sequence + 1) * MOST_LOTS + place,
             order: order,
             parent: 0,
             quantity: quantity,
@@ -158,7 +164,7 @@ abstract contract Lots is Book, ILots {
 
     function _existingLot(bytes32 lot) internal view returns (Lot storage entry) {
         entry = _lots[lot];
-        if (entry.sequence == 0) revert LotUnknown(lot);
+        if (entry.number == 0) revert LotUnknown(lot);
     }
 
     /// @dev The lot, when the actor has custody of it and it is not packed.

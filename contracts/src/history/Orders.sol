@@ -60,6 +60,7 @@ abstract contract Orders is Book, IOrders {
         if (actor.participant != entry.buyer && !byCoordinator) {
             revert OrderPartyWrong(order, actor.participant, entry.buyer);
         }
+        _requirePart(entry, actor);
         entry.state = OrderState.Cancelled;
         _recordOrder(OrderCancelled.selector, actor, order, reasonRoot);
     }
@@ -139,6 +140,13 @@ abstract contract Orders is Book, IOrders {
         if (actor.participant != expected) revert OrderPartyWrong(order, actor.participant, expected);
     }
 
+    /// @dev Buyer or coordinator of an order, each by the role of its own part.
+    function _requirePart(Order storage entry, Actor memory actor) private view {
+        uint16 needed = actor.participant == entry.buyer ? Roles.BUYER : 0;
+        if (actor.participant == entry.coordinator) needed |= Roles.COORDINATOR;
+        _requireRole(actor.participant, needed);
+    }
+
     /// @dev Every record of an order that carries one root and nothing else.
     function _recordOrder(bytes32 kind, Actor memory actor, bytes32 order, bytes32 root) private {
         bytes32[] memory histories = _touching(order);
@@ -148,6 +156,7 @@ abstract contract Orders is Book, IOrders {
     function _revisable(bytes32 order, Actor memory actor) private view returns (Order storage entry) {
         entry = _existingOrder(order);
         if (actor.participant != entry.buyer) _requireParty(order, actor, entry.coordinator);
+        _requirePart(entry, actor);
         OrderState state = entry.state;
         if (state != OrderState.Placed && state != OrderState.Accepted && state != OrderState.InProduction) {
             revert OrderStateWrong(order, state);

@@ -81,17 +81,17 @@ abstract contract Transformations is Lots {
         bytes32[] memory histories
     ) private {
         uint256 made;
-        for (uint256 i; i < transformation.outputs.length; ++i) {
-            Output calldata output = transformation.outputs[i];
+        for (uint40 place; place < transformation.outputs.length; ++place) {
+            Output calldata output = transformation.outputs[place];
             bytes32 lot = _createLot(
-                output.identifierHash, tally.order, output.quantity, transformation.outputUnit, actor.participant
+                output.identifierHash, tally.order, output.quantity, transformation.outputUnit, actor.participant, place
             );
             if (tally.quarantinedBy != 0) {
                 _lots[lot].state = LotState.Quarantined;
                 _lots[lot].counterparty = tally.quarantinedBy;
             }
             made += output.quantity;
-            histories[transformation.inputs.length + i] = lot;
+            histories[transformation.inputs.length + place] = lot;
         }
         _requireBalance(transformation, tally.quantity, made);
     }

@@ -17,11 +17,12 @@ interface ILots {
     }
 
     struct Lot {
-        /// Of the creating record; 0 when the lot does not exist.
-        uint40 sequence;
-        /// `sequence` of its order; 0 when it belongs to none.
+        /// The lot's short name: 64 times the sequence of the creating record, plus the lot's place (0, 1 ...) among the
+        /// lots that this record made; 0 when the lot does not exist.
+        uint40 number;
+        /// `sequence` of its order's first record; 0 when it belongs to none.
         uint40 order;
-        /// `sequence` of the lot it is packed in; 0 when in none.
+        /// `number` of the lot it is packed in; 0 when in none.
         uint40 parent;
         /// What is left, in `unit`.
         uint40 quantity;

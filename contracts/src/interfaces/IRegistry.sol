@@ -138,7 +138,7 @@ interface IRegistry {
     error RegistryKeyRevoked(address key, uint40 revokedAt);
     /// @notice The address signs, or signed, for a participant already: a key serves one participant, once.
     error RegistryKeyTaken(address key, uint32 participant);
-    /// @notice No such proposal is open: the participant must call `proposeKey` first.
+    /// @notice No such proposal is open, or it lapsed with the key that made it: the participant must call `proposeKey`.
     error RegistryKeyNotProposed(address key, uint32 participant);
     /// @notice A participant keeps at least one key.
     error RegistryLastKey(uint32 participant, address key);
@@ -179,7 +179,8 @@ interface IRegistry {
     /// @notice Lets a suspended participant act again. Owner only.
     function reinstate(uint32 participant) external;
 
-    /// @notice First half of adding a key: an active key of the participant names it. Any role.
+    /// @notice First half of adding a key: an active key of the participant names it. Any role. The proposal lapses when
+    /// the proposing key is revoked.
     function proposeKey(address proposed) external;
     /// @notice Second half: called with the new key itself, so that nobody claims a key that is not theirs. No role.
     function acceptKey(uint32 participant) external;
