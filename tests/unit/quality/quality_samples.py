@@ -1,0 +1,90 @@
+"""Random integer networks and inputs that the tests of this folder share."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from quality import Conv, Dense, Network, Scale, SumPool
+from quality.data import Table
+
+VECTORS = Path(__file__).parent / "vectors"
+MODELS = Path(__file__).parents[3] / "quality" / "models"
+CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus" / "quality" / "ford_a"
+
+needs_ford_a = pytest.mark.skipif(not CORPUS.exists(), reason="the FordA corpus is not on this machine")
+
+
+def load_corpus(*names: str) -> Table:
+    """FordA windows as single precision, labels in the first column."""
+    rows = np.concatenate([np.load(io.BytesIO(gzip.decompress((CORPUS / name).read_bytes()))) for name in names])
+    return Table(values=rows[:, 1:].astype(np.float64), labels=rows[:, 0].astype(np.float64), sha256s=())
+
+
+def tiny_network(**changes: object) -> Network:
+    """Two columns to one logit: `q0 * 2 - q1 + 3`, with q = x."""
+    fields: dict[str, object] = {
+        "width": 2,
+        "decimals": 0,
+        "threshold": 10,
+        "scales": (Scale(zero=0, multiplier=1, shift=0),),
+        "layers": (Dense(inputs=2, outputs=1, multiplier=0, biases=(3,), weights=b"\x02\xff"),),
+    }
+    return Network(**(fields | changes))  # type: ignore[arg-type]  # the point of the helper is to break fields
+
+
+def build_random_network(seed: int) -> Network:
+    """A network of random shape and numbers: dense only, conv to dense, or conv to pool to dense."""
+    rng = np.random.default_rng(seed)
+    width = int(rng.integers(1, 40))
+    layers: list[Conv | Dense | SumPool] = []
+    channels, length = 1, width
+    for _ in range(int(rng.integers(0, 3))):
+        kernel, stride, outputs = int(rng.integers(1, length + 1)), int(rng.integers(1, 4)), int(rng.integers(1, 6))
+        conv = Conv(channels, outputs, kernel, stride, _multiplier(rng), *_parameters(rng, outputs, channels * kernel))
+        channels, length = outputs, conv.length_after(length)
+        layers.append(conv)
+    if rng.integers(0, 2):
+        layers.append(SumPool(channels, length))
+        length = 1
+    for _ in range(int(rng.integers(0, 3))):
+        outputs = int(rng.integers(1, 9))
+        layers.append(
+            Dense(channels * length, outputs, _multiplier(rng), *_parameters(rng, outputs, channels * length))
+        )
+        channels, length = outputs, 1
+    layers.append(Dense(channels * length, 1, 0, *_parameters(rng, 1, channels * length)))
+    scales = tuple(_scale(rng) for _ in range(width if rng.integers(0, 2) else 1))
+    return Network(width, int(rng.integers(0, 10)), int(rng.integers(-5000, 5000)), scales, tuple(layers))
+
+
+def _multiplier(rng: np.random.Generator) -> int:
+    return int(2 ** rng.uniform(8, 31)) - 1
+
+
+def _parameters(rng: np.random.Generator, outputs: int, inputs: int) -> tuple[tuple[int, ...], bytes]:
+    weights = rng.integers(-127, 128, outputs * inputs, dtype=np.int8)
+    reach = int(2 ** rng.uniform(0, 30))  # past 2^24 the float32 path is not exact and must not be taken
+    return tuple(int(bias) for bias in rng.integers(-reach, reach + 1, outputs)), weights.tobytes()
+
+
+def _scale(rng: np.random.Generator) -> Scale:
+    reach = int(2 ** rng.uniform(0, 53)) - 1
+    return Scale(int(rng.integers(-reach, reach + 1)), int(rng.integers(1, 256)), int(rng.integers(0, 63)))
+
+
+def random_inputs(network: Network, rows: int, seed: int) -> NDArray[np.int8]:
+    """int8 inputs (rows, width), extremes included."""
+    rng = np.random.default_rng(seed)
+    inputs = rng.integers(-127, 128, (rows, network.width), dtype=np.int8)
+    inputs[rng.random(inputs.shape) < 0.1] = 127
+    return inputs
+
+
+networks = st.integers(0, 2**32 - 1).map(build_random_network)

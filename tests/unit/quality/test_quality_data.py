@@ -1,0 +1,164 @@
+"""Tables from untrusted files, and the step from float to integer."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quality import InputError, to_fixed
+from quality.data import Table, build_targets, load_inputs, load_labels, load_table
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "expected"),
+    [
+        (1.5, 6, 1_500_000),
+        (-0.14040239, 6, -140_402),
+        (0.5, 0, 0),  # ties go to even
+        (1.5, 0, 2),
+        (-2.5, 0, -2),
+        (1e-7, 6, 0),
+        (9007199254740991.0, 0, 2**53 - 1),
+    ],
+)
+def test_to_fixed(value: float, decimals: int, expected: int) -> None:
+    assert to_fixed(np.array([value]), decimals).tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [(np.nan, "not finite"), (np.inf, "not finite"), (9007199254740992.0, "exceeds"), (1e300, "exceeds")],
+)
+def test_to_fixed_refuses(value: float, cause: str) -> None:
+    with pytest.raises(InputError, match=cause):
+        to_fixed(np.array([value]), 0)
+
+
+@given(st.lists(st.integers(-(10**15), 10**15), min_size=1))
+def test_integers_pass_through_unchanged(values: list[int]) -> None:
+    assert to_fixed(np.array(values, dtype=np.float64), 0).tolist() == values
+
+
+def test_a_table_has_its_label_first(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.tsv", "-1\t0.5\t2\n1\t3\t4e-1\n")
+    table = load_table(path)
+    assert table.labels.tolist() == [-1, 1]
+    assert table.values.tolist() == [[0.5, 2], [3, 0.4]]
+    assert table.sha256s == (hashlib.sha256(path.read_bytes()).hexdigest(),)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["1,2\n3,4\n", "a,b\n1,2\n3,4\n", '"x","3"\n1,2\n3,4', "0,1\n1,2\n\n3,4\n\n", "\ufeffa,b\r\n1,2\r\n3,4\r\n"],
+    ids=["plain", "header", "quoted header", "counting header, blank lines", "byte order mark, CRLF"],
+)
+def test_inputs_from_text(tmp_path: Path, content: str) -> None:
+    assert load_inputs(write(tmp_path, "x.csv", content))[0].tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "uint8", "bool"])
+def test_inputs_from_npy(tmp_path: Path, dtype: str) -> None:
+    np.save(tmp_path / "x.npy", np.array([[0, 1], [1, 0]], dtype=dtype))
+    values, _ = load_inputs(tmp_path / "x.npy")
+    assert values.dtype == np.float64
+    assert values.tolist() == [[0, 1], [1, 0]]
+
+
+def test_labels_are_a_column_or_a_vector(tmp_path: Path) -> None:
+    np.save(tmp_path / "y.npy", np.array([1, -1, 1]))
+    assert load_labels(tmp_path / "y.npy")[0].tolist() == [1, -1, 1]
+    assert load_labels(write(tmp_path, "y.csv", "label\n1\n-1\n1\n"))[0].tolist() == [1, -1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "cause"),
+    [
+        ("x.txt", "1,2", "is not .npy, .csv or .tsv"),
+        ("x.csv", "", "has no rows"),
+        ("x.csv", "a,b\n", "has no rows"),
+        ("x.csv", "1,2\n3\n", "line 2 has 1 values, the first has 2"),
+        ("x.csv", "1,2\n3,four\n", "line 2 holds something that is no number"),
+        ("x.csv", "1,2\n3,\n", "line 2 holds something that is no number"),
+        ("x.csv", "1,\n3,4\n", "line 1 holds something that is no number"),
+        ("x.csv", "1,2\n3,nan\n", "data row 2 has a non-finite value"),
+        ("x.csv", "1,2\n-inf,3\n", "data row 2 has a non-finite value"),
+        ("x.csv", b"\xff\xfe1", "is not UTF-8 text"),
+        ("x.csv", ",".join(["1"] * 4097), "has 4097 values a row"),
+        ("x.npy", b"not an array", "is not a readable NPY array"),
+        ("x.npy", b"\x93NUMPY", "is not a readable NPY array"),
+    ],
+)
+def test_unusable_inputs(tmp_path: Path, name: str, content: str | bytes, cause: str) -> None:
+    with pytest.raises(InputError, match=cause):
+        load_inputs(write(tmp_path, name, content))
+
+
+@pytest.mark.parametrize(
+    ("array", "cause"),
+    [
+        (np.zeros(3), "has shape"),
+        (np.zeros((2, 2, 2)), "has shape"),
+        (np.zeros((0, 2)), "has no rows"),
+        (np.zeros((2, 0)), "has 0 values a row"),
+        (np.array([["a"]]), "array of numbers"),
+        (np.array([[1j]]), "array of numbers"),
+        (np.array([[{}]], dtype=object), "is not a readable NPY array"),
+        (np.array(1.0), "array of numbers"),
+        (np.array([[np.nan]]), "non-finite"),
+    ],
+)
+def test_unusable_arrays(tmp_path: Path, array: np.typing.NDArray[np.generic], cause: str) -> None:
+    np.save(tmp_path / "x.npy", array, allow_pickle=True)
+    with pytest.raises(InputError, match=cause):
+        load_inputs(tmp_path / "x.npy")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"absent\.npy cannot be read: No such file"):
+        load_labels(tmp_path / "absent.npy")
+
+
+def test_labels_in_two_columns_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give one label a row"):
+        load_labels(write(tmp_path, "y.csv", "1,2\n3,4\n"))
+
+
+def test_a_table_of_labels_only_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give a label and at least one value a row"):
+        load_table(write(tmp_path, "t.csv", "1\n0\n"))
+
+
+def test_rows_and_labels_must_match() -> None:
+    with pytest.raises(InputError, match="2 rows of inputs but 3 labels"):
+        Table(values=np.zeros((2, 1)), labels=np.zeros(3), sha256s=())
+
+
+def test_the_larger_label_is_the_symptom_unless_told() -> None:
+    labels = np.array([-1.0, 1.0])
+    assert build_targets(labels).tolist() == [False, True]
+    assert build_targets(labels, positive=-1).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive", "cause"),
+    [
+        ([1.0, 1.0], None, r"1 classes \(1\)"),
+        ([0.0, 1.0, 2.0], None, r"3 classes \(0, 1, 2\)"),
+        (list(range(9)), None, "0, 1, 2, 3, 4, ..."),
+        ([0.0, 1.0], 2.0, "no label equals 2; choose 0 or 1"),
+    ],
+)
+def test_unusable_labels(labels: list[float], positive: float | None, cause: str) -> None:
+    with pytest.raises(InputError, match=cause):
+        build_targets(np.array(labels), positive)

@@ -1,0 +1,129 @@
+"""The evaluators agree byte for byte, whatever the network, the batch and the number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quality_samples import MODELS, networks, random_inputs, tiny_network
+
+from quality import Conv, Dense, InferenceError, InputError, Network, Scale, SumPool, parse_model
+from quality.evaluate import EVALUATORS, arrays, load_evaluator, plain, tensors
+from quality.network import MAX_FIXED, worst_sums
+
+
+@settings(max_examples=150, deadline=None)
+@given(networks, st.integers(0, 2**32 - 1))
+def test_all_evaluators_agree(network: Network, seed: int) -> None:
+    inputs = random_inputs(network, 5, seed)
+    expected = plain.infer(network, inputs).tobytes()
+    assert arrays.infer(network, inputs).tobytes() == expected
+    assert tensors.infer(network, inputs).tobytes() == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(networks, st.data())
+def test_both_quantisers_agree(network: Network, data: st.DataObject) -> None:
+    values = (
+        st.integers(-MAX_FIXED, MAX_FIXED) | st.integers(-(10**7), 10**7) | st.sampled_from([-MAX_FIXED, MAX_FIXED])
+    )
+    window = data.draw(st.lists(values, min_size=network.width, max_size=network.width))
+    quantised = arrays.quantise(network, np.array([window], dtype=np.int64))
+    assert quantised[0].tobytes() == plain.quantise_row(network, window)
+    assert quantised.min() >= -127
+
+
+def test_a_network_by_hand() -> None:
+    conv = Conv(1, 2, kernel=2, stride=2, multiplier=2**23, biases=(0, -10), weights=b"\x01\x02\xff\x03")
+    layers = (conv, SumPool(2, 2), Dense(2, 1, 0, (100,), b"\x03\xfe"))
+    network = tiny_network(width=5, layers=layers)
+    # Channel 0: sums 3 + 8 and -5 + 0, halved and rounded to 6 and, being negative, 0.
+    # Channel 1: sums -3 + 12 - 10 and 5 + 0 - 10; -1 / 2 rounds up to 0, since the half is added before the floor.
+    # The fifth value is under no kernel. Pooled 6 and 0; logit 3 * 6 - 2 * 0 + 100.
+    inputs = np.array([[3, 4, -5, 0, 99]], dtype=np.int8)
+    for name in EVALUATORS:
+        assert load_evaluator(name)(network, inputs).tolist() == [[118]]
+
+
+def test_quantising_by_hand() -> None:
+    network = tiny_network(scales=(Scale(zero=10, multiplier=3, shift=1), Scale(zero=-1, multiplier=255, shift=0)))
+    # (11 - 10) * 3 = 3, plus half is 4, halved is 2; (-1 + 1) * 255 = 0. Below zero the shift rounds down.
+    assert plain.quantise_row(network, [11, -1]) == bytes([2, 0])
+    assert plain.quantise_row(network, [9, 0]) == bytes([0xFF, 127])
+
+
+def test_sums_past_float32_leave_the_float32_path() -> None:
+    # 2^24 + 1 is the first integer that float32 lacks.
+    network = tiny_network(layers=(Dense(2, 1, 0, (2**24,), b"\x01\x00"),))
+    assert worst_sums(network.layers)[0] > 2**24
+    inputs = np.array([[1, 0]], dtype=np.int8)
+    assert tensors.infer(network, inputs).tolist() == [[2**24 + 1]]
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64, 512])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_torch_is_the_same_for_every_batch_and_thread_count(batch: int, threads: int) -> None:
+    network = parse_model((MODELS / "forda.bin").read_bytes())
+    inputs = random_inputs(network, 512, seed=3)
+    expected = arrays.infer(network, inputs)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        # With single windows a part of the rows says as much.
+        rows = 64 if batch == 1 else 512
+        parts = [tensors.infer(network, inputs[at : at + batch]) for at in range(0, rows, batch)]
+    finally:
+        torch.set_num_threads(before)
+    assert np.concatenate(parts).tobytes() == expected[:rows].tobytes()
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64])
+def test_numpy_is_the_same_for_every_batch(batch: int) -> None:
+    network = parse_model((MODELS / "forda.bin").read_bytes())
+    inputs = random_inputs(network, 64, seed=4)
+    parts = [arrays.infer(network, inputs[at : at + batch]) for at in range(0, 64, batch)]
+    assert np.concatenate(parts).tobytes() == arrays.infer(network, inputs).tobytes()
+
+
+def test_python_agrees_on_the_committed_model() -> None:
+    network = parse_model((MODELS / "forda.bin").read_bytes())
+    inputs = random_inputs(network, 8, seed=5)
+    assert plain.infer(network, inputs).tobytes() == arrays.infer(network, inputs).tobytes()
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+@pytest.mark.parametrize(
+    "inputs", [np.array([[-128, 0]], dtype=np.int8), np.zeros((1, 3), dtype=np.int8)], ids=["-128", "width"]
+)
+def test_inputs_of_another_model_are_refused(name: str, inputs: np.typing.NDArray[np.int8]) -> None:
+    with pytest.raises(InputError):
+        load_evaluator(name)(tiny_network(), inputs)
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_no_windows_give_no_logits(name: str) -> None:
+    assert load_evaluator(name)(tiny_network(), np.zeros((0, 2), dtype=np.int8)).shape == (0, 1)
+
+
+@pytest.mark.parametrize("window", [[1], [1, 2, 3], [2**53, 0], [0, -(2**53)]])
+def test_windows_out_of_range_are_refused(window: list[int]) -> None:
+    with pytest.raises(InputError):
+        plain.quantise_row(tiny_network(), window)
+    with pytest.raises(InputError):
+        arrays.quantise(tiny_network(), np.array([window], dtype=np.int64))
+
+
+def test_reduced_precision_is_refused() -> None:
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with pytest.raises(InferenceError, match="reduced matrix precision"):
+            tensors.infer(tiny_network(), np.zeros((1, 2), dtype=np.int8))
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+def test_an_unknown_evaluator_is_named() -> None:
+    with pytest.raises(InputError, match="there is no evaluator 'abacus'; choose one of numpy, python, torch"):
+        load_evaluator("abacus")

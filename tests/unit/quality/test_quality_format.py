@@ -1,0 +1,102 @@
+"""Model bytes: golden vectors, round trips, and that no single change goes unnoticed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quality_samples import VECTORS, networks, tiny_network
+
+from quality import Dense, Inference, ModelError, Network, build_model, model_digest, parse_model
+from quality.evaluate.plain import infer_row, quantise_row
+from quality.format import MAX_MODEL_BYTES
+
+CASES = json.loads((VECTORS / "models.json").read_text())
+ACCEPTED = [case for case in CASES if case["verdict"] == "accept"]
+REFUSED = [case for case in CASES if case["verdict"] == "refuse"]
+
+
+def test_vectors_are_what_their_generator_writes() -> None:
+    spec = importlib.util.spec_from_file_location("generate_vectors", VECTORS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    assert generator.build_all() == (VECTORS / "models.json").read_text()
+
+
+def test_refusals_outnumber_acceptances() -> None:
+    assert len(REFUSED) > len(ACCEPTED) > 0
+
+
+@pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case["says"])
+def test_accepted_vector(case: dict[str, object]) -> None:
+    model = bytes.fromhex(str(case["model"]))
+    network = parse_model(model)
+    window = case["window"]
+    assert isinstance(window, list)
+    quantised = quantise_row(network, window)
+    logits = infer_row(network, quantised)
+    context, salt = bytes.fromhex(str(case["context"])), bytes.fromhex(str(case["salt"]))
+    inference = Inference(context, model_digest(model), salt, quantised, logits, network.judge(logits[0]))
+    assert build_model(network) == model
+    assert {
+        "model_digest": inference.model_digest.hex(),
+        "input": quantised.hex(),
+        "logits": list(logits),
+        "inspection": inference.verdict.name,
+        "input_commitment": inference.input_commitment.hex(),
+        "inference_digest": inference.digest.hex(),
+    }.items() <= case.items()
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["says"])
+def test_refused_vector(case: dict[str, str]) -> None:
+    with pytest.raises(ModelError) as refusal:
+        parse_model(bytes.fromhex(case["model"]))
+    assert refusal.value.cause == case["reason"]
+
+
+@given(networks)
+def test_parse_returns_what_was_built(network: Network) -> None:
+    assert parse_model(build_model(network)) == network
+
+
+@given(networks, st.data())
+def test_every_cut_is_refused(network: Network, data: st.DataObject) -> None:
+    model = build_model(network)
+    with pytest.raises(ModelError):
+        parse_model(model[: data.draw(st.integers(0, len(model) - 1))])
+
+
+@given(networks, st.data())
+def test_every_changed_byte_is_refused_or_another_model(network: Network, data: st.DataObject) -> None:
+    model = bytearray(build_model(network))
+    model[data.draw(st.integers(0, len(model) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        changed = parse_model(bytes(model))
+    except ModelError:
+        return
+    assert changed != network
+    assert build_model(changed) == model
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_never_raise_anything_else(noise: bytes) -> None:
+    for model in (noise, build_model(tiny_network())[:16] + noise):
+        with contextlib.suppress(ModelError):
+            assert build_model(parse_model(model)) == model
+
+
+def test_a_model_over_one_mebibyte_is_neither_read_nor_built() -> None:
+    with pytest.raises(ModelError, match="the limit is 1048576"):
+        parse_model(bytes(MAX_MODEL_BYTES + 1))
+    wide = Dense(2**10, 2**10, 1, (0,) * 2**10, bytes(2**20))
+    last = Dense(2**10, 1, 0, (0,), bytes(2**10))
+    with pytest.raises(ModelError, match="the limit is 1048576"):
+        build_model(dataclasses.replace(tiny_network(), width=2**10, layers=(wide, last)))
