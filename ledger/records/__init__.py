@@ -67,7 +67,7 @@ from ledger.records._orders import (
     Supersede,
 )
 from ledger.records._parts import Input, Item, Link, Opening, OrderTerms, Output, Statement, Transformation
-from ledger.records._recorded import Recorded
+from ledger.records._recorded import Header, Recorded
 from ledger.records._registry import (
     AcceptKey,
     Admit,
@@ -110,6 +110,7 @@ __all__ = [
     "DeclineAssignment",
     "DeclineCustody",
     "FinishAssignment",
+    "Header",
     "Input",
     "IssueCertificate",
     "Item",

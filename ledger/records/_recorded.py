@@ -1,4 +1,4 @@
-"""A record as the chain has it."""
+"""What the chain has: a block's header, a record."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from dataclasses import dataclass
 
 from ledger.records._base import Value
 from ledger.records._enums import Contract
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Of a block: what links it to the one before, and tells where to look for records."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int
+    """Seconds since 1970."""
+    logs_bloom: bytes
+    """256 bytes; a contract that is not in it logged nothing in the block."""
 
 
 @dataclass(frozen=True, slots=True)
