@@ -1,0 +1,86 @@
+"""The committed FordA model: pinned bytes, and figures that anybody with the data can repeat."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from quality_samples import MODELS, load_corpus, needs_ford_a
+
+from quality import Inspector, combine_digests, forda, to_fixed
+from quality.data import build_targets
+from quality.evaluate import load_evaluator
+from quality.metrics import Counts, average_precision
+from quality.network import FLOAT32_EXACT, worst_sums
+
+DIGEST = "2ab113a38e3d5386f6c64369d8a41357b5e1d6be5ab593f023b8fdd6cc7f263b"
+TEST_RUN = "fdf70ebaf5c432cb1e4ee695c3c59c8b7852766f2f058c5e5e31d83579a4e177"
+"""What `python -m quality evaluate --model quality/models/forda.bin` prints as digest."""
+MODEL = (MODELS / "forda.bin").read_bytes()
+CARD_BYTES = (MODELS / "forda.json").read_bytes()
+CARD = json.loads(CARD_BYTES)
+
+
+def test_the_model_is_the_pinned_one() -> None:
+    assert hashlib.sha256(MODEL).hexdigest() == DIGEST
+    assert CARD["model"] == {"bytes": len(MODEL), "sha256": DIGEST}
+
+
+def test_the_card_repeats_the_model() -> None:
+    network = Inspector(MODEL).network
+    assert CARD["threshold"] == network.threshold
+    assert CARD["width"] == network.width == forda.WIDTH
+    assert CARD["worst_sums"] == list(worst_sums(network.layers))
+    assert CARD["data"]["sha256"] == [forda.TRAIN.sha256]
+    assert CARD["data"]["test_sha256"] == [forda.TEST.sha256]
+    assert CARD["data"]["training_rows"] + CARD["data"]["validation_rows"] == 3601
+
+
+def test_the_card_is_canonical() -> None:
+    def refuse(text: str) -> None:
+        pytest.fail(f"float {text} in the card")
+
+    card = json.loads(CARD_BYTES, parse_float=refuse)
+    assert json.dumps(card, sort_keys=True, separators=(",", ":")).encode() == CARD_BYTES
+
+
+def test_the_model_is_exact_in_float32() -> None:
+    assert max(worst_sums(Inspector(MODEL).network.layers)) < FLOAT32_EXACT
+
+
+def test_one_inspection_is_the_same_for_ever() -> None:
+    window = [(index * 7919) % 2_000_001 - 1_000_000 for index in range(500)]
+    inference = Inspector(MODEL).inspect(window, context=bytes(32), salt=bytes(32))
+    assert inference.logits == (-861408,)
+    assert inference.digest.hex() == "12bba2a49320ffd038264fb73a8372b46bd741fd2030cdc31a076d6cfa1af612"
+
+
+@needs_ford_a
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+def test_the_card_tells_the_truth_on_the_test_data(name: str) -> None:
+    test = load_corpus("FordA_TEST.npy.gz")
+    actual = build_targets(test.labels)
+    inspector = Inspector(MODEL)
+    fixed = to_fixed(test.values)
+    evaluator = load_evaluator(name)
+    inferences = [
+        inference
+        for start in range(0, len(fixed), 256)
+        for inference in inspector.inspect_all(fixed[start : start + 256], evaluator=evaluator)
+    ]
+    scores = np.array([inference.logits[0] for inference in inferences])
+    counts = Counts.of(scores >= inspector.network.threshold, actual)
+    claimed = CARD["test"]
+    assert claimed["rows"] == len(actual) == 1320
+    assert {
+        "true_positives": counts.true_positives,
+        "false_positives": counts.false_positives,
+        "false_negatives": counts.false_negatives,
+        "true_negatives": counts.true_negatives,
+    }.items() <= claimed.items()
+    assert round(counts.accuracy * 1_000_000) == claimed["accuracy_ppm"] > 950_000
+    assert round(counts.f1 * 1_000_000) == claimed["f1_ppm"]
+    assert round(average_precision(scores, actual) * 1_000_000) == claimed["average_precision_ppm"]
+    assert combine_digests(inferences).hex() == TEST_RUN
