@@ -1,0 +1,148 @@
+"""Bytes and hashes: canonical JSON (RFC 8785), strict JSON parsing (I-JSON, RFC 7493), keccak256, sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NoReturn, TypeAlias
+
+import rfc8785
+import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
+
+from ledger.errors import CanonicalError
+
+__all__ = ["MAX_SAFE_INTEGER", "Json", "canonical_json", "keccak256", "parse_json", "sha256"]
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""What JSON can hold. Parsing gives `list` and `dict`; writing also takes tuples."""
+
+MAX_SAFE_INTEGER = 2**53 - 1
+"""Largest integer magnitude that every JSON reader keeps exact (RFC 7493 section 2.2)."""
+
+_MEND = "write large integers and bytes as strings"
+
+_BRACKETS_OUTSIDE_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+# An unterminated string is one match up to the end: retrying at every escaped quote would be quadratic.
+
+
+def keccak256(data: bytes) -> bytes:
+    """Return the 32-byte Keccak-256 of `data` (the padding before FIPS 202, as the EVM has it)."""
+    # Direct call of the C code: the wrappers of the Ethereum packages cost several times the hash itself.
+    digest: bytes = sha3.keccak_256(data).digest()
+    return digest
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the 32-byte SHA-256 of `data` (FIPS 180-4)."""
+    return hashlib.sha256(data).digest()
+
+
+def canonical_json(value: Json) -> bytes:
+    """Return the one UTF-8 JSON text of `value` (RFC 8785).
+
+    Raises CanonicalError for what that form cannot carry exactly: integers beyond 2^53 - 1, NaN and infinities, keys
+    that are not strings, lone surrogates, other types, and values that contain themselves or nest too deeply.
+    """
+    try:
+        return rfc8785.dumps(value)
+    except RecursionError:
+        raise CanonicalError("value nests too deeply for JSON", mend="flatten it") from None
+    except ValueError as error:  # rfc8785's own errors, and UnicodeEncodeError for a surrogate in a key
+        cause = "a key holds a lone surrogate" if isinstance(error, UnicodeEncodeError) else str(error)[:120]
+        raise CanonicalError(f"not representable as canonical JSON: {cause}", mend=_MEND) from None
+
+
+def parse_json(data: bytes, *, max_bytes: int, max_depth: int) -> Json:
+    """Parse one UTF-8 JSON text, of at most `max_bytes` bytes and `max_depth` nested arrays and objects.
+
+    Everything that two readers could understand differently is refused: a byte order mark, duplicate keys, NaN and
+    infinities (also by overflow), integers beyond 2^53 - 1, lone surrogates. Raises CanonicalError.
+    Not established: that `data` is in canonical form.
+    """
+    if not isinstance(data, bytes):
+        raise CanonicalError("JSON is parsed from bytes")
+    if len(data) > max_bytes:
+        raise CanonicalError(f"JSON of {len(data)} bytes exceeds the limit of {max_bytes}")
+    _check_depth(data, max_depth)  # before the parser recurses
+    try:
+        value: Json = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_object_without_duplicates,
+            parse_constant=_refuse_number,
+            parse_int=_small_integer,
+            parse_float=_finite_float,
+        )
+    except RecursionError:
+        raise CanonicalError("JSON nests too deeply for this reader") from None
+    except UnicodeDecodeError as error:
+        raise CanonicalError(f"JSON is not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise CanonicalError(f"not JSON: {error.msg} at character {error.pos}") from None
+    if rb"\u" in data:  # only an escape can bring in a surrogate
+        _check_surrogates(value)
+    return value
+
+
+def _check_depth(data: bytes, max_depth: int) -> None:
+    if data.count(b"[") + data.count(b"{") <= max_depth:
+        return
+    depth = 0
+    for match in _BRACKETS_OUTSIDE_STRINGS.finditer(data):
+        token = match[0]
+        if token in (b"[", b"{"):
+            depth += 1
+            if depth > max_depth:
+                raise CanonicalError(f"JSON nests deeper than {max_depth}")
+        elif token in (b"]", b"}"):
+            depth -= 1
+
+
+def _check_surrogates(value: Json) -> None:
+    for text in _strings(value):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise CanonicalError("a JSON string holds a lone surrogate") from None
+
+
+def _strings(value: Json) -> Iterator[str]:
+    waiting: list[Json] = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, Mapping):
+            yield from item
+            waiting.extend(item.values())
+        elif isinstance(item, Sequence):
+            waiting.extend(item)
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise CanonicalError(f"JSON object has the key {twice[:80]!a} twice")
+    return result
+
+
+def _small_integer(text: str) -> int:
+    # The length first: converting thousands of digits is quadratic.
+    if len(text) <= 17 and abs(value := int(text)) <= MAX_SAFE_INTEGER:
+        return value
+    return _refuse_number(text)
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        _refuse_number(text)
+    return value
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise CanonicalError(f"JSON number {text[:40]} cannot be kept exact", mend="write it as a string")

@@ -1,0 +1,282 @@
+"""Merkle trees over SHA-256 as in RFC 9162 section 2.1: roots, inclusion proofs, consistency proofs.
+
+A proof is a list of 32-byte node hashes, lowest level first. The tree of size zero has a root, but no proof starts
+from it: it is consistent with everything, so such a proof would establish nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ledger.errors import ProofError
+
+__all__ = [
+    "EMPTY_ROOT",
+    "HASH_BYTES",
+    "MAX_TREE_SIZE",
+    "Tree",
+    "leaf_hash",
+    "node_hash",
+    "root_from_multiproof",
+    "verify_consistency",
+    "verify_inclusion",
+]
+
+HASH_BYTES = 32
+MAX_TREE_SIZE = 2**64 - 1
+"""Sizes travel as unsigned 64-bit integers."""
+
+_sha256 = hashlib.sha256
+EMPTY_ROOT = _sha256(b"").digest()
+"""Root of the tree of size zero (RFC 9162 section 2.1.1)."""
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """Return SHA-256(0x00 || data)."""
+    return _sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return SHA-256(0x01 || left || right)."""
+    return _sha256(b"\x01" + left + right).digest()
+
+
+class Tree:
+    """An append-only tree. Roots and proofs can be had for its present and every earlier size.
+
+    Level k holds the hashes of the complete subtrees of 2^k leaves, left to right: 2N hashes in all, and none ever
+    changes, which is why an earlier size needs no other state.
+    """
+
+    __slots__ = ("_levels",)
+
+    def __init__(self, leaf_hashes: Iterable[bytes] = ()) -> None:
+        self._levels: list[list[bytes]] = [[]]
+        self.extend(leaf_hashes)
+
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return len(self._levels[0])
+
+    def append(self, leaf: bytes) -> int:
+        """Add one leaf hash and return its index. Raises ProofError if it is not 32 bytes."""
+        self.extend((leaf,))
+        return self.size - 1
+
+    def extend(self, leaf_hashes: Iterable[bytes]) -> None:
+        """Add leaf hashes in order. Raises ProofError, and adds none, if one is not 32 bytes."""
+        added = list(leaf_hashes)
+        for leaf in added:
+            _check_hash("leaf hash", leaf)
+        self._levels[0] += added
+        for number, below in enumerate(self._levels):
+            if len(below) < 2:
+                return
+            if number + 1 == len(self._levels):
+                self._levels.append([])
+            level = self._levels[number + 1]
+            start = 2 * len(level)
+            pairs = zip(below[start::2], below[start + 1 :: 2], strict=False)  # an odd last one waits
+            # node_hash written out: the call would be a third of the whole build.
+            level += [_sha256(b"\x01" + left + right).digest() for left, right in pairs]
+
+    def root(self, size: int | None = None) -> bytes:
+        """Return the root of the first `size` leaves, of all by default. Raises ProofError beyond the tree."""
+        size = self._known_size(size)
+        return self._range_root(0, size) if size else EMPTY_ROOT
+
+    def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
+        """Return the proof of leaf `index` in the first `size` leaves (RFC 9162 section 2.1.3.1).
+
+        Raises ProofError unless 0 <= index < size <= the tree's size.
+        """
+        size = self._known_size(size)
+        _check_below("index", index, size)
+        return [self._range_root(low, high) for low, high in _siblings(index, size)][::-1]
+
+    def consistency_proof(self, first: int, second: int | None = None) -> list[bytes]:
+        """Return the proof from size `first` to size `second` (RFC 9162 section 2.1.4.1).
+
+        Raises ProofError unless 0 < first <= second <= the tree's size.
+        """
+        second = self._known_size(second)
+        _check_size("first size", first)
+        if not 0 < first <= second:
+            raise ProofError(f"no consistency proof from size {first} to size {second}")
+        if first == second:
+            return []
+        shift = (first & -first).bit_length() - 1
+        # The subtree that ends at `first` is known to whoever knows the first root when it is the whole first tree.
+        known = [] if first == 1 << shift else [self._range_root(first - (1 << shift), first)]
+        path = [span for span in _siblings(first - 1, second) if span[0] >= first or span[1] <= first - (1 << shift)]
+        return known + [self._range_root(low, high) for low, high in reversed(path)]
+
+    def multiproof(self, indices: Iterable[int]) -> list[bytes]:
+        """Return the roots of the largest subtrees without any of `indices`, left to right.
+
+        With the leaves at `indices` they give the root: see `root_from_multiproof`. Raises ProofError.
+        """
+        shown = sorted(set(indices))
+        for index in shown:
+            _check_below("index", index, self.size)
+        return [self._range_root(low, high) for low, high in _hidden_ranges(shown, 0, self.size)]
+
+    def _known_size(self, size: int | None) -> int:
+        if size is None:
+            return self.size
+        _check_size("size", size)
+        if size > self.size:
+            raise ProofError(f"size {size} is beyond the tree's {self.size}")
+        return size
+
+    def _range_root(self, low: int, high: int) -> bytes:
+        """Root over leaves low..high-1, where `low` is a multiple of the largest power of two in the range."""
+        peaks = []
+        while low < high:
+            level = (high - low).bit_length() - 1
+            peaks.append(self._levels[level][low >> level])
+            low += 1 << level
+        root = peaks.pop()
+        while peaks:
+            root = node_hash(peaks.pop(), root)
+        return root
+
+
+def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
+    """Verify that `leaf_hash` is leaf `index` of the tree of `size` leaves with `root` (RFC 9162 section 2.1.3.2).
+
+    Raises ProofError. Not established: which data the leaf hash stands for, or that anybody stands by the root.
+    """
+    _check_hash("leaf hash", leaf_hash)
+    _check_hash("root", root)
+    _check_size("size", size)
+    _check_below("index", index, size)
+    path = list(_siblings(index, size))[::-1]
+    _check_proof(proof, len(path))
+    running = leaf_hash
+    for (low, _), sibling in zip(path, proof, strict=True):
+        running = node_hash(sibling, running) if low < index else node_hash(running, sibling)
+    if running != root:
+        raise ProofError(f"leaf {index} is not in the tree of size {size} with root 0x{root.hex()}")
+
+
+def verify_consistency(
+    first_size: int, second_size: int, proof: Sequence[bytes], first_root: bytes, second_root: bytes
+) -> None:
+    """Verify that the first tree is the start of the second (RFC 9162 section 2.1.4.2).
+
+    Equal sizes need equal roots and an empty proof. Raises ProofError, also for a first size of zero, which any second
+    tree satisfies, unless both trees are empty.
+    """
+    _check_size("first size", first_size)
+    _check_size("second size", second_size)
+    _check_hash("first root", first_root)
+    _check_hash("second root", second_root)
+    if first_size == second_size:
+        _check_proof(proof, 0)
+        if first_root != second_root or (first_size == 0 and first_root != EMPTY_ROOT):
+            raise ProofError(f"two different roots for size {first_size}")
+        return
+    if not 0 < first_size < second_size:
+        raise ProofError(f"no consistency can be shown from size {first_size} to size {second_size}")
+    shift = (first_size & -first_size).bit_length() - 1
+    start = first_size - (1 << shift)
+    path = [span for span in _siblings(first_size - 1, second_size) if span[0] >= first_size or span[1] <= start]
+    path.reverse()
+    _check_proof(proof, len(path) + (start != 0))
+    rest = iter(proof)
+    first = second = next(rest) if start else first_root
+    for (low, _), sibling in zip(path, rest, strict=True):
+        if low < first_size:
+            first = node_hash(sibling, first)
+            second = node_hash(sibling, second)
+        else:
+            second = node_hash(second, sibling)
+    if first != first_root or second != second_root:
+        raise ProofError(f"the tree of size {second_size} does not extend the one of size {first_size}")
+
+
+def root_from_multiproof(size: int, leaves: Mapping[int, bytes], proof: Sequence[bytes]) -> bytes:
+    """Return the root that the leaf hashes `leaves`, by index, and the subtree roots `proof` give.
+
+    Every element of the proof is used, exactly once. Raises ProofError if that cannot be. Work grows with the number
+    of leaves times the logarithm of `size`, never with `size`.
+    """
+    _check_size("size", size)
+    shown = sorted(leaves)
+    for index in shown:
+        _check_below("index", index, size)
+        _check_hash("leaf hash", leaves[index])
+    if not shown:
+        raise ProofError("a proof without leaves shows nothing")
+    hidden = list(_hidden_ranges(shown, 0, size))
+    _check_proof(proof, len(hidden))
+    known = dict(zip(hidden, proof, strict=True))
+    known.update({(index, index + 1): leaf for index, leaf in leaves.items()})
+    return _fold(known, 0, size)
+
+
+def _fold(known: Mapping[tuple[int, int], bytes], low: int, high: int) -> bytes:
+    if (found := known.get((low, high))) is not None:
+        return found
+    middle = low + _split(high - low)
+    return node_hash(_fold(known, low, middle), _fold(known, middle, high))
+
+
+def _hidden_ranges(shown: Sequence[int], low: int, high: int) -> Iterator[tuple[int, int]]:
+    """The largest subtrees of low..high-1 without an index of the sorted `shown`, left to right."""
+    position = bisect_left(shown, low)
+    if position == len(shown) or shown[position] >= high:
+        if low < high:
+            yield low, high
+    elif high - low > 1:
+        middle = low + _split(high - low)
+        yield from _hidden_ranges(shown, low, middle)
+        yield from _hidden_ranges(shown, middle, high)
+
+
+def _siblings(index: int, size: int) -> Iterator[tuple[int, int]]:
+    """The ranges of leaves under the siblings on the way to leaf `index`, from the root down."""
+    low, high = 0, size
+    while high - low > 1:
+        middle = low + _split(high - low)
+        if index < middle:
+            yield middle, high
+            high = middle
+        else:
+            yield low, middle
+            low = middle
+
+
+def _split(width: int) -> int:
+    """The largest power of two below `width` (RFC 9162 section 2.1.1)."""
+    return 1 << ((width - 1).bit_length() - 1)
+
+
+def _check_hash(name: str, value: object) -> None:
+    # Without the length check, an attacker moves bytes between the two halves of a node.
+    if not isinstance(value, bytes) or len(value) != HASH_BYTES:
+        raise ProofError(f"{name} is not {HASH_BYTES} bytes")
+
+
+def _check_size(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TREE_SIZE:
+        raise ProofError(f"{name} is not an integer from 0 to 2^64 - 1")
+
+
+def _check_below(name: str, value: object, size: int) -> None:
+    _check_size(name, value)
+    if value >= size:  # type: ignore[operator]  # an int, by the line above
+        raise ProofError(f"{name} {value} is not in a tree of size {size}")
+
+
+def _check_proof(proof: object, expected: int) -> None:
+    if not isinstance(proof, (list, tuple)):
+        raise ProofError("a proof is a list of hashes")
+    if len(proof) != expected:
+        raise ProofError(f"proof has {len(proof)} hashes instead of {expected}")
+    for number, element in enumerate(proof):
+        _check_hash(f"proof element {number}", element)
