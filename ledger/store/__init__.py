@@ -1,0 +1,17 @@
+"""The database: tables, migrations, and the repositories through which the other packages reach it.
+
+    store = open_store("sqlite:///millmark.db")
+    with store.transaction() as connection:
+        Book(connection).set_names({1: "Acme"})
+
+Rows are the classes of ledger.store.rows. The private book survives a rebuild; everything else follows from the chain.
+"""
+
+from __future__ import annotations
+
+from ledger.store.book import Book
+from ledger.store.database import Store, open_store
+from ledger.store.lineage import Lineage
+from ledger.store.repository import Cell, Rows, key_of, values_of
+
+__all__ = ["Book", "Cell", "Lineage", "Rows", "Store", "key_of", "open_store", "values_of"]

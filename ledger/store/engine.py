@@ -1,0 +1,52 @@
+"""How connections are set up; the only place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_BUSY_TIMEOUT_MS = 10_000
+WRITES = "millmark_writes"
+"""Execution option of a connection whose transaction will write."""
+
+
+def build_engine(url: str) -> Engine:
+    """An engine for any SQLAlchemy URL. A SQLite file that does not exist is created readable by its owner alone: it
+    holds the salts that hide identifiers."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True)
+    if parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:"):
+        _create_private(Path(parsed.database))
+    engine = create_engine(parsed)
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _set_up(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
+    """WAL lets readers go on beside the one writer. FULL waits for the disk at each commit: what was acknowledged
+    survives a power cut. The driver begins no transactions of its own: it would leave reads and DDL outside of them."""
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout={_BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin(connection: Connection) -> None:
+    """A writer takes the lock at once: one that reads first and finds out later cannot wait, only fail."""
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,108 @@
+"""Rows in and out of the database, by the class of the row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import fields
+from functools import cache
+from operator import attrgetter
+from typing import TypeAlias, TypeVar
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ledger.store.tables import INDEX, TABLES
+
+R = TypeVar("R")
+Cell: TypeAlias = "int | str | bytes | None"
+"""What a column can be compared with."""
+
+_MOST_VALUES = 500
+"""In one IN list; SQLite's own limit is 999 in old builds."""
+
+
+class Rows:
+    """Reads and writes within one transaction. `kind` is a class of ledger.store.rows throughout."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, kind: type[R], *key: Cell) -> R | None:
+        """The row under a primary key, its columns in the table's order."""
+        table = TABLES[kind]
+        query = select(table).where(*(column == value for column, value in zip(table.primary_key, key, strict=True)))
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else kind(*row)
+
+    def find(self, kind: type[R], **equals: Cell) -> list[R]:
+        """The rows whose columns equal what is given, ordered by primary key."""
+        table = TABLES[kind]
+        query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
+        return [kind(*row) for row in self._connection.execute(query.order_by(*table.primary_key))]
+
+    def among(self, kind: type[R], column: str, values: Iterable[Cell]) -> list[R]:
+        """The rows whose `column` is one of `values`, ordered by primary key within each part of the answer."""
+        table = TABLES[kind]
+        found: list[R] = []
+        for part in _parts(sorted(set(values), key=repr)):
+            query = select(table).where(table.c[column].in_(part)).order_by(*table.primary_key)
+            found.extend(kind(*row) for row in self._connection.execute(query))
+        return found
+
+    def insert(self, rows: Sequence[object]) -> None:
+        """Adds rows, all of one kind."""
+        if rows:
+            self._connection.execute(insert(TABLES[type(rows[0])]), [values_of(row) for row in rows])
+
+    def update(self, rows: Sequence[object]) -> None:
+        """Replaces rows, all of one kind, under their primary keys."""
+        if not rows:
+            return
+        table = TABLES[type(rows[0])]
+        key = [column.name for column in table.primary_key]
+        statement = (
+            update(table)
+            .where(*(table.c[name] == bindparam("old_" + name) for name in key))
+            .values({column.name: bindparam(column.name) for column in table.columns if column.name not in key})
+        )
+        self._connection.execute(statement, [_with_key(row, key) for row in rows])
+
+    def put(self, row: object) -> None:
+        """Adds a row, or replaces the one under its primary key."""
+        table = TABLES[type(row)]
+        values = values_of(row)
+        make = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
+        statement = make(table).values(values)
+        rest = {name: value for name, value in values.items() if name not in table.primary_key.columns}
+        self._connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=rest))
+
+    def clear_index(self) -> None:
+        """Deletes all that follows from the chain; the chain's identity and the private book stay."""
+        for kind in INDEX:
+            self._connection.execute(delete(TABLES[kind]))
+
+
+def key_of(row: object) -> tuple[Cell, ...]:
+    """The primary key of a row."""
+    return tuple(getattr(row, column.name) for column in TABLES[type(row)].primary_key)
+
+
+def values_of(row: object) -> dict[str, object]:
+    """A row by column name."""
+    names, getter = _getter(type(row))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+    return dict(zip(names, getter(row), strict=True))
+
+
+@cache
+def _getter(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
+    names = tuple(field.name for field in fields(kind))
+    return names, attrgetter(*names)
+
+
+def _with_key(row: object, key: Collection[str]) -> dict[str, object]:
+    values = values_of(row)
+    return {("old_" + name if name in key else name): value for name, value in values.items()}
+
+
+def _parts(values: list[Cell]) -> Iterable[list[Cell]]:
+    return (values[start : start + _MOST_VALUES] for start in range(0, len(values), _MOST_VALUES))
