@@ -1,0 +1,39 @@
+"""JSON-RPC and contracts: the only part that talks to a chain."""
+
+from ledger.chain.artifacts import load_abi, load_artifact, verify_code
+from ledger.chain.chain import Chain
+from ledger.chain.codec import call_data, decode_log, decode_revert, event_topic
+from ledger.chain.deployment import Deployment, deploy, fee_per_gas_wei, read_deployment, write_deployment
+from ledger.chain.embedded import EmbeddedChain
+from ledger.chain.node import Node, Receipt
+from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
+from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
+from ledger.chain.transport import HttpTransport, RpcError, Transport
+
+__all__ = [
+    "PROFILES",
+    "Chain",
+    "Deployment",
+    "EmbeddedChain",
+    "EngineProfile",
+    "HttpTransport",
+    "Node",
+    "Receipt",
+    "RpcError",
+    "SignedTransaction",
+    "Transaction",
+    "Transport",
+    "call_data",
+    "decode_log",
+    "decode_revert",
+    "deploy",
+    "event_topic",
+    "fee_per_gas_wei",
+    "find_profile",
+    "load_abi",
+    "load_artifact",
+    "read_deployment",
+    "sign_transaction",
+    "verify_code",
+    "write_deployment",
+]

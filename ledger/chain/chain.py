@@ -1,0 +1,93 @@
+"""The ledger's contracts on one chain: checked when connected, then read and called by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from ledger.chain.artifacts import verify_code
+from ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
+from ledger.chain.deployment import Deployment
+from ledger.chain.node import Node
+from ledger.chain.profiles import EngineProfile
+from ledger.errors import WrongChainError
+from ledger.records import Contract, Header, Recorded, Value
+
+__all__ = ["Chain"]
+
+
+class Chain:
+    """Registry and ledger behind one node.
+
+    Raises WrongChainError when the node serves another chain than the deployment's, WrongContractError when the code at
+    its addresses is not this version's.
+    """
+
+    def __init__(self, node: Node, profile: EngineProfile, deployment: Deployment) -> None:
+        self.node = node
+        self.profile = profile
+        self.deployment = deployment
+        self.chain_id = node.chain_id()
+        self.registry = deployment.registry
+        self.ledger = deployment.ledger
+        if self.chain_id != deployment.chain_id:
+            raise WrongChainError(
+                f"the node serves chain {self.chain_id}, the deployment is on chain {deployment.chain_id}",
+                mend="point chain_url at the right network, or use that network's deployment file",
+            )
+        verify_code("Registry", node.code(self.registry), self.registry)
+        verify_code("TraceLedger", node.code(self.ledger), self.ledger)
+        operations = self._word_address("lotOperations")
+        verify_code("LotOperations", node.code(operations), operations)
+
+    def address(self, contract: Contract) -> bytes:
+        return self.registry if contract is Contract.REGISTRY else self.ledger
+
+    def genesis_hash(self) -> bytes:
+        return self.node.header(0).hash
+
+    def final_number(self) -> int:
+        """The highest block that is final by the engine's profile; -1 when none is."""
+        return max(self.node.block_number() - self.profile.finality_depth, -1)
+
+    def header(self, number: int) -> Header:
+        return self.node.header(number)
+
+    def recorded(self, header: Header) -> tuple[Recorded, ...]:
+        """All records of one block, in log order."""
+        contracts = {self.registry: Contract.REGISTRY, self.ledger: Contract.LEDGER}
+        logs = self.node.logs(header.hash, list(contracts))
+        decoded = (decode_log(contracts[log.address], log, header.timestamp) for log in logs)
+        return tuple(record for record in decoded if record is not None)
+
+    def read(self, contract: Contract, function: str, *values: object) -> tuple[Value, ...]:
+        """Return values of a view function now. Raises ContractRefusedError when it reverts."""
+        data = encode_function(contract, function, *values)
+        return decode_result(contract, function, self.node.call(self.address(contract), data))
+
+    def read_struct(self, contract: Contract, function: str, *values: object) -> Mapping[str, Value]:
+        """The one struct that a view function returns."""
+        return cast(Mapping[str, Value], self.read(contract, function, *values)[0])
+
+    def sequence(self, contract: Contract) -> int:
+        """Number of records so far."""
+        return cast(int, self.read(contract, "sequence")[0])
+
+    def head(self, subject: bytes) -> bytes:
+        """Head of an order's or lot's history; zero bytes when it has none."""
+        return cast(bytes, self.read(Contract.LEDGER, "headOf", subject)[0])
+
+    def join_calls(self, contract: Contract, calls: Sequence[bytes]) -> bytes:
+        """Calldata of the one transaction that makes all `calls`, or none."""
+        return calls[0] if len(calls) == 1 else multicall_data(contract, calls)
+
+    def simulate(self, contract: Contract, data: bytes, sender: bytes) -> int:
+        """Gas limit with which the call can be sent now. Raises ContractRefusedError with the contract's own error."""
+        self.node.call(self.address(contract), data, sender)  # an estimate alone may hide the contract's error
+        if self.profile.fixed_gas_limit is not None:
+            return self.profile.fixed_gas_limit
+        estimate = self.node.estimate_gas(self.address(contract), data, sender)
+        return estimate * (100 + self.profile.gas_headroom_percent) // 100
+
+    def _word_address(self, function: str) -> bytes:
+        return cast(bytes, self.read(Contract.LEDGER, function)[0])

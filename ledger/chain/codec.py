@@ -1,0 +1,251 @@
+"""Calldata, return values, logs and reverts. Encoders are built once per function and event, not once per use."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from eth_abi.decoding import ContextFramesBytesIO
+from eth_abi.registry import registry as abi_types
+
+from ledger.canonical import keccak256
+from ledger.chain.artifacts import load_abi, load_artifact
+from ledger.errors import ContractRefusedError, IndexHaltedError
+from ledger.records import Contract, Record, Recorded, Value, snake_case
+
+__all__ = [
+    "RawLog",
+    "call_data",
+    "decode_log",
+    "decode_result",
+    "decode_revert",
+    "encode_constructor",
+    "encode_function",
+    "event_topic",
+    "multicall_data",
+]
+
+_HEADER = ("key", "histories")
+_ERROR_STRING = bytes.fromhex("08c379a0")
+_PANIC = bytes.fromhex("4e487b71")
+
+_MENDS = {
+    "RegistryKeyUnknown": "have the registry's owner admit the participant, or use the key that was admitted",
+    "RegistryKeyRevoked": "sign with another key of the participant",
+    "RegistryParticipantSuspended": "ask the registry's owner to reinstate the participant",
+    "HistoryRoleMissing": "let a participant with that role act, or ask the registry's owner for the role",
+    "HistoryParticipantUnfit": "name a participant that holds the role",
+    "HistorySubjectTaken": "use another identifier, or another salt",
+    "LotOverConsumed": "take no more than the lot still holds",
+    "LotStateWrong": "see the lot's state with `millmark trace`",
+    "OrderStateWrong": "see the order's state with `millmark trace`",
+    "GateClosed": "have the order's inspector certify the lot on the order's model",
+    "EvidenceNotAnchored": "anchor the stream first",
+    "HistoryOpeningStale": "read the history again and open it to its present head",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RawLog:
+    """A log as a node gives it."""
+
+    address: bytes
+    topics: tuple[bytes, ...]
+    data: bytes
+    block_number: int
+    block_hash: bytes
+    transaction_hash: bytes
+    log_index: int
+
+
+class _Codec:
+    """Encodes and decodes one list of ABI parameters."""
+
+    def __init__(self, parameters: Sequence[dict[str, Any]]) -> None:
+        self.parameters = tuple(parameters)
+        self.type = "(" + ",".join(_type_of(parameter) for parameter in parameters) + ")"
+        self._encode = cast(Callable[[Any], bytes], abi_types.get_encoder(self.type)) if parameters else None
+        self._decode = abi_types.get_decoder(self.type) if parameters else None
+
+    def encode(self, values: Sequence[Any]) -> bytes:
+        return self._encode(tuple(values)) if self._encode else b""
+
+    def decode(self, data: bytes) -> tuple[Any, ...]:
+        if self._decode is None:
+            return ()
+        return cast(tuple[Any, ...], self._decode(ContextFramesBytesIO(data)))
+
+    def named(self, data: bytes) -> dict[str, Value]:
+        values = self.decode(data)
+        return {snake_case(p["name"]): _value(p, v) for p, v in zip(self.parameters, values, strict=True)}
+
+
+def _type_of(parameter: dict[str, Any]) -> str:
+    kind = str(parameter["type"])
+    if not kind.startswith("tuple"):
+        return kind
+    return "(" + ",".join(_type_of(part) for part in parameter["components"]) + ")" + kind[5:]
+
+
+def _value(parameter: dict[str, Any], value: Any) -> Value:
+    """As in `Recorded`: addresses are 20 bytes, arrays tuples, structs mappings."""
+    kind = str(parameter["type"])
+    if kind.endswith("[]"):
+        item = {**parameter, "type": kind[:-2]}
+        return tuple(_value(item, entry) for entry in value)
+    if kind == "tuple":
+        parts = zip(parameter["components"], value, strict=True)
+        return {snake_case(part["name"]): _value(part, entry) for part, entry in parts}
+    return bytes.fromhex(value[2:]) if kind == "address" else cast(Value, value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    selector: bytes
+    inputs: _Codec
+    outputs: _Codec
+
+
+def _selector(entry: dict[str, Any]) -> bytes:
+    return keccak256(f"{entry['name']}{_Codec(entry['inputs']).type}".encode())
+
+
+@functools.cache
+def _functions(contract: Contract) -> dict[str, _Function]:
+    return {
+        entry["name"]: _Function(_selector(entry)[:4], _Codec(entry["inputs"]), _Codec(entry["outputs"]))
+        for entry in load_abi(contract)
+        if entry["type"] == "function"
+    }
+
+
+@functools.cache
+def _events(contract: Contract) -> dict[bytes, tuple[str, _Codec]]:
+    """Topic 0 -> name and codec of the data, for events that are records."""
+    found = {}
+    for entry in load_abi(contract):
+        if entry["type"] == "event" and entry["inputs"][0]["name"] == "sequence":
+            data = [parameter for parameter in entry["inputs"] if not parameter["indexed"]]
+            found[_selector(entry)] = (entry["name"], _Codec(data))
+    return found
+
+
+@functools.cache
+def _errors() -> dict[bytes, tuple[str, _Codec]]:
+    """Selector -> name and codec. Both contracts: the registry's errors pass through the ledger."""
+    return {
+        _selector(entry)[:4]: (entry["name"], _Codec(entry["inputs"]))
+        for contract in Contract
+        for entry in load_abi(contract)
+        if entry["type"] == "error"
+    }
+
+
+@functools.cache
+def event_topic(contract: Contract, name: str) -> bytes:
+    """Topic 0 of a record's event."""
+    return next(topic for topic, (event, _) in _events(contract).items() if event == name)
+
+
+def call_data(record: Record) -> bytes:
+    """Calldata of the call that makes `record`."""
+    name = type(record).__name__
+    function = _functions(record.contract)[name[0].lower() + name[1:]]
+    return function.selector + function.inputs.encode(_arguments(record))
+
+
+def _arguments(record: Any) -> tuple[Any, ...]:
+    return tuple(_argument(getattr(record, field.name)) for field in dataclasses.fields(record))
+
+
+def _argument(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return _arguments(value)
+    if isinstance(value, tuple):
+        return tuple(_argument(item) for item in value)
+    return int(value) if isinstance(value, enum.IntEnum) else value
+
+
+def multicall_data(contract: Contract, calls: Sequence[bytes]) -> bytes:
+    """Calldata of one transaction that makes all calls, or none."""
+    return encode_function(contract, "multicall", tuple(calls))
+
+
+def encode_function(contract: Contract, name: str, *values: object) -> bytes:
+    """Calldata of any function; `values` as eth-abi takes them."""
+    function = _functions(contract)[name]
+    return function.selector + function.inputs.encode(values)
+
+
+def encode_constructor(name: str, *values: object) -> bytes:
+    """Constructor arguments of the contract called `name`, to be put behind its creation code."""
+    entry = next(entry for entry in load_artifact(name).abi if entry["type"] == "constructor")
+    return _Codec(entry["inputs"]).encode(values)
+
+
+def decode_result(contract: Contract, name: str, data: bytes) -> tuple[Value, ...]:
+    """Return values of a function, structs as mappings."""
+    outputs = _functions(contract)[name].outputs
+    return tuple(_value(p, v) for p, v in zip(outputs.parameters, outputs.decode(data), strict=True))
+
+
+def decode_revert(data: bytes) -> ContractRefusedError:
+    """What a revert says: a custom error by name and values, a reason, or a panic."""
+    if data[:4] in _errors():
+        name, codec = _errors()[data[:4]]
+        pairs = zip(codec.parameters, codec.decode(data[4:]), strict=True)
+        values = {parameter["name"]: value for parameter, value in pairs}
+        return ContractRefusedError(name, values, mend=_MENDS.get(name, ""))
+    if data[:4] == _ERROR_STRING:
+        return ContractRefusedError("Error", {"reason": _Codec([{"type": "string"}]).decode(data[4:])[0]})
+    if data[:4] == _PANIC:
+        return ContractRefusedError("Panic", {"code": int.from_bytes(data[4:36], "big")})
+    return ContractRefusedError("Reverted", {"data": data} if data else {})
+
+
+def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded | None:
+    """The record behind a log; None for logs of ours that are no records (ownership of the registry).
+
+    Raises IndexHaltedError when the log is a record of another version or does not decode.
+    """
+    event = _events(contract).get(log.topics[0]) if log.topics else None
+    if event is None or len(log.topics) != 4:
+        if contract is Contract.REGISTRY and log.topics and log.topics[0] in _ownership_topics():
+            return None
+        raise IndexHaltedError(
+            f"log {log.log_index} of block {log.block_number} is no record that this version knows",
+            mend="use the Millmark version that deployed the contracts",
+        )
+    name, codec = event
+    fields = codec.named(log.data)
+    key, histories = (fields.pop(part, default) for part, default in zip(_HEADER, (b"", ()), strict=True))
+    return Recorded(
+        contract=contract,
+        kind=name,
+        topic=log.topics[0],
+        sequence=int.from_bytes(log.topics[1], "big"),
+        participant=int.from_bytes(log.topics[2], "big"),
+        subject=log.topics[3],
+        key=cast(bytes, key),
+        histories=cast(tuple[bytes, ...], histories),
+        fields=fields,
+        data=log.data,
+        block_number=log.block_number,
+        block_hash=log.block_hash,
+        block_time=block_time,
+        transaction_hash=log.transaction_hash,
+        log_index=log.log_index,
+    )
+
+
+@functools.cache
+def _ownership_topics() -> frozenset[bytes]:
+    return frozenset(
+        _selector(entry)
+        for entry in load_abi(Contract.REGISTRY)
+        if entry["type"] == "event" and entry["inputs"][0]["name"] != "sequence"
+    )

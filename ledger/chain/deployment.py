@@ -1,0 +1,114 @@
+"""Putting the two contracts on a chain, and finding them again."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.chain.artifacts import load_artifact
+from ledger.chain.codec import encode_constructor
+from ledger.chain.node import Node, Receipt
+from ledger.chain.profiles import EngineProfile
+from ledger.chain.transactions import Transaction, sign_transaction
+from ledger.errors import ChainError, SettingsError
+from ledger.keys import Signer
+
+__all__ = ["Deployment", "deploy", "fee_per_gas_wei", "read_deployment", "write_deployment"]
+
+_NONE = "0x" + bytes(20).hex()
+_RECEIPT_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where the contracts are."""
+
+    chain_id: int
+    registry: bytes
+    """Address, 20 bytes; so is `ledger`."""
+    ledger: bytes
+    block_number: int
+    """Before it there is nothing to index."""
+
+
+def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: float = 60.0) -> Deployment:
+    """Deploys Registry and TraceLedger, the registry owned by `owner`, who also pays.
+
+    Raises ChainError when the node does not take them, or mines none of them within `timeout_s`.
+    """
+    first_block = node.block_number()
+    address = "0x" + owner.address.hex()
+    registry = _create(node, profile, owner, "Registry", (address, _NONE, _NONE), timeout_s)
+    arguments = ("0x" + registry.hex(), _NONE, _NONE)
+    ledger = _create(node, profile, owner, "TraceLedger", arguments, timeout_s)
+    return Deployment(node.chain_id(), registry, ledger, first_block)
+
+
+def fee_per_gas_wei(node: Node, profile: EngineProfile) -> int:
+    """The most to offer per gas, by the profile's policy."""
+    return node.base_fee_wei() * (100 + profile.fee_headroom_percent) // 100 + profile.priority_fee_wei
+
+
+def _create(
+    node: Node,
+    profile: EngineProfile,
+    owner: Signer,
+    name: str,
+    arguments: tuple[object, ...],
+    timeout_s: float,
+) -> bytes:
+    data = load_artifact(name).creation + encode_constructor(name, *arguments)
+    transaction = Transaction(
+        chain_id=node.chain_id(),
+        nonce=node.transaction_count(owner.address),
+        max_priority_fee_wei=profile.priority_fee_wei,
+        max_fee_wei=fee_per_gas_wei(node, profile),
+        gas_limit=node.estimate_gas(None, data, owner.address) * (100 + profile.gas_headroom_percent) // 100,
+        to=b"",
+        data=data,
+    )
+    signed = sign_transaction(transaction, owner)
+    node.send(signed.raw)
+    receipt = _await_receipt(node, signed.hash, timeout_s)
+    if not receipt.succeeded or receipt.contract_address is None:
+        raise ChainError(f"the deployment of {name} reverted", mend="check the owner's balance and the chain's fork")
+    return receipt.contract_address
+
+
+def _await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Receipt:
+    deadline = time.monotonic() + timeout_s
+    while (receipt := node.receipt(transaction_hash)) is None:
+        if time.monotonic() > deadline:
+            raise ChainError(
+                f"transaction 0x{transaction_hash.hex()} was not mined within {timeout_s:.0f} s",
+                mend="check that the chain makes blocks, then deploy again",
+            )
+        time.sleep(_RECEIPT_PAUSE_S)
+    return receipt
+
+
+def write_deployment(path: Path, deployment: Deployment) -> None:
+    """Writes the deployment file that every other command reads."""
+    text = {
+        "chain_id": deployment.chain_id,
+        "registry": "0x" + deployment.registry.hex(),
+        "ledger": "0x" + deployment.ledger.hex(),
+        "block_number": deployment.block_number,
+    }
+    path.write_text(json.dumps(text, indent=2) + "\n")
+
+
+def read_deployment(path: Path) -> Deployment:
+    """Raises SettingsError when the file is missing or not a deployment file."""
+    try:
+        raw = json.loads(path.read_text())
+        addresses = [bytes.fromhex(str(raw[name]).removeprefix("0x")) for name in ("registry", "ledger")]
+        if {len(address) for address in addresses} != {20}:
+            raise ValueError("an address has 20 bytes")
+        return Deployment(int(raw["chain_id"]), addresses[0], addresses[1], int(raw["block_number"]))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path} does not exist", mend="deploy with `millmark deploy`") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"{path} is no deployment file ({error})", mend="deploy with `millmark deploy`") from error

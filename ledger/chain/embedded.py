@@ -1,0 +1,177 @@
+"""The embedded chain: eth-tester with py-evm, answering JSON-RPC requests in process.
+
+`services.devchain` puts HTTP before the same object, so a client cannot tell the two apart. Each transaction is mined
+at once, in a block of its own.
+"""
+
+from __future__ import annotations
+
+import ast
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+
+from eth_tester import EthereumTester, PyEVMBackend
+from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionNotFound, ValidationError
+from eth_utils.exceptions import ValidationError as EvmValidationError
+
+from ledger.chain.transport import RpcError
+
+__all__ = ["CHAIN_ID", "EmbeddedChain"]
+
+CHAIN_ID = 131277322940537
+"""Fixed by eth-tester."""
+_SERVER_ERROR, _INVALID_PARAMS, _UNKNOWN_METHOD, _REVERTED = -32000, -32602, -32601, 3
+_GAS_LIMIT = 60_000_000
+"""Of a block: room for the largest batch on every engine profile."""
+
+Json = Any  # whatever JSON-RPC carries
+
+
+class EmbeddedChain:
+    """One chain in memory. Requests from several threads take turns."""
+
+    def __init__(self) -> None:
+        parameters = PyEVMBackend.generate_genesis_params({"gas_limit": _GAS_LIMIT})
+        self._tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
+        self._bank = self._tester.get_accounts()[0]
+        self._lock = threading.Lock()
+        self._methods: dict[str, Callable[..., Json]] = {
+            "web3_clientVersion": lambda: "millmark-devchain",
+            "net_version": lambda: str(CHAIN_ID),
+            "eth_chainId": lambda: hex(CHAIN_ID),
+            "eth_blockNumber": lambda: hex(self._head()["number"]),
+            "eth_getBlockByNumber": self._block_by_number,
+            "eth_getBlockByHash": self._block_by_hash,
+            "eth_getLogs": self._logs,
+            "eth_getCode": lambda address, _="latest": self._tester.get_code(address),
+            "eth_getBalance": lambda address, _="latest": hex(self._tester.get_balance(address)),
+            "eth_getStorageAt": lambda address, slot, _="latest": self._storage(address, slot),
+            "eth_getTransactionCount": lambda address, _="latest": hex(self._tester.get_nonce(address)),
+            "eth_getTransactionReceipt": self._receipt,
+            "eth_gasPrice": lambda: hex(self._head()["base_fee_per_gas"] + 1),
+            "eth_maxPriorityFeePerGas": lambda: hex(1),
+            "eth_call": lambda call, _="latest": self._run(self._tester.call, call),
+            "eth_estimateGas": lambda call, _="latest": hex(self._run(self._tester.estimate_gas, call)),
+            "eth_sendRawTransaction": self._send,
+            "anvil_setBalance": self._fund,
+        }
+
+    def request(self, method: str, params: list[Json]) -> Json:
+        """The result of one JSON-RPC request. Raises RpcError as a node would answer with one."""
+        if method not in self._methods:
+            raise RpcError(_UNKNOWN_METHOD, f"the method {method} does not exist")
+        with self._lock:
+            try:
+                return self._methods[method](*params)
+            except TransactionFailed as error:
+                raise RpcError(_REVERTED, "execution reverted", _revert_data(error)) from error
+            except (ValidationError, EvmValidationError) as error:
+                raise RpcError(_SERVER_ERROR, str(error)) from error
+            except (TypeError, ValueError, KeyError, IndexError) as error:
+                raise RpcError(_INVALID_PARAMS, f"invalid parameters for {method}") from error
+
+    def _head(self) -> dict[str, Any]:
+        return cast(dict[str, Any], self._tester.get_block_by_number("latest"))
+
+    def _block_by_number(self, number: str, full: bool = False) -> Json:
+        wanted = {"earliest": 0}.get(number) if not number.startswith("0x") else int(number, 16)
+        try:
+            return _block(self._tester.get_block_by_number("latest" if wanted is None else wanted), full)
+        except BlockNotFound:
+            return None
+
+    def _block_by_hash(self, block_hash: str, full: bool = False) -> Json:
+        try:
+            return _block(self._tester.get_block_by_hash(block_hash), full)
+        except BlockNotFound:
+            return None
+
+    def _logs(self, query: dict[str, Json]) -> Json:
+        """By block hash only, over the receipts: eth-tester's own filter knows block numbers alone."""
+        try:
+            block = self._tester.get_block_by_hash(query["blockHash"])
+        except BlockNotFound:
+            raise RpcError(_SERVER_ERROR, "unknown block") from None
+        wanted = query.get("address") or []
+        addresses = {address.lower() for address in ([wanted] if isinstance(wanted, str) else wanted)}
+        receipts = [self._tester.get_transaction_receipt(tx) for tx in block["transactions"]]
+        logs = [_log(log) for receipt in receipts for log in receipt["logs"]]
+        return [log for log in logs if not addresses or log["address"] in addresses]
+
+    def _storage(self, address: str, slot: str) -> str:
+        return "0x" + bytes.fromhex(self._tester.get_storage_at(address, slot)[2:]).rjust(32, b"\0").hex()
+
+    def _receipt(self, transaction_hash: str) -> Json:
+        try:
+            receipt = self._tester.get_transaction_receipt(transaction_hash)
+        except TransactionNotFound:
+            return None
+        created = receipt["contract_address"]
+        return {
+            "transactionHash": receipt["transaction_hash"],
+            "status": hex(receipt["status"]),
+            "blockNumber": hex(receipt["block_number"]),
+            "blockHash": receipt["block_hash"],
+            "gasUsed": hex(receipt["gas_used"]),
+            "contractAddress": created.lower() if created else None,
+            "logs": [_log(log) for log in receipt["logs"]],
+        }
+
+    def _run(self, function: Callable[[dict[str, Any]], Json], call: dict[str, Json]) -> Json:
+        transaction = {"from": call.get("from", self._bank), "data": call.get("input", call.get("data", "0x"))}
+        if "to" in call:
+            transaction["to"] = call["to"]
+        return function(transaction)
+
+    def _send(self, raw: str) -> str:
+        """A transaction that reverts is mined all the same, with status 0, as on every chain."""
+        return cast(str, self._tester.send_raw_transaction(raw))
+
+    def _fund(self, address: str, amount: str) -> None:
+        missing = int(amount, 16) - self._tester.get_balance(address)
+        if missing > 0:
+            self._tester.send_transaction({"from": self._bank, "to": address, "value": missing, "gas": 21_000})
+
+
+def _revert_data(error: TransactionFailed) -> bytes:
+    """eth-tester gives revert data as the repr of bytes, and a plain reason where it could decode one."""
+    reason = error.args[0] if error.args else ""
+    if isinstance(reason, bytes):
+        return reason
+    try:
+        data = ast.literal_eval(str(reason))
+    except (ValueError, SyntaxError):
+        return b""
+    return data if isinstance(data, bytes) else b""
+
+
+def _block(block: dict[str, Any], full: bool) -> Json:
+    if full:
+        raise RpcError(_INVALID_PARAMS, "ask for transactions by hash")
+    return {
+        "number": hex(block["number"]),
+        "hash": block["hash"],
+        "parentHash": block["parent_hash"],
+        "timestamp": hex(block["timestamp"]),
+        "logsBloom": f"0x{block['logs_bloom']:0512x}",
+        "gasLimit": hex(block["gas_limit"]),
+        "gasUsed": hex(block["gas_used"]),
+        "baseFeePerGas": hex(block["base_fee_per_gas"]),
+        "stateRoot": block["state_root"],
+        "transactions": list(block["transactions"]),
+    }
+
+
+def _log(log: dict[str, Any]) -> dict[str, Json]:
+    return {
+        "address": log["address"].lower(),
+        "topics": list(log["topics"]),
+        "data": log["data"],
+        "blockNumber": hex(log["block_number"]),
+        "blockHash": log["block_hash"],
+        "transactionHash": log["transaction_hash"],
+        "transactionIndex": hex(log["transaction_index"]),
+        "logIndex": hex(log["log_index"]),
+        "removed": False,
+    }

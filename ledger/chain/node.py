@@ -1,0 +1,186 @@
+"""A node's answers as typed values. Every answer is untrusted input: what does not parse is no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ledger.chain.codec import RawLog, decode_revert
+from ledger.chain.transport import RpcError, Transport
+from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
+from ledger.records import Header
+
+__all__ = ["Node", "Receipt"]
+
+T = TypeVar("T")
+_ALREADY_KNOWN = ("already known", "known transaction", "already imported", "transaction already exists")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a mined transaction."""
+
+    transaction_hash: bytes
+    succeeded: bool
+    block_number: int
+    block_hash: bytes
+    gas_used: int
+    contract_address: bytes | None
+    logs: tuple[RawLog, ...]
+
+
+class Node:
+    """The few questions that the ledger asks of a chain. `finality_depth` and fees are the profile's business."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def chain_id(self) -> int:
+        return self._ask("eth_chainId", [], _number)
+
+    def block_number(self) -> int:
+        return self._ask("eth_blockNumber", [], _number)
+
+    def header(self, number: int | None = None) -> Header:
+        """Header of block `number`, or of the latest. Raises ChainUnreachableError when the node lacks it."""
+        return self._ask("eth_getBlockByNumber", ["latest" if number is None else hex(number), False], _header)
+
+    def base_fee_wei(self) -> int:
+        """Of the latest block, per gas; 0 on a network without fees."""
+        return self._ask(
+            "eth_getBlockByNumber", ["latest", False], lambda raw: _number(raw.get("baseFeePerGas", "0x0"))
+        )
+
+    def gas_limit(self) -> int:
+        """Of the latest block."""
+        return self._ask("eth_getBlockByNumber", ["latest", False], lambda raw: _number(raw["gasLimit"]))
+
+    def logs(self, block_hash: bytes, addresses: Sequence[bytes]) -> tuple[RawLog, ...]:
+        """Logs of one block by hash, so that a node on another branch cannot answer for it."""
+        query = {"blockHash": _hex(block_hash), "address": [_hex(address) for address in addresses]}
+        return self._ask("eth_getLogs", [query], lambda raw: tuple(_log(entry) for entry in raw))
+
+    def code(self, address: bytes) -> bytes:
+        return self._ask("eth_getCode", [_hex(address), "latest"], _bytes)
+
+    def balance_wei(self, address: bytes) -> int:
+        return self._ask("eth_getBalance", [_hex(address), "latest"], _number)
+
+    def transaction_count(self, address: bytes) -> int:
+        """Nonces used in mined blocks: the first that is free when nothing is in flight."""
+        return self._ask("eth_getTransactionCount", [_hex(address), "latest"], _number)
+
+    def call(self, to: bytes, data: bytes, sender: bytes | None = None) -> bytes:
+        """Raises ContractRefusedError with the contract's own error."""
+        return self._ask("eth_call", [_transaction(to, data, sender), "latest"], _bytes)
+
+    def estimate_gas(self, to: bytes | None, data: bytes, sender: bytes) -> int:
+        """Raises ContractRefusedError when the call reverts."""
+        return self._ask("eth_estimateGas", [_transaction(to, data, sender)], _number)
+
+    def send(self, raw: bytes) -> None:
+        """Hands a signed transaction over. A node that has it already is as good as one that takes it.
+
+        Raises ChainError when the node refuses it, ChainUnreachableError when nobody knows whether it has it.
+        """
+        try:
+            self._transport.request("eth_sendRawTransaction", [_hex(raw)])
+        except RpcError as error:
+            message = error.message.lower()
+            if any(known in message for known in _ALREADY_KNOWN) and "unknown transaction" not in message:
+                return
+            raise ChainError(f"the node refuses the transaction: {error.message}") from error
+
+    def receipt(self, transaction_hash: bytes) -> Receipt | None:
+        """None while the transaction is not in a block."""
+        return self._ask(
+            "eth_getTransactionReceipt", [_hex(transaction_hash)], lambda raw: _receipt(raw) if raw else None
+        )
+
+    def fund(self, address: bytes, amount_wei: int) -> None:
+        """Sets a balance; development engines only."""
+        self._transport.request("anvil_setBalance", [_hex(address), hex(amount_wei)])
+
+    def _ask(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T:
+        try:
+            answer = self._transport.request(method, params)
+        except RpcError as error:
+            raise _refusal(method, error) from error
+        try:
+            return parse(answer)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise ChainUnreachableError(
+                f"the node's answer to {method} cannot be used", mend="check that the node is in sync; try again"
+            ) from error
+
+
+def _refusal(method: str, error: RpcError) -> ChainError:
+    if error.data or "revert" in error.message.lower():
+        refused: ContractRefusedError = decode_revert(error.data or b"")
+        return refused
+    return ChainError(f"the node refuses {method}: {error.message}")
+
+
+def _hex(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+def _number(value: Any) -> int:
+    return int(value, 16)
+
+
+def _bytes(value: Any) -> bytes:
+    return bytes.fromhex(value.removeprefix("0x"))
+
+
+def _sized(value: Any, size: int) -> bytes:
+    parsed = _bytes(value)
+    if len(parsed) != size:
+        raise ValueError(f"{len(parsed)} bytes where {size} belong")
+    return parsed
+
+
+def _transaction(to: bytes | None, data: bytes, sender: bytes | None) -> dict[str, str]:
+    """`data` and `input` both: engines differ in which they read."""
+    call = {"data": _hex(data), "input": _hex(data)}
+    if to is not None:
+        call["to"] = _hex(to)
+    if sender is not None:
+        call["from"] = _hex(sender)
+    return call
+
+
+def _header(raw: Any) -> Header:
+    return Header(
+        number=_number(raw["number"]),
+        hash=_sized(raw["hash"], 32),
+        parent_hash=_sized(raw["parentHash"], 32),
+        timestamp=_number(raw["timestamp"]),
+        logs_bloom=_sized(raw["logsBloom"], 256),
+    )
+
+
+def _log(raw: Any) -> RawLog:
+    return RawLog(
+        address=_sized(raw["address"], 20),
+        topics=tuple(_sized(topic, 32) for topic in raw["topics"]),
+        data=_bytes(raw["data"]),
+        block_number=_number(raw["blockNumber"]),
+        block_hash=_sized(raw["blockHash"], 32),
+        transaction_hash=_sized(raw["transactionHash"], 32),
+        log_index=_number(raw["logIndex"]),
+    )
+
+
+def _receipt(raw: Any) -> Receipt:
+    created = raw.get("contractAddress")
+    return Receipt(
+        transaction_hash=_sized(raw["transactionHash"], 32),
+        succeeded=_number(raw["status"]) == 1,
+        block_number=_number(raw["blockNumber"]),
+        block_hash=_sized(raw["blockHash"], 32),
+        gas_used=_number(raw["gasUsed"]),
+        contract_address=_sized(created, 20) if created else None,
+        logs=tuple(_log(entry) for entry in raw["logs"]),
+    )

@@ -1,0 +1,378 @@
+"""The outbox: what must get onto the ledger, and what was sent for it.
+
+Two tables, because a record may be in several transactions over time. Every public method is one database transaction,
+so a crash leaves either all of it or nothing:
+
+    after enqueue        QUEUED    the record is durable; it may be acknowledged
+    after allocate       NONCED    the nonce is spent on these records, whatever happens
+    after store_signed   SIGNED    these very bytes go out, now and after any restart
+    after mark_sent      SENT      a node has them; the receipt decides
+    after mark_mined     MINED     in a block, with the expected events; the block may still be reorganised away
+    after mark_final     FINAL     done
+
+A record that the contract refuses is FAILED with the contract's error, kept for its owner. A transaction that was mined
+without its records (it reverted, or lost its nonce) is FAILED, too, and its records are QUEUED again.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    RowMapping,
+    String,
+    Table,
+    UniqueConstraint,
+    func,
+    select,
+    update,
+)
+
+from ledger.errors import DuplicateRecordError, NotFoundError
+from ledger.store.database import Store
+from ledger.store.tables import metadata
+
+__all__ = ["Entry", "Outbox", "OutboxState", "QueuedRecord", "SentTransaction"]
+
+
+class OutboxState(enum.StrEnum):
+    QUEUED = "queued"
+    NONCED = "nonced"
+    SIGNED = "signed"
+    SENT = "sent"
+    MINED = "mined"
+    FINAL = "final"
+    FAILED = "failed"
+    REPLACED = "replaced"
+
+
+outbox_records = Table(
+    "outbox_records",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("idempotency_key", String(256), nullable=False, unique=True),
+    Column("signer", LargeBinary(20), nullable=False),
+    Column("contract", String(16), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("payload_digest", LargeBinary(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("sequence", BigInteger),
+    Column("error_name", String(64)),
+    Column("error", String),
+    Column("queued_at_s", Float, nullable=False),
+    Column("changed_at_s", Float, nullable=False),
+    Index("outbox_records_by_state", "signer", "state", "id"),
+)
+
+outbox_transactions = Table(
+    "outbox_transactions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("signer", LargeBinary(20), nullable=False),
+    Column("nonce", BigInteger, nullable=False),
+    Column("recipient", LargeBinary(20), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("gas_limit", BigInteger, nullable=False),
+    Column("max_fee_wei", BigInteger),
+    Column("raw", LargeBinary),
+    Column("hash", LargeBinary(32), unique=True),
+    Column("state", String(16), nullable=False),
+    Column("block_number", BigInteger),
+    Column("block_hash", LargeBinary(32)),
+    Column("gas_used", BigInteger),
+    Column("error", String),
+    Column("changed_at_s", Float, nullable=False),
+    Index("outbox_transactions_by_nonce", "signer", "nonce"),
+)
+
+outbox_attempts = Table(
+    "outbox_attempts",
+    metadata,
+    Column("transaction_id", Integer, ForeignKey("outbox_transactions.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("record_id", Integer, ForeignKey("outbox_records.id"), nullable=False),
+    UniqueConstraint("transaction_id", "record_id"),
+)
+
+outbox_nonces = Table(
+    "outbox_nonces",
+    metadata,
+    Column("signer", LargeBinary(20), primary_key=True),
+    Column("next_nonce", BigInteger, nullable=False),
+)
+
+_OPEN = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT, OutboxState.MINED)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record on its way in."""
+
+    idempotency_key: str
+    """The caller's; the same key always means the same record."""
+    contract: str
+    kind: str
+    payload: bytes
+    """Calldata of the call that makes the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRecord:
+    """A record in the outbox."""
+
+    id: int
+    idempotency_key: str
+    signer: bytes
+    contract: str
+    kind: str
+    payload: bytes
+    state: OutboxState
+    sequence: int | None
+    """On the chain, once mined."""
+    error_name: str | None
+    error: str | None
+    queued_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SentTransaction:
+    """A transaction that holds a nonce, with its records in call order."""
+
+    id: int
+    signer: bytes
+    nonce: int
+    recipient: bytes
+    data: bytes
+    gas_limit: int
+    max_fee_wei: int | None
+    raw: bytes | None
+    hash: bytes | None
+    state: OutboxState
+    block_number: int | None
+    block_hash: bytes | None
+    gas_used: int | None
+    records: tuple[QueuedRecord, ...]
+
+
+class Outbox:
+    """Repository over one store. Times are wall-clock seconds and serve the operator only."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def enqueue(self, signer: bytes, entries: Sequence[Entry]) -> list[int]:
+        """Makes the entries durable, in order, with one commit; gives their ids. Known keys give the ids they had.
+
+        Raises DuplicateRecordError when a key comes back with another record; then nothing is queued.
+        """
+        with self._store.transaction() as connection:
+            return [_enqueue(connection, signer, entry) for entry in entries]
+
+    def queued(self, signer: bytes, most: int) -> list[QueuedRecord]:
+        """The oldest records that wait for a transaction, all for the first one's contract."""
+        query = (
+            select(outbox_records)
+            .where(outbox_records.c.signer == signer, outbox_records.c.state == OutboxState.QUEUED)
+            .order_by(outbox_records.c.id)
+            .limit(most)
+        )
+        with self._store.reading() as connection:
+            found = [_record(row) for row in connection.execute(query).mappings()]
+        upto = next((i for i, record in enumerate(found) if record.contract != found[0].contract), len(found))
+        return found[:upto]
+
+    def allocate(
+        self,
+        signer: bytes,
+        chain_nonce: int,
+        records: Sequence[QueuedRecord],
+        recipient: bytes,
+        data: bytes,
+        gas_limit: int,
+    ) -> SentTransaction:
+        """Spends the signer's next nonce on `records`. `chain_nonce` counts only when this outbox knows none yet, or
+        when the chain is ahead because the key was used elsewhere."""
+        with self._store.transaction() as connection:
+            nonce = _take_nonce(connection, signer, chain_nonce)
+            row = {
+                "signer": signer,
+                "nonce": nonce,
+                "recipient": recipient,
+                "data": data,
+                "gas_limit": gas_limit,
+                "state": OutboxState.NONCED,
+                "changed_at_s": time.time(),
+            }
+            result = connection.execute(outbox_transactions.insert().values(row))
+            transaction_id = int(result.inserted_primary_key[0])
+            attempts = [
+                {"transaction_id": transaction_id, "position": position, "record_id": record.id}
+                for position, record in enumerate(records)
+            ]
+            connection.execute(outbox_attempts.insert(), attempts)
+            _set_records(connection, [record.id for record in records], OutboxState.NONCED)
+            return _transaction(connection, transaction_id)
+
+    def store_signed(self, transaction_id: int, raw: bytes, transaction_hash: bytes, max_fee_wei: int) -> None:
+        """Stores the bytes that will be sent, before they are."""
+        values = {"raw": raw, "hash": transaction_hash, "max_fee_wei": max_fee_wei}
+        self._advance(transaction_id, OutboxState.SIGNED, values)
+
+    def mark_sent(self, transaction_id: int) -> None:
+        self._advance(transaction_id, OutboxState.SENT, {})
+
+    def mark_mined(
+        self, transaction_id: int, block_number: int, block_hash: bytes, gas_used: int, sequences: Sequence[int]
+    ) -> None:
+        """`sequences`: of the records, in call order."""
+        values = {"block_number": block_number, "block_hash": block_hash, "gas_used": gas_used}
+        with self._store.transaction() as connection:
+            _set_transaction(connection, transaction_id, OutboxState.MINED, values)
+            for record_id, sequence in zip(_record_ids(connection, transaction_id), sequences, strict=True):
+                _set_records(connection, [record_id], OutboxState.MINED, {"sequence": sequence})
+
+    def mark_final(self, transaction_id: int) -> None:
+        self._advance(transaction_id, OutboxState.FINAL, {})
+
+    def mark_reorganised(self, transaction_id: int) -> None:
+        """Back to SENT: its block is gone, the same bytes go out again."""
+        with self._store.transaction() as connection:
+            _set_transaction(connection, transaction_id, OutboxState.SENT, {"block_number": None, "block_hash": None})
+            _set_records(connection, _record_ids(connection, transaction_id), OutboxState.SENT, {"sequence": None})
+
+    def requeue(self, transaction_id: int, error: str) -> None:
+        """The transaction came to nothing: its nonce is used up, its records wait again."""
+        with self._store.transaction() as connection:
+            _set_transaction(connection, transaction_id, OutboxState.FAILED, {"error": error})
+            _set_records(connection, _record_ids(connection, transaction_id), OutboxState.QUEUED)
+
+    def fail_record(self, record_id: int, error_name: str, error: str) -> None:
+        """The contract refuses the record for good."""
+        with self._store.transaction() as connection:
+            _set_records(connection, [record_id], OutboxState.FAILED, {"error_name": error_name, "error": error})
+
+    def open_transactions(self, signer: bytes) -> list[SentTransaction]:
+        """Transactions whose fate is not final, by nonce."""
+        query = (
+            select(outbox_transactions.c.id)
+            .where(outbox_transactions.c.signer == signer, outbox_transactions.c.state.in_(_OPEN))
+            .order_by(outbox_transactions.c.nonce, outbox_transactions.c.id)
+        )
+        with self._store.reading() as connection:
+            return [_transaction(connection, transaction_id) for transaction_id in connection.execute(query).scalars()]
+
+    def record(self, record_id: int) -> QueuedRecord:
+        """Raises NotFoundError when there is no such record."""
+        with self._store.reading() as connection:
+            query = select(outbox_records).where(outbox_records.c.id == record_id)
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise NotFoundError(f"the outbox has no record {record_id}")
+        return _record(row)
+
+    def counts(self) -> Mapping[str, int]:
+        """Number of records by state."""
+        query = select(outbox_records.c.state, func.count()).group_by(outbox_records.c.state)
+        with self._store.reading() as connection:
+            return {str(state): int(count) for state, count in connection.execute(query)}
+
+    def _advance(self, transaction_id: int, state: OutboxState, values: Mapping[str, object]) -> None:
+        with self._store.transaction() as connection:
+            _set_transaction(connection, transaction_id, state, values)
+            _set_records(connection, _record_ids(connection, transaction_id), state)
+
+
+def _enqueue(connection: Connection, signer: bytes, entry: Entry) -> int:
+    digest = hashlib.sha256(entry.contract.encode() + b"\0" + signer + entry.payload).digest()
+    query = select(outbox_records.c.id, outbox_records.c.payload_digest).where(
+        outbox_records.c.idempotency_key == entry.idempotency_key
+    )
+    known = connection.execute(query).first()
+    if known is not None:
+        if known.payload_digest != digest:
+            raise DuplicateRecordError(
+                f"idempotency key {entry.idempotency_key!r} was used for another record", mend="use a new key"
+            )
+        return int(known.id)
+    now = time.time()
+    row = {
+        "idempotency_key": entry.idempotency_key,
+        "signer": signer,
+        "contract": entry.contract,
+        "kind": entry.kind,
+        "payload": entry.payload,
+        "payload_digest": digest,
+        "state": OutboxState.QUEUED,
+        "queued_at_s": now,
+        "changed_at_s": now,
+    }
+    return int(connection.execute(outbox_records.insert().values(row)).inserted_primary_key[0])
+
+
+def _take_nonce(connection: Connection, signer: bytes, chain_nonce: int) -> int:
+    query = select(outbox_nonces.c.next_nonce).where(outbox_nonces.c.signer == signer)
+    known = connection.execute(query).scalar_one_or_none()
+    nonce = chain_nonce if known is None else max(known, chain_nonce)
+    if known is None:
+        connection.execute(outbox_nonces.insert().values(signer=signer, next_nonce=nonce + 1))
+    else:
+        connection.execute(update(outbox_nonces).where(outbox_nonces.c.signer == signer).values(next_nonce=nonce + 1))
+    return nonce
+
+
+def _record_ids(connection: Connection, transaction_id: int) -> list[int]:
+    query = (
+        select(outbox_attempts.c.record_id)
+        .where(outbox_attempts.c.transaction_id == transaction_id)
+        .order_by(outbox_attempts.c.position)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def _set_records(
+    connection: Connection, ids: Sequence[int], state: OutboxState, values: Mapping[str, object] | None = None
+) -> None:
+    changed = {**(values or {}), "state": state, "changed_at_s": time.time()}
+    connection.execute(update(outbox_records).where(outbox_records.c.id.in_(ids)).values(changed))
+
+
+def _set_transaction(
+    connection: Connection, transaction_id: int, state: OutboxState, values: Mapping[str, object]
+) -> None:
+    changed = {**values, "state": state, "changed_at_s": time.time()}
+    connection.execute(update(outbox_transactions).where(outbox_transactions.c.id == transaction_id).values(changed))
+
+
+def _transaction(connection: Connection, transaction_id: int) -> SentTransaction:
+    row = (
+        connection.execute(select(outbox_transactions).where(outbox_transactions.c.id == transaction_id))
+        .mappings()
+        .one()
+    )
+    query = (
+        select(outbox_records)
+        .join(outbox_attempts, outbox_attempts.c.record_id == outbox_records.c.id)
+        .where(outbox_attempts.c.transaction_id == transaction_id)
+        .order_by(outbox_attempts.c.position)
+    )
+    records = tuple(_record(entry) for entry in connection.execute(query).mappings())
+    fields = {name: row[name] for name in SentTransaction.__dataclass_fields__ if name not in ("records", "state")}
+    return SentTransaction(**fields, state=OutboxState(row["state"]), records=records)
+
+
+def _record(row: RowMapping) -> QueuedRecord:
+    fields = {name: row[name] for name in QueuedRecord.__dataclass_fields__ if name != "state"}
+    return QueuedRecord(**fields, state=OutboxState(row["state"]))

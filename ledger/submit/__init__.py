@@ -1,0 +1,5 @@
+"""Submission of records through the outbox."""
+
+from ledger.submit.submitter import Submitter
+
+__all__ = ["Submitter"]

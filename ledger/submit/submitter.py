@@ -1,0 +1,200 @@
+"""Gets records onto the chain: batches, nonces, signatures, receipts.
+
+One submitter per signing key. A step looks first after what is open, by nonce, then starts one new transaction. The
+ordinary step is also the recovery: whatever a crash left behind is an open transaction in some state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ledger.chain import (
+    Chain,
+    Receipt,
+    Transaction,
+    call_data,
+    decode_log,
+    event_topic,
+    fee_per_gas_wei,
+    sign_transaction,
+)
+from ledger.errors import ChainError, ContractRefusedError, SubmitError
+from ledger.keys import Signer
+from ledger.records import RECORD_TYPES, Contract, Record
+from ledger.store.outbox import Entry, Outbox, OutboxState, QueuedRecord, SentTransaction
+
+__all__ = ["Submitter"]
+
+_EVENTS = {(kind.contract.value, kind.__name__): kind.event for kind in RECORD_TYPES}
+_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    records: list[QueuedRecord]
+    data: bytes
+    gas_limit: int
+
+
+class Submitter:
+    """Submits for one key. `batch_size`: most records in one transaction."""
+
+    def __init__(self, chain: Chain, outbox: Outbox, signer: Signer, *, batch_size: int = 50) -> None:
+        self._chain = chain
+        self._outbox = outbox
+        self._signer = signer
+        self._batch_size = batch_size
+
+    @property
+    def key(self) -> bytes:
+        """The signing address."""
+        return self._signer.address
+
+    def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]:
+        """Queues (idempotency key, record) pairs, in order, durably; gives their outbox ids.
+
+        Raises DuplicateRecordError when a key was used for another record.
+        """
+        entries = [
+            Entry(key, record.contract.value, type(record).__name__, call_data(record)) for key, record in records
+        ]
+        return self._outbox.enqueue(self.key, entries)
+
+    def drain(self, timeout_s: float = 60.0) -> None:
+        """Steps until nothing of this key waits or is under way.
+
+        Raises SubmitError when that takes longer than `timeout_s`, ChainUnreachableError when the node stops answering;
+        what is queued stays queued either way.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self.step():
+            if time.monotonic() > deadline:
+                raise SubmitError(
+                    f"records of 0x{self.key.hex()} still wait after {timeout_s:.0f} s",
+                    mend="check that the chain makes blocks; nothing was lost",
+                )
+            time.sleep(_PAUSE_S)
+
+    def step(self) -> bool:
+        """One round. True when nothing is left to do."""
+        for transaction in self._outbox.open_transactions(self.key):
+            self._follow(transaction)
+        while (batch := self._build_batch()) is not None:
+            self._start(batch)
+        return not self._outbox.open_transactions(self.key)
+
+    # Starting
+
+    def _build_batch(self) -> _Batch | None:
+        """The next records that the contract takes together. One that it refuses is failed on the way, not the rest."""
+        while records := self._outbox.queued(self.key, self._batch_size):
+            try:
+                return self._simulated(records)
+            except ContractRefusedError:
+                self._fail_first_refused(records)
+        return None
+
+    def _simulated(self, records: list[QueuedRecord]) -> _Batch:
+        contract = Contract(records[0].contract)
+        data = self._chain.join_calls(contract, [record.payload for record in records])
+        return _Batch(records, data, self._chain.simulate(contract, data, self.key))
+
+    def _fail_first_refused(self, records: list[QueuedRecord]) -> None:
+        """Finds the shortest prefix that is refused, by halving: its last record is the culprit, at any length in
+        log2(n) simulations."""
+        passing, refused = 0, len(records)
+        while refused - passing > 1:
+            middle = (passing + refused) // 2
+            try:
+                self._simulated(records[:middle])
+                passing = middle
+            except ContractRefusedError:
+                refused = middle
+        try:
+            self._simulated(records[:refused])
+        except ContractRefusedError as error:
+            self._outbox.fail_record(records[refused - 1].id, error.name, str(error))
+
+    def _start(self, batch: _Batch) -> None:
+        chain_nonce = self._chain.node.transaction_count(self.key)
+        recipient = self._chain.address(Contract(batch.records[0].contract))
+        transaction = self._outbox.allocate(
+            self.key, chain_nonce, batch.records, recipient, batch.data, batch.gas_limit
+        )
+        self._follow(transaction)
+
+    # Following
+
+    def _follow(self, transaction: SentTransaction) -> None:
+        """Takes an open transaction as far as it goes now."""
+        if transaction.state is OutboxState.NONCED:
+            transaction = self._sign(transaction)
+        if transaction.state is not OutboxState.MINED:
+            self._send(transaction)
+        self._settle(transaction)
+
+    def _sign(self, transaction: SentTransaction) -> SentTransaction:
+        max_fee = fee_per_gas_wei(self._chain.node, self._chain.profile)
+        unsigned = Transaction(
+            chain_id=self._chain.chain_id,
+            nonce=transaction.nonce,
+            max_priority_fee_wei=self._chain.profile.priority_fee_wei,
+            max_fee_wei=max_fee,
+            gas_limit=transaction.gas_limit,
+            to=transaction.recipient,
+            data=transaction.data,
+        )
+        signed = sign_transaction(unsigned, self._signer)
+        self._outbox.store_signed(transaction.id, signed.raw, signed.hash, max_fee)
+        return self._reload(transaction)
+
+    def _reload(self, transaction: SentTransaction) -> SentTransaction:
+        return next(entry for entry in self._outbox.open_transactions(self.key) if entry.id == transaction.id)
+
+    def _send(self, transaction: SentTransaction) -> None:
+        """Sends the stored bytes, unless they are mined already. Safe to repeat: the bytes never change."""
+        if transaction.raw is None or transaction.hash is None:
+            raise SubmitError(f"transaction {transaction.id} was never signed", mend="report this")
+        if self._chain.node.receipt(transaction.hash) is None:
+            self._chain.node.send(transaction.raw)
+        if transaction.state is OutboxState.SIGNED:
+            self._outbox.mark_sent(transaction.id)
+
+    def _settle(self, transaction: SentTransaction) -> None:
+        """Believes a receipt only when its logs are the expected events, and its block only when it is final."""
+        receipt = self._chain.node.receipt(transaction.hash or b"")
+        if receipt is None:
+            if transaction.state is OutboxState.MINED:
+                self._outbox.mark_reorganised(transaction.id)
+            return
+        if transaction.state is not OutboxState.MINED:
+            sequences = self._sequences(transaction, receipt)
+            if sequences is None:
+                self._outbox.requeue(transaction.id, "mined without its records")
+                return
+            self._outbox.mark_mined(
+                transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences
+            )
+        elif receipt.block_hash != transaction.block_hash:
+            self._outbox.mark_reorganised(transaction.id)
+            return
+        if receipt.block_number <= self._chain.final_number():
+            self._outbox.mark_final(transaction.id)
+
+    def _sequences(self, transaction: SentTransaction, receipt: Receipt) -> list[int] | None:
+        """Sequences of the transaction's records, in call order; None when it was mined without them."""
+        if not receipt.succeeded:
+            return None
+        contract = Contract(transaction.records[0].contract)
+        logs = [log for log in receipt.logs if log.address == transaction.recipient]
+        decoded = [decode_log(contract, log, 0) for log in logs]
+        expected = [event_topic(contract, _EVENTS[record.contract, record.kind]) for record in transaction.records]
+        found = [record for record in decoded if record is not None and record.key == self.key]
+        if [record.topic for record in found] != expected:
+            raise ChainError(
+                f"transaction 0x{receipt.transaction_hash.hex()} left other events than its records",
+                mend="check that the deployment file names this version's contracts",
+            )
+        return [record.sequence for record in found]

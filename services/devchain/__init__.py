@@ -1,0 +1,5 @@
+"""`millmark devchain`: the embedded chain behind JSON-RPC, for several processes at once."""
+
+from services.devchain.server import create_devchain
+
+__all__ = ["create_devchain"]

@@ -1,0 +1,72 @@
+"""Settings: from `millmark.toml` in the home folder, overridden by MILLMARK_... variables. Unknown names are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from ledger.errors import SettingsError
+
+__all__ = ["SETTINGS_FILE", "Settings", "read_settings"]
+
+SETTINGS_FILE = "millmark.toml"
+
+
+class Settings(BaseSettings):
+    """What the commands and the gateway need to know. Relative paths start at the home folder."""
+
+    model_config = SettingsConfigDict(env_prefix="MILLMARK_", extra="forbid")
+
+    home: Path = Path()
+    """Folder of the settings file; everything else is found from here."""
+    chain_url: str | None = Field(default=None, pattern=r"^https?://")
+    """JSON-RPC address of the own node. Without it commands read the index only."""
+    engine: str = "embedded"
+    """Engine profile of the chain: finality, fees."""
+    deployment: Path = Path("deployment.json")
+    """Written by `millmark deploy`: chain id and contract addresses."""
+    database: str = "sqlite:///millmark.sqlite"
+    """SQLAlchemy URL of index, outbox and private book. Whoever reads it can link identifiers to the chain."""
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = Field(default=8600, ge=1, le=65535)
+    follow_interval_s: float = Field(default=1.0, ge=0.1, le=3600)
+    """How often the gateway looks for new blocks."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **sources: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """First what the command line says, then the environment, then the file."""
+        home = Path(init_settings().get("home", "."))
+        file = TomlConfigSettingsSource(settings_cls, home / SETTINGS_FILE)
+        return init_settings, sources["env_settings"], file
+
+    @property
+    def deployment_path(self) -> Path:
+        return self.home / self.deployment
+
+    @property
+    def database_url(self) -> str:
+        """The URL, a relative SQLite path taken from the home folder."""
+        prefix = "sqlite:///"
+        path = Path(self.database.removeprefix(prefix))
+        if not self.database.startswith(prefix) or path.is_absolute():
+            return self.database
+        return f"{prefix}{self.home / path}"
+
+
+def read_settings(home: Path, **overrides: object) -> Settings:
+    """Raises SettingsError for an unknown name, a value that does not fit, or a file that is no TOML."""
+    try:
+        return Settings(home=home, **overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(
+            f"setting {name}: {first['msg']}", mend=f"correct it in {home / SETTINGS_FILE} or the environment"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{home / SETTINGS_FILE} cannot be read: {error}", mend="correct the file") from error
