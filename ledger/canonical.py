@@ -124,8 +124,7 @@ def _strings(value: Json) -> Iterator[str]:
 def _object_without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise CanonicalError(f"JSON object has the key {twice[:80]!a} twice")
     return result
 

@@ -1,0 +1,417 @@
+"""Claims: the JSON document behind a record, committed by one hash, disclosed field by field. See CLAIMS.md.
+
+A document is flattened into fields: a path of object keys and array indices, and a scalar or empty container there.
+Each field is one salted leaf of an RFC 9162 tree, behind leaf 0, which lists all paths. So whoever gets any field
+knows the structure of the document, but values only where salt and value were handed over.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, sha256
+from ledger.errors import CanonicalError, ClaimsError, ProofError
+from ledger.merkle import HASH_BYTES, Tree, leaf_hash, root_from_multiproof
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_FIELDS",
+    "SALT_BYTES",
+    "Claims",
+    "Disclosure",
+    "Field",
+    "Path",
+    "build_claims",
+    "claims_root",
+    "parse_claims",
+    "parse_disclosure",
+    "verify_disclosure",
+]
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Object keys (str) and array indices (int) from the root down; () is the document itself, when that is empty."""
+
+SALT_BYTES = 32
+MAX_FIELDS = 10_000
+MAX_DEPTH = 32
+"""Longest path."""
+MAX_BYTES = 1 << 20
+"""Longest canonical JSON of a document, and of a list of paths."""
+
+_PATHS_TAG = b"millmark claims paths 1\x00"
+_FIELD_TAG = b"millmark claims field 1\x00"
+_ROOT_TAG = b"millmark claims root 1\x00"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A value with what its leaf needs."""
+
+    value: Json
+    """A scalar, [] or {}."""
+    salt: bytes
+    """32 random bytes of this field alone."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.salt, bytes) or len(self.salt) != SALT_BYTES:
+            raise ClaimsError(f"a salt is {SALT_BYTES} bytes")
+        if isinstance(self.value, (list, tuple, dict)) and self.value:
+            raise ClaimsError("a field holds one value, not a container with some")
+        # Such a float is written as an integer, which no reader of ours takes back.
+        if isinstance(self.value, float) and MAX_SAFE_INTEGER < abs(self.value) < 1e21:
+            raise ClaimsError(f"{self.value} is written as an integer beyond 2^53", mend="give it as a string")
+
+    def leaf_hash(self, path: Path) -> bytes:
+        """Return the hash of this field's leaf under `path`. Raises CanonicalError."""
+        return leaf_hash(_FIELD_TAG + self.salt + canonical_json([path, self.value]))
+
+
+def claims_root(tree_size: int, tree_head: bytes) -> bytes:
+    """Return SHA-256(tag || tree size, 8 bytes big-endian || tree head): the 32 bytes that go on the ledger."""
+    return sha256(_ROOT_TAG + tree_size.to_bytes(8, "big") + tree_head)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """A document with its salts, as its owner keeps it. Some fields may be erased: only their leaf hash is left."""
+
+    fields: tuple[tuple[Path, Field | bytes], ...]
+    """(path, field, or leaf hash of an erased one), in ascending order of paths."""
+
+    def __post_init__(self) -> None:
+        _check_paths(self.paths)
+        for _, field in self.fields:
+            if isinstance(field, bytes) and len(field) != HASH_BYTES:
+                raise ClaimsError("an erased field leaves a hash of 32 bytes")
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All paths, those of erased fields too."""
+        return tuple(path for path, _ in self.fields)
+
+    @property
+    def root(self) -> bytes:
+        """The claims root, 32 bytes; erasing does not change it."""
+        tree = self._tree()
+        return claims_root(tree.size, tree.root())
+
+    @property
+    def document(self) -> Json:
+        """The JSON document. Raises ClaimsError if a field is erased."""
+        return _assemble(self.fields)
+
+    def value(self, path: Sequence[str | int]) -> Json:
+        """Return the value of one field. Raises ClaimsError if there is none, or it is erased."""
+        return _value(dict(self.fields), tuple(path))
+
+    def disclose(self, paths: Iterable[Sequence[str | int]]) -> Disclosure:
+        """Return what shows these fields, and nothing but the paths of the others.
+
+        A path to a container means all fields in it. Raises ClaimsError for a path without fields, or to an erased one.
+        """
+        chosen = self._select(paths)
+        leaves: dict[int, Field] = {}
+        for number in chosen:
+            path, field = self.fields[number]
+            if isinstance(field, bytes):
+                raise ClaimsError(f"{_shown(path)} is erased")
+            leaves[number] = field
+        proof = self._tree().multiproof([0, *(number + 1 for number in chosen)])
+        return Disclosure(self.paths, tuple(leaves.items()), tuple(proof))
+
+    def erase(self, paths: Iterable[Sequence[str | int]]) -> Claims:
+        """Return the claims without value and salt of these fields; root and other fields stay what they were.
+
+        Copies given out before are not recalled. Raises ClaimsError for a path without fields.
+        """
+        gone = set(self._select(paths))
+        return Claims(
+            tuple(
+                (path, _field_hash(path, field) if number in gone else field)
+                for number, (path, field) in enumerate(self.fields)
+            )
+        )
+
+    def to_json(self) -> Json:
+        """Return the storage form, salts included: as secret as the document."""
+        return {
+            "version": _VERSION,
+            "fields": [
+                {"path": list(path), "erased": field.hex()}
+                if isinstance(field, bytes)
+                else {"path": list(path), "value": field.value, "salt": field.salt.hex()}
+                for path, field in self.fields
+            ],
+        }
+
+    def _select(self, paths: Iterable[Sequence[str | int]]) -> list[int]:
+        known = self.paths
+        places = {path: number for number, path in enumerate(known)}
+        chosen: set[int] = set()
+        for wanted in map(tuple, paths):
+            if wanted in places:  # most often; else it may be a container
+                chosen.add(places[wanted])
+                continue
+            found = [number for number, path in enumerate(known) if path[: len(wanted)] == wanted]
+            if not found:
+                raise ClaimsError(f"the claims have no field {_shown(wanted)}")
+            chosen.update(found)
+        return sorted(chosen)
+
+    def _tree(self) -> Tree:
+        leaves = [_paths_hash(self.paths)]
+        leaves += [_field_hash(path, field) for path, field in self.fields]
+        return Tree(leaves)
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """Some fields of a document, with the proof that they and all paths are the committed ones."""
+
+    paths: tuple[Path, ...]
+    """All paths of the document, ascending."""
+    shown: tuple[tuple[int, Field], ...]
+    """(position of the path in `paths`, field), ascending."""
+    proof: tuple[bytes, ...]
+    """Roots of the largest subtrees that hold no shown leaf, left to right, 32 bytes each."""
+
+    def __post_init__(self) -> None:
+        _check_paths(self.paths)
+        previous = -1
+        for number, _ in self.shown:
+            if isinstance(number, bool) or not isinstance(number, int) or not previous < number < len(self.paths):
+                raise ClaimsError("positions of shown fields are not ascending places in the list of paths")
+            previous = number
+
+    @property
+    def fields(self) -> dict[Path, Field]:
+        """The shown fields by path."""
+        return {self.paths[number]: field for number, field in self.shown}
+
+    @property
+    def document(self) -> Json:
+        """The JSON document, if all of it is shown. Raises ClaimsError otherwise."""
+        fields = self.fields
+        return _assemble(tuple((path, fields.get(path, b"")) for path in self.paths))
+
+    def value(self, path: Sequence[str | int]) -> Json:
+        """Return a shown value. Raises ClaimsError if the document has none there, or it is not shown."""
+        fields = self.fields
+        return _value({known: fields.get(known, b"") for known in self.paths}, tuple(path))
+
+    def to_json(self) -> Json:
+        """Return the form in which it travels."""
+        return {
+            "version": _VERSION,
+            "paths": [list(path) for path in self.paths],
+            "shown": [{"at": number, "value": field.value, "salt": field.salt.hex()} for number, field in self.shown],
+            "proof": [element.hex() for element in self.proof],
+        }
+
+
+def build_claims(document: Json, *, salt: Callable[[], bytes] = lambda: secrets.token_bytes(SALT_BYTES)) -> Claims:
+    """Return the claims of a JSON object, with a fresh salt from `salt` for each field, in ascending order of paths.
+
+    Raises ClaimsError for what is not a JSON object, or too large; CanonicalError for values that JSON cannot carry.
+    """
+    if not isinstance(document, dict):
+        raise ClaimsError("claims are a JSON object")
+    flat: list[tuple[Path, Json]] = []
+    _flatten((), document, flat)
+    flat.sort(key=lambda item: _order(item[0]))
+    if len(canonical_json(document)) > MAX_BYTES:
+        raise ClaimsError(f"claims of more than {MAX_BYTES} bytes", mend="keep the document and claim its hash")
+    return Claims(tuple((path, Field(value, salt())) for path, value in flat))
+
+
+def verify_disclosure(disclosure: Disclosure, root: bytes) -> None:
+    """Verify that the shown fields, and all paths, are those that `root` commits to.
+
+    1. The paths are those of one JSON document, strictly ascending (already checked when it was made).
+    2. Leaf 0 is rebuilt from the paths, and each shown leaf from its path, salt and value.
+    3. With the proof, all of it used, they give the tree head, and with the tree's size `root`.
+
+    Raises ProofError if they do not, CanonicalError if a value is not one of JSON. Not established: that any value is
+    true, or what the hidden ones are.
+    """
+    leaves = {0: _paths_hash(disclosure.paths)}
+    for number, field in disclosure.shown:
+        leaves[number + 1] = field.leaf_hash(disclosure.paths[number])
+    size = len(disclosure.paths) + 1
+    if not isinstance(root, bytes) or claims_root(size, root_from_multiproof(size, leaves, disclosure.proof)) != root:
+        raise ProofError("the disclosed fields are not those of the claims root")
+
+
+def parse_claims(value: Json) -> Claims:
+    """Return the claims of a storage form, which need not be trusted. Raises ClaimsError."""
+    (items,) = _members(value, "fields")
+    fields: list[tuple[Path, Field | bytes]] = []
+    for item in _list(items):
+        if not isinstance(item, dict):
+            raise ClaimsError("a stored field is an object")
+        if item.keys() == {"path", "erased"}:
+            fields.append((_path(item["path"]), _bytes(item["erased"])))
+        elif item.keys() == {"path", "value", "salt"}:
+            fields.append((_path(item["path"]), Field(item["value"], _bytes(item["salt"]))))
+        else:
+            raise ClaimsError("a stored field has a path, and a value and a salt, or what was erased")
+    return Claims(tuple(fields))
+
+
+def parse_disclosure(value: Json) -> Disclosure:
+    """Return the disclosure that `value` is, unverified. Raises ClaimsError."""
+    paths, shown, proof = _members(value, "paths", "shown", "proof")
+    fields = []
+    for item in _list(shown):
+        if not isinstance(item, dict) or item.keys() != {"at", "value", "salt"}:
+            raise ClaimsError("a shown field has its position, value and salt")
+        fields.append((cast("int", item["at"]), Field(item["value"], _bytes(item["salt"]))))
+    return Disclosure(
+        tuple(_path(path) for path in _list(paths)), tuple(fields), tuple(_bytes(element) for element in _list(proof))
+    )
+
+
+def _flatten(path: Path, value: Json, into: list[tuple[Path, Json]]) -> None:
+    if len(path) > MAX_DEPTH:
+        raise ClaimsError(f"claims nest deeper than {MAX_DEPTH}")
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise CanonicalError("object keys must be strings")
+            _flatten((*path, key), item, into)
+    elif isinstance(value, (list, tuple)) and value:
+        for index, item in enumerate(value):
+            _flatten((*path, index), item, into)
+    else:
+        into.append((path, [] if isinstance(value, tuple) else value))
+        if len(into) > MAX_FIELDS:
+            raise ClaimsError(f"claims have more than {MAX_FIELDS} fields")
+
+
+def _order(path: Path) -> tuple[tuple[bool, int, bytes], ...]:
+    """Sort key: element by element, integers by value before strings by UTF-16 code units, a prefix first."""
+    try:
+        return tuple(
+            (True, 0, step.encode("utf-16-be")) if isinstance(step, str) else (False, step, b"") for step in path
+        )
+    except UnicodeEncodeError:
+        raise CanonicalError("a key holds a lone surrogate") from None
+
+
+def _check_paths(paths: Sequence[Path]) -> None:
+    """Refuse a list that is not exactly the paths of one JSON object, strictly ascending."""
+    if not 0 < len(paths) <= MAX_FIELDS:
+        raise ClaimsError(f"claims have 1 to {MAX_FIELDS} fields")
+    previous: Path = ()
+    for number, path in enumerate(paths):
+        _check_steps(path)
+        if number == 0:
+            _check_opening(path, 0)
+            if path and not isinstance(path[0], str):
+                raise ClaimsError("claims are a JSON object")
+        else:
+            _check_after(previous, path)
+        previous = path
+    if len(canonical_json(paths)) > MAX_BYTES:
+        raise ClaimsError(f"the paths take more than {MAX_BYTES} bytes")
+
+
+def _check_steps(path: Path) -> None:
+    if len(path) > MAX_DEPTH:
+        raise ClaimsError(f"claims nest deeper than {MAX_DEPTH}")
+    for step in path:
+        if isinstance(step, bool) or not isinstance(step, (str, int)):
+            raise ClaimsError("a path is made of keys and indices")
+
+
+def _check_after(previous: Path, path: Path) -> None:
+    """Between neighbours, one container goes on where they part, and every container below it begins."""
+    if _order(previous) >= _order(path):
+        raise ClaimsError(f"{_shown(path)} is not after {_shown(previous)}")
+    shared = next((at for at, (one, two) in enumerate(zip(previous, path, strict=False)) if one != two), len(previous))
+    if shared == len(previous):
+        raise ClaimsError(f"{_shown(previous)} is a value and holds {_shown(path)}")
+    last, step = previous[shared], path[shared]
+    if isinstance(last, str) != isinstance(step, str):
+        raise ClaimsError(f"{_shown(path[:shared])} is an object and an array")
+    if isinstance(last, int) and step != last + 1:
+        raise ClaimsError(f"{_shown(path[:shared])} leaves out an index")
+    _check_opening(path, shared + 1)
+
+
+def _check_opening(path: Path, start: int) -> None:
+    if any(isinstance(step, int) and step != 0 for step in path[start:]):
+        raise ClaimsError(f"{_shown(path)} begins an array in its middle")
+
+
+def _assemble(fields: Sequence[tuple[Path, Field | bytes]]) -> Json:
+    """The document of checked fields: arrays arrive index by index, so that appending is enough."""
+    top: list[Json] = []
+    for path, field in fields:
+        if isinstance(field, bytes):
+            raise ClaimsError(f"{_shown(path)} is not there", mend="only a whole document can be put together")
+        at: dict[str, Json] | list[Json] = top
+        step: str | int = 0
+        for following in path:
+            at = cast("dict[str, Json] | list[Json]", _member(at, step, {} if isinstance(following, str) else []))
+            step = following
+        _member(at, step, field.value)
+    return top[0]
+
+
+def _member(container: dict[str, Json] | list[Json], step: str | int, default: Json) -> Json:
+    if isinstance(container, dict):
+        return container.setdefault(cast("str", step), default)
+    if step == len(container):
+        container.append(default)
+    return container[cast("int", step)]
+
+
+def _value(fields: Mapping[Path, Field | bytes], path: Path) -> Json:
+    field = fields.get(path)
+    if field is None:
+        raise ClaimsError(f"the claims have no field {_shown(path)}")
+    if isinstance(field, bytes):
+        raise ClaimsError(f"{_shown(path)} is not disclosed")
+    return field.value
+
+
+def _paths_hash(paths: Sequence[Path]) -> bytes:
+    return leaf_hash(_PATHS_TAG + canonical_json(paths))
+
+
+def _field_hash(path: Path, field: Field | bytes) -> bytes:
+    return field if isinstance(field, bytes) else field.leaf_hash(path)
+
+
+def _shown(path: Path) -> str:
+    return ascii("/" + "/".join(map(str, path)))[:120]
+
+
+def _members(value: Json, *names: str) -> list[Json]:
+    if not isinstance(value, dict) or value.keys() != {"version", *names}:
+        raise ClaimsError(f"expected an object with version, {', '.join(names)}")
+    if value["version"] is True or value["version"] != _VERSION:
+        raise ClaimsError("unknown version of claims", mend="update this program")
+    return [value[name] for name in names]
+
+
+def _list(value: Json) -> list[Json]:
+    if not isinstance(value, list):
+        raise ClaimsError("expected an array")
+    return value
+
+
+def _path(value: Json) -> Path:
+    return tuple(cast("list[str | int]", _list(value)))
+
+
+def _bytes(value: Json) -> bytes:
+    if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
+        raise ClaimsError("expected 64 lower-case hexadecimal digits")
+    return bytes.fromhex(value)

@@ -1,0 +1,21 @@
+"""Identifiers: what people call things, in one spelling each, and their names on the ledger. See IDENTIFIERS.md."""
+
+from __future__ import annotations
+
+from ledger.ids._canonical import MAX_IDENTIFIER_LENGTH, canonical_identifier, is_identifier
+from ledger.ids._digital_link import DigitalLink, parse_digital_link
+from ledger.ids._subjects import SALT_BYTES, Identity, SubjectKind, identifier_hash, new_salt, subject
+
+__all__ = [
+    "MAX_IDENTIFIER_LENGTH",
+    "SALT_BYTES",
+    "DigitalLink",
+    "Identity",
+    "SubjectKind",
+    "canonical_identifier",
+    "identifier_hash",
+    "is_identifier",
+    "new_salt",
+    "parse_digital_link",
+    "subject",
+]

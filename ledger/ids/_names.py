@@ -1,0 +1,63 @@
+"""did: (W3C DID Core 1.0 section 3.1) and urn: (RFC 8141) to one spelling each."""
+
+from __future__ import annotations
+
+import re
+
+from ledger.errors import IdentifierError
+
+__all__ = ["canonical_did", "canonical_urn"]
+
+_DID = re.compile(
+    r"[Dd][Ii][Dd]:([a-z0-9]+):((?:(?:[A-Za-z0-9.\-_]|%[0-9A-Fa-f]{2})*:)*(?:[A-Za-z0-9.\-_]|%[0-9A-Fa-f]{2})+)"
+)
+_URN = re.compile(
+    r"[Uu][Rr][Nn]:([A-Za-z0-9][A-Za-z0-9\-]{0,30}[A-Za-z0-9]):"
+    r"((?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*)"
+)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_ESCAPED_PLAIN = re.compile(r"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])")
+_ACCOUNT = re.compile(r"0x[0-9A-Fa-f]{40}(?=$|:)")
+
+
+def canonical_did(text: str) -> str:
+    """Return the DID with a lower-case scheme and upper-case escapes; otherwise a DID's case has meaning.
+
+    Where a method says that case has none, it is lower: the host of did:web, and the accounts of did:ethr and did:pkh.
+    Raises IdentifierError, also for a DID URL (path, query or fragment): that names a part of a document.
+    """
+    match = _DID.fullmatch(text)
+    if match is None:
+        raise IdentifierError("not a DID", mend="did:method:id, nothing behind it, the method in lower case")
+    method, name = match.groups()
+    if _ESCAPED_PLAIN.search(name):
+        raise IdentifierError("the DID escapes a character that needs no escape", mend="write the character itself")
+    if method == "web":
+        host, colon, path = name.partition(":")
+        name = host.lower() + colon + path
+    elif method in ("ethr", "pkh"):
+        name = _ACCOUNT.sub(lambda account: account[0].lower(), name)
+    return f"did:{method}:{_upper_escapes(name)}"
+
+
+def canonical_urn(text: str) -> str:
+    """Return the URN with "urn" and the namespace in lower case and upper-case escapes (RFC 8141 section 3.1).
+
+    The rest is kept, escapes included: RFC 8141 says that they are never decoded. Only urn:uuid, whose digits have no
+    case (RFC 9562 section 4), becomes lower case. Raises IdentifierError, also for r-, q- and f-components: they are
+    not part of the name.
+    """
+    match = _URN.fullmatch(text)
+    if match is None:
+        raise IdentifierError("not a URN", mend="urn:namespace:name; leave out what begins with ? or #")
+    namespace, name = match[1].lower(), _upper_escapes(match[2])
+    if namespace == "uuid":
+        name = match[2].lower()
+        if not _UUID.fullmatch(name):
+            raise IdentifierError("not a UUID", mend="32 hexadecimal digits, as 8-4-4-4-12")
+    return f"urn:{namespace}:{name}"
+
+
+def _upper_escapes(text: str) -> str:
+    return _ESCAPE.sub(lambda match: match[0].upper(), text)

@@ -1,0 +1,82 @@
+"""On-chain names: what stands on the ledger instead of an identifier."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+
+import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
+
+from ledger.errors import RecordError
+from ledger.ids._canonical import canonical_identifier
+
+__all__ = ["SALT_BYTES", "Identity", "SubjectKind", "identifier_hash", "new_salt", "subject"]
+
+SALT_BYTES = 32
+
+
+class SubjectKind(enum.IntEnum):
+    """What a subject is; the number is part of its on-chain name."""
+
+    ORDER = 1
+    LOT = 2
+    STREAM = 3
+    MACHINE = 4
+    MODEL = 5
+
+
+def new_salt() -> bytes:
+    """Return 32 bytes from the operating system's random source."""
+    return secrets.token_bytes(SALT_BYTES)
+
+
+def identifier_hash(salt: bytes, identifier: str) -> bytes:
+    """Return SHA-256(salt || UTF-8 of `identifier` in canonical form).
+
+    Raises RecordError for a salt that is not 32 bytes, IdentifierError for what has no canonical form.
+    """
+    if not isinstance(salt, bytes) or len(salt) != SALT_BYTES:
+        raise RecordError(f"a salt is {SALT_BYTES} bytes")
+    return hashlib.sha256(salt + canonical_identifier(identifier).encode()).digest()
+
+
+def subject(kind: SubjectKind, creator_participant: int, identifier_hash: bytes) -> bytes:
+    """Return keccak256(abi.encode(uint8 kind, uint32 creator participant, bytes32 identifier hash)), 32 bytes.
+
+    Raises RecordError for a value that does not fit its type.
+    """
+    if kind not in SubjectKind.__members__.values():
+        raise RecordError(f"{kind!r} is not a kind of subject")
+    if isinstance(creator_participant, bool) or not isinstance(creator_participant, int):
+        raise RecordError("a participant is an integer")
+    if not 0 <= creator_participant < 2**32:
+        raise RecordError(f"participant {creator_participant} is not from 0 to 2^32 - 1")
+    if not isinstance(identifier_hash, bytes) or len(identifier_hash) != 32:
+        raise RecordError("an identifier hash is 32 bytes")
+    words = int(kind).to_bytes(32, "big") + creator_participant.to_bytes(32, "big") + identifier_hash
+    name: bytes = sha3.keccak_256(words).digest()  # `ledger.canonical` is a level above this one
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An identifier with what turns it into a subject: who holds this can find the subject on the ledger."""
+
+    kind: SubjectKind
+    """What it is."""
+    creator: int
+    """Participant that created the subject (`uint32`)."""
+    identifier: str
+    """Any spelling is taken; kept in canonical form."""
+    salt: bytes = field(default_factory=new_salt, repr=False)
+    """32 random bytes. Whoever has them can test guesses of the identifier, so they are not shown."""
+    subject: bytes = field(init=False, compare=False)
+    """The on-chain name, 32 bytes."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identifier", canonical_identifier(self.identifier))
+        object.__setattr__(
+            self, "subject", subject(self.kind, self.creator, identifier_hash(self.salt, self.identifier))
+        )

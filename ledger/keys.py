@@ -1,0 +1,309 @@
+"""Signers: secp256k1 keys behind an interface, chosen by URI. Private keys appear in no text that leaves this module.
+
+    keystore:PATH   an encrypted key file, "Web3 Secret Storage" version 3
+    file:PATH       64 hexadecimal digits, unencrypted: for development
+
+Both files must belong to the user that runs the program, and to nobody else (mode 0600).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, TypeAlias, cast
+
+import coincurve
+from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
+
+from ledger.canonical import Json, keccak256, parse_json
+from ledger.errors import CanonicalError, SigningError
+
+__all__ = [
+    "ADDRESS_BYTES",
+    "Address",
+    "LocalSigner",
+    "Prompt",
+    "Signature",
+    "Signer",
+    "create_keystore",
+    "open_signer",
+    "parse_address",
+    "recover_address",
+    "to_checksum",
+    "verify_signature",
+]
+
+Address: TypeAlias = bytes
+"""20 bytes: the last ones of the Keccak-256 of the public key."""
+ADDRESS_BYTES = 20
+
+Prompt: TypeAlias = Callable[[str], str]
+"""Asks a person; the argument says what for."""
+
+_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+_MAX_FILE_BYTES = 1 << 16
+_MAX_SCRYPT_BYTES = 1 << 30
+_MAX_PBKDF2_ROUNDS = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """An ECDSA signature over secp256k1 in the one form that the chain takes (low s, EIP-2)."""
+
+    r: int
+    """1 .. order - 1."""
+    s: int
+    """1 .. order / 2."""
+    y_parity: int
+    """0 or 1: which of the two points with this r."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.r < _ORDER or not 0 < self.s <= _ORDER // 2 or self.y_parity not in (0, 1):
+            raise SigningError("not a signature in low-s form")
+
+    def to_bytes(self) -> bytes:
+        """Return r, s and v = 27 + y parity: 65 bytes, as contracts take them."""
+        return self.r.to_bytes(32, "big") + self.s.to_bytes(32, "big") + bytes([27 + self.y_parity])
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Signature:
+        """Parse 65 bytes, v as 27 or 28. Raises SigningError."""
+        if not isinstance(data, bytes) or len(data) != 65 or data[64] not in (27, 28):
+            raise SigningError("a signature is 65 bytes that end in 27 or 28")
+        return cls(int.from_bytes(data[:32], "big"), int.from_bytes(data[32:64], "big"), data[64] - 27)
+
+
+class Signer(Protocol):
+    """Whatever holds a key."""
+
+    @property
+    def address(self) -> Address:
+        """Address of the key, 20 bytes."""
+
+    def sign_digest(self, digest: bytes) -> Signature:
+        """Sign a 32-byte digest. Raises SigningError. The caller answers for what the digest means."""
+
+
+class LocalSigner:
+    """A key in this process. It cannot be printed, copied or pickled."""
+
+    __slots__ = ("_address", "_key")
+
+    def __init__(self, key: coincurve.PrivateKey) -> None:
+        self._key = key
+        self._address = _address_of(key.public_key)
+
+    @classmethod
+    def generate(cls) -> LocalSigner:
+        """Return a signer with a new random key."""
+        return cls(coincurve.PrivateKey(secrets.token_bytes(32)))
+
+    @classmethod
+    def from_bytes(cls, secret: bytes) -> LocalSigner:
+        """Return the signer of a 32-byte key. Raises SigningError, which does not repeat the key."""
+        if not isinstance(secret, bytes) or len(secret) != 32 or not 0 < int.from_bytes(secret, "big") < _ORDER:
+            raise SigningError("not a secp256k1 private key of 32 bytes")
+        return cls(coincurve.PrivateKey(secret))
+
+    @property
+    def address(self) -> Address:
+        """Address of the key, 20 bytes."""
+        return self._address
+
+    def sign_digest(self, digest: bytes) -> Signature:
+        """Sign a 32-byte digest with the nonce of RFC 6979. Raises SigningError."""
+        _check_digest(digest)
+        signed = self._key.sign_recoverable(digest, hasher=None)  # libsecp256k1 gives low s
+        return Signature(int.from_bytes(signed[:32], "big"), int.from_bytes(signed[32:64], "big"), signed[64])
+
+    def unsafe_secret(self) -> bytes:
+        """Return the 32-byte private key. The caller holds the risk."""
+        return self._key.secret
+
+    def __repr__(self) -> str:
+        return f"LocalSigner({to_checksum(self._address)})"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise SigningError("a signer is neither copied nor pickled")
+
+
+def recover_address(digest: bytes, signature: Signature) -> Address:
+    """Return the address whose key signed `digest`. Raises SigningError if there is none."""
+    _check_digest(digest)
+    compact = signature.to_bytes()[:64] + bytes([signature.y_parity])
+    try:
+        return _address_of(coincurve.PublicKey.from_signature_and_message(compact, digest, hasher=None))
+    except Exception as error:  # coincurve raises plain Exception
+        raise SigningError("no key gives this signature") from error
+
+
+def verify_signature(digest: bytes, signature: Signature, address: Address) -> None:
+    """Verify that the key of `address` signed `digest`. Raises SigningError."""
+    found = recover_address(digest, signature)
+    if found != address:
+        raise SigningError(f"signed by {to_checksum(found)} instead of {to_checksum(address)}")
+
+
+def to_checksum(address: Address) -> str:
+    """Return "0x" and 40 hexadecimal digits, case as in ERC-55. Raises SigningError."""
+    if not isinstance(address, bytes) or len(address) != ADDRESS_BYTES:
+        raise SigningError(f"an address is {ADDRESS_BYTES} bytes")
+    digits = address.hex()
+    mask = keccak256(digits.encode()).hex()
+    return "0x" + "".join(
+        digit.upper() if place >= "8" else digit for digit, place in zip(digits, mask[:40], strict=True)
+    )
+
+
+def parse_address(text: str) -> Address:
+    """Parse "0x" and 40 hexadecimal digits. In mixed case the ERC-55 checksum must hold. Raises SigningError."""
+    digits = text[2:]
+    if text[:2] != "0x" or len(digits) != 40 or not set(digits) <= set("0123456789abcdefABCDEF"):
+        raise SigningError(f"{text[:60]!a} is not an address", mend="0x and 40 hexadecimal digits")
+    address = bytes.fromhex(digits)
+    if digits not in (digits.lower(), digits.upper()) and to_checksum(address) != text:
+        raise SigningError(f"{text} has a wrong checksum", mend="copy the address again")
+    return address
+
+
+def open_signer(uri: str, *, passphrase_file: Path | None = None, prompt: Prompt | None = None) -> Signer:
+    """Return the signer that `uri` names. A keystore's passphrase comes from a file of mode 0600, or from a person.
+
+    Never from the command line or the environment: other processes read those. Raises SigningError.
+    """
+    scheme, _, place = uri.partition(":")
+    if not place or scheme not in ("keystore", "file"):
+        # The URI is not repeated: a key given by mistake would be.
+        raise SigningError("the signer is neither keystore:PATH nor file:PATH", mend="name a key file")
+    path = Path(place.removeprefix("//") if place.startswith("///") else place)
+    content = _read_private(path)
+    if scheme == "keystore":
+        return _open_keystore(path, content, _passphrase(path, passphrase_file, prompt))
+    try:
+        return LocalSigner.from_bytes(bytes.fromhex(content.decode("ascii").strip().removeprefix("0x")))
+    except ValueError:
+        raise SigningError(f"{path} does not hold 64 hexadecimal digits") from None
+
+
+def create_keystore(
+    path: Path, passphrase: str, *, signer: LocalSigner | None = None, scrypt_cost: int = 1 << 18
+) -> Address:
+    """Write a new key (or `signer`'s), encrypted, to `path`, mode 0600, and return its address.
+
+    The file appears whole or not at all, and never replaces another. `scrypt_cost` is scrypt's N, with r = 8: the
+    default takes 256 MiB for a second or so. Raises SigningError.
+    """
+    if not passphrase:
+        raise SigningError("the passphrase is empty")
+    signer = signer or LocalSigner.generate()
+    keystore = create_keyfile_json(signer.unsafe_secret(), passphrase.encode(), kdf="scrypt", iterations=scrypt_cost)
+    _write_new(path, json.dumps(keystore).encode())
+    return signer.address
+
+
+def _open_keystore(path: Path, content: bytes, passphrase: str) -> LocalSigner:
+    try:
+        keystore = parse_json(content, max_bytes=_MAX_FILE_BYTES, max_depth=8)
+        if not isinstance(keystore, dict):
+            raise SigningError(f"{path} is not a keystore")
+        _check_work(path, keystore)
+        secret = decode_keyfile_json(cast("dict[str, Any]", keystore), passphrase.encode())
+    except CanonicalError:
+        raise SigningError(f"{path} is not a keystore") from None
+    except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError, OverflowError) as error:
+        if "MAC" in str(error):
+            raise SigningError(f"the passphrase does not open {path}") from None
+        raise SigningError(f"{path} is not a keystore of version 3") from None
+    signer = LocalSigner.from_bytes(secret)
+    named = keystore.get("address")
+    if isinstance(named, str) and named.lower().removeprefix("0x") != signer.address.hex():
+        raise SigningError(f"{path} names another address than its key has")
+    return signer
+
+
+def _check_work(path: Path, keystore: Mapping[str, Json]) -> None:
+    """A file must not choose how much memory or time it takes to refuse it."""
+    lowered = {key.lower(): value for key, value in keystore.items()}
+    crypto = lowered.get("crypto")
+    params = crypto.get("kdfparams") if isinstance(crypto, dict) else None
+    if not isinstance(params, dict):
+        raise SigningError(f"{path} is not a keystore of version 3")
+    numbers = {name: value for name, value in params.items() if isinstance(value, int)}
+    memory = 128 * numbers.get("n", 1) * numbers.get("r", 1) * numbers.get("p", 1)
+    if memory > _MAX_SCRYPT_BYTES or numbers.get("c", 0) > _MAX_PBKDF2_ROUNDS:
+        raise SigningError(f"{path} asks for more work than any keystore needs")
+
+
+def _passphrase(path: Path, passphrase_file: Path | None, prompt: Prompt | None) -> str:
+    if passphrase_file is not None:
+        try:
+            text = _read_private(passphrase_file).decode("utf-8")
+        except UnicodeDecodeError:
+            raise SigningError(f"{passphrase_file} is not UTF-8") from None
+        return text.removesuffix("\n").removesuffix("\r")
+    if prompt is not None:
+        return prompt(f"Passphrase for {path}: ")
+    raise SigningError(f"{path} needs a passphrase", mend="name a passphrase file of mode 0600")
+
+
+def _read_private(path: Path) -> bytes:
+    """Content of a small file that is the user's own. Checked on the opened file: the name may change meanwhile."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block us
+    except (OSError, ValueError) as error:
+        raise SigningError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or 'not a path'}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise SigningError(f"{path} is not a file")
+        if facts.st_uid != os.geteuid():
+            raise SigningError(f"{path} belongs to another user", mend=f"chown it to user id {os.geteuid()}")
+        if facts.st_mode & 0o077:
+            raise SigningError(f"{path} is open to other users", mend=f"chmod 600 {path}")
+        content = file.read(_MAX_FILE_BYTES + 1)
+    if len(content) > _MAX_FILE_BYTES:
+        raise SigningError(f"{path} is too large for a key file")
+    return content
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)  # unlike a rename, this fails where something is
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        _sync_directory(path.parent)
+    except FileExistsError:
+        raise SigningError(f"{path} exists", mend="a keystore is never overwritten: choose another name") from None
+    except OSError as error:
+        raise SigningError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _address_of(public_key: coincurve.PublicKey) -> Address:
+    return keccak256(public_key.format(compressed=False)[1:])[-ADDRESS_BYTES:]
+
+
+def _check_digest(digest: object) -> None:
+    if not isinstance(digest, bytes) or len(digest) != 32:
+        raise SigningError("a digest is 32 bytes")
