@@ -10,7 +10,9 @@ from typing import TypeAlias, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
+from ledger.errors import StoreError
 from ledger.store.tables import INDEX, TABLES
 
 R = TypeVar("R")
@@ -50,9 +52,13 @@ class Rows:
         return found
 
     def insert(self, rows: Sequence[object]) -> None:
-        """Adds rows, all of one kind."""
-        if rows:
+        """Adds rows, all of one kind. Raises StoreError when one is there under the same primary key."""
+        if not rows:
+            return
+        try:
             self._connection.execute(insert(TABLES[type(rows[0])]), [values_of(row) for row in rows])
+        except IntegrityError as error:
+            raise StoreError(f"a row is there already: {error.orig}") from error
 
     def update(self, rows: Sequence[object]) -> None:
         """Replaces rows, all of one kind, under their primary keys."""

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import ledger.store.outbox  # noqa: F401  # declares its tables
 from ledger.store.tables import metadata
 
 context.configure(

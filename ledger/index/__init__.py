@@ -1,0 +1,10 @@
+"""The index: follows the chain's final blocks into the store, and keeps there what the contracts keep, and more.
+
+Follower(chain, store).follow()
+"""
+
+from __future__ import annotations
+
+from ledger.index.follower import ChainReader, Follower, IndexStatus, Progress, fetch_status
+
+__all__ = ["ChainReader", "Follower", "IndexStatus", "Progress", "fetch_status"]

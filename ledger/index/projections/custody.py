@@ -1,0 +1,58 @@
+"""Who holds a lot, and who is to (contracts/src/history/Custody.sol)."""
+
+from __future__ import annotations
+
+from ledger.index.projections.fields import number
+from ledger.index.state import State
+from ledger.records import LotState, Recorded
+from ledger.store.rows import CustodyChangeRow, LotRow
+
+
+def note_change(record: Recorded, state: State, lot: LotRow, *, to: int, since: int | None = None) -> None:
+    """Adds to a lot's custody timeline. `since` is who held it before; by default its custodian."""
+    state.add(
+        CustodyChangeRow(
+            sequence=record.sequence,
+            lot=lot.subject,
+            kind=record.kind,
+            from_participant=lot.custodian if since is None else since,
+            to_participant=to,
+            changed_at=record.block_time,
+        )
+    )
+
+
+def custody_offered(record: Recorded, state: State) -> None:
+    lot = state.need(LotRow, record.subject)
+    to = number(record.fields, "to")
+    note_change(record, state, lot, to=to)
+    lot.state, lot.counterparty = LotState.OFFERED, to
+
+
+def custody_accepted(record: Recorded, state: State) -> None:
+    lot = state.need(LotRow, record.subject)
+    note_change(record, state, lot, to=record.participant)
+    lot.custodian = record.participant
+    lot.state, lot.counterparty = LotState.HELD, 0
+
+
+def custody_declined(record: Recorded, state: State) -> None:
+    _back_to_held(record, state)
+
+
+def custody_withdrawn(record: Recorded, state: State) -> None:
+    _back_to_held(record, state)
+
+
+def _back_to_held(record: Recorded, state: State) -> None:
+    lot = state.need(LotRow, record.subject)
+    note_change(record, state, lot, to=lot.custodian)
+    lot.state, lot.counterparty = LotState.HELD, 0
+
+
+PROJECTIONS = {
+    "CustodyOffered": custody_offered,
+    "CustodyAccepted": custody_accepted,
+    "CustodyDeclined": custody_declined,
+    "CustodyWithdrawn": custody_withdrawn,
+}

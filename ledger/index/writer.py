@@ -1,0 +1,106 @@
+"""One block into the state: its records checked for order, linked into their histories, projected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ledger.errors import IndexHaltedError
+from ledger.index.heads import extend_digest, inner_of, link, start_of
+from ledger.index.projections import apply
+from ledger.index.state import State
+from ledger.records import Contract, Header, Recorded, Value
+from ledger.store.rows import BlockRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A header and the records in its block, in log order."""
+
+    header: Header
+    records: tuple[Recorded, ...]
+
+
+def write_block(block: Block, state: State, cursor: CursorRow, chain_id: int, ledger: bytes) -> CursorRow:
+    """Adds a block to `state` and returns the cursor after it. Raises IndexHaltedError when a record is missing,
+    repeated, of another block, of an unknown kind, or about something that no record made."""
+    header = block.header
+    if block.records:
+        state.add(BlockRow(header.number, header.hash, header.parent_hash, header.timestamp))
+    after = replace(cursor, block_number=header.number, block_hash=header.hash, block_time=header.timestamp)
+    for record in block.records:
+        _verify_place(record, header)
+        _count(record, after)
+        inner = inner_of(record)
+        state.add(_row(record, inner))
+        _extend_histories(record, inner, state, chain_id, ledger)
+        apply(record, state)
+        after.digest = extend_digest(after.digest, record)
+    return after
+
+
+def _verify_place(record: Recorded, header: Header) -> None:
+    if (record.block_number, record.block_hash, record.block_time) != (header.number, header.hash, header.timestamp):
+        raise IndexHaltedError(
+            f"block {header.number} came with a record of another: {record.sequence} of the {record.contract.value}",
+            mend="check the node",
+        )
+
+
+def _count(record: Recorded, cursor: CursorRow) -> None:
+    """Each contract numbers its records without gaps, so none can be missed or taken twice unnoticed."""
+    in_registry = record.contract is Contract.REGISTRY
+    expected = (cursor.registry_sequence if in_registry else cursor.ledger_sequence) + 1
+    if record.sequence != expected:
+        raise IndexHaltedError(
+            f"the {record.contract.value}'s next record is {expected}, got {record.sequence} in block "
+            f"{record.block_number}",
+            mend="check that the node has all logs, then follow again",
+        )
+    if in_registry:
+        cursor.registry_sequence = expected
+    else:
+        cursor.ledger_sequence = expected
+
+
+def _extend_histories(record: Recorded, inner: bytes, state: State, chain_id: int, ledger: bytes) -> None:
+    for position, subject in enumerate(record.histories):
+        head = state.get(HeadRow, subject)
+        if head is None:
+            head = HeadRow(subject, start_of(chain_id, ledger, subject), length=0, sequence=0)
+            state.add(head)
+        head.head = link(head.head, record.topic, inner)
+        head.length += 1
+        head.sequence = record.sequence
+        state.add(RecordHistoryRow(record.sequence, position, subject, head.head))
+
+
+def _row(record: Recorded, inner: bytes) -> RecordRow:
+    return RecordRow(
+        contract=record.contract.value,
+        sequence=record.sequence,
+        kind=record.kind,
+        topic=record.topic,
+        participant=record.participant,
+        subject=record.subject,
+        key=record.key,
+        block_number=record.block_number,
+        block_hash=record.block_hash,
+        block_time=record.block_time,
+        transaction_hash=record.transaction_hash,
+        log_index=record.log_index,
+        data=record.data,
+        inner=inner,
+        fields=json.dumps(_plain(record.fields), sort_keys=True, separators=(",", ":")),
+    )
+
+
+def _plain(value: Value) -> object:
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return value
