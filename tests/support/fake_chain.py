@@ -1,0 +1,141 @@
+"""A whole chain in memory: blocks, blooms, both contracts' records, and their heads, made with eth_abi and eth_bloom
+so that the index is compared with other code than its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from eth_abi.abi import encode
+from eth_bloom import BloomFilter
+from eth_utils.crypto import keccak
+
+from ledger.records import Contract, Header, Recorded, Value
+
+HEAD_TAG = keccak(text="millmark.history.v1")
+BLOCK_TIME_S = 5
+START_S = 1_760_000_000
+
+
+def digest(*parts: object) -> bytes:
+    """32 bytes for anything."""
+    return hashlib.sha256(repr(parts).encode()).digest()
+
+
+def key_of(participant: int) -> bytes:
+    return digest("key", participant)[:20]
+
+
+@dataclass
+class FakeChain:
+    """Records go into the open block; `mine` closes it."""
+
+    chain_id: int = 1234
+    registry: bytes = b"\x11" * 20
+    ledger: bytes = b"\x22" * 20
+    genesis: str = "genesis"
+    finality_depth: int = 0
+    headers: list[Header] = field(default_factory=list)
+    records: list[tuple[Recorded, ...]] = field(default_factory=list)
+    heads: dict[bytes, bytes] = field(default_factory=dict)
+    sequences: dict[Contract, int] = field(default_factory=lambda: dict.fromkeys(Contract, 0))
+    fetched: list[int] = field(default_factory=list)
+    """Blocks that were asked for their records."""
+    _open: list[Recorded] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.headers:
+            self.mine()
+
+    # What a follower asks
+
+    def genesis_hash(self) -> bytes:
+        return self.headers[0].hash
+
+    def final_number(self) -> int:
+        return max(len(self.headers) - 1 - self.finality_depth, -1)
+
+    def header(self, number: int) -> Header:
+        return self.headers[number]
+
+    def recorded(self, header: Header) -> tuple[Recorded, ...]:
+        self.fetched.append(header.number)
+        assert self.headers[header.number].hash == header.hash, "asked for a block that is not there"
+        return self.records[header.number]
+
+    # What contracts and validators do
+
+    @property
+    def now(self) -> int:
+        """Timestamp of the open block."""
+        return START_S + BLOCK_TIME_S * len(self.headers)
+
+    def record(
+        self,
+        contract: Contract,
+        kind: str,
+        participant: int,
+        subject: bytes,
+        histories: tuple[bytes, ...] = (),
+        **fields: Value,
+    ) -> int:
+        """Adds a record to the open block and returns its sequence. `key` among the fields is the acting key."""
+        key = fields.pop("key", key_of(participant))
+        assert isinstance(key, bytes)
+        self.sequences[contract] += 1
+        made = Recorded(
+            contract=contract,
+            kind=kind,
+            topic=keccak(text=kind),
+            sequence=self.sequences[contract],
+            participant=participant,
+            subject=subject,
+            key=key,
+            histories=histories,
+            fields=fields,
+            data=json.dumps([kind, _plain(fields)]).encode(),
+            block_number=len(self.headers),
+            block_hash=b"",
+            block_time=self.now,
+            transaction_hash=digest("transaction", contract, self.sequences[contract]),
+            log_index=len(self._open),
+        )
+        self._open.append(made)
+        self._extend(made)
+        return made.sequence
+
+    def _extend(self, made: Recorded) -> None:
+        inner = keccak(
+            encode(
+                ["uint40", "uint32", "address", "bytes32", "uint256"],
+                [made.sequence, made.participant, made.key, keccak(made.data), made.block_time],
+            )
+        )
+        for subject in made.histories:
+            start = encode(
+                ["bytes32", "uint256", "address", "bytes32"], [HEAD_TAG, self.chain_id, self.ledger, subject]
+            )
+            head = self.heads.get(subject, keccak(start))
+            self.heads[subject] = keccak(encode(["bytes32"] * 3, [head, made.topic, inner]))
+
+    def mine(self, blocks: int = 1) -> None:
+        for _ in range(blocks):
+            number = len(self.headers)
+            parent = self.headers[-1].hash if self.headers else bytes(32)
+            own = digest(self.genesis, number, parent, [record.data for record in self._open])
+            bloom = BloomFilter()
+            for record in self._open:
+                bloom.add(self.ledger if record.contract is Contract.LEDGER else self.registry)
+            self.headers.append(Header(number, own, parent, self.now, int(bloom).to_bytes(256, "big")))
+            self.records.append(tuple(replace(record, block_hash=own) for record in self._open))
+            self._open.clear()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

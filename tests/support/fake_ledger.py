@@ -1,0 +1,339 @@
+"""The two contracts on a fake chain: what they record, and the state that they keep, as contracts/src has it.
+
+Nothing is refused: a test calls only what the contracts would allow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ledger.records import (
+    AssignmentState,
+    Contract,
+    LotState,
+    ModelState,
+    OrderState,
+    TransformationKind,
+    Value,
+    Verdict,
+)
+from tests.support.fake_chain import FakeChain, digest, key_of
+
+NONE = bytes(32)
+PIECE = b"H87"
+EMPTY_ROOT = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+
+
+@dataclass
+class Order:
+    sequence: int
+    buyer: int
+    coordinator: int
+    inspector: int
+    model: int
+    operations: int
+    finished: int = 0
+    live: int = 0
+    state: OrderState = OrderState.PLACED
+
+
+@dataclass
+class Assignment:
+    sequence: int = 0
+    machine: int = 0
+    owner: int = 0
+    state: AssignmentState = AssignmentState.NONE
+    finished_once: bool = False
+
+
+@dataclass
+class Lot:
+    number: int
+    order: bytes | None
+    quantity: int
+    custodian: int
+    unit: bytes
+    parent: bytes | None = None
+    counterparty: int = 0
+    state: LotState = LotState.HELD
+    contents: int = 0
+
+
+@dataclass
+class Certificate:
+    sequence: int
+    model: int
+    issuer: int
+    verdict: Verdict
+    revoked: bool = False
+
+
+@dataclass
+class FakeLedger:
+    chain: FakeChain = field(default_factory=FakeChain)
+    owners: dict[int, int] = field(default_factory=dict)
+    models: dict[int, ModelState] = field(default_factory=dict)
+    orders: dict[bytes, Order] = field(default_factory=dict)
+    assignments: dict[tuple[bytes, int], Assignment] = field(default_factory=dict)
+    lots: dict[bytes, Lot] = field(default_factory=dict)
+    certificates: dict[bytes, Certificate] = field(default_factory=dict)
+    streams: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+
+    def _registry(self, kind: str, participant: int, subject: bytes, **fields: Value) -> int:
+        return self.chain.record(Contract.REGISTRY, kind, participant, subject, **fields)
+
+    def _ledger(self, kind: str, participant: int, histories: tuple[bytes, ...], **fields: Value) -> int:
+        return self.chain.record(Contract.LEDGER, kind, participant, histories[0], histories, **fields)
+
+    # Registry
+
+    def admit(self, participant: int, roles: int = 63) -> None:
+        fields: dict[str, Value] = {"roles": roles, "first_key": key_of(participant), "claims_root": NONE}
+        self._registry("ParticipantAdmitted", 0, _number(participant), admitted=participant, **fields)
+
+    def register_machine(self, owner: int, name: str) -> int:
+        machine = self._registry("MachineRegistered", owner, digest("machine", name), claims_root=NONE)
+        self.owners[machine] = owner
+        return machine
+
+    def register_model(self, inspector: int, name: str) -> int:
+        own: dict[str, Value] = {"digest": digest("weights", name), "card_root": NONE, "code": bytes(20)}
+        model = self._registry("ModelRegistered", inspector, digest("model", name), **own)
+        self.models[model] = ModelState.REGISTERED
+        return model
+
+    def approve_model(self, auditor: int, model: int) -> None:
+        self._registry("ModelApproved", auditor, _number(model), model=model, report_root=NONE)
+        self.models[model] = ModelState.APPROVED
+
+    def withdraw_model(self, participant: int, model: int, defective_since: int = 0) -> None:
+        own: dict[str, Value] = {"defective_since": defective_since, "reason_root": digest("defect")}
+        self._registry("ModelWithdrawn", participant, _number(model), model=model, **own)
+        self.models[model] = ModelState.WITHDRAWN
+
+    # Orders and assignments
+
+    def place(
+        self, name: str, buyer: int, coordinator: int, *, inspector: int = 0, model: int = 0, operations: int = 1
+    ) -> bytes:
+        order = digest("order", name)
+        terms: Value = {
+            "operations": operations,
+            "inspector": inspector,
+            "model": model,
+            "due_at": self.chain.now + 86_400,
+            "claims_root": digest("terms", name),
+        }
+        sequence = self._ledger("OrderPlaced", buyer, (order,), coordinator=coordinator, terms=terms)
+        self.orders[order] = Order(sequence, buyer, coordinator, inspector, model, operations)
+        return order
+
+    def move_order(self, order: bytes, kind: str, participant: int, state: OrderState) -> None:
+        root = "reason_root" if kind in ("OrderRejected", "OrderCancelled") else "claims_root"
+        self._ledger(kind, participant, (order,), **{root: NONE})
+        self.orders[order].state = state
+
+    def accept_order(self, order: bytes) -> None:
+        self.move_order(order, "OrderAccepted", self.orders[order].coordinator, OrderState.ACCEPTED)
+
+    def propose(self, order: bytes, operation: int, machine: int) -> int:
+        entry = self.orders[order]
+        fields: dict[str, Value] = {"machine": machine, "owner": self.owners[machine], "claims_root": NONE}
+        made = self._ledger("AssignmentProposed", entry.coordinator, (order,), operation=operation, **fields)
+        current = self.assignments.setdefault((order, operation), Assignment())
+        current.sequence, current.machine, current.owner = made, machine, self.owners[machine]
+        current.state = AssignmentState.PROPOSED
+        entry.live += 1
+        return made
+
+    def move_assignment(self, order: bytes, operation: int, kind: str, state: AssignmentState, **fields: Value) -> None:
+        current = self.assignments[order, operation]
+        actor = self.orders[order].coordinator if state is AssignmentState.CANCELLED else current.owner
+        fields = fields or {"claims_root": NONE, "reason_root": NONE}
+        self._ledger(kind, actor, (order,), operation=operation, assignment=current.sequence, **fields)
+        current.state = state
+        if state not in (AssignmentState.ACCEPTED, AssignmentState.STARTED):
+            self.orders[order].live -= 1
+
+    def accept(self, order: bytes, operation: int = 0) -> None:
+        self.move_assignment(order, operation, "AssignmentAccepted", AssignmentState.ACCEPTED)
+
+    def start(self, order: bytes, operation: int = 0) -> None:
+        self.move_assignment(order, operation, "AssignmentStarted", AssignmentState.STARTED)
+        if self.orders[order].state is OrderState.ACCEPTED:
+            self.orders[order].state = OrderState.IN_PRODUCTION
+
+    def finish(self, order: bytes, operation: int, stream: bytes) -> None:
+        evidence: dict[str, Value] = {"stream": stream, "leaf_index": 0, "leaf_hash": digest("leaf", stream)}
+        self.move_assignment(order, operation, "AssignmentFinished", AssignmentState.FINISHED, **evidence)
+        current = self.assignments[order, operation]
+        self.orders[order].finished += not current.finished_once
+        current.finished_once = True
+
+    def begin(self, order: bytes, operation: int, machine: int) -> None:
+        """Proposed, accepted and started."""
+        self.propose(order, operation, machine)
+        self.accept(order, operation)
+        self.start(order, operation)
+
+    # Evidence
+
+    def open_stream(self, machine: int, name: str) -> bytes:
+        stream = digest("stream", name)
+        owner = self.owners[machine]
+        self.chain.record(Contract.LEDGER, "StreamOpened", owner, stream, machine=machine, claims_root=NONE)
+        self.streams[stream] = (0, EMPTY_ROOT)
+        self.anchor(stream, owner, 1)
+        return stream
+
+    def anchor(self, stream: bytes, owner: int, size: int) -> None:
+        root = digest("root", stream, size)
+        self.chain.record(Contract.LEDGER, "StreamAnchored", owner, stream, size=size, root=root)
+        self.streams[stream] = (size, root)
+
+    # Lots
+
+    def commission(self, name: str, order: bytes, quantity: int, operation: int = 0) -> bytes:
+        lot, current = digest("lot", name), self.assignments[order, operation]
+        own: dict[str, Value] = {"quantity": quantity, "unit": PIECE, "claims_root": NONE}
+        made = self._ledger(
+            "LotCommissioned", current.owner, (lot, order), operation=operation, assignment=current.sequence, **own
+        )
+        self.lots[lot] = Lot(made * 64, order, quantity, current.owner, PIECE)
+        return lot
+
+    def receive(self, name: str, holder: int, quantity: int, unit: bytes = PIECE) -> bytes:
+        lot = digest("lot", name)
+        made = self._ledger("LotReceived", holder, (lot,), quantity=quantity, unit=unit, claims_root=NONE)
+        self.lots[lot] = Lot(made * 64, None, quantity, holder, unit)
+        return lot
+
+    def transform(
+        self,
+        kind: TransformationKind,
+        inputs: dict[bytes, int],
+        outputs: dict[str, int],
+        *,
+        order: bytes | None = None,
+        operation: int = 0,
+    ) -> list[bytes]:
+        taken = sorted(inputs)
+        first = self.lots[taken[0]]
+        by = first.counterparty if first.state is LotState.QUARANTINED else 0
+        lots = [digest("lot", name) for name in outputs]
+        struct: dict[str, Value] = {
+            "kind": kind,
+            "order": order or NONE,
+            "operation": operation,
+            "unit": first.unit,
+            "output_unit": PIECE,
+            "loss": 0,
+            "yield_in": 1,
+            "yield_out": 1,
+            "claims_root": NONE,
+            "inputs": tuple({"lot": lot, "quantity": inputs[lot]} for lot in taken),
+            "outputs": tuple(
+                {"identifier_hash": digest("id", name), "quantity": quantity, "claims_root": NONE}
+                for name, quantity in outputs.items()
+            ),
+        }
+        histories = (*taken, *lots, *([order] if order else []))
+        made = self.chain.record(
+            Contract.LEDGER, "LotsTransformed", first.custodian, lots[0], histories, transformation=struct
+        )
+        for lot in taken:
+            self._consume(lot, inputs[lot])
+        for place, (lot, quantity) in enumerate(zip(lots, outputs.values(), strict=True)):
+            state = LotState.QUARANTINED if by else LotState.HELD
+            self.lots[lot] = Lot(made * 64 + place, order, quantity, first.custodian, PIECE, None, by, state)
+        return lots
+
+    def _consume(self, lot: bytes, quantity: int) -> None:
+        entry = self.lots[lot]
+        entry.quantity -= quantity
+        if not entry.quantity:
+            entry.state, entry.counterparty = LotState.SPENT, 0
+
+    def scrap(self, lot: bytes, quantity: int) -> None:
+        self._ledger("LotScrapped", self.lots[lot].custodian, (lot,), quantity=quantity, reason_root=NONE)
+        self._consume(lot, quantity)
+
+    def pack(self, parent: bytes, *lots: bytes) -> None:
+        self._ledger("LotsPacked", self.lots[parent].custodian, (parent, *sorted(lots)))
+        self.lots[parent].contents += len(lots)
+        for lot in lots:
+            self.lots[lot].parent = parent
+
+    def unpack(self, parent: bytes, *lots: bytes) -> None:
+        holder = self.lots[parent].custodian
+        self._ledger("LotsUnpacked", holder, (parent, *sorted(lots)))
+        self.lots[parent].contents -= len(lots)
+        for lot in lots:
+            self.lots[lot].parent, self.lots[lot].custodian = None, holder
+
+    def quarantine(self, lot: bytes, by: int) -> None:
+        self._ledger("LotQuarantined", by, (lot,), reason_root=NONE)
+        self.lots[lot].state, self.lots[lot].counterparty = LotState.QUARANTINED, by
+
+    def release(self, lot: bytes) -> None:
+        self._ledger("LotReleased", self.lots[lot].counterparty, (lot,), reason_root=NONE)
+        self.lots[lot].state, self.lots[lot].counterparty = LotState.HELD, 0
+
+    def offer(self, lot: bytes, to: int) -> None:
+        self._ledger("CustodyOffered", self.lots[lot].custodian, (lot,), to=to, claims_root=NONE)
+        self.lots[lot].state, self.lots[lot].counterparty = LotState.OFFERED, to
+
+    def take(self, lot: bytes) -> None:
+        """The offer is accepted."""
+        entry = self.lots[lot]
+        self._ledger("CustodyAccepted", entry.counterparty, (lot,), claims_root=NONE, **{"from": entry.custodian})
+        entry.custodian, entry.counterparty, entry.state = entry.counterparty, 0, LotState.HELD
+
+    def end_offer(self, lot: bytes, *, declined: bool) -> None:
+        entry = self.lots[lot]
+        kind, actor = ("CustodyDeclined", entry.counterparty) if declined else ("CustodyWithdrawn", entry.custodian)
+        self._ledger(kind, actor, (lot,), reason_root=NONE)
+        entry.state, entry.counterparty = LotState.HELD, 0
+
+    # Certificates
+
+    def certify(
+        self, lot: bytes, inspector: int, model: int, verdict: Verdict, stream: bytes, lasts_s: int = 10**6
+    ) -> int:
+        entry = self.lots[lot]
+        statement: Value = {
+            "lot": lot,
+            "order": entry.order or NONE,
+            "model": model,
+            "verdict": verdict,
+            "expires_at": self.chain.now + lasts_s,
+            "inference_digest": digest("inference", lot, self.chain.now),
+            "claims_root": NONE,
+            "stream": stream,
+            "leaf_index": 0,
+            "leaf_hash": digest("leaf", stream),
+        }
+        size, root = self.streams[stream]
+        made = self._ledger(
+            "CertificateIssued", inspector, (lot,), statement=statement, anchor_size=size, anchor_root=root
+        )
+        self.certificates[lot] = Certificate(made, model, inspector, verdict)
+        if entry.state is not LotState.SPENT:
+            if verdict is Verdict.FAIL:
+                entry.state, entry.counterparty = LotState.QUARANTINED, inspector
+            elif entry.state is LotState.QUARANTINED and entry.counterparty == inspector:
+                entry.state, entry.counterparty = LotState.HELD, 0
+        return made
+
+    def revoke(self, lot: bytes) -> None:
+        entry = self.certificates[lot]
+        self._ledger("CertificateRevoked", entry.issuer, (lot,), certificate=entry.sequence, reason_root=NONE)
+        entry.revoked = True
+
+    def supersede(self, subject: bytes, participant: int, superseded: int) -> int:
+        root = digest("correction")
+        return self._ledger("RecordSuperseded", participant, (subject,), superseded=superseded, reason_root=root)
+
+
+def _number(number: int) -> bytes:
+    return number.to_bytes(32, "big")

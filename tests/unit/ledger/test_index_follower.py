@@ -1,0 +1,295 @@
+"""The follower: what it passes over, what it halts at, and that it halts with the index as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
+from ledger.index import Follower, IndexStatus, fetch_status
+from ledger.index.bloom import may_contain
+from ledger.records import Recorded, TransformationKind
+from ledger.store import Book, Rows, Store, open_store
+from ledger.store.rows import BlockRow, CursorRow, HeadRow, IdentityRow, LotRow, RecordHistoryRow, RecordRow
+from ledger.store.tables import INDEX
+from tests.support.fake_chain import FakeChain
+from tests.support.fake_ledger import FakeLedger
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{tmp_path / 'index.db'}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def fake() -> FakeLedger:
+    """Ten blocks, records in five of them, two contracts."""
+    made = FakeLedger()
+    made.admit(1)
+    made.admit(2)
+    made.chain.mine(2)
+    for name in ("a", "b", "c"):
+        made.receive(name, 1, 10)
+        made.receive(name + "2", 2, 10)
+        made.chain.mine(2)
+    made.transform(TransformationKind.SPLIT, {made.receive("d", 1, 4): 4}, {"d1": 1, "d2": 3})
+    made.chain.mine()
+    return made
+
+
+def dump(store: Store) -> dict[str, list[object]]:
+    with store.reading() as connection:
+        return {kind.__name__: Rows(connection).find(kind) for kind in INDEX}
+
+
+def status(store: Store) -> IndexStatus:
+    found = fetch_status(store)
+    assert found is not None
+    return found
+
+
+def follow_in_steps(follower: Follower, limit: int | None) -> None:
+    while follower.follow(limit=limit).blocks:
+        pass
+
+
+def change(chain: FakeChain, number: int, edit: Callable[[Recorded], Recorded]) -> None:
+    """Has the node lie about the first record of a block."""
+    first, *rest = chain.records[number]
+    chain.records[number] = (edit(first), *rest)
+
+
+def test_follows_to_the_last_final_block(fake: FakeLedger, store: Store) -> None:
+    fake.chain.finality_depth = 2
+    progress = Follower(fake.chain, store).follow()
+    final = fake.chain.headers[-3]
+    assert (progress.block_number, progress.final_number, progress.blocks) == (
+        final.number,
+        final.number,
+        final.number + 1,
+    )
+    now = status(store)
+    assert (now.block_number, now.block_hash, now.block_time) == (final.number, final.hash, final.timestamp)
+    assert (now.registry_sequence, now.ledger_sequence) == (2, 6)
+    assert (now.chain_id, now.registry, now.ledger) == (1234, fake.chain.registry, fake.chain.ledger)
+
+
+def test_no_status_before_the_first_block(store: Store) -> None:
+    assert fetch_status(store) is None
+
+
+def test_nothing_final_is_no_failure(fake: FakeLedger, store: Store) -> None:
+    fake.chain.finality_depth = 100
+    assert Follower(fake.chain, store).follow().blocks == 0
+
+
+def test_limit_counts_blocks(fake: FakeLedger, store: Store) -> None:
+    follower = Follower(fake.chain, store)
+    assert follower.follow(limit=3).block_number == 2
+    assert follower.follow(limit=0).blocks == 0
+    assert follower.follow(limit=3).block_number == 5
+
+
+def test_heads_are_the_contracts(fake: FakeLedger, store: Store) -> None:
+    Follower(fake.chain, store).follow()
+    with store.reading() as connection:
+        heads = Rows(connection).find(HeadRow)
+        links = Rows(connection).find(RecordHistoryRow, subject=heads[0].subject)
+    assert {row.subject: row.head for row in heads} == fake.chain.heads
+    assert (links[-1].head, len(links)) == (heads[0].head, heads[0].length)
+
+
+def test_skips_blocks_whose_bloom_has_neither_contract(fake: FakeLedger, store: Store) -> None:
+    Follower(fake.chain, store).follow()
+    assert fake.chain.fetched == [number for number, records in enumerate(fake.chain.records) if records]
+    with store.reading() as connection:
+        assert [block.number for block in Rows(connection).find(BlockRow)] == fake.chain.fetched
+
+
+def test_an_empty_bloom_holds_nothing_and_a_full_one_everything() -> None:
+    assert not may_contain(bytes(256), b"\x01" * 20)
+    assert may_contain(b"\xff" * 256, b"\x01" * 20)
+
+
+def test_same_digest_and_rows_however_it_is_followed(fake: FakeLedger, store: Store, tmp_path: Path) -> None:
+    follower = Follower(fake.chain, store)
+    follow_in_steps(follower, 1)
+    stepwise, digest = dump(store), status(store).digest
+    with open_store(f"sqlite:///{tmp_path / 'other.db'}") as other:
+        Follower(fake.chain, other).follow()
+        assert (dump(other), status(other).digest) == (stepwise, digest)
+    assert follower.rebuild().blocks == len(fake.chain.headers)
+    assert (dump(store), status(store).digest) == (stepwise, digest)
+
+
+def test_digest_tells_indexes_of_other_records_apart(fake: FakeLedger, store: Store) -> None:
+    follower = Follower(fake.chain, store)
+    follower.follow()
+    before = status(store).digest
+    fake.chain.mine()
+    follower.follow()
+    assert status(store).digest == before
+    fake.receive("late", 1, 1)
+    fake.chain.mine()
+    follower.follow()
+    assert status(store).digest != before
+
+
+def test_rebuild_keeps_the_private_book(fake: FakeLedger, store: Store) -> None:
+    follower = Follower(fake.chain, store)
+    follower.follow()
+    identity = IdentityRow(bytes(32), "lot", 1, "urn:example:1", bytes(32))
+    with store.transaction() as connection:
+        Book(connection).add_identity(identity)
+    follower.rebuild()
+    with store.reading() as connection:
+        assert Book(connection).identity(bytes(32)) == identity
+
+
+@pytest.mark.parametrize(
+    ("other", "error"),
+    [
+        (FakeChain(chain_id=99), WrongChainError),
+        (FakeChain(genesis="other"), WrongChainError),
+        (FakeChain(registry=b"\x33" * 20), WrongContractError),
+        (FakeChain(ledger=b"\x33" * 20), WrongContractError),
+    ],
+    ids=["chain-id", "genesis", "registry", "ledger"],
+)
+def test_refuses_another_ledger(other: FakeChain, error: type[MillmarkError], fake: FakeLedger, store: Store) -> None:
+    Follower(fake.chain, store).follow()
+    before = dump(store)
+    follower = Follower(other, store)
+    with pytest.raises(error):
+        follower.follow()
+    with pytest.raises(error):
+        follower.rebuild()
+    assert dump(store) == before
+
+
+def _repeated(record: Recorded) -> Recorded:
+    return replace(record, sequence=record.sequence - 1)
+
+
+def _skipped(record: Recorded) -> Recorded:
+    return replace(record, sequence=record.sequence + 1)
+
+
+def _unknown(record: Recorded) -> Recorded:
+    return replace(record, kind="LotTeleported")
+
+
+def _elsewhere(record: Recorded) -> Recorded:
+    return replace(record, block_hash=bytes(32))
+
+
+def _mistyped(record: Recorded) -> Recorded:
+    return replace(record, fields={**record.fields, "quantity": b"ten"})
+
+
+def _foreign(record: Recorded) -> Recorded:
+    return replace(record, kind="LotReleased")
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (_repeated, "the ledger's next record is 5, got 4"),
+        (_skipped, "the ledger's next record is 5, got 6"),
+        (_unknown, "unknown kind, LotTeleported"),
+        (_elsewhere, "came with a record of another"),
+        (_mistyped, "field quantity cannot be"),
+        (_foreign, "which no record before it made"),
+    ],
+)
+@pytest.mark.parametrize("limit", [None, 1])
+def test_halts_right_before_a_bad_record(
+    edit: Callable[[Recorded], Recorded], message: str, limit: int | None, fake: FakeLedger, store: Store
+) -> None:
+    bad = next(number for number, records in enumerate(fake.chain.records) if records and records[0].sequence == 5)
+    good = fake.chain.records[bad]
+    change(fake.chain, bad, edit)
+    follower = Follower(fake.chain, store)
+    with pytest.raises(IndexHaltedError, match=message):
+        follow_in_steps(follower, limit)
+    assert status(store).block_number == bad - 1
+    halted = dump(store)
+    assert len(halted[RecordRow.__name__]) == 2 + 4
+    with pytest.raises(IndexHaltedError, match=message):
+        follower.follow()
+    assert dump(store) == halted
+    fake.chain.records[bad] = good
+    follower.follow()
+    assert {row.subject for row in dump(store)[LotRow.__name__] if isinstance(row, LotRow)} == set(fake.lots)
+
+
+def test_halts_when_the_node_leaves_out_a_record(fake: FakeLedger, store: Store) -> None:
+    fake.chain.records[-1] = fake.chain.records[-1][1:]
+    with pytest.raises(IndexHaltedError, match="the ledger's next record is 7, got 8"):
+        Follower(fake.chain, store).follow()
+
+
+def test_halts_when_a_final_block_changed(fake: FakeLedger, store: Store) -> None:
+    follower = Follower(fake.chain, store)
+    follower.follow(limit=5)
+    before = dump(store)
+    fake.chain.headers[4] = replace(fake.chain.headers[4], hash=b"\x99" * 32)
+    with pytest.raises(IndexHaltedError, match="final block 4 changed"):
+        follower.follow()
+    assert dump(store) == before
+
+
+def test_halts_at_a_block_with_another_parent(fake: FakeLedger, store: Store) -> None:
+    fake.chain.headers[6] = replace(fake.chain.headers[6], parent_hash=b"\x99" * 32)
+    follower = Follower(fake.chain, store)
+    with pytest.raises(IndexHaltedError, match="final block 5 changed"):
+        follower.follow()
+    assert status(store).block_number == 5
+
+
+def test_waits_for_a_node_that_is_behind(fake: FakeLedger, store: Store) -> None:
+    follower = Follower(fake.chain, store)
+    follower.follow()
+    reached = status(store).block_number
+    fake.chain.finality_depth = 5
+    progress = follower.follow()
+    assert (progress.blocks, progress.block_number, progress.final_number) == (0, reached, reached - 5)
+
+
+def test_two_followers_of_one_store_do_not_mix(fake: FakeLedger, store: Store) -> None:
+    follower = Follower(fake.chain, store)
+    recorded = fake.chain.recorded
+
+    class Racing(FakeChain):
+        def recorded(self, header: object) -> tuple[Recorded, ...]:
+            Follower(fake.chain, store).follow(limit=4)
+            return recorded(header)  # type: ignore[arg-type]  # passed on as it came
+
+    racing = Racing(headers=fake.chain.headers, records=fake.chain.records)
+    with pytest.raises(IndexHaltedError, match="another follower"):
+        Follower(racing, store).follow()
+    follower.follow()
+    with store.reading() as connection:
+        assert Rows(connection).find(CursorRow)[0].block_number == len(fake.chain.headers) - 1
+
+
+def test_a_node_that_fails_half_way_loses_nothing(fake: FakeLedger, store: Store) -> None:
+    def fail(header: object) -> tuple[Recorded, ...]:
+        raise MillmarkError("no answer")
+
+    fake.chain.finality_depth = 4
+    Follower(fake.chain, store).follow()
+    before = dump(store)
+    fake.chain.finality_depth = 0
+    broken = replace(fake.chain)
+    broken.recorded = fail  # type: ignore[method-assign]  # the node goes away
+    with pytest.raises(MillmarkError, match="no answer"):
+        Follower(broken, store).follow()
+    after = dump(store)
+    assert after[RecordRow.__name__] == before[RecordRow.__name__]
+    Follower(fake.chain, store).follow()
+    assert status(store).ledger_sequence == 8

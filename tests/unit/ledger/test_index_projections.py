@@ -1,0 +1,331 @@
+"""After any legal sequence of records the index keeps what the contracts keep, however it was followed."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.index import Follower, fetch_status
+from ledger.index.projections import PROJECTIONS
+from ledger.records import RECORD_TYPES, AssignmentState, LotState, ModelState, OrderState, TransformationKind, Verdict
+from ledger.store import Rows, Store, open_store
+from ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    HeadRow,
+    KeyRow,
+    LotRow,
+    MachineRow,
+    ModelRow,
+    OperationRow,
+    OrderRow,
+    PackingRow,
+    ParticipantRow,
+    StreamRow,
+)
+from ledger.store.tables import INDEX
+from tests.support.fake_ledger import FakeLedger, Lot, Order
+
+PARTIES = (1, 2, 3, 4)
+BUYER, COORDINATOR, MAKER, INSPECTOR = PARTIES
+
+
+class Walk:
+    """Chooses among what the contracts would allow."""
+
+    def __init__(self, choose: random.Random) -> None:
+        self.choose = choose
+        self.fake = FakeLedger()
+        self.count = 0
+        for party in PARTIES:
+            self.fake.admit(party)
+        self.machines = [self.fake.register_machine(MAKER, name) for name in "ab"]
+        self.models = [self.fake.register_model(INSPECTOR, name) for name in "ab"]
+        for model in self.models:
+            self.fake.approve_model(COORDINATOR, model)
+        self.stream = self.fake.open_stream(self.machines[0], "s")
+        self.fake.receive("first", MAKER, 100)
+
+    def step(self) -> None:
+        self.count += 1
+        actions: list[Callable[[], None]] = [
+            self.place, self.assign, self.commission, self.receive, self.transform, self.rework, self.scrap,
+            self.pack, self.unpack, self.quarantine, self.release, self.offer, self.answer, self.certify, self.revoke,
+            self.anchor,
+        ]  # fmt: skip
+        self.choose.choice(actions)()
+        if self.choose.random() < 0.4:
+            self.fake.chain.mine(self.choose.randint(1, 3))
+
+    def lots(self, *states: LotState, packed: bool = False) -> list[bytes]:
+        chosen = self.fake.lots.items()
+        return [name for name, lot in chosen if lot.state in states and (packed or not lot.parent)]
+
+    def one(self, *states: LotState, **kinds: bool) -> bytes | None:
+        found = self.lots(*states, **kinds)
+        return self.choose.choice(found) if found else None
+
+    def empty(self, *states: LotState) -> bytes | None:
+        found = [name for name in self.lots(*states) if not self.fake.lots[name].contents]
+        return self.choose.choice(found) if found else None
+
+    def order(self, *states: OrderState) -> bytes | None:
+        found = [name for name, order in self.fake.orders.items() if order.state in states]
+        return self.choose.choice(found) if found else None
+
+    def place(self) -> None:
+        order = self.order(OrderState.PLACED)
+        if order and self.choose.random() < 0.7:
+            self.fake.accept_order(order)
+        elif order:
+            self.fake.move_order(order, "OrderCancelled", BUYER, OrderState.CANCELLED)
+        else:
+            gate = {"inspector": INSPECTOR, "model": self.models[0]} if self.choose.random() < 0.5 else {}
+            self.fake.place(f"o{self.count}", BUYER, COORDINATOR, operations=2, **gate)
+
+    def assign(self) -> None:
+        order = self.order(OrderState.ACCEPTED, OrderState.IN_PRODUCTION)
+        if order is None:
+            return
+        operation = self.choose.randrange(2)
+        current = self.fake.assignments.get((order, operation))
+        state = current.state if current else AssignmentState.NONE
+        if state in (AssignmentState.PROPOSED, AssignmentState.ACCEPTED, AssignmentState.STARTED):
+            if self.choose.random() < 0.2:
+                self.fake.move_assignment(order, operation, "AssignmentCancelled", AssignmentState.CANCELLED)
+            elif state is AssignmentState.PROPOSED and self.choose.random() < 0.3:
+                self.fake.move_assignment(order, operation, "AssignmentDeclined", AssignmentState.DECLINED)
+            elif state is AssignmentState.PROPOSED:
+                self.fake.accept(order, operation)
+            elif state is AssignmentState.ACCEPTED:
+                self.fake.start(order, operation)
+            else:
+                self.fake.finish(order, operation, self.stream)
+        else:
+            self.fake.propose(order, operation, self.choose.choice(self.machines))
+
+    def started(self) -> tuple[bytes, int] | None:
+        live = [name for name, entry in self.fake.assignments.items() if entry.state is AssignmentState.STARTED]
+        return self.choose.choice(live) if live else None
+
+    def commission(self) -> None:
+        if found := self.started():
+            self.fake.commission(f"c{self.count}", found[0], 8, found[1])
+
+    def receive(self) -> None:
+        self.fake.receive(f"r{self.count}", self.choose.choice(PARTIES), 10)
+
+    def transform(self) -> None:
+        lot = self.empty(LotState.HELD)
+        if lot is None or self.fake.lots[lot].quantity < 2:
+            return
+        order = self.fake.lots[lot].order
+        part = self.choose.randint(2, self.fake.lots[lot].quantity)
+        outputs = {f"t{self.count}a": 1, f"t{self.count}b": part - 1}
+        self.fake.transform(TransformationKind.SPLIT, {lot: part}, outputs, order=order)
+
+    def rework(self) -> None:
+        if (lot := self.empty(LotState.QUARANTINED)) is None or self.fake.lots[lot].order:
+            return
+        taken = self.choose.randint(1, self.fake.lots[lot].quantity)
+        self.fake.transform(TransformationKind.REWORK, {lot: taken}, {f"w{self.count}": taken})
+
+    def scrap(self) -> None:
+        if lot := self.empty(LotState.HELD, LotState.QUARANTINED):
+            self.fake.scrap(lot, self.choose.randint(1, self.fake.lots[lot].quantity))
+
+    def pack(self) -> None:
+        parent = self.one(LotState.HELD)
+        holder = self.fake.lots[parent].custodian if parent else 0
+        others = [lot for lot in self.lots(LotState.HELD) if lot != parent and self.fake.lots[lot].custodian == holder]
+        if parent and others:
+            self.fake.pack(parent, *self.choose.sample(others, min(2, len(others))))
+
+    def unpack(self) -> None:
+        inside = [(lot.parent, name) for name, lot in self.fake.lots.items() if lot.parent]
+        parent, child = self.choose.choice(inside) if inside else (None, None)
+        if parent and child and parent in self.lots(LotState.HELD):
+            self.fake.unpack(parent, child)
+
+    def quarantine(self) -> None:
+        if lot := self.one(LotState.HELD, LotState.OFFERED):
+            self.fake.quarantine(lot, self.fake.lots[lot].custodian)
+
+    def release(self) -> None:
+        if lot := self.one(LotState.QUARANTINED, packed=True):
+            self.fake.release(lot)
+
+    def offer(self) -> None:
+        if lot := self.one(LotState.HELD):
+            self.fake.offer(
+                lot, self.choose.choice([party for party in PARTIES if party != self.fake.lots[lot].custodian])
+            )
+
+    def answer(self) -> None:
+        if lot := self.one(LotState.OFFERED):
+            if self.choose.random() < 0.6:
+                self.fake.take(lot)
+            else:
+                self.fake.end_offer(lot, declined=self.choose.random() < 0.5)
+
+    def certify(self) -> None:
+        if lot := self.one(*LotState, packed=True):
+            verdict = self.choose.choice((Verdict.PASS, Verdict.FAIL))
+            self.fake.certify(lot, INSPECTOR, self.models[0], verdict, self.stream)
+
+    def revoke(self) -> None:
+        open_ones = [lot for lot, entry in self.fake.certificates.items() if not entry.revoked]
+        if open_ones:
+            self.fake.revoke(self.choose.choice(open_ones))
+
+    def anchor(self) -> None:
+        self.fake.anchor(self.stream, MAKER, self.fake.streams[self.stream][0] + 1)
+
+
+def dump(store: Store) -> dict[str, list[object]]:
+    with store.reading() as connection:
+        return {kind.__name__: Rows(connection).find(kind) for kind in INDEX}
+
+
+def assert_mirrors(store: Store, fake: FakeLedger) -> None:
+    with store.reading() as connection:
+        rows = Rows(connection)
+        assert {row.subject: row.head for row in rows.find(HeadRow)} == fake.chain.heads
+        assert {row.subject: _lot(row) for row in rows.find(LotRow)} == fake.lots
+        orders = {row.subject: _order(row) for row in rows.find(OrderRow)}
+        assert orders == fake.orders
+        assigned = {row.sequence: row for row in rows.find(AssignmentRow)}
+        current = {(row.order, row.operation): row for row in rows.find(OperationRow)}
+        assert current.keys() == fake.assignments.keys()
+        for name, entry in fake.assignments.items():
+            row = assigned[current[name].assignment]
+            assert (row.sequence, row.machine, row.owner, row.state) == tuple(vars(entry).values())[:4]
+            assert current[name].finished_once == entry.finished_once
+        latest = {row.subject: row.certificate for row in rows.find(LotRow) if row.certificate}
+        for lot, certificate in fake.certificates.items():
+            kept = rows.get(CertificateRow, latest.pop(lot))
+            assert kept is not None
+            assert (kept.sequence, kept.model, kept.issuer, kept.verdict) == tuple(vars(certificate).values())[:4]
+            assert (kept.revoked_at != 0) == certificate.revoked
+        assert not latest
+        assert {row.subject: (row.size, row.root) for row in rows.find(StreamRow)} == fake.streams
+
+
+def _order(row: OrderRow) -> Order:
+    return Order(
+        row.sequence, row.buyer, row.coordinator, row.inspector, row.model, row.operations, row.finished, row.live,
+        OrderState(row.state),
+    )  # fmt: skip
+
+
+def _lot(row: LotRow) -> Lot:
+    return Lot(
+        row.number, row.order, row.quantity, row.custodian, row.unit, row.parent, row.counterparty,
+        LotState(row.state), row.contents,
+    )  # fmt: skip
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(min_value=0, max_value=2**32))
+def test_index_mirrors_the_contracts(seed: int) -> None:
+    choose = random.Random(seed)  # noqa: S311  # a reproducible walk, no secret
+    walk = Walk(choose)
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(f"sqlite:///{Path(folder) / 'a.db'}")
+        other = open_store(f"sqlite:///{Path(folder) / 'b.db'}")
+        follower = Follower(walk.fake.chain, store)
+        for _ in range(120):
+            walk.step()
+            if choose.random() < 0.1:
+                follower.follow(limit=choose.choice([None, 1, 3]))
+        walk.fake.chain.mine()
+        follower.follow()
+        assert_mirrors(store, walk.fake)
+        incremental, status = dump(store), fetch_status(store)
+        Follower(walk.fake.chain, other).follow()
+        assert (dump(other), fetch_status(other)) == (incremental, status)
+        follower.rebuild()
+        assert (dump(store), fetch_status(store)) == (incremental, status)
+        store.close()
+        other.close()
+
+
+def test_every_kind_of_record_has_a_projection() -> None:
+    assert set(PROJECTIONS) == {(kind.contract, kind.event) for kind in RECORD_TYPES}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(f"sqlite:///{tmp_path / 'index.db'}")
+
+
+def test_registry(store: Store) -> None:
+    fake = FakeLedger()
+    fake.admit(1)
+    fake.admit(2)
+    number = (1).to_bytes(32, "big")
+    fake._registry("RolesSet", 0, number, changed=1, roles=5)
+    fake._registry("ParticipantSuspended", 0, number, suspended=1, reason_root=bytes(32))
+    fake._registry("ParticipantReinstated", 0, number, reinstated=1)
+    fake._registry("ParticipantSuspended", 0, bytes(31) + b"\x02", suspended=2, reason_root=bytes(32))
+    fake._registry("KeyProposed", 1, number, proposed=b"\x07" * 20)
+    fake._registry("KeyAdded", 1, number, key=b"\x07" * 20)
+    fake._registry("KeyRevoked", 1, number, revoked=b"\x07" * 20, compromised_since=5)
+    machine = fake.register_machine(1, "m")
+    fake._registry("MachineRetired", 1, bytes(32), machine=machine, reason_root=bytes(32))
+    model = fake.register_model(1, "x")
+    fake.approve_model(2, model)
+    fake.withdraw_model(2, model, 77)
+    now = fake.chain.now
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    with store.reading() as connection:
+        rows = Rows(connection)
+        first, second = rows.find(ParticipantRow)
+        assert (first.roles, first.keys, first.suspended, second.suspended) == (5, 1, False, True)
+        key = rows.get(KeyRow, b"\x07" * 20)
+        assert key == KeyRow(b"\x07" * 20, 1, now, now, 5)
+        found = rows.get(MachineRow, machine)
+        assert found is not None
+        assert (found.owner, found.retired_at) == (1, now)
+        kept = rows.get(ModelRow, model)
+        assert kept is not None
+        assert (kept.inspector, kept.approver, kept.state) == (1, 2, ModelState.WITHDRAWN)
+        assert (kept.approved_at, kept.withdrawn_at, kept.defective_since) == (now, now, 77)
+
+
+def test_revision_replaces_the_terms(store: Store) -> None:
+    fake = FakeLedger()
+    order = fake.place("o", 1, 2)
+    terms = {"operations": 9, "inspector": 4, "model": 5, "due_at": 6, "claims_root": b"\x08" * 32}
+    proposal = fake._ledger("RevisionProposed", 1, (order,), terms=terms)
+    fake._ledger("RevisionAccepted", 2, (order,), proposal=proposal, terms=terms)
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    with store.reading() as connection:
+        row = Rows(connection).get(OrderRow, order)
+    assert row is not None
+    assert (row.operations, row.inspector, row.model, row.due_at, row.claims_root) == (9, 4, 5, 6, b"\x08" * 32)
+    assert row.state == OrderState.PLACED
+
+
+def test_packing_notes_from_when_to_when(store: Store) -> None:
+    fake = FakeLedger()
+    box, part = fake.receive("box", 1, 1), fake.receive("part", 1, 1)
+    fake.pack(box, part)
+    fake.offer(box, 2)
+    fake.take(box)
+    fake.unpack(box, part)
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    with store.reading() as connection:
+        assert Rows(connection).find(PackingRow) == [PackingRow(3, part, box, 6)]
+        lot = Rows(connection).get(LotRow, part)
+    assert lot is not None
+    assert (lot.parent, lot.packed_by, lot.custodian) == (None, 0, 2)

@@ -1,0 +1,195 @@
+"""The store: schema, set-up of connections, what it refuses to open."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+import ledger.store.outbox  # noqa: F401  # declares its tables
+from ledger.errors import SettingsError, StoreDamagedError, StoreError
+from ledger.store import Book, Rows, Store, open_store
+from ledger.store.rows import AnchorRow, CursorRow, HeadRow, IdentityRow
+from ledger.store.tables import metadata
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{path}") as opened:
+        yield opened
+
+
+def test_migrations_make_what_the_tables_say(store: Store) -> None:
+    with store.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 10_000)]
+)
+def test_every_connection_is_set_up(store: Store, pragma: str, value: object) -> None:
+    for opened in (store.reading(), store.transaction()):
+        with opened as connection:
+            assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_the_file_is_its_owners_alone(store: Store, path: Path) -> None:
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_opens_again_with_everything_in_it(store: Store, path: Path) -> None:
+    with store.transaction() as connection:
+        Book(connection).set_names({1: "Acme"})
+    with open_store(f"sqlite:///{path}") as again, again.reading() as connection:
+        assert Book(connection).names() == {1: "Acme"}
+
+
+def test_a_failing_transaction_leaves_nothing(store: Store) -> None:
+    def fail() -> None:
+        with store.transaction() as connection:
+            Book(connection).set_names({1: "Acme"})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    with store.reading() as connection:
+        assert Book(connection).names() == {}
+
+
+def test_a_reader_sees_one_state_and_writes_nothing(store: Store) -> None:
+    with store.reading() as reader:
+        assert Book(reader).names() == {}
+        with store.transaction() as writer:
+            Book(writer).set_names({1: "Acme"})
+        assert Book(reader).names() == {}
+    with store.reading() as reader:
+        Rows(reader).insert([HeadRow(bytes(32), bytes(32), 1, 1)])
+    with store.reading() as reader:
+        assert Rows(reader).find(HeadRow) == []
+
+
+def test_writers_wait_for_each_other(store: Store) -> None:
+    def add(number: int) -> None:
+        for place in range(5):
+            with store.transaction() as connection:
+                rows = Rows(connection)
+                count = len(rows.find(AnchorRow))
+                rows.insert([AnchorRow(1 + count, bytes(32), number, bytes(32), place)])
+
+    threads = [threading.Thread(target=add, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with store.reading() as connection:
+        assert [row.sequence for row in Rows(connection).find(AnchorRow)] == list(range(1, 21))
+
+
+@pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_refuses_a_file_that_is_no_database(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(StoreDamagedError, match="move it away"):
+        open_store(f"sqlite:///{path}")
+    assert path.read_bytes() == content
+
+
+def test_refuses_a_damaged_database(path: Path) -> None:
+    with open_store(f"sqlite:///{path}") as store, store.transaction() as connection:
+        Rows(connection).insert([HeadRow(bytes([n % 256, n // 256] * 16), bytes(32), 1, 1) for n in range(5000)])
+    with sqlite3.connect(path) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    raw.close()
+    content = bytearray(path.read_bytes())
+    half = len(content) // 2
+    content[half : half + 4096 * 20] = b"\xa5" * 4096 * 20
+    path.write_bytes(content)
+    with pytest.raises(StoreDamagedError, match="move it away"):
+        open_store(f"sqlite:///{path}")
+
+
+def test_refuses_a_newer_schema(store: Store, path: Path) -> None:
+    with store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match="newer version"):
+        open_store(f"sqlite:///{path}")
+
+
+def test_refuses_the_database_of_another_program(path: Path) -> None:
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE TABLE recipes (id INTEGER)")
+    raw.close()
+    with pytest.raises(StoreError, match="another program"):
+        open_store(f"sqlite:///{path}")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "sqlite+nonsense:///x", "martian://host/x"])
+def test_refuses_a_url_without_a_driver(url: str) -> None:
+    with pytest.raises(SettingsError):
+        open_store(url)
+
+
+def test_refuses_a_directory(tmp_path: Path) -> None:
+    with pytest.raises(StoreError):
+        open_store(f"sqlite:///{tmp_path}")
+
+
+def test_rows_go_in_and_out_whole(store: Store) -> None:
+    row = CursorRow(1, 5, b"\x01" * 32, 7, 8, 9, b"\x02" * 32)
+    with store.transaction() as connection:
+        rows = Rows(connection)
+        rows.insert([row])
+        row.block_number = 2**62
+        rows.update([row])
+        assert rows.get(CursorRow, 1) == row
+        assert rows.get(CursorRow, 2) is None
+        rows.put(CursorRow(1, 6, bytes(32), 0, 0, 0, bytes(32)))
+        assert [found.block_number for found in rows.find(CursorRow)] == [6]
+
+
+def test_among_takes_any_number_of_values(store: Store) -> None:
+    with store.transaction() as connection:
+        rows = Rows(connection)
+        rows.insert([AnchorRow(n, bytes(32), n, bytes(32), 0) for n in range(1, 1201)])
+        assert len(rows.among(AnchorRow, "sequence", range(1100))) == 1099
+        assert rows.among(AnchorRow, "sequence", []) == []
+
+
+def test_a_row_is_not_added_twice(store: Store) -> None:
+    with store.transaction() as connection:
+        rows = Rows(connection)
+        rows.insert([AnchorRow(1, bytes(32), 1, bytes(32), 0)])
+        with pytest.raises(StoreError, match="there already"):
+            rows.insert([AnchorRow(1, bytes(32), 1, bytes(32), 0)])
+
+
+def test_a_subject_has_one_identity(store: Store) -> None:
+    identity = IdentityRow(b"\x01" * 32, "lot", 1, "urn:example:1", b"\x02" * 32)
+    other = IdentityRow(b"\x01" * 32, "lot", 1, "urn:example:2", b"\x02" * 32)
+    with store.transaction() as connection:
+        book = Book(connection)
+        book.add_identity(identity)
+        book.add_identity(identity)
+        with pytest.raises(StoreError, match="urn:example:1"):
+            book.add_identity(other)
+        assert book.identities("urn:example:1") == [identity]
+        assert book.identities("urn:example:2") == []
+
+
+def test_a_document_can_be_replaced(store: Store) -> None:
+    with store.transaction() as connection:
+        book = Book(connection)
+        assert book.document(bytes(32)) is None
+        book.put_document(bytes(32), "{}")
+        book.put_document(bytes(32), "[]")
+        assert book.document(bytes(32)) == "[]"
