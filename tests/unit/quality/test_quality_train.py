@@ -17,7 +17,7 @@ import quality.train
 from quality import ExportError, InputError, Scale, SumPool, build_model, parse_model, to_fixed
 from quality.__main__ import KINDS as CLI_KINDS
 from quality.evaluate import arrays
-from quality.floatnet import KINDS, Block, FloatNetwork, Recipe, build_recipes
+from quality.floatnet import INPUT_STEP, KINDS, Block, FloatNetwork, Recipe, build_recipes
 from quality.metrics import Counts
 from quality.quantise import export, fit_scales
 from quality.train import Trained, split_rows, train
@@ -72,6 +72,16 @@ def test_integers_follow_floats(trained_cnn: Trained, trained_mlp: Trained) -> N
         inputs = arrays.quantise(trained.network, to_fixed(values))
         fails = trained.score(inputs) >= trained.network.threshold
         assert np.mean(fails == trained.float_fails(inputs)) > 0.97
+
+
+def test_an_integer_logit_times_its_step_is_the_float_logit(trained_cnn: Trained) -> None:
+    network = trained_cnn.network
+    inputs = arrays.quantise(network, to_fixed(tones(400)[0]))
+    exported = export(trained_cnn.float_network, inputs, scales=network.scales, decimals=network.decimals)
+    integers = arrays.infer(exported.network, inputs)[:, 0] * exported.logit_step
+    with torch.inference_mode():
+        floats = trained_cnn.float_network(torch.from_numpy(inputs.astype(np.float32)) * INPUT_STEP).numpy()
+    assert np.abs(integers - floats).mean() < 0.1 * np.abs(floats).mean()
 
 
 def test_what_is_trained_survives_its_bytes(trained_cnn: Trained) -> None:
