@@ -42,9 +42,9 @@ MAX_DEPTH = 32
 MAX_BYTES = 1 << 20
 """Longest canonical JSON of a document, and of a list of paths."""
 
-_PATHS_TAG = b"millmark claims paths 1\x00"
-_FIELD_TAG = b"millmark claims field 1\x00"
-_ROOT_TAG = b"millmark claims root 1\x00"
+_PATHS_TAG = b"millmark.claims-paths.v1\0"
+_FIELD_TAG = b"millmark.claims-field.v1\0"
+_ROOT_TAG = b"millmark.claims-root.v1\0"
 _VERSION = 1
 
 

@@ -258,15 +258,17 @@ def _read_private(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block us
     except (OSError, ValueError) as error:
         raise SigningError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or 'not a path'}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
+    try:
+        facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise SigningError(f"{path} is not a file")
         if facts.st_uid != os.geteuid():
             raise SigningError(f"{path} belongs to another user", mend=f"chown it to user id {os.geteuid()}")
         if facts.st_mode & 0o077:
             raise SigningError(f"{path} is open to other users", mend=f"chmod 600 {path}")
-        content = file.read(_MAX_FILE_BYTES + 1)
+        content = os.read(descriptor, _MAX_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > _MAX_FILE_BYTES:
         raise SigningError(f"{path} is too large for a key file")
     return content
