@@ -207,6 +207,15 @@ def test_damaged_keystores_are_refused(keystore: Path, change: Callable[[dict[st
         open_signer(f"keystore:{keystore}", prompt=lambda _: PASSPHRASE)
 
 
+@pytest.mark.parametrize("much", [{"n": 1 << 40}, {"p": 1 << 30}, {"r": 1 << 24}, {"c": 10**9}])
+def test_a_keystore_does_not_choose_our_work(keystore: Path, much: dict[str, int]) -> None:
+    document = json.loads(keystore.read_text())
+    document["crypto"]["kdfparams"].update(much)
+    keystore.write_text(json.dumps(document))
+    with pytest.raises(SigningError, match="more work"):
+        open_signer(f"keystore:{keystore}", prompt=lambda _: PASSPHRASE)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"crypto":1,"crypto":1}', "1", "null"])
 def test_files_that_are_no_keystores(tmp_path: Path, text: str) -> None:
     path = private(tmp_path / "key.json", text)
@@ -248,6 +257,7 @@ def test_no_text_shows_a_key_or_passphrase(keystore: Path, tmp_path: Path) -> No
             PASSPHRASE,
         ):
             assert secret not in text
+    assert repr(signer) == f"LocalSigner({to_checksum(signer.address)})"
     assert not hasattr(signer, "__dict__")
 
 
