@@ -1,4 +1,4 @@
-"""Settings: from `millmark.toml` in the home folder, overridden by MILLMARK_... variables. Unknown names are refused."""
+"""Settings: from `millmark.toml` in the home folder, and MILLMARK_... variables over it. Unknown names are refused."""
 
 from __future__ import annotations
 
@@ -37,12 +37,17 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **sources: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """First what the command line says, then the environment, then the file."""
         home = Path(init_settings().get("home", "."))
         file = TomlConfigSettingsSource(settings_cls, home / SETTINGS_FILE)
-        return init_settings, sources["env_settings"], file
+        return init_settings, env_settings, file
 
     @property
     def deployment_path(self) -> Path:
@@ -58,7 +63,7 @@ class Settings(BaseSettings):
         return f"{prefix}{self.home / path}"
 
 
-def read_settings(home: Path, **overrides: object) -> Settings:
+def read_settings(home: Path, **overrides: Any) -> Settings:
     """Raises SettingsError for an unknown name, a value that does not fit, or a file that is no TOML."""
     try:
         return Settings(home=home, **overrides)

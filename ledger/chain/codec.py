@@ -69,7 +69,7 @@ class _Codec:
         self.parameters = tuple(parameters)
         self.type = "(" + ",".join(_type_of(parameter) for parameter in parameters) + ")"
         self._encode = cast(Callable[[Any], bytes], abi_types.get_encoder(self.type)) if parameters else None
-        self._decode = abi_types.get_decoder(self.type) if parameters else None
+        self._decode = cast(Callable[[Any], Any], abi_types.get_decoder(self.type)) if parameters else None
 
     def encode(self, values: Sequence[Any]) -> bytes:
         return self._encode(tuple(values)) if self._encode else b""
@@ -77,7 +77,8 @@ class _Codec:
     def decode(self, data: bytes) -> tuple[Any, ...]:
         if self._decode is None:
             return ()
-        return cast(tuple[Any, ...], self._decode(ContextFramesBytesIO(data)))
+        stream = ContextFramesBytesIO(data)  # type: ignore[no-untyped-call]  # eth-abi types it in part
+        return cast(tuple[Any, ...], self._decode(stream))
 
     def named(self, data: bytes) -> dict[str, Value]:
         values = self.decode(data)

@@ -14,7 +14,7 @@ from ledger.records import Header
 __all__ = ["Node", "Receipt"]
 
 T = TypeVar("T")
-_ALREADY_KNOWN = ("already known", "known transaction", "already imported", "transaction already exists")
+_ALREADY_KNOWN = ("already known", "known transaction", "already imported", "transaction already exists", "nonce too low")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ class Node:
         return self._ask("eth_estimateGas", [_transaction(to, data, sender)], _number)
 
     def send(self, raw: bytes) -> None:
-        """Hands a signed transaction over. A node that has it already is as good as one that takes it.
+        """Hands a signed transaction over. A node that has it already is as good as one that takes it; so is one whose
+        chain is past its nonce, since that may be by this very transaction: the receipt tells.
 
         Raises ChainError when the node refuses it, ChainUnreachableError when nobody knows whether it has it.
         """

@@ -21,11 +21,13 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    CursorResult,
     Float,
     ForeignKey,
     Index,
@@ -40,7 +42,7 @@ from sqlalchemy import (
     update,
 )
 
-from ledger.errors import DuplicateRecordError, NotFoundError
+from ledger.errors import DuplicateRecordError, NotFoundError, StoreError
 from ledger.store.database import Store
 from ledger.store.tables import metadata
 
@@ -217,7 +219,7 @@ class Outbox:
                 "changed_at_s": time.time(),
             }
             result = connection.execute(outbox_transactions.insert().values(row))
-            transaction_id = int(result.inserted_primary_key[0])
+            transaction_id = _new_id(result)
             attempts = [
                 {"transaction_id": transaction_id, "position": position, "record_id": record.id}
                 for position, record in enumerate(records)
@@ -289,6 +291,26 @@ class Outbox:
         with self._store.reading() as connection:
             return {str(state): int(count) for state, count in connection.execute(query)}
 
+    def gas_by_kind(self) -> Mapping[str, tuple[int, int]]:
+        """(records, gas) of each kind, over the final transactions that hold records of one kind only."""
+        kinds = (
+            select(
+                outbox_transactions.c.id,
+                func.min(outbox_records.c.kind).label("kind"),
+                func.count().label("records"),
+                func.max(outbox_transactions.c.gas_used).label("gas"),
+            )
+            .join(outbox_attempts, outbox_attempts.c.transaction_id == outbox_transactions.c.id)
+            .join(outbox_records, outbox_records.c.id == outbox_attempts.c.record_id)
+            .where(outbox_transactions.c.state == OutboxState.FINAL)
+            .group_by(outbox_transactions.c.id)
+            .having(func.count(func.distinct(outbox_records.c.kind)) == 1)
+            .subquery()
+        )
+        query = select(kinds.c.kind, func.sum(kinds.c.records), func.sum(kinds.c.gas)).group_by(kinds.c.kind)
+        with self._store.reading() as connection:
+            return {str(kind): (int(records), int(gas)) for kind, records, gas in connection.execute(query)}
+
     def _advance(self, transaction_id: int, state: OutboxState, values: Mapping[str, object]) -> None:
         with self._store.transaction() as connection:
             _set_transaction(connection, transaction_id, state, values)
@@ -319,7 +341,14 @@ def _enqueue(connection: Connection, signer: bytes, entry: Entry) -> int:
         "queued_at_s": now,
         "changed_at_s": now,
     }
-    return int(connection.execute(outbox_records.insert().values(row)).inserted_primary_key[0])
+    return _new_id(connection.execute(outbox_records.insert().values(row)))
+
+
+def _new_id(result: CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    if key is None:
+        raise StoreError("the database gave a new row no id", mend="report this, with the kind of database")
+    return int(key[0])
 
 
 def _take_nonce(connection: Connection, signer: bytes, chain_nonce: int) -> int:

@@ -28,7 +28,8 @@ from ledger.store.outbox import Entry, Outbox, OutboxState, QueuedRecord, SentTr
 __all__ = ["Submitter"]
 
 _EVENTS = {(kind.contract.value, kind.__name__): kind.event for kind in RECORD_TYPES}
-_PAUSE_S = 0.2
+_PAUSE_S = 0.05
+_RECEIPT_GRACE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Submitter:
         self._outbox = outbox
         self._signer = signer
         self._batch_size = batch_size
+        self._missing_since: dict[int, float] = {}
 
     @property
     def key(self) -> bytes:
@@ -164,10 +166,13 @@ class Submitter:
 
     def _settle(self, transaction: SentTransaction) -> None:
         """Believes a receipt only when its logs are the expected events, and its block only when it is final."""
+        nonce_used = self._chain.node.transaction_count(self.key) > transaction.nonce  # before the receipt is asked for
         receipt = self._chain.node.receipt(transaction.hash or b"")
         if receipt is None:
             if transaction.state is OutboxState.MINED:
                 self._outbox.mark_reorganised(transaction.id)
+            elif nonce_used and self._missing_for_long(transaction):
+                self._outbox.requeue(transaction.id, "its nonce was used by another transaction")
             return
         if transaction.state is not OutboxState.MINED:
             sequences = self._sequences(transaction, receipt)
@@ -182,6 +187,12 @@ class Submitter:
             return
         if receipt.block_number <= self._chain.final_number():
             self._outbox.mark_final(transaction.id)
+
+    def _missing_for_long(self, transaction: SentTransaction) -> bool:
+        """A node may count a nonce before it shows the receipt. Only when the receipt stays away was the nonce somebody
+        else's; to send the records again any earlier could record them twice."""
+        since = self._missing_since.setdefault(transaction.id, time.monotonic())
+        return time.monotonic() - since > _RECEIPT_GRACE_S
 
     def _sequences(self, transaction: SentTransaction, receipt: Receipt) -> list[int] | None:
         """Sequences of the transaction's records, in call order; None when it was mined without them."""

@@ -1,0 +1,151 @@
+"""The companies of the demonstration: keys, names, and what each has recorded."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ledger.canonical import Json
+from ledger.chain import Chain, Deployment, EmbeddedChain, Node, Transport, deploy, find_profile
+from ledger.claims import build_claims
+from ledger.errors import SubmitError
+from ledger.ids import Identity, SubjectKind, identifier_hash
+from ledger.keys import LocalSigner
+from ledger.records import Admit, Record, Role
+from ledger.store import Book, Store
+from ledger.store.outbox import Outbox, OutboxState
+from ledger.submit import Submitter
+
+__all__ = ["Company", "Consortium", "found_consortium"]
+
+NOTHING = bytes(32)
+_ALLOWANCE_WEI = 100 * 10**18
+"""Gas money of a key on the embedded chain."""
+
+COMPANIES = (
+    ("Nordwind Mobility", Role.BUYER),
+    ("Kestrel Coordination", Role.COORDINATOR),
+    ("Alder Forge", Role.MANUFACTURER),
+    ("Birch Machining", Role.MANUFACTURER),
+    ("Cedar Assembly", Role.MANUFACTURER),
+    ("Umbra Inspection", Role.INSPECTOR),
+    ("Vector Auditing", Role.AUDITOR),
+    ("Swift Freight", Role.CARRIER),
+)
+
+
+@dataclass(slots=True)
+class Company:
+    """One participant."""
+
+    name: str
+    number: int
+    signer: LocalSigner
+    submitter: Submitter
+
+
+@dataclass(slots=True)
+class Consortium:
+    """All participants on one chain, and the book in which the demonstration keeps identifiers and documents."""
+
+    chain: Chain
+    store: Store
+    outbox: Outbox
+    owner: Company
+    companies: list[Company] = field(default_factory=list)
+    recorded: Counter[str] = field(default_factory=Counter)
+    """Number of records by kind."""
+    _keys: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def buyer(self) -> Company:
+        return self.companies[0]
+
+    @property
+    def coordinator(self) -> Company:
+        return self.companies[1]
+
+    @property
+    def makers(self) -> list[Company]:
+        """Forge, machining, assembly: three factories of three companies."""
+        return self.companies[2:5]
+
+    @property
+    def inspector(self) -> Company:
+        return self.companies[5]
+
+    @property
+    def auditor(self) -> Company:
+        return self.companies[6]
+
+    @property
+    def carrier(self) -> Company:
+        return self.companies[7]
+
+    def record(self, company: Company, records: Sequence[Record]) -> list[int]:
+        """Has `company` record all of them, in order; gives their sequences on the chain.
+
+        Raises SubmitError naming the first that the contract refused.
+        """
+        ids: list[int] = []
+        for _, group in itertools.groupby(records, type):  # one kind a transaction, so that its gas can be told
+            ids += company.submitter.submit([(f"demo-{next(self._keys)}", record) for record in group])
+            company.submitter.drain()
+        results = [self.outbox.record(number) for number in ids]
+        for result in results:
+            if result.state is not OutboxState.FINAL or result.sequence is None:
+                raise SubmitError(f"{company.name}: {result.kind} came to {result.state}: {result.error}")
+            self.recorded[result.kind] += 1
+        return [result.sequence for result in results if result.sequence is not None]
+
+    def name(self, kind: SubjectKind, company: Company, identifier: str) -> Identity:
+        """A new subject of `company`, noted in the book."""
+        identity = Identity(kind, company.number, identifier)
+        with self.store.transaction() as connection:
+            Book(connection).add_identity(identity)
+        return identity
+
+    def document(self, document: Json) -> bytes:
+        """Claims root of a document, which is kept in the book with its salts."""
+        claims = build_claims(document)
+        with self.store.transaction() as connection:
+            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
+        return claims.root
+
+
+def hash_of(identity: Identity) -> bytes:
+    """What the contract is given for an identifier."""
+    return identifier_hash(identity.salt, identity.identifier)
+
+
+def found_consortium(store: Store, transport: Transport | None = None) -> Consortium:
+    """Deploys the contracts, on an embedded chain unless another one is given, and admits the companies."""
+    node = Node(transport or EmbeddedChain())
+    outbox = Outbox(store)
+    owner = LocalSigner.generate()
+    node.fund(owner.address, _ALLOWANCE_WEI)
+    profile = find_profile("embedded")
+    deployment: Deployment = deploy(node, profile, owner)
+    chain = Chain(node, profile, deployment)
+    operator = Company("consortium operator", 0, owner, Submitter(chain, outbox, owner))
+    consortium = Consortium(chain, store, outbox, operator)
+    _admit(consortium)
+    return consortium
+
+
+def _admit(consortium: Consortium) -> None:
+    signers = [LocalSigner.generate() for _ in COMPANIES]
+    admissions = []
+    for (name, role), signer in zip(COMPANIES, signers, strict=True):
+        consortium.chain.node.fund(signer.address, _ALLOWANCE_WEI)
+        root = consortium.document({"legal_name": name})
+        admissions.append(Admit(int(role), signer.address, root))
+    consortium.record(consortium.owner, admissions)
+    for number, ((name, _), signer) in enumerate(zip(COMPANIES, signers, strict=True), start=1):
+        submitter = Submitter(consortium.chain, consortium.outbox, signer)
+        consortium.companies.append(Company(name, number, signer, submitter))
+    with consortium.store.transaction() as connection:
+        Book(connection).set_names({company.number: company.name for company in consortium.companies})
