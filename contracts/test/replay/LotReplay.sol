@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAssignments} from "../../src/interfaces/IAssignments.sol";
+import {ICertificates} from "../../src/interfaces/ICertificates.sol";
+import {ILots} from "../../src/interfaces/ILots.sol";
+import {IOrders} from "../../src/interfaces/IOrders.sol";
+import {IRegistry} from "../../src/interfaces/IRegistry.sol";
+import {Roles} from "../../src/libraries/Roles.sol";
+import {OrderReplay} from "./OrderReplay.sol";
+
+/// @notice Lots, packing, custody and certificates as their logs tell them.
+abstract contract LotReplay is OrderReplay {
+    /// @dev Of one unit, over the whole ledger.
+    struct Balance {
+        /// Received, commissioned, or put out by a transformation.
+        uint256 made;
+        /// Scrapped, or taken in by a transformation.
+        uint256 used;
+    }
+
+    uint16 private constant HOLDER = Roles.HOLDER;
+
+    bytes32[] internal _allLots;
+    mapping(bytes32 lot => ILots.Lot) internal _lots;
+    mapping(bytes32 lot => bytes32[]) internal _children;
+    mapping(bytes32 lot => ICertificates.Certificate) internal _certificates;
+    mapping(bytes3 unit => Balance) internal _balances;
+    bytes3[] internal _units;
+
+    function _applyLot(Entry memory entry, bytes32[] memory histories) internal returns (bool) {
+        bytes32 kind = entry.kind;
+        if (kind == ILots.LotCommissioned.selector) _commission(entry, histories);
+        else if (kind == ILots.LotReceived.selector) _receive(entry);
+        else if (kind == ILots.LotsTransformed.selector) _transform(entry, histories);
+        else if (kind == ILots.LotScrapped.selector) _scrap(entry);
+        else if (kind == ILots.LotsPacked.selector) _pack(entry, histories);
+        else if (kind == ILots.LotsUnpacked.selector) _unpack(entry, histories);
+        else if (kind == ILots.LotQuarantined.selector) _quarantine(entry);
+        else if (kind == ILots.LotReleased.selector) _release(entry);
+        else return false;
+        return true;
+    }
+
+    function _applyCustody(Entry memory entry) internal returns (bool) {
+        ILots.Lot storage lot = _lots[entry.subject];
+        if (entry.kind == ILots.CustodyOffered.selector) {
+            (,, uint32 to,) = abi.decode(entry.data, (address, bytes32[], uint32, bytes32));
+            _actOnLot(entry, lot, lot.custodian);
+            _hold(Property.LotMoves, lot.state == ILots.LotState.Held, "offerCustody: not held");
+            _hold(Property.Authority, _rolesOf(to) & HOLDER != 0, "offerCustody: to nobody who may hold");
+            _requireWayFree(entry.subject, to);
+            (lot.state, lot.counterparty) = (ILots.LotState.Offered, to);
+            return true;
+        }
+        if (entry.kind == ILots.CustodyAccepted.selector) {
+            _actOnLot(entry, lot, lot.counterparty);
+            _requireWayFree(entry.subject, entry.participant);
+            (,, uint32 from,) = abi.decode(entry.data, (address, bytes32[], uint32, bytes32));
+            _hold(Property.Rebuilt, from == lot.custodian, "acceptCustody: event names another giver");
+            lot.custodian = entry.participant;
+        } else if (entry.kind == ILots.CustodyDeclined.selector) {
+            _actOnLot(entry, lot, lot.counterparty);
+        } else if (entry.kind == ILots.CustodyWithdrawn.selector) {
+            _actOnLot(entry, lot, lot.custodian);
+        } else {
+            return false;
+        }
+        _hold(Property.LotMoves, lot.state == ILots.LotState.Offered, "custody: not offered");
+        (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
+        return true;
+    }
+
+    function _applyCertificate(Entry memory entry) internal returns (bool) {
+        ICertificates.Certificate storage certificate = _certificates[entry.subject];
+        if (entry.kind == ICertificates.CertificateRevoked.selector) {
+            (,, uint40 number,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
+            _act(entry, certificate.issuer, Roles.INSPECTOR);
+            bool current = certificate.sequence == number && !certificate.revoked;
+            _hold(Property.Verdicts, current, "revokeCertificate: not the latest, or twice");
+            certificate.revoked = true;
+            return true;
+        }
+        if (entry.kind != ICertificates.CertificateIssued.selector) return false;
+        (,, ICertificates.Statement memory statement, uint40 size, bytes32 root) =
+            abi.decode(entry.data, (address, bytes32[], ICertificates.Statement, uint40, bytes32));
+        _act(entry, entry.participant, Roles.INSPECTOR);
+        _requireStatement(entry, statement);
+        bool anchored = _streams[statement.stream].size == size && _streams[statement.stream].root == root;
+        _hold(Property.Anchors, anchored && statement.leafIndex < size, "issueCertificate: evidence not anchored");
+        _certificates[entry.subject] = ICertificates.Certificate(
+            entry.sequence, statement.model, statement.expiresAt, entry.participant, statement.verdict, false
+        );
+        ILots.Lot storage lot = _lots[entry.subject];
+        bool lifted = lot.state == ILots.LotState.Quarantined && lot.counterparty == entry.participant;
+        if (lot.state == ILots.LotState.Spent) return true;
+        if (statement.verdict == ICertificates.Verdict.Fail) {
+            (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, entry.participant);
+        } else if (lifted) {
+            (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
+        }
+        return true;
+    }
+
+    function _compareLot(bytes32 subject) internal {
+        bool same = _same(abi.encode(_ledger.lotOf(subject)), abi.encode(_lots[subject]));
+        _hold(Property.Rebuilt, same, "lot differs from its logs");
+        _hold(Property.Packing, _ledger.contentsOf(subject) == _children[subject].length, "lot: contents not counted");
+        same = _same(abi.encode(_ledger.certificateOf(subject)), abi.encode(_certificates[subject]));
+        _hold(Property.Verdicts, same, "certificate differs from its logs");
+        same = _ledger.certificateStatus(subject) == _statusOf(subject);
+        _hold(Property.Models, same, "certificate: status is not what its model, expiry and revocation say");
+    }
+
+    /// @dev Over all lots: what each unit's logs made and used up is what the lots hold now.
+    function _compareQuantities() internal {
+        for (uint256 i; i < _units.length; ++i) {
+            uint256 held;
+            for (uint256 j; j < _allLots.length; ++j) {
+                ILots.Lot memory lot = _ledger.lotOf(_allLots[j]);
+                if (lot.unit == _units[i]) held += lot.quantity;
+            }
+            Balance storage balance = _balances[_units[i]];
+            _hold(Property.Quantities, balance.made == held + balance.used, "quantities: made is not held plus used");
+        }
+    }
+
+    function _afterWithdrawal(uint40 model) internal override {
+        for (uint256 i; i < _allLots.length; ++i) {
+            if (_certificates[_allLots[i]].model != model) continue;
+            bool valid = _ledger.certificateStatus(_allLots[i]) == ICertificates.CertificateStatus.Valid;
+            _hold(Property.Models, !valid, "certificate: valid on a withdrawn model");
+        }
+    }
+
+    function _statusOf(bytes32 lot) internal view returns (ICertificates.CertificateStatus) {
+        ICertificates.Certificate storage certificate = _certificates[lot];
+        if (certificate.sequence == 0) return ICertificates.CertificateStatus.None;
+        if (certificate.revoked) return ICertificates.CertificateStatus.Revoked;
+        if (_models[certificate.model].state == IRegistry.ModelState.Withdrawn) {
+            return ICertificates.CertificateStatus.Fallen;
+        }
+        if (block.timestamp >= certificate.expiresAt) return ICertificates.CertificateStatus.Expired;
+        return ICertificates.CertificateStatus.Valid;
+    }
+
+    // Making and using up
+
+    function _commission(Entry memory entry, bytes32[] memory histories) private {
+        (,, uint16 operation, uint40 number, uint40 quantity, bytes3 unit,) =
+            abi.decode(entry.data, (address, bytes32[], uint16, uint40, uint40, bytes3, bytes32));
+        IAssignments.Assignment storage current = _assignments[histories[1]][operation];
+        _hold(Property.Authority, current.sequence == number, "commissionLot: not under the current assignment");
+        _requireStarted(entry, current);
+        _create(entry, histories[0], _orders[histories[1]].sequence, quantity, unit, 0);
+    }
+
+    function _receive(Entry memory entry) private {
+        (,, uint40 quantity, bytes3 unit,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes3, bytes32));
+        _act(entry, entry.participant, HOLDER);
+        _create(entry, entry.subject, 0, quantity, unit, 0);
+    }
+
+    function _scrap(Entry memory entry) private {
+        ILots.Lot storage lot = _lots[entry.subject];
+        (,, uint40 quantity,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
+        _actOnLot(entry, lot, lot.custodian);
+        bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Quarantined;
+        _hold(Property.LotMoves, free, "scrapLot: neither held nor quarantined");
+        _use(entry.subject, quantity);
+    }
+
+    function _transform(Entry memory entry, bytes32[] memory histories) private {
+        (,, ILots.Transformation memory change) = abi.decode(entry.data, (address, bytes32[], ILots.Transformation));
+        bool making =
+            change.kind == ILots.TransformationKind.Conversion || change.kind == ILots.TransformationKind.Rework;
+        _act(entry, entry.participant, making ? Roles.MANUFACTURER : HOLDER);
+        if (making && change.order != 0) {
+            _requireStarted(entry, _assignments[change.order][change.operation]);
+        }
+        uint32 quarantinedBy;
+        uint256 into;
+        uint256 out;
+        for (uint256 i; i < change.inputs.length; ++i) {
+            bytes32 input = change.inputs[i].lot;
+            _hold(Property.Heads, histories[i] == input, "transformLots: input is missing from the histories");
+            if (_lots[input].unit == change.unit) into += change.inputs[i].quantity;
+            if (_lots[input].state == ILots.LotState.Quarantined) quarantinedBy = _lots[input].counterparty;
+            _takeIn(entry, change, input, change.inputs[i].quantity);
+        }
+        for (uint256 i; i < change.outputs.length; ++i) {
+            bytes32 output = histories[change.inputs.length + i];
+            out += change.outputs[i].quantity;
+            _create(entry, output, _orders[change.order].sequence, change.outputs[i].quantity, change.outputUnit, i);
+            if (quarantinedBy == 0) continue;
+            (_lots[output].state, _lots[output].counterparty) = (ILots.LotState.Quarantined, quarantinedBy);
+        }
+        bool balanced = into >= change.loss && (into - change.loss) * change.yieldOut == out * change.yieldIn;
+        if (change.unit == change.outputUnit) balanced = balanced && into == out + change.loss;
+        _hold(Property.Quantities, balanced && out != 0, "transformLots: unbalanced");
+    }
+
+    function _takeIn(Entry memory entry, ILots.Transformation memory change, bytes32 input, uint40 quantity) private {
+        ILots.Lot storage lot = _lots[input];
+        bool conversion = change.kind == ILots.TransformationKind.Conversion;
+        bool rework = change.kind == ILots.TransformationKind.Rework;
+        _actOnLot(entry, lot, lot.custodian);
+        bool stays = lot.order == _orders[change.order].sequence;
+        _hold(Property.Belonging, stays || (conversion && change.order != 0), "transformLots: lot left its order");
+        _hold(Property.Quantities, conversion || lot.unit == change.unit, "transformLots: other unit");
+        bool free = lot.state == ILots.LotState.Held || (rework && lot.state == ILots.LotState.Quarantined);
+        _hold(Property.Quarantine, free, "transformLots: input is not free");
+        _use(input, quantity);
+    }
+
+    function _create(Entry memory entry, bytes32 lot, uint40 order, uint40 quantity, bytes3 unit, uint256 place)
+        private
+    {
+        _hold(Property.LotMoves, _lots[lot].number == 0, "lot made twice");
+        uint40 number = abi.decode(abi.encode(uint256(entry.sequence) * 64 + place), (uint40));
+        _lots[lot] = ILots.Lot(number, order, 0, quantity, entry.participant, 0, unit, ILots.LotState.Held);
+        _allLots.push(lot);
+        if (_balances[unit].made == 0) _units.push(unit);
+        _balances[unit].made += quantity;
+    }
+
+    function _use(bytes32 subject, uint40 quantity) private {
+        ILots.Lot storage lot = _lots[subject];
+        bool enough = quantity != 0 && quantity <= lot.quantity;
+        _hold(Property.Quantities, enough, "lot gives more than it holds");
+        _hold(Property.Packing, _children[subject].length == 0, "lot used up with others in it");
+        if (!enough) return;
+        lot.quantity -= quantity;
+        _balances[lot.unit].used += quantity;
+        if (lot.quantity == 0) (lot.state, lot.counterparty) = (ILots.LotState.Spent, 0);
+    }
+
+    // Packing and quarantine
+
+    function _pack(Entry memory entry, bytes32[] memory histories) private {
+        bytes32 parent = histories[0];
+        _requireFree(entry, parent);
+        for (uint256 i = 1; i < histories.length; ++i) {
+            _requireFree(entry, histories[i]);
+            _hold(Property.Packing, histories[i] != parent, "packLots: into itself");
+            _lots[histories[i]].parent = _lots[parent].number;
+            _children[parent].push(histories[i]);
+        }
+    }
+
+    function _unpack(Entry memory entry, bytes32[] memory histories) private {
+        bytes32 parent = histories[0];
+        _requireFree(entry, parent);
+        for (uint256 i = 1; i < histories.length; ++i) {
+            _hold(Property.Packing, _removeChild(parent, histories[i]), "unpackLots: was not in that parent");
+            _lots[histories[i]].parent = 0;
+            _lots[histories[i]].custodian = entry.participant;
+        }
+    }
+
+    function _removeChild(bytes32 parent, bytes32 child) private returns (bool) {
+        bytes32[] storage children = _children[parent];
+        for (uint256 i; i < children.length; ++i) {
+            if (children[i] != child) continue;
+            children[i] = children[children.length - 1];
+            children.pop();
+            return true;
+        }
+        return false;
+    }
+
+    function _quarantine(Entry memory entry) private {
+        ILots.Lot storage lot = _lots[entry.subject];
+        bool inspects = lot.order != 0 && _orders[_orderAt[lot.order]].inspector == entry.participant;
+        if (inspects) _act(entry, entry.participant, HOLDER);
+        else _actOnLot(entry, lot, lot.custodian);
+        bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Offered;
+        _hold(Property.LotMoves, free, "quarantineLot: neither held nor offered");
+        (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, entry.participant);
+    }
+
+    function _release(Entry memory entry) private {
+        ILots.Lot storage lot = _lots[entry.subject];
+        _act(entry, lot.counterparty, HOLDER);
+        _hold(Property.LotMoves, lot.state == ILots.LotState.Quarantined, "releaseLot: not quarantined");
+        (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
+    }
+
+    // What must be so
+
+    function _actOnLot(Entry memory entry, ILots.Lot storage lot, uint32 expected) private {
+        _act(entry, expected, HOLDER);
+        _hold(Property.Packing, lot.parent == 0, "packed lot moved on its own");
+    }
+
+    function _requireFree(Entry memory entry, bytes32 subject) private {
+        ILots.Lot storage lot = _lots[subject];
+        _actOnLot(entry, lot, lot.custodian);
+        _hold(Property.LotMoves, lot.state == ILots.LotState.Held, "packing: lot is not held");
+    }
+
+    function _requireStarted(Entry memory entry, IAssignments.Assignment storage current) private {
+        _act(entry, current.owner, Roles.MANUFACTURER);
+        bool started = current.state == IAssignments.AssignmentState.Started;
+        _hold(Property.Authority, started, "lot made under an assignment that is not started");
+    }
+
+    function _requireStatement(Entry memory entry, ICertificates.Statement memory statement) private {
+        uint40 order = _lots[statement.lot].order;
+        uint32 inspector = _orders[_orderAt[order]].inspector;
+        bool named = order == 0 || inspector == 0 || inspector == entry.participant;
+        _hold(Property.Verdicts, named, "issueCertificate: not the gate's inspector");
+        bool approved = _models[statement.model].state == IRegistry.ModelState.Approved;
+        _hold(Property.Models, approved, "issueCertificate: model is not approved");
+        bool full = statement.verdict != ICertificates.Verdict.None && statement.expiresAt > block.timestamp
+            && statement.inferenceDigest != 0 && statement.lot == entry.subject;
+        _hold(Property.Verdicts, full, "issueCertificate: incomplete");
+    }
+
+    /// @dev Nothing in the lot is quarantined, and every gate to `to` is open.
+    function _requireWayFree(bytes32 subject, uint32 to) private {
+        IOrders.Order storage order = _orders[_orderAt[_lots[subject].order]];
+        bool toBuyer = order.sequence != 0 && order.buyer == to && order.inspector != 0;
+        if (toBuyer) {
+            ICertificates.Certificate storage certificate = _certificates[subject];
+            bool open = _statusOf(subject) == ICertificates.CertificateStatus.Valid
+                && certificate.verdict == ICertificates.Verdict.Pass && certificate.issuer == order.inspector
+                && certificate.model == order.model;
+            _hold(Property.Gate, open, "custody past a closed gate");
+        }
+        _hold(Property.Quarantine, _lots[subject].state != ILots.LotState.Quarantined, "quarantined lot moved");
+        bytes32[] storage children = _children[subject];
+        for (uint256 i; i < children.length; ++i) {
+            _requireWayFree(children[i], to);
+        }
+    }
+
+    function _rolesOf(uint32 id) private view returns (uint16) {
+        return _participants[id].suspended ? 0 : _participants[id].roles;
+    }
+}

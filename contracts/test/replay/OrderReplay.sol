@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAssignments} from "../../src/interfaces/IAssignments.sol";
+import {IEvidence} from "../../src/interfaces/IEvidence.sol";
+import {IOrders} from "../../src/interfaces/IOrders.sol";
+import {IRegistry} from "../../src/interfaces/IRegistry.sol";
+import {ITraceLedger} from "../../src/interfaces/ITraceLedger.sol";
+import {Roles} from "../../src/libraries/Roles.sol";
+import {RegistryReplay} from "./RegistryReplay.sol";
+
+/// @notice Orders, assignments and streams as their logs tell them.
+abstract contract OrderReplay is RegistryReplay {
+    /// @dev The latest record of an order.
+    struct Latest {
+        bytes32 kind;
+        uint32 participant;
+        bytes32 terms;
+    }
+
+    ITraceLedger internal immutable _ledger;
+
+    mapping(bytes32 order => IOrders.Order) internal _orders;
+    mapping(uint40 sequence => bytes32 order) internal _orderAt;
+    mapping(bytes32 order => Latest) internal _latest;
+    mapping(bytes32 order => mapping(uint16 operation => IAssignments.Assignment)) internal _assignments;
+    mapping(bytes32 stream => IEvidence.Stream) internal _streams;
+
+    constructor(ITraceLedger ledger_) {
+        _ledger = ledger_;
+    }
+
+    function _act(Entry memory entry, uint32 expected, uint16 needed) internal {
+        bool may = entry.participant == expected && _mayAct(entry.participant, entry.key, needed);
+        _hold(Property.Authority, may, string.concat("no authority for record ", vm.toString(entry.sequence)));
+    }
+
+    function _applyOrder(Entry memory entry) internal returns (bool) {
+        IOrders.Order storage order = _orders[entry.subject];
+        IOrders.OrderState from = order.state;
+        bytes32 kind = entry.kind;
+        if (kind == IOrders.OrderPlaced.selector) {
+            _place(entry, order);
+        } else if (kind == IOrders.OrderAccepted.selector) {
+            _act(entry, order.coordinator, Roles.COORDINATOR);
+            order.state = IOrders.OrderState.Accepted;
+        } else if (kind == IOrders.OrderRejected.selector) {
+            _act(entry, order.coordinator, Roles.COORDINATOR);
+            order.state = IOrders.OrderState.Rejected;
+        } else if (kind == IOrders.OrderCancelled.selector) {
+            bool byBuyer = entry.participant == order.buyer;
+            bool may = byBuyer || from == IOrders.OrderState.Accepted;
+            _hold(Property.Authority, may, "cancelOrder: by the coordinator before acceptance");
+            _actAsParty(entry, order);
+            order.state = IOrders.OrderState.Cancelled;
+        } else if (kind == IOrders.OrderCompleted.selector) {
+            _act(entry, order.coordinator, Roles.COORDINATOR);
+            _hold(Property.OrderMoves, _isDone(entry.subject), "completeOrder: unfinished");
+            order.state = IOrders.OrderState.Completed;
+        } else if (kind == IOrders.OrderDelivered.selector) {
+            _act(entry, order.buyer, Roles.BUYER);
+            order.state = IOrders.OrderState.Delivered;
+        } else {
+            return _applyRevision(entry, order);
+        }
+        _hold(Property.OrderMoves, _isOrderEdge(from, order.state), "order: move not allowed");
+        return true;
+    }
+
+    function _applyRevision(Entry memory entry, IOrders.Order storage order) private returns (bool) {
+        if (entry.kind == IOrders.RevisionProposed.selector) {
+            _actAsParty(entry, order);
+            (,, IOrders.OrderTerms memory terms) = abi.decode(entry.data, (address, bytes32[], IOrders.OrderTerms));
+            _latest[entry.subject].terms = keccak256(abi.encode(terms));
+        } else if (entry.kind == IOrders.RevisionAccepted.selector) {
+            _actAsParty(entry, order);
+            (,,, IOrders.OrderTerms memory terms) =
+                abi.decode(entry.data, (address, bytes32[], uint40, IOrders.OrderTerms));
+            Latest storage latest = _latest[entry.subject];
+            uint32 other = entry.participant == order.buyer ? order.coordinator : order.buyer;
+            bool agreed = latest.kind == IOrders.RevisionProposed.selector && latest.participant == other
+                && latest.terms == keccak256(abi.encode(terms));
+            _hold(Property.Revisions, agreed, "acceptRevision: not what the other side proposed last");
+            bool fixedOne = order.state != IOrders.OrderState.InProduction || terms.inspector == order.inspector;
+            _hold(Property.Revisions, fixedOne, "acceptRevision: inspector changed in production");
+            _hold(Property.Revisions, terms.operations >= order.operations, "acceptRevision: operations taken away");
+            (order.operations, order.inspector, order.model) = (terms.operations, terms.inspector, terms.model);
+        } else {
+            return false;
+        }
+        bool open = order.state == IOrders.OrderState.Placed || order.state == IOrders.OrderState.Accepted
+            || order.state == IOrders.OrderState.InProduction;
+        _hold(Property.OrderMoves, open, "revision: order is over");
+        return true;
+    }
+
+    function _applyAssignment(Entry memory entry) internal returns (bool) {
+        bytes32 kind = entry.kind;
+        if (kind == IAssignments.AssignmentProposed.selector) return _propose(entry);
+        IAssignments.AssignmentState to = _target(kind);
+        if (to == IAssignments.AssignmentState.None) return false;
+        (,, uint16 operation, uint40 number) = abi.decode(entry.data, (address, bytes32[], uint16, uint40));
+        IOrders.Order storage order = _orders[entry.subject];
+        IAssignments.Assignment storage current = _assignments[entry.subject][operation];
+        IAssignments.AssignmentState from = current.state;
+        _hold(Property.AssignmentMoves, current.sequence == number, "assignment: not the current one");
+        if (to == IAssignments.AssignmentState.Cancelled) _act(entry, order.coordinator, Roles.COORDINATOR);
+        else _act(entry, current.owner, Roles.MANUFACTURER);
+        _hold(Property.AssignmentMoves, _isAssignmentEdge(from, to), "assignment: move not allowed");
+        current.state = to;
+        if (!_isLive(to)) --order.live;
+        if (to == IAssignments.AssignmentState.Accepted) _requireOpen(order);
+        if (to == IAssignments.AssignmentState.Started) _start(order, current);
+        if (to == IAssignments.AssignmentState.Finished) _finish(entry, order, current);
+        _touched.push(Touched(Part.Assignment, entry.subject, operation));
+        return true;
+    }
+
+    function _applyStream(Entry memory entry) internal returns (bool) {
+        IEvidence.Stream storage stream = _streams[entry.subject];
+        if (entry.kind == IEvidence.StreamOpened.selector) {
+            (,, uint40 machine,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
+            _hold(Property.Anchors, stream.sequence == 0, "openStream: exists");
+            _streams[entry.subject] = IEvidence.Stream(entry.sequence, machine, _machines[machine].owner, 0, sha256(""));
+        } else if (entry.kind == IEvidence.StreamAnchored.selector) {
+            uint40 before = stream.size;
+            (,, stream.size, stream.root) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
+            _hold(Property.Anchors, stream.size > before && stream.root != 0, "anchor: did not grow");
+        } else {
+            return false;
+        }
+        _act(entry, stream.owner, Roles.MANUFACTURER | Roles.INSPECTOR);
+        _touch(Part.Stream, entry.subject);
+        return true;
+    }
+
+    function _compareOrder(bytes32 subject) internal {
+        IOrders.Order storage order = _orders[subject];
+        bool same = _same(abi.encode(_ledger.orderOf(subject)), abi.encode(order));
+        _hold(Property.Rebuilt, same, "order differs from its logs");
+        uint16 live;
+        for (uint16 operation; operation < order.operations; ++operation) {
+            if (_isLive(_assignments[subject][operation].state)) ++live;
+        }
+        _hold(Property.OneLive, live == _ledger.orderOf(subject).live, "order: live does not count its assignments");
+    }
+
+    function _compareAssignment(bytes32 order, uint16 operation) internal {
+        bytes memory stored = abi.encode(_ledger.assignmentOf(order, operation));
+        bool same = _same(stored, abi.encode(_assignments[order][operation]));
+        _hold(Property.Rebuilt, same, "assignment differs from its logs");
+    }
+
+    function _compareStream(bytes32 subject) internal {
+        bool same = _same(abi.encode(_ledger.streamOf(subject)), abi.encode(_streams[subject]));
+        _hold(Property.Rebuilt, same, "stream differs from its logs");
+    }
+
+    function _place(Entry memory entry, IOrders.Order storage order) private {
+        (,, uint32 coordinator, IOrders.OrderTerms memory terms) =
+            abi.decode(entry.data, (address, bytes32[], uint32, IOrders.OrderTerms));
+        _act(entry, entry.participant, Roles.BUYER);
+        (order.sequence, order.buyer, order.coordinator) = (entry.sequence, entry.participant, coordinator);
+        (order.operations, order.inspector, order.model) = (terms.operations, terms.inspector, terms.model);
+        order.state = IOrders.OrderState.Placed;
+        _orderAt[entry.sequence] = entry.subject;
+    }
+
+    function _propose(Entry memory entry) private returns (bool) {
+        (,, uint16 operation, uint40 machine, uint32 owner,) =
+            abi.decode(entry.data, (address, bytes32[], uint16, uint40, uint32, bytes32));
+        IOrders.Order storage order = _orders[entry.subject];
+        IAssignments.Assignment storage current = _assignments[entry.subject][operation];
+        _act(entry, order.coordinator, Roles.COORDINATOR);
+        _hold(Property.OneLive, !_isLive(current.state), "proposeAssignment: another one is live");
+        _requireOpen(order);
+        _hold(Property.AssignmentMoves, operation < order.operations, "proposeAssignment: no such operation");
+        IRegistry.Machine storage entryOf = _machines[machine];
+        _hold(Property.AssignmentMoves, entryOf.owner == owner && entryOf.retiredAt == 0, "proposeAssignment: machine");
+        (current.sequence, current.machine, current.owner) = (entry.sequence, machine, owner);
+        current.state = IAssignments.AssignmentState.Proposed;
+        ++order.live;
+        _touched.push(Touched(Part.Assignment, entry.subject, operation));
+        return true;
+    }
+
+    function _requireOpen(IOrders.Order storage order) private {
+        bool open = order.state == IOrders.OrderState.Accepted || order.state == IOrders.OrderState.InProduction;
+        _hold(Property.AssignmentMoves, open, "assignment: order not open");
+    }
+
+    function _start(IOrders.Order storage order, IAssignments.Assignment storage current) private {
+        _requireOpen(order);
+        _hold(Property.Authority, current.owner != order.inspector, "startAssignment: the inspector makes");
+        order.state = IOrders.OrderState.InProduction;
+    }
+
+    function _finish(Entry memory entry, IOrders.Order storage order, IAssignments.Assignment storage current) private {
+        (,,,, bytes32 stream, uint40 leaf,) =
+            abi.decode(entry.data, (address, bytes32[], uint16, uint40, bytes32, uint40, bytes32));
+        bool own = _streams[stream].machine == current.machine && leaf < _streams[stream].size;
+        _hold(Property.Anchors, own, "finishAssignment: evidence of another machine, or not anchored");
+        if (!current.finishedOnce) ++order.finished;
+        current.finishedOnce = true;
+    }
+
+    function _actAsParty(Entry memory entry, IOrders.Order storage order) private {
+        bool asBuyer = entry.participant == order.buyer && _mayAct(entry.participant, entry.key, Roles.BUYER);
+        bool asCoordinator =
+            entry.participant == order.coordinator && _mayAct(entry.participant, entry.key, Roles.COORDINATOR);
+        _hold(Property.Authority, asBuyer || asCoordinator, "order: neither its buyer nor its coordinator");
+    }
+
+    function _isDone(bytes32 subject) private view returns (bool) {
+        IOrders.Order storage order = _orders[subject];
+        for (uint16 operation; operation < order.operations; ++operation) {
+            IAssignments.Assignment storage current = _assignments[subject][operation];
+            if (!current.finishedOnce || _isLive(current.state)) return false;
+        }
+        return true;
+    }
+
+    function _target(bytes32 kind) private pure returns (IAssignments.AssignmentState) {
+        if (kind == IAssignments.AssignmentAccepted.selector) return IAssignments.AssignmentState.Accepted;
+        if (kind == IAssignments.AssignmentDeclined.selector) return IAssignments.AssignmentState.Declined;
+        if (kind == IAssignments.AssignmentStarted.selector) return IAssignments.AssignmentState.Started;
+        if (kind == IAssignments.AssignmentFinished.selector) return IAssignments.AssignmentState.Finished;
+        if (kind == IAssignments.AssignmentCancelled.selector) return IAssignments.AssignmentState.Cancelled;
+        return IAssignments.AssignmentState.None;
+    }
+
+    function _isLive(IAssignments.AssignmentState state) private pure returns (bool) {
+        return state == IAssignments.AssignmentState.Proposed || state == IAssignments.AssignmentState.Accepted
+            || state == IAssignments.AssignmentState.Started;
+    }
+
+    function _isAssignmentEdge(IAssignments.AssignmentState from, IAssignments.AssignmentState to)
+        private
+        pure
+        returns (bool)
+    {
+        if (to == IAssignments.AssignmentState.Cancelled) return _isLive(from);
+        if (to == IAssignments.AssignmentState.Started) return from == IAssignments.AssignmentState.Accepted;
+        if (to == IAssignments.AssignmentState.Finished) return from == IAssignments.AssignmentState.Started;
+        return from == IAssignments.AssignmentState.Proposed;
+    }
+
+    function _isOrderEdge(IOrders.OrderState from, IOrders.OrderState to) private pure returns (bool) {
+        if (to == IOrders.OrderState.Placed) return from == IOrders.OrderState.None;
+        if (to == IOrders.OrderState.Completed) return from == IOrders.OrderState.InProduction;
+        if (to == IOrders.OrderState.Delivered) return from == IOrders.OrderState.Completed;
+        if (to == IOrders.OrderState.Cancelled && from == IOrders.OrderState.Accepted) return true;
+        return from == IOrders.OrderState.Placed;
+    }
+}
