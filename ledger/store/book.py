@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, delete
 
-from ledger.errors import StoreError
+from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.store.repository import Rows
 from ledger.store.rows import DocumentRow, IdentityRow, ParticipantNameRow
 from ledger.store.tables import participant_names
@@ -19,24 +19,25 @@ class Book:
         self._connection = connection
         self._rows = Rows(connection)
 
-    def add_identity(self, identity: IdentityRow) -> None:
-        """Notes what a subject is called. Raises StoreError when it is noted otherwise already: a subject is the hash
-        of its identifier and salt, so one of the two notes is wrong."""
-        known = self.identity(identity.subject)
-        if known is None:
-            self._rows.insert([identity])
-        elif known != identity:
-            raise StoreError(
-                f"subject 0x{identity.subject.hex()} is noted as {known.identifier}",
-                mend="check identifier, creator and salt",
-            )
+    def add_identity(self, identity: Identity) -> None:
+        """Notes what a subject is called. Once more is fine: its name is the hash of all that is noted."""
+        row = IdentityRow(identity.subject, int(identity.kind), identity.creator, identity.identifier, identity.salt)
+        if self._rows.get(IdentityRow, row.subject) is None:
+            self._rows.insert([row])
 
-    def identity(self, subject: bytes) -> IdentityRow | None:
-        return self._rows.get(IdentityRow, subject)
+    def identity(self, subject: bytes) -> Identity | None:
+        row = self._rows.get(IdentityRow, subject)
+        return None if row is None else _identity(row)
 
-    def identities(self, identifier: str) -> list[IdentityRow]:
-        """Every subject of that canonical identifier; several when companies use the same one."""
-        return self._rows.find(IdentityRow, identifier=identifier)
+    def identities(self, identifier: str) -> list[Identity]:
+        """Every subject of that identifier, in whatever spelling; several when companies use the same one.
+
+        Raises IdentifierError for what has no canonical form."""
+        return [_identity(row) for row in self._rows.find(IdentityRow, identifier=canonical_identifier(identifier))]
+
+    def identifiers(self, subjects: Iterable[bytes]) -> dict[bytes, str]:
+        """What the given subjects are called, as far as it is known."""
+        return {row.subject: row.identifier for row in self._rows.among(IdentityRow, "subject", subjects)}
 
     def put_document(self, root: bytes, document: str) -> None:
         """Keeps the document behind a claims root; replaces it when fields were erased from it."""
@@ -53,3 +54,7 @@ class Book:
 
     def names(self) -> dict[int, str]:
         return {row.number: row.name for row in self._rows.find(ParticipantNameRow)}
+
+
+def _identity(row: IdentityRow) -> Identity:
+    return Identity(SubjectKind(row.kind), row.creator, row.identifier, row.salt)

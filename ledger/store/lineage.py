@@ -6,7 +6,8 @@ small. SQLite and PostgreSQL both run them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
+from typing import TypeAlias
 
 from sqlalchemy import CTE, BigInteger, Connection, Select, Table, and_, case, cast, func, literal, or_, select
 from sqlalchemy.types import LargeBinary
@@ -16,6 +17,9 @@ from ledger.store.tables import custody_changes, lot_inputs, lot_outputs, lots, 
 
 _NEVER = 1 << 62
 """Later than any sequence."""
+_MOST_SEEDS = 500
+_Step: TypeAlias = Callable[[CTE], Select[tuple[bytes, int]]]
+"""One step further from what a walk has reached."""
 
 
 class Lineage:
@@ -26,17 +30,19 @@ class Lineage:
 
     def upstream(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
         """What went into the given lots, at most `most` of it."""
-        return self._walk(start, lot_outputs, lot_inputs, depth, most)
+        return self._walk(start, _transformed(lot_outputs, lot_inputs), depth, most)
 
     def downstream(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
         """What was made from the given lots, at most `most` of it."""
-        return self._walk(start, lot_inputs, lot_outputs, depth, most)
+        return self._walk(start, _transformed(lot_inputs, lot_outputs), depth, most)
 
     def contents(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
         """What is packed in the given lots now, at most `most` of it."""
-        walk = _start(start)
-        inner = select(lots.c.subject, walk.c.depth + 1).join(walk, lots.c.parent == walk.c.lot)
-        return self._nearest(walk.union(inner.where(walk.c.depth < depth)), most)
+
+        def step(walk: CTE) -> Select[tuple[bytes, int]]:
+            return select(lots.c.subject, walk.c.depth + 1).join(walk, lots.c.parent == walk.c.lot)
+
+        return self._walk(start, step, depth, most)
 
     def custody(self, lot: bytes, depth: int) -> list[CustodyChangeRow]:
         """What changed who holds the lot: its own changes, and those of whatever it was packed in at the time."""
@@ -50,25 +56,32 @@ class Lineage:
         )
         return [CustodyChangeRow(*row) for row in self._connection.execute(query)]
 
-    def _walk(
-        self, start: Collection[bytes], near: Table, far: Table, depth: int, most: int
-    ) -> list[tuple[bytes, int]]:
-        """Follows transformations from their `near` side to their `far` side."""
-        walk = _start(start)
-        step: Select[tuple[object, ...]] = (
+    def _walk(self, start: Collection[bytes], step: _Step, depth: int, most: int) -> list[tuple[bytes, int]]:
+        """The nearest lots by repeated steps. Starts from some lots at a time: databases bound a query's values."""
+        found: dict[bytes, int] = {}
+        seeds = sorted(set(start))
+        for first in range(0, len(seeds), _MOST_SEEDS):
+            walk = _start(seeds[first : first + _MOST_SEEDS])
+            walk = walk.union(step(walk).where(walk.c.depth < depth))
+            nearest = func.min(walk.c.depth)
+            query = select(walk.c.lot, nearest).group_by(walk.c.lot).order_by(nearest, walk.c.lot).limit(most)
+            for lot, away in self._connection.execute(query):
+                found[lot] = min(away, found.get(lot, away))
+        return sorted(found.items(), key=lambda item: (item[1], item[0]))[:most]
+
+
+def _transformed(near: Table, far: Table) -> _Step:
+    """From lots on the `near` side of a transformation to those on its `far` side."""
+
+    def step(walk: CTE) -> Select[tuple[bytes, int]]:
+        return (
             select(far.c.lot, walk.c.depth + 1)
             .select_from(walk)
             .join(near, near.c.lot == walk.c.lot)
             .join(far, far.c.sequence == near.c.sequence)
-            .where(walk.c.depth < depth)
         )
-        return self._nearest(walk.union(step), most)
 
-    def _nearest(self, walk: CTE, most: int) -> list[tuple[bytes, int]]:
-        nearest = func.min(walk.c.depth)
-        query = select(walk.c.lot, nearest).group_by(walk.c.lot).order_by(nearest, walk.c.lot).limit(most)
-        found: Sequence[tuple[bytes, int]] = [(row[0], row[1]) for row in self._connection.execute(query)]
-        return list(found)
+    return step
 
 
 def _start(start: Collection[bytes]) -> CTE:

@@ -337,8 +337,8 @@ class IdentityRow:
     """What a subject is called; `salt` hides it on chain."""
 
     subject: bytes
-    kind: str
-    """order, lot, stream, machine or model."""
+    kind: int
+    """ledger.ids.SubjectKind."""
     creator: int
     identifier: str
     salt: bytes

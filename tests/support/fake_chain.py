@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from eth_abi.abi import encode
-from eth_bloom import BloomFilter
+from eth_bloom.bloom import BloomFilter
 from eth_utils.crypto import keccak
 
 from ledger.records import Contract, Header, Recorded, Value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ledger.ids import Identity, SubjectKind
 from ledger.records import (
     AssignmentState,
     Contract,
@@ -78,9 +79,16 @@ class FakeLedger:
     lots: dict[bytes, Lot] = field(default_factory=dict)
     certificates: dict[bytes, Certificate] = field(default_factory=dict)
     streams: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    identities: dict[bytes, Identity] = field(default_factory=dict)
+
+    def _name(self, kind: SubjectKind, creator: int, name: str) -> bytes:
+        """The subject of `urn:example:NAME`."""
+        identity = Identity(kind, creator, f"urn:example:{name.replace(' ', '-')}", digest("salt", name))
+        self.identities[identity.subject] = identity
+        return identity.subject
 
     def _registry(self, kind: str, participant: int, subject: bytes, **fields: Value) -> int:
-        return self.chain.record(Contract.REGISTRY, kind, participant, subject, **fields)
+        return self.chain.record(Contract.REGISTRY, kind, participant, subject, (), **fields)
 
     def _ledger(self, kind: str, participant: int, histories: tuple[bytes, ...], **fields: Value) -> int:
         return self.chain.record(Contract.LEDGER, kind, participant, histories[0], histories, **fields)
@@ -92,7 +100,9 @@ class FakeLedger:
         self._registry("ParticipantAdmitted", 0, _number(participant), admitted=participant, **fields)
 
     def register_machine(self, owner: int, name: str) -> int:
-        machine = self._registry("MachineRegistered", owner, digest("machine", name), claims_root=NONE)
+        machine = self._registry(
+            "MachineRegistered", owner, self._name(SubjectKind.MACHINE, owner, name), claims_root=NONE
+        )
         self.owners[machine] = owner
         return machine
 
@@ -116,7 +126,7 @@ class FakeLedger:
     def place(
         self, name: str, buyer: int, coordinator: int, *, inspector: int = 0, model: int = 0, operations: int = 1
     ) -> bytes:
-        order = digest("order", name)
+        order = self._name(SubjectKind.ORDER, buyer, name)
         terms: Value = {
             "operations": operations,
             "inspector": inspector,
@@ -179,8 +189,8 @@ class FakeLedger:
     # Evidence
 
     def open_stream(self, machine: int, name: str) -> bytes:
-        stream = digest("stream", name)
         owner = self.owners[machine]
+        stream = self._name(SubjectKind.STREAM, owner, name)
         self.chain.record(Contract.LEDGER, "StreamOpened", owner, stream, machine=machine, claims_root=NONE)
         self.streams[stream] = (0, EMPTY_ROOT)
         self.anchor(stream, owner, 1)
@@ -194,7 +204,8 @@ class FakeLedger:
     # Lots
 
     def commission(self, name: str, order: bytes, quantity: int, operation: int = 0) -> bytes:
-        lot, current = digest("lot", name), self.assignments[order, operation]
+        current = self.assignments[order, operation]
+        lot = self._name(SubjectKind.LOT, current.owner, name)
         own: dict[str, Value] = {"quantity": quantity, "unit": PIECE, "claims_root": NONE}
         made = self._ledger(
             "LotCommissioned", current.owner, (lot, order), operation=operation, assignment=current.sequence, **own
@@ -203,7 +214,7 @@ class FakeLedger:
         return lot
 
     def receive(self, name: str, holder: int, quantity: int, unit: bytes = PIECE) -> bytes:
-        lot = digest("lot", name)
+        lot = self._name(SubjectKind.LOT, holder, name)
         made = self._ledger("LotReceived", holder, (lot,), quantity=quantity, unit=unit, claims_root=NONE)
         self.lots[lot] = Lot(made * 64, None, quantity, holder, unit)
         return lot
@@ -220,7 +231,7 @@ class FakeLedger:
         taken = sorted(inputs)
         first = self.lots[taken[0]]
         by = first.counterparty if first.state is LotState.QUARANTINED else 0
-        lots = [digest("lot", name) for name in outputs]
+        lots = [self._name(SubjectKind.LOT, first.custodian, name) for name in outputs]
         struct: dict[str, Value] = {
             "kind": kind,
             "order": order or NONE,

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
+from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower, IndexStatus, fetch_status
 from ledger.index.bloom import may_contain
 from ledger.records import Recorded, TransformationKind
 from ledger.store import Book, Rows, Store, open_store
-from ledger.store.rows import BlockRow, CursorRow, HeadRow, IdentityRow, LotRow, RecordHistoryRow, RecordRow
+from ledger.store.rows import BlockRow, CursorRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
 from ledger.store.tables import INDEX
 from tests.support.fake_chain import FakeChain
 from tests.support.fake_ledger import FakeLedger
@@ -142,12 +143,12 @@ def test_digest_tells_indexes_of_other_records_apart(fake: FakeLedger, store: St
 def test_rebuild_keeps_the_private_book(fake: FakeLedger, store: Store) -> None:
     follower = Follower(fake.chain, store)
     follower.follow()
-    identity = IdentityRow(bytes(32), "lot", 1, "urn:example:1", bytes(32))
+    identity = Identity(SubjectKind.LOT, 1, "urn:example:1")
     with store.transaction() as connection:
         Book(connection).add_identity(identity)
     follower.rebuild()
     with store.reading() as connection:
-        assert Book(connection).identity(bytes(32)) == identity
+        assert Book(connection).identity(identity.subject) == identity
 
 
 @pytest.mark.parametrize(

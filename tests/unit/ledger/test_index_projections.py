@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from ledger.index import Follower, fetch_status
 from ledger.index.projections import PROJECTIONS
-from ledger.records import RECORD_TYPES, AssignmentState, LotState, ModelState, OrderState, TransformationKind, Verdict
+from ledger.records import (
+    RECORD_TYPES,
+    AssignmentState,
+    LotState,
+    ModelState,
+    OrderState,
+    TransformationKind,
+    Value,
+    Verdict,
+)
 from ledger.store import Rows, Store, open_store
 from ledger.store.rows import (
     AssignmentRow,
@@ -303,7 +312,7 @@ def test_registry(store: Store) -> None:
 def test_revision_replaces_the_terms(store: Store) -> None:
     fake = FakeLedger()
     order = fake.place("o", 1, 2)
-    terms = {"operations": 9, "inspector": 4, "model": 5, "due_at": 6, "claims_root": b"\x08" * 32}
+    terms: Value = {"operations": 9, "inspector": 4, "model": 5, "due_at": 6, "claims_root": b"\x08" * 32}
     proposal = fake._ledger("RevisionProposed", 1, (order,), terms=terms)
     fake._ledger("RevisionAccepted", 2, (order,), proposal=proposal, terms=terms)
     fake.chain.mine()

@@ -13,8 +13,9 @@ from alembic.migration import MigrationContext
 
 import ledger.store.outbox  # noqa: F401  # declares its tables
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
+from ledger.ids import Identity, SubjectKind
 from ledger.store import Book, Rows, Store, open_store
-from ledger.store.rows import AnchorRow, CursorRow, HeadRow, IdentityRow
+from ledger.store.rows import AnchorRow, CursorRow, HeadRow
 from ledger.store.tables import metadata
 
 
@@ -173,17 +174,20 @@ def test_a_row_is_not_added_twice(store: Store) -> None:
             rows.insert([AnchorRow(1, bytes(32), 1, bytes(32), 0)])
 
 
-def test_a_subject_has_one_identity(store: Store) -> None:
-    identity = IdentityRow(b"\x01" * 32, "lot", 1, "urn:example:1", b"\x02" * 32)
-    other = IdentityRow(b"\x01" * 32, "lot", 1, "urn:example:2", b"\x02" * 32)
+def test_an_identity_is_found_by_subject_and_by_any_spelling(store: Store) -> None:
+    identity = Identity(SubjectKind.LOT, 1, "urn:example:1")
+    namesake = Identity(SubjectKind.LOT, 2, "urn:example:1")
     with store.transaction() as connection:
         book = Book(connection)
-        book.add_identity(identity)
-        book.add_identity(identity)
-        with pytest.raises(StoreError, match="urn:example:1"):
-            book.add_identity(other)
-        assert book.identities("urn:example:1") == [identity]
+        for _ in range(2):
+            book.add_identity(identity)
+        book.add_identity(namesake)
+        assert book.identity(identity.subject) == identity
+        assert book.identity(bytes(32)) is None
+        found = book.identities("URN:EXAMPLE:1")
+        assert sorted(found, key=lambda one: one.creator) == [identity, namesake]
         assert book.identities("urn:example:2") == []
+        assert book.identifiers([identity.subject, bytes(32)]) == {identity.subject: "urn:example:1"}
 
 
 def test_a_document_can_be_replaced(store: Store) -> None:

@@ -202,7 +202,7 @@ def _create_evidence() -> None:
 def _create_book() -> None:
     _create(
         "identities",
-        "subject:bytes kind:str creator:int identifier:str salt:bytes",
+        "subject:bytes kind:int creator:int identifier:str salt:bytes",
         "subject",
         "identifier",
     )

@@ -1,0 +1,26 @@
+"""Provenance: what the index and the private book say of a lot, an order, a certificate, a bad model. Reads only.
+
+    trace(store, "https://id.gs1.org/01/09506000134352/21/A1").to_json()
+
+Answers speak of the index, so of whoever runs it: a partner who trusts nobody checks a bundle instead.
+"""
+
+from __future__ import annotations
+
+from ledger.provenance.reader import Limits
+from ledger.provenance.recalling import recall
+from ledger.provenance.tracing import certificate, trace, trace_lot, trace_order
+from ledger.provenance.views import Certificate, OrderTrace, Recall, Trace
+
+__all__ = [
+    "Certificate",
+    "Limits",
+    "OrderTrace",
+    "Recall",
+    "Trace",
+    "certificate",
+    "recall",
+    "trace",
+    "trace_lot",
+    "trace_order",
+]

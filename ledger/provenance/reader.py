@@ -1,0 +1,210 @@
+"""Looks up what every answer needs: names, identifiers, lots and who has them, certificates and whether they count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ledger.errors import NotFoundError
+from ledger.provenance import views
+from ledger.provenance.jsonform import moment
+from ledger.records import CertificateStatus, LotState, ModelState, Verdict
+from ledger.store import Book, Lineage, Rows, Store
+from ledger.store.rows import CertificateRow, ChainIdentityRow, CursorRow, LotRow, MachineRow, ModelRow
+
+R = TypeVar("R")
+Nearest = list[tuple[bytes, int]]
+"""Lots and their distance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far an answer goes; what lies beyond is cut off, and the answer says so."""
+
+    depth: int = 64
+    """Steps from the lot that is asked about."""
+    lots: int = 1_000
+    """In one list of lots, the nearest first."""
+
+
+class Reader:
+    """One state of the store, and what was read of it so far."""
+
+    def __init__(self, rows: Rows, book: Book, lineage: Lineage) -> None:
+        self.rows, self.book, self.lineage = rows, book, lineage
+        identity, cursor = rows.get(ChainIdentityRow, 1), rows.get(CursorRow, 1)
+        if identity is None or cursor is None:
+            raise NotFoundError("nothing is indexed yet", mend="follow the chain first")
+        self.identity, self.cursor = identity, cursor
+        self._names = book.names()
+        self._identifiers: dict[bytes, str] = {}
+        self._lots: dict[bytes, LotRow] = {}
+        self._models: dict[int, views.Model] = {}
+        self._machines: dict[int, views.Machine] = {}
+
+    def as_of(self) -> views.AsOf:
+        return views.AsOf(
+            chain_id=self.identity.chain_id,
+            ledger=self.identity.ledger,
+            block_number=self.cursor.block_number,
+            block_hash=self.cursor.block_hash,
+            time=moment(self.cursor.block_time),
+            registry_sequence=self.cursor.registry_sequence,
+            ledger_sequence=self.cursor.ledger_sequence,
+            digest=self.cursor.digest,
+        )
+
+    def need(self, kind: type[R], *key: int | bytes) -> R:
+        """A row that another row names. Its absence would be a fault of the index."""
+        row = self.rows.get(kind, *key)
+        if row is None:
+            raise NotFoundError(
+                f"the index lacks a {kind.__name__.removesuffix('Row').lower()}", mend="rebuild the index"
+            )
+        return row
+
+    def party(self, participant: int) -> views.Party:
+        return views.Party(participant, self._names.get(participant))
+
+    def some_party(self, participant: int) -> views.Party | None:
+        return self.party(participant) if participant else None
+
+    def name(self, subjects: Iterable[bytes]) -> None:
+        """Looks up many identifiers at once; `identifier` has them afterwards."""
+        self._identifiers.update(self.book.identifiers(subjects))
+
+    def identifier(self, subject: bytes) -> str | None:
+        return self._identifiers.get(subject)
+
+    def machine(self, number: int) -> views.Machine:
+        if number not in self._machines:
+            row = self.need(MachineRow, number)
+            self.name([row.subject])
+            self._machines[number] = views.Machine(number, self.identifier(row.subject), self.party(row.owner))
+        return self._machines[number]
+
+    def model(self, number: int) -> views.Model:
+        if number not in self._models:
+            row = self.need(ModelRow, number)
+            self._models[number] = views.Model(
+                model=number,
+                digest=row.digest,
+                state=ModelState(row.state),
+                inspector=self.party(row.inspector),
+                approver=self.some_party(row.approver),
+                withdrawn_at=moment(row.withdrawn_at),
+                defective_since=moment(row.defective_since),
+            )
+        return self._models[number]
+
+    # Lots
+
+    def load(self, subjects: Iterable[bytes]) -> None:
+        """Reads many lots at once, what they are packed in, and what they are called."""
+        wanted = set(subjects) - self._lots.keys()
+        while wanted:
+            found = self.rows.among(LotRow, "subject", wanted)
+            self._lots.update((row.subject, row) for row in found)
+            self.name(wanted)
+            wanted = {row.parent for row in found if row.parent} - self._lots.keys()
+
+    def lot(self, subject: bytes) -> LotRow:
+        self.load([subject])
+        if subject not in self._lots:
+            raise NotFoundError(f"the index lacks lot 0x{subject.hex()}", mend="rebuild the index")
+        return self._lots[subject]
+
+    def carriers(self, subject: bytes) -> Nearest:
+        """What a lot is packed in, innermost first."""
+        found: Nearest = []
+        parent = self.lot(subject).parent
+        while parent is not None:
+            found.append((parent, len(found) + 1))
+            parent = self.lot(parent).parent
+        return found
+
+    def holder(self, subject: bytes) -> int:
+        """Who has a lot in fact: while it is packed its own custodian says nothing."""
+        return self.lot(([(subject, 0), *self.carriers(subject)])[-1][0]).custodian
+
+    def nearest(
+        self, walk: Callable[[Collection[bytes], int, int], Nearest], start: Collection[bytes], limits: Limits
+    ) -> tuple[Nearest, bool]:
+        """Whatever a walk of Lineage finds beyond its start, and whether more is there than `limits` allows."""
+        found = [(lot, depth) for lot, depth in walk(start, limits.depth, limits.lots + len(start) + 1) if depth]
+        return found[: limits.lots], len(found) > limits.lots
+
+    def related(self, lots: Nearest) -> tuple[views.RelatedLot, ...]:
+        self.load(lot for lot, _ in lots)
+        latest = {row.sequence: row for row in self.certificate_rows(self.lot(lot).certificate for lot, _ in lots)}
+        return tuple(self._related(self.lot(lot), depth, latest) for lot, depth in lots)
+
+    def _related(self, row: LotRow, depth: int, latest: dict[int, CertificateRow]) -> views.RelatedLot:
+        certificate = latest.get(row.certificate)
+        return views.RelatedLot(
+            subject=row.subject,
+            identifier=self.identifier(row.subject),
+            depth=depth,
+            unit=unit(row.unit),
+            quantity=row.quantity,
+            state=LotState(row.state),
+            holder=self.party(self.holder(row.subject)),
+            order=row.order,
+            certificate=row.certificate or None,
+            verdict=Verdict(certificate.verdict) if certificate else Verdict.NONE,
+            status=self.status(certificate) if certificate else CertificateStatus.NONE,
+        )
+
+    # Certificates
+
+    def certificate_rows(self, sequences: Iterable[int]) -> list[CertificateRow]:
+        return self.rows.among(CertificateRow, "sequence", (sequence for sequence in sequences if sequence))
+
+    def status(self, row: CertificateRow) -> CertificateStatus:
+        """Whether a certificate counts at the index's block: Certificates._statusOf in contracts/src/history."""
+        if row.revoked_at:
+            return CertificateStatus.REVOKED
+        if self.model(row.model).state is not ModelState.APPROVED:
+            return CertificateStatus.FALLEN
+        return CertificateStatus.EXPIRED if row.expires_at <= self.cursor.block_time else CertificateStatus.VALID
+
+    def certificates(self, rows: Collection[CertificateRow]) -> tuple[views.Certificate, ...]:
+        """In the order in which they were issued."""
+        self.load(row.lot for row in rows)
+        return tuple(self._certificate(row) for row in sorted(rows, key=lambda row: row.sequence))
+
+    def _certificate(self, row: CertificateRow) -> views.Certificate:
+        return views.Certificate(
+            certificate=row.sequence,
+            lot=row.lot,
+            identifier=self.identifier(row.lot),
+            inspector=self.party(row.issuer),
+            model=self.model(row.model),
+            verdict=Verdict(row.verdict),
+            status=self.status(row),
+            latest=self.lot(row.lot).certificate == row.sequence,
+            issued_at=moment(row.issued_at),
+            expires_at=moment(row.expires_at),
+            revoked_at=moment(row.revoked_at),
+            inference_digest=row.inference_digest,
+            stream=row.stream,
+            leaf_index=row.leaf_index,
+            leaf_hash=row.leaf_hash,
+            anchor_size=row.anchor_size,
+            anchor_root=row.anchor_root,
+            claims_root=row.claims_root,
+        )
+
+
+@contextmanager
+def open_reader(store: Store) -> Iterator[Reader]:
+    """A reader of one state of the store. Raises NotFoundError when nothing is indexed yet."""
+    with store.reading() as connection:
+        yield Reader(Rows(connection), Book(connection), Lineage(connection))
+
+
+def unit(code: bytes) -> str:
+    """A UN/ECE Recommendation 20 code without its padding; what is not ASCII is escaped."""
+    return code.rstrip(b"\0").decode("ascii", "backslashreplace")
