@@ -20,9 +20,9 @@ def build_engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True)
+    engine = create_engine(parsed)
     if parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:"):
         _create_private(Path(parsed.database))
-    engine = create_engine(parsed)
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
     return engine
