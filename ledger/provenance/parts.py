@@ -110,12 +110,9 @@ def build_custody(reader: Reader, lot: bytes, limits: Limits) -> tuple[views.Cus
     )
 
 
-def build_transformations(
-    reader: Reader, made: Iterable[bytes], used: Iterable[bytes]
-) -> tuple[views.Transformation, ...]:
-    """Those that made a lot of `made` or used one of `used`, with all their inputs and outputs."""
-    sequences = {row.sequence for row in reader.rows.among(LotOutputRow, "lot", made)}
-    sequences |= {row.sequence for row in reader.rows.among(LotInputRow, "lot", used)}
+def build_transformations(reader: Reader, lots: Iterable[bytes]) -> tuple[views.Transformation, ...]:
+    """Those that made one of the lots, with all their inputs and outputs."""
+    sequences = {row.sequence for row in reader.rows.among(LotOutputRow, "lot", lots)}
     inputs, outputs = _quantities(reader, LotInputRow, sequences), _quantities(reader, LotOutputRow, sequences)
     found = reader.rows.among(TransformationRow, "sequence", sequences)
     return tuple(

@@ -67,8 +67,6 @@ def _trace_lot(reader: Reader, subject: bytes, limits: Limits) -> views.Trace:
     inside = [subject, *(lot for lot, _ in contents)]
     upstream, more_up = reader.nearest(reader.lineage.upstream, inside, limits)
     downstream, more_down = reader.nearest(reader.lineage.downstream, [subject], limits)
-    made = [*inside, *(lot for lot, _ in upstream)]
-    used = [subject, *(lot for lot, _ in downstream)]
     return views.Trace(
         as_of=reader.as_of(),
         lot=build_lot(reader, row),
@@ -81,7 +79,7 @@ def _trace_lot(reader: Reader, subject: bytes, limits: Limits) -> views.Trace:
         contents=reader.related(contents),
         upstream=reader.related(upstream),
         downstream=reader.related(downstream),
-        transformations=build_transformations(reader, made, used),
+        transformations=build_transformations(reader, [*inside, *(lot for lot, _ in (*upstream, *downstream))]),
         truncated=more_in or more_up or more_down,
         streams=build_streams(reader, assignments, certificates),
         records=build_records(reader, subject),

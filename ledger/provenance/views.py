@@ -261,7 +261,7 @@ class Trace(Printable):
     """What went into it, and into what is packed in it now."""
     downstream: tuple[RelatedLot, ...]
     transformations: tuple[Transformation, ...]
-    """Those that link the lots of upstream, the lot, and downstream."""
+    """Those that made the lots of this answer: what links them."""
     truncated: bool
     """Whether a list of lots is longer than was asked for."""
     streams: tuple[Stream, ...]

@@ -195,6 +195,7 @@ def test_limits_cut_and_say_so(built: World) -> None:
     assert built.names(near.downstream) == [("billet", 1)]
     few = trace_lot(built.store, built.lots["melt"], limits=Limits(lots=2))
     assert (len(few.downstream), few.truncated) == (2, True)
+    assert len(few.transformations) == 2
     assert not lot_trace(built, "melt").truncated
     assert trace_order(built.store, built.orders["hip"], limits=Limits(lots=2)).truncated
 
