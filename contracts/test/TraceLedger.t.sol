@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ERC2771Forwarder} from "@openzeppelin/contracts/metatx/ERC2771Forwarder.sol";
+import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
+import {LotOperations} from "../src/LotOperations.sol";
+import {TraceLedger} from "../src/TraceLedger.sol";
+import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ILots} from "../src/interfaces/ILots.sol";
+import {IOrders} from "../src/interfaces/IOrders.sol";
+import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {ITraceLedger} from "../src/interfaces/ITraceLedger.sol";
+import {Roles} from "../src/libraries/Roles.sol";
+import {Subjects} from "../src/libraries/Subjects.sol";
+import {Fixture} from "./Fixture.sol";
+
+/// @notice One address for two pieces of code, batches, and whose word on the sender is taken.
+contract TraceLedgerTest is Fixture {
+    bytes32 private constant REQUEST = keccak256(
+        "ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,uint48 deadline,bytes data)"
+    );
+    bytes32 private constant DOMAIN =
+        keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+
+    address private _attacker;
+    bytes32 private _order;
+    bytes32 private _lot;
+
+    function setUp() public override {
+        super.setUp();
+        _attacker = makeAddress("attacker");
+        _order = _subject(Subjects.Kind.Order, buyer, "order");
+        _lot = _lotName(carrier, "lot");
+    }
+
+    // ---- two pieces of code ----
+
+    function test_lotOperationsAloneRefuses() public {
+        LotOperations operations = LotOperations(deployed.lotOperations());
+        bytes memory reason =
+            abi.encodeWithSelector(LotOperations.LotOperationsNotTheLedger.selector, address(operations));
+        _refuse(carrier, reason);
+        operations.receiveLot(_hash("lot"), 5, PIECE, ROOT);
+        _refuse(carrier, reason);
+        operations.transformLots(_change(ILots.TransformationKind.Split, 0, _inputs(_lot, 1), _outputs("a", 1, "b", 1)));
+        IHistory.Opening memory opening;
+        _refuse(carrier, reason);
+        operations.supersede(_lot, opening, ROOT);
+        _refuse(carrier, reason);
+        operations.multicall(_calls(_receiveCall("lot")));
+        assertEq(operations.sequence(), 0);
+    }
+
+    function test_lotOperationsKeepsTheLedgersConstants() public view {
+        LotOperations operations = LotOperations(deployed.lotOperations());
+        assertEq(address(operations.registry()), address(registry));
+        assertEq(operations.trustedForwarder(), deployed.trustedForwarder());
+        assertEq(operations.HEAD_TAG(), deployed.HEAD_TAG());
+        assertEq(operations.predecessor(), deployed.predecessor());
+    }
+
+    function test_unknownFunctionFails() public {
+        vm.prank(carrier.key);
+        (bool done, bytes memory answer) = address(ledger).call(abi.encodeWithSignature("nothing()"));
+        assertFalse(done);
+        assertEq(answer, abi.encodeWithSelector(Errors.FailedCall.selector));
+        (done,) = address(ledger).call("");
+        assertFalse(done);
+    }
+
+    function test_takesNoMoney() public {
+        vm.deal(address(this), 1 ether);
+        (bool done,) = address(ledger).call{value: 1}("");
+        assertFalse(done);
+        (done,) = address(ledger).call{value: 1}(_receiveCall("lot"));
+        assertFalse(done);
+        (done,) = address(registry).call{value: 1}("");
+        assertFalse(done);
+        assertEq(address(ledger).balance, 0);
+    }
+
+    /// @dev Errors of the lot families come through as they are.
+    function test_errorsComeThrough() public check {
+        _refuse(carrier, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
+        ledger.scrapLot(ROOT, 1, ROOT);
+    }
+
+    // ---- batches ----
+
+    function test_multicallRecordsAll() public check {
+        bytes[] memory calls = new bytes[](3);
+        calls[0] = _placeCall();
+        calls[1] = abi.encodeCall(IOrders.cancelOrder, (_order, ROOT));
+        calls[2] = _receiveCall("lot");
+        uint40 before = ledger.sequence();
+        _as(buyer);
+        bytes[] memory answers = deployed.multicall(calls);
+        assertEq(abi.decode(answers[0], (bytes32)), _order);
+        assertEq(abi.decode(answers[2], (bytes32)), _lotName(buyer, "lot"));
+        assertEq(ledger.sequence(), before + 3);
+        _assertOrder(_order, IOrders.OrderState.Cancelled);
+    }
+
+    function test_multicallIsAllOrNothing() public check {
+        bytes[] memory calls = new bytes[](3);
+        calls[0] = _placeCall();
+        calls[1] = _receiveCall("lot");
+        calls[2] = abi.encodeCall(ILots.scrapLot, (ROOT, 1, ROOT));
+        uint40 before = ledger.sequence();
+        _settle();
+        _refuse(buyer, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
+        deployed.multicall(calls);
+        vm.getRecordedLogs(); // forge keeps the logs of a call that failed
+        assertEq(ledger.sequence(), before);
+        assertEq(ledger.orderOf(_order).sequence, 0);
+        assertEq(ledger.headOf(_order), 0);
+        assertEq(ledger.lotOf(_lotName(buyer, "lot")).number, 0);
+    }
+
+    function test_multicallWithinMulticall() public check {
+        bytes[] memory inner = _calls(_receiveCall("lot"));
+        _as(carrier);
+        deployed.multicall(_calls(abi.encodeCall(deployed.multicall, (inner))));
+        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
+    }
+
+    function test_registryMulticall() public check {
+        address fresh = makeAddress("fresh");
+        bytes[] memory calls = new bytes[](2);
+        calls[0] = abi.encodeCall(IRegistry.registerMachine, (_hash("lathe"), ROOT));
+        calls[1] = abi.encodeCall(IRegistry.proposeKey, (fresh));
+        _as(maker);
+        registry.multicall(calls);
+        assertEq(registry.sequenceOf(_subject(Subjects.Kind.Machine, maker, "lathe")), registry.sequence() - 1);
+    }
+
+    // ---- a suffix alone makes nobody another sender ----
+
+    function test_spoofedSuffixDirect() public check {
+        _refuseAttacker(address(ledger), abi.encodePacked(_placeCall(), buyer.key));
+        _refuseAttacker(address(ledger), abi.encodePacked(_receiveCall("lot"), carrier.key));
+        _refuseAttacker(
+            address(registry), abi.encodePacked(abi.encodeCall(IRegistry.proposeKey, (_attacker)), buyer.key)
+        );
+    }
+
+    function test_spoofedSuffixWithinMulticall() public check {
+        bytes[] memory calls = _calls(abi.encodePacked(_placeCall(), buyer.key));
+        _refuseAttacker(address(ledger), abi.encodeCall(deployed.multicall, (calls)));
+        calls[0] = abi.encodePacked(_receiveCall("lot"), carrier.key);
+        _refuseAttacker(address(ledger), abi.encodeCall(deployed.multicall, (calls)));
+        _refuseAttacker(address(ledger), abi.encodePacked(abi.encodeCall(deployed.multicall, (calls)), carrier.key));
+        calls[0] = abi.encodePacked(abi.encodeCall(deployed.multicall, (calls)), carrier.key);
+        _refuseAttacker(address(ledger), abi.encodeCall(deployed.multicall, (calls)));
+        calls[0] = abi.encodePacked(abi.encodeCall(IRegistry.proposeKey, (_attacker)), buyer.key);
+        _refuseAttacker(address(registry), abi.encodeCall(registry.multicall, (calls)));
+    }
+
+    function test_spoofedSuffixOfTheOwner() public {
+        bytes memory call = abi.encodeCall(IRegistry.setRoles, (buyer.id, Roles.ANY));
+        bytes[] memory calls = _calls(abi.encodePacked(call, owner));
+        vm.prank(_attacker);
+        (bool done,) = address(registry).call(abi.encodePacked(call, owner));
+        assertFalse(done);
+        vm.prank(_attacker);
+        (done,) = address(registry).call(abi.encodeCall(registry.multicall, (calls)));
+        assertFalse(done);
+        assertEq(registry.rolesOf(buyer.id), Roles.BUYER);
+    }
+
+    /// @dev A participant's own record stays its own, whatever it appends.
+    function test_suffixOfAParticipantIsIgnored() public check {
+        bytes[] memory calls = _calls(abi.encodePacked(_receiveCall("lot"), maker.key));
+        _as(carrier);
+        deployed.multicall(calls);
+        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
+        assertEq(ledger.lotOf(_lotName(maker, "lot")).number, 0);
+    }
+
+    // ---- through the forwarder ----
+
+    function test_forwardedOrder() public check {
+        uint40 next = _expectRecord();
+        emit IOrders.OrderPlaced(next, buyer.id, _order, buyer.key, _one(_order), coordinator.id, _terms(1));
+        _forward(buyer, address(ledger), _placeCall());
+        assertEq(ledger.orderOf(_order).buyer, buyer.id);
+    }
+
+    function test_forwardedLot() public check {
+        uint40 next = _expectRecord();
+        emit ILots.LotReceived(next, carrier.id, _lot, carrier.key, _one(_lot), 5, PIECE, ROOT);
+        _forward(carrier, address(ledger), _receiveCall("lot"));
+        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
+    }
+
+    function test_forwardedMulticallKeepsTheSigner() public check {
+        bytes[] memory calls = new bytes[](2);
+        calls[0] = _receiveCall("lot");
+        calls[1] = abi.encodeCall(ILots.quarantineLot, (_lot, 0, ROOT));
+        _forward(carrier, address(ledger), abi.encodeCall(deployed.multicall, (calls)));
+        _assertLot(_lot, ILots.LotState.Quarantined, carrier);
+        assertEq(ledger.lotOf(_lot).counterparty, carrier.id);
+    }
+
+    /// @dev Within a forwarded batch the suffix that counts is the forwarder's, which comes last.
+    function test_forwardedMulticallWithSpoofedSuffix() public check {
+        bytes[] memory calls = _calls(abi.encodePacked(_receiveCall("lot"), maker.key));
+        _forward(carrier, address(ledger), abi.encodeCall(deployed.multicall, (calls)));
+        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
+        assertEq(ledger.lotOf(_lotName(maker, "lot")).number, 0);
+    }
+
+    function test_forwardedAttackerStaysUnknown() public check {
+        Party memory attacker;
+        (attacker.key, attacker.secret) = makeKey("attacker");
+        bytes[] memory calls = _calls(abi.encodePacked(_receiveCall("lot"), carrier.key));
+        _refuseForward(attacker, address(ledger), _receiveCall("lot"));
+        _refuseForward(attacker, address(ledger), abi.encodePacked(_receiveCall("lot"), carrier.key));
+        _refuseForward(attacker, address(ledger), abi.encodeCall(deployed.multicall, (calls)));
+        assertEq(ledger.lotOf(_lot).number, 0);
+    }
+
+    function test_forwardedRegistryCall() public check {
+        address fresh = makeAddress("fresh");
+        _forward(buyer, address(registry), abi.encodeCall(IRegistry.proposeKey, (fresh)));
+        vm.prank(fresh);
+        registry.acceptKey(buyer.id);
+        (uint32 id,) = registry.actorOf(fresh);
+        assertEq(id, buyer.id);
+    }
+
+    function test_foreignSignatureIsNotForwarded() public {
+        ERC2771Forwarder.ForwardRequestData memory request = _request(buyer, address(ledger), _placeCall());
+        request.from = carrier.key;
+        vm.expectRevert();
+        forwarder.execute(request);
+        assertEq(ledger.orderOf(_order).sequence, 0);
+    }
+
+    /// @dev A forwarder that the ledger does not know is nobody.
+    function test_otherForwarderIsNotTrusted() public {
+        ITraceLedger other = ITraceLedger(address(new TraceLedger(registry, address(0), address(0))));
+        ERC2771Forwarder.ForwardRequestData memory request = _request(buyer, address(other), _placeCall());
+        vm.expectRevert();
+        forwarder.execute(request);
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, address(forwarder)));
+        vm.prank(address(forwarder));
+        other.placeOrder(_hash("order"), coordinator.id, _terms(1));
+    }
+
+    function testFuzz_suffixNeverActs(bytes20 suffix, bytes memory noise, bool batched) public check {
+        bytes memory call = abi.encodePacked(_receiveCall("lot"), noise, suffix);
+        if (batched) call = abi.encodeCall(deployed.multicall, (_calls(call)));
+        _refuseAttacker(address(ledger), call);
+    }
+
+    // ---- inside ----
+
+    function _calls(bytes memory call) private pure returns (bytes[] memory calls) {
+        calls = new bytes[](1);
+        calls[0] = call;
+    }
+
+    function _placeCall() private view returns (bytes memory) {
+        return abi.encodeCall(IOrders.placeOrder, (_hash("order"), coordinator.id, _terms(1)));
+    }
+
+    function _receiveCall(string memory name) private pure returns (bytes memory) {
+        return abi.encodeCall(ILots.receiveLot, (_hash(name), 5, PIECE, ROOT));
+    }
+
+    function _refuseAttacker(address target, bytes memory call) private {
+        uint40 before = ledger.sequence();
+        vm.prank(_attacker);
+        (bool done, bytes memory answer) = target.call(call);
+        assertFalse(done, "the attacker acted");
+        assertEq(answer, abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, _attacker));
+        assertEq(ledger.sequence(), before);
+    }
+
+    function _request(Party memory from, address to, bytes memory data)
+        private
+        view
+        returns (ERC2771Forwarder.ForwardRequestData memory request)
+    {
+        request = ERC2771Forwarder.ForwardRequestData(from.key, to, 0, 2_000_000, uint48(START + 60), data, "");
+        bytes32 domain =
+            keccak256(abi.encode(DOMAIN, keccak256("Millmark"), keccak256("1"), block.chainid, address(forwarder)));
+        bytes32 inner = keccak256(
+            abi.encode(
+                REQUEST,
+                request.from,
+                request.to,
+                request.value,
+                request.gas,
+                forwarder.nonces(from.key),
+                request.deadline,
+                keccak256(data)
+            )
+        );
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(from.secret, keccak256(abi.encodePacked(hex"1901", domain, inner)));
+        request.signature = abi.encodePacked(r, s, v);
+    }
+
+    function _forward(Party memory from, address to, bytes memory data) private {
+        ERC2771Forwarder.ForwardRequestData memory request = _request(from, to, data);
+        vm.prank(_attacker); // who relays does not matter
+        forwarder.execute(request);
+    }
+
+    function _refuseForward(Party memory from, address to, bytes memory data) private {
+        ERC2771Forwarder.ForwardRequestData memory request = _request(from, to, data);
+        vm.expectRevert(Errors.FailedCall.selector);
+        forwarder.execute(request);
+    }
+}
