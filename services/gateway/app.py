@@ -1,0 +1,77 @@
+"""The application and its parts, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from ledger.errors import MillmarkError
+from ledger.store import Store
+from services.gateway.edge import Edge, handle_error
+from services.gateway.endpoints import build_router
+from services.gateway.following import FollowedChain, Following
+from services.gateway.logs import build_logger
+from services.gateway.openapi import complete_document
+from services.gateway.pages import build_page
+from services.gateway.service import Service
+
+__all__ = ["create_gateway"]
+
+_DESCRIPTION = (
+    "Where parts come from, who made and inspected them, and what a bad model or a bad lot reached: read from the "
+    "index of the company that runs this gateway. Whoever trusts nobody's server checks a bundle offline instead. "
+    "Schemas are open: later versions may add members."
+)
+
+
+class _Gateway(FastAPI):
+    """FastAPI whose OpenAPI document says what the middleware and the error handler do."""
+
+    def openapi(self) -> dict[str, object]:
+        if self.openapi_schema is None:
+            self.openapi_schema = complete_document(super().openapi())
+        return self.openapi_schema
+
+
+def create_gateway(store: Store, *, chain: FollowedChain | None = None, follow_interval_s: float = 1.0) -> FastAPI:
+    """The application over an open store. With a chain, a thread brings the index up to its last final block every
+    `follow_interval_s` seconds, from start-up to shutdown; without one, the index is served as it is."""
+    logger = build_logger()
+    following = None if chain is None else Following(chain, store, follow_interval_s, logger)
+    service = Service(store, following)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if following is None:
+            yield
+            return
+        following.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(following.stop)
+
+    app = _Gateway(
+        title="Millmark gateway",
+        summary="Provenance of made-to-order parts",
+        description=_DESCRIPTION,
+        version=version("millmark"),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.include_router(build_router(service))
+    app.add_api_route("/docs", lambda: HTMLResponse(build_page(app.openapi())), include_in_schema=False)
+    for kind in (MillmarkError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, handle_error)
+    app.add_middleware(Edge, logger=logger)
+    return app

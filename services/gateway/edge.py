@@ -1,0 +1,114 @@
+"""What every request passes, whatever its path: an id, limits, headers, one log line, and the last net for failures."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
+
+from services.gateway.problems import MEDIA_TYPE, build_problem
+
+__all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "Edge", "handle_error"]
+
+MOST_URI_BYTES = 8192
+"""Of path and query together: the longest identifier, percent-encoded throughout, with room to spare."""
+REQUEST_ID = "X-Request-ID"
+ALLOWED = "GET, HEAD, OPTIONS"
+SECURITY_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Edge:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, *, logger: FilteringBoundLogger) -> None:
+        self._app = app
+        self._logger = logger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(scope, send)
+        scope.setdefault("state", {})["request_id"] = answer.request_id
+        start = time.perf_counter()
+        try:
+            if answer.method == "HEAD":
+                scope["method"] = "GET"  # which the router knows; the body is left out on the way back
+            await self._serve(scope, receive, answer)
+        finally:
+            self._log(scope, answer, time.perf_counter() - start)
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        try:
+            if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_URI_BYTES:
+                await build_response(HTTPException(414), answer.request_id)(scope, receive, answer.send)
+            else:
+                await self._app(scope, receive, answer.send)
+        except Exception as error:
+            self._logger.error("unexpected failure", request_id=answer.request_id, exc_info=error)
+            if answer.status:
+                raise  # the status line is out already: all that is left is to break the connection
+            await build_response(error, answer.request_id)(scope, receive, answer.send)
+
+    def _log(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+        """The route, never the path or the query: those hold serial numbers."""
+        self._logger.info(
+            "request",
+            request_id=answer.request_id,
+            method=answer.method,
+            route=getattr(scope.get("route"), "path", None),
+            status=answer.status,
+            duration_ms=round(seconds * 1000, 1),
+        )
+
+
+class _Answer:
+    """Sends an answer on, with the headers that all have, and without a body where HEAD asked."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        self.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        self.status = 0
+        self.method = scope["method"]
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID] = self.request_id
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        elif self.method == "HEAD":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def build_response(error: Exception, request_id: str) -> Response:
+    """The answer that a failure gets."""
+    problem = build_problem(error, request_id)
+    headers = {"Allow": ALLOWED} if problem.status == 405 else {}
+    return Response(json.dumps(problem.to_json()), problem.status, headers, MEDIA_TYPE)
+
+
+async def handle_error(request: Request, error: Exception) -> Response:
+    """The application's one exception handler. OPTIONS is answered here: the router knows GET alone."""
+    if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
+        return Response(status_code=204, headers={"Allow": ALLOWED})
+    return build_response(error, request.state.request_id)

@@ -1,0 +1,58 @@
+"""What FastAPI's OpenAPI document lacks: problems under their media type, headers, 304, and examples."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from services.gateway.examples import ETAG, build_examples, build_problem_example
+from services.gateway.problems import MEDIA_TYPE
+
+__all__ = ["complete_document"]
+
+_REQUEST_ID = {
+    "description": "Names this request in the operator's log; the caller's own X-Request-ID when it was a sane one.",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+}
+_ETAG = {
+    "description": "Changes with the answer.",
+    "required": True,
+    "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+    "example": ETAG,
+}
+
+
+def complete_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Adds to the document in place, and gives it back."""
+    examples = build_examples()
+    for path in document["paths"].values():
+        for operation in path.values():
+            _complete_operation(operation, examples[operation["operationId"]])
+    return document
+
+
+def _complete_operation(operation: dict[str, Any], examples: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    tagged = any(one["name"] == "If-None-Match" for one in operation.get("parameters", ()))
+    for status, response in responses.items():
+        response["headers"] = {"X-Request-ID": _REQUEST_ID}
+        if status == "200":
+            response["description"] = "The answer."
+            shown = {name: {"value": view.to_json()} for name, view in examples.items()}
+            response["content"]["application/json"]["examples"] = shown
+        else:
+            _complete_problem(status, response)
+    if tagged:
+        responses["200"]["headers"]["ETag"] = _ETAG
+        headers = {"X-Request-ID": _REQUEST_ID, "ETag": _ETAG}
+        responses["304"] = {"description": "The answer that is at hand is still right.", "headers": headers}
+
+
+def _complete_problem(status: str, response: dict[str, Any]) -> None:
+    phrase = HTTPStatus(int(status)).phrase if status.isdigit() else "Any other failure"
+    response["description"] = f"{phrase}, as a problem (RFC 9457)."
+    body = response["content"].pop("application/json")
+    if status == "404":
+        body["examples"] = {"unknown": {"value": build_problem_example().to_json()}}
+    response["content"][MEDIA_TYPE] = body

@@ -1,0 +1,40 @@
+"""The gateway on a socket."""
+
+from __future__ import annotations
+
+import uvicorn
+from fastapi import FastAPI
+
+from services.gateway.logs import build_server_log
+
+__all__ = ["build_server", "serve"]
+
+_MOST_CONNECTIONS = 256
+_MOST_HEAD_BYTES = 32 * 1024
+_STOP_S = 10
+
+
+def build_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+    """A server that is not yet running. It believes no forwarding headers, speaks no WebSocket, and does not say what
+    it is."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            ws="none",
+            lifespan="on",
+            log_config=build_server_log(),
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
+            timeout_graceful_shutdown=_STOP_S,
+        )
+    )
+
+
+def serve(app: FastAPI, host: str, port: int) -> None:
+    """Serves until SIGINT or SIGTERM, then finishes what is under way."""
+    build_server(app, host, port).run()

@@ -1,0 +1,34 @@
+"""What the endpoints ask for: provenance, and how far index, chain and outbox are."""
+
+from __future__ import annotations
+
+from ledger.index import fetch_status
+from ledger.provenance import Certificate, Limits, OrderTrace, Recall, Trace, certificate, recall, trace
+from ledger.store import Store
+from ledger.store.outbox import Outbox
+from services.gateway.following import Following
+from services.gateway.status import GatewayStatus, build_status
+
+__all__ = ["Service"]
+
+
+class Service:
+    """Reads one store. Raises the ledger's errors, which know no HTTP."""
+
+    def __init__(self, store: Store, following: Following | None) -> None:
+        self._store = store
+        self._following = following
+
+    def trace(self, name: str, limits: Limits) -> Trace | OrderTrace:
+        return trace(self._store, name, limits=limits)
+
+    def certificate(self, sequence: int) -> Certificate:
+        return certificate(self._store, sequence)
+
+    def recall(self, model: int | None, lot: str | None, limits: Limits) -> Recall:
+        return recall(self._store, model=model, lot=lot, limits=limits)
+
+    def status(self) -> GatewayStatus:
+        """Asks nothing of the chain: what the follower last saw of it is shown, with the time."""
+        seen = None if self._following is None else self._following.seen()
+        return build_status(fetch_status(self._store), seen, Outbox(self._store).counts())
