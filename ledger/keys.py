@@ -34,6 +34,7 @@ __all__ = [
     "create_keystore",
     "open_signer",
     "parse_address",
+    "read_passphrase",
     "recover_address",
     "to_checksum",
     "verify_signature",
@@ -240,13 +241,18 @@ def _check_work(path: Path, keystore: Mapping[str, Json]) -> None:
         raise SigningError(f"{path} asks for more work than any keystore needs")
 
 
+def read_passphrase(path: Path) -> str:
+    """Return the one line of a file of mode 0600. Raises SigningError."""
+    try:
+        text = _read_private(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise SigningError(f"{path} is not UTF-8") from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
 def _passphrase(path: Path, passphrase_file: Path | None, prompt: Prompt | None) -> str:
     if passphrase_file is not None:
-        try:
-            text = _read_private(passphrase_file).decode("utf-8")
-        except UnicodeDecodeError:
-            raise SigningError(f"{passphrase_file} is not UTF-8") from None
-        return text.removesuffix("\n").removesuffix("\r")
+        return read_passphrase(passphrase_file)
     if prompt is not None:
         return prompt(f"Passphrase for {path}: ")
     raise SigningError(f"{path} needs a passphrase", mend="name a passphrase file of mode 0600")

@@ -7,18 +7,21 @@ Answers speak of the index, so of whoever runs it: a partner who trusts nobody c
 
 from __future__ import annotations
 
+from ledger.provenance.consortium import participants
 from ledger.provenance.reader import Limits
 from ledger.provenance.recalling import recall
 from ledger.provenance.tracing import certificate, trace, trace_lot, trace_order
-from ledger.provenance.views import Certificate, OrderTrace, Recall, Trace
+from ledger.provenance.views import Certificate, OrderTrace, Participant, Recall, Trace
 
 __all__ = [
     "Certificate",
     "Limits",
     "OrderTrace",
+    "Participant",
     "Recall",
     "Trace",
     "certificate",
+    "participants",
     "recall",
     "trace",
     "trace_lot",

@@ -42,6 +42,18 @@ class Party(Printable):
 
 
 @dataclass(frozen=True, slots=True)
+class Participant(Printable):
+    participant: int
+    name: str | None
+    roles: tuple[str, ...]
+    """Role names in lower case."""
+    suspended: bool
+    keys: tuple[bytes, ...]
+    """Addresses that sign for it now."""
+    admitted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Machine(Printable):
     machine: int
     identifier: str | None

@@ -27,6 +27,7 @@ def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[in
     for job, window, entry in zip(jobs, windows, entries, strict=True):
         inference = _infer(line, job, window, entry)
         job.verdict = Verdict(inference.verdict.value)
+        line.certificates.append(job.verdict)
         statements.append(_state(line, job, entry, inference.digest, now))
     line.consortium.record(inspector, [IssueCertificate(statement) for statement in statements])
 

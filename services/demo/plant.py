@@ -90,7 +90,7 @@ def _install(consortium: Consortium, index: int, name: str, what: str) -> Machin
     machine = consortium.name(SubjectKind.MACHINE, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
     claims = consortium.document({"name": name, "equipment": what})
     [number] = consortium.record(owner, [RegisterMachine(hash_of(machine), claims)])
-    stream = consortium.name(SubjectKind.STREAM, owner, f"urn:millmark-demo:stream:{name}")
+    stream = consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}-LOG")
     consortium.record(owner, [OpenStream(hash_of(stream), number, NOTHING)])
     return Machine(owner, name, number, stream.subject)
 

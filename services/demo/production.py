@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from ledger.ids import Identity, SubjectKind
@@ -33,6 +33,8 @@ __all__ = ["OPERATIONS", "Job", "Line", "hand_over", "make_parts", "place_orders
 OPERATIONS = ("forging", "turning", "assembly")
 ASSEMBLY = len(OPERATIONS) - 1
 GTIN_PART = with_check_digit(f"0{PREFIX}01345")
+ORDER_DOCUMENT = with_check_digit(f"{PREFIX}00077")
+"""GS1 document type of the orders; each one's serial follows it."""
 ENGRAVINGS = ("for Mara", "No. 7", "Team Blue", "1998", "M. K.", "Ahoy")
 STEEL_G, SCALE_G = 5000, 200
 """Steel that one part takes, and what of it is lost as scale."""
@@ -52,6 +54,8 @@ class Job:
     part: Identity | None = None
     """The finished part, once assembled; after rework, the new one."""
     verdict: Verdict = Verdict.NONE
+    window: int = 0
+    """Row of the measured window behind the verdict."""
     delivered: bool = False
 
 
@@ -64,6 +68,8 @@ class Line:
     jobs: list[Job]
     steel: list[bytes]
     bearings: list[bytes]
+    certificates: list[Verdict] = field(default_factory=list)
+    """Verdicts of all certificates issued."""
 
 
 def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> Line:
@@ -73,7 +79,12 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
     steel = receive(consortium, consortium.makers[0], GTIN_STEEL, heats, STEEL_G * PER_LOT, GRAM)
     bearings = receive(consortium, consortium.makers[2], GTIN_BEARING, boxes, PER_LOT, SET)
     jobs = [
-        Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, f"urn:millmark-demo:order:{index + 1}"))
+        Job(
+            index,
+            consortium.name(
+                SubjectKind.ORDER, consortium.buyer, f"https://id.gs1.org/253/{ORDER_DOCUMENT}{index + 1:04d}"
+            ),
+        )
         for index in range(count)
     ]
     placed = [_placing(consortium, plant, job, now) for job in jobs]

@@ -1,0 +1,62 @@
+"""The `millmark` command.
+
+Failures are one line on stderr, the cause and the mend; exit code 1 when something did not work, 2 when what was given
+is unusable.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from ledger.errors import MillmarkError
+from quality.errors import QualityError
+from services.commands import bench, chain, demo, keys, participants, provenance
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="millmark",
+    help="A permissioned traceability ledger for distributed, made-to-order manufacturing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback()
+def choose_home(
+    context: typer.Context,
+    home: Path = typer.Option(
+        Path(), "--home", help="Folder of millmark.toml, the database and the deployment file.", file_okay=False
+    ),
+) -> None:
+    """Millmark records who ordered, made, inspected and holds a part, on a chain that the companies run together."""
+    context.obj = home
+
+
+demo.register(app)
+chain.register(app)
+participants.register(app)
+keys.register(app)
+provenance.register(app)
+bench.register(app)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except (MillmarkError, QualityError) as error:
+        sys.stderr.write(f"millmark: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("millmark: interrupted\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""`devchain`, `deploy`, `status`, `gateway`."""
+
+from __future__ import annotations
+
+import typer
+import uvicorn
+
+from ledger.chain import deploy, find_profile, write_deployment
+from ledger.errors import ChainError, SettingsError
+from ledger.index import fetch_status
+from ledger.records import Contract
+from ledger.store.outbox import Outbox
+from services.commands.options import AsJson, PassphraseFile, SignerUri
+from services.context import Context, open_context, unlock
+from services.devchain import create_devchain
+from services.gateway import create_gateway, serve
+from services.output import print_json, print_lines, warn
+
+__all__ = ["register"]
+
+_ALLOWANCE_WEI = 100 * 10**18
+
+
+def register(app: typer.Typer) -> None:
+    app.command("devchain", epilog="Example: millmark devchain --port 8545")(run_devchain)
+    app.command("deploy", epilog="Example: millmark deploy --signer keystore:owner.json")(run_deploy)
+    app.command("status", epilog="Example: millmark status --json")(run_status)
+    app.command("gateway", epilog="Example: millmark --home millmark-demo gateway")(run_gateway)
+
+
+def run_devchain(
+    host: str = typer.Option("127.0.0.1", help="Address to listen on; the chain has no authentication."),
+    port: int = typer.Option(8545, min=1, max=65535),
+) -> None:
+    """Run the embedded chain behind JSON-RPC, for development. It lives in memory and ends with the command."""
+    print_lines(f"devchain on http://{host}:{port}, engine profile 'embedded'; stop with Ctrl-C")
+    uvicorn.run(create_devchain(), host=host, port=port, log_level="warning")
+
+
+def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
+    """Deploy Registry and TraceLedger, owned by the signer, and write the deployment file."""
+    with open_context(context.obj) as opened:
+        path = opened.settings.deployment_path
+        if path.exists():
+            raise SettingsError(f"{path} exists already", mend="move it away to deploy another ledger")
+        owner, node = unlock(signer, passphrase_file), opened.node()
+        profile = find_profile(opened.settings.engine)
+        if profile.faucet:
+            node.fund(owner.address, _ALLOWANCE_WEI)
+        deployment = deploy(node, profile, owner)
+        write_deployment(path, deployment)
+    print_lines(
+        f"registry 0x{deployment.registry.hex()}",
+        f"ledger   0x{deployment.ledger.hex()}",
+        f"on chain {deployment.chain_id}; written to {path}",
+    )
+
+
+def run_status(context: typer.Context, as_json: AsJson = False) -> None:
+    """Say how far chain, index and outbox are. Exit code 1 when the index is not at the chain's sequence."""
+    with open_context(context.obj) as opened:
+        unreachable = opened.catch_up()
+        found = _status(opened)
+    if unreachable is not None:
+        found["chain"] = {"error": str(unreachable)}
+    if as_json:
+        print_json(found)
+    else:
+        print_lines(*_as_text(found))
+    if found["equal"] is False or unreachable is not None:
+        raise typer.Exit(1)
+
+
+def _status(opened: Context) -> dict[str, object]:
+    index = fetch_status(opened.store)
+    found: dict[str, object] = {"chain": None, "index": None, "equal": None, "outbox": Outbox(opened.store).counts()}
+    if index is not None:
+        found["index"] = {
+            "chain_id": index.chain_id,
+            "block_number": index.block_number,
+            "registry_sequence": index.registry_sequence,
+            "ledger_sequence": index.ledger_sequence,
+            "digest": "0x" + index.digest.hex(),
+        }
+    if opened.settings.chain_url is None:
+        return found
+    try:
+        chain = opened.chain()
+        sequences = {f"{contract.value}_sequence": chain.sequence(contract) for contract in Contract}
+    except ChainError as error:
+        found["chain"] = {"error": str(error)}
+        return found
+    found["chain"] = {"chain_id": chain.chain_id, "block_number": chain.node.block_number(), **sequences}
+    if index is not None:
+        indexed = {"registry_sequence": index.registry_sequence, "ledger_sequence": index.ledger_sequence}
+        found["equal"] = indexed == sequences
+    return found
+
+
+def _as_text(found: dict[str, object]) -> list[str]:
+    lines = []
+    for part in ("chain", "index", "outbox"):
+        values = found[part]
+        shown = ", ".join(f"{name} {value}" for name, value in values.items()) if isinstance(values, dict) else ""
+        lines.append(f"{part:<7} {shown or 'none'}")
+    equal = found["equal"]
+    lines.append("nothing to compare" if equal is None else "index equals chain" if equal else "index is behind chain")
+    return lines
+
+
+def run_gateway(context: typer.Context) -> None:
+    """Serve the partner HTTP API; its documentation is under /docs."""
+    with open_context(context.obj) as opened:
+        settings = opened.settings
+        chain = opened.chain() if settings.chain_url is not None else None
+        if chain is None:
+            warn("no chain is configured: the index is served as it is")
+        app = create_gateway(opened.store, chain=chain, follow_interval_s=settings.follow_interval_s)
+        print_lines(f"gateway on http://{settings.gateway_host}:{settings.gateway_port}/docs; stop with Ctrl-C")
+        serve(app, settings.gateway_host, settings.gateway_port)

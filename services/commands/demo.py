@@ -1,0 +1,37 @@
+"""`millmark demo`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import typer
+
+from services.output import print_lines, warn
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo", epilog="Example: millmark demo --orders 12 --json out.json")(run)
+
+
+def run(
+    orders: int = typer.Option(24, min=1, max=500, help="Number of orders, of three operations each."),
+    output: Path = typer.Option(Path("millmark-demo"), "--out", help="Folder for what is left behind."),
+    data: Path | None = typer.Option(
+        None, help="Measured windows of your own, a label first in each row (CSV or TSV). Default: FordA, fetched once."
+    ),
+    report: Path | None = typer.Option(None, "--json", help="Also write everything to this file, as JSON."),
+) -> None:
+    """Run the main job on real signals: orders, assignments, evidence, inspection, certificates, custody, trace."""
+    from services.demo.report import build_json, print_summary  # noqa: PLC0415 - needs numpy, which others do not
+    from services.demo.run import run_demo  # noqa: PLC0415
+
+    result = run_demo(output, orders, data, warn)
+    if report is not None:
+        report.write_text(json.dumps(build_json(result), indent=2) + "\n")
+        warn(f"written to {report}")
+    print_lines("")
+    print_summary(result, output, sys.argv[0])

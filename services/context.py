@@ -1,0 +1,82 @@
+"""What a command works with: settings, the open store, the chain when there is one, a signer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from getpass import getpass
+from pathlib import Path
+
+from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
+from ledger.errors import ChainUnreachableError, SettingsError, SubmitError
+from ledger.index import Follower
+from ledger.keys import Signer, open_signer
+from ledger.records import Record
+from ledger.store import Store, open_store
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from ledger.submit import Submitter
+from services.settings import Settings, read_settings
+
+__all__ = ["Context", "open_context", "unlock"]
+
+
+@dataclass(slots=True)
+class Context:
+    """Settings and open database of one command."""
+
+    settings: Settings
+    store: Store
+
+    def node(self) -> Node:
+        """Raises SettingsError when no chain is configured."""
+        if self.settings.chain_url is None:
+            raise SettingsError("no chain is configured", mend="set MILLMARK_CHAIN_URL, or chain_url in millmark.toml")
+        return Node(HttpTransport(self.settings.chain_url))
+
+    def chain(self) -> Chain:
+        """The checked contracts. Raises SettingsError, ChainError and their kinds."""
+        profile = find_profile(self.settings.engine)
+        return Chain(self.node(), profile, read_deployment(self.settings.deployment_path))
+
+    def catch_up(self) -> ChainUnreachableError | None:
+        """Brings the index up to the chain's final block. Without a chain, or when it does not answer, the index stays
+        as it is: what it says is dated. Gives the reason when it does not answer."""
+        if self.settings.chain_url is None:
+            return None
+        try:
+            Follower(self.chain(), self.store).follow()
+        except ChainUnreachableError as error:
+            return error
+        return None
+
+    def record(self, signer: Signer, records: Sequence[Record]) -> list[QueuedRecord]:
+        """Has the signer's participant record all of them; gives what became of each.
+
+        Raises SubmitError with the contract's own error when it refused one.
+        """
+        chain, outbox = self.chain(), Outbox(self.store)
+        submitter = Submitter(chain, outbox, signer)
+        ids = submitter.submit([(str(uuid.uuid4()), record) for record in records])
+        submitter.drain()
+        results = [outbox.record(number) for number in ids]
+        for result in results:
+            if result.state is not OutboxState.FINAL:
+                raise SubmitError(result.error or f"{result.kind} is {result.state}", mend="nothing was recorded")
+        return results
+
+
+@contextmanager
+def open_context(home: Path) -> Iterator[Context]:
+    """Opens settings and database under `home`; closes the database at the end."""
+    settings = read_settings(home)
+    if not home.is_dir():
+        raise SettingsError(f"{home} is no folder", mend="create it, or name another with --home")
+    with open_store(settings.database_url) as store:
+        yield Context(settings, store)
+
+
+def unlock(uri: str, passphrase_file: Path | None) -> Signer:
+    """The signer behind a URI; asks for the passphrase when no file holds it."""
+    return open_signer(uri, passphrase_file=passphrase_file, prompt=lambda text: getpass(text))

@@ -1,0 +1,1 @@
+"""`millmark demo`: eight companies make and deliver personalised orders on an embedded chain."""

@@ -1,0 +1,66 @@
+"""The demonstration's summary, for a person and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.demo.run import DemoResult
+from services.output import print_lines, print_table
+from services.traces import describe_trace
+
+__all__ = ["build_json", "print_summary"]
+
+
+def print_summary(result: DemoResult, home: Path, program: str) -> None:
+    """What was done, what it cost, one part's trace, and three commands to go on with."""
+    rows = [[kind, count, *_gas(result, kind)] for kind, count in sorted(result.records.items())]
+    print_table("records", ["kind", "count", "gas each"], rows)
+    print_lines("", *_facts(result), "")
+    print_lines("one delivered part, traced:", *(f"  {line}" for line in describe_trace(result.trace)), "")
+    print_lines("next:", *(f"  {command}" for command in _next(result, home, program)))
+
+
+def build_json(result: DemoResult) -> dict[str, object]:
+    """The same, for programs."""
+    return {
+        "orders": result.orders,
+        "delivered": result.delivered,
+        "records": dict(sorted(result.records.items())),
+        "certificates": dict(result.verdicts),
+        "certificates_agreeing_with_label": result.agreeing,
+        "model_accuracy": {"value": round(result.accuracy, 6), "windows": result.windows},
+        "gas_per_record": {kind: gas // count for kind, (count, gas) in sorted(result.gas.items())},
+        "chain_sequence": result.chain_sequences,
+        "index_sequence": result.index_sequences,
+        "sequences_equal": result.chain_sequences == result.index_sequences,
+        "index_digest": "0x" + result.digest.hex(),
+        "seconds": {step: round(seconds, 3) for step, seconds in result.seconds.items()},
+        "trace": result.trace.to_json(),
+    }
+
+
+def _gas(result: DemoResult, kind: str) -> tuple[int]:
+    count, gas = result.gas[kind]
+    return (gas // count,)
+
+
+def _facts(result: DemoResult) -> list[str]:
+    equal = "equal" if result.chain_sequences == result.index_sequences else "NOT EQUAL"
+    sequences = ", ".join(f"{name} {number}" for name, number in result.chain_sequences.items())
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(result.verdicts.items()))
+    return [
+        f"{result.delivered} of {result.orders} orders delivered; the others wait in quarantine",
+        f"certificates: {verdicts}; {result.agreeing} of {result.orders} final verdicts are the window's own label",
+        f"model: accuracy {result.accuracy:.4f}, measured now over all {result.windows} labelled windows",
+        f"sequences on chain: {sequences}; in the index: {equal}",
+        f"{sum(result.records.values())} records in {sum(result.seconds.values()):.1f} s, everything included",
+    ]
+
+
+def _next(result: DemoResult, home: Path, program: str) -> list[str]:
+    name = result.trace.lot.identifier or "0x" + result.trace.lot.subject.hex()
+    return [
+        f"{program} --home {home} trace {name}",
+        f"{program} --home {home} recall --model {result.model}",
+        f"{program} --home {home} gateway",
+    ]

@@ -1,0 +1,196 @@
+"""The demonstration from end to end, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ledger.chain import write_deployment
+from ledger.index import Follower
+from ledger.provenance import Trace, trace_lot
+from ledger.records import Contract, Verdict
+from ledger.store import Store, open_store
+from quality import Inspector, to_fixed
+from quality.data import Table, build_targets, load_table
+from quality.forda import load_ford_a
+from services.demo.consortium import found_consortium
+from services.demo.delivery import deliver_parts
+from services.demo.inspection import inspect_parts
+from services.demo.plant import Plant, build_plant
+from services.demo.production import Job, Line, make_parts, place_orders, rework_parts
+from services.settings import SETTINGS_FILE
+
+__all__ = ["DemoResult", "run_demo"]
+
+T = TypeVar("T")
+SYMPTOM_EVERY = 6
+"""Of the measured windows, every sixth is one with the symptom: more than a real line has, so that few orders show
+both verdicts."""
+DATABASE = "demo.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """What the summary and the JSON file say."""
+
+    orders: int
+    delivered: int
+    records: Counter[str]
+    """By kind, on both contracts."""
+    verdicts: Counter[str]
+    """Certificates by verdict."""
+    agreeing: int
+    """Certificates whose verdict is the label of the window."""
+    accuracy: float
+    """Of the model over all labelled windows that were given, re-measured now."""
+    windows: int
+    gas: dict[str, tuple[int, int]]
+    """Records and gas by kind."""
+    chain_sequences: dict[str, int]
+    index_sequences: dict[str, int]
+    digest: bytes
+    model: int
+    trace: Trace
+    """Of one delivered part."""
+    seconds: dict[str, float]
+    """Wall-clock time by step."""
+
+
+def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], None]) -> DemoResult:
+    """Runs everything on a fresh embedded chain; leaves database, deployment and evidence in `home`.
+
+    Raises QualityError when the measured data cannot be had, and everything that recording can raise.
+    """
+    clock = _Clock(say)
+    table = clock("reading the measured signals", lambda: load_ford_a().test if data is None else load_table(data))
+    store = open_store(f"sqlite:///{_fresh(home)}")
+    with store:
+        line = _produce(store, orders, table, clock)
+        progress = clock("indexing", lambda: Follower(line.consortium.chain, store).follow())
+        say(f"  {progress.records} records indexed")
+        accuracy = clock("measuring the model on every window", lambda: _accuracy(line.plant.inspector, table))
+        _write_home(home, line)
+        return _result(store, line, table, accuracy, clock.seconds)
+
+
+class _Clock:
+    """Says what happens, and keeps how long it took."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, step: str, work: Callable[[], T]) -> T:
+        self._say(f"{step} ...")
+        start = time.monotonic()
+        result = work()
+        self.seconds[step] = time.monotonic() - start
+        return result
+
+
+def _fresh(home: Path) -> Path:
+    """Path of the database; a former demonstration's is replaced."""
+    home.mkdir(parents=True, exist_ok=True)
+    database = home / DATABASE
+    for leftover in home.glob(f"{DATABASE}*"):
+        leftover.unlink()
+    return database
+
+
+def _produce(store: Store, orders: int, table: Table, clock: _Clock) -> Line:
+    models = resources.files("quality") / "models"
+    model, card = (models / "forda.bin").read_bytes(), json.loads((models / "forda.json").read_text())
+    consortium = clock("deploying the contracts and admitting eight companies", lambda: found_consortium(store))
+    now = int(time.time())
+    plant: Plant = clock(
+        "registering machines, streams and the quality model", lambda: build_plant(consortium, model, card)
+    )
+    line = clock(f"placing {orders} personalised orders", lambda: place_orders(consortium, plant, orders, now))
+    clock("assigning and making in three factories", lambda: make_parts(line))
+    windows = to_fixed(table.values, plant.inspector.network.decimals)
+    rows = _pick(table, orders)
+    clock("inspecting and certifying", lambda: inspect_parts(line, line.jobs, windows[rows].tolist(), now))
+    for job, row in zip(line.jobs, rows, strict=True):
+        job.window = int(row)
+    clock("reworking half of what failed", lambda: _rework(line, table, windows, now))
+    clock("delivering through the orders' gates", lambda: deliver_parts(line))
+    return line
+
+
+def _pick(table: Table, count: int) -> NDArray[np.intp]:
+    """Rows of the windows that stand for the parts: in the data's own order, every sixth with the symptom."""
+    symptom = build_targets(table.labels)
+    bad, good = np.flatnonzero(symptom), np.flatnonzero(~symptom)
+    index = np.arange(count)
+    with_symptom = index % SYMPTOM_EVERY == SYMPTOM_EVERY - 1
+    return np.where(with_symptom, bad[index // SYMPTOM_EVERY % len(bad)], good[index % len(good)])
+
+
+def _rework(line: Line, table: Table, windows: NDArray[np.int64], now: int) -> None:
+    """Every second failed part is made anew and inspected again; the others stay in quarantine."""
+    failed: list[Job] = [job for job in line.jobs if job.verdict is Verdict.FAIL][::2]
+    if not failed:
+        return
+    rework_parts(line, failed)
+    good = np.flatnonzero(~build_targets(table.labels))
+    rows = [int(good[-1 - index % len(good)]) for index in range(len(failed))]
+    inspect_parts(line, failed, windows[rows].tolist(), now)
+    for job, row in zip(failed, rows, strict=True):
+        job.window = row
+
+
+def _accuracy(inspector: Inspector, table: Table) -> float:
+    """Share of all windows whose verdict is their label."""
+    inferences = inspector.inspect_all(to_fixed(table.values, inspector.network.decimals))
+    failed = np.array([inference.verdict.value == Verdict.FAIL.value for inference in inferences])
+    return float((failed == build_targets(table.labels)).mean())
+
+
+def _write_home(home: Path, line: Line) -> None:
+    """Settings for the next commands, the deployment, and each machine's evidence with its salts."""
+    (home / SETTINGS_FILE).write_text(f'database = "sqlite:///{DATABASE}"\n')
+    write_deployment(home / "deployment.json", line.consortium.chain.deployment)
+    folder = home / "evidence"
+    folder.mkdir(exist_ok=True)
+    for machine in line.plant.machines:
+        entries = [
+            json.dumps({"index": entry.index, "salt": entry.salt.hex(), "entry": entry.entry})
+            for entry in machine.log.entries
+        ]
+        (folder / f"{machine.name}.jsonl").write_text("\n".join(entries) + "\n")
+
+
+def _result(store: Store, line: Line, table: Table, accuracy: float, seconds: dict[str, float]) -> DemoResult:
+    consortium = line.consortium
+    symptom = build_targets(table.labels)
+    part = next(job for job in line.jobs if job.delivered)
+    found = trace_lot(store, part.lot)
+    certificates = line.certificates
+    return DemoResult(
+        orders=len(line.jobs),
+        delivered=sum(job.delivered for job in line.jobs),
+        records=consortium.recorded,
+        verdicts=Counter(verdict.name.lower() for verdict in certificates),
+        agreeing=sum((job.verdict is Verdict.FAIL) == bool(symptom[job.window]) for job in line.jobs),
+        accuracy=accuracy,
+        windows=len(table.labels),
+        gas=dict(consortium.outbox.gas_by_kind()),
+        chain_sequences={contract.value: consortium.chain.sequence(contract) for contract in Contract},
+        index_sequences={
+            Contract.REGISTRY.value: found.as_of.registry_sequence,
+            Contract.LEDGER.value: found.as_of.ledger_sequence,
+        },
+        digest=found.as_of.digest,
+        model=line.plant.model,
+        trace=found,
+        seconds=seconds,
+    )
