@@ -83,11 +83,12 @@ class Chain:
 
     def simulate(self, contract: Contract, data: bytes, sender: bytes) -> int:
         """Gas limit with which the call can be sent now. Raises ContractRefusedError with the contract's own error."""
-        self.node.call(self.address(contract), data, sender)  # an estimate alone may hide the contract's error
-        if self.profile.fixed_gas_limit is not None:
-            return self.profile.fixed_gas_limit
+        fixed = self.profile.fixed_gas_limit
+        self.node.call(self.address(contract), data, sender, fixed)  # an estimate alone may hide the contract's error
+        if fixed is not None:
+            return fixed
         estimate = self.node.estimate_gas(self.address(contract), data, sender)
-        return estimate * (100 + self.profile.gas_headroom_percent) // 100
+        return min(estimate * (100 + self.profile.gas_headroom_percent) // 100, self.node.gas_limit())
 
     def _word_address(self, function: str) -> bytes:
         return cast(bytes, self.read(Contract.LEDGER, function)[0])

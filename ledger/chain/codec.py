@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from eth_abi.decoding import ContextFramesBytesIO
+from eth_abi.exceptions import DecodingError
 from eth_abi.registry import registry as abi_types
 
 from ledger.canonical import keccak256
 from ledger.chain.artifacts import load_abi, load_artifact
-from ledger.errors import ContractRefusedError, IndexHaltedError
+from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError
 from ledger.records import Contract, Record, Recorded, Value, snake_case
 
 __all__ = [
@@ -62,6 +63,10 @@ class RawLog:
     log_index: int
 
 
+class _MalformedError(ValueError):
+    """Bytes that are not what their ABI type says."""
+
+
 class _Codec:
     """Encodes and decodes one list of ABI parameters."""
 
@@ -78,7 +83,10 @@ class _Codec:
         if self._decode is None:
             return ()
         stream = ContextFramesBytesIO(data)  # type: ignore[no-untyped-call]  # eth-abi types it in part
-        return cast(tuple[Any, ...], self._decode(stream))
+        try:
+            return cast(tuple[Any, ...], self._decode(stream))
+        except (DecodingError, ValueError, OverflowError) as error:
+            raise _MalformedError(f"{len(data)} bytes are no {self.type}") from error
 
     def named(self, data: bytes) -> dict[str, Value]:
         values = self.decode(data)
@@ -189,13 +197,27 @@ def encode_constructor(name: str, *values: object) -> bytes:
 
 
 def decode_result(contract: Contract, name: str, data: bytes) -> tuple[Value, ...]:
-    """Return values of a function, structs as mappings."""
+    """Return values of a function, structs as mappings. Raises ChainUnreachableError when `data` holds others."""
     outputs = _functions(contract)[name].outputs
-    return tuple(_value(p, v) for p, v in zip(outputs.parameters, outputs.decode(data), strict=True))
+    try:
+        values = outputs.decode(data)
+    except _MalformedError as error:
+        raise ChainUnreachableError(
+            f"the node's answer to {name} cannot be used", mend="check that the node is in sync; try again"
+        ) from error
+    return tuple(_value(p, v) for p, v in zip(outputs.parameters, values, strict=True))
 
 
 def decode_revert(data: bytes) -> ContractRefusedError:
-    """What a revert says: a custom error by name and values, a reason, or a panic."""
+    """What a revert says: a custom error by name and values, a reason, or a panic. Data that is none of them, or only
+    begins like one, is shown as it is."""
+    try:
+        return _decode_revert(data)
+    except _MalformedError:
+        return ContractRefusedError("Reverted", {"data": data})
+
+
+def _decode_revert(data: bytes) -> ContractRefusedError:
     if data[:4] in _errors():
         name, codec = _errors()[data[:4]]
         pairs = zip(codec.parameters, codec.decode(data[4:]), strict=True)
@@ -204,7 +226,7 @@ def decode_revert(data: bytes) -> ContractRefusedError:
     if data[:4] == _ERROR_STRING:
         return ContractRefusedError("Error", {"reason": _Codec([{"type": "string"}]).decode(data[4:])[0]})
     if data[:4] == _PANIC:
-        return ContractRefusedError("Panic", {"code": int.from_bytes(data[4:36], "big")})
+        return ContractRefusedError("Panic", {"code": _Codec([{"type": "uint256"}]).decode(data[4:])[0]})
     return ContractRefusedError("Reverted", {"data": data} if data else {})
 
 
@@ -222,7 +244,13 @@ def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded | N
             mend="use the Millmark version that deployed the contracts",
         )
     name, codec = event
-    fields = codec.named(log.data)
+    try:
+        fields = codec.named(log.data)
+    except _MalformedError as error:
+        raise IndexHaltedError(
+            f"log {log.log_index} of block {log.block_number} does not decode as {name}",
+            mend="check the node, or use the Millmark version that deployed the contracts",
+        ) from error
     key, histories = (fields.pop(part, default) for part, default in zip(_HEADER, (b"", ()), strict=True))
     return Recorded(
         contract=contract,

@@ -90,14 +90,16 @@ def _await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Rec
 
 
 def write_deployment(path: Path, deployment: Deployment) -> None:
-    """Writes the deployment file that every other command reads."""
+    """Writes the deployment file that every other command reads; whole, or not at all."""
     text = {
         "chain_id": deployment.chain_id,
         "registry": "0x" + deployment.registry.hex(),
         "ledger": "0x" + deployment.ledger.hex(),
         "block_number": deployment.block_number,
     }
-    path.write_text(json.dumps(text, indent=2) + "\n")
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(json.dumps(text, indent=2) + "\n")
+    draft.replace(path)
 
 
 def read_deployment(path: Path) -> Deployment:
@@ -107,8 +109,11 @@ def read_deployment(path: Path) -> Deployment:
         addresses = [bytes.fromhex(str(raw[name]).removeprefix("0x")) for name in ("registry", "ledger")]
         if {len(address) for address in addresses} != {20}:
             raise ValueError("an address has 20 bytes")
-        return Deployment(int(raw["chain_id"]), addresses[0], addresses[1], int(raw["block_number"]))
+        numbers = [raw[name] for name in ("chain_id", "block_number")]
+        if any(type(number) is not int or number < 0 for number in numbers):
+            raise ValueError("chain_id and block_number are whole numbers")
+        return Deployment(numbers[0], addresses[0], addresses[1], numbers[1])
     except FileNotFoundError as error:
         raise SettingsError(f"{path} does not exist", mend="deploy with `millmark deploy`") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SettingsError(f"{path} is no deployment file ({error})", mend="deploy with `millmark deploy`") from error

@@ -7,6 +7,7 @@ at once, in a block of its own.
 from __future__ import annotations
 
 import ast
+import re
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,6 +15,7 @@ from typing import Any, cast
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionNotFound, ValidationError
 from eth_utils.exceptions import ValidationError as EvmValidationError
+from rlp import RLPException
 
 from ledger.chain.transport import RpcError
 
@@ -24,6 +26,9 @@ CHAIN_ID = 131277322940537
 _SERVER_ERROR, _INVALID_PARAMS, _UNKNOWN_METHOD, _REVERTED = -32000, -32602, -32601, 3
 _GAS_LIMIT = 60_000_000
 """Of a block: room for the largest batch on every engine profile."""
+
+_BLOCKS = {"earliest": 0, "latest": "latest", "pending": "latest", "safe": "latest", "finalized": "latest"}
+"""Each transaction is mined at once and for good, so the latest block is all of the others."""
 
 Json = Any  # whatever JSON-RPC carries
 
@@ -44,15 +49,15 @@ class EmbeddedChain:
             "eth_getBlockByNumber": self._block_by_number,
             "eth_getBlockByHash": self._block_by_hash,
             "eth_getLogs": self._logs,
-            "eth_getCode": lambda address, _="latest": self._tester.get_code(address),
-            "eth_getBalance": lambda address, _="latest": hex(self._tester.get_balance(address)),
-            "eth_getStorageAt": lambda address, slot, _="latest": self._storage(address, slot),
-            "eth_getTransactionCount": lambda address, _="latest": hex(self._tester.get_nonce(address)),
+            "eth_getCode": _now(lambda address: self._tester.get_code(address)),
+            "eth_getBalance": _now(lambda address: hex(self._tester.get_balance(address))),
+            "eth_getStorageAt": _now(self._storage),
+            "eth_getTransactionCount": _now(lambda address: hex(self._tester.get_nonce(address))),
             "eth_getTransactionReceipt": self._receipt,
             "eth_gasPrice": lambda: hex(self._head()["base_fee_per_gas"] + 1),
             "eth_maxPriorityFeePerGas": lambda: hex(1),
-            "eth_call": lambda call, _="latest": self._run(self._tester.call, call),
-            "eth_estimateGas": lambda call, _="latest": hex(self._run(self._tester.estimate_gas, call)),
+            "eth_call": _now(lambda call: self._run(self._tester.call, call)),
+            "eth_estimateGas": _now(lambda call: hex(self._run(self._tester.estimate_gas, call))),
             "eth_sendRawTransaction": self._send,
             "anvil_setBalance": self._fund,
         }
@@ -67,17 +72,17 @@ class EmbeddedChain:
             except TransactionFailed as error:
                 raise RpcError(_REVERTED, "execution reverted", _revert_data(error)) from error
             except (ValidationError, EvmValidationError) as error:
-                raise RpcError(_SERVER_ERROR, str(error)) from error
-            except (TypeError, ValueError, KeyError, IndexError) as error:
+                raise RpcError(_SERVER_ERROR, _plain(error)) from error
+            except (TypeError, ValueError, KeyError, IndexError, AttributeError, RLPException) as error:
                 raise RpcError(_INVALID_PARAMS, f"invalid parameters for {method}") from error
 
     def _head(self) -> dict[str, Any]:
         return cast(dict[str, Any], self._tester.get_block_by_number("latest"))
 
     def _block_by_number(self, number: str, full: bool = False) -> Json:
-        wanted = {"earliest": 0}.get(number) if not number.startswith("0x") else int(number, 16)
+        wanted = int(number, 16) if number.startswith("0x") else _BLOCKS[number]
         try:
-            return _block(self._tester.get_block_by_number("latest" if wanted is None else wanted), full)
+            return _block(self._tester.get_block_by_number(wanted), full)
         except BlockNotFound:
             return None
 
@@ -89,6 +94,8 @@ class EmbeddedChain:
 
     def _logs(self, query: dict[str, Json]) -> Json:
         """By block hash only, over the receipts: eth-tester's own filter knows block numbers alone."""
+        if not query.keys() <= {"blockHash", "address"}:
+            raise RpcError(_INVALID_PARAMS, "ask for logs by block hash and addresses")
         try:
             block = self._tester.get_block_by_hash(query["blockHash"])
         except BlockNotFound:
@@ -122,6 +129,8 @@ class EmbeddedChain:
         transaction = {"from": call.get("from", self._bank), "data": call.get("input", call.get("data", "0x"))}
         if "to" in call:
             transaction["to"] = call["to"]
+        if "gas" in call:
+            transaction["gas"] = int(call["gas"], 16)
         return function(transaction)
 
     def _send(self, raw: str) -> str:
@@ -132,6 +141,28 @@ class EmbeddedChain:
         missing = int(amount, 16) - self._tester.get_balance(address)
         if missing > 0:
             self._tester.send_transaction({"from": self._bank, "to": address, "value": missing, "gas": 21_000})
+
+
+def _now(function: Callable[..., Json]) -> Callable[..., Json]:
+    """`function` with the block that JSON-RPC puts last; there is no state but the latest."""
+
+    def ask(*params: Json) -> Json:
+        if params and isinstance(params[-1], str) and not params[-1].startswith("0x"):
+            if _BLOCKS[params[-1]] != "latest":
+                raise RpcError(_INVALID_PARAMS, "only the latest state is kept")
+            params = params[:-1]
+        return function(*params)
+
+    return ask
+
+
+def _plain(error: Exception) -> str:
+    """A refusal in the words of other engines, where clients go by the words."""
+    nonces = re.fullmatch(r"Invalid transaction nonce: Expected (\d+), but got (\d+)", str(error))
+    if nonces is None:
+        return str(error)
+    expected, given = (int(nonce) for nonce in nonces.groups())
+    return f"nonce too {'low' if given < expected else 'high'}: next nonce {expected}, transaction nonce {given}"
 
 
 def _revert_data(error: TransactionFailed) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,7 +15,19 @@ from ledger.records import Header
 __all__ = ["Node", "Receipt"]
 
 T = TypeVar("T")
-_ALREADY_KNOWN = ("already known", "known transaction", "already imported", "transaction already exists", "nonce too low")
+_ALREADY_KNOWN = (
+    "already known",
+    "alreadyknown",
+    "known transaction",
+    "already imported",
+    "transaction already exists",
+    "nonce too low",
+    "oldnonce",
+)
+_OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
+_NUMBER = re.compile(r"0x[0-9a-fA-F]+")
+_BYTES = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
+_MEND = "check that the node is in sync; try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,7 @@ class Node:
     def base_fee_wei(self) -> int:
         """Of the latest block, per gas; 0 on a network without fees."""
         return self._ask(
-            "eth_getBlockByNumber", ["latest", False], lambda raw: _number(raw.get("baseFeePerGas", "0x0"))
+            "eth_getBlockByNumber", ["latest", False], lambda raw: _amount(raw.get("baseFeePerGas", "0x0"))
         )
 
     def gas_limit(self) -> int:
@@ -59,21 +72,27 @@ class Node:
     def logs(self, block_hash: bytes, addresses: Sequence[bytes]) -> tuple[RawLog, ...]:
         """Logs of one block by hash, so that a node on another branch cannot answer for it."""
         query = {"blockHash": _hex(block_hash), "address": [_hex(address) for address in addresses]}
-        return self._ask("eth_getLogs", [query], lambda raw: tuple(_log(entry) for entry in raw))
+        logs = self._ask("eth_getLogs", [query], lambda raw: tuple(_log(entry) for entry in raw))
+        if any(log.block_hash != block_hash or log.address not in addresses for log in logs):
+            raise ChainUnreachableError("the node gave logs that were not asked for", mend=_MEND)
+        return logs
 
     def code(self, address: bytes) -> bytes:
         return self._ask("eth_getCode", [_hex(address), "latest"], _bytes)
 
     def balance_wei(self, address: bytes) -> int:
-        return self._ask("eth_getBalance", [_hex(address), "latest"], _number)
+        return self._ask("eth_getBalance", [_hex(address), "latest"], _amount)
 
     def transaction_count(self, address: bytes) -> int:
         """Nonces used in mined blocks: the first that is free when nothing is in flight."""
         return self._ask("eth_getTransactionCount", [_hex(address), "latest"], _number)
 
-    def call(self, to: bytes, data: bytes, sender: bytes | None = None) -> bytes:
+    def call(self, to: bytes, data: bytes, sender: bytes | None = None, gas_limit: int | None = None) -> bytes:
         """Raises ContractRefusedError with the contract's own error."""
-        return self._ask("eth_call", [_transaction(to, data, sender), "latest"], _bytes)
+        call = _transaction(to, data, sender)
+        if gas_limit is not None:
+            call["gas"] = hex(gas_limit)
+        return self._ask("eth_call", [call, "latest"], _bytes)
 
     def estimate_gas(self, to: bytes | None, data: bytes, sender: bytes) -> int:
         """Raises ContractRefusedError when the call reverts."""
@@ -95,13 +114,18 @@ class Node:
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """None while the transaction is not in a block."""
-        return self._ask(
-            "eth_getTransactionReceipt", [_hex(transaction_hash)], lambda raw: _receipt(raw) if raw else None
+        receipt = self._ask(
+            "eth_getTransactionReceipt",
+            [_hex(transaction_hash)],
+            lambda raw: None if raw is None else _receipt(raw),
         )
+        if receipt is not None and receipt.transaction_hash != transaction_hash:
+            raise ChainUnreachableError("the node gave the receipt of another transaction", mend=_MEND)
+        return receipt
 
     def fund(self, address: bytes, amount_wei: int) -> None:
         """Sets a balance; development engines only."""
-        self._transport.request("anvil_setBalance", [_hex(address), hex(amount_wei)])
+        self._ask("anvil_setBalance", [_hex(address), hex(amount_wei)], lambda _: None)
 
     def _ask(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T:
         try:
@@ -111,15 +135,17 @@ class Node:
         try:
             return parse(answer)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise ChainUnreachableError(
-                f"the node's answer to {method} cannot be used", mend="check that the node is in sync; try again"
-            ) from error
+            raise ChainUnreachableError(f"the node's answer to {method} cannot be used", mend=_MEND) from error
 
 
 def _refusal(method: str, error: RpcError) -> ChainError:
-    if error.data or "revert" in error.message.lower():
+    """Engines tell a call that ran out of gas in their own words: to the caller it is one more way of reverting."""
+    message = error.message.lower()
+    if error.data or "revert" in message:
         refused: ContractRefusedError = decode_revert(error.data or b"")
         return refused
+    if any(words in message for words in _OUT_OF_GAS):
+        return ContractRefusedError("OutOfGas", {}, mend="send less in one transaction")
     return ChainError(f"the node refuses {method}: {error.message}")
 
 
@@ -127,12 +153,21 @@ def _hex(value: bytes) -> str:
     return "0x" + value.hex()
 
 
-def _number(value: Any) -> int:
-    return int(value, 16)
+def _number(value: Any, bits: int = 63) -> int:
+    """Block numbers, times, nonces, gas: what a database column holds."""
+    if not _NUMBER.fullmatch(value) or (number := int(value, 16)) >> bits:
+        raise ValueError(f"no whole number below 2^{bits}")
+    return number
+
+
+def _amount(value: Any) -> int:
+    return _number(value, 256)
 
 
 def _bytes(value: Any) -> bytes:
-    return bytes.fromhex(value.removeprefix("0x"))
+    if not _BYTES.fullmatch(value):
+        raise ValueError("no bytes")
+    return bytes.fromhex(value[2:])
 
 
 def _sized(value: Any, size: int) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Protocol
 
 import requests
+from urllib3.exceptions import HTTPError
 from web3 import HTTPProvider
 from web3.exceptions import Web3Exception
 from web3.types import RPCEndpoint
@@ -12,6 +14,13 @@ from web3.types import RPCEndpoint
 from ledger.errors import ChainUnreachableError
 
 __all__ = ["HttpTransport", "RpcError", "Transport"]
+
+_MOST_BYTES = 32 * 1024 * 1024
+"""Of one answer: twice what the logs of the largest block take."""
+_CHUNK_BYTES = 1 << 16
+_MESSAGE_CHARACTERS = 300
+_UNNAMED = -32000
+"""Code of a refusal that carries none: JSON-RPC's for any server error."""
 
 
 class RpcError(Exception):
@@ -36,27 +45,53 @@ class HttpTransport:
 
     def __init__(self, url: str, timeout_s: float = 10.0) -> None:
         self.url = url
-        self._provider = HTTPProvider(url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None)
+        self._provider = _BoundedProvider(url, timeout_s)
 
     def request(self, method: str, params: list[Any]) -> Any:
         try:
             answer = self._provider.make_request(RPCEndpoint(method), params)
-        except (requests.RequestException, Web3Exception, ValueError, OSError) as error:
+        except (requests.RequestException, HTTPError, Web3Exception, ValueError, OSError, RecursionError) as error:
             raise ChainUnreachableError(
                 f"the chain at {self.url} does not answer ({type(error).__name__})",
                 mend="check the URL and that the node runs; nothing was lost, try again",
             ) from error
-        refusal = answer.get("error")
-        if refusal is not None:
-            raise _as_error(refusal)
-        if "result" not in answer:
-            raise ChainUnreachableError(f"the chain at {self.url} gave an answer without a result", mend="try again")
+        if not isinstance(answer, dict) or ("result" not in answer and answer.get("error") is None):
+            raise ChainUnreachableError(
+                f"the chain at {self.url} gave an answer without a result", mend="check that the URL is a node's"
+            )
+        if answer.get("error") is not None:
+            raise _as_error(answer["error"])
         return answer["result"]
+
+
+class _BoundedProvider(HTTPProvider):
+    """web3's provider, except that an answer has a largest size and a latest time, and comes from this URL alone."""
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        super().__init__(url, exception_retry_configuration=None)
+        self._url = url
+        self._timeout_s = timeout_s
+        self._session = requests.Session()
+
+    def _make_request(self, method: RPCEndpoint, request_data: bytes) -> bytes:  # noqa: ARG002  # web3's signature
+        deadline = time.monotonic() + self._timeout_s
+        headers = {"Content-Type": "application/json"}
+        body = bytearray()
+        with self._session.post(
+            self._url, request_data, headers=headers, timeout=self._timeout_s, allow_redirects=False, stream=True
+        ) as answer:
+            if answer.status_code != requests.codes.ok:
+                raise requests.HTTPError(f"status {answer.status_code}")
+            while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=True):
+                body += chunk
+                if len(body) > _MOST_BYTES or time.monotonic() > deadline:
+                    raise requests.Timeout("the answer is too large, or takes too long")
+        return bytes(body)
 
 
 def _as_error(refusal: Any) -> RpcError:
     if not isinstance(refusal, dict):
-        return RpcError(-32000, str(refusal))
+        return RpcError(_UNNAMED, _one_line(refusal))
     data = refusal.get("data")
     if isinstance(data, dict):  # some engines wrap it once more
         data = data.get("data") or data.get("result")
@@ -64,4 +99,9 @@ def _as_error(refusal: Any) -> RpcError:
         revert = bytes.fromhex(data.removeprefix("0x")) if isinstance(data, str) else None
     except ValueError:
         revert = None
-    return RpcError(int(refusal.get("code", -32000)), str(refusal.get("message", "refused")), revert)
+    code = refusal.get("code")
+    return RpcError(code if type(code) is int else _UNNAMED, _one_line(refusal.get("message", "refused")), revert)
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())[:_MESSAGE_CHARACTERS]

@@ -12,161 +12,39 @@ so a crash leaves either all of it or nothing:
 
 A record that the contract refuses is FAILED with the contract's error, kept for its owner. A transaction that was mined
 without its records (it reverted, or lost its nonce) is FAILED, too, and its records are QUEUED again.
+
+Every move names the state that it starts from, and raises SubmitError when another submitter made one in between: a
+record that two of them work on would get onto the ledger twice.
 """
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    CursorResult,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    RowMapping,
-    String,
-    Table,
-    UniqueConstraint,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import Connection, CursorResult, RowMapping, func, select, update
 
-from ledger.errors import DuplicateRecordError, NotFoundError, StoreError
+from ledger.errors import DuplicateRecordError, NotFoundError, StoreError, SubmitError
 from ledger.store.database import Store
-from ledger.store.tables import metadata
+from ledger.store.outbox_tables import (
+    Entry,
+    OutboxState,
+    QueuedRecord,
+    SentTransaction,
+    outbox_attempts,
+    outbox_nonces,
+    outbox_records,
+    outbox_transactions,
+)
 
 __all__ = ["Entry", "Outbox", "OutboxState", "QueuedRecord", "SentTransaction"]
 
 
-class OutboxState(enum.StrEnum):
-    QUEUED = "queued"
-    NONCED = "nonced"
-    SIGNED = "signed"
-    SENT = "sent"
-    MINED = "mined"
-    FINAL = "final"
-    FAILED = "failed"
-    REPLACED = "replaced"
-
-
-outbox_records = Table(
-    "outbox_records",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("idempotency_key", String(256), nullable=False, unique=True),
-    Column("signer", LargeBinary(20), nullable=False),
-    Column("contract", String(16), nullable=False),
-    Column("kind", String(64), nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    Column("payload_digest", LargeBinary(32), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("sequence", BigInteger),
-    Column("error_name", String(64)),
-    Column("error", String),
-    Column("queued_at_s", Float, nullable=False),
-    Column("changed_at_s", Float, nullable=False),
-    Index("outbox_records_by_state", "signer", "state", "id"),
-)
-
-outbox_transactions = Table(
-    "outbox_transactions",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("signer", LargeBinary(20), nullable=False),
-    Column("nonce", BigInteger, nullable=False),
-    Column("recipient", LargeBinary(20), nullable=False),
-    Column("data", LargeBinary, nullable=False),
-    Column("gas_limit", BigInteger, nullable=False),
-    Column("max_fee_wei", BigInteger),
-    Column("raw", LargeBinary),
-    Column("hash", LargeBinary(32), unique=True),
-    Column("state", String(16), nullable=False),
-    Column("block_number", BigInteger),
-    Column("block_hash", LargeBinary(32)),
-    Column("gas_used", BigInteger),
-    Column("error", String),
-    Column("changed_at_s", Float, nullable=False),
-    Index("outbox_transactions_by_nonce", "signer", "nonce"),
-)
-
-outbox_attempts = Table(
-    "outbox_attempts",
-    metadata,
-    Column("transaction_id", Integer, ForeignKey("outbox_transactions.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("record_id", Integer, ForeignKey("outbox_records.id"), nullable=False),
-    UniqueConstraint("transaction_id", "record_id"),
-)
-
-outbox_nonces = Table(
-    "outbox_nonces",
-    metadata,
-    Column("signer", LargeBinary(20), primary_key=True),
-    Column("next_nonce", BigInteger, nullable=False),
-)
-
-_OPEN = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT, OutboxState.MINED)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A record on its way in."""
-
-    idempotency_key: str
-    """The caller's; the same key always means the same record."""
-    contract: str
-    kind: str
-    payload: bytes
-    """Calldata of the call that makes the record."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedRecord:
-    """A record in the outbox."""
-
-    id: int
-    idempotency_key: str
-    signer: bytes
-    contract: str
-    kind: str
-    payload: bytes
-    state: OutboxState
-    sequence: int | None
-    """On the chain, once mined."""
-    error_name: str | None
-    error: str | None
-    queued_at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class SentTransaction:
-    """A transaction that holds a nonce, with its records in call order."""
-
-    id: int
-    signer: bytes
-    nonce: int
-    recipient: bytes
-    data: bytes
-    gas_limit: int
-    max_fee_wei: int | None
-    raw: bytes | None
-    hash: bytes | None
-    state: OutboxState
-    block_number: int | None
-    block_hash: bytes | None
-    gas_used: int | None
-    records: tuple[QueuedRecord, ...]
+_UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
+_OPEN = (*_UNMINED, OutboxState.MINED)
+_MOST_KEY_CHARACTERS = 256
 
 
 class Outbox:
@@ -178,7 +56,8 @@ class Outbox:
     def enqueue(self, signer: bytes, entries: Sequence[Entry]) -> list[int]:
         """Makes the entries durable, in order, with one commit; gives their ids. Known keys give the ids they had.
 
-        Raises DuplicateRecordError when a key comes back with another record; then nothing is queued.
+        Raises DuplicateRecordError when a key comes back with another record, SubmitError when one is no key; then
+        nothing is queued.
         """
         with self._store.transaction() as connection:
             return [_enqueue(connection, signer, entry) for entry in entries]
@@ -225,16 +104,16 @@ class Outbox:
                 for position, record in enumerate(records)
             ]
             connection.execute(outbox_attempts.insert(), attempts)
-            _set_records(connection, [record.id for record in records], OutboxState.NONCED)
+            _set_records(connection, [record.id for record in records], OutboxState.QUEUED, OutboxState.NONCED)
             return _transaction(connection, transaction_id)
 
     def store_signed(self, transaction_id: int, raw: bytes, transaction_hash: bytes, max_fee_wei: int) -> None:
         """Stores the bytes that will be sent, before they are."""
         values = {"raw": raw, "hash": transaction_hash, "max_fee_wei": max_fee_wei}
-        self._advance(transaction_id, OutboxState.SIGNED, values)
+        self._advance(transaction_id, OutboxState.NONCED, OutboxState.SIGNED, values)
 
     def mark_sent(self, transaction_id: int) -> None:
-        self._advance(transaction_id, OutboxState.SENT, {})
+        self._advance(transaction_id, OutboxState.SIGNED, OutboxState.SENT)
 
     def mark_mined(
         self, transaction_id: int, block_number: int, block_hash: bytes, gas_used: int, sequences: Sequence[int]
@@ -242,29 +121,33 @@ class Outbox:
         """`sequences`: of the records, in call order."""
         values = {"block_number": block_number, "block_hash": block_hash, "gas_used": gas_used}
         with self._store.transaction() as connection:
-            _set_transaction(connection, transaction_id, OutboxState.MINED, values)
+            _set_transaction(connection, transaction_id, OutboxState.SENT, OutboxState.MINED, values)
             for record_id, sequence in zip(_record_ids(connection, transaction_id), sequences, strict=True):
-                _set_records(connection, [record_id], OutboxState.MINED, {"sequence": sequence})
+                _set_records(connection, [record_id], OutboxState.SENT, OutboxState.MINED, {"sequence": sequence})
 
     def mark_final(self, transaction_id: int) -> None:
-        self._advance(transaction_id, OutboxState.FINAL, {})
+        self._advance(transaction_id, OutboxState.MINED, OutboxState.FINAL)
 
     def mark_reorganised(self, transaction_id: int) -> None:
         """Back to SENT: its block is gone, the same bytes go out again."""
+        values = {"block_number": None, "block_hash": None, "gas_used": None}
         with self._store.transaction() as connection:
-            _set_transaction(connection, transaction_id, OutboxState.SENT, {"block_number": None, "block_hash": None})
-            _set_records(connection, _record_ids(connection, transaction_id), OutboxState.SENT, {"sequence": None})
+            ids = _record_ids(connection, transaction_id)
+            _set_transaction(connection, transaction_id, OutboxState.MINED, OutboxState.SENT, values)
+            _set_records(connection, ids, OutboxState.MINED, OutboxState.SENT, {"sequence": None})
 
     def requeue(self, transaction_id: int, error: str) -> None:
         """The transaction came to nothing: its nonce is used up, its records wait again."""
         with self._store.transaction() as connection:
-            _set_transaction(connection, transaction_id, OutboxState.FAILED, {"error": error})
-            _set_records(connection, _record_ids(connection, transaction_id), OutboxState.QUEUED)
+            ids = _record_ids(connection, transaction_id)
+            _set_transaction(connection, transaction_id, OutboxState.SENT, OutboxState.FAILED, {"error": error})
+            _set_records(connection, ids, OutboxState.SENT, OutboxState.QUEUED)
 
     def fail_record(self, record_id: int, error_name: str, error: str) -> None:
         """The contract refuses the record for good."""
+        values = {"error_name": error_name, "error": error}
         with self._store.transaction() as connection:
-            _set_records(connection, [record_id], OutboxState.FAILED, {"error_name": error_name, "error": error})
+            _set_records(connection, [record_id], OutboxState.QUEUED, OutboxState.FAILED, values)
 
     def open_transactions(self, signer: bytes) -> list[SentTransaction]:
         """Transactions whose fate is not final, by nonce."""
@@ -275,6 +158,16 @@ class Outbox:
         )
         with self._store.reading() as connection:
             return [_transaction(connection, transaction_id) for transaction_id in connection.execute(query).scalars()]
+
+    def count_unmined(self, signer: bytes) -> int:
+        """Number of transactions that hold a nonce and are not in a block."""
+        query = (
+            select(func.count())
+            .select_from(outbox_transactions)
+            .where(outbox_transactions.c.signer == signer, outbox_transactions.c.state.in_(_UNMINED))
+        )
+        with self._store.reading() as connection:
+            return connection.execute(query).scalar_one()
 
     def record(self, record_id: int) -> QueuedRecord:
         """Raises NotFoundError when there is no such record."""
@@ -311,13 +204,17 @@ class Outbox:
         with self._store.reading() as connection:
             return {str(kind): (int(records), int(gas)) for kind, records, gas in connection.execute(query)}
 
-    def _advance(self, transaction_id: int, state: OutboxState, values: Mapping[str, object]) -> None:
+    def _advance(
+        self, transaction_id: int, before: OutboxState, after: OutboxState, values: Mapping[str, object] | None = None
+    ) -> None:
         with self._store.transaction() as connection:
-            _set_transaction(connection, transaction_id, state, values)
-            _set_records(connection, _record_ids(connection, transaction_id), state)
+            _set_transaction(connection, transaction_id, before, after, values or {})
+            _set_records(connection, _record_ids(connection, transaction_id), before, after)
 
 
 def _enqueue(connection: Connection, signer: bytes, entry: Entry) -> int:
+    if not 0 < len(entry.idempotency_key) <= _MOST_KEY_CHARACTERS:
+        raise SubmitError(f"an idempotency key has 1 to {_MOST_KEY_CHARACTERS} characters", mend="use a shorter one")
     digest = hashlib.sha256(entry.contract.encode() + b"\0" + signer + entry.payload).digest()
     query = select(outbox_records.c.id, outbox_records.c.payload_digest).where(
         outbox_records.c.idempotency_key == entry.idempotency_key
@@ -372,17 +269,37 @@ def _record_ids(connection: Connection, transaction_id: int) -> list[int]:
 
 
 def _set_records(
-    connection: Connection, ids: Sequence[int], state: OutboxState, values: Mapping[str, object] | None = None
+    connection: Connection,
+    ids: Sequence[int],
+    before: OutboxState,
+    after: OutboxState,
+    values: Mapping[str, object] | None = None,
 ) -> None:
-    changed = {**(values or {}), "state": state, "changed_at_s": time.time()}
-    connection.execute(update(outbox_records).where(outbox_records.c.id.in_(ids)).values(changed))
+    changed = {**(values or {}), "state": after, "changed_at_s": time.time()}
+    those = update(outbox_records).where(outbox_records.c.id.in_(ids), outbox_records.c.state == before)
+    _verify_moved(connection.execute(those.values(changed)), len(ids), before)
 
 
 def _set_transaction(
-    connection: Connection, transaction_id: int, state: OutboxState, values: Mapping[str, object]
+    connection: Connection,
+    transaction_id: int,
+    before: OutboxState,
+    after: OutboxState,
+    values: Mapping[str, object],
 ) -> None:
-    changed = {**values, "state": state, "changed_at_s": time.time()}
-    connection.execute(update(outbox_transactions).where(outbox_transactions.c.id == transaction_id).values(changed))
+    changed = {**values, "state": after, "changed_at_s": time.time()}
+    that = update(outbox_transactions).where(
+        outbox_transactions.c.id == transaction_id, outbox_transactions.c.state == before
+    )
+    _verify_moved(connection.execute(that.values(changed)), 1, before)
+
+
+def _verify_moved(result: CursorResult[Any], expected: int, before: OutboxState) -> None:
+    if result.rowcount != expected:
+        raise SubmitError(
+            f"what was {before} in the outbox is not any more: another submitter works for the same key",
+            mend="run one submitter for each key; nothing was lost",
+        )
 
 
 def _transaction(connection: Connection, transaction_id: int) -> SentTransaction:

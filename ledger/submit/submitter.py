@@ -1,12 +1,16 @@
 """Gets records onto the chain: batches, nonces, signatures, receipts.
 
-One submitter per signing key. A step looks first after what is open, by nonce, then starts one new transaction. The
+One submitter per signing key. A step looks first after what is open, by nonce, then starts new transactions. The
 ordinary step is also the recovery: whatever a crash left behind is an open transaction in some state.
+
+A record fails for good only when the contract refuses it alone, on a state that has all that went before it: a batch
+may be refused for its size, and a record for want of one that is still under way.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +34,10 @@ __all__ = ["Submitter"]
 _EVENTS = {(kind.contract.value, kind.__name__): kind.event for kind in RECORD_TYPES}
 _PAUSE_S = 0.05
 _RECEIPT_GRACE_S = 30.0
+_RESEND_S = 10.0
+_MOST_UNMINED = 16
+"""Transactions under way at once: engines keep few of one sender, and drop what is above."""
+_MOST_REVERTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +48,31 @@ class _Batch:
 
 
 class Submitter:
-    """Submits for one key. `batch_size`: most records in one transaction."""
+    """Submits for one key. `batch_size`: most records in one transaction. `receipt_grace_s`: how long the receipt of a
+    transaction may stay away, once its nonce is used, before its records are sent anew. `resend_s`: between sending the
+    same bytes again."""
 
-    def __init__(self, chain: Chain, outbox: Outbox, signer: Signer, *, batch_size: int = 50) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        outbox: Outbox,
+        signer: Signer,
+        *,
+        batch_size: int = 50,
+        receipt_grace_s: float = _RECEIPT_GRACE_S,
+        resend_s: float = _RESEND_S,
+    ) -> None:
         self._chain = chain
         self._outbox = outbox
         self._signer = signer
         self._batch_size = batch_size
+        self._receipt_grace_s = receipt_grace_s
+        self._resend_s = resend_s
         self._missing_since: dict[int, float] = {}
+        self._sent_at: dict[int, float] = {}
+        """Both by transaction, on the monotonic clock; lost in a crash, after which everything is sent at once."""
+        self._reverts: Counter[int] = Counter()
+        """By record: transactions that were mined without it."""
 
     @property
     def key(self) -> bytes:
@@ -57,7 +82,8 @@ class Submitter:
     def submit(self, records: Sequence[tuple[str, Record]]) -> list[int]:
         """Queues (idempotency key, record) pairs, in order, durably; gives their outbox ids.
 
-        Raises DuplicateRecordError when a key was used for another record.
+        Raises DuplicateRecordError when a key was used for another record, SubmitError when one is empty or too long;
+        then nothing is queued.
         """
         entries = [
             Entry(key, record.contract.value, type(record).__name__, call_data(record)) for key, record in records
@@ -83,19 +109,29 @@ class Submitter:
         """One round. True when nothing is left to do."""
         for transaction in self._outbox.open_transactions(self.key):
             self._follow(transaction)
-        while (batch := self._build_batch()) is not None:
+        while self._outbox.count_unmined(self.key) < _MOST_UNMINED and (batch := self._build_batch()) is not None:
             self._start(batch)
         return not self._outbox.open_transactions(self.key)
 
     # Starting
 
     def _build_batch(self) -> _Batch | None:
-        """The next records that the contract takes together. One that it refuses is failed on the way, not the rest."""
+        """The next records that the contract takes together; None when none waits, or the next one has to wait."""
         while records := self._outbox.queued(self.key, self._batch_size):
+            if self._reverts[records[0].id]:
+                records = records[:1]  # alone, to tell who is to blame
             try:
                 return self._simulated(records)
-            except ContractRefusedError:
-                self._fail_first_refused(records)
+            except ContractRefusedError as error:
+                refused = error
+            if len(records) > 1:
+                try:
+                    return self._longest_accepted(records)
+                except ContractRefusedError as error:
+                    refused = error
+            if self._outbox.count_unmined(self.key):
+                return None
+            self._outbox.fail_record(records[0].id, refused.name, str(refused))
         return None
 
     def _simulated(self, records: list[QueuedRecord]) -> _Batch:
@@ -103,21 +139,18 @@ class Submitter:
         data = self._chain.join_calls(contract, [record.payload for record in records])
         return _Batch(records, data, self._chain.simulate(contract, data, self.key))
 
-    def _fail_first_refused(self, records: list[QueuedRecord]) -> None:
-        """Finds the shortest prefix that is refused, by halving: its last record is the culprit, at any length in
-        log2(n) simulations."""
-        passing, refused = 0, len(records)
-        while refused - passing > 1:
-            middle = (passing + refused) // 2
+    def _longest_accepted(self, records: list[QueuedRecord]) -> _Batch:
+        """Of records that are refused together, the longest accepted beginning, in log2(n) simulations. Raises
+        ContractRefusedError when the very first is refused."""
+        batch = self._simulated(records[:1])
+        refused = len(records)
+        while refused - len(batch.records) > 1:
+            middle = (len(batch.records) + refused) // 2
             try:
-                self._simulated(records[:middle])
-                passing = middle
+                batch = self._simulated(records[:middle])
             except ContractRefusedError:
                 refused = middle
-        try:
-            self._simulated(records[:refused])
-        except ContractRefusedError as error:
-            self._outbox.fail_record(records[refused - 1].id, error.name, str(error))
+        return batch
 
     def _start(self, batch: _Batch) -> None:
         chain_nonce = self._chain.node.transaction_count(self.key)
@@ -156,12 +189,17 @@ class Submitter:
         return next(entry for entry in self._outbox.open_transactions(self.key) if entry.id == transaction.id)
 
     def _send(self, transaction: SentTransaction) -> None:
-        """Sends the stored bytes, unless they are mined already. Safe to repeat: the bytes never change."""
+        """Sends the stored bytes, unless they are mined already or went out just now. Safe to repeat: the bytes never
+        change."""
         if transaction.raw is None or transaction.hash is None:
             raise SubmitError(f"transaction {transaction.id} was never signed", mend="report this")
+        sent = transaction.state is OutboxState.SENT
+        if sent and time.monotonic() - self._sent_at.get(transaction.id, float("-inf")) < self._resend_s:
+            return
         if self._chain.node.receipt(transaction.hash) is None:
             self._chain.node.send(transaction.raw)
-        if transaction.state is OutboxState.SIGNED:
+            self._sent_at[transaction.id] = time.monotonic()
+        if not sent:
             self._outbox.mark_sent(transaction.id)
 
     def _settle(self, transaction: SentTransaction) -> None:
@@ -169,15 +207,12 @@ class Submitter:
         nonce_used = self._chain.node.transaction_count(self.key) > transaction.nonce  # before the receipt is asked for
         receipt = self._chain.node.receipt(transaction.hash or b"")
         if receipt is None:
-            if transaction.state is OutboxState.MINED:
-                self._outbox.mark_reorganised(transaction.id)
-            elif nonce_used and self._missing_for_long(transaction):
-                self._outbox.requeue(transaction.id, "its nonce was used by another transaction")
+            self._settle_missing(transaction, nonce_used)
             return
         if transaction.state is not OutboxState.MINED:
             sequences = self._sequences(transaction, receipt)
             if sequences is None:
-                self._outbox.requeue(transaction.id, "mined without its records")
+                self._settle_reverted(transaction)
                 return
             self._outbox.mark_mined(
                 transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences
@@ -187,12 +222,36 @@ class Submitter:
             return
         if receipt.block_number <= self._chain.final_number():
             self._outbox.mark_final(transaction.id)
+            self._forget(transaction)
 
-    def _missing_for_long(self, transaction: SentTransaction) -> bool:
+    def _settle_missing(self, transaction: SentTransaction, nonce_used: bool) -> None:
         """A node may count a nonce before it shows the receipt. Only when the receipt stays away was the nonce somebody
         else's; to send the records again any earlier could record them twice."""
-        since = self._missing_since.setdefault(transaction.id, time.monotonic())
-        return time.monotonic() - since > _RECEIPT_GRACE_S
+        if transaction.state is OutboxState.MINED:
+            self._outbox.mark_reorganised(transaction.id)
+            self._forget(transaction)
+        elif not nonce_used:
+            self._missing_since.pop(transaction.id, None)
+        else:
+            since = self._missing_since.setdefault(transaction.id, time.monotonic())
+            if time.monotonic() - since >= self._receipt_grace_s:
+                self._outbox.requeue(transaction.id, "its nonce was used by another transaction")
+                self._forget(transaction)
+
+    def _settle_reverted(self, transaction: SentTransaction) -> None:
+        """The next simulation tells which record the contract refuses now, and why. One that reverts again and again
+        though each simulation takes it must not spend gas for ever."""
+        self._outbox.requeue(transaction.id, "mined without its records")
+        self._forget(transaction)
+        self._reverts.update(record.id for record in transaction.records)
+        [first, *others] = transaction.records
+        if not others and self._reverts[first.id] >= _MOST_REVERTS:
+            error = f"reverted in {self._reverts[first.id]} transactions, though each simulation took it"
+            self._outbox.fail_record(first.id, "Reverted", error)
+
+    def _forget(self, transaction: SentTransaction) -> None:
+        self._sent_at.pop(transaction.id, None)
+        self._missing_since.pop(transaction.id, None)
 
     def _sequences(self, transaction: SentTransaction, receipt: Receipt) -> list[int] | None:
         """Sequences of the transaction's records, in call order; None when it was mined without them."""

@@ -1,0 +1,150 @@
+"""The tables of the outbox, their rows, and the states of what is in them (ledger.store.outbox)."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+from ledger.store.tables import metadata
+
+__all__ = [
+    "Entry",
+    "OutboxState",
+    "QueuedRecord",
+    "SentTransaction",
+    "outbox_attempts",
+    "outbox_nonces",
+    "outbox_records",
+    "outbox_transactions",
+]
+
+
+class OutboxState(enum.StrEnum):
+    QUEUED = "queued"
+    NONCED = "nonced"
+    SIGNED = "signed"
+    SENT = "sent"
+    MINED = "mined"
+    FINAL = "final"
+    FAILED = "failed"
+    REPLACED = "replaced"
+
+
+outbox_records = Table(
+    "outbox_records",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("idempotency_key", String(256), nullable=False, unique=True),
+    Column("signer", LargeBinary(20), nullable=False),
+    Column("contract", String(16), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("payload_digest", LargeBinary(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("sequence", BigInteger),
+    Column("error_name", String(64)),
+    Column("error", String),
+    Column("queued_at_s", Float, nullable=False),
+    Column("changed_at_s", Float, nullable=False),
+    Index("outbox_records_by_state", "signer", "state", "id"),
+)
+
+outbox_transactions = Table(
+    "outbox_transactions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("signer", LargeBinary(20), nullable=False),
+    Column("nonce", BigInteger, nullable=False),
+    Column("recipient", LargeBinary(20), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("gas_limit", BigInteger, nullable=False),
+    Column("max_fee_wei", BigInteger),
+    Column("raw", LargeBinary),
+    Column("hash", LargeBinary(32), unique=True),
+    Column("state", String(16), nullable=False),
+    Column("block_number", BigInteger),
+    Column("block_hash", LargeBinary(32)),
+    Column("gas_used", BigInteger),
+    Column("error", String),
+    Column("changed_at_s", Float, nullable=False),
+    Index("outbox_transactions_by_nonce", "signer", "nonce"),
+)
+
+outbox_attempts = Table(
+    "outbox_attempts",
+    metadata,
+    Column("transaction_id", Integer, ForeignKey("outbox_transactions.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("record_id", Integer, ForeignKey("outbox_records.id"), nullable=False),
+    UniqueConstraint("transaction_id", "record_id"),
+)
+
+outbox_nonces = Table(
+    "outbox_nonces",
+    metadata,
+    Column("signer", LargeBinary(20), primary_key=True),
+    Column("next_nonce", BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record on its way in."""
+
+    idempotency_key: str
+    """The caller's, 1 to 256 characters; the same key always means the same record."""
+    contract: str
+    kind: str
+    payload: bytes
+    """Calldata of the call that makes the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRecord:
+    """A record in the outbox."""
+
+    id: int
+    idempotency_key: str
+    signer: bytes
+    contract: str
+    kind: str
+    payload: bytes
+    state: OutboxState
+    sequence: int | None
+    """On the chain, once mined."""
+    error_name: str | None
+    error: str | None
+    queued_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SentTransaction:
+    """A transaction that holds a nonce, with its records in call order."""
+
+    id: int
+    signer: bytes
+    nonce: int
+    recipient: bytes
+    data: bytes
+    gas_limit: int
+    max_fee_wei: int | None
+    raw: bytes | None
+    hash: bytes | None
+    state: OutboxState
+    block_number: int | None
+    block_hash: bytes | None
+    gas_used: int | None
+    records: tuple[QueuedRecord, ...]
