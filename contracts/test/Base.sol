@@ -46,6 +46,7 @@ interface Vm {
     function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
 
     // Fuzzing, files, names.
+    function pauseGasMetering() external;
     function assume(bool condition) external pure;
     function label(address account, string calldata name) external;
     function toString(uint256 value) external pure returns (string memory text);

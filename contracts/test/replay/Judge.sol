@@ -60,6 +60,8 @@ abstract contract Judge is Base {
     }
 
     mapping(Property property => string breach) public broken;
+    /// @notice How many records of each kind there were, and how often each milestone was reached.
+    mapping(bytes32 kindOrMilestone => uint256) public count;
     Touched[] internal _touched;
 
     function _hold(Property property, bool holds, string memory otherwise) internal {

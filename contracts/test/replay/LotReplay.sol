@@ -21,6 +21,14 @@ abstract contract LotReplay is OrderReplay {
 
     uint16 private constant HOLDER = Roles.HOLDER;
 
+    // What an interesting history has in it, beside every kind of record.
+    bytes32 public constant GATE_PASSED = "gate passed";
+    bytes32 public constant PACKED_LOT_MOVED = "packed lot moved";
+    bytes32 public constant GATE_PASSED_PACKED = "gate passed packed";
+    bytes32 public constant QUARANTINED_REWORKED = "quarantined lot reworked";
+    bytes32 public constant CERTIFICATE_FELL = "certificate fell";
+    bytes32 public constant INTO_ANOTHER_ORDER = "into another order";
+
     bytes32[] internal _allLots;
     mapping(bytes32 lot => ILots.Lot) internal _lots;
     mapping(bytes32 lot => bytes32[]) internal _children;
@@ -56,6 +64,7 @@ abstract contract LotReplay is OrderReplay {
         if (entry.kind == ILots.CustodyAccepted.selector) {
             _actOnLot(entry, lot, lot.counterparty);
             _requireWayFree(entry.subject, entry.participant);
+            if (_children[entry.subject].length != 0) ++count[PACKED_LOT_MOVED];
             (,, uint32 from,) = abi.decode(entry.data, (address, bytes32[], uint32, bytes32));
             _hold(Property.Rebuilt, from == lot.custodian, "acceptCustody: event names another giver");
             lot.custodian = entry.participant;
@@ -128,6 +137,7 @@ abstract contract LotReplay is OrderReplay {
     function _afterWithdrawal(uint40 model) internal override {
         for (uint256 i; i < _allLots.length; ++i) {
             if (_certificates[_allLots[i]].model != model) continue;
+            ++count[CERTIFICATE_FELL];
             bool valid = _ledger.certificateStatus(_allLots[i]) == ICertificates.CertificateStatus.Valid;
             _hold(Property.Models, !valid, "certificate: valid on a withdrawn model");
         }
@@ -186,6 +196,9 @@ abstract contract LotReplay is OrderReplay {
             _hold(Property.Heads, histories[i] == input, "transformLots: input is missing from the histories");
             if (_lots[input].unit == change.unit) into += change.inputs[i].quantity;
             if (_lots[input].state == ILots.LotState.Quarantined) quarantinedBy = _lots[input].counterparty;
+            if (!(_lots[input].order == _orders[change.order].sequence || _lots[input].order == 0)) {
+                ++count[INTO_ANOTHER_ORDER];
+            }
             _takeIn(entry, change, input, change.inputs[i].quantity);
         }
         for (uint256 i; i < change.outputs.length; ++i) {
@@ -193,6 +206,7 @@ abstract contract LotReplay is OrderReplay {
             out += change.outputs[i].quantity;
             _create(entry, output, _orders[change.order].sequence, change.outputs[i].quantity, change.outputUnit, i);
             if (quarantinedBy == 0) continue;
+            ++count[QUARANTINED_REWORKED];
             (_lots[output].state, _lots[output].counterparty) = (ILots.LotState.Quarantined, quarantinedBy);
         }
         bool balanced = into >= change.loss && (into - change.loss) * change.yieldOut == out * change.yieldIn;
@@ -327,6 +341,7 @@ abstract contract LotReplay is OrderReplay {
                 && certificate.verdict == ICertificates.Verdict.Pass && certificate.issuer == order.inspector
                 && certificate.model == order.model;
             _hold(Property.Gate, open, "custody past a closed gate");
+            ++count[_lots[subject].parent == 0 ? GATE_PASSED : GATE_PASSED_PACKED];
         }
         _hold(Property.Quarantine, _lots[subject].state != ILots.LotState.Quarantined, "quarantined lot moved");
         bytes32[] storage children = _children[subject];

@@ -19,8 +19,6 @@ contract Replay is LotReplay {
     uint40 public ledgerSequence;
     mapping(bytes32 subject => bytes32) public headOf;
     mapping(bytes32 subject => bytes32) public previousHeadOf;
-    /// @dev How many records of each kind there were.
-    mapping(bytes32 kind => uint256) public count;
 
     constructor(IRegistry registry_, ITraceLedger ledger_) RegistryReplay(registry_) OrderReplay(ledger_) {}
 
@@ -50,6 +48,16 @@ contract Replay is LotReplay {
             _hold(Property.Heads, _ledger.headOf(_allLots[i]) == headOf[_allLots[i]], "head differs from its logs");
         }
         _compareQuantities();
+    }
+
+    /// @notice What the logs packed directly in a lot, in no particular order.
+    function childrenOf(bytes32 lot) external view returns (bytes32[] memory) {
+        return _children[lot];
+    }
+
+    /// @notice The order that the record `number` placed; 0 for none.
+    function orderAt(uint40 number) external view returns (bytes32) {
+        return _orderAt[number];
     }
 
     function _replayLedger(Entry memory entry) private {

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Logistics} from "./Logistics.sol";
+
+/// @notice Drives registry and ledger at random from a factory at work: no action reverts, the contracts' refusals are
+/// counted. Every record goes through the replay, which judges it.
+contract Handler is Logistics {
+    function setUp() public override {
+        super.setUp();
+        _gather();
+        _strangers = [makeAddress("stranger"), makeAddress("other stranger")];
+        _machines = [machine, machine2, _registerMachine(inspector2, "machine 3"), machine];
+        _models = [model, model2];
+        _streams = [stream, stream2, gaugeStream];
+        _orders = [_startedOrder("gated"), _acceptedOrder("open", _ungated(1)), _acceptedOrder("next", _terms(2))];
+        _start(_orders[1], 0);
+        _lots = [
+            _commission(_orders[0], "a", 20),
+            _commission(_orders[0], "b", 10),
+            _commission(_orders[1], "c", 20),
+            _receive(maker, "box", 1),
+            _receive(maker, "pallet", 1),
+            _receive(carrier, "container", 1)
+        ];
+        _pass(_lots[0], _orders[0]);
+        _pack(maker, _lots[4], _one(_lots[0]));
+        _settle();
+    }
+
+    /// @dev In the order of their ids.
+    function _gather() private {
+        _parties.push(buyer);
+        _parties.push(coordinator);
+        _parties.push(maker);
+        _parties.push(maker2);
+        _parties.push(maker3);
+        _parties.push(inspector);
+        _parties.push(inspector2);
+        _parties.push(carrier);
+        _parties.push(auditor);
+    }
+
+    /// @notice What the registry, orders and assignments are driven by.
+    function productionActions() public pure returns (bytes4[] memory actions) {
+        actions = new bytes4[](15);
+        (actions[0], actions[1], actions[2]) = (this.place.selector, this.decide.selector, this.revise.selector);
+        (actions[3], actions[4], actions[5]) = (this.assign.selector, this.measure.selector, this.rotate.selector);
+        (actions[6], actions[7], actions[8]) = (this.govern.selector, this.equip.selector, this.research.selector);
+        (actions[9], actions[10], actions[11]) = (this.make.selector, this.wait.selector, this.decide.selector);
+        (actions[12], actions[13], actions[14]) = (this.assign.selector, this.assign.selector, this.assign.selector);
+    }
+
+    /// @notice What lots, custody and certificates are driven by.
+    function logisticsActions() public pure returns (bytes4[] memory actions) {
+        actions = new bytes4[](12);
+        (actions[0], actions[1], actions[2]) = (this.make.selector, this.scrap.selector, this.transform.selector);
+        (actions[3], actions[4], actions[5]) = (this.pack.selector, this.unpack.selector, this.setApart.selector);
+        (actions[6], actions[7], actions[8]) = (this.offer.selector, this.answer.selector, this.inspect.selector);
+        (actions[9], actions[10], actions[11]) = (this.revoke.selector, this.research.selector, this.wait.selector);
+    }
+
+    function allActions() external pure returns (bytes4[] memory actions) {
+        (bytes4[] memory first, bytes4[] memory second) = (productionActions(), logisticsActions());
+        actions = new bytes4[](first.length + second.length);
+        for (uint256 i; i < actions.length; ++i) {
+            actions[i] = i < first.length ? first[i] : second[i - first.length];
+        }
+    }
+
+    /// @notice Fails on the first property that was broken.
+    function requireAll() external view {
+        replay.requireAll();
+    }
+
+    /// @notice Compares the whole state, then as above.
+    function sweep() external {
+        vm.warp(_clock);
+        replay.sweep();
+        replay.requireAll();
+    }
+
+    /// @notice How many records of the kind were made.
+    function countOf(bytes32 kind) external view returns (uint256) {
+        return replay.count(kind);
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAssignments} from "../../src/interfaces/IAssignments.sol";
+import {ICertificates} from "../../src/interfaces/ICertificates.sol";
+import {ILots} from "../../src/interfaces/ILots.sol";
+import {IOrders} from "../../src/interfaces/IOrders.sol";
+import {Subjects} from "../../src/libraries/Subjects.sol";
+import {Production} from "./Production.sol";
+
+/// @notice Lots, certificates and custody, mostly as their parties would use them.
+abstract contract Logistics is Production {
+    // ---- making and using up ----
+
+    function make(uint256 seed) external act(seed) {
+        bytes32 name = _name();
+        uint40 quantity = _small(1, 30);
+        bytes3 unit = _chance(70) ? PIECE : KGM;
+        (bytes32 order, uint16 operation) = _drawOperation();
+        IAssignments.Assignment memory current = ledger.assignmentOf(order, operation);
+        uint32 id = current.state == IAssignments.AssignmentState.Started && _chance(95)
+            ? current.owner
+            : uint32(1 + _below(_parties.length));
+        bytes memory data = current.state == IAssignments.AssignmentState.Started || _chance(5)
+            ? abi.encodeCall(ILots.commissionLot, (name, order, operation, quantity, unit, ROOT))
+            : abi.encodeCall(ILots.receiveLot, (name, quantity, unit, ROOT));
+        if (_record(_parties[id - 1].key, data)) _lots.push(Subjects.derive(Subjects.Kind.Lot, id, name));
+    }
+
+    function scrap(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        uint40 quantity = _small(_chance(95) ? 1 : 0, uint256(stored.quantity) / 3 + 1);
+        if (_chance(5)) quantity = stored.quantity + 1;
+        _record(_keyOf(stored.custodian), abi.encodeCall(ILots.scrapLot, (lot, quantity, ROOT)));
+    }
+
+    function transform(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 3 && ledger.lotOf(lot).quantity < 2; ++i) {
+            lot = _anyLot();
+        }
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        ILots.Transformation memory change = _drawChange(lot, stored);
+        if (_chance(10)) _spoil(change);
+        uint32 id = stored.custodian;
+        if (id == 0 || !_record(_parties[id - 1].key, abi.encodeCall(ILots.transformLots, (change)))) return;
+        for (uint256 i; i < change.outputs.length; ++i) {
+            _lots.push(Subjects.derive(Subjects.Kind.Lot, id, change.outputs[i].identifierHash));
+        }
+    }
+
+    // ---- packing and quarantine ----
+
+    function pack(uint256 seed) external act(seed) {
+        bytes32 child = _anyLot();
+        ILots.Lot memory stored = ledger.lotOf(child);
+        bytes32 parent = _companion(child, stored);
+        address by = _keyOf(stored.custodian);
+        _record(by, abi.encodeCall(ILots.packLots, (parent, _one(child))));
+    }
+
+    function unpack(uint256 seed) external act(seed) {
+        bytes32 parent = _anyLot();
+        for (uint256 i; i < 4 && ledger.contentsOf(parent) == 0; ++i) {
+            parent = _anyLot();
+        }
+        bytes32[] memory children = replay.childrenOf(parent);
+        bytes32 child = children.length != 0 && _chance(95) ? children[_below(children.length)] : _anyLot();
+        address by = _keyOf(ledger.lotOf(parent).custodian);
+        _record(by, abi.encodeCall(ILots.unpackLots, (parent, _one(child))));
+    }
+
+    function setApart(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        bytes32 order = replay.orderAt(stored.order);
+        if (stored.state == ILots.LotState.Quarantined) {
+            _record(_keyOf(stored.counterparty), abi.encodeCall(ILots.releaseLot, (lot, ROOT)));
+        } else if (_chance(60)) {
+            uint32 inspector_ = ledger.orderOf(order).inspector;
+            uint32 id = inspector_ != 0 && _chance(50) ? inspector_ : stored.custodian;
+            _record(_keyOf(id), abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
+        }
+    }
+
+    // ---- custody ----
+
+    function offer(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 3 && ledger.lotOf(lot).state != ILots.LotState.Held; ++i) {
+            lot = _anyLot();
+        }
+        ILots.Item[] memory consignment = _consignment(lot);
+        if (_chance(5)) consignment = _item(lot, replay.orderAt(ledger.lotOf(lot).order));
+        uint256 toBuyer = ledger.certificateStatus(lot) == ICertificates.CertificateStatus.Valid ? 85 : 40;
+        uint32 to = _chance(toBuyer) ? buyer.id : uint32(1 + _below(_parties.length));
+        bytes memory data = abi.encodeCall(ILots.offerCustody, (consignment, to, ROOT));
+        _record(_keyOf(ledger.lotOf(lot).custodian), data);
+    }
+
+    function answer(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 8 && ledger.lotOf(lot).state != ILots.LotState.Offered; ++i) {
+            lot = _anyLot();
+        }
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        if (_chance(75)) {
+            bytes memory data = abi.encodeCall(ILots.acceptCustody, (_consignment(lot), ROOT));
+            _record(_keyOf(stored.counterparty), data);
+        } else if (_chance(50)) {
+            _record(_keyOf(stored.counterparty), abi.encodeCall(ILots.declineCustody, (lot, ROOT)));
+        } else {
+            _record(_keyOf(stored.custodian), abi.encodeCall(ILots.withdrawCustody, (lot, ROOT)));
+        }
+    }
+
+    // ---- certificates ----
+
+    function inspect(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 2 && ledger.lotOf(lot).state == ILots.LotState.Spent; ++i) {
+            lot = _anyLot();
+        }
+        bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
+        IOrders.Order memory gate = ledger.orderOf(order);
+        ICertificates.Statement memory statement =
+            _statement(lot, order, _chance(70) ? ICertificates.Verdict.Pass : ICertificates.Verdict.Fail);
+        statement.model = gate.model != 0 && _chance(80) ? gate.model : _models[_below(_models.length)];
+        statement.expiresAt = uint40(block.timestamp + _below(120 days));
+        statement.leafIndex = uint40(_below(11));
+        uint32 id = gate.inspector != 0 ? gate.inspector : (_chance(50) ? inspector.id : inspector2.id);
+        _record(_keyOf(id), abi.encodeCall(ICertificates.issueCertificate, (statement)));
+    }
+
+    function revoke(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 4 && ledger.certificateOf(lot).sequence == 0; ++i) {
+            lot = _anyLot();
+        }
+        ICertificates.Certificate memory latest = ledger.certificateOf(lot);
+        bytes memory data = abi.encodeCall(ICertificates.revokeCertificate, (lot, latest.sequence, ROOT));
+        _record(_keyOf(latest.issuer), data);
+    }
+
+    // ---- inside ----
+
+    /// @dev The lot and all that the logs packed in it, each followed by its own contents, ascending.
+    function _consignment(bytes32 lot) internal view returns (ILots.Item[] memory) {
+        ILots.Item[] memory buffer = new ILots.Item[](200);
+        uint256 used = _fill(buffer, 0, lot);
+        ILots.Item[] memory consignment = new ILots.Item[](used);
+        for (uint256 i; i < used; ++i) {
+            consignment[i] = buffer[i];
+        }
+        return consignment;
+    }
+
+    function _fill(ILots.Item[] memory buffer, uint256 used, bytes32 lot) private view returns (uint256) {
+        buffer[used++] = ILots.Item(lot, replay.orderAt(ledger.lotOf(lot).order));
+        bytes32[] memory children = replay.childrenOf(lot);
+        for (uint256 i; i < children.length; ++i) {
+            for (uint256 j = i + 1; j < children.length; ++j) {
+                if (children[j] < children[i]) (children[i], children[j]) = (children[j], children[i]);
+            }
+            used = _fill(buffer, used, children[i]);
+        }
+        return used;
+    }
+
+    /// @dev Another lot of the same custodian, if one is found soon: of the same order and unit rather than not.
+    function _companion(bytes32 lot, ILots.Lot memory stored) private returns (bytes32 found) {
+        for (uint256 i; i < 10; ++i) {
+            bytes32 other = _anyLot();
+            ILots.Lot memory candidate = ledger.lotOf(other);
+            if (other == lot || candidate.custodian != stored.custodian || candidate.parent != 0) continue;
+            found = other;
+            if (candidate.order == stored.order && candidate.unit == stored.unit) return found;
+        }
+        if (found == 0) found = _anyLot();
+    }
+
+    function _drawChange(bytes32 lot, ILots.Lot memory stored) private returns (ILots.Transformation memory change) {
+        uint256 draw = _below(4);
+        bytes32 order = replay.orderAt(stored.order);
+        uint40 taken = stored.quantity == 0 ? 1 : _small(1, stored.quantity);
+        uint40 loss = taken > 4 ? _small(0, 2) : 0;
+        if (draw == 0 && taken - loss > 1) {
+            uint40 first = _small(1, taken - loss - 1);
+            ILots.Output[] memory parts = _outputs("", first, "", taken - loss - first);
+            (parts[0].identifierHash, parts[1].identifierHash) = (_name(), _name());
+            change = _change(ILots.TransformationKind.Split, order, _inputs(lot, taken), parts);
+        } else if (draw == 1) {
+            change = _drawMerge(lot, stored, order, taken);
+            loss = 0;
+        } else {
+            ILots.TransformationKind kind =
+                draw == 2 ? ILots.TransformationKind.Rework : ILots.TransformationKind.Conversion;
+            for (uint256 i; kind == ILots.TransformationKind.Conversion && i < 3 && _chance(70); ++i) {
+                order = _anyOrder();
+                if (ledger.orderOf(order).state == IOrders.OrderState.InProduction) break;
+            }
+            change = _change(kind, order, _inputs(lot, taken), _outputs("", taken - loss));
+            change.outputs[0].identifierHash = _name();
+            change.operation = _startedBy(order, stored.custodian);
+        }
+        (change.unit, change.outputUnit, change.loss) = (stored.unit, stored.unit, loss);
+        if (change.kind == ILots.TransformationKind.Conversion && _chance(50)) {
+            (change.outputUnit, change.yieldOut) = (bytes3("MTR"), 3);
+            change.outputs[0].quantity *= 3;
+        }
+    }
+
+    function _drawMerge(bytes32 lot, ILots.Lot memory stored, bytes32 order, uint40 taken)
+        private
+        returns (ILots.Transformation memory)
+    {
+        bytes32 other = _companion(lot, stored);
+        uint40 more = ledger.lotOf(other).quantity;
+        ILots.Input[] memory inputs = new ILots.Input[](2);
+        (inputs[0], inputs[1]) = lot < other
+            ? (ILots.Input(lot, taken), ILots.Input(other, more))
+            : (ILots.Input(other, more), ILots.Input(lot, taken));
+        ILots.Output[] memory outputs = _outputs("", taken + more);
+        outputs[0].identifierHash = _name();
+        return _change(ILots.TransformationKind.Merge, order, inputs, outputs);
+    }
+
+    function _startedBy(bytes32 order, uint32 id) private view returns (uint16) {
+        for (uint16 operation; operation < 4; ++operation) {
+            IAssignments.Assignment memory current = ledger.assignmentOf(order, operation);
+            if (current.owner == id && current.state == IAssignments.AssignmentState.Started) return operation;
+        }
+        return 0;
+    }
+
+    function _spoil(ILots.Transformation memory change) private {
+        uint256 draw = _below(6);
+        if (draw == 0) change.outputs[0].quantity += 1;
+        if (draw == 1) change.loss += 1;
+        if (draw == 2) change.order = 0;
+        if (draw == 3) change.order = _anyOrder();
+        if (draw == 4) change.inputs[0].quantity += 30;
+        if (draw == 5) change.outputUnit = KGM;
+    }
+}

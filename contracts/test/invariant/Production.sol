@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IAssignments} from "../../src/interfaces/IAssignments.sol";
+import {IEvidence} from "../../src/interfaces/IEvidence.sol";
+import {IOrders} from "../../src/interfaces/IOrders.sol";
+import {IRegistry} from "../../src/interfaces/IRegistry.sol";
+import {Roles} from "../../src/libraries/Roles.sol";
+import {Subjects} from "../../src/libraries/Subjects.sol";
+import {Draw} from "./Draw.sol";
+
+/// @notice Orders, assignments, evidence and the registry, mostly as their parties would use them.
+abstract contract Production is Draw {
+    struct Proposal {
+        IOrders.OrderTerms terms;
+        bytes32 previousHead;
+        uint40 sequence;
+        address key;
+        uint40 proposedAt;
+        uint32 other;
+    }
+
+    uint40[] internal _machines;
+    uint40[] internal _models;
+    bytes32[] internal _streams;
+    mapping(bytes32 order => Proposal) private _proposals;
+    /// @dev Where the latest proposal is.
+    bytes32 private _revised;
+    /// @dev An operation to go on with.
+    bytes32 private _assignedOrder;
+    uint16 private _assignedOperation;
+
+    // ---- orders ----
+
+    function place(uint256 seed) external act(seed) {
+        bytes32 name = _name();
+        uint32 from = _chance(90) ? buyer.id : uint32(1 + _below(9));
+        bytes memory data = abi.encodeCall(IOrders.placeOrder, (name, coordinator.id, _drawTerms()));
+        if (_record(_parties[from - 1].key, data)) _orders.push(Subjects.derive(Subjects.Kind.Order, from, name));
+    }
+
+    /// @dev The move that an order's state asks for, sometimes another one.
+    function decide(uint256 seed) external act(seed) {
+        bytes32 order = _anyOrder();
+        for (uint256 i; i < 3 && !_isWaiting(order); ++i) {
+            order = _anyOrder();
+        }
+        IOrders.Order memory stored = ledger.orderOf(order);
+        uint256 move = _below(100);
+        if (stored.state == IOrders.OrderState.InProduction || move > 97) {
+            _record(_keyOf(coordinator.id), abi.encodeCall(IOrders.completeOrder, (order, ROOT)));
+        } else if (stored.state == IOrders.OrderState.Completed || move > 95) {
+            _record(_keyOf(buyer.id), abi.encodeCall(IOrders.confirmDelivery, (order, ROOT)));
+        } else if (stored.state == IOrders.OrderState.Placed && move < 80) {
+            _record(_keyOf(coordinator.id), abi.encodeCall(IOrders.acceptOrder, (order, ROOT)));
+        } else if (move < 88) {
+            uint32 party = _chance(50) ? buyer.id : coordinator.id;
+            if (_chance(30)) _record(_keyOf(party), abi.encodeCall(IOrders.cancelOrder, (order, ROOT)));
+        } else {
+            _record(_keyOf(coordinator.id), abi.encodeCall(IOrders.rejectOrder, (order, ROOT)));
+        }
+    }
+
+    function revise(uint256 seed) external act(seed) {
+        bytes32 order = _chance(70) && _revised != 0 ? _revised : _anyOrder();
+        Proposal storage open = _proposals[order];
+        uint32 party = _chance(50) ? buyer.id : coordinator.id;
+        if (open.sequence != 0 && _chance(70)) {
+            IOrders.OrderTerms memory agreed = open.terms;
+            if (_chance(15)) agreed.claimsRoot = _name();
+            bytes memory data = abi.encodeCall(
+                IOrders.acceptRevision, (order, agreed, open.previousHead, open.sequence, open.key, open.proposedAt)
+            );
+            _record(_keyOf(_chance(85) ? open.other : party), data);
+            return;
+        }
+        IOrders.OrderTerms memory terms = _drawTerms();
+        terms.operations += ledger.orderOf(order).operations - (_chance(90) ? 1 : 0);
+        if (_chance(60)) terms.inspector = ledger.orderOf(order).inspector;
+        if (terms.inspector == 0) terms.model = 0;
+        if (terms.operations > 4) terms.operations = 4;
+        address key = _keyOf(party);
+        uint32 other = party == buyer.id ? coordinator.id : buyer.id;
+        if (!_record(key, abi.encodeCall(IOrders.proposeRevision, (order, terms)))) return;
+        _revised = order;
+        _proposals[order] =
+            Proposal(terms, replay.previousHeadOf(order), ledger.sequence(), key, uint40(block.timestamp), other);
+    }
+
+    // ---- assignments ----
+
+    function assign(uint256 seed) external act(seed) {
+        (bytes32 order, uint16 operation) = _drawOperation();
+        IAssignments.Assignment memory current = ledger.assignmentOf(order, operation);
+        if (current.sequence != 0 && _chance(70)) (_assignedOrder, _assignedOperation) = (order, operation);
+        if (_assignedOrder != 0 && _chance(60)) (order, operation) = (_assignedOrder, _assignedOperation);
+        current = ledger.assignmentOf(order, operation);
+        IAssignments.AssignmentState state = current.state;
+        address by = _keyOf(current.owner);
+        uint40 number = _chance(97) ? current.sequence : uint40(_below(20));
+        bytes memory data;
+        if (_chance(8)) {
+            (by, data) =
+            (_keyOf(coordinator.id), abi.encodeCall(IAssignments.cancelAssignment, (order, operation, number, ROOT)));
+        } else if (state == IAssignments.AssignmentState.Proposed) {
+            data = _chance(85)
+                ? abi.encodeCall(IAssignments.acceptAssignment, (order, operation, number, ROOT))
+                : abi.encodeCall(IAssignments.declineAssignment, (order, operation, number, ROOT));
+        } else if (state == IAssignments.AssignmentState.Accepted) {
+            data = abi.encodeCall(IAssignments.startAssignment, (order, operation, number, ROOT));
+        } else if (state == IAssignments.AssignmentState.Started && _chance(95)) {
+            bytes32 evidence = _chance(90) ? _streamOf(current.machine) : _streams[_below(_streams.length)];
+            data = abi.encodeCall(
+                IAssignments.finishAssignment, (order, operation, number, evidence, uint40(_below(12)), LEAF)
+            );
+        } else {
+            uint40 machine_ = _machines[_below(_machines.length)];
+            data = abi.encodeCall(IAssignments.proposeAssignment, (order, operation, machine_, ROOT));
+            by = _keyOf(coordinator.id);
+        }
+        _record(by, data);
+    }
+
+    // ---- evidence ----
+
+    function measure(uint256 seed) external act(seed) {
+        if (_chance(20)) {
+            uint40 machine_ = _machines[_below(_machines.length)];
+            uint32 owner_ = registry.machineOf(machine_).owner;
+            bytes32 name = _name();
+            bytes32 opened = Subjects.derive(Subjects.Kind.Stream, owner_, name);
+            if (_record(_parties[owner_ - 1].key, abi.encodeCall(IEvidence.openStream, (name, machine_, ROOT)))) {
+                _streams.push(opened);
+            }
+            return;
+        }
+        bytes32 evidence = _streams[_below(_streams.length)];
+        IEvidence.Stream memory stored = ledger.streamOf(evidence);
+        uint40 size = _chance(85) ? stored.size + _small(1, 9) : uint40(_below(20));
+        _record(_keyOf(stored.owner), abi.encodeCall(IEvidence.anchor, (evidence, size, _name())));
+    }
+
+    // ---- registry ----
+
+    function rotate(uint256 seed) external act(seed) {
+        uint256 i = _below(_parties.length);
+        address fresh = vm.addr(uint256(keccak256(abi.encode(_next()))));
+        if (_chance(15)) fresh = _anyKey();
+        address by = _keyOf(_parties[i].id);
+        bool proposed = _try(by, address(registry), abi.encodeCall(IRegistry.proposeKey, (fresh)));
+        uint32 id = _chance(90) ? _parties[i].id : uint32(1 + _below(9));
+        if (!_try(fresh, address(registry), abi.encodeCall(IRegistry.acceptKey, (id)))) {
+            if (proposed) _strangers.push(fresh);
+            return;
+        }
+        address old = _parties[id - 1].key;
+        _parties[id - 1].key = fresh;
+        if (_chance(20)) _try(_anyKey(), address(registry), abi.encodeCall(IRegistry.acceptKey, (id)));
+        uint40 since = _chance(50) ? 0 : uint40(block.timestamp - _below(1000));
+        bytes memory data = abi.encodeCall(IRegistry.revokeKey, (_chance(90) ? old : fresh, since));
+        if (_try(_chance(80) ? fresh : old, address(registry), data) && registry.keyOf(fresh).revokedAt != 0) {
+            (_parties[id - 1].key, old) = (old, fresh);
+        }
+        _strangers.push(old);
+    }
+
+    function govern(uint256 seed) external act(seed) {
+        address by = _chance(90) ? owner : _anyKey();
+        uint32 id = uint32(1 + _below(_parties.length));
+        bool suspended = registry.participantOf(id).suspended;
+        bytes memory data;
+        if (suspended) data = abi.encodeCall(IRegistry.reinstate, (id));
+        else if (_chance(40)) data = abi.encodeCall(IRegistry.suspend, (id, ROOT));
+        else if (_chance(30)) data = abi.encodeCall(IRegistry.setRoles, (id, uint16(_below(65))));
+        else data = abi.encodeCall(IRegistry.setRoles, (id, registry.participantOf(id).roles | Roles.CARRIER));
+        _try(by, address(registry), data);
+    }
+
+    function equip(uint256 seed) external act(seed) {
+        uint40 machine_ = _machines[_below(_machines.length)];
+        uint32 owner_ = _chance(70) ? registry.machineOf(machine_).owner : uint32(1 + _below(9));
+        bytes memory data = abi.encodeCall(IRegistry.retireMachine, (machine_, ROOT));
+        if (_chance(30)) {
+            _try(_keyOf(owner_), address(registry), data);
+        } else if (_try(_keyOf(owner_), address(registry), abi.encodeCall(IRegistry.registerMachine, (_name(), ROOT))))
+        {
+            _machines.push(registry.sequence());
+        }
+    }
+
+    function research(uint256 seed) external act(seed) {
+        uint40 number = _models[_below(_models.length)];
+        IRegistry.ModelState state = registry.stateOfModel(number);
+        address by = _keyOf(_chance(50) ? inspector.id : auditor.id);
+        if (_chance(30)) {
+            bytes memory data = abi.encodeCall(IRegistry.registerModel, (_name(), ROOT));
+            if (_try(_keyOf(inspector.id), address(registry), data)) _models.push(registry.sequence());
+        } else if (state == IRegistry.ModelState.Registered) {
+            _try(_keyOf(auditor.id), address(registry), abi.encodeCall(IRegistry.approveModel, (number, ROOT)));
+        } else if (_chance(35)) {
+            _try(by, address(registry), abi.encodeCall(IRegistry.withdrawModel, (number, 0, ROOT)));
+        }
+    }
+
+    function wait(uint256 seed) external act(seed) {
+        _clock += _below(8 days);
+    }
+
+    // ---- inside ----
+
+    function _drawTerms() internal returns (IOrders.OrderTerms memory terms) {
+        terms = _terms(uint16(1 + _below(2)));
+        if (_chance(25)) (terms.inspector, terms.model) = (0, 0);
+        else if (_chance(30)) terms.model = _models[_below(_models.length)];
+        if (terms.inspector != 0 && _chance(10)) terms.inspector = inspector2.id;
+    }
+
+    function _drawOperation() internal returns (bytes32 order, uint16 operation) {
+        order = _anyOrder();
+        uint16 operations = ledger.orderOf(order).operations;
+        operation = uint16(_below(uint256(operations) + (_chance(95) ? 0 : 1) + (operations == 0 ? 1 : 0)));
+    }
+
+    /// @dev Whether the order waits for a decision that can be made now.
+    function _isWaiting(bytes32 order) private view returns (bool) {
+        IOrders.Order memory stored = ledger.orderOf(order);
+        bool made = stored.state == IOrders.OrderState.InProduction && stored.finished == stored.operations;
+        return made || stored.state == IOrders.OrderState.Placed || stored.state == IOrders.OrderState.Completed;
+    }
+
+    function _streamOf(uint40 machine_) private view returns (bytes32) {
+        for (uint256 i; i < _streams.length; ++i) {
+            if (ledger.streamOf(_streams[i]).machine == machine_) return _streams[i];
+        }
+        return 0;
+    }
+}
