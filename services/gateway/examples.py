@@ -14,7 +14,7 @@ from services.gateway.status import ChainState, FollowerState, GatewayStatus, He
 
 __all__ = ["ETAG", "IDENTIFIER", "build_examples", "build_problem_example"]
 
-IDENTIFIER = "https://id.gs1.org/01/09506000013452/21/A0001"
+IDENTIFIER = "https://id.gs1.org/01/09506000013459/21/A0001"
 ETAG = '"9f86d081884c7d659a2feaa0c55ad015"'
 _CHAIN_ID = 131277322940537
 _NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

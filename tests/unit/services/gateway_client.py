@@ -1,0 +1,95 @@
+"""A caller of the gateway without a socket, a world to ask about, and a chain with the node that the gateway asks."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from ledger.ids import Identity, SubjectKind
+from ledger.records import Contract, Header
+from ledger.store import Book, Store
+from tests.support.fake_chain import FakeChain, digest
+from tests.support.fake_ledger import NONE, PIECE
+from tests.support.fake_world import SMITH, World, build_world
+
+LINK = "https://id.gs1.org/01/09506000134352/21/A-1"
+SLASHED = "https://id.gs1.org/01/09506000134352/21/A%2F1"
+"""Its serial number holds a slash, which is not the slash that parts a path."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Each request runs in an event loop of its own."""
+
+    app: FastAPI
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
+        """Underscores in the names of headers stand for hyphens."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return asyncio.run(self._ask(method, path, named))
+
+    async def _ask(self, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            return await client.request(method, path, headers=headers)
+
+    def problem(self, path: str, method: str = "GET") -> dict[str, Any]:
+        answer = self.ask(path, method)
+        assert answer.headers["content-type"] == "application/problem+json"
+        found: dict[str, Any] = answer.json()
+        assert found["status"] == answer.status_code
+        assert found["request_id"] == answer.headers["x-request-id"]
+        assert "Traceback" not in answer.text
+        return found
+
+
+@dataclass
+class FakeNode:
+    chain: FakeChain
+
+    def header(self, number: int | None = None) -> Header:
+        return self.chain.header(-1 if number is None else number)
+
+
+@dataclass
+class ServedChain(FakeChain):
+    """A fake chain that can be unreachable, or worse."""
+
+    broken: Exception | None = None
+    node: FakeNode = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.node = FakeNode(self)
+
+    def genesis_hash(self) -> bytes:
+        self._verify_up()
+        return super().genesis_hash()
+
+    def sequence(self, contract: Contract) -> int:
+        self._verify_up()
+        return self.sequences[contract]
+
+    def _verify_up(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+
+
+def build_linked_world(store: Store) -> World:
+    """The small world, and two lots under Digital Links."""
+    world = build_world(store)
+    for link in (LINK, SLASHED):
+        identity = Identity(SubjectKind.LOT, SMITH, link, digest("salt", link))
+        lot = identity.subject
+        world.fake.chain.record(
+            Contract.LEDGER, "LotReceived", SMITH, lot, (lot,), quantity=1, unit=PIECE, claims_root=NONE
+        )
+        with store.transaction() as connection:
+            Book(connection).add_identity(identity)
+        world.lots[link] = lot
+    world.follow()
+    return world

@@ -1,0 +1,212 @@
+"""The OpenAPI document: complete, and true of real answers."""
+
+from __future__ import annotations
+
+import copy
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from typing import Any, cast
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from fastapi.routing import APIRoute
+from gateway_client import Caller, build_linked_world
+
+from ledger.ids import canonical_identifier
+from ledger.provenance import Certificate, OrderTrace, Recall, Trace
+from ledger.provenance.jsonform import Printable
+from ledger.store import open_store
+from services.gateway import create_gateway
+from services.gateway.examples import IDENTIFIER, build_examples
+from services.gateway.problems import Problem
+from services.gateway.schemas import model_of
+from services.gateway.status import GatewayStatus, Health
+from tests.support.fake_world import World, build_bad_world
+
+Json = dict[str, Any]
+VIEWS: tuple[type, ...] = (Trace, OrderTrace, Certificate, Recall, GatewayStatus, Health, Problem)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with open_store(f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'ledger.db'}") as store:
+        yield build_linked_world(store)
+
+
+@pytest.fixture(scope="module")
+def bad_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with open_store(f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'ledger.db'}") as store:
+        yield build_bad_world(store)
+
+
+@pytest.fixture(scope="module")
+def caller(world: World) -> Caller:
+    return Caller(create_gateway(world.store))
+
+
+@pytest.fixture(scope="module")
+def document(caller: Caller) -> Json:
+    return cast(Json, caller.ask("/openapi.json").json())
+
+
+def operations(document: Json) -> Iterator[Json]:
+    for path in document["paths"].values():
+        yield from path.values()
+
+
+def verify(document: Json, schema: Json, value: object) -> None:
+    """Schemas are served open; here nothing may be there that they do not name."""
+    components = copy.deepcopy(document["components"])
+    for component in components["schemas"].values():
+        component["additionalProperties"] = False
+    jsonschema_rs.validator_for({**schema, "components": components}, validate_formats=True).validate(value)
+
+
+def answer_schema(document: Json, path: str, status: str = "200") -> Json:
+    response = document["paths"][path]["get"]["responses"][status]
+    (body,) = response["content"].values()
+    return cast(Json, body["schema"])
+
+
+def test_the_document_is_openapi_3_1(document: Json) -> None:
+    schemathesis.openapi.from_dict(document).validate()
+    assert document["openapi"].startswith("3.1.")
+    assert document["info"]["version"] == version("millmark")
+
+
+def test_every_route_is_in_the_document(caller: Caller, document: Json) -> None:
+    routes = {
+        route.path_format
+        for route in caller.app.routes
+        if isinstance(route, APIRoute) and route.path not in ("/docs", "/openapi.json")
+    }
+    assert routes <= set(document["paths"])
+    assert set(document["paths"]) == {
+        "/v1/trace/{identifier}",
+        "/v1/certificates/{id}",
+        "/v1/recall",
+        "/v1/status",
+        "/health",
+    }
+
+
+def test_every_operation_says_all_there_is_to_say(document: Json) -> None:
+    assert {one["operationId"] for one in operations(document)} == build_examples().keys()
+    for one in operations(document):
+        assert one["summary"]
+        assert one["description"]
+        for parameter in one.get("parameters", ()):
+            assert parameter["description"], parameter["name"]
+            assert parameter["schema"]["examples"], parameter["name"]
+        for status, response in one["responses"].items():
+            assert response["description"]
+            assert "X-Request-ID" in response["headers"]
+            media = set(response.get("content", ()))
+            expected = {"200": {"application/json"}, "304": set()}.get(status, {"application/problem+json"})
+            assert media == expected
+        assert "default" in one["responses"]
+        assert one["responses"]["200"]["content"]["application/json"]["examples"]
+
+
+def test_examples_are_true(document: Json) -> None:
+    for path, operation in document["paths"].items():
+        body = operation["get"]["responses"]["200"]["content"]["application/json"]
+        for example in body["examples"].values():
+            verify(document, body["schema"], example["value"])
+        unknown = operation["get"]["responses"].get("404")
+        if unknown:
+            (problem,) = unknown["content"]["application/problem+json"]["examples"].values()
+            verify(document, answer_schema(document, path, "404"), problem["value"])
+
+
+def test_the_identifiers_of_the_examples_are_one_thing(document: Json) -> None:
+    identifier = document["paths"]["/v1/trace/{identifier}"]["get"]["parameters"][0]
+    assert {canonical_identifier(one) for one in identifier["schema"]["examples"]} == {IDENTIFIER}
+
+
+def test_real_answers_are_as_the_document_says(world: World, bad_world: World, document: Json) -> None:
+    for told in (world, bad_world):
+        caller = Caller(create_gateway(told.store))
+        paths = [("/v1/trace/{identifier}", f"/v1/trace/0x{lot.hex()}") for lot in told.lots.values()]
+        paths += [("/v1/trace/{identifier}", f"/v1/trace/0x{order.hex()}") for order in told.orders.values()]
+        paths += [("/v1/certificates/{id}", f"/v1/certificates/{number}") for number in told.certificates.values()]
+        paths += [("/v1/recall", f"/v1/recall?model={model}") for model in (told.model, told.spare_model)]
+        paths += [("/v1/recall", f"/v1/recall?lot=0x{told.lots['bar'].hex()}")]
+        paths += [("/v1/status", "/v1/status"), ("/health", "/health")]
+        for template, path in paths:
+            answer = caller.ask(path)
+            assert answer.status_code == 200, path
+            verify(document, answer_schema(document, template), answer.json())
+
+
+def test_real_problems_are_as_the_document_says(caller: Caller, document: Json) -> None:
+    for path, status in (("/v1/trace/x", "400"), ("/v1/trace/urn:example:x", "404"), ("/v1/trace/", "422")):
+        problem = caller.problem(path)
+        assert problem["status"] == int(status)
+        verify(document, answer_schema(document, "/v1/trace/{identifier}", status), problem)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_schemas_have_the_fields_of_the_views(view: type, document: Json) -> None:
+    schema = document["components"]["schemas"][view.__name__]
+    names = [field.name.rstrip("_") for field in fields(view)]
+    assert schema["required"] == list(schema["properties"]) == names
+
+
+class Colour(enum.Enum):
+    RED = 1
+    DARK_BLUE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Inner(Printable):
+    from_: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outer(Printable):
+    """Outside."""
+
+    colour: Colour | None
+    """Of the paint."""
+    inner: tuple[Inner, ...]
+    counts: Mapping[str, int]
+    anything: object
+
+
+def test_how_types_become_schemas() -> None:
+    schema = model_of(Outer).model_json_schema()
+    assert schema["description"] == "Outside."
+    assert schema["properties"]["colour"] == {
+        "anyOf": [{"enum": ["red", "dark_blue"], "type": "string"}, {"type": "null"}],
+        "description": "Of the paint.",
+        "title": "Colour",
+    }
+    assert schema["properties"]["inner"]["items"] == {"$ref": "#/$defs/Inner"}
+    assert schema["properties"]["counts"]["additionalProperties"] == {"type": "integer"}
+    assert schema["$defs"]["Inner"]["properties"]["from"]["pattern"] == "^0x[0-9a-f]*$"
+    assert "description" not in schema["$defs"]["Inner"]
+    view = Outer(Colour.DARK_BLUE, (Inner(b"\x01"),), {"a": 1}, [None])
+    assert jsonschema_rs.is_valid(schema, view.to_json())
+
+
+@dataclass(frozen=True, slots=True)
+class Unprintable(Printable):
+    value: complex
+
+
+def test_what_has_no_json_form_is_refused_at_start() -> None:
+    with pytest.raises(TypeError, match="complex"):
+        model_of(Unprintable)
+
+
+def test_the_page_says_what_the_document_says(caller: Caller, document: Json) -> None:
+    page = caller.ask("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    for path, operation in document["paths"].items():
+        assert f"GET {path}" in page.text
+        assert operation["get"]["summary"] in page.text
+    assert "<script" not in page.text
