@@ -10,16 +10,20 @@ from getpass import getpass
 from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
-from ledger.errors import ChainUnreachableError, SettingsError, SubmitError
+from ledger.errors import ChainError, ChainUnreachableError, SettingsError, SubmitError
 from ledger.index import Follower
 from ledger.keys import Signer, open_signer
 from ledger.records import Record
 from ledger.store import Store, open_store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.submit import Submitter
+from services.output import warn
 from services.settings import Settings, read_settings
 
-__all__ = ["Context", "open_context", "unlock"]
+__all__ = ["ALLOWANCE_WEI", "Context", "open_context", "unlock"]
+
+ALLOWANCE_WEI = 100 * 10**18
+"""Gas money of a key, on engines that give it away."""
 
 
 @dataclass(slots=True)
@@ -54,12 +58,19 @@ class Context:
     def record(self, signer: Signer, records: Sequence[Record]) -> list[QueuedRecord]:
         """Has the signer's participant record all of them; gives what became of each.
 
-        Raises SubmitError with the contract's own error when it refused one.
+        Raises SubmitError with the contract's own error when it refused one, ChainError when the chain did not take
+        them; then they stay queued.
         """
         chain, outbox = self.chain(), Outbox(self.store)
+        if chain.profile.faucet:
+            chain.node.fund(signer.address, ALLOWANCE_WEI)
         submitter = Submitter(chain, outbox, signer)
         ids = submitter.submit([(str(uuid.uuid4()), record) for record in records])
-        submitter.drain()
+        try:
+            submitter.drain()
+        except ChainError:
+            warn("millmark: what was to be recorded stays queued, and goes out with this key's next command")
+            raise
         results = [outbox.record(number) for number in ids]
         for result in results:
             if result.state is not OutboxState.FINAL:

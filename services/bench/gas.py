@@ -1,7 +1,7 @@
 """Gas per record of every kind: 50 records of one kind in one transaction, on the embedded chain.
 
-Gas depends on code and state alone, so the figures hardly move between runs (a zero byte in a random hash is cheaper than
-another), and a snapshot of them is a test.
+Gas depends on code and state alone, so the figures hardly move between runs (a zero byte in a random hash costs less
+than another), and a snapshot of them is a test.
 """
 
 from __future__ import annotations

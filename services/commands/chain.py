@@ -11,14 +11,12 @@ from ledger.index import fetch_status
 from ledger.records import Contract
 from ledger.store.outbox import Outbox
 from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import Context, open_context, unlock
+from services.context import ALLOWANCE_WEI, Context, open_context, unlock
 from services.devchain import create_devchain
 from services.gateway import create_gateway, serve
 from services.output import print_json, print_lines, warn
 
 __all__ = ["register"]
-
-_ALLOWANCE_WEI = 100 * 10**18
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +44,7 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
         owner, node = unlock(signer, passphrase_file), opened.node()
         profile = find_profile(opened.settings.engine)
         if profile.faucet:
-            node.fund(owner.address, _ALLOWANCE_WEI)
+            node.fund(owner.address, ALLOWANCE_WEI)
         deployment = deploy(node, profile, owner)
         write_deployment(path, deployment)
     print_lines(

@@ -6,7 +6,6 @@ import json
 
 import typer
 
-from ledger.chain import find_profile
 from ledger.claims import build_claims
 from ledger.errors import InputError
 from ledger.keys import parse_address, to_checksum
@@ -19,7 +18,6 @@ from services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
 
-_ALLOWANCE_WEI = 100 * 10**18
 _NOTHING = bytes(32)
 
 
@@ -80,8 +78,6 @@ def run_admit(
     with open_context(context.obj) as opened:
         owner = unlock(signer, passphrase_file)
         opened.record(owner, [Admit(int(mask), address, claims.root)])
-        if find_profile(opened.settings.engine).faucet:
-            opened.node().fund(address, _ALLOWANCE_WEI)
         opened.catch_up()
         number = max(entry.participant for entry in participants(opened.store))
         with opened.store.transaction() as connection:

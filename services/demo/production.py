@@ -33,8 +33,8 @@ __all__ = ["OPERATIONS", "Job", "Line", "hand_over", "make_parts", "place_orders
 OPERATIONS = ("forging", "turning", "assembly")
 ASSEMBLY = len(OPERATIONS) - 1
 GTIN_PART = with_check_digit(f"0{PREFIX}01345")
-ORDER_DOCUMENT = with_check_digit(f"{PREFIX}00077")
-"""GS1 document type of the orders; each one's serial follows it."""
+ORDER_LINK = f"https://id.gs1.org/253/{with_check_digit(PREFIX + '00077')}"
+"""Orders are documents of one GS1 type (GDTI); each one's serial follows."""
 ENGRAVINGS = ("for Mara", "No. 7", "Team Blue", "1998", "M. K.", "Ahoy")
 STEEL_G, SCALE_G = 5000, 200
 """Steel that one part takes, and what of it is lost as scale."""
@@ -79,12 +79,7 @@ def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> 
     steel = receive(consortium, consortium.makers[0], GTIN_STEEL, heats, STEEL_G * PER_LOT, GRAM)
     bearings = receive(consortium, consortium.makers[2], GTIN_BEARING, boxes, PER_LOT, SET)
     jobs = [
-        Job(
-            index,
-            consortium.name(
-                SubjectKind.ORDER, consortium.buyer, f"https://id.gs1.org/253/{ORDER_DOCUMENT}{index + 1:04d}"
-            ),
-        )
+        Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, f"{ORDER_LINK}{index + 1:04d}"))
         for index in range(count)
     ]
     placed = [_placing(consortium, plant, job, now) for job in jobs]
