@@ -1,0 +1,100 @@
+"""Millmark's Python library: what a partner, a factory or an auditor builds on.
+
+    chain = Chain(Node(HttpTransport(url)), find_profile("besu-qbft"), read_deployment(path))
+    store = open_store("sqlite:///millmark.sqlite")
+    Follower(chain, store).follow()
+    trace(store, "https://id.gs1.org/01/09506000134352/21/A0001").to_json()
+
+A name is imported when it is first asked for, so that `import ledger` pulls in neither chain nor database. Modules:
+errors, ids, records, canonical, claims, merkle, evidence, keys, chain, store, submit, index, provenance.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ledger.chain import (
+        Chain,
+        Deployment,
+        EmbeddedChain,
+        HttpTransport,
+        Node,
+        deploy,
+        find_profile,
+        read_deployment,
+    )
+    from ledger.claims import Claims, Disclosure, build_claims, verify_disclosure
+    from ledger.errors import MillmarkError
+    from ledger.evidence import EvidenceLog, build_inference_context
+    from ledger.ids import Identity, SubjectKind, canonical_identifier
+    from ledger.index import Follower
+    from ledger.keys import LocalSigner, Signer, create_keystore, open_signer
+    from ledger.provenance import recall, trace
+    from ledger.store import Store, open_store
+    from ledger.store.outbox import Outbox
+    from ledger.submit import Submitter
+
+__all__ = [
+    "Chain",
+    "Claims",
+    "Deployment",
+    "Disclosure",
+    "EmbeddedChain",
+    "EvidenceLog",
+    "Follower",
+    "HttpTransport",
+    "Identity",
+    "LocalSigner",
+    "MillmarkError",
+    "Node",
+    "Outbox",
+    "Signer",
+    "Store",
+    "SubjectKind",
+    "Submitter",
+    "build_claims",
+    "build_inference_context",
+    "canonical_identifier",
+    "create_keystore",
+    "deploy",
+    "find_profile",
+    "open_signer",
+    "open_store",
+    "read_deployment",
+    "recall",
+    "trace",
+    "verify_disclosure",
+]
+
+_HOMES = {
+    "ledger.chain": (
+        "Chain",
+        "Deployment",
+        "EmbeddedChain",
+        "HttpTransport",
+        "Node",
+        "deploy",
+        "find_profile",
+        "read_deployment",
+    ),
+    "ledger.claims": ("Claims", "Disclosure", "build_claims", "verify_disclosure"),
+    "ledger.errors": ("MillmarkError",),
+    "ledger.evidence": ("EvidenceLog", "build_inference_context"),
+    "ledger.ids": ("Identity", "SubjectKind", "canonical_identifier"),
+    "ledger.index": ("Follower",),
+    "ledger.keys": ("LocalSigner", "Signer", "create_keystore", "open_signer"),
+    "ledger.provenance": ("recall", "trace"),
+    "ledger.store": ("Store", "open_store"),
+    "ledger.store.outbox": ("Outbox",),
+    "ledger.submit": ("Submitter",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """PEP 562."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 
 from ledger.errors import InputError, NotFoundError
-from ledger.ids import Identity, SubjectKind
+from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.provenance.reader import Reader
 from ledger.store.rows import LotRow, OrderRow
 
 _SUBJECT = re.compile(r"0x[0-9a-fA-F]{64}")
 _ROWS: dict[SubjectKind, type[LotRow] | type[OrderRow]] = {SubjectKind.LOT: LotRow, SubjectKind.ORDER: OrderRow}
+
+
+def verify_name(name: str | bytes) -> None:
+    """Raises IdentifierError for text that is neither identifier nor subject, so that a typing error is called one even
+    where nothing is indexed yet."""
+    if isinstance(name, str) and not _SUBJECT.fullmatch(name):
+        canonical_identifier(name)
 
 
 def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tuple[SubjectKind, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import views
-from ledger.provenance.names import find_subject
+from ledger.provenance.names import find_subject, verify_name
 from ledger.provenance.parts import build_lot
 from ledger.provenance.reader import Limits, Nearest, Reader, open_reader
 from ledger.records import LotState
@@ -26,6 +26,8 @@ def recall(
     """
     if (model is None) == (lot is None):
         raise InputError("a recall is of a model or of a lot", mend="give one of the two")
+    if lot is not None:
+        verify_name(lot)
     with open_reader(store) as reader:
         if model is not None:
             return _recall_model(reader, model, limits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import views
-from ledger.provenance.names import find_subject
+from ledger.provenance.names import find_subject, verify_name
 from ledger.provenance.parts import (
     build_assignments,
     build_custody,
@@ -29,6 +29,7 @@ def trace(store: Store, name: str | bytes, *, limits: Limits = _DEFAULT) -> view
     Raises NotFoundError when it knows nothing, InputError when several things have that identifier, IdentifierError
     for what is no identifier.
     """
+    verify_name(name)
     with open_reader(store) as reader:
         kind, subject = find_subject(reader, name, SubjectKind.LOT, SubjectKind.ORDER)
         return _trace_lot(reader, subject, limits) if kind is SubjectKind.LOT else _trace_order(reader, subject, limits)
@@ -36,12 +37,14 @@ def trace(store: Store, name: str | bytes, *, limits: Limits = _DEFAULT) -> view
 
 def trace_lot(store: Store, name: str | bytes, *, limits: Limits = _DEFAULT) -> views.Trace:
     """As `trace`, for lots alone."""
+    verify_name(name)
     with open_reader(store) as reader:
         return _trace_lot(reader, find_subject(reader, name, SubjectKind.LOT)[1], limits)
 
 
 def trace_order(store: Store, name: str | bytes, *, limits: Limits = _DEFAULT) -> views.OrderTrace:
     """As `trace`, for orders alone."""
+    verify_name(name)
     with open_reader(store) as reader:
         return _trace_order(reader, find_subject(reader, name, SubjectKind.ORDER)[1], limits)
 

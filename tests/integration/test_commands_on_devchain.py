@@ -1,0 +1,128 @@
+"""The command line against a real devchain in another process: companies join, keys change, everything survives."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ledger.keys import LocalSigner, create_keystore, to_checksum
+
+pytestmark = pytest.mark.integration
+
+PASSPHRASE = "canary-9f3b"
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A home folder whose chain is a devchain process of its own."""
+    port = _free_port()
+    command = [sys.executable, "-m", "services.cli", "devchain", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ) as process:
+        try:
+            _await_health(f"http://127.0.0.1:{port}/health")
+            (tmp_path / "millmark.toml").write_text(f'chain_url = "http://127.0.0.1:{port}"\n')
+            secret = tmp_path / "secret"
+            secret.touch(mode=0o600)
+            secret.write_text(PASSPHRASE)
+            yield tmp_path
+        finally:
+            process.terminate()
+
+
+def _await_health(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail("the devchain does not come up")
+
+
+def _key(home: Path, name: str) -> tuple[str, list[str]]:
+    """Address, and the options with which a command signs."""
+    path = home / f"{name}.json"
+    address = create_keystore(path, PASSPHRASE, signer=LocalSigner.generate(), scrypt_cost=2)
+    return to_checksum(address), [f"--signer=keystore:{path}", f"--passphrase-file={home / 'secret'}"]
+
+
+def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services.cli", "--home", str(home), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr
+    assert PASSPHRASE not in done.stdout + done.stderr
+    return done
+
+
+def _ok(home: Path, *arguments: str) -> str:
+    done = _run(home, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _refused(home: Path, *arguments: str) -> str:
+    done = _run(home, *arguments)
+    assert done.returncode == 1, done.stdout
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_a_company_joins_and_changes_its_keys(home: Path) -> None:
+    (_, owner), (first, company), (second, successor) = (_key(home, name) for name in ("owner", "first", "second"))
+    _ok(home, "deploy", *owner)
+    assert _ok(home, "participants", "admit", "Alder", first, "--roles=MANUFACTURER,BUYER", *owner).startswith(
+        "participant 1"
+    )
+
+    assert "RegistryLastKey" in _refused(home, "keys", "revoke", first, *company)
+    assert "OwnableUnauthorizedAccount" in _refused(home, "participants", "suspend", "1", *company)
+    assert "RegistryKeyNotProposed" in _refused(home, "keys", "accept", "1", *successor)
+
+    _ok(home, "keys", "propose", second, *company)
+    _ok(home, "keys", "accept", "1", *successor)
+    _ok(home, "keys", "revoke", first, *successor)
+    assert "RegistryKeyRevoked" in _refused(home, "keys", "propose", "0x" + "ab" * 20, *company)
+
+    [listed] = json.loads(_ok(home, "participants", "list", "--json"))
+    assert (listed["name"], listed["roles"], listed["keys"]) == ("Alder", ["buyer", "manufacturer"], [second.lower()])
+
+    _ok(home, "participants", "suspend", "1", *owner)
+    assert "RegistryParticipantSuspended" in _refused(home, "keys", "propose", "0x" + "ab" * 20, *successor)
+    _ok(home, "participants", "reinstate", "1", *owner)
+
+    status = json.loads(_ok(home, "status", "--json"))
+    assert status["equal"] is True
+    assert status["chain"]["registry_sequence"] == status["index"]["registry_sequence"] == 6
+    assert "queued" not in status["outbox"]
+
+
+def test_another_chain_behind_the_same_files_is_refused(home: Path) -> None:
+    _, owner = _key(home, "owner")
+    _ok(home, "deploy", *owner)
+    deployment = json.loads((home / "deployment.json").read_text())
+
+    (home / "deployment.json").write_text(json.dumps({**deployment, "chain_id": 1}))
+    assert "is on chain 1" in _refused(home, "status")
+
+    (home / "deployment.json").write_text(json.dumps({**deployment, "ledger": deployment["registry"]}))
+    assert "there is other code than TraceLedger's" in _refused(home, "status")
+
+    (home / "deployment.json").write_text(json.dumps({**deployment, "registry": "0x" + "00" * 19 + "07"}))
+    assert "there is no code than Registry's" in _refused(home, "status").replace("no code there", "no code")

@@ -1,0 +1,88 @@
+"""The main job end to end, small, on windows made here; and the commands that it suggests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object], str]:
+    """Home folder, JSON report and printed summary of a run with 7 orders."""
+    folder = tmp_path_factory.mktemp("demo")
+    random = np.random.default_rng(7)
+    labels = np.array([-1, 1] * 20)
+    rows = np.column_stack([labels, random.normal(size=(40, 500))])
+    np.savetxt(folder / "windows.tsv", rows, delimiter="\t", fmt=["%d", *["%.6f"] * 500])
+    done = _run(
+        "demo",
+        "--orders=7",
+        f"--out={folder / 'home'}",
+        f"--data={folder / 'windows.tsv'}",
+        f"--json={folder / 'out.json'}",
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "home", json.loads((folder / "out.json").read_text()), done.stdout
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_index_and_chain_are_equal(demo: tuple[Path, dict[str, object], str]) -> None:
+    _, report, _ = demo
+    assert report["sequences_equal"] is True
+    assert report["chain_sequence"] == report["index_sequence"]
+    assert sum(report["records"].values()) == sum(report["chain_sequence"].values())  # type: ignore[attr-defined]
+
+
+def test_every_order_is_delivered_or_in_quarantine(demo: tuple[Path, dict[str, object], str]) -> None:
+    _, report, _ = demo
+    certificates = report["certificates"]
+    assert isinstance(certificates, dict)
+    assert report["delivered"] == report["records"]["ConfirmDelivery"]  # type: ignore[index]
+    assert report["delivered"] == certificates["pass"]
+    assert report["records"]["IssueCertificate"] == sum(certificates.values())  # type: ignore[index]
+
+
+def test_the_traced_part_names_everything(demo: tuple[Path, dict[str, object], str]) -> None:
+    _, report, _ = demo
+    trace = report["trace"]
+    assert isinstance(trace, dict)
+    names = {assignment["owner"]["name"] for assignment in trace["assignments"]}
+    assert names == {"Alder Forge", "Birch Machining", "Cedar Assembly"}
+    assert {trace["order"]["buyer"]["name"], trace["order"]["coordinator"]["name"]} == {
+        "Nordwind Mobility",
+        "Kestrel Coordination",
+    }
+    assert all(assignment["machine"]["identifier"] for assignment in trace["assignments"])
+    assert trace["certificates"][0]["model"]["digest"].startswith("0x2ab113a3")
+    assert len(trace["upstream"]) == 4
+    assert trace["lot"]["holder"]["name"] == "Nordwind Mobility"
+
+
+def test_the_suggested_commands_work(demo: tuple[Path, dict[str, object], str]) -> None:
+    home, report, printed = demo
+    suggested = [line.split() for line in printed.split("next:")[1].strip().splitlines()]
+    assert [line[3] for line in suggested] == ["trace", "recall", "gateway"]
+    for line in suggested[:2]:
+        done = _run(*line[1:], "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["as_of"]["digest"] == report["index_digest"]
+    assert (home / "evidence" / "BENCH-1.jsonl").read_text().count("\n") == sum(report["certificates"].values())  # type: ignore[attr-defined]
+
+
+def test_windows_of_the_wrong_width_are_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "narrow.tsv").write_text("1\t0.5\t0.25\n-1\t0.5\t0.25\n")
+    done = _run("demo", "--orders=2", f"--out={tmp_path / 'home'}", f"--data={tmp_path / 'narrow.tsv'}")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("millmark: ")

@@ -1,0 +1,53 @@
+"""The library's public names, pinned: a change here is a change for every partner."""
+
+import subprocess
+import sys
+
+import ledger
+
+PINNED = [
+    "Chain",
+    "Claims",
+    "Deployment",
+    "Disclosure",
+    "EmbeddedChain",
+    "EvidenceLog",
+    "Follower",
+    "HttpTransport",
+    "Identity",
+    "LocalSigner",
+    "MillmarkError",
+    "Node",
+    "Outbox",
+    "Signer",
+    "Store",
+    "SubjectKind",
+    "Submitter",
+    "build_claims",
+    "build_inference_context",
+    "canonical_identifier",
+    "create_keystore",
+    "deploy",
+    "find_profile",
+    "open_signer",
+    "open_store",
+    "read_deployment",
+    "recall",
+    "trace",
+    "verify_disclosure",
+]
+
+
+def test_the_public_names_are_these() -> None:
+    assert ledger.__all__ == PINNED
+
+
+def test_every_public_name_is_there() -> None:
+    for name in ledger.__all__:
+        assert getattr(ledger, name).__module__.startswith("ledger."), name
+
+
+def test_importing_the_library_opens_neither_chain_nor_database() -> None:
+    code = "import sys, ledger; print(sorted({'web3', 'sqlalchemy', 'eth_tester', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,183 @@
+"""The command line: one line for every failure, the right exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledger.keys import LocalSigner, create_keystore
+from services import cli
+
+NOBODY = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Runner:
+    for name in ("MILLMARK_CHAIN_URL", "MILLMARK_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
+    return Runner(tmp_path, monkeypatch, capsys)
+
+
+class Runner:
+    """Calls `millmark` as its console script does."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.home = home
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        self._monkeypatch.setattr(sys, "argv", ["millmark", "--home", str(self.home), *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = self._capsys.readouterr()
+        return code, out, err
+
+    def refused(self, *arguments: str) -> tuple[int, str]:
+        """Exit code and the one line on stderr; nothing on stdout, no traceback."""
+        code, out, err = self(*arguments)
+        assert out == ""
+        assert err.count("\n") == 1, err
+        assert err.startswith("millmark: ")
+        return code, err
+
+    def settings(self, text: str) -> None:
+        (self.home / "millmark.toml").write_text(text)
+
+    def keystore(self, name: str) -> str:
+        """A cheap keystore and its passphrase file; gives the options that unlock it."""
+        create_keystore(self.home / name, "canary-passphrase", signer=LocalSigner.generate(), scrypt_cost=2)
+        secret = self.home / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text("canary-passphrase\n")
+        return f"--signer=keystore:{self.home / name}"
+
+
+def test_an_identifier_that_is_none_is_unusable_input(run: Runner) -> None:
+    code, err = run.refused("trace", "engine 7")
+    assert code == 2
+    assert "engine 7" in err
+
+
+def test_an_empty_index_says_that_nothing_is_indexed(run: Runner) -> None:
+    code, err = run.refused("trace", NOBODY)
+    assert code == 1
+    assert "nothing is indexed yet" in err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--model", "1", "--lot", NOBODY)])
+def test_a_recall_wants_a_model_or_a_lot(run: Runner, arguments: tuple[str, ...]) -> None:
+    code, err = run.refused("recall", *arguments)
+    assert code == 2
+    assert "a model or of a lot" in err
+
+
+def test_a_damaged_database_is_named_with_the_way_out_and_left_alone(run: Runner) -> None:
+    damaged = run.home / "millmark.sqlite"
+    damaged.write_bytes(b"SQLite format 3\0" + b"\xff" * 4096)
+    before = damaged.read_bytes()
+    code, err = run.refused("trace", NOBODY)
+    assert code == 1
+    assert "move it away" in err
+    assert damaged.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("bogus = 1\n", "bogus"),
+        ('chain_url = "ftp://node"\n', "chain_url"),
+        ("gateway_port = 0\n", "gateway_port"),
+        ("not toml", "millmark.toml"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_by_name(run: Runner, text: str, named: str) -> None:
+    run.settings(text)
+    code, err = run.refused("status")
+    assert code == 2
+    assert named in err
+
+
+def test_a_home_that_is_not_there_is_not_created(run: Runner) -> None:
+    run.home = run.home / "missing"
+    assert run.refused("status")[0] == 2
+    assert not run.home.exists()
+
+
+def test_a_chain_that_does_not_answer_leaves_the_answer_to_the_index(run: Runner) -> None:
+    run.settings('chain_url = "http://127.0.0.1:9"\n')
+    (run.home / "deployment.json").write_text(
+        json.dumps({"chain_id": 1, "registry": "0x" + "11" * 20, "ledger": "0x" + "22" * 20, "block_number": 0})
+    )
+    code, out, err = run("trace", NOBODY)
+    assert (code, out) == (1, "")
+    assert "does not answer" in err.splitlines()[0]
+    assert "nothing is indexed yet" in err.splitlines()[1]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"chain_id": 1}', '{"chain_id": 1, "registry": "0x12", "ledger": "0x"}'])
+def test_a_deployment_file_that_is_none_is_refused(run: Runner, text: str) -> None:
+    run.settings('chain_url = "http://127.0.0.1:9"\n')
+    (run.home / "deployment.json").write_text(text)
+    code, err = run.refused("trace", NOBODY)
+    assert code == 2
+    assert "deployment.json" in err
+
+
+def test_deploying_over_a_deployment_is_refused(run: Runner) -> None:
+    (run.home / "deployment.json").write_text("{}")
+    code, err = run.refused("deploy", run.keystore("owner.json"), f"--passphrase-file={run.home / 'secret'}")
+    assert code == 2
+    assert "exists already" in err
+    assert (run.home / "deployment.json").read_text() == "{}"
+
+
+def test_a_command_that_needs_a_chain_says_how_to_name_one(run: Runner) -> None:
+    code, err = run.refused("deploy", run.keystore("owner.json"), f"--passphrase-file={run.home / 'secret'}")
+    assert code == 2
+    assert "chain_url" in err
+
+
+def test_an_unknown_role_is_refused_before_any_key_is_opened(run: Runner) -> None:
+    address = "0x" + "11" * 20
+    code, err = run.refused("participants", "admit", "Forge", address, "--roles", "KING", "--signer", "keystore:none")
+    assert code == 2
+    assert "KING" in err
+    assert "MANUFACTURER" in err
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_key_open_to_others_is_refused(run: Runner, mode: int) -> None:
+    signer = run.keystore("owner.json")
+    (run.home / "owner.json").chmod(mode)
+    code, err = run.refused("keys", "show", signer, f"--passphrase-file={run.home / 'secret'}")
+    assert code == 1
+    assert "chmod 600" in err
+
+
+def test_a_wrong_passphrase_is_one_line_without_the_passphrase(run: Runner) -> None:
+    signer = run.keystore("owner.json")
+    (run.home / "secret").write_text("canary-wrong\n")
+    code, err = run.refused("keys", "show", signer, f"--passphrase-file={run.home / 'secret'}")
+    assert code == 1
+    assert "canary" not in err
+
+
+def test_a_new_key_never_replaces_a_file(run: Runner) -> None:
+    run.keystore("owner.json")
+    before = (run.home / "owner.json").read_bytes()
+    code, _ = run.refused("keys", "new", str(run.home / "owner.json"), f"--passphrase-file={run.home / 'secret'}")
+    assert code == 1
+    assert (run.home / "owner.json").read_bytes() == before
+
+
+def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
+    code, out, err = run("status", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {"chain": None, "index": None, "equal": None, "outbox": {}}
