@@ -66,7 +66,7 @@ def test_recall_of_a_model_or_a_lot(world: World, caller: Caller) -> None:
     assert by_model == recall(world.store, model=world.model).to_json()
     by_lot = caller.ask(f"/v1/recall?lot={quote('urn:example:billet', safe='')}").json()
     assert by_lot == recall(world.store, lot="urn:example:billet").to_json()
-    assert caller.ask(f"/v1/recall?lot=urn:example:billet&lots=1").json()["truncated"] is True
+    assert caller.ask("/v1/recall?lot=urn:example:billet&lots=1").json()["truncated"] is True
 
 
 def test_health(caller: Caller) -> None:
