@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, cast
 
+from eth.exceptions import PyEVMError
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionNotFound, ValidationError
 from eth_utils.exceptions import ValidationError as EvmValidationError
@@ -20,6 +22,11 @@ from rlp import RLPException
 from ledger.chain.transport import RpcError
 
 __all__ = ["CHAIN_ID", "EmbeddedChain"]
+
+_RECURSION_LIMIT = 1000
+sys.setrecursionlimit(_RECURSION_LIMIT)
+"""Python's own. py-evm raises it a hundredfold when it is imported, for contracts that call each other 1024 deep; with
+that, a hundred kilobytes of "[" end any process that reads JSON with a segmentation fault. Ours call five deep."""
 
 CHAIN_ID = 131277322940537
 """Fixed by eth-tester."""
@@ -70,10 +77,12 @@ class EmbeddedChain:
             try:
                 return self._methods[method](*params)
             except TransactionFailed as error:
-                raise RpcError(_REVERTED, "execution reverted", _revert_data(error)) from error
+                raise _failure(error) from error
+            except RecursionError as error:
+                raise RpcError(_SERVER_ERROR, "contracts call each other too deeply for this chain") from error
             except (ValidationError, EvmValidationError) as error:
                 raise RpcError(_SERVER_ERROR, _plain(error)) from error
-            except (TypeError, ValueError, KeyError, IndexError, AttributeError, RLPException) as error:
+            except (TypeError, ValueError, KeyError, IndexError, AttributeError, RLPException, PyEVMError) as error:
                 raise RpcError(_INVALID_PARAMS, f"invalid parameters for {method}") from error
 
     def _head(self) -> dict[str, Any]:
@@ -158,11 +167,19 @@ def _now(function: Callable[..., Json]) -> Callable[..., Json]:
 
 def _plain(error: Exception) -> str:
     """A refusal in the words of other engines, where clients go by the words."""
+    if "cannot afford" in str(error):
+        return "insufficient funds for gas * price + value"
     nonces = re.fullmatch(r"Invalid transaction nonce: Expected (\d+), but got (\d+)", str(error))
     if nonces is None:
         return str(error)
     expected, given = (int(nonce) for nonce in nonces.groups())
     return f"nonce too {'low' if given < expected else 'high'}: next nonce {expected}, transaction nonce {given}"
+
+
+def _failure(error: TransactionFailed) -> RpcError:
+    if str(error).startswith("Out of gas"):
+        return RpcError(_SERVER_ERROR, "out of gas")
+    return RpcError(_REVERTED, "execution reverted", _revert_data(error))
 
 
 def _revert_data(error: TransactionFailed) -> bytes:

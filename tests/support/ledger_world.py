@@ -1,0 +1,75 @@
+"""A deployed ledger with admitted companies, on the embedded chain or any other development engine."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+from ledger.canonical import sha256
+from ledger.chain import Chain, EmbeddedChain, Node, Transport, deploy, find_profile
+from ledger.keys import LocalSigner
+from ledger.records import Admit, Contract, ReceiveLot, Record, Role
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from ledger.submit import Submitter
+from tests.support.rpc import Line
+
+NOTHING = bytes(32)
+_MONEY_WEI = 10**20
+
+
+@dataclass
+class LedgerWorld:
+    """`line` is what every node of this world is reached through."""
+
+    line: Line
+    chain: Chain
+    owner: LocalSigner
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def admit(self, outbox: Outbox, role: Role = Role.MANUFACTURER) -> LocalSigner:
+        """A new company; gives its key."""
+        signer = self.fund(LocalSigner.generate())
+        owner = self.submitter(outbox, self.owner)
+        owner.submit([(f"admit-{signer.address.hex()}", Admit(int(role), signer.address, NOTHING))])
+        owner.drain()
+        return signer
+
+    def fund(self, signer: LocalSigner) -> LocalSigner:
+        Node(self.line.node).fund(signer.address, _MONEY_WEI)
+        return signer
+
+    def submitter(self, outbox: Outbox, signer: LocalSigner, batch_size: int = 50) -> Submitter:
+        return Submitter(self.chain, outbox, signer, batch_size=batch_size, receipt_grace_s=0.2, resend_s=0.0)
+
+    def lots(self, count: int) -> list[tuple[str, Record]]:
+        """Records that nothing stands against, each under a key of its own."""
+        names = [f"lot-{next(self.numbers)}" for _ in range(count)]
+        return [(name, ReceiveLot(sha256(name.encode()), 1, b"H87", NOTHING)) for name in names]
+
+    def count(self) -> int:
+        """Records of the ledger on the chain, asked for past the line."""
+        return Chain(Node(self.line.node), self.chain.profile, self.chain.deployment).sequence(Contract.LEDGER)
+
+    def nonces(self, signer: LocalSigner) -> int:
+        return Node(self.line.node).transaction_count(signer.address)
+
+
+def build_world(transport: Transport | None = None, profile: str = "embedded") -> LedgerWorld:
+    line = Line(transport or EmbeddedChain())
+    node, owner = Node(line), LocalSigner.generate()
+    node.fund(owner.address, _MONEY_WEI)
+    engine = find_profile(profile)
+    return LedgerWorld(line, Chain(node, engine, deploy(node, engine, owner)), owner)
+
+
+def results(outbox: Outbox, ids: list[int]) -> list[QueuedRecord]:
+    return [outbox.record(number) for number in ids]
+
+
+def verify_final(outbox: Outbox, ids: list[int]) -> list[int]:
+    """All are final, each under a sequence of its own; gives the sequences."""
+    found = results(outbox, ids)
+    assert [record.state for record in found] == [OutboxState.FINAL] * len(ids), [record.error for record in found]
+    sequences = [record.sequence for record in found if record.sequence is not None]
+    assert len(set(sequences)) == len(ids)
+    return sequences

@@ -1,0 +1,76 @@
+"""Counterparties of a node's client: one that answers what a test scripts, and one that fails on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ledger.chain import Transport
+from ledger.errors import ChainUnreachableError
+
+
+@dataclass
+class ScriptedNode:
+    """Answers each method with a value, or raises it, or what a function makes of the parameters."""
+
+    answers: Mapping[str, Any]
+    asked: list[tuple[str, list[Any]]] = field(default_factory=list)
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        self.asked.append((method, params))
+        answer = self.answers[method]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(*params) if callable(answer) else answer
+
+
+def lost() -> ChainUnreachableError:
+    return ChainUnreachableError("the line is cut")
+
+
+Handler = Callable[[list[Any]], Any]
+
+
+@dataclass
+class Line:
+    """The way to a node: counts what passes, and lets a test stand in for single methods.
+
+    A handler gets the parameters; `forward` in it asks the node behind.
+    """
+
+    node: Transport
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    passed: list[str] = field(default_factory=list)
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        self.passed.append(method)
+        if method in self.handlers:
+            return self.handlers[method](params)
+        return self.node.request(method, params)
+
+    def cut(self, method: str, *, after: bool, times: int = 1) -> None:
+        """The next `times` requests fail: before they reach the node, or on the way back."""
+        left = [times]
+
+        def handle(params: list[Any]) -> Any:
+            if left[0] <= 0:
+                return self.node.request(method, params)
+            left[0] -= 1
+            if after:
+                self.node.request(method, params)
+            raise lost()
+
+        self.handlers[method] = handle
+
+    def hide_receipts(self, times: int) -> None:
+        """As engines do under load: the nonce counts already, the receipt is not there yet."""
+        left = [times]
+
+        def handle(params: list[Any]) -> Any:
+            if left[0] > 0:
+                left[0] -= 1
+                return None
+            return self.node.request("eth_getTransactionReceipt", params)
+
+        self.handlers["eth_getTransactionReceipt"] = handle

@@ -1,0 +1,190 @@
+"""Deploying, finding the contracts again, and refusing any others."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.chain import Chain, Deployment, EmbeddedChain, Node, deploy, find_profile, read_deployment, write_deployment
+from ledger.errors import (
+    ChainError,
+    ChainUnreachableError,
+    ContractRefusedError,
+    SettingsError,
+    WrongChainError,
+    WrongContractError,
+)
+from ledger.keys import LocalSigner
+from ledger.records import Contract
+from tests.support.ledger_world import build_world
+from tests.support.rpc import Line
+
+PROFILE = find_profile("embedded")
+DEPLOYMENT = Deployment(1337, b"\x11" * 20, b"\x22" * 20, 7)
+TEXT = {"chain_id": 1337, "registry": "0x" + "11" * 20, "ledger": "0x" + "22" * 20, "block_number": 7}
+
+
+def test_a_deployment_file_gives_back_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "deployment.json"
+    write_deployment(path, DEPLOYMENT)
+    assert read_deployment(path) == DEPLOYMENT
+    write_deployment(path, dataclasses.replace(DEPLOYMENT, chain_id=2))
+    assert read_deployment(path).chain_id == 2
+    assert [found.name for found in tmp_path.iterdir()] == ["deployment.json"]
+
+
+def test_addresses_are_read_with_and_without_prefix(tmp_path: Path) -> None:
+    path = tmp_path / "deployment.json"
+    path.write_text(json.dumps({**TEXT, "registry": "11" * 20}))
+    assert read_deployment(path) == DEPLOYMENT
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"absent\.json does not exist; deploy with `millmark deploy`"):
+        read_deployment(tmp_path / "absent.json")
+
+
+def test_a_folder_is_no_deployment_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is no deployment file"):
+        read_deployment(tmp_path)
+
+
+MALFORMED: list[bytes] = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b"5",
+    b'"text"',
+    b"\xff\xfe",
+    b"[" * 100_000,
+    *(json.dumps({name: value for name, value in TEXT.items() if name != gone}).encode() for gone in TEXT),
+    *(
+        json.dumps({**TEXT, name: wrong}).encode()
+        for name in ("registry", "ledger")
+        for wrong in ("0x", "0x11", "0x" + "11" * 19, "0x" + "11" * 21, "0x" + "zz" * 20, None, 5, [])
+    ),
+    *(
+        json.dumps({**TEXT, name: wrong}).encode()
+        for name in ("chain_id", "block_number")
+        for wrong in ("1", "x", None, -1, 1.5, True, [])
+    ),
+]
+
+
+@pytest.mark.parametrize("content", MALFORMED, ids=lambda content: content[:90].decode(errors="replace"))
+def test_a_malformed_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "deployment.json"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match="is no deployment file") as caught:
+        read_deployment(path)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+# On a chain
+
+
+def test_a_deployed_ledger_starts_empty() -> None:
+    world = build_world()
+    assert world.chain.sequence(Contract.LEDGER) == world.chain.sequence(Contract.REGISTRY) == 0
+    assert world.chain.head(bytes(32)) == bytes(32)
+    assert world.chain.deployment.block_number == 1, "what was there before"
+    assert world.chain.final_number() == 3
+    assert world.chain.read(Contract.REGISTRY, "owner") == (world.owner.address,)
+    assert world.chain.genesis_hash() == world.chain.header(0).hash
+
+
+def test_two_deployments_on_one_chain_are_apart() -> None:
+    world = build_world()
+    second = deploy(world.chain.node, PROFILE, world.owner)
+    assert second.block_number == 3
+    assert {second.registry, second.ledger}.isdisjoint({world.chain.registry, world.chain.ledger})
+    assert Chain(world.chain.node, PROFILE, second).sequence(Contract.LEDGER) == 0
+
+
+def test_an_owner_without_money_deploys_nothing() -> None:
+    node = Node(EmbeddedChain())
+    with pytest.raises(ChainError):
+        deploy(node, PROFILE, LocalSigner.generate())
+    assert node.block_number() == 0
+
+
+@pytest.mark.parametrize("method", ["eth_blockNumber", "eth_estimateGas", "eth_sendRawTransaction", "eth_chainId"])
+def test_nothing_is_deployed_on_an_unreachable_chain(method: str) -> None:
+    line, owner = Line(EmbeddedChain()), LocalSigner.generate()
+    Node(line).fund(owner.address, 10**20)
+    line.cut(method, after=False)
+    with pytest.raises(ChainUnreachableError, match="the line is cut"):
+        deploy(Node(line), PROFILE, owner)
+    assert Node(line).transaction_count(owner.address) == 0
+
+
+def test_a_chain_that_mines_nothing_is_waited_for_in_vain() -> None:
+    line, owner = Line(EmbeddedChain()), LocalSigner.generate()
+    Node(line).fund(owner.address, 10**20)
+    line.handlers["eth_getTransactionReceipt"] = lambda _: None
+    with pytest.raises(ChainError, match="was not mined within 0 s"):
+        deploy(Node(line), PROFILE, owner, timeout_s=0)
+
+
+def test_a_reverted_deployment_is_told() -> None:
+    line, owner = Line(EmbeddedChain()), LocalSigner.generate()
+    Node(line).fund(owner.address, 10**20)
+
+    def revert(params: list[Any]) -> Any:
+        return {**line.node.request("eth_getTransactionReceipt", params), "status": "0x0", "contractAddress": None}
+
+    line.handlers["eth_getTransactionReceipt"] = revert
+    with pytest.raises(ChainError, match="the deployment of Registry reverted"):
+        deploy(Node(line), PROFILE, owner)
+
+
+def test_another_chain_is_refused() -> None:
+    world = build_world()
+    world.line.handlers["eth_chainId"] = lambda _: "0x539"
+    with pytest.raises(WrongChainError, match="the node serves chain 1337, the deployment is on chain 131277322940537"):
+        Chain(world.chain.node, PROFILE, world.chain.deployment)
+
+
+def test_another_instance_of_the_same_chain_is_refused() -> None:
+    """The embedded chain starts anew with the same chain id: the contracts are gone."""
+    world = build_world()
+    with pytest.raises(WrongContractError, match=f"there is no code than Registry's at 0x{world.chain.registry.hex()}"):
+        Chain(Node(EmbeddedChain()), PROFILE, world.chain.deployment)
+
+
+def test_contracts_in_each_others_place_are_refused() -> None:
+    world = build_world()
+    deployed = world.chain.deployment
+    swapped = dataclasses.replace(deployed, registry=deployed.ledger, ledger=deployed.registry)
+    with pytest.raises(WrongContractError, match="other code than Registry's"):
+        Chain(world.chain.node, PROFILE, swapped)
+
+
+def test_other_code_behind_the_ledgers_lot_operations_is_refused() -> None:
+    world = build_world()
+    registry = world.chain.registry
+
+    def answer(params: list[Any]) -> Any:
+        return "0x" + bytes(12).hex() + registry.hex()
+
+    world.line.handlers["eth_call"] = answer
+    with pytest.raises(WrongContractError, match="LotOperations"):
+        Chain(world.chain.node, PROFILE, world.chain.deployment)
+
+
+def test_a_view_that_reverts_is_named() -> None:
+    world = build_world()
+    with pytest.raises(ContractRefusedError) as caught:
+        world.chain.read(Contract.REGISTRY, "machineOf", 99)
+    assert (caught.value.name, caught.value.values) == ("RegistryMachineUnknown", {"machine": 99})
+
+
+def test_there_is_no_profile_of_another_name() -> None:
+    with pytest.raises(SettingsError, match=r"no engine profile 'geth'; use one of embedded, anvil"):
+        find_profile("geth")
