@@ -26,7 +26,7 @@ def artifacts() -> dict[str, dict[str, Any]]:
 def forge_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forge's output folder: <source file>/<contract>.json."""
     output = tmp_path_factory.mktemp("forge")
-    done = toolchain.run_forge(["build", "--force", "--skip", "test"], output=output)
+    done = toolchain.run_forge(["build", "--force", "src"], output=output)
     assert done.returncode == 0, done.stdout + done.stderr
     return output / "out"
 
@@ -67,6 +67,29 @@ def test_forge_gives_the_committed_code(name: str, artifacts: dict[str, dict[str
     assert built["bytecode"]["object"] == artifacts[name]["bytecode"]
     assert built["deployedBytecode"]["object"] == artifacts[name]["deployedBytecode"]
     assert in_one_order(built["abi"]) == in_one_order(artifacts[name]["abi"])
+
+
+def selectors(abi: list[dict[str, Any]]) -> dict[str, str]:
+    """What a function needs and answers, by its signature."""
+    return {
+        json.dumps([entry["name"], entry["inputs"]], sort_keys=True): entry["stateMutability"]
+        for entry in abi
+        if entry["type"] == "function"
+    }
+
+
+def test_every_ledger_function_is_answered(artifacts: dict[str, dict[str, Any]], forge_build: Path) -> None:
+    """By TraceLedger itself, or by LotOperations behind its fallback, which must not be shadowed."""
+    interface = json.loads((forge_build / "ITraceLedger.sol" / "ITraceLedger.json").read_text())["abi"]
+    own, behind = selectors(artifacts["TraceLedger"]["abi"]), selectors(artifacts["LotOperations"]["abi"])
+    assert {**behind, **own}.items() >= selectors(interface).items()
+    history = json.loads((forge_build / "History.sol" / "History.json").read_text())["abi"]
+    assert own.keys() & behind.keys() == selectors(history).keys(), "both must do the same"
+
+
+def test_both_parts_of_the_ledger_have_one_storage(artifacts: dict[str, dict[str, Any]]) -> None:
+    behind, own = (json.dumps(artifacts[name]["storageLayout"]) for name in ("LotOperations", "TraceLedger"))
+    assert behind.replace("src/LotOperations.sol:LotOperations", "src/TraceLedger.sol:TraceLedger") == own
 
 
 def test_deployed_code_fits(artifacts: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:

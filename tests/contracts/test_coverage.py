@@ -11,7 +11,16 @@ from tests.support.lcov import Coverage, Missed, list_missed, parse_lcov
 
 BRANCH_FLOOR = 0.95
 
-EXCEPTIONS: dict[tuple[str, str, str], str] = {}
+UNCALLED = "two bases declare _msgData, so one must be chosen; nothing calls it"
+
+EXCEPTIONS: dict[tuple[str, str, str], str] = {
+    ("line", file, text): UNCALLED
+    for file in ("src/Registry.sol", "src/history/History.sol")
+    for text in (
+        "function _msgData() internal view override(Context, ERC2771Context) returns (bytes calldata) {",
+        "return ERC2771Context._msgData();",
+    )
+}
 """(`line` or `branch`, file, source text) of what no test can reach, with the reason."""
 
 SHORT_RUNS = {"FOUNDRY_FUZZ_RUNS": "64", "FOUNDRY_INVARIANT_RUNS": "16", "FOUNDRY_INVARIANT_DEPTH": "64"}

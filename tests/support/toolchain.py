@@ -32,6 +32,14 @@ class SuiteError(AssertionError):
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    """One event that a Solidity test emitted, or a contract under it."""
+
+    topics: tuple[bytes, ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SuiteResult:
     """What one forge run did."""
 
@@ -41,6 +49,8 @@ class SuiteResult:
     """One line for each failed test: where, and why."""
     skipped: int
     """Tests that declared themselves skipped."""
+    logs: Mapping[str, tuple[Log, ...]]
+    """By `contract test`; empty unless forge was asked for them with `-vv`."""
 
     @property
     def count(self) -> int:
@@ -91,15 +101,23 @@ def parse_suite(report: str) -> SuiteResult:
     passed: dict[str, int] = {}
     failures: list[str] = []
     skipped = 0
+    logs: dict[str, tuple[Log, ...]] = {}
     for suite, body in sorted(suites.items()):
         for test, result in body["test_results"].items():
+            logs[f"{suite.partition(':')[2]} {test}"] = tuple(parse_log(log) for log in result.get("logs", []))
             if result["status"] == "Success":
                 passed[suite] = passed.get(suite, 0) + 1
             elif result["status"] == "Skipped":
                 skipped += 1
             else:
                 failures.append(f"{suite} {test}: {result['reason']}")
-    return SuiteResult(passed, tuple(failures), skipped)
+    return SuiteResult(passed, tuple(failures), skipped, logs)
+
+
+def parse_log(log: Mapping[str, Any]) -> Log:
+    """One entry of `logs` in forge's report."""
+    topics = tuple(bytes.fromhex(topic.removeprefix("0x")) for topic in log["topics"])
+    return Log(topics, bytes.fromhex(log["data"].removeprefix("0x")))
 
 
 def run_suite(*, minimum: int, output: Path, project: Path = PROJECT, arguments: Sequence[str] = ()) -> SuiteResult:

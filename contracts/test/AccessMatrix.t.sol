@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {IAssignments} from "../src/interfaces/IAssignments.sol";
+import {ICertificates} from "../src/interfaces/ICertificates.sol";
+import {IEvidence} from "../src/interfaces/IEvidence.sol";
+import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ILots} from "../src/interfaces/ILots.sol";
+import {IOrders} from "../src/interfaces/IOrders.sol";
+import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {Roles} from "../src/libraries/Roles.sol";
+import {Fixture} from "./Fixture.sol";
+
+/// @notice Every state-changing function with every kind of caller. Each row is a call that its rightful party may make
+/// now; each cell makes it as somebody else, or with that party's roles replaced by a single one. Cells are reported as
+/// events: tests/contracts/test_access_matrix.py fails when a function of the ABI has no row.
+contract AccessMatrixTest is Fixture {
+    /// @dev The first six: the party itself, holding that one role.
+    enum Caller {
+        Buyer,
+        Coordinator,
+        Manufacturer,
+        Inspector,
+        Carrier,
+        Auditor,
+        UnknownKey,
+        RevokedKey,
+        Suspended,
+        Owner,
+        /// Another company that holds every role.
+        Stranger
+    }
+
+    struct Row {
+        address target;
+        bytes data;
+        Party party;
+        /// What the party needs one of; 0: the function is the owner's.
+        uint16 roles;
+        /// Whether a company needs no part in anything to call it.
+        bool anyone;
+    }
+
+    uint256 private constant CALLERS = uint256(type(Caller).max) + 1;
+
+    Row[] private _rows;
+    Party private _stranger;
+    Party private _nobody;
+    address private _spare;
+
+    event Cell(bytes4 indexed selector, Caller indexed caller, bool allowed);
+
+    function setUp() public override {
+        super.setUp();
+        _stranger = _admit("company with all roles", Roles.ANY);
+        (_nobody.key, _nobody.secret) = makeKey("nobody");
+        _spare = makeAddress("spare key");
+        _addOwnerRows();
+        _addRegistryRows();
+        _addOrderRows();
+        _addAssignmentRows();
+        _addLotRows();
+        _addCustodyRows();
+        _addCertificateRows();
+    }
+
+    function test_everyFunctionByEveryCaller() public {
+        vm.pauseGasMetering();
+        uint256 start = vm.snapshotState();
+        for (uint256 i; i < _rows.length; ++i) {
+            for (uint256 j; j < CALLERS; ++j) {
+                _checkCell(_rows[i], Caller(j));
+                vm.revertToState(start);
+            }
+        }
+        for (uint256 i; i < _rows.length; ++i) {
+            for (uint256 j; j < CALLERS; ++j) {
+                emit Cell(bytes4(_rows[i].data), Caller(j), _mayCall(_rows[i], Caller(j)));
+            }
+        }
+    }
+
+    // ---- cells ----
+
+    function _checkCell(Row memory row, Caller caller) private {
+        address sender = _senderOf(row, caller);
+        vm.prank(sender);
+        (bool done, bytes memory answer) = row.target.call(row.data);
+        string memory place = string.concat("row ", vm.toString(uint256(bytes32(row.data)) >> 224), ", caller ");
+        assertTrue(done == _mayCall(row, caller), string.concat(place, vm.toString(uint256(caller))));
+        if (!done) {
+            assertTrue(_isReason(row, caller, bytes4(answer)), string.concat(place, "refused for no good reason"));
+        }
+    }
+
+    function _mayCall(Row memory row, Caller caller) private view returns (bool) {
+        if (bytes4(row.data) == registry.multicall.selector) return true; // an empty batch: the calls in it decide
+        if (row.roles == 0) return caller == Caller.Owner;
+        if (caller <= Caller.Auditor) return row.roles & (uint256(1) << uint256(caller)) != 0;
+        return caller == Caller.Stranger && row.anyone;
+    }
+
+    /// @dev Brings about what the cell is about and says who calls.
+    function _senderOf(Row memory row, Caller caller) private returns (address) {
+        if (caller == Caller.UnknownKey) return _nobody.key;
+        if (caller == Caller.Owner) return row.roles == 0 ? row.party.key : owner;
+        if (caller == Caller.Stranger) return _stranger.key;
+        uint32 id = row.party.id == 0 ? carrier.id : row.party.id;
+        if (caller == Caller.RevokedKey) return _revokedKey(id);
+        vm.prank(owner);
+        if (caller == Caller.Suspended) registry.suspend(id, ROOT);
+        else registry.setRoles(id, uint16(1 << uint256(caller)));
+        return row.roles == 0 ? carrier.key : row.party.key;
+    }
+
+    function _revokedKey(uint32 id) private returns (address revoked) {
+        Party memory member = _memberOf(id);
+        revoked = makeAddress("revoked");
+        vm.prank(member.key);
+        registry.proposeKey(revoked);
+        vm.prank(revoked);
+        registry.acceptKey(id);
+        vm.prank(member.key);
+        registry.revokeKey(revoked, 0);
+    }
+
+    function _memberOf(uint32 id) private view returns (Party memory) {
+        if (id == buyer.id) return buyer;
+        if (id == coordinator.id) return coordinator;
+        if (id == maker.id) return maker;
+        if (id == inspector.id) return inspector;
+        return id == auditor.id ? auditor : carrier;
+    }
+
+    function _isReason(Row memory row, Caller caller, bytes4 reason) private pure returns (bool) {
+        if (row.roles == 0) return reason == Ownable.OwnableUnauthorizedAccount.selector;
+        if (bytes4(row.data) == IRegistry.acceptKey.selector && caller != Caller.Suspended) {
+            return reason == IRegistry.RegistryKeyNotProposed.selector;
+        }
+        if (caller == Caller.UnknownKey || caller == Caller.Owner) {
+            return reason == IRegistry.RegistryKeyUnknown.selector;
+        }
+        if (caller == Caller.RevokedKey) return reason == IRegistry.RegistryKeyRevoked.selector;
+        if (caller == Caller.Suspended) return reason == IRegistry.RegistryParticipantSuspended.selector;
+        if (caller == Caller.Stranger) return reason != 0 && reason != 0x4e487b71; // any error but a panic
+        return reason == IHistory.HistoryRoleMissing.selector || reason == IHistory.HistoryParticipantUnfit.selector
+            || reason == IRegistry.RegistryRoleMissing.selector;
+    }
+
+    // ---- rows ----
+
+    function _add(Party memory party, uint16 roles, bytes memory data) private {
+        _rows.push(Row(address(ledger), data, party, roles, false));
+    }
+
+    function _addFree(Party memory party, uint16 roles, bytes memory data) private {
+        _rows.push(Row(address(ledger), data, party, roles, true));
+    }
+
+    function _addTo(address target, Party memory party, uint16 roles, bytes memory data, bool anyone) private {
+        _rows.push(Row(target, data, party, roles, anyone));
+    }
+
+    function _addOwnerRows() private {
+        Party memory by;
+        by.key = owner;
+        address target = address(registry);
+        _addTo(target, by, 0, abi.encodeCall(IRegistry.admit, (Roles.BUYER, _spare, ROOT)), false);
+        _addTo(target, by, 0, abi.encodeCall(IRegistry.setRoles, (maker3.id, Roles.ANY)), false);
+        _addTo(target, by, 0, abi.encodeCall(IRegistry.suspend, (maker3.id, ROOT)), false);
+        _addTo(target, by, 0, abi.encodeCall(IRegistry.reinstate, (inspector2.id)), false);
+        _suspend(inspector2);
+        _addTo(target, by, 0, abi.encodeCall(Ownable.transferOwnership, (_spare)), false);
+        (by.key,) = makeKey("heir");
+        vm.prank(owner);
+        registry.transferOwnership(by.key);
+        _addTo(target, by, 0, abi.encodeCall(Ownable2Step.acceptOwnership, ()), false);
+        bytes[] memory none = new bytes[](0);
+        _addTo(target, carrier, Roles.ANY, abi.encodeCall(registry.multicall, (none)), true);
+        _addFree(carrier, Roles.ANY, abi.encodeCall(deployed.multicall, (none)));
+    }
+
+    function _addRegistryRows() private {
+        address target = address(registry);
+        uint16 equipped = Roles.MANUFACTURER | Roles.INSPECTOR;
+        _as(buyer);
+        registry.proposeKey(_spare);
+        Party memory spare = buyer;
+        spare.key = _spare;
+        _addTo(target, spare, Roles.ANY, abi.encodeCall(IRegistry.acceptKey, (buyer.id)), false);
+        address second = makeAddress("second");
+        _as(buyer);
+        registry.proposeKey(second);
+        vm.prank(second);
+        registry.acceptKey(buyer.id);
+        _addTo(target, buyer, Roles.ANY, abi.encodeCall(IRegistry.revokeKey, (second, 0)), false);
+        _addTo(target, buyer, Roles.ANY, abi.encodeCall(IRegistry.proposeKey, (makeAddress("third"))), true);
+        uint40 old = _registerMachine(maker, "old");
+        _addTo(target, maker, equipped, abi.encodeCall(IRegistry.registerMachine, (_hash("new"), ROOT)), true);
+        _addTo(target, maker, equipped, abi.encodeCall(IRegistry.retireMachine, (old, ROOT)), false);
+        _as(inspector);
+        uint40 number = registry.registerModel(_hash("registered"), ROOT);
+        bytes memory data = abi.encodeCall(IRegistry.registerModel, (_hash("new"), ROOT));
+        _addTo(target, inspector, Roles.INSPECTOR, data, true);
+        _addTo(target, auditor, Roles.AUDITOR, abi.encodeCall(IRegistry.approveModel, (number, ROOT)), true);
+        data = abi.encodeCall(IRegistry.withdrawModel, (model2, 0, ROOT));
+        _addTo(target, inspector, Roles.INSPECTOR, data, false);
+        _addTo(target, auditor, Roles.AUDITOR, data, false);
+    }
+
+    function _addOrderRows() private {
+        bytes32 placed = _place("placed", _terms(1));
+        bytes32 accepted = _acceptedOrder("accepted", _terms(1));
+        _addFree(buyer, Roles.BUYER, abi.encodeCall(IOrders.placeOrder, (_hash("new"), coordinator.id, _terms(1))));
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.acceptOrder, (placed, ROOT)));
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.rejectOrder, (placed, ROOT)));
+        _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.cancelOrder, (placed, ROOT)));
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.cancelOrder, (accepted, ROOT)));
+        _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.proposeRevision, (placed, _terms(2))));
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.proposeRevision, (placed, _terms(2))));
+        _addAgreementRow(_acceptedOrder("revised by buyer", _terms(1)), buyer, coordinator, Roles.COORDINATOR);
+        _addAgreementRow(_acceptedOrder("revised by coordinator", _terms(1)), coordinator, buyer, Roles.BUYER);
+        bytes32 made = _startedOrder("made");
+        _finish(made, 0);
+        _add(coordinator, Roles.COORDINATOR, abi.encodeCall(IOrders.completeOrder, (made, ROOT)));
+        bytes32 complete = _startedOrder("complete");
+        _finish(complete, 0);
+        _complete(complete);
+        _add(buyer, Roles.BUYER, abi.encodeCall(IOrders.confirmDelivery, (complete, ROOT)));
+        _addSupersedeRow();
+    }
+
+    function _addAgreementRow(bytes32 order, Party storage proposer, Party storage by, uint16 role) private {
+        _settle();
+        bytes32 previous = replay.headOf(order);
+        _as(proposer);
+        ledger.proposeRevision(order, _terms(2));
+        uint40 proposal = ledger.sequence();
+        _add(
+            by,
+            role,
+            abi.encodeCall(IOrders.acceptRevision, (order, _terms(2), previous, proposal, proposer.key, uint40(START)))
+        );
+    }
+
+    function _addSupersedeRow() private {
+        bytes32 order = _place("superseded", _terms(1));
+        _settle();
+        IHistory.Opening memory opening = IHistory.Opening({
+            previousHead: replay.previousHeadOf(order),
+            kind: IOrders.OrderPlaced.selector,
+            sequence: ledger.sequence(),
+            participant: buyer.id,
+            key: buyer.key,
+            digest: keccak256(abi.encode(buyer.key, _one(order), coordinator.id, _terms(1))),
+            timestamp: uint40(START),
+            later: new IHistory.Link[](0)
+        });
+        _add(buyer, Roles.ANY, abi.encodeCall(IHistory.supersede, (order, opening, ROOT)));
+    }
+
+    function _addAssignmentRows() private {
+        bytes32 order = _acceptedOrder("assigned", _terms(4));
+        uint40 first = _propose(order, 0);
+        uint40 second = _proposeAndAccept(order, 1);
+        uint40 third = _start(order, 2);
+        uint16 made = Roles.MANUFACTURER;
+        uint16 coordinated = Roles.COORDINATOR;
+        _add(coordinator, coordinated, abi.encodeCall(IAssignments.proposeAssignment, (order, 3, machine, ROOT)));
+        _add(maker, made, abi.encodeCall(IAssignments.acceptAssignment, (order, 0, first, ROOT)));
+        _add(maker, made, abi.encodeCall(IAssignments.declineAssignment, (order, 0, first, ROOT)));
+        _add(maker, made, abi.encodeCall(IAssignments.startAssignment, (order, 1, second, ROOT)));
+        _add(maker, made, abi.encodeCall(IAssignments.finishAssignment, (order, 2, third, stream, 0, LEAF)));
+        _add(coordinator, coordinated, abi.encodeCall(IAssignments.cancelAssignment, (order, 0, first, ROOT)));
+        uint16 equipped = Roles.MANUFACTURER | Roles.INSPECTOR;
+        _add(maker, equipped, abi.encodeCall(IEvidence.openStream, (_hash("new"), machine, ROOT)));
+        _add(maker, equipped, abi.encodeCall(IEvidence.anchor, (stream, 11, ROOT)));
+    }
+
+    function _addLotRows() private {
+        bytes32 order = _startedOrder("making");
+        bytes32 lot = _commission(order, "lot", 10);
+        bytes32 parent = _receive(maker, "parent", 1);
+        bytes32 child = _commission(order, "child", 10);
+        bytes32 set = _commission(order, "set apart", 10);
+        uint16 made = Roles.MANUFACTURER;
+        uint16 held = Roles.HOLDER;
+        _add(maker, made, abi.encodeCall(ILots.commissionLot, (_hash("new"), order, 0, 5, PIECE, ROOT)));
+        _addFree(maker, held, abi.encodeCall(ILots.receiveLot, (_hash("new"), 5, PIECE, ROOT)));
+        ILots.Output[] memory outputs = _outputs("a", 5, "b", 5);
+        ILots.Input[] memory inputs = _inputs(lot, 10);
+        _addChange(held, _change(ILots.TransformationKind.Split, order, inputs, outputs));
+        _addChange(made, _change(ILots.TransformationKind.Conversion, order, inputs, outputs));
+        _addChange(made, _change(ILots.TransformationKind.Rework, order, inputs, outputs));
+        _add(maker, held, abi.encodeCall(ILots.scrapLot, (lot, 1, ROOT)));
+        _add(maker, held, abi.encodeCall(ILots.packLots, (parent, _one(lot))));
+        _pack(maker, parent, _one(child));
+        _add(maker, held, abi.encodeCall(ILots.unpackLots, (parent, _one(child))));
+        _add(maker, held, abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
+        _add(inspector, held, abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
+        _quarantine(maker, set, order);
+        _add(maker, held, abi.encodeCall(ILots.releaseLot, (set, ROOT)));
+    }
+
+    function _addChange(uint16 roles, ILots.Transformation memory change) private {
+        _add(maker, roles, abi.encodeCall(ILots.transformLots, (change)));
+    }
+
+    function _addCustodyRows() private {
+        bytes32 held = _receive(maker, "held", 10);
+        bytes32 offered = _receive(maker, "offered", 10);
+        _offer(maker, _item(offered, 0), carrier);
+        uint16 roles = Roles.HOLDER;
+        _add(maker, roles, abi.encodeCall(ILots.offerCustody, (_item(held, 0), carrier.id, ROOT)));
+        _add(carrier, roles, abi.encodeCall(ILots.acceptCustody, (_item(offered, 0), ROOT)));
+        _add(carrier, roles, abi.encodeCall(ILots.declineCustody, (offered, ROOT)));
+        _add(maker, roles, abi.encodeCall(ILots.withdrawCustody, (offered, ROOT)));
+    }
+
+    function _addCertificateRows() private {
+        bytes32 order = _startedOrder("inspected");
+        bytes32 lot = _commission(order, "inspected", 10);
+        bytes32 certified = _commission(order, "certified", 10);
+        uint40 number = _pass(certified, order);
+        ICertificates.Statement memory statement = _statement(lot, order, ICertificates.Verdict.Pass);
+        _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.issueCertificate, (statement)));
+        _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.revokeCertificate, (certified, number, ROOT)));
+    }
+}

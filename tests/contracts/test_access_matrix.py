@@ -1,0 +1,71 @@
+"""Every state-changing function of the ABI has a row in the access matrix that test/AccessMatrix.t.sol goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from eth_utils.crypto import keccak
+
+from tests.support import toolchain
+from tests.support.toolchain import SuiteResult
+
+CALLERS = (
+    "BUYER",
+    "COORDINATOR",
+    "MANUFACTURER",
+    "INSPECTOR",
+    "CARRIER",
+    "AUDITOR",
+    "unknown key",
+    "revoked key",
+    "suspended",
+    "owner",
+    "another company",
+)
+"""In the order of `AccessMatrixTest.Caller`."""
+
+CELL = keccak(text="Cell(bytes4,uint8,bool)")
+
+
+def signature(entry: Mapping[str, Any]) -> str:
+    return f"{entry['name']}({','.join(canonical_type(item) for item in entry['inputs'])})"
+
+
+def canonical_type(item: Mapping[str, Any]) -> str:
+    """As selectors are computed from it: structs are written out."""
+    kind: str = item["type"]
+    if not kind.startswith("tuple"):
+        return kind
+    return f"({','.join(canonical_type(part) for part in item['components'])}){kind.removeprefix('tuple')}"
+
+
+def state_changing() -> dict[bytes, str]:
+    """Name of every function that may change state, by selector."""
+    return {
+        keccak(text=signature(entry))[:4]: f"{name}.{entry['name']}"
+        for name, artifact in toolchain.read_artifacts().items()
+        for entry in artifact["abi"]
+        if entry["type"] == "function" and entry["stateMutability"] not in ("view", "pure")
+    }
+
+
+@pytest.mark.contracts
+def test_every_function_has_a_row(suite: SuiteResult, capsys: pytest.CaptureFixture[str]) -> None:
+    (logs,) = [logs for test, logs in suite.logs.items() if test.startswith("AccessMatrixTest ")]
+    cells = [log for log in logs if log.topics[0] == CELL]
+    callers: dict[bytes, set[int]] = {}
+    allowed: dict[bytes, set[int]] = {}
+    for cell in cells:
+        selector, caller = cell.topics[1][:4], int.from_bytes(cell.topics[2])
+        callers.setdefault(selector, set()).add(caller)
+        if int.from_bytes(cell.data):
+            allowed.setdefault(selector, set()).add(caller)
+    functions = state_changing()
+    with capsys.disabled():
+        print(f"\n{len(cells)} cells of access, {len(callers)} functions")  # noqa: T201 - figures of the run
+    assert {functions[selector] for selector in functions.keys() - callers.keys()} == set(), "functions without a row"
+    assert callers.keys() - functions.keys() == set(), "rows without a function"
+    assert all(found == set(range(len(CALLERS))) for found in callers.values())
+    assert {functions[selector] for selector in functions.keys() - allowed.keys()} == set(), "nobody may call"
