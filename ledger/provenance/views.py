@@ -37,12 +37,16 @@ class AsOf(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Party(Printable):
+    """A participant, by number and name."""
+
     participant: int
     name: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Participant(Printable):
+    """A company of the consortium, and the keys that sign for it."""
+
     participant: int
     name: str | None
     roles: tuple[str, ...]
@@ -55,6 +59,8 @@ class Participant(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Machine(Printable):
+    """A registered machine."""
+
     machine: int
     identifier: str | None
     owner: Party
@@ -62,6 +68,8 @@ class Machine(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Model(Printable):
+    """A quality model, and whether it may still be relied on."""
+
     model: int
     digest: bytes
     state: ModelState
@@ -73,6 +81,8 @@ class Model(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Certificate(Printable):
+    """An inspector's verdict on a lot, bound to one inference of one model."""
+
     certificate: int
     """Sequence of the issuing record."""
     lot: bytes
@@ -106,6 +116,8 @@ class Gate(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Order(Printable):
+    """What a buyer wants, and how far it is."""
+
     subject: bytes
     identifier: str | None
     sequence: int
@@ -123,6 +135,8 @@ class Order(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Assignment(Printable):
+    """One operation of an order, given to one machine."""
+
     assignment: int
     """Sequence of the proposing record."""
     operation: int
@@ -143,6 +157,8 @@ class Assignment(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Lot(Printable):
+    """A quantity under one identifier."""
+
     subject: bytes
     identifier: str | None
     sequence: int
@@ -185,6 +201,8 @@ class RelatedLot(Printable):
 
 @dataclass(frozen=True, slots=True)
 class CustodyChange(Printable):
+    """One step of a change of hands."""
+
     sequence: int
     kind: str
     """Of the record, as on chain."""
@@ -197,6 +215,8 @@ class CustodyChange(Printable):
 
 @dataclass(frozen=True, slots=True)
 class TransformedQuantity(Printable):
+    """What went into a transformation, or came out of it."""
+
     lot: bytes
     identifier: str | None
     quantity: int
@@ -204,6 +224,8 @@ class TransformedQuantity(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Transformation(Printable):
+    """Lots into lots."""
+
     sequence: int
     kind: TransformationKind
     participant: Party
@@ -220,6 +242,8 @@ class Transformation(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Anchor(Printable):
+    """Size and root of a stream, fixed on chain."""
+
     sequence: int
     size: int
     root: bytes
@@ -228,6 +252,8 @@ class Anchor(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Stream(Printable):
+    """A machine's log of evidence."""
+
     subject: bytes
     identifier: str | None
     machine: Machine
@@ -239,6 +265,8 @@ class Stream(Printable):
 
 @dataclass(frozen=True, slots=True)
 class HistoryRecord(Printable):
+    """One record of a history, with where it stands on chain."""
+
     sequence: int
     kind: str
     participant: Party

@@ -14,7 +14,7 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    app.command("trace", epilog="Example: millmark trace https://id.gs1.org/01/09506000013452/21/A0001")(run_trace)
+    app.command("trace", epilog="Example: millmark trace https://id.gs1.org/01/09506000013459/21/A0001")(run_trace)
     app.command("recall", epilog="Example: millmark recall --model 9")(run_recall)
 
 
