@@ -7,6 +7,7 @@ import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {Roles} from "../src/libraries/Roles.sol";
+import {Subjects} from "../src/libraries/Subjects.sol";
 import {Fixture} from "./Fixture.sol";
 
 contract TransformationsTest is Fixture {
@@ -409,7 +410,7 @@ contract TransformationsTest is Fixture {
     }
 
     function _lotOf(uint256 i) private view returns (bytes32) {
-        return keccak256(abi.encode(uint256(2), maker.id, keccak256(abi.encode(i))));
+        return Subjects.derive(Subjects.Kind.Lot, maker.id, keccak256(abi.encode(i)));
     }
 
     function _refuseChange(Party storage party, ILots.Transformation memory change, bytes memory reason) private {

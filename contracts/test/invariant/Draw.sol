@@ -11,10 +11,6 @@ abstract contract Draw is Fixture {
     bytes32[] internal _orders;
     bytes32[] internal _lots;
 
-    /// @notice Calls that were tried and calls that the contracts took.
-    mapping(bytes4 selector => uint256) public tried;
-    mapping(bytes4 selector => uint256) public done;
-
     /// @dev The time of the chain, which forge sets back between calls.
     uint256 internal _clock = START;
     uint256 private _state;
@@ -69,16 +65,10 @@ abstract contract Draw is Fixture {
 
     /// @dev Calls as `sender`; what was logged goes into the replay, which judges it.
     function _try(address sender, address target, bytes memory data) internal returns (bool ok) {
-        bytes4 selector = bytes4(data);
-        ++tried[selector];
         vm.prank(sender);
         (ok,) = target.call(data);
-        if (ok) {
-            ++done[selector];
-            replay.take();
-        } else {
-            vm.getRecordedLogs(); // forge keeps the logs of a call that failed
-        }
+        if (ok) replay.take();
+        else vm.getRecordedLogs(); // forge keeps the logs of a call that failed
     }
 
     function _record(address sender, bytes memory data) internal returns (bool ok) {

@@ -3,8 +3,8 @@ pragma solidity 0.8.37;
 
 import {Logistics} from "./Logistics.sol";
 
-/// @notice Drives registry and ledger at random from a factory at work: no action reverts, the contracts' refusals are
-/// counted. Every record goes through the replay, which judges it.
+/// @notice Drives registry and ledger at random from a factory at work: no action reverts, what the contracts refuse
+/// leaves nothing. Every record goes through the replay, which judges it.
 contract Handler is Logistics {
     function setUp() public override {
         super.setUp();
@@ -53,11 +53,12 @@ contract Handler is Logistics {
 
     /// @notice What lots, custody and certificates are driven by.
     function logisticsActions() public pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](12);
+        actions = new bytes4[](15);
         (actions[0], actions[1], actions[2]) = (this.make.selector, this.scrap.selector, this.transform.selector);
         (actions[3], actions[4], actions[5]) = (this.pack.selector, this.unpack.selector, this.setApart.selector);
         (actions[6], actions[7], actions[8]) = (this.offer.selector, this.answer.selector, this.inspect.selector);
         (actions[9], actions[10], actions[11]) = (this.revoke.selector, this.research.selector, this.wait.selector);
+        (actions[12], actions[13], actions[14]) = (this.offer.selector, this.answer.selector, this.answer.selector);
     }
 
     function allActions() external pure returns (bytes4[] memory actions) {

@@ -73,6 +73,9 @@ abstract contract Logistics is Production {
 
     function setApart(uint256 seed) external act(seed) {
         bytes32 lot = _anyLot();
+        for (uint256 i; i < 3 && ledger.lotOf(lot).state != ILots.LotState.Quarantined && _chance(60); ++i) {
+            lot = _anyLot();
+        }
         ILots.Lot memory stored = ledger.lotOf(lot);
         bytes32 order = replay.orderAt(stored.order);
         if (stored.state == ILots.LotState.Quarantined) {
@@ -88,12 +91,12 @@ abstract contract Logistics is Production {
 
     function offer(uint256 seed) external act(seed) {
         bytes32 lot = _anyLot();
-        for (uint256 i; i < 3 && ledger.lotOf(lot).state != ILots.LotState.Held; ++i) {
+        for (uint256 i; i < 4 && !_isReady(lot); ++i) {
             lot = _anyLot();
         }
         ILots.Item[] memory consignment = _consignment(lot);
         if (_chance(5)) consignment = _item(lot, replay.orderAt(ledger.lotOf(lot).order));
-        uint256 toBuyer = ledger.certificateStatus(lot) == ICertificates.CertificateStatus.Valid ? 85 : 40;
+        uint256 toBuyer = ledger.certificateOf(lot).sequence != 0 ? 85 : 40;
         uint32 to = _chance(toBuyer) ? buyer.id : uint32(1 + _below(_parties.length));
         bytes memory data = abi.encodeCall(ILots.offerCustody, (consignment, to, ROOT));
         _record(_keyOf(ledger.lotOf(lot).custodian), data);
@@ -126,7 +129,7 @@ abstract contract Logistics is Production {
         IOrders.Order memory gate = ledger.orderOf(order);
         ICertificates.Statement memory statement =
             _statement(lot, order, _chance(70) ? ICertificates.Verdict.Pass : ICertificates.Verdict.Fail);
-        statement.model = gate.model != 0 && _chance(80) ? gate.model : _models[_below(_models.length)];
+        statement.model = gate.model != 0 && _chance(70) ? gate.model : _models[_below(_models.length)];
         statement.expiresAt = uint40(block.timestamp + _below(120 days));
         statement.leafIndex = uint40(_below(11));
         uint32 id = gate.inspector != 0 ? gate.inspector : (_chance(50) ? inspector.id : inspector2.id);
@@ -144,6 +147,13 @@ abstract contract Logistics is Production {
     }
 
     // ---- inside ----
+
+    /// @dev Whether the lot could be delivered, as far as its gate allows.
+    function _isReady(bytes32 lot) private view returns (bool) {
+        ILots.Lot memory stored = ledger.lotOf(lot);
+        bool certified = stored.order == 0 || ledger.certificateOf(lot).sequence != 0;
+        return certified && stored.state == ILots.LotState.Held && stored.parent == 0;
+    }
 
     /// @dev The lot and all that the logs packed in it, each followed by its own contents, ascending.
     function _consignment(bytes32 lot) internal view returns (ILots.Item[] memory) {

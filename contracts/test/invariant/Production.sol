@@ -147,6 +147,10 @@ abstract contract Production is Draw {
         address fresh = vm.addr(uint256(keccak256(abi.encode(_next()))));
         if (_chance(15)) fresh = _anyKey();
         address by = _keyOf(_parties[i].id);
+        if (registry.participantOf(_parties[i].id).keys == 1 && _chance(20)) {
+            _try(by, address(registry), abi.encodeCall(IRegistry.revokeKey, (_parties[i].key, 0)));
+            return;
+        }
         bool proposed = _try(by, address(registry), abi.encodeCall(IRegistry.proposeKey, (fresh)));
         uint32 id = _chance(90) ? _parties[i].id : uint32(1 + _below(9));
         if (!_try(fresh, address(registry), abi.encodeCall(IRegistry.acceptKey, (id)))) {
