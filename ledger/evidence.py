@@ -11,6 +11,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from ledger.canonical import Json, canonical_json, sha256
+from ledger.errors import RecordError
 from ledger.merkle import Tree, leaf_hash
 
 __all__ = ["EVIDENCE_TAG", "EvidenceEntry", "EvidenceLog", "build_inference_context", "build_leaf_data"]
@@ -21,7 +22,9 @@ SALT_BYTES = 32
 
 
 def build_leaf_data(salt: bytes, entry: Json) -> bytes:
-    """The bytes under a leaf. Raises CanonicalError when the entry has no canonical form."""
+    """The bytes under a leaf. Raises CanonicalError when the entry has no canonical form, RecordError when the salt has
+    not 32 bytes: one of another length could be read as the beginning of another entry."""
+    _verify_size("salt", salt, SALT_BYTES)
     return EVIDENCE_TAG + salt + canonical_json(entry)
 
 
@@ -29,7 +32,12 @@ def build_inference_context(
     *, chain_id: int, ledger: bytes, lot: bytes, stream: bytes, leaf_index: int, leaf: bytes
 ) -> bytes:
     """32 bytes that bind an inference to one ledger, one lot and one measured entry, so that a verdict cannot be shown
-    for another part. All numbers are 32-byte big-endian words; `ledger` is an address, padded on the left."""
+    for another part. All numbers are 32-byte big-endian words; `ledger` is an address, padded on the left.
+
+    Raises RecordError when a part has another length: put one behind the other, two contexts could become the same."""
+    _verify_size("ledger", ledger, 20)
+    for name, part in (("lot", lot), ("stream", stream), ("leaf", leaf)):
+        _verify_size(name, part, 32)
     words = (
         chain_id.to_bytes(32, "big"),
         ledger.rjust(32, b"\0"),
@@ -39,6 +47,11 @@ def build_inference_context(
         leaf,
     )
     return sha256(CONTEXT_TAG + b"".join(words))
+
+
+def _verify_size(name: str, part: bytes, size: int) -> None:
+    if len(part) != size:
+        raise RecordError(f"{name} has {len(part)} bytes", mend=f"give {size} bytes")
 
 
 @dataclass(frozen=True, slots=True)

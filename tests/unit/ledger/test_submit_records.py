@@ -1,0 +1,326 @@
+"""Records onto a real chain: each lands once, and what the contract refuses fails alone, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from math import ceil, log2
+from pathlib import Path
+
+import pytest
+
+from ledger.canonical import sha256
+from ledger.chain import Chain, Transaction, call_data, sign_transaction
+from ledger.errors import ChainError, DuplicateRecordError, SubmitError
+from ledger.keys import LocalSigner
+from ledger.records import (
+    AcceptKey,
+    Anchor,
+    Contract,
+    OpenStream,
+    ProposeKey,
+    ReceiveLot,
+    Record,
+    RegisterMachine,
+    RevokeKey,
+    Role,
+    ScrapLot,
+    Suspend,
+)
+from ledger.store.outbox import Outbox, OutboxState
+from tests.support.ledger_world import NOTHING, LedgerWorld, build_world, results, verify_final
+from tests.support.stores import new_store
+
+
+@pytest.fixture(scope="module")
+def world() -> LedgerWorld:
+    return build_world()
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, world: LedgerWorld) -> Iterator[Outbox]:
+    world.line.handlers.clear()
+    with new_store(tmp_path) as store:
+        yield Outbox(store)
+
+
+def taken(lots: list[tuple[str, Record]]) -> tuple[str, Record]:
+    """A record that is refused once all of `lots` are on the ledger."""
+    return f"again-{lots[0][0]}", lots[0][1]
+
+
+def test_records_land_in_order_under_dense_sequences(world: LedgerWorld, outbox: Outbox) -> None:
+    before, signer = world.count(), world.admit(outbox)
+    submitter = world.submitter(outbox, signer, batch_size=4)
+    ids = submitter.submit(world.lots(10))
+    assert outbox.counts()["queued"] == 10, "durable before anything is sent"
+    submitter.drain()
+    assert verify_final(outbox, ids) == list(range(before + 1, before + 11))
+    assert world.nonces(signer) == 3
+    assert submitter.step() is True, "nothing is left to do"
+
+
+def test_the_same_record_again_is_the_same_record(world: LedgerWorld, outbox: Outbox) -> None:
+    submitter = world.submitter(outbox, world.admit(outbox))
+    lots = world.lots(3)
+    ids = submitter.submit(lots)
+    submitter.drain()
+    before = world.count()
+    assert submitter.submit(lots) == ids
+    submitter.drain()
+    assert world.count() == before
+
+
+def test_another_record_under_a_known_key_is_refused_with_all_that_came_with_it(
+    world: LedgerWorld, outbox: Outbox
+) -> None:
+    submitter = world.submitter(outbox, world.admit(outbox))
+    [(key, _), *_] = lots = world.lots(1)
+    submitter.submit(lots)
+    with pytest.raises(DuplicateRecordError):
+        submitter.submit([*world.lots(2), (key, ReceiveLot(sha256(b"other"), 1, b"H87", NOTHING))])
+    assert outbox.counts()["queued"] == 1
+
+
+@pytest.mark.parametrize("bad", [0, 24, 49])
+def test_one_bad_record_of_fifty_fails_alone(world: LedgerWorld, outbox: Outbox, bad: int) -> None:
+    signer = world.admit(outbox)
+    submitter = world.submitter(outbox, signer)
+    earlier = world.lots(1)
+    submitter.submit(earlier)
+    submitter.drain()
+    records = world.lots(49)
+    records.insert(bad, taken(earlier))
+    world.line.passed.clear()
+    ids = submitter.submit(records)
+    submitter.drain()
+    failed = outbox.record(ids.pop(bad))
+    assert (failed.state, failed.error_name) == (OutboxState.FAILED, "HistorySubjectTaken")
+    assert failed.error is not None
+    assert failed.error.startswith("HistorySubjectTaken(subject=0x")
+    assert "use another identifier, or another salt" in failed.error
+    assert len(set(verify_final(outbox, ids))) == 49
+    assert world.line.passed.count("eth_call") <= 2 * ceil(log2(50)), "simulations"
+
+
+def test_several_bad_records_each_fail_for_their_own_reason(world: LedgerWorld, outbox: Outbox) -> None:
+    submitter = world.submitter(outbox, world.admit(outbox))
+    earlier = world.lots(1)
+    submitter.submit(earlier)
+    submitter.drain()
+    unknown = sha256(b"no such lot")
+    records: list[tuple[str, Record]] = [
+        taken(earlier),
+        *world.lots(2),
+        ("scrap", ScrapLot(unknown, 1, NOTHING)),
+        *world.lots(1),
+        ("zero", ReceiveLot(sha256(b"zero"), 0, b"H87", NOTHING)),
+    ]
+    ids = submitter.submit(records)
+    submitter.drain()
+    found = results(outbox, ids)
+    assert [record.state.value for record in found] == ["failed", "final", "final", "failed", "final", "failed"]
+    names = [record.error_name for record in found if record.error_name]
+    assert len(set(names)) == 3
+    assert all(record.error and record.error.startswith(f"{record.error_name}(") for record in found if record.error)
+
+
+def test_all_bad_records_fail_and_nothing_is_sent(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox, Role.AUDITOR)
+    submitter = world.submitter(outbox, signer)
+    ids = submitter.submit(world.lots(5))
+    submitter.drain()
+    assert {record.error_name for record in results(outbox, ids)} == {"HistoryRoleMissing"}
+    assert world.nonces(signer) == 0
+
+
+def test_a_record_that_needs_the_one_before_it_goes_in_the_same_batch(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    submitter = world.submitter(outbox, signer)
+    [machine] = submitter.submit([(f"machine-{signer.address.hex()}", RegisterMachine(sha256(b"m"), NOTHING))])
+    submitter.drain()
+    number = outbox.record(machine).sequence
+    assert number is not None
+    participant = world.chain.read(Contract.REGISTRY, "actorOf", "0x" + signer.address.hex())[0]
+    assert isinstance(participant, int)
+    opened = OpenStream(sha256(b"s"), number, NOTHING)
+    ids = submitter.submit([("open", opened)])
+    submitter.drain()
+    verify_final(outbox, ids)
+    stream = stream_of(world)
+    sizes = enumerate((1, 2, 2, 3))
+    ids = submitter.submit([(f"anchor-{place}", Anchor(stream, size, sha256(b"root"))) for place, size in sizes])
+    submitter.drain()
+    assert [record.state.value for record in results(outbox, ids)] == ["final", "final", "failed", "final"]
+
+
+def stream_of(world: LedgerWorld) -> bytes:
+    """Subject of the stream that was opened last."""
+    [record] = world.chain.recorded(world.chain.header(world.chain.node.block_number()))
+    assert record.kind == "StreamOpened"
+    return record.subject
+
+
+def test_contracts_take_turns_in_order(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    submitter = world.submitter(outbox, signer)
+    [one, two] = world.lots(2)
+    ids = submitter.submit([one, ("machine", RegisterMachine(sha256(b"turn"), NOTHING)), two])
+    submitter.drain()
+    verify_final(outbox, ids)
+    assert world.nonces(signer) == 3
+
+
+# Keys
+
+
+def test_an_unknown_key_is_named(world: LedgerWorld, outbox: Outbox) -> None:
+    stranger = world.fund(LocalSigner.generate())
+    submitter = world.submitter(outbox, stranger)
+    [number] = submitter.submit(world.lots(1))
+    submitter.drain()
+    failed = outbox.record(number)
+    assert failed.error_name == "RegistryKeyUnknown"
+    assert f"key=0x{stranger.address.hex()}" in str(failed.error)
+    assert "have the registry's owner admit the participant" in str(failed.error)
+
+
+def test_a_revoked_key_is_named(world: LedgerWorld, outbox: Outbox) -> None:
+    old, new = world.admit(outbox), world.fund(LocalSigner.generate())
+    participant = world.chain.read(Contract.REGISTRY, "actorOf", "0x" + old.address.hex())[0]
+    assert isinstance(participant, int)
+    for signer, key, record in (
+        (old, "propose", ProposeKey(new.address)),
+        (new, "accept", AcceptKey(participant)),
+        (new, "revoke", RevokeKey(old.address, 0)),
+    ):
+        submitter = world.submitter(outbox, signer)
+        ids = submitter.submit([(f"{key}-{new.address.hex()}", record)])
+        submitter.drain()
+        verify_final(outbox, ids)
+    submitter = world.submitter(outbox, old)
+    [number] = submitter.submit(world.lots(1))
+    submitter.drain()
+    assert outbox.record(number).error_name == "RegistryKeyRevoked"
+
+
+def test_a_suspended_participant_is_named(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    participant = world.chain.read(Contract.REGISTRY, "actorOf", "0x" + signer.address.hex())[0]
+    assert isinstance(participant, int)
+    owner = world.submitter(outbox, world.owner)
+    owner.submit([(f"suspend-{participant}", Suspend(participant, NOTHING))])
+    owner.drain()
+    submitter = world.submitter(outbox, signer)
+    [number] = submitter.submit(world.lots(1))
+    submitter.drain()
+    assert outbox.record(number).error_name == "RegistryParticipantSuspended"
+
+
+def test_two_keys_share_one_outbox(world: LedgerWorld, outbox: Outbox) -> None:
+    first, second = (world.submitter(outbox, world.admit(outbox)) for _ in range(2))
+    theirs, others = first.submit(world.lots(3)), second.submit(world.lots(3))
+    first.drain()
+    assert {record.state for record in results(outbox, others)} == {OutboxState.QUEUED}
+    second.drain()
+    verify_final(outbox, theirs + others)
+
+
+# Gas
+
+
+def test_a_batch_that_is_too_large_goes_in_parts(world: LedgerWorld, outbox: Outbox) -> None:
+    """The records are good; only together they take more gas than a transaction has."""
+    signer = world.admit(outbox)
+    lots = world.lots(20)
+    submitter = world.submitter(outbox, signer)
+    small = LedgerWorld(world.line, with_gas_limit(world, 400_000), world.owner)
+    ids = small.submitter(outbox, signer).submit(lots)
+    small.submitter(outbox, signer).drain()
+    verify_final(outbox, ids)
+    assert world.nonces(signer) >= 3
+    assert submitter.step() is True
+
+
+def test_a_record_that_is_too_large_by_itself_fails(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    tiny = LedgerWorld(world.line, with_gas_limit(world, 50_000), world.owner)
+    submitter = tiny.submitter(outbox, signer)
+    ids = submitter.submit(world.lots(2))
+    submitter.drain()
+    assert [record.state for record in results(outbox, ids)] == [OutboxState.FAILED] * 2
+    assert world.nonces(signer) == 0
+
+
+def with_gas_limit(world: LedgerWorld, gas_limit: int) -> Chain:
+    profile = dataclasses.replace(world.chain.profile, fixed_gas_limit=gas_limit)
+    return Chain(world.chain.node, profile, world.chain.deployment)
+
+
+# Reverted in a block
+
+
+def test_a_transaction_that_reverts_in_its_block_gives_its_records_back(world: LedgerWorld, outbox: Outbox) -> None:
+    """Between simulation and block another transaction took the identifier: the next simulation names it."""
+    signer = world.admit(outbox)
+    submitter = world.submitter(outbox, signer)
+    [rival_key, *_] = lots = world.lots(3)
+    ids = submitter.submit(lots)
+
+    def overtake(params: list[object]) -> object:
+        world.line.handlers.pop("eth_getTransactionCount")
+        send_foreign(world, signer, call_data(rival_key[1]))
+        return world.line.node.request("eth_getTransactionCount", list(params))
+
+    world.line.handlers["eth_getTransactionCount"] = overtake
+    submitter.drain()
+    found = results(outbox, ids)
+    assert [record.state.value for record in found] == ["failed", "final", "final"]
+    assert found[0].error_name == "HistorySubjectTaken"
+    assert world.nonces(signer) == 4, "the rival, the reverted one, and the rest one by one"
+
+
+def send_foreign(world: LedgerWorld, signer: LocalSigner, data: bytes) -> None:
+    """The same key used by another program."""
+    transaction = Transaction(
+        world.chain.chain_id, world.nonces(signer), 1, 10**11, 1_000_000, world.chain.ledger, data
+    )
+    raw = sign_transaction(transaction, signer).raw
+    world.line.node.request("eth_sendRawTransaction", ["0x" + raw.hex()])
+
+
+def test_a_record_that_reverts_again_and_again_does_not_spend_gas_for_ever(world: LedgerWorld, outbox: Outbox) -> None:
+    """A node that simulates what it does not execute."""
+    signer = world.admit(outbox, Role.AUDITOR)
+    world.line.handlers["eth_call"] = lambda _: "0x"
+    submitter = world.submitter(outbox, signer)
+    ids = submitter.submit(world.lots(2))
+    submitter.drain()
+    found = results(outbox, ids)
+    assert [record.error_name for record in found] == ["Reverted", "Reverted"]
+    assert "though each simulation took it" in str(found[0].error)
+    assert world.nonces(signer) <= 6
+
+
+def test_a_key_without_money_keeps_its_records(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    poor = dataclasses.replace(world.chain.profile, fee_headroom_percent=10**12)
+    chain = Chain(world.chain.node, poor, world.chain.deployment)
+    submitter = LedgerWorld(world.line, chain, world.owner).submitter(outbox, signer)
+    ids = submitter.submit(world.lots(2))
+    with pytest.raises(ChainError, match=r"the node refuses the transaction: .*insufficient funds"):
+        submitter.drain()
+    assert {record.state for record in results(outbox, ids)} == {OutboxState.SIGNED}
+    assert world.nonces(signer) == 0
+
+
+def test_records_that_take_too_long_are_told_and_kept(world: LedgerWorld, outbox: Outbox) -> None:
+    submitter = world.submitter(outbox, world.admit(outbox))
+    world.line.handlers["eth_getTransactionReceipt"] = lambda _: None
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x"
+    ids = submitter.submit(world.lots(2))
+    with pytest.raises(SubmitError, match="still wait after 0 s; check that the chain makes blocks; nothing was lost"):
+        submitter.drain(timeout_s=0.1)
+    world.line.handlers.clear()
+    submitter.drain()
+    verify_final(outbox, ids)
