@@ -136,7 +136,15 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
 
     /// @inheritdoc IRegistry
     function registerModel(bytes32 digest, bytes32 cardRoot) external returns (uint40 model) {
-        model = _registerModel(_actor(Roles.INSPECTOR), digest, cardRoot, address(0));
+        uint32 participant = _actor(Roles.INSPECTOR);
+        if (digest == 0) revert RegistryDigestMissing();
+        bytes32 subject = Subjects.derive(Subjects.Kind.Model, participant, digest);
+        model = _take(subject);
+        Model storage entry = _models[model];
+        entry.inspector = participant;
+        entry.state = ModelState.Registered;
+        entry.digest = digest;
+        emit ModelRegistered(model, participant, subject, _msgSender(), digest, cardRoot);
     }
 
     /// @inheritdoc IRegistry
@@ -184,9 +192,18 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
     }
 
     /// @inheritdoc IRegistry
-    function rolesOf(uint32 participant) external view returns (uint16 roles) {
+    function rolesOf(uint32 participant) public view returns (uint16 roles) {
         Participant storage company = _participants[participant];
         return company.suspended ? 0 : company.roles;
+    }
+
+    /// @inheritdoc IRegistry
+    function standingOf(uint32 coordinator, uint32 inspector, uint40 model)
+        external
+        view
+        returns (uint16 coordinatorRoles, uint16 inspectorRoles, ModelState state)
+    {
+        return (rolesOf(coordinator), rolesOf(inspector), _models[model].state);
     }
 
     /// @inheritdoc IRegistry
@@ -255,21 +272,6 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
 
     function _checkRoles(uint16 roles) private pure {
         if (roles == 0 || roles & ~Roles.ANY != 0) revert RegistryRolesInvalid(roles);
-    }
-
-    function _registerModel(uint32 participant, bytes32 digest, bytes32 cardRoot, address code)
-        private
-        returns (uint40 model)
-    {
-        if (digest == 0) revert RegistryDigestMissing();
-        bytes32 subject = Subjects.derive(Subjects.Kind.Model, participant, digest);
-        model = _take(subject);
-        Model storage entry = _models[model];
-        entry.inspector = participant;
-        entry.state = ModelState.Registered;
-        entry.digest = digest;
-        entry.code = code;
-        emit ModelRegistered(model, participant, subject, _msgSender(), digest, cardRoot, code);
     }
 
     /// @dev Gives a subject the next sequence as its short name.

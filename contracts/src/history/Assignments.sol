@@ -21,10 +21,10 @@ abstract contract Assignments is Orders, IAssignments {
         if (_isLive(current.state)) revert AssignmentLive(order, operation, current.sequence);
         uint32 owner = registry.ownerOfMachine(machine);
         if (owner == entry.inspector) revert AssignmentOwnerInspects(order, owner);
-        _requireRole(owner, Roles.MANUFACTURER);
-        (current.sequence, current.machine, current.owner) = (sequence + 1, machine, owner);
+        _requireHeld(owner, registry.rolesOf(owner), Roles.MANUFACTURER);
+        (current.sequence, current.order) = (sequence + 1, entry.sequence);
+        (current.machine, current.owner) = (machine, owner);
         current.state = AssignmentState.Proposed;
-        ++entry.live;
         bytes32[] memory histories = _touching(order);
         bytes memory data = abi.encode(actor.key, histories, operation, machine, owner, claimsRoot);
         return _record(AssignmentProposed.selector, actor, order, histories, data);
@@ -45,7 +45,6 @@ abstract contract Assignments is Orders, IAssignments {
         Actor memory actor = _actor(Roles.MANUFACTURER);
         Assignment storage current = _owned(order, operation, assignment, actor, AssignmentState.Proposed);
         current.state = AssignmentState.Declined;
-        --_orders[order].live;
         _recordAssignment(AssignmentDeclined.selector, actor, order, operation, assignment, reasonRoot);
     }
 
@@ -55,7 +54,6 @@ abstract contract Assignments is Orders, IAssignments {
         Assignment storage current = _owned(order, operation, assignment, actor, AssignmentState.Accepted);
         Order storage entry = _orders[order];
         _requireOpen(order, entry);
-        registry.ownerOfMachine(current.machine);
         // A revision before production may have named the owner inspector meanwhile.
         if (entry.inspector == actor.participant) revert AssignmentOwnerInspects(order, actor.participant);
         current.state = AssignmentState.Started;
@@ -77,12 +75,7 @@ abstract contract Assignments is Orders, IAssignments {
         uint40 machine = _anchored(stream, leafIndex).machine;
         if (machine != current.machine) revert AssignmentStreamOfOther(stream, machine, current.machine);
         current.state = AssignmentState.Finished;
-        Order storage entry = _orders[order];
-        --entry.live;
-        if (!current.finishedOnce) {
-            current.finishedOnce = true;
-            ++entry.finished;
-        }
+        current.finishedOnce = true;
         bytes32[] memory histories = _touching(order);
         bytes memory data = abi.encode(actor.key, histories, operation, assignment, stream, leafIndex, leafHash);
         _record(AssignmentFinished.selector, actor, order, histories, data);
@@ -95,7 +88,6 @@ abstract contract Assignments is Orders, IAssignments {
         Assignment storage current = _current(order, operation, assignment);
         if (!_isLive(current.state)) revert AssignmentStateWrong(order, operation, current.state);
         current.state = AssignmentState.Cancelled;
-        --_orders[order].live;
         _recordAssignment(AssignmentCancelled.selector, actor, order, operation, assignment, reasonRoot);
     }
 
@@ -108,11 +100,6 @@ abstract contract Assignments is Orders, IAssignments {
         if (entry.state != OrderState.Accepted && entry.state != OrderState.InProduction) {
             revert OrderStateWrong(order, entry.state);
         }
-    }
-
-    function _isLive(AssignmentState state) private pure returns (bool) {
-        return
-            state == AssignmentState.Proposed || state == AssignmentState.Accepted || state == AssignmentState.Started;
     }
 
     /// @dev Every record of an assignment that carries one root and nothing else.

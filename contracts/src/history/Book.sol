@@ -50,6 +50,11 @@ abstract contract Book is History {
         }
     }
 
+    function _isLive(IAssignments.AssignmentState state) internal pure returns (bool) {
+        return state == IAssignments.AssignmentState.Proposed || state == IAssignments.AssignmentState.Accepted
+            || state == IAssignments.AssignmentState.Started;
+    }
+
     function _existingStream(bytes32 stream) internal view returns (IEvidence.Stream storage entry) {
         entry = _streams[stream];
         if (entry.sequence == 0) revert IEvidence.EvidenceStreamUnknown(stream);

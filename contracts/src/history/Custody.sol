@@ -17,7 +17,7 @@ abstract contract Custody is Certificates {
         bytes32 lot = consignment[0].lot;
         Lot storage entry = _held(lot, actor);
         if (to == actor.participant) revert CustodyToSelf(lot);
-        _requireRole(to, Roles.HOLDER);
+        _requireHeld(to, registry.rolesOf(to), Roles.HOLDER);
         _requireConsignment(consignment, to);
         entry.state = LotState.Offered;
         entry.counterparty = to;

@@ -10,6 +10,11 @@ import {Roles} from "../libraries/Roles.sol";
 
 /// @title The one writer of records, and the heads that authenticate them
 abstract contract History is IHistory, ERC2771Context, Multicall {
+    /// @dev In a struct only so that a head is found once and then both read and written.
+    struct Head {
+        bytes32 value;
+    }
+
     bytes32 public constant HEAD_TAG = keccak256("millmark.history.v1");
 
     /// @inheritdoc IHistory
@@ -19,7 +24,7 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
 
     /// @inheritdoc IHistory
     uint40 public sequence;
-    mapping(bytes32 subject => bytes32) private _heads;
+    mapping(bytes32 subject => Head) private _heads;
 
     constructor(IRegistry registry_, address forwarder_, address predecessor_) ERC2771Context(forwarder_) {
         registry = registry_;
@@ -28,7 +33,7 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
 
     /// @inheritdoc IHistory
     function headOf(bytes32 subject) external view returns (bytes32) {
-        return _heads[subject];
+        return _heads[subject].value;
     }
 
     /// @inheritdoc IHistory
@@ -58,9 +63,10 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         if (histories.length == 0) return assigned;
         bytes32 inner = keccak256(abi.encode(assigned, participant, actor.key, keccak256(data), block.timestamp));
         for (uint256 i; i < histories.length; ++i) {
-            bytes32 head = _heads[histories[i]];
-            if (head == 0) head = _start(histories[i]);
-            _heads[histories[i]] = _link(head, kind, inner);
+            bytes32 touched = histories[i];
+            Head storage head = _heads[touched];
+            bytes32 previous = head.value == 0 ? _start(touched) : head.value;
+            head.value = _link(previous, kind, inner);
         }
     }
 
@@ -73,38 +79,30 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         for (uint256 i; i < opening.later.length; ++i) {
             computed = _link(computed, opening.later[i].kind, opening.later[i].inner);
         }
-        bytes32 head = _heads[subject];
+        bytes32 head = _heads[subject].value;
         if (computed != head) revert HistoryOpeningStale(subject, computed, head);
     }
 
     /// @dev Whether the latest link of `subject` is (`kind`, `inner`) after `previousHead`.
     function _isHead(bytes32 subject, bytes32 previousHead, bytes32 kind, bytes32 inner) internal view returns (bool) {
-        return _heads[subject] == _link(previousHead, kind, inner);
+        return _heads[subject].value == _link(previousHead, kind, inner);
     }
 
     /// @dev Who acts, when it holds one of the roles `needed`.
     function _actor(uint16 needed) internal view virtual returns (Actor memory actor) {
         actor.key = _msgSender();
-        uint16 held;
-        (actor.participant, held) = registry.actorOf(actor.key);
-        if (held & needed == 0) revert HistoryRoleMissing(actor.participant, held, needed);
+        (actor.participant, actor.roles) = registry.actorOf(actor.key);
+        if (actor.roles & needed == 0) revert HistoryRoleMissing(actor.participant, actor.roles, needed);
     }
 
-    /// @dev A participant that another one names for a part.
-    function _requireRole(uint32 participant, uint16 needed) internal view {
-        uint16 held = registry.rolesOf(participant);
+    /// @dev What a participant needs for a part that another one, or its own past, gave it.
+    function _requireHeld(uint32 participant, uint16 held, uint16 needed) internal pure {
         if (held & needed == 0) revert HistoryParticipantUnfit(participant, held, needed);
     }
 
     function _touching(bytes32 subject) internal pure returns (bytes32[] memory histories) {
         histories = new bytes32[](1);
         histories[0] = subject;
-    }
-
-    function _touching(bytes32 subject, bytes32 other) internal pure returns (bytes32[] memory histories) {
-        histories = new bytes32[](2);
-        histories[0] = subject;
-        histories[1] = other;
     }
 
     function _start(bytes32 subject) private view returns (bytes32) {

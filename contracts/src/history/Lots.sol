@@ -22,10 +22,10 @@ abstract contract Lots is Book, ILots {
         bytes32 claimsRoot
     ) external returns (bytes32 lot) {
         Actor memory actor = _actor(Roles.MANUFACTURER);
-        uint40 assignment = _started(order, operation, actor);
-        lot = _createLot(identifierHash, _orders[order].sequence, quantity, unit, actor.participant, 0);
-        bytes32[] memory histories = _touching(lot, order);
-        bytes memory data = abi.encode(actor.key, histories, operation, assignment, quantity, unit, claimsRoot);
+        IAssignments.Assignment storage current = _started(order, operation, actor);
+        lot = _createLot(identifierHash, current.order, quantity, unit, actor.participant, 0);
+        bytes32[] memory histories = _touching(lot);
+        bytes memory data = abi.encode(actor.key, histories, order, current.sequence, quantity, unit, claimsRoot);
         _record(LotCommissioned.selector, actor, lot, histories, data);
     }
 
@@ -118,10 +118,14 @@ abstract contract Lots is Book, ILots {
     }
 
     /// @dev The actor's started assignment of an operation: what making a lot of an order needs.
-    function _started(bytes32 order, uint16 operation, Actor memory actor) internal view returns (uint40 assignment) {
-        _existingOrder(order);
-        assignment = _assignments[order][operation].sequence;
-        _owned(order, operation, assignment, actor, IAssignments.AssignmentState.Started);
+    function _started(bytes32 order, uint16 operation, Actor memory actor)
+        internal
+        view
+        returns (IAssignments.Assignment storage current)
+    {
+        current = _assignments[order][operation];
+        if (current.sequence == 0) _existingOrder(order);
+        return _owned(order, operation, current.sequence, actor, IAssignments.AssignmentState.Started);
     }
 
     /// @dev Outputs of one record share its sequence, so a lot's number adds its place among them: a parent must not be

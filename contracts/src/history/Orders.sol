@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IAssignments} from "../interfaces/IAssignments.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Roles} from "../libraries/Roles.sol";
@@ -9,6 +10,9 @@ import {Book} from "./Book.sol";
 
 /// @title Orders and their revisions
 abstract contract Orders is Book, IOrders {
+    /// @dev Completing an order looks at each of them.
+    uint16 private constant MOST_OPERATIONS = 64;
+
     /// @inheritdoc IOrders
     function placeOrder(bytes32 identifierHash, uint32 coordinator, OrderTerms calldata terms)
         external
@@ -17,7 +21,6 @@ abstract contract Orders is Book, IOrders {
         Actor memory actor = _actor(Roles.BUYER);
         order = Subjects.derive(Subjects.Kind.Order, actor.participant, identifierHash);
         if (_orders[order].sequence != 0) revert HistorySubjectTaken(order);
-        _requireRole(coordinator, Roles.COORDINATOR);
         _requireTerms(terms, coordinator);
         _orders[order] = Order({
             sequence: sequence + 1,
@@ -26,8 +29,6 @@ abstract contract Orders is Book, IOrders {
             coordinator: coordinator,
             inspector: terms.inspector,
             operations: terms.operations,
-            finished: 0,
-            live: 0,
             state: OrderState.Placed
         });
         bytes32[] memory histories = _touching(order);
@@ -77,7 +78,7 @@ abstract contract Orders is Book, IOrders {
 
     /// @inheritdoc IOrders
     /// @dev The proposal is not stored: it is shown to be the latest link of the order's history. So both sides agree
-    /// about the same state of the order, and no slot is spent on it.
+    /// about the same state of the order, for which the terms were checked, and no slot is spent on it.
     function acceptRevision(
         bytes32 order,
         OrderTerms calldata terms,
@@ -88,7 +89,6 @@ abstract contract Orders is Book, IOrders {
     ) external {
         Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
         Order storage entry = _revisable(order, actor);
-        _requireRevision(order, entry, terms);
         bytes32[] memory histories = _touching(order);
         uint32 other = actor.participant == entry.buyer ? entry.coordinator : entry.buyer;
         bytes32 digest = keccak256(abi.encode(proposer, histories, terms));
@@ -103,8 +103,9 @@ abstract contract Orders is Book, IOrders {
     function completeOrder(bytes32 order, bytes32 claimsRoot) external {
         Actor memory actor = _actor(Roles.COORDINATOR);
         Order storage entry = _asCoordinator(order, actor, OrderState.InProduction);
-        if (entry.live != 0 || entry.finished != entry.operations) {
-            revert OrderUnfinished(order, entry.finished, entry.operations, entry.live);
+        for (uint16 operation; operation < entry.operations; ++operation) {
+            IAssignments.Assignment storage current = _assignments[order][operation];
+            if (!current.finishedOnce || _isLive(current.state)) revert OrderUnfinished(order, operation);
         }
         entry.state = OrderState.Completed;
         _recordOrder(OrderCompleted.selector, actor, order, claimsRoot);
@@ -144,7 +145,7 @@ abstract contract Orders is Book, IOrders {
     function _requirePart(Order storage entry, Actor memory actor) private view {
         uint16 needed = actor.participant == entry.buyer ? Roles.BUYER : 0;
         if (actor.participant == entry.coordinator) needed |= Roles.COORDINATOR;
-        _requireRole(actor.participant, needed);
+        _requireHeld(actor.participant, actor.roles, needed);
     }
 
     /// @dev Every record of an order that carries one root and nothing else.
@@ -174,11 +175,18 @@ abstract contract Orders is Book, IOrders {
     }
 
     function _requireTerms(OrderTerms calldata terms, uint32 coordinator) private view {
-        if (terms.operations == 0) revert OrderWithoutOperations();
-        if (terms.inspector == 0 && terms.model == 0) return;
-        if (terms.inspector == coordinator || registry.stateOfModel(terms.model) != IRegistry.ModelState.Approved) {
-            revert OrderGateInvalid(terms.inspector, terms.model);
+        uint16 operations = terms.operations;
+        (uint32 inspector, uint40 model) = (terms.inspector, terms.model);
+        if (operations == 0 || operations > MOST_OPERATIONS) {
+            revert OrderOperationsInvalid(operations, MOST_OPERATIONS);
         }
-        _requireRole(terms.inspector, Roles.INSPECTOR);
+        (uint16 coordinatorRoles, uint16 inspectorRoles, IRegistry.ModelState state) =
+            registry.standingOf(coordinator, inspector, model);
+        _requireHeld(coordinator, coordinatorRoles, Roles.COORDINATOR);
+        if (inspector == 0 && model == 0) return;
+        if (inspector == coordinator || state != IRegistry.ModelState.Approved) {
+            revert OrderGateInvalid(inspector, model);
+        }
+        _requireHeld(inspector, inspectorRoles, Roles.INSPECTOR);
     }
 }

@@ -22,12 +22,10 @@ abstract contract Transformations is Lots {
         Actor memory actor = _actor(_isMaking(transformation.kind) ? Roles.MANUFACTURER : Roles.HOLDER);
         _requireShape(transformation);
         Tally memory tally;
-        if (transformation.order != 0) tally.order = _existingOrder(transformation.order).sequence;
-        if (tally.order != 0 && _isMaking(transformation.kind)) {
-            _started(transformation.order, transformation.operation, actor);
-            tally.maker = true;
-        }
-        bytes32[] memory histories = _historiesOf(transformation);
+        tally.maker = transformation.order != 0 && _isMaking(transformation.kind);
+        if (tally.maker) tally.order = _started(transformation.order, transformation.operation, actor).order;
+        else if (transformation.order != 0) tally.order = _existingOrder(transformation.order).sequence;
+        bytes32[] memory histories = new bytes32[](transformation.inputs.length + transformation.outputs.length);
         _takeInputs(transformation, actor, tally, histories);
         _makeOutputs(transformation, actor, tally, histories);
         bytes32 first = histories[transformation.inputs.length];
@@ -117,12 +115,6 @@ abstract contract Transformations is Lots {
         bool balanced = loss <= input && yieldIn != 0 && yieldOut != 0 && (input - loss) * yieldOut == output * yieldIn
             && (!sameUnit || yieldIn == yieldOut) && (sameUnit || transformation.kind == TransformationKind.Conversion);
         if (!balanced) revert TransformationUnbalanced(input, loss, output, yieldIn, yieldOut);
-    }
-
-    function _historiesOf(Transformation calldata transformation) private pure returns (bytes32[] memory histories) {
-        uint256 lots = transformation.inputs.length + transformation.outputs.length;
-        histories = new bytes32[](transformation.order == 0 ? lots : lots + 1);
-        if (transformation.order != 0) histories[lots] = transformation.order;
     }
 
     function _isMaking(TransformationKind kind) private pure returns (bool) {

@@ -19,6 +19,8 @@ interface IAssignments {
     struct Assignment {
         /// Of the proposing record: the assignment's short name; 0 when the operation was never assigned.
         uint40 sequence;
+        /// `sequence` of the order.
+        uint40 order;
         uint40 machine;
         /// Who owned the machine when it was proposed.
         uint32 owner;
@@ -115,8 +117,8 @@ interface IAssignments {
     function acceptAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 claimsRoot) external;
     /// @notice Refuses a proposal. The machine's owner, MANUFACTURER.
     function declineAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 reasonRoot) external;
-    /// @notice Begins the work; the first start puts the order into production. The machine's owner, MANUFACTURER; the
-    /// machine must be in service.
+    /// @notice Begins the work; the first start puts the order into production. The machine's owner, MANUFACTURER. A
+    /// machine retired meanwhile may still do what was accepted for it.
     function startAssignment(bytes32 order, uint16 operation, uint40 assignment, bytes32 claimsRoot) external;
     /// @notice Ends the work, naming its anchored evidence. The machine's owner, MANUFACTURER.
     /// @param leafHash RFC 9162 leaf hash of the entry; that it is the leaf at `leafIndex` is shown by inclusion proof.

@@ -24,6 +24,8 @@ interface IHistory {
     /// @dev Who acts in this call.
     struct Actor {
         uint32 participant;
+        /// What the participant may do, see libraries/Roles.sol.
+        uint16 roles;
         address key;
     }
 

@@ -88,7 +88,7 @@ interface ILots {
         bytes32 indexed subject,
         address key,
         bytes32[] histories,
-        uint16 operation,
+        bytes32 order,
         uint40 assignment,
         uint40 quantity,
         bytes3 unit,
@@ -104,7 +104,7 @@ interface ILots {
         bytes3 unit,
         bytes32 claimsRoot
     );
-    /// @notice `histories` are the inputs, then the outputs, then the order if any; the subject is the first output.
+    /// @notice `histories` are the inputs, then the outputs; the subject is the first output.
     event LotsTransformed(
         uint40 indexed sequence,
         uint32 indexed participant,

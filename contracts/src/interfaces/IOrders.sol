@@ -37,10 +37,6 @@ interface IOrders {
         uint32 coordinator;
         uint32 inspector;
         uint16 operations;
-        /// Operations that were finished at least once.
-        uint16 finished;
-        /// Assignments that are proposed, accepted or started.
-        uint16 live;
         OrderState state;
     }
 
@@ -116,7 +112,8 @@ interface IOrders {
     error OrderStateWrong(bytes32 order, OrderState state);
     /// @notice Another participant has that part in the order.
     error OrderPartyWrong(bytes32 order, uint32 participant, uint32 expected);
-    error OrderWithoutOperations();
+    /// @notice An order has 1 to `most` operations.
+    error OrderOperationsInvalid(uint16 operations, uint16 most);
     /// @notice A gate names an inspector and an approved model, or neither; the inspector is not the coordinator.
     error OrderGateInvalid(uint32 inspector, uint40 model);
     /// @notice Once production began the inspector stays, since machines were chosen against it.
@@ -125,8 +122,8 @@ interface IOrders {
     error OrderOperationsFewer(bytes32 order, uint16 agreed, uint16 proposed);
     /// @notice What is shown is not the latest record of the order, or not a proposal of the other side for these terms.
     error OrderRevisionNotProposed(bytes32 order);
-    /// @notice An order is complete when every operation was finished and no assignment is live.
-    error OrderUnfinished(bytes32 order, uint16 finished, uint16 operations, uint16 live);
+    /// @notice An order is complete when every operation was finished and has no live assignment.
+    error OrderUnfinished(bytes32 order, uint16 operation);
 
     /// @notice Places an order with a coordinator. BUYER.
     /// @return order Subject of kind Order.

@@ -49,8 +49,6 @@ interface IRegistry {
         uint40 defectiveSince;
         /// sha256 of the model's canonical bytes.
         bytes32 digest;
-        /// Where the canonical bytes are kept as code; 0 when only the digest is known here.
-        address code;
     }
 
     event ParticipantAdmitted(
@@ -111,8 +109,7 @@ interface IRegistry {
         bytes32 indexed subject,
         address key,
         bytes32 digest,
-        bytes32 cardRoot,
-        address code
+        bytes32 cardRoot
     );
     event ModelApproved(
         uint40 indexed sequence,
@@ -194,7 +191,7 @@ interface IRegistry {
     /// @notice Takes a machine of the caller out of service for good. MANUFACTURER or INSPECTOR.
     function retireMachine(uint40 machine, bytes32 reasonRoot) external;
 
-    /// @notice Registers a quality model by its digest alone: it can be audited off chain only. INSPECTOR.
+    /// @notice Registers a quality model by its digest: it can be audited off chain. INSPECTOR.
     /// @param digest sha256 of the model's canonical bytes; that such bytes exist is not checked.
     /// @return model The sequence of this record: the model's short name.
     function registerModel(bytes32 digest, bytes32 cardRoot) external returns (uint40 model);
@@ -213,6 +210,11 @@ interface IRegistry {
     function actorOf(address key) external view returns (uint32 participant, uint16 roles);
     /// @notice The roles a participant may use now: 0 when unknown or suspended.
     function rolesOf(uint32 participant) external view returns (uint16 roles);
+    /// @notice What an order's terms are checked against, in one call.
+    function standingOf(uint32 coordinator, uint32 inspector, uint40 model)
+        external
+        view
+        returns (uint16 coordinatorRoles, uint16 inspectorRoles, ModelState state);
     function participantOf(uint32 participant) external view returns (Participant memory);
     function keyOf(address key) external view returns (Key memory);
     /// @dev Reverts with RegistryMachineUnknown.
