@@ -142,7 +142,6 @@ class ModelRow:
     withdrawn_at: int
     defective_since: int
     digest: bytes
-    code: bytes
     card_root: bytes
     report_root: bytes
     reason_root: bytes

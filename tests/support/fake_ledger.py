@@ -107,7 +107,7 @@ class FakeLedger:
         return machine
 
     def register_model(self, inspector: int, name: str) -> int:
-        own: dict[str, Value] = {"digest": digest("weights", name), "card_root": NONE, "code": bytes(20)}
+        own: dict[str, Value] = {"digest": digest("weights", name), "card_root": NONE}
         model = self._registry("ModelRegistered", inspector, digest("model", name), **own)
         self.models[model] = ModelState.REGISTERED
         return model
@@ -208,7 +208,7 @@ class FakeLedger:
         lot = self._name(SubjectKind.LOT, current.owner, name)
         own: dict[str, Value] = {"quantity": quantity, "unit": PIECE, "claims_root": NONE}
         made = self._ledger(
-            "LotCommissioned", current.owner, (lot, order), operation=operation, assignment=current.sequence, **own
+            "LotCommissioned", current.owner, (lot,), order=order, assignment=current.sequence, **own
         )
         self.lots[lot] = Lot(made * 64, order, quantity, current.owner, PIECE)
         return lot
@@ -248,7 +248,7 @@ class FakeLedger:
                 for name, quantity in outputs.items()
             ),
         }
-        histories = (*taken, *lots, *([order] if order else []))
+        histories = (*taken, *lots)
         made = self.chain.record(
             Contract.LEDGER, "LotsTransformed", first.custodian, lots[0], histories, transformation=struct
         )

@@ -21,7 +21,7 @@ _MOST_LOTS = 64
 
 def lot_commissioned(record: Recorded, state: State) -> None:
     lot = _create(record, state, record.subject, record.fields)
-    lot.order = record.histories[1]
+    lot.order = subject(record.fields, "order")
     lot.assignment = number(record.fields, "assignment")
 
 

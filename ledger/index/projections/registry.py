@@ -84,7 +84,6 @@ def model_registered(record: Recorded, state: State) -> None:
             withdrawn_at=0,
             defective_since=0,
             digest=raw(fields, "digest"),
-            code=raw(fields, "code"),
             card_root=raw(fields, "card_root"),
             report_root=ZERO,
             reason_root=ZERO,

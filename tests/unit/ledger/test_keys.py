@@ -28,7 +28,6 @@ from ledger.keys import (
     verify_signature,
 )
 
-CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus" / "eth-signing"
 CANARY = bytes.fromhex("c0ffee" * 10 + "c0fe")
 PASSPHRASE = "open sesame 77"
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -265,15 +264,3 @@ def test_no_text_shows_a_key_or_passphrase(keystore: Path, tmp_path: Path) -> No
 def test_uris_that_name_no_signer(uri: str) -> None:
     with pytest.raises(SigningError, match="neither"):
         open_signer(uri)
-
-
-def test_published_keystores(tmp_path: Path) -> None:
-    """The basic tests of ethereum/tests: a passphrase, a keystore, and the key in it."""
-    files = sorted(CORPUS.rglob("*eyStoreTests/**/*.json")) if CORPUS.exists() else []
-    if not files:
-        pytest.skip("corpus eth-signing/KeyStoreTests is absent")
-    for file in files:
-        for name, case in json.loads(file.read_text()).items():
-            path = private(tmp_path / f"{name}.json", json.dumps(case["json"]))
-            signer = open_signer(f"keystore:{path}", prompt=lambda _, case=case: case["password"])  # type: ignore[misc]
-            assert signer.address == LocalSigner.from_bytes(bytes.fromhex(case["priv"])).address

@@ -100,7 +100,7 @@ def _create_registry() -> None:
     _create(
         "models",
         "number:int subject:bytes inspector:int approver:int state:int registered_at:int approved_at:int "
-        "withdrawn_at:int defective_since:int digest:bytes code:bytes card_root:bytes report_root:bytes "
+        "withdrawn_at:int defective_since:int digest:bytes card_root:bytes report_root:bytes "
         "reason_root:bytes",
         "number",
         "digest",

@@ -1,0 +1,56 @@
+"""Gas per record of every kind: as in the snapshot, and under its bar.
+
+After a deliberate change: `millmark bench gas --json`, and take its figures over into tests/vectors/gas.json.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ledger.records import RECORD_TYPES, Contract
+from services.bench.gas import measure_gas
+
+pytestmark = pytest.mark.integration
+
+SNAPSHOT: dict[str, int] = json.loads((Path(__file__).parents[1] / "vectors" / "gas.json").read_text())
+NOISE = 30
+"""A zero byte in a random hash is 12 gas cheaper than another; over 50 records that nearly levels out."""
+NEW, UPDATE, ANCHOR = 65_000, 30_000, 25_000
+NEW_KINDS = {"PlaceOrder", "ProposeAssignment", "CommissionLot", "ReceiveLot", "IssueCertificate", "OpenStream"}
+BARS = {
+    "Anchor": ANCHOR,
+    "IssueCertificate (again)": NEW,
+    "TransformLots (1 lot into 1)": NEW + UPDATE,
+    "PackLots (8 lots)": 9 * UPDATE,
+    "UnpackLots (8 lots)": 9 * UPDATE,
+}
+OVER = {
+    "OfferCustody (through a gate)": "reads order, certificate and model, three slots more than other offers",
+    "AcceptCustody (through a gate)": "reads order, certificate and model, three slots more than other hand-overs",
+    "TransformLots (1 lot into 1)": "checks shape, units and balance; a new lot and an update in one call",
+}
+"""Kinds over their bar, with the reason. One that comes under it must leave this list."""
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, int]:
+    return {kind: gas // count for kind, (count, gas) in measure_gas().items()}
+
+
+def test_gas_is_as_in_the_snapshot(measured: dict[str, int]) -> None:
+    assert measured.keys() == SNAPSHOT.keys()
+    moved = {kind: (SNAPSHOT[kind], gas) for kind, gas in measured.items() if abs(gas - SNAPSHOT[kind]) > NOISE}
+    assert not moved
+
+
+def test_every_kind_of_ledger_record_is_measured(measured: dict[str, int]) -> None:
+    kinds = {kind.__name__ for kind in RECORD_TYPES if kind.contract is Contract.LEDGER}
+    assert {kind.split(" (")[0] for kind in measured} == kinds
+
+
+def test_gas_is_under_its_bar(measured: dict[str, int]) -> None:
+    bars = {kind: BARS.get(kind, NEW if kind in NEW_KINDS else UPDATE) for kind in measured}
+    assert {kind for kind, gas in measured.items() if gas > bars[kind]} == set(OVER)
