@@ -9,12 +9,13 @@ from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from ledger.chain import EmbeddedChain, RpcError, Transport
+from ledger.errors import ChainError
 
 __all__ = ["create_devchain"]
 
 _MOST_BYTES = 4 * 1024 * 1024
 _MOST_REQUESTS = 1000
-_PARSE_ERROR, _INVALID_REQUEST, _TOO_LARGE = -32700, -32600, -32600
+_PARSE_ERROR, _INVALID_REQUEST, _TOO_LARGE, _SERVER_ERROR = -32700, -32600, -32600, -32000
 
 
 def create_devchain(chain: Transport | None = None) -> FastAPI:
@@ -68,6 +69,8 @@ def _answer_one(chain: Transport, asked: Any) -> dict[str, Any]:
         return {"jsonrpc": "2.0", "id": asked.get("id"), "result": chain.request(asked["method"], params)}
     except RpcError as error:
         return _failure(asked.get("id"), error.code, error.message, error.data)
+    except ChainError as error:  # of a chain behind another one
+        return _failure(asked.get("id"), _SERVER_ERROR, str(error))
 
 
 def _failure(identity: Any, code: int, message: str, data: bytes | None = None) -> dict[str, Any]:

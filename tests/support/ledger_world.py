@@ -9,6 +9,7 @@ from ledger.canonical import sha256
 from ledger.chain import Chain, EmbeddedChain, Node, Transport, deploy, find_profile
 from ledger.keys import LocalSigner
 from ledger.records import Admit, Contract, ReceiveLot, Record, Role
+from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.submit import Submitter
 from tests.support.rpc import Line
@@ -73,3 +74,20 @@ def verify_final(outbox: Outbox, ids: list[int]) -> list[int]:
     sequences = [record.sequence for record in found if record.sequence is not None]
     assert len(set(sequences)) == len(ids)
     return sequences
+
+
+def transactions(store: Store, signer: LocalSigner) -> list[tuple[int, str]]:
+    """(nonce, state) of everything that was ever allocated for a key, by nonce."""
+    query = "SELECT nonce, state FROM outbox_transactions WHERE signer = ? ORDER BY nonce, id"
+    with store.reading() as connection:
+        return [(int(n), str(s)) for n, s in connection.exec_driver_sql(query, (signer.address,))]
+
+
+def verify_once(world: LedgerWorld, store: Store, signer: LocalSigner, ids: list[int], before: int) -> None:
+    """Each record once on the ledger, and every nonce spent on one transaction that is final."""
+    sequences = verify_final(Outbox(store), ids)
+    assert sequences == list(range(before + 1, before + 1 + len(ids)))
+    assert world.count() == before + len(ids)
+    sent = transactions(store, signer)
+    assert sent == [(nonce, "final") for nonce in range(len(sent))]
+    assert world.nonces(signer) == len(sent)

@@ -53,6 +53,8 @@ def test_a_folder_is_no_deployment_file(tmp_path: Path) -> None:
         read_deployment(tmp_path)
 
 
+NO_ADDRESSES: list[Any] = ["0x", "0x11", "0x" + "11" * 19, "0x" + "11" * 21, "0x" + "zz" * 20, None, 5, []]
+NO_NUMBERS: list[Any] = ["1", "x", None, -1, 1.5, True, []]
 MALFORMED: list[bytes] = [
     b"",
     b"{",
@@ -63,16 +65,8 @@ MALFORMED: list[bytes] = [
     b"\xff\xfe",
     b"[" * 100_000,
     *(json.dumps({name: value for name, value in TEXT.items() if name != gone}).encode() for gone in TEXT),
-    *(
-        json.dumps({**TEXT, name: wrong}).encode()
-        for name in ("registry", "ledger")
-        for wrong in ("0x", "0x11", "0x" + "11" * 19, "0x" + "11" * 21, "0x" + "zz" * 20, None, 5, [])
-    ),
-    *(
-        json.dumps({**TEXT, name: wrong}).encode()
-        for name in ("chain_id", "block_number")
-        for wrong in ("1", "x", None, -1, 1.5, True, [])
-    ),
+    *(json.dumps({**TEXT, name: wrong}).encode() for name in ("registry", "ledger") for wrong in NO_ADDRESSES),
+    *(json.dumps({**TEXT, name: wrong}).encode() for name in ("chain_id", "block_number") for wrong in NO_NUMBERS),
 ]
 
 

@@ -46,7 +46,7 @@ def admission() -> bytes:
 def test_every_method_answers(world: LedgerWorld) -> None:
     registry, owner = text(world.chain.registry), text(world.owner.address)
     head = request(world, "eth_getBlockByNumber", "latest", False)
-    expected = {
+    expected: dict[tuple[Any, ...], Any] = {
         ("web3_clientVersion",): "millmark-devchain",
         ("net_version",): str(CHAIN_ID),
         ("eth_chainId",): hex(CHAIN_ID),
@@ -93,9 +93,12 @@ def test_an_unknown_method_is_refused(world: LedgerWorld, method: str) -> None:
 
 
 ADDRESS = "0x" + "11" * 20
+TOO_MANY: tuple[list[Any], ...] = ([1], [None], [{}, {}])
+NO_BLOCKS: tuple[Any, ...] = ("abc", "", "-0x1", "0x", 5, None, [], {})
+NO_CALLS: tuple[Any, ...] = ("x", 5, None, [], {"to": ADDRESS, "data": "0xzz"}, {"to": "0x1"})
 BAD: list[tuple[str, list[Any]]] = [
-    *((method, params) for method in ("eth_chainId", "eth_blockNumber") for params in ([1], [None], [{}, {}])),
-    *(("eth_getBlockByNumber", [number, False]) for number in ("abc", "", "-0x1", "0x", 5, None, [], {})),
+    *((method, params) for method in ("eth_chainId", "eth_blockNumber") for params in TOO_MANY),
+    *(("eth_getBlockByNumber", [number, False]) for number in NO_BLOCKS),
     ("eth_getBlockByNumber", []),
     ("eth_getBlockByNumber", ["latest", True]),
     *(("eth_getBlockByHash", [block, False]) for block in ("0x12", "", 5, None, "latest")),
@@ -110,7 +113,7 @@ BAD: list[tuple[str, list[Any]]] = [
     *((method, [ADDRESS, "0x1"]) for method in ("eth_getCode", "eth_getBalance", "eth_getTransactionCount")),
     *(("eth_getStorageAt", [ADDRESS, slot]) for slot in ("zz", 0, None, "latest")),
     *(("eth_getTransactionReceipt", [name]) for name in ("0x12", 5, None, "")),
-    *(("eth_call", [call]) for call in ("x", 5, None, [], {"to": ADDRESS, "data": "0xzz"}, {"to": "0x1"})),
+    *(("eth_call", [call]) for call in NO_CALLS),
     ("eth_call", [{"to": ADDRESS, "gas": "lots"}]),
     ("eth_call", [{"to": ADDRESS}, "earliest"]),
     ("eth_call", [{"to": ADDRESS}, "0x1"]),
@@ -181,7 +184,7 @@ def test_logs_are_had_by_block_hash_and_address(world: LedgerWorld) -> None:
         ({"nonce": 2, "gas_limit": 100_000_000}, "gas"),
     ],
 )
-def test_a_refused_transaction_changes_nothing(world: LedgerWorld, transaction: dict[str, int], words: str) -> None:
+def test_a_refused_transaction_changes_nothing(world: LedgerWorld, transaction: dict[str, Any], words: str) -> None:
     raw = sign(world, **transaction)
     with pytest.raises(RpcError, match=words) as caught:
         request(world, "eth_sendRawTransaction", text(raw))

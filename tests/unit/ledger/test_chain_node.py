@@ -55,7 +55,7 @@ QUESTIONS: dict[str, tuple[str, Question]] = {
     "receipt": ("eth_getTransactionReceipt", lambda node: node.receipt(bytes.fromhex(H2[2:]))),
 }
 NUMBERS = ("chain_id", "block_number", "count", "estimate", "balance")
-NO_NUMBERS = [
+NO_NUMBERS: list[Any] = [
     None,
     5,
     True,
@@ -74,7 +74,7 @@ NO_NUMBERS = [
     1.5,
     "0x" + "f" * 65,
 ]
-NO_BYTES = [None, 5, "", "00", "0x0", "0xzz", "0x 00", "0x00 ", [], {}, True]
+NO_BYTES: list[Any] = [None, 5, "", "00", "0x0", "0xzz", "0x 00", "0x00 ", [], {}, True]
 
 
 def ask(name: str, answer: Any) -> Any:

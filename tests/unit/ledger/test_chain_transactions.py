@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eth_account import Account
-from eth_account.typed_transactions import TypedTransaction
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 from hypothesis import given
 from hypothesis import strategies as st

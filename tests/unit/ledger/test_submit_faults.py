@@ -1,4 +1,4 @@
-"""Crashes and lies on the way: whatever happens, each record is on the ledger once, and the nonces are dense."""
+"""What a chain does to a submitter: late receipts, lost nonces, slow blocks, reorganisations, foreign events."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 
 from ledger.chain import Chain, EngineProfile, Node, Transaction, sign_transaction
-from ledger.errors import ChainError, ChainUnreachableError, SubmitError
+from ledger.errors import ChainError, SubmitError
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
 from ledger.records import Contract, ReceiveLot, Record, ScrapLot
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
-from tests.support.crash import CrashError, CrashingStore, CrashingTransport, CrashPoint
-from tests.support.ledger_world import LedgerWorld, build_world, results, verify_final
+from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final, verify_once
 from tests.support.stores import new_store
 
 
@@ -38,141 +37,6 @@ def outbox(store: Store) -> Outbox:
     return Outbox(store)
 
 
-def transactions(store: Store, signer: LocalSigner) -> list[tuple[int, str]]:
-    """(nonce, state) of everything that was ever allocated for a key, by nonce."""
-    query = "SELECT nonce, state FROM outbox_transactions WHERE signer = ? ORDER BY nonce, id"
-    with store.reading() as connection:
-        return [(int(n), str(s)) for n, s in connection.exec_driver_sql(query, (signer.address,))]
-
-
-def verify_once(world: LedgerWorld, store: Store, signer: LocalSigner, ids: list[int], before: int) -> None:
-    """Each record once on the ledger, and every nonce spent on one transaction that is final."""
-    sequences = verify_final(Outbox(store), ids)
-    assert sequences == list(range(before + 1, before + 1 + len(ids)))
-    assert world.count() == before + len(ids)
-    sent = transactions(store, signer)
-    assert sent == [(nonce, "final") for nonce in range(len(sent))]
-    assert world.nonces(signer) == len(sent)
-
-
-# Crashes
-
-BATCH, RECORDS = 2, 3
-
-
-def run_dying(
-    world: LedgerWorld, store: Store, signer: LocalSigner, lots: list[tuple[str, Record]], point: CrashPoint
-) -> None:
-    """A submitter in a process that dies at `point`, or not at all."""
-    chain = Chain(Node(world.line.node), world.chain.profile, world.chain.deployment)
-    chain.node = Node(CrashingTransport(world.line.node, point))
-    submitter = Submitter(chain, Outbox(CrashingStore(store, point)), signer, batch_size=BATCH, receipt_grace_s=0.2)
-    submitter.submit(lots)
-    submitter.drain()
-
-
-@pytest.mark.parametrize("stored", [False, True], ids=["failed, not stored", "failed, but stored"])
-def test_a_crash_at_any_boundary_loses_and_doubles_nothing(world: LedgerWorld, store: Store, stored: bool) -> None:
-    outbox, counting = Outbox(store), CrashPoint()
-    signer = world.admit(outbox)
-    run_dying(world, store, signer, world.lots(RECORDS), counting)
-    assert counting.seen > 20
-    for at in range(1, counting.seen + 1):
-        lots, before, point = world.lots(RECORDS), world.count(), CrashPoint(at, stored)
-        with pytest.raises(CrashError):
-            run_dying(world, store, signer, lots, point)
-        assert point.seen == at
-        restarted = world.submitter(outbox, signer, BATCH)
-        ids = restarted.submit(lots)  # the caller, too, does not know what became of it
-        restarted.drain()
-        verify_once(world, store, signer, ids, before)
-
-
-def test_many_crashes_in_a_row_lose_and_double_nothing(world: LedgerWorld, store: Store) -> None:
-    """A box that loses power after every few steps."""
-    outbox = Outbox(store)
-    signer, lots, before = world.admit(outbox), world.lots(RECORDS), world.count()
-    for at in range(1, 30):
-        for stored in (False, True):
-            try:
-                run_dying(world, store, signer, lots, CrashPoint(at, stored))
-            except CrashError:
-                continue
-            break
-    restarted = world.submitter(outbox, signer, BATCH)
-    ids = restarted.submit(lots)
-    restarted.drain()
-    verify_once(world, store, signer, ids, before)
-
-
-# The line
-
-
-METHODS = (
-    "eth_call",
-    "eth_getTransactionCount",
-    "eth_getBlockByNumber",
-    "eth_getTransactionReceipt",
-    "eth_sendRawTransaction",
-    "eth_blockNumber",
-)
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["request lost", "answer lost"])
-@pytest.mark.parametrize("method", METHODS)
-def test_a_lost_message_loses_and_doubles_nothing(
-    world: LedgerWorld, store: Store, outbox: Outbox, method: str, after: bool
-) -> None:
-    """The same submitter goes on when the line is back."""
-    signer, before = world.admit(outbox), world.count()
-    submitter = world.submitter(outbox, signer, BATCH)
-    ids = submitter.submit(world.lots(RECORDS))
-    world.line.cut(method, after=after)
-    with pytest.raises(ChainUnreachableError):
-        submitter.drain()
-    submitter.drain()
-    verify_once(world, store, signer, ids, before)
-
-
-def test_an_unreachable_chain_leaves_everything_queued(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
-    signer, before = world.admit(outbox), world.count()
-    submitter = world.submitter(outbox, signer)
-    for method in METHODS:
-        world.line.cut(method, after=False, times=100)
-    ids = submitter.submit(world.lots(RECORDS))
-    for _ in range(3):
-        with pytest.raises(ChainUnreachableError):
-            submitter.drain()
-    assert {record.state for record in results(outbox, ids)} == {OutboxState.QUEUED}
-    assert transactions(store, signer) == [], "no nonce is spent"
-    world.line.handlers.clear()
-    submitter.drain()
-    verify_once(world, store, signer, ids, before)
-
-
-def test_an_answer_lost_after_the_node_took_it_sends_the_same_bytes(world: LedgerWorld, outbox: Outbox) -> None:
-    signer = world.admit(outbox)
-    sent: list[str] = []
-
-    def lose(params: list[Any]) -> Any:
-        sent.append(params[0])
-        world.line.node.request("eth_sendRawTransaction", params)
-        if len(sent) < 2:
-            raise ChainUnreachableError("the line is cut")
-
-    world.line.handlers["eth_sendRawTransaction"] = lose
-    world.line.hide_receipts(2)
-    submitter = world.submitter(outbox, signer)
-    ids = submitter.submit(world.lots(1))
-    with pytest.raises(ChainUnreachableError):
-        submitter.drain()
-    with pytest.raises(Exception, match="nonce too low"):
-        world.line.node.request("eth_sendRawTransaction", [sent[0]])
-    submitter.drain()
-    assert len(set(sent)) == 1
-    verify_final(outbox, ids)
-
-
 # Receipts and nonces
 
 
@@ -181,7 +45,7 @@ def test_a_late_receipt_never_sends_twice(world: LedgerWorld, store: Store, outb
     """The node counts the nonce before it shows the receipt."""
     signer, before = world.admit(outbox), world.count()
     submitter = Submitter(world.chain, outbox, signer, receipt_grace_s=60, resend_s=0)
-    ids = submitter.submit(world.lots(RECORDS))
+    ids = submitter.submit(world.lots(3))
     world.line.hide_receipts(times)
     submitter.drain()
     verify_once(world, store, signer, ids, before)
@@ -200,7 +64,7 @@ def test_a_nonce_that_was_used_elsewhere_is_given_up_after_the_grace(
         return world.line.node.request("eth_sendRawTransaction", params)
 
     world.line.handlers["eth_sendRawTransaction"] = overtake
-    ids = submitter.submit(world.lots(RECORDS))
+    ids = submitter.submit(world.lots(3))
     submitter.drain()
     assert verify_final(outbox, ids) == [before + 1, before + 2, before + 3]
     assert transactions(store, signer) == [(0, "failed"), (1, "final")]
@@ -230,7 +94,7 @@ def test_a_node_that_lags_behind_does_not_make_a_nonce_be_spent_twice(
     signer, before = world.admit(outbox), world.count()
     submitter = world.submitter(outbox, signer, batch_size=1)
     world.line.handlers["eth_getTransactionCount"] = lambda _: "0x0"
-    ids = submitter.submit(world.lots(RECORDS))
+    ids = submitter.submit(world.lots(3))
     submitter.drain()
     verify_once(world, store, signer, ids, before)
 
@@ -277,7 +141,7 @@ def scrap(world: LedgerWorld, signer: LocalSigner, record: Record) -> Record:
 
 def test_few_transactions_are_under_way_at_once(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
     signer, before = world.admit(outbox), world.count()
-    submitter = world.submitter(outbox, signer, batch_size=1)
+    submitter = Submitter(world.chain, outbox, signer, batch_size=1, resend_s=60)
     waiting: list[str] = []
     mined_later(world, waiting)
     ids = submitter.submit(world.lots(17))

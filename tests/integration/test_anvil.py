@@ -1,0 +1,183 @@
+"""The same ledger on anvil, another EVM: deployed, used by the demonstration's companies, followed, and its heads
+recomputed."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from ledger.canonical import sha256
+from ledger.chain import Chain, HttpTransport, Node, call_data
+from ledger.chain.transport import Transport
+from ledger.errors import ContractRefusedError
+from ledger.index import Follower
+from ledger.records import Contract, ReceiveLot
+from ledger.store import Rows, Store
+from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.rows import HeadRow, RecordRow
+from ledger.submit import Submitter
+from quality import Inspector
+from services.demo.consortium import found_consortium
+from services.demo.delivery import deliver_parts
+from services.demo.inspection import inspect_parts
+from services.demo.plant import build_plant
+from services.demo.production import Line, make_parts, place_orders
+from tests.support import toolchain
+from tests.support.ledger_world import LedgerWorld, build_world, verify_final
+from tests.support.stores import new_store
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.contracts,
+    pytest.mark.skipif(toolchain.describe_missing() is not None, reason=str(toolchain.describe_missing())),
+]
+ORDERS = 3
+START_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpTransport]:
+    """A chain that mines each transaction at once."""
+    report = tmp_path_factory.mktemp("anvil") / "report.txt"  # a pipe that nobody reads would fill, and stop it
+    command = [str(toolchain.native_binary("anvil")), "--port", "0", "--host", "127.0.0.1"]
+    with report.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            yield HttpTransport(f"http://{_listening(report)}")
+        finally:
+            process.kill()
+
+
+def _listening(report: Path) -> str:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if found := re.search(r"Listening on (127\.0\.0\.1:\d+)", report.read_text()):
+            return found[1]
+        time.sleep(0.05)
+    raise AssertionError(f"anvil did not start: {report.read_text()}")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with new_store(tmp_path) as opened:
+        yield opened
+
+
+def run_demonstration(store: Store, transport: Transport | None) -> Line:
+    """A few orders from placing to delivery."""
+    consortium = found_consortium(store, transport)
+    model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
+    now = int(time.time())
+    line = place_orders(consortium, build_plant(consortium, model, {}), ORDERS, now)
+    make_parts(line)
+    width = Inspector(model).network.width
+    inspect_parts(line, line.jobs, [[(place * step) % 97 for place in range(width)] for step in range(ORDERS)], now)
+    deliver_parts(line)
+    return line
+
+
+def verify_followed(chain: Chain, store: Store) -> int:
+    """The index holds every record of the chain, and the heads that it recomputed are those in the contract."""
+    Follower(chain, store).follow()
+    with store.reading() as connection:
+        records, heads = Rows(connection).find(RecordRow), Rows(connection).find(HeadRow)
+    for contract in Contract:
+        sequences = sorted(record.sequence for record in records if record.contract == contract.value)
+        assert sequences == list(range(1, chain.sequence(contract) + 1))
+    assert len(heads) > ORDERS
+    for row in heads:
+        assert chain.head(row.subject) == row.head
+    return len(heads)
+
+
+def test_the_demonstration_runs_and_its_index_is_the_chains(anvil: HttpTransport, store: Store) -> None:
+    line = run_demonstration(store, anvil)
+    verify_followed(line.consortium.chain, store)
+    assert line.consortium.outbox.counts() == {"final": sum(line.consortium.recorded.values())}
+    assert all(job.verdict.value for job in line.jobs)
+
+
+def test_both_engines_record_the_same_kinds_in_the_same_order(anvil: HttpTransport, tmp_path: Path) -> None:
+    kinds = []
+    heads = []
+    for name, transport in (("anvil", anvil), ("embedded", None)):
+        folder = tmp_path / name
+        folder.mkdir()
+        with new_store(folder) as store:
+            line = run_demonstration(store, transport)
+            heads.append(verify_followed(line.consortium.chain, store))
+            with store.reading() as connection:
+                rows = sorted(Rows(connection).find(RecordRow), key=lambda row: (row.contract, row.sequence))
+            kinds.append([(row.contract, row.kind) for row in rows])
+    assert kinds[0] == kinds[1]
+    assert heads[0] == heads[1]
+
+
+@pytest.fixture(scope="module")
+def world(anvil: HttpTransport) -> LedgerWorld:
+    return build_world(anvil, "anvil")
+
+
+def test_a_batch_with_one_bad_record(world: LedgerWorld, store: Store) -> None:
+    outbox = Outbox(store)
+    submitter = world.submitter(outbox, world.admit(outbox), batch_size=20)
+    lots = world.lots(19)
+    lots.insert(11, ("again", lots[3][1]))
+    ids = submitter.submit(lots)
+    submitter.drain()
+    failed = outbox.record(ids.pop(11))
+    assert (failed.state, failed.error_name) == (OutboxState.FAILED, "HistorySubjectTaken")
+    verify_final(outbox, ids)
+
+
+def test_a_call_that_runs_out_of_gas_is_a_refusal(world: LedgerWorld, store: Store) -> None:
+    signer = world.admit(Outbox(store))
+    data = call_data(ReceiveLot(sha256(b"gas"), 1, b"H87", bytes(32)))
+    with pytest.raises(ContractRefusedError):
+        world.chain.node.call(world.chain.ledger, data, signer.address, gas_limit=40_000)
+
+
+def test_slow_blocks_and_dropped_transactions(anvil: HttpTransport, world: LedgerWorld, store: Store) -> None:
+    """Nothing is mined until it is told to; what the pool drops is sent again."""
+    outbox = Outbox(store)
+    signer, before = world.admit(outbox), world.count()
+    submitter = Submitter(world.chain, outbox, signer, batch_size=2, receipt_grace_s=5, resend_s=0)
+    ids = submitter.submit(world.lots(5))
+    anvil.request("evm_setAutomine", [False])
+    try:
+        assert submitter.step() is False
+        anvil.request("anvil_dropAllTransactions", [])
+        assert submitter.step() is False
+        assert submitter.step() is False, "the node knows them already"
+        anvil.request("evm_mine", [])
+    finally:
+        anvil.request("evm_setAutomine", [True])
+    submitter.drain()
+    assert verify_final(outbox, ids) == list(range(before + 1, before + 6))
+    assert world.nonces(signer) == 3
+
+
+def test_a_reorganisation_sends_the_same_bytes_again(anvil: HttpTransport, world: LedgerWorld, store: Store) -> None:
+    """The block of a mined, not yet final transaction goes away, and the node does not put it back by itself."""
+    chain = Chain(Node(anvil), dataclasses.replace(world.chain.profile, finality_depth=3), world.chain.deployment)
+    outbox = Outbox(store)
+    signer, before = world.admit(outbox), world.count()
+    submitter = Submitter(chain, outbox, signer, receipt_grace_s=5, resend_s=0)
+    ids = submitter.submit(world.lots(2))
+    assert submitter.step() is False
+    assert {outbox.record(number).state for number in ids} == {OutboxState.MINED}
+    anvil.request("anvil_reorg", [1, []])
+    assert world.count() == before
+    submitter.step()
+    assert {outbox.record(number).state for number in ids} == {OutboxState.SENT}
+    submitter.step()
+    anvil.request("anvil_mine", ["0x3"])
+    submitter.drain()
+    assert verify_final(outbox, ids) == [before + 1, before + 2]
+    assert world.nonces(signer) == 1

@@ -1,0 +1,185 @@
+"""The JSON-RPC client against real servers: whatever comes back is a result, a refusal, or one line of no answer."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+from ledger.chain import HttpTransport, Node, RpcError, transport
+from ledger.errors import ChainError, ChainUnreachableError
+from tests.support.loopback import answering, closed_url
+
+pytestmark = pytest.mark.integration
+
+Answer = Callable[[socket.socket], None]
+
+
+def http(body: bytes, status: str = "200 OK", *headers: str) -> Answer:
+    lines = [
+        f"HTTP/1.1 {status}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+
+    def send(connection: socket.socket) -> None:
+        connection.sendall("\r\n".join([*lines, *headers, "", ""]).encode() + body)
+
+    return send
+
+
+def raw(data: bytes) -> Answer:
+    return lambda connection: connection.sendall(data)
+
+
+def rpc(**answer: object) -> Answer:
+    return http(json.dumps({"jsonrpc": "2.0", "id": 0, **answer}).encode())
+
+
+def ask(answer: Answer, timeout_s: float = 2.0) -> object:
+    with answering(answer) as url:
+        return HttpTransport(url, timeout_s).request("eth_chainId", [])
+
+
+@pytest.mark.parametrize("result", ["0x1", None, [], {}, False, "", 0, {"a": [1, "ü"]}], ids=repr)
+def test_a_result_is_given_as_it_is(result: object) -> None:
+    assert ask(rpc(result=result)) == result
+    assert ask(rpc(result=result, error=None)) == result
+
+
+def test_a_compressed_answer_is_read() -> None:
+    body = gzip.compress(json.dumps({"result": "0x1"}).encode())
+    assert ask(http(body, "200 OK", "Content-Encoding: gzip")) == "0x1"
+
+
+def test_an_answer_in_chunks_is_read() -> None:
+    body = b'{"result": "0x1"}'
+    chunks = b"".join(f"1\r\n{chr(byte)}\r\n".encode() for byte in body) + b"0\r\n\r\n"
+    assert ask(raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)) == "0x1"
+
+
+UNUSABLE: dict[str, Answer] = {
+    "status 500": http(b'{"result": "0x1"}', "500 Internal Server Error"),
+    "status 404": http(b"not here", "404 Not Found"),
+    "status 401": http(b"{}", "401 Unauthorized"),
+    "status 204": http(b"", "204 No Content"),
+    "redirect": http(b"", "302 Found", "Location: http://127.0.0.1:1/"),
+    "truncated JSON": http(b'{"jsonrpc": "2.0", "res'),
+    "truncated body": raw(b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"result": "0x1"}'),
+    "truncated chunks": raw(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11\r\n{"result": "0'),
+    "HTML": http(b"<html><body>\nWelcome\n</body></html>"),
+    "empty": http(b""),
+    "no UTF-8": http(b'{"result": "\xff\xfe"}'),
+    "list": http(b'[{"result": "0x1"}]'),
+    "number": http(b"5"),
+    "text": http(b'"0x1"'),
+    "null": http(b"null"),
+    "no result": http(b'{"jsonrpc": "2.0", "id": 0}'),
+    "deep": http(b'{"result": ' + b"[" * 200_000),
+    "broken gzip": http(b"no gzip at all", "200 OK", "Content-Encoding: gzip"),
+    "no HTTP": raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "closed": raw(b""),
+    "broken headers": raw(b"HTTP/1.1 200\r\nContent-Length: x\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_what_is_no_answer_is_one_line(name: str) -> None:
+    with pytest.raises(ChainUnreachableError) as caught:
+        ask(UNUSABLE[name])
+    assert "\n" not in str(caught.value)
+    assert "the chain at http://127.0.0.1:" in str(caught.value)
+    assert caught.value.mend
+
+
+def test_nobody_listens() -> None:
+    with pytest.raises(ChainUnreachableError, match="does not answer"):
+        HttpTransport(closed_url()).request("eth_chainId", [])
+
+
+@pytest.mark.parametrize("url", ["http://", "nonsense", "ftp://127.0.0.1/", "http://[::1", "http://127.0.0.1:99999/"])
+def test_a_url_that_is_none(url: str) -> None:
+    with pytest.raises(ChainUnreachableError):
+        HttpTransport(url).request("eth_chainId", [])
+
+
+def test_a_server_that_says_nothing_is_given_up() -> None:
+    start = time.monotonic()
+    with pytest.raises(ChainUnreachableError, match="Timeout"):
+        ask(lambda _: time.sleep(1.0), timeout_s=0.2)
+    assert time.monotonic() - start < 5
+
+
+def test_a_server_that_drips_is_given_up() -> None:
+    """Each byte comes in time, the answer never does."""
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(40):
+            connection.sendall(b" ")
+            time.sleep(0.05)
+
+    start = time.monotonic()
+    with pytest.raises(ChainUnreachableError):
+        ask(drip, timeout_s=0.3)
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch, compressed: bool) -> None:
+    monkeypatch.setattr(transport, "_MOST_BYTES", 1 << 20)
+    body = b'{"result": "' + b"0" * (2 << 20) + b'"}'
+    answer = http(gzip.compress(body), "200 OK", "Content-Encoding: gzip") if compressed else http(body)
+    with pytest.raises(ChainUnreachableError):
+        ask(answer)
+
+
+def test_a_large_answer_is_read() -> None:
+    text = "0x" + "ab" * (4 << 20)
+    assert ask(rpc(result=text), timeout_s=10) == text
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message", "data"),
+    [
+        ({"code": -32601, "message": "no such method"}, -32601, "no such method", None),
+        (
+            {"code": 3, "message": "execution reverted", "data": "0xdeadbeef"},
+            3,
+            "execution reverted",
+            b"\xde\xad\xbe\xef",
+        ),
+        ({"code": 3, "message": "m", "data": {"data": "0x01"}}, 3, "m", b"\1"),
+        ({"code": 3, "message": "m", "data": {"result": "0x01"}}, 3, "m", b"\1"),
+        ({"code": 3, "message": "m", "data": "Reverted"}, 3, "m", None),
+        ({"code": 3, "message": "m", "data": {}}, 3, "m", None),
+        ({"code": 3, "message": "m", "data": 5}, 3, "m", None),
+        ({"message": "no code"}, -32000, "no code", None),
+        ({"code": None, "message": "m"}, -32000, "m", None),
+        ({"code": "x", "message": "m"}, -32000, "m", None),
+        ({"code": 1.5}, -32000, "refused", None),
+        ({}, -32000, "refused", None),
+        ("just words", -32000, "just words", None),
+        (5, -32000, "5", None),
+        ({"code": 1, "message": "two\nlines\tand   gaps"}, 1, "two lines and gaps", None),
+        ({"code": 1, "message": "x" * 1000}, 1, "x" * 300, None),
+    ],
+)
+def test_a_refusal_is_read(error: object, code: int, message: str, data: bytes | None) -> None:
+    with pytest.raises(RpcError) as caught:
+        ask(rpc(error=error))
+    assert (caught.value.code, caught.value.message, caught.value.data) == (code, message, data)
+
+
+def test_a_refusal_reaches_the_user_in_one_line() -> None:
+    with answering(rpc(error={"code": 1, "message": "a\nb"})) as url, pytest.raises(ChainError, match="a b") as caught:
+        Node(HttpTransport(url)).chain_id()
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,128 @@
+"""Records that fit no transaction, or revert in their block: split, blamed by name, never paid for without end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.chain import Chain, Transaction, call_data, sign_transaction
+from ledger.errors import ChainError, SubmitError
+from ledger.keys import LocalSigner
+from ledger.records import (
+    Role,
+)
+from ledger.store.outbox import Outbox, OutboxState
+from tests.support.ledger_world import LedgerWorld, build_world, results, verify_final
+from tests.support.stores import new_store
+
+
+@pytest.fixture(scope="module")
+def world() -> LedgerWorld:
+    return build_world()
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, world: LedgerWorld) -> Iterator[Outbox]:
+    world.line.handlers.clear()
+    with new_store(tmp_path) as store:
+        yield Outbox(store)
+
+
+def test_a_batch_that_is_too_large_goes_in_parts(world: LedgerWorld, outbox: Outbox) -> None:
+    """The records are good; only together they take more gas than a transaction has."""
+    signer = world.admit(outbox)
+    lots = world.lots(20)
+    submitter = world.submitter(outbox, signer)
+    small = LedgerWorld(world.line, with_gas_limit(world, 400_000), world.owner)
+    ids = small.submitter(outbox, signer).submit(lots)
+    small.submitter(outbox, signer).drain()
+    verify_final(outbox, ids)
+    assert world.nonces(signer) >= 3
+    assert submitter.step() is True
+
+
+def test_a_record_that_is_too_large_by_itself_fails(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    tiny = LedgerWorld(world.line, with_gas_limit(world, 50_000), world.owner)
+    submitter = tiny.submitter(outbox, signer)
+    ids = submitter.submit(world.lots(2))
+    submitter.drain()
+    assert [record.state for record in results(outbox, ids)] == [OutboxState.FAILED] * 2
+    assert world.nonces(signer) == 0
+
+
+def with_gas_limit(world: LedgerWorld, gas_limit: int) -> Chain:
+    profile = dataclasses.replace(world.chain.profile, fixed_gas_limit=gas_limit)
+    return Chain(world.chain.node, profile, world.chain.deployment)
+
+
+# Reverted in a block
+
+
+def test_a_transaction_that_reverts_in_its_block_gives_its_records_back(world: LedgerWorld, outbox: Outbox) -> None:
+    """Between simulation and block another transaction took the identifier: the next simulation names it."""
+    signer = world.admit(outbox)
+    submitter = world.submitter(outbox, signer)
+    [rival_key, *_] = lots = world.lots(3)
+    ids = submitter.submit(lots)
+
+    def overtake(params: list[object]) -> object:
+        world.line.handlers.pop("eth_getTransactionCount")
+        send_foreign(world, signer, call_data(rival_key[1]))
+        return world.line.node.request("eth_getTransactionCount", list(params))
+
+    world.line.handlers["eth_getTransactionCount"] = overtake
+    submitter.drain()
+    found = results(outbox, ids)
+    assert [record.state.value for record in found] == ["failed", "final", "final"]
+    assert found[0].error_name == "HistorySubjectTaken"
+    assert world.nonces(signer) == 4, "the rival, the reverted one, and the rest one by one"
+
+
+def send_foreign(world: LedgerWorld, signer: LocalSigner, data: bytes) -> None:
+    """The same key used by another program."""
+    transaction = Transaction(
+        world.chain.chain_id, world.nonces(signer), 1, 10**11, 1_000_000, world.chain.ledger, data
+    )
+    raw = sign_transaction(transaction, signer).raw
+    world.line.node.request("eth_sendRawTransaction", ["0x" + raw.hex()])
+
+
+def test_a_record_that_reverts_again_and_again_does_not_spend_gas_for_ever(world: LedgerWorld, outbox: Outbox) -> None:
+    """A node that simulates what it does not execute."""
+    signer = world.admit(outbox, Role.AUDITOR)
+    world.line.handlers["eth_call"] = lambda _: "0x"
+    submitter = world.submitter(outbox, signer)
+    ids = submitter.submit(world.lots(2))
+    submitter.drain()
+    found = results(outbox, ids)
+    assert [record.error_name for record in found] == ["Reverted", "Reverted"]
+    assert "though each simulation took it" in str(found[0].error)
+    assert world.nonces(signer) <= 6
+
+
+def test_a_key_without_money_keeps_its_records(world: LedgerWorld, outbox: Outbox) -> None:
+    signer = world.admit(outbox)
+    poor = dataclasses.replace(world.chain.profile, fee_headroom_percent=10**12)
+    chain = Chain(world.chain.node, poor, world.chain.deployment)
+    submitter = LedgerWorld(world.line, chain, world.owner).submitter(outbox, signer)
+    ids = submitter.submit(world.lots(2))
+    with pytest.raises(ChainError, match=r"the node refuses the transaction: .*insufficient funds"):
+        submitter.drain()
+    assert {record.state for record in results(outbox, ids)} == {OutboxState.SIGNED}
+    assert world.nonces(signer) == 0
+
+
+def test_records_that_take_too_long_are_told_and_kept(world: LedgerWorld, outbox: Outbox) -> None:
+    submitter = world.submitter(outbox, world.admit(outbox))
+    world.line.handlers["eth_getTransactionReceipt"] = lambda _: None
+    world.line.handlers["eth_sendRawTransaction"] = lambda _: "0x"
+    ids = submitter.submit(world.lots(2))
+    with pytest.raises(SubmitError, match="still wait after 0 s; check that the chain makes blocks; nothing was lost"):
+        submitter.drain(timeout_s=0.1)
+    world.line.handlers.clear()
+    submitter.drain()
+    verify_final(outbox, ids)
