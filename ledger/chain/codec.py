@@ -15,6 +15,7 @@ from eth_abi.registry import registry as abi_types
 
 from ledger.canonical import keccak256
 from ledger.chain.artifacts import load_abi, load_artifact
+from ledger.chain.mends import MENDS
 from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError
 from ledger.records import Contract, Record, Recorded, Value, snake_case
 
@@ -33,21 +34,6 @@ __all__ = [
 _HEADER = ("key", "histories")
 _ERROR_STRING = bytes.fromhex("08c379a0")
 _PANIC = bytes.fromhex("4e487b71")
-
-_MENDS = {
-    "RegistryKeyUnknown": "have the registry's owner admit the participant, or use the key that was admitted",
-    "RegistryKeyRevoked": "sign with another key of the participant",
-    "RegistryParticipantSuspended": "ask the registry's owner to reinstate the participant",
-    "HistoryRoleMissing": "let a participant with that role act, or ask the registry's owner for the role",
-    "HistoryParticipantUnfit": "name a participant that holds the role",
-    "HistorySubjectTaken": "use another identifier, or another salt",
-    "LotOverConsumed": "take no more than the lot still holds",
-    "LotStateWrong": "see the lot's state with `millmark trace`",
-    "OrderStateWrong": "see the order's state with `millmark trace`",
-    "GateClosed": "have the order's inspector certify the lot on the order's model",
-    "EvidenceNotAnchored": "anchor the stream first",
-    "HistoryOpeningStale": "read the history again and open it to its present head",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +208,7 @@ def _decode_revert(data: bytes) -> ContractRefusedError:
         name, codec = _errors()[data[:4]]
         pairs = zip(codec.parameters, codec.decode(data[4:]), strict=True)
         values = {parameter["name"]: value for parameter, value in pairs}
-        return ContractRefusedError(name, values, mend=_MENDS.get(name, ""))
+        return ContractRefusedError(name, values, mend=MENDS.get(name, ""))
     if data[:4] == _ERROR_STRING:
         return ContractRefusedError("Error", {"reason": _Codec([{"type": "string"}]).decode(data[4:])[0]})
     if data[:4] == _PANIC:
