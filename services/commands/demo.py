@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -34,4 +35,9 @@ def run(
         report.write_text(json.dumps(build_json(result), indent=2) + "\n")
         warn(f"written to {report}")
     print_lines("")
-    print_summary(result, output, sys.argv[0])
+    print_summary(result, output, _program())
+
+
+def _program() -> str:
+    """How this command was called, as short as it can be typed again from here."""
+    return min(sys.argv[0], os.path.relpath(sys.argv[0]), key=len)
