@@ -50,6 +50,8 @@ contract AccessMatrixTest is Fixture {
     Party private _nobody;
     address private _spare;
 
+    /// @notice Whether a view answered.
+    event Sight(bytes4 indexed selector, Caller indexed caller, bool answered);
     event Cell(bytes4 indexed selector, Caller indexed caller, bool allowed);
 
     function setUp() public override {
@@ -80,6 +82,34 @@ contract AccessMatrixTest is Fixture {
                 emit Cell(bytes4(_rows[i].data), Caller(j), _mayCall(_rows[i], Caller(j)));
             }
         }
+    }
+
+    /// @dev Whoever can see the chain can see all of it: no view asks who calls.
+    function test_everyViewByEveryCaller() public {
+        vm.pauseGasMetering();
+        bytes32 lot = _receive(maker, "seen", 5);
+        bytes32 order = _startedOrder("seen");
+        Row[] memory views = _views(order, lot);
+        bool[] memory answered = new bool[](views.length * CALLERS);
+        uint256 start = vm.snapshotState();
+        for (uint256 i; i < views.length; ++i) {
+            for (uint256 j; j < CALLERS; ++j) {
+                answered[i * CALLERS + j] = _answers(views[i], Caller(j));
+                vm.revertToState(start);
+            }
+        }
+        for (uint256 i; i < answered.length; ++i) {
+            bytes4 selector = bytes4(views[i / CALLERS].data);
+            bool shut = selector == registry.renounceOwnership.selector; // for everybody: nothing but an error
+            assertTrue(answered[i] != shut, string.concat("view cell ", vm.toString(i)));
+            emit Sight(selector, Caller(i % CALLERS), answered[i]);
+        }
+    }
+
+    function _answers(Row memory row, Caller caller) private returns (bool done) {
+        address sender = _senderOf(row, caller);
+        vm.prank(sender);
+        (done,) = row.target.staticcall(row.data);
     }
 
     // ---- cells ----
@@ -243,6 +273,49 @@ contract AccessMatrixTest is Fixture {
             role,
             abi.encodeCall(IOrders.acceptRevision, (order, _terms(2), previous, proposal, proposer.key, uint40(START)))
         );
+    }
+
+    function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
+        bytes[] memory calls = new bytes[](33);
+        calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
+        calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
+        calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
+        calls[3] = abi.encodeCall(IRegistry.participantOf, (buyer.id));
+        calls[4] = abi.encodeCall(IRegistry.keyOf, (buyer.key));
+        calls[5] = abi.encodeCall(IRegistry.machineOf, (machine));
+        calls[6] = abi.encodeCall(IRegistry.ownerOfMachine, (machine));
+        calls[7] = abi.encodeCall(IRegistry.modelOf, (model));
+        calls[8] = abi.encodeCall(IRegistry.stateOfModel, (model));
+        calls[9] = abi.encodeCall(IRegistry.sequenceOf, (order));
+        calls[10] = abi.encodeCall(IRegistry.sequence, ());
+        calls[11] = abi.encodeCall(IRegistry.predecessor, ());
+        calls[12] = abi.encodeCall(registry.owner, ());
+        calls[13] = abi.encodeCall(registry.pendingOwner, ());
+        calls[14] = abi.encodeCall(registry.isTrustedForwarder, (address(forwarder)));
+        calls[15] = abi.encodeCall(registry.trustedForwarder, ());
+        calls[16] = abi.encodeCall(registry.renounceOwnership, ());
+        uint256 registryCalls = 17;
+        calls[17] = abi.encodeCall(IHistory.sequence, ());
+        calls[18] = abi.encodeCall(IHistory.headOf, (order));
+        calls[19] = abi.encodeCall(IHistory.registry, ());
+        calls[20] = abi.encodeCall(IHistory.predecessor, ());
+        calls[21] = abi.encodeCall(deployed.HEAD_TAG, ());
+        calls[22] = abi.encodeCall(deployed.lotOperations, ());
+        calls[23] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
+        calls[24] = abi.encodeCall(deployed.trustedForwarder, ());
+        calls[25] = abi.encodeCall(IOrders.orderOf, (order));
+        calls[26] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
+        calls[27] = abi.encodeCall(IEvidence.streamOf, (stream));
+        calls[28] = abi.encodeCall(ILots.lotOf, (lot));
+        calls[29] = abi.encodeCall(ILots.contentsOf, (lot));
+        calls[30] = abi.encodeCall(ICertificates.certificateOf, (lot));
+        calls[31] = abi.encodeCall(ICertificates.certificateStatus, (lot));
+        calls[32] = abi.encodeCall(IHistory.headOf, (lot));
+        rows = new Row[](calls.length);
+        for (uint256 i; i < calls.length; ++i) {
+            address target = i < registryCalls ? address(registry) : address(ledger);
+            rows[i] = Row(target, calls[i], carrier, Roles.ANY, true);
+        }
     }
 
     function _addSupersedeRow() private {

@@ -27,10 +27,11 @@ contract AssignmentsTest is Fixture {
         assertEq(_propose(_order, 1), next);
         IAssignments.Assignment memory stored = ledger.assignmentOf(_order, 1);
         assertEq(stored.sequence, next);
+        assertEq(stored.order, ledger.orderOf(_order).sequence);
         assertEq(stored.machine, machine);
         assertEq(stored.owner, maker.id);
         assertFalse(stored.finishedOnce);
-        assertEq(ledger.orderOf(_order).live, 1);
+        assertEq(_live(), 1);
         _assertAssignment(_order, 1, IAssignments.AssignmentState.Proposed);
         _assertAssignment(_order, 0, IAssignments.AssignmentState.None);
     }
@@ -86,17 +87,31 @@ contract AssignmentsTest is Fixture {
 
     function test_retiredMachine() public check {
         uint40 assignment = _propose(_order, 0);
-        uint40 second = _proposeAndAccept(_order, 1);
         _as(maker);
         registry.retireMachine(machine, ROOT);
         bytes memory reason = abi.encodeWithSelector(IRegistry.RegistryMachineRetired.selector, machine, START);
         _refuse(maker, reason);
         ledger.acceptAssignment(_order, 0, assignment, ROOT);
-        _refuse(maker, reason);
-        ledger.startAssignment(_order, 1, second, ROOT);
         _as(maker);
         ledger.declineAssignment(_order, 0, assignment, ROOT);
         _refuse(coordinator, reason);
+        ledger.proposeAssignment(_order, 0, machine, ROOT);
+    }
+
+    /// @dev A machine retired after it was accepted does that one job to its end, and no other.
+    function test_machineRetiredBeforeStart() public check {
+        uint40 assignment = _proposeAndAccept(_order, 0);
+        _as(maker);
+        registry.retireMachine(machine, ROOT);
+        uint40 next = _expectRecord();
+        emit IAssignments.AssignmentStarted(next, maker.id, _order, maker.key, _one(_order), 0, assignment, ROOT);
+        _as(maker);
+        ledger.startAssignment(_order, 0, assignment, ROOT);
+        _assertAssignment(_order, 0, IAssignments.AssignmentState.Started);
+        _commission(_order, "lot", 5);
+        _finish(_order, 0);
+        assertEq(_finished(), 1);
+        _refuse(coordinator, abi.encodeWithSelector(IRegistry.RegistryMachineRetired.selector, machine, START));
         ledger.proposeAssignment(_order, 0, machine, ROOT);
     }
 
@@ -109,7 +124,7 @@ contract AssignmentsTest is Fixture {
         _as(maker);
         ledger.acceptAssignment(_order, 0, assignment, ROOT);
         _assertAssignment(_order, 0, IAssignments.AssignmentState.Accepted);
-        assertEq(ledger.orderOf(_order).live, 1);
+        assertEq(_live(), 1);
         _refuse(maker, _stateWrong(IAssignments.AssignmentState.Accepted));
         ledger.acceptAssignment(_order, 0, assignment, ROOT);
         _refuse(maker, _stateWrong(IAssignments.AssignmentState.Accepted));
@@ -123,7 +138,7 @@ contract AssignmentsTest is Fixture {
         _as(maker);
         ledger.declineAssignment(_order, 0, assignment, ROOT);
         _assertAssignment(_order, 0, IAssignments.AssignmentState.Declined);
-        assertEq(ledger.orderOf(_order).live, 0);
+        assertEq(_live(), 0);
         _refuse(coordinator, _stateWrong(IAssignments.AssignmentState.Declined));
         ledger.cancelAssignment(_order, 0, assignment, ROOT);
     }
@@ -135,11 +150,11 @@ contract AssignmentsTest is Fixture {
             next, coordinator.id, _order, coordinator.key, _one(_order), 0, assignment, ROOT
         );
         _cancel(assignment);
-        assertEq(ledger.orderOf(_order).live, 0);
+        assertEq(_live(), 0);
         _cancel(_proposeAndAccept(_order, 0));
         _cancel(_start(_order, 0));
-        assertEq(ledger.orderOf(_order).live, 0);
-        assertEq(ledger.orderOf(_order).finished, 0);
+        assertEq(_live(), 0);
+        assertEq(_finished(), 0);
         _assertOrder(_order, IOrders.OrderState.InProduction);
     }
 
@@ -170,7 +185,7 @@ contract AssignmentsTest is Fixture {
         ledger.declineAssignment(_order, 0, first, ROOT);
         _as(coordinator);
         ledger.cancelAssignment(_order, 1, second, ROOT);
-        assertEq(ledger.orderOf(_order).live, 0);
+        assertEq(_live(), 0);
     }
 
     function test_onlyTheOwnerConsents() public check {
@@ -206,7 +221,7 @@ contract AssignmentsTest is Fixture {
         _assertOrder(_order, IOrders.OrderState.InProduction);
         _start(_order, 1);
         _assertOrder(_order, IOrders.OrderState.InProduction);
-        assertEq(ledger.orderOf(_order).live, 2);
+        assertEq(_live(), 2);
     }
 
     function test_startNeedsConsent() public check {
@@ -248,8 +263,8 @@ contract AssignmentsTest is Fixture {
         ledger.finishAssignment(_order, 0, assignment, stream, 9, LEAF);
         _assertAssignment(_order, 0, IAssignments.AssignmentState.Finished);
         assertTrue(ledger.assignmentOf(_order, 0).finishedOnce);
-        assertEq(ledger.orderOf(_order).finished, 1);
-        assertEq(ledger.orderOf(_order).live, 0);
+        assertEq(_finished(), 1);
+        assertEq(_live(), 0);
     }
 
     function test_reworkedOperationCountsOnce() public check {
@@ -257,9 +272,9 @@ contract AssignmentsTest is Fixture {
         _finish(_order, 0);
         _start(_order, 0);
         assertTrue(ledger.assignmentOf(_order, 0).finishedOnce);
-        assertEq(ledger.orderOf(_order).live, 1);
+        assertEq(_live(), 1);
         _finish(_order, 0);
-        assertEq(ledger.orderOf(_order).finished, 1);
+        assertEq(_finished(), 1);
         uint40 third = _propose(_order, 0);
         _cancel(third);
         assertTrue(ledger.assignmentOf(_order, 0).finishedOnce);
@@ -284,6 +299,23 @@ contract AssignmentsTest is Fixture {
     }
 
     // ---- inside ----
+
+    /// @dev Operations of the order whose assignment is proposed, accepted or started.
+    function _live() private view returns (uint256 count) {
+        for (uint16 operation; operation < ledger.orderOf(_order).operations; ++operation) {
+            IAssignments.AssignmentState state = ledger.assignmentOf(_order, operation).state;
+            bool waiting = state == IAssignments.AssignmentState.Proposed;
+            if (waiting || state == IAssignments.AssignmentState.Accepted) ++count;
+            if (state == IAssignments.AssignmentState.Started) ++count;
+        }
+    }
+
+    /// @dev Operations of the order that were finished at least once.
+    function _finished() private view returns (uint256 count) {
+        for (uint16 operation; operation < ledger.orderOf(_order).operations; ++operation) {
+            if (ledger.assignmentOf(_order, operation).finishedOnce) ++count;
+        }
+    }
 
     function _cancel(uint40 assignment) private {
         _as(coordinator);

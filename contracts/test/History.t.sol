@@ -53,11 +53,25 @@ contract HistoryTest is Fixture {
     }
 
     function test_recordTouchesEveryHistory() public check {
+        bytes32 parent = _receive(carrier, "parent", 1);
+        bytes32 child = _receive(carrier, "child", 1);
+        (bytes32 parentHead, bytes32 childHead) = (ledger.headOf(parent), ledger.headOf(child));
+        _pack(carrier, parent, _one(child));
+        assertNotEq(ledger.headOf(parent), parentHead);
+        assertNotEq(ledger.headOf(child), childHead);
+    }
+
+    /// @dev However much is made for an order, its own history is what its parties agreed.
+    function test_lotsTouchNoOrder() public check {
         bytes32 order = _startedOrder("order");
         bytes32 before = ledger.headOf(order);
-        bytes32 lot = _commission(order, "lot", 5);
-        assertNotEq(ledger.headOf(order), before);
+        bytes32 lot = _commission(order, "lot", 10);
         assertNotEq(ledger.headOf(lot), 0);
+        _transform(maker, _change(ILots.TransformationKind.Rework, order, _inputs(lot, 5), _outputs("reworked", 5)));
+        _transform(maker, _change(ILots.TransformationKind.Split, order, _inputs(lot, 5), _outputs("a", 2, "b", 3)));
+        _pass(_lotName(maker, "a"), order);
+        _move(maker, _item(_lotName(maker, "a"), order), buyer);
+        assertEq(ledger.headOf(order), before);
     }
 
     function test_streamRecordsTouchNoHistory() public view {

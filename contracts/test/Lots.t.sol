@@ -22,7 +22,7 @@ contract LotsTest is Fixture {
         bytes32 lot = _lotName(maker, "lot");
         uint40 assignment = ledger.assignmentOf(_order, 0).sequence;
         uint40 next = _expectRecord();
-        emit ILots.LotCommissioned(next, maker.id, lot, maker.key, _two(lot, _order), 0, assignment, 5, PIECE, ROOT);
+        emit ILots.LotCommissioned(next, maker.id, lot, maker.key, _one(lot), _order, assignment, 5, PIECE, ROOT);
         assertEq(_commission(_order, "lot", 5), lot);
         ILots.Lot memory stored = ledger.lotOf(lot);
         assertEq(stored.number, uint256(next) * 64);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
+import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
 import {Fixture} from "./Fixture.sol";
@@ -29,7 +32,6 @@ contract OrdersTest is Fixture {
         assertEq(stored.inspector, inspector.id);
         assertEq(stored.model, model);
         assertEq(stored.operations, 3);
-        assertEq(uint256(stored.finished) + stored.live, 0);
         _assertOrder(_order, IOrders.OrderState.Placed);
     }
 
@@ -66,9 +68,21 @@ contract OrdersTest is Fixture {
         ledger.placeOrder(_hash("order"), coordinator.id, _terms(1));
     }
 
-    function test_placeOrderWithoutOperations() public check {
-        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderWithoutOperations.selector));
-        ledger.placeOrder(_hash("order"), coordinator.id, _ungated(0));
+    function test_operationBounds() public check {
+        _refuseOperations(0);
+        _refuseOperations(65);
+        _refuseOperations(type(uint16).max);
+        _place("order", _ungated(1));
+        _place("other", _ungated(64));
+        assertEq(ledger.orderOf(_subject(Subjects.Kind.Order, buyer, "other")).operations, 64);
+    }
+
+    function testFuzz_operationBounds(uint16 operations) public check {
+        if (operations == 0 || operations > 64) {
+            _refuseOperations(operations);
+        } else {
+            assertEq(ledger.orderOf(_place("order", _terms(operations))).operations, operations);
+        }
     }
 
     function test_placeOrderWithInvalidGate() public check {
@@ -276,6 +290,10 @@ contract OrdersTest is Fixture {
         _acceptedOrder("order", _terms(2));
         _refuse(buyer, abi.encodeWithSelector(IOrders.OrderOperationsFewer.selector, _order, 2, 1));
         ledger.proposeRevision(_order, _terms(1));
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderOperationsFewer.selector, _order, 2, 0));
+        ledger.proposeRevision(_order, _terms(0));
+        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderOperationsInvalid.selector, 65, 64));
+        ledger.proposeRevision(_order, _terms(65));
         IOrders.OrderTerms memory terms = _terms(2);
         terms.model = 99;
         _refuse(buyer, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, inspector.id, 99));
@@ -292,8 +310,7 @@ contract OrdersTest is Fixture {
         bytes memory reason = abi.encodeWithSelector(IOrders.OrderInspectorFixed.selector, _order, inspector.id);
         _refuse(buyer, reason);
         ledger.proposeRevision(_order, _ungated(1));
-        _refuse(coordinator, reason);
-        ledger.acceptRevision(_order, _ungated(1), ROOT, 1, buyer.key, uint40(START));
+        _refuseAgreement(coordinator, _ungated(1), ROOT, 1, buyer.key, START);
         IOrders.OrderTerms memory terms = _terms(1);
         terms.model = model2;
         uint40 proposal = _proposeTerms(true, terms);
@@ -303,20 +320,108 @@ contract OrdersTest is Fixture {
         assertEq(ledger.orderOf(_order).model, model2);
     }
 
-    /// @dev Between proposal and agreement the model may have been withdrawn.
-    function test_agreementChecksTheGateAgain() public check {
+    /// @dev The terms were checked when they were proposed. A model withdrawn since then is agreed to all the same, and
+    /// the gate stays closed: it neither lets through what was certified before nor can anything be certified.
+    function test_modelWithdrawnBeforeAgreement() public check {
+        _acceptedOrder("order", _terms(1));
+        _start(_order, 0);
+        bytes32 lot = _commission(_order, "lot", 5);
+        ICertificates.Statement memory statement = _statement(lot, _order, ICertificates.Verdict.Pass);
+        statement.model = model2;
+        _as(inspector);
+        ledger.issueCertificate(statement);
+        IOrders.OrderTerms memory terms = _terms(1);
+        terms.model = model2;
+        uint40 proposal = _proposeTerms(true, terms);
+        bytes32 previous = replay.previousHeadOf(_order);
+        _withdrawModel(model2);
+        _settle();
+        _as(coordinator);
+        ledger.acceptRevision(_order, terms, previous, proposal, buyer.key, uint40(START));
+        assertEq(ledger.orderOf(_order).model, model2);
+        _assertStatus(lot, ICertificates.CertificateStatus.Fallen);
+        _refuseOffer(lot);
+        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateModelUnfit.selector, model2));
+        ledger.issueCertificate(statement);
+        _pass(lot, _order);
+        _refuseOffer(lot);
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, inspector.id, model2));
+        ledger.proposeRevision(_order, terms);
+        proposal = _proposeTerms(true, _terms(1));
+        previous = replay.previousHeadOf(_order);
+        _as(coordinator);
+        ledger.acceptRevision(_order, _terms(1), previous, proposal, buyer.key, uint40(START));
+        _move(maker, _item(lot, _order), buyer);
+        _assertLot(lot, ILots.LotState.Held, buyer);
+    }
+
+    /// @dev As above, with an inspector that may inspect no more.
+    function test_inspectorSuspendedBeforeAgreement() public check {
         _acceptedOrder("order", _ungated(1));
         uint40 proposal = _proposeTerms(true, _terms(1));
         bytes32 previous = replay.previousHeadOf(_order);
-        _withdrawModel(model);
-        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, inspector.id, model));
+        _suspend(inspector);
+        _as(coordinator);
         ledger.acceptRevision(_order, _terms(1), previous, proposal, buyer.key, uint40(START));
+        assertEq(ledger.orderOf(_order).inspector, inspector.id);
+        _start(_order, 0);
+        bytes32 lot = _commission(_order, "lot", 5);
+        _refuse(inspector, abi.encodeWithSelector(IRegistry.RegistryParticipantSuspended.selector, inspector.id));
+        ledger.issueCertificate(_statement(lot, _order, ICertificates.Verdict.Pass));
+        _refuseOffer(lot);
+    }
+
+    /// @dev What was checked against the order itself stays so: whatever changes an order makes the proposal stale.
+    function test_startMakesAProposalStale() public check {
+        _acceptedOrder("order", _terms(1));
+        uint40 assignment = _proposeAndAccept(_order, 0);
+        uint40 proposal = _proposeTerms(true, _ungated(1));
+        bytes32 previous = replay.previousHeadOf(_order);
+        _as(maker);
+        ledger.startAssignment(_order, 0, assignment, ROOT);
+        _refuseAgreement(coordinator, _ungated(1), previous, proposal, buyer.key, START);
+    }
+
+    function test_otherRevisionMakesAProposalStale() public check {
+        _acceptedOrder("order", _terms(1));
+        uint40 first = _proposeTerms(true, _terms(2));
+        bytes32 firstPrevious = replay.previousHeadOf(_order);
+        uint40 second = _proposeTerms(true, _terms(3));
+        bytes32 previous = replay.previousHeadOf(_order);
+        _refuseAgreement(coordinator, _terms(2), firstPrevious, first, buyer.key, START);
+        _as(coordinator);
+        ledger.acceptRevision(_order, _terms(3), previous, second, buyer.key, uint40(START));
+        assertEq(ledger.orderOf(_order).operations, 3);
+    }
+
+    /// @dev Parts made meanwhile are no matter of the order's own history.
+    function test_lotsLeaveAProposalOpen() public check {
+        _startedOrder("order");
+        uint40 proposal = _proposeTerms(true, _terms(2));
+        bytes32 previous = replay.previousHeadOf(_order);
+        bytes32 lot = _commission(_order, "lot", 5);
+        _transform(maker, _change(ILots.TransformationKind.Rework, _order, _inputs(lot, 5), _outputs("reworked", 5)));
+        _as(coordinator);
+        ledger.acceptRevision(_order, _terms(2), previous, proposal, buyer.key, uint40(START));
+        assertEq(ledger.orderOf(_order).operations, 2);
+    }
+
+    /// @dev Nothing new is agreed with a coordinator that may not coordinate.
+    function test_revisionNeedsAFitCoordinator() public check {
+        _acceptedOrder("order", _terms(1));
+        _suspend(coordinator);
+        _refuse(buyer, _unfit(coordinator.id, 0, Roles.COORDINATOR));
+        ledger.proposeRevision(_order, _terms(2));
     }
 
     function test_overIsNotRevised() public check {
         _startedOrder("order");
         _finish(_order, 0);
+        uint40 proposal = _proposeTerms(true, _terms(1));
+        bytes32 previous = replay.previousHeadOf(_order);
         _complete(_order);
+        _refuse(coordinator, _stateWrong(IOrders.OrderState.Completed));
+        ledger.acceptRevision(_order, _terms(1), previous, proposal, buyer.key, uint40(START));
         _refuse(buyer, _stateWrong(IOrders.OrderState.Completed));
         ledger.proposeRevision(_order, _terms(1));
         _refuse(coordinator, _stateWrong(IOrders.OrderState.Completed));
@@ -357,16 +462,94 @@ contract OrdersTest is Fixture {
         _refuse(coordinator, _stateWrong(IOrders.OrderState.Accepted));
         ledger.completeOrder(_order, ROOT);
         _start(_order, 0);
-        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderUnfinished.selector, _order, 0, 2, 1));
-        ledger.completeOrder(_order, ROOT);
+        _refuseCompletion(0);
         _finish(_order, 0);
-        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderUnfinished.selector, _order, 1, 2, 0));
-        ledger.completeOrder(_order, ROOT);
+        _refuseCompletion(1);
+        uint40 assignment = _propose(_order, 1);
+        _refuseCompletion(1);
+        _as(maker);
+        ledger.declineAssignment(_order, 1, assignment, ROOT);
+        _refuseCompletion(1);
+        assignment = _propose(_order, 1);
+        _as(maker);
+        ledger.acceptAssignment(_order, 1, assignment, ROOT);
+        _refuseCompletion(1);
+        _as(coordinator);
+        ledger.cancelAssignment(_order, 1, assignment, ROOT);
+        _refuseCompletion(1);
+        _start(_order, 1);
+        _refuseCompletion(1);
+        _finish(_order, 1);
+        _complete(_order);
+    }
+
+    /// @dev What was finished must rest: rework that is under way keeps the order open, rework called off does not.
+    function test_completeWaitsForRework() public check {
+        _startedOrder("order");
+        _finish(_order, 0);
+        uint40 assignment = _propose(_order, 0);
+        _refuseCompletion(0);
+        _as(maker);
+        ledger.declineAssignment(_order, 0, assignment, ROOT);
+        _settle();
+        uint256 state = vm.snapshotState();
+        _complete(_order);
+        _settle();
+        vm.revertToState(state);
+        assignment = _start(_order, 0);
+        _refuseCompletion(0);
+        _as(coordinator);
+        ledger.cancelAssignment(_order, 0, assignment, ROOT);
+        _complete(_order);
+    }
+
+    function test_revisionAddsOperationsToBeDone() public check {
+        _startedOrder("order");
+        _finish(_order, 0);
+        uint40 proposal = _proposeTerms(true, _terms(2));
+        bytes32 previous = replay.previousHeadOf(_order);
+        _as(coordinator);
+        ledger.acceptRevision(_order, _terms(2), previous, proposal, buyer.key, uint40(START));
+        _refuseCompletion(1);
         _start(_order, 1);
         _finish(_order, 1);
-        _propose(_order, 0);
-        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderUnfinished.selector, _order, 2, 2, 1));
-        ledger.completeOrder(_order, ROOT);
+        _complete(_order);
+    }
+
+    /// @dev The last of the most operations counts as well.
+    function test_completeTheLargestOrder() public check {
+        _acceptedOrder("order", _terms(64));
+        for (uint16 operation; operation < 64; ++operation) {
+            if (operation != 0) _refuseCompletion(operation);
+            _start(_order, operation);
+            _finish(_order, operation);
+        }
+        _complete(_order);
+        _assertOrder(_order, IOrders.OrderState.Completed);
+    }
+
+    /// @dev Each operation in any state, with or without a finish before: refused at the first that is not done.
+    function testFuzz_completeExactlyWhenAllIsDone(uint256 drawn) public check {
+        uint16 operations = uint16(1 + drawn % 4);
+        _acceptedOrder("order", _terms(operations + 1));
+        _start(_order, operations); // so that the order is in production
+        _finish(_order, operations);
+        uint16 first = type(uint16).max;
+        for (uint16 operation; operation < operations; ++operation) {
+            drawn = uint256(keccak256(abi.encode(drawn)));
+            bool finished = drawn % 3 != 0;
+            if (finished) {
+                _start(_order, operation);
+                _finish(_order, operation);
+            }
+            bool live = _lead(operation, (drawn >> 8) % 8);
+            if (first == type(uint16).max && (!ledger.assignmentOf(_order, operation).finishedOnce || live)) {
+                first = operation;
+            }
+            assertTrue(!finished || ledger.assignmentOf(_order, operation).finishedOnce);
+        }
+        if (first == type(uint16).max) _complete(_order);
+        else _refuseCompletion(first);
     }
 
     function test_onlyItsPartiesCompleteAndDeliver() public check {
@@ -385,6 +568,38 @@ contract OrdersTest is Fixture {
     }
 
     // ---- inside ----
+
+    /// @dev Goes so many steps with an assignment, or none at all; says whether one is live then.
+    function _lead(uint16 operation, uint256 draw) private returns (bool live) {
+        if (draw == 0 || draw > 6) return false;
+        uint40 assignment = _propose(_order, operation);
+        if (draw == 1) return true;
+        vm.startPrank(maker.key);
+        if (draw == 2) ledger.declineAssignment(_order, operation, assignment, ROOT);
+        else ledger.acceptAssignment(_order, operation, assignment, ROOT);
+        if (draw > 4) ledger.startAssignment(_order, operation, assignment, ROOT);
+        vm.stopPrank();
+        if (draw != 4 && draw != 6) return draw != 2;
+        _as(coordinator);
+        ledger.cancelAssignment(_order, operation, assignment, ROOT);
+        return false;
+    }
+
+    function _refuseCompletion(uint16 operation) private {
+        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderUnfinished.selector, _order, operation));
+        ledger.completeOrder(_order, ROOT);
+    }
+
+    function _refuseOperations(uint16 operations) private {
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderOperationsInvalid.selector, operations, 64));
+        ledger.placeOrder(_hash("order"), coordinator.id, _ungated(operations));
+    }
+
+    function _refuseOffer(bytes32 lot) private {
+        vm.prank(maker.key);
+        vm.expectPartialRevert(ILots.GateClosed.selector);
+        ledger.offerCustody(_item(lot, _order), buyer.id, ROOT);
+    }
 
     /// @dev Proposes and takes the log, so that the replay knows the head before it.
     function _proposeTerms(bool byBuyer, IOrders.OrderTerms memory terms) private returns (uint40 proposal) {

@@ -314,10 +314,36 @@ contract RegistryTest is Fixture {
 
     // ---- models ----
 
+    /// @dev One answer for all that an order's terms need, the same as the views that answer for each.
+    function test_standing() public {
+        _assertStanding(coordinator.id, inspector.id, model);
+        (uint16 coordinating, uint16 inspecting, IRegistry.ModelState state) =
+            registry.standingOf(coordinator.id, inspector.id, model);
+        assertEq(coordinating, Roles.COORDINATOR);
+        assertEq(inspecting, Roles.INSPECTOR);
+        assertEq(uint256(state), uint256(IRegistry.ModelState.Approved));
+        _assertStanding(0, 0, 0);
+        _assertStanding(99, 98, 97);
+        _suspend(inspector);
+        _assertStanding(coordinator.id, inspector.id, model);
+        (, inspecting,) = registry.standingOf(coordinator.id, inspector.id, model);
+        assertEq(inspecting, 0, "suspended");
+        _suspend(coordinator);
+        (coordinating,,) = registry.standingOf(coordinator.id, inspector2.id, model2);
+        assertEq(coordinating, 0, "suspended");
+        _withdrawModel(model);
+        (,, state) = registry.standingOf(coordinator.id, inspector.id, model);
+        assertEq(uint256(state), uint256(IRegistry.ModelState.Withdrawn));
+    }
+
+    function testFuzz_standing(uint32 first, uint32 second, uint40 number) public view {
+        _assertStanding(first % 12, second % 12, number % 24);
+    }
+
     function test_registerAndApproveModel() public check {
         bytes32 subject = _subject(Subjects.Kind.Model, inspector, "new");
         uint40 next = _expectEntry();
-        emit IRegistry.ModelRegistered(next, inspector.id, subject, inspector.key, _hash("new"), ROOT, address(0));
+        emit IRegistry.ModelRegistered(next, inspector.id, subject, inspector.key, _hash("new"), ROOT);
         _as(inspector);
         assertEq(registry.registerModel(_hash("new"), ROOT), next);
         _assertModel(next, IRegistry.ModelState.Registered);
@@ -408,6 +434,14 @@ contract RegistryTest is Fixture {
     }
 
     // ---- inside ----
+
+    function _assertStanding(uint32 first, uint32 second, uint40 number) private view {
+        (uint16 coordinating, uint16 inspecting, IRegistry.ModelState state) =
+            registry.standingOf(first, second, number);
+        assertEq(coordinating, registry.rolesOf(first));
+        assertEq(inspecting, registry.rolesOf(second));
+        assertEq(uint256(state), uint256(registry.stateOfModel(number)));
+    }
 
     function _addKey(Party storage party, address key) private {
         _as(party);

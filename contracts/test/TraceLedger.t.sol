@@ -63,9 +63,13 @@ contract TraceLedgerTest is Fixture {
         vm.prank(carrier.key);
         (bool done, bytes memory answer) = address(ledger).call(abi.encodeWithSignature("nothing()"));
         assertFalse(done);
-        assertEq(answer, abi.encodeWithSelector(Errors.FailedCall.selector));
-        (done,) = address(ledger).call("");
+        assertEq(answer, "");
+        (done, answer) = address(ledger).call("");
         assertFalse(done);
+        assertEq(answer, "");
+        vm.prank(carrier.key);
+        vm.expectRevert(Errors.FailedCall.selector);
+        deployed.multicall(_calls(abi.encodeWithSignature("nothing()")));
     }
 
     function test_takesNoMoney() public {
@@ -83,6 +87,31 @@ contract TraceLedgerTest is Fixture {
     function test_errorsComeThrough() public check {
         _refuse(carrier, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
         ledger.scrapLot(ROOT, 1, ROOT);
+    }
+
+    /// @dev Answers of the lot families, too, whatever their length: a number, a struct, none at all.
+    function test_answersComeThrough() public check {
+        bytes32 lot = _receive(carrier, "lot", 5);
+        (bool done, bytes memory answer) = address(ledger).staticcall(abi.encodeCall(ILots.lotOf, (lot)));
+        assertTrue(done);
+        assertEq(answer, abi.encode(ledger.lotOf(lot)));
+        assertEq(ledger.lotOf(lot).quantity, 5);
+        (done, answer) = address(ledger).staticcall(abi.encodeCall(ILots.contentsOf, (lot)));
+        assertTrue(done);
+        assertEq(answer, abi.encode(uint256(0)));
+        _as(carrier);
+        (done, answer) = address(ledger).call(abi.encodeCall(ILots.scrapLot, (lot, 5, ROOT)));
+        assertTrue(done);
+        assertEq(answer, "");
+    }
+
+    /// @dev A function that changes something is refused where nothing may change, as if it were the ledger's own.
+    function test_nothingIsRecordedInAStaticCall() public {
+        uint40 before = ledger.sequence();
+        vm.prank(carrier.key);
+        (bool done,) = address(ledger).staticcall{gas: 300_000}(_receiveCall("lot"));
+        assertFalse(done);
+        assertEq(ledger.sequence(), before);
     }
 
     // ---- batches ----

@@ -32,8 +32,8 @@ contract TransformationsTest is Fixture {
         bytes32 a = _lotName(maker, "a");
         bytes32 b = _lotName(maker, "b");
         uint40 next = _expectRecord();
-        bytes32[] memory histories = new bytes32[](4);
-        (histories[0], histories[1], histories[2], histories[3]) = (_lot, a, b, _order);
+        bytes32[] memory histories = new bytes32[](3);
+        (histories[0], histories[1], histories[2]) = (_lot, a, b);
         emit ILots.LotsTransformed(next, maker.id, a, maker.key, histories, change);
         _transform(maker, change);
         _assertLot(_lot, ILots.LotState.Spent, maker);
@@ -300,6 +300,18 @@ contract TransformationsTest is Fixture {
         _refuseChange(maker, _splitOf(6, 4), reason);
         _refuseChange(maker, _change(CONVERSION, _order, _inputs(_lot, 10), _outputs("part", 10)), reason);
         _refuseChange(maker, _mergeOf(_order, _lot, _commission(_order, "other", 10), 20), reason);
+    }
+
+    function test_makingNeedsAnAssignedOperation() public check {
+        ILots.Transformation memory change = _change(REWORK, ROOT, _inputs(_lot, 10), _outputs("again", 10));
+        _refuseChange(maker, change, abi.encodeWithSelector(IOrders.OrderUnknown.selector, ROOT));
+        (change.order, change.operation) = (_order, 1);
+        bytes memory reason = abi.encodeWithSelector(IAssignments.AssignmentNotCurrent.selector, _order, 1, 0, 0);
+        _refuseChange(maker, change, reason);
+        change.kind = CONVERSION;
+        _refuseChange(maker, change, reason);
+        change.order = ROOT;
+        _refuseChange(maker, change, abi.encodeWithSelector(IOrders.OrderUnknown.selector, ROOT));
     }
 
     // ---- inputs ----

@@ -1,4 +1,4 @@
-"""Every state-changing function of the ABI has a row in the access matrix that test/AccessMatrix.t.sol goes through."""
+"""Every function of the ABI, views too, has a row in the access matrix that test/AccessMatrix.t.sol goes through."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ CALLERS = (
 """In the order of `AccessMatrixTest.Caller`."""
 
 CELL = keccak(text="Cell(bytes4,uint8,bool)")
+SIGHT = keccak(text="Sight(bytes4,uint8,bool)")
 
 
 def signature(entry: Mapping[str, Any]) -> str:
@@ -41,31 +42,58 @@ def canonical_type(item: Mapping[str, Any]) -> str:
     return f"({','.join(canonical_type(part) for part in item['components'])}){kind.removeprefix('tuple')}"
 
 
-def state_changing() -> dict[bytes, str]:
-    """Name of every function that may change state, by selector."""
+def functions_of_the_abi(*, views: bool) -> dict[bytes, str]:
+    """Name of every view, or of every function that may change state, by selector."""
     return {
         keccak(text=signature(entry))[:4]: f"{name}.{entry['name']}"
         for name, artifact in toolchain.read_artifacts().items()
         for entry in artifact["abi"]
-        if entry["type"] == "function" and entry["stateMutability"] not in ("view", "pure")
+        if entry["type"] == "function" and (entry["stateMutability"] in ("view", "pure")) is views
     }
+
+
+def read_cells(suite: SuiteResult, topic: bytes) -> list[tuple[bytes, int, bool]]:
+    """Selector, caller and whether the call was let through, of every cell reported under `topic`."""
+    return [
+        (log.topics[1][:4], int.from_bytes(log.topics[2]), bool(int.from_bytes(log.data)))
+        for test, logs in suite.logs.items()
+        if test.startswith("AccessMatrixTest ")
+        for log in logs
+        if log.topics[0] == topic
+    ]
 
 
 @pytest.mark.contracts
 def test_every_function_has_a_row(suite: SuiteResult, capsys: pytest.CaptureFixture[str]) -> None:
-    (logs,) = [logs for test, logs in suite.logs.items() if test.startswith("AccessMatrixTest ")]
-    cells = [log for log in logs if log.topics[0] == CELL]
+    cells = read_cells(suite, CELL)
     callers: dict[bytes, set[int]] = {}
     allowed: dict[bytes, set[int]] = {}
-    for cell in cells:
-        selector, caller = cell.topics[1][:4], int.from_bytes(cell.topics[2])
+    for selector, caller, may in cells:
         callers.setdefault(selector, set()).add(caller)
-        if int.from_bytes(cell.data):
+        if may:
             allowed.setdefault(selector, set()).add(caller)
-    functions = state_changing()
+    functions = functions_of_the_abi(views=False)
     with capsys.disabled():
         print(f"\n{len(cells)} cells of access, {len(callers)} functions")  # noqa: T201 - figures of the run
     assert {functions[selector] for selector in functions.keys() - callers.keys()} == set(), "functions without a row"
     assert callers.keys() - functions.keys() == set(), "rows without a function"
     assert all(found == set(range(len(CALLERS))) for found in callers.values())
     assert {functions[selector] for selector in functions.keys() - allowed.keys()} == set(), "nobody may call"
+
+
+@pytest.mark.contracts
+def test_every_view_answers_everybody(suite: SuiteResult, capsys: pytest.CaptureFixture[str]) -> None:
+    callers: dict[bytes, set[int]] = {}
+    shut: set[bytes] = set()
+    cells = read_cells(suite, SIGHT)
+    for selector, caller, answered in cells:
+        callers.setdefault(selector, set()).add(caller)
+        if not answered:
+            shut.add(selector)
+    views = functions_of_the_abi(views=True)
+    with capsys.disabled():
+        print(f"\n{len(cells)} cells of views, {len(callers)} views")  # noqa: T201 - figures of the run
+    assert {views[selector] for selector in views.keys() - callers.keys()} == set(), "views without a row"
+    assert callers.keys() - views.keys() == set(), "rows without a view"
+    assert all(found == set(range(len(CALLERS))) for found in callers.values())
+    assert {views[selector] for selector in shut} == {"Registry.renounceOwnership"}, "it always reverts"

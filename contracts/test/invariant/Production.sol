@@ -35,7 +35,9 @@ abstract contract Production is Draw {
     function place(uint256 seed) external act(seed) {
         bytes32 name = _name();
         uint32 from = _chance(90) ? buyer.id : uint32(1 + _below(9));
-        bytes memory data = abi.encodeCall(IOrders.placeOrder, (name, coordinator.id, _drawTerms()));
+        IOrders.OrderTerms memory terms = _drawTerms();
+        if (_chance(3)) terms.operations = _chance(50) ? 0 : 65;
+        bytes memory data = abi.encodeCall(IOrders.placeOrder, (name, coordinator.id, terms));
         if (_record(_parties[from - 1].key, data)) _orders.push(Subjects.derive(Subjects.Kind.Order, from, name));
     }
 
@@ -78,7 +80,7 @@ abstract contract Production is Draw {
         terms.operations += ledger.orderOf(order).operations - (_chance(90) ? 1 : 0);
         if (_chance(60)) terms.inspector = ledger.orderOf(order).inspector;
         if (terms.inspector == 0) terms.model = 0;
-        if (terms.operations > 4) terms.operations = 4;
+        if (terms.operations > 4) terms.operations = _chance(90) ? 4 : 65;
         address key = _keyOf(party);
         uint32 other = party == buyer.id ? coordinator.id : buyer.id;
         if (!_record(key, abi.encodeCall(IOrders.proposeRevision, (order, terms)))) return;
@@ -228,7 +230,10 @@ abstract contract Production is Draw {
     /// @dev Whether the order waits for a decision that can be made now.
     function _isWaiting(bytes32 order) private view returns (bool) {
         IOrders.Order memory stored = ledger.orderOf(order);
-        bool made = stored.state == IOrders.OrderState.InProduction && stored.finished == stored.operations;
+        bool made = stored.state == IOrders.OrderState.InProduction;
+        for (uint16 operation; made && operation < stored.operations; ++operation) {
+            made = ledger.assignmentOf(order, operation).finishedOnce;
+        }
         return made || stored.state == IOrders.OrderState.Placed || stored.state == IOrders.OrderState.Completed;
     }
 

@@ -14,7 +14,7 @@ abstract contract Judge is Base {
         Rebuilt,
         OrderMoves,
         AssignmentMoves,
-        /// At most one live assignment per operation, and `live` counts them.
+        /// At most one live assignment per operation; storage holds as many as the logs, and as many finished ones.
         OneLive,
         LotMoves,
         /// Per unit: made = held + used up; and every transformation balances.
@@ -38,7 +38,9 @@ abstract contract Judge is Base {
         /// Terms change only when both sides agreed to the same ones.
         Revisions,
         /// An order's lot leaves its order only by conversion into another one.
-        Belonging
+        Belonging,
+        /// What was proposed could be kept when it was: 1 to 64 operations, a coordinator, an approved model or no gate.
+        Terms
     }
 
     /// @dev What has storage that logs changed, to be compared once all logs of a batch are in.

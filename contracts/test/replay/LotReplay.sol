@@ -157,12 +157,15 @@ abstract contract LotReplay is OrderReplay {
     // Making and using up
 
     function _commission(Entry memory entry, bytes32[] memory histories) private {
-        (,, uint16 operation, uint40 number, uint40 quantity, bytes3 unit,) =
-            abi.decode(entry.data, (address, bytes32[], uint16, uint40, uint40, bytes3, bytes32));
-        IAssignments.Assignment storage current = _assignments[histories[1]][operation];
-        _hold(Property.Authority, current.sequence == number, "commissionLot: not under the current assignment");
+        (,, bytes32 order, uint40 number, uint40 quantity, bytes3 unit,) =
+            abi.decode(entry.data, (address, bytes32[], bytes32, uint40, uint40, bytes3, bytes32));
+        Place storage place = _assignmentAt[number];
+        IAssignments.Assignment storage current = _assignments[place.order][place.operation];
+        bool named = place.order == order && order != 0 && current.sequence == number;
+        _hold(Property.Authority, named, "commissionLot: not under a current assignment of the order");
+        _hold(Property.Heads, histories.length == 1, "commissionLot: touches more than its lot");
         _requireStarted(entry, current);
-        _create(entry, histories[0], _orders[histories[1]].sequence, quantity, unit, 0);
+        _create(entry, entry.subject, _orders[order].sequence, quantity, unit, 0);
     }
 
     function _receive(Entry memory entry) private {
@@ -188,6 +191,8 @@ abstract contract LotReplay is OrderReplay {
         if (making && change.order != 0) {
             _requireStarted(entry, _assignments[change.order][change.operation]);
         }
+        uint256 lots = change.inputs.length + change.outputs.length;
+        _hold(Property.Heads, histories.length == lots, "transformLots: touches more or less than its lots");
         uint32 quarantinedBy;
         uint256 into;
         uint256 out;
@@ -348,9 +353,5 @@ abstract contract LotReplay is OrderReplay {
         for (uint256 i; i < children.length; ++i) {
             _requireWayFree(children[i], to);
         }
-    }
-
-    function _rolesOf(uint32 id) private view returns (uint16) {
-        return _participants[id].suspended ? 0 : _participants[id].roles;
     }
 }

@@ -18,12 +18,30 @@ abstract contract OrderReplay is RegistryReplay {
         bytes32 terms;
     }
 
+    /// @dev Where an assignment is.
+    struct Place {
+        bytes32 order;
+        uint16 operation;
+    }
+
+    /// @dev Of an order, counted as its records come.
+    struct Tally {
+        /// Assignments that are proposed, accepted or started.
+        uint256 live;
+        /// Operations that were finished at least once.
+        uint256 finished;
+    }
+
+    uint16 private constant MOST_OPERATIONS = 64;
+
     ITraceLedger internal immutable _ledger;
 
     mapping(bytes32 order => IOrders.Order) internal _orders;
     mapping(uint40 sequence => bytes32 order) internal _orderAt;
     mapping(bytes32 order => Latest) internal _latest;
     mapping(bytes32 order => mapping(uint16 operation => IAssignments.Assignment)) internal _assignments;
+    mapping(uint40 sequence => Place) internal _assignmentAt;
+    mapping(bytes32 order => Tally) private _tallies;
     mapping(bytes32 stream => IEvidence.Stream) internal _streams;
 
     constructor(ITraceLedger ledger_) {
@@ -71,6 +89,7 @@ abstract contract OrderReplay is RegistryReplay {
         if (entry.kind == IOrders.RevisionProposed.selector) {
             _actAsParty(entry, order);
             (,, IOrders.OrderTerms memory terms) = abi.decode(entry.data, (address, bytes32[], IOrders.OrderTerms));
+            _requireTerms(terms, order.coordinator);
             _latest[entry.subject].terms = keccak256(abi.encode(terms));
         } else if (entry.kind == IOrders.RevisionAccepted.selector) {
             _actAsParty(entry, order);
@@ -108,10 +127,10 @@ abstract contract OrderReplay is RegistryReplay {
         else _act(entry, current.owner, Roles.MANUFACTURER);
         _hold(Property.AssignmentMoves, _isAssignmentEdge(from, to), "assignment: move not allowed");
         current.state = to;
-        if (!_isLive(to)) --order.live;
-        if (to == IAssignments.AssignmentState.Accepted) _requireOpen(order);
+        if (!_isLive(to)) --_tallies[entry.subject].live;
+        if (to == IAssignments.AssignmentState.Accepted) _accept(order, current);
         if (to == IAssignments.AssignmentState.Started) _start(order, current);
-        if (to == IAssignments.AssignmentState.Finished) _finish(entry, order, current);
+        if (to == IAssignments.AssignmentState.Finished) _finish(entry, current);
         _touched.push(Touched(Part.Assignment, entry.subject, operation));
         return true;
     }
@@ -138,11 +157,20 @@ abstract contract OrderReplay is RegistryReplay {
         IOrders.Order storage order = _orders[subject];
         bool same = _same(abi.encode(_ledger.orderOf(subject)), abi.encode(order));
         _hold(Property.Rebuilt, same, "order differs from its logs");
-        uint16 live;
+        Tally memory stored;
         for (uint16 operation; operation < order.operations; ++operation) {
-            if (_isLive(_assignments[subject][operation].state)) ++live;
+            IAssignments.Assignment memory current = _ledger.assignmentOf(subject, operation);
+            if (_isLive(current.state)) ++stored.live;
+            if (current.finishedOnce) ++stored.finished;
         }
-        _hold(Property.OneLive, live == _ledger.orderOf(subject).live, "order: live does not count its assignments");
+        Tally storage counted = _tallies[subject];
+        same = stored.live == counted.live && stored.finished == counted.finished;
+        _hold(Property.OneLive, same, "order: its assignments are not as many as its logs say");
+        same = _ledger.assignmentOf(subject, order.operations).sequence == 0;
+        _hold(Property.OneLive, same, "order: an assignment of no operation");
+        bool complete = order.state == IOrders.OrderState.Completed || order.state == IOrders.OrderState.Delivered;
+        bool done = stored.live == 0 && stored.finished == order.operations;
+        _hold(Property.OrderMoves, done || !complete, "order: complete with unfinished operations");
     }
 
     function _compareAssignment(bytes32 order, uint16 operation) internal {
@@ -160,6 +188,7 @@ abstract contract OrderReplay is RegistryReplay {
         (,, uint32 coordinator, IOrders.OrderTerms memory terms) =
             abi.decode(entry.data, (address, bytes32[], uint32, IOrders.OrderTerms));
         _act(entry, entry.participant, Roles.BUYER);
+        _requireTerms(terms, coordinator);
         (order.sequence, order.buyer, order.coordinator) = (entry.sequence, entry.participant, coordinator);
         (order.operations, order.inspector, order.model) = (terms.operations, terms.inspector, terms.model);
         order.state = IOrders.OrderState.Placed;
@@ -177,9 +206,13 @@ abstract contract OrderReplay is RegistryReplay {
         _hold(Property.AssignmentMoves, operation < order.operations, "proposeAssignment: no such operation");
         IRegistry.Machine storage entryOf = _machines[machine];
         _hold(Property.AssignmentMoves, entryOf.owner == owner && entryOf.retiredAt == 0, "proposeAssignment: machine");
-        (current.sequence, current.machine, current.owner) = (entry.sequence, machine, owner);
+        bool fit = owner != order.inspector && _rolesOf(owner) & Roles.MANUFACTURER != 0;
+        _hold(Property.Authority, fit, "proposeAssignment: to the inspector, or to nobody who may make");
+        (current.sequence, current.order) = (entry.sequence, order.sequence);
+        (current.machine, current.owner) = (machine, owner);
         current.state = IAssignments.AssignmentState.Proposed;
-        ++order.live;
+        _assignmentAt[entry.sequence] = Place(entry.subject, operation);
+        ++_tallies[entry.subject].live;
         _touched.push(Touched(Part.Assignment, entry.subject, operation));
         return true;
     }
@@ -189,19 +222,35 @@ abstract contract OrderReplay is RegistryReplay {
         _hold(Property.AssignmentMoves, open, "assignment: order not open");
     }
 
+    function _accept(IOrders.Order storage order, IAssignments.Assignment storage current) private {
+        _requireOpen(order);
+        bool inService = _machines[current.machine].retiredAt == 0;
+        _hold(Property.AssignmentMoves, inService, "acceptAssignment: machine retired");
+    }
+
+    /// @dev The machine may have been retired since it was accepted.
     function _start(IOrders.Order storage order, IAssignments.Assignment storage current) private {
         _requireOpen(order);
         _hold(Property.Authority, current.owner != order.inspector, "startAssignment: the inspector makes");
         order.state = IOrders.OrderState.InProduction;
     }
 
-    function _finish(Entry memory entry, IOrders.Order storage order, IAssignments.Assignment storage current) private {
+    function _finish(Entry memory entry, IAssignments.Assignment storage current) private {
         (,,,, bytes32 stream, uint40 leaf,) =
             abi.decode(entry.data, (address, bytes32[], uint16, uint40, bytes32, uint40, bytes32));
         bool own = _streams[stream].machine == current.machine && leaf < _streams[stream].size;
         _hold(Property.Anchors, own, "finishAssignment: evidence of another machine, or not anchored");
-        if (!current.finishedOnce) ++order.finished;
+        if (!current.finishedOnce) ++_tallies[entry.subject].finished;
         current.finishedOnce = true;
+    }
+
+    function _requireTerms(IOrders.OrderTerms memory terms, uint32 coordinator) private {
+        bool bounded = terms.operations != 0 && terms.operations <= MOST_OPERATIONS;
+        _hold(Property.Terms, bounded, "terms: too few or too many operations");
+        _hold(Property.Terms, _rolesOf(coordinator) & Roles.COORDINATOR != 0, "terms: no coordinator");
+        bool gated = terms.inspector != coordinator && _rolesOf(terms.inspector) & Roles.INSPECTOR != 0
+            && _models[terms.model].state == IRegistry.ModelState.Approved;
+        _hold(Property.Terms, gated || (terms.inspector == 0 && terms.model == 0), "terms: gate that cannot be kept");
     }
 
     function _actAsParty(Entry memory entry, IOrders.Order storage order) private {

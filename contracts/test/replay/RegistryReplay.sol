@@ -53,6 +53,11 @@ abstract contract RegistryReplay is Judge {
             && company.roles & needed != 0;
     }
 
+    /// @dev What a participant may do, by the logs so far.
+    function _rolesOf(uint32 id) internal view returns (uint16) {
+        return _participants[id].suspended ? 0 : _participants[id].roles;
+    }
+
     function _applyOwner(Entry memory entry) private returns (bool) {
         uint32 id;
         if (entry.kind == IRegistry.ParticipantAdmitted.selector) {
@@ -128,7 +133,7 @@ abstract contract RegistryReplay is Judge {
         uint16 needed = Roles.INSPECTOR;
         if (entry.kind == IRegistry.ModelRegistered.selector) {
             IRegistry.Model storage model = _models[number];
-            (, model.digest,, model.code) = abi.decode(entry.data, (address, bytes32, bytes32, address));
+            (, model.digest,) = abi.decode(entry.data, (address, bytes32, bytes32));
             (model.inspector, model.state) = (entry.participant, IRegistry.ModelState.Registered);
             _name(entry);
         } else if (entry.kind == IRegistry.ModelApproved.selector) {

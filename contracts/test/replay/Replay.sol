@@ -68,11 +68,28 @@ contract Replay is LotReplay {
         bool known = entry.kind == IHistory.RecordSuperseded.selector || _applyOrder(entry) || _applyAssignment(entry)
             || _applyStream(entry) || _applyLot(entry, histories) || _applyCustody(entry) || _applyCertificate(entry);
         _hold(Property.Rebuilt, known, "ledger: event of unknown kind");
+        _requireHistories(entry, histories);
         for (uint256 i; i < histories.length; ++i) {
             _latest[histories[i]].kind = entry.kind;
             _latest[histories[i]].participant = entry.participant;
             _touch(_orders[histories[i]].sequence != 0 ? Part.Order : Part.Lot, histories[i]);
         }
+    }
+
+    /// @dev A record of an order is in that order's history alone, one of lots in theirs, one of a stream in none.
+    function _requireHistories(Entry memory entry, bytes32[] memory histories) private {
+        if (_streams[entry.subject].sequence != 0) {
+            _hold(Property.Heads, histories.length == 0, "ledger: record of a stream in a history");
+            return;
+        }
+        bool ofOrder = _orders[entry.subject].sequence != 0;
+        bool own = !ofOrder || histories.length == 1;
+        bool named;
+        for (uint256 i; i < histories.length; ++i) {
+            own = own && (ofOrder || _lots[histories[i]].number != 0);
+            named = named || histories[i] == entry.subject;
+        }
+        _hold(Property.Heads, own && named, "ledger: record in the history of something else");
     }
 
     function _extend(Entry memory entry, bytes32[] memory histories) private {
