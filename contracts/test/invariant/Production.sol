@@ -26,6 +26,9 @@ abstract contract Production is Draw {
     mapping(bytes32 order => Proposal) private _proposals;
     /// @dev Where the latest proposal is.
     bytes32 private _revised;
+    /// @dev A key that was proposed and not accepted yet, and by whom.
+    address private _pendingKey;
+    uint32 private _pendingId;
     /// @dev An operation to go on with.
     bytes32 private _assignedOrder;
     uint16 private _assignedOperation;
@@ -145,7 +148,7 @@ abstract contract Production is Draw {
     // ---- registry ----
 
     function rotate(uint256 seed) external act(seed) {
-        uint256 i = _below(_parties.length);
+        uint256 i = _pendingId != 0 && _chance(60) ? _pendingId - 1 : _below(_parties.length);
         address fresh = vm.addr(uint256(keccak256(abi.encode(_next()))));
         if (_chance(15)) fresh = _anyKey();
         address by = _keyOf(_parties[i].id);
@@ -154,6 +157,8 @@ abstract contract Production is Draw {
             return;
         }
         bool proposed = _try(by, address(registry), abi.encodeCall(IRegistry.proposeKey, (fresh)));
+        if (proposed && _chance(30)) (_pendingKey, _pendingId) = (fresh, _parties[i].id);
+        if (_pendingKey == fresh) return;
         uint32 id = _chance(90) ? _parties[i].id : uint32(1 + _below(9));
         if (!_try(fresh, address(registry), abi.encodeCall(IRegistry.acceptKey, (id)))) {
             if (proposed) _strangers.push(fresh);
@@ -168,6 +173,10 @@ abstract contract Production is Draw {
             (_parties[id - 1].key, old) = (old, fresh);
         }
         _strangers.push(old);
+        if (_pendingKey == address(0) || _chance(50)) return;
+        _try(_pendingKey, address(registry), abi.encodeCall(IRegistry.acceptKey, (_pendingId)));
+        _strangers.push(_pendingKey);
+        _pendingKey = address(0);
     }
 
     function govern(uint256 seed) external act(seed) {

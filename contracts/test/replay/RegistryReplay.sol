@@ -25,6 +25,7 @@ abstract contract RegistryReplay is Judge {
     uint32 internal _admitted;
     mapping(uint32 participant => IRegistry.Participant) internal _participants;
     mapping(address key => IRegistry.Key) internal _keys;
+    mapping(address key => mapping(uint32 participant => address proposer)) private _proposers;
     mapping(uint40 machine => IRegistry.Machine) internal _machines;
     mapping(uint40 model => IRegistry.Model) internal _models;
     mapping(bytes32 subject => uint40) internal _named;
@@ -91,8 +92,13 @@ abstract contract RegistryReplay is Judge {
         uint32 id = entry.participant;
         if (entry.kind == IRegistry.KeyProposed.selector) {
             _hold(Property.Authority, _mayAct(id, entry.key, Roles.ANY), "proposeKey: no authority");
+            (, address proposed) = abi.decode(entry.data, (address, address));
+            _proposers[proposed][id] = entry.key;
         } else if (entry.kind == IRegistry.KeyAdded.selector) {
             _hold(Property.Authority, !_participants[id].suspended, "acceptKey: suspended");
+            address proposer = _proposers[entry.key][id];
+            bool invited = _keys[proposer].participant == id && _keys[proposer].revokedAt == 0;
+            _hold(Property.Keys, invited, "acceptKey: not proposed by an active key");
             _addKey(id, entry.key);
         } else if (entry.kind == IRegistry.KeyRevoked.selector) {
             _hold(Property.Authority, _mayAct(id, entry.key, Roles.ANY), "revokeKey: no authority");

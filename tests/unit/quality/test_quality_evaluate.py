@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quality_samples import MODELS, networks, random_inputs, tiny_network
 
 from quality import Conv, Dense, InferenceError, InputError, Network, Scale, SumPool, parse_model
 from quality.evaluate import EVALUATORS, arrays, load_evaluator, plain, tensors
 from quality.network import MAX_FIXED, worst_sums
+from tests.support.quality_samples import MODELS, networks, random_inputs, tiny_network
 
 
 @settings(max_examples=150, deadline=None)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quality_samples import load_corpus, needs_ford_a
 
 from quality import DataError, forda
+from tests.support.quality_samples import load_corpus, needs_ford_a
 
 
 @pytest.fixture

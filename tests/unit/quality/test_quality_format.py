@@ -10,11 +10,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quality_samples import VECTORS, networks, tiny_network
 
 from quality import Dense, Inference, ModelError, Network, build_model, model_digest, parse_model
 from quality.evaluate.plain import infer_row, quantise_row
 from quality.format import MAX_MODEL_BYTES
+from tests.support.quality_samples import VECTORS, networks, tiny_network
 
 CASES = json.loads((VECTORS / "models.json").read_text())
 ACCEPTED = [case for case in CASES if case["verdict"] == "accept"]

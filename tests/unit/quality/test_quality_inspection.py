@@ -6,10 +6,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from quality_samples import tiny_network
 
 from quality import Inference, InferenceError, InputError, Inspector, ModelError, Verdict, build_model, verify_inference
 from quality.evaluate import EVALUATORS, load_evaluator
+from tests.support.quality_samples import tiny_network
 
 MODEL = build_model(tiny_network(threshold=10))
 CONTEXT, SALT = b"\x01" * 32, b"\x02" * 32

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quality_samples import tiny_network
 
 from quality import Inspector, build_model, combine_digests, model_digest, to_fixed
 from quality.__main__ import main
+from tests.support.quality_samples import tiny_network
 
 Capture = pytest.CaptureFixture[str]
 

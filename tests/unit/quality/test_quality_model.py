@@ -7,13 +7,13 @@ import json
 
 import numpy as np
 import pytest
-from quality_samples import MODELS, load_corpus, needs_ford_a
 
 from quality import Inspector, combine_digests, forda, to_fixed
 from quality.data import build_targets
 from quality.evaluate import load_evaluator
 from quality.metrics import Counts, average_precision
 from quality.network import FLOAT32_EXACT, worst_sums
+from tests.support.quality_samples import MODELS, load_corpus, needs_ford_a
 
 DIGEST = "2ab113a38e3d5386f6c64369d8a41357b5e1d6be5ab593f023b8fdd6cc7f263b"
 TEST_RUN = "fdf70ebaf5c432cb1e4ee695c3c59c8b7852766f2f058c5e5e31d83579a4e177"

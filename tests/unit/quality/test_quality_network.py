@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from quality_samples import networks, tiny_network
 
 from quality import Conv, Dense, ModelError, Network, Scale, SumPool, Verdict
 from quality.network import worst_sums
+from tests.support.quality_samples import networks, tiny_network
 
 
 def test_the_verdict_fails_from_the_threshold_on() -> None:

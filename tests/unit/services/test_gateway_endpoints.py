@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from gateway_client import LINK, SLASHED, Caller, build_linked_world
 
 from ledger.provenance import certificate, recall, trace
 from ledger.store import open_store
 from services.gateway import create_gateway
 from tests.support.fake_world import World
+from tests.support.gateway_client import LINK, SLASHED, Caller, build_linked_world
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from gateway_client import Caller, ServedChain
 
 from ledger.errors import ChainUnreachableError
 from ledger.records import Contract
@@ -21,6 +20,7 @@ from services.gateway import create_gateway
 from services.gateway.following import Following
 from services.gateway.logs import build_logger
 from tests.support.fake_ledger import FakeLedger
+from tests.support.gateway_client import Caller, ServedChain
 
 Status = dict[str, Any]
 _MOST_S = 10.0

@@ -13,7 +13,6 @@ import jsonschema_rs
 import pytest
 import schemathesis
 from fastapi.routing import APIRoute
-from gateway_client import Caller, build_linked_world
 
 from ledger.ids import canonical_identifier
 from ledger.provenance import Certificate, OrderTrace, Recall, Trace
@@ -25,6 +24,7 @@ from services.gateway.problems import Problem
 from services.gateway.schemas import model_of
 from services.gateway.status import GatewayStatus, Health
 from tests.support.fake_world import World, build_bad_world
+from tests.support.gateway_client import Caller, build_linked_world
 
 Json = dict[str, Any]
 VIEWS: tuple[type, ...] = (Trace, OrderTrace, Certificate, Recall, GatewayStatus, Health, Problem)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from gateway_client import Caller, build_linked_world
 
 import ledger.errors
 from ledger.errors import (
@@ -29,6 +28,7 @@ from ledger.store import open_store
 from services.gateway import create_gateway
 from services.gateway.problems import build_problem
 from tests.support.fake_world import World
+from tests.support.gateway_client import Caller, build_linked_world
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from quality import Conv, Dense, Network, Scale, SumPool
 from quality.data import Table
 
-VECTORS = Path(__file__).parent / "vectors"
-MODELS = Path(__file__).parents[3] / "quality" / "models"
-CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus" / "quality" / "ford_a"
+ROOT = Path(__file__).parents[2]
+VECTORS = ROOT / "tests" / "unit" / "quality" / "vectors"
+MODELS = ROOT / "quality" / "models"
+CORPUS = ROOT.parent / "shared" / "corpus" / "quality" / "ford_a"
 
 needs_ford_a = pytest.mark.skipif(not CORPUS.exists(), reason="the FordA corpus is not on this machine")
 
