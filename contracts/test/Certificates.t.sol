@@ -127,6 +127,23 @@ contract CertificatesTest is Fixture {
         assertEq(ledger.lotOf(_lot).counterparty, maker.id);
     }
 
+    function test_failOfTheGatesInspectorTakesOverAQuarantine() public check {
+        _quarantine(maker, _lot, _order);
+        _fail(_lot, _order);
+        assertEq(ledger.lotOf(_lot).counterparty, inspector.id);
+    }
+
+    /// @dev Failing and then passing a lot must not lift what somebody else imposed.
+    function test_failWithoutAGateLeavesAnothersQuarantine() public check {
+        bytes32 lot = _receive(maker, "material", 5);
+        _quarantine(maker, lot, 0);
+        _fail(lot, 0);
+        assertEq(ledger.lotOf(lot).counterparty, maker.id);
+        _pass(lot, 0);
+        _assertLot(lot, ILots.LotState.Quarantined, maker);
+        assertEq(ledger.lotOf(lot).counterparty, maker.id);
+    }
+
     function test_passLeavesAnOffer() public check {
         _offer(maker, _item(_lot, _order), carrier);
         _pass(_lot, _order);

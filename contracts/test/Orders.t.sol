@@ -101,8 +101,7 @@ contract OrdersTest is Fixture {
         terms.inspector = coordinator.id;
         _refuseGate(terms);
         terms.inspector = 0;
-        _refuse(buyer, _unfit(0, 0, Roles.INSPECTOR));
-        ledger.placeOrder(_hash("order"), coordinator.id, terms);
+        _refuseGate(terms);
         terms.inspector = maker.id;
         _refuse(buyer, _unfit(maker.id, Roles.MANUFACTURER, Roles.INSPECTOR));
         ledger.placeOrder(_hash("order"), coordinator.id, terms);

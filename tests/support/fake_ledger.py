@@ -330,7 +330,10 @@ class FakeLedger:
         )
         self.certificates[lot] = Certificate(made, model, inspector, verdict)
         if entry.state is not LotState.SPENT:
+            gate = entry.order is not None and self.orders[entry.order].inspector == inspector
             if verdict is Verdict.FAIL:
+                if entry.state is LotState.QUARANTINED and not gate:
+                    return made
                 entry.state, entry.counterparty = LotState.QUARANTINED, inspector
             elif entry.state is LotState.QUARANTINED and entry.counterparty == inspector:
                 entry.state, entry.counterparty = LotState.HELD, 0

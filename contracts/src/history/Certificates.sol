@@ -25,7 +25,8 @@ abstract contract Certificates is Lots, ICertificates {
             verdict: statement.verdict,
             revoked: false
         });
-        _applyVerdict(lot, statement.verdict, actor.participant);
+        bool gated = statement.order != 0 && _orders[statement.order].inspector == actor.participant;
+        _applyVerdict(lot, statement.verdict, actor.participant, gated);
         bytes32[] memory histories = _touching(statement.lot);
         bytes memory data = abi.encode(actor.key, histories, statement, stream.size, stream.root);
         return _record(CertificateIssued.selector, actor, statement.lot, histories, data);
@@ -96,10 +97,12 @@ abstract contract Certificates is Lots, ICertificates {
     }
 
     /// @dev A failing verdict quarantines, in the inspector's name; a passing one lifts that inspector's quarantine.
-    /// A spent lot keeps its state: results may come late.
-    function _applyVerdict(Lot storage lot, Verdict verdict, uint32 inspector) private {
+    /// Only the gate's inspector takes over a quarantine that somebody else imposed: any other could lift it by failing
+    /// the lot first and passing it then. A spent lot keeps its state: results may come late.
+    function _applyVerdict(Lot storage lot, Verdict verdict, uint32 inspector, bool gated) private {
         if (lot.state == LotState.Spent) return;
         if (verdict == Verdict.Fail) {
+            if (lot.state == LotState.Quarantined && !gated) return;
             lot.state = LotState.Quarantined;
             lot.counterparty = inspector;
         } else if (lot.state == LotState.Quarantined && lot.counterparty == inspector) {

@@ -184,7 +184,7 @@ abstract contract Orders is Book, IOrders {
             registry.standingOf(coordinator, inspector, model);
         _requireHeld(coordinator, coordinatorRoles, Roles.COORDINATOR);
         if (inspector == 0 && model == 0) return;
-        if (inspector == coordinator || state != IRegistry.ModelState.Approved) {
+        if (inspector == 0 || inspector == coordinator || state != IRegistry.ModelState.Approved) {
             revert OrderGateInvalid(inspector, model);
         }
         _requireHeld(inspector, inspectorRoles, Roles.INSPECTOR);

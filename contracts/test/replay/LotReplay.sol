@@ -103,7 +103,9 @@ abstract contract LotReplay is OrderReplay {
         ILots.Lot storage lot = _lots[entry.subject];
         bool lifted = lot.state == ILots.LotState.Quarantined && lot.counterparty == entry.participant;
         if (lot.state == ILots.LotState.Spent) return true;
+        bool gate = statement.order != 0 && _orders[statement.order].inspector == entry.participant;
         if (statement.verdict == ICertificates.Verdict.Fail) {
+            if (lot.state == ILots.LotState.Quarantined && !gate) return true;
             (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, entry.participant);
         } else if (lifted) {
             (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);

@@ -8,7 +8,7 @@ from ledger.index.projections.fields import ZERO, Fields, number, raw, struct, s
 from ledger.index.projections.lots import quarantine, release
 from ledger.index.state import State
 from ledger.records import LotState, Recorded, Verdict
-from ledger.store.rows import AnchorRow, CertificateRow, LotRow, StreamRow
+from ledger.store.rows import AnchorRow, CertificateRow, LotRow, OrderRow, StreamRow
 
 _EMPTY_ROOT = hashlib.sha256().digest()
 """Head of the empty tree, RFC 9162 section 2.1.1."""
@@ -22,9 +22,15 @@ def certificate_issued(record: Recorded, state: State) -> None:
     if lot.state == LotState.SPENT:
         return
     if number(statement, "verdict") == Verdict.FAIL:
-        quarantine(record, state, lot)
+        if lot.state != LotState.QUARANTINED or _holds_gate(record, state, lot):
+            quarantine(record, state, lot)
     elif lot.state == LotState.QUARANTINED and lot.counterparty == record.participant:
         release(lot)
+
+
+def _holds_gate(record: Recorded, state: State, lot: LotRow) -> bool:
+    """Whether the inspector is the one whom the lot's order names."""
+    return lot.order is not None and state.need(OrderRow, lot.order).inspector == record.participant
 
 
 def certificate_revoked(record: Recorded, state: State) -> None:
