@@ -31,7 +31,11 @@ app = typer.Typer(
 def choose_home(
     context: typer.Context,
     home: Path = typer.Option(
-        Path(), "--home", help="Folder of millmark.toml, the database and the deployment file.", file_okay=False
+        Path(),
+        "--home",
+        envvar="MILLMARK_HOME",
+        help="Folder of millmark.toml, the database and the deployment file.",
+        file_okay=False,
     ),
 ) -> None:
     """Millmark records who ordered, made, inspected and holds a part, on a chain that the companies run together."""

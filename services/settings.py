@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,10 @@ class Settings(BaseSettings):
 
 def read_settings(home: Path, **overrides: Any) -> Settings:
     """Raises SettingsError for an unknown name, a value that does not fit, or a file that is no TOML."""
+    known = {f"MILLMARK_{name.upper()}" for name in Settings.model_fields} | {"MILLMARK_SOLC"}
+    for name in os.environ:
+        if name.startswith("MILLMARK_") and name not in known:
+            raise SettingsError(f"there is no setting {name}", mend="unset it, or see the README for the settings")
     try:
         return Settings(home=home, **overrides)
     except ValidationError as error:

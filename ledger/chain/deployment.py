@@ -90,7 +90,7 @@ def _await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Rec
 
 
 def write_deployment(path: Path, deployment: Deployment) -> None:
-    """Writes the deployment file that every other command reads; whole, or not at all."""
+    """Writes the deployment file that every other command reads; whole, or not at all. Raises SettingsError."""
     text = {
         "chain_id": deployment.chain_id,
         "registry": "0x" + deployment.registry.hex(),
@@ -98,8 +98,11 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
         "block_number": deployment.block_number,
     }
     draft = path.with_name(path.name + ".new")
-    draft.write_text(json.dumps(text, indent=2) + "\n")
-    draft.replace(path)
+    try:
+        draft.write_text(json.dumps(text, indent=2) + "\n")
+        draft.replace(path)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}", mend=f"write it by hand: {text}") from error
 
 
 def read_deployment(path: Path) -> Deployment:
@@ -114,6 +117,8 @@ def read_deployment(path: Path) -> Deployment:
             raise ValueError("chain_id and block_number are whole numbers")
         return Deployment(numbers[0], addresses[0], addresses[1], numbers[1])
     except FileNotFoundError as error:
-        raise SettingsError(f"{path} does not exist", mend="deploy with `millmark deploy`") from error
+        raise SettingsError(
+            f"{path} does not exist", mend="get it from another participant, or deploy with `millmark deploy`"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise SettingsError(f"{path} is no deployment file ({error})", mend="deploy with `millmark deploy`") from error

@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError, OperationalError
 
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.store.engine import WRITES, build_engine
@@ -31,14 +31,19 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection for reading and writing; committed on a clean exit, rolled back on any other. On SQLite it holds
-        the write lock from the start, so keep network calls outside."""
-        with self._engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        the write lock from the start, so keep network calls outside. Raises StoreError when the database fails."""
+        with (
+            _failures_explained(self),
+            self._engine.connect().execution_options(**{WRITES: True}) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state of the database throughout; what it writes is rolled back."""
-        with self._engine.connect() as connection:
+        """A connection that sees one state of the database throughout; what it writes is rolled back. Raises StoreError
+        when the database fails."""
+        with _failures_explained(self), self._engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin() as transaction:
@@ -115,6 +120,16 @@ def build_config() -> Config:
     config.set_main_option("script_location", "ledger.store:migrations")
     config.set_main_option("path_separator", "os")
     return config
+
+
+@contextmanager
+def _failures_explained(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise  # our own mistake, not the database's
+    except DatabaseError as error:
+        raise _explain(store, error) from error
 
 
 def _explain(store: Store, error: BaseException) -> BaseException:

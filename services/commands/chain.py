@@ -7,13 +7,14 @@ import uvicorn
 
 from ledger.chain import deploy, find_profile, write_deployment
 from ledger.errors import ChainError, SettingsError
-from ledger.index import fetch_status
+from ledger.index import Follower, fetch_status
 from ledger.records import Contract
 from ledger.store.outbox import Outbox
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import ALLOWANCE_WEI, Context, open_context, unlock
 from services.devchain import create_devchain
 from services.gateway import create_gateway, serve
+from services.listening import listen, serve_on
 from services.output import print_json, print_lines, warn
 
 __all__ = ["register"]
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("devchain", epilog="Example: millmark devchain --port 8545")(run_devchain)
     app.command("deploy", epilog="Example: millmark deploy --signer keystore:owner.json")(run_deploy)
     app.command("status", epilog="Example: millmark status --json")(run_status)
+    app.command("rebuild", epilog="Example: millmark rebuild")(run_rebuild)
     app.command("gateway", epilog="Example: millmark --home millmark-demo gateway")(run_gateway)
 
 
@@ -31,8 +33,9 @@ def run_devchain(
     port: int = typer.Option(8545, min=1, max=65535),
 ) -> None:
     """Run the embedded chain behind JSON-RPC, for development. It lives in memory and ends with the command."""
+    listener = listen(host, port)
     print_lines(f"devchain on http://{host}:{port}, engine profile 'embedded'; stop with Ctrl-C")
-    uvicorn.run(create_devchain(), host=host, port=port, log_level="warning")
+    serve_on(listener, uvicorn.Server(uvicorn.Config(create_devchain(), log_level="warning")))
 
 
 def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
@@ -46,12 +49,13 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
         if profile.faucet:
             node.fund(owner.address, ALLOWANCE_WEI)
         deployment = deploy(node, profile, owner)
+        print_lines(
+            f"registry 0x{deployment.registry.hex()}",
+            f"ledger   0x{deployment.ledger.hex()}",
+            f"on chain {deployment.chain_id} after block {deployment.block_number}",
+        )
         write_deployment(path, deployment)
-    print_lines(
-        f"registry 0x{deployment.registry.hex()}",
-        f"ledger   0x{deployment.ledger.hex()}",
-        f"on chain {deployment.chain_id}; written to {path}",
-    )
+    print_lines(f"written to {path}")
 
 
 def run_status(context: typer.Context, as_json: AsJson = False) -> None:
@@ -104,6 +108,13 @@ def _as_text(found: dict[str, object]) -> list[str]:
     equal = found["equal"]
     lines.append("nothing to compare" if equal is None else "index equals chain" if equal else "index is behind chain")
     return lines
+
+
+def run_rebuild(context: typer.Context) -> None:
+    """Throw the index away and read it anew from the chain. Outbox, identifiers and documents stay."""
+    with open_context(context.obj) as opened:
+        progress = Follower(opened.chain(), opened.store).rebuild()
+    print_lines(f"{progress.records} records, up to block {progress.block_number}")
 
 
 def run_gateway(context: typer.Context) -> None:

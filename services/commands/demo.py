@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import typer
 
+from ledger.errors import InputError
 from services.output import print_lines, warn
 
 __all__ = ["register"]
@@ -30,12 +34,26 @@ def run(
     from services.demo.report import build_json, print_summary  # noqa: PLC0415 - needs numpy, which others do not
     from services.demo.run import run_demo  # noqa: PLC0415
 
-    result = run_demo(output, orders, data, warn)
-    if report is not None:
-        report.write_text(json.dumps(build_json(result), indent=2) + "\n")
-        warn(f"written to {report}")
+    with _opened(report) as file:
+        result = run_demo(output, orders, data, warn)
+        if file is not None:
+            file.write(json.dumps(build_json(result), indent=2) + "\n")
     print_lines("")
     print_summary(result, output, _program())
+
+
+@contextmanager
+def _opened(report: Path | None) -> Iterator[TextIO | None]:
+    """The report's file, opened before the work: a path that cannot be written to is said at once."""
+    if report is None:
+        yield None
+        return
+    try:
+        file = report.open("w")
+    except OSError as error:
+        raise InputError(f"{report} cannot be written: {error.strerror}", mend="name another file") from error
+    with file:
+        yield file
 
 
 def _program() -> str:

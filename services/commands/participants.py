@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import cast
 
 import typer
 
@@ -10,7 +11,7 @@ from ledger.claims import build_claims
 from ledger.errors import InputError
 from ledger.keys import parse_address, to_checksum
 from ledger.provenance import participants
-from ledger.records import Admit, Reinstate, Role, SetRoles, Suspend
+from ledger.records import Admit, Contract, Reinstate, Role, SetRoles, Suspend
 from ledger.store import Book
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import open_context, unlock
@@ -76,13 +77,13 @@ def run_admit(
     mask, address = parse_roles(roles), parse_address(key)
     claims = build_claims({"legal_name": name})
     with open_context(context.obj) as opened:
-        owner = unlock(signer, passphrase_file)
-        opened.record(owner, [Admit(int(mask), address, claims.root)])
-        opened.catch_up()
-        number = max(entry.participant for entry in participants(opened.store))
+        with opened.store.transaction() as connection:  # before the record: what it commits to must not get lost
+            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
+        opened.record(unlock(signer, passphrase_file), [Admit(int(mask), address, claims.root)])
+        key_entry = opened.chain().read_struct(Contract.REGISTRY, "keyOf", to_checksum(address))
+        number = cast(int, key_entry["participant"])
         with opened.store.transaction() as connection:
             book = Book(connection)
-            book.put_document(claims.root, json.dumps(claims.to_json()))
             book.set_names({**book.names(), number: name})
     print_lines(f"participant {number}: {name}")
 

@@ -31,7 +31,7 @@ def run_trace(context: typer.Context, identifier: str, as_json: AsJson = False) 
 
 def run_recall(
     context: typer.Context,
-    model: int | None = typer.Option(None, help="Number of a quality model: everything it certified."),
+    model: int | None = typer.Option(None, min=1, help="Number of a quality model: everything it certified."),
     lot: str | None = typer.Option(None, help="Identifier of a lot: everything made of it."),
     as_json: AsJson = False,
 ) -> None:

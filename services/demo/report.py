@@ -16,7 +16,7 @@ def print_summary(result: DemoResult, home: Path, program: str) -> None:
     rows = [[kind, count, *_gas(result, kind)] for kind, count in sorted(result.records.items())]
     print_table("records", ["kind", "count", "gas each"], rows)
     print_lines("", *_facts(result), "")
-    print_lines("one delivered part, traced:", *(f"  {line}" for line in describe_trace(result.trace)), "")
+    print_lines("one part, traced:", *(f"  {line}" for line in describe_trace(result.trace)), "")
     print_lines("next:", *(f"  {command}" for command in _next(result, home, program)))
 
 
@@ -39,9 +39,9 @@ def build_json(result: DemoResult) -> dict[str, object]:
     }
 
 
-def _gas(result: DemoResult, kind: str) -> tuple[int]:
-    count, gas = result.gas[kind]
-    return (gas // count,)
+def _gas(result: DemoResult, kind: str) -> tuple[int | str]:
+    count, gas = result.gas.get(kind, (0, 0))
+    return (gas // count if count else "-",)
 
 
 def _facts(result: DemoResult) -> list[str]:

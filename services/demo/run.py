@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ledger.chain import write_deployment
+from ledger.errors import InputError, SettingsError
 from ledger.index import Follower
 from ledger.provenance import Trace, trace_lot
 from ledger.records import Contract, Verdict
@@ -60,7 +61,7 @@ class DemoResult:
     digest: bytes
     model: int
     trace: Trace
-    """Of one delivered part."""
+    """Of one delivered part; of the first part when none was delivered."""
     seconds: dict[str, float]
     """Wall-clock time by step."""
 
@@ -72,6 +73,7 @@ def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], No
     """
     clock = _Clock(say)
     table = clock("reading the measured signals", lambda: load_ford_a().test if data is None else load_table(data))
+    _check_table(table)
     store = open_store(f"sqlite:///{_fresh(home)}")
     with store:
         line = _produce(store, orders, table, clock)
@@ -97,18 +99,35 @@ class _Clock:
         return result
 
 
+def _check_table(table: Table) -> None:
+    """Before anything is made: the model must be able to read the windows, and both kinds must be there."""
+    width = Inspector(_model_bytes()).network.width
+    if table.values.shape[1] != width:
+        raise InputError(f"a window has {table.values.shape[1]} values", mend=f"the model reads {width}")
+    build_targets(table.labels)
+
+
+def _model_bytes() -> bytes:
+    return (resources.files("quality") / "models" / "forda.bin").read_bytes()
+
+
 def _fresh(home: Path) -> Path:
-    """Path of the database; a former demonstration's is replaced."""
-    home.mkdir(parents=True, exist_ok=True)
+    """Path of the database; a former demonstration's is replaced, and nothing else."""
     database = home / DATABASE
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{home} cannot be the demo's folder: {error.strerror}", mend="name another") from error
+    if (home / SETTINGS_FILE).exists() and not database.exists():
+        raise SettingsError(f"{home} holds settings that are not the demo's", mend="name another folder with --out")
     for leftover in home.glob(f"{DATABASE}*"):
         leftover.unlink()
     return database
 
 
 def _produce(store: Store, orders: int, table: Table, clock: _Clock) -> Line:
-    models = resources.files("quality") / "models"
-    model, card = (models / "forda.bin").read_bytes(), json.loads((models / "forda.json").read_text())
+    model = _model_bytes()
+    card = json.loads((resources.files("quality") / "models" / "forda.json").read_text())
     consortium = clock("deploying the contracts and admitting eight companies", lambda: found_consortium(store))
     now = int(time.time())
     plant: Plant = clock(
@@ -172,7 +191,7 @@ def _write_home(home: Path, line: Line) -> None:
 def _result(store: Store, line: Line, table: Table, accuracy: float, seconds: dict[str, float]) -> DemoResult:
     consortium = line.consortium
     symptom = build_targets(table.labels)
-    part = next(job for job in line.jobs if job.delivered)
+    part = next((job for job in line.jobs if job.delivered), line.jobs[0])
     found = trace_lot(store, part.lot)
     certificates = line.certificates
     return DemoResult(

@@ -6,6 +6,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from services.gateway.logs import build_server_log
+from services.listening import listen, serve_on
 
 __all__ = ["build_server", "serve"]
 
@@ -36,5 +37,5 @@ def build_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
 
 
 def serve(app: FastAPI, host: str, port: int) -> None:
-    """Serves until SIGINT or SIGTERM, then finishes what is under way."""
-    build_server(app, host, port).run()
+    """Serves until SIGINT or SIGTERM, then finishes what is under way. Raises SettingsError for a taken address."""
+    serve_on(listen(host, port), build_server(app, host, port))

@@ -207,9 +207,7 @@ class FakeLedger:
         current = self.assignments[order, operation]
         lot = self._name(SubjectKind.LOT, current.owner, name)
         own: dict[str, Value] = {"quantity": quantity, "unit": PIECE, "claims_root": NONE}
-        made = self._ledger(
-            "LotCommissioned", current.owner, (lot,), order=order, assignment=current.sequence, **own
-        )
+        made = self._ledger("LotCommissioned", current.owner, (lot,), order=order, assignment=current.sequence, **own)
         self.lots[lot] = Lot(made * 64, order, quantity, current.owner, PIECE)
         return lot
 

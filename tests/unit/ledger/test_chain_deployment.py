@@ -44,7 +44,7 @@ def test_addresses_are_read_with_and_without_prefix(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"absent\.json does not exist; deploy with `millmark deploy`"):
+    with pytest.raises(SettingsError, match=r"absent\.json does not exist; get it from another participant, or deploy"):
         read_deployment(tmp_path / "absent.json")
 
 
