@@ -60,3 +60,11 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     for leaf in getattr(command, "commands", {name: command}).values():
         assert leaf.help, leaf.name
         assert "Example: millmark" in (leaf.epilog or ""), leaf.name
+
+
+def test_the_shown_run_is_one_of_this_program() -> None:
+    shown = README.split("<!-- demo -->")[1].split("<!-- /demo -->")[0].strip().strip("`").strip().splitlines()
+    assert shown[0].endswith("orders delivered; the others wait in quarantine")
+    assert any(line.startswith("model: accuracy 0.") for line in shown)
+    assert any(line.endswith("in the index: equal") for line in shown)
+    assert [line.split()[3] for line in shown[-3:]] == ["trace", "recall", "gateway"]
