@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ILots} from "../src/interfaces/ILots.sol";
+import {IOrders} from "../src/interfaces/IOrders.sol";
+import {Subjects} from "../src/libraries/Subjects.sol";
+import {Fixture} from "./Fixture.sol";
+
+/// @notice One order, and what its tests say again and again.
+abstract contract OrderFixture is Fixture {
+    bytes32 internal _order;
+
+    function setUp() public virtual override {
+        super.setUp();
+        _order = _subject(Subjects.Kind.Order, buyer, "order");
+    }
+
+    /// @dev Goes so many steps with an assignment, or none at all; says whether one is live then.
+    function _lead(uint16 operation, uint256 draw) internal returns (bool live) {
+        if (draw == 0 || draw > 6) return false;
+        uint40 assignment = _propose(_order, operation);
+        if (draw == 1) return true;
+        vm.startPrank(maker.key);
+        if (draw == 2) ledger.declineAssignment(_order, operation, assignment, ROOT);
+        else ledger.acceptAssignment(_order, operation, assignment, ROOT);
+        if (draw > 4) ledger.startAssignment(_order, operation, assignment, ROOT);
+        vm.stopPrank();
+        if (draw != 4 && draw != 6) return draw != 2;
+        _as(coordinator);
+        ledger.cancelAssignment(_order, operation, assignment, ROOT);
+        return false;
+    }
+
+    function _refuseCompletion(uint16 operation) internal {
+        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderUnfinished.selector, _order, operation));
+        ledger.completeOrder(_order, ROOT);
+    }
+
+    function _refuseOperations(uint16 operations) internal {
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderOperationsInvalid.selector, operations, 64));
+        ledger.placeOrder(_hash("order"), coordinator.id, _ungated(operations));
+    }
+
+    function _refuseOffer(bytes32 lot) internal {
+        vm.prank(maker.key);
+        vm.expectPartialRevert(ILots.GateClosed.selector);
+        ledger.offerCustody(_item(lot, _order), buyer.id, ROOT);
+    }
+
+    /// @dev Proposes and takes the log, so that the replay knows the head before it.
+    function _proposeTerms(bool byBuyer, IOrders.OrderTerms memory terms) internal returns (uint40 proposal) {
+        vm.prank(byBuyer ? buyer.key : coordinator.key);
+        ledger.proposeRevision(_order, terms);
+        _settle();
+        return ledger.sequence();
+    }
+
+    function _refuseAgreement(
+        Party storage party,
+        IOrders.OrderTerms memory terms,
+        bytes32 previous,
+        uint40 proposal,
+        address proposer,
+        uint256 proposedAt
+    ) internal {
+        _refuse(party, abi.encodeWithSelector(IOrders.OrderRevisionNotProposed.selector, _order));
+        ledger.acceptRevision(_order, terms, previous, proposal, proposer, uint40(proposedAt));
+    }
+
+    function _refuseGate(IOrders.OrderTerms memory terms) internal {
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderGateInvalid.selector, terms.inspector, terms.model));
+        ledger.placeOrder(_hash("order"), coordinator.id, terms);
+    }
+
+    function _unfit(uint32 id, uint16 held, uint16 needed) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IHistory.HistoryParticipantUnfit.selector, id, held, needed);
+    }
+
+    function _stateWrong(IOrders.OrderState state) internal view returns (bytes memory) {
+        return abi.encodeWithSelector(IOrders.OrderStateWrong.selector, _order, state);
+    }
+
+    function _partyWrong(uint32 id, uint32 expected) internal view returns (bytes memory) {
+        return abi.encodeWithSelector(IOrders.OrderPartyWrong.selector, _order, id, expected);
+    }
+}
