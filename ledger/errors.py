@@ -7,7 +7,16 @@
         ClaimsError              not a claims document, or a disclosure of another one
         RecordError              a field of a record is out of range
         SettingsError            a setting is missing, unknown or unsafe
+        TrustError               not a trust file, or not a checkpoint file
       ProofError                 a Merkle proof does not hold
+      CheckpointError            a block is not one that the trust file lets us believe
+        WrongCheckpointError     the checkpoint is of another chain, ledger or block
+        SignatureMalformedError  a signature is not 65 bytes in the one form allowed
+        SignerUnknownError       who signed is not among the trust file's co-signers
+        SignerTwiceError         one participant signed twice
+        QuorumMissedError        too few participants signed
+        CheckpointUnlinkedError  no chain of hashes leads from the checkpoint back to the block
+        CheckpointTooOldError    the block is older than allowed, or later than now
       SigningError               a key cannot be found, opened or used
       NotFoundError              nothing under that name
       ChainError
@@ -35,6 +44,9 @@ __all__ = [
     "CanonicalError",
     "ChainError",
     "ChainUnreachableError",
+    "CheckpointError",
+    "CheckpointTooOldError",
+    "CheckpointUnlinkedError",
     "ClaimsError",
     "ContractRefusedError",
     "DuplicateRecordError",
@@ -44,14 +56,20 @@ __all__ = [
     "MillmarkError",
     "NotFoundError",
     "ProofError",
+    "QuorumMissedError",
     "RecordError",
     "Retry",
     "SettingsError",
+    "SignatureMalformedError",
+    "SignerTwiceError",
+    "SignerUnknownError",
     "SigningError",
     "StoreDamagedError",
     "StoreError",
     "SubmitError",
+    "TrustError",
     "WrongChainError",
+    "WrongCheckpointError",
     "WrongContractError",
 ]
 
@@ -119,10 +137,64 @@ class SettingsError(InputError):
     code = "settings-refused"
 
 
+class TrustError(InputError):
+    """Not a trust file, or not a checkpoint file."""
+
+    code = "trust-malformed"
+
+
 class ProofError(MillmarkError):
     """A Merkle proof does not hold."""
 
     code = "proof-refused"
+
+
+class CheckpointError(MillmarkError):
+    """A block is not one that the trust file lets us believe."""
+
+    code = "checkpoint-refused"
+
+
+class WrongCheckpointError(CheckpointError):
+    """The checkpoint is of another chain, ledger or block."""
+
+    code = "checkpoint-wrong"
+
+
+class SignatureMalformedError(CheckpointError):
+    """A signature is not 65 bytes in the one form allowed."""
+
+    code = "signature-malformed"
+
+
+class SignerUnknownError(CheckpointError):
+    """Who signed is not among the trust file's co-signers."""
+
+    code = "signer-unknown"
+
+
+class SignerTwiceError(CheckpointError):
+    """One participant signed twice."""
+
+    code = "signer-twice"
+
+
+class QuorumMissedError(CheckpointError):
+    """Too few participants signed."""
+
+    code = "quorum-missed"
+
+
+class CheckpointUnlinkedError(CheckpointError):
+    """No chain of hashes leads from the checkpoint back to the block."""
+
+    code = "checkpoint-unlinked"
+
+
+class CheckpointTooOldError(CheckpointError):
+    """The block is older than allowed, or later than now."""
+
+    code = "checkpoint-too-old"
 
 
 class SigningError(MillmarkError):

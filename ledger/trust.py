@@ -1,0 +1,264 @@
+"""The trust file: all that a verifier believes before it opens a bundle. See TRUST.md.
+
+It is the verifier's own, or comes from somebody whom the verifier believes. Everything else is checked against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
+from ledger.errors import CanonicalError, SigningError, TrustError
+from ledger.keys import ADDRESS_BYTES, parse_address, to_checksum
+
+__all__ = [
+    "CONTRACTS",
+    "MAX_COSIGNERS",
+    "MAX_TRUST_BYTES",
+    "BelievedBlock",
+    "Cosigner",
+    "Cosigners",
+    "TrustFile",
+    "TrustedContract",
+    "parse_canonical",
+    "parse_checksum",
+    "parse_hex",
+    "parse_members",
+    "parse_number",
+    "parse_trust",
+]
+
+MAX_TRUST_BYTES = 1 << 20
+MAX_COSIGNERS = 100
+MAX_CONTRACTS = 16
+MAX_NAME_CHARACTERS = 200
+CONTRACTS = ("Registry", "TraceLedger", "LotOperations")
+"""Contracts that every trust file names: those that keep state, and the code that one of them runs."""
+
+_FORMAT, _VERSION = "millmark-trust", 1
+_DEPTH = 5
+_MOST_PARTICIPANT = 2**32 - 1
+_MEND = "get the trust file again, or write one with `millmark trust`"
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedContract:
+    """Where a contract is, and what its code hashes to there."""
+
+    address: bytes
+    """20 bytes."""
+    code_hash: bytes
+    """Keccak-256 of the deployed code, 32 bytes; immutables are part of it, so it names one deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class BelievedBlock:
+    """A block that the verifier believes, from its own node."""
+
+    number: int
+    hash: bytes
+    """32 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cosigner:
+    """A key whose word on checkpoints counts, and for whom."""
+
+    participant: int
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cosigners:
+    """A block is believed when enough of these participants signed it."""
+
+    quorum: int
+    """Number of participants, at least 1."""
+    keys: tuple[Cosigner, ...]
+    """By participant, then address; a participant counts once, whichever of its keys signs."""
+
+    def __post_init__(self) -> None:
+        if len(self.keys) > MAX_COSIGNERS:
+            raise TrustError(f"more than {MAX_COSIGNERS} keys of co-signers", mend=_MEND)
+        if len({key.address for key in self.keys}) != len(self.keys):
+            raise TrustError("a co-signer's key is named twice", mend=_MEND)
+        if list(self.keys) != sorted(self.keys, key=lambda key: (key.participant, key.address)):
+            raise TrustError("the co-signers are not in order", mend=_MEND)
+        if not 1 <= self.quorum <= len({key.participant for key in self.keys}):
+            raise TrustError("the quorum is not from 1 to the number of co-signing participants", mend=_MEND)
+
+
+Trusted: TypeAlias = "BelievedBlock | Cosigners"
+"""What makes a block a checkpoint; one kind in a file, told by its `kind`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustFile:
+    """A parsed trust file."""
+
+    chain_id: int
+    contracts: Mapping[str, TrustedContract]
+    """By name in Solidity, ascending; `CONTRACTS` at least."""
+    participants: Mapping[int, str]
+    """Names by number, ascending: what the report calls them."""
+    checkpoint: Trusted
+
+    def __post_init__(self) -> None:
+        if missing := [name for name in CONTRACTS if name not in self.contracts]:
+            raise TrustError(f"the trust file lacks contract {missing[0]}", mend=_MEND)
+        if len(self.contracts) > MAX_CONTRACTS:
+            raise TrustError(f"the trust file names more than {MAX_CONTRACTS} contracts", mend=_MEND)
+        for name in (*self.contracts, *self.participants.values()):
+            if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
+                raise TrustError(f"a name is not 1 to {MAX_NAME_CHARACTERS} printable characters", mend=_MEND)
+
+    @property
+    def registry(self) -> TrustedContract:
+        return self.contracts["Registry"]
+
+    @property
+    def ledger(self) -> TrustedContract:
+        return self.contracts["TraceLedger"]
+
+    def to_bytes(self) -> bytes:
+        """The file's one form (RFC 8785), which `parse_trust` takes back."""
+        return canonical_json(
+            {
+                "format": _FORMAT,
+                "version": _VERSION,
+                "chain_id": self.chain_id,
+                "contracts": {name: _contract_json(contract) for name, contract in self.contracts.items()},
+                "participants": [{"participant": number, "name": name} for number, name in _by_number(self)],
+                "checkpoint": _checkpoint_json(self.checkpoint),
+            }
+        )
+
+
+def parse_trust(data: bytes) -> TrustFile:
+    """Parse a trust file. Raises TrustError for one that is too large, not canonical JSON, or not as TRUST.md says."""
+    value = parse_canonical(data, MAX_TRUST_BYTES, _DEPTH, "trust file", _MEND)
+    try:
+        names = ("format", "version", "chain_id", "contracts", "participants", "checkpoint")
+        form, version, chain_id, contracts, participants, checkpoint = parse_members(value, *names)
+        if form != _FORMAT or version != _VERSION:
+            raise TrustError(f"not a {_FORMAT} of version {_VERSION}")
+        return TrustFile(
+            chain_id=parse_number(chain_id, MAX_SAFE_INTEGER),
+            contracts={name: _parse_contract(entry) for name, entry in _object(contracts).items()},
+            participants=_parse_participants(participants),
+            checkpoint=_parse_checkpoint(checkpoint),
+        )
+    except TrustError as error:
+        raise TrustError(f"the trust file cannot be used: {error.cause}", mend=_MEND) from None
+
+
+def parse_canonical(data: bytes, max_bytes: int, max_depth: int, what: str, mend: str) -> Json:
+    """The value of JSON in its canonical form, one final line feed allowed. Raises TrustError."""
+    text = data.removesuffix(b"\n")
+    try:
+        value = parse_json(text, max_bytes=max_bytes, max_depth=max_depth)
+        canonical = canonical_json(value)
+    except CanonicalError as error:
+        raise TrustError(f"the {what} cannot be used: {error.cause}", mend=mend) from None
+    if canonical != text:
+        raise TrustError(f"the {what} is not in canonical form (RFC 8785)", mend=mend)
+    return value
+
+
+def parse_members(value: Json, *names: str) -> list[Json]:
+    """The members of an object that has these and no others. Raises TrustError."""
+    found = _object(value)
+    if found.keys() != set(names):
+        raise TrustError(f"an object does not have the members {', '.join(names)}")
+    return [found[name] for name in names]
+
+
+def parse_number(value: Json, most: int) -> int:
+    """A whole number from 0 to `most`. Raises TrustError."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise TrustError(f"a number is not whole, or not from 0 to {most}")
+    return value
+
+
+def parse_hex(value: Json, size: int) -> bytes:
+    """`size` bytes, written as 0x and lower-case hexadecimal digits. Raises TrustError."""
+    if isinstance(value, str) and len(value) == 2 + 2 * size and value.startswith("0x"):
+        digits = value[2:]
+        if set(digits) <= set("0123456789abcdef"):
+            return bytes.fromhex(digits)
+    raise TrustError(f"a value is not 0x and {2 * size} lower-case hexadecimal digits")
+
+
+def parse_checksum(value: Json) -> bytes:
+    """An address in the one form with the checksum of ERC-55: people compare it by eye. Raises TrustError."""
+    try:
+        address = parse_address(value) if isinstance(value, str) else b""
+    except SigningError as error:
+        raise TrustError(error.cause) from None
+    if len(address) != ADDRESS_BYTES or to_checksum(address) != value:
+        raise TrustError("an address is not written with the checksum of ERC-55")
+    return address
+
+
+def _parse_contract(value: Json) -> TrustedContract:
+    address, code_hash = parse_members(value, "address", "code_hash")
+    return TrustedContract(parse_checksum(address), parse_hex(code_hash, 32))
+
+
+def _parse_participants(value: Json) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for entry in _list(value):
+        number, name = parse_members(entry, "participant", "name")
+        if not isinstance(name, str):
+            raise TrustError("a participant's name is not a string")
+        if found and parse_number(number, _MOST_PARTICIPANT) <= max(found):
+            raise TrustError("the participants are not in ascending order")
+        found[parse_number(number, _MOST_PARTICIPANT)] = name
+    return found
+
+
+def _parse_checkpoint(value: Json) -> Trusted:
+    kind = _object(value).get("kind")
+    if kind == "block":
+        _, number, block_hash = parse_members(value, "kind", "block_number", "block_hash")
+        return BelievedBlock(parse_number(number, MAX_SAFE_INTEGER), parse_hex(block_hash, 32))
+    if kind == "cosigned":
+        _, quorum, keys = parse_members(value, "kind", "quorum", "keys")
+        return Cosigners(parse_number(quorum, MAX_COSIGNERS), tuple(_parse_cosigner(key) for key in _list(keys)))
+    raise TrustError("its checkpoint is of no known kind")
+
+
+def _parse_cosigner(value: Json) -> Cosigner:
+    participant, address = parse_members(value, "participant", "address")
+    return Cosigner(parse_number(participant, _MOST_PARTICIPANT), parse_checksum(address))
+
+
+def _object(value: Json) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise TrustError("a value is not an object")
+    return value
+
+
+def _list(value: Json) -> list[Json]:
+    if not isinstance(value, list):
+        raise TrustError("a value is not a list")
+    return cast("list[Json]", value)
+
+
+def _by_number(trust: TrustFile) -> list[tuple[int, str]]:
+    return sorted(trust.participants.items())
+
+
+def _contract_json(contract: TrustedContract) -> Json:
+    return {"address": to_checksum(contract.address), "code_hash": "0x" + contract.code_hash.hex()}
+
+
+def _checkpoint_json(checkpoint: Trusted) -> Json:
+    if isinstance(checkpoint, BelievedBlock):
+        return {"kind": "block", "block_number": checkpoint.number, "block_hash": "0x" + checkpoint.hash.hex()}
+    keys: list[Json] = [
+        {"participant": key.participant, "address": to_checksum(key.address)} for key in checkpoint.keys
+    ]
+    return {"kind": "cosigned", "quorum": checkpoint.quorum, "keys": keys}
