@@ -6,6 +6,9 @@
         CanonicalError           not representable as canonical JSON
         ClaimsError              not a claims document, or a disclosure of another one
         RecordError              a field of a record is out of range
+        BundleError              a provenance file is malformed
+          NotABundleError        not a provenance file of this version at all
+        GenealogyError           lots that came of themselves
         SettingsError            a setting is missing, unknown or unsafe
         TrustError               not a trust file, or not a checkpoint file
       ProofError                 a Merkle proof does not hold
@@ -41,6 +44,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 __all__ = [
+    "BundleError",
     "CanonicalError",
     "ChainError",
     "ChainUnreachableError",
@@ -50,10 +54,12 @@ __all__ = [
     "ClaimsError",
     "ContractRefusedError",
     "DuplicateRecordError",
+    "GenealogyError",
     "IdentifierError",
     "IndexHaltedError",
     "InputError",
     "MillmarkError",
+    "NotABundleError",
     "NotFoundError",
     "ProofError",
     "QuorumMissedError",
@@ -129,6 +135,24 @@ class RecordError(InputError):
     """A field of a record is out of range."""
 
     code = "record-malformed"
+
+
+class GenealogyError(InputError):
+    """Lots that came of themselves."""
+
+    code = "genealogy-circular"
+
+
+class BundleError(InputError):
+    """A provenance file is not exactly what BUNDLE.md says."""
+
+    code = "bundle-malformed"
+
+
+class NotABundleError(BundleError):
+    """No provenance file, or one of another version."""
+
+    code = "bundle-unknown"
 
 
 class SettingsError(InputError):

@@ -1,0 +1,45 @@
+"""The provenance file that a partner gets, and its bytes. See BUNDLE.md.
+
+What is in it is not trusted: `ledger.verify` decides. Here it is only taken apart, within bounds, and written.
+"""
+
+from __future__ import annotations
+
+from ledger.bundle._model import (
+    BUNDLE_VERSION,
+    MAX_BUNDLE_BYTES,
+    MAX_DATA_BYTES,
+    MAX_HEADERS,
+    MEDIA_TYPE,
+    Bundle,
+    EvidenceEntryShown,
+    HistoryShown,
+    IdentityShown,
+    InferenceShown,
+    RecordShown,
+    SealedRecord,
+    ShownClaims,
+    ShownEvidence,
+)
+from ledger.bundle._reader import parse_bundle, read_bundle
+from ledger.bundle._writer import encode_bundle
+
+__all__ = [
+    "BUNDLE_VERSION",
+    "MAX_BUNDLE_BYTES",
+    "MAX_DATA_BYTES",
+    "MAX_HEADERS",
+    "MEDIA_TYPE",
+    "Bundle",
+    "EvidenceEntryShown",
+    "HistoryShown",
+    "IdentityShown",
+    "InferenceShown",
+    "RecordShown",
+    "SealedRecord",
+    "ShownClaims",
+    "ShownEvidence",
+    "encode_bundle",
+    "parse_bundle",
+    "read_bundle",
+]

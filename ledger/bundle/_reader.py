@@ -1,0 +1,327 @@
+"""A bundle out of its text, in one pass from left to right.
+
+The members and their order are known, so a pattern for each place takes the text apart, entry by entry, and the first
+one that does not fit ends the reading: nothing is built out of text that was not bounded before. In the end the bundle
+is written again and must give the same bytes, so that nothing in a file can be changed without changing what it says.
+"""
+
+from __future__ import annotations
+
+import binascii
+import itertools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from ledger.bundle import _model as limits
+from ledger.bundle._model import (
+    BUNDLE_VERSION,
+    MAX_BUNDLE_BYTES,
+    Bundle,
+    EvidenceEntryShown,
+    HistoryShown,
+    IdentityShown,
+    InferenceShown,
+    RecordShown,
+    SealedRecord,
+    ShownClaims,
+    ShownEvidence,
+)
+from ledger.bundle._writer import encode_bundle
+from ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
+from ledger.claims import Disclosure, parse_disclosure
+from ledger.errors import BundleError, CanonicalError, ClaimsError, NotABundleError
+from ledger.ids import SubjectKind
+
+T = TypeVar("T")
+
+_OPENING = b'{"bundle_version":'
+_NUMBER = rb"(0|[1-9][0-9]{0,15})"
+_TEXT = rb'"([A-Za-z0-9_-]*+)"'
+_KIND = rb'"([A-Za-z]{1,64})"'
+_NUMBER_ONLY = re.compile(_NUMBER)
+_SIGNED_ONLY = re.compile(rb"(-?[1-9][0-9]{0,9}|0)")
+_TEXT_ONLY = re.compile(_TEXT)
+_RECORD = re.compile(rb"\[%s,%s,%s,%s,%s\]" % (_KIND, _NUMBER, _NUMBER, _NUMBER, _TEXT))
+_SEALED = re.compile(rb"\[%s,%s\]" % (_KIND, _TEXT))
+_IDENTITY = re.compile(
+    rb'\{"creator":%s,"identifier":"([!#-\[\]-~]{1,2048})","kind":"(order|lot|stream|machine)","salt":%s\}'
+    % (_NUMBER, _TEXT)
+)
+_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_URL_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a file, of which no more than the limit is taken into memory. Raises BundleError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BUNDLE_BYTES + 1)
+    except OSError as error:
+        raise NotABundleError(f"cannot read {path}: {error.strerror}", mend="give the file of a bundle") from None
+    return parse_bundle(data)
+
+
+def parse_bundle(data: bytes) -> Bundle:
+    """Take a bundle's bytes apart. Raises BundleError for anything but the one text of a bundle, and NotABundleError
+    when they do not even begin as one. Not established: that anything in it is true."""
+    if not isinstance(data, bytes) or not data.startswith(_OPENING):
+        raise NotABundleError("this is not a bundle", mend="give a file made by `millmark bundle`")
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise BundleError(f"the bundle is longer than {MAX_BUNDLE_BYTES} bytes", mend="make one for fewer parts")
+    bundle = _bundle(_Scanner(data))
+    _verify_canonical(data, encode_bundle(bundle))
+    return bundle
+
+
+def _verify_canonical(data: bytes, canonical: bytes) -> None:
+    if data != canonical:
+        at = next(
+            (at for at, (one, two) in enumerate(zip(data, canonical, strict=False)) if one != two), len(canonical)
+        )
+        raise BundleError(f"the bundle is not in canonical form at byte {at}")
+
+
+class _Scanner:
+    """A place in the text, and what may come next there."""
+
+    __slots__ = ("at", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def literal(self, text: bytes) -> None:
+        if not self.data.startswith(text, self.at):
+            self.refuse(f"{text.decode()} is missing")
+        self.at += len(text)
+
+    def match(self, pattern: re.Pattern[bytes], what: str) -> re.Match[bytes]:
+        found = pattern.match(self.data, self.at)
+        if found is None:
+            self.refuse(f"{what} is malformed")
+        self.at = found.end()
+        return found
+
+    def items(self, read: Callable[[_Scanner], T], what: str, most: int) -> tuple[T, ...]:
+        """An array of at most so many entries."""
+        self.literal(b"[")
+        items: list[T] = []
+        while self.data[self.at : self.at + 1] != b"]":
+            if items:
+                self.literal(b",")
+            if len(items) == most:
+                self.refuse(f"there are more than {most} {what}")
+            items.append(read(self))
+        self.at += 1
+        return tuple(items)
+
+    def ascending(
+        self, read: Callable[[_Scanner], T], what: str, most: int, key: Callable[[T], object]
+    ) -> tuple[T, ...]:
+        """An array whose entries ascend strictly by `key`."""
+        items = self.items(read, what, most)
+        keys: list[object] = [key(item) for item in items]
+        if any(not one < two for one, two in itertools.pairwise(keys)):  # type: ignore[operator]  # all of one type
+            self.refuse(f"the {what} before it are not in ascending order, each once")
+        return items
+
+    def json(self, what: str) -> Json:
+        """An object of any content; its end is found before anything is built of it."""
+        start, depth = self.at, 0
+        end = min(len(self.data), start + limits.MAX_SHOWN_BYTES)
+        if self.data[start : start + 1] != b"{":
+            self.refuse(f"{what} is no object")
+        for found in _BRACKET.finditer(self.data, start, end):
+            token = found[0]
+            depth += (token in (b"[", b"{")) - (token in (b"]", b"}"))
+            if depth <= 0:
+                break
+        else:
+            self.refuse(f"{what} is cut off, or longer than {limits.MAX_SHOWN_BYTES} bytes")
+        self.at = found.end()
+        try:
+            return parse_json(
+                self.data[start : self.at], max_bytes=limits.MAX_SHOWN_BYTES, max_depth=limits.MAX_SHOWN_DEPTH
+            )
+        except CanonicalError as error:
+            self.refuse(f"{what} is unusable: {error.cause}")
+
+    def refuse(self, cause: str) -> NoReturn:
+        raise BundleError(f"the bundle is malformed at byte {self.at}: {cause}")
+
+
+def _bundle(scan: _Scanner) -> Bundle:
+    scan.literal(_OPENING)
+    if _number(scan) != BUNDLE_VERSION:
+        raise NotABundleError("the bundle is of another version", mend="update this program")
+    # In the order of the text: keyword arguments are evaluated from left to right.
+    bundle = Bundle(
+        chain_id=_member(scan, "chain_id", _number),
+        claims=_member(scan, "claims", _shown("claims", _claims, lambda item: (item.record, item.root))),
+        contracts=_member(scan, "contracts", _table("contracts", _bytes(20, 20), 16)),
+        evidence=_member(scan, "evidence", _shown("evidence", _evidence, lambda item: item.record)),
+        headers=_member(scan, "headers", _list("headers", _bytes(1, limits.MAX_HEADER_BYTES), limits.MAX_HEADERS)),
+        histories=_member(scan, "histories", _table("histories", _history, limits.MAX_SUBJECTS, _subject_of)),
+        identities=_member(scan, "identities", _table("identities", _identity, limits.MAX_SUBJECTS, _name_of)),
+        inferences=_member(scan, "inferences", _shown("inferences", _inference, lambda item: item.record)),
+        keys=_member(scan, "keys", _table("keys", _bytes(20, 20), limits.MAX_SUBJECTS)),
+        ledger=_member(scan, "ledger", _bytes(20, 20)),
+        machines=_member(scan, "machines", _table("machines", _number, limits.MAX_SUBJECTS)),
+        models=_member(scan, "models", _table("models", _number, limits.MAX_SUBJECTS)),
+        nodes=_member(scan, "nodes", _table("nodes", _bytes(1, limits.MAX_NODE_BYTES), limits.MAX_NODES)),
+        participants=_member(scan, "participants", _table("participants", _number, limits.MAX_SUBJECTS)),
+        parts=_member(scan, "parts", _table("parts", _HASH, limits.MAX_SUBJECTS)),
+        records=_member(scan, "records", _table("records", _record, limits.MAX_RECORDS, lambda item: item.sequence)),
+        registry=_member(scan, "registry", _bytes(20, 20)),
+        streams=_member(scan, "streams", _table("streams", _HASH, limits.MAX_SUBJECTS)),
+    )
+    scan.literal(b"}")
+    if scan.at != len(scan.data):
+        scan.refuse("there is something after the end")
+    return bundle
+
+
+def _member(scan: _Scanner, name: str, read: Callable[[_Scanner], T]) -> T:
+    scan.literal(b',"%s":' % name.encode())
+    return read(scan)
+
+
+def _list(what: str, read: Callable[[_Scanner], T], most: int) -> Callable[[_Scanner], tuple[T, ...]]:
+    return lambda scan: scan.items(read, what, most)
+
+
+def _table(
+    what: str, read: Callable[[_Scanner], T], most: int, key: Callable[[T], object] = lambda item: item
+) -> Callable[[_Scanner], tuple[T, ...]]:
+    """Reads entries that ascend strictly by `key`."""
+    return lambda scan: scan.ascending(read, what, most, key)
+
+
+def _shown(what: str, read: Callable[[_Scanner], T], key: Callable[[T], object]) -> Callable[[_Scanner], tuple[T, ...]]:
+    return _table(what, read, limits.MAX_SHOWN, key)
+
+
+def _subject_of(history: HistoryShown) -> bytes:
+    return history.subject
+
+
+def _name_of(identity: IdentityShown) -> tuple[int, int, str]:
+    return identity.kind, identity.creator, identity.identifier
+
+
+def _number(scan: _Scanner) -> int:
+    return _small(scan, scan.match(_NUMBER_ONLY, "a number")[1])
+
+
+def _small(scan: _Scanner, digits: bytes) -> int:
+    number = int(digits)
+    if number > MAX_SAFE_INTEGER:
+        scan.refuse(f"a number is beyond {MAX_SAFE_INTEGER}")
+    return number
+
+
+def _bytes(least: int, most: int) -> Callable[[_Scanner], bytes]:
+    """Reads a text of so many bytes."""
+    return lambda scan: _decoded(scan, scan.match(_TEXT_ONLY, "base64url text")[1], least, most)
+
+
+def _decoded(scan: _Scanner, text: bytes, least: int, most: int) -> bytes:
+    size, rest = divmod(len(text) * 3, 4)
+    if rest == 3 or not least <= size <= most:  # one digit too many stands for no byte
+        scan.refuse(f"a text of {len(text)} digits is not base64url of {least} to {most} bytes")
+    return binascii.a2b_base64(text.translate(_URL_TO_STANDARD) + b"=" * (-len(text) % 4))
+
+
+_HASH = _bytes(32, 32)
+
+
+def _history(scan: _Scanner) -> HistoryShown:
+    scan.literal(b'{"records":')
+    records = scan.items(_link, "records of a history", limits.MAX_LINKS)
+    scan.literal(b',"subject":')
+    subject = _HASH(scan)
+    scan.literal(b"}")
+    return HistoryShown(subject, records)
+
+
+def _link(scan: _Scanner) -> int | SealedRecord:
+    if scan.data[scan.at : scan.at + 1] != b"[":
+        return _number(scan)
+    kind, inner = scan.match(_SEALED, "a sealed record").groups()
+    return SealedRecord(kind.decode(), _decoded(scan, inner, 32, 32))
+
+
+def _record(scan: _Scanner) -> RecordShown:
+    kind, sequence, participant, block_time, data = scan.match(_RECORD, "a record").groups()
+    numbers = (_small(scan, sequence), _small(scan, participant), _small(scan, block_time))
+    return RecordShown(kind.decode(), *numbers, _decoded(scan, data, 1, limits.MAX_DATA_BYTES))
+
+
+def _identity(scan: _Scanner) -> IdentityShown:
+    creator, identifier, kind, salt = scan.match(_IDENTITY, "an identity").groups()
+    named = SubjectKind[kind.decode().upper()]
+    return IdentityShown(named, _small(scan, creator), identifier.decode(), _decoded(scan, salt, 32, 32))
+
+
+def _claims(scan: _Scanner) -> ShownClaims:
+    scan.literal(b'{"disclosure":')
+    disclosure = _disclosure(scan)
+    scan.literal(b',"record":')
+    record = _number(scan)
+    scan.literal(b',"root":')
+    root = _number(scan)
+    scan.literal(b"}")
+    return ShownClaims(record, root, disclosure)
+
+
+def _disclosure(scan: _Scanner) -> Disclosure:
+    try:
+        return parse_disclosure(scan.json("a disclosure"))
+    except (ClaimsError, CanonicalError) as error:
+        scan.refuse(f"a disclosure is unusable: {error.cause}")
+
+
+def _evidence(scan: _Scanner) -> ShownEvidence:
+    scan.literal(b'{"consistency":')
+    consistency = scan.items(_HASH, "hashes of a proof", limits.MAX_PROOF_HASHES)
+    scan.literal(b',"inclusion":')
+    inclusion = scan.items(_HASH, "hashes of a proof", limits.MAX_PROOF_HASHES)
+    scan.literal(b',"record":')
+    record = _number(scan)
+    scan.literal(b',"shown":')
+    shown = _entry(scan)
+    scan.literal(b"}")
+    return ShownEvidence(record, inclusion, consistency, shown)
+
+
+def _entry(scan: _Scanner) -> EvidenceEntryShown | None:
+    if scan.data.startswith(b"null", scan.at):
+        scan.literal(b"null")
+        return None
+    value = scan.json("an entry of evidence")
+    if not isinstance(value, dict) or value.keys() != {"entry", "salt"} or not isinstance(value["salt"], str):
+        scan.refuse("an entry of evidence is an object of entry and salt")
+    # In its own text, so that whatever is no base64url is refused as it is elsewhere.
+    return EvidenceEntryShown(_HASH(_Scanner(b'"%s"' % value["salt"].encode())), value["entry"])
+
+
+def _inference(scan: _Scanner) -> InferenceShown:
+    scan.literal(b'{"input":')
+    content = _bytes(1, limits.MAX_INPUT_BYTES)(scan)
+    scan.literal(b',"logits":')
+    logits = scan.items(_signed, "logits", limits.MAX_LOGITS)
+    scan.literal(b',"record":')
+    record = _number(scan)
+    scan.literal(b',"salt":')
+    salt = _HASH(scan)
+    scan.literal(b"}")
+    return InferenceShown(record, salt, content, logits)
+
+
+def _signed(scan: _Scanner) -> int:
+    number = int(scan.match(_SIGNED_ONLY, "a logit")[1])
+    if not -(2**31) <= number < 2**31:
+        scan.refuse("a logit is not an int32")
+    return number

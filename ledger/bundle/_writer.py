@@ -1,0 +1,117 @@
+"""A bundle's one text: canonical JSON (RFC 8785), bytes as base64url without padding (RFC 4648 section 5)."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterable
+
+from ledger.bundle._model import (
+    BUNDLE_VERSION,
+    Bundle,
+    HistoryShown,
+    IdentityShown,
+    InferenceShown,
+    RecordShown,
+    SealedRecord,
+    ShownClaims,
+    ShownEvidence,
+)
+from ledger.canonical import Json, canonical_json
+
+_STANDARD_TO_URL = bytes.maketrans(b"+/", b"-_")
+
+
+def encode_bundle(bundle: Bundle) -> bytes:
+    """The bytes of the file. Raises CanonicalError for a value that JSON cannot carry.
+
+    Written by hand but for disclosed JSON: canonical form here is only a matter of order, and 65,000 nodes are many.
+    """
+    members = {
+        "bundle_version": b"%d" % BUNDLE_VERSION,
+        "chain_id": b"%d" % bundle.chain_id,
+        "claims": _array(map(_claims, bundle.claims)),
+        "contracts": _texts(bundle.contracts),
+        "evidence": _array(map(_evidence, bundle.evidence)),
+        "headers": _texts(bundle.headers),
+        "histories": _array(map(_history, bundle.histories)),
+        "identities": _array(map(_identity, bundle.identities)),
+        "inferences": _array(map(_inference, bundle.inferences)),
+        "keys": _texts(bundle.keys),
+        "ledger": _text(bundle.ledger),
+        "machines": _numbers(bundle.machines),
+        "models": _numbers(bundle.models),
+        "nodes": _texts(bundle.nodes),
+        "participants": _numbers(bundle.participants),
+        "parts": _texts(bundle.parts),
+        "records": _array(map(_record, bundle.records)),
+        "registry": _text(bundle.registry),
+        "streams": _texts(bundle.streams),
+    }
+    return b"{" + b",".join(b'"%s":%s' % (name.encode(), value) for name, value in members.items()) + b"}"
+
+
+def text_of(value: bytes) -> str:
+    """Bytes as they stand in a bundle, without the quotes."""
+    return _base64url(value).decode()
+
+
+def _history(history: HistoryShown) -> bytes:
+    links = _array(_sealed(link) if isinstance(link, SealedRecord) else b"%d" % link for link in history.records)
+    return b'{"records":%s,"subject":%s}' % (links, _text(history.subject))
+
+
+def _sealed(sealed: SealedRecord) -> bytes:
+    return b'["%s",%s]' % (sealed.kind.encode(), _text(sealed.inner))
+
+
+def _record(record: RecordShown) -> bytes:
+    numbers = b"%d,%d,%d" % (record.sequence, record.participant, record.block_time)
+    return b'["%s",%s,%s]' % (record.kind.encode(), numbers, _text(record.data))
+
+
+def _identity(identity: IdentityShown) -> bytes:
+    value: Json = {
+        "creator": identity.creator,
+        "identifier": identity.identifier,
+        "kind": identity.kind.name.lower(),
+        "salt": text_of(identity.salt),
+    }
+    return canonical_json(value)
+
+
+def _claims(claims: ShownClaims) -> bytes:
+    disclosure = canonical_json(claims.disclosure.to_json())
+    return b'{"disclosure":%s,"record":%d,"root":%d}' % (disclosure, claims.record, claims.root)
+
+
+def _evidence(evidence: ShownEvidence) -> bytes:
+    shown = b"null"
+    if evidence.shown is not None:
+        shown = canonical_json({"entry": evidence.shown.entry, "salt": text_of(evidence.shown.salt)})
+    proofs = b'"consistency":%s,"inclusion":%s' % (_texts(evidence.consistency), _texts(evidence.inclusion))
+    return b'{%s,"record":%d,"shown":%s}' % (proofs, evidence.record, shown)
+
+
+def _inference(inference: InferenceShown) -> bytes:
+    content = b'"input":%s,"logits":%s' % (_text(inference.input), _numbers(inference.logits))
+    return b'{%s,"record":%d,"salt":%s}' % (content, inference.record, _text(inference.salt))
+
+
+def _array(items: Iterable[bytes]) -> bytes:
+    return b"[" + b",".join(items) + b"]"
+
+
+def _texts(values: Iterable[bytes]) -> bytes:
+    return _array(map(_text, values))
+
+
+def _numbers(values: Iterable[int]) -> bytes:
+    return _array(b"%d" % value for value in values)
+
+
+def _text(value: bytes) -> bytes:
+    return b'"%s"' % _base64url(value)
+
+
+def _base64url(value: bytes) -> bytes:
+    return binascii.b2a_base64(value, newline=False).rstrip(b"=").translate(_STANDARD_TO_URL)
