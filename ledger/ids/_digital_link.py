@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ledger.errors import IdentifierError
-from ledger.ids._gs1 import ATTRIBUTE_AI, KEYS, check_path, is_known_ai
+from ledger.ids._gs1 import ATTRIBUTES, KEYS, check_path, check_value, excluded_by, is_known_ai, unmet_needs
 
 __all__ = ["DigitalLink", "parse_digital_link", "unescape"]
 
@@ -29,10 +29,28 @@ class DigitalLink:
     elements: tuple[tuple[str, str], ...]
     """(AI, value), the primary key first, then its qualifiers in GS1's order; values without percent-encoding."""
     attributes: tuple[tuple[str, str], ...] = ()
-    """(AI, value) of the data attributes in the query, decoded, in the order given. Their values are *not* checked."""
+    """(AI, value) of the data attributes in the query, decoded, in the order given; `check_attributes` checks them."""
 
     def __post_init__(self) -> None:
         check_path(self.elements)
+
+    def check_attributes(self) -> list[str]:
+        """Check the values of the attributes, and what may not stand beside what; tell what the link leaves to be said.
+
+        Each line returned names an identifier that needs another one on the same item. The link need not carry it: GS1
+        judges an item by all its codes together. Raises IdentifierError.
+        """
+        present = [ai for ai, _ in (*self.elements, *self.attributes)]
+        for ai, value in self.attributes:
+            check_value(ai, value)
+        for ai in present:
+            if clash := excluded_by(ai, present):
+                raise IdentifierError(f"({ai}) cannot stand beside ({clash[0]})", mend="leave one of them out")
+        return [
+            f"({ai}) needs {' or '.join('(' + ') with ('.join(way) + ')' for way in needs)} on the same item"
+            for ai in present
+            if (needs := unmet_needs(ai, present))
+        ]
 
     @property
     def uri(self) -> str:
@@ -86,12 +104,15 @@ def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tupl
             raise IdentifierError(f"({ai}) is given twice", mend="give it once")
         if any(ai in allowed for allowed in KEYS[key]):
             raise IdentifierError(f"({ai}) qualifies ({key})", mend="write it in the path")
-        if not ATTRIBUTE_AI.fullmatch(ai):
+        if ai not in ATTRIBUTES:
             raise IdentifierError(f"({ai}) is not a data attribute", mend="leave it out")
         if not value:
             raise IdentifierError(f"({ai}) has no value", mend="leave it out")
         seen.add(ai)
-        result.append((ai, unescape(value.replace("+", " "))))
+        decoded = unescape(value.replace("+", " "))
+        if ai == "01" and len(decoded) in (8, 12, 13):
+            decoded = decoded.zfill(14)  # shorter GTINs are the same numbers; here nothing is named by them
+        result.append((ai, decoded))
     return tuple(result)
 
 

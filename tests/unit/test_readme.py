@@ -27,7 +27,7 @@ def test_the_first_two_commands_are_demo_and_test() -> None:
 
 
 def test_every_command_is_in_the_readme_and_every_one_there_exists() -> None:
-    shown = set(re.findall(r"^    millmark (\w+)", README, re.MULTILINE))
+    shown = set(re.findall(r"^    millmark ([\w-]+)", README, re.MULTILINE))
     assert shown == set(_commands())
 
 

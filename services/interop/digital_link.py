@@ -1,0 +1,104 @@
+"""GS1 Digital Links as people and scanners give them, and as the code on a part carries them.
+
+A part's code is its canonical link with one more query parameter, `salt`: the subject's 32 random bytes, as 43
+characters of base64url. Who holds the part can so find its subject; who does not cannot test guesses (DESIGN section
+2). `salt` is no application identifier: other readers pass over it, and it never becomes part of the identifier.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+import segno
+
+from ledger.errors import IdentifierError
+from ledger.ids import SALT_BYTES, DigitalLink, parse_digital_link
+
+__all__ = ["SALT_PARAMETER", "LinkReport", "build_part_link", "build_qr_svg", "read_link", "read_salt"]
+
+SALT_PARAMETER = "salt"
+_QUIET_MODULES = 4
+"""White border of a QR code (ISO/IEC 18004 section 9.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReport:
+    """A link that keeps all rules that one link can keep or break."""
+
+    link: DigitalLink
+    unmet: tuple[str, ...]
+    """What its identifiers still need on the same item, one line each; another code on the item may carry it."""
+
+    def to_json(self) -> dict[str, object]:
+        """Values by application identifier, key and qualifiers before attributes; the canonical URI; what is unmet."""
+        return {
+            "ai": dict((*self.link.elements, *self.link.attributes)),
+            "canonical": self.link.uri,
+            "unmet": list(self.unmet),
+        }
+
+
+def read_link(text: str) -> LinkReport:
+    """Parse one uncompressed Digital Link, attributes and their values included. Raises IdentifierError.
+
+    Not established: that GS1 or a company ever issued the key, or that anything answers at the link.
+    """
+    link = parse_digital_link(text)
+    return LinkReport(link, tuple(link.check_attributes()))
+
+
+def build_part_link(link: DigitalLink, salt: bytes, *, base_url: str = "https://id.gs1.org") -> str:
+    """The link for the code on a part: under `base_url` (scheme and host, perhaps a path), with the subject's salt.
+
+    Raises IdentifierError when the salt is not 32 bytes, or when the result would not read as the same link.
+    """
+    if len(salt) != SALT_BYTES:
+        raise IdentifierError(f"a salt is {SALT_BYTES} bytes")
+    path = link.uri.removeprefix("https://id.gs1.org")
+    text = f"{base_url.rstrip('/')}{path}?{SALT_PARAMETER}={_encode(salt)}"
+    if parse_digital_link(text).elements != link.elements:
+        raise IdentifierError(f"{base_url[:80]!a} changes what the link names", mend="give scheme and host")
+    return text
+
+
+def read_salt(text: str) -> bytes | None:
+    """The salt in a part's link, or None when it has no such parameter.
+
+    Raises IdentifierError when there are several, or one that is not 32 bytes in base64url without padding.
+    """
+    query = text.partition("#")[0].partition("?")[2]
+    found = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == SALT_PARAMETER]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise IdentifierError("the link has more than one salt", mend="scan the code again")
+    try:
+        salt = base64.urlsafe_b64decode(found[0] + "=" * (-len(found[0]) % 4))
+    except ValueError:
+        salt = b""
+    if len(salt) != SALT_BYTES or _encode(salt) != found[0]:
+        raise IdentifierError("the link's salt is not 32 bytes in base64url", mend="scan the code again")
+    return salt
+
+
+def build_qr_svg(text: str, *, module_px: int = 4) -> str:
+    """A QR code as one SVG element: error correction M or better, a white border of four modules, no script, no link.
+
+    Raises IdentifierError when the text does not fit in one code.
+    """
+    try:
+        code = segno.make_qr(text, error="m")
+    except segno.DataOverflowError:
+        raise IdentifierError("the link is too long for one QR code", mend="shorten the host or the path") from None
+    out = io.BytesIO()
+    code.save(
+        out, kind="svg", border=_QUIET_MODULES, scale=module_px, xmldecl=False, light="#fff", title="GS1 Digital Link"
+    )
+    return out.getvalue().decode()
+
+
+def _encode(salt: bytes) -> str:
+    return base64.urlsafe_b64encode(salt).rstrip(b"=").decode()
