@@ -9,10 +9,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from quality.decision import Decision, Verdict
 from quality.digest import Inference, build_input_commitment, combine_digests
 from quality.errors import DataError, ExportError, InferenceError, InputError, ModelError, QualityError
-from quality.format import FORMAT_VERSION, build_model, model_digest, parse_model
-from quality.network import Conv, Dense, Network, Scale, SumPool, Verdict
+from quality.header import FORMAT_VERSION
+from quality.inputs import Scale
+from quality.model import Model, build_model, model_digest, parse_model
+from quality.network import Conv, Dense, Network, SumPool
 
 if TYPE_CHECKING:
     from quality.data import to_fixed
@@ -22,12 +25,14 @@ __all__ = [
     "FORMAT_VERSION",
     "Conv",
     "DataError",
+    "Decision",
     "Dense",
     "ExportError",
     "Inference",
     "InferenceError",
     "InputError",
     "Inspector",
+    "Model",
     "ModelError",
     "Network",
     "QualityError",

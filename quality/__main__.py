@@ -22,9 +22,9 @@ from quality.digest import Inference, combine_digests
 from quality.errors import InputError, QualityError
 from quality.evaluate import EVALUATORS, load_evaluator
 from quality.forda import load_ford_a
-from quality.format import build_model
 from quality.inspection import Inspector
 from quality.metrics import Counts, average_precision
+from quality.model import build_model
 
 if TYPE_CHECKING:
     from quality.train import Progress
@@ -178,12 +178,12 @@ def _evaluate(options: argparse.Namespace) -> dict[str, object]:
     values, labels = _load_windows(options)
     # Labels are checked before the run, so that a long one does not end in a refusal.
     actual = None if labels is None else build_targets(labels, options.positive)
-    fixed = to_fixed(values, inspector.network.decimals)
+    fixed = to_fixed(values, inspector.model.decimals)
     inferences = _run(inspector, fixed, options)
     answer: dict[str, object] = {"digest": combine_digests(inferences).hex(), "n": len(inferences)}
     if actual is not None:
         scores = np.array([inference.logits[0] for inference in inferences], dtype=np.int64)
-        counts = Counts.of(scores >= inspector.network.threshold, actual)
+        counts = Counts.of(scores >= inspector.model.decision.threshold, actual)
         answer |= {"accuracy": counts.accuracy, "f1": counts.f1}
         answer["average_precision"] = average_precision(scores, actual)
     return answer
@@ -203,7 +203,7 @@ def _load_windows(options: argparse.Namespace) -> tuple[Floats, Floats | None]:
 
 def _run(inspector: Inspector, fixed: NDArray[np.int64], options: argparse.Namespace) -> list[Inference]:
     """All inferences in order, `--batch` windows at a time, with zero contexts and salts."""
-    evaluator = load_evaluator(options.evaluator)
+    infer = load_evaluator(options.evaluator)(inspector.model)
     if options.evaluator == "torch":
         import torch  # noqa: PLC0415  only this evaluator has threads
 
@@ -212,7 +212,7 @@ def _run(inspector: Inspector, fixed: NDArray[np.int64], options: argparse.Names
     with Bars(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
         task = bars.add_task("evaluate", total=len(fixed))
         for start in range(0, len(fixed), options.batch):
-            inferences += inspector.inspect_all(fixed[start : start + options.batch], evaluator=evaluator)
+            inferences += inspector.inspect_all(fixed[start : start + options.batch], infer=infer)
             bars.update(task, completed=len(inferences))
     return inferences
 

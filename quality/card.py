@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.data import Table, build_targets, to_fixed
-from quality.evaluate import arrays
-from quality.format import FORMAT_VERSION, build_model, model_digest
+from quality.header import FORMAT_VERSION
 from quality.metrics import Counts, average_precision
+from quality.model import build_model, model_digest
 from quality.network import Conv, Dense, Layer, worst_sums
+from quality.network.arrays import quantise
 
 if TYPE_CHECKING:
     from quality.train import Trained
@@ -54,7 +55,7 @@ def build_card(trained: Trained, sources: Sources) -> bytes:
         "format_version": FORMAT_VERSION,
         "layers": [_describe_layer(layer) for layer in network.layers],
         "model": {"bytes": len(model), "sha256": model_digest(model).hex()},
-        "threshold": network.threshold,
+        "threshold": network.decision.threshold,
         "training": {"recipe": trained.recipe.name, "seed": trained.seed},
         "unit": f"1e-{network.decimals} of the sensor's unit",
         "validation": _measure(trained, sources.training, trained.validation_rows, sources.positive),
@@ -93,9 +94,9 @@ def _measure(
     """Figures of the integer network on some rows, and on how many the float network gave the same verdict."""
     network = trained.network
     actual = build_targets(table.labels, positive)[rows]
-    inputs = arrays.quantise(network, to_fixed(table.values[rows], network.decimals))
+    inputs = quantise(network, to_fixed(table.values[rows], network.decimals))
     scores = trained.score(inputs)
-    fails = scores >= network.threshold
+    fails = scores >= network.decision.threshold
     counts = Counts.of(fails, actual)
     return {
         "accuracy_ppm": round(counts.accuracy * 1_000_000),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.errors import InputError
-from quality.network import MAX_FIXED, MAX_WIDTH
+from quality.inputs import MAX_FIXED, MAX_WIDTH
 
 __all__ = ["DECIMALS", "Table", "build_targets", "load_inputs", "load_labels", "load_table", "parse_text", "to_fixed"]
 

@@ -10,9 +10,10 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from quality.decision import LOGIT_LIMIT, MAX_OUTPUTS, Verdict
 from quality.errors import InputError
-from quality.format import FORMAT_VERSION
-from quality.network import ACCUMULATOR_LIMIT, MAX_WIDTH, Verdict
+from quality.header import FORMAT_VERSION
+from quality.inputs import MAX_WIDTH
 
 __all__ = ["ZERO", "Inference", "build_input_commitment", "combine_digests"]
 
@@ -20,7 +21,7 @@ ZERO = bytes(32)
 """Context and salt where nothing is to be bound or hidden, as in `python -m quality evaluate`."""
 INPUT_TAG = b"millmark/input/1"
 INFERENCE_TAG = b"millmark/infer/1"
-MAX_LOGITS = 1024
+MAX_INPUT_BYTES = 8 * MAX_WIDTH
 
 
 def _require_size(name: str, value: bytes, size: int) -> None:
@@ -29,7 +30,7 @@ def _require_size(name: str, value: bytes, size: int) -> None:
 
 
 def build_input_commitment(salt: bytes, quantised: bytes) -> bytes:
-    """SHA-256 over tag, salt and the int8 input (32 bytes); hides the input as long as the salt is secret and random.
+    """SHA-256 over tag, salt and the input's words (32 bytes); hides them as long as the salt is secret and random.
 
     Raises InputError when the salt is not 32 bytes.
     """
@@ -52,20 +53,20 @@ class Inference:
     salt: bytes
     """32 random bytes; zero where nothing is to be hidden."""
     input: bytes
-    """The quantised window, one int8 in two's complement a column, never -128."""
+    """The quantised window: big-endian words of the size that the model's family reads, one a column."""
     logits: tuple[int, ...]
-    """int32 each; a model of format version 1 has one."""
+    """int32 each: one, or one a class."""
     verdict: Verdict
 
     def __post_init__(self) -> None:
         _require_size("context", self.context, 32)
         _require_size("model digest", self.model_digest, 32)
         _require_size("salt", self.salt, 32)
-        if not 1 <= len(self.input) <= MAX_WIDTH or b"\x80" in self.input:
-            raise InputError(f"input of {len(self.input)} bytes is not 1..{MAX_WIDTH} values in -127..127")
-        if not 1 <= len(self.logits) <= MAX_LOGITS:
-            raise InputError(f"inference has {len(self.logits)} logits", mend=f"give 1..{MAX_LOGITS}")
-        if any(not -ACCUMULATOR_LIMIT <= logit < ACCUMULATOR_LIMIT for logit in self.logits):
+        if not 1 <= len(self.input) <= MAX_INPUT_BYTES:
+            raise InputError(f"input has {len(self.input)} bytes", mend=f"give 1..{MAX_INPUT_BYTES}")
+        if not 1 <= len(self.logits) <= MAX_OUTPUTS:
+            raise InputError(f"inference has {len(self.logits)} logits", mend=f"give 1..{MAX_OUTPUTS}")
+        if any(not -LOGIT_LIMIT <= logit < LOGIT_LIMIT for logit in self.logits):
             raise InputError("a logit is not an int32")
 
     @property

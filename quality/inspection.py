@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from quality.digest import ZERO, Inference
 from quality.errors import InferenceError, InputError
-from quality.evaluate import Evaluator, arrays
-from quality.format import model_digest, parse_model
-from quality.network import Network
+from quality.evaluate import Infer, load_evaluator
+from quality.evaluate.scaling import pack_inputs
+from quality.inputs import unpack_words
+from quality.model import Model, load_family, model_digest, parse_model
 
 __all__ = ["Inspector", "verify_inference"]
 
@@ -23,8 +24,10 @@ class Inspector:
     """
 
     def __init__(self, model: bytes) -> None:
-        self.network: Network = parse_model(model)
+        self.model: Model = parse_model(model)
         self.model_digest: bytes = model_digest(model)
+        self._arrays = load_family(self.model.family, "arrays")
+        self._infer = load_evaluator("numpy")(self.model)
 
     def inspect(self, window: Sequence[int], *, context: bytes, salt: bytes) -> Inference:
         """Inference on one window of fixed-point sensor values (width integers, units of 10^-decimals).
@@ -35,8 +38,8 @@ class Inspector:
         values = np.array(window)
         if values.dtype.kind != "i":
             raise InputError("window does not hold int64 integers", mend="convert sensor values with to_fixed")
-        if values.shape != (self.network.width,):
-            raise InputError(f"window has shape {values.shape}", mend=f"the model reads ({self.network.width},)")
+        if values.shape != (self.model.width,):
+            raise InputError(f"window has shape {values.shape}", mend=f"the model reads ({self.model.width},)")
         return self.inspect_all(values.astype(np.int64)[np.newaxis], contexts=[context], salts=[salt])[0]
 
     def inspect_all(
@@ -45,28 +48,30 @@ class Inspector:
         *,
         contexts: Sequence[bytes] | None = None,
         salts: Sequence[bytes] | None = None,
-        evaluator: Evaluator = arrays.infer,
+        infer: Infer | None = None,
     ) -> tuple[Inference, ...]:
-        """Inferences on many windows (n, width), in order; the evaluator changes nothing but the speed.
+        """Inferences on many windows (n, width), in order.
+
+        `infer` is this model made ready by another evaluator, which changes nothing but the speed.
 
         Contexts and salts are zero when not given. Raises InputError as `inspect` does.
         """
-        inputs = arrays.quantise(self.network, windows)
+        inputs = self._arrays.quantise(self.model, windows)
         contexts = [ZERO] * len(inputs) if contexts is None else contexts
         salts = [ZERO] * len(inputs) if salts is None else salts
         if not len(contexts) == len(salts) == len(inputs):
             raise InputError(f"{len(inputs)} windows have {len(contexts)} contexts and {len(salts)} salts")
-        logits = evaluator(self.network, inputs)
+        rows = (self._infer if infer is None else infer)(inputs).tolist()
         return tuple(
             Inference(
                 context=context,
                 model_digest=self.model_digest,
                 salt=salt,
-                input=row.tobytes(),
-                logits=(int(scores[0]),),
-                verdict=self.network.judge(int(scores[0])),
+                input=packed,
+                logits=tuple(logits),
+                verdict=self.model.decision.judge(logits),
             )
-            for context, salt, row, scores in zip(contexts, salts, inputs, logits, strict=True)
+            for context, salt, packed, logits in zip(contexts, salts, pack_inputs(inputs), rows, strict=True)
         )
 
 
@@ -82,14 +87,17 @@ def verify_inference(inference: Inference, model: bytes) -> None:
     Steps 2 to 5 raise InferenceError. Not established: that the input is what a sensor measured, nor what the context
     stands for.
     """
-    network = parse_model(model)
+    parsed = parse_model(model)
     if inference.model_digest != model_digest(model):
         raise InferenceError(f"inference names model {inference.model_digest.hex()}", mend="fetch that model")
-    if len(inference.input) != network.width:
-        raise InferenceError(f"input has {len(inference.input)} values, the model reads {network.width}")
-    inputs = np.frombuffer(inference.input, dtype=np.int8)[np.newaxis]
-    logits = tuple(int(logit) for logit in arrays.infer(network, inputs)[0])
+    try:
+        words = unpack_words(inference.input, width=parsed.width, size=parsed.word_size, limit=parsed.word_limit)
+    except InputError as error:
+        raise InferenceError(error.cause) from error
+    inputs = np.array([words], dtype=f"i{parsed.word_size}")
+    logits = tuple(load_evaluator("numpy")(parsed)(inputs)[0].tolist())
     if inference.logits != logits:
         raise InferenceError(f"logits are {inference.logits}, the model gives {logits}")
-    if inference.verdict is not network.judge(logits[0]):
-        raise InferenceError(f"verdict is {inference.verdict.name}, the model says {network.judge(logits[0]).name}")
+    verdict = parsed.decision.judge(logits)
+    if inference.verdict is not verdict:
+        raise InferenceError(f"verdict is {inference.verdict.name}, the model says {verdict.name}")

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from quality.data import DECIMALS, to_fixed
+from quality.decision import Decision
 from quality.errors import InputError
-from quality.evaluate import arrays, tensors
-from quality.floatnet import INPUT_STEP, FloatNetwork, Recipe, build_recipes
+from quality.evaluate import load_evaluator
+from quality.evaluate.scaling import apply_scales
 from quality.metrics import average_precision, choose_threshold
-from quality.network import Network
-from quality.quantise import export, fit_scales
+from quality.network.floatnet import INPUT_STEP, FloatNetwork, Recipe, build_recipes
+from quality.network.quantise import export, fit_scales
+from quality.network.records import MAX_ACTIVATION, Network
 
 __all__ = ["Progress", "Trained", "split_rows", "train"]
 
@@ -54,8 +56,9 @@ class Trained:
 
     def score(self, inputs: Inputs, batch: int = 256) -> NDArray[np.int64]:
         """Integer logits (n,) of int8 inputs (n, width)."""
+        infer = load_evaluator("torch")(self.network)
         starts = range(0, len(inputs), batch)
-        chunks = [tensors.infer(self.network, inputs[start : start + batch])[:, 0] for start in starts]
+        chunks = [infer(inputs[start : start + batch])[:, 0] for start in starts]
         return np.concatenate(chunks).astype(np.int64)
 
     def float_fails(self, inputs: Inputs) -> Booleans:
@@ -111,14 +114,14 @@ def _train_one(
     """Average precision on the validation rows, and the network that reached it."""
     training, validation = rows
     scales = fit_scales(fixed[training], shared=recipe.kind == "cnn")
-    inputs = arrays.apply_scales(scales, fixed)
+    inputs = apply_scales(scales, fixed, MAX_ACTIVATION).astype(np.int8)
     fitted = _fit(recipe, inputs, targets, rows, seed, progress)
     some = np.random.default_rng(seed).permutation(training)[:_CALIBRATION_ROWS]
     exported = export(fitted, inputs[some], scales=scales, decimals=DECIMALS)
     trained = Trained(exported.network, fitted, 0.0, recipe, seed, training, validation)
     scores = trained.score(inputs[validation])
     threshold = choose_threshold(scores, targets[validation])
-    network = replace(exported.network, threshold=threshold)
+    network = replace(exported.network, decision=Decision(1, 1, threshold))
     precision = average_precision(scores, targets[validation])
     return precision, replace(trained, network=network, float_threshold=threshold * exported.logit_step)
 

@@ -101,7 +101,7 @@ class _Clock:
 
 def _check_table(table: Table) -> None:
     """Before anything is made: the model must be able to read the windows, and both kinds must be there."""
-    width = Inspector(_model_bytes()).network.width
+    width = Inspector(_model_bytes()).model.width
     if table.values.shape[1] != width:
         raise InputError(f"a window has {table.values.shape[1]} values", mend=f"the model reads {width}")
     build_targets(table.labels)
@@ -135,7 +135,7 @@ def _produce(store: Store, orders: int, table: Table, clock: _Clock) -> Line:
     )
     line = clock(f"placing {orders} personalised orders", lambda: place_orders(consortium, plant, orders, now))
     clock("assigning and making in three factories", lambda: make_parts(line))
-    windows = to_fixed(table.values, plant.inspector.network.decimals)
+    windows = to_fixed(table.values, plant.inspector.model.decimals)
     rows = _pick(table, orders)
     clock("inspecting and certifying", lambda: inspect_parts(line, line.jobs, windows[rows].tolist(), now))
     for job, row in zip(line.jobs, rows, strict=True):
@@ -169,7 +169,7 @@ def _rework(line: Line, table: Table, windows: NDArray[np.int64], now: int) -> N
 
 def _accuracy(inspector: Inspector, table: Table) -> float:
     """Share of all windows whose verdict is their label."""
-    inferences = inspector.inspect_all(to_fixed(table.values, inspector.network.decimals))
+    inferences = inspector.inspect_all(to_fixed(table.values, inspector.model.decimals))
     failed = np.array([inference.verdict.value == Verdict.FAIL.value for inference in inferences])
     return float((failed == build_targets(table.labels)).mean())
 

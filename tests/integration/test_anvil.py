@@ -76,7 +76,7 @@ def run_demonstration(store: Store, transport: Transport | None) -> Line:
     now = int(time.time())
     line = place_orders(consortium, build_plant(consortium, model, {}), ORDERS, now)
     make_parts(line)
-    width = Inspector(model).network.width
+    width = Inspector(model).model.width
     inspect_parts(line, line.jobs, [[(place * step) % 97 for place in range(width)] for step in range(ORDERS)], now)
     deliver_parts(line)
     return line

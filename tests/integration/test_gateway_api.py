@@ -113,7 +113,7 @@ def produce(store: Store) -> Line:
     now = int(time.time())
     line = place_orders(consortium, plant, ORDERS, now)
     make_parts(line)
-    windows = [[0] * plant.inspector.network.width] * ORDERS
+    windows = [[0] * plant.inspector.model.width] * ORDERS
     inspect_parts(line, line.jobs, windows, now)
     return line
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quality import Conv, Dense, Network, Scale, SumPool
+from quality import Conv, Decision, Dense, Network, Scale, SumPool
 from quality.data import Table
 
 ROOT = Path(__file__).parents[2]
@@ -28,16 +28,24 @@ def load_corpus(*names: str) -> Table:
     return Table(values=rows[:, 1:].astype(np.float64), labels=rows[:, 0].astype(np.float64), sha256s=())
 
 
-def tiny_network(**changes: object) -> Network:
+def tiny_network(threshold: int = 10, **changes: object) -> Network:
     """Two columns to one logit: `q0 * 2 - q1 + 3`, with q = x."""
     fields: dict[str, object] = {
         "width": 2,
         "decimals": 0,
-        "threshold": 10,
+        "decision": Decision(outputs=1, rejects=1, threshold=threshold),
         "scales": (Scale(zero=0, multiplier=1, shift=0),),
         "layers": (Dense(inputs=2, outputs=1, multiplier=0, biases=(3,), weights=b"\x02\xff"),),
     }
     return Network(**(fields | changes))  # type: ignore[arg-type]  # the point of the helper is to break fields
+
+
+def build_random_decision(rng: np.random.Generator) -> Decision:
+    """One logit as often as several; any classes rejected, now and then all."""
+    outputs = int(rng.choice([1, 1, 2, 3, 32]))
+    rejects = int(rng.integers(1, 1 << outputs))
+    everything = outputs > 1 and rejects == (1 << outputs) - 1
+    return Decision(outputs, rejects, 0 if everything else int(rng.integers(-5000, 5000)))
 
 
 def build_random_network(seed: int) -> Network:
@@ -60,9 +68,10 @@ def build_random_network(seed: int) -> Network:
             Dense(channels * length, outputs, _multiplier(rng), *_parameters(rng, outputs, channels * length))
         )
         channels, length = outputs, 1
-    layers.append(Dense(channels * length, 1, 0, *_parameters(rng, 1, channels * length)))
+    decision = build_random_decision(rng)
+    layers.append(Dense(channels * length, decision.outputs, 0, *_parameters(rng, decision.outputs, channels * length)))
     scales = tuple(_scale(rng) for _ in range(width if rng.integers(0, 2) else 1))
-    return Network(width, int(rng.integers(0, 10)), int(rng.integers(-5000, 5000)), scales, tuple(layers))
+    return Network(width, int(rng.integers(0, 10)), decision, scales, tuple(layers))
 
 
 def _multiplier(rng: np.random.Generator) -> int:

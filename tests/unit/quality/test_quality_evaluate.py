@@ -7,20 +7,31 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from quality import Conv, Dense, InferenceError, InputError, Network, Scale, SumPool, parse_model
-from quality.evaluate import EVALUATORS, arrays, load_evaluator, plain, tensors
-from quality.network import MAX_FIXED, worst_sums
+from quality import Conv, Dense, InferenceError, InputError, Model, Network, Scale, SumPool, parse_model
+from quality.evaluate import EVALUATORS, load_evaluator
+from quality.evaluate.scaling import pack_inputs
+from quality.inputs import MAX_FIXED, pack_words
+from quality.network import arrays, plain, worst_sums
 from tests.support.quality_samples import MODELS, networks, random_inputs, tiny_network
+
+Words = NDArray[np.signedinteger]
+
+
+def infer(name: str, model: Model, inputs: Words) -> NDArray[np.int32]:
+    return load_evaluator(name)(model)(inputs)
 
 
 @settings(max_examples=150, deadline=None)
 @given(networks, st.integers(0, 2**32 - 1))
 def test_all_evaluators_agree(network: Network, seed: int) -> None:
     inputs = random_inputs(network, 5, seed)
-    expected = plain.infer(network, inputs).tobytes()
-    assert arrays.infer(network, inputs).tobytes() == expected
-    assert tensors.infer(network, inputs).tobytes() == expected
+    expected = infer("python", network, inputs)
+    assert expected.shape == (5, network.decision.outputs)
+    assert expected.dtype.name == "int32"
+    assert infer("numpy", network, inputs).tobytes() == expected.tobytes()
+    assert infer("torch", network, inputs).tobytes() == expected.tobytes()
 
 
 @settings(max_examples=150, deadline=None)
@@ -31,8 +42,15 @@ def test_both_quantisers_agree(network: Network, data: st.DataObject) -> None:
     )
     window = data.draw(st.lists(values, min_size=network.width, max_size=network.width))
     quantised = arrays.quantise(network, np.array([window], dtype=np.int64))
-    assert quantised[0].tobytes() == plain.quantise_row(network, window)
-    assert quantised.min() >= -127
+    assert quantised.dtype == np.int8
+    assert tuple(quantised[0].tolist()) == plain.quantise_row(network, window)
+    assert pack_inputs(quantised) == [pack_words(quantised[0].tolist(), 1)]
+
+
+def read_ford_a() -> Network:
+    network = parse_model((MODELS / "forda.bin").read_bytes())
+    assert isinstance(network, Network)
+    return network
 
 
 def test_a_network_by_hand() -> None:
@@ -44,14 +62,14 @@ def test_a_network_by_hand() -> None:
     # The fifth value is under no kernel. Pooled 6 and 0; logit 3 * 6 - 2 * 0 + 100.
     inputs = np.array([[3, 4, -5, 0, 99]], dtype=np.int8)
     for name in EVALUATORS:
-        assert load_evaluator(name)(network, inputs).tolist() == [[118]]
+        assert infer(name, network, inputs).tolist() == [[118]]
 
 
 def test_quantising_by_hand() -> None:
     network = tiny_network(scales=(Scale(zero=10, multiplier=3, shift=1), Scale(zero=-1, multiplier=255, shift=0)))
     # (11 - 10) * 3 = 3, plus half is 4, halved is 2; (-1 + 1) * 255 = 0. Below zero the shift rounds down.
-    assert plain.quantise_row(network, [11, -1]) == bytes([2, 0])
-    assert plain.quantise_row(network, [9, 0]) == bytes([0xFF, 127])
+    assert plain.quantise_row(network, [11, -1]) == (2, 0)
+    assert plain.quantise_row(network, [9, 0]) == (-1, 127)
 
 
 def test_sums_past_float32_leave_the_float32_path() -> None:
@@ -59,21 +77,21 @@ def test_sums_past_float32_leave_the_float32_path() -> None:
     network = tiny_network(layers=(Dense(2, 1, 0, (2**24,), b"\x01\x00"),))
     assert worst_sums(network.layers)[0] > 2**24
     inputs = np.array([[1, 0]], dtype=np.int8)
-    assert tensors.infer(network, inputs).tolist() == [[2**24 + 1]]
+    assert infer("torch", network, inputs).tolist() == [[2**24 + 1]]
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64, 512])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_torch_is_the_same_for_every_batch_and_thread_count(batch: int, threads: int) -> None:
-    network = parse_model((MODELS / "forda.bin").read_bytes())
+    network = read_ford_a()
     inputs = random_inputs(network, 512, seed=3)
-    expected = arrays.infer(network, inputs)
+    expected = infer("numpy", network, inputs)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         # With single windows a part of the rows says as much.
         rows = 64 if batch == 1 else 512
-        parts = [tensors.infer(network, inputs[at : at + batch]) for at in range(0, rows, batch)]
+        parts = [infer("torch", network, inputs[at : at + batch]) for at in range(0, rows, batch)]
     finally:
         torch.set_num_threads(before)
     assert np.concatenate(parts).tobytes() == expected[:rows].tobytes()
@@ -81,16 +99,16 @@ def test_torch_is_the_same_for_every_batch_and_thread_count(batch: int, threads:
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_numpy_is_the_same_for_every_batch(batch: int) -> None:
-    network = parse_model((MODELS / "forda.bin").read_bytes())
+    network = read_ford_a()
     inputs = random_inputs(network, 64, seed=4)
-    parts = [arrays.infer(network, inputs[at : at + batch]) for at in range(0, 64, batch)]
-    assert np.concatenate(parts).tobytes() == arrays.infer(network, inputs).tobytes()
+    parts = [infer("numpy", network, inputs[at : at + batch]) for at in range(0, 64, batch)]
+    assert np.concatenate(parts).tobytes() == infer("numpy", network, inputs).tobytes()
 
 
 def test_python_agrees_on_the_committed_model() -> None:
-    network = parse_model((MODELS / "forda.bin").read_bytes())
+    network = read_ford_a()
     inputs = random_inputs(network, 8, seed=5)
-    assert plain.infer(network, inputs).tobytes() == arrays.infer(network, inputs).tobytes()
+    assert infer("python", network, inputs).tobytes() == infer("numpy", network, inputs).tobytes()
 
 
 @pytest.mark.parametrize("name", EVALUATORS)
@@ -99,12 +117,12 @@ def test_python_agrees_on_the_committed_model() -> None:
 )
 def test_inputs_of_another_model_are_refused(name: str, inputs: np.typing.NDArray[np.int8]) -> None:
     with pytest.raises(InputError):
-        load_evaluator(name)(tiny_network(), inputs)
+        infer(name, tiny_network(), inputs)
 
 
 @pytest.mark.parametrize("name", EVALUATORS)
 def test_no_windows_give_no_logits(name: str) -> None:
-    assert load_evaluator(name)(tiny_network(), np.zeros((0, 2), dtype=np.int8)).shape == (0, 1)
+    assert infer(name, tiny_network(), np.zeros((0, 2), dtype=np.int8)).shape == (0, 1)
 
 
 @pytest.mark.parametrize("window", [[1], [1, 2, 3], [2**53, 0], [0, -(2**53)]])
@@ -115,13 +133,28 @@ def test_windows_out_of_range_are_refused(window: list[int]) -> None:
         arrays.quantise(tiny_network(), np.array([window], dtype=np.int64))
 
 
-def test_reduced_precision_is_refused() -> None:
-    torch.set_float32_matmul_precision("medium")
+@pytest.mark.parametrize("mode", ["high", "medium"])
+def test_reduced_precision_is_refused(mode: str) -> None:
+    """The first allows TF32, the second bfloat16."""
+    torch.set_float32_matmul_precision(mode)
     try:
         with pytest.raises(InferenceError, match="reduced matrix precision"):
-            tensors.infer(tiny_network(), np.zeros((1, 2), dtype=np.int8))
+            infer("torch", tiny_network(), np.zeros((1, 2), dtype=np.int8))
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+def test_a_reduced_precision_of_the_library_below_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
+    with pytest.raises(InferenceError, match="oneDNN may compute in BF16; unset ONEDNN_DEFAULT_FPMATH_MODE"):
+        infer("torch", tiny_network(), np.zeros((1, 2), dtype=np.int8))
+
+
+def test_autocast_changes_nothing() -> None:
+    network = read_ford_a()
+    inputs = random_inputs(network, 4, seed=6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert infer("torch", network, inputs).tobytes() == infer("numpy", network, inputs).tobytes()
 
 
 def test_an_unknown_evaluator_is_named() -> None:

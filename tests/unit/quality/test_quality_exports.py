@@ -13,12 +13,14 @@ PUBLIC = [
     "FORMAT_VERSION",
     "Conv",
     "DataError",
+    "Decision",
     "Dense",
     "ExportError",
     "Inference",
     "InferenceError",
     "InputError",
     "Inspector",
+    "Model",
     "ModelError",
     "Network",
     "QualityError",
@@ -48,7 +50,10 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import quality, quality.format, quality.digest, quality.evaluate.plain", {"numpy", "torch"}),
+        (
+            "import quality, quality.digest, quality.evaluate, quality.network.format, quality.network.plain",
+            {"numpy", "torch"},
+        ),
         ("from quality import Inspector, to_fixed, verify_inference", {"torch"}),
         ("import quality.__main__, quality.forda, quality.card", {"torch"}),
     ],

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quality import Dense, Inference, ModelError, Network, build_model, model_digest, parse_model
-from quality.evaluate.plain import infer_row, quantise_row
-from quality.format import MAX_MODEL_BYTES
+from quality.inputs import pack_words, unpack_words
+from quality.model import MAX_MODEL_BYTES, load_family
 from tests.support.quality_samples import VECTORS, networks, tiny_network
 
 CASES = json.loads((VECTORS / "models.json").read_text())
@@ -37,18 +37,20 @@ def test_refusals_outnumber_acceptances() -> None:
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case["says"])
 def test_accepted_vector(case: dict[str, object]) -> None:
     model = bytes.fromhex(str(case["model"]))
-    network = parse_model(model)
-    window = case["window"]
-    assert isinstance(window, list)
-    quantised = quantise_row(network, window)
-    logits = infer_row(network, quantised)
+    parsed = parse_model(model)
+    plain, decision, size = load_family(parsed.family, "plain"), parsed.decision, parsed.word_size
+    words = plain.quantise_row(parsed, case["window"])
+    quantised = pack_words(words, size)
+    assert unpack_words(quantised, width=parsed.width, size=size, limit=parsed.word_limit) == words
+    logits = plain.infer_row(parsed, words)
     context, salt = bytes.fromhex(str(case["context"])), bytes.fromhex(str(case["salt"]))
-    inference = Inference(context, model_digest(model), salt, quantised, logits, network.judge(logits[0]))
-    assert build_model(network) == model
+    inference = Inference(context, model_digest(model), salt, quantised, logits, decision.judge(logits))
+    assert build_model(parsed) == model
     assert {
         "model_digest": inference.model_digest.hex(),
         "input": quantised.hex(),
         "logits": list(logits),
+        "margin": decision.margin(logits),
         "inspection": inference.verdict.name,
         "input_commitment": inference.input_commitment.hex(),
         "inference_digest": inference.digest.hex(),
@@ -88,7 +90,7 @@ def test_every_changed_byte_is_refused_or_another_model(network: Network, data: 
 
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_never_raise_anything_else(noise: bytes) -> None:
-    for model in (noise, build_model(tiny_network())[:16] + noise):
+    for model in (noise, build_model(tiny_network())[:20] + noise):
         with contextlib.suppress(ModelError):
             assert build_model(parse_model(model)) == model
 

@@ -34,7 +34,9 @@ def test_many_windows_at_once_are_many_inspections(name: str) -> None:
     windows = np.random.default_rng(1).integers(-200, 200, (20, 2))
     contexts, salts = [bytes([row]) * 32 for row in range(20)], [bytes([99 - row]) * 32 for row in range(20)]
     inspector = Inspector(MODEL)
-    together = inspector.inspect_all(windows, contexts=contexts, salts=salts, evaluator=load_evaluator(name))
+    together = inspector.inspect_all(
+        windows, contexts=contexts, salts=salts, infer=load_evaluator(name)(inspector.model)
+    )
     each = zip(windows.tolist(), contexts, salts, strict=True)
     assert together == tuple(inspector.inspect(window, context=c, salt=s) for window, c, s in each)
 
@@ -67,7 +69,8 @@ def test_an_unusable_model_is_refused() -> None:
     ("change", "cause"),
     [
         ({"model_digest": bytes(32)}, "inference names model 00"),
-        ({"input": b"\x03"}, "input has 1 values, the model reads 2"),
+        ({"input": b"\x03"}, "input has 1 bytes, the model reads 2 words of 1"),
+        ({"input": b"\x80\x00"}, "an input word is outside -127..127"),
         ({"input": b"\x04\x00"}, r"logits are \(9,\), the model gives \(11,\)"),
         ({"logits": (8,)}, r"logits are \(8,\), the model gives \(9,\)"),
         ({"logits": (9, 0)}, "the model gives"),

@@ -12,11 +12,11 @@ from quality import Inspector, combine_digests, forda, to_fixed
 from quality.data import build_targets
 from quality.evaluate import load_evaluator
 from quality.metrics import Counts, average_precision
-from quality.network import FLOAT32_EXACT, worst_sums
+from quality.network import FLOAT32_EXACT, Network, worst_sums
 from tests.support.quality_samples import MODELS, load_corpus, needs_ford_a
 
-DIGEST = "2ab113a38e3d5386f6c64369d8a41357b5e1d6be5ab593f023b8fdd6cc7f263b"
-TEST_RUN = "fdf70ebaf5c432cb1e4ee695c3c59c8b7852766f2f058c5e5e31d83579a4e177"
+DIGEST = "322f3f6d327b66ff2e5d9ed42b49dae5ac1aa69fa89684a9fa4eed50fa2385aa"
+TEST_RUN = "600a642835048b83d9d5f50dddc8f893f8e4b81db7ea4b2751f69da4c149bc8c"
 """What `python -m quality evaluate --model quality/models/forda.bin` prints as digest."""
 MODEL = (MODELS / "forda.bin").read_bytes()
 CARD_BYTES = (MODELS / "forda.json").read_bytes()
@@ -28,9 +28,15 @@ def test_the_model_is_the_pinned_one() -> None:
     assert CARD["model"] == {"bytes": len(MODEL), "sha256": DIGEST}
 
 
+def read() -> Network:
+    network = Inspector(MODEL).model
+    assert isinstance(network, Network)
+    return network
+
+
 def test_the_card_repeats_the_model() -> None:
-    network = Inspector(MODEL).network
-    assert CARD["threshold"] == network.threshold
+    network = read()
+    assert CARD["threshold"] == network.decision.threshold
     assert CARD["width"] == network.width == forda.WIDTH
     assert CARD["worst_sums"] == list(worst_sums(network.layers))
     assert CARD["data"]["sha256"] == [forda.TRAIN.sha256]
@@ -47,14 +53,14 @@ def test_the_card_is_canonical() -> None:
 
 
 def test_the_model_is_exact_in_float32() -> None:
-    assert max(worst_sums(Inspector(MODEL).network.layers)) < FLOAT32_EXACT
+    assert max(worst_sums(read().layers)) < FLOAT32_EXACT
 
 
 def test_one_inspection_is_the_same_for_ever() -> None:
     window = [(index * 7919) % 2_000_001 - 1_000_000 for index in range(500)]
     inference = Inspector(MODEL).inspect(window, context=bytes(32), salt=bytes(32))
     assert inference.logits == (-861408,)
-    assert inference.digest.hex() == "12bba2a49320ffd038264fb73a8372b46bd741fd2030cdc31a076d6cfa1af612"
+    assert inference.digest.hex() == "97c5b823a9e7986563eb0f7e5e05b37b913f62a930a5b44629ee1d912437982b"
 
 
 @needs_ford_a
@@ -64,14 +70,14 @@ def test_the_card_tells_the_truth_on_the_test_data(name: str) -> None:
     actual = build_targets(test.labels)
     inspector = Inspector(MODEL)
     fixed = to_fixed(test.values)
-    evaluator = load_evaluator(name)
+    infer = load_evaluator(name)(inspector.model)
     inferences = [
         inference
         for start in range(0, len(fixed), 256)
-        for inference in inspector.inspect_all(fixed[start : start + 256], evaluator=evaluator)
+        for inference in inspector.inspect_all(fixed[start : start + 256], infer=infer)
     ]
     scores = np.array([inference.logits[0] for inference in inferences])
-    counts = Counts.of(scores >= inspector.network.threshold, actual)
+    counts = Counts.of(scores >= inspector.model.decision.threshold, actual)
     claimed = CARD["test"]
     assert claimed["rows"] == len(actual) == 1320
     assert {

@@ -16,10 +16,12 @@ from torch import nn
 import quality.train
 from quality import ExportError, InputError, Scale, SumPool, build_model, parse_model, to_fixed
 from quality.__main__ import KINDS as CLI_KINDS
-from quality.evaluate import arrays
-from quality.floatnet import INPUT_STEP, KINDS, Block, FloatNetwork, Recipe, build_recipes
+from quality.evaluate import load_evaluator
+from quality.evaluate.scaling import apply_scales
 from quality.metrics import Counts
-from quality.quantise import export, fit_scales
+from quality.network.arrays import quantise
+from quality.network.floatnet import INPUT_STEP, KINDS, Block, FloatNetwork, Recipe, build_recipes
+from quality.network.quantise import export, fit_scales
 from quality.train import Trained, split_rows, train
 
 Floats = NDArray[np.float64]
@@ -43,8 +45,8 @@ def table(rows: int) -> tuple[Floats, Booleans]:
 
 
 def accuracy(trained: Trained, values: Floats, targets: Booleans) -> float:
-    inputs = arrays.quantise(trained.network, to_fixed(values))
-    return Counts.of(trained.score(inputs) >= trained.network.threshold, targets).accuracy
+    inputs = quantise(trained.network, to_fixed(values))
+    return Counts.of(trained.score(inputs) >= trained.network.decision.threshold, targets).accuracy
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +71,16 @@ def test_an_mlp_learns_columns_of_any_unit(trained_mlp: Trained) -> None:
 
 def test_integers_follow_floats(trained_cnn: Trained, trained_mlp: Trained) -> None:
     for trained, (values, _) in ((trained_cnn, tones(400)), (trained_mlp, table(400))):
-        inputs = arrays.quantise(trained.network, to_fixed(values))
-        fails = trained.score(inputs) >= trained.network.threshold
+        inputs = quantise(trained.network, to_fixed(values))
+        fails = trained.score(inputs) >= trained.network.decision.threshold
         assert np.mean(fails == trained.float_fails(inputs)) > 0.97
 
 
 def test_an_integer_logit_times_its_step_is_the_float_logit(trained_cnn: Trained) -> None:
     network = trained_cnn.network
-    inputs = arrays.quantise(network, to_fixed(tones(400)[0]))
+    inputs = quantise(network, to_fixed(tones(400)[0]))
     exported = export(trained_cnn.float_network, inputs, scales=network.scales, decimals=network.decimals)
-    integers = arrays.infer(exported.network, inputs)[:, 0] * exported.logit_step
+    integers = load_evaluator("numpy")(exported.network)(inputs)[:, 0] * exported.logit_step
     with torch.inference_mode():
         floats = trained_cnn.float_network(torch.from_numpy(inputs.astype(np.float32)) * INPUT_STEP).numpy()
     assert np.abs(integers - floats).mean() < 0.1 * np.abs(floats).mean()
@@ -143,7 +145,7 @@ def test_every_width_fits_its_filters(width: int) -> None:
 @given(st.integers(-(2**50), 2**50), st.integers(0, 2**50))
 def test_scales_spread_the_training_values(centre: int, reach: int) -> None:
     column = np.array([[centre - reach], [centre], [centre + reach]], dtype=np.int64)
-    quantised = arrays.apply_scales(fit_scales(column, shared=True), column)[:, 0].tolist()
+    quantised = apply_scales(fit_scales(column, shared=True), column, 127)[:, 0].tolist()
     if reach == 0:
         assert quantised == [0, 0, 0]
     elif reach < 127:
@@ -157,7 +159,7 @@ def test_a_rare_event_still_has_a_scale() -> None:
     column = np.zeros((5000, 1), dtype=np.int64)
     column[7] = 1000
     assert fit_scales(column, shared=False)[0] != Scale(0, 1, 62)
-    assert arrays.apply_scales(fit_scales(column, shared=False), column)[7, 0] > 100
+    assert apply_scales(fit_scales(column, shared=False), column, 127)[7, 0] > 100
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])

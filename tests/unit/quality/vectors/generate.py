@@ -13,7 +13,8 @@ import struct
 from pathlib import Path
 
 from quality import Inference, ModelError, parse_model
-from quality.evaluate.plain import infer_row, quantise_row
+from quality.inputs import pack_words
+from quality.model import load_family
 
 OUTPUT = Path(__file__).parent / "models.json"
 CONTEXT = hashlib.sha256(b"context").digest()
@@ -26,12 +27,13 @@ def header(**changes: int | bytes) -> bytes:
         "magic": b"MMQN",
         "version": 1,
         "decimals": 6,
-        "layers": 2,
+        "outputs": 1,
+        "rejects": 1,
+        "threshold": 5,
         "width": 3,
         "scales": 1,
-        "threshold": 5,
     }
-    return struct.pack(">4sHBBHHi", *(fields | changes).values())
+    return struct.pack(">4sHBBIiHH", *(fields | changes).values())
 
 
 def scale(zero: int = 500, multiplier: int = 200, shift: int = 12) -> bytes:
@@ -74,91 +76,110 @@ def pool(length: int = 3, channels: int = 2, outputs: int | None = None, stride:
     return layer(3, channels, channels if outputs is None else outputs, length, stride, multiplier)
 
 
-MLP = header() + scale() + hidden() + head()
-CNN_HEADER = header(layers=3, width=7)
-CNN = CNN_HEADER + scale() + conv() + pool() + head()
+def layers(*parts: bytes, count: int | None = None) -> bytes:
+    """The layers with their number before them."""
+    return bytes([len(parts) if count is None else count]) + b"".join(parts)
+
+
+def head3(outputs: int = 3) -> bytes:
+    """Dense 2 to three logits: 5 a + b, -3 a + 2 b, 4 (a - b)."""
+    return head(outputs=outputs, biases=(0, 1, -1)[:outputs], weights=b"\x05\x01\xfd\x02\x04\xfc"[: 2 * outputs])
+
+
+BODY = layers(hidden(), head())
+MLP = header() + scale() + BODY
+REST = MLP[20:]
+CLASSES = scale() + layers(hidden(), head3())
+CNN = header(width=7) + scale() + layers(conv(), pool(), head())
 
 ACCEPTED: list[tuple[str, bytes, list[int]]] = [
     ("dense layers, one scale", MLP, [0, 1000, -1000]),
     ("the same model, values that saturate", MLP, [2**53 - 1, -(2**53 - 1), 500]),
-    (
-        "one scale a column",
-        header(scales=3) + scale() + scale(7, 1, 62) + scale(-9, 255, 0) + hidden() + head(),
-        [1, 2, 3],
-    ),
+    ("one scale a column", header(scales=3) + scale() + scale(7, 1, 62) + scale(-9, 255, 0) + BODY, [1, 2, 3]),
     ("conv, pool and dense", CNN, [0, 100, 2500, -3000, 900, 1, 77]),
-    ("conv flattened into dense", header(width=7) + scale() + conv() + head(6), [9, -100, 2500, 3000, -900, 1, 7777]),
-    ("a single dense layer", header(layers=1) + scale() + head(3), [600, 400, 500]),
-    ("the threshold itself is a FAIL", header(layers=1, threshold=-9) + scale() + head(3), [500, 500, 500]),
-    ("one below the threshold is a PASS", header(layers=1, threshold=-8) + scale() + head(3), [500, 500, 500]),
+    ("conv flattened", header(width=7) + scale() + layers(conv(), head(6)), [9, -100, 2500, 3000, -900, 1, 7777]),
+    ("a single dense layer", header() + scale() + layers(head(3)), [600, 400, 500]),
+    ("the threshold itself is a FAIL", header(threshold=-9) + scale() + layers(head(3)), [500, 500, 500]),
+    ("one below the threshold is a PASS", header(threshold=-8) + scale() + layers(head(3)), [500, 500, 500]),
+    ("three classes, the last two rejected", header(outputs=3, rejects=6) + CLASSES, [0, 1000, -1000]),
+    ("three classes, the middle one accepted", header(outputs=3, rejects=5, threshold=-40) + CLASSES, [900, 0, 500]),
+    ("three classes, all rejected", header(outputs=3, rejects=7, threshold=0) + CLASSES, [0, 1000, -1000]),
+    ("two classes", header(outputs=2, rejects=2) + scale() + layers(hidden(), head3(2)), [800, 100, -1000]),
 ]
 
 REFUSED: list[tuple[str, bytes]] = [
     ("no bytes", b""),
-    ("the header is cut", header()[:15]),
-    ("another magic", header(magic=b"MMQM") + MLP[16:]),
-    ("version 0", header(version=0) + MLP[16:]),
-    ("a later version", header(version=2) + MLP[16:]),
-    ("10 decimals", header(decimals=10) + MLP[16:]),
-    ("no layers", header(layers=0) + scale()),
-    ("17 layers", header(layers=17) + scale() + hidden(inputs=3) * 16 + head()),
-    ("no columns", header(width=0, scales=0) + hidden() + head()),
-    ("4097 columns", header(width=4097, layers=1) + scale() + head(4097)),
-    ("no scale", header(scales=0) + hidden() + head()),
-    ("2 scales for 3 columns", header(scales=2) + scale() * 2 + hidden() + head()),
-    ("threshold -2^31", header(threshold=-(2**31)) + MLP[16:]),
-    ("scale zero 2^53", header() + scale(zero=2**53) + hidden() + head()),
-    ("scale multiplier 0", header() + scale(multiplier=0) + hidden() + head()),
-    ("scale shift 63", header() + scale(shift=63) + hidden() + head()),
+    ("the header is cut", header()[:19]),
+    ("another magic", header(magic=b"MMQM") + REST),
+    ("version 0", header(version=0) + REST),
+    ("a later version", header(version=2) + REST),
+    ("10 decimals", header(decimals=10) + REST),
+    ("no logits", header(outputs=0) + REST),
+    ("33 logits", header(outputs=33) + REST),
+    ("one logit that rejects nothing", header(rejects=0) + REST),
+    ("one logit and two classes rejected", header(rejects=3) + REST),
+    ("one logit and its second class rejected", header(rejects=2) + REST),
+    ("three classes, none rejected", header(outputs=3, rejects=0) + CLASSES),
+    ("three classes, a fourth rejected", header(outputs=3, rejects=8) + CLASSES),
+    ("three classes, all rejected from a threshold on", header(outputs=3, rejects=7, threshold=1) + CLASSES),
+    ("no layers", header() + scale() + layers()),
+    ("17 layers", header() + scale() + layers(hidden(), *[hidden(inputs=2, weights=WEIGHTS[:4])] * 15, head())),
+    ("no columns", header(width=0, scales=0) + BODY),
+    ("4097 columns", header(width=4097) + scale() + layers(head(4097))),
+    ("no scale", header(scales=0) + BODY),
+    ("2 scales for 3 columns", header(scales=2) + scale() * 2 + BODY),
+    ("65535 scales, and one there", header(scales=65535) + REST),
+    ("threshold -2^31", header(threshold=-(2**31)) + REST),
+    ("scale zero 2^53", header() + scale(zero=2**53) + BODY),
+    ("scale multiplier 0", header() + scale(multiplier=0) + BODY),
+    ("scale shift 63", header() + scale(shift=63) + BODY),
     ("a byte too many", MLP + b"\x00"),
     ("a byte too few", MLP[:-1]),
-    ("a layer too many", MLP + head()),
-    ("layer kind 0", header() + scale() + hidden(kind=0) + head()),
-    ("layer kind 4", header() + scale() + hidden(kind=4) + head()),
-    ("a weight of -128", header() + scale() + hidden(weights=b"\x80" + WEIGHTS[1:]) + head()),
-    ("a bias of -2^31", header() + scale() + hidden(biases=(-(2**31), 0)) + head()),
-    ("a hidden layer that is not requantised", header() + scale() + hidden(multiplier=0) + head()),
-    ("a multiplier of 2^31", header() + scale() + hidden(multiplier=2**31) + head()),
-    ("a last layer that is requantised", header() + scale() + hidden() + head(multiplier=1)),
-    (
-        "a last layer with two logits",
-        header() + scale() + hidden() + head(outputs=2, biases=(0, 0), weights=b"\x01" * 4),
-    ),
-    ("a dense layer without outputs", header() + scale() + hidden(outputs=0, biases=(), weights=b"") + head(1)),
-    ("a dense layer without inputs", header() + scale() + hidden(inputs=0, weights=b"") + head()),
-    ("a dense layer with a kernel", header() + scale() + hidden(kernel=1) + head()),
-    ("a dense layer with a stride", header() + scale() + hidden(stride=1) + head()),
-    ("a dense layer of other inputs than columns", header(width=4) + scale() + hidden() + head()),
-    ("dimensions far beyond the bytes there", header() + scale() + hidden(inputs=2**32 - 1, outputs=65535)),
-    ("a conv with kernel 0", CNN_HEADER + scale() + conv(kernel=0, weights=b"") + pool() + head()),
-    ("a conv with stride 0", CNN_HEADER + scale() + conv(stride=0) + pool() + head()),
-    ("a conv whose kernel does not fit", header(layers=3, width=2) + scale() + conv() + pool() + head()),
+    ("a layer more than counted", MLP + head()),
+    ("a layer fewer than counted", header() + scale() + layers(hidden(), head(), count=3)),
+    ("layer kind 0", header() + scale() + layers(hidden(kind=0), head())),
+    ("layer kind 4", header() + scale() + layers(hidden(kind=4), head())),
+    ("a weight of -128", header() + scale() + layers(hidden(weights=b"\x80" + WEIGHTS[1:]), head())),
+    ("a bias of -2^31", header() + scale() + layers(hidden(biases=(-(2**31), 0)), head())),
+    ("a hidden layer that is not requantised", header() + scale() + layers(hidden(multiplier=0), head())),
+    ("a multiplier of 2^31", header() + scale() + layers(hidden(multiplier=2**31), head())),
+    ("a last layer that is requantised", header() + scale() + layers(hidden(), head(multiplier=1))),
+    ("a last layer with more outputs than logits", header() + CLASSES),
+    ("a last layer with fewer outputs than logits", header(outputs=3) + scale() + BODY),
+    ("a dense layer without outputs", header() + scale() + layers(hidden(outputs=0, biases=(), weights=b""), head(1))),
+    ("a dense layer without inputs", header() + scale() + layers(hidden(inputs=0, weights=b""), head())),
+    ("a dense layer with a kernel", header() + scale() + layers(hidden(kernel=1), head())),
+    ("a dense layer with a stride", header() + scale() + layers(hidden(stride=1), head())),
+    ("a dense layer of other inputs than columns", header(width=4) + scale() + BODY),
+    ("dimensions far beyond the bytes there", header() + scale() + layers(hidden(inputs=2**32 - 1, outputs=65535))),
+    ("a conv with kernel 0", header(width=7) + scale() + layers(conv(kernel=0, weights=b""), pool(), head())),
+    ("a conv with stride 0", header(width=7) + scale() + layers(conv(stride=0), pool(), head())),
+    ("a conv whose kernel does not fit", header(width=2) + scale() + layers(conv(), pool(), head())),
     (
         "a conv of other channels than are there",
-        CNN_HEADER + scale() + conv(inputs=2, weights=WEIGHTS * 2) + pool() + head(),
+        header(width=7) + scale() + layers(conv(inputs=2, weights=WEIGHTS * 2), pool(), head()),
     ),
-    (
-        "a conv as last layer",
-        header(layers=1, width=3) + scale() + conv(outputs=1, multiplier=0, biases=(1,), weights=b"abc"),
-    ),
-    ("a conv behind a dense layer", header(layers=3) + scale() + hidden() + conv() + head()),
-    ("a pool over fewer positions than there are", CNN_HEADER + scale() + conv() + pool(2) + head()),
-    ("a pool of other channels than are there", CNN_HEADER + scale() + conv() + pool(channels=3) + head(3)),
-    ("a pool with other outputs than inputs", CNN_HEADER + scale() + conv() + pool(outputs=1) + head()),
-    ("a pool with a stride", CNN_HEADER + scale() + conv() + pool(stride=1) + head()),
-    ("a pool with a multiplier", CNN_HEADER + scale() + conv() + pool(multiplier=1) + head()),
-    ("a pool behind a pool", header(layers=4, width=7) + scale() + conv() + pool() + pool(1) + head()),
-    ("a pool as last layer", header(layers=2, width=7) + scale() + conv() + pool()),
-    ("a sum that can reach 2^31", header() + scale() + hidden(biases=(2**31 - 500, 0)) + head()),
+    ("a conv as last layer", header() + scale() + layers(conv(outputs=1, multiplier=0, biases=(1,), weights=b"abc"))),
+    ("a conv behind a dense layer", header() + scale() + layers(hidden(), conv(), head())),
+    ("a pool over fewer positions than there are", header(width=7) + scale() + layers(conv(), pool(2), head())),
+    ("a pool of other channels than are there", header(width=7) + scale() + layers(conv(), pool(channels=3), head(3))),
+    ("a pool with other outputs than inputs", header(width=7) + scale() + layers(conv(), pool(outputs=1), head())),
+    ("a pool with a stride", header(width=7) + scale() + layers(conv(), pool(stride=1), head())),
+    ("a pool with a multiplier", header(width=7) + scale() + layers(conv(), pool(multiplier=1), head())),
+    ("a pool behind a pool", header(width=7) + scale() + layers(conv(), pool(), pool(1), head())),
+    ("a pool as last layer", header(width=7) + scale() + layers(conv(), pool())),
+    ("a sum that can reach 2^31", header() + scale() + layers(hidden(biases=(2**31 - 500, 0)), head())),
 ]
 
 
 def build_accepted(says: str, model: bytes, window: list[int]) -> dict[str, object]:
-    network = parse_model(model)
-    quantised = quantise_row(network, window)
-    logits = infer_row(network, quantised)
+    parsed = parse_model(model)
+    plain = load_family(parsed.family, "plain")
+    words = plain.quantise_row(parsed, window)
+    logits = plain.infer_row(parsed, words)
+    quantised = pack_words(words, parsed.word_size)
     digest = hashlib.sha256(model).digest()
-    inference = Inference(CONTEXT, digest, SALT, quantised, logits, network.judge(logits[0]))
+    inference = Inference(CONTEXT, digest, SALT, quantised, logits, parsed.decision.judge(logits))
     return {
         "says": says,
         "verdict": "accept",
@@ -167,6 +188,7 @@ def build_accepted(says: str, model: bytes, window: list[int]) -> dict[str, obje
         "window": window,
         "input": quantised.hex(),
         "logits": list(logits),
+        "margin": parsed.decision.margin(logits),
         "inspection": inference.verdict.name,
         "context": CONTEXT.hex(),
         "salt": SALT.hex(),

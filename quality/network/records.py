@@ -1,52 +1,35 @@
-"""The integer network as records: what a model may be, and how large its sums can grow.
+"""The integer network as records: what a model of this family may be, and how large its sums can grow.
 
 A network takes one window of `width` sensor values, turns them into int8 by its scales, and passes them through its
-layers to one integer logit. `quality/FORMAT.md` is the specification; this module holds its rules, `format` its bytes.
+layers to its logits. `quality/FORMAT.md` is the specification; this module holds its rules, `format` its bytes.
 Nothing here needs numpy or torch.
 """
 
 from __future__ import annotations
 
-import enum
 from array import array
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
+from quality.decision import LOGIT_LIMIT, Decision
 from quality.errors import ModelError
+from quality.header import Header, require_scales
+from quality.inputs import MAX_WIDTH, Scale, require_range
 
-__all__ = ["Conv", "Dense", "Layer", "Network", "Scale", "SumPool", "Verdict"]
+__all__ = ["FLOAT32_EXACT", "Conv", "Dense", "Layer", "Network", "SumPool", "worst_sums"]
 
-MAX_FIXED = 2**53 - 1
-"""Largest magnitude of a fixed-point sensor value: what JSON and float64 carry exactly."""
 MAX_ACTIVATION = 127
-MAX_WIDTH = 4096
 MAX_UNITS = 1024
 """Largest number of channels or of dense outputs in one layer."""
 MAX_LAYERS = 16
-MAX_DECIMALS = 9
-MAX_SHIFT = 62
 MAX_MULTIPLIER = 2**31 - 1
-ACCUMULATOR_LIMIT = 2**31
-"""Every worst-case sum stays below this, so that accumulators and logits are int32 everywhere."""
 FLOAT32_EXACT = 2**24
 """Sums that stay below this are exact in float32, whatever their order."""
 
 
-class Verdict(enum.IntEnum):
-    """What an inspection says of a part. 0 is left out, so that nothing uninitialised reads as a verdict."""
-
-    PASS = 1
-    FAIL = 2
-
-
-def _require_range(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ModelError(f"{name} is {value}, outside {low}..{high}")
-
-
 def _require_parameters(layer: Dense | Conv, weights: int) -> None:
     """Check the multiplier, biases and weights that dense and conv layers share."""
-    _require_range("requantisation multiplier", layer.multiplier, 0, MAX_MULTIPLIER)
+    require_range("requantisation multiplier", layer.multiplier, 0, MAX_MULTIPLIER)
     if len(layer.biases) != layer.outputs:
         raise ModelError(f"layer has {len(layer.biases)} biases for {layer.outputs} outputs")
     if len(layer.weights) != weights:
@@ -54,27 +37,7 @@ def _require_parameters(layer: Dense | Conv, weights: int) -> None:
     if b"\x80" in layer.weights:
         raise ModelError("weight -128 is not allowed", mend="weights are symmetric, -127..127")
     for bias in layer.biases:
-        _require_range("bias", bias, 1 - ACCUMULATOR_LIMIT, ACCUMULATOR_LIMIT - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Sensor value to int8: `clamp(((x - zero) * multiplier + half) >> shift, -127, 127)`, `half = 2^shift >> 1`.
-
-    With |x| and |zero| below 2^53 and an 8-bit multiplier, no step leaves int64. Raises ModelError when out of range.
-    """
-
-    zero: int
-    """Fixed-point value that becomes 0."""
-    multiplier: int
-    """1..255."""
-    shift: int
-    """0..62."""
-
-    def __post_init__(self) -> None:
-        _require_range("scale zero", self.zero, -MAX_FIXED, MAX_FIXED)
-        _require_range("scale multiplier", self.multiplier, 1, 255)
-        _require_range("scale shift", self.shift, 0, MAX_SHIFT)
+        require_range("bias", bias, 1 - LOGIT_LIMIT, LOGIT_LIMIT - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +55,8 @@ class Dense:
     """int8, row-major (outputs, inputs)."""
 
     def __post_init__(self) -> None:
-        _require_range("dense inputs", self.inputs, 1, MAX_UNITS * MAX_WIDTH)
-        _require_range("dense outputs", self.outputs, 1, MAX_UNITS)
+        require_range("dense inputs", self.inputs, 1, MAX_UNITS * MAX_WIDTH)
+        require_range("dense outputs", self.outputs, 1, MAX_UNITS)
         _require_parameters(self, self.inputs * self.outputs)
 
 
@@ -117,10 +80,10 @@ class Conv:
     """int8, row-major (outputs, inputs, kernel)."""
 
     def __post_init__(self) -> None:
-        _require_range("conv input channels", self.inputs, 1, MAX_UNITS)
-        _require_range("conv output channels", self.outputs, 1, MAX_UNITS)
-        _require_range("conv kernel", self.kernel, 1, MAX_WIDTH)
-        _require_range("conv stride", self.stride, 1, MAX_WIDTH)
+        require_range("conv input channels", self.inputs, 1, MAX_UNITS)
+        require_range("conv output channels", self.outputs, 1, MAX_UNITS)
+        require_range("conv kernel", self.kernel, 1, MAX_WIDTH)
+        require_range("conv stride", self.stride, 1, MAX_WIDTH)
         _require_parameters(self, self.inputs * self.outputs * self.kernel)
 
     def length_after(self, length: int) -> int:
@@ -137,8 +100,8 @@ class SumPool:
     """Positions summed: all that the layer before it writes."""
 
     def __post_init__(self) -> None:
-        _require_range("pool channels", self.channels, 1, MAX_UNITS)
-        _require_range("pool length", self.length, 1, MAX_WIDTH)
+        require_range("pool channels", self.channels, 1, MAX_UNITS)
+        require_range("pool length", self.length, 1, MAX_WIDTH)
 
 
 Layer: TypeAlias = Dense | Conv | SumPool
@@ -151,35 +114,31 @@ class Network:
     Raises ModelError. Not established: that the network is any good; its card says how it did on which data.
     """
 
+    family: ClassVar[str] = "network"
+    word_size: ClassVar[int] = 1
+    word_limit: ClassVar[int] = MAX_ACTIVATION
+
     width: int
     """Sensor values in one window."""
     decimals: int
     """A sensor value enters as an integer in units of 10^-decimals of the sensor's unit (6: millionths)."""
-    threshold: int
-    """The verdict is FAIL when the logit is at least this, else PASS."""
+    decision: Decision
     scales: tuple[Scale, ...]
     """One for the whole window, or one a column."""
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        _require_range("width", self.width, 1, MAX_WIDTH)
-        _require_range("decimals", self.decimals, 0, MAX_DECIMALS)
-        _require_range("threshold", self.threshold, 1 - ACCUMULATOR_LIMIT, ACCUMULATOR_LIMIT - 1)
-        if len(self.scales) not in (1, self.width):
-            raise ModelError(f"model has {len(self.scales)} scales for {self.width} columns", mend="give 1 or one each")
-        _require_range("number of layers", len(self.layers), 1, MAX_LAYERS)
-        _verify_chain(self.width, self.layers)
+        Header(self.decimals, self.decision, self.width, self.scales)
+        require_scales(self.width, self.scales)
+        require_range("number of layers", len(self.layers), 1, MAX_LAYERS)
+        _verify_chain(self.width, self.layers, self.decision.outputs)
         for index, bound in enumerate(worst_sums(self.layers)):
-            if bound >= ACCUMULATOR_LIMIT:
-                raise ModelError(f"sums of layer {index} can reach {bound}, the limit is {ACCUMULATOR_LIMIT - 1}")
-
-    def judge(self, logit: int) -> Verdict:
-        """Verdict of the model's threshold on its logit."""
-        return Verdict.FAIL if logit >= self.threshold else Verdict.PASS
+            if bound >= LOGIT_LIMIT:
+                raise ModelError(f"sums of layer {index} can reach {bound}, the limit is {LOGIT_LIMIT - 1}")
 
 
-def _verify_chain(width: int, layers: tuple[Layer, ...]) -> None:
-    """Raise ModelError unless each layer reads exactly what the one before it writes, ending in one logit."""
+def _verify_chain(width: int, layers: tuple[Layer, ...], outputs: int) -> None:
+    """Raise ModelError unless each layer reads exactly what the one before it writes, ending in the logits."""
     channels, length, flat = 1, width, False
     for index, layer in enumerate(layers):
         last = index == len(layers) - 1
@@ -199,8 +158,8 @@ def _verify_chain(width: int, layers: tuple[Layer, ...]) -> None:
             length, flat = 1, True
         if not isinstance(layer, SumPool) and last != (layer.multiplier == 0):
             raise ModelError(f"layer {index} has multiplier {layer.multiplier}", mend="0 marks the last layer only")
-    if not isinstance(layers[-1], Dense) or layers[-1].outputs != 1:
-        raise ModelError("the last layer must be dense with one output")
+    if not isinstance(layers[-1], Dense) or layers[-1].outputs != outputs:
+        raise ModelError(f"the last layer must be dense with {outputs} outputs, one a logit")
 
 
 def _require_same(index: int, name: str, stated: int, actual: int) -> None:

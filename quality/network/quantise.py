@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from quality.decision import LOGIT_LIMIT, Decision
 from quality.errors import ExportError, ModelError
-from quality.floatnet import INPUT_STEP, Block, FloatNetwork
-from quality.network import ACCUMULATOR_LIMIT, MAX_MULTIPLIER, MAX_SHIFT, Conv, Dense, Layer, Network, Scale, SumPool
+from quality.inputs import MAX_SHIFT, Scale
+from quality.network.floatnet import INPUT_STEP, Block, FloatNetwork
+from quality.network.records import MAX_MULTIPLIER, Conv, Dense, Layer, Network, SumPool
 
 __all__ = ["Exported", "export", "fit_scales"]
 
@@ -80,7 +82,7 @@ def export(
         weight, bias = _to_numpy(head.weight), _to_numpy(head.bias)
         layers.append(_build_layer(weight, bias, head, step, None))
     try:
-        network = Network(calibration.shape[1], decimals, 0, scales, tuple(layers))
+        network = Network(calibration.shape[1], decimals, Decision(1, 1, 0), scales, tuple(layers))
     except ModelError as error:
         raise ExportError(f"the network does not fit the integer format: {error.cause}", mend="train again") from error
     return Exported(network, step * _weight_step(weight))
@@ -116,7 +118,7 @@ def _build_layer(
     weight_step = _weight_step(weight)
     biases = np.rint(bias / (weight_step * input_step))
     multiplier = 0 if output_step is None else round(weight_step * input_step / output_step * 2**24)
-    if not (np.isfinite(weight).all() and np.isfinite(biases).all() and np.abs(biases).max() < ACCUMULATOR_LIMIT):
+    if not (np.isfinite(weight).all() and np.isfinite(biases).all() and np.abs(biases).max() < LOGIT_LIMIT):
         raise ExportError("a weight or bias is beyond what integers carry", mend="train again with another seed")
     if output_step is not None and not 1 <= multiplier <= MAX_MULTIPLIER:
         raise ExportError(f"a layer needs the multiplier {multiplier}", mend="train again with another seed")

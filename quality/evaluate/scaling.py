@@ -1,0 +1,53 @@
+"""Scales and words in numpy, for every family: sensor values in, inputs out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quality.errors import InputError
+from quality.inputs import MAX_FIXED, Scale
+from quality.model import Model
+
+__all__ = ["apply_scales", "pack_inputs", "quantise_windows", "verify_inputs", "verify_windows"]
+
+Words = NDArray[np.signedinteger]
+
+
+def verify_windows(model: Model, windows: NDArray[np.int64]) -> None:
+    """Raise InputError unless these are fixed-point values (n, width), none beyond 2^53 - 1 in magnitude."""
+    if windows.ndim != 2 or windows.shape[1] != model.width:
+        raise InputError(f"windows have shape {windows.shape}", mend=f"the model reads (n, {model.width})")
+    if windows.size and (windows.min() < -MAX_FIXED or windows.max() > MAX_FIXED):
+        raise InputError("a sensor value exceeds 2^53 - 1", mend="give it in a coarser unit")
+
+
+def quantise_windows(model: Model, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Words (n, width) of fixed-point windows (n, width) by the model's scales. Raises InputError."""
+    verify_windows(model, windows)
+    return apply_scales(model.scales, windows, model.word_limit)
+
+
+def apply_scales(scales: tuple[Scale, ...], windows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """Words of windows (n, width) that are within range, by one scale or by one a column."""
+    zero, multiplier, shift = np.array(
+        [(scale.zero, scale.multiplier, scale.shift) for scale in scales], dtype=np.int64
+    ).T
+    half = (np.int64(1) << shift) >> 1
+    scaled: NDArray[np.int64] = ((windows - zero) * multiplier + half) >> shift
+    return np.minimum(np.maximum(scaled, -limit), limit)
+
+
+def verify_inputs(model: Model, inputs: Words) -> None:
+    """Raise InputError unless these are inputs (n, width) of this model: words of its size, within its limit."""
+    if inputs.dtype != np.dtype(f"i{model.word_size}") or inputs.ndim != 2 or inputs.shape[1] != model.width:
+        expected = f"int{8 * model.word_size} of (n, {model.width})"
+        raise InputError(f"inputs are {inputs.dtype} of shape {inputs.shape}", mend=f"the model reads {expected}")
+    # One test of each side: abs() of the type's smallest value is itself.
+    if inputs.size and (inputs.min() < -model.word_limit or inputs.max() > model.word_limit):
+        raise InputError(f"an input word is outside {-model.word_limit}..{model.word_limit}")
+
+
+def pack_inputs(inputs: Words) -> list[bytes]:
+    """The bytes of each row that an input commitment hashes: big-endian words."""
+    return [row.tobytes() for row in inputs.astype(inputs.dtype.newbyteorder(">"))]

@@ -1,0 +1,94 @@
+"""The part of a model's bytes that every family shares, and how fields are taken off untrusted bytes.
+
+Section 2 of `quality/FORMAT.md`. Needs neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from quality.decision import Decision
+from quality.errors import ModelError
+from quality.inputs import MAX_DECIMALS, MAX_WIDTH, Scale, require_range
+
+__all__ = ["FORMAT_VERSION", "MAGIC_SIZE", "Header", "Reader", "build_header", "parse_header", "require_scales"]
+
+FORMAT_VERSION = 1
+MAGIC_SIZE = 4
+
+_HEADER = struct.Struct(">HBBIiHH")  # version, decimals, logits, rejects, threshold, width, scales
+_SCALE = struct.Struct(">qBB")  # zero, multiplier, shift
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the bytes of every model say first. Raises ModelError when a field is out of range."""
+
+    decimals: int
+    """A sensor value enters as an integer in units of 10^-decimals of the sensor's unit (6: millionths)."""
+    decision: Decision
+    width: int
+    """Sensor values in one window."""
+    scales: tuple[Scale, ...]
+    """How many there may be, the family says: see `require_scales`."""
+
+    def __post_init__(self) -> None:
+        require_range("width", self.width, 1, MAX_WIDTH)
+        require_range("decimals", self.decimals, 0, MAX_DECIMALS)
+
+
+def require_scales(width: int, scales: tuple[Scale, ...]) -> None:
+    """Raise ModelError unless there is one scale for the whole window, or one a column."""
+    if len(scales) not in (1, width):
+        raise ModelError(f"model has {len(scales)} scales for {width} columns", mend="give 1 or one each")
+
+
+class Reader:
+    """Takes fields off the front of a byte string; raises ModelError where it ends early."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        return len(self._data) - self._at
+
+    def take(self, layout: struct.Struct) -> tuple[int, ...]:
+        return layout.unpack(self.take_bytes(layout.size))
+
+    def take_bytes(self, size: int) -> bytes:
+        """The next bytes; a length is compared with what is there before anything of that length is made."""
+        if size > self.left:
+            raise ModelError(f"model ends early: {size} bytes expected at offset {self._at}, {self.left} there")
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+
+def build_header(magic: bytes, header: Header) -> bytes:
+    """Magic, fields and scales."""
+    decision = header.decision
+    fields = _HEADER.pack(
+        FORMAT_VERSION,
+        header.decimals,
+        decision.outputs,
+        decision.rejects,
+        decision.threshold,
+        header.width,
+        len(header.scales),
+    )
+    return magic + fields + b"".join(_SCALE.pack(scale.zero, scale.multiplier, scale.shift) for scale in header.scales)
+
+
+def parse_header(reader: Reader) -> Header:
+    """What follows the magic, scales included. Raises ModelError."""
+    version, decimals, outputs, rejects, threshold, width, scales = reader.take(_HEADER)
+    if version != FORMAT_VERSION:
+        raise ModelError(f"model has format version {version}", mend=f"this release reads {FORMAT_VERSION}")
+    return Header(
+        decimals=decimals,
+        decision=Decision(outputs, rejects, threshold),
+        width=width,
+        scales=tuple(Scale(*reader.take(_SCALE)) for _ in range(scales)),
+    )
