@@ -126,7 +126,7 @@ def parse_checkpoint(data: bytes) -> SignedCheckpoint:
     names = ("format", "version", "chain_id", "ledger", "block_number", "block_hash", "signatures")
     try:
         form, version, chain_id, ledger, number, block_hash, signatures = parse_members(value, *names)
-        if form != _FORMAT or version != _VERSION:
+        if form != _FORMAT or parse_number(version, MAX_SAFE_INTEGER) != _VERSION:
             raise TrustError(f"not a {_FORMAT} of version {_VERSION}")
         if not isinstance(signatures, list) or len(signatures) > MAX_COSIGNERS:
             raise TrustError(f"its signatures are no list of at most {MAX_COSIGNERS}")

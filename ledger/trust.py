@@ -142,7 +142,7 @@ def parse_trust(data: bytes) -> TrustFile:
     try:
         names = ("format", "version", "chain_id", "contracts", "participants", "checkpoint")
         form, version, chain_id, contracts, participants, checkpoint = parse_members(value, *names)
-        if form != _FORMAT or version != _VERSION:
+        if form != _FORMAT or parse_number(version, MAX_SAFE_INTEGER) != _VERSION:
             raise TrustError(f"not a {_FORMAT} of version {_VERSION}")
         return TrustFile(
             chain_id=parse_number(chain_id, MAX_SAFE_INTEGER),
