@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ledger.errors import IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
 from ledger.index.bloom import may_contain
-from ledger.index.heads import start_digest
+from ledger.index.digest import start_digest
 from ledger.index.state import State
 from ledger.index.writer import Block, write_block
 from ledger.records import Header, Recorded

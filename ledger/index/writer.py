@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ledger.errors import IndexHaltedError
-from ledger.index.heads import extend_digest, inner_of, link, start_of
+from ledger.heads import inner_of, link, start_of
+from ledger.index.digest import extend_digest
 from ledger.index.projections import apply
 from ledger.index.state import State
 from ledger.records import Contract, Header, Recorded, Value
@@ -32,7 +33,7 @@ def write_block(block: Block, state: State, cursor: CursorRow, chain_id: int, le
     for record in block.records:
         _verify_place(record, header)
         _count(record, after)
-        inner = inner_of(record)
+        inner = _inner(record)
         state.add(_row(record, inner))
         _extend_histories(record, inner, state, chain_id, ledger)
         apply(record, state)
@@ -62,6 +63,16 @@ def _count(record: Recorded, cursor: CursorRow) -> None:
         cursor.registry_sequence = expected
     else:
         cursor.ledger_sequence = expected
+
+
+def _inner(record: Recorded) -> bytes:
+    return inner_of(
+        sequence=record.sequence,
+        participant=record.participant,
+        key=record.key,
+        data=record.data,
+        block_time=record.block_time,
+    )
 
 
 def _extend_histories(record: Recorded, inner: bytes, state: State, chain_id: int, ledger: bytes) -> None:

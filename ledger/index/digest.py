@@ -1,35 +1,12 @@
-"""Heads of histories, as contracts/src/interfaces/IHistory.sol writes them, and the digest of the whole index."""
+"""The digest of the whole index."""
 
 from __future__ import annotations
 
 from ledger.canonical import keccak256, sha256
 from ledger.records import Contract, Recorded
 
-HEAD_TAG = keccak256(b"millmark.history.v1")
 _DIGEST_TAG = b"millmark.index.v1"
 _CONTRACTS = {Contract.REGISTRY: b"\x01", Contract.LEDGER: b"\x02"}
-
-
-def start_of(chain_id: int, ledger: bytes, subject: bytes) -> bytes:
-    """The head of a history before its first record."""
-    return keccak256(HEAD_TAG + _word(chain_id) + bytes(12) + ledger + subject)
-
-
-def inner_of(record: Recorded) -> bytes:
-    """What links carry of a record."""
-    return keccak256(
-        _word(record.sequence)
-        + _word(record.participant)
-        + bytes(12)
-        + record.key
-        + keccak256(record.data)
-        + _word(record.block_time)
-    )
-
-
-def link(head: bytes, topic: bytes, inner: bytes) -> bytes:
-    """The head after a record of kind `topic`."""
-    return keccak256(head + topic + inner)
 
 
 def start_digest(chain_id: int, genesis_hash: bytes, registry: bytes, ledger: bytes) -> bytes:

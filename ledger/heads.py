@@ -1,0 +1,28 @@
+"""Heads: the hash chain over an order's or lot's records (contracts/src/interfaces/IHistory.sol)."""
+
+from __future__ import annotations
+
+from ledger.canonical import keccak256
+
+__all__ = ["HEAD_TAG", "inner_of", "link", "start_of"]
+
+HEAD_TAG = keccak256(b"millmark.history.v1")
+
+
+def start_of(chain_id: int, ledger: bytes, subject: bytes) -> bytes:
+    """The head of a history before its first record."""
+    return keccak256(HEAD_TAG + _word(chain_id) + bytes(12) + ledger + subject)
+
+
+def inner_of(*, sequence: int, participant: int, key: bytes, data: bytes, block_time: int) -> bytes:
+    """What links carry of a record; `data` are the event's."""
+    return keccak256(_word(sequence) + _word(participant) + bytes(12) + key + keccak256(data) + _word(block_time))
+
+
+def link(head: bytes, topic: bytes, inner: bytes) -> bytes:
+    """The head after a record of the kind with `topic`."""
+    return keccak256(head + topic + inner)
+
+
+def _word(number: int) -> bytes:
+    return number.to_bytes(32, "big")
