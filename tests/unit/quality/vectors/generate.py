@@ -2,7 +2,7 @@
 
     python tests/unit/quality/vectors/generate.py
 
-The bytes are packed here, field by field, and not by `quality.format`, so that the vectors also check the builder.
+The bytes are packed here, field by field, and not by `quality.header`, so that the vectors also check the builder.
 """
 
 from __future__ import annotations
