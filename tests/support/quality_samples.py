@@ -11,8 +11,9 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quality import Conv, Decision, Dense, Network, Scale, SumPool
+from quality import Conv, Decision, Dense, Model, Network, Scale, SumPool
 from quality.data import Table
+from quality.rocket import Feature, Rocket, Section
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "tests" / "unit" / "quality" / "vectors"
@@ -89,12 +90,45 @@ def _scale(rng: np.random.Generator) -> Scale:
     return Scale(int(rng.integers(-reach, reach + 1)), int(rng.integers(1, 256)), int(rng.integers(0, 63)))
 
 
-def random_inputs(network: Network, rows: int, seed: int) -> NDArray[np.int8]:
+def tiny_rocket(**changes: object) -> Rocket:
+    """Nine columns; one kernel on all of them: how often twice the first three exceed the other six."""
+    fields: dict[str, object] = {
+        "width": 9,
+        "decimals": 0,
+        "decision": Decision(outputs=1, rejects=1, threshold=10),
+        "scales": (Scale(zero=0, multiplier=1, shift=0),),
+        "biases": (3,),
+        "sections": (Section(1, padded=False, features=(Feature(0, 0, (20,)),)),),
+    }
+    return Rocket(**(fields | changes))  # type: ignore[arg-type]  # the point of the helper is to break fields
+
+
+def build_random_rocket(seed: int) -> Rocket:
+    """A rocket model of random width, dilations and features."""
+    rng = np.random.default_rng(seed)
+    width, decision = int(rng.integers(9, 60)), build_random_decision(rng)
+    keys = {(int(rng.integers(1, (width - 1) // 8 + 1)), bool(rng.integers(0, 2))) for _ in range(rng.integers(1, 5))}
+    sections = tuple(Section(*key, _features(rng, decision.outputs)) for key in sorted(keys))
+    reach = int(2 ** rng.uniform(0, 30))
+    biases = tuple(int(bias) for bias in rng.integers(-reach, reach + 1, decision.outputs))
+    scales = tuple(_scale(rng) for _ in range(width if rng.integers(0, 2) else 1))
+    return Rocket(width, int(rng.integers(0, 10)), decision, scales, biases, sections)
+
+
+def _features(rng: np.random.Generator, outputs: int) -> tuple[Feature, ...]:
+    keys = {(int(rng.integers(0, 84)), int(rng.integers(-1524, 1524))) for _ in range(rng.integers(1, 9))}
+    weights = rng.integers(-32767, 32768, (len(keys), outputs)) | 1
+    return tuple(Feature(*key, tuple(row)) for key, row in zip(sorted(keys), weights.tolist(), strict=True))
+
+
+def random_inputs(model: Model, rows: int, seed: int) -> NDArray[np.int8]:
     """int8 inputs (rows, width), extremes included."""
     rng = np.random.default_rng(seed)
-    inputs = rng.integers(-127, 128, (rows, network.width), dtype=np.int8)
+    inputs = rng.integers(-127, 128, (rows, model.width), dtype=np.int8)
     inputs[rng.random(inputs.shape) < 0.1] = 127
     return inputs
 
 
 networks = st.integers(0, 2**32 - 1).map(build_random_network)
+rockets = st.integers(0, 2**32 - 1).map(build_random_rocket)
+models = networks | rockets

@@ -14,7 +14,7 @@ from quality.evaluate import EVALUATORS, load_evaluator
 from quality.evaluate.scaling import pack_inputs
 from quality.inputs import MAX_FIXED, pack_words
 from quality.network import arrays, plain, worst_sums
-from tests.support.quality_samples import MODELS, networks, random_inputs, tiny_network
+from tests.support.quality_samples import MODELS, models, networks, random_inputs, tiny_network
 
 Words = NDArray[np.signedinteger]
 
@@ -24,8 +24,8 @@ def infer(name: str, model: Model, inputs: Words) -> NDArray[np.int32]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(networks, st.integers(0, 2**32 - 1))
-def test_all_evaluators_agree(network: Network, seed: int) -> None:
+@given(models, st.integers(0, 2**32 - 1))
+def test_all_evaluators_agree(network: Model, seed: int) -> None:
     inputs = random_inputs(network, 5, seed)
     expected = infer("python", network, inputs)
     assert expected.shape == (5, network.decision.outputs)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quality import Dense, Inference, ModelError, Network, build_model, model_digest, parse_model
+from quality import Dense, Inference, Model, ModelError, build_model, model_digest, parse_model
 from quality.inputs import pack_words, unpack_words
 from quality.model import MAX_MODEL_BYTES, load_family
-from tests.support.quality_samples import VECTORS, networks, tiny_network
+from tests.support.quality_samples import VECTORS, models, tiny_network
 
 CASES = json.loads((VECTORS / "models.json").read_text())
 ACCEPTED = [case for case in CASES if case["verdict"] == "accept"]
@@ -64,20 +64,20 @@ def test_refused_vector(case: dict[str, str]) -> None:
     assert refusal.value.cause == case["reason"]
 
 
-@given(networks)
-def test_parse_returns_what_was_built(network: Network) -> None:
+@given(models)
+def test_parse_returns_what_was_built(network: Model) -> None:
     assert parse_model(build_model(network)) == network
 
 
-@given(networks, st.data())
-def test_every_cut_is_refused(network: Network, data: st.DataObject) -> None:
+@given(models, st.data())
+def test_every_cut_is_refused(network: Model, data: st.DataObject) -> None:
     model = build_model(network)
     with pytest.raises(ModelError):
         parse_model(model[: data.draw(st.integers(0, len(model) - 1))])
 
 
-@given(networks, st.data())
-def test_every_changed_byte_is_refused_or_another_model(network: Network, data: st.DataObject) -> None:
+@given(models, st.data())
+def test_every_changed_byte_is_refused_or_another_model(network: Model, data: st.DataObject) -> None:
     model = bytearray(build_model(network))
     model[data.draw(st.integers(0, len(model) - 1))] ^= data.draw(st.integers(1, 255))
     try:

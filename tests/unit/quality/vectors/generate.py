@@ -86,11 +86,37 @@ def head3(outputs: int = 3) -> bytes:
     return head(outputs=outputs, biases=(0, 1, -1)[:outputs], weights=b"\x05\x01\xfd\x02\x04\xfc"[: 2 * outputs])
 
 
+def rocket_header(**changes: int | bytes) -> bytes:
+    fields: dict[str, int | bytes] = {"magic": b"MMQR", "width": 12}
+    return header(**(fields | changes))
+
+
+def feature(kernel: int = 0, bias: int = 5, *weights: int) -> bytes:
+    weights = weights or (300,)
+    return struct.pack(f">Bh{len(weights)}h", kernel, bias, *weights)
+
+
+def section(*features: bytes, dilation: int = 1, padded: int = 0, count: int | None = None) -> bytes:
+    return struct.pack(">HBH", dilation, padded, len(features) if count is None else count) + b"".join(features)
+
+
+def sections(*parts: bytes, biases: tuple[int, ...] = (-700,), count: int | None = None) -> bytes:
+    head = struct.pack(f">{len(biases)}iH", *biases, len(parts) if count is None else count)
+    return head + b"".join(parts)
+
+
+def rocket(*parts: bytes, **changes: int | bytes) -> bytes:
+    """A rocket model of these sections."""
+    return rocket_header(**changes) + scale() + sections(*parts)
+
+
 BODY = layers(hidden(), head())
 MLP = header() + scale() + BODY
 REST = MLP[20:]
 CLASSES = scale() + layers(hidden(), head3())
 CNN = header(width=7) + scale() + layers(conv(), pool(), head())
+
+WINDOW = [0, 100, 2500, -3000, 900, 1, 77, 600, -450, 3000, 2000, 40]
 
 ACCEPTED: list[tuple[str, bytes, list[int]]] = [
     ("dense layers, one scale", MLP, [0, 1000, -1000]),
@@ -104,6 +130,30 @@ ACCEPTED: list[tuple[str, bytes, list[int]]] = [
     ("three classes, the last two rejected", header(outputs=3, rejects=6) + CLASSES, [0, 1000, -1000]),
     ("three classes, the middle one accepted", header(outputs=3, rejects=5, threshold=-40) + CLASSES, [900, 0, 500]),
     ("three classes, all rejected", header(outputs=3, rejects=7, threshold=0) + CLASSES, [0, 1000, -1000]),
+    ("rocket, one feature", rocket(section(feature())), WINDOW),
+    ("rocket, the last kernel at the largest bias", rocket(section(feature(83, 1523))), WINDOW),
+    ("rocket, padded", rocket(section(feature(40, -9), padded=1)), WINDOW),
+    (
+        "rocket, sections and features in order",
+        rocket(
+            section(feature(3, -20, -400), feature(3, 20, 150), feature(50)),
+            section(feature(7, -1524, 1), padded=1),
+            width=17,
+        ),
+        [*WINDOW, 1, 2, 3, 4, 5],
+    ),
+    (
+        "rocket, one scale a column",
+        rocket_header(width=9, scales=9) + scale(7, 9, 1) * 9 + sections(section(feature())),
+        WINDOW[:9],
+    ),
+    (
+        "rocket, three classes",
+        rocket_header(outputs=3, rejects=6, threshold=9)
+        + scale()
+        + sections(section(feature(1, 2, 30, -20, 0), feature(60, -2, 0, 0, 9)), biases=(5, 6, -7)),
+        WINDOW,
+    ),
     ("two classes", header(outputs=2, rejects=2) + scale() + layers(hidden(), head3(2)), [800, 100, -1000]),
 ]
 
@@ -168,6 +218,40 @@ REFUSED: list[tuple[str, bytes]] = [
     ("a pool with a multiplier", header(width=7) + scale() + layers(conv(), pool(multiplier=1), head())),
     ("a pool behind a pool", header(width=7) + scale() + layers(conv(), pool(), pool(1), head())),
     ("a pool as last layer", header(width=7) + scale() + layers(conv(), pool())),
+    ("rocket without its body", rocket_header() + scale()),
+    ("rocket, no sections", rocket()),
+    ("rocket, 1025 sections", rocket(*[section(feature())] * 1025)),
+    ("rocket, a section more than counted", rocket(section(feature())) + section(feature(), padded=1)),
+    (
+        "rocket, a section fewer than counted",
+        rocket_header() + scale() + sections(section(feature()), count=2),
+    ),
+    ("rocket, sections out of order", rocket(section(feature(), padded=1), section(feature()))),
+    ("rocket, the same section twice", rocket(section(feature()), section(feature()))),
+    ("rocket, no features", rocket(section())),
+    ("rocket, features out of order", rocket(section(feature(1), feature(0)))),
+    ("rocket, biases out of order", rocket(section(feature(0, 6), feature(0, 5)))),
+    ("rocket, the same feature twice", rocket(section(feature(), feature()))),
+    ("rocket, features far beyond the bytes there", rocket(section(feature(), count=65535))),
+    ("rocket, kernel 84", rocket(section(feature(84)))),
+    ("rocket, bias 1524", rocket(section(feature(0, 1524)))),
+    ("rocket, bias -1525", rocket(section(feature(0, -1525)))),
+    ("rocket, a feature that weighs nothing", rocket(section(feature(0, 0, 0)))),
+    ("rocket, weight -2^15", rocket(section(feature(0, 0, -(2**15))))),
+    ("rocket, neither padded nor not", rocket(section(feature(), padded=2))),
+    ("rocket, dilation 0", rocket(section(feature(), dilation=0))),
+    ("rocket, a dilation that does not fit", rocket(section(feature(), dilation=2))),
+    ("rocket, a padded dilation that does not fit", rocket(section(feature(), dilation=2, padded=1), width=16)),
+    ("rocket, too narrow for any kernel", rocket(section(feature()), width=8)),
+    ("rocket, 2 scales", rocket_header(scales=2) + scale() * 2 + sections(section(feature()))),
+    ("rocket, a bias of -2^31", rocket_header() + scale() + sections(section(feature()), biases=(-(2**31),))),
+    (
+        "rocket, a logit that can reach 2^31",
+        rocket_header() + scale() + sections(section(feature(0, 0, 32767)), biases=(2**31 - 4 * 32767,)),
+    ),
+    ("rocket, a byte too many", rocket(section(feature())) + b"\x00"),
+    ("rocket with the body of a network", header(magic=b"MMQR") + REST),
+    ("network with the body of a rocket", rocket(section(feature()), magic=b"MMQN")),
     ("a sum that can reach 2^31", header() + scale() + layers(hidden(biases=(2**31 - 500, 0)), head())),
 ]
 

@@ -1,0 +1,57 @@
+"""Canonical bytes of a rocket model, after the header: section 3.2 of `quality/FORMAT.md`.
+
+There is exactly one byte string per model, and `parse_body` accepts nothing else. Needs neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from quality.errors import ModelError
+from quality.header import Header, Reader
+from quality.rocket.records import Feature, Rocket, Section
+
+__all__ = ["MAGIC", "build_body", "parse_body"]
+
+MAGIC = b"MMQR"
+
+_COUNT = struct.Struct(">H")  # sections
+_SECTION = struct.Struct(">HBH")  # dilation, padded, features
+
+
+def _feature_layout(outputs: int) -> struct.Struct:
+    return struct.Struct(f">Bh{outputs}h")  # kernel, bias, weights
+
+
+def build_body(model: Rocket) -> bytes:
+    """What follows the scales."""
+    layout = _feature_layout(model.decision.outputs)
+    parts = [struct.pack(f">{len(model.biases)}i", *model.biases), _COUNT.pack(len(model.sections))]
+    for section in model.sections:
+        parts.append(_SECTION.pack(section.dilation, section.padded, len(section.features)))
+        parts += [layout.pack(feature.kernel, feature.bias, *feature.weights) for feature in section.features]
+    return b"".join(parts)
+
+
+def parse_body(header: Header, reader: Reader) -> Rocket:
+    """Rocket model of the header and the untrusted bytes behind it. Raises ModelError."""
+    outputs = header.decision.outputs
+    biases = reader.take(struct.Struct(f">{outputs}i"))
+    (sections,) = reader.take(_COUNT)
+    layout = _feature_layout(outputs)
+    return Rocket(
+        width=header.width,
+        decimals=header.decimals,
+        decision=header.decision,
+        scales=header.scales,
+        biases=biases,
+        sections=tuple(_parse_section(reader, layout) for _ in range(sections)),
+    )
+
+
+def _parse_section(reader: Reader, layout: struct.Struct) -> Section:
+    dilation, padded, count = reader.take(_SECTION)
+    if padded > 1:
+        raise ModelError(f"a section states {padded} for whether it is padded", mend="0 or 1")
+    rows = layout.iter_unpack(reader.take_bytes(count * layout.size))
+    return Section(dilation, bool(padded), tuple(Feature(row[0], row[1], row[2:]) for row in rows))

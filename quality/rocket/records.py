@@ -1,0 +1,121 @@
+"""The rocket model as records: what a model of this family may be, and how large its sums can grow.
+
+`quality/FORMAT.md` section 3.2 is the specification. Needs neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import ClassVar
+
+from quality.decision import LOGIT_LIMIT, Decision
+from quality.errors import ModelError
+from quality.header import Header, require_scales
+from quality.inputs import MAX_WIDTH, Scale, require_range
+
+__all__ = ["KERNELS", "REACH", "TAPS", "Feature", "Rocket", "Section"]
+
+TAPS = 9
+REACH = TAPS - 1
+"""Positions from a kernel's first tap to its last, in units of the dilation."""
+KERNELS = tuple(combinations(range(TAPS), 3))
+"""The 84 kernels, each by its three taps of weight 2, in lexicographic order; the other six weigh -1."""
+MAX_WORD = 127
+MAX_RESPONSE = 12 * MAX_WORD
+"""Largest magnitude of a kernel's response: three words times 2, six times -1."""
+MAX_WEIGHT = 2**15 - 1
+MAX_SECTIONS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """The number of positions at which a kernel's response exceeds a bias. Raises ModelError when out of range."""
+
+    kernel: int
+    """Index into `KERNELS`."""
+    bias: int
+    """-1524..1523; beyond that no input tells the feature from a constant."""
+    weights: tuple[int, ...]
+    """What one position adds to each logit; int16, never -2^15, not all 0."""
+
+    def __post_init__(self) -> None:
+        require_range("kernel", self.kernel, 0, len(KERNELS) - 1)
+        require_range("bias of a feature", self.bias, -MAX_RESPONSE, MAX_RESPONSE - 1)
+        for weight in self.weights:
+            require_range("weight", weight, -MAX_WEIGHT, MAX_WEIGHT)
+        if not any(self.weights):
+            raise ModelError("a feature has no weight", mend="leave it out")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Features of one dilation. Raises ModelError unless they ascend by (kernel, bias)."""
+
+    dilation: int
+    """Positions between neighbouring taps."""
+    padded: bool
+    """Whether responses at the ends of the window count, with 0 where there is no word."""
+    features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        require_range("dilation", self.dilation, 1, (MAX_WIDTH - 1) // REACH)
+        keys = [(feature.kernel, feature.bias) for feature in self.features]
+        if not keys or any(left >= right for left, right in pairwise(keys)):
+            raise ModelError("features of a section are not in ascending order, or there are none")
+
+    def positions(self, width: int) -> int:
+        """Responses in a window of `width` words; not positive when the kernel does not fit."""
+        return width if self.padded else width - REACH * self.dilation
+
+
+@dataclass(frozen=True, slots=True)
+class Rocket:
+    """One rocket model. Construction checks that every kernel fits and that no sum can overflow. Raises ModelError.
+
+    Not established: that the model is any good; its card says how it did on which data.
+    """
+
+    family: ClassVar[str] = "rocket"
+    word_size: ClassVar[int] = 1
+    word_limit: ClassVar[int] = MAX_WORD
+
+    width: int
+    """Sensor values in one window."""
+    decimals: int
+    """A sensor value enters as an integer in units of 10^-decimals of the sensor's unit (6: millionths)."""
+    decision: Decision
+    scales: tuple[Scale, ...]
+    """One for the whole window, or one a column."""
+    biases: tuple[int, ...]
+    """One int32 a logit."""
+    sections: tuple[Section, ...]
+    """Ascending by (dilation, padded)."""
+
+    def __post_init__(self) -> None:
+        Header(self.decimals, self.decision, self.width, self.scales)
+        require_scales(self.width, self.scales)
+        require_range("number of sections", len(self.sections), 1, MAX_SECTIONS)
+        keys = [(section.dilation, section.padded) for section in self.sections]
+        if any(left >= right for left, right in pairwise(keys)):
+            raise ModelError("sections are not in ascending order")
+        if REACH * self.sections[-1].dilation >= self.width:
+            raise ModelError(f"dilation {self.sections[-1].dilation} does not fit into {self.width} columns")
+        counts = [len(feature.weights) for section in self.sections for feature in section.features]
+        if {len(self.biases), *counts} != {self.decision.outputs}:
+            raise ModelError(f"model does not have {self.decision.outputs} biases and weights a feature, one a logit")
+        for bias in self.biases:
+            require_range("bias of a logit", bias, 1 - LOGIT_LIMIT, LOGIT_LIMIT - 1)
+        for index, bound in enumerate(self.worst_sums()):
+            if bound >= LOGIT_LIMIT:
+                raise ModelError(f"logit {index} can reach {bound}, the limit is {LOGIT_LIMIT - 1}")
+
+    def worst_sums(self) -> tuple[int, ...]:
+        """Largest magnitude that any partial sum of each logit can reach, in any order of addition."""
+        bounds = [abs(bias) for bias in self.biases]
+        for section in self.sections:
+            positions = section.positions(self.width)
+            for feature in section.features:
+                for index, weight in enumerate(feature.weights):
+                    bounds[index] += positions * abs(weight)
+        return tuple(bounds)

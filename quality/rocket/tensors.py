@@ -1,0 +1,62 @@
+"""The rocket model in torch, for large batches.
+
+Responses are float32 matrix products of integers: no partial sum exceeds 12 * 127, so they are exact in any order.
+Counts times weights are added up in float64, exact below 2^53; `Rocket` keeps them below 2^31.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from quality.rocket.records import KERNELS, REACH, TAPS, Rocket, Section
+
+__all__ = ["prepare", "prepare_section"]
+
+_CHUNK_BYTES = 2**22
+"""Responses that are in memory at a time: about what a processor's cache holds."""
+
+
+def prepare(model: Rocket) -> Callable[[NDArray[np.int8]], NDArray[np.int32]]:
+    """A function from int8 inputs (n, width) to logits int32 (n, k)."""
+    counters = [prepare_section(section, model.width) for section in model.sections]
+    features = [feature for section in model.sections for feature in section.features]
+    weights = torch.tensor([feature.weights for feature in features], dtype=torch.float64)
+    biases = torch.tensor(model.biases, dtype=torch.float64)
+
+    def infer(inputs: NDArray[np.int8]) -> NDArray[np.int32]:
+        words = torch.from_numpy(inputs.copy()).to(torch.float32)
+        counts = torch.cat([count(words) for count in counters], dim=1)
+        logits: NDArray[np.int32] = (counts.to(torch.float64) @ weights + biases).to(torch.int32).numpy()
+        return logits
+
+    return infer
+
+
+def prepare_section(section: Section, width: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function from words as float32 (n, width) to counts int32 (n, features) of one section."""
+    used = sorted({feature.kernel for feature in section.features})
+    kernels = torch.full((len(used), TAPS), -1.0)
+    for row, kernel in enumerate(used):
+        kernels[row, list(KERNELS[kernel])] = 2.0
+    which = torch.tensor([used.index(feature.kernel) for feature in section.features])
+    biases = torch.tensor([[float(feature.bias)] for feature in section.features])
+    margin = REACH // 2 * section.dilation if section.padded else 0
+    positions = section.positions(width)
+    rows = max(1, _CHUNK_BYTES // (4 * positions * len(which)))
+
+    def count_chunk(words: torch.Tensor) -> torch.Tensor:
+        padded = torch.nn.functional.pad(words, (margin, margin))
+        starts = range(0, TAPS * section.dilation, section.dilation)
+        taps = torch.stack([padded[:, start : start + positions] for start in starts], dim=1)  # (n, 9, positions)
+        responses = torch.matmul(kernels, taps)  # (n, kernels used, positions)
+        return (responses[:, which] > biases).sum(dim=2, dtype=torch.int32)
+
+    def count(words: torch.Tensor) -> torch.Tensor:
+        chunks = [count_chunk(words[start : start + rows]) for start in range(0, len(words), rows)]
+        return torch.cat(chunks) if chunks else torch.zeros((0, len(which)), dtype=torch.int32)
+
+    return count
