@@ -7,6 +7,7 @@ from ledger.chain.deployment import Deployment, deploy, fee_per_gas_wei, read_de
 from ledger.chain.embedded import EmbeddedChain
 from ledger.chain.node import Node, Receipt
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
+from ledger.chain.proofs import StateProofs, fetch_headers, fetch_proofs
 from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
 
@@ -21,6 +22,7 @@ __all__ = [
     "Receipt",
     "RpcError",
     "SignedTransaction",
+    "StateProofs",
     "Transaction",
     "Transport",
     "call_data",
@@ -29,6 +31,8 @@ __all__ = [
     "deploy",
     "event_topic",
     "fee_per_gas_wei",
+    "fetch_headers",
+    "fetch_proofs",
     "find_profile",
     "load_abi",
     "load_artifact",

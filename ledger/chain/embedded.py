@@ -19,6 +19,7 @@ from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionN
 from eth_utils.exceptions import ValidationError as EvmValidationError
 from rlp import RLPException
 
+from ledger.chain.embedded_state import prove
 from ledger.chain.transport import RpcError
 
 __all__ = ["CHAIN_ID", "EmbeddedChain"]
@@ -59,6 +60,7 @@ class EmbeddedChain:
             "eth_getCode": _now(lambda address: self._tester.get_code(address)),
             "eth_getBalance": _now(lambda address: hex(self._tester.get_balance(address))),
             "eth_getStorageAt": _now(self._storage),
+            "eth_getProof": self._proof,
             "eth_getTransactionCount": _now(lambda address: hex(self._tester.get_nonce(address))),
             "eth_getTransactionReceipt": self._receipt,
             "eth_gasPrice": lambda: hex(self._head()["base_fee_per_gas"] + 1),
@@ -91,15 +93,22 @@ class EmbeddedChain:
     def _block_by_number(self, number: str, full: bool = False) -> Json:
         wanted = int(number, 16) if number.startswith("0x") else _BLOCKS[number]
         try:
-            return _block(self._tester.get_block_by_number(wanted), full)
+            return self._block(self._tester.get_block_by_number(wanted), full)
         except BlockNotFound:
             return None
 
     def _block_by_hash(self, block_hash: str, full: bool = False) -> Json:
         try:
-            return _block(self._tester.get_block_by_hash(block_hash), full)
+            return self._block(self._tester.get_block_by_hash(block_hash), full)
         except BlockNotFound:
             return None
+
+    def _block(self, block: dict[str, Any], full: bool) -> Json:
+        """With `extraData` as it is hashed: eth-tester pads it to 32 bytes."""
+        if full:
+            raise RpcError(_INVALID_PARAMS, "ask for transactions by hash")
+        header = self._tester.backend.chain.get_canonical_block_header_by_number(block["number"])
+        return {**_block(block), "extraData": "0x" + header.extra_data.hex()}
 
     def _logs(self, query: dict[str, Json]) -> Json:
         """By block hash only, over the receipts: eth-tester's own filter knows block numbers alone."""
@@ -117,6 +126,13 @@ class EmbeddedChain:
 
     def _storage(self, address: str, slot: str) -> str:
         return "0x" + bytes.fromhex(self._tester.get_storage_at(address, slot)[2:]).rjust(32, b"\0").hex()
+
+    def _proof(self, address: str, slots: list[str], block: str) -> Json:
+        """Of any block: py-evm forgets no state."""
+        found = self._block_by_number(block)
+        if found is None:
+            raise RpcError(_SERVER_ERROR, "unknown block")
+        return prove(self._tester.backend.chain, int(found["number"], 16), address, slots)
 
     def _receipt(self, transaction_hash: str) -> Json:
         try:
@@ -194,19 +210,30 @@ def _revert_data(error: TransactionFailed) -> bytes:
     return data if isinstance(data, bytes) else b""
 
 
-def _block(block: dict[str, Any], full: bool) -> Json:
-    if full:
-        raise RpcError(_INVALID_PARAMS, "ask for transactions by hash")
+def _block(block: dict[str, Any]) -> dict[str, Json]:
+    """All of the header but `extraData`, so that who asks can hash it."""
     return {
         "number": hex(block["number"]),
         "hash": block["hash"],
         "parentHash": block["parent_hash"],
-        "timestamp": hex(block["timestamp"]),
+        "sha3Uncles": block["sha3_uncles"],
+        "miner": block["coinbase"].lower(),
+        "stateRoot": block["state_root"],
+        "transactionsRoot": block["transactions_root"],
+        "receiptsRoot": block["receipts_root"],
         "logsBloom": f"0x{block['logs_bloom']:0512x}",
+        "difficulty": hex(block["difficulty"]),
         "gasLimit": hex(block["gas_limit"]),
         "gasUsed": hex(block["gas_used"]),
+        "timestamp": hex(block["timestamp"]),
+        "mixHash": block["mix_hash"],
+        "nonce": block["nonce"],
         "baseFeePerGas": hex(block["base_fee_per_gas"]),
-        "stateRoot": block["state_root"],
+        "withdrawalsRoot": block["withdrawals_root"],
+        "blobGasUsed": hex(block["blob_gas_used"]),
+        "excessBlobGas": hex(block["excess_blob_gas"]),
+        "parentBeaconBlockRoot": block["parent_beacon_block_root"],
+        "requestsHash": block["requests_hash"],
         "transactions": list(block["transactions"]),
     }
 

@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 from ledger.chain.codec import RawLog, decode_revert
 from ledger.chain.transport import RpcError, Transport
 from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
+from ledger.headers import FIELDS
 from ledger.records import Header
+from ledger.rlp import encode_integer
 
-__all__ = ["Node", "Receipt"]
+__all__ = ["Node", "ProofAnswer", "Receipt"]
 
 T = TypeVar("T")
 _ALREADY_KNOWN = (
@@ -41,6 +43,15 @@ class Receipt:
     gas_used: int
     contract_address: bytes | None
     logs: tuple[RawLog, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProofAnswer:
+    """Trie nodes as the node gave them; whether they prove anything is not established."""
+
+    account: tuple[bytes, ...]
+    storage: tuple[tuple[bytes, ...], ...]
+    """One for each slot that was asked for, in that order."""
 
 
 class Node:
@@ -123,6 +134,18 @@ class Node:
             raise ChainUnreachableError("the node gave the receipt of another transaction", mend=_MEND)
         return receipt
 
+    def header_fields(self, number: int) -> tuple[bytes, tuple[bytes, ...]]:
+        """A block's hash as the node has it, and its header's fields in the order of ledger.headers."""
+        return self._ask("eth_getBlockByNumber", [hex(number), False], _header_fields)
+
+    def proof(self, address: bytes, slots: Sequence[bytes], number: int) -> ProofAnswer:
+        """The node's proof of an account and of slots in it (EIP-1186), after block `number`."""
+        names = [_hex(slot) for slot in slots]
+        answer = self._ask("eth_getProof", [_hex(address), names, hex(number)], _proof)
+        if len(answer.storage) != len(slots):
+            raise ChainUnreachableError("the node gave proofs of other slots than it was asked for", mend=_MEND)
+        return answer
+
     def fund(self, address: bytes, amount_wei: int) -> None:
         """Sets a balance; development engines only."""
         self._ask("anvil_setBalance", [_hex(address), hex(amount_wei)], lambda _: None)
@@ -195,6 +218,26 @@ def _header(raw: Any) -> Header:
         timestamp=_number(raw["timestamp"]),
         logs_bloom=_sized(raw["logsBloom"], 256),
     )
+
+
+def _header_fields(raw: Any) -> tuple[bytes, tuple[bytes, ...]]:
+    """Fields of later forks than the block's are missing, or null."""
+    present = [field for field in FIELDS if raw.get(field[0]) is not None]
+    fields = (
+        encode_integer(_amount(raw[name])) if is_integer else _bytes(raw[name]) for name, is_integer, _ in present
+    )
+    return _sized(raw["hash"], 32), tuple(fields)
+
+
+def _proof(raw: Any) -> ProofAnswer:
+    return ProofAnswer(_nodes(raw["accountProof"]), tuple(_nodes(entry["proof"]) for entry in raw["storageProof"]))
+
+
+def _nodes(raw: Any) -> tuple[bytes, ...]:
+    """Engines differ in whether they repeat nodes that are written into their parents, and in how they show an empty
+    trie: here neither is a node."""
+    nodes = [_bytes(node) for node in raw]
+    return tuple(node for place, node in enumerate(nodes) if len(node) >= 32 or (place == 0 and node != b"\x80"))
 
 
 def _log(raw: Any) -> RawLog:

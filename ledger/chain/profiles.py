@@ -24,6 +24,8 @@ class EngineProfile:
     """Gas limit over the estimate: a batch behind other batches may find more slots empty than the estimate did."""
     fixed_gas_limit: int | None
     """Gas limit of every transaction, where estimating costs more than it saves; None to estimate."""
+    seals_outside_hash: bool
+    """Whether a block's hash leaves out the seals and the round in its `extraData`, as QBFT's does."""
     faucet: bool
     """Whether the node gives money to new keys: development engines only."""
 
@@ -31,10 +33,10 @@ class EngineProfile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        EngineProfile("embedded", 0, 100, 1, 20, 30_000_000, faucet=True),
-        EngineProfile("anvil", 0, 100, 1, 20, None, faucet=True),
-        EngineProfile("besu-qbft", 0, 100, 0, 20, None, faucet=False),
-        EngineProfile("clique", 12, 100, 1_000_000_000, 20, None, faucet=False),
+        EngineProfile("embedded", 0, 100, 1, 20, 30_000_000, seals_outside_hash=False, faucet=True),
+        EngineProfile("anvil", 0, 100, 1, 20, None, seals_outside_hash=False, faucet=True),
+        EngineProfile("besu-qbft", 0, 100, 0, 20, None, seals_outside_hash=True, faucet=False),
+        EngineProfile("clique", 12, 100, 1_000_000_000, 20, None, seals_outside_hash=False, faucet=False),
     )
 }
 

@@ -1,0 +1,112 @@
+"""State proofs from a node, checked before anybody else gets them: a node's answer is nobody's proof yet."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ledger.canonical import keccak256
+from ledger.chain.node import Node, ProofAnswer
+from ledger.chain.profiles import EngineProfile
+from ledger.errors import ChainUnreachableError, ProofError
+from ledger.headers import BlockHeader, build_qbft_preimage, encode_header, parse_header
+from ledger.trie import EMPTY_ROOT, Account, parse_account, parse_word, verify_proof
+
+__all__ = ["StateProofs", "fetch_headers", "fetch_proofs"]
+
+_SLOTS_AT_ONCE = 256
+"""In one request: their proofs take at most 256 x 65 nodes, well below what an answer may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateProofs:
+    """Accounts and storage words at one block, with what proves them."""
+
+    header: BlockHeader
+    header_bytes: bytes
+    """Hash to the block's hash: see ledger.headers."""
+    accounts: Mapping[bytes, Account | None]
+    """By address; None where the chain has no such account."""
+    words: Mapping[tuple[bytes, bytes], bytes]
+    """32 bytes by (address, slot); zeros where nothing is stored."""
+    nodes: Mapping[bytes, bytes]
+    """Trie nodes by their hash, each once, all of them needed."""
+
+
+def fetch_proofs(
+    node: Node, profile: EngineProfile, wanted: Mapping[bytes, Sequence[bytes]], number: int
+) -> StateProofs:
+    """Proofs of accounts and of `wanted` slots, by address, at block `number`.
+
+    Raises ChainUnreachableError when the node does not keep that block's state, or gives what does not prove it.
+    """
+    header_bytes = _fetch_header(node, profile, number)
+    found = _Collection(parse_header(header_bytes))
+    for address, slots in wanted.items():
+        for part in _parts(sorted(set(slots))):
+            found.add(address, part, node.proof(address, part, number))
+    return StateProofs(found.header, header_bytes, found.accounts, found.words, found.nodes)
+
+
+def fetch_headers(node: Node, profile: EngineProfile, first: int, last: int) -> tuple[bytes, ...]:
+    """The encoded headers of blocks `first` to `last`. Raises ChainUnreachableError, also when one does not follow the
+    one before."""
+    headers = tuple(_fetch_header(node, profile, number) for number in range(first, last + 1))
+    parsed = [parse_header(header) for header in headers]
+    for parent, child in itertools.pairwise(parsed):
+        if child.parent_hash != parent.hash:
+            raise ChainUnreachableError(
+                f"the node's block {child.number} does not follow its block {parent.number}", mend="try again"
+            )
+    return headers
+
+
+class _Collection:
+    """Everything that was proved so far."""
+
+    def __init__(self, header: BlockHeader) -> None:
+        self.header = header
+        self.accounts: dict[bytes, Account | None] = {}
+        self.words: dict[tuple[bytes, bytes], bytes] = {}
+        self.nodes: dict[bytes, bytes] = {}
+
+    def add(self, address: bytes, slots: Sequence[bytes], answer: ProofAnswer) -> None:
+        try:
+            value = verify_proof(self.header.state_root, keccak256(address), answer.account)
+            account = None if value is None else parse_account(value)
+            root = EMPTY_ROOT if account is None else account.storage_root
+            for slot, nodes in zip(slots, answer.storage, strict=True):
+                self.words[address, slot] = parse_word(verify_proof(root, keccak256(slot), nodes))
+        except ProofError as error:
+            raise ChainUnreachableError(
+                f"the node's proof at block {self.header.number} does not hold: {error.cause}",
+                mend="check that the engine setting names the node's engine, and that it keeps that block's state",
+            ) from error
+        self.accounts[address] = account
+        self.nodes.update((keccak256(node), node) for nodes in (answer.account, *answer.storage) for node in nodes)
+
+
+def _fetch_header(node: Node, profile: EngineProfile, number: int) -> bytes:
+    block_hash, fields = node.header_fields(number)
+    try:
+        header = encode_header(fields)
+        if profile.seals_outside_hash:
+            header = build_qbft_preimage(header)
+    except ProofError as error:
+        raise ChainUnreachableError(
+            f"the node's block {number} has no header that this version knows: {error.cause}",
+            mend="check that the engine setting names the node's engine",
+        ) from error
+    if keccak256(header) != block_hash or parse_header(header).number != number:
+        raise ChainUnreachableError(
+            f"the node's block {number} does not have the hash that its header gives",
+            mend="check that the engine setting names the node's engine",
+        )
+    return header
+
+
+def _parts(slots: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """At least one, so that the account itself is asked for."""
+    for start in range(0, max(len(slots), 1), _SLOTS_AT_ONCE):
+        yield slots[start : start + _SLOTS_AT_ONCE]

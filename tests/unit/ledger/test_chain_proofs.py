@@ -1,0 +1,262 @@
+"""State proofs from a node: those of the embedded chain hold at every block, others are not passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ledger.canonical import keccak256
+from ledger.chain import Node, Transaction, call_data, fetch_headers, fetch_proofs, sign_transaction
+from ledger.chain.profiles import PROFILES, find_profile
+from ledger.errors import ChainError, ChainUnreachableError
+from ledger.headers import FIELDS, parse_header
+from ledger.keys import LocalSigner
+from ledger.records import Admit, Contract, Role
+from ledger.rlp import RlpItem, encode_rlp
+from ledger.slots import KeySlots, ParticipantSlots, decode_struct, slots_of
+from ledger.trie import EMPTY_ROOT, verify_in
+from tests.support.ledger_world import LedgerWorld, build_world
+from tests.support.rpc import ScriptedNode
+
+EMBEDDED = find_profile("embedded")
+COMPANIES = 12
+STRANGER = keccak256(b"stranger")[:20]
+
+
+@pytest.fixture(scope="module")
+def admitted() -> tuple[LedgerWorld, list[LocalSigner]]:
+    """A registry with some companies, one a block."""
+    world = build_world()
+    signers = [LocalSigner.generate() for _ in range(COMPANIES)]
+    for nonce, signer in enumerate(signers, start=world.nonces(world.owner)):
+        _send(world, nonce, signer)
+    return world, signers
+
+
+def _send(world: LedgerWorld, nonce: int, signer: LocalSigner) -> None:
+    data = call_data(Admit(int(Role.BUYER), signer.address, bytes(32)))
+    chain = world.chain
+    transaction = Transaction(chain.chain_id, nonce, 1, 10**10, 300_000, chain.registry, data)
+    chain.node.send(sign_transaction(transaction, world.owner).raw)
+
+
+World = tuple[LedgerWorld, list[LocalSigner]]
+
+
+def test_what_is_proved_is_what_the_contract_says(admitted: World) -> None:
+    world, signers = admitted
+    registry = world.chain.registry
+    slots = [slots_of(KeySlots, signer.address)[0] for signer in signers] + [slots_of(ParticipantSlots, 1)[0]]
+    found = fetch_proofs(world.chain.node, EMBEDDED, {registry: slots}, world.chain.node.block_number())
+    for number, signer in enumerate(signers, start=1):
+        key = decode_struct(KeySlots, [found.words[registry, slots_of(KeySlots, signer.address)[0]]])
+        stated = world.chain.read_struct(Contract.REGISTRY, "keyOf", "0x" + signer.address.hex())
+        assert (key.participant, key.added_at) == (stated["participant"], stated["added_at"]) == (number, key.added_at)
+    account = found.accounts[registry]
+    assert account is not None
+    assert account.code_hash == keccak256(world.chain.node.code(registry))
+    assert found.header.hash == world.chain.node.header(found.header.number).hash
+
+
+def test_every_block_s_state_is_kept(admitted: World) -> None:
+    world, signers = admitted
+    registry, last = world.chain.registry, world.chain.node.block_number()
+    for age in range(COMPANIES):
+        slots = [slots_of(KeySlots, signer.address)[0] for signer in signers]
+        found = fetch_proofs(world.chain.node, EMBEDDED, {registry: slots}, last - age)
+        assert sum(any(found.words[registry, slot]) for slot in slots) == COMPANIES - age
+    before = fetch_proofs(world.chain.node, EMBEDDED, {registry: slots}, 0)
+    assert before.accounts == {registry: None}
+    assert not any(any(word) for word in before.words.values())
+
+
+def test_nodes_are_shared_and_none_is_spare(admitted: World) -> None:
+    world, signers = admitted
+    registry = world.chain.registry
+    slots = [slots_of(KeySlots, signer.address)[0] for signer in signers]
+    wanted = {registry: slots, world.chain.ledger: (), STRANGER: ()}
+    found = fetch_proofs(world.chain.node, EMBEDDED, wanted, world.chain.node.block_number())
+    assert found.accounts[STRANGER] is None
+    used: set[bytes] = set()
+    for address in wanted:
+        verify_in(found.nodes, found.header.state_root, keccak256(address), used)
+    account = found.accounts[registry]
+    assert account is not None
+    for slot in slots:
+        verify_in(found.nodes, account.storage_root, keccak256(slot), used)
+    assert used == found.nodes.keys()
+
+
+def test_many_slots_are_asked_for_in_parts(admitted: World) -> None:
+    world, _ = admitted
+    slots = [slots_of(ParticipantSlots, number)[0] for number in range(700)]
+    world.line.passed.clear()
+    found = fetch_proofs(world.chain.node, EMBEDDED, {world.chain.registry: [*slots, *slots]}, 3)
+    assert len(found.words) == 700
+    assert world.line.passed.count("eth_getProof") == 3
+
+
+def test_headers_are_fetched_in_order(admitted: World) -> None:
+    world, _ = admitted
+    headers = fetch_headers(world.chain.node, EMBEDDED, 2, 7)
+    assert [parse_header(header).number for header in headers] == [2, 3, 4, 5, 6, 7]
+
+
+def test_a_later_block_than_the_last_has_no_proof(admitted: World) -> None:
+    world, _ = admitted
+    with pytest.raises(ChainError):
+        fetch_proofs(world.chain.node, EMBEDDED, {STRANGER: ()}, world.chain.node.block_number() + 1)
+    with pytest.raises(ChainError, match="unknown block"):
+        world.chain.node.proof(STRANGER, (), world.chain.node.block_number() + 1)
+
+
+def test_a_block_is_named_as_nodes_take_it(admitted: World) -> None:
+    world, _ = admitted
+    last = world.chain.node.block_number()
+    ask = world.line.node.request
+    for name in ("latest", "safe", hex(last)):
+        assert ask("eth_getProof", ["0x" + STRANGER.hex(), ["0x0"], name])["storageHash"] == "0x" + EMPTY_ROOT.hex()
+
+
+# Nodes that lie, lack or garble
+
+Bend = Callable[[dict[str, Any]], object]
+
+
+def bent(world: LedgerWorld, method: str, bend: Bend) -> Node:
+    """The world's node, one kind of answer changed."""
+    real = world.line.node
+
+    def answer(*params: Any) -> Any:
+        raw = real.request(method, list(params))
+        bend(raw)
+        return raw
+
+    honest = {name: _passing(real, name) for name in ("eth_getProof", "eth_getBlockByNumber")}
+    return Node(ScriptedNode({**honest, method: answer}))
+
+
+def _passing(real: Any, name: str) -> Callable[..., Any]:
+    return lambda *params: real.request(name, list(params))
+
+
+PROOFS: dict[str, Bend] = {
+    "an account node missing": lambda raw: raw["accountProof"].pop(),
+    "an account node more": lambda raw: raw["accountProof"].append(raw["accountProof"][0]),
+    "no account nodes": lambda raw: raw["accountProof"].clear(),
+    "a storage node missing": lambda raw: raw["storageProof"][0]["proof"].pop(),
+    "no storage nodes": lambda raw: raw["storageProof"][0]["proof"].clear(),
+    "a changed node": lambda raw: raw["storageProof"][0].update(proof=["0x" + "ab" * 60]),
+    "another slot's nodes": lambda raw: raw["storageProof"][0].update(proof=raw["storageProof"][1]["proof"]),
+    "a slot less": lambda raw: raw["storageProof"].pop(),
+    "a slot more": lambda raw: raw["storageProof"].append(raw["storageProof"][0]),
+    "no list of nodes": lambda raw: raw.update(accountProof=None),
+    "no proofs": lambda raw: raw.pop("storageProof"),
+    "nodes that are no bytes": lambda raw: raw.update(accountProof=["0xzz"]),
+    "nodes that are no text": lambda raw: raw.update(accountProof=[7]),
+}
+
+
+@pytest.mark.parametrize("name", PROOFS)
+def test_an_answer_that_proves_nothing_is_no_proof(admitted: World, name: str) -> None:
+    world, signers = admitted
+    slots = [slots_of(KeySlots, signer.address)[0] for signer in signers]
+    node = bent(world, "eth_getProof", PROOFS[name])
+    with pytest.raises(ChainUnreachableError):
+        fetch_proofs(node, EMBEDDED, {world.chain.registry: slots}, world.chain.node.block_number())
+
+
+def other(name: str) -> Bend:
+    return lambda raw: raw.update({name: raw[name][:-1] + ("0" if raw[name][-1] != "0" else "1")})
+
+
+def without(name: str) -> Bend:
+    return lambda raw: raw.pop(name)
+
+
+HEADERS: dict[str, Bend] = {
+    **{f"another {name}": other(name) for name, _, _ in FIELDS},
+    **{f"no {name}": without(name) for name, _, _ in FIELDS},
+    "another hash": lambda raw: raw.update(hash="0x" + "ab" * 32),
+    "a short hash": lambda raw: raw.update(hash="0xab"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_that_is_not_its_hash_s_is_refused(admitted: World, name: str) -> None:
+    world, _ = admitted
+    node = bent(world, "eth_getBlockByNumber", HEADERS[name])
+    with pytest.raises(ChainUnreachableError):
+        fetch_proofs(node, EMBEDDED, {world.chain.registry: ()}, 4)
+
+
+def test_another_block_s_header_is_refused(admitted: World) -> None:
+    world, _ = admitted
+    real = world.line.node
+    node = Node(ScriptedNode({"eth_getBlockByNumber": lambda *_: real.request("eth_getBlockByNumber", ["0x3", False])}))
+    with pytest.raises(ChainUnreachableError, match="does not have the hash"):
+        fetch_headers(node, EMBEDDED, 4, 4)
+
+
+def test_a_branch_that_changes_meanwhile_is_noticed(admitted: World) -> None:
+    world, other = admitted[0], build_world()
+    other.fund(LocalSigner.generate())
+    nodes = {4: other.line.node}
+    split = Node(
+        ScriptedNode(
+            {
+                "eth_getBlockByNumber": lambda number, full: nodes.get(int(number, 16), world.line.node).request(
+                    "eth_getBlockByNumber", [number, full]
+                )
+            }
+        )
+    )
+    with pytest.raises(ChainUnreachableError, match="does not follow"):
+        fetch_headers(split, EMBEDDED, 3, 5)
+
+
+def test_engines_that_repeat_short_nodes_or_show_empty_tries_are_understood(admitted: World) -> None:
+    world, signers = admitted
+
+    def pad(raw: dict[str, Any]) -> None:
+        raw["accountProof"].append("0x" + encode_rlp([b"\x20", b"v"]).hex())
+        for entry in raw["storageProof"]:
+            entry["proof"].append("0xc0")
+
+    slots = [slots_of(KeySlots, signers[0].address)[0]]
+    node = bent(world, "eth_getProof", pad)
+    assert fetch_proofs(node, EMBEDDED, {world.chain.registry: slots}, 5).nodes
+    empty = bent(world, "eth_getProof", lambda raw: raw["storageProof"][0].update(proof=["0x80"]))
+    assert fetch_proofs(empty, EMBEDDED, {STRANGER: slots}, 5).words == {(STRANGER, slots[0]): bytes(32)}
+
+
+def test_where_seals_are_outside_the_hash_they_are_taken_out(admitted: World) -> None:
+    qbft = find_profile("besu-qbft")
+    extra: list[RlpItem] = [b"v" * 32, [b"\1" * 20], [], b"\5", [b"s" * 65]]
+    world, _ = admitted
+
+    def seal(raw: dict[str, Any]) -> None:
+        fields = _fields(raw, encode_rlp([*extra[:3], b"", []]))
+        raw.update(extraData="0x" + encode_rlp(extra).hex(), hash="0x" + keccak256(encode_rlp(fields)).hex())
+
+    node = bent(world, "eth_getBlockByNumber", seal)
+    (header,) = fetch_headers(node, qbft, 4, 4)
+    assert parse_header(header).hash == node.header(4).hash
+    for wrong_node, profile in ((node, EMBEDDED), (world.chain.node, qbft)):
+        with pytest.raises(ChainUnreachableError, match="engine setting"):
+            fetch_headers(wrong_node, profile, 4, 4)
+
+
+def _fields(raw: dict[str, Any], extra_data: bytes) -> list[bytes]:
+    fields = []
+    for name, is_integer, _ in FIELDS:
+        digits = raw[name][2:]
+        value = bytes.fromhex(digits if len(digits) % 2 == 0 else "0" + digits)
+        fields.append(extra_data if name == "extraData" else value.lstrip(b"\0") if is_integer else value)
+    return fields
+
+
+def test_qbft_alone_leaves_seals_out_of_the_hash() -> None:
+    assert {name for name, profile in PROFILES.items() if profile.seals_outside_hash} == {"besu-qbft"}
