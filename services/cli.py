@@ -54,13 +54,24 @@ bench.register(app)
 def main() -> None:
     """Entry point of the console script."""
     try:
-        app()
+        code = app(standalone_mode=False)  # hands us the command line's own refusals
+    except typer.TyperException as error:
+        sys.stderr.write(_explain(error))
+        sys.exit(error.exit_code)
     except (MillmarkError, QualityError) as error:
         sys.stderr.write(f"millmark: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("millmark: interrupted\n")
         sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: typer.TyperException) -> str:
+    """One line: the cause, and which help to read. Nothing where the help itself was the answer."""
+    cause = " ".join(error.format_message().split()).rstrip(".")
+    command = getattr(getattr(error, "ctx", None), "command_path", "millmark")
+    return f"millmark: {cause[:1].lower()}{cause[1:]}; see {command} --help\n" if cause else ""
 
 
 if __name__ == "__main__":

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["print_json", "print_lines", "print_table", "warn"]
+from ledger.errors import InputError
+
+__all__ = ["print_json", "print_lines", "print_table", "warn", "write_text"]
 
 
 def print_json(value: object) -> None:
@@ -29,6 +32,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for row in rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
     Console(soft_wrap=False).print(table)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Raises InputError when the file cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}", mend="name another file") from error
 
 
 def warn(line: str) -> None:

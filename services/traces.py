@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from ledger.provenance import Certificate, OrderTrace, Recall, Trace
-from ledger.provenance.views import AsOf, Assignment, CustodyChange, Lot, Order, Party, RelatedLot
-from ledger.records import Verdict
+from ledger.provenance.recall_views import Holder
+from ledger.provenance.views import AsOf, Assignment, CustodyChange, Cut, Lot, Order, Party, RelatedLot
+from ledger.records import LotState, Verdict
+from services.pictures import describe_cut
 
 __all__ = ["describe_order", "describe_recall", "describe_trace"]
 
@@ -28,7 +30,7 @@ def describe_trace(trace: Trace) -> list[str]:
     lines += _section("contains", map(_related, trace.contents))
     lines += _section("made from", map(_related, trace.upstream))
     lines += _section("went into", map(_related, trace.downstream))
-    return [*lines, *_closing(trace.as_of, len(trace.records), trace.head)]
+    return [*lines, *_cuts(trace.cuts), *_closing(trace.as_of, len(trace.records), trace.head)]
 
 
 def describe_order(trace: OrderTrace) -> list[str]:
@@ -36,11 +38,13 @@ def describe_order(trace: OrderTrace) -> list[str]:
     lines = [*_order(trace.order), *_section("made by", map(_assignment, trace.assignments))]
     lines += _section("lots", map(_related, trace.lots))
     lines += _section("certificates", map(_certificate, trace.certificates))
-    return [*lines, *_closing(trace.as_of, len(trace.records), trace.head)]
+    lines += _section("its lots were made from", map(_related, trace.upstream))
+    lines += _section("its lots went into", map(_related, trace.downstream))
+    return [*lines, *_cuts(trace.cuts), *_closing(trace.as_of, len(trace.records), trace.head)]
 
 
 def describe_recall(recall: Recall) -> list[str]:
-    """What a bad model or lot reaches."""
+    """What a bad model, lot or machine reaches."""
     lines = []
     if recall.model is not None:
         model = recall.model
@@ -49,12 +53,20 @@ def describe_recall(recall: Recall) -> list[str]:
         )
     if recall.lot is not None:
         lines += _lot(recall.lot)
-    lines += _section(f"certificates: {len(recall.certificates)}", map(_certificate, recall.certificates))
-    lines += _section(f"lots reached: {len(recall.lots)}", map(_related, recall.lots))
-    lines += _section("held by", map(_party, recall.holders))
-    if recall.truncated:
-        lines.append("the list is cut off: ask through the API with higher limits")
-    return [*lines, *_closing(recall.as_of, None, None)]
+    if recall.machine is not None:
+        machine = recall.machine.identifier or f"machine {recall.machine.machine}"
+        lines.append(f"{machine} of {_party(recall.machine.owner)}, {_time(recall.since)} to {_time(recall.until)}")
+    counts = recall.counts
+    lines += _section(
+        f"certificates: {counts.certificates}, valid: {counts.valid}", map(_certificate, recall.certificates)
+    )
+    lines += _section(
+        f"lots reached: {counts.lots}, not spent: {counts.unspent}, quarantined: {counts.quarantined}",
+        map(_related, recall.lots),
+    )
+    lines += _section(f"orders: {counts.orders}", map(_wanted, recall.orders))
+    lines += _section(f"holders: {counts.holders}", map(_holder, recall.holders))
+    return [*lines, *_cuts(recall.cuts), *_closing(recall.as_of, None, None)]
 
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:
@@ -113,7 +125,22 @@ def _custody(change: CustodyChange) -> str:
 def _related(lot: RelatedLot) -> str:
     verdict = f", {_word(lot.verdict)} ({_word(lot.status)})" if lot.verdict is not Verdict.NONE else ""
     name = lot.identifier or "0x" + lot.subject.hex()
-    return f"{'  ' * lot.depth}{name}: {lot.quantity} {lot.unit} {_word(lot.state)} at {_party(lot.holder)}{verdict}"
+    apart = ", quarantined with its carrier" if lot.quarantined and lot.state is not LotState.QUARANTINED else ""
+    what = f"{lot.quantity} {lot.unit} {_word(lot.state)} at {_party(lot.holder)}"
+    return f"{'  ' * lot.depth}{name}: {what}{verdict}{apart}"
+
+
+def _wanted(order: Order) -> str:
+    return f"{order.identifier or '0x' + order.subject.hex()}: {_word(order.state)}, for {_party(order.buyer)}"
+
+
+def _holder(holder: Holder) -> str:
+    name = holder.name or f"participant {holder.participant}"
+    return f"{name}: {holder.lots} {'lot' if holder.lots == 1 else 'lots'}, {holder.quarantined} quarantined"
+
+
+def _cuts(cuts: Iterable[Cut]) -> list[str]:
+    return [f"cut off: {describe_cut(cut)}" for cut in cuts]
 
 
 def _closing(as_of: AsOf, records: int | None, head: bytes | None) -> list[str]:

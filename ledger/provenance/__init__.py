@@ -1,4 +1,4 @@
-"""Provenance: what the index and the private book say of a lot, an order, a certificate, a bad model. Reads only.
+"""Provenance: what the index and the private book say of a lot, an order, a certificate, a bad machine. Reads only.
 
     trace(store, "https://id.gs1.org/01/09506000134352/21/A1").to_json()
 
@@ -8,13 +8,16 @@ Answers speak of the index, so of whoever runs it: a partner who trusts nobody c
 from __future__ import annotations
 
 from ledger.provenance.consortium import participants
-from ledger.provenance.reader import Limits
+from ledger.provenance.genealogy import sort_lots
+from ledger.provenance.reader import Direction, Limits
+from ledger.provenance.recall_views import Recall
 from ledger.provenance.recalling import recall
 from ledger.provenance.tracing import certificate, trace, trace_lot, trace_order
-from ledger.provenance.views import Certificate, OrderTrace, Participant, Recall, Trace
+from ledger.provenance.views import Certificate, OrderTrace, Participant, Trace
 
 __all__ = [
     "Certificate",
+    "Direction",
     "Limits",
     "OrderTrace",
     "Participant",
@@ -23,6 +26,7 @@ __all__ = [
     "certificate",
     "participants",
     "recall",
+    "sort_lots",
     "trace",
     "trace_lot",
     "trace_order",

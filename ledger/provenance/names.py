@@ -7,8 +7,9 @@ import re
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.provenance.reader import Reader
-from ledger.store.rows import LotRow, OrderRow
+from ledger.store.rows import LotRow, MachineRow, OrderRow
 
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _SUBJECT = re.compile(r"0x[0-9a-fA-F]{64}")
 _ROWS: dict[SubjectKind, type[LotRow] | type[OrderRow]] = {SubjectKind.LOT: LotRow, SubjectKind.ORDER: OrderRow}
 
@@ -33,6 +34,53 @@ def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tupl
         f"nothing is recorded of 0x{subject.hex()} up to block {reader.cursor.block_number}",
         mend="check the subject, or wait until its record is final",
     )
+
+
+def parse_machine(name: int | str | bytes) -> int | str | bytes:
+    """A number where digits stand. Raises InputError for a number that no record has, IdentifierError for text that is
+    neither number nor identifier nor subject."""
+    if isinstance(name, str) and _NUMBER.fullmatch(name):
+        name = int(name)
+    if isinstance(name, int):
+        verify_number("machine", name)
+    else:
+        verify_name(name)
+    return name
+
+
+def verify_number(kind: str, number: int) -> None:
+    """Raises InputError for what is no sequence of a record: `uint40` in the contracts."""
+    if not 1 <= number < 2**40:
+        raise InputError(
+            f"{number} is no number of a {kind}", mend="give the sequence of the record that registered it"
+        )
+
+
+def find_machine(reader: Reader, name: int | str | bytes) -> MachineRow:
+    """The machine of that number (as on chain), identifier or subject, out of `parse_machine`. Raises as
+    `find_subject`."""
+    if isinstance(name, int):
+        found = reader.rows.find(MachineRow, number=name)
+    else:
+        found = reader.rows.among(MachineRow, "subject", _machine_subjects(reader, name))
+    if not found:
+        shown = "0x" + name.hex() if isinstance(name, bytes) else name
+        raise NotFoundError(
+            f"no machine {shown} is registered up to block {reader.cursor.block_number}",
+            mend="give its number, or an identifier that is in the private book",
+        )
+    if len(found) > 1:
+        shown = ", ".join(str(row.number) for row in found)
+        raise InputError(f"{name!r} is the name of machines {shown}", mend="give a number instead")
+    return found[0]
+
+
+def _machine_subjects(reader: Reader, name: str | bytes) -> list[bytes]:
+    if isinstance(name, bytes):
+        return [name]
+    if _SUBJECT.fullmatch(name):
+        return [bytes.fromhex(name[2:])]
+    return [one.subject for one in reader.book.identities(name) if one.kind is SubjectKind.MACHINE]
 
 
 def _find_identifier(reader: Reader, name: str, kinds: tuple[SubjectKind, ...]) -> tuple[SubjectKind, bytes]:

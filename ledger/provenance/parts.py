@@ -50,8 +50,14 @@ def build_lot(reader: Reader, row: LotRow) -> views.Lot:
     )
 
 
-def build_order(reader: Reader, row: OrderRow) -> views.Order:
-    reader.name([row.subject])
+def build_orders(reader: Reader, subjects: Iterable[bytes]) -> tuple[views.Order, ...]:
+    """In the order in which they were placed."""
+    rows = reader.rows.among(OrderRow, "subject", subjects)
+    reader.name(row.subject for row in rows)
+    return tuple(_order(reader, row) for row in sorted(rows, key=lambda row: row.sequence))
+
+
+def _order(reader: Reader, row: OrderRow) -> views.Order:
     return views.Order(
         subject=row.subject,
         identifier=reader.identifier(row.subject),

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from ledger.errors import NotFoundError
+from ledger.errors import NotFoundError, StoreDamagedError
 from ledger.provenance import views
 from ledger.provenance.jsonform import moment
 from ledger.records import CertificateStatus, LotState, ModelState, Verdict
 from ledger.store import Book, Lineage, Rows, Store
-from ledger.store.rows import CertificateRow, ChainIdentityRow, CursorRow, LotRow, MachineRow, ModelRow
+from ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    ChainIdentityRow,
+    CursorRow,
+    LotRow,
+    MachineRow,
+    ModelRow,
+)
 
 R = TypeVar("R")
-Nearest = list[tuple[bytes, int]]
+Nearest: TypeAlias = "list[tuple[bytes, int]]"
 """Lots and their distance."""
+Walk: TypeAlias = "Callable[[Collection[bytes], int, int], Nearest]"
+"""A method of Lineage."""
+MEND_INDEX = "rebuild the index"
+
+
+class Direction(enum.Enum):
+    """Which way a trace looks."""
+
+    UP = "up"
+    """To what a lot was made from."""
+    DOWN = "down"
+    """To what was made of it."""
+    BOTH = "both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +82,7 @@ class Reader:
         """A row that another row names. Its absence would be a fault of the index."""
         row = self.rows.get(kind, *key)
         if row is None:
-            raise NotFoundError(
-                f"the index lacks a {kind.__name__.removesuffix('Row').lower()}", mend="rebuild the index"
-            )
+            raise NotFoundError(f"the index lacks a {kind.__name__.removesuffix('Row').lower()}", mend=MEND_INDEX)
         return row
 
     def party(self, participant: int) -> views.Party:
@@ -103,46 +123,61 @@ class Reader:
 
     def load(self, subjects: Iterable[bytes]) -> None:
         """Reads many lots at once, what they are packed in, and what they are called."""
-        wanted = set(subjects) - self._lots.keys()
+        wanted = {subject for subject in subjects if subject not in self._lots}
         while wanted:
             found = self.rows.among(LotRow, "subject", wanted)
             self._lots.update((row.subject, row) for row in found)
             self.name(wanted)
-            wanted = {row.parent for row in found if row.parent} - self._lots.keys()
+            wanted = {row.parent for row in found if row.parent and row.parent not in self._lots}
 
     def lot(self, subject: bytes) -> LotRow:
         self.load([subject])
         if subject not in self._lots:
-            raise NotFoundError(f"the index lacks lot 0x{subject.hex()}", mend="rebuild the index")
+            raise NotFoundError(f"the index lacks lot 0x{subject.hex()}", mend=MEND_INDEX)
         return self._lots[subject]
 
     def carriers(self, subject: bytes) -> Nearest:
         """What a lot is packed in, innermost first."""
-        found: Nearest = []
+        found: dict[bytes, int] = {}
         parent = self.lot(subject).parent
         while parent is not None:
-            found.append((parent, len(found) + 1))
+            if parent in found or parent == subject:
+                raise StoreDamagedError(f"the index has lot 0x{parent.hex()} packed in itself", mend=MEND_INDEX)
+            found[parent] = len(found) + 1
             parent = self.lot(parent).parent
-        return found
+        return list(found.items())
 
     def holder(self, subject: bytes) -> int:
         """Who has a lot in fact: while it is packed its own custodian says nothing."""
         return self.lot(([(subject, 0), *self.carriers(subject)])[-1][0]).custodian
 
     def nearest(
-        self, walk: Callable[[Collection[bytes], int, int], Nearest], start: Collection[bytes], limits: Limits
-    ) -> tuple[Nearest, bool]:
-        """Whatever a walk of Lineage finds beyond its start, and whether more is there than `limits` allows."""
-        found = [(lot, depth) for lot, depth in walk(start, limits.depth, limits.lots + len(start) + 1) if depth]
-        return found[: limits.lots], len(found) > limits.lots
+        self, part: str, walk: Walk, start: Collection[bytes], limits: Limits
+    ) -> tuple[Nearest, tuple[views.Cut, ...]]:
+        """Whatever a walk of Lineage finds beyond its start, and whether `limits` cut it off: it looks one step and one
+        lot further than it answers. `part` is the answer's name."""
+        start = set(start)
+        beyond = walk(start, limits.depth + 1, limits.lots + len(start) + 1)[len(start) :]
+        found = [(lot, depth) for lot, depth in beyond if depth <= limits.depth]
+        if len(found) > limits.lots:
+            return found[: limits.lots], (views.Cut(part, "lots", limits.lots),)
+        return found, (views.Cut(part, "depth", limits.depth),) if len(found) < len(beyond) else ()
 
     def related(self, lots: Nearest) -> tuple[views.RelatedLot, ...]:
         self.load(lot for lot, _ in lots)
-        latest = {row.sequence: row for row in self.certificate_rows(self.lot(lot).certificate for lot, _ in lots)}
-        return tuple(self._related(self.lot(lot), depth, latest) for lot, depth in lots)
+        rows = [self.lot(lot) for lot, _ in lots]
+        latest = {row.sequence: row for row in self.certificate_rows(row.certificate for row in rows)}
+        made = {row.assignment for row in rows if row.assignment}
+        machines = {row.sequence: row.machine for row in self.rows.among(AssignmentRow, "sequence", made)}
+        return tuple(
+            self._related(row, depth, latest.get(row.certificate), machines.get(row.assignment))
+            for row, (_, depth) in zip(rows, lots, strict=True)
+        )
 
-    def _related(self, row: LotRow, depth: int, latest: dict[int, CertificateRow]) -> views.RelatedLot:
-        certificate = latest.get(row.certificate)
+    def _related(
+        self, row: LotRow, depth: int, certificate: CertificateRow | None, machine: int | None
+    ) -> views.RelatedLot:
+        around = [row, *(self.lot(carrier) for carrier, _ in self.carriers(row.subject))]
         return views.RelatedLot(
             subject=row.subject,
             identifier=self.identifier(row.subject),
@@ -150,8 +185,12 @@ class Reader:
             unit=unit(row.unit),
             quantity=row.quantity,
             state=LotState(row.state),
-            holder=self.party(self.holder(row.subject)),
+            holder=self.party(around[-1].custodian),
+            quarantined=any(one.state == LotState.QUARANTINED for one in around),
+            parent=row.parent,
             order=row.order,
+            assignment=row.assignment or None,
+            machine=None if machine is None else self.machine(machine),
             certificate=row.certificate or None,
             verdict=Verdict(certificate.verdict) if certificate else Verdict.NONE,
             status=self.status(certificate) if certificate else CertificateStatus.NONE,

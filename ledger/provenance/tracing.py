@@ -2,51 +2,73 @@
 
 from __future__ import annotations
 
-from ledger.errors import NotFoundError
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ledger.errors import GenealogyError, NotFoundError, StoreDamagedError
 from ledger.ids import SubjectKind
 from ledger.provenance import views
+from ledger.provenance.genealogy import sort_lots
 from ledger.provenance.names import find_subject, verify_name
 from ledger.provenance.parts import (
     build_assignments,
     build_custody,
     build_lot,
-    build_order,
+    build_orders,
     build_records,
     build_streams,
     build_transformations,
     head_of,
 )
-from ledger.provenance.reader import Limits, Reader, open_reader
+from ledger.provenance.reader import MEND_INDEX, Direction, Limits, Nearest, Reader, open_reader
 from ledger.store import Store
-from ledger.store.rows import CertificateRow, LotRow, OrderRow
+from ledger.store.rows import CertificateRow, LotRow
 
 _DEFAULT = Limits()
 
 
-def trace(store: Store, name: str | bytes, *, limits: Limits = _DEFAULT) -> views.Trace | views.OrderTrace:
-    """What the index knows of a lot or an order, by identifier or subject.
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """What some lots came of, what became of them, and the steps between."""
+
+    upstream: Nearest
+    downstream: Nearest
+    transformations: tuple[views.Transformation, ...]
+    cuts: tuple[views.Cut, ...]
+
+
+def trace(
+    store: Store, name: str | bytes, *, direction: Direction = Direction.BOTH, limits: Limits = _DEFAULT
+) -> views.Trace | views.OrderTrace:
+    """What the index knows of a lot or an order, by identifier or subject. What lies the other way than `direction` is
+    left out.
 
     Raises NotFoundError when it knows nothing, InputError when several things have that identifier, IdentifierError
-    for what is no identifier.
+    for what is no identifier, StoreDamagedError when the index says that a lot came of itself.
     """
     verify_name(name)
     with open_reader(store) as reader:
         kind, subject = find_subject(reader, name, SubjectKind.LOT, SubjectKind.ORDER)
-        return _trace_lot(reader, subject, limits) if kind is SubjectKind.LOT else _trace_order(reader, subject, limits)
+        tell = _trace_lot if kind is SubjectKind.LOT else _trace_order
+        return tell(reader, subject, direction, limits)
 
 
-def trace_lot(store: Store, name: str | bytes, *, limits: Limits = _DEFAULT) -> views.Trace:
+def trace_lot(
+    store: Store, name: str | bytes, *, direction: Direction = Direction.BOTH, limits: Limits = _DEFAULT
+) -> views.Trace:
     """As `trace`, for lots alone."""
     verify_name(name)
     with open_reader(store) as reader:
-        return _trace_lot(reader, find_subject(reader, name, SubjectKind.LOT)[1], limits)
+        return _trace_lot(reader, find_subject(reader, name, SubjectKind.LOT)[1], direction, limits)
 
 
-def trace_order(store: Store, name: str | bytes, *, limits: Limits = _DEFAULT) -> views.OrderTrace:
+def trace_order(
+    store: Store, name: str | bytes, *, direction: Direction = Direction.BOTH, limits: Limits = _DEFAULT
+) -> views.OrderTrace:
     """As `trace`, for orders alone."""
     verify_name(name)
     with open_reader(store) as reader:
-        return _trace_order(reader, find_subject(reader, name, SubjectKind.ORDER)[1], limits)
+        return _trace_order(reader, find_subject(reader, name, SubjectKind.ORDER)[1], direction, limits)
 
 
 def certificate(store: Store, sequence: int) -> views.Certificate:
@@ -61,15 +83,13 @@ def certificate(store: Store, sequence: int) -> views.Certificate:
         return reader.certificates([row])[0]
 
 
-def _trace_lot(reader: Reader, subject: bytes, limits: Limits) -> views.Trace:
+def _trace_lot(reader: Reader, subject: bytes, direction: Direction, limits: Limits) -> views.Trace:
     row = reader.lot(subject)
-    order = None if row.order is None else build_order(reader, reader.need(OrderRow, row.order))
+    order = None if row.order is None else build_orders(reader, [row.order])[0]
     assignments = () if row.order is None else build_assignments(reader, row.order)
     certificates = reader.certificates(reader.rows.find(CertificateRow, lot=subject))
-    contents, more_in = reader.nearest(reader.lineage.contents, [subject], limits)
-    inside = [subject, *(lot for lot, _ in contents)]
-    upstream, more_up = reader.nearest(reader.lineage.upstream, inside, limits)
-    downstream, more_down = reader.nearest(reader.lineage.downstream, [subject], limits)
+    contents, cut = reader.nearest("contents", reader.lineage.contents, [subject], limits)
+    family = _family(reader, [subject, *(lot for lot, _ in contents)], [subject], direction, limits)
     return views.Trace(
         as_of=reader.as_of(),
         lot=build_lot(reader, row),
@@ -80,28 +100,64 @@ def _trace_lot(reader: Reader, subject: bytes, limits: Limits) -> views.Trace:
         custody=build_custody(reader, subject, limits),
         packed_in=reader.related(reader.carriers(subject)),
         contents=reader.related(contents),
-        upstream=reader.related(upstream),
-        downstream=reader.related(downstream),
-        transformations=build_transformations(reader, [*inside, *(lot for lot, _ in (*upstream, *downstream))]),
-        truncated=more_in or more_up or more_down,
+        upstream=reader.related(family.upstream),
+        downstream=reader.related(family.downstream),
+        transformations=family.transformations,
+        truncated=bool(cut or family.cuts),
+        cuts=(*cut, *family.cuts),
         streams=build_streams(reader, assignments, certificates),
         records=build_records(reader, subject),
     )
 
 
-def _trace_order(reader: Reader, subject: bytes, limits: Limits) -> views.OrderTrace:
+def _trace_order(reader: Reader, subject: bytes, direction: Direction, limits: Limits) -> views.OrderTrace:
     assignments = build_assignments(reader, subject)
     lots = sorted(reader.rows.find(LotRow, order=subject), key=lambda row: row.number)
     shown = [row.subject for row in lots[: limits.lots]]
+    cut = (views.Cut("lots", "lots", limits.lots),) if len(lots) > len(shown) else ()
     certificates = reader.certificates(reader.rows.among(CertificateRow, "lot", shown))
+    family = _family(reader, shown, shown, direction, limits)
     return views.OrderTrace(
         as_of=reader.as_of(),
-        order=build_order(reader, reader.need(OrderRow, subject)),
+        order=build_orders(reader, [subject])[0],
         head=head_of(reader, subject),
         assignments=assignments,
         lots=reader.related([(lot, 0) for lot in shown]),
         certificates=certificates,
-        truncated=len(lots) > len(shown),
+        upstream=reader.related(family.upstream),
+        downstream=reader.related(family.downstream),
+        transformations=family.transformations,
+        truncated=bool(cut or family.cuts),
+        cuts=(*cut, *family.cuts),
         streams=build_streams(reader, assignments, certificates),
         records=build_records(reader, subject),
     )
+
+
+def _family(
+    reader: Reader, of: Collection[bytes], by: Collection[bytes], direction: Direction, limits: Limits
+) -> _Family:
+    """What went into the lots `of`, and what was made of the lots `by`."""
+    up: Nearest = []
+    down: Nearest = []
+    cuts: list[views.Cut] = []
+    if direction is not Direction.DOWN:
+        up, cut = reader.nearest("upstream", reader.lineage.upstream, of, limits)
+        cuts.extend(cut)
+    if direction is not Direction.UP:
+        down, cut = reader.nearest("downstream", reader.lineage.downstream, by, limits)
+        cuts.extend(cut)
+    steps = build_transformations(reader, {*of, *(lot for lot, _ in (*up, *down))})
+    _verify_no_circle(steps)
+    return _Family(up, down, steps, tuple(cuts))
+
+
+def _verify_no_circle(steps: Collection[views.Transformation]) -> None:
+    """The chain makes none; a database that was written to by others may hold one."""
+    try:
+        sort_lots(
+            ((taken.lot, made.lot) for step in steps for taken in step.inputs for made in step.outputs),
+            lambda lot: "0x" + lot.hex(),
+        )
+    except GenealogyError as error:
+        raise StoreDamagedError(f"the index is wrong: {error.cause}", mend=MEND_INDEX) from error

@@ -36,6 +36,17 @@ class AsOf(Printable):
 
 
 @dataclass(frozen=True, slots=True)
+class Cut(Printable):
+    """A list that ends before what there is."""
+
+    part: str
+    """Name of the list."""
+    limit: str
+    """What ended it: `depth` or `lots`."""
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Party(Printable):
     """A participant, by number and name."""
 
@@ -192,7 +203,15 @@ class RelatedLot(Printable):
     quantity: int
     state: LotState
     holder: Party
+    quarantined: bool
+    """Itself, or whatever it is packed in: it goes nowhere."""
+    parent: bytes | None
+    """What it is packed in."""
     order: bytes | None
+    assignment: int | None
+    """Under which it was made."""
+    machine: Machine | None
+    """On which it was made."""
     certificate: int | None
     """Its latest."""
     verdict: Verdict
@@ -303,7 +322,9 @@ class Trace(Printable):
     transformations: tuple[Transformation, ...]
     """Those that made the lots of this answer: what links them."""
     truncated: bool
-    """Whether a list of lots is longer than was asked for."""
+    """Whether a list of lots goes on beyond what was asked for."""
+    cuts: tuple[Cut, ...]
+    """Which lists do."""
     streams: tuple[Stream, ...]
     """Of the assignments and certificates."""
     records: tuple[HistoryRecord, ...]
@@ -321,24 +342,14 @@ class OrderTrace(Printable):
     lots: tuple[RelatedLot, ...]
     certificates: tuple[Certificate, ...]
     """Of its lots."""
+    upstream: tuple[RelatedLot, ...]
+    """What went into its lots."""
+    downstream: tuple[RelatedLot, ...]
+    transformations: tuple[Transformation, ...]
+    """Those that made the lots of this answer."""
     truncated: bool
+    """Whether a list of lots goes on beyond what was asked for."""
+    cuts: tuple[Cut, ...]
+    """Which lists do."""
     streams: tuple[Stream, ...]
     records: tuple[HistoryRecord, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Recall(Printable):
-    """What must be looked at when a model or a lot turns out bad."""
-
-    as_of: AsOf
-    model: Model | None
-    """The model that was asked about."""
-    lot: Lot | None
-    """The lot that was asked about."""
-    certificates: tuple[Certificate, ...]
-    """All on that model."""
-    lots: tuple[RelatedLot, ...]
-    """The lots themselves at depth 0, then all that was made of them."""
-    holders: tuple[Party, ...]
-    """Who has any of it that is not spent."""
-    truncated: bool

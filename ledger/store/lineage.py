@@ -1,15 +1,29 @@
-"""Which lots came of which, and what carried them: recursive queries over transformations and packings.
+"""Which lots came of which, and what carried them: walks over transformations and packings.
 
-Every walk is bounded in depth, so that it ends whatever the tables hold, and in breadth, so that one answer stays
-small. SQLite and PostgreSQL both run them.
+A walk goes one step at a time and opens each lot once, so that it ends whatever the tables hold and costs what it
+finds; one recursive query would open a lot once for every length of way to it, and could not stop at enough. Walks are
+bounded in depth and in breadth, so that one answer stays small. SQLite and PostgreSQL both run the queries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import TypeAlias
 
-from sqlalchemy import CTE, BigInteger, Connection, Select, Table, and_, case, cast, func, literal, or_, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    cast,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.types import LargeBinary
 
 from ledger.store.rows import CustodyChangeRow
@@ -17,9 +31,10 @@ from ledger.store.tables import custody_changes, lot_inputs, lot_outputs, lots, 
 
 _NEVER = 1 << 62
 """Later than any sequence."""
-_MOST_SEEDS = 500
-_Step: TypeAlias = Callable[[CTE], Select[tuple[bytes, int]]]
-"""One step further from what a walk has reached."""
+_AT_ONCE = 500
+"""Lots in one query: databases bound a query's values."""
+_Step: TypeAlias = "Select[bytes]"
+"""The lots one step beyond `reached`."""
 
 
 class Lineage:
@@ -30,19 +45,15 @@ class Lineage:
 
     def upstream(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
         """What went into the given lots, at most `most` of it."""
-        return self._walk(start, _transformed(lot_outputs, lot_inputs), depth, most)
+        return self._walk(start, _MADE_FROM, depth, most)
 
     def downstream(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
         """What was made from the given lots, at most `most` of it."""
-        return self._walk(start, _transformed(lot_inputs, lot_outputs), depth, most)
+        return self._walk(start, _WENT_INTO, depth, most)
 
     def contents(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
         """What is packed in the given lots now, at most `most` of it."""
-
-        def step(walk: CTE) -> Select[tuple[bytes, int]]:
-            return select(lots.c.subject, walk.c.depth + 1).join(walk, lots.c.parent == walk.c.lot)
-
-        return self._walk(start, step, depth, most)
+        return self._walk(start, _CONTENTS, depth, most)
 
     def custody(self, lot: bytes, depth: int) -> list[CustodyChangeRow]:
         """What changed who holds the lot: its own changes, and those of whatever it was packed in at the time."""
@@ -57,36 +68,32 @@ class Lineage:
         return [CustodyChangeRow(*row) for row in self._connection.execute(query)]
 
     def _walk(self, start: Collection[bytes], step: _Step, depth: int, most: int) -> list[tuple[bytes, int]]:
-        """The nearest lots by repeated steps. Starts from some lots at a time: databases bound a query's values."""
-        found: dict[bytes, int] = {}
-        seeds = sorted(set(start))
-        for first in range(0, len(seeds), _MOST_SEEDS):
-            walk = _start(seeds[first : first + _MOST_SEEDS])
-            walk = walk.union(step(walk).where(walk.c.depth < depth))
-            nearest = func.min(walk.c.depth)
-            query = select(walk.c.lot, nearest).group_by(walk.c.lot).order_by(nearest, walk.c.lot).limit(most)
-            for lot, away in self._connection.execute(query):
-                found[lot] = min(away, found.get(lot, away))
-        return sorted(found.items(), key=lambda item: (item[1], item[0]))[:most]
+        """Layer by layer. What stands equally near is ordered by name, so that a cut answer is the same every time."""
+        found = dict.fromkeys(sorted(set(start)), 0)
+        layer = list(found)
+        for away in range(1, depth + 1):
+            if not layer or len(found) >= most:
+                break
+            layer = sorted(lot for lot in self._beyond(layer, step) if lot not in found)
+            found.update(dict.fromkeys(layer, away))
+        return list(found.items())[:most]
+
+    def _beyond(self, layer: list[bytes], step: _Step) -> set[bytes]:
+        reached: set[bytes] = set()
+        for first in range(0, len(layer), _AT_ONCE):
+            reached.update(self._connection.execute(step, {"reached": layer[first : first + _AT_ONCE]}).scalars())
+        return reached
 
 
 def _transformed(near: Table, far: Table) -> _Step:
     """From lots on the `near` side of a transformation to those on its `far` side."""
-
-    def step(walk: CTE) -> Select[tuple[bytes, int]]:
-        return (
-            select(far.c.lot, walk.c.depth + 1)
-            .select_from(walk)
-            .join(near, near.c.lot == walk.c.lot)
-            .join(far, far.c.sequence == near.c.sequence)
-        )
-
-    return step
+    joined = select(far.c.lot).distinct().join(near, far.c.sequence == near.c.sequence)
+    return joined.where(near.c.lot.in_(bindparam("reached", expanding=True)))
 
 
-def _start(start: Collection[bytes]) -> CTE:
-    seeds = select(lots.c.subject.label("lot"), cast(0, BigInteger).label("depth"))
-    return seeds.where(lots.c.subject.in_(sorted(start))).cte("walk", recursive=True)
+_MADE_FROM = _transformed(lot_outputs, lot_inputs)
+_WENT_INTO = _transformed(lot_inputs, lot_outputs)
+_CONTENTS: _Step = select(lots.c.subject).where(lots.c.parent.in_(bindparam("reached", expanding=True)))
 
 
 def _carriers(lot: bytes, depth: int) -> CTE:

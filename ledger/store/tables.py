@@ -70,14 +70,14 @@ orders = _table("orders", rows.OrderRow, "subject", "sequence")
 operations = _table("operations", rows.OperationRow, "order operation")
 assignments = _table("assignments", rows.AssignmentRow, "sequence", "order operation", "machine")
 
-lots = _table("lots", rows.LotRow, "subject", "number", "order", "parent", "custodian")
+lots = _table("lots", rows.LotRow, "subject", "number", "order", "parent", "custodian", "assignment")
 transformations = _table("transformations", rows.TransformationRow, "sequence")
 lot_inputs = _table("lot_inputs", rows.LotInputRow, "sequence lot", "lot")
 lot_outputs = _table("lot_outputs", rows.LotOutputRow, "sequence lot", "lot")
 packings = _table("packings", rows.PackingRow, "packed_by child", "child", "parent")
 custody_changes = _table("custody_changes", rows.CustodyChangeRow, "sequence lot", "lot")
 
-certificates = _table("certificates", rows.CertificateRow, "sequence", "lot", "model")
+certificates = _table("certificates", rows.CertificateRow, "sequence", "lot", "model", "stream")
 streams = _table("streams", rows.StreamRow, "subject", "machine")
 anchors = _table("anchors", rows.AnchorRow, "sequence", "stream")
 

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import enum
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from ledger.provenance import OrderTrace, Recall, Trace, recall, trace
+from ledger.errors import InputError
+from ledger.provenance import Direction, Limits, OrderTrace, Recall, Trace, recall, trace
 from services.commands.options import AsJson
 from services.context import Context, open_context
-from services.output import print_json, print_lines, warn
+from services.output import print_json, print_lines, warn, write_text
+from services.pictures import build_family, describe_cut, draw_dot, draw_svg, draw_tree
 from services.traces import describe_order, describe_recall, describe_trace
 
 __all__ = ["register"]
+
+_DEPTH, _LOTS = 64, 1_000
+_MOST = Limits(depth=256, lots=10_000)
+_RECALL = Limits(depth=256, lots=100_000)
+
+
+class Form(enum.Enum):
+    """How a trace is shown."""
+
+    TABLE = "table"
+    TREE = "tree"
+    JSON = "json"
+    DOT = "dot"
+    SVG = "svg"
 
 
 def register(app: typer.Typer) -> None:
@@ -18,31 +40,110 @@ def register(app: typer.Typer) -> None:
     app.command("recall", epilog="Example: millmark recall --model 9")(run_recall)
 
 
-def run_trace(context: typer.Context, identifier: str, as_json: AsJson = False) -> None:
+def run_trace(
+    context: typer.Context,
+    identifier: str,
+    direction: Annotated[
+        Direction, typer.Option(help="Up: what it was made from. Down: what was made of it.")
+    ] = Direction.BOTH,
+    form: Annotated[
+        Form, typer.Option("--as", help="Everything as table or JSON; the lots alone as tree or picture.")
+    ] = Form.TABLE,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write to, instead of the terminal.")
+    ] = None,
+    depth: Annotated[int, typer.Option(help=f"Most steps either way, 1 to {_MOST.depth}.")] = _DEPTH,
+    limit: Annotated[int, typer.Option(help=f"Most lots in one list, 1 to {_MOST.lots}.")] = _LOTS,
+    as_json: AsJson = False,
+) -> None:
     """Say where a lot or an order comes from: order, machines, material, evidence, certificates, custody."""
+    if as_json and form not in (Form.TABLE, Form.JSON):
+        raise InputError(f"--json and --as {form.value} are two forms", mend="give one of them")
+    limits = _limits(depth, limit, _MOST)
     with open_context(context.obj) as opened:
         _catch_up(opened)
-        found: Trace | OrderTrace = trace(opened.store, identifier)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        print_lines(*(describe_trace(found) if isinstance(found, Trace) else describe_order(found)))
+        found = trace(opened.store, identifier, direction=direction, limits=limits)
+    form = Form.JSON if as_json else form
+    _write(_show(found, form, direction), output)
+    if output is not None or form not in (Form.TABLE, Form.TREE):
+        for cut in found.cuts:
+            warn(f"millmark: cut off: {describe_cut(cut)}")
 
 
 def run_recall(
     context: typer.Context,
-    model: int | None = typer.Option(None, min=1, help="Number of a quality model: everything it certified."),
-    lot: str | None = typer.Option(None, help="Identifier of a lot: everything made of it."),
+    model: Annotated[int | None, typer.Option(help="Number of a quality model: everything it certified.")] = None,
+    lot: Annotated[str | None, typer.Option(help="Identifier of a lot: everything made of it.")] = None,
+    machine: Annotated[
+        str | None, typer.Option(help="Number or identifier of a machine: everything it made and measured then.")
+    ] = None,
+    between: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="FROM TO", help="With --machine: days, or moments with a time zone; both included."),
+    ] = None,
+    depth: Annotated[int, typer.Option(help=f"Most steps, 1 to {_RECALL.depth}.")] = _RECALL.depth,
+    limit: Annotated[int, typer.Option(help=f"Most lots, 1 to {_RECALL.lots}.")] = _RECALL.lots,
     as_json: AsJson = False,
 ) -> None:
-    """List every lot that a bad model or a bad lot reaches, and who holds it."""
+    """List every certificate, lot, order and holder that a bad model, a bad lot or a bad machine reaches."""
+    since, until = (None, None) if between is None else _parse_span(*between)
+    limits = _limits(depth, limit, _RECALL)
     with open_context(context.obj) as opened:
         _catch_up(opened)
-        found: Recall = recall(opened.store, model=model, lot=lot)
+        found: Recall = recall(
+            opened.store, model=model, lot=lot, machine=machine, since=since, until=until, limits=limits
+        )
     if as_json:
         print_json(found.to_json())
+        for cut in found.cuts:
+            warn(f"millmark: cut off: {describe_cut(cut)}")
     else:
         print_lines(*describe_recall(found))
+
+
+def _show(found: Trace | OrderTrace, form: Form, direction: Direction) -> str:
+    if form is Form.TABLE:
+        lines = describe_trace(found) if isinstance(found, Trace) else describe_order(found)
+        return "\n".join(lines) + "\n"
+    if form is Form.JSON:
+        return json.dumps(found.to_json(), indent=2) + "\n"
+    family = build_family(found)
+    if form is Form.TREE:
+        return "\n".join(draw_tree(family, direction)) + "\n"
+    return draw_dot(family) if form is Form.DOT else draw_svg(family)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        print_lines(text.removesuffix("\n"))
+    else:
+        write_text(output, text)
+
+
+def _limits(depth: int, lots: int, most: Limits) -> Limits:
+    for name, value, top in (("--depth", depth, most.depth), ("--limit", lots, most.lots)):
+        if not 1 <= value <= top:
+            raise InputError(f"{name} {value} is out of range", mend=f"give 1 to {top}")
+    return Limits(depth, lots)
+
+
+def _parse_span(first: str, last: str) -> tuple[datetime, datetime]:
+    """Raises InputError for what is neither a day (in UTC) nor a moment with a time zone. A day counts in whole."""
+    return _parse_moment(first, timedelta(0)), _parse_moment(last, timedelta(days=1, seconds=-1))
+
+
+def _parse_moment(text: str, of_day: timedelta) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        if len(text) == len("2026-03-02"):
+            return moment.replace(tzinfo=UTC) + of_day
+    except (ValueError, OverflowError):
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InputError(
+            f"{text} is no day and no moment with a time zone", mend="give 2026-03-02 or 2026-03-02T09:30:00Z"
+        )
+    return moment
 
 
 def _catch_up(opened: Context) -> None:

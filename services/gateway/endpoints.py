@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -54,6 +55,16 @@ LotName = Annotated[
         examples=[examples.IDENTIFIER],
     ),
 ]
+MachineName = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=MAX_IDENTIFIER_LENGTH,
+        description="Number (as on chain), identifier or subject of a machine.",
+        examples=["17"],
+    ),
+]
+Moment = Annotated[datetime | None, Query(description="RFC 3339, with a time zone.", examples=["2026-03-02T09:30:00Z"])]
 Depth = Annotated[int, Query(ge=1, le=_MOST.depth, description="Most steps from what is asked about.", examples=[8])]
 Lots = Annotated[int, Query(ge=1, le=_MOST.lots, description="Most lots in one list, nearest first.", examples=[100])]
 RecalledLots = Annotated[int, Query(ge=1, le=_RECALL.lots, description="Most lots, nearest first.", examples=[1000])]
@@ -112,7 +123,7 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
     @router.get(
         "/v1/recall",
         operation_id="recall",
-        summary="What a bad model or a bad lot reached",
+        summary="What a bad model, a bad lot or a bad machine reached",
         response_model=model_of(Recall),
         responses=_NAMED,
         tags=["provenance"],
@@ -120,13 +131,19 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
     def recall(
         model: ModelNumber = None,
         lot: LotName = None,
+        machine: MachineName = None,
+        since: Moment = None,
+        until: Moment = None,
         depth: Depth = _RECALL.depth,
         lots: RecalledLots = _RECALL.lots,
         known: KnownTags = None,
     ) -> Response:
-        """Everything that a model certified, or a lot with what is packed in it; all that was made of that; and who has
-        it. Give one of `model` and `lot`."""
-        return _answer(service.recall(model, lot, Limits(depth, lots)), known)
+        """Everything that a model certified; a lot with what is packed in it; or what a machine made and measured from
+        `since` to `until`. All that was made of that, for which orders, and who has it. Give one of `model`, `lot` and
+        `machine`."""
+        span = {"since": since, "until": until}
+        found = service.recall(model=model, lot=lot, machine=machine, **span, limits=Limits(depth, lots))
+        return _answer(found, known)
 
 
 def _add_state(router: APIRouter, service: Service) -> None:

@@ -7,7 +7,19 @@ from datetime import UTC, datetime, timedelta
 
 from ledger.provenance import Certificate, OrderTrace, Recall, Trace
 from ledger.provenance.jsonform import Printable
-from ledger.provenance.views import AsOf, CustodyChange, Gate, HistoryRecord, Lot, Model, Order, Party, RelatedLot
+from ledger.provenance.recall_views import Holder, RecallCounts
+from ledger.provenance.views import (
+    AsOf,
+    CustodyChange,
+    Gate,
+    HistoryRecord,
+    Lot,
+    Machine,
+    Model,
+    Order,
+    Party,
+    RelatedLot,
+)
 from ledger.records import CertificateStatus, LotState, ModelState, OrderState, Verdict
 from services.gateway.problems import Problem
 from services.gateway.status import ChainState, FollowerState, GatewayStatus, Health, IndexState
@@ -105,7 +117,11 @@ def _related() -> RelatedLot:
         quantity=1,
         state=LotState.HELD,
         holder=_BUYER,
+        quarantined=False,
+        parent=None,
         order=_ORDER,
+        assignment=131,
+        machine=Machine(17, "urn:example:press-3", _MAKER),
         certificate=412,
         verdict=Verdict.PASS,
         status=CertificateStatus.VALID,
@@ -162,6 +178,7 @@ def _trace() -> Trace:
         downstream=(),
         transformations=(),
         truncated=False,
+        cuts=(),
         streams=(),
         records=(_record(),),
     )
@@ -175,7 +192,11 @@ def _order_trace() -> OrderTrace:
         assignments=(),
         lots=(_related(),),
         certificates=(_certificate(),),
+        upstream=(),
+        downstream=(),
+        transformations=(),
         truncated=False,
+        cuts=(),
         streams=(),
         records=(replace(_record(), sequence=120, kind="OrderPlaced", subject=_ORDER, participant=_BUYER),),
     )
@@ -185,7 +206,21 @@ def _recall() -> Recall:
     fallen = replace(_certificate(), status=CertificateStatus.FALLEN)
     withdrawn = replace(_model(), state=ModelState.WITHDRAWN, withdrawn_at=_NOW, defective_since=_NOW)
     lots = (replace(_related(), status=CertificateStatus.FALLEN),)
-    return Recall(_as_of(), withdrawn, None, (replace(fallen, model=withdrawn),), lots, (_BUYER,), False)
+    return Recall(
+        as_of=_as_of(),
+        model=withdrawn,
+        lot=None,
+        machine=None,
+        since=None,
+        until=None,
+        counts=RecallCounts(lots=1, unspent=1, quarantined=0, certificates=1, valid=0, orders=1, holders=1),
+        certificates=(replace(fallen, model=withdrawn),),
+        lots=lots,
+        orders=(_order(),),
+        holders=(Holder(_BUYER.participant, _BUYER.name, lots=1, quarantined=0),),
+        truncated=False,
+        cuts=(),
+    )
 
 
 def _status() -> GatewayStatus:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ledger.index import fetch_status
 from ledger.provenance import Certificate, Limits, OrderTrace, Recall, Trace, certificate, recall, trace
 from ledger.store import Store
@@ -25,8 +27,17 @@ class Service:
     def certificate(self, sequence: int) -> Certificate:
         return certificate(self._store, sequence)
 
-    def recall(self, model: int | None, lot: str | None, limits: Limits) -> Recall:
-        return recall(self._store, model=model, lot=lot, limits=limits)
+    def recall(
+        self,
+        *,
+        model: int | None,
+        lot: str | None,
+        machine: str | None,
+        since: datetime | None,
+        until: datetime | None,
+        limits: Limits,
+    ) -> Recall:
+        return recall(self._store, model=model, lot=lot, machine=machine, since=since, until=until, limits=limits)
 
     def status(self) -> GatewayStatus:
         """Asks nothing of the chain: what the follower last saw of it is shown, with the time."""

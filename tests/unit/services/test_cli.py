@@ -72,10 +72,10 @@ def test_an_empty_index_says_that_nothing_is_indexed(run: Runner) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--model", "1", "--lot", NOBODY)])
-def test_a_recall_wants_a_model_or_a_lot(run: Runner, arguments: tuple[str, ...]) -> None:
+def test_a_recall_wants_one_thing(run: Runner, arguments: tuple[str, ...]) -> None:
     code, err = run.refused("recall", *arguments)
     assert code == 2
-    assert "a model or of a lot" in err
+    assert "of a model, of a lot or of a machine" in err
 
 
 def test_a_damaged_database_is_named_with_the_way_out_and_left_alone(run: Runner) -> None:

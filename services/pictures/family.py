@@ -1,0 +1,150 @@
+"""A trace as a graph of lots and the steps between them: what all pictures are drawn from."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ledger.provenance import OrderTrace, Trace
+from ledger.provenance.views import AsOf, Cut, Lot, RelatedLot, Transformation
+from ledger.records import CertificateStatus, LotState, Verdict
+
+__all__ = ["Family", "Link", "Node", "Tone", "build_family", "describe_cut"]
+
+
+class Tone(enum.Enum):
+    """What a node is, for its looks."""
+
+    ASKED = "asked"
+    LOT = "lot"
+    STOPPED = "stopped"
+    """A lot that goes nowhere, or whose latest verdict is bad or no longer counts."""
+    STEP = "step"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A lot or a step."""
+
+    key: str
+    lines: tuple[str, ...]
+    """What it is called, then what is said of it."""
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Between two nodes. `packed`: the first travels in the second; otherwise the first goes into the second."""
+
+    before: str
+    after: str
+    packed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The lots of one answer. Links made of steps never run in a circle; packing may run against them."""
+
+    title: str
+    summary: str
+    """Counts, the block, and what was cut off, in sentences."""
+    roots: tuple[str, ...]
+    """Keys of the lots that were asked about."""
+    nodes: dict[str, Node]
+    links: tuple[Link, ...]
+    cuts: tuple[Cut, ...]
+
+
+def build_family(trace: Trace | OrderTrace) -> Family:
+    """Lots that are not in the answer are left out, and with them the steps that made nothing else."""
+    asked, lots = _lots(trace)
+    nodes = {node.key: node for node in [*asked, *lots]}
+    steps, links = _steps(trace.transformations, nodes)
+    nodes.update(steps)
+    links.extend(_packings(trace, nodes))
+    name = trace.lot.identifier if isinstance(trace, Trace) else trace.order.identifier
+    subject = trace.lot.subject if isinstance(trace, Trace) else trace.order.subject
+    title = f"Genealogy of {'lot' if isinstance(trace, Trace) else 'order'} {name or _key(subject)}"
+    summary = _summary(len(nodes) - len(steps), len(steps), trace.as_of, trace.cuts)
+    return Family(title, summary, tuple(node.key for node in asked), nodes, tuple(links), trace.cuts)
+
+
+def describe_cut(cut: Cut) -> str:
+    """One line about what an answer leaves out, and how to get it."""
+    if cut.limit == "depth":
+        return f"{cut.part} goes on beyond {cut.at} steps: ask with a larger depth"
+    return f"{cut.part} goes on beyond {cut.at} lots: ask with a larger limit"
+
+
+def _lots(trace: Trace | OrderTrace) -> tuple[list[Node], list[Node]]:
+    if isinstance(trace, OrderTrace):
+        asked = [_related(lot, Tone.ASKED) for lot in trace.lots]
+        around: Iterable[RelatedLot] = (*trace.upstream, *trace.downstream)
+    else:
+        asked = [_asked(trace.lot)]
+        around = (*trace.packed_in, *trace.contents, *trace.upstream, *trace.downstream)
+    known = {one.key for one in asked}
+    return asked, [_related(lot, Tone.LOT) for lot in around if _key(lot.subject) not in known]
+
+
+def _steps(transformations: Iterable[Transformation], lots: dict[str, Node]) -> tuple[dict[str, Node], list[Link]]:
+    nodes: dict[str, Node] = {}
+    links: list[Link] = []
+    for step in transformations:
+        taken = [key for key in (_key(item.lot) for item in step.inputs) if key in lots]
+        made = [key for key in (_key(item.lot) for item in step.outputs) if key in lots]
+        if not taken or not made:
+            continue
+        key = f"step-{step.sequence}"
+        by = step.participant.name or f"participant {step.participant.participant}"
+        nodes[key] = Node(key, (f"{step.kind.name.lower()} {step.sequence}", by), Tone.STEP)
+        links += [*(Link(lot, key) for lot in taken), *(Link(key, lot) for lot in made)]
+    return nodes, links
+
+
+def _packings(trace: Trace | OrderTrace, lots: dict[str, Node]) -> Iterator[Link]:
+    """Contents and carriers: each lot with what it is packed in, as far as that is in the answer."""
+    if isinstance(trace, OrderTrace):
+        pairs = {lot.subject: lot.parent for lot in trace.lots}
+    else:
+        pairs = {lot.subject: lot.parent for lot in (*trace.packed_in, *trace.contents)}
+        pairs[trace.lot.subject] = trace.lot.parent
+    for lot, parent in pairs.items():
+        if parent is not None and _key(parent) in lots:
+            yield Link(_key(lot), _key(parent), packed=True)
+
+
+def _asked(lot: Lot) -> Node:
+    held = f"at {lot.holder.name or f'participant {lot.holder.participant}'}"
+    what = f"{lot.quantity} {lot.unit} {_word(lot.state)}"
+    return Node(_key(lot.subject), (lot.identifier or _key(lot.subject), what, held), Tone.ASKED)
+
+
+def _related(lot: RelatedLot, tone: Tone) -> Node:
+    held = f"at {lot.holder.name or f'participant {lot.holder.participant}'}"
+    state = "quarantined" if lot.quarantined else _word(lot.state)
+    what = f"{lot.quantity} {lot.unit} {state}"
+    if lot.verdict is not Verdict.NONE:
+        what += f", {_word(lot.verdict)} ({_word(lot.status)})"
+    made = () if lot.machine is None else (f"on {lot.machine.identifier or f'machine {lot.machine.machine}'}",)
+    return Node(_key(lot.subject), (lot.identifier or _key(lot.subject), what, held, *made), _tone(lot, tone))
+
+
+def _tone(lot: RelatedLot, tone: Tone) -> Tone:
+    bad = lot.verdict is Verdict.FAIL or lot.status not in (CertificateStatus.NONE, CertificateStatus.VALID)
+    stopped = lot.quarantined or (bad and lot.state is not LotState.SPENT)
+    return Tone.STOPPED if stopped and tone is Tone.LOT else tone
+
+
+def _summary(lots: int, steps: int, as_of: AsOf, cuts: Iterable[Cut]) -> str:
+    counted = f"{lots} {'lot' if lots == 1 else 'lots'}, {steps} {'step' if steps == 1 else 'steps'}"
+    return ". ".join([f"{counted}, as of block {as_of.block_number}", *map(describe_cut, cuts)]) + "."
+
+
+def _key(subject: bytes) -> str:
+    return "0x" + subject.hex()
+
+
+def _word(value: enum.Enum) -> str:
+    return value.name.lower().replace("_", " ")
