@@ -13,7 +13,7 @@ Variables in Storage"). With h = Keccak-256 and p the slot number of a mapping a
     lot                       LEDGER _lots[lot]                  stream (2 words)       LEDGER _streams[stream]
     latest certificate        LEDGER _certificates[lot]          participant            REGISTRY _participants[number]
     key                       REGISTRY _keys[address]            machine                REGISTRY _machines[number]
-    model (2 words)           REGISTRY _models[number]
+    model (2 words)           REGISTRY _models[number]           machine's number      REGISTRY _sequenceOf[subject]
 
 The names are those of the Solidity source; their slot numbers are in ledger/artifacts under `storageLayout`, and in
 BUNDLE.md.
@@ -46,6 +46,7 @@ __all__ = [
     "StreamSlots",
     "decode_struct",
     "head_slot",
+    "machine_slot",
     "slots_of",
 ]
 
@@ -157,6 +158,11 @@ _PLACES: dict[type, tuple[Contract, str]] = {
 def head_slot(subject: bytes) -> bytes:
     """The ledger's slot with the head of a subject's history."""
     return _mapping_slot(Contract.LEDGER, "_heads", (subject,))
+
+
+def machine_slot(subject: bytes) -> bytes:
+    """The registry's slot with the number of a machine or model, by its subject; 0 where there is none."""
+    return _mapping_slot(Contract.REGISTRY, "_sequenceOf", (subject,))
 
 
 def slots_of(kind: type, *keys: bytes | int) -> tuple[bytes, ...]:

@@ -14,6 +14,7 @@ MAX_BUNDLE_BYTES = 32 << 20
 MAX_HEADERS = 257
 """The proof block, and what links it to a checkpoint 256 blocks later."""
 MAX_HEADER_BYTES = 16_384
+MAX_SIGNATURES = 100
 MAX_NODES = 1 << 17
 MAX_NODE_BYTES = 532
 MAX_SUBJECTS = 1 << 15
@@ -137,6 +138,9 @@ class Bundle:
     """Addresses whose accounts are proved, ascending: Registry, TraceLedger, and contracts that they run."""
     headers: tuple[bytes, ...]
     """RLP, block by block from the proof block on; the last one is the checkpoint."""
+    signatures: tuple[bytes, ...]
+    """Of the checkpoint's co-signers, 65 bytes each, ascending by the signers' addresses; none where the receiver's
+    trust file names the block itself."""
     nodes: tuple[bytes, ...]
     """RLP nodes of state and storage tries that all proofs share, ascending."""
     parts: tuple[bytes, ...]

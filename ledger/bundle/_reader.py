@@ -175,11 +175,14 @@ def _bundle(scan: _Scanner) -> Bundle:
         parts=_member(scan, "parts", _table("parts", _HASH, limits.MAX_SUBJECTS)),
         records=_member(scan, "records", _table("records", _record, limits.MAX_RECORDS, lambda item: item.sequence)),
         registry=_member(scan, "registry", _bytes(20, 20)),
+        signatures=_member(scan, "signatures", _list("signatures", _bytes(65, 65), limits.MAX_SIGNATURES)),
         streams=_member(scan, "streams", _table("streams", _HASH, limits.MAX_SUBJECTS)),
     )
     scan.literal(b"}")
     if scan.at != len(scan.data):
         scan.refuse("there is something after the end")
+    if not bundle.parts:
+        scan.refuse("it is about no part")
     return bundle
 
 

@@ -45,6 +45,7 @@ def encode_bundle(bundle: Bundle) -> bytes:
         "parts": _texts(bundle.parts),
         "records": _array(map(_record, bundle.records)),
         "registry": _text(bundle.registry),
+        "signatures": _texts(bundle.signatures),
         "streams": _texts(bundle.streams),
     }
     return b"{" + b",".join(b'"%s":%s' % (name.encode(), value) for name, value in members.items()) + b"}"

@@ -1,0 +1,116 @@
+"""The partner's offline check of a bundle: no network, no database, no chain library. See BUNDLE.md.
+
+    python -m ledger.verify FILE --trust FILE
+
+Twelve lines do it in Python:
+
+    trust = parse_trust(Path("trust.json").read_bytes())
+    report = verify_bundle(Path("part.bundle").read_bytes(), trust, now_s=int(time.time()))
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from ledger.bundle import Bundle, parse_bundle
+from ledger.checkpoint import (
+    DEFAULT_MAX_AGE_S,
+    Checkpoint,
+    SignedCheckpoint,
+    verify_age,
+    verify_ancestry,
+    verify_believed,
+)
+from ledger.errors import BundleError, MillmarkError, NotABundleError, ProofError
+from ledger.headers import BlockHeader, parse_header
+from ledger.trust import TrustFile
+from ledger.verify._disclosures import verify_claims, verify_evidence, verify_identifiers, verify_inferences
+from ledger.verify._histories import verify_histories
+from ledger.verify._proofs import StateProof
+from ledger.verify._replay import replay
+from ledger.verify._status import Verified, build_report, verify_status
+from ledger.verify.refusals import CheckpointRefused, FormatRefused, StatusRefused, Step, VerificationError
+from ledger.verify.report import Report, describe
+
+__all__ = ["Report", "Step", "VerificationError", "describe", "verify_bundle"]
+
+
+def verify_bundle(
+    data: bytes,
+    trust: TrustFile,
+    *,
+    now_s: int,
+    max_age_s: int = DEFAULT_MAX_AGE_S,
+    any_status: bool = False,
+) -> Report:
+    """Verify a bundle's bytes and return what they prove.
+
+    1. Format: the one text of a bundle, within its limits.
+    2. Trust: chain, addresses and code are those of the trust file.
+    3. Checkpoint: the proof block is the believed one or an ancestor of it, and not too old.
+    4. Proofs: the state of everything listed is in that block, and no trie node is superfluous.
+    5. Heads: the records are all that each history holds, each once and in order.
+    6. Replay: every record could follow what was before it, and every history that the parts need is there.
+    7. Identifiers lead to what they name.
+    8. Claims: disclosed fields are those that the records commit to.
+    9. Evidence is in its stream, and the stream only grew.
+    10. Inferences are those that the certificates commit to.
+    11. Status: no part has a certificate that does not count, a failing verdict, or is quarantined. Left out with
+        `any_status`: then the report says it.
+
+    Raises VerificationError, of the step's own class; of step 11 with the report as its `report`. `now_s` is the
+    verifier's clock, in seconds since 1970; `max_age_s` is how old the proof block may be.
+    """
+    bundle, headers = _verify_format(data)
+    proof = StateProof(bundle, headers[0])
+    proof.verify_contracts(bundle, trust)
+    _verify_checkpoint(bundle, trust, headers, now_s, max_age_s)
+    proved = proof.read(bundle)
+    entries = verify_histories(bundle, proved.heads)
+    state = replay(bundle, entries, proved)
+    by_sequence = {entry.sequence: entry for entry in entries}
+    identifiers = verify_identifiers(bundle, state)
+    verify_claims(bundle, by_sequence)
+    verify_evidence(bundle, state, by_sequence)
+    verify_inferences(bundle, state)
+    verified = Verified(bundle, trust, headers, state, entries, identifiers, now_s)
+    report = build_report(verified)
+    if not any_status:
+        try:
+            verify_status(verified)
+        except StatusRefused as error:
+            error.report = report
+            raise
+    return report
+
+
+def _verify_format(data: bytes) -> tuple[Bundle, tuple[BlockHeader, ...]]:
+    """Step 1."""
+    try:
+        bundle = parse_bundle(data)
+        headers = tuple(parse_header(header) for header in bundle.headers)
+    except NotABundleError as error:
+        raise FormatRefused(error.cause, mend=error.mend, usable=False) from None
+    except (BundleError, ProofError) as error:
+        raise FormatRefused(error.cause, mend=error.mend) from None
+    if not headers:
+        raise FormatRefused("there is no block header")
+    return bundle, headers
+
+
+def _verify_checkpoint(
+    bundle: Bundle, trust: TrustFile, headers: tuple[BlockHeader, ...], now_s: int, max_age_s: int
+) -> None:
+    """Step 3."""
+    last = headers[-1]
+    signed = SignedCheckpoint(Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash), bundle.signatures)
+    try:
+        signers = signed.signers()
+        if any(one >= two for one, two in itertools.pairwise(signers)):
+            raise CheckpointRefused("the signatures are not in the order of their signers")
+        verify_ancestry(headers, verify_believed(trust, signed))
+        verify_age(headers[0], now_s, max_age_s)
+    except MillmarkError as error:
+        raise (
+            error if isinstance(error, CheckpointRefused) else CheckpointRefused(error.cause, mend=error.mend)
+        ) from None

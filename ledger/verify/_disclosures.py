@@ -1,0 +1,152 @@
+"""Steps 7 to 10: what was handed over in the clear is what the ledger commits to."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from ledger.bundle import Bundle, InferenceShown, ShownEvidence
+from ledger.canonical import sha256
+from ledger.claims import verify_disclosure
+from ledger.errors import CanonicalError, IdentifierError, ProofError
+from ledger.evidence import build_inference_context, build_leaf_data
+from ledger.ids import SubjectKind, canonical_identifier
+from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
+from ledger.verify._kinds import roots_of
+from ledger.verify._proofs import subject_of
+from ledger.verify._state import Certificate, Entry, State
+from ledger.verify.refusals import ClaimsRefused, EvidenceRefused, IdentifiersRefused, InferencesRefused
+
+__all__ = ["verify_claims", "verify_evidence", "verify_identifiers", "verify_inferences"]
+
+_INPUT_TAG = b"millmark/input/1"
+_INFERENCE_TAG = b"millmark/infer/1"
+_INFERENCE_VERSION = 1
+
+
+def verify_identifiers(bundle: Bundle, state: State) -> dict[bytes, str]:
+    """Step 7: every identifier is canonical and leads to something that the bundle proves; every part has one. Returns
+    them by subject. Raises IdentifiersRefused."""
+    places: Mapping[SubjectKind, object] = {
+        SubjectKind.ORDER: state.orders,
+        SubjectKind.LOT: state.lots,
+        SubjectKind.STREAM: state.proved.streams,
+    }
+    found: dict[bytes, str] = {}
+    for identity in bundle.identities:
+        name = subject_of(identity)
+        try:
+            canonical = canonical_identifier(identity.identifier)
+        except IdentifierError as error:
+            raise IdentifiersRefused(f"{identity.identifier}: {error.cause}", subject=name) from None
+        if canonical != identity.identifier:
+            raise IdentifiersRefused(f"{identity.identifier} is written {canonical}", subject=name)
+        if identity.kind is SubjectKind.MACHINE:
+            known = state.proved.named_machines[name] in state.proved.machines
+        else:
+            known = name in places[identity.kind]  # type: ignore[operator]  # a mapping by subject
+        if not known:
+            raise IdentifiersRefused(
+                f"{identity.identifier} is no {identity.kind.name.lower()} of the bundle", subject=name
+            )
+        found[name] = identity.identifier
+    for name in bundle.parts:
+        if name not in found:
+            raise IdentifiersRefused("the part has no identifier", subject=name)
+    return found
+
+
+def verify_claims(bundle: Bundle, entries: Mapping[int, Entry]) -> None:
+    """Step 8: disclosed fields are those of the documents behind the records. Raises ClaimsRefused."""
+    for claims in bundle.claims:
+        entry = entries.get(claims.record)
+        if entry is None:
+            raise ClaimsRefused("the bundle has no such record", sequence=claims.record)
+        roots = roots_of(entry.fields)
+        if claims.root >= len(roots) or not any(roots[claims.root]):
+            raise ClaimsRefused(f"the record has no document {claims.root}", sequence=claims.record)
+        try:
+            verify_disclosure(claims.disclosure, roots[claims.root])
+        except (ProofError, CanonicalError) as error:
+            raise ClaimsRefused(error.cause, sequence=claims.record) from None
+
+
+def verify_evidence(bundle: Bundle, state: State, entries: Mapping[int, Entry]) -> None:
+    """Step 9: the leaves that certificates and assignments name are in their streams, under the anchor in force then
+    and under the latest. Raises EvidenceRefused."""
+    for evidence in bundle.evidence:
+        entry = entries.get(evidence.record)
+        certificate = state.certificates.get(evidence.record)
+        if certificate is None and (entry is None or entry.kind != "AssignmentFinished"):
+            raise EvidenceRefused("no record of the bundle that names evidence", sequence=evidence.record)
+        try:
+            if certificate is not None:
+                _verify_certified(evidence, certificate, state)
+            elif entry is not None:
+                _verify_finished(evidence, entry, state)
+        except (ProofError, CanonicalError) as error:
+            raise EvidenceRefused(error.cause, sequence=evidence.record) from None
+
+
+def _verify_certified(evidence: ShownEvidence, certificate: Certificate, state: State) -> None:
+    statement, size, root = certificate.statement, certificate.anchor_size, certificate.anchor_root
+    leaf = statement.raw("leaf_hash")
+    _verify_entry(evidence, leaf)
+    verify_inclusion(leaf, statement.number("leaf_index"), size, evidence.inclusion, root)
+    latest = state.proved.streams[statement.raw("stream")]
+    verify_consistency(size, latest.size, evidence.consistency, root, latest.root)
+
+
+def _verify_finished(evidence: ShownEvidence, entry: Entry, state: State) -> None:
+    leaf = entry.fields.raw("leaf_hash")
+    _verify_entry(evidence, leaf)
+    latest = state.proved.streams[entry.fields.raw("stream")]
+    verify_inclusion(leaf, entry.fields.number("leaf_index"), latest.size, evidence.inclusion, latest.root)
+    if evidence.consistency:
+        raise ProofError("an assignment has no anchor to be consistent with")
+
+
+def _verify_entry(evidence: ShownEvidence, leaf: bytes) -> None:
+    shown = evidence.shown
+    if shown is not None and leaf_hash(build_leaf_data(shown.salt, shown.entry)) != leaf:
+        raise ProofError("the entry is not the one that the record names")
+
+
+def verify_inferences(bundle: Bundle, state: State) -> None:
+    """Step 10: a disclosed inference, put together with the certificate's lot, evidence, model and verdict, gives the
+    digest that the certificate commits to. Raises InferencesRefused. Not established: that the model gives these logits
+    for this input; `python -m quality audit` executes it again."""
+    for inference in bundle.inferences:
+        certificate = state.certificates.get(inference.record)
+        if certificate is None:
+            raise InferencesRefused("no certificate of the bundle", sequence=inference.record)
+        if not inference.logits:
+            raise InferencesRefused("it has no logits", subject=certificate.lot, sequence=inference.record)
+        if _digest(bundle, inference, certificate, state) != certificate.statement.raw("inference_digest"):
+            raise InferencesRefused(
+                "not the certificate's inference: changed, or of another lot, measurement or model",
+                subject=certificate.lot,
+                sequence=inference.record,
+            )
+
+
+def _digest(bundle: Bundle, inference: InferenceShown, certificate: Certificate, state: State) -> bytes:
+    """quality/FORMAT.md, "Inference digest"."""
+    statement = certificate.statement
+    context = build_inference_context(
+        chain_id=bundle.chain_id,
+        ledger=bundle.ledger,
+        lot=certificate.lot,
+        stream=statement.raw("stream"),
+        leaf_index=statement.number("leaf_index"),
+        leaf=statement.raw("leaf_hash"),
+    )
+    count = len(inference.logits)
+    return sha256(
+        _INFERENCE_TAG
+        + _INFERENCE_VERSION.to_bytes(2, "big")
+        + context
+        + state.proved.models[certificate.model].digest
+        + sha256(_INPUT_TAG + inference.salt + inference.input)
+        + struct.pack(f">H{count}iB", count, *inference.logits, certificate.verdict)
+    )

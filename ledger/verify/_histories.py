@@ -1,0 +1,99 @@
+"""Step 5: the records are all that the histories hold, each once and in order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from ledger.bundle import Bundle, HistoryShown, RecordShown, SealedRecord
+from ledger.heads import inner_of, link, start_of
+from ledger.verify._abi import MalformedError, decode
+from ledger.verify._kinds import KINDS, SEALABLE, TOPICS
+from ledger.verify._state import Entry
+from ledger.verify.refusals import HeadsRefused
+
+__all__ = ["verify_histories"]
+
+
+def verify_histories(bundle: Bundle, heads: Mapping[bytes, bytes]) -> list[Entry]:
+    """Decode the records, oldest first, and verify that they give the proved heads. Raises HeadsRefused."""
+    entries = {record.sequence: _decode(record) for record in bundle.records}
+    inners = {
+        record.sequence: inner_of(
+            sequence=record.sequence,
+            participant=record.participant,
+            key=entries[record.sequence].key,
+            data=record.data,
+            block_time=record.block_time,
+        )
+        for record in bundle.records
+    }
+    _verify_names(bundle.histories, entries)
+    for history in bundle.histories:
+        _verify_head(bundle, history, heads[history.subject], entries, inners)
+    return list(entries.values())
+
+
+def _decode(record: RecordShown) -> Entry:
+    kind = KINDS.get(record.kind)
+    if kind is None:
+        raise HeadsRefused(f"{record.kind} is no kind of record", sequence=record.sequence, mend="update this program")
+    if record.participant >> 32 or record.sequence >> 40 or not record.sequence:
+        raise HeadsRefused("its numbers are out of range", sequence=record.sequence)
+    try:
+        fields = decode(kind.layout, record.data)
+    except MalformedError as error:
+        raise HeadsRefused(f"not the data of {record.kind}: {error}", sequence=record.sequence) from None
+    return Entry(
+        kind=record.kind,
+        sequence=record.sequence,
+        participant=record.participant,
+        key=fields.raw("key"),
+        time=record.block_time,
+        histories=fields.raws("histories"),
+        fields=fields,
+    )
+
+
+def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry]) -> None:
+    """Each record stands exactly in those of the given histories that it names."""
+    shown = {history.subject for history in histories}
+    missing = {(name, entry.sequence) for entry in entries.values() for name in entry.histories if name in shown}
+    placed: set[int] = set()
+    for history in histories:
+        numbers = [one for one in history.records if isinstance(one, int)]
+        for number in numbers:
+            if number not in entries:
+                raise HeadsRefused("the record is missing", subject=history.subject, sequence=number)
+            if history.subject not in entries[number].histories:
+                raise HeadsRefused("the record is not of this history", subject=history.subject, sequence=number)
+            missing.discard((history.subject, number))
+            placed.add(number)
+        for one, two in itertools.pairwise(numbers):
+            if one >= two:
+                raise HeadsRefused(f"it stands after record {one}", subject=history.subject, sequence=two)
+    for name, number in sorted(missing, key=lambda item: item[1]):
+        raise HeadsRefused("the record is left out of its history", subject=name, sequence=number)
+    for number in entries:
+        if number not in placed:
+            raise HeadsRefused("the record is of no history in the bundle", sequence=number)
+
+
+def _verify_head(
+    bundle: Bundle, history: HistoryShown, proved: bytes, entries: Mapping[int, Entry], inners: Mapping[int, bytes]
+) -> None:
+    head, last = start_of(bundle.chain_id, bundle.ledger, history.subject), 0
+    for one in history.records:
+        if isinstance(one, SealedRecord):
+            if one.kind not in SEALABLE:
+                raise HeadsRefused(f"a {one.kind} is sealed", subject=history.subject, sequence=last)
+            head = link(head, TOPICS[one.kind], one.inner)
+        else:
+            last = one
+            head = link(head, TOPICS[entries[one].kind], inners[one])
+    if head != proved:
+        raise HeadsRefused(
+            f"its {len(history.records)} records do not give the proved head: one is missing, changed or foreign",
+            subject=history.subject,
+            sequence=last,
+        )

@@ -1,0 +1,134 @@
+"""Steps 2 and 4: contracts, and what they store, out of the state at the proof block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from ledger.bundle import Bundle, IdentityShown
+from ledger.canonical import keccak256, sha256
+from ledger.errors import ProofError, RecordError
+from ledger.headers import BlockHeader
+from ledger.ids import SubjectKind, subject
+from ledger.records import ModelState
+from ledger.slots import (
+    KeySlots,
+    MachineSlots,
+    ModelSlots,
+    ParticipantSlots,
+    StreamSlots,
+    decode_struct,
+    head_slot,
+    machine_slot,
+    slots_of,
+)
+from ledger.trie import Account, parse_account, parse_word, verify_in
+from ledger.trust import TrustFile
+from ledger.verify._state import Proved
+from ledger.verify.refusals import ProofsRefused, TrustRefused
+
+__all__ = ["StateProof", "subject_of"]
+
+K = TypeVar("K", int, bytes)
+V = TypeVar("V")
+
+
+class StateProof:
+    """The trie nodes of a bundle, and which of them were needed."""
+
+    def __init__(self, bundle: Bundle, header: BlockHeader) -> None:
+        self._nodes = {keccak256(node): node for node in bundle.nodes}
+        self._used: set[bytes] = set()
+        self._root = header.state_root
+        self._storage_roots: dict[bytes, bytes] = {}
+
+    def verify_contracts(self, bundle: Bundle, trust: TrustFile) -> None:
+        """Step 2: the bundle is about the chain and the contracts that the trust file names, and at each address is
+        that code. Raises TrustRefused."""
+        _verify_same("chain id", bundle.chain_id, trust.chain_id)
+        _verify_same("registry", bundle.registry, trust.registry.address)
+        _verify_same("ledger", bundle.ledger, trust.ledger.address)
+        trusted = {contract.address: (name, contract.code_hash) for name, contract in trust.contracts.items()}
+        for address in bundle.contracts:
+            if address not in trusted:
+                raise TrustRefused(f"the trust file does not name the contract at 0x{address.hex()}")
+        for address, (name, code_hash) in trusted.items():
+            if address not in bundle.contracts:
+                raise TrustRefused(f"no account of {name} at 0x{address.hex()} is proved")
+            account = self._account(name, address)
+            _verify_same(f"code hash of {name}", account.code_hash, code_hash)
+            self._storage_roots[address] = account.storage_root
+
+    def _account(self, name: str, address: bytes) -> Account:
+        try:
+            value = verify_in(self._nodes, self._root, keccak256(address), self._used)
+            if value is None:
+                raise ProofError("there is no such account")
+            return parse_account(value)
+        except ProofError as error:
+            raise TrustRefused(f"account of {name}: {error.cause}") from None
+
+    def read(self, bundle: Bundle) -> Proved:
+        """Step 4: what the contracts store about all that the bundle lists, with every node of it used. Raises
+        ProofsRefused."""
+        registry, ledger = bundle.registry, bundle.ledger
+        machines = [identity for identity in bundle.identities if identity.kind is SubjectKind.MACHINE]
+        proved = Proved(
+            heads={one.subject: self._head(ledger, one.subject) for one in bundle.histories},
+            participants=self._table(registry, ParticipantSlots, bundle.participants, lambda one: one.sequence != 0),
+            keys=self._table(registry, KeySlots, bundle.keys, lambda one: one.participant != 0),
+            machines=self._table(registry, MachineSlots, bundle.machines, lambda one: one.owner != 0),
+            models=self._table(registry, ModelSlots, bundle.models, lambda one: one.state is not ModelState.NONE),
+            streams=self._table(ledger, StreamSlots, bundle.streams, lambda one: one.sequence != 0),
+            named_machines={name: self._machine(registry, name) for name in map(subject_of, machines)},
+        )
+        unused = len(self._nodes) - len(self._used)
+        if unused:
+            raise ProofsRefused(f"{unused} trie nodes belong to no proof")
+        return proved
+
+    def _table(self, address: bytes, kind: type[V], names: Iterable[K], exists: Callable[[V], bool]) -> dict[K, V]:
+        found: dict[K, V] = {}
+        for name in names:
+            shown = f"{kind.__name__.removesuffix('Slots').lower()} {_shown(name)}"
+            try:
+                value = decode_struct(kind, [self._word(address, slot) for slot in slots_of(kind, name)])
+            except ProofError as error:
+                raise ProofsRefused(f"{shown}: {error.cause}") from None
+            if not exists(value):
+                raise ProofsRefused(f"there is no {shown}")
+            found[name] = value
+        return found
+
+    def _head(self, address: bytes, name: bytes) -> bytes:
+        try:
+            return self._word(address, head_slot(name))
+        except ProofError as error:
+            raise ProofsRefused(f"the head: {error.cause}", subject=name) from None
+
+    def _machine(self, address: bytes, name: bytes) -> int:
+        try:
+            return int.from_bytes(self._word(address, machine_slot(name)), "big")
+        except ProofError as error:
+            raise ProofsRefused(f"the number of a machine: {error.cause}", subject=name) from None
+
+    def _word(self, address: bytes, slot: bytes) -> bytes:
+        return parse_word(verify_in(self._nodes, self._storage_roots[address], keccak256(slot), self._used))
+
+
+def subject_of(identity: IdentityShown) -> bytes:
+    """The name on the ledger that an identifier leads to, whatever its spelling. Raises ProofsRefused."""
+    hashed = sha256(identity.salt + identity.identifier.encode())
+    try:
+        return subject(identity.kind, identity.creator, hashed)
+    except RecordError as error:
+        raise ProofsRefused(f"{identity.identifier}: {error.cause}") from None
+
+
+def _verify_same(what: str, found: object, trusted: object) -> None:
+    if found != trusted:
+        raise TrustRefused(f"the {what} is {_shown(found)}, the trust file says {_shown(trusted)}")
+
+
+def _shown(value: object) -> str:
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,126 @@
+"""Step 6: the records, one after the other, through the state machines of the contracts.
+
+What is judged: who acted had the part that the record needs, and every move was possible after what came before. What
+is not: that the roles were held at the time, which only the contracts' code, whose hash step 2 compares, answers for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ledger.bundle import Bundle, SealedRecord
+from ledger.verify._certificates import CERTIFICATE_RULES, CUSTODY_RULES
+from ledger.verify._lots import LOT_RULES, pass_sealed
+from ledger.verify._orders import ORDER_RULES
+from ledger.verify._state import Entry, Proved, State, hold
+from ledger.verify.refusals import ReplayRefused
+
+__all__ = ["replay"]
+
+_SEVERAL = ("LotsTransformed", "LotsPacked", "LotsUnpacked")
+"""Kinds that touch several lots; every other has one history."""
+
+
+def _superseded(entry: Entry, state: State) -> None:
+    (name,) = entry.histories
+    number = entry.fields.number("superseded")
+    earlier = state.entries_of.get(name, {}).get(number)
+    hold(number < entry.sequence, entry, f"record {number} is superseded before it was made")
+    if earlier is None:
+        hold(name in state.with_sealed, entry, f"record {number}, which is superseded, is not of this history")
+        return
+    hold(earlier.participant == entry.participant, entry, "superseded by another than who made it")
+    state.superseded[number] = entry.sequence
+
+
+_RULES = {**ORDER_RULES, **LOT_RULES, **CUSTODY_RULES, **CERTIFICATE_RULES, "RecordSuperseded": _superseded}
+
+
+def replay(bundle: Bundle, entries: Sequence[Entry], proved: Proved) -> State:
+    """The state after all records of a bundle, whose histories are those that its parts need and no others. Raises
+    ReplayRefused."""
+    state = State(
+        proved=proved,
+        shown=frozenset(history.subject for history in bundle.histories),
+        parts=frozenset(bundle.parts),
+        with_sealed=frozenset(name for name, _, _ in _sealed(bundle)),
+    )
+    waiting = {(name, before): count for name, before, count in _sealed(bundle)}
+    time = 0
+    for entry in entries:
+        hold(entry.time >= time, entry, "it is older than the record before it")
+        time = entry.time
+        for name in entry.histories:
+            _pass_sealed(state, name, waiting.pop((name, entry.sequence), 0))
+        _apply(entry, state)
+    for name, _ in list(waiting):
+        _pass_sealed(state, name, waiting[name, 0])
+    _verify_required(state)
+    if (superfluous := proved.superfluous()) is not None:
+        raise ReplayRefused(f"{superfluous} is proved, and no record names it")
+    return state
+
+
+def _sealed(bundle: Bundle) -> Iterator[tuple[bytes, int, int]]:
+    """Of every history: how many sealed records stand right before which one, 0 for the end."""
+    for history in bundle.histories:
+        count = 0
+        for one in (*history.records, 0):
+            if isinstance(one, SealedRecord):
+                count += 1
+            elif count:
+                yield history.subject, one, count
+                count = 0
+
+
+def _pass_sealed(state: State, name: bytes, count: int) -> None:
+    for _ in range(count):
+        lot = state.lots.get(name)
+        if lot is None or name in state.parts:
+            raise ReplayRefused("a record is sealed that must be shown", subject=name)
+        pass_sealed(lot, max(state.entries_of[name]))
+
+
+def _apply(entry: Entry, state: State) -> None:
+    hold(entry.kind in _SEVERAL or len(entry.histories) == 1, entry, f"a {entry.kind} of several histories")
+    key = state.proved.key(entry, entry.key)
+    state.proved.participant(entry, entry.participant)
+    hold(key.participant == entry.participant, entry, f"the key is of participant {key.participant}")
+    hold(key.added_at <= entry.time, entry, "the key was added later")
+    hold(not key.revoked_at or key.revoked_at >= entry.time, entry, "the key was revoked before")
+    _RULES[entry.kind](entry, state)
+    for name in entry.histories:
+        if name not in state.shown:
+            continue
+        state.entries_of.setdefault(name, {})[entry.sequence] = entry
+        if name in state.orders and entry.kind != "RevisionProposed":
+            state.orders[name].proposal = None
+
+
+def _verify_required(state: State) -> None:
+    required = set(_required(state))
+    for name in sorted(state.shown - required):
+        raise ReplayRefused("nothing in the bundle asks for this history", subject=name)
+
+
+def _required(state: State) -> Iterator[bytes]:
+    waiting, seen = list(state.parts), set(state.parts)
+    while waiting:
+        name = waiting.pop()
+        yield name
+        lot = state.lots.get(name)
+        if lot is None:
+            if name in state.parts:
+                raise ReplayRefused("the history of that lot is missing", subject=name)
+            continue
+        for next_ in _needs(lot.order, lot.inputs, lot.parents):
+            if next_ not in seen:
+                seen.add(next_)
+                waiting.append(next_)
+
+
+def _needs(order: bytes | None, *lots: Iterable[bytes]) -> Iterator[bytes]:
+    if order is not None:
+        yield order
+    for names in lots:
+        yield from names

@@ -1,0 +1,253 @@
+"""Orders, lots and certificates as the records of a bundle tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ledger.ids import SubjectKind, subject
+from ledger.records import AssignmentState, LotState, ModelState, OrderState, Verdict
+from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
+from ledger.verify._abi import Fields
+from ledger.verify.refusals import ReplayRefused
+
+__all__ = [
+    "Assignment",
+    "Certificate",
+    "Entry",
+    "Lot",
+    "Order",
+    "Proved",
+    "State",
+    "Terms",
+    "broken",
+    "hold",
+    "subject_of_lot",
+    "was_approved",
+]
+
+K = TypeVar("K", int, bytes)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record in full, decoded."""
+
+    kind: str
+    sequence: int
+    participant: int
+    key: bytes
+    time: int
+    """Of its block, in seconds since 1970."""
+    histories: tuple[bytes, ...]
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Of an order: how many operations, and its gate (both 0: none)."""
+
+    operations: int
+    inspector: int
+    model: int
+    due_at: int
+    claims_root: bytes
+
+
+@dataclass(slots=True)
+class Assignment:
+    """One operation given to one machine."""
+
+    sequence: int
+    operation: int
+    machine: int
+    owner: int
+    state: AssignmentState
+
+
+@dataclass(slots=True)
+class Order:
+    subject: bytes
+    sequence: int
+    buyer: int
+    coordinator: int
+    terms: Terms
+    state: OrderState
+    current: dict[int, Assignment] = field(default_factory=dict)
+    """By operation."""
+    assignments: dict[int, Assignment] = field(default_factory=dict)
+    """All of them, by sequence."""
+    finished: set[int] = field(default_factory=set)
+    """Operations that were finished at least once."""
+    proposal: tuple[int, int, Terms] | None = None
+    """Sequence, proposer and terms of a revision, while it is the order's latest record."""
+
+
+@dataclass(slots=True)
+class Certificate:
+    sequence: int
+    lot: bytes
+    model: int
+    issuer: int
+    verdict: Verdict
+    issued_at: int
+    expires_at: int
+    statement: Fields
+    anchor_size: int
+    anchor_root: bytes
+    revoked_by: int = 0
+    """Sequence of the record that revoked it; 0 for none."""
+
+
+@dataclass(slots=True)
+class Lot:
+    subject: bytes
+    sequence: int
+    """Of the record that made it."""
+    maker: int
+    """Who made or received it."""
+    order: bytes | None
+    unit: bytes
+    made: int
+    """Quantity at the beginning, in `unit`."""
+    quantity: int
+    """What is left: with sealed records, at most."""
+    custodian: int
+    state: LotState = LotState.HELD
+    counterparty: int = 0
+    """Offered: to whom. Quarantined: by whom."""
+    parent: bytes | None = None
+    contents: set[bytes] = field(default_factory=set)
+    inputs: tuple[bytes, ...] = ()
+    """What it was made of."""
+    parents: set[bytes] = field(default_factory=set)
+    """What it ever was packed in."""
+    assignment: int = 0
+    """Under which it was made; 0 for none."""
+    certificates: list[Certificate] = field(default_factory=list)
+    """Oldest first; the last one counts."""
+    sealed: int = 0
+    """Records of which only the kind is shown."""
+    maybe_spent: bool = False
+    """Whether sealed records may have used it up."""
+
+
+@dataclass(slots=True)
+class Proved:
+    """The state at the proof block, as far as the bundle proves it, and which of it the records asked for."""
+
+    heads: Mapping[bytes, bytes]
+    participants: Mapping[int, ParticipantSlots]
+    keys: Mapping[bytes, KeySlots]
+    machines: Mapping[int, MachineSlots]
+    models: Mapping[int, ModelSlots]
+    streams: Mapping[bytes, StreamSlots]
+    named_machines: Mapping[bytes, int]
+    """Numbers of the machines that identities name, by subject."""
+    asked: set[tuple[str, int | bytes]] = field(default_factory=set)
+
+    def participant(self, entry: Entry, number: int) -> ParticipantSlots:
+        return self._get(self.participants, "participant", number, entry)
+
+    def key(self, entry: Entry, address: bytes) -> KeySlots:
+        return self._get(self.keys, "key", address, entry)
+
+    def machine(self, entry: Entry, number: int) -> MachineSlots:
+        return self._get(self.machines, "machine", number, entry)
+
+    def model(self, entry: Entry, number: int) -> ModelSlots:
+        return self._get(self.models, "model", number, entry)
+
+    def stream(self, entry: Entry, subject: bytes) -> StreamSlots:
+        found = self._get(self.streams, "stream", subject, entry)
+        self.machine(entry, found.machine)
+        return found
+
+    def superfluous(self) -> str | None:
+        """Something proved that no record asked for."""
+        for what, table in (
+            ("participant", self.participants),
+            ("key", self.keys),
+            ("machine", self.machines),
+            ("model", self.models),
+            ("stream", self.streams),
+        ):
+            for name in table:
+                if (what, name) not in self.asked:
+                    return f"{what} {_shown(name)}"
+        return None
+
+    def _get(self, table: Mapping[K, V], what: str, name: K, entry: Entry) -> V:
+        self.asked.add((what, name))
+        found = table.get(name)
+        if found is None:
+            raise ReplayRefused(
+                f"{what} {_shown(name)}, which the record names, is not proved", sequence=entry.sequence
+            )
+        return found
+
+
+@dataclass(slots=True)
+class State:
+    """Everything so far. What the bundle holds no history of is not in it."""
+
+    proved: Proved
+    shown: frozenset[bytes]
+    """Subjects whose histories are in the bundle."""
+    parts: frozenset[bytes]
+    with_sealed: frozenset[bytes]
+    """Subjects whose histories hold sealed records."""
+    entries_of: dict[bytes, dict[int, Entry]] = field(default_factory=dict)
+    """The records of each history so far, by sequence."""
+    orders: dict[bytes, Order] = field(default_factory=dict)
+    lots: dict[bytes, Lot] = field(default_factory=dict)
+    certificates: dict[int, Certificate] = field(default_factory=dict)
+    superseded: dict[int, int] = field(default_factory=dict)
+    """By which record."""
+
+    def order(self, entry: Entry, name: bytes) -> Order:
+        """An order whose history must be there."""
+        found = self.orders.get(name)
+        if found is None:
+            raise ReplayRefused("the history of that order is missing", subject=name, sequence=entry.sequence)
+        return found
+
+    def lot(self, entry: Entry, name: bytes) -> Lot:
+        """A lot whose history must be there."""
+        found = self.lots.get(name)
+        if found is None:
+            raise ReplayRefused("the history of that lot is missing", subject=name, sequence=entry.sequence)
+        return found
+
+    def order_of(self, lot: Lot) -> Order | None:
+        """A lot of an order came with it, see `order`."""
+        return None if lot.order is None else self.orders[lot.order]
+
+
+def hold(holds: bool, entry: Entry, otherwise: str, subject: bytes | None = None) -> None:
+    """Raises ReplayRefused unless `holds`."""
+    if not holds:
+        raise broken(entry, otherwise, subject)
+
+
+def broken(entry: Entry, cause: str, subject: bytes | None = None) -> ReplayRefused:
+    """What to raise for a record that could not follow; about its first history unless another subject is named."""
+    return ReplayRefused(cause, subject=entry.histories[0] if subject is None else subject, sequence=entry.sequence)
+
+
+def subject_of_lot(creator: int, identifier_hash: bytes) -> bytes:
+    """The name of the lot that a participant makes under an identifier."""
+    return subject(SubjectKind.LOT, creator, identifier_hash)
+
+
+def was_approved(model: ModelSlots, time: int) -> bool:
+    """Whether a model can have been approved at that time: it is, or it was withdrawn no earlier."""
+    if model.state is ModelState.APPROVED:
+        return True
+    return model.state is ModelState.WITHDRAWN and bool(model.approver) and model.withdrawn_at >= time
+
+
+def _shown(name: int | bytes) -> str:
+    return "0x" + name.hex() if isinstance(name, bytes) else str(name)

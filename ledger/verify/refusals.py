@@ -1,0 +1,147 @@
+"""Why a bundle is refused: one class for each step of verification.
+
+VerificationError
+  FormatRefused            1  not the one text of a bundle, or too large
+  TrustRefused             2  another chain, contract or code than the trust file's
+  CheckpointRefused        3  the proof block is not the believed one, or too old
+  ProofsRefused            4  a state proof does not hold, lacks something or is superfluous
+  HeadsRefused             5  records are not all that a history holds
+  ReplayRefused            6  records contradict each other, or something that they name is missing
+  IdentifiersRefused       7  an identifier does not lead to its subject
+  ClaimsRefused            8  a disclosed field is not what its record commits to
+  EvidenceRefused          9  measured data are not in their stream
+  InferencesRefused       10  an inference is not what its certificate commits to
+  StatusRefused           11  a part's certificate does not count, or it is quarantined
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar
+
+from ledger.errors import InputError, MillmarkError
+from ledger.verify.report import Report
+
+__all__ = [
+    "CheckpointRefused",
+    "ClaimsRefused",
+    "EvidenceRefused",
+    "FormatRefused",
+    "HeadsRefused",
+    "IdentifiersRefused",
+    "InferencesRefused",
+    "ProofsRefused",
+    "ReplayRefused",
+    "StatusRefused",
+    "Step",
+    "TrustRefused",
+    "VerificationError",
+]
+
+
+class Step(enum.IntEnum):
+    """What is verified, in this order."""
+
+    FORMAT = 1
+    TRUST = 2
+    CHECKPOINT = 3
+    PROOFS = 4
+    HEADS = 5
+    REPLAY = 6
+    IDENTIFIERS = 7
+    CLAIMS = 8
+    EVIDENCE = 9
+    INFERENCES = 10
+    STATUS = 11
+
+
+class VerificationError(MillmarkError):
+    """A step failed; those after it were not tried."""
+
+    code = "bundle-refused"
+    step: ClassVar[Step]
+
+    def __init__(
+        self, cause: str, *, subject: bytes | None = None, sequence: int | None = None, mend: str = ""
+    ) -> None:
+        self.subject = subject
+        """The order, lot or stream concerned, 32 bytes."""
+        self.sequence = sequence
+        """The record concerned."""
+        self.reason = cause
+        place = "" if sequence is None else f" at record {sequence}"
+        place += "" if subject is None else f" of 0x{subject.hex()}"
+        super().__init__(f"step {self.step.value} ({self.step.name.lower()}){place}: {cause}", mend=mend)
+
+
+class FormatRefused(VerificationError):  # noqa: N818  # "refused" says what the others' "error" says
+    """Not the one text of a bundle, or too large."""
+
+    step = Step.FORMAT
+
+    def __init__(self, cause: str, *, mend: str = "", usable: bool = True) -> None:
+        super().__init__(cause, mend=mend)
+        if not usable:
+            self.exit_code = InputError.exit_code  # type: ignore[misc]  # a file of another kind is the user's mistake
+
+
+class TrustRefused(VerificationError):  # noqa: N818
+    """Another chain, contract or code than the trust file's."""
+
+    step = Step.TRUST
+
+
+class CheckpointRefused(VerificationError):  # noqa: N818
+    """The proof block is not the believed one or an ancestor of it, or too old."""
+
+    step = Step.CHECKPOINT
+
+
+class ProofsRefused(VerificationError):  # noqa: N818
+    """A state proof does not hold, proves that there is nothing, or is superfluous."""
+
+    step = Step.PROOFS
+
+
+class HeadsRefused(VerificationError):  # noqa: N818
+    """Records are not all that a history holds, each once and in order."""
+
+    step = Step.HEADS
+
+
+class ReplayRefused(VerificationError):  # noqa: N818
+    """A record could not follow what was before it, or something that it needs is missing."""
+
+    step = Step.REPLAY
+
+
+class IdentifiersRefused(VerificationError):  # noqa: N818
+    """An identifier is not canonical, or does not lead to a subject of the bundle."""
+
+    step = Step.IDENTIFIERS
+
+
+class ClaimsRefused(VerificationError):  # noqa: N818
+    """Disclosed fields are not those that a record commits to."""
+
+    step = Step.CLAIMS
+
+
+class EvidenceRefused(VerificationError):  # noqa: N818
+    """Measured data are not in their stream, or the stream was rewritten."""
+
+    step = Step.EVIDENCE
+
+
+class InferencesRefused(VerificationError):  # noqa: N818
+    """An inference is not the one that its certificate commits to."""
+
+    step = Step.INFERENCES
+
+
+class StatusRefused(VerificationError):  # noqa: N818
+    """A part has a certificate that does not count, a failing verdict, or is quarantined."""
+
+    step = Step.STATUS
+    report: Report | None = None
+    """What the bundle proves all the same."""

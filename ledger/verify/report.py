@@ -1,0 +1,219 @@
+"""What a verified bundle says: what is proved, what is not, and as of when."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+
+from ledger.canonical import Json
+from ledger.records import CertificateStatus, LotState, Verdict
+
+__all__ = [
+    "AsOf",
+    "CertificateReport",
+    "DisclosedField",
+    "EvidenceReport",
+    "PartReport",
+    "Party",
+    "Report",
+    "describe",
+    "moment",
+]
+
+_LATEST_S = 253_402_300_799
+"""9999-12-31T23:59:59Z: RFC 3339 has no later year, a contract's clock has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A participant, called as in the trust file."""
+
+    participant: int
+    name: str | None
+    """None where the trust file has no name for it."""
+
+    def __str__(self) -> str:
+        return f"participant {self.participant} (not in the trust file)" if self.name is None else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """The block that the report speaks of, and why it is believed."""
+
+    chain_id: int
+    ledger: bytes
+    block_number: int
+    block_hash: bytes
+    block_time: datetime
+    age_s: int
+    """At the verifier's clock."""
+    checkpoint_number: int
+    checkpoint_hash: bytes
+    believed: str
+    """`block`: the trust file names the checkpoint. `cosigned`: its co-signers signed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateReport:
+    sequence: int
+    lot: bytes
+    issuer: Party
+    model: int
+    verdict: Verdict
+    status: CertificateStatus
+    """At the proof block. Only a lot's latest certificate counts."""
+    latest: bool
+    issued_at: datetime
+    expires_at: datetime
+    expired_now: bool
+    """At the verifier's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartReport:
+    subject: bytes
+    identifier: str
+    state: LotState
+    quantity: int
+    unit: str
+    made_by: Party
+    made_at: datetime
+    machine: int | None
+    machine_identifier: str | None
+    order: bytes | None
+    order_identifier: str | None
+    buyer: Party | None
+    holder: Party
+    """Who has custody, of the outermost lot that it is packed in."""
+    quarantined_by: Party | None
+    certificate: CertificateReport | None
+    ancestors: tuple[bytes, ...]
+    """Lots that it came from, through any number of transformations."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosedField:
+    record: int
+    kind: str
+    path: tuple[str | int, ...]
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceReport:
+    record: int
+    stream: bytes
+    leaf_index: int
+    entry: Json
+    shown: bool
+    """Whether the entry was disclosed; else only that its hash is in the stream is proved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    as_of: AsOf
+    parts: tuple[PartReport, ...]
+    histories: int
+    records: int
+    """Shown in full."""
+    sealed: Mapping[str, int]
+    """Records of which only the kind is shown, by kind."""
+    certificates: tuple[CertificateReport, ...]
+    disclosed: tuple[DisclosedField, ...]
+    withheld: int
+    """Fields of the disclosed documents that are proved to be there, and not shown."""
+    evidence: tuple[EvidenceReport, ...]
+    inferences: tuple[int, ...]
+    """Certificates whose digest was put together again."""
+    attention: tuple[str, ...]
+    proved: tuple[str, ...]
+    not_proved: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON's types: snake-case keys, bytes as 0x-hex, times as RFC 3339 in UTC, enumerations as words."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+def moment(seconds: int) -> datetime:
+    """A chain's time. Times past the year 9999 become its last second."""
+    return datetime.fromtimestamp(min(seconds, _LATEST_S), UTC)
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, enum.Enum):
+        return value.name.lower()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def describe(report: Report) -> list[str]:
+    """The report for people, line by line."""
+    at = report.as_of
+    hours = max(at.age_s, 0) / 3600
+    age = f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} hours"
+    lines = [
+        f"As of block {at.block_number}, {_time(at.block_time)} ({age} ago), chain {at.chain_id}, "
+        f"ledger 0x{at.ledger.hex()}",
+        f"Checkpoint: block {at.checkpoint_number} 0x{at.checkpoint_hash.hex()}, {_believed(at)}",
+    ]
+    for part in report.parts:
+        lines += ["", *_part_lines(part)]
+    lines += ["", f"{report.records} records of {report.histories} histories, all of them to the proof block"]
+    lines += [f"{count} more are sealed: kind {kind}, content not shown" for kind, count in report.sealed.items()]
+    lines += _section("Disclosed", [f"{_path(one)} = {one.value!r} (record {one.record})" for one in report.disclosed])
+    if report.withheld:
+        lines.append(f"  {report.withheld} more fields of these documents are withheld")
+    lines += _section("Attention", report.attention)
+    lines += _section("Proved", report.proved)
+    return lines + _section("Not proved", report.not_proved)
+
+
+def _part_lines(part: PartReport) -> list[str]:
+    made = f"  made by {part.made_by} on {_time(part.made_at)}"
+    if part.machine is not None:
+        made += f", machine {part.machine_identifier or part.machine}"
+    lines = [part.identifier, made, f"  {part.state.name.lower()}, {part.quantity} {part.unit}, held by {part.holder}"]
+    if part.order is not None and part.buyer is not None:
+        lines.append(f"  order {part.order_identifier or '0x' + part.order.hex()} of {part.buyer}")
+    if part.quarantined_by is not None:
+        lines.append(f"  quarantined by {part.quarantined_by}")
+    lines.append("  " + _certificate_line(part.certificate))
+    lines.append(f"  came from {len(part.ancestors)} other lots")
+    return lines
+
+
+def _certificate_line(certificate: CertificateReport | None) -> str:
+    if certificate is None:
+        return "no certificate"
+    return (
+        f"certificate {certificate.sequence}: {certificate.verdict.name.lower()}, "
+        f"{certificate.status.name.lower()}{' (expired now)' if certificate.expired_now else ''}, by "
+        f"{certificate.issuer} with model {certificate.model}, until {_time(certificate.expires_at)}"
+    )
+
+
+def _believed(at: AsOf) -> str:
+    return "named by the trust file" if at.believed == "block" else "signed by enough of the trust file's co-signers"
+
+
+def _path(field: DisclosedField) -> str:
+    return "/" + "/".join(map(str, field.path))
+
+
+def _section(title: str, items: tuple[str, ...] | list[str]) -> list[str]:
+    return ["", f"{title}:", *(f"  - {item}" for item in items)] if items else []
+
+
+def _time(value: datetime) -> str:
+    return value.strftime("%Y-%m-%d %H:%M UTC")
