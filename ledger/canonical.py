@@ -6,7 +6,8 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NoReturn, TypeAlias
 
 import rfc8785
@@ -55,11 +56,12 @@ def canonical_json(value: Json) -> bytes:
         raise CanonicalError(f"not representable as canonical JSON: {cause}", mend=_MEND) from None
 
 
-def parse_json(data: bytes, *, max_bytes: int, max_depth: int) -> Json:
+def parse_json(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Collection[str] = frozenset()) -> Json:
     """Parse one UTF-8 JSON text, of at most `max_bytes` bytes and `max_depth` nested arrays and objects.
 
     Everything that two readers could understand differently is refused: a byte order mark, duplicate keys, NaN and
-    infinities (also by overflow), integers beyond 2^53 - 1, lone surrogates. Raises CanonicalError.
+    infinities (also by overflow), integers beyond 2^53 - 1, lone surrogates. Of a key in `repeatable` the last value
+    counts: for members that other people's documents repeat and nothing depends on. Raises CanonicalError.
     Not established: that `data` is in canonical form.
     """
     if not isinstance(data, bytes):
@@ -70,7 +72,7 @@ def parse_json(data: bytes, *, max_bytes: int, max_depth: int) -> Json:
     try:
         value: Json = json.loads(
             data.decode("utf-8"),
-            object_pairs_hook=_object_without_duplicates,
+            object_pairs_hook=partial(_object_without_duplicates, repeatable),
             parse_constant=_refuse_number,
             parse_int=_small_integer,
             parse_float=_finite_float,
@@ -121,11 +123,12 @@ def _strings(value: Json) -> Iterator[str]:
             waiting.extend(item)
 
 
-def _object_without_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+def _object_without_duplicates(repeatable: Collection[str], pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise CanonicalError(f"JSON object has the key {twice[:80]!a} twice")
+        for key, times in Counter(key for key, _ in pairs).items():
+            if times > 1 and key not in repeatable:
+                raise CanonicalError(f"JSON object has the key {key[:80]!a} twice")
     return result
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from ledger.errors import IdentifierError
-from ledger.ids._gs1 import ATTRIBUTES, KEYS, check_path, check_value, excluded_by, is_known_ai, unmet_needs
+from ledger.ids._gs1 import (
+    ATTRIBUTES,
+    KEYS,
+    check_order,
+    check_path,
+    check_value,
+    excluded_by,
+    is_known_ai,
+    unmet_needs,
+)
 
-__all__ = ["DigitalLink", "parse_digital_link", "unescape"]
+__all__ = ["DigitalLink", "link_uri", "parse_digital_link", "split_digital_link", "unescape"]
 
 _STEM = "https://id.gs1.org"
 _UNESCAPED = "!'()*;="
@@ -55,7 +65,12 @@ class DigitalLink:
     @property
     def uri(self) -> str:
         """The canonical URI: canonical host, key and qualifiers only."""
-        return _STEM + "".join(f"/{ai}/{quote(value, safe=_UNESCAPED)}" for ai, value in self.elements)
+        return link_uri(self.elements)
+
+
+def link_uri(elements: Iterable[tuple[str, str]]) -> str:
+    """The canonical URI of a key and its qualifiers, which are not checked here."""
+    return _STEM + "".join(f"/{ai}/{quote(value, safe=_UNESCAPED)}" for ai, value in elements)
 
 
 def parse_digital_link(text: str) -> DigitalLink:
@@ -63,6 +78,26 @@ def parse_digital_link(text: str) -> DigitalLink:
 
     Raises IdentifierError.
     """
+    path, query = _split(text)
+    elements = _path_elements(path)
+    return DigitalLink(elements, _attributes(query or "", elements))
+
+
+def split_digital_link(text: str) -> tuple[tuple[str, str], ...]:
+    """The key and qualifiers of what has the shape of a Digital Link, whatever its check digits: to recognise, not to
+    judge. A GTIN of 8, 12 or 13 digits gets its zeros. Raises IdentifierError."""
+    elements = tuple(
+        (ai, value.zfill(14) if ai == "01" and len(value) in (8, 12, 13) else value)
+        for ai, value in _path_elements(_split(text)[0].rstrip("/"))
+    )
+    check_order(elements)
+    for ai, value in elements:
+        check_value(ai, value, digits=False)
+    return elements
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    """Path and query. Raises IdentifierError for what is no web URI."""
     if not _URI.fullmatch(text):
         raise IdentifierError("the link holds a character that no URI has", mend="percent-encode it")
     parts = _PARTS.fullmatch(text)
@@ -71,8 +106,7 @@ def parse_digital_link(text: str) -> DigitalLink:
     host, path, query = parts.groups()
     if not _HOST.fullmatch(host):
         raise IdentifierError(f"{host[:80]!a} is not a host name or address")
-    elements = _path_elements(path)
-    return DigitalLink(elements, _attributes(query or "", elements))
+    return path, query
 
 
 def _path_elements(path: str) -> tuple[tuple[str, str], ...]:

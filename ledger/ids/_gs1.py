@@ -17,6 +17,7 @@ __all__ = [
     "RULES",
     "AiRule",
     "check_digit",
+    "check_order",
     "check_path",
     "check_value",
     "excluded_by",
@@ -106,13 +107,7 @@ def check_path(elements: tuple[tuple[str, str], ...]) -> None:
 
     Raises IdentifierError. Not established: that GS1 or a company ever issued the key.
     """
-    key, *qualifiers = (ai for ai, _ in elements)
-    alternatives = KEYS[key]
-    if not any(_is_subsequence(qualifiers, allowed) for allowed in alternatives or ((),)):
-        orders = " or ".join(", ".join(allowed) for allowed in alternatives) or "none"
-        raise IdentifierError(
-            f"({', '.join(qualifiers)}) cannot qualify ({key})", mend=f"qualifiers of ({key}), in this order: {orders}"
-        )
+    check_order(elements)
     for ai, value in elements:
         check_value(ai, value)
         if (ai, value) == ("254", "0"):
@@ -120,13 +115,25 @@ def check_path(elements: tuple[tuple[str, str], ...]) -> None:
             raise IdentifierError("(254) 0 means that there is no extension", mend="leave /254/0 out")
 
 
+def check_order(elements: tuple[tuple[str, str], ...]) -> None:
+    """Check that (AI, value) pairs are a primary key and some of its qualifiers, in order. Raises IdentifierError."""
+    key, *qualifiers = (ai for ai, _ in elements)
+    alternatives = KEYS[key]
+    if not any(_is_subsequence(qualifiers, allowed) for allowed in alternatives or ((),)):
+        orders = " or ".join(", ".join(allowed) for allowed in alternatives) or "none"
+        raise IdentifierError(
+            f"({', '.join(qualifiers)}) cannot qualify ({key})", mend=f"qualifiers of ({key}), in this order: {orders}"
+        )
+
+
 def _is_subsequence(some: list[str], allowed: tuple[str, ...]) -> bool:
     rest = iter(allowed)
     return all(ai in rest for ai in some)  # `in` consumes the iterator up to the match
 
 
-def check_value(ai: str, value: str) -> None:
-    """Check characters, length and content of one value. Raises IdentifierError."""
+def check_value(ai: str, value: str, *, digits: bool = True) -> None:
+    """Check characters, length and content of one value; without `digits`, no check digit and no other content but
+    that a company prefix can begin it. Raises IdentifierError."""
     rule, rest = RULES[ai], value
     for component in rule.components:
         if not rest and component.optional:
@@ -136,7 +143,7 @@ def check_value(ai: str, value: str) -> None:
             raise _malformed(ai, value)
         rest = rest[match.end() :]
         for name in component.checks:
-            if not CHECKS[name](match[0]):
+            if (digits or name.startswith("gcppos")) and not CHECKS[name](match[0]):
                 raise _wrong(ai, value, name, match[0])
     if rest:
         raise _malformed(ai, value)

@@ -8,7 +8,8 @@ import typer
 
 from ledger.errors import InputError
 from services.interop.digital_link import build_qr_svg, read_link
-from services.output import print_json
+from services.interop.epcis.documents import hash_events, read_bytes
+from services.output import print_json, print_lines
 
 __all__ = ["register"]
 
@@ -18,6 +19,9 @@ def register(app: typer.Typer) -> None:
         "digital-link",
         epilog="Example: millmark digital-link 'https://id.gs1.org/01/09506000013459/21/A0001?17=271231'",
     )(run_digital_link)
+    epcis = typer.Typer(help="EPCIS 2.0 events from a partner's system.", no_args_is_help=True)
+    epcis.command("hash", epilog="Example: millmark epcis hash events.jsonld")(run_hash)
+    app.add_typer(epcis, name="epcis")
 
 
 def run_digital_link(
@@ -29,6 +33,11 @@ def run_digital_link(
     if qr is not None:
         _write(qr, build_qr_svg(uri))
     print_json(report.to_json())
+
+
+def run_hash(file: Path = typer.Argument(help="EPCIS document: JSON-LD or XML, or one event as JSON-LD.")) -> None:
+    """Print the event hash (CBV 2.0) of every event in the file, one `ni:` URI a line."""
+    print_lines(*hash_events(read_bytes(file)))
 
 
 def _write(path: Path, text: str) -> None:

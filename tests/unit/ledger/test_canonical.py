@@ -124,3 +124,10 @@ def test_escaped_quotes_cost_no_more_than_their_length() -> None:
 def test_hashes_are_the_published_ones() -> None:
     assert keccak256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
     assert sha256(b"").hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_only_a_key_that_may_repeat_can_come_twice() -> None:
+    text = b'{"id":1,"b":{"id":2,"id":3}}'
+    assert parse_json(text, max_bytes=99, max_depth=3, repeatable={"id"}) == {"id": 1, "b": {"id": 3}}
+    with pytest.raises(CanonicalError, match="'id' twice"):
+        parse_json(text, max_bytes=99, max_depth=3, repeatable={"b"})

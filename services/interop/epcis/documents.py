@@ -1,0 +1,100 @@
+"""EPCIS documents as files: JSON-LD (capture document, query document, one event) and XML, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ledger.canonical import Json, parse_json
+from ledger.errors import InputError
+from services.interop.epcis.event_hash import event_hash
+from services.interop.epcis.tree import Namespaces, json_event, namespaces_of
+from services.interop.epcis.xml_events import xml_events
+
+__all__ = ["EVENT_TYPES", "MAX_BYTES", "MAX_DEPTH", "Document", "Event", "hash_events", "parse_document", "read_bytes"]
+
+MAX_BYTES: Final = 64 << 20
+MAX_DEPTH: Final = 64
+EVENT_TYPES: Final = ("ObjectEvent", "AggregationEvent", "TransactionEvent", "TransformationEvent", "AssociationEvent")
+_REPEATABLE: Final = frozenset({"eventID"})
+"""One of GS1's own examples gives it twice; the hash leaves it out."""
+_LISTS: Final = (("eventList",), ("queryResults", "resultsBody", "eventList"))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as it stands in its document. Nothing about it is established."""
+
+    pointer: str
+    """Where it stands (RFC 6901)."""
+    value: Json
+    namespaces: Namespaces
+    """Prefixes in force there."""
+
+    def hash(self) -> str:
+        """The event hash (see `event_hash`). Raises InputError for what is no JSON object."""
+        if not isinstance(self.value, dict):
+            raise InputError(f"{self.pointer or 'the document'} is no event", mend="give a JSON object")
+        context = self.value.get("@context")
+        own = {} if context is None else namespaces_of(context)
+        return event_hash(json_event(self.value, {**self.namespaces, **own}))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON-LD document with its events."""
+
+    value: Mapping[str, Json]
+    events: Sequence[Event]
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes. Raises InputError when it cannot be read or is longer than MAX_BYTES."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{path} is longer than {MAX_BYTES >> 20} MiB", mend="split it into several documents")
+    return data
+
+
+def is_xml(data: bytes) -> bool:
+    """Tell whether a document is meant as XML."""
+    return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+
+
+def hash_events(data: bytes) -> list[str]:
+    """The hash of every event of a document, in its order. Raises InputError for what holds no events."""
+    if is_xml(data):
+        return [event_hash(node) for node in xml_events(data)]
+    return [event.hash() for event in parse_document(data).events]
+
+
+def parse_document(data: bytes) -> Document:
+    """Take a JSON-LD document apart into its events; what else it says is not judged. Raises InputError."""
+    value = parse_json(data, max_bytes=MAX_BYTES, max_depth=MAX_DEPTH, repeatable=_REPEATABLE)
+    if not isinstance(value, dict):
+        raise InputError("an EPCIS document is a JSON object", mend="give a document, or one event")
+    namespaces = namespaces_of(value.get("@context"))
+    if "epcisBody" not in value and value.get("type") not in ("EPCISDocument", "EPCISQueryDocument"):
+        if not isinstance(value.get("type"), str):
+            raise InputError("the JSON is neither an EPCIS document nor an event", mend="it wants a type")
+        return Document(value, [Event("", value, namespaces)])
+    return Document(value, _events(value.get("epcisBody"), namespaces))
+
+
+def _events(body: Json, namespaces: Namespaces) -> list[Event]:
+    if isinstance(body, dict) and isinstance(body.get("event"), dict):
+        return [Event("/epcisBody/event", body["event"], namespaces)]
+    for path in _LISTS:
+        found: Json = body
+        for step in path:
+            found = found.get(step) if isinstance(found, dict) else None
+        if isinstance(found, list):
+            start = "/epcisBody/" + "/".join(path)
+            return [Event(f"{start}/{number}", event, namespaces) for number, event in enumerate(found)]
+    raise InputError("the document has no event list", mend="events stand in epcisBody.eventList")

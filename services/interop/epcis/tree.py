@@ -1,0 +1,141 @@
+"""An event as a tree that is the same whether it came as JSON-LD or as XML: names, texts, children.
+
+JSON leaves out the names of list members (`epcList` holds strings) and XML puts some values into attributes; here both
+have the XML names. Standard names are bare, all others are `{namespace}local`. Texts are in the form of the event hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ledger.canonical import Json
+from services.interop.epcis import vocabulary as words
+from services.interop.epcis.values import canonical_time, canonical_value
+
+__all__ = ["LINKED", "Namespaces", "Node", "json_event", "namespaces_of", "text_of"]
+
+LINKED: Final = {"bizTransaction", "source", "destination"}
+"""Members that are an identifier with a type."""
+
+_STANDARD: Final = {
+    "cbv": words.CBV,
+    "cbvmda": "urn:epcglobal:cbv:mda",
+    "epcis": "https://ref.gs1.org/epcis/",
+    "gs1": words.GS1,
+}
+_TIMES: Final = {"eventTime", "time", "startTime", "endTime"}
+_MEMBERS: Final = {
+    "inputEPC": "epc",
+    "outputEPC": "epc",
+    "quantity": "quantityElement",
+    "inputQuantity": "quantityElement",
+    "outputQuantity": "quantityElement",
+    "childQuantity": "quantityElement",
+}
+"""Member names in JSON's lists that are others in XML; a plain number is no member."""
+_COMMENTS: Final = {"comment", "rdfs:comment", "@context"}
+_BARE: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
+    "bizStep": (words.CBV + "BizStep-", words.BIZ_STEPS),
+    "disposition": (words.CBV + "Disp-", words.DISPOSITIONS),
+    "set": (words.CBV + "Disp-", words.DISPOSITIONS),
+    "unset": (words.CBV + "Disp-", words.DISPOSITIONS),
+    "bizTransaction": (words.CBV + "BTT-", words.BIZ_TRANSACTION_TYPES),
+    "source": (words.CBV + "SDT-", words.PARTY_TYPES),
+    "destination": (words.CBV + "SDT-", words.PARTY_TYPES),
+    "sensorReport": (words.GS1, words.MEASUREMENTS),
+    "exception": (words.GS1, words.SENSOR_ALERTS),
+    "component": (words.CBV + "Comp-", words.COMPONENTS),
+}
+"""Field, or owner of a field "type" -> what stands before its bare words, and the words."""
+
+
+class Node(NamedTuple):
+    """Sorts by name, text, children."""
+
+    name: str
+    text: str
+    children: list[Node]
+
+
+Namespaces = Mapping[str, str]
+"""Prefix -> namespace."""
+
+
+def namespaces_of(context: Json) -> Namespaces:
+    """The prefixes that a JSON-LD context declares, and the standard ones; those of the standard cannot be moved."""
+    found = {}
+    for part in context if isinstance(context, list) else [context]:
+        if isinstance(part, dict):
+            found.update({key: value for key, value in part.items() if isinstance(value, str)})
+    return {**_STANDARD, **found, "gs1": words.GS1}
+
+
+def text_of(value: str, *, owner: str, name: str, namespaces: Namespaces) -> str:
+    """The text of one value: `name` is its field, `owner` what the field belongs to."""
+    if name in _TIMES:
+        return canonical_time(value)
+    prefix, colon, local = value.partition(":")
+    if colon and namespaces.get(prefix, "").startswith(("https://ref.gs1.org", "https://gs1.org")):
+        value = namespaces[prefix] + local
+    start, known = _BARE.get(owner if name == "type" else name, ("", ()))
+    return start + value if value in known else canonical_value(value)
+
+
+def json_event(event: Mapping[str, Json], namespaces: Namespaces) -> Node:
+    """The tree of an event given as JSON-LD. Its name is the event's type."""
+    kind = event.get("type")
+    return Node(kind if isinstance(kind, str) else "", "", _members(event, "", namespaces))
+
+
+def _members(value: Mapping[str, Json], owner: str, namespaces: Namespaces) -> list[Node]:
+    declared = {key[7:]: item for key, item in value.items() if key.startswith("@xmlns") and isinstance(item, str)}
+    if declared:
+        namespaces = {**namespaces, **declared}
+    nodes: list[Node] = []
+    for key, item in value.items():
+        if key not in _COMMENTS and key != "#text" and not key.startswith("@xmlns"):
+            nodes.extend(_field(_expanded(key, namespaces), item, owner, namespaces))
+    return sorted(nodes)
+
+
+def _field(name: str, item: Json, owner: str, namespaces: Namespaces) -> list[Node]:
+    """The nodes of one JSON member: several for an array; none for an empty one, and for null."""
+    if name == "childEPCs" or name.endswith("List"):
+        member = "epc" if name == "childEPCs" else name.removesuffix("List")
+        inside = _nodes(member, item, owner, namespaces)
+        return [Node(name, "", sorted(inside))] if inside else []
+    return _nodes(name, item, owner, namespaces)
+
+
+def _nodes(name: str, item: Json, owner: str, namespaces: Namespaces) -> list[Node]:
+    if isinstance(item, (list, tuple)):
+        return [node for part in item for node in _nodes(name, part, owner, namespaces)]
+    if item is None:
+        return []
+    if isinstance(item, dict):
+        return [_object(name, item, namespaces)]
+    text = ("true" if item else "false") if isinstance(item, bool) else str(item)
+    return [Node(_MEMBERS.get(name, name) if name.endswith("EPC") else name, _text(text, owner, name, namespaces), [])]
+
+
+def _object(name: str, item: Mapping[str, Json], namespaces: Namespaces) -> Node:
+    if name in LINKED:
+        linked, kind = item.get(name), item.get("type")
+        types = [Node("type", _text(kind, name, "type", namespaces), [])] if isinstance(kind, str) else []
+        return Node(name, _text(linked, name, name, namespaces) if isinstance(linked, str) else "", types)
+    text = item.get("#text")
+    return Node(
+        _MEMBERS.get(name, name),
+        _text(text, "", name, namespaces) if isinstance(text, str) else "",
+        _members(item, name, namespaces),
+    )
+
+
+def _text(value: str, owner: str, name: str, namespaces: Namespaces) -> str:
+    return text_of(value, owner=owner, name=name, namespaces=namespaces)
+
+
+def _expanded(key: str, namespaces: Namespaces) -> str:
+    prefix, colon, local = key.partition(":")
+    return f"{{{namespaces[prefix]}}}{local}" if colon and prefix in namespaces else key
