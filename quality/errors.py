@@ -4,6 +4,7 @@
       InputError       a table, a window, an argument is unusable (exit code 2)
       ModelError       bytes or numbers that are not a model of format version 1 (exit code 2)
       InferenceError   an inference that does not follow from its model and input
+        AuditError     a quantity in an extract that re-execution does not give
       ExportError      a trained network that the integer format cannot carry
       DataError        the public data set cannot be had, or is not the one that was pinned
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = ["DataError", "ExportError", "InferenceError", "InputError", "ModelError", "QualityError"]
+__all__ = ["AuditError", "DataError", "ExportError", "InferenceError", "InputError", "ModelError", "QualityError"]
 
 
 class QualityError(Exception):
@@ -42,6 +43,16 @@ class ModelError(QualityError):
 
 class InferenceError(QualityError):
     """An inference that does not follow from its model and its input."""
+
+
+class AuditError(InferenceError):
+    """A quantity in an extract is not what re-execution gives."""
+
+    def __init__(self, quantity: str, stated: str, computed: str) -> None:
+        self.quantity = quantity
+        self.stated = stated
+        self.computed = computed
+        super().__init__(f"{quantity} differs: stated {stated}, computed {computed}")
 
 
 class ExportError(QualityError):

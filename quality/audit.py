@@ -1,0 +1,325 @@
+"""Re-executing a verdict from an extract: a small JSON file, its model inside, that needs neither chain nor ledger.
+
+The extract's layout is section 9 of `quality/FORMAT.md`. Needs neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from quality.decision import Verdict
+from quality.digest import Inference, build_input_commitment
+from quality.errors import AuditError, InputError, ModelError
+from quality.inputs import MAX_FIXED, MAX_WIDTH, pack_words, unpack_words
+from quality.model import Model, load_family, model_digest, parse_model
+
+__all__ = [
+    "EXTRACT_FORMAT",
+    "MAX_EXTRACT_BYTES",
+    "Binding",
+    "Extract",
+    "audit",
+    "build_context",
+    "build_extract",
+    "parse_extract",
+]
+
+EXTRACT_FORMAT = "millmark/audit/1"
+MAX_EXTRACT_BYTES = 4 * 2**20
+CONTEXT_TAG = b"millmark.inference-context.v1\0"
+ESTABLISHED = (
+    "the model's bytes have the stated digest",
+    "the inference is bound to the stated ledger, lot and evidence entry",
+    "logits and verdict are what the model gives for this input",
+    "the stated inference digest commits to all of it",
+)
+MEASURED = "the input is what the model makes of the measured window"
+NOT_ESTABLISHED = (
+    "that the digest is the one on the ledger: look it up, or verify a bundle",
+    "that the sensor told the truth",
+    "that the model is any good: see its card",
+)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What an inference on a ledger belongs to."""
+
+    chain_id: int
+    ledger: bytes
+    """Address, 20 bytes."""
+    lot: bytes
+    """Subject, 32 bytes."""
+    stream: bytes
+    """Subject, 32 bytes."""
+    leaf_index: int
+    leaf: bytes
+    """Leaf hash of the evidence entry, 32 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """An opened inference, and what somebody states about it. Nothing is checked but sizes."""
+
+    model: bytes
+    binding: Binding
+    salt: bytes
+    input: bytes
+    """Words of the model, as an input commitment hashes them."""
+    measured: tuple[int, ...] | None
+    """Fixed-point sensor values of the window; None when they are not shown."""
+    model_digest: bytes
+    input_commitment: bytes
+    logits: tuple[int, ...]
+    verdict: Verdict
+    inference_digest: bytes
+
+
+def build_context(binding: Binding) -> bytes:
+    """32 bytes that bind an inference to one ledger, lot and evidence entry: the context of its digest."""
+    words = (
+        binding.chain_id.to_bytes(32, "big"),
+        binding.ledger.rjust(32, b"\0"),
+        binding.lot,
+        binding.stream,
+        binding.leaf_index.to_bytes(32, "big"),
+        binding.leaf,
+    )
+    return hashlib.sha256(CONTEXT_TAG + b"".join(words)).digest()
+
+
+def audit(extract: Extract) -> tuple[str, ...]:
+    """Re-execute the extract's verdict; gives what is established.
+
+    1. The model is canonical and has the stated digest.
+    2. The input is one that the model reads, and what it makes of the measured window, where that is shown.
+    3. Salt and input give the stated input commitment.
+    4. Model and input give the stated logits.
+    5. Logits and threshold give the stated verdict.
+    6. All of it, in the context of this ledger, lot and evidence entry, gives the stated inference digest.
+
+    Raises AuditError, which names the first quantity that differs, the stated value and the computed one. Not
+    established: `NOT_ESTABLISHED`.
+    """
+    model = _verify_model(extract)
+    words = _verify_input(extract, model)
+    _require_equal("input commitment", extract.input_commitment, build_input_commitment(extract.salt, extract.input))
+    logits = tuple(load_family(model.family, "plain").infer_row(model, words))
+    _require_equal("logits", extract.logits, logits)
+    _require_equal("verdict", extract.verdict, model.decision.judge(logits))
+    computed = Inference(
+        context=build_context(extract.binding),
+        model_digest=extract.model_digest,
+        salt=extract.salt,
+        input=extract.input,
+        logits=logits,
+        verdict=extract.verdict,
+    )
+    _require_equal("inference digest", extract.inference_digest, computed.digest)
+    return ESTABLISHED if extract.measured is None else (*ESTABLISHED, MEASURED)
+
+
+def _verify_model(extract: Extract) -> Model:
+    _require_equal("model digest", extract.model_digest, model_digest(extract.model))
+    try:
+        return parse_model(extract.model)
+    except ModelError as error:
+        raise AuditError("model", "canonical bytes", error.cause) from error
+
+
+def _verify_input(extract: Extract, model: Model) -> tuple[int, ...]:
+    try:
+        words = unpack_words(extract.input, width=model.width, size=model.word_size, limit=model.word_limit)
+        if extract.measured is not None:
+            measured = tuple(load_family(model.family, "plain").quantise_row(model, extract.measured))
+            _require_equal("input", extract.input, pack_words(measured, model.word_size))
+    except InputError as error:
+        raise AuditError("input", "one that the model reads", error.cause) from error
+    return words
+
+
+def _require_equal(quantity: str, stated: object, computed: object) -> None:
+    if stated != computed:
+        raise AuditError(quantity, _show(stated), _show(computed))
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bytes):
+        shown = value.hex()
+        return shown if len(shown) <= 64 else f"{shown[:64]}..."
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return value.name if isinstance(value, Verdict) else str(value)
+
+
+def build_extract(extract: Extract) -> bytes:
+    """The one form of an extract: JSON with sorted keys and no spaces."""
+    binding = extract.binding
+    document: dict[str, object] = {
+        "format": EXTRACT_FORMAT,
+        "model": _encode(extract.model),
+        "binding": {
+            "chain_id": binding.chain_id,
+            "ledger": _write_hex(binding.ledger),
+            "lot": _write_hex(binding.lot),
+            "stream": _write_hex(binding.stream),
+            "leaf_index": binding.leaf_index,
+            "leaf": _write_hex(binding.leaf),
+        },
+        "salt": _write_hex(extract.salt),
+        "input": _encode(extract.input),
+        "stated": {
+            "model_digest": _write_hex(extract.model_digest),
+            "input_commitment": _write_hex(extract.input_commitment),
+            "logits": list(extract.logits),
+            "verdict": extract.verdict.name,
+            "inference_digest": _write_hex(extract.inference_digest),
+        },
+    }
+    if extract.measured is not None:
+        document["measured"] = list(extract.measured)
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def parse_extract(content: bytes) -> Extract:
+    """The extract in untrusted bytes.
+
+    Raises InputError unless they are JSON of exactly the documented form: at most 4 MiB, no field twice, none unknown.
+    """
+    if len(content) > MAX_EXTRACT_BYTES:
+        raise InputError(f"extract has {len(content)} bytes, the limit is {MAX_EXTRACT_BYTES}")
+    fields = _Fields("extract", _load_json(content))
+    if fields.take("format", _text) != EXTRACT_FORMAT:
+        raise InputError(f"extract is not of format {EXTRACT_FORMAT}", mend="write it anew with this release")
+    binding, stated = (_Fields(name, fields.take(name, _object)) for name in ("binding", "stated"))
+    extract = Extract(
+        model=fields.take("model", _base64),
+        binding=_parse_binding(binding),
+        salt=fields.take("salt", _hex(32)),
+        input=fields.take("input", _base64),
+        measured=fields.take("measured", _integers) if fields.has("measured") else None,
+        model_digest=stated.take("model_digest", _hex(32)),
+        input_commitment=stated.take("input_commitment", _hex(32)),
+        logits=stated.take("logits", _integers),
+        verdict=stated.take("verdict", _verdict),
+        inference_digest=stated.take("inference_digest", _hex(32)),
+    )
+    for part in (fields, binding, stated):
+        part.require_empty()
+    return extract
+
+
+def _parse_binding(fields: _Fields) -> Binding:
+    return Binding(
+        chain_id=fields.take("chain_id", _natural),
+        ledger=fields.take("ledger", _hex(20)),
+        lot=fields.take("lot", _hex(32)),
+        stream=fields.take("stream", _hex(32)),
+        leaf_index=fields.take("leaf_index", _natural),
+        leaf=fields.take("leaf", _hex(32)),
+    )
+
+
+class _Fields:
+    """An object's fields, each taken once."""
+
+    def __init__(self, name: str, fields: Mapping[str, object]) -> None:
+        self._name = name
+        self._left = dict(fields)
+
+    def has(self, name: str) -> bool:
+        return name in self._left
+
+    def take(self, name: str, convert: Callable[[object], T]) -> T:
+        if name not in self._left:
+            raise InputError(f"{self._name} has no {name!r}")
+        try:
+            return convert(self._left.pop(name))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{name!r} of the {self._name} is not {error}") from error
+
+    def require_empty(self) -> None:
+        if self._left:
+            raise InputError(f"{self._name} has an unknown field {min(self._left)!r}")
+
+
+def _load_json(content: bytes) -> Mapping[str, object]:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        fields = dict(pairs)
+        if len(fields) != len(pairs):
+            raise InputError("extract names a field twice")
+        return fields
+
+    try:
+        return _object(json.loads(content.decode("utf-8", "strict"), object_pairs_hook=once))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError("extract is not a JSON object in UTF-8", mend="fetch it again") from error
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError("an object")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text")
+    return value
+
+
+def _natural(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError("an integer from 0 to 2^53 - 1")
+    return value
+
+
+def _integers(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_WIDTH:
+        raise ValueError(f"a list of 1 to {MAX_WIDTH} integers")
+    if any(type(item) is not int or abs(item) > MAX_FIXED for item in value):
+        raise ValueError("of integers up to 2^53 - 1")
+    return tuple(value)
+
+
+def _verdict(value: object) -> Verdict:
+    text = _text(value)
+    if text not in Verdict.__members__:
+        raise ValueError("PASS or FAIL")
+    return Verdict[text]
+
+
+def _hex(size: int) -> Callable[[object], bytes]:
+    def convert(value: object) -> bytes:
+        text = _text(value)
+        if len(text) != 2 + 2 * size or not text.startswith("0x") or set(text[2:]) - set("0123456789abcdef"):
+            raise ValueError(f"0x and {2 * size} lower-case hex digits")
+        return bytes.fromhex(text[2:])
+
+    return convert
+
+
+def _encode(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode()
+
+
+def _write_hex(value: bytes) -> str:
+    return "0x" + value.hex()
+
+
+def _base64(value: object) -> bytes:
+    text = _text(value)
+    try:
+        decoded = base64.b64decode(text, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("base64url with padding") from None
+    if _encode(decoded) != text:
+        raise ValueError("base64url with padding")
+    return decoded
