@@ -13,7 +13,7 @@ import typer
 
 from ledger.errors import MillmarkError
 from quality.errors import QualityError
-from services.commands import bench, chain, demo, interop, keys, participants, provenance
+from services.commands import bench, chain, demo, interop, keys, participants, provenance, trust
 
 __all__ = ["app", "main"]
 
@@ -47,6 +47,7 @@ chain.register(app)
 participants.register(app)
 keys.register(app)
 provenance.register(app)
+trust.register(app)
 interop.register(app)
 bench.register(app)
 

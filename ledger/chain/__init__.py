@@ -10,6 +10,7 @@ from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_headers, fetch_proofs
 from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
+from ledger.chain.trusting import fetch_checkpoint, fetch_trust, verify_seen
 
 __all__ = [
     "PROFILES",
@@ -31,13 +32,16 @@ __all__ = [
     "deploy",
     "event_topic",
     "fee_per_gas_wei",
+    "fetch_checkpoint",
     "fetch_headers",
     "fetch_proofs",
+    "fetch_trust",
     "find_profile",
     "load_abi",
     "load_artifact",
     "read_deployment",
     "sign_transaction",
     "verify_code",
+    "verify_seen",
     "write_deployment",
 ]

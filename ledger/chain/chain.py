@@ -35,10 +35,15 @@ class Chain:
                 f"the node serves chain {self.chain_id}, the deployment is on chain {deployment.chain_id}",
                 mend="point chain_url at the right network, or use that network's deployment file",
             )
-        verify_code("Registry", node.code(self.registry), self.registry)
-        verify_code("TraceLedger", node.code(self.ledger), self.ledger)
-        operations = self._word_address("lotOperations")
-        verify_code("LotOperations", node.code(operations), operations)
+        verify_code("TraceLedger", node.code(self.ledger), self.ledger)  # before it is asked what it runs
+        self.contracts = {
+            "LotOperations": self._word_address("lotOperations"),
+            "Registry": self.registry,
+            "TraceLedger": self.ledger,
+        }
+        """Address of every contract whose code takes part, by its name in Solidity."""
+        for name, address in self.contracts.items():
+            verify_code(name, node.code(address), address)
 
     def address(self, contract: Contract) -> bytes:
         return self.registry if contract is Contract.REGISTRY else self.ledger

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from ledger.keys import LocalSigner, create_keystore
-from services import cli
+from tests.support.command_line import Runner
 
 NOBODY = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 
@@ -19,44 +17,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     for name in ("MILLMARK_CHAIN_URL", "MILLMARK_DATABASE"):
         monkeypatch.delenv(name, raising=False)
     return Runner(tmp_path, monkeypatch, capsys)
-
-
-class Runner:
-    """Calls `millmark` as its console script does."""
-
-    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.home = home
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        self._monkeypatch.setattr(sys, "argv", ["millmark", "--home", str(self.home), *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = self._capsys.readouterr()
-        return code, out, err
-
-    def refused(self, *arguments: str) -> tuple[int, str]:
-        """Exit code and the one line on stderr; nothing on stdout, no traceback."""
-        code, out, err = self(*arguments)
-        assert out == ""
-        assert err.count("\n") == 1, err
-        assert err.startswith("millmark: ")
-        return code, err
-
-    def settings(self, text: str) -> None:
-        (self.home / "millmark.toml").write_text(text)
-
-    def keystore(self, name: str) -> str:
-        """A cheap keystore and its passphrase file; gives the options that unlock it."""
-        create_keystore(self.home / name, "canary-passphrase", signer=LocalSigner.generate(), scrypt_cost=2)
-        secret = self.home / "secret"
-        secret.touch(mode=0o600)
-        secret.write_text("canary-passphrase\n")
-        return f"--signer=keystore:{self.home / name}"
 
 
 def test_an_identifier_that_is_none_is_unusable_input(run: Runner) -> None:

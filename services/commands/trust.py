@@ -1,0 +1,157 @@
+"""`millmark checkpoint` and `millmark trust`: what a verifier starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.chain import fetch_checkpoint, fetch_trust, verify_seen
+from ledger.checkpoint import (
+    MAX_CHECKPOINT_BYTES,
+    SignedCheckpoint,
+    combine_checkpoints,
+    parse_checkpoint,
+    sign_checkpoint,
+    verify_believed,
+)
+from ledger.errors import InputError
+from ledger.keys import to_checksum
+from ledger.provenance import participants
+from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, Cosigner, Cosigners, TrustFile, parse_trust
+from services.commands.options import AsJson, PassphraseFile, SignerUri
+from services.context import Context, open_context, unlock
+from services.files import read_bounded, write_whole
+from services.output import print_json, print_lines
+
+__all__ = ["register"]
+
+Output = Annotated[Path, typer.Option("-o", "--output", help="File to write; one that is there is replaced.")]
+Number = Annotated[int | None, typer.Option("--block", min=0, help="Number of a final block; the last one by default.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Name, co-sign and combine the block that a verifier starts from.")
+    group.command("fetch", epilog="Example: millmark checkpoint fetch -o block.json")(run_fetch)
+    group.command(
+        "sign", epilog="Example: millmark checkpoint sign block.json --signer keystore:alder.json -o alder-signed.json"
+    )(run_sign)
+    group.command(
+        "combine", epilog="Example: millmark checkpoint combine alder-signed.json birch-signed.json -o checkpoint.json"
+    )(run_combine)
+    app.add_typer(group, name="checkpoint")
+    app.command("trust", epilog="Example: millmark trust -o trust.json --quorum 2")(run_trust)
+
+
+def run_fetch(context: typer.Context, output: Output, block: Number = None, as_json: AsJson = False) -> None:
+    """Write a final block of the own node as a checkpoint that nobody signed yet."""
+    with open_context(context.obj) as opened:
+        found = SignedCheckpoint(fetch_checkpoint(opened.chain(), block))
+    write_whole(output, found.to_bytes())
+    _print(found, output, as_json)
+
+
+def run_sign(
+    context: typer.Context,
+    checkpoint: Path,
+    signer: SignerUri,
+    output: Output,
+    passphrase_file: PassphraseFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign a checkpoint, once the own node is seen to have that very block. Other signatures are left out."""
+    point = _read_checkpoint(checkpoint).checkpoint
+    with open_context(context.obj) as opened:
+        verify_seen(opened.chain(), point)
+        signed = sign_checkpoint(point, unlock(signer, passphrase_file))
+    write_whole(output, signed.to_bytes())
+    _print(signed, output, as_json)
+
+
+def run_combine(
+    checkpoints: list[Path],
+    output: Output,
+    trust: Annotated[Path | None, typer.Option("--trust", help="Trust file whose quorum the result must have.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the signatures of several files about one block into one."""
+    whole = combine_checkpoints([_read_checkpoint(path) for path in checkpoints])
+    if trust is not None:
+        verify_believed(parse_trust(read_bounded(trust, MAX_TRUST_BYTES)), whole)
+    write_whole(output, whole.to_bytes())
+    _print(whole, output, as_json)
+
+
+def run_trust(
+    context: typer.Context,
+    output: Output,
+    block: Number = None,
+    quorum: Annotated[
+        int | None,
+        typer.Option(min=1, help="Believe blocks that this many participants signed, instead of one block."),
+    ] = None,
+    cosigner: Annotated[
+        list[int] | None, typer.Option(help="Participant whose signature counts; may be repeated; all by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what the own node says of chain, contracts and participants as a trust file."""
+    if block is not None and quorum is not None:
+        raise InputError("a trust file names one block or co-signers", mend="give --block or --quorum, not both")
+    if cosigner and quorum is None:
+        raise InputError("co-signers need a quorum", mend="give --quorum as well")
+    with open_context(context.obj) as opened:
+        trust = _build_trust(opened, block, quorum, cosigner or [])
+    write_whole(output, trust.to_bytes())
+    if as_json:
+        print_json({"file": str(output), **_described(trust)})
+    else:
+        print_lines(*(f"{name:<13} {value}" for name, value in _described(trust).items()), f"written to {output}")
+
+
+def _build_trust(opened: Context, block: int | None, quorum: int | None, cosigners: list[int]) -> TrustFile:
+    chain = opened.chain()
+    opened.catch_up()
+    members = participants(opened.store)
+    names = {member.participant: member.name for member in members if member.name}
+    if quorum is None:
+        point = fetch_checkpoint(chain, block)
+        return fetch_trust(chain, names, BelievedBlock(point.block_number, point.block_hash))
+    known = {member.participant: member for member in members if not member.suspended}
+    for number in cosigners:
+        if number not in known:
+            raise InputError(f"participant {number} does not act", mend="see `millmark participants list`")
+    chosen = cosigners or sorted(known)
+    keys = sorted((number, key) for number in set(chosen) for key in known[number].keys)
+    return fetch_trust(chain, names, Cosigners(quorum, tuple(Cosigner(number, key) for number, key in keys)))
+
+
+def _described(trust: TrustFile) -> dict[str, object]:
+    found: dict[str, object] = {"chain": trust.chain_id, "ledger": to_checksum(trust.ledger.address)}
+    if isinstance(trust.checkpoint, BelievedBlock):
+        found["block"] = trust.checkpoint.number
+        found["block hash"] = "0x" + trust.checkpoint.hash.hex()
+    else:
+        found["quorum"] = trust.checkpoint.quorum
+        found["co-signers"] = len({key.participant for key in trust.checkpoint.keys})
+    return found
+
+
+def _read_checkpoint(path: Path) -> SignedCheckpoint:
+    return parse_checkpoint(read_bounded(path, MAX_CHECKPOINT_BYTES))
+
+
+def _print(signed: SignedCheckpoint, output: Path, as_json: bool) -> None:
+    point, signers = signed.checkpoint, [to_checksum(address) for address in signed.signers()]
+    if as_json:
+        block_hash = "0x" + point.block_hash.hex()
+        print_json(
+            {"file": str(output), "block_number": point.block_number, "block_hash": block_hash, "signers": signers}
+        )
+        return
+    print_lines(
+        f"block {point.block_number} 0x{point.block_hash.hex()} of chain {point.chain_id}",
+        f"signed by {', '.join(signers) or 'nobody yet'}",
+        f"written to {output}",
+    )

@@ -1,0 +1,41 @@
+"""Files that a user names, read within bounds and written whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from ledger.errors import InputError
+
+__all__ = ["read_bounded", "write_whole"]
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """The bytes of a file of at most `most_bytes`. Raises InputError; one too large is not read any further."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'not a path'}") from None
+    if len(data) > most_bytes:
+        raise InputError(f"{path} is larger than {most_bytes} bytes")
+    return data
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file, or replaces it, whole or not at all. Raises InputError."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        try:
+            with draft.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be written: {getattr(error, 'strerror', None) or 'not a path'}", mend="name another file"
+        ) from None
