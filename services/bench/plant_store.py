@@ -15,6 +15,7 @@ from ledger.store.rows import (
     CertificateRow,
     ChainIdentityRow,
     CursorRow,
+    HeadRow,
     IdentityRow,
     LotInputRow,
     LotOutputRow,
@@ -45,7 +46,8 @@ _AT_ONCE = 20_000
 
 def write_plant(store: Store, plant: Plant) -> None:
     """In one transaction. Every lot has a name; finished lots have orders, machines and certificates, and every second
-    ten of them travel in a box. No records or heads are written: genealogy does not read them."""
+    ten of them travel in a box. No records are written, and heads of none: genealogy does not read
+    them."""
     with store.transaction() as connection:
         rows = Rows(connection)
         for part in (_ledger(), _orders(plant), _steps(plant), _lots(plant), _boxes(plant)):
@@ -110,6 +112,7 @@ def _lots(plant: Plant) -> Iterator[object]:
             _finish(row, lot - finished.start)
         yield row
         yield _name(row.subject, str(lot))
+        yield HeadRow(row.subject, _NONE, 0, 0)
 
 
 def _finish(row: LotRow, place: int) -> None:

@@ -18,7 +18,7 @@ def draw_dot(family: Family) -> str:
     """Time runs from left to right. Every text is quoted, so that no name can be taken for DOT."""
     head = [
         "digraph genealogy {",
-        f"  graph [rankdir=LR, label={_quote(family.title, family.summary)}, fontname=sans];",
+        f"  graph [rankdir=LR, label={_quote(family.title, *family.summary)}, fontname=sans];",
         "  node [shape=box, fontname=sans, fontsize=11];",
     ]
     nodes = [f"  {_node(node)}" for node in family.nodes.values()]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ledger.provenance import OrderTrace, Trace
-from ledger.provenance.views import AsOf, Cut, Lot, RelatedLot, Transformation
+from ledger.provenance.views import AsOf, Cut, RelatedLot, Transformation
 from ledger.records import CertificateStatus, LotState, Verdict
 
 __all__ = ["Family", "Link", "Node", "Tone", "build_family", "describe_cut"]
@@ -47,8 +47,8 @@ class Family:
     """The lots of one answer. Links made of steps never run in a circle; packing may run against them."""
 
     title: str
-    summary: str
-    """Counts, the block, and what was cut off, in sentences."""
+    summary: tuple[str, ...]
+    """Counts and block, then what was cut off; a sentence each."""
     roots: tuple[str, ...]
     """Keys of the lots that were asked about."""
     nodes: dict[str, Node]
@@ -82,7 +82,7 @@ def _lots(trace: Trace | OrderTrace) -> tuple[list[Node], list[Node]]:
         asked = [_related(lot, Tone.ASKED) for lot in trace.lots]
         around: Iterable[RelatedLot] = (*trace.upstream, *trace.downstream)
     else:
-        asked = [_asked(trace.lot)]
+        asked = [_asked(trace)]
         around = (*trace.packed_in, *trace.contents, *trace.upstream, *trace.downstream)
     known = {one.key for one in asked}
     return asked, [_related(lot, Tone.LOT) for lot in around if _key(lot.subject) not in known]
@@ -115,9 +115,11 @@ def _packings(trace: Trace | OrderTrace, lots: dict[str, Node]) -> Iterator[Link
             yield Link(_key(lot), _key(parent), packed=True)
 
 
-def _asked(lot: Lot) -> Node:
+def _asked(trace: Trace) -> Node:
+    lot = trace.lot
     held = f"at {lot.holder.name or f'participant {lot.holder.participant}'}"
     what = f"{lot.quantity} {lot.unit} {_word(lot.state)}"
+    what += "".join(f", {_word(one.verdict)} ({_word(one.status)})" for one in trace.certificates if one.latest)
     return Node(_key(lot.subject), (lot.identifier or _key(lot.subject), what, held), Tone.ASKED)
 
 
@@ -137,9 +139,9 @@ def _tone(lot: RelatedLot, tone: Tone) -> Tone:
     return Tone.STOPPED if stopped and tone is Tone.LOT else tone
 
 
-def _summary(lots: int, steps: int, as_of: AsOf, cuts: Iterable[Cut]) -> str:
+def _summary(lots: int, steps: int, as_of: AsOf, cuts: Iterable[Cut]) -> tuple[str, ...]:
     counted = f"{lots} {'lot' if lots == 1 else 'lots'}, {steps} {'step' if steps == 1 else 'steps'}"
-    return ". ".join([f"{counted}, as of block {as_of.block_number}", *map(describe_cut, cuts)]) + "."
+    return (f"{counted}, as of block {as_of.block_number}.", *(f"Cut off: {describe_cut(cut)}." for cut in cuts))
 
 
 def _key(subject: bytes) -> str:

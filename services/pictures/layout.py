@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from ledger.errors import GenealogyError
 from ledger.provenance import sort_lots
 from services.pictures.family import Family, Link
 
@@ -25,9 +26,11 @@ _STAND_IN = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A link and the points that it goes through, from before to after, as (layer, middle in pixels)."""
+    """A link and the points that it goes through, from left to right, as (layer, middle in pixels)."""
 
     link: Link
+    onward: bool
+    """Whether it begins on the left."""
     points: tuple[tuple[int, float], ...]
 
 
@@ -63,12 +66,22 @@ def place(family: Family, heights: dict[str, float], gap: float) -> Layout:
 
 
 def _oriented(family: Family) -> list[tuple[str, str]]:
-    """Links as (left, right). A lot may be packed in what it was made from: then the packing runs leftwards."""
-    rank = _longest(list(family.nodes), [(link.before, link.after) for link in family.links if not link.packed])
-    return [
-        (link.after, link.before) if link.packed and rank[link.before] > rank[link.after] else (link.before, link.after)
-        for link in family.links
-    ]
+    """Links as (left, right). A lot may be packed in what it was made from; then all packings run with the steps, and
+    some leftwards."""
+    plain = [(link.before, link.after) for link in family.links]
+    if _is_sortable(plain):
+        return plain
+    made = [(link.before, link.after) for link in family.links if not link.packed]
+    rank = _longest(list(family.nodes), made)
+    return [(left, right) if rank[left] <= rank[right] else (right, left) for left, right in plain]
+
+
+def _is_sortable(links: Sequence[tuple[str, str]]) -> bool:
+    try:
+        sort_lots(links)
+    except GenealogyError:
+        return False
+    return True
 
 
 def _longest(keys: Collection[str], links: Sequence[tuple[str, str]]) -> dict[str, int]:
@@ -177,7 +190,8 @@ def _wires(
     wires = []
     for link, (left, right) in zip(family.links, links, strict=True):
         way = [left, *bends[left, right], right]
-        wires.append(Wire(link, tuple((layers[left] + step, middles[key]) for step, key in enumerate(way))))
+        onward = left == link.before
+        wires.append(Wire(link, onward, tuple((layers[left] + step, middles[key]) for step, key in enumerate(way))))
     return tuple(wires)
 
 

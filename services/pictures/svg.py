@@ -7,19 +7,23 @@ as well.
 from __future__ import annotations
 
 import itertools
-from xml.sax.saxutils import escape, quoteattr
+from typing import TypeAlias
+from xml.sax.saxutils import escape
 
 from services.pictures.family import Family, Node, Tone
 from services.pictures.layout import Layout, Wire, place
 
 __all__ = ["draw_svg"]
 
-_BOX_WIDTH, _STEP_WIDTH = 250, 110
-_COLUMN = 300
-"""From the left edge of one layer's boxes to that of the next, in pixels."""
-_LINE, _PAD, _GAP, _MARGIN, _HEADER = 16, 10, 14, 24, 64
+_BOX_WIDTH, _STEP_WIDTH = 250, 120
+_LINE, _PAD, _MARGIN = 16, 10, 24
+_GAP, _AISLE = 14, 56
+"""Between the boxes of a layer, and between layers."""
+_LEAST_WIDTH = 640
 _SIGN_WIDTH = 6.6
 """Of a character at 12 pixels, on average."""
+_BOLD = ' class="n"'
+_Columns: TypeAlias = "list[tuple[int, int]]"
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#1c2733}.n{font-weight:600}.h{font-size:16px;font-weight:600}"
     "rect{stroke:#5b6b7c;fill:#fff}.asked rect{fill:#dbe9ff;stroke:#1f4e9c;stroke-width:2.5}"
@@ -32,64 +36,80 @@ def draw_svg(family: Family) -> str:
     """Time runs from left to right: lots as boxes, steps as rounded ones, packing as dashed lines."""
     heights = {key: float(len(node.lines) * _LINE + 2 * _PAD) for key, node in family.nodes.items()}
     layout = place(family, heights, _GAP)
-    width = max(layout.layers * _COLUMN + 2 * _MARGIN, 640)
-    height = layout.height + _HEADER + 2 * _MARGIN
+    top = _MARGIN + 2 * _LINE + len(family.summary) * _LINE
+    columns = _columns(family, layout)
+    width = max(columns[-1][0] + columns[-1][1] + _MARGIN, _LEAST_WIDTH)
+    height = top + layout.height + _MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" xml:lang="en" role="img" aria-labelledby="title summary" '
         f'viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}">',
-        f'<title id="title">{_text(family.title)}</title><desc id="summary">{_text(family.summary)}</desc>',
+        f'<title id="title">{_text(family.title)}</title><desc id="summary">{_text(" ".join(family.summary))}</desc>',
         f"<style>{_STYLE}</style>",
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 8 4 0 8z" style="fill:#5b6b7c;stroke:none"/></marker></defs>',
         f'<rect width="{width}" height="{height:.0f}" style="fill:#fff;stroke:none"/>',
-        f'<text class="h" x="{_MARGIN}" y="{_MARGIN + 10}">{_text(family.title)}</text>',
-        f'<text x="{_MARGIN}" y="{_MARGIN + 32}">{_text(family.summary)}</text>',
-        *(_wire(family, layout, wire) for wire in layout.wires),
-        *(_box(node, layout.places[node.key], heights[node.key]) for node in family.nodes.values()),
-        "</svg>\n",
+        f'<text class="h" x="{_MARGIN}" y="{_MARGIN + 10}">{_text(_shorten(family.title, int(width / 11)))}</text>',
+        *(
+            f'<text x="{_MARGIN}" y="{_MARGIN + 16 + number * _LINE}">{_text(line)}</text>'
+            for number, line in enumerate(family.summary, 1)
+        ),
+        f'<g transform="translate(0 {top})">',
+        *(_wire(family, columns, wire) for wire in layout.wires),
+        *(_box(node, columns, layout.places[node.key], heights[node.key]) for node in family.nodes.values()),
+        "</g></svg>\n",
     ]
     return "\n".join(parts)
 
 
-def _left(node_width: float, layer: int) -> float:
-    return _MARGIN + layer * _COLUMN + (_BOX_WIDTH - node_width) / 2
+def _columns(family: Family, layout: Layout) -> list[tuple[int, int]]:
+    """Left edge and width of each layer, in pixels: as wide as its widest box."""
+    widths = [0] * layout.layers
+    for key, (layer, _) in layout.places.items():
+        widths[layer] = max(widths[layer], _width(family.nodes[key]))
+    columns, edge = [], _MARGIN
+    for width in widths:
+        columns.append((edge, width))
+        edge += width + _AISLE
+    return columns
 
 
 def _width(node: Node) -> int:
     return _STEP_WIDTH if node.tone is Tone.STEP else _BOX_WIDTH
 
 
-def _wire(family: Family, layout: Layout, wire: Wire) -> str:
-    """From the right edge of the left box to the left edge of the right one, level at each bend."""
-    ends = (wire.link.before, wire.link.after)
-    if layout.places[ends[0]][0] > layout.places[ends[1]][0]:
-        ends = ends[::-1]
-    first, last = (_width(family.nodes[key]) for key in ends)
-    stops = [(_left(0, layer), middle + _HEADER + _MARGIN) for layer, middle in wire.points]
-    stops[0] = (stops[0][0] + first / 2, stops[0][1])
-    stops[-1] = (stops[-1][0] - last / 2, stops[-1][1])
+def _wire(family: Family, columns: _Columns, wire: Wire) -> str:
+    """From the right edge of the left box to the left edge of the right one; straight through the layers between."""
+    ends = [wire.link.before, wire.link.after]
+    first, last = (_width(family.nodes[key]) for key in (ends if wire.onward else ends[::-1]))
+    stops: list[tuple[float, float]] = []
+    for layer, middle in wire.points:
+        edge, width = columns[layer]
+        stops += [(edge, middle), (edge + width, middle)]
+    stops = stops[1:-1]
+    stops[0] = (columns[wire.points[0][0]][0] + (columns[wire.points[0][0]][1] + first) / 2, stops[0][1])
+    stops[-1] = (columns[wire.points[-1][0]][0] + (columns[wire.points[-1][0]][1] - last) / 2, stops[-1][1])
     path = f"M{stops[0][0]:.1f} {stops[0][1]:.1f}"
     for (x, y), (to_x, to_y) in itertools.pairwise(stops):
         half = (x + to_x) / 2
-        path += f"C{half:.1f} {y:.1f} {half:.1f} {to_y:.1f} {to_x:.1f} {to_y:.1f}"
+        path += f"C{half:.1f} {y:.1f} {half:.1f} {to_y:.1f} {to_x:.1f} {to_y:.1f}" if y != to_y else f"H{to_x:.1f}"
     looks = 'class="packed"' if wire.link.packed else 'marker-end="url(#arrow)"'
     return f'<path d="{path}" {looks}/>'
 
 
-def _box(node: Node, at: tuple[int, float], height: float) -> str:
+def _box(node: Node, columns: _Columns, at: tuple[int, float], height: float) -> str:
     width = _width(node)
-    x, y = _left(width, at[0]), at[1] - height / 2 + _HEADER + _MARGIN
-    round_ = f' rx="{height / 2:.0f}"' if node.tone is Tone.STEP else ' rx="4"'
+    edge, column = columns[at[0]]
+    x, y = edge + (column - width) / 2, at[1] - height / 2
+    curve = height / 2 if node.tone is Tone.STEP else 4
     room = int((width - 2 * _PAD) / _SIGN_WIDTH)
     lines = "".join(
-        f'<text {"class=" + quoteattr("n") if number == 0 else ""} x="{x + _PAD:.1f}" '
-        f'y="{y + _PAD + 12 + number * _LINE:.1f}">{_text(_shorten(line, room))}</text>'
+        f'<text{"" if number else _BOLD} x="{x + _PAD:.1f}" y="{y + _PAD + 12 + number * _LINE:.1f}">'
+        f"{_text(_shorten(line, room))}</text>"
         for number, line in enumerate(node.lines)
     )
-    whole = _text(", ".join(node.lines))
     return (
-        f'<g class="{node.tone.value}"><title>{whole}</title><rect x="{x:.1f}" y="{y:.1f}" width="{width}" '
-        f'height="{height:.0f}"{round_}/>{lines}</g>'
+        f'<g class="{node.tone.value}"><title>{_text(", ".join(node.lines))}</title><rect x="{x:.1f}" y="{y:.1f}" '
+        f'width="{width}" height="{height:.0f}" rx="{curve:.0f}"/>{lines}</g>'
     )
 
 
