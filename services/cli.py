@@ -13,7 +13,7 @@ import typer
 
 from ledger.errors import MillmarkError
 from quality.errors import QualityError
-from services.commands import bench, chain, demo, interop, keys, participants, provenance, trust
+from services.commands import bench, chain, demo, interop, keys, participants, provenance, trust, verify
 
 __all__ = ["app", "main"]
 
@@ -48,6 +48,7 @@ participants.register(app)
 keys.register(app)
 provenance.register(app)
 trust.register(app)
+verify.register(app)
 interop.register(app)
 bench.register(app)
 

@@ -30,7 +30,7 @@ MAX_SHOWN_BYTES = 4 << 20
 """Text of one disclosed document or entry."""
 MAX_SHOWN_DEPTH = 40
 MAX_PROOF_HASHES = 64
-MAX_INPUT_BYTES = 16_384
+MAX_INPUT_BYTES = 32_768
 MAX_LOGITS = 32
 
 

@@ -53,14 +53,13 @@ _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _URL_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 
 
-def read_bundle(path: Path) -> Bundle:
-    """Read a file, of which no more than the limit is taken into memory. Raises BundleError."""
+def read_bundle(path: Path) -> bytes:
+    """The bytes of a bundle's file, of which no more than the limit is taken into memory. Raises NotABundleError."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BUNDLE_BYTES + 1)
+            return file.read(MAX_BUNDLE_BYTES + 1)
     except OSError as error:
         raise NotABundleError(f"cannot read {path}: {error.strerror}", mend="give the file of a bundle") from None
-    return parse_bundle(data)
 
 
 def parse_bundle(data: bytes) -> Bundle:

@@ -20,6 +20,7 @@ from ledger.verify.report import (
     PartReport,
     Party,
     Report,
+    Work,
     moment,
 )
 
@@ -86,7 +87,13 @@ def build_report(verified: Verified) -> Report:
         sealed=dict(sorted(_sealed(bundle).items())),
         certificates=tuple(_certificate(verified, one) for one in state.certificates.values()),
         disclosed=tuple(
-            DisclosedField(claims.record, entries[claims.record].kind, claims.disclosure.paths[place], field.value)
+            DisclosedField(
+                record=claims.record,
+                kind=entries[claims.record].kind,
+                root=claims.root,
+                path=claims.disclosure.paths[place],
+                value=field.value,
+            )
             for claims in bundle.claims
             for place, field in claims.disclosure.shown
         ),
@@ -117,7 +124,7 @@ def _as_of(verified: Verified) -> AsOf:
 def _part(verified: Verified, lot: Lot) -> PartReport:
     state = verified.state
     order = state.order_of(lot)
-    machine = order.assignments[lot.assignment].machine if order is not None and lot.assignment else None
+    ancestors = _ancestors(state, lot)
     return PartReport(
         subject=lot.subject,
         identifier=verified.identifiers[lot.subject],
@@ -126,19 +133,27 @@ def _part(verified: Verified, lot: Lot) -> PartReport:
         unit=lot.unit.rstrip(b"\0").decode("ascii", "replace"),
         made_by=verified.party(lot.maker),
         made_at=moment(state.entries_of[lot.subject][lot.sequence].time),
-        machine=machine,
-        machine_identifier=_machine_identifier(verified, machine),
+        made_on=tuple(_work(verified, [state.lots[name] for name in ancestors] + [lot])),
         order=lot.order,
         order_identifier=None if lot.order is None else verified.identifiers.get(lot.order),
         buyer=None if order is None else verified.party(order.buyer),
         holder=verified.party(_outermost(state, lot).custodian),
         quarantined_by=verified.party(lot.counterparty) if lot.state is LotState.QUARANTINED else None,
         certificate=_certificate(verified, lot.certificates[-1]) if lot.certificates else None,
-        ancestors=tuple(sorted(_ancestors(state, lot))),
+        ancestors=tuple(sorted(ancestors)),
     )
 
 
-def _machine_identifier(verified: Verified, machine: int | None) -> str | None:
+def _work(verified: Verified, lots: Sequence[Lot]) -> Iterator[Work]:
+    for lot in sorted(lots, key=lambda one: one.sequence):
+        order = verified.state.order_of(lot)
+        if order is not None and lot.assignment:
+            done = order.assignments[lot.assignment]
+            identifier = _machine_identifier(verified, done.machine)
+            yield Work(lot.subject, done.operation, done.machine, identifier, verified.party(done.owner))
+
+
+def _machine_identifier(verified: Verified, machine: int) -> str | None:
     named = verified.state.proved.named_machines
     return next((verified.identifiers[name] for name, number in named.items() if number == machine), None)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 
-from ledger.canonical import Json
+from ledger.canonical import Json, canonical_json
 from ledger.records import CertificateStatus, LotState, Verdict
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "PartReport",
     "Party",
     "Report",
+    "Work",
     "describe",
     "moment",
 ]
@@ -72,6 +74,17 @@ class CertificateReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """An operation under which a part, or something that it came from, was made."""
+
+    lot: bytes
+    operation: int
+    machine: int
+    machine_identifier: str | None
+    owner: Party
+
+
+@dataclass(frozen=True, slots=True)
 class PartReport:
     subject: bytes
     identifier: str
@@ -80,8 +93,8 @@ class PartReport:
     unit: str
     made_by: Party
     made_at: datetime
-    machine: int | None
-    machine_identifier: str | None
+    made_on: tuple[Work, ...]
+    """Oldest first; a lot that was split off, merged or received from outside was made on no machine."""
     order: bytes | None
     order_identifier: str | None
     buyer: Party | None
@@ -97,6 +110,8 @@ class PartReport:
 class DisclosedField:
     record: int
     kind: str
+    root: int
+    """Which document of the record."""
     path: tuple[str | int, ...]
     value: Json
 
@@ -171,7 +186,7 @@ def describe(report: Report) -> list[str]:
         lines += ["", *_part_lines(part)]
     lines += ["", f"{report.records} records of {report.histories} histories, all of them to the proof block"]
     lines += [f"{count} more are sealed: kind {kind}, content not shown" for kind, count in report.sealed.items()]
-    lines += _section("Disclosed", [f"{_path(one)} = {one.value!r} (record {one.record})" for one in report.disclosed])
+    lines += _section("Disclosed", _documents(report.disclosed))
     if report.withheld:
         lines.append(f"  {report.withheld} more fields of these documents are withheld")
     lines += _section("Attention", report.attention)
@@ -180,10 +195,12 @@ def describe(report: Report) -> list[str]:
 
 
 def _part_lines(part: PartReport) -> list[str]:
-    made = f"  made by {part.made_by} on {_time(part.made_at)}"
-    if part.machine is not None:
-        made += f", machine {part.machine_identifier or part.machine}"
-    lines = [part.identifier, made, f"  {part.state.name.lower()}, {part.quantity} {part.unit}, held by {part.holder}"]
+    lines = [
+        part.identifier,
+        f"  made by {part.made_by}, {_time(part.made_at)}",
+        *(f"  on machine {work.machine_identifier or work.machine} of {work.owner}" for work in part.made_on),
+        f"  {part.state.name.lower()}, {part.quantity} {part.unit}, held by {part.holder}",
+    ]
     if part.order is not None and part.buyer is not None:
         lines.append(f"  order {part.order_identifier or '0x' + part.order.hex()} of {part.buyer}")
     if part.quarantined_by is not None:
@@ -207,8 +224,22 @@ def _believed(at: AsOf) -> str:
     return "named by the trust file" if at.believed == "block" else "signed by enough of the trust file's co-signers"
 
 
-def _path(field: DisclosedField) -> str:
-    return "/" + "/".join(map(str, field.path))
+def _documents(disclosed: Sequence[DisclosedField]) -> list[str]:
+    """One line a document."""
+    lines = []
+    for (record, kind, _), shown in itertools.groupby(disclosed, lambda one: (one.record, one.kind, one.root)):
+        values = ", ".join(f"{_printable('/'.join(map(str, one.path)))} {_value(one.value)}" for one in shown)
+        lines.append(f"record {record}, {kind}: {values}")
+    return lines
+
+
+def _value(value: Json) -> str:
+    return _printable(canonical_json(value).decode())
+
+
+def _printable(text: str) -> str:
+    """Without what could move a terminal's cursor: documents come from strangers."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _section(title: str, items: tuple[str, ...] | list[str]) -> list[str]:

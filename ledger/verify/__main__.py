@@ -1,0 +1,74 @@
+"""`python -m ledger.verify FILE --trust FILE`: the same as `millmark verify`, without the rest of Millmark.
+
+Exit code 0 verified, 1 refused (the line names the step), 2 unusable input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from ledger.checkpoint import DEFAULT_MAX_AGE_S
+from ledger.errors import MillmarkError
+from ledger.verify.files import DAY_S, verify_files
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        answer = verify_files(
+            given.bundle,
+            given.trust,
+            now_s=int(time.time()),
+            max_age_days=given.max_age,
+            any_status=given.any_status,
+        )
+    except MillmarkError as error:
+        sys.stderr.write(f"millmark: {error}\n")
+        return error.exit_code
+    shown = json.dumps(answer.to_json(), indent=2) if given.json else "\n".join(answer.lines())
+    sys.stdout.write(f"{shown}\n" if shown else "")
+    if answer.refusal is not None:
+        sys.stderr.write(f"millmark: REFUSED {answer.refusal}\n")
+    return answer.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ledger.verify",
+        description="Verify a provenance bundle offline: exit code 0 verified, 1 refused, 2 unusable input.",
+        epilog="Example: python -m ledger.verify part.bundle --trust trust.json",
+    )
+    parser.add_argument("bundle", type=Path, help="the provenance file")
+    parser.add_argument("--trust", type=Path, required=True, help="the trust file")
+    parser.add_argument(
+        "--max-age",
+        type=_days,
+        default=DEFAULT_MAX_AGE_S / DAY_S,
+        metavar="DAYS",
+        help="how old the proof block may be (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--any-status",
+        action="store_true",
+        help="accept parts that are quarantined or whose certificate does not count",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    return parser
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 <= days <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1000000 days")
+    return days
+
+
+if __name__ == "__main__":
+    sys.exit(main())

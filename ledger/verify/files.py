@@ -1,0 +1,78 @@
+"""Files in, answer out: what `millmark verify` and `python -m ledger.verify` have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.bundle import read_bundle
+from ledger.errors import MillmarkError, TrustError
+from ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
+from ledger.verify import verify_bundle
+from ledger.verify.refusals import FormatRefused, StatusRefused, VerificationError
+from ledger.verify.report import Report, describe
+
+__all__ = ["Answer", "verify_files"]
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Verified or refused, and all that is known."""
+
+    report: Report | None
+    """Also where only the status was refused."""
+    refusal: VerificationError | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 verified, 1 refused, 2 when the file is no bundle at all."""
+        return 0 if self.refusal is None else self.refusal.exit_code
+
+    def to_json(self) -> dict[str, object]:
+        refusal = self.refusal
+        return {
+            "verified": refusal is None,
+            "refused": None if refusal is None else _refusal_json(refusal),
+            "report": None if self.report is None else self.report.to_json(),
+        }
+
+    def lines(self) -> list[str]:
+        """For people; the refusal itself is the caller's to print, as an error."""
+        shown = [] if self.report is None else describe(self.report)
+        return ["VERIFIED", *shown] if self.refusal is None else shown
+
+
+def verify_files(bundle: Path, trust: Path, *, now_s: int, max_age_days: float, any_status: bool = False) -> Answer:
+    """Verify a file against a trust file, see `verify_bundle`. Raises TrustError for an unusable trust file."""
+    believed = _read_trust(trust)
+    try:
+        data = read_bundle(bundle)
+        report = verify_bundle(data, believed, now_s=now_s, max_age_s=int(max_age_days * DAY_S), any_status=any_status)
+    except StatusRefused as error:
+        return Answer(error.report, error)
+    except VerificationError as error:
+        return Answer(None, error)
+    except MillmarkError as error:
+        return Answer(None, FormatRefused(error.cause, mend=error.mend, usable=False))
+    return Answer(report, None)
+
+
+def _read_trust(path: Path) -> TrustFile:
+    try:
+        with path.open("rb") as file:
+            return parse_trust(file.read(MAX_TRUST_BYTES + 2))
+    except OSError as error:
+        raise TrustError(f"cannot read {path}: {error.strerror}", mend="give a trust file") from None
+
+
+def _refusal_json(refusal: VerificationError) -> dict[str, object]:
+    return {
+        "step": refusal.step.value,
+        "name": refusal.step.name.lower(),
+        "subject": None if refusal.subject is None else "0x" + refusal.subject.hex(),
+        "sequence": refusal.sequence,
+        "cause": refusal.reason,
+        "mend": refusal.mend,
+    }

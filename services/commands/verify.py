@@ -1,0 +1,41 @@
+"""`millmark verify`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import typer
+
+from ledger.checkpoint import DEFAULT_MAX_AGE_S
+from ledger.verify.files import DAY_S, verify_files
+from services.commands.options import AsJson
+from services.output import print_json, print_lines, warn
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("verify", epilog="Example: millmark verify part.bundle --trust trust.json")(run_verify)
+
+
+def run_verify(
+    bundle: Path = typer.Argument(help="The provenance file.", dir_okay=False),
+    trust: Path = typer.Option(..., help="The trust file.", dir_okay=False),
+    max_age: float = typer.Option(
+        DEFAULT_MAX_AGE_S / DAY_S, min=0, max=1e6, metavar="DAYS", help="How old the proof block may be."
+    ),
+    any_status: bool = typer.Option(
+        False, "--any-status", help="Accept parts that are quarantined or whose certificate does not count."
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Verify a provenance file offline: exit code 0 verified, 1 refused (the line names the step), 2 unusable input."""
+    answer = verify_files(bundle, trust, now_s=int(time.time()), max_age_days=max_age, any_status=any_status)
+    if as_json:
+        print_json(answer.to_json())
+    else:
+        print_lines(*answer.lines())
+    if answer.refusal is not None:
+        warn(f"millmark: REFUSED {answer.refusal}")
+    raise typer.Exit(answer.exit_code)

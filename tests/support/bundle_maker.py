@@ -1,0 +1,277 @@
+"""Bundles out of a bundle world: what its parts need, picked from the chain's own records, with the chain's proofs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ledger.bundle import (
+    Bundle,
+    HistoryShown,
+    IdentityShown,
+    RecordShown,
+    SealedRecord,
+    ShownClaims,
+    ShownEvidence,
+)
+from ledger.chain import fetch_headers, fetch_proofs
+from ledger.claims import Path as ClaimsPath
+from ledger.heads import inner_of
+from ledger.ids import SubjectKind
+from ledger.records import Recorded, Value
+from ledger.slots import (
+    KeySlots,
+    MachineSlots,
+    ModelSlots,
+    ParticipantSlots,
+    StreamSlots,
+    head_slot,
+    machine_slot,
+    slots_of,
+)
+from ledger.trust import BelievedBlock, TrustedContract, TrustFile
+from tests.support.bundle_world import BundleWorld
+
+
+@dataclass
+class Selection:
+    """What a bundle about some parts must hold."""
+
+    records: dict[int, Recorded]
+    histories: dict[bytes, list[int]]
+    participants: set[int] = field(default_factory=set)
+    keys: set[bytes] = field(default_factory=set)
+    machines: set[int] = field(default_factory=set)
+    models: set[int] = field(default_factory=set)
+    streams: set[bytes] = field(default_factory=set)
+
+
+def make_bundle(
+    world: BundleWorld,
+    *names: str,
+    seal: bool = False,
+    certificates: Iterable[int] | None = None,
+    claims: Mapping[bytes, Sequence[ClaimsPath]] | None = None,
+    later: int = 0,
+) -> tuple[Bundle, TrustFile]:
+    """The bundle of these lots at a block `later` blocks before the latest, and a trust file for the latest.
+
+    `certificates`: whose evidence and inference to show, all by default. `claims`: paths to disclose by root, all of
+    all documents by default. `seal`: of a shared lot, what went into lots that the parts do not come from.
+    """
+    parts = tuple(sorted(world.lots[name] for name in names))
+    recorded = world.recorded()
+    selection = select(recorded, parts, world)
+    sealed = sealed_in(selection, parts) if seal else {}
+    chosen = [one for one in world.inspections if certificates is None or one in certificates]
+    shown = {number: record for number, record in selection.records.items() if number not in sealed}
+    chain = world.consortium.chain
+    last = chain.final_number()
+    identities = tuple(sorted(_identities(world, selection)))
+    proofs = fetch_proofs(chain.node, chain.profile, _slots(world, selection, identities), last - later)
+    bundle = Bundle(
+        chain_id=chain.chain_id,
+        registry=chain.registry,
+        ledger=chain.ledger,
+        contracts=tuple(sorted(chain.contracts.values())),
+        headers=fetch_headers(chain.node, chain.profile, last - later, last),
+        signatures=(),
+        nodes=tuple(sorted(proofs.nodes.values())),
+        parts=parts,
+        histories=tuple(
+            HistoryShown(name, tuple(sealed.get(number, number) for number in numbers))
+            for name, numbers in sorted(selection.histories.items())
+        ),
+        records=tuple(shown_record(shown[number]) for number in sorted(shown)),
+        participants=tuple(sorted(selection.participants)),
+        keys=tuple(sorted(selection.keys)),
+        machines=tuple(sorted(selection.machines)),
+        models=tuple(sorted(selection.models)),
+        streams=tuple(sorted(selection.streams)),
+        identities=identities,
+        claims=tuple(_claims(world, shown, claims)),
+        evidence=tuple(_evidence(world, shown, chosen)),
+        inferences=tuple(world.inference_of(one) for one in sorted(chosen) if one in shown),
+    )
+    return bundle, make_trust(world)
+
+
+def make_trust(world: BundleWorld) -> TrustFile:
+    """As of the latest block."""
+    chain = world.consortium.chain
+    last = chain.header(chain.final_number())
+    proofs = fetch_proofs(chain.node, chain.profile, dict.fromkeys(chain.contracts.values(), ()), last.number)
+    contracts = {}
+    for name, address in sorted(chain.contracts.items()):
+        account = proofs.accounts[address]
+        assert account is not None
+        contracts[name] = TrustedContract(address, account.code_hash)
+    names = {company.number: company.name for company in world.consortium.companies}
+    return TrustFile(chain.chain_id, contracts, names, BelievedBlock(last.number, last.hash))
+
+
+def select(recorded: Sequence[Recorded], parts: Iterable[bytes], world: BundleWorld) -> Selection:
+    """The histories that the parts need, and everything that their records name."""
+    by_subject: dict[bytes, list[Recorded]] = {}
+    for record in recorded:
+        for name in record.histories:
+            by_subject.setdefault(name, []).append(record)
+    found = Selection({}, {})
+    waiting = list(parts)
+    while waiting:
+        name = waiting.pop()
+        if name in found.histories:
+            continue
+        found.histories[name] = [record.sequence for record in by_subject[name]]
+        for record in by_subject[name]:
+            found.records[record.sequence] = record
+            waiting += needs(record, name)
+    for record in found.records.values():
+        _name(found, record)
+    for stream in found.streams:
+        found.machines.add(world.machines[next(name for name, one in world.streams.items() if one == stream)])
+    return found
+
+
+def needs(record: Recorded, name: bytes) -> list[bytes]:
+    """The histories that a record asks for in the history of `name`."""
+    fields = record.fields
+    if record.kind == "LotCommissioned":
+        return [raw(fields, "order")]
+    if record.kind == "LotsPacked" and record.histories[0] != name:
+        return [record.histories[0]]
+    if record.kind == "LotsTransformed":
+        change = struct(fields, "transformation")
+        inputs = [raw(one, "lot") for one in structs(change, "inputs")]
+        if name not in inputs:
+            return inputs + [one for one in (raw(change, "order"),) if any(one)]
+    return []
+
+
+def sealed_in(selection: Selection, parts: Iterable[bytes]) -> dict[int, SealedRecord]:
+    """Transformations of a shared lot into lots that the bundle has no history of."""
+    found = {}
+    for number, record in selection.records.items():
+        inputs = structs(struct(record.fields, "transformation"), "inputs") if record.kind == "LotsTransformed" else ()
+        made = record.histories[len(inputs) :]
+        if inputs and not set(made) & set(selection.histories) and not set(record.histories) & set(parts):
+            found[number] = SealedRecord(record.kind, inner(record))
+    return found
+
+
+def inner(record: Recorded) -> bytes:
+    return inner_of(
+        sequence=record.sequence,
+        participant=record.participant,
+        key=record.key,
+        data=record.data,
+        block_time=record.block_time,
+    )
+
+
+def shown_record(record: Recorded) -> RecordShown:
+    return RecordShown(record.kind, record.sequence, record.participant, record.block_time, record.data)
+
+
+def _name(found: Selection, record: Recorded) -> None:
+    fields = record.fields
+    found.participants.add(record.participant)
+    found.keys.add(record.key)
+    for name in ("coordinator", "owner", "to"):
+        if name in fields:
+            found.participants.add(number(fields, name))
+    if "terms" in fields:
+        terms = struct(fields, "terms")
+        found.participants.add(number(terms, "inspector"))
+        found.models.add(number(terms, "model"))
+    if "machine" in fields:
+        found.machines.add(number(fields, "machine"))
+    statement = struct(fields, "statement") if "statement" in fields else fields
+    if "leaf_hash" in statement:
+        found.streams.add(raw(statement, "stream"))
+    if "model" in statement:
+        found.models.add(number(statement, "model"))
+
+
+def _slots(world: BundleWorld, selection: Selection, identities: Iterable[IdentityShown]) -> dict[bytes, list[bytes]]:
+    chain = world.consortium.chain
+    registry = [slot for one in selection.participants for slot in slots_of(ParticipantSlots, one)]
+    registry += [slot for one in selection.keys for slot in slots_of(KeySlots, one)]
+    registry += [slot for one in selection.machines for slot in slots_of(MachineSlots, one)]
+    registry += [slot for one in selection.models for slot in slots_of(ModelSlots, one)]
+    subjects = {(one.kind, one.identifier): one.subject for one in world.identities.values()}
+    registry += [
+        machine_slot(subjects[one.kind, one.identifier]) for one in identities if one.kind is SubjectKind.MACHINE
+    ]
+    ledger = [head_slot(one) for one in selection.histories]
+    ledger += [slot for one in selection.streams for slot in slots_of(StreamSlots, one)]
+    return {chain.contracts["LotOperations"]: [], chain.registry: registry, chain.ledger: ledger}
+
+
+def _identities(world: BundleWorld, selection: Selection) -> list[IdentityShown]:
+    machines = {number: name for name, number in world.machines.items()}
+    named = {f"urn:example:{machines[number]}" for number in selection.machines}
+    return [
+        IdentityShown(one.kind, one.creator, one.identifier, one.salt)
+        for one in world.identities.values()
+        if one.subject in selection.histories
+        or one.subject in selection.streams
+        or (one.kind is SubjectKind.MACHINE and one.identifier in named)
+    ]
+
+
+def _claims(
+    world: BundleWorld, shown: Mapping[int, Recorded], chosen: Mapping[bytes, Sequence[ClaimsPath]] | None
+) -> list[ShownClaims]:
+    found = []
+    for sequence in sorted(shown):
+        for place, root in enumerate(roots(shown[sequence].fields)):
+            claims = world.documents.get(root)
+            if claims is not None and (chosen is None or root in chosen):
+                paths = claims.paths if chosen is None else chosen[root]
+                found.append(ShownClaims(sequence, place, claims.disclose(paths)))
+    return found
+
+
+def _evidence(world: BundleWorld, shown: Mapping[int, Recorded], chosen: Iterable[int]) -> list[ShownEvidence]:
+    found = [world.evidence_of(one) for one in chosen if one in shown]
+    found += [world.finish_evidence_of(one) for one in world.finished if one in shown]
+    return sorted(found, key=lambda one: one.record)
+
+
+def roots(fields: Mapping[str, Value]) -> list[bytes]:
+    """Claims roots in the order of the event's data."""
+    found: list[bytes] = []
+    for name, value in fields.items():
+        if name in ("claims_root", "reason_root") and isinstance(value, bytes):
+            found.append(value)
+        elif isinstance(value, Mapping):
+            found += roots(value)
+        elif isinstance(value, tuple):
+            for item in value:
+                found += roots(item) if isinstance(item, Mapping) else []
+    return found
+
+
+def raw(fields: Mapping[str, Value], name: str) -> bytes:
+    value = fields[name]
+    assert isinstance(value, bytes)
+    return value
+
+
+def number(fields: Mapping[str, Value], name: str) -> int:
+    value = fields[name]
+    assert isinstance(value, int)
+    return value
+
+
+def struct(fields: Mapping[str, Value], name: str) -> Mapping[str, Value]:
+    value = fields[name]
+    assert isinstance(value, Mapping)
+    return value
+
+
+def structs(fields: Mapping[str, Value], name: str) -> list[Mapping[str, Value]]:
+    value = fields[name]
+    assert isinstance(value, tuple)
+    return [item for item in value if isinstance(item, Mapping)]
