@@ -141,8 +141,8 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
         """Everything that a model certified; a lot with what is packed in it; or what a machine made and measured from
         `since` to `until`. All that was made of that, for which orders, and who has it. Give one of `model`, `lot` and
         `machine`."""
-        span = {"since": since, "until": until}
-        found = service.recall(model=model, lot=lot, machine=machine, **span, limits=Limits(depth, lots))
+        limits = Limits(depth, lots)
+        found = service.recall(model=model, lot=lot, machine=machine, since=since, until=until, limits=limits)
         return _answer(found, known)
 
 

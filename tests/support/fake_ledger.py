@@ -307,7 +307,14 @@ class FakeLedger:
     # Certificates
 
     def certify(
-        self, lot: bytes, inspector: int, model: int, verdict: Verdict, stream: bytes, lasts_s: int = 10**6
+        self,
+        lot: bytes,
+        inspector: int,
+        model: int,
+        verdict: Verdict,
+        stream: bytes,
+        lasts_s: int = 10**6,
+        leaf_index: int = 0,
     ) -> int:
         entry = self.lots[lot]
         statement: Value = {
@@ -319,7 +326,7 @@ class FakeLedger:
             "inference_digest": digest("inference", lot, self.chain.now),
             "claims_root": NONE,
             "stream": stream,
-            "leaf_index": 0,
+            "leaf_index": leaf_index,
             "leaf_hash": digest("leaf", stream),
         }
         size, root = self.streams[stream]

@@ -8,11 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from ledger.errors import IdentifierError, InputError, NotFoundError
+from ledger.errors import IdentifierError, InputError, NotFoundError, StoreDamagedError
 from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
-from ledger.provenance import Limits, OrderTrace, Trace, certificate, recall, trace, trace_lot, trace_order
+from ledger.provenance import (
+    Direction,
+    Limits,
+    OrderTrace,
+    Trace,
+    certificate,
+    recall,
+    trace,
+    trace_lot,
+    trace_order,
+)
+from ledger.provenance.views import Cut
 from ledger.records import AssignmentState, CertificateStatus, LotState, OrderState, TransformationKind, Verdict
 from ledger.store import Book, open_store
 from tests.support.fake_chain import digest
@@ -193,11 +205,58 @@ def test_known_but_not_recorded_yet_and_known_twice(built: World, tmp_path: Path
 def test_limits_cut_and_say_so(built: World) -> None:
     near = trace_lot(built.store, built.lots["melt"], limits=Limits(depth=1))
     assert built.names(near.downstream) == [("billet", 1)]
+    assert (near.truncated, near.cuts) == (True, (Cut("downstream", "depth", 1),))
+    whole = trace_lot(built.store, built.lots["melt"], limits=Limits(depth=4, lots=7))
+    assert (len(whole.downstream), whole.truncated, whole.cuts) == (7, False, ())
     few = trace_lot(built.store, built.lots["melt"], limits=Limits(lots=2))
     assert (len(few.downstream), few.truncated) == (2, True)
+    assert few.cuts == (Cut("downstream", "lots", 2),)
     assert len(few.transformations) == 2
     assert not lot_trace(built, "melt").truncated
     assert trace_order(built.store, built.orders["hip"], limits=Limits(lots=2)).truncated
+
+
+def test_the_other_direction_is_left_out(built: World) -> None:
+    up = trace(built.store, built.lots["billet"], direction=Direction.UP)
+    down = trace(built.store, built.lots["billet"], direction=Direction.DOWN)
+    assert (built.names(up.upstream), up.downstream) == ([("bar", 1), ("melt", 1)], ())
+    assert (down.upstream, len(down.downstream)) == ((), 6)
+    assert [step.kind for step in up.transformations] == [TransformationKind.MERGE]
+    assert len(down.transformations) == 5, "the merge made the lot itself"
+    order = trace(built.store, built.orders["rail"], direction=Direction.DOWN)
+    assert (order.upstream, order.downstream) == ((), ())
+
+
+def test_an_order_knows_what_its_lots_came_of(built: World) -> None:
+    found = trace_order(built.store, built.orders["rail"])
+    assert built.names(found.upstream) == [("bar", 2), ("billet", 1), ("melt", 2)]
+    assert trace_order(built.store, built.orders["hip"], limits=Limits(lots=2)).cuts[0] == Cut("lots", "lots", 2)
+
+
+def test_related_lots_name_order_machine_and_carrier(built: World) -> None:
+    by_name = {built.name(lot.subject): lot for lot in lot_trace(built, "billet").downstream}
+    blank, hip = by_name["hip blank"], by_name["hip 2"]
+    assert (blank.order, blank.machine is not None and blank.machine.identifier) == (
+        built.orders["hip"], "urn:example:mill",
+    )  # fmt: skip
+    assert (hip.machine, hip.assignment, hip.parent) == (None, None, built.lots["box"])
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("INSERT INTO lot_inputs SELECT min(sequence), :lot, 1 FROM transformations", "came of itself"),
+        ("UPDATE lots SET parent = subject WHERE subject = :lot", "packed in itself"),
+        ("UPDATE lots SET parent = :lot WHERE subject = (SELECT parent FROM lots WHERE subject = :lot)", "packed in"),
+    ],
+)
+def test_an_index_in_which_a_lot_contains_itself_is_damaged(tmp_path: Path, statement: str, told: str) -> None:
+    with open_store(f"sqlite:///{tmp_path / 'ledger.db'}") as store:
+        world = build_world(store)
+        with store.transaction() as connection:
+            connection.execute(text(statement), {"lot": world.lots["hip 2"]})
+        with pytest.raises(StoreDamagedError, match=f"{told}.*rebuild the index"):
+            trace(store, world.lots["hip 2"])
 
 
 def test_everything_prints_as_json(built: World) -> None:
@@ -206,10 +265,10 @@ def test_everything_prints_as_json(built: World) -> None:
         trace_order(built.store, built.orders["hip"]),
         recall(built.store, model=built.model),
     ):
-        text = json.dumps(answer.to_json())
-        assert not re.search(r'"[a-z_]*[A-Z][A-Za-z_]*":', text), "keys are in snake case"
-    shown = lot_trace(built, "hip 1").to_json()
-    lot, custody, records = shown["lot"], shown["custody"], shown["records"]
+        shown = json.dumps(answer.to_json())
+        assert not re.search(r'"[a-z_]*[A-Z][A-Za-z_]*":', shown), "keys are in snake case"
+    found = lot_trace(built, "hip 1").to_json()
+    lot, custody, records = found["lot"], found["custody"], found["records"]
     assert isinstance(lot, dict)
     assert isinstance(custody, list)
     assert isinstance(records, list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
@@ -67,6 +68,15 @@ def test_recall_of_a_model_or_a_lot(world: World, caller: Caller) -> None:
     by_lot = caller.ask(f"/v1/recall?lot={quote('urn:example:billet', safe='')}").json()
     assert by_lot == recall(world.store, lot="urn:example:billet").to_json()
     assert caller.ask("/v1/recall?lot=urn:example:billet&lots=1").json()["truncated"] is True
+
+
+@pytest.mark.parametrize("name", ["{number}", "urn:example:mill"])
+def test_recall_of_a_machine(world: World, caller: Caller, name: str) -> None:
+    machine = name.format(number=world.machine)
+    found = caller.ask(f"/v1/recall?machine={machine}&since=2025-01-01T00:00:00Z&until=2026-01-01T00:00:00%2B02:00")
+    since, until = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, 22, tzinfo=UTC)
+    assert found.json() == recall(world.store, machine=world.machine, since=since, until=until).to_json()
+    assert found.json()["counts"]["lots"] == 6
 
 
 def test_health(caller: Caller) -> None:
