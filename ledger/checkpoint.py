@@ -29,7 +29,7 @@ from ledger.errors import (
     WrongCheckpointError,
 )
 from ledger.headers import BlockHeader
-from ledger.keys import Signature, Signer, recover_address, to_checksum
+from ledger.signatures import Signature, Signer, recover_address, to_checksum
 from ledger.trust import (
     MAX_COSIGNERS,
     BelievedBlock,

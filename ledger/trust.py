@@ -11,7 +11,7 @@ from typing import TypeAlias, cast
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, parse_json
 from ledger.errors import CanonicalError, SigningError, TrustError
-from ledger.keys import ADDRESS_BYTES, parse_address, to_checksum
+from ledger.signatures import ADDRESS_BYTES, parse_address, to_checksum
 
 __all__ = [
     "CONTRACTS",
