@@ -25,7 +25,7 @@ from quality.inputs import Scale
 
 __all__ = ["FAMILIES", "MAX_MODEL_BYTES", "Model", "build_model", "load_family", "model_digest", "parse_model"]
 
-FAMILIES = {b"MMQN": "network", b"MMQR": "rocket"}
+FAMILIES = {b"MMQN": "network", b"MMQR": "rocket", b"MMQT": "trees"}
 """Magic of the bytes, and the family that it announces."""
 MAX_MODEL_BYTES = 2**20
 

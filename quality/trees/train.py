@@ -1,0 +1,150 @@
+"""Training a forest: derive columns, compare recipes by cross-validation, boost, export. Imports LightGBM.
+
+Everything is chosen on the rows that are given, by cross-validation among them. Training is seeded and runs in one
+thread, but it is not promised to be reproducible elsewhere: the model's bytes are what is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quality.data import DECIMALS
+from quality.evaluate.scaling import apply_scales
+from quality.fitting import Problem, Progress, silent, undecided
+from quality.inputs import Scale
+from quality.trees.arrays import derive_columns
+from quality.trees.boosting import Boosted, Examples, Tried, boost, cross_validate, most_rounds
+from quality.trees.columns import derive_floats, fit_scales, propose_derived
+from quality.trees.export import export
+from quality.trees.folds import split_folds
+from quality.trees.records import MAX_INPUT, Derived, Forest
+
+__all__ = ["FittedForest", "fit"]
+
+_FOLDS = 5
+_MAX_PAIRED = 12
+"""Columns that are paired with one another; of a wider table, those that matter most."""
+_MAX_DERIVED = 8
+_LOOK_ROUNDS = 30
+_LOOK_LEAVES = 15
+"""Of the quick looks that rank columns."""
+_ROWS_A_LEAF = 200
+"""Larger trees are tried when there are this many rows for each of their leaves."""
+
+Build: TypeAlias = Callable[[Sequence[Derived]], Examples]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One way to grow trees."""
+
+    name: str
+    leaves: int
+    """Most leaves of a tree."""
+    derives: bool
+    """Whether trees may also compare differences and products of columns."""
+
+
+_RECIPES = (
+    Recipe("small trees", leaves=7, derives=False),
+    Recipe("small trees, derived columns", leaves=7, derives=True),
+    Recipe("larger trees, derived columns", leaves=15, derives=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedForest:
+    """A forest, and what ties it to the float trees that it came from; see `quality.fitting.Fitted`."""
+
+    model: Forest
+    recipe: str
+    logit_step: float
+    held_out: NDArray[np.int64]
+    """All rows: each has a logit by trees of its fold, which had not seen it."""
+    held_out_logits: NDArray[np.int64]
+    boosted: Boosted
+    """The float trees."""
+    derived: tuple[Derived, ...]
+    """Derived columns that the float trees read."""
+
+    def float_logits(self, fixed: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n, outputs) of fixed-point windows (n, width), by the float trees on columns that were not rounded."""
+        return self.boosted.logits(derive_floats(fixed, self.model.scales, self.derived))
+
+
+def fit(problem: Problem, *, seed: int, progress: Progress = silent) -> FittedForest:
+    """The best forest that cross-validation among the problem's rows finds.
+
+    Derived columns are chosen on all rows, so that the losses in cross-validation flatter recipes with them a little.
+    Raises InputError when a class has fewer than 5 rows, ExportError when no integer forest comes out.
+    """
+    folds = split_folds(problem.classes, _FOLDS, seed)
+    scales = fit_scales(problem.fixed)
+    inputs = apply_scales(scales, problem.fixed, MAX_INPUT).astype(np.int32)
+    weights = problem.row_weights
+
+    def build(derived: Sequence[Derived]) -> Examples:
+        columns = derive_columns(inputs, derived).astype(np.float64)
+        return Examples(columns, problem.classes, problem.outputs, weights)
+
+    derived = _choose_derived(build, scales, seed)
+    shown = {False: build(()), True: build(derived)}
+    tried = []
+    for recipe in _choose_recipes(len(inputs), derived):
+        tell = _tell(progress, recipe, problem.outputs)
+        tried.append((recipe, cross_validate(shown[recipe.derives], folds, recipe.leaves, seed, tell)))
+    recipe, found = _choose_best(tried)
+    boosted = boost(shown[recipe.derives], found.rounds, recipe.leaves, seed)
+    used = derived if recipe.derives else ()
+    exported = export(
+        boosted.trees(),
+        decimals=DECIMALS,
+        decision=undecided(problem.outputs),
+        width=inputs.shape[1],
+        scales=scales,
+        derived=used,
+    )
+    return FittedForest(
+        model=exported.forest,
+        recipe=f"{recipe.name}, {found.rounds} rounds",
+        logit_step=exported.logit_step,
+        held_out=np.arange(len(inputs)),
+        held_out_logits=np.rint(found.held_out / exported.logit_step).astype(np.int64),
+        boosted=boosted,
+        derived=used,
+    )
+
+
+def _choose_derived(build: Build, scales: Sequence[Scale], seed: int) -> tuple[Derived, ...]:
+    """The derived columns that a quick look splits by to most effect, ascending; none when it splits by none."""
+    plain = build(())
+    gains = boost(plain, _LOOK_ROUNDS, _LOOK_LEAVES, seed).gains()
+    paired = np.argsort(-gains, kind="stable")[:_MAX_PAIRED]
+    proposed = propose_derived(paired.tolist(), scales)
+    if not proposed:
+        return ()
+    gains = boost(build(proposed), _LOOK_ROUNDS, _LOOK_LEAVES, seed).gains()[plain.columns.shape[1] :]
+    best = np.argsort(-gains, kind="stable")[:_MAX_DERIVED]
+    return tuple(sorted(proposed[index] for index in best if gains[index] > 0))
+
+
+def _choose_recipes(rows: int, derived: Sequence[Derived]) -> list[Recipe]:
+    """What is worth trying, simplest first."""
+    leaves = max(_RECIPES[0].leaves, rows // _ROWS_A_LEAF)
+    return [recipe for recipe in _RECIPES if recipe.leaves <= leaves and (derived or not recipe.derives)]
+
+
+def _choose_best(tried: Sequence[tuple[Recipe, Tried]]) -> tuple[Recipe, Tried]:
+    """The simplest recipe whose loss is as good as the best; recipes come simplest first."""
+    best = min((result for _, result in tried), key=lambda result: result.loss)
+    return next(pair for pair in tried if pair[1].loss <= best.loss + best.slack)
+
+
+def _tell(progress: Progress, recipe: Recipe, outputs: int) -> Callable[[int, float], None]:
+    planned = most_rounds(outputs, recipe.leaves)
+    return lambda done, loss: progress(recipe.name, done, planned, {"loss/validation": loss})
