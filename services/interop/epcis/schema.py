@@ -282,7 +282,7 @@ def _document_validator(kind: str) -> jsonschema_rs.Draft202012Validator:
 def document_faults(document: Mapping[str, Json]) -> list[Fault]:
     """What is wrong around the events. A bare event must bring a context of its own."""
     kind = document.get("type")
-    if "epcisBody" in document and kind not in _DOCUMENTS:
+    if "epcisBody" in document and str(kind) not in _DOCUMENTS:
         return [("/type", f"a document is one of {', '.join(_DOCUMENTS)}")]
     return list(_faults(_document_validator(str(kind)), document))
 

@@ -19,7 +19,7 @@ from services.interop.epcis.schema import event_schema
 from tests.support.interop import CORPUS
 
 GS1 = CORPUS / "epcis2" / "gs1"
-COPIES = 20
+COPIES = 30
 VALUES: list[Any] = [
     *(None, True, 0, -1.5, "", "x", "ex:y", "https://a/b", "urn:epcglobal:cbv:disp:x", "2020-01-01", "receiving"),
     *("2020-01-01T00:00:00Z", "DELETE", "ADD", "OBSERVE", "+15:00", "C6", "c62", "https://gs1.org/voc/Temperature"),
