@@ -14,7 +14,7 @@ from typing import Final
 
 from ledger.canonical import Json, canonical_json, sha256
 from services.interop.credentials.did import Resolver
-from services.interop.credentials.keys import CredentialKey
+from services.interop.credentials.keys import CredentialKey, PublicKey
 from services.interop.credentials.multibase import decode_multibase, encode_multibase
 from services.interop.errors import CredentialError
 
@@ -62,8 +62,21 @@ def verify_proof(secured: Mapping[str, Json], resolver: Resolver, *, at: datetim
     key = resolver.key(method, _PURPOSE)
     if key.suite != options["cryptosuite"]:
         raise CredentialError(f"the key is not one of {options['cryptosuite']}")
-    key.verify(decode_multibase(str(proof.get("proofValue"))), _signed_bytes(options, document))
+    _verify_signature(key, decode_multibase(str(proof.get("proofValue"))), options, document)
     return method
+
+
+def _verify_signature(
+    key: PublicKey, signature: bytes, options: Mapping[str, Json], document: Mapping[str, Json]
+) -> None:
+    """Raises CredentialError. Some implementations sign the document's contexts among the options, and leave them out
+    of the proof; the contexts are signed with the document in any case, so that reading is taken as well."""
+    try:
+        key.verify(signature, _signed_bytes(options, document))
+    except CredentialError:
+        if "@context" in options or "@context" not in document:
+            raise
+        key.verify(signature, _signed_bytes({**options, "@context": document["@context"]}, document))
 
 
 def _checked_options(options: Mapping[str, Json], at: datetime) -> str:

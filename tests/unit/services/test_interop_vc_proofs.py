@@ -194,6 +194,14 @@ def test_a_proof_by_another_than_the_issuer_is_refused() -> None:
         add_proof(other, P256, did_key(P256.public), created="2026-05-01T00:00:00Z")
 
 
+def test_contexts_left_out_of_the_proof_are_those_of_the_document() -> None:
+    signed = self_issued(ED25519)
+    short = {**signed, "proof": {name: value for name, value in signed["proof"].items() if name != "@context"}}
+    verify_credential(short, Resolver(), at=NOW)
+    with pytest.raises(CredentialError):
+        verify_credential({**short, "@context": [BASE_CONTEXT, {"a": "urn:x:y"}]}, Resolver(), at=NOW)
+
+
 def test_a_signature_in_another_form_is_refused() -> None:
     data = b"document"
     r_s = P256.sign(data)
