@@ -13,7 +13,7 @@ import typer
 
 from ledger.errors import MillmarkError
 from quality.errors import QualityError
-from services.commands import bench, bundle, chain, demo, interop, keys, participants, provenance, trust, verify
+from services.commands import bench, bundle, chain, demo, faults, interop, keys, participants, provenance, trust, verify
 
 __all__ = ["app", "main"]
 
@@ -52,6 +52,7 @@ trust.register(app)
 verify.register(app)
 interop.register(app)
 bench.register(app)
+faults.register(app)
 
 
 def main() -> None:
