@@ -64,7 +64,7 @@ class EmbeddedChain:
             "eth_getBalance": _now(lambda address: hex(self._tester.get_balance(address))),
             "eth_getStorageAt": _now(self._storage),
             "eth_getProof": self._proof,
-            "eth_getTransactionCount": _now(lambda address: hex(self._tester.get_nonce(address))),
+            "eth_getTransactionCount": self._count,
             "eth_getTransactionReceipt": self._receipt,
             "eth_getBlockReceipts": self._receipts,
             "eth_gasPrice": lambda: hex(self._head()["base_fee_per_gas"] + 1),
@@ -128,6 +128,12 @@ class EmbeddedChain:
         receipts = [self._tester.get_transaction_receipt(tx) for tx in block["transactions"]]
         logs = [_log(log) for receipt in receipts for log in receipt["logs"]]
         return [log for log in logs if not addresses or log["address"] in addresses]
+
+    def _count(self, address: str, block: str = "latest") -> str:
+        try:
+            return hex(self._tester.get_nonce(address, int(block, 16) if block.startswith("0x") else _BLOCKS[block]))
+        except BlockNotFound:
+            raise RpcError(_SERVER_ERROR, "unknown block") from None
 
     def _storage(self, address: str, slot: str) -> str:
         return "0x" + bytes.fromhex(self._tester.get_storage_at(address, slot)[2:]).rjust(32, b"\0").hex()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,18 +17,36 @@ from ledger.headers import FIELDS, build_qbft_preimage, encode_header
 from ledger.records import Header
 from ledger.rlp import encode_integer
 
-__all__ = ["Node", "ProofAnswer", "Receipt"]
+__all__ = ["Node", "ProofAnswer", "Receipt", "Reception"]
 
 T = TypeVar("T")
-_ALREADY_KNOWN = (
-    "already known",
-    "alreadyknown",
-    "known transaction",
-    "already imported",
-    "transaction already exists",
-    "nonce too low",
-    "oldnonce",
-)
+
+
+class Reception(enum.Enum):
+    """What a node says to a transaction that it is sent."""
+
+    TAKEN = "taken"
+    """Now, or earlier, or it says that the nonce is used: by this very transaction, perhaps. The receipt tells."""
+    UNDERPRICED = "underpriced"
+    """Not at this offer, or it has another one for the nonce at a better one."""
+    GAPPED = "gapped"
+    """It lacks the nonces before."""
+
+
+_RECEPTIONS = {
+    Reception.UNDERPRICED: ("underpriced", "fee too low", "gas price too low", "fee cap less than block base fee"),
+    Reception.GAPPED: ("nonce too high", "nonce too far", "exceeds next nonce", "nonce gap", "too distant"),
+    Reception.TAKEN: (
+        "already known",
+        "alreadyknown",
+        "known transaction",
+        "already imported",
+        "transaction already exists",
+        "nonce too low",
+        "oldnonce",
+    ),
+}
+"""In the words of Geth, Besu, Nethermind, Erigon, anvil and eth-tester, lower case; the first match counts."""
 _OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+")
 _BYTES = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
@@ -95,9 +114,10 @@ class Node:
     def balance_wei(self, address: bytes) -> int:
         return self._ask("eth_getBalance", [_hex(address), "latest"], _amount)
 
-    def transaction_count(self, address: bytes) -> int:
-        """Nonces used in mined blocks: the first that is free when nothing is in flight."""
-        return self._ask("eth_getTransactionCount", [_hex(address), "latest"], _number)
+    def transaction_count(self, address: bytes, number: int | None = None) -> int:
+        """Nonces used up to block `number`, or the latest: the first that is free when nothing is in flight."""
+        block = "latest" if number is None else hex(number)
+        return self._ask("eth_getTransactionCount", [_hex(address), block], _number)
 
     def call(self, to: bytes, data: bytes, sender: bytes | None = None, gas_limit: int | None = None) -> bytes:
         """Raises ContractRefusedError with the contract's own error."""
@@ -110,19 +130,20 @@ class Node:
         """Raises ContractRefusedError when the call reverts."""
         return self._ask("eth_estimateGas", [_transaction(to, data, sender)], _number)
 
-    def send(self, raw: bytes) -> None:
-        """Hands a signed transaction over. A node that has it already is as good as one that takes it; so is one whose
-        chain is past its nonce, since that may be by this very transaction: the receipt tells.
+    def send(self, raw: bytes) -> Reception:
+        """Hands a signed transaction over; that a node says it took it does not mean that it will be mined.
 
-        Raises ChainError when the node refuses it, ChainUnreachableError when nobody knows whether it has it.
+        Raises ChainError when the node refuses it for good, ChainUnreachableError when nobody knows whether it has it.
         """
         try:
             self._transport.request("eth_sendRawTransaction", [_hex(raw)])
         except RpcError as error:
             message = error.message.lower()
-            if any(known in message for known in _ALREADY_KNOWN) and "unknown transaction" not in message:
-                return
+            for reception, words in _RECEPTIONS.items():
+                if any(known in message for known in words) and "unknown transaction" not in message:
+                    return reception
             raise ChainError(f"the node refuses the transaction: {error.message}") from error
+        return Reception.TAKEN
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """None while the transaction is not in a block."""

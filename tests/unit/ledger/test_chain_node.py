@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import rlp
 
-from ledger.chain import Node, RpcError
+from ledger.chain import Node, Reception, RpcError
 from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
 from tests.support.blocks import block
 from tests.support.rpc import ScriptedNode, lost
@@ -302,16 +302,31 @@ def test_to_run_out_of_gas_is_a_revert(message: str) -> None:
     ],
 )
 def test_a_node_that_has_it_is_as_good_as_one_that_takes_it(message: str) -> None:
-    Node(ScriptedNode({"eth_sendRawTransaction": RpcError(-32000, message)})).send(b"\1")
+    node = Node(ScriptedNode({"eth_sendRawTransaction": RpcError(-32000, message)}))
+    assert node.send(b"\1") is Reception.TAKEN
+
+
+@pytest.mark.parametrize(
+    ("message", "reception"),
+    [
+        ("transaction underpriced", Reception.UNDERPRICED),
+        ("replacement transaction underpriced", Reception.UNDERPRICED),
+        ("FeeTooLow, effective priority fee too low", Reception.UNDERPRICED),
+        ("max fee per gas less than block base fee: fee cap less than block base fee", Reception.UNDERPRICED),
+        ("Nonce too high: next nonce 5, tx nonce 9", Reception.GAPPED),
+        ("Transaction nonce is too distant from current sender nonce", Reception.GAPPED),
+        ("nonce too far in the future", Reception.GAPPED),
+    ],
+)
+def test_what_may_be_taken_later_is_no_error(message: str, reception: Reception) -> None:
+    assert Node(ScriptedNode({"eth_sendRawTransaction": RpcError(-32000, message)})).send(b"\1") is reception
 
 
 @pytest.mark.parametrize(
     "message",
     [
         "unknown transaction",
-        "nonce too high",
         "insufficient funds for gas * price + value",
-        "transaction underpriced",
         "exceeds block gas limit",
         "invalid sender",
     ],
