@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ledger.errors import SettingsError
+from services.faults.kill import run_kill
 from services.faults.line import run_line
 from services.faults.outcome import Outcome
 
 __all__ = ["RUNS", "FaultReport", "run_faults"]
 
-RUNS: Mapping[str, Callable[[Path, int, int], Outcome]] = {"rpc": run_line}
+RUNS: Mapping[str, Callable[[Path, int, int], Outcome]] = {"rpc": run_line, "kill": run_kill}
 """Each takes an empty folder, how many faults to inject at least, and a seed."""
 
 

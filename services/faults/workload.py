@@ -33,6 +33,7 @@ class Event:
 
     key: str
     machine: int
+    """Events of one machine are to be on the ledger in order. They go into one order, as do other machines' events."""
     number: int
 
     @property
@@ -56,7 +57,7 @@ class Site:
         return Chain(Node(transport), self.profile, self.deployment)
 
     def record(self, event: Event) -> Record:
-        return ProposeRevision(self.orders[event.machine], _terms(event.root))
+        return ProposeRevision(self.orders[event.machine % len(self.orders)], _terms(event.root))
 
 
 def build_events(count: int, prefix: str = "event") -> list[Event]:
