@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.records import CertificateStatus, Verdict
-from services.interop.credentials.certificate import CertificateFacts, issue_credential, verify_credential
+from ledger.records import CertificateStatus
+from services.interop.credentials.certificate import issue_credential, verify_credential
 from services.interop.credentials.did import Resolver, build_did_document, did_key
 from services.interop.credentials.keys import CredentialKey
 from services.interop.credentials.proofs import add_proof
@@ -25,7 +25,7 @@ from services.interop.credentials.status_list import (
     status_bits,
 )
 from services.interop.errors import CredentialError
-from tests.support.interop import DID, ED25519, KEYS, LISTS, NOW, P256
+from tests.support.interop import DID, ED25519, FACTS, KEYS, LISTS, NOW, P256
 
 # Status lists.
 
@@ -107,21 +107,6 @@ def test_a_status_entry_that_cannot_be_read_is_refused(change: dict[str, Any]) -
 
 
 # The credential of a certificate.
-
-FACTS = CertificateFacts(
-    chain_id=31337,
-    ledger=b"\x11" * 20,
-    sequence=SIZE + 5,
-    lot=b"\x22" * 32,
-    identifier="https://id.gs1.org/01/09506000013459/21/A0001",
-    inspector=4,
-    model=9,
-    inference_digest=b"\x33" * 32,
-    verdict=Verdict.PASS,
-    claims_root=b"\x44" * 32,
-    issued_at=1_767_225_600,
-    expires_at=1_830_297_600,
-)
 
 
 def _world(
