@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import cast
 
 from ledger.canonical import Json, canonical_json, sha256
-from ledger.errors import CanonicalError, InputError
+from ledger.errors import InputError
 from ledger.evidence import EvidenceEntry
 from ledger.records import Record
 from services.interop.epcis.documents import Document, Event, is_xml, parse_document
@@ -89,11 +89,6 @@ def judge(document: Document, kept: Container[str] = frozenset()) -> list[Judgem
 
 def _judge(event: Event, kept: Container[str], seen: set[str]) -> Judgement:
     faults = event_faults(event.value)
-    if not faults:
-        try:
-            canonical_json(event.value)
-        except CanonicalError as error:
-            faults = [("", error.cause)]
     if faults or not isinstance(event.value, dict):
         return Judgement(event, Status.REJECTED, None, "", tuple((event.pointer + at, why) for at, why in faults))
     found = event.hash()
