@@ -338,14 +338,13 @@ def another_giver(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def packed_wrongly(content: Content, rng: Random) -> bool | None:
-    """Lots out of a box that they are not in, into itself, or none."""
+    """Lots out of a box that they are not in, or not in order."""
     record = _of(content, rng, "LotsUnpacked")
     if record is None:
         return False
     parent, *children = _subjects(record)
-    histories = rng.choice(
-        [(parent,), (parent, *sorted((*children, rng.randbytes(32)))), (parent, *children, bytes(32))]
-    )
+    more = rng.choice([tuple(sorted((*children, rng.randbytes(32)))), (*children, rng.randbytes(4).rjust(32, b"\0"))])
+    histories = (parent, *more)
     content.put(with_fields(record, histories=histories))
     return None
 
