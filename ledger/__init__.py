@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ledger.ids import Identity, SubjectKind, canonical_identifier
     from ledger.index import Follower
     from ledger.keys import LocalSigner, Signer, create_keystore, open_signer
-    from ledger.provenance import recall, trace
+    from ledger.provenance import build_bundle, recall, trace
     from ledger.store import Store, open_store
     from ledger.store.outbox import Outbox
     from ledger.submit import Submitter
@@ -54,6 +54,7 @@ __all__ = [
     "Store",
     "SubjectKind",
     "Submitter",
+    "build_bundle",
     "build_claims",
     "build_inference_context",
     "canonical_identifier",
@@ -85,7 +86,7 @@ _HOMES = {
     "ledger.ids": ("Identity", "SubjectKind", "canonical_identifier"),
     "ledger.index": ("Follower",),
     "ledger.keys": ("LocalSigner", "Signer", "create_keystore", "open_signer"),
-    "ledger.provenance": ("recall", "trace"),
+    "ledger.provenance": ("build_bundle", "recall", "trace"),
     "ledger.store": ("Store", "open_store"),
     "ledger.store.outbox": ("Outbox",),
     "ledger.submit": ("Submitter",),

@@ -31,6 +31,7 @@
         StoreDamagedError        the database is not usable as it is
       SubmitError                a record cannot be queued or sent
         DuplicateRecordError     an idempotency key came back with another record
+        LeaseHeldError           another submitter works for the same key
       IndexHaltedError           the follower saw what it must not pass over
 
 Every class carries one line for the user: the cause, and the mend after it. `code` is stable and part of the API;
@@ -58,6 +59,7 @@ __all__ = [
     "IdentifierError",
     "IndexHaltedError",
     "InputError",
+    "LeaseHeldError",
     "MillmarkError",
     "NotABundleError",
     "NotFoundError",
@@ -299,6 +301,20 @@ class DuplicateRecordError(SubmitError):
     """An idempotency key was used before, with another record."""
 
     code = "duplicate-record"
+
+
+class LeaseHeldError(SubmitError):
+    """Another submitter works for the same key. `holder` says which: host, process, and when it began."""
+
+    code = "lease-held"
+    retry = Retry.UNCHANGED
+
+    def __init__(self, holder: str) -> None:
+        self.holder = holder
+        super().__init__(
+            f"another submitter works for the same key ({holder})",
+            mend="run one submitter for each key; nothing was lost",
+        )
 
 
 class IndexHaltedError(MillmarkError):

@@ -13,7 +13,7 @@ import typer
 
 from ledger.errors import MillmarkError
 from quality.errors import QualityError
-from services.commands import bench, chain, demo, interop, keys, participants, provenance, trust, verify
+from services.commands import bench, bundle, chain, demo, faults, interop, keys, participants, provenance, trust, verify
 
 __all__ = ["app", "main"]
 
@@ -47,10 +47,12 @@ chain.register(app)
 participants.register(app)
 keys.register(app)
 provenance.register(app)
+bundle.register(app)
 trust.register(app)
 verify.register(app)
 interop.register(app)
 bench.register(app)
+faults.register(app)
 
 
 def main() -> None:

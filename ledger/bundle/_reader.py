@@ -135,6 +135,8 @@ class _Scanner:
         for found in _BRACKET.finditer(self.data, start, end):
             token = found[0]
             depth += (token in (b"[", b"{")) - (token in (b"]", b"}"))
+            if depth > limits.MAX_SHOWN_DEPTH:
+                self.refuse(f"{what} nests deeper than {limits.MAX_SHOWN_DEPTH}")
             if depth <= 0:
                 break
         else:

@@ -5,7 +5,7 @@ from ledger.chain.chain import Chain
 from ledger.chain.codec import call_data, decode_log, decode_revert, event_topic
 from ledger.chain.deployment import Deployment, deploy, fee_per_gas_wei, read_deployment, write_deployment
 from ledger.chain.embedded import EmbeddedChain
-from ledger.chain.node import Node, Receipt
+from ledger.chain.node import Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_headers, fetch_proofs
 from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
@@ -21,6 +21,7 @@ __all__ = [
     "HttpTransport",
     "Node",
     "Receipt",
+    "Reception",
     "RpcError",
     "SignedTransaction",
     "StateProofs",

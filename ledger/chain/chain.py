@@ -59,9 +59,9 @@ class Chain:
         return self.node.header(number)
 
     def recorded(self, header: Header) -> tuple[Recorded, ...]:
-        """All records of one block, in log order."""
+        """All records of one block, in log order; none is missing."""
         contracts = {self.registry: Contract.REGISTRY, self.ledger: Contract.LEDGER}
-        logs = self.node.logs(header.hash, list(contracts))
+        logs = self.node.logs(header, list(contracts))
         decoded = (decode_log(contracts[log.address], log, header.timestamp) for log in logs)
         return tuple(record for record in decoded if record is not None)
 

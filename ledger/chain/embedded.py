@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from eth.exceptions import PyEVMError
+from eth_bloom.bloom import BloomFilter
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionNotFound, ValidationError
 from eth_utils.exceptions import ValidationError as EvmValidationError
@@ -21,6 +22,7 @@ from rlp import RLPException
 
 from ledger.chain.embedded_state import prove
 from ledger.chain.transport import RpcError
+from ledger.headers import FIELDS
 
 __all__ = ["CHAIN_ID", "EmbeddedChain"]
 
@@ -32,6 +34,7 @@ that, a hundred kilobytes of "[" end any process that reads JSON with a segmenta
 CHAIN_ID = 131277322940537
 """Fixed by eth-tester."""
 _SERVER_ERROR, _INVALID_PARAMS, _UNKNOWN_METHOD, _REVERTED = -32000, -32602, -32601, 3
+_BLOOM_BYTES = 256
 _GAS_LIMIT = 60_000_000
 """Of a block: room for the largest batch on every engine profile."""
 
@@ -61,8 +64,9 @@ class EmbeddedChain:
             "eth_getBalance": _now(lambda address: hex(self._tester.get_balance(address))),
             "eth_getStorageAt": _now(self._storage),
             "eth_getProof": self._proof,
-            "eth_getTransactionCount": _now(lambda address: hex(self._tester.get_nonce(address))),
+            "eth_getTransactionCount": self._count,
             "eth_getTransactionReceipt": self._receipt,
+            "eth_getBlockReceipts": self._receipts,
             "eth_gasPrice": lambda: hex(self._head()["base_fee_per_gas"] + 1),
             "eth_maxPriorityFeePerGas": lambda: hex(1),
             "eth_call": _now(lambda call: self._run(self._tester.call, call)),
@@ -104,11 +108,12 @@ class EmbeddedChain:
             return None
 
     def _block(self, block: dict[str, Any], full: bool) -> Json:
-        """With `extraData` as it is hashed: eth-tester pads it to 32 bytes."""
+        """With every field of the header as it is hashed: eth-tester pads `extraData`."""
         if full:
             raise RpcError(_INVALID_PARAMS, "ask for transactions by hash")
-        header = self._tester.backend.chain.get_canonical_block_header_by_number(block["number"])
-        return {**_block(block), "extraData": "0x" + header.extra_data.hex()}
+        header = self._tester.backend.chain.get_block_header_by_hash(bytes.fromhex(block["hash"][2:]))
+        fields = {name: _header_field(value, size) for (name, _, size), value in zip(FIELDS, header, strict=False)}
+        return {**fields, "hash": block["hash"], "transactions": list(block["transactions"])}
 
     def _logs(self, query: dict[str, Json]) -> Json:
         """By block hash only, over the receipts: eth-tester's own filter knows block numbers alone."""
@@ -123,6 +128,12 @@ class EmbeddedChain:
         receipts = [self._tester.get_transaction_receipt(tx) for tx in block["transactions"]]
         logs = [_log(log) for receipt in receipts for log in receipt["logs"]]
         return [log for log in logs if not addresses or log["address"] in addresses]
+
+    def _count(self, address: str, block: str = "latest") -> str:
+        try:
+            return hex(self._tester.get_nonce(address, int(block, 16) if block.startswith("0x") else _BLOCKS[block]))
+        except BlockNotFound:
+            raise RpcError(_SERVER_ERROR, "unknown block") from None
 
     def _storage(self, address: str, slot: str) -> str:
         return "0x" + bytes.fromhex(self._tester.get_storage_at(address, slot)[2:]).rjust(32, b"\0").hex()
@@ -140,15 +151,29 @@ class EmbeddedChain:
         except TransactionNotFound:
             return None
         created = receipt["contract_address"]
+        bloom = BloomFilter()
+        for log in receipt["logs"]:
+            bloom.extend(bytes.fromhex(value[2:]) for value in (log["address"], *log["topics"]))
         return {
             "transactionHash": receipt["transaction_hash"],
+            "type": receipt["type"],
             "status": hex(receipt["status"]),
             "blockNumber": hex(receipt["block_number"]),
             "blockHash": receipt["block_hash"],
             "gasUsed": hex(receipt["gas_used"]),
+            "cumulativeGasUsed": hex(receipt["cumulative_gas_used"]),
             "contractAddress": created.lower() if created else None,
             "logs": [_log(log) for log in receipt["logs"]],
+            "logsBloom": f"0x{int(bloom):0512x}",
         }
+
+    def _receipts(self, block: str) -> Json:
+        """By block hash only."""
+        try:
+            found = self._tester.get_block_by_hash(block)
+        except BlockNotFound:
+            return None
+        return [self._receipt(transaction) for transaction in found["transactions"]]
 
     def _run(self, function: Callable[[dict[str, Any]], Json], call: dict[str, Json]) -> Json:
         transaction = {"from": call.get("from", self._bank), "data": call.get("input", call.get("data", "0x"))}
@@ -210,32 +235,11 @@ def _revert_data(error: TransactionFailed) -> bytes:
     return data if isinstance(data, bytes) else b""
 
 
-def _block(block: dict[str, Any]) -> dict[str, Json]:
-    """All of the header but `extraData`, so that who asks can hash it."""
-    return {
-        "number": hex(block["number"]),
-        "hash": block["hash"],
-        "parentHash": block["parent_hash"],
-        "sha3Uncles": block["sha3_uncles"],
-        "miner": block["coinbase"].lower(),
-        "stateRoot": block["state_root"],
-        "transactionsRoot": block["transactions_root"],
-        "receiptsRoot": block["receipts_root"],
-        "logsBloom": f"0x{block['logs_bloom']:0512x}",
-        "difficulty": hex(block["difficulty"]),
-        "gasLimit": hex(block["gas_limit"]),
-        "gasUsed": hex(block["gas_used"]),
-        "timestamp": hex(block["timestamp"]),
-        "mixHash": block["mix_hash"],
-        "nonce": block["nonce"],
-        "baseFeePerGas": hex(block["base_fee_per_gas"]),
-        "withdrawalsRoot": block["withdrawals_root"],
-        "blobGasUsed": hex(block["blob_gas_used"]),
-        "excessBlobGas": hex(block["excess_blob_gas"]),
-        "parentBeaconBlockRoot": block["parent_beacon_block_root"],
-        "requestsHash": block["requests_hash"],
-        "transactions": list(block["transactions"]),
-    }
+def _header_field(value: int | bytes, size: int) -> str:
+    """py-evm keeps the bloom as a number."""
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    return f"0x{value:0512x}" if size == _BLOOM_BYTES else hex(value)
 
 
 def _log(log: dict[str, Any]) -> dict[str, Json]:

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ledger.canonical import keccak256
 from ledger.chain.codec import RawLog, decode_revert
+from ledger.chain.receipts import build_root, encode_receipt
 from ledger.chain.transport import RpcError, Transport
-from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
-from ledger.headers import FIELDS
+from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError, ProofError
+from ledger.headers import FIELDS, build_qbft_preimage, encode_header
 from ledger.records import Header
 from ledger.rlp import encode_integer
 
-__all__ = ["Node", "ProofAnswer", "Receipt"]
+__all__ = ["Node", "ProofAnswer", "Receipt", "Reception"]
 
 T = TypeVar("T")
-_ALREADY_KNOWN = (
-    "already known",
-    "alreadyknown",
-    "known transaction",
-    "already imported",
-    "transaction already exists",
-    "nonce too low",
-    "oldnonce",
-)
+
+
+class Reception(enum.Enum):
+    """What a node says to a transaction that it is sent."""
+
+    TAKEN = "taken"
+    """Now, or earlier, or it says that the nonce is used: by this very transaction, perhaps. The receipt tells."""
+    UNDERPRICED = "underpriced"
+    """Not at this offer, or it has another one for the nonce at a better one."""
+    GAPPED = "gapped"
+    """It lacks the nonces before."""
+
+
+_RECEPTIONS = {
+    Reception.UNDERPRICED: ("underpriced", "fee too low", "gas price too low", "fee cap less than block base fee"),
+    Reception.GAPPED: ("nonce too high", "nonce too far", "exceeds next nonce", "nonce gap", "too distant"),
+    Reception.TAKEN: (
+        "already known",
+        "alreadyknown",
+        "known transaction",
+        "already imported",
+        "transaction already exists",
+        "nonce too low",
+        "oldnonce",
+    ),
+}
+"""In the words of Geth, Besu, Nethermind, Erigon, anvil and eth-tester, lower case; the first match counts."""
 _OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+")
 _BYTES = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
@@ -67,7 +88,8 @@ class Node:
         return self._ask("eth_blockNumber", [], _number)
 
     def header(self, number: int | None = None) -> Header:
-        """Header of block `number`, or of the latest. Raises ChainUnreachableError when the node lacks it."""
+        """Header of block `number`, or of the latest, its hash computed anew. Raises ChainUnreachableError when the
+        node lacks it, or gives another hash than the fields have."""
         return self._ask("eth_getBlockByNumber", ["latest" if number is None else hex(number), False], _header)
 
     def base_fee_wei(self) -> int:
@@ -80,13 +102,11 @@ class Node:
         """Of the latest block."""
         return self._ask("eth_getBlockByNumber", ["latest", False], lambda raw: _number(raw["gasLimit"]))
 
-    def logs(self, block_hash: bytes, addresses: Sequence[bytes]) -> tuple[RawLog, ...]:
-        """Logs of one block by hash, so that a node on another branch cannot answer for it."""
-        query = {"blockHash": _hex(block_hash), "address": [_hex(address) for address in addresses]}
-        logs = self._ask("eth_getLogs", [query], lambda raw: tuple(_log(entry) for entry in raw))
-        if any(log.block_hash != block_hash or log.address not in addresses for log in logs):
-            raise ChainUnreachableError("the node gave logs that were not asked for", mend=_MEND)
-        return logs
+    def logs(self, header: Header, addresses: Sequence[bytes]) -> tuple[RawLog, ...]:
+        """Logs of one block by its hash, from all of its receipts, which must have the header's receipts root: a node
+        that lacks the block, or some of it, cannot answer for it. Raises ChainUnreachableError when it tries."""
+        receipts = self._ask("eth_getBlockReceipts", [_hex(header.hash)], lambda raw: _block_receipts(raw, header))
+        return tuple(log for receipt in receipts for log in receipt.logs if log.address in addresses)
 
     def code(self, address: bytes) -> bytes:
         return self._ask("eth_getCode", [_hex(address), "latest"], _bytes)
@@ -94,9 +114,10 @@ class Node:
     def balance_wei(self, address: bytes) -> int:
         return self._ask("eth_getBalance", [_hex(address), "latest"], _amount)
 
-    def transaction_count(self, address: bytes) -> int:
-        """Nonces used in mined blocks: the first that is free when nothing is in flight."""
-        return self._ask("eth_getTransactionCount", [_hex(address), "latest"], _number)
+    def transaction_count(self, address: bytes, number: int | None = None) -> int:
+        """Nonces used up to block `number`, or the latest: the first that is free when nothing is in flight."""
+        block = "latest" if number is None else hex(number)
+        return self._ask("eth_getTransactionCount", [_hex(address), block], _number)
 
     def call(self, to: bytes, data: bytes, sender: bytes | None = None, gas_limit: int | None = None) -> bytes:
         """Raises ContractRefusedError with the contract's own error."""
@@ -109,19 +130,20 @@ class Node:
         """Raises ContractRefusedError when the call reverts."""
         return self._ask("eth_estimateGas", [_transaction(to, data, sender)], _number)
 
-    def send(self, raw: bytes) -> None:
-        """Hands a signed transaction over. A node that has it already is as good as one that takes it; so is one whose
-        chain is past its nonce, since that may be by this very transaction: the receipt tells.
+    def send(self, raw: bytes) -> Reception:
+        """Hands a signed transaction over; that a node says it took it does not mean that it will be mined.
 
-        Raises ChainError when the node refuses it, ChainUnreachableError when nobody knows whether it has it.
+        Raises ChainError when the node refuses it for good, ChainUnreachableError when nobody knows whether it has it.
         """
         try:
             self._transport.request("eth_sendRawTransaction", [_hex(raw)])
         except RpcError as error:
             message = error.message.lower()
-            if any(known in message for known in _ALREADY_KNOWN) and "unknown transaction" not in message:
-                return
+            for reception, words in _RECEPTIONS.items():
+                if any(known in message for known in words) and "unknown transaction" not in message:
+                    return reception
             raise ChainError(f"the node refuses the transaction: {error.message}") from error
+        return Reception.TAKEN
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """None while the transaction is not in a block."""
@@ -157,7 +179,7 @@ class Node:
             raise _refusal(method, error) from error
         try:
             return parse(answer)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, ProofError) as error:
             raise ChainUnreachableError(f"the node's answer to {method} cannot be used", mend=_MEND) from error
 
 
@@ -211,12 +233,18 @@ def _transaction(to: bytes | None, data: bytes, sender: bytes | None) -> dict[st
 
 
 def _header(raw: Any) -> Header:
+    number, parent_hash = _number(raw["number"]), _sized(raw["parentHash"], 32)
+    found, fields = _header_fields(raw)
+    encoded = encode_header(fields)
+    if found not in (keccak256(encoded), _unsealed_hash(encoded)):
+        raise ValueError("the hash is another header's")
     return Header(
-        number=_number(raw["number"]),
-        hash=_sized(raw["hash"], 32),
-        parent_hash=_sized(raw["parentHash"], 32),
+        number=number,
+        hash=found,
+        parent_hash=parent_hash,
         timestamp=_number(raw["timestamp"]),
         logs_bloom=_sized(raw["logsBloom"], 256),
+        receipts_root=_sized(raw["receiptsRoot"], 32),
     )
 
 
@@ -240,6 +268,34 @@ def _nodes(raw: Any) -> tuple[bytes, ...]:
     return tuple(node for place, node in enumerate(nodes) if len(node) >= 32 or (place == 0 and node != b"\x80"))
 
 
+def _unsealed_hash(encoded: bytes) -> bytes | None:
+    """The block's hash where seals stand in `extraData` and are not hashed; None where there are none."""
+    try:
+        return keccak256(build_qbft_preimage(encoded))
+    except ProofError:
+        return None
+
+
+def _block_receipts(raw: Any, header: Header) -> list[Receipt]:
+    receipts = [_receipt(entry) for entry in raw]
+    encoded = [
+        encode_receipt(
+            _number(entry.get("type", "0x0")),
+            receipt.succeeded,
+            _number(entry["cumulativeGasUsed"]),
+            _sized(entry["logsBloom"], 256),
+            [(log.address, log.topics, log.data) for log in receipt.logs],
+        )
+        for entry, receipt in zip(raw, receipts, strict=True)
+    ]
+    logs = [log for receipt in receipts for log in receipt.logs]
+    places = [(log.log_index, log.block_hash, log.block_number) for log in logs]
+    expected = [(place, header.hash, header.number) for place in range(len(logs))]
+    if build_root(encoded) != header.receipts_root or places != expected:
+        raise ValueError("the receipts are not the block's")
+    return receipts
+
+
 def _log(raw: Any) -> RawLog:
     return RawLog(
         address=_sized(raw["address"], 20),
@@ -254,12 +310,16 @@ def _log(raw: Any) -> RawLog:
 
 def _receipt(raw: Any) -> Receipt:
     created = raw.get("contractAddress")
+    transaction_hash = _sized(raw["transactionHash"], 32)
+    logs = tuple(_log(entry) for entry in raw["logs"])
+    if any(log.transaction_hash != transaction_hash for log in logs):
+        raise ValueError("a log is of another transaction")
     return Receipt(
-        transaction_hash=_sized(raw["transactionHash"], 32),
+        transaction_hash=transaction_hash,
         succeeded=_number(raw["status"]) == 1,
         block_number=_number(raw["blockNumber"]),
         block_hash=_sized(raw["blockHash"], 32),
         gas_used=_number(raw["gasUsed"]),
         contract_address=_sized(created, 20) if created else None,
-        logs=tuple(_log(entry) for entry in raw["logs"]),
+        logs=logs,
     )

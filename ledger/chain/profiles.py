@@ -26,6 +26,9 @@ class EngineProfile:
     """Gas limit of every transaction, where estimating costs more than it saves; None to estimate."""
     seals_outside_hash: bool
     """Whether a block's hash leaves out the seals and the round in its `extraData`, as QBFT's does."""
+    bump_percent: int
+    """By how much an offer that waits is raised, in both of its parts: what the engine's pools ask of a replacement. 0
+    where they take none, as on a network without fees: then the same bytes are sent again, and nothing else."""
     faucet: bool
     """Whether the node gives money to new keys: development engines only."""
 
@@ -33,10 +36,12 @@ class EngineProfile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        EngineProfile("embedded", 0, 100, 1, 20, 30_000_000, seals_outside_hash=False, faucet=True),
-        EngineProfile("anvil", 0, 100, 1, 20, None, seals_outside_hash=False, faucet=True),
-        EngineProfile("besu-qbft", 0, 100, 0, 20, None, seals_outside_hash=True, faucet=False),
-        EngineProfile("clique", 12, 100, 1_000_000_000, 20, None, seals_outside_hash=False, faucet=False),
+        EngineProfile("embedded", 0, 100, 1, 20, 30_000_000, bump_percent=10, seals_outside_hash=False, faucet=True),
+        EngineProfile("anvil", 0, 100, 1, 20, None, bump_percent=10, seals_outside_hash=False, faucet=True),
+        EngineProfile("besu-qbft", 0, 100, 0, 20, None, bump_percent=0, seals_outside_hash=True, faucet=False),
+        EngineProfile(
+            "clique", 12, 100, 1_000_000_000, 20, None, bump_percent=10, seals_outside_hash=False, faucet=False
+        ),
     )
 }
 

@@ -2,12 +2,16 @@
 
     trace(store, "https://id.gs1.org/01/09506000134352/21/A1").to_json()
 
+    build_bundle(store, chain, ["https://id.gs1.org/01/09506000134352/21/A1"])
+
 Answers speak of the index, so of whoever runs it: a partner who trusts nobody checks a bundle instead.
 """
 
 from __future__ import annotations
 
+from ledger.provenance.bundling import build_bundle
 from ledger.provenance.consortium import participants
+from ledger.provenance.disclosing import Disclosing, parse_disclosing
 from ledger.provenance.genealogy import sort_lots
 from ledger.provenance.reader import Direction, Limits
 from ledger.provenance.recall_views import Recall
@@ -18,12 +22,15 @@ from ledger.provenance.views import Certificate, OrderTrace, Participant, Trace
 __all__ = [
     "Certificate",
     "Direction",
+    "Disclosing",
     "Limits",
     "OrderTrace",
     "Participant",
     "Recall",
     "Trace",
+    "build_bundle",
     "certificate",
+    "parse_disclosing",
     "participants",
     "recall",
     "sort_lots",

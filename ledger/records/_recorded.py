@@ -20,6 +20,8 @@ class Header:
     """Seconds since 1970."""
     logs_bloom: bytes
     """256 bytes; a contract that is not in it logged nothing in the block."""
+    receipts_root: bytes
+    """32 bytes; commits to all that was logged in the block."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, delete
 
+from ledger.canonical import canonical_json
+from ledger.evidence import EvidenceEntry, EvidenceLog
 from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.store.repository import Rows
-from ledger.store.rows import DocumentRow, IdentityRow, ParticipantNameRow
+from ledger.store.rows import DocumentRow, EvidenceRow, IdentityRow, InferenceRow, ParticipantNameRow
 from ledger.store.tables import participant_names
 
 
@@ -46,6 +49,31 @@ class Book:
     def document(self, root: bytes) -> str | None:
         found = self._rows.get(DocumentRow, root)
         return None if found is None else found.document
+
+    def add_evidence(self, stream: bytes, entries: Iterable[EvidenceEntry]) -> None:
+        """Keeps entries of a stream's log. Raises StoreError when one is there already under its index."""
+        self._rows.insert(
+            [
+                EvidenceRow(stream, entry.index, entry.salt, canonical_json(entry.entry).decode(), entry.leaf_hash)
+                for entry in entries
+            ]
+        )
+
+    def evidence(self, stream: bytes) -> EvidenceLog:
+        """A stream's log as far as it is known from its beginning, all of it in memory."""
+        log = EvidenceLog()
+        for row in self._rows.find(EvidenceRow, stream=stream):
+            if row.index != len(log.entries):
+                break
+            log.append(json.loads(row.entry), row.salt)
+        return log
+
+    def put_inference(self, certificate: int, salt: bytes, quantised: bytes, logits: Sequence[int]) -> None:
+        """Keeps what a certificate's inference digest is made of."""
+        self._rows.put(InferenceRow(certificate, salt, quantised, json.dumps(list(logits))))
+
+    def inference(self, certificate: int) -> InferenceRow | None:
+        return self._rows.get(InferenceRow, certificate)
 
     def set_names(self, names: Mapping[int, str]) -> None:
         """Replaces all participant names by those of the configuration."""

@@ -1,20 +1,14 @@
 """The outbox: what must get onto the ledger, and what was sent for it.
 
-Two tables, because a record may be in several transactions over time. Every public method is one database transaction,
-so a crash leaves either all of it or nothing:
+Records and transactions apart, because a record may be in several transactions over time. Callers and operators use
+Outbox; the one submitter of a key moves transactions through a Desk (ledger.store.outbox_desk), which says what a crash
+leaves behind.
 
-    after enqueue        QUEUED    the record is durable; it may be acknowledged
-    after allocate       NONCED    the nonce is spent on these records, whatever happens
-    after store_signed   SIGNED    these very bytes go out, now and after any restart
-    after mark_sent      SENT      a node has them; the receipt decides
-    after mark_mined     MINED     in a block, with the expected events; the block may still be reorganised away
-    after mark_final     FINAL     done
+    QUEUED -> NONCED -> SIGNED -> SENT -> MINED -> FINAL
 
-A record that the contract refuses is FAILED with the contract's error, kept for its owner. A transaction that was mined
-without its records (it reverted, or lost its nonce) is FAILED, too, and its records are QUEUED again.
-
-Every move names the state that it starts from, and raises SubmitError when another submitter made one in between: a
-record that two of them work on would get onto the ledger twice.
+A record that the contract refuses is FAILED with the contract's error, kept for its owner. The operator holds records
+back (PAUSED), lets them go again, and gives them up (CANCELLED). What depends on a record that goes nowhere is BLOCKED
+until that one goes on; all others go past it.
 """
 
 from __future__ import annotations
@@ -22,28 +16,40 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, CursorResult, RowMapping, func, select, update
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.exc import IntegrityError
 
-from ledger.errors import DuplicateRecordError, NotFoundError, StoreError, SubmitError
+from ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, SubmitError
 from ledger.store.database import Store
+from ledger.store.outbox_desk import Desk
+from ledger.store.outbox_rows import (
+    block_dependants,
+    free_dependants,
+    new_id,
+    read_record,
+    read_transaction,
+    set_records,
+    waiting_state,
+)
 from ledger.store.outbox_tables import (
     Entry,
+    LeaseRow,
     OutboxState,
     QueuedRecord,
     SentTransaction,
+    Version,
     outbox_attempts,
-    outbox_nonces,
+    outbox_leases,
     outbox_records,
     outbox_transactions,
 )
 
-__all__ = ["Entry", "Outbox", "OutboxState", "QueuedRecord", "SentTransaction"]
-
+__all__ = ["Desk", "Entry", "LeaseRow", "Outbox", "OutboxState", "QueuedRecord", "SentTransaction", "Version"]
 
 _UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
 _OPEN = (*_UNMINED, OutboxState.MINED)
+_WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
 _MOST_KEY_CHARACTERS = 256
 
 
@@ -71,83 +77,9 @@ class Outbox:
             .limit(most)
         )
         with self._store.reading() as connection:
-            found = [_record(row) for row in connection.execute(query).mappings()]
+            found = [read_record(row) for row in connection.execute(query).mappings()]
         upto = next((i for i, record in enumerate(found) if record.contract != found[0].contract), len(found))
         return found[:upto]
-
-    def allocate(
-        self,
-        signer: bytes,
-        chain_nonce: int,
-        records: Sequence[QueuedRecord],
-        recipient: bytes,
-        data: bytes,
-        gas_limit: int,
-    ) -> SentTransaction:
-        """Spends the signer's next nonce on `records`. `chain_nonce` counts only when this outbox knows none yet, or
-        when the chain is ahead because the key was used elsewhere."""
-        with self._store.transaction() as connection:
-            nonce = _take_nonce(connection, signer, chain_nonce)
-            row = {
-                "signer": signer,
-                "nonce": nonce,
-                "recipient": recipient,
-                "data": data,
-                "gas_limit": gas_limit,
-                "state": OutboxState.NONCED,
-                "changed_at_s": time.time(),
-            }
-            result = connection.execute(outbox_transactions.insert().values(row))
-            transaction_id = _new_id(result)
-            attempts = [
-                {"transaction_id": transaction_id, "position": position, "record_id": record.id}
-                for position, record in enumerate(records)
-            ]
-            connection.execute(outbox_attempts.insert(), attempts)
-            _set_records(connection, [record.id for record in records], OutboxState.QUEUED, OutboxState.NONCED)
-            return _transaction(connection, transaction_id)
-
-    def store_signed(self, transaction_id: int, raw: bytes, transaction_hash: bytes, max_fee_wei: int) -> None:
-        """Stores the bytes that will be sent, before they are."""
-        values = {"raw": raw, "hash": transaction_hash, "max_fee_wei": max_fee_wei}
-        self._advance(transaction_id, OutboxState.NONCED, OutboxState.SIGNED, values)
-
-    def mark_sent(self, transaction_id: int) -> None:
-        self._advance(transaction_id, OutboxState.SIGNED, OutboxState.SENT)
-
-    def mark_mined(
-        self, transaction_id: int, block_number: int, block_hash: bytes, gas_used: int, sequences: Sequence[int]
-    ) -> None:
-        """`sequences`: of the records, in call order."""
-        values = {"block_number": block_number, "block_hash": block_hash, "gas_used": gas_used}
-        with self._store.transaction() as connection:
-            _set_transaction(connection, transaction_id, OutboxState.SENT, OutboxState.MINED, values)
-            for record_id, sequence in zip(_record_ids(connection, transaction_id), sequences, strict=True):
-                _set_records(connection, [record_id], OutboxState.SENT, OutboxState.MINED, {"sequence": sequence})
-
-    def mark_final(self, transaction_id: int) -> None:
-        self._advance(transaction_id, OutboxState.MINED, OutboxState.FINAL)
-
-    def mark_reorganised(self, transaction_id: int) -> None:
-        """Back to SENT: its block is gone, the same bytes go out again."""
-        values = {"block_number": None, "block_hash": None, "gas_used": None}
-        with self._store.transaction() as connection:
-            ids = _record_ids(connection, transaction_id)
-            _set_transaction(connection, transaction_id, OutboxState.MINED, OutboxState.SENT, values)
-            _set_records(connection, ids, OutboxState.MINED, OutboxState.SENT, {"sequence": None})
-
-    def requeue(self, transaction_id: int, error: str) -> None:
-        """The transaction came to nothing: its nonce is used up, its records wait again."""
-        with self._store.transaction() as connection:
-            ids = _record_ids(connection, transaction_id)
-            _set_transaction(connection, transaction_id, OutboxState.SENT, OutboxState.FAILED, {"error": error})
-            _set_records(connection, ids, OutboxState.SENT, OutboxState.QUEUED)
-
-    def fail_record(self, record_id: int, error_name: str, error: str) -> None:
-        """The contract refuses the record for good."""
-        values = {"error_name": error_name, "error": error}
-        with self._store.transaction() as connection:
-            _set_records(connection, [record_id], OutboxState.QUEUED, OutboxState.FAILED, values)
 
     def open_transactions(self, signer: bytes) -> list[SentTransaction]:
         """Transactions whose fate is not final, by nonce."""
@@ -157,7 +89,24 @@ class Outbox:
             .order_by(outbox_transactions.c.nonce, outbox_transactions.c.id)
         )
         with self._store.reading() as connection:
-            return [_transaction(connection, transaction_id) for transaction_id in connection.execute(query).scalars()]
+            return [
+                read_transaction(connection, transaction_id) for transaction_id in connection.execute(query).scalars()
+            ]
+
+    def signed_at(self, signer: bytes, nonce: int) -> bytes | None:
+        """The latest bytes that were signed for a nonce; None when none were, or they came to nothing."""
+        query = (
+            select(outbox_transactions.c.raw)
+            .where(
+                outbox_transactions.c.signer == signer,
+                outbox_transactions.c.nonce == nonce,
+                outbox_transactions.c.state.in_((OutboxState.FINAL, OutboxState.REPLACED)),
+            )
+            .order_by(outbox_transactions.c.id.desc())
+            .limit(1)
+        )
+        with self._store.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def count_unmined(self, signer: bytes) -> int:
         """Number of transactions that hold a nonce and are not in a block."""
@@ -176,7 +125,7 @@ class Outbox:
             row = connection.execute(query).mappings().first()
         if row is None:
             raise NotFoundError(f"the outbox has no record {record_id}")
-        return _record(row)
+        return read_record(row)
 
     def counts(self) -> Mapping[str, int]:
         """Number of records by state."""
@@ -204,17 +153,91 @@ class Outbox:
         with self._store.reading() as connection:
             return {str(kind): (int(records), int(gas)) for kind, records, gas in connection.execute(query)}
 
-    def _advance(
-        self, transaction_id: int, before: OutboxState, after: OutboxState, values: Mapping[str, object] | None = None
-    ) -> None:
+    def unfinished(self, most: int) -> list[QueuedRecord]:
+        """The oldest records that are neither final nor cancelled, of all keys."""
+        done = (OutboxState.FINAL, OutboxState.CANCELLED)
+        query = select(outbox_records).where(outbox_records.c.state.not_in(done)).order_by(outbox_records.c.id)
+        with self._store.reading() as connection:
+            return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
+
+    def is_idle(self, signer: bytes) -> bool:
+        """Whether nothing of the key waits to be sent or is under way."""
+        states = (OutboxState.QUEUED, *_OPEN)
+        query = select(func.count()).select_from(outbox_records)
+        query = query.where(outbox_records.c.signer == signer, outbox_records.c.state.in_(states))
+        with self._store.reading() as connection:
+            return connection.execute(query).scalar_one() == 0
+
+    # What an operator does. All take idempotency keys, raise NotFoundError for an unknown one, SubmitError where the
+    # record's state does not allow it; then nothing is changed.
+
+    def pause(self, keys: Sequence[str]) -> None:
+        """Holds records back that were not sent, and what depends on them."""
         with self._store.transaction() as connection:
-            _set_transaction(connection, transaction_id, before, after, values or {})
-            _set_records(connection, _record_ids(connection, transaction_id), before, after)
+            for record in _find(connection, keys):
+                if record.state not in (OutboxState.QUEUED, OutboxState.BLOCKED):
+                    raise _refused(record, "paused", "cancel it")
+                set_records(connection, [record.id], record.state, OutboxState.PAUSED)
+                block_dependants(connection, record.idempotency_key)
+
+    def resume(self, keys: Sequence[str]) -> None:
+        """Lets paused records go, tries failed ones anew, and frees what depends on them."""
+        with self._store.transaction() as connection:
+            for record in _find(connection, keys):
+                if record.state not in (OutboxState.PAUSED, OutboxState.FAILED):
+                    raise _refused(record, "resumed", "only paused and failed records are")
+                after = waiting_state(connection, record.depends_on)
+                set_records(connection, [record.id], record.state, after, {"error_name": None, "error": None})
+                if after is OutboxState.QUEUED:
+                    free_dependants(connection, record.idempotency_key)
+
+    def cancel(self, keys: Sequence[str]) -> list[QueuedRecord]:
+        """Gives records up; gives them as they are now. One that is under way is not cancelled yet: its submitter lets
+        a transfer of nothing compete for the nonce, and whichever of the two is mined decides."""
+        with self._store.transaction() as connection:
+            for record in _find(connection, keys):
+                if record.state in _WAITING:
+                    set_records(connection, [record.id], record.state, OutboxState.CANCELLED)
+                    block_dependants(connection, record.idempotency_key)
+                elif record.state in _UNMINED:
+                    that = update(outbox_records).where(outbox_records.c.id == record.id)
+                    connection.execute(that.values(cancelling=True))
+                else:
+                    raise _refused(record, "cancelled", "record its opposite")
+            return _find(connection, keys)
+
+    # Who submits
+
+    def lease(self, signer: bytes) -> LeaseRow | None:
+        with self._store.reading() as connection:
+            row = connection.execute(select(outbox_leases).where(outbox_leases.c.signer == signer)).first()
+        return None if row is None else LeaseRow(*row)
+
+    def take_lease(self, signer: bytes, seen: LeaseRow | None, holder: str, fence: int) -> Desk:
+        """Takes or renews the lease of a key, provided that it still is as `seen`. Raises LeaseHeldError otherwise."""
+        values = {"holder": holder, "fence": fence, "beat": 0 if seen is None else seen.beat + 1}
+        with self._store.transaction() as connection:
+            if seen is None:
+                try:
+                    connection.execute(outbox_leases.insert().values(signer=signer, **values))
+                except IntegrityError:
+                    raise LeaseHeldError("another process") from None
+            else:
+                that = update(outbox_leases).where(
+                    outbox_leases.c.signer == signer,
+                    outbox_leases.c.fence == seen.fence,
+                    outbox_leases.c.beat == seen.beat,
+                )
+                if connection.execute(that.values(values)).rowcount != 1:
+                    raise LeaseHeldError("another process")
+        return Desk(self._store, signer, fence)
 
 
 def _enqueue(connection: Connection, signer: bytes, entry: Entry) -> int:
     if not 0 < len(entry.idempotency_key) <= _MOST_KEY_CHARACTERS:
         raise SubmitError(f"an idempotency key has 1 to {_MOST_KEY_CHARACTERS} characters", mend="use a shorter one")
+    if entry.depends_on is not None:
+        _verify_dependency(connection, signer, entry)
     digest = hashlib.sha256(entry.contract.encode() + b"\0" + signer + entry.payload).digest()
     query = select(outbox_records.c.id, outbox_records.c.payload_digest).where(
         outbox_records.c.idempotency_key == entry.idempotency_key
@@ -234,91 +257,34 @@ def _enqueue(connection: Connection, signer: bytes, entry: Entry) -> int:
         "kind": entry.kind,
         "payload": entry.payload,
         "payload_digest": digest,
-        "state": OutboxState.QUEUED,
+        "depends_on": entry.depends_on,
+        "state": waiting_state(connection, entry.depends_on),
         "queued_at_s": now,
         "changed_at_s": now,
     }
-    return _new_id(connection.execute(outbox_records.insert().values(row)))
+    return new_id(connection.execute(outbox_records.insert().values(row)))
 
 
-def _new_id(result: CursorResult[Any]) -> int:
-    key = result.inserted_primary_key
-    if key is None:
-        raise StoreError("the database gave a new row no id", mend="report this, with the kind of database")
-    return int(key[0])
-
-
-def _take_nonce(connection: Connection, signer: bytes, chain_nonce: int) -> int:
-    query = select(outbox_nonces.c.next_nonce).where(outbox_nonces.c.signer == signer)
-    known = connection.execute(query).scalar_one_or_none()
-    nonce = chain_nonce if known is None else max(known, chain_nonce)
-    if known is None:
-        connection.execute(outbox_nonces.insert().values(signer=signer, next_nonce=nonce + 1))
-    else:
-        connection.execute(update(outbox_nonces).where(outbox_nonces.c.signer == signer).values(next_nonce=nonce + 1))
-    return nonce
-
-
-def _record_ids(connection: Connection, transaction_id: int) -> list[int]:
-    query = (
-        select(outbox_attempts.c.record_id)
-        .where(outbox_attempts.c.transaction_id == transaction_id)
-        .order_by(outbox_attempts.c.position)
-    )
-    return list(connection.execute(query).scalars())
-
-
-def _set_records(
-    connection: Connection,
-    ids: Sequence[int],
-    before: OutboxState,
-    after: OutboxState,
-    values: Mapping[str, object] | None = None,
-) -> None:
-    changed = {**(values or {}), "state": after, "changed_at_s": time.time()}
-    those = update(outbox_records).where(outbox_records.c.id.in_(ids), outbox_records.c.state == before)
-    _verify_moved(connection.execute(those.values(changed)), len(ids), before)
-
-
-def _set_transaction(
-    connection: Connection,
-    transaction_id: int,
-    before: OutboxState,
-    after: OutboxState,
-    values: Mapping[str, object],
-) -> None:
-    changed = {**values, "state": after, "changed_at_s": time.time()}
-    that = update(outbox_transactions).where(
-        outbox_transactions.c.id == transaction_id, outbox_transactions.c.state == before
-    )
-    _verify_moved(connection.execute(that.values(changed)), 1, before)
-
-
-def _verify_moved(result: CursorResult[Any], expected: int, before: OutboxState) -> None:
-    if result.rowcount != expected:
+def _verify_dependency(connection: Connection, signer: bytes, entry: Entry) -> None:
+    """Of the same signer, so that nonces keep the two in order; known already, so that nothing waits for itself."""
+    query = select(outbox_records.c.signer).where(outbox_records.c.idempotency_key == entry.depends_on)
+    if connection.execute(query).scalar_one_or_none() != signer or entry.depends_on == entry.idempotency_key:
         raise SubmitError(
-            f"what was {before} in the outbox is not any more: another submitter works for the same key",
-            mend="run one submitter for each key; nothing was lost",
+            f"{entry.idempotency_key!r} depends on {entry.depends_on!r}, which this key has not queued before it",
+            mend="queue that one first",
         )
 
 
-def _transaction(connection: Connection, transaction_id: int) -> SentTransaction:
-    row = (
-        connection.execute(select(outbox_transactions).where(outbox_transactions.c.id == transaction_id))
-        .mappings()
-        .one()
-    )
-    query = (
-        select(outbox_records)
-        .join(outbox_attempts, outbox_attempts.c.record_id == outbox_records.c.id)
-        .where(outbox_attempts.c.transaction_id == transaction_id)
-        .order_by(outbox_attempts.c.position)
-    )
-    records = tuple(_record(entry) for entry in connection.execute(query).mappings())
-    fields = {name: row[name] for name in SentTransaction.__dataclass_fields__ if name not in ("records", "state")}
-    return SentTransaction(**fields, state=OutboxState(row["state"]), records=records)
+def _find(connection: Connection, keys: Sequence[str]) -> list[QueuedRecord]:
+    found = []
+    for key in keys:
+        query = select(outbox_records).where(outbox_records.c.idempotency_key == key)
+        row = connection.execute(query).mappings().first()
+        if row is None:
+            raise NotFoundError(f"the outbox has no record {key!r}", mend="see `millmark outbox list`")
+        found.append(read_record(row))
+    return found
 
 
-def _record(row: RowMapping) -> QueuedRecord:
-    fields = {name: row[name] for name in QueuedRecord.__dataclass_fields__ if name != "state"}
-    return QueuedRecord(**fields, state=OutboxState(row["state"]))
+def _refused(record: QueuedRecord, action: str, mend: str) -> SubmitError:
+    return SubmitError(f"{record.idempotency_key!r} is {record.state} and cannot be {action}", mend=mend)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -16,31 +17,43 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
 )
 
 from ledger.store.tables import metadata
 
 __all__ = [
     "Entry",
+    "LeaseRow",
     "OutboxState",
     "QueuedRecord",
     "SentTransaction",
+    "Version",
     "outbox_attempts",
+    "outbox_leases",
     "outbox_nonces",
     "outbox_records",
+    "outbox_replaced",
     "outbox_transactions",
 ]
 
 
 class OutboxState(enum.StrEnum):
     QUEUED = "queued"
+    PAUSED = "paused"
+    """Held back by the operator."""
+    BLOCKED = "blocked"
+    """Waits for a record that failed, was cancelled, or is held back itself."""
     NONCED = "nonced"
     SIGNED = "signed"
     SENT = "sent"
     MINED = "mined"
     FINAL = "final"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+    """Given up by the operator; it is not on the ledger."""
     REPLACED = "replaced"
+    """Of a transaction: its nonce went to a transfer of nothing."""
 
 
 outbox_records = Table(
@@ -53,6 +66,8 @@ outbox_records = Table(
     Column("kind", String(64), nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("payload_digest", LargeBinary(32), nullable=False),
+    Column("depends_on", String(256)),
+    Column("cancelling", Boolean, nullable=False, server_default=false()),
     Column("state", String(16), nullable=False),
     Column("sequence", BigInteger),
     Column("error_name", String(64)),
@@ -60,6 +75,7 @@ outbox_records = Table(
     Column("queued_at_s", Float, nullable=False),
     Column("changed_at_s", Float, nullable=False),
     Index("outbox_records_by_state", "signer", "state", "id"),
+    Index("outbox_records_by_dependency", "depends_on"),
 )
 
 outbox_transactions = Table(
@@ -72,6 +88,8 @@ outbox_transactions = Table(
     Column("data", LargeBinary, nullable=False),
     Column("gas_limit", BigInteger, nullable=False),
     Column("max_fee_wei", BigInteger),
+    Column("priority_fee_wei", BigInteger),
+    Column("noop", Boolean, nullable=False, server_default=false()),
     Column("raw", LargeBinary),
     Column("hash", LargeBinary(32), unique=True),
     Column("state", String(16), nullable=False),
@@ -92,6 +110,28 @@ outbox_attempts = Table(
     UniqueConstraint("transaction_id", "record_id"),
 )
 
+outbox_replaced = Table(
+    "outbox_replaced",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("transaction_id", Integer, ForeignKey("outbox_transactions.id"), nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("max_fee_wei", BigInteger, nullable=False),
+    Column("noop", Boolean, nullable=False),
+    Column("replaced_at_s", Float, nullable=False),
+    Index("outbox_replaced_by_transaction", "transaction_id"),
+)
+"""Earlier signed bytes of a transaction: any of them may still be the one that is mined."""
+
+outbox_leases = Table(
+    "outbox_leases",
+    metadata,
+    Column("signer", LargeBinary(20), primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+)
+
 outbox_nonces = Table(
     "outbox_nonces",
     metadata,
@@ -110,6 +150,8 @@ class Entry:
     kind: str
     payload: bytes
     """Calldata of the call that makes the record."""
+    depends_on: str | None = None
+    """Idempotency key of an earlier record of the same signer, without which this one is not to be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +164,9 @@ class QueuedRecord:
     contract: str
     kind: str
     payload: bytes
+    depends_on: str | None
+    cancelling: bool
+    """The operator gave it up while it was under way: it ends on the ledger or cancelled, whichever comes first."""
     state: OutboxState
     sequence: int | None
     """On the chain, once mined."""
@@ -131,8 +176,29 @@ class QueuedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """Signed bytes that went out for a nonce once."""
+
+    hash: bytes
+    noop: bool
+    """Whether they record nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """Who submits for a key."""
+
+    signer: bytes
+    holder: str
+    fence: int
+    """Grows with each new holder; what an older one writes is refused."""
+    beat: int
+    """Grows while the holder lives."""
+
+
+@dataclass(frozen=True, slots=True)
 class SentTransaction:
-    """A transaction that holds a nonce, with its records in call order."""
+    """A transaction that holds a nonce, with its records in call order; none when it only fills a gap."""
 
     id: int
     signer: bytes
@@ -141,6 +207,9 @@ class SentTransaction:
     data: bytes
     gas_limit: int
     max_fee_wei: int | None
+    priority_fee_wei: int | None
+    noop: bool
+    """Whether the bytes that go out now are a transfer of nothing to the signer, which gives the nonce up."""
     raw: bytes | None
     hash: bytes | None
     state: OutboxState
@@ -148,3 +217,5 @@ class SentTransaction:
     block_hash: bytes | None
     gas_used: int | None
     records: tuple[QueuedRecord, ...]
+    replaced: tuple[Version, ...]
+    """Earlier bytes, the latest first."""

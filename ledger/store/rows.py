@@ -356,3 +356,28 @@ class DocumentRow:
 class ParticipantNameRow:
     number: int
     name: str
+
+
+@dataclass(slots=True)
+class EvidenceRow:
+    """An entry of a stream's log, with the salt that opens its leaf."""
+
+    stream: bytes
+    index: int
+    salt: bytes
+    entry: str
+    """Canonical JSON."""
+    leaf_hash: bytes
+
+
+@dataclass(slots=True)
+class InferenceRow:
+    """What a certificate's inference digest is made of, beside what the ledger says."""
+
+    certificate: int
+    """Sequence of the issuing record."""
+    salt: bytes
+    input: bytes
+    """The quantised input, as the model's family writes it."""
+    logits: str
+    """JSON list of integers."""

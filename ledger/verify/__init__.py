@@ -67,7 +67,7 @@ def verify_bundle(
     _verify_checkpoint(bundle, trust, headers, now_s, max_age_s)
     proved = proof.read(bundle)
     entries = verify_histories(bundle, proved.heads)
-    state = replay(bundle, entries, proved)
+    state = replay(bundle, entries, proved, headers[0].timestamp)
     by_sequence = {entry.sequence: entry for entry in entries}
     identifiers = verify_identifiers(bundle, state)
     verify_claims(bundle, by_sequence)

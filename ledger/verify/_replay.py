@@ -36,9 +36,9 @@ def _superseded(entry: Entry, state: State) -> None:
 _RULES = {**ORDER_RULES, **LOT_RULES, **CUSTODY_RULES, **CERTIFICATE_RULES, "RecordSuperseded": _superseded}
 
 
-def replay(bundle: Bundle, entries: Sequence[Entry], proved: Proved) -> State:
-    """The state after all records of a bundle, whose histories are those that its parts need and no others. Raises
-    ReplayRefused."""
+def replay(bundle: Bundle, entries: Sequence[Entry], proved: Proved, time: int) -> State:
+    """The state after all records of a bundle, whose histories are those that its parts need and no others. `time` is
+    the proof block's, in seconds since 1970. Raises ReplayRefused."""
     state = State(
         proved=proved,
         shown=frozenset(history.subject for history in bundle.histories),
@@ -46,10 +46,12 @@ def replay(bundle: Bundle, entries: Sequence[Entry], proved: Proved) -> State:
         with_sealed=frozenset(name for name, _, _ in _sealed(bundle)),
     )
     waiting = {(name, before): count for name, before, count in _sealed(bundle)}
-    time = 0
+    before = 0
     for entry in entries:
-        hold(entry.time >= time, entry, "it is older than the record before it")
-        time = entry.time
+        hold(
+            before <= entry.time <= time, entry, "it is older than the record before it, or newer than the proof block"
+        )
+        before = entry.time
         for name in entry.histories:
             _pass_sealed(state, name, waiting.pop((name, entry.sequence), 0))
         _apply(entry, state)

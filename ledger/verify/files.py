@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.bundle import read_bundle
-from ledger.errors import MillmarkError, TrustError
+from ledger.errors import TrustError
 from ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
 from ledger.verify import verify_bundle
-from ledger.verify.refusals import FormatRefused, StatusRefused, VerificationError
+from ledger.verify.refusals import StatusRefused, VerificationError
 from ledger.verify.report import Report, describe
 
 __all__ = ["Answer", "verify_files"]
@@ -45,17 +45,16 @@ class Answer:
 
 
 def verify_files(bundle: Path, trust: Path, *, now_s: int, max_age_days: float, any_status: bool = False) -> Answer:
-    """Verify a file against a trust file, see `verify_bundle`. Raises TrustError for an unusable trust file."""
+    """Verify a file against a trust file, see `verify_bundle`. Raises InputError for an unreadable one, or
+    an unusable trust file."""
     believed = _read_trust(trust)
+    data = read_bundle(bundle)
     try:
-        data = read_bundle(bundle)
         report = verify_bundle(data, believed, now_s=now_s, max_age_s=int(max_age_days * DAY_S), any_status=any_status)
     except StatusRefused as error:
         return Answer(error.report, error)
     except VerificationError as error:
         return Answer(None, error)
-    except MillmarkError as error:
-        return Answer(None, FormatRefused(error.cause, mend=error.mend, usable=False))
     return Answer(report, None)
 
 

@@ -198,7 +198,7 @@ def _part_lines(part: PartReport) -> list[str]:
     lines = [
         part.identifier,
         f"  made by {part.made_by}, {_time(part.made_at)}",
-        *(f"  on machine {work.machine_identifier or work.machine} of {work.owner}" for work in part.made_on),
+        *dict.fromkeys(f"  on machine {one.machine_identifier or one.machine} of {one.owner}" for one in part.made_on),
         f"  {part.state.name.lower()}, {part.quantity} {part.unit}, held by {part.holder}",
     ]
     if part.order is not None and part.buyer is not None:

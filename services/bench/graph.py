@@ -8,10 +8,11 @@ same plant on every machine; figures measured on it say nothing of a real one.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from ledger.ids import Identity, SubjectKind
 
 __all__ = ["Plant", "Step", "draw_plant"]
 
@@ -48,9 +49,13 @@ class Plant:
         """The lots of the last tier."""
         return range(self.lots - self.width, self.lots)
 
+    def identity(self, lot: int | str) -> Identity:
+        """What a lot is called."""
+        return Identity(SubjectKind.LOT, 1, f"urn:example:plant:{lot}", bytes(32))
+
     def subject(self, lot: int) -> bytes:
-        """Spread over all values, as on chain."""
-        return hashlib.sha256(b"plant lot %d" % lot).digest()
+        """As on chain."""
+        return self.identity(lot).subject
 
 
 def draw_plant(lots: int, seed: int) -> Plant:

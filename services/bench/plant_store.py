@@ -6,8 +6,9 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from typing import TypeAlias
 
-from ledger.ids import SubjectKind
+from ledger.ids import Identity
 from ledger.records import AssignmentState, LotState, ModelState, OrderState, TransformationKind, Verdict
 from ledger.store import Rows, Store
 from ledger.store.rows import (
@@ -40,6 +41,7 @@ _PIECE = b"H87".ljust(32, b"\0")
 _START_S = 1_760_000_000
 _YEAR_S = 365 * 86_400
 _NONE = bytes(32)
+_Names: TypeAlias = "list[Identity]"
 _AT_ONCE = 20_000
 """Rows in memory before they are written."""
 
@@ -48,9 +50,10 @@ def write_plant(store: Store, plant: Plant) -> None:
     """In one transaction. Every lot has a name; finished lots have orders, machines and certificates, and every second
     ten of them travel in a box. No records are written, and heads of none: genealogy does not read
     them."""
+    names = [plant.identity(lot) for lot in range(plant.lots)]
     with store.transaction() as connection:
         rows = Rows(connection)
-        for part in (_ledger(), _orders(plant), _steps(plant), _lots(plant), _boxes(plant)):
+        for part in (_ledger(), _orders(plant, names), _steps(plant, names), _lots(plant, names), _boxes(plant, names)):
             _write(rows, part)
 
 
@@ -74,7 +77,7 @@ def _ledger() -> Iterator[object]:
         yield MachineRow(number, _hash("machine", number), number % _MAKERS + 1, _START_S, 0, _NONE)
 
 
-def _orders(plant: Plant) -> Iterator[object]:
+def _orders(plant: Plant, names: _Names) -> Iterator[object]:
     for order in range((plant.width - 1) // _PER_ORDER + 1):
         subject, machine = _hash("order", order), order % _MACHINES + 1
         yield OrderRow(
@@ -88,49 +91,50 @@ def _orders(plant: Plant) -> Iterator[object]:
     for place, lot in enumerate(plant.finished):
         machine = place // _PER_ORDER % _MACHINES + 1
         yield CertificateRow(
-            place + 1, plant.subject(lot), _hash("order", place // _PER_ORDER), _INSPECTOR, _MODEL, Verdict.PASS,
+            place + 1, names[lot].subject, _hash("order", place // _PER_ORDER), _INSPECTOR, _MODEL, Verdict.PASS,
             _START_S, _START_S + _YEAR_S, 0, _NONE, _hash("stream", machine), 0, _NONE, 1, _NONE, _NONE, _NONE,
         )  # fmt: skip
 
 
-def _steps(plant: Plant) -> Iterator[object]:
+def _steps(plant: Plant, names: _Names) -> Iterator[object]:
     for sequence, step in enumerate(plant.steps, 1):
         yield TransformationRow(
             sequence, sequence % _MAKERS + 1, TransformationKind.CONVERSION, None, 0, _PIECE, _PIECE, 0, 1, 1,
             _START_S, _NONE,
         )  # fmt: skip
-        yield from (LotInputRow(sequence, plant.subject(lot), 1) for lot in step.inputs)
-        yield from (LotOutputRow(sequence, plant.subject(lot), 1) for lot in step.outputs)
+        yield from (LotInputRow(sequence, names[lot].subject, 1) for lot in step.inputs)
+        yield from (LotOutputRow(sequence, names[lot].subject, 1) for lot in step.outputs)
 
 
-def _lots(plant: Plant) -> Iterator[object]:
+def _lots(plant: Plant, names: _Names) -> Iterator[object]:
     uses = Counter(lot for step in plant.steps for lot in step.inputs)
     finished = plant.finished
     for lot in range(plant.lots):
-        row = _lot(plant.subject(lot), lot, uses[lot])
+        row = _lot(names[lot].subject, lot, uses[lot])
         if lot in finished:
-            _finish(row, lot - finished.start)
+            _finish(row, lot - finished.start, plant)
         yield row
-        yield _name(row.subject, str(lot))
+        yield _name(names[lot])
         yield HeadRow(row.subject, _NONE, 0, 0)
 
 
-def _finish(row: LotRow, place: int) -> None:
+def _finish(row: LotRow, place: int, plant: Plant) -> None:
     """A finished lot's order, assignment, certificate and box."""
     order, box = place // _PER_ORDER, place // _PER_BOX
     row.order, row.assignment, row.certificate = _hash("order", order), order + 1, place + 1
     if box % 2:
-        row.parent, row.packed_by = _hash("box", box), box
+        row.parent, row.packed_by = plant.identity(f"box:{box}").subject, box
 
 
-def _boxes(plant: Plant) -> Iterator[object]:
+def _boxes(plant: Plant, names: _Names) -> Iterator[object]:
     for box in range(1, (plant.width - 1) // _PER_BOX + 1, 2):
         inside = plant.finished[box * _PER_BOX : (box + 1) * _PER_BOX]
-        row = _lot(_hash("box", box), plant.lots + box, 0)
+        name = plant.identity(f"box:{box}")
+        row = _lot(name.subject, plant.lots + box, 0)
         row.contents = len(inside)
         yield row
-        yield _name(row.subject, f"box:{box}")
-        yield from (PackingRow(box, plant.subject(lot), row.subject, 0) for lot in inside)
+        yield _name(name)
+        yield from (PackingRow(box, names[lot].subject, row.subject, 0) for lot in inside)
 
 
 def _lot(subject: bytes, number: int, uses: int) -> LotRow:
@@ -142,8 +146,8 @@ def _lot(subject: bytes, number: int, uses: int) -> LotRow:
     )  # fmt: skip
 
 
-def _name(subject: bytes, name: str) -> IdentityRow:
-    return IdentityRow(subject, int(SubjectKind.LOT), 1, f"urn:example:plant:{name}", _NONE)
+def _name(name: Identity) -> IdentityRow:
+    return IdentityRow(name.subject, int(name.kind), name.creator, name.identifier, name.salt)
 
 
 def _hash(kind: str, number: int) -> bytes:

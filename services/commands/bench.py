@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from services.commands.options import AsJson
@@ -13,6 +15,7 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Measure.")
     group.command("gas", epilog="Example: millmark bench gas --json")(run_gas)
+    group.command("genealogy", epilog="Example: millmark bench genealogy --json")(run_genealogy)
     app.add_typer(group, name="bench")
 
 
@@ -25,3 +28,20 @@ def run_gas(as_json: AsJson = False) -> None:
         print_json({kind: {"records": count, "gas": gas // count} for kind, (count, gas) in found.items()})
         return
     print_table("gas per record", ["kind", "records", "gas"], [[kind, n, gas // n] for kind, (n, gas) in found.items()])
+
+
+def run_genealogy(
+    lots: Annotated[int, typer.Option(help="Lots of the plant that is asked about.")] = 200_000,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same plant.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Ancestors and recalls in a large plant, next to the same questions through SQLAlchemy's ORM; milliseconds."""
+    from services.bench.genealogy import measure_genealogy  # noqa: PLC0415 - loads the peer, which others do not need
+
+    found = measure_genealogy(lots, seed)
+    if as_json:
+        print_json({"lots": lots, "seed": seed, **{timing.question: timing.to_json() for timing in found}})
+        return
+    columns = ["question", "asked", "lots found", "median ms", "slowest ms", "ORM objects ms", "ORM query ms"]
+    rows = [[t.question, t.asked, t.lots, t.median_ms, t.slowest_ms, t.objects_ms, t.query_ms] for t in found]
+    print_table(f"genealogy of {lots:,} lots", columns, rows)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import typer
 
 from ledger.errors import InputError
 from services.interop.digital_link import build_qr_svg, read_link
+from services.interop.epcis.capture import all_kept, capture, parse_capture
 from services.interop.epcis.documents import hash_events, read_bytes
+from services.interop.epcis.log_file import open_evidence_file
 from services.output import print_json, print_lines
 
 __all__ = ["register"]
@@ -21,6 +24,7 @@ def register(app: typer.Typer) -> None:
     )(run_digital_link)
     epcis = typer.Typer(help="EPCIS 2.0 events from a partner's system.", no_args_is_help=True)
     epcis.command("hash", epilog="Example: millmark epcis hash events.jsonld")(run_hash)
+    epcis.command("capture", epilog="Example: millmark epcis capture events.jsonld")(run_capture)
     app.add_typer(epcis, name="epcis")
 
 
@@ -38,6 +42,25 @@ def run_digital_link(
 def run_hash(file: Path = typer.Argument(help="EPCIS document: JSON-LD or XML, or one event as JSON-LD.")) -> None:
     """Print the event hash (CBV 2.0) of every event in the file, one `ni:` URI a line."""
     print_lines(*hash_events(read_bytes(file)))
+
+
+def run_capture(
+    context: typer.Context,
+    file: Path = typer.Argument(help="EPCIS 2.0 document, query document or event, as JSON-LD."),
+    log: Path | None = typer.Option(
+        None, "--log", help="Evidence log that keeps the events; epcis-events.jsonl in the home folder by default."
+    ),
+) -> None:
+    """Judge every event in the file, keep the good ones as evidence, and print what became of each as a JSON line.
+
+    Exit code 0 when none was rejected (a duplicate is not), 1 when some were, 2 when the file holds no EPCIS document.
+    """
+    document = parse_capture(read_bytes(file))
+    with open_evidence_file(log or Path(context.obj) / "epcis-events.jsonl") as evidence:
+        captured = capture(document, evidence)
+    print_lines(*(json.dumps(one.to_json()) for one in captured))
+    if not all_kept(captured):
+        raise typer.Exit(1)
 
 
 def _write(path: Path, text: str) -> None:

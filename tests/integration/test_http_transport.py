@@ -72,6 +72,7 @@ UNUSABLE: dict[str, Answer] = {
     "truncated JSON": http(b'{"jsonrpc": "2.0", "res'),
     "truncated body": raw(b'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"result": "0x1"}'),
     "truncated chunks": raw(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11\r\n{"result": "0'),
+    "to another request": http(b'{"jsonrpc": "2.0", "id": 7, "result": "0x1"}'),
     "HTML": http(b"<html><body>\nWelcome\n</body></html>"),
     "empty": http(b""),
     "no UTF-8": http(b'{"result": "\xff\xfe"}'),

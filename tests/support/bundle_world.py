@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ledger.bundle import EvidenceEntryShown, InferenceShown, ShownEvidence
 from ledger.canonical import Json, keccak256, sha256
+from ledger.chain import Transport
 from ledger.claims import Claims, build_claims
 from ledger.evidence import EvidenceEntry, EvidenceLog, build_inference_context
 from ledger.ids import Identity, SubjectKind, identifier_hash
@@ -232,8 +233,8 @@ def hash_of(identity: Identity) -> bytes:
     return identifier_hash(identity.salt, identity.identifier)
 
 
-def build_bundle_world(store: Store) -> BundleWorld:
-    world = BundleWorld(found_consortium(store))
+def build_bundle_world(store: Store, transport: Transport | None = None) -> BundleWorld:
+    world = BundleWorld(found_consortium(store, transport))
     chapters: tuple[Callable[[BundleWorld], None], ...] = (
         _plant, _orders, _steel, _pieces, _inspect, _correct, _deliver, _finish, _refused_orders, _rotate_key,
     )  # fmt: skip
@@ -401,3 +402,5 @@ def _rotate_key(world: BundleWorld) -> None:
     signer = Company(maker.name, maker.number, fresh, Submitter(chain, world.consortium.outbox, fresh))
     world.act(signer, AcceptKey(maker.number))
     world.act(signer, RevokeKey(maker.signer.address, world.packed_at))
+    later = world.named(SubjectKind.STREAM, world.consortium.inspector, "later-log")
+    world.act(world.consortium.inspector, OpenStream(hash_of(later), world.machines["bench"], NOTHING))

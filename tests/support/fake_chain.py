@@ -128,7 +128,7 @@ class FakeChain:
             bloom = BloomFilter()
             for record in self._open:
                 bloom.add(self.ledger if record.contract is Contract.LEDGER else self.registry)
-            self.headers.append(Header(number, own, parent, self.now, int(bloom).to_bytes(256, "big")))
+            self.headers.append(Header(number, own, parent, self.now, int(bloom).to_bytes(256, "big"), bytes(32)))
             self.records.append(tuple(replace(record, block_hash=own) for record in self._open))
             self._open.clear()
 

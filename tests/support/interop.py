@@ -1,9 +1,58 @@
-"""Where the public test data is, when it is on this machine; tests collect what they find there."""
+"""Public test data, and the keys and credentials that tests of the standards share."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-__all__ = ["CORPUS"]
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from ledger.records import Verdict
+from services.interop.credentials.certificate import CertificateFacts
+from services.interop.credentials.did import did_key
+from services.interop.credentials.keys import CredentialKey, Ed25519Key, P256Key
+from services.interop.credentials.model import BASE_CONTEXT
+from services.interop.credentials.proofs import add_proof
+
+__all__ = ["CORPUS", "DID", "ED25519", "FACTS", "KEYS", "LISTS", "MINIMAL", "NOW", "P256", "SECRET", "self_issued"]
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
+"""Public test data, when it is on this machine; tests collect what they find there."""
+
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
+SECRET = bytes(range(32))
+ED25519 = Ed25519Key(ed25519.Ed25519PrivateKey.from_private_bytes(SECRET))
+P256 = P256Key(ec.derive_private_key(int.from_bytes(SECRET, "big"), ec.SECP256R1()))
+KEYS: list[CredentialKey] = [ED25519, P256]
+DID = "did:web:inspector.example"
+LISTS = "https://inspector.example/status/0"
+MINIMAL: dict[str, Any] = {
+    "@context": [BASE_CONTEXT],
+    "type": ["VerifiableCredential"],
+    "issuer": DID,
+    "credentialSubject": {"id": "did:example:subject"},
+}
+
+
+def self_issued(key: CredentialKey, **members: Any) -> dict[str, Any]:
+    method = did_key(key.public)
+    return add_proof(
+        {**MINIMAL, "issuer": method.partition("#")[0], **members}, key, method, created="2026-05-01T00:00:00Z"
+    )
+
+
+FACTS = CertificateFacts(
+    chain_id=31337,
+    ledger=b"\x11" * 20,
+    sequence=131_077,
+    lot=b"\x22" * 32,
+    identifier="https://id.gs1.org/01/09506000013459/21/A0001",
+    inspector=4,
+    model=9,
+    inference_digest=b"\x33" * 32,
+    verdict=Verdict.PASS,
+    claims_root=b"\x44" * 32,
+    issued_at=1_767_225_600,
+    expires_at=1_830_297_600,
+)

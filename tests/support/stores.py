@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from ledger.store import Store, open_store
@@ -23,3 +25,10 @@ def new_store(folder: Path) -> Store:
     path = folder / "ledger.db"
     path.write_bytes(_migrated())
     return Store(build_engine(f"sqlite:///{path}"))
+
+
+def copy_database(source: Store, target: Store) -> None:
+    """Makes `target` hold what `source` holds; both SQLite."""
+    paths = [one.url.removeprefix("sqlite:///") for one in (source, target)]
+    with closing(sqlite3.connect(paths[0])) as old, closing(sqlite3.connect(paths[1])) as new:
+        old.backup(new)

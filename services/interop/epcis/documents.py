@@ -13,11 +13,10 @@ from services.interop.epcis.event_hash import event_hash
 from services.interop.epcis.tree import Namespaces, json_event, namespaces_of
 from services.interop.epcis.xml_events import xml_events
 
-__all__ = ["EVENT_TYPES", "MAX_BYTES", "MAX_DEPTH", "Document", "Event", "hash_events", "parse_document", "read_bytes"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Event", "hash_events", "is_xml", "parse_document", "read_bytes"]
 
 MAX_BYTES: Final = 64 << 20
 MAX_DEPTH: Final = 64
-EVENT_TYPES: Final = ("ObjectEvent", "AggregationEvent", "TransactionEvent", "TransformationEvent", "AssociationEvent")
 _REPEATABLE: Final = frozenset({"eventID"})
 """One of GS1's own examples gives it twice; the hash leaves it out."""
 _LISTS: Final = (("eventList",), ("queryResults", "resultsBody", "eventList"))

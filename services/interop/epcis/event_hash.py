@@ -11,8 +11,8 @@ it corrects, and adding a certificate to an event does not change its name.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple, TypeAlias
 
 from ledger.canonical import sha256
 from services.interop.epcis.tree import LINKED, Node
@@ -22,40 +22,41 @@ __all__ = ["PROFILE", "build_prehash", "event_hash"]
 PROFILE: Final = "CBV2.0/2026-07"
 """Name of the rules below, kept beside every hash."""
 
-_Order: TypeAlias = "Sequence[tuple[str, _Order]]"
+_Order: TypeAlias = "Mapping[str, _Order]"
+"""Names of fields in their order, each with the order of what is in it."""
 
 
-def _plain(names: str) -> _Order:
-    return tuple((name, ()) for name in names.split())
+def _plain(names: str) -> dict[str, _Order]:
+    return {name: {} for name in names.split()}
 
 
-_QUANTITIES: _Order = (("quantityElement", _plain("epcClass quantity uom")),)
+_QUANTITIES: _Order = {"quantityElement": _plain("epcClass quantity uom")}
 _METADATA = _plain("time startTime endTime deviceID deviceMetadata rawData dataProcessingMethod bizRules")
 _REPORT = _plain(
     "type exception deviceID deviceMetadata rawData dataProcessingMethod time microorganism chemicalSubstance value "
     "component stringValue booleanValue hexBinaryValue uriValue minValue maxValue meanValue sDev percRank percValue "
     "uom coordinateReferenceSystem"
 )
-_ORDER: _Order = (
-    *_plain("eventTime eventTimeZoneOffset"),
-    ("epcList", _plain("epc")),
-    ("parentID", ()),
-    ("inputEPCList", _plain("epc")),
-    ("childEPCs", _plain("epc")),
-    ("quantityList", _QUANTITIES),
-    ("childQuantityList", _QUANTITIES),
-    ("inputQuantityList", _QUANTITIES),
-    ("outputEPCList", _plain("epc")),
-    ("outputQuantityList", _QUANTITIES),
-    *_plain("action transformationID bizStep disposition"),
-    ("persistentDisposition", _plain("set unset")),
-    ("readPoint", _plain("id")),
-    ("bizLocation", _plain("id")),
-    ("bizTransactionList", (("bizTransaction", _plain("type")),)),
-    ("sourceList", (("source", _plain("type")),)),
-    ("destinationList", (("destination", _plain("type")),)),
-    ("sensorElementList", (("sensorElement", (("sensorMetadata", _METADATA), ("sensorReport", _REPORT))),)),
-)
+_ORDER: _Order = {
+    **_plain("eventTime eventTimeZoneOffset"),
+    "epcList": _plain("epc"),
+    "parentID": {},
+    "inputEPCList": _plain("epc"),
+    "childEPCs": _plain("epc"),
+    "quantityList": _QUANTITIES,
+    "childQuantityList": _QUANTITIES,
+    "inputQuantityList": _QUANTITIES,
+    "outputEPCList": _plain("epc"),
+    "outputQuantityList": _QUANTITIES,
+    **_plain("action transformationID bizStep disposition"),
+    "persistentDisposition": _plain("set unset"),
+    "readPoint": _plain("id"),
+    "bizLocation": _plain("id"),
+    "bizTransactionList": {"bizTransaction": _plain("type")},
+    "sourceList": {"source": _plain("type")},
+    "destinationList": {"destination": _plain("type")},
+    "sensorElementList": {"sensorElement": {"sensorMetadata": _METADATA, "sensorReport": _REPORT}},
+}
 _UNNAMED: Final = {"sensorElementList"}
 """Lists whose own name is not part of the pre-hash in this profile."""
 _NOT_HASHED: Final = {"type", "recordTime", "eventID", "errorDeclaration", "certificationInfo", "ilmd"}
@@ -69,70 +70,65 @@ def event_hash(event: Node) -> str:
 
 def build_prehash(event: Node) -> str:
     """The string under the hash: standard fields, ilmd, extensions within standard fields, extensions of the event."""
+    standard, extensions, remainders, own = _inside(event.children, _ORDER)
     return "".join(
         (
             "eventType=" + event.name,
-            _standard(event.children, _ORDER),
-            _free(node for node in event.children if node.name == "ilmd"),
-            _inner_extensions(event.children, _ORDER),
-            _free([*_unordered(event.children, _ORDER, _NOT_HASHED), *_remainders(event.children, _ORDER)]),
+            standard,
+            _free(node for node in own if node.name == "ilmd"),
+            extensions,
+            _free([*(node for node in own if node.name not in _NOT_HASHED), *remainders]),
         )
     )
 
 
-def _standard(children: Sequence[Node], order: _Order) -> str:
-    """The fields that the standard orders; of one name, by text."""
-    return "".join(
-        "".join(sorted(_field(child, inner) for child in children if child.name == name)) for name, inner in order
-    )
+class _Field(NamedTuple):
+    """What one standard field gives to the pre-hash."""
+
+    standard: str
+    extensions: str
+    """Extensions that stand in it, under its name."""
+    remainder: Node | None
+    """What stands in it and is neither standard nor an extension, with the field around it. The profile counts it among
+    the event's own extensions, where a list has its name."""
 
 
-def _field(node: Node, order: _Order) -> str:
-    """One field with what is in it; nothing when there is nothing in it."""
-    inside, value = _standard(node.children, order), "=" + node.text if node.text else ""
-    if node.name in LINKED:
-        return inside + node.name + value  # the type first
-    if not inside and not value:
-        return ""
-    return ("" if node.name in _UNNAMED else node.name) + value + inside
-
-
-def _inner_extensions(children: Sequence[Node], order: _Order) -> str:
-    """Extensions that stand in standard fields, under the names of the fields around them."""
-    parts = []
-    for name, inner in order:
-        for child in children:
-            if child.name == name:
-                own = [node for node in _unordered(child.children, inner) if _is_extension(node)]
-                found = _inner_extensions(child.children, inner) + _free(own)
-                if found:
-                    parts.append(("" if name in _UNNAMED else name) + found)
-    return "".join(parts)
-
-
-def _remainders(children: Iterable[Node], order: _Order) -> list[Node]:
-    """What stands in standard fields and is neither standard nor an extension, with the fields around it.
-
-    The profile counts it among the event's own extensions, where a list has its name.
-    """
-    inside, remainders = dict(order), []
+def _inside(children: Iterable[Node], order: _Order) -> tuple[str, str, list[Node], list[Node]]:
+    """Of some fields: the standard ones, of one name by text; extensions in them; remainders; what has no order."""
+    fields: dict[str, list[_Field]] = {}
+    own = []
     for child in children:
-        if child.name in inside:
-            inner = inside[child.name]
-            own = [node for node in _unordered(child.children, inner) if not _is_extension(node)]
-            if kept := [*_remainders(child.children, inner), *own]:
-                remainders.append(Node(child.name, child.text, kept))
-    return remainders
+        inner = order.get(child.name)
+        if inner is None:
+            own.append(child)
+        else:
+            fields.setdefault(child.name, []).append(_field(child, inner))
+    ordered = [fields[name] for name in order if name in fields]
+    standard = "".join(text for group in ordered for text in sorted(field.standard for field in group))
+    extensions = "".join(field.extensions for group in ordered for field in group)
+    remainders = [field.remainder for group in ordered for field in group if field.remainder is not None]
+    return standard, extensions, remainders, own
+
+
+def _field(node: Node, order: _Order) -> _Field:
+    value = "=" + node.text if node.text else ""
+    if not node.children:
+        return _Field(node.name + value if value or node.name in LINKED else "", "", None)
+    standard, inner, remainders, own = _inside(node.children, order)
+    shown = "" if node.name in _UNNAMED else node.name
+    inner += _free(child for child in own if _is_extension(child))
+    remainders.extend(child for child in own if not _is_extension(child))
+    if node.name in LINKED:
+        standard += node.name + value  # the type first
+    elif standard or value:
+        standard = shown + value + standard
+    remainder = Node(node.name, node.text, remainders) if remainders else None
+    return _Field(standard, shown + inner if inner else "", remainder)
 
 
 def _is_extension(node: Node) -> bool:
     """As the profile recognises them: by a namespace that ends in a slash."""
     return node.name.startswith("{") and "/}" in node.name
-
-
-def _unordered(children: Iterable[Node], order: _Order, without: Collection[str] = ()) -> list[Node]:
-    known = {name for name, _ in order}.union(without)
-    return [child for child in children if child.name not in known]
 
 
 def _free(nodes: Iterable[Node]) -> str:

@@ -89,8 +89,8 @@ def json_event(event: Mapping[str, Json], namespaces: Namespaces) -> Node:
 
 
 def _members(value: Mapping[str, Json], owner: str, namespaces: Namespaces) -> list[Node]:
-    declared = {key[7:]: item for key, item in value.items() if key.startswith("@xmlns") and isinstance(item, str)}
-    if declared:
+    if any(key.startswith("@xmlns") for key in value):
+        declared = {key[7:]: item for key, item in value.items() if key.startswith("@xmlns") and isinstance(item, str)}
         namespaces = {**namespaces, **declared}
     nodes: list[Node] = []
     for key, item in value.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from decimal import Decimal, InvalidOperation, localcontext
+from functools import lru_cache
 
 from ledger.errors import IdentifierError
 from ledger.ids import link_uri, parse_epc, split_digital_link
@@ -21,6 +22,8 @@ _FINE: dict[str, set[str]] = {
     **{key: set() for key in ("00", "253", "255", "401", "402", "417", "8003", "8004", "8017", "8018")},
 }
 """Keys that the hash knows, with the qualifiers that name something finer (rule 18)."""
+_MAX_REMEMBERED = 200
+"""Characters of a value that is worth remembering."""
 _MAX_EXPONENT = 400
 """Beyond what a double holds nobody wrote a number; writing it out would take memory without bound."""
 
@@ -30,8 +33,16 @@ def canonical_value(text: str) -> str:
 
     What is none of these is kept. Digits are never rounded.
     """
+    return _remembered(text) if len(text) <= _MAX_REMEMBERED else _canonical(text)
+
+
+def _canonical(text: str) -> str:
     text = expand_urn(text.strip())
     return _key(text) if ":" in text else _number(text)
+
+
+_remembered = lru_cache(maxsize=4096)(_canonical)
+"""Events of one batch name the same places, kinds and steps."""
 
 
 def canonical_time(text: str) -> str:

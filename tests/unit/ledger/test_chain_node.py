@@ -6,39 +6,48 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import rlp
 
-from ledger.chain import Node, RpcError
+from ledger.chain import Node, Reception, RpcError
 from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
+from tests.support.blocks import block
 from tests.support.rpc import ScriptedNode, lost
 
-A, H, H2 = "0x" + "11" * 20, "0x" + "22" * 32, "0x" + "33" * 32
-LOG: dict[str, Any] = {
-    "address": A,
-    "topics": [H, H2],
-    "data": "0x0102",
-    "blockNumber": "0x5",
-    "blockHash": H,
-    "transactionHash": H2,
-    "logIndex": "0x0",
-}
-BLOCK: dict[str, Any] = {
-    "number": "0x5",
-    "hash": H,
-    "parentHash": H2,
-    "timestamp": "0x64",
-    "logsBloom": "0x" + "00" * 256,
-    "gasLimit": "0x1c9c380",
-    "baseFeePerGas": "0x7",
-}
-RECEIPT: dict[str, Any] = {
-    "transactionHash": H2,
-    "status": "0x1",
-    "blockNumber": "0x5",
-    "blockHash": H,
-    "gasUsed": "0x5208",
-    "contractAddress": None,
-    "logs": [LOG],
-}
+BLOOM = "0x" + "00" * 256
+A, H2 = "0x" + "11" * 20, "0x" + "33" * 32
+
+
+def log_of(block_hash: str) -> dict[str, Any]:
+    return {
+        "address": A,
+        "topics": [H2, "0x" + "22" * 32],
+        "data": "0x0102",
+        "blockNumber": "0x5",
+        "blockHash": block_hash,
+        "transactionHash": H2,
+        "logIndex": "0x0",
+    }
+
+
+def receipt_of(block_hash: str) -> dict[str, Any]:
+    return {
+        "transactionHash": H2,
+        "type": "0x2",
+        "status": "0x1",
+        "blockNumber": "0x5",
+        "blockHash": block_hash,
+        "gasUsed": "0x5208",
+        "cumulativeGasUsed": "0x5208",
+        "contractAddress": None,
+        "logsBloom": BLOOM,
+        "logs": [log_of(block_hash)],
+    }
+
+
+BLOCK = block([receipt_of("0x")])  # neither a log's block nor its place is in the root
+H = BLOCK["hash"]
+RECEIPT, LOG = receipt_of(H), log_of(H)
+HEADER = Node(ScriptedNode({"eth_getBlockByNumber": BLOCK})).header()
 Question = Callable[[Node], Any]
 QUESTIONS: dict[str, tuple[str, Question]] = {
     "chain_id": ("eth_chainId", lambda node: node.chain_id()),
@@ -46,7 +55,7 @@ QUESTIONS: dict[str, tuple[str, Question]] = {
     "header": ("eth_getBlockByNumber", lambda node: node.header(5)),
     "base_fee": ("eth_getBlockByNumber", lambda node: node.base_fee_wei()),
     "gas_limit": ("eth_getBlockByNumber", lambda node: node.gas_limit()),
-    "logs": ("eth_getLogs", lambda node: node.logs(bytes.fromhex(H[2:]), [bytes.fromhex(A[2:])])),
+    "logs": ("eth_getBlockReceipts", lambda node: node.logs(HEADER, [bytes.fromhex(A[2:])])),
     "code": ("eth_getCode", lambda node: node.code(bytes(20))),
     "balance": ("eth_getBalance", lambda node: node.balance_wei(bytes(20))),
     "count": ("eth_getTransactionCount", lambda node: node.transaction_count(bytes(20))),
@@ -88,9 +97,9 @@ def test_answers_become_values() -> None:
     assert ask("code", "0x") == b""
     assert ask("call", "0xAb01") == b"\xab\x01"
     header = ask("header", BLOCK)
-    assert (header.number, header.hash.hex(), header.timestamp) == (5, "22" * 32, 100)
+    assert (header.number, header.hash.hex(), header.timestamp) == (5, H[2:], 100)
     assert (ask("base_fee", BLOCK), ask("gas_limit", BLOCK)) == (7, 30_000_000)
-    [log] = ask("logs", [LOG])
+    [log] = ask("logs", [RECEIPT])
     assert (log.data, len(log.topics), log.log_index) == (b"\1\2", 2, 0)
     receipt = ask("receipt", RECEIPT)
     assert (receipt.succeeded, receipt.gas_used, receipt.contract_address) == (True, 21_000, None)
@@ -135,16 +144,69 @@ def spoilt(whole: dict[str, Any], keep: tuple[str, ...] = ()) -> list[Any]:
     return cases
 
 
-@pytest.mark.parametrize("answer", spoilt(BLOCK, ("gasLimit", "baseFeePerGas")), ids=repr)
+@pytest.mark.parametrize("answer", spoilt(BLOCK, ("extraData",)), ids=repr)
 def test_a_malformed_header_is_no_answer(answer: Any) -> None:
     with pytest.raises(ChainUnreachableError):
         ask("header", answer)
 
 
-@pytest.mark.parametrize("answer", spoilt(LOG, ("data", "blockNumber", "logIndex")), ids=repr)
+@pytest.mark.parametrize("field", [name for name in BLOCK if name != "hash"])
+def test_a_header_with_another_hash_is_no_answer(field: str) -> None:
+    last = "1" if BLOCK[field][-1] == "0" else "0"
+    with pytest.raises(ChainUnreachableError):
+        ask("header", {**BLOCK, field: BLOCK[field][:-1] + last})
+    with pytest.raises(ChainUnreachableError):
+        ask("header", {**BLOCK, "hash": H2})
+
+
+def test_a_header_whose_seals_are_not_hashed_is_taken() -> None:
+    """QBFT: the round and the committed seals in `extraData` are no part of the hash."""
+    sealed, hashed = (
+        "0x" + rlp.encode([bytes(32), [bytes(20)], [], *rest]).hex() for rest in ([5, [bytes(65)]], [0, []])
+    )
+    shown = {**block(extraData=hashed), "extraData": sealed}
+    assert ask("header", shown).hash.hex() == shown["hash"][2:]
+    with pytest.raises(ChainUnreachableError):
+        ask("header", {**shown, "gasUsed": "0x1"})
+
+
+@pytest.mark.parametrize("answer", spoilt(LOG), ids=repr)
 def test_a_malformed_log_is_no_answer(answer: Any) -> None:
     with pytest.raises(ChainUnreachableError):
+        ask("logs", [{**RECEIPT, "logs": [answer]}])
+
+
+@pytest.mark.parametrize("answer", spoilt(RECEIPT, ("contractAddress", "gasUsed")), ids=repr)
+def test_a_malformed_receipt_of_a_block_is_no_answer(answer: Any) -> None:
+    with pytest.raises(ChainUnreachableError):
         ask("logs", [answer])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        [RECEIPT, RECEIPT],
+        [{**RECEIPT, "logs": []}],
+        [{**RECEIPT, "logs": [LOG, LOG]}],
+        [{**RECEIPT, "status": "0x0"}],
+        [{**RECEIPT, "type": "0x0"}],
+        [{**RECEIPT, "cumulativeGasUsed": "0x5209"}],
+        [{**RECEIPT, "logsBloom": "0x" + "01" * 256}],
+        *([{**RECEIPT, "logs": [{**LOG, field: value}]}] for field, value in (
+            ("address", "0x" + "44" * 20),
+            ("topics", [H2]),
+            ("data", "0x0103"),
+            ("blockNumber", "0x6"),
+            ("blockHash", H2),
+            ("transactionHash", H),
+            ("logIndex", "0x1"),
+        )),
+    ],
+)  # fmt: skip
+def test_receipts_that_are_not_the_whole_block_are_no_answer(answer: Any) -> None:
+    with pytest.raises(ChainUnreachableError, match="the node's answer to eth_getBlockReceipts cannot be used"):
+        ask("logs", answer)
 
 
 @pytest.mark.parametrize("field", ["hash", "parentHash", "logsBloom"])
@@ -160,14 +222,7 @@ def test_what_is_no_list_of_logs_is_no_answer(answer: Any) -> None:
         ask("logs", answer)
 
 
-@pytest.mark.parametrize("field", ["blockHash", "address"])
-def test_logs_that_were_not_asked_for_are_no_answer(field: str) -> None:
-    other = {"blockHash": H2, "address": "0x" + "44" * 20}[field]
-    with pytest.raises(ChainUnreachableError, match="not asked for"):
-        ask("logs", [{**LOG, field: other}])
-
-
-@pytest.mark.parametrize("field", [*RECEIPT.keys() - {"contractAddress"}])
+@pytest.mark.parametrize("field", [*RECEIPT.keys() - {"contractAddress", "type", "cumulativeGasUsed", "logsBloom"}])
 @pytest.mark.parametrize("wrong", [None, 5, "zz", {"a": 1}], ids=repr)
 def test_a_malformed_receipt_is_no_answer(field: str, wrong: Any) -> None:
     with pytest.raises(ChainUnreachableError):
@@ -182,7 +237,7 @@ def test_only_null_says_that_there_is_no_receipt(answer: Any) -> None:
 
 def test_the_receipt_of_another_transaction_is_no_answer() -> None:
     with pytest.raises(ChainUnreachableError, match="another transaction"):
-        ask("receipt", {**RECEIPT, "transactionHash": H})
+        ask("receipt", {**RECEIPT, "transactionHash": H, "logs": []})
 
 
 @pytest.mark.parametrize("address", ["0x11", "zz", 5, [1]], ids=repr)
@@ -247,16 +302,31 @@ def test_to_run_out_of_gas_is_a_revert(message: str) -> None:
     ],
 )
 def test_a_node_that_has_it_is_as_good_as_one_that_takes_it(message: str) -> None:
-    Node(ScriptedNode({"eth_sendRawTransaction": RpcError(-32000, message)})).send(b"\1")
+    node = Node(ScriptedNode({"eth_sendRawTransaction": RpcError(-32000, message)}))
+    assert node.send(b"\1") is Reception.TAKEN
+
+
+@pytest.mark.parametrize(
+    ("message", "reception"),
+    [
+        ("transaction underpriced", Reception.UNDERPRICED),
+        ("replacement transaction underpriced", Reception.UNDERPRICED),
+        ("FeeTooLow, effective priority fee too low", Reception.UNDERPRICED),
+        ("max fee per gas less than block base fee: fee cap less than block base fee", Reception.UNDERPRICED),
+        ("Nonce too high: next nonce 5, tx nonce 9", Reception.GAPPED),
+        ("Transaction nonce is too distant from current sender nonce", Reception.GAPPED),
+        ("nonce too far in the future", Reception.GAPPED),
+    ],
+)
+def test_what_may_be_taken_later_is_no_error(message: str, reception: Reception) -> None:
+    assert Node(ScriptedNode({"eth_sendRawTransaction": RpcError(-32000, message)})).send(b"\1") is reception
 
 
 @pytest.mark.parametrize(
     "message",
     [
         "unknown transaction",
-        "nonce too high",
         "insufficient funds for gas * price + value",
-        "transaction underpriced",
         "exceeds block gas limit",
         "invalid sender",
     ],
@@ -281,15 +351,15 @@ def test_a_node_that_gives_no_money_says_so() -> None:
 
 
 def test_blocks_are_asked_for_by_number_and_logs_by_hash() -> None:
-    script = ScriptedNode({"eth_getBlockByNumber": BLOCK, "eth_getLogs": []})
+    script = ScriptedNode({"eth_getBlockByNumber": BLOCK, "eth_getBlockReceipts": [RECEIPT]})
     node = Node(script)
     node.header(255)
     node.header()
-    node.logs(bytes(32), [bytes(20)])
+    assert node.logs(HEADER, [bytes(20)]) == (), "of others"
     assert script.asked == [
         ("eth_getBlockByNumber", ["0xff", False]),
         ("eth_getBlockByNumber", ["latest", False]),
-        ("eth_getLogs", [{"blockHash": "0x" + "00" * 32, "address": ["0x" + "00" * 20]}]),
+        ("eth_getBlockReceipts", [H]),
     ]
 
 

@@ -23,6 +23,7 @@ PINNED = [
     "Store",
     "SubjectKind",
     "Submitter",
+    "build_bundle",
     "build_claims",
     "build_inference_context",
     "canonical_identifier",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from ledger.errors import DuplicateRecordError, NotFoundError, Retry, SubmitError
 from ledger.store import Store
-from ledger.store.outbox import Entry, Outbox, OutboxState, SentTransaction
+from ledger.store.outbox import Desk, Entry, Outbox, OutboxState, SentTransaction
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
 from tests.support.stores import new_store
 
@@ -38,18 +39,25 @@ def entries(count: int, prefix: str = "k") -> list[Entry]:
     return [entry(f"{prefix}{number}", payload=bytes([number])) for number in range(count)]
 
 
+def desk_of(outbox: Outbox, signer: bytes = KEY) -> Desk:
+    """The desk of the one submitter; its lease is renewed each time."""
+    row = outbox.lease(signer)
+    return outbox.take_lease(signer, row, "here/1/1", 1 if row is None else row.fence)
+
+
 def start(outbox: Outbox, chain_nonce: int = 0, most: int = 50) -> SentTransaction:
-    return outbox.allocate(KEY, chain_nonce, outbox.queued(KEY, most), TO, b"\5", 30_000)
+    return desk_of(outbox).allocate(chain_nonce, outbox.queued(KEY, most), TO, b"\5", 30_000)
 
 
-Move = Callable[[Outbox, int], object]
+Move = Callable[[Desk, int], object]
 MOVES: dict[str, tuple[Move, OutboxState, OutboxState, OutboxState]] = {
-    "sign": (lambda o, i: o.store_signed(i, b"\6", bytes([i]) * 32, 9), S.NONCED, S.SIGNED, S.SIGNED),
+    "sign": (lambda o, i: o.store_signed(i, b"\6", bytes([i]) * 32, 9, 1), S.NONCED, S.SIGNED, S.SIGNED),
     "send": (lambda o, i: o.mark_sent(i), S.SIGNED, S.SENT, S.SENT),
     "mine": (lambda o, i: o.mark_mined(i, 7, b"\7" * 32, 100, [11, 12]), S.SENT, S.MINED, S.MINED),
     "finish": (lambda o, i: o.mark_final(i), S.MINED, S.FINAL, S.FINAL),
     "reorganise": (lambda o, i: o.mark_reorganised(i), S.MINED, S.SENT, S.SENT),
     "requeue": (lambda o, i: o.requeue(i, "reverted"), S.SENT, S.FAILED, S.QUEUED),
+    "replace": (lambda o, i: o.mark_replaced(i, 7, b"\7" * 32), S.SENT, S.REPLACED, S.QUEUED),
 }
 """Name -> the move, the state it starts from, the transaction's and the records' state after it."""
 PATHS = {
@@ -59,6 +67,7 @@ PATHS = {
     S.MINED: ("sign", "send", "mine"),
     S.FINAL: ("sign", "send", "mine", "finish"),
     S.FAILED: ("sign", "send", "requeue"),
+    S.REPLACED: ("sign", "send", "replace"),
 }
 
 
@@ -67,7 +76,7 @@ def bring(outbox: Outbox, state: OutboxState) -> SentTransaction:
     outbox.enqueue(KEY, entries(2))
     transaction = start(outbox)
     for name in PATHS[state]:
-        MOVES[name][0](outbox, transaction.id)
+        MOVES[name][0](desk_of(outbox), transaction.id)
     return transaction
 
 
@@ -85,11 +94,11 @@ def test_each_move_starts_from_its_state_alone(outbox: Outbox, store: Store, sta
     transaction = bring(outbox, state)
     was = states(outbox, store, transaction)
     if state is before:
-        move(outbox, transaction.id)
+        move(desk_of(outbox), transaction.id)
         assert states(outbox, store, transaction) == (after, {records_after})
         return
     with pytest.raises(SubmitError, match=f"what was {before} in the outbox is not any more") as caught:
-        move(outbox, transaction.id)
+        move(desk_of(outbox), transaction.id)
     assert caught.value.mend == "run one submitter for each key; nothing was lost"
     assert states(outbox, store, transaction) == was
 
@@ -97,14 +106,14 @@ def test_each_move_starts_from_its_state_alone(outbox: Outbox, store: Store, sta
 @pytest.mark.parametrize("name", MOVES)
 def test_there_is_no_move_of_a_transaction_that_is_not_there(outbox: Outbox, name: str) -> None:
     with pytest.raises(SubmitError):
-        MOVES[name][0](outbox, 99)
+        MOVES[name][0](desk_of(outbox), 99)
 
 
 @pytest.mark.parametrize("state", [S.NONCED, S.SIGNED, S.SENT, S.MINED, S.FINAL])
 def test_a_record_under_way_cannot_fail(outbox: Outbox, state: OutboxState) -> None:
     transaction = bring(outbox, state)
     with pytest.raises(SubmitError, match="what was queued"):
-        outbox.fail_record(transaction.records[0].id, "Name", "Name()")
+        desk_of(outbox).fail_record(transaction.records[0].id, "Name", "Name()")
 
 
 @pytest.mark.parametrize("state", PATHS)
@@ -207,9 +216,9 @@ def test_records_that_come_back_go_first(outbox: Outbox) -> None:
 def test_two_submitters_cannot_take_the_same_records(outbox: Outbox) -> None:
     outbox.enqueue(KEY, entries(3))
     seen = outbox.queued(KEY, 50)
-    outbox.allocate(KEY, 0, seen[:1], TO, b"", 1)
+    desk_of(outbox).allocate(0, seen[:1], TO, b"", 1)
     with pytest.raises(SubmitError, match="another submitter works for the same key") as caught:
-        outbox.allocate(KEY, 0, seen, TO, b"", 1)
+        desk_of(outbox).allocate(0, seen, TO, b"", 1)
     assert caught.value.retry is Retry.NEVER
     assert [found.nonce for found in outbox.open_transactions(KEY)] == [0], "the nonce was not spent"
     assert outbox.counts() == {"nonced": 1, "queued": 2}
@@ -236,7 +245,7 @@ def test_each_key_has_nonces_of_its_own(outbox: Outbox) -> None:
     outbox.enqueue(KEY, entries(1))
     outbox.enqueue(OTHER, entries(1, "other"))
     assert start(outbox, 3).nonce == 3
-    assert outbox.allocate(OTHER, 0, outbox.queued(OTHER, 5), TO, b"", 1).nonce == 0
+    assert desk_of(outbox, OTHER).allocate(0, outbox.queued(OTHER, 5), TO, b"", 1).nonce == 0
 
 
 def test_the_nonce_of_a_transaction_that_came_to_nothing_stays_spent(outbox: Outbox) -> None:
@@ -258,7 +267,7 @@ def test_a_transaction_keeps_what_was_signed_and_where_it_was_mined(outbox: Outb
 
 def test_a_block_that_went_away_leaves_nothing_behind(outbox: Outbox) -> None:
     transaction = bring(outbox, S.MINED)
-    outbox.mark_reorganised(transaction.id)
+    desk_of(outbox).mark_reorganised(transaction.id)
     [found] = outbox.open_transactions(KEY)
     assert (found.block_number, found.block_hash, found.gas_used) == (None, None, None)
     assert [record.sequence for record in found.records] == [None, None]
@@ -269,14 +278,14 @@ def test_a_block_that_went_away_leaves_nothing_behind(outbox: Outbox) -> None:
 def test_a_sequence_for_each_record_or_nothing_is_stored(outbox: Outbox, sequences: list[int]) -> None:
     transaction = bring(outbox, S.SENT)
     with pytest.raises(ValueError, match="argument 2"):
-        outbox.mark_mined(transaction.id, 7, b"\7" * 32, 100, sequences)
+        desk_of(outbox).mark_mined(transaction.id, 7, b"\7" * 32, 100, sequences)
     [found] = outbox.open_transactions(KEY)
     assert (found.state, {record.state for record in found.records}) == (S.SENT, {S.SENT})
 
 
 def test_a_failed_record_keeps_its_error(outbox: Outbox) -> None:
     [number] = outbox.enqueue(KEY, [entry("k")])
-    outbox.fail_record(number, "LotOverConsumed", "LotOverConsumed(held=1)")
+    desk_of(outbox).fail_record(number, "LotOverConsumed", "LotOverConsumed(held=1)")
     found = outbox.record(number)
     assert (found.state, found.error_name, found.error) == (S.FAILED, "LotOverConsumed", "LotOverConsumed(held=1)")
     assert outbox.queued(KEY, 5) == []
@@ -300,11 +309,16 @@ def everything(store: Store) -> list[object]:
 @pytest.mark.parametrize("stored", [False, True], ids=["not stored", "but stored"])
 @pytest.mark.parametrize("name", ["enqueue", "allocate", *MOVES])
 def test_a_crash_leaves_all_of_a_move_or_nothing(store: Store, name: str, stored: bool) -> None:
-    outbox, dying = Outbox(store), Outbox(CrashingStore(store, CrashPoint(at=1, stored=stored)))
+    outbox = Outbox(store)
     number = bring(outbox, MOVES[name][1]).id if name in MOVES else outbox.enqueue(KEY, entries(2))[0]
-    moves: dict[str, Move] = {name: move for name, (move, *_) in MOVES.items()}
-    moves |= {"enqueue": lambda o, _: o.enqueue(KEY, entries(4)), "allocate": lambda o, _: start(o)}
+    fence, broken = desk_of(outbox).fence, CrashingStore(store, CrashPoint(at=1, stored=stored))
+    desk = Desk(broken, KEY, fence)
     before = everything(store)
+    moves: dict[str, Callable[[], object]] = {
+        "enqueue": lambda: Outbox(broken).enqueue(KEY, entries(4)),
+        "allocate": lambda: desk.allocate(0, outbox.queued(KEY, 50), TO, b"\5", 30_000),
+        **{each: functools.partial(move, desk, number) for each, (move, *_) in MOVES.items()},
+    }
     with pytest.raises(CrashError):
-        moves[name](dying, number)
+        moves[name]()
     assert (everything(store) == before) is not stored

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ledger.chain import Chain, EngineProfile, Node, Transaction, sign_transaction
-from ledger.errors import ChainError, SubmitError
+from ledger.errors import ChainError, LeaseHeldError
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
 from ledger.records import Contract, ReceiveLot, Record, ScrapLot
@@ -183,7 +183,7 @@ def test_a_dropped_transaction_is_sent_again(world: LedgerWorld, store: Store, o
 
 # Reorganisations
 
-DEEP = EngineProfile("deep", 2, 100, 1, 20, 30_000_000, faucet=True)
+DEEP = EngineProfile("deep", 2, 100, 1, 20, 30_000_000, seals_outside_hash=False, bump_percent=10, faucet=True)
 
 
 def test_a_mined_transaction_is_watched_until_it_is_final(world: LedgerWorld, store: Store, outbox: Outbox) -> None:
@@ -284,7 +284,7 @@ def test_two_submitters_for_one_key_record_nothing_twice(world: LedgerWorld, sto
         return world.line.node.request("eth_getTransactionCount", params)
 
     world.line.handlers["eth_getTransactionCount"] = meddle
-    with pytest.raises(SubmitError, match="another submitter works for the same key"):
-        first.drain()
+    with pytest.raises(LeaseHeldError, match="another submitter works for the same key"):
+        first.step()
     first.drain()
     verify_once(world, store, signer, ids, before)

@@ -1,0 +1,154 @@
+"""The outbox's rows, read and moved within one database transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, RowMapping, select, update
+
+from ledger.errors import StoreError, SubmitError
+from ledger.store.outbox_tables import (
+    OutboxState,
+    QueuedRecord,
+    SentTransaction,
+    Version,
+    outbox_attempts,
+    outbox_records,
+    outbox_replaced,
+    outbox_transactions,
+)
+
+__all__ = [
+    "STUCK",
+    "block_dependants",
+    "free_dependants",
+    "new_id",
+    "read_record",
+    "read_transaction",
+    "record_ids",
+    "set_records",
+    "set_transaction",
+    "waiting_state",
+]
+
+STUCK = (OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED, OutboxState.CANCELLED)
+"""States of a record for which those that depend on it wait."""
+
+
+def new_id(result: CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    if key is None:
+        raise StoreError("the database gave a new row no id", mend="report this, with the kind of database")
+    return int(key[0])
+
+
+def record_ids(connection: Connection, transaction_id: int) -> list[int]:
+    """Of a transaction, in call order."""
+    query = (
+        select(outbox_attempts.c.record_id)
+        .where(outbox_attempts.c.transaction_id == transaction_id)
+        .order_by(outbox_attempts.c.position)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def set_records(
+    connection: Connection,
+    ids: Sequence[int],
+    before: OutboxState,
+    after: OutboxState,
+    values: Mapping[str, object] | None = None,
+) -> None:
+    """Raises SubmitError when any of them is not in `before`."""
+    changed = {**(values or {}), "state": after, "changed_at_s": time.time()}
+    those = update(outbox_records).where(outbox_records.c.id.in_(ids), outbox_records.c.state == before)
+    _verify_moved(connection.execute(those.values(changed)), len(ids), before)
+
+
+def set_transaction(
+    connection: Connection,
+    transaction_id: int,
+    before: OutboxState,
+    after: OutboxState,
+    values: Mapping[str, object],
+) -> None:
+    """Raises SubmitError when it is not in `before`."""
+    changed = {**values, "state": after, "changed_at_s": time.time()}
+    that = update(outbox_transactions).where(
+        outbox_transactions.c.id == transaction_id, outbox_transactions.c.state == before
+    )
+    _verify_moved(connection.execute(that.values(changed)), 1, before)
+
+
+def _verify_moved(result: CursorResult[Any], expected: int, before: OutboxState) -> None:
+    if result.rowcount != expected:
+        raise SubmitError(
+            f"what was {before} in the outbox is not any more: another submitter works for the same key",
+            mend="run one submitter for each key; nothing was lost",
+        )
+
+
+# What depends on what
+
+
+def waiting_state(connection: Connection, depends_on: str | None) -> OutboxState:
+    """Of a record that waits for a transaction: BLOCKED when what it depends on goes nowhere."""
+    query = select(outbox_records.c.state).where(outbox_records.c.idempotency_key == depends_on)
+    stuck = depends_on is not None and connection.execute(query).scalar_one_or_none() in STUCK
+    return OutboxState.BLOCKED if stuck else OutboxState.QUEUED
+
+
+def block_dependants(connection: Connection, key: str) -> None:
+    """What depends on the record `key`, however remotely, waits."""
+    _move_dependants(connection, [key], OutboxState.QUEUED, OutboxState.BLOCKED)
+
+
+def free_dependants(connection: Connection, key: str) -> None:
+    """What waited for the record `key`, however remotely, goes on; what the operator paused stays, and what waits for
+    that."""
+    _move_dependants(connection, [key], OutboxState.BLOCKED, OutboxState.QUEUED)
+
+
+def _move_dependants(connection: Connection, keys: Iterable[str], before: OutboxState, after: OutboxState) -> None:
+    while keys := list(keys):
+        those = outbox_records.c.depends_on.in_(keys) & (outbox_records.c.state == before)
+        found = connection.execute(select(outbox_records.c.idempotency_key).where(those)).scalars().all()
+        connection.execute(update(outbox_records).where(those).values(state=after, changed_at_s=time.time()))
+        keys = found
+
+
+# Reading
+
+
+def read_transaction(connection: Connection, transaction_id: int) -> SentTransaction:
+    row = (
+        connection.execute(select(outbox_transactions).where(outbox_transactions.c.id == transaction_id))
+        .mappings()
+        .one()
+    )
+    records = (
+        select(outbox_records)
+        .join(outbox_attempts, outbox_attempts.c.record_id == outbox_records.c.id)
+        .where(outbox_attempts.c.transaction_id == transaction_id)
+        .order_by(outbox_attempts.c.position)
+    )
+    replaced = (
+        select(outbox_replaced.c.hash, outbox_replaced.c.noop)
+        .where(outbox_replaced.c.transaction_id == transaction_id)
+        .order_by(outbox_replaced.c.replaced_at_s.desc())
+    )
+    skipped = ("records", "replaced", "state")
+    fields = {name: row[name] for name in SentTransaction.__dataclass_fields__ if name not in skipped}
+    return SentTransaction(
+        **fields,
+        state=OutboxState(row["state"]),
+        records=tuple(read_record(entry) for entry in connection.execute(records).mappings()),
+        replaced=tuple(Version(*entry) for entry in connection.execute(replaced)),
+    )
+
+
+def read_record(row: RowMapping) -> QueuedRecord:
+    fields = {name: row[name] for name in QueuedRecord.__dataclass_fields__ if name != "state"}
+    return QueuedRecord(**fields, state=OutboxState(row["state"]))

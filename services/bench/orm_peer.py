@@ -1,0 +1,85 @@
+"""The peer of the genealogy benchmark: the same questions, asked as one asks them with SQLAlchemy's ORM.
+
+Two habits are measured. `walk_objects` follows relationships from object to object, which are loaded as it goes.
+`query_objects` lets one recursive query find the lots, and loads each as an object.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Engine, ForeignKey, LargeBinary, Table, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+
+__all__ = ["Lot", "Peer"]
+
+
+class _Base(DeclarativeBase):
+    """The tables of ledger.store.tables, as far as the questions need them."""
+
+
+def _link(name: str) -> Table:
+    return Table(
+        name,
+        _Base.metadata,
+        Column("sequence", BigInteger, ForeignKey("transformations.sequence"), primary_key=True),
+        Column("lot", LargeBinary, ForeignKey("lots.subject"), primary_key=True),
+    )
+
+
+_INPUTS, _OUTPUTS = _link("lot_inputs"), _link("lot_outputs")
+
+
+class Transformation(_Base):
+    """Lots into lots."""
+
+    __tablename__ = "transformations"
+
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    inputs: Mapped[list[Lot]] = relationship(secondary=_INPUTS, back_populates="went_into")
+    outputs: Mapped[list[Lot]] = relationship(secondary=_OUTPUTS, back_populates="made_by")
+
+
+class Lot(_Base):
+    """A lot with the steps on either side of it."""
+
+    __tablename__ = "lots"
+
+    subject: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    quantity: Mapped[int] = mapped_column(BigInteger)
+    custodian: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[int] = mapped_column(BigInteger)
+    made_by: Mapped[list[Transformation]] = relationship(secondary=_OUTPUTS, back_populates="outputs")
+    went_into: Mapped[list[Transformation]] = relationship(secondary=_INPUTS, back_populates="inputs")
+
+
+class Peer:
+    """Asks one database; each question in a session of its own, as each request of a service would."""
+
+    def __init__(self, url: str) -> None:
+        self._engine: Engine = create_engine(url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def walk_objects(self, subject: bytes, *, up: bool) -> set[bytes]:
+        """The lots that one came of, or that came of it, along relationships."""
+        with Session(self._engine) as session:
+            start = session.get_one(Lot, subject)
+            found, waiting = {subject}, [start]
+            while waiting:
+                lot = waiting.pop()
+                steps = lot.made_by if up else lot.went_into
+                for other in (one for step in steps for one in (step.inputs if up else step.outputs)):
+                    if other.subject not in found:
+                        found.add(other.subject)
+                        waiting.append(other)
+            return found - {subject}
+
+    def query_objects(self, subject: bytes, *, up: bool) -> set[bytes]:
+        """The same by one recursive query."""
+        near, far = (_OUTPUTS, _INPUTS) if up else (_INPUTS, _OUTPUTS)
+        walk = select(Lot.subject.label("lot")).where(Lot.subject == subject).cte("walk", recursive=True)
+        step = select(far.c.lot).join(near, near.c.sequence == far.c.sequence).join(walk, walk.c.lot == near.c.lot)
+        walk = walk.union(step)
+        with Session(self._engine) as session:
+            lots = session.scalars(select(Lot).join(walk, walk.c.lot == Lot.subject)).all()
+            return {lot.subject for lot in lots} - {subject}

@@ -1,0 +1,80 @@
+"""`millmark bundle`: the provenance file that a partner gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.bundle import parse_bundle
+from ledger.checkpoint import MAX_CHECKPOINT_BYTES, parse_checkpoint
+from ledger.headers import parse_header
+from ledger.provenance import build_bundle, parse_disclosing
+from services.commands.options import AsJson
+from services.context import open_context
+from services.files import read_bounded, write_whole
+from services.output import print_json, print_lines
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        "bundle",
+        epilog="Example: millmark bundle https://id.gs1.org/01/09506000013459/21/A0001 -o A0001.bundle "
+        "--disclose names --disclose /legal_name",
+    )(run_bundle)
+
+
+def run_bundle(
+    context: typer.Context,
+    identifiers: Annotated[list[str], typer.Argument(help="Lots: identifiers, or subjects in 0x-hex.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write; one that is there is replaced.")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", help="Co-signed block that the receiver starts from; the latest by default."),
+    ] = None,
+    disclose: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What to show besides the records: names, claims, evidence, inferences, or the pointer to a field of "
+            "a document, such as /legal_name; may be repeated."
+        ),
+    ] = None,
+    unrelated: Annotated[
+        bool, typer.Option(help="Show what was made for others of shared material, too, instead of sealing it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write one file that proves where the lots come from, with all that the ledger recorded. It is verified first."""
+    disclosing = parse_disclosing(disclose or [], unrelated=unrelated)
+    point = None if checkpoint is None else parse_checkpoint(read_bounded(checkpoint, MAX_CHECKPOINT_BYTES))
+    with open_context(context.obj) as opened:
+        chain = opened.chain()
+        opened.catch_up()
+        data = build_bundle(opened.store, chain, identifiers, disclosing, point)
+    write_whole(output, data)
+    found = _described(data, output)
+    if as_json:
+        print_json(found)
+    else:
+        print_lines(
+            f"{found['records']} records of {found['histories']} orders and lots, {found['sealed']} more sealed",
+            f"as of block {found['block_number']}, {found['bytes']} bytes, written to {output}",
+        )
+
+
+def _described(data: bytes, output: Path) -> dict[str, object]:
+    bundle = parse_bundle(data)
+    links = {link for history in bundle.histories for link in history.records if not isinstance(link, int)}
+    return {
+        "file": str(output),
+        "bytes": len(data),
+        "block_number": parse_header(bundle.headers[0]).number,
+        "checkpoint_number": parse_header(bundle.headers[-1]).number,
+        "parts": ["0x" + part.hex() for part in bundle.parts],
+        "histories": len(bundle.histories),
+        "records": len(bundle.records),
+        "sealed": len(links),
+    }

@@ -1,0 +1,58 @@
+"""The faults by name, and the report that each run gives."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ledger.errors import SettingsError
+from services.faults.kill import run_kill
+from services.faults.line import run_line
+from services.faults.outcome import Outcome
+
+__all__ = ["RUNS", "FaultReport", "run_faults"]
+
+RUNS: Mapping[str, Callable[[Path, int, int], Outcome]] = {"rpc": run_line, "kill": run_kill}
+"""Each takes an empty folder, how many faults to inject at least, and a seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultReport:
+    """What one run did. The same name, count and seed inject the same faults again."""
+
+    name: str
+    count: int
+    seed: int
+    outcome: Outcome
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome.verdict.passed and not self.outcome.broken
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "count": self.count,
+            "seed": self.seed,
+            "passed": self.passed,
+            "engine": self.outcome.engine,
+            "injected": dict(sorted(self.outcome.injected.items())),
+            **asdict(self.outcome.verdict),
+            **self.outcome.figures,
+            "broken": list(self.outcome.broken),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def run_faults(name: str, count: int, seed: int) -> FaultReport:
+    """Raises SettingsError when there is no such run, or what it needs is not here."""
+    if name not in RUNS:
+        raise SettingsError(f"there are no faults named {name!r}", mend=f"use one of {', '.join(RUNS)}")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="millmark-faults-") as folder:
+        outcome = RUNS[name](Path(folder), count, seed)
+    return FaultReport(name, count, seed, outcome, time.monotonic() - started)

@@ -1,0 +1,103 @@
+"""The workload: a set of unique events, of several machines, each of which the ledger would take twice.
+
+An event is a proposed revision of its machine's order, told from all others by its claims root. The contract refuses no
+repetition of it, so a record that is sent twice is seen twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.canonical import sha256
+from ledger.chain import Chain, Deployment, Node, Transport, deploy
+from ledger.chain.profiles import EngineProfile
+from ledger.ids import SubjectKind, subject
+from ledger.keys import LocalSigner
+from ledger.records import Admit, OrderTerms, PlaceOrder, ProposeRevision, Record, Role
+from ledger.store import open_store
+from ledger.store.outbox import Outbox
+from ledger.submit import Submitter
+
+__all__ = ["Event", "Site", "build_events", "found_site"]
+
+_MONEY_WEI = 10**24
+_DUE_AT = 4_000_000_000
+_MACHINES = 4
+_BUYER, _COORDINATOR = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a machine reports once. `number` counts its machine's events, from 0."""
+
+    key: str
+    machine: int
+    """Events of one machine are to be on the ledger in order. They go into one order, as do other machines' events."""
+    number: int
+
+    @property
+    def root(self) -> bytes:
+        """By which the ledger's record of it is known, 32 bytes."""
+        return sha256(self.key.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A deployed ledger with one order a machine, and the key that reports."""
+
+    deployment: Deployment
+    profile: EngineProfile
+    signer: LocalSigner
+    orders: tuple[bytes, ...]
+    records: int
+    """Records of the ledger before the first event."""
+
+    def connect(self, transport: Transport) -> Chain:
+        return Chain(Node(transport), self.profile, self.deployment)
+
+    def record(self, event: Event) -> Record:
+        return ProposeRevision(self.orders[event.machine % len(self.orders)], _terms(event.root))
+
+
+def build_events(count: int, prefix: str = "event") -> list[Event]:
+    """`count` events, the machines taking turns."""
+    return [Event(f"{prefix}-{place}", place % _MACHINES, place // _MACHINES) for place in range(count)]
+
+
+def build_signer(seed: int, name: str) -> LocalSigner:
+    """The same key for the same seed: a lab's, and worth nothing."""
+    return LocalSigner.from_bytes(sha256(f"fault lab/{seed}/{name}".encode()))
+
+
+def found_site(folder: Path, transport: Transport, profile: EngineProfile, seed: int) -> Site:
+    """Deploys the contracts, admits two companies and places the orders, all past every fault."""
+    node = Node(transport)
+    owner, signer, other = (build_signer(seed, name) for name in ("owner", "buyer", "coordinator"))
+    for key in (owner, signer, other):
+        node.fund(key.address, _MONEY_WEI)
+    deployment = deploy(node, profile, owner)
+    chain = Chain(node, profile, deployment)
+    hashes = [sha256(f"order/{machine}".encode()) for machine in range(_MACHINES)]
+    with open_store(f"sqlite:///{folder / 'founding.sqlite'}") as store:
+        outbox = Outbox(store)
+        admissions: list[Record] = [
+            Admit(int(role), key.address, bytes(32)) for role, key in ((Role.BUYER, signer), (Role.COORDINATOR, other))
+        ]
+        _record(Submitter(chain, outbox, owner), "admit", admissions)
+        _record(
+            Submitter(chain, outbox, signer),
+            "place",
+            [PlaceOrder(each, _COORDINATOR, _terms(bytes(32))) for each in hashes],
+        )
+    orders = tuple(subject(SubjectKind.ORDER, _BUYER, each) for each in hashes)
+    return Site(deployment, profile, signer, orders, _MACHINES)
+
+
+def _record(submitter: Submitter, name: str, records: list[Record]) -> None:
+    submitter.submit([(f"{name}-{place}", record) for place, record in enumerate(records)])
+    submitter.drain()
+
+
+def _terms(root: bytes) -> OrderTerms:
+    return OrderTerms(operations=1, inspector=0, model=0, due_at=_DUE_AT, claims_root=root)

@@ -1,0 +1,76 @@
+"""Who signs: verification methods of did:key, and of did:web from documents that are given. Nothing is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ledger.canonical import Json
+from ledger.errors import IdentifierError, NotFoundError
+from ledger.ids import canonical_identifier
+from services.interop.credentials.keys import PublicKey, parse_multikey
+from services.interop.errors import CredentialError
+
+__all__ = ["Resolver", "build_did_document", "did_key"]
+
+
+def did_key(key: PublicKey) -> str:
+    """The verification method of a did:key: `did:key:z...#z...`."""
+    return f"did:key:{key.multikey}#{key.multikey}"
+
+
+def build_did_document(did: str, keys: Mapping[str, PublicKey]) -> dict[str, Json]:
+    """A did:web document whose keys, by fragment, may issue credentials. The owner serves it at the DID's host."""
+    return {
+        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
+        "id": did,
+        "verificationMethod": [
+            {"id": f"{did}#{name}", "type": "Multikey", "controller": did, "publicKeyMultibase": key.multikey}
+            for name, key in keys.items()
+        ],
+        "assertionMethod": [f"{did}#{name}" for name in keys],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Finds keys in what it was given."""
+
+    documents: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """DID -> its document. Who gives them vouches for them: they are believed as they are."""
+
+    def key(self, method: str, purpose: str = "assertionMethod") -> PublicKey:
+        """The key of a verification method (a DID URL with a fragment) that its DID allows for `purpose`.
+
+        Raises NotFoundError when the DID or the key is not known, CredentialError when it is not meant for that.
+        """
+        did, _, fragment = method.partition("#")
+        if not fragment:
+            raise CredentialError("the verification method names no key", mend="it is a DID with a fragment")
+        if did.startswith("did:key:"):
+            if did != f"did:key:{fragment}":
+                raise CredentialError("the fragment of a did:key is its own key")
+            return parse_multikey(fragment)
+        return self._document_key(did, method, purpose)
+
+    def _document_key(self, did: str, method: str, purpose: str) -> PublicKey:
+        try:
+            document = self.documents.get(canonical_identifier(did))
+        except IdentifierError as error:
+            raise CredentialError(f"{did[:80]!a}: {error.cause}") from None
+        if document is None or document.get("id") != did:
+            raise NotFoundError(f"no document of {did[:80]!a} is at hand", mend="get it from its owner's host")
+        allowed = _items(document, purpose)
+        if method not in allowed and not any(isinstance(one, dict) and one.get("id") == method for one in allowed):
+            raise CredentialError(f"{did[:80]!a} does not allow that key for {purpose}")
+        for one in [*_items(document, "verificationMethod"), *allowed]:
+            if isinstance(one, dict) and one.get("id") == method:
+                if one.get("type") != "Multikey" or one.get("controller") != did:
+                    raise CredentialError("the verification method is no Multikey under its own DID")
+                return parse_multikey(str(one.get("publicKeyMultibase")))
+        raise NotFoundError(f"{did[:80]!a} has no such key")
+
+
+def _items(document: Mapping[str, Json], name: str) -> list[Json]:
+    found = document.get(name)
+    return list(found) if isinstance(found, (list, tuple)) else []

@@ -1,0 +1,201 @@
+"""The rules of the data model that a credential or presentation must keep (W3C VC Data Model 2.0 section 4).
+
+They are checked on the JSON as it stands, without reading it as JSON-LD. A type that no context at hand maps is refused
+only when every context is at hand: the base context, and objects within the document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from ledger.canonical import Json
+from services.interop.credentials.proofs import is_timestamp, parse_timestamp
+from services.interop.errors import CredentialError
+
+__all__ = ["BASE_CONTEXT", "check_credential", "check_presentation", "is_url", "listed"]
+
+BASE_CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s<>\"{}|\\^`]+")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+\-]+/[A-Za-z0-9!#$&^_.+\-]+(?:\s*;.*)?")
+_SRI = re.compile(r"(?:sha256|sha384|sha512)-[A-Za-z0-9+/]+={0,2}(?:\s+(?:sha256|sha384|sha512)-[A-Za-z0-9+/]+={0,2})*")
+_BASE_TYPES: Final = frozenset(
+    (
+        *("VerifiableCredential", "EnvelopedVerifiableCredential", "VerifiablePresentation"),
+        *("EnvelopedVerifiablePresentation", "JsonSchemaCredential", "JsonSchema", "BitstringStatusListCredential"),
+        *("BitstringStatusList", "BitstringStatusListEntry", "DataIntegrityProof"),
+    )
+)
+"""Types that the base context maps."""
+
+
+def check_credential(value: Json) -> None:
+    """Raises CredentialError for what is no verifiable credential, with the rule that it breaks."""
+    document = _document(value, "VerifiableCredential")
+    if "issuer" not in document:
+        raise _broken("issuer", "is missing")
+    _check_named("issuer", document["issuer"])
+    _check_subjects(document.get("credentialSubject"))
+    _check_validity(document)
+    for name in ("name", "description"):
+        if name in document:
+            _check_language(name, document[name])
+    for name, check in _LINKED.items():
+        for item in listed(document.get(name, [])):
+            check(name, item)
+    _check_related(document.get("relatedResource", []))
+
+
+def check_presentation(value: Json) -> None:
+    """Raises CredentialError for what is no verifiable presentation, or holds what is no credential."""
+    document = _document(value, "VerifiablePresentation")
+    if "holder" in document:
+        _check_named("holder", document["holder"])
+    for item in listed(document.get("verifiableCredential", [])):
+        if not isinstance(item, dict):
+            raise _broken("verifiableCredential", "is no object", "wrap another form as EnvelopedVerifiableCredential")
+        if "EnvelopedVerifiableCredential" in listed(item.get("type")):
+            _check_enveloped(item)
+        else:
+            check_credential(item)
+    if "proof" in document:
+        for item in listed(document["proof"]):
+            _check_typed("proof", item)
+
+
+def is_url(value: Json) -> bool:
+    """Tell whether `value` is one absolute URL: a scheme, and something after it."""
+    return isinstance(value, str) and _URL.fullmatch(value) is not None
+
+
+def listed(value: Json) -> list[Json]:
+    """One value or several, as a list."""
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _broken(name: str, what: str, mend: str = "") -> CredentialError:
+    return CredentialError(f"{name} {what}", mend=mend)
+
+
+def _document(value: Json, kind: str) -> Mapping[str, Json]:
+    if not isinstance(value, dict):
+        raise CredentialError("a credential is a JSON object")
+    contexts = value.get("@context")
+    if not isinstance(contexts, list) or not contexts or contexts[0] != BASE_CONTEXT:
+        raise _broken("@context", f"does not begin with {BASE_CONTEXT}", "give a list that does")
+    if any(not is_url(one) and not (isinstance(one, dict) and one) for one in contexts):
+        raise _broken("@context", "holds what is neither a URL nor an object")
+    if "id" in value and not is_url(value["id"]):
+        raise _broken("id", "is not one URL")
+    _check_types(value.get("type"), kind, contexts)
+    return value
+
+
+def _check_types(value: Json, kind: str, contexts: list[Json]) -> None:
+    types = listed(value)
+    if not types or not all(isinstance(one, str) and one for one in types):
+        raise _broken("type", "is neither a text nor a list of texts")
+    if kind not in types:
+        raise _broken("type", f"does not name {kind}")
+    if any(isinstance(one, str) for one in contexts[1:]):
+        return  # mapped by a context that is not at hand, perhaps
+    own = {name for one in contexts[1:] if isinstance(one, dict) for name in one}
+    unknown = [one for one in types if one not in _BASE_TYPES and one not in own and not is_url(one)]
+    if unknown and "@vocab" not in own:
+        raise _broken("type", f"{str(unknown[0])[:80]!a} is mapped by no context")
+
+
+def _check_named(name: str, value: Json) -> None:
+    """A URL, or an object whose id is one."""
+    if isinstance(value, dict):
+        for part in ("name", "description"):
+            if part in value:
+                _check_language(f"{name}.{part}", value[part])
+        value = value.get("id")
+    if not is_url(value):
+        raise _broken(name, "is neither a URL nor an object with one as its id")
+
+
+def _check_subjects(value: Json) -> None:
+    subjects = listed(value)
+    if not subjects or not all(isinstance(one, dict) and one for one in subjects):
+        raise _broken("credentialSubject", "is missing, empty, or no object")
+    for subject in subjects:
+        if isinstance(subject, dict) and "id" in subject and not is_url(subject["id"]):
+            raise _broken("credentialSubject.id", "is not one URL")
+
+
+def _check_validity(document: Mapping[str, Json]) -> None:
+    for name in ("validFrom", "validUntil"):
+        if name in document and not is_timestamp(document[name]):
+            raise _broken(name, "is no time with an offset", "write 2027-12-31T00:00:00Z")
+    if "validFrom" in document and "validUntil" in document:
+        first, last = (parse_timestamp(str(document[name])) for name in ("validFrom", "validUntil"))
+        if last < first:
+            raise _broken("validUntil", "is before validFrom")
+
+
+def _check_language(name: str, value: Json) -> None:
+    """A text, or one or more texts with their languages (section 11.1)."""
+    for item in listed(value):
+        if isinstance(item, str) and not isinstance(value, list):
+            continue
+        if not isinstance(item, dict) or not isinstance(item.get("@value"), str):
+            raise _broken(name, "is no text, and no object with @value")
+        if item.keys() - {"@value", "@language", "@direction"}:
+            raise _broken(name, "has members other than @value, @language and @direction")
+        if not isinstance(item.get("@language", ""), str) or item.get("@direction", "ltr") not in ("ltr", "rtl", None):
+            raise _broken(name, "has a language or direction that is none")
+
+
+def _check_typed(name: str, item: Json) -> None:
+    """An object with a type; its id, if there is one, is a URL."""
+    if not isinstance(item, dict):
+        raise _broken(name, "is no object")
+    types = listed(item.get("type"))
+    if not types or not all(isinstance(one, str) and one for one in types):
+        raise _broken(name, "has no type")
+    if "id" in item and not is_url(item["id"]):
+        raise _broken(f"{name}.id", "is not one URL")
+
+
+def _check_schema(name: str, item: Json) -> None:
+    _check_typed(name, item)
+    if isinstance(item, dict) and "id" not in item:
+        raise _broken(name, "has no id")
+
+
+_LINKED: Final[Mapping[str, Callable[[str, Json], None]]] = {
+    "credentialStatus": _check_typed,
+    "credentialSchema": _check_schema,
+    "refreshService": _check_typed,
+    "termsOfUse": _check_typed,
+    "evidence": _check_typed,
+    "proof": _check_typed,
+}
+
+
+def _check_related(value: Json) -> None:
+    seen = set()
+    for item in listed(value):
+        if not isinstance(item, dict) or not is_url(item.get("id")):
+            raise _broken("relatedResource", "has no id that is a URL")
+        if item["id"] in seen:
+            raise _broken("relatedResource", "names one resource twice")
+        seen.add(item["id"])
+        sri, multibase = item.get("digestSRI"), item.get("digestMultibase")
+        if not (isinstance(sri, str) and _SRI.fullmatch(sri)) and not (isinstance(multibase, str) and multibase):
+            raise _broken("relatedResource", "has no digest")
+        if "mediaType" in item and not (
+            isinstance(item["mediaType"], str) and _MEDIA_TYPE.fullmatch(item["mediaType"])
+        ):
+            raise _broken("relatedResource", "has a mediaType that is none")
+
+
+def _check_enveloped(item: Mapping[str, Json]) -> None:
+    contexts = item.get("@context")
+    if (contexts[0] if isinstance(contexts, list) and contexts else contexts) != BASE_CONTEXT:
+        raise _broken("an enveloped credential", f"has no @context {BASE_CONTEXT}")
+    if not str(item.get("id")).startswith("data:"):
+        raise _broken("an enveloped credential", "has no data: URL as its id")

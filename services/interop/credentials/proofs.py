@@ -1,0 +1,128 @@
+"""Data Integrity proofs over canonical JSON: eddsa-jcs-2022 and ecdsa-jcs-2019 with P-256.
+
+Source: W3C Data Integrity EdDSA Cryptosuites 1.0 section 3.3, ECDSA Cryptosuites 1.0 section 3.3. Signed is SHA-256 of
+the canonical proof options, then SHA-256 of the canonical document without its proof. No RDF is read, so a term means
+what its spelling says, and the contexts are part of what is signed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from ledger.canonical import Json, canonical_json, sha256
+from services.interop.credentials.did import Resolver
+from services.interop.credentials.keys import CredentialKey, PublicKey
+from services.interop.credentials.multibase import decode_multibase, encode_multibase
+from services.interop.errors import CredentialError
+
+__all__ = ["SUITES", "add_proof", "is_timestamp", "parse_timestamp", "verify_proof"]
+
+SUITES: Final = ("eddsa-jcs-2022", "ecdsa-jcs-2019")
+_PURPOSE: Final = "assertionMethod"
+_TIMESTAMP = re.compile(
+    r"-?[0-9]{4,}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def add_proof(document: Mapping[str, Json], key: CredentialKey, method: str, *, created: str) -> dict[str, Json]:
+    """The document with a proof by `key`, which `method` names. Raises CredentialError when it has a proof already."""
+    if "proof" in document:
+        raise CredentialError("the document has a proof already")
+    options: dict[str, Json] = {
+        "type": "DataIntegrityProof",
+        "cryptosuite": key.public.suite,
+        "created": created,
+        "verificationMethod": method,
+        "proofPurpose": _PURPOSE,
+    }
+    if "@context" in document:
+        options["@context"] = document["@context"]
+    signature = key.sign(_signed_bytes(options, document))
+    return {**document, "proof": {**options, "proofValue": encode_multibase(signature)}}
+
+
+def verify_proof(secured: Mapping[str, Json], resolver: Resolver, *, at: datetime) -> str:
+    """Verify the one proof of a document; return the verification method that signed.
+
+    Raises CredentialError, NotFoundError when the key is not at hand, InputError for a key or value that is malformed.
+    Not established: that the document conforms to anything, or who the signer is.
+    """
+    proof = secured.get("proof")
+    if not isinstance(proof, dict):
+        raise CredentialError("the document has no proof, or several", mend="sets and chains of proofs are not read")
+    options = {name: value for name, value in proof.items() if name != "proofValue"}
+    document = {name: value for name, value in secured.items() if name != "proof"}
+    method = _checked_options(options, at)
+    if "@context" in options:
+        _verify_context(document.get("@context"), options["@context"])
+        document["@context"] = options["@context"]
+    key = resolver.key(method, _PURPOSE)
+    if key.suite != options["cryptosuite"]:
+        raise CredentialError(f"the key is not one of {options['cryptosuite']}")
+    _verify_signature(key, decode_multibase(str(proof.get("proofValue"))), options, document)
+    return method
+
+
+def _verify_signature(
+    key: PublicKey, signature: bytes, options: Mapping[str, Json], document: Mapping[str, Json]
+) -> None:
+    """Raises CredentialError. Some implementations sign the document's contexts among the options, and leave them out
+    of the proof; the contexts are signed with the document in any case, so that reading is taken as well."""
+    try:
+        key.verify(signature, _signed_bytes(options, document))
+    except CredentialError:
+        if "@context" in options or "@context" not in document:
+            raise
+        key.verify(signature, _signed_bytes({**options, "@context": document["@context"]}, document))
+
+
+def _checked_options(options: Mapping[str, Json], at: datetime) -> str:
+    if options.get("type") != "DataIntegrityProof" or options.get("cryptosuite") not in SUITES:
+        raise CredentialError("not a proof that is read here", mend=f"DataIntegrityProof with {' or '.join(SUITES)}")
+    if options.get("proofPurpose") != _PURPOSE:
+        raise CredentialError(f"the purpose of the proof is not {_PURPOSE}")
+    for name in ("created", "expires"):
+        if name in options and not is_timestamp(options[name]):
+            raise CredentialError(f"{name} is no time with an offset")
+    if "expires" in options and parse_timestamp(str(options["expires"])) <= at:
+        raise CredentialError("the proof has expired")
+    method = options.get("verificationMethod")
+    if not isinstance(method, str):
+        raise CredentialError("the proof names no verification method")
+    return method
+
+
+def _verify_context(of_document: Json, of_proof: Json) -> None:
+    """The document's contexts must begin with those that were signed."""
+    whole, signed = _listed(of_document), _listed(of_proof)
+    if whole[: len(signed)] != signed:
+        raise CredentialError("the contexts of the document are not those that were signed")
+
+
+def _listed(context: Json) -> list[Json]:
+    return list(context) if isinstance(context, (list, tuple)) else [context]
+
+
+def _signed_bytes(options: Mapping[str, Json], document: Mapping[str, Json]) -> bytes:
+    return sha256(canonical_json(options)) + sha256(canonical_json(document))
+
+
+def is_timestamp(value: Json) -> bool:
+    """Tell whether `value` is an XML Schema dateTimeStamp: a time that exists, with its offset."""
+    if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
+        return False
+    try:
+        parse_timestamp(value)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def parse_timestamp(text: str) -> datetime:
+    """The moment of a dateTimeStamp. Raises ValueError for one that Python's calendar does not hold."""
+    if "T24:00:00" in text:  # the end of a day, which Python writes as the start of the next
+        return datetime.fromisoformat(text.replace("T24:", "T00:")) + timedelta(days=1)
+    return datetime.fromisoformat(text)

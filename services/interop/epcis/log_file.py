@@ -1,0 +1,79 @@
+"""A stream's evidence log in a local file: one JSON line per entry, with its salt and what must be kept beside it.
+
+The file is as secret as what it holds.
+
+Entries are acknowledged after `fsync`. A last line without its end is from a crash: it was never acknowledged, and the
+next writer cuts it off. One writer at a time, by an advisory lock on the file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from ledger.canonical import Json, canonical_json
+from ledger.errors import InputError, MillmarkError
+from ledger.evidence import EvidenceEntry, EvidenceLog
+
+__all__ = ["EvidenceFile", "open_evidence_file"]
+
+
+class EvidenceFile:
+    """An open log: what is in it, and how to add to it."""
+
+    def __init__(self, file: BinaryIO, log: EvidenceLog) -> None:
+        self._file = file
+        self.log = log
+
+    def append(self, entries: Sequence[tuple[Json, Json]]) -> list[EvidenceEntry]:
+        """Add entries, all on disk when this returns; beside each, what is kept with it but is not evidence.
+
+        Raises CanonicalError, and then adds nothing.
+        """
+        for entry, beside in entries:
+            canonical_json([entry, beside])
+        added = [(self.log.append(entry), beside) for entry, beside in entries]
+        lines = [
+            canonical_json({"salt": one.salt.hex(), "entry": one.entry, "beside": beside}) + b"\n"
+            for one, beside in added
+        ]
+        self._file.write(b"".join(lines))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return [one for one, _ in added]
+
+
+@contextmanager
+def open_evidence_file(path: Path) -> Iterator[EvidenceFile]:
+    """Open the log at `path`, made with mode 0600 when it is not there. Waits while another process has it.
+
+    Raises InputError when it cannot be opened, or holds something else.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise InputError(f"cannot open {path}: {error.strerror}", mend="name a file that you may write") from None
+    with os.fdopen(descriptor, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield EvidenceFile(file, _read(file, path))
+
+
+def _read(file: BinaryIO, path: Path) -> EvidenceLog:
+    data = file.read()
+    end = data.rfind(b"\n") + 1
+    log = EvidenceLog()
+    for number, line in enumerate(data[:end].splitlines(), start=1):
+        try:
+            found = json.loads(line)
+            log.append(found["entry"], bytes.fromhex(found["salt"]))
+        except (ValueError, TypeError, KeyError, MillmarkError):
+            raise InputError(f"{path} line {number} is no evidence entry", mend="name another file") from None
+    if end < len(data):
+        file.truncate(end)
+    file.seek(end)
+    return log

@@ -1,0 +1,149 @@
+"""Inspection certificates 3.1 of EN 10204, made from a certificate of the ledger and from what was measured.
+
+A 3.1 certificate is validated by the manufacturer's authorised inspection representative, who is independent of the
+manufacturing department (EN 10204:2004 section 4.1): a person with name and title, not the key that signs for the
+inspector. Both are in the document. What was received from others is kept as it came: its bytes, and beside them the
+hash of its canonical form, which is what a claim names.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.canonical import Json, canonical_json, parse_json, sha256
+from ledger.records import Verdict
+from services.interop.credentials.certificate import CertificateFacts
+from services.interop.errors import CertificateDocumentError
+from services.interop.inspection.schema import SCHEMA_URL, check_document
+
+__all__ = ["Company", "Representative", "StoredDocument", "build_document", "is_type_31", "store_document"]
+
+MAX_BYTES: Final = 16 << 20
+_MAX_DEPTH: Final = 32
+_PNG = b"\x89PNG\r\n\x1a\n"
+_TYPE: Final = "Inspection certificate 3.1 according to EN 10204:2004"
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Who made the product, or who gets the certificate."""
+
+    name: str
+    street: str
+    zip_code: str
+    city: str
+    country: str
+    """ISO 3166-1 alpha-2."""
+    vat: str
+    """VAT number, 8 to 15 characters."""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "Name": self.name,
+            "Street": [self.street],
+            "ZipCode": self.zip_code,
+            "City": self.city,
+            "Country": self.country,
+            "Identifiers": {"VAT": self.vat},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Representative:
+    """The person who validates."""
+
+    name: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document as it came, and what names it."""
+
+    original: bytes
+    """As received: this is what is given out again."""
+    document: Mapping[str, Json]
+    digest: bytes
+    """SHA-256 of the canonical JSON (RFC 8785), 32 bytes."""
+
+
+def build_document(
+    facts: CertificateFacts,
+    claims: Mapping[str, Json],
+    *,
+    manufacturer: Company,
+    receiver: Company,
+    representative: Representative,
+    order_number: str,
+    logo_png: bytes,
+) -> bytes:
+    """A 3.1 certificate in canonical JSON, valid against the schema.
+
+    `claims` has the fields of the certificate that the ledger does not know, in the schema's own form:
+    `ProductDescription`, and what there is of `Inspection` and `OtherTests`. The ledger's certificate stands behind the
+    validation, as fields Z05 to Z08. Raises CertificateDocumentError for a field that breaks the schema, and for a
+    verdict other than a pass: the document declares compliance.
+    """
+    if facts.verdict is not Verdict.PASS:
+        raise CertificateDocumentError("the verdict is no pass", mend="a 3.1 certificate declares compliance")
+    if not logo_png.startswith(_PNG):
+        raise CertificateDocumentError("the logo is no PNG", pointer="/Certificate/CommercialTransaction/A04")
+    if unknown := claims.keys() - {"ProductDescription", "Inspection", "OtherTests"}:
+        raise CertificateDocumentError(f"claims have {sorted(unknown)[0][:80]!a}, which has no place in the document")
+    document: dict[str, Json] = {
+        "RefSchemaUrl": SCHEMA_URL,
+        "Certificate": {
+            "CertificateLanguages": ["EN"],
+            "CommercialTransaction": {
+                "A01": manufacturer.to_json(),
+                "A02": _TYPE,
+                "A03": f"{facts.chain_id}-{facts.sequence}",
+                "A04": "data:image/png;base64," + base64.b64encode(logo_png).decode(),
+                "A05": f"{representative.title}, {manufacturer.name}",
+                "A06": receiver.to_json(),
+                "A07": order_number,
+            },
+            **claims,
+            "Validation": _validation(facts, representative),
+        },
+    }
+    check_document(document)
+    return canonical_json(document)
+
+
+def _validation(facts: CertificateFacts, representative: Representative) -> dict[str, Json]:
+    day = datetime.datetime.fromtimestamp(facts.issued_at, datetime.UTC).date()
+    ledger = f"urn:millmark:certificate:{facts.chain_id}:0x{facts.ledger.hex()}:{facts.sequence}"
+    return {
+        "Z01": "The products supplied are in compliance with the requirements of the order.",
+        "Z02": day.isoformat(),
+        "Z03": {"Name": representative.name, "Title": representative.title},
+        "SupplementaryInformation": {
+            "Z05": {"Key": "Ledger certificate", "Value": ledger, "Type": "string"},
+            "Z06": {"Key": "Lot", "Value": facts.identifier, "Type": "string"},
+            "Z07": {"Key": "Verdict", "Value": facts.verdict.name.lower(), "Type": "string"},
+            "Z08": {"Key": "Inference digest", "Value": "0x" + facts.inference_digest.hex(), "Type": "string"},
+        },
+    }
+
+
+def store_document(data: bytes) -> StoredDocument:
+    """Take a document from outside. Raises CertificateDocumentError and CanonicalError for what is none."""
+    document = parse_json(data, max_bytes=MAX_BYTES, max_depth=_MAX_DEPTH)
+    check_document(document)
+    if not isinstance(document, dict):
+        raise CertificateDocumentError("an inspection document is a JSON object")
+    return StoredDocument(data, document, sha256(canonical_json(document)))
+
+
+def is_type_31(document: Mapping[str, Json]) -> bool:
+    """Tell whether a valid document calls itself a certificate of type 3.1 of EN 10204, in whatever words."""
+    certificate = document.get("Certificate")
+    transaction = certificate.get("CommercialTransaction") if isinstance(certificate, dict) else None
+    named = str(transaction.get("A02")) if isinstance(transaction, dict) else ""
+    return "10204" in named and re.search(r"(?<![\d.])3\.1(?![\d.])", named) is not None

@@ -1,0 +1,302 @@
+"""Bundles out of index and chain: byte for byte those that the chain's own records give, with nothing shown unasked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ledger.bundle import SealedRecord, encode_bundle, parse_bundle
+from ledger.chain import fetch_checkpoint, fetch_trust
+from ledger.checkpoint import SignedCheckpoint, combine_checkpoints, sign_checkpoint
+from ledger.errors import (
+    IdentifierError,
+    InputError,
+    MillmarkError,
+    NotFoundError,
+    ProofError,
+    WrongCheckpointError,
+)
+from ledger.headers import parse_header
+from ledger.index import Follower
+from ledger.provenance import build_bundle, parse_disclosing
+from ledger.store import Book, Store
+from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
+from ledger.verify import VerificationError, verify_bundle
+from tests.support.bundle_maker import make_bundle
+from tests.support.bundle_world import BundleWorld, build_bundle_world
+from tests.support.stores import copy_database, new_store
+
+pytestmark = pytest.mark.integration
+
+EVERYTHING = ("names", "claims", "evidence", "inferences")
+PARTS = [("hip-1",), ("hip-3b",), ("hip-4", "billet"), ("box",), ("hip-2", "hip-1", "hip-3b"), ("rail-blank",)]
+
+
+@dataclass
+class Desk:
+    """Where bundles are made: the world's records in an index, its secrets in the book."""
+
+    world: BundleWorld
+    store: Store
+
+    def bundle(
+        self,
+        names: Sequence[str],
+        words: Sequence[str] = (),
+        *,
+        unrelated: bool = False,
+        checkpoint: SignedCheckpoint | None = None,
+    ) -> bytes:
+        lots = [self.world.lots[name] for name in names]
+        disclosing = parse_disclosing(list(words), unrelated=unrelated)
+        return build_bundle(self.store, self.world.consortium.chain, lots, disclosing, checkpoint)
+
+    def trust(self, number: int | None = None) -> TrustFile:
+        chain = self.world.consortium.chain
+        point = fetch_checkpoint(chain, number)
+        return fetch_trust(chain, {}, BelievedBlock(point.block_number, point.block_hash))
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with new_store(tmp_path_factory.mktemp("desk")) as store:
+        world = build_bundle_world(store)
+        keep_secrets(world, store)
+        Follower(world.consortium.chain, store).follow()
+        yield Desk(world, store)
+
+
+def keep_secrets(world: BundleWorld, store: Store) -> None:
+    with store.transaction() as connection:
+        book = Book(connection)
+        for identity in world.identities.values():
+            book.add_identity(identity)
+        for root, claims in world.documents.items():
+            book.put_document(root, json.dumps(claims.to_json()))
+        for machine, log in world.logs.items():
+            book.add_evidence(world.streams[machine], log.entries)
+        for certificate in world.inspections:
+            shown = world.inference_of(certificate)
+            book.put_inference(certificate, shown.salt, shown.input, shown.logits)
+
+
+@pytest.fixture
+def copy(desk: Desk, tmp_path: Path) -> Iterator[Desk]:
+    """The same desk, to be tampered with."""
+    with new_store(tmp_path) as store:
+        copy_database(desk.store, store)
+        yield Desk(desk.world, store)
+
+
+@pytest.mark.parametrize("names", PARTS, ids=" ".join)
+@pytest.mark.parametrize("unrelated", [False, True])
+def test_index_and_chain_give_the_same_bundle(desk: Desk, names: tuple[str, ...], unrelated: bool) -> None:
+    bundle, _ = make_bundle(desk.world, *names, seal=not unrelated)
+    assert desk.bundle(names, EVERYTHING, unrelated=unrelated) == encode_bundle(bundle)
+
+
+def test_nothing_is_shown_unasked(desk: Desk) -> None:
+    data = desk.bundle(["hip-1"])
+    bundle = parse_bundle(data)
+    assert [one.identifier for one in bundle.identities] == ["urn:example:hip-1"]
+    assert not bundle.claims
+    assert not bundle.inferences
+    assert all(one.shown is None for one in bundle.evidence)
+    assert bundle.evidence
+    for secret in (b"Heath Steel", b"Mara", b"force_n", b"noise", b"urn:example:bar"):
+        assert secret not in data
+    verify_bundle(data, desk.trust(), now_s=desk.world.now())
+
+
+def test_a_field_is_shown_wherever_a_document_has_it_and_no_other(desk: Desk) -> None:
+    data = desk.bundle(["hip-1"], ["/supplier", "/chemistry/C", "/nowhere"])
+    found = parse_bundle(data).claims
+    values = [field.value for claims in found for _, field in claims.disclosure.shown]
+    assert sorted(map(str, values)) == ["0.42", "0.42", "Heath Steel", "Heath Steel"]
+    assert b"bar" not in data  # the heat, another field of the same document
+
+
+@pytest.mark.parametrize("word", ["everything", "", "Names", "claims/x", "legal_name"])
+def test_other_choices_are_unusable(word: str) -> None:
+    with pytest.raises(InputError, match="nothing to disclose"):
+        parse_disclosing([word])
+
+
+def test_pointers_are_unescaped() -> None:
+    assert parse_disclosing(["/a~1b/0/~0c", "/"]).fields == (("a/b", "0", "~c"), ("",))
+
+
+def test_an_erased_field_stays_out(copy: Desk) -> None:
+    root, claims = next(
+        (root, claims) for root, claims in copy.world.documents.items() if ("supplier",) in claims.paths
+    )
+    with copy.store.transaction() as connection:
+        Book(connection).put_document(root, json.dumps(claims.erase([("supplier",)]).to_json()))
+    shown = [
+        path
+        for one in parse_bundle(copy.bundle(["hip-1"], ["claims"])).claims
+        for path in (one.disclosure.paths[place] for place, _ in one.disclosure.shown)
+    ]
+    assert shown.count(("supplier",)) == 1
+    assert shown.count(("heat",)) == 2
+
+
+def test_shared_material_is_sealed_unless_asked(desk: Desk) -> None:
+    for unrelated in (False, True):
+        bundle = parse_bundle(desk.bundle(["hip-1"], unrelated=unrelated))
+        sealed = [link for one in bundle.histories for link in one.records if isinstance(link, SealedRecord)]
+        assert bool(sealed) is not unrelated
+
+
+# Checkpoints
+
+
+def test_a_bundle_of_an_earlier_block_holds_what_was_recorded_by_then(desk: Desk) -> None:
+    chain = desk.world.consortium.chain
+    last = chain.final_number()
+    now = parse_bundle(desk.bundle(["hip-1"]))
+    counts = set()
+    for number in range(last - 30, last + 1, 10):
+        point = SignedCheckpoint(fetch_checkpoint(chain, number))
+        data = desk.bundle(["hip-1"], checkpoint=point)
+        bundle = parse_bundle(data)
+        assert [parse_header(header).number for header in bundle.headers] == [number]
+        report = verify_bundle(data, desk.trust(number), now_s=desk.world.now(), any_status=True)
+        assert report
+        counts.add(len(bundle.records))
+        with pytest.raises(VerificationError, match=r"checkpoint|headers|block"):
+            verify_bundle(data, desk.trust(number - 1), now_s=desk.world.now(), any_status=True)
+    assert len(counts) > 1
+    assert max(counts) == len(now.records)
+
+
+def test_a_co_signed_checkpoint_travels_with_its_signatures(desk: Desk) -> None:
+    chain, companies = desk.world.consortium.chain, desk.world.consortium.companies
+    point = fetch_checkpoint(chain)
+    signed = combine_checkpoints([sign_checkpoint(point, company.signer) for company in companies[:3]])
+    data = desk.bundle(["hip-1"], checkpoint=signed)
+    keys = sorted((company.number, company.signer.address) for company in companies)
+    cosigners = Cosigners(3, tuple(Cosigner(number, key) for number, key in keys))
+    trust = fetch_trust(chain, {}, cosigners)
+    verify_bundle(data, trust, now_s=desk.world.now())
+    more = dataclasses.replace(trust, checkpoint=dataclasses.replace(cosigners, quorum=4))
+    with pytest.raises(VerificationError, match="3 of the 4"):
+        verify_bundle(data, more, now_s=desk.world.now())
+
+
+def test_a_checkpoint_of_a_fork_gets_no_bundle(desk: Desk) -> None:
+    point = fetch_checkpoint(desk.world.consortium.chain, 20)
+    for wrong in (
+        dataclasses.replace(point, block_hash=bytes(32)),
+        dataclasses.replace(point, chain_id=1),
+        dataclasses.replace(point, ledger=bytes(20)),
+    ):
+        with pytest.raises(WrongCheckpointError):
+            desk.bundle(["hip-1"], checkpoint=SignedCheckpoint(wrong))
+
+
+def test_an_index_that_is_behind_shows_an_ancestor_of_the_checkpoint(desk: Desk, tmp_path: Path) -> None:
+    chain = desk.world.consortium.chain
+    last = chain.final_number()
+    with new_store(tmp_path) as store:
+        keep_secrets(desk.world, store)
+        Follower(chain, store).follow(limit=last - 8)
+        behind = Desk(desk.world, store)
+        data = behind.bundle(["hip-1"], checkpoint=SignedCheckpoint(fetch_checkpoint(chain, last)))
+    headers = [parse_header(header).number for header in parse_bundle(data).headers]
+    assert headers == list(range(headers[0], last + 1))
+    assert len(headers) > 1
+    verify_bundle(data, desk.trust(last), now_s=desk.world.now(), any_status=True)
+
+
+def test_a_block_before_the_part_was_made_has_no_bundle_of_it(desk: Desk) -> None:
+    point = SignedCheckpoint(fetch_checkpoint(desk.world.consortium.chain, 5))
+    with pytest.raises(NotFoundError, match="nothing is recorded"):
+        desk.bundle(["hip-1"], checkpoint=point)
+
+
+# What cannot be bundled
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("hip 1", IdentifierError),
+        ("urn:example:unheard-of", NotFoundError),
+        ("urn:example:hip", NotFoundError),  # an order
+        ("0x" + "00" * 32, NotFoundError),
+    ],
+)
+def test_other_names_are_refused(desk: Desk, name: str, refusal: type[MillmarkError]) -> None:
+    with pytest.raises(refusal):
+        build_bundle(desk.store, desk.world.consortium.chain, [name])
+
+
+def test_a_part_that_nobody_can_name_has_no_bundle(copy: Desk) -> None:
+    execute(copy, "DELETE FROM identities WHERE subject = ?", copy.world.lots["hip-1"])
+    with pytest.raises(InputError, match="no identifier"):
+        copy.bundle(["hip-1"])
+
+
+def test_identifiers_and_subjects_name_the_same(desk: Desk) -> None:
+    chain = desk.world.consortium.chain
+    by_name = build_bundle(desk.store, chain, ["urn:example:hip-1", "urn:example:hip-1"])
+    assert by_name == desk.bundle(["hip-1"])
+
+
+TAMPERINGS = {
+    "data": "UPDATE records SET data = CAST(data || x'00' AS BLOB) WHERE kind = 'CertificateIssued'",
+    "time": "UPDATE records SET block_time = block_time + 1 WHERE kind = 'CertificateIssued'",
+    "who": "UPDATE records SET participant = 1 WHERE kind = 'CertificateIssued'",
+    "key": "UPDATE records SET key = (SELECT min(address) FROM keys) WHERE kind = 'CertificateIssued'",
+    "kind": "UPDATE records SET kind = 'LotReleased' WHERE kind = 'CertificateRevoked'",
+    "a record gone": "DELETE FROM records WHERE kind = 'CertificateRevoked'",
+    "a link gone": "DELETE FROM record_histories WHERE sequence IN "
+    "(SELECT sequence FROM records WHERE kind = 'CertificateRevoked')",
+    "a link elsewhere": "UPDATE record_histories SET subject = zeroblob(32) WHERE sequence IN "
+    "(SELECT sequence FROM records WHERE kind = 'CertificateRevoked')",
+    "an input hidden": 'UPDATE records SET fields = replace(fields, \'"inputs":[{\', \'"inputs":[],"x":[{\') '
+    "WHERE kind = 'LotsTransformed'",
+    "an order hidden": "UPDATE records SET fields = json_set(fields, '$.transformation.order', "
+    "'0x0000000000000000000000000000000000000000000000000000000000000000') WHERE kind = 'LotsTransformed'",
+    "a model hidden": "UPDATE records SET fields = json_set(fields, '$.statement.model', 1) "
+    "WHERE kind = 'CertificateIssued'",
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_a_tampered_index_gives_no_bundle(copy: Desk, name: str) -> None:
+    execute(copy, TAMPERINGS[name])
+    with pytest.raises(VerificationError):
+        copy.bundle(["hip-1"])
+
+
+def test_evidence_that_was_not_anchored_is_not_passed_on(copy: Desk) -> None:
+    execute(copy, "UPDATE evidence SET entry = '{}'")
+    with pytest.raises(ProofError, match="not what was anchored"):
+        copy.bundle(["hip-1"])
+
+
+def test_evidence_and_inferences_that_are_not_kept_stay_out(copy: Desk) -> None:
+    execute(copy, "DELETE FROM evidence")
+    execute(copy, "DELETE FROM inferences")
+    bundle = parse_bundle(copy.bundle(["hip-1"], EVERYTHING))
+    assert not bundle.evidence
+    assert not bundle.inferences
+    assert bundle.claims
+
+
+def test_a_gap_in_the_kept_evidence_ends_what_is_known(copy: Desk) -> None:
+    execute(copy, 'DELETE FROM evidence WHERE "index" = 1')
+    with pytest.raises(ProofError, match="not what was anchored"):
+        copy.bundle(["hip-1"])
+
+
+def execute(desk: Desk, statement: str, *values: bytes) -> None:
+    with desk.store.transaction() as connection:
+        assert connection.exec_driver_sql(statement, values).rowcount

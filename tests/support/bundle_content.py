@@ -1,0 +1,303 @@
+"""What a bundle says, apart from what proves it: to be changed, and then proved anew.
+
+`publish` computes everything that leads up to the content: heads, storage tries, accounts, the state root, the header,
+the checkpoint of the trust file. So a lie in the content is found by the step that it is about, and by no other.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+from eth_abi.abi import encode
+from trie.hexary import HexaryTrie
+
+from ledger.bundle import Bundle, HistoryShown, IdentityShown, RecordShown, SealedRecord, encode_bundle
+from ledger.canonical import keccak256
+from ledger.headers import FIELDS, encode_header, parse_header
+from ledger.heads import inner_of, link, start_of
+from ledger.ids import SubjectKind
+from ledger.rlp import decode_rlp, encode_rlp
+from ledger.slots import (
+    KeySlots,
+    MachineSlots,
+    ModelSlots,
+    ParticipantSlots,
+    StreamSlots,
+    head_slot,
+    machine_slot,
+    slots_of,
+)
+from ledger.trust import BelievedBlock, TrustFile
+from ledger.verify._abi import ArrayOf, Fields, Type, decode
+from ledger.verify._kinds import KINDS, TOPICS
+from ledger.verify._proofs import StateProof, subject_of
+
+_PLACES = {name: place for place, (name, _, _) in enumerate(FIELDS)}
+
+
+@dataclass
+class Content:
+    """A bundle's content, and the state that it is proved against."""
+
+    bundle: Bundle
+    """Records, histories, tables and disclosures as they will be written; headers and nodes are made anew."""
+    trust: TrustFile
+    participants: dict[int, ParticipantSlots]
+    keys: dict[bytes, KeySlots]
+    machines: dict[int, MachineSlots]
+    models: dict[int, ModelSlots]
+    streams: dict[bytes, StreamSlots]
+    machine_numbers: dict[bytes, int]
+    code_hashes: dict[bytes, bytes]
+    header: bytes
+    """The proof block's, of which all but state root and time is kept."""
+    time: int
+    later: int = 0
+    """Blocks from the proof block to the checkpoint."""
+    heads: dict[bytes, bytes] = field(default_factory=dict)
+    """Heads that storage has instead of those that the records give."""
+    words: dict[bytes, bytes] = field(default_factory=dict)
+    """RLP values that the registry's storage has instead of those that the tables give, by slot."""
+    accounts: dict[bytes, bytes] = field(default_factory=dict)
+    """RLP values of accounts instead of those that follow, by address; empty for none."""
+
+    def record(self, sequence: int) -> RecordShown:
+        return next(one for one in self.bundle.records if one.sequence == sequence)
+
+    def change(self, **members: object) -> None:
+        self.bundle = replace(self.bundle, **members)  # type: ignore[arg-type]  # names are the bundle's
+
+    def put(self, record: RecordShown) -> None:
+        """Replaces the record with that sequence, or adds it."""
+        others = [one for one in self.bundle.records if one.sequence != record.sequence]
+        self.change(records=tuple(sorted((*others, record), key=lambda one: one.sequence)))
+
+    def drop(self, *sequences: int) -> None:
+        """Takes records out, of the histories too."""
+        self.change(records=tuple(one for one in self.bundle.records if one.sequence not in sequences))
+        self.change(
+            histories=tuple(
+                replace(one, records=tuple(link for link in one.records if link not in sequences))
+                for one in self.bundle.histories
+            )
+        )
+
+    def append(self, record: RecordShown, *subjects: bytes) -> None:
+        """A record at the end of histories."""
+        self.put(record)
+        self.change(
+            histories=tuple(
+                replace(one, records=(*one.records, record.sequence)) if one.subject in subjects else one
+                for one in self.bundle.histories
+            )
+        )
+
+    def history(self, subject: bytes) -> HistoryShown:
+        return next(one for one in self.bundle.histories if one.subject == subject)
+
+
+def read_content(bundle: Bundle, trust: TrustFile) -> Content:
+    """The content of a true bundle."""
+    header = parse_header(bundle.headers[0])
+    proof = StateProof(bundle, header)
+    proof.verify_contracts(bundle, trust)
+    proved = proof.read(bundle)
+    return Content(
+        bundle=bundle,
+        trust=trust,
+        participants=dict(proved.participants),
+        keys=dict(proved.keys),
+        machines=dict(proved.machines),
+        models=dict(proved.models),
+        streams=dict(proved.streams),
+        machine_numbers=dict(proved.named_machines),
+        code_hashes={one.address: one.code_hash for one in trust.contracts.values()},
+        header=bundle.headers[0],
+        time=header.timestamp,
+    )
+
+
+def copy_content(content: Content) -> Content:
+    """One that can be changed without changing the other: all values are frozen, the tables are not."""
+    copied = copy.copy(content)
+    for member in fields(content):
+        value = getattr(content, member.name)
+        if isinstance(value, dict):
+            setattr(copied, member.name, dict(value))
+    return copied
+
+
+def publish(content: Content) -> tuple[Bundle, TrustFile]:
+    """The bundle that proves the content, and a trust file that believes its last block."""
+    nodes: dict[bytes, bytes] = {}
+    roots = {
+        content.bundle.registry: _store(_registry_words(content), nodes, content.words),
+        content.bundle.ledger: _store(_ledger_words(content), nodes, {}),
+    }
+    accounts = {
+        keccak256(address): encode_rlp([b"\x01", b"", roots.get(address, keccak256(b"\x80")), code_hash])
+        for address, code_hash in content.code_hashes.items()
+    }
+    accounts.update({keccak256(address): value for address, value in content.accounts.items()})
+    root = _build({key: value for key, value in accounts.items() if value}, nodes)
+    headers = [_header(content.header, root, content.time, None)]
+    for number in range(content.later):
+        headers.append(_header(headers[-1], root, content.time + 1 + number, parse_header(headers[-1]).hash))
+    bundle = replace(content.bundle, headers=tuple(headers), nodes=tuple(sorted(nodes.values())))
+    last = parse_header(headers[-1])
+    return bundle, replace(content.trust, checkpoint=BelievedBlock(last.number, last.hash))
+
+
+def publish_bytes(content: Content) -> tuple[bytes, TrustFile]:
+    bundle, trust = publish(content)
+    return encode_bundle(bundle), trust
+
+
+def head_of(bundle: Bundle, history: HistoryShown) -> bytes:
+    """What the records of a history give."""
+    head = start_of(bundle.chain_id, bundle.ledger, history.subject)
+    records = {record.sequence: record for record in bundle.records}
+    for one in history.records:
+        if isinstance(one, SealedRecord):
+            head = link(head, TOPICS[one.kind] if one.kind in TOPICS else keccak256(one.kind.encode()), one.inner)
+        elif one in records:
+            kind = records[one].kind
+            head = link(
+                head, TOPICS[kind] if kind in TOPICS else keccak256(kind.encode()), inner_of_shown(records[one])
+            )
+    return head
+
+
+def inner_of_shown(record: RecordShown) -> bytes:
+    return inner_of(
+        sequence=record.sequence,
+        participant=record.participant,
+        key=record.data[12:32],
+        data=record.data,
+        block_time=record.block_time,
+    )
+
+
+def fields_of(record: RecordShown) -> Fields:
+    return decode(KINDS[record.kind].layout, record.data)
+
+
+def with_fields(record: RecordShown, **members: object) -> RecordShown:
+    """The record with other data: members by name, those of its struct too, each where it first comes up."""
+    values = _changed(fields_of(record), dict(members))
+    return replace(record, data=encode_data(record.kind, values))
+
+
+def encode_data(kind: str, values: Fields) -> bytes:
+    """By eth_abi, so that the verifier's decoder is compared with other code."""
+    layout = KINDS[kind].layout
+    return encode(
+        [_type(member) for _, member in layout.members], [_plain(values.values[name]) for name, _ in layout.members]
+    )
+
+
+def _changed(fields: Fields, members: dict[str, object]) -> Fields:
+    values = dict(fields.values)
+    for name, value in values.items():
+        if isinstance(value, Fields):
+            values[name] = _changed(value, members)
+        elif name in members:
+            values[name] = members.pop(name)  # type: ignore[assignment]  # of the member's type
+    return Fields(values)
+
+
+def _type(kind: Type) -> str:
+    if isinstance(kind, str):
+        return kind
+    if isinstance(kind, ArrayOf):
+        return _type(kind.item) + "[]"
+    return "(" + ",".join(_type(member) for _, member in kind.members) + ")"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Fields):
+        return tuple(_plain(item) for item in value.values.values())
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _registry_words(content: Content) -> dict[bytes, bytes]:
+    words: dict[bytes, bytes] = {}
+    for number, company in content.participants.items():
+        packed = _pack((company.roles, 16), (company.keys, 16), (company.suspended, 8), (company.sequence, 40))
+        _put(words, slots_of(ParticipantSlots, number), packed)
+    for address, key in content.keys.items():
+        packed = _pack((key.participant, 32), (key.added_at, 40), (key.revoked_at, 40), (key.compromised_since, 40))
+        _put(words, slots_of(KeySlots, address), packed)
+    for number, machine in content.machines.items():
+        _put(words, slots_of(MachineSlots, number), _pack((machine.owner, 32), (machine.retired_at, 40)))
+    for number, model in content.models.items():
+        packed = _pack(
+            (model.inspector, 32), (model.approver, 32), (model.state, 8), (model.withdrawn_at, 40),
+            (model.defective_since, 40),
+        )  # fmt: skip
+        _put(words, slots_of(ModelSlots, number), packed, model.digest)
+    for identity in content.bundle.identities:
+        name = subject_of(identity) if identity.kind is SubjectKind.MACHINE else b""
+        if name in content.machine_numbers:
+            _put(words, (machine_slot(name),), content.machine_numbers[name].to_bytes(32, "big"))
+    return words
+
+
+def _ledger_words(content: Content) -> dict[bytes, bytes]:
+    words: dict[bytes, bytes] = {}
+    for history in content.bundle.histories:
+        head = content.heads.get(history.subject, head_of(content.bundle, history))
+        _put(words, (head_slot(history.subject),), head)
+    for name, stream in content.streams.items():
+        packed = _pack((stream.sequence, 40), (stream.machine, 40), (stream.owner, 32), (stream.size, 40))
+        _put(words, slots_of(StreamSlots, name), packed, stream.root)
+    return words
+
+
+def _pack(*members: tuple[int, int]) -> bytes:
+    """Solidity's packing: the first member in the lowest bits."""
+    total = shift = 0
+    for value, bits in members:
+        total |= int(value) << shift
+        shift += bits
+    return total.to_bytes(32, "big")
+
+
+def _put(words: dict[bytes, bytes], slots: tuple[bytes, ...], *values: bytes) -> None:
+    words.update(zip(slots, values, strict=True))
+
+
+def _store(words: Mapping[bytes, bytes], nodes: dict[bytes, bytes], instead: Mapping[bytes, bytes]) -> bytes:
+    """The root of a storage trie."""
+    values = {keccak256(slot): encode_rlp(word.lstrip(b"\0")) for slot, word in words.items() if any(word)}
+    values.update({keccak256(slot): value for slot, value in instead.items()})
+    return _build(values, nodes)
+
+
+def _build(values: Mapping[bytes, bytes], nodes: dict[bytes, bytes]) -> bytes:
+    built = HexaryTrie({}, prune=True)
+    for key, value in values.items():
+        built[key] = value
+    nodes.update(built.db)
+    nodes.pop(keccak256(b"\x80"), None)
+    return built.root_hash
+
+
+def _header(template: bytes, root: bytes, time: int, parent: bytes | None) -> bytes:
+    """The template's header, with that state and time; with a parent, one block further."""
+    fields = [bytes(item) for item in decode_rlp(template, max_depth=1) if isinstance(item, bytes)]
+    fields[_PLACES["stateRoot"]] = root
+    fields[_PLACES["timestamp"]] = time.to_bytes(8, "big").lstrip(b"\0")
+    if parent is not None:
+        number = int.from_bytes(fields[_PLACES["number"]], "big") + 1
+        fields[_PLACES["number"]] = number.to_bytes(8, "big").lstrip(b"\0")
+        fields[_PLACES["parentHash"]] = parent
+    return encode_header(fields)
+
+
+def identity_of(content: Content, subject: bytes) -> IdentityShown:
+    return next(one for one in content.bundle.identities if subject_of(one) == subject)

@@ -1,0 +1,320 @@
+"""Steps 7 to 11: what is handed over in the clear is not what the ledger commits to, or a part does not stand well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+from ledger.bundle import EvidenceEntryShown, IdentityShown
+from ledger.claims import Field
+from ledger.ids import SubjectKind
+from ledger.records import ModelState
+from ledger.verify import Step
+from ledger.verify._kinds import roots_of
+from ledger.verify._proofs import subject_of
+from tests.support.bundle_content import Content, copy_content, fields_of, publish_bytes, with_fields
+from tests.support.forging import DAY_S, Forged, changing, forgery
+
+# Step 7
+
+
+@changing(Step.IDENTIFIERS)
+def another_name(content: Content, rng: Random) -> None:
+    """Another identifier, salt, creator or kind than the subject was made with."""
+    at = rng.randrange(len(content.bundle.identities))
+    old = content.bundle.identities[at]
+    new = rng.choice(
+        [
+            replace(old, identifier=f"urn:example:{rng.randrange(10**12)}"),
+            replace(old, salt=rng.randbytes(32)),
+            replace(old, creator=rng.randrange(1000, 2**32)),
+            replace(old, kind=SubjectKind(old.kind % 4 + 1)),
+        ]
+    )
+    _name(content, at, new)
+
+
+@changing(Step.IDENTIFIERS)
+def another_spelling(content: Content, rng: Random) -> None:
+    """A name that is not canonical, on the ledger under just that spelling."""
+    spellings = ["URN:example:{}", "urn:EXAMPLE:{}", "urn:example:a%2f{}", "{}", "http://id.gs1.org/01/{}", "did:{}"]
+    spelling = rng.choice(spellings).format(rng.randrange(10**9))
+    place = rng.randrange(len(content.bundle.identities))
+    _name(content, place, replace(content.bundle.identities[place], identifier=spelling))
+
+
+@changing(Step.IDENTIFIERS)
+def part_without_name(content: Content, rng: Random) -> None:
+    parts = [place for place, one in enumerate(content.bundle.identities) if _is_part(content, one)]
+    gone = rng.choice(parts)
+    content.change(identities=tuple(one for place, one in enumerate(content.bundle.identities) if place != gone))
+    content.time += rng.randrange(10**6)
+
+
+@changing(Step.IDENTIFIERS)
+def stranger(content: Content, rng: Random) -> None:
+    """A name for something that the bundle does not prove."""
+    kind = rng.choice([SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.STREAM, SubjectKind.MACHINE])
+    name = f"urn:example:{rng.randrange(10**12)}"
+    _name(content, None, IdentityShown(kind, rng.randrange(1, 9), name, rng.randbytes(32)))
+
+
+def _name(content: Content, place: int | None, new: IdentityShown) -> None:
+    kept = [one for at, one in enumerate(content.bundle.identities) if at != place]
+    content.change(identities=tuple(sorted((*kept, new))))
+
+
+def _is_part(content: Content, identity: IdentityShown) -> bool:
+    return subject_of(identity) in content.bundle.parts
+
+
+# Step 8
+
+
+@changing(Step.CLAIMS)
+def another_value(content: Content, rng: Random) -> bool | None:
+    """Another value, salt, path or proof than the document has."""
+    if not content.bundle.claims:
+        return False
+    at = rng.randrange(len(content.bundle.claims))
+    shown = content.bundle.claims[at].disclosure
+    place = rng.randrange(len(shown.shown))
+    number, field = shown.shown[place]
+    changed = replace(field, value=rng.choice([rng.randrange(10**9), f"x{rng.random()}", None, [], rng.random()]))
+    if rng.random() < 0.3:
+        changed = Field(field.value, rng.randbytes(32))
+    items = (*shown.shown[:place], (number, changed), *shown.shown[place + 1 :])
+    disclosure = replace(shown, shown=items)
+    if rng.random() < 0.3:
+        disclosure = replace(shown, paths=((*shown.paths[0][:-1], f"a{rng.randrange(10**9)}"), *shown.paths[1:]))
+        if list(disclosure.paths) != sorted(disclosure.paths):
+            return False
+    elif rng.random() < 0.3:
+        disclosure = replace(shown, proof=(*shown.proof, rng.randbytes(32)))
+    elif rng.random() < 0.4 and len(shown.shown) > 1:
+        disclosure = replace(shown, shown=shown.shown[:place] + shown.shown[place + 1 :])
+    _claim(content, at, replace(content.bundle.claims[at], disclosure=disclosure))
+    return None
+
+
+@changing(Step.CLAIMS)
+def of_another_record(content: Content, rng: Random) -> bool | None:
+    """A true document, of another record, or of a root that the record does not have."""
+    if not content.bundle.claims:
+        return False
+    at = rng.randrange(len(content.bundle.claims))
+    old = content.bundle.claims[at]
+    number = rng.choice([rng.choice(content.bundle.records).sequence, rng.randrange(10**6, 2**40)])
+    new = rng.choice([replace(old, record=number), replace(old, root=old.root + rng.randrange(1, 9))])
+    taken = {(one.record, one.root) for one in content.bundle.claims}
+    if (new.record, new.root) in taken or _committed(content, new.record, new.root) == _committed(
+        content, old.record, old.root
+    ):
+        return False
+    _claim(content, at, new)
+    content.time += rng.randrange(10**6)
+    return None
+
+
+def _committed(content: Content, record: int, root: int) -> bytes | None:
+    found = [one for one in content.bundle.records if one.sequence == record]
+    roots: Sequence[bytes] = roots_of(fields_of(found[0])) if found else ()
+    return roots[root] if root < len(roots) else None
+
+
+def _claim(content: Content, place: int, new: object) -> None:
+    kept = [one for at, one in enumerate(content.bundle.claims) if at != place]
+    content.change(claims=tuple(sorted((*kept, new), key=lambda one: (one.record, one.root))))  # type: ignore[attr-defined]  # claims
+
+
+@changing(Step.CLAIMS)
+def another_root(content: Content, rng: Random) -> bool | None:
+    """The ledger committed to another document."""
+    if not content.bundle.claims:
+        return False
+    claims = rng.choice([one for one in content.bundle.claims if one.root == 0])
+    record = content.record(claims.record)
+    if record.kind in ("RevisionProposed", "RevisionAccepted"):
+        return False
+    roots = {name: rng.randbytes(32) for name in ("claims_root", "reason_root")}
+    content.put(with_fields(record, **roots))
+    return None
+
+
+# Step 9
+
+
+@changing(Step.EVIDENCE)
+def another_entry(content: Content, rng: Random) -> bool | None:
+    """Another measurement, salt or proof than the stream has."""
+    if not content.bundle.evidence:
+        return False
+    at = rng.randrange(len(content.bundle.evidence))
+    old = content.bundle.evidence[at]
+    choice = rng.randrange(6)
+    new = old
+    if choice == 0 and old.shown is not None:
+        new = replace(old, shown=EvidenceEntryShown(old.shown.salt, {"noise": rng.randrange(10**9)}))
+    elif choice == 1 and old.shown is not None:
+        new = replace(old, shown=EvidenceEntryShown(rng.randbytes(32), old.shown.entry))
+    elif choice == 2:
+        new = replace(old, inclusion=_spoilt(old.inclusion, rng))
+    elif choice == 3:
+        new = replace(old, consistency=_spoilt(old.consistency, rng))
+    elif choice == 4:
+        new = replace(old, record=rng.choice([rng.randrange(10**6, 2**40), content.bundle.records[0].sequence]))
+    else:
+        other = rng.choice(content.bundle.evidence)
+        if other is old:
+            return False
+        new = replace(old, inclusion=other.inclusion, consistency=other.consistency, shown=other.shown)
+    if new == old:
+        return False
+    kept = [one for place, one in enumerate(content.bundle.evidence) if place != at]
+    content.change(evidence=tuple(sorted((*kept, new), key=lambda one: one.record)))
+    content.time += rng.randrange(10**6)
+    return None
+
+
+def _spoilt(proof: tuple[bytes, ...], rng: Random) -> tuple[bytes, ...]:
+    """A hash more, fewer, another, or two in each other's place."""
+    if not proof or rng.random() < 0.3:
+        return (*proof, rng.randbytes(32))
+    at = rng.randrange(len(proof))
+    return rng.choice([proof[:at] + proof[at + 1 :], (*proof[:at], rng.randbytes(32), *proof[at + 1 :])])
+
+
+@changing(Step.EVIDENCE)
+def rewritten_stream(content: Content, rng: Random) -> bool | None:
+    """The latest anchor is of a log that does not go on from the one that was certified."""
+    shown = {one.record for one in content.bundle.evidence}
+    records = [one for one in content.bundle.records if one.sequence in shown and one.kind == "CertificateIssued"]
+    if not records:
+        return False
+    stream = fields_of(rng.choice(records)).struct("statement").raw("stream")
+    known = content.streams[stream]
+    content.streams[stream] = replace(known, size=known.size + rng.randrange(1, 99), root=rng.randbytes(32))
+    return None
+
+
+# Step 10
+
+
+@changing(Step.INFERENCES)
+def another_inference(content: Content, rng: Random) -> bool | None:
+    """Another input, salt, logits or certificate: one input for two lots among them."""
+    if not content.bundle.inferences:
+        return False
+    at = rng.randrange(len(content.bundle.inferences))
+    old = content.bundle.inferences[at]
+    changed = bytearray(old.input)
+    changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
+    others = [one for one in content.bundle.inferences if one is not old]
+    new = rng.choice(
+        [
+            replace(old, input=bytes(changed)),
+            replace(old, input=old.input + rng.randbytes(rng.randrange(1, 9))),
+            replace(old, salt=rng.randbytes(32)),
+            replace(old, logits=(old.logits[0] + rng.randrange(1, 1000), *old.logits[1:])),
+            replace(old, logits=(*old.logits, rng.randrange(-99, 99))),
+            replace(old, logits=old.logits[1:]),
+            replace(old, record=rng.choice([rng.randrange(10**6, 2**40), content.bundle.records[0].sequence])),
+            replace(rng.choice(others), record=old.record) if others else replace(old, salt=rng.randbytes(32)),
+        ]
+    )
+    if new == old:
+        return False
+    kept = [one for place, one in enumerate(content.bundle.inferences) if place != at]
+    content.change(inferences=tuple(sorted((*kept, new), key=lambda one: one.record)))
+    content.time += rng.randrange(10**6)
+    return None
+
+
+@changing(Step.INFERENCES)
+def another_digest(content: Content, rng: Random) -> bool | None:
+    """The certificate was issued on something else: another digest, model, measurement, lot's verdict."""
+    if not content.bundle.inferences:
+        return False
+    record = content.record(rng.choice(content.bundle.inferences).record)
+    model = fields_of(record).struct("statement").number("model")
+    if rng.random() < 0.4:
+        content.models[model] = replace(content.models[model], digest=rng.randbytes(32))
+    else:
+        content.put(with_fields(record, inference_digest=rng.randbytes(32)))
+    return None
+
+
+# Step 11
+
+
+def _latest(content: Content, rng: Random) -> int | None:
+    """The latest certificate of a part, and all others of that part's lot before it."""
+    part = rng.choice(content.bundle.parts)
+    issued = [
+        one
+        for one in content.history(part).records
+        if isinstance(one, int) and content.record(one).kind == "CertificateIssued"
+    ]
+    return issued[-1] if issued else None
+
+
+@forgery(Step.STATUS)
+def expired(content: Content, rng: Random) -> Forged | None:
+    """Expired at the proof block, or since then."""
+    latest = _latest(content, rng)
+    if latest is None:
+        return None
+    changed = copy_content(content)
+    end = changed.bundle.records[-1].block_time + rng.randrange(2, 10**6)
+    changed.put(with_fields(changed.record(latest), expires_at=end))
+    changed.time = end + rng.randrange(-1, 1) * rng.randrange(10**5)
+    changed.time = max(changed.time, changed.bundle.records[-1].block_time)
+    data, trust = publish_bytes(changed)
+    return Forged(data, trust, max(end, changed.time) + rng.randrange(20 * DAY_S))
+
+
+@changing(Step.STATUS)
+def withdrawn(content: Content, rng: Random) -> bool | None:
+    """The model fell after the last certificate."""
+    latest = _latest(content, rng)
+    if latest is None:
+        return False
+    model = fields_of(content.record(latest)).struct("statement").number("model")
+    last = content.bundle.records[-1].block_time
+    content.models[model] = replace(
+        content.models[model],
+        state=ModelState.WITHDRAWN,
+        withdrawn_at=last + rng.randrange(10**6),
+        defective_since=last,
+    )
+    return None
+
+
+@changing(Step.STATUS)
+def revoked(content: Content, rng: Random) -> bool | None:
+    """The issuer took it back in the last record."""
+    latest = _latest(content, rng)
+    model = next((one for one in content.bundle.records if one.kind == "CertificateRevoked"), None)
+    if latest is None or model is None:
+        return False
+    part = fields_of(content.record(latest)).raws("histories")[0]
+    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
+    record = replace(model, sequence=sequence, block_time=content.time)
+    record = with_fields(record, certificate=latest, reason_root=rng.randbytes(32), histories=(part,))
+    content.append(record, part)
+    return None
+
+
+@changing(Step.STATUS)
+def failed(content: Content, rng: Random) -> bool | None:
+    """A failing certificate after the passing one: the latest counts."""
+    latest = _latest(content, rng)
+    if latest is None:
+        return False
+    record = content.record(latest)
+    part = fields_of(record).raws("histories")[0]
+    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
+    again = with_fields(record, verdict=2, inference_digest=rng.randbytes(32))
+    content.append(replace(again, sequence=sequence, block_time=content.time), part)
+    return None

@@ -1,0 +1,423 @@
+"""Step 6: histories that the contracts would never have written. Heads and state fit them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from ledger.bundle import HistoryShown, RecordShown, SealedRecord
+from ledger.records import ModelState
+from ledger.verify import Step
+from ledger.verify._abi import Fields
+from tests.support.bundle_content import Content, encode_data, fields_of, inner_of_shown, with_fields
+from tests.support.forging import changing
+
+_ACTORS = (
+    "OrderAccepted", "OrderCompleted", "OrderDelivered", "AssignmentProposed", "AssignmentAccepted",
+    "AssignmentDeclined", "AssignmentStarted", "AssignmentFinished", "AssignmentCancelled", "LotCommissioned",
+    "LotScrapped", "LotsPacked", "LotsUnpacked", "LotReleased", "CustodyOffered", "CustodyAccepted",
+    "CustodyDeclined", "CustodyWithdrawn", "CertificateIssued", "CertificateRevoked", "RecordSuperseded",
+)  # fmt: skip
+"""Kinds that only one participant can record, by what came before."""
+_ONCE = (
+    "OrderAccepted", "OrderCompleted", "OrderDelivered", "AssignmentAccepted", "AssignmentDeclined",
+    "AssignmentStarted", "AssignmentFinished", "AssignmentCancelled", "OrderPlaced", "RevisionAccepted",
+    "LotReceived", "LotCommissioned", "CustodyAccepted", "CustodyDeclined", "CustodyWithdrawn", "CertificateRevoked",
+    "LotsTransformed", "LotsUnpacked", "LotReleased",
+)  # fmt: skip
+"""Kinds that cannot come twice in a row."""
+_ORIGINS = ("OrderPlaced", "LotReceived", "LotCommissioned", "LotsTransformed")
+
+
+def _of(content: Content, rng: Random, *kinds: str) -> RecordShown | None:
+    found = [one for one in content.bundle.records if one.kind in kinds]
+    return rng.choice(found) if found else None
+
+
+def _key_of(content: Content, participant: int, rng: Random) -> bytes:
+    keys = [address for address, key in content.keys.items() if key.participant == participant]
+    return rng.choice(keys) if keys else rng.randbytes(20)
+
+
+def _by(record: RecordShown, participant: int, key: bytes) -> RecordShown:
+    return replace(record, participant=participant, data=record.data[:12] + key + record.data[32:])
+
+
+def _subjects(record: RecordShown) -> tuple[bytes, ...]:
+    return fields_of(record).raws("histories")
+
+
+@changing(Step.REPLAY)
+def another_actor(content: Content, rng: Random) -> bool | None:
+    """Recorded by another participant, under that participant's own key."""
+    record = _of(content, rng, *_ACTORS)
+    others = [one for one in content.participants if record is not None and one != record.participant]
+    if record is None:
+        return False
+    other = rng.choice(others)
+    content.put(_by(record, other, _key_of(content, other, rng)))
+    return None
+
+
+@changing(Step.REPLAY)
+def another_key(content: Content, rng: Random) -> None:
+    """Under the key of another participant, or one that was not there yet or no more."""
+    record = rng.choice(content.bundle.records)
+    key = record.data[12:32]
+    known = content.keys[key]
+    choice = rng.randrange(3)
+    if choice == 0:
+        content.keys[key] = replace(known, participant=known.participant + rng.randrange(1, 2**20))
+    elif choice == 1:
+        content.keys[key] = replace(known, added_at=record.block_time + rng.randrange(1, 10**6))
+    else:
+        content.keys[key] = replace(known, revoked_at=record.block_time - rng.randrange(1, 10**6))
+
+
+@changing(Step.REPLAY)
+def origin_dropped(content: Content, rng: Random) -> bool | None:
+    """The record that made a lot or placed an order never was."""
+    record = _of(content, rng, *_ORIGINS)
+    if record is None:
+        return False
+    content.drop(record.sequence)
+    content.time += rng.randrange(10**6)
+    return None
+
+
+@changing(Step.REPLAY)
+def history_dropped(content: Content, rng: Random) -> bool | None:
+    """An ancestor, an order, a box or a part is missing, with every record of it alone."""
+    gone = rng.choice(content.bundle.histories)
+    left = tuple(one for one in content.bundle.histories if one is not gone)
+    named = {link for one in left for link in one.records}
+    records = tuple(one for one in content.bundle.records if one.sequence in named)
+    identities = content.bundle.identities
+    content.change(histories=left, records=records, identities=identities)
+    content.time += rng.randrange(10**6)
+    return None
+
+
+@changing(Step.REPLAY)
+def history_more(content: Content, rng: Random) -> None:
+    """A lot that has nothing to do with the parts."""
+    model = next(one for one in content.bundle.records if one.kind == "LotReceived")
+    name = rng.randbytes(32)
+    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 1000)
+    made = replace(with_fields(model, histories=(name,)), sequence=sequence, block_time=content.time)
+    histories = (*content.bundle.histories, HistoryShown(name, ()))
+    content.change(histories=tuple(sorted(histories, key=lambda one: one.subject)))
+    content.append(made, name)
+
+
+@changing(Step.REPLAY)
+def again(content: Content, rng: Random) -> bool | None:
+    """A record made a second time, right at the end."""
+    record = _of(content, rng, *_ONCE)
+    if record is None:
+        return False
+    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
+    repeated = replace(record, sequence=sequence, block_time=content.time)
+    content.append(repeated, *_subjects(record))
+    return None
+
+
+@changing(Step.REPLAY)
+def time_runs_back(content: Content, rng: Random) -> bool | None:
+    record = rng.choice(content.bundle.records)
+    earlier = [one for one in content.bundle.records if one.sequence < record.sequence]
+    if earlier and rng.random() < 0.7:
+        before = earlier[-1].block_time
+        content.put(replace(record, block_time=before - rng.randrange(1, 10**6)))
+    else:
+        content.put(replace(record, block_time=content.time + rng.randrange(1, 10**6)))
+    return None
+
+
+@changing(Step.REPLAY)
+def more_than_there_is(content: Content, rng: Random) -> bool | None:
+    """More is taken, scrapped or made than a lot holds; or nothing."""
+    record = _of(content, rng, "LotScrapped", "LotsTransformed", "LotReceived")
+    if record is None:
+        return False
+    amount = rng.choice([0, rng.randrange(10**6, 2**40)])
+    if record.kind == "LotsTransformed":
+        _unbalance(content, record, rng, amount)
+    else:
+        content.put(with_fields(record, quantity=0 if record.kind == "LotReceived" else amount))
+    return None
+
+
+def _unbalance(content: Content, record: RecordShown, rng: Random, amount: int) -> None:
+    fields = fields_of(record)
+    change = fields.struct("transformation")
+    side = rng.choice(["inputs", "outputs"])
+    items = list(change.structs(side))
+    at = rng.randrange(len(items))
+    items[at] = Fields({**items[at].values, "quantity": amount})
+    _put_change(content, record, {side: tuple(items)})
+
+
+def _put_change(content: Content, record: RecordShown, members: dict[str, object]) -> None:
+    fields = fields_of(record)
+    change = Fields({**fields.struct("transformation").values, **members})  # type: ignore[dict-item]  # of the member's type
+    values = Fields({**fields.values, "transformation": change})
+    content.put(replace(record, data=encode_data(record.kind, values)))
+
+
+@changing(Step.REPLAY)
+def unbalanced(content: Content, rng: Random) -> bool | None:
+    """A loss or a yield that does not fit the quantities, a unit that is not the lots', a kind that does not fit."""
+    record = _of(content, rng, "LotsTransformed")
+    if record is None:
+        return False
+    change = fields_of(record).struct("transformation")
+    members: dict[str, object] = rng.choice(
+        [
+            {"loss": change.number("loss") + rng.randrange(1, 2**30)},
+            {"yield_in": change.number("yield_in") + rng.randrange(1, 2**30)},
+            {"yield_out": change.number("yield_out") + rng.randrange(1, 2**30)},
+            {"yield_out": 0},
+            {"yield_in": 0},
+            {"unit": rng.randbytes(2) + b"\1"},
+            {"output_unit": bytes(3)},
+            {"kind": rng.randrange(4, 256)},
+        ]
+    )
+    _put_change(content, record, members)
+    return None
+
+
+@changing(Step.REPLAY)
+def another_order(content: Content, rng: Random) -> bool | None:
+    """Made, or certified, under an order that is not the lot's."""
+    record = _of(content, rng, "LotsTransformed", "CertificateIssued", "LotCommissioned")
+    if record is None:
+        return False
+    if record.kind == "LotsTransformed":
+        _put_change(content, record, {"order": rng.randbytes(32)})
+    else:
+        content.put(with_fields(record, order=rng.choice([rng.randbytes(32), bytes(32)])))
+    return None
+
+
+@changing(Step.REPLAY)
+def another_output(content: Content, rng: Random) -> bool | None:
+    """The outputs are not named by who made them, or the inputs are not the histories."""
+    record = _of(content, rng, "LotsTransformed")
+    if record is None:
+        return False
+    outputs = list(fields_of(record).struct("transformation").structs("outputs"))
+    at = rng.randrange(len(outputs))
+    outputs[at] = Fields({**outputs[at].values, "identifier_hash": rng.randbytes(32)})
+    _put_change(content, record, {"outputs": tuple(outputs)})
+    return None
+
+
+@changing(Step.REPLAY)
+def another_number(content: Content, rng: Random) -> bool | None:
+    """An assignment, a certificate, a proposal that is not the current one."""
+    record = _of(
+        content, rng, "AssignmentAccepted", "AssignmentDeclined", "AssignmentStarted", "AssignmentFinished",
+        "AssignmentCancelled", "LotCommissioned", "CertificateRevoked", "RevisionAccepted", "RecordSuperseded",
+    )  # fmt: skip
+    if record is None:
+        return False
+    name = {"CertificateRevoked": "certificate", "RevisionAccepted": "proposal", "RecordSuperseded": "superseded"}
+    member = name.get(record.kind, "assignment")
+    number = fields_of(record).number(member)
+    content.put(with_fields(record, **{member: rng.choice([number + rng.randrange(1000, 2**30), 0])}))
+    return None
+
+
+@changing(Step.REPLAY)
+def another_revision(content: Content, rng: Random) -> bool | None:
+    """Terms are accepted that were not proposed."""
+    record = _of(content, rng, "RevisionAccepted")
+    if record is None:
+        return False
+    member, value = rng.choice(
+        [("due_at", rng.randrange(2**40)), ("claims_root", rng.randbytes(32)), ("operations", rng.randrange(2, 99))]
+    )
+    content.put(with_fields(record, **{member: value}))
+    return None
+
+
+@changing(Step.REPLAY)
+def impossible_terms(content: Content, rng: Random) -> bool | None:
+    record = _of(content, rng, "OrderPlaced", "RevisionProposed")
+    if record is None:
+        return False
+    coordinator = next(
+        fields_of(one).number("coordinator") for one in content.bundle.records if one.kind == "OrderPlaced"
+    )
+    member, value = rng.choice(
+        [("operations", 0), ("operations", rng.randrange(65, 2**16)), ("inspector", 0), ("inspector", coordinator)]
+    )
+    content.put(with_fields(record, **{member: value}))
+    content.time += rng.randrange(10**6)
+    return None
+
+
+@changing(Step.REPLAY)
+def another_machine(content: Content, rng: Random) -> bool | None:
+    """A machine of somebody else or retired before, evidence of another machine."""
+    record = _of(content, rng, "AssignmentProposed")
+    if record is None:
+        return False
+    number = fields_of(record).number("machine")
+    known = content.machines[number]
+    if rng.random() < 0.5:
+        content.machines[number] = replace(known, owner=known.owner + rng.randrange(1, 2**20))
+    else:
+        content.machines[number] = replace(known, retired_at=record.block_time - rng.randrange(1, 10**6))
+    return None
+
+
+@changing(Step.REPLAY)
+def another_stream(content: Content, rng: Random) -> bool | None:
+    """A stream that is shorter than what was certified of it, of another machine, or with another root."""
+    record = _of(content, rng, "CertificateIssued", "AssignmentFinished")
+    if record is None:
+        return False
+    fields = fields_of(record)
+    named = fields.struct("statement") if record.kind == "CertificateIssued" else fields
+    stream = named.raw("stream")
+    least = fields.number("anchor_size") if record.kind == "CertificateIssued" else named.number("leaf_index") + 1
+    content.streams[stream] = replace(content.streams[stream], size=rng.randrange(least), root=rng.randbytes(32))
+    return None
+
+
+@changing(Step.REPLAY)
+def another_model(content: Content, rng: Random) -> bool | None:
+    """A model that nobody approved, or that was withdrawn before."""
+    record = _of(content, rng, "CertificateIssued")
+    if record is None:
+        return False
+    number = fields_of(record).struct("statement").number("model")
+    known = content.models[number]
+    if rng.random() < 0.3:
+        content.models[number] = replace(known, state=ModelState.REGISTERED, defective_since=rng.randrange(2**40))
+    else:
+        at = record.block_time - rng.randrange(1, 10**6)
+        content.models[number] = replace(known, state=ModelState.WITHDRAWN, withdrawn_at=at)
+    return None
+
+
+@changing(Step.REPLAY)
+def impossible_certificate(content: Content, rng: Random) -> bool | None:
+    record = _of(content, rng, "CertificateIssued")
+    if record is None:
+        return False
+    member, value = rng.choice(
+        [
+            ("lot", rng.randbytes(32)),
+            ("verdict", rng.choice([0, rng.randrange(3, 256)])),
+            ("expires_at", rng.randrange(record.block_time + 1)),
+            ("inference_digest", bytes(32)),
+            ("model", rng.randrange(1000, 2**40)),
+            ("stream", rng.randbytes(32)),
+            ("leaf_index", rng.randrange(1000, 2**40)),
+            ("anchor_size", rng.choice([0, rng.randrange(1000, 2**40)])),
+        ]
+    )
+    content.put(with_fields(record, **{member: value}))
+    return None
+
+
+@changing(Step.REPLAY)
+def another_giver(content: Content, rng: Random) -> bool | None:
+    """Custody from somebody who did not have it, or offered to nobody who is known."""
+    record = _of(content, rng, "CustodyAccepted", "CustodyOffered")
+    if record is None:
+        return False
+    member = "from" if record.kind == "CustodyAccepted" else "to"
+    content.put(with_fields(record, **{member: rng.choice([record.participant, rng.randrange(1000, 2**32)])}))
+    return None
+
+
+@changing(Step.REPLAY)
+def packed_wrongly(content: Content, rng: Random) -> bool | None:
+    """Lots out of a box that they are not in, or not in order."""
+    record = _of(content, rng, "LotsUnpacked")
+    if record is None:
+        return False
+    parent, *children = _subjects(record)
+    more = rng.choice([tuple(sorted((*children, rng.randbytes(32)))), (*children, rng.randbytes(4).rjust(32, b"\0"))])
+    histories = (parent, *more)
+    content.put(with_fields(record, histories=histories))
+    return None
+
+
+@changing(Step.REPLAY)
+def proved_for_nothing(content: Content, rng: Random) -> None:
+    """Entries of the registry that no record names."""
+    number = rng.randrange(1000, 2**30)
+    if rng.random() < 0.5:
+        content.participants[number] = content.participants[content.bundle.participants[0]]
+        content.change(participants=tuple(sorted((*content.bundle.participants, number))))
+    else:
+        key = rng.randbytes(20)
+        content.keys[key] = content.keys[content.bundle.keys[0]]
+        content.change(keys=tuple(sorted((*content.bundle.keys, key))))
+
+
+@changing(Step.REPLAY)
+def not_proved(content: Content, rng: Random) -> None:
+    """Entries that records name are left out, from state and list alike."""
+    name = rng.choice(["participants", "keys", "machines", "models", "streams"])
+    table = getattr(content, name)
+    gone = rng.choice(list(table))
+    del table[gone]
+    content.change(**{name: tuple(sorted(table))})
+    content.time += rng.randrange(10**6)
+
+
+@changing(Step.REPLAY)
+def sealed_where_it_matters(content: Content, rng: Random) -> bool | None:
+    """A sealed record of a part, of an order, before a lot was made, or while it was packed or offered away."""
+    history = rng.choice(content.bundle.histories)
+    at = 0
+    if history.subject in content.bundle.parts or any(
+        isinstance(one, int) and content.record(one).kind == "OrderPlaced" for one in history.records
+    ):
+        at = rng.randrange(len(history.records) + 1)
+    sealed = SealedRecord("LotsTransformed", rng.randbytes(32))
+    records = (*history.records[:at], sealed, *history.records[at:])
+    others = (replace(one, records=records) if one is history else one for one in content.bundle.histories)
+    content.change(histories=tuple(others))
+    return None
+
+
+@changing(Step.REPLAY)
+def sealed_more_than_there_is(content: Content, rng: Random) -> bool | None:
+    """More sealed transformations than the lot has pieces to give."""
+    lots = [one for one in content.bundle.histories if one.subject not in content.bundle.parts]
+    history = rng.choice(lots)
+    first = history.records[0]
+    if not isinstance(first, int) or content.record(first).kind == "OrderPlaced":
+        return False
+    more = tuple(SealedRecord("LotsTransformed", rng.randbytes(32)) for _ in range(rng.randrange(120, 200)))
+    others = (
+        replace(one, records=(*history.records, *more)) if one is history else one for one in content.bundle.histories
+    )
+    content.change(histories=tuple(others))
+    return None
+
+
+@changing(Step.REPLAY)
+def made_of_sealed(content: Content, rng: Random) -> bool | None:
+    """The transformation that made an ancestor is sealed everywhere."""
+    made = _of(content, rng, "LotsTransformed")
+    if made is None:
+        return False
+    sealed = SealedRecord(made.kind, inner_of_shown(made))
+    content.change(
+        records=tuple(one for one in content.bundle.records if one is not made),
+        histories=tuple(
+            replace(one, records=tuple(sealed if link == made.sequence else link for link in one.records))
+            for one in content.bundle.histories
+        ),
+    )
+    content.time += rng.randrange(10**6)
+    return None

@@ -1,0 +1,339 @@
+"""Steps 2 to 4: other contracts, other blocks, other state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from ledger.bundle import Bundle, encode_bundle
+from ledger.canonical import keccak256
+from ledger.checkpoint import Checkpoint
+from ledger.headers import FIELDS, encode_header, parse_header
+from ledger.keys import LocalSigner
+from ledger.rlp import decode_rlp, encode_rlp
+from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, slots_of
+from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
+from ledger.verify import Step
+from ledger.verify._proofs import StateProof
+from tests.support.bundle_content import Content, copy_content, publish
+from tests.support.forging import DAY_S, MAX_AGE_S, Forged, changing, forgery
+
+# Step 2
+
+
+@changing(Step.TRUST)
+def another_chain(content: Content, rng: Random) -> None:
+    """The same ledger on a staging chain: all heads bound to that chain's id."""
+    content.change(chain_id=rng.randrange(2**53))
+
+
+@changing(Step.TRUST)
+def another_address(content: Content, rng: Random) -> None:
+    """A copy of a contract, or of both, at an address of the forger's."""
+    for old in rng.sample(content.bundle.contracts, rng.randrange(1, 4)):
+        new = rng.randbytes(20)
+        content.code_hashes[new] = content.code_hashes.pop(old)
+        members = {name: new for name in ("registry", "ledger") if getattr(content.bundle, name) == old}
+        contracts = tuple(sorted(new if one == old else one for one in content.bundle.contracts))
+        content.change(contracts=contracts, **members)
+
+
+@changing(Step.TRUST)
+def another_code(content: Content, rng: Random) -> None:
+    """Code of the forger's at the right addresses."""
+    for address in rng.sample(content.bundle.contracts, rng.randrange(1, 4)):
+        content.code_hashes[address] = rng.randbytes(32)
+
+
+@changing(Step.TRUST)
+def contract_unproved(content: Content, rng: Random) -> None:
+    gone = rng.choice(content.bundle.contracts)
+    content.change(contracts=tuple(one for one in content.bundle.contracts if one != gone))
+    content.code_hashes[rng.randbytes(20)] = rng.randbytes(32)
+
+
+@changing(Step.TRUST)
+def contract_more(content: Content, rng: Random) -> None:
+    address = rng.randbytes(20)
+    content.code_hashes[address] = rng.randbytes(32)
+    content.change(contracts=tuple(sorted((*content.bundle.contracts, address))))
+
+
+@changing(Step.TRUST)
+def swapped(content: Content, rng: Random) -> None:
+    """Registry and ledger in each other's place."""
+    content.change(registry=content.bundle.ledger, ledger=content.bundle.registry, chain_id=content.bundle.chain_id)
+    content.time += rng.randrange(10**6)
+
+
+@changing(Step.TRUST)
+def malformed_account(content: Content, rng: Random) -> None:
+    code, storage = rng.randbytes(32), rng.randbytes(32)
+    forms = [b"", encode_rlp([b"\x01", b"", storage]), encode_rlp([b"\x00", b"", storage, code])]
+    forms += [encode_rlp([b"", b"", storage, code[:31]]), encode_rlp([b"", b"\x00\x01", storage, code]), b"\x01"]
+    forms += [encode_rlp([b"\x01", b"", storage, code]) + b"\x00", encode_rlp([b"", b"", storage + b"x", code])]
+    content.accounts[rng.choice(content.bundle.contracts)] = rng.choice(forms)
+
+
+# Step 3
+
+
+def _trust_at(trust: TrustFile, header: bytes) -> TrustFile:
+    parsed = parse_header(header)
+    return replace(trust, checkpoint=BelievedBlock(parsed.number, parsed.hash))
+
+
+@forgery(Step.CHECKPOINT)
+def another_checkpoint(content: Content, rng: Random) -> Forged:
+    bundle, trust = publish(_longer(content, rng))
+    number = parse_header(bundle.headers[-1]).number
+    believed = rng.choice([BelievedBlock(number, rng.randbytes(32)), BelievedBlock(number + 1, rng.randbytes(32))])
+    return Forged(encode_bundle(bundle), replace(trust, checkpoint=believed), content.time + 100)
+
+
+@forgery(Step.CHECKPOINT)
+def right_hash_wrong_number(content: Content, rng: Random) -> Forged:
+    bundle, trust = publish(_longer(content, rng))
+    last = parse_header(bundle.headers[-1])
+    believed = BelievedBlock(max(0, last.number + rng.choice([-1, 1]) * rng.randrange(1, 50)), last.hash)
+    return Forged(encode_bundle(bundle), replace(trust, checkpoint=believed), content.time + 100)
+
+
+@forgery(Step.CHECKPOINT)
+def descendant(content: Content, rng: Random) -> Forged:
+    """A block of the forger's on top of the checkpoint."""
+    changed = copy_content(content)
+    bundle, trust = publish(changed)
+    below = rng.randrange(2**20)
+    fields = _fields(bundle.headers[0])
+    fields[5] = rng.randbytes(32)
+    believed = BelievedBlock(max(0, parse_header(bundle.headers[0]).number - 1 - below % 5), fields[0])
+    headers = (encode_header(fields),)
+    return Forged(
+        encode_bundle(replace(bundle, headers=headers)), replace(trust, checkpoint=believed), content.time + 100
+    )
+
+
+@forgery(Step.CHECKPOINT)
+def unlinked(content: Content, rng: Random) -> Forged:
+    """A header of another fork, or none, between proof block and checkpoint."""
+    bundle, trust = publish(_longer(content, rng, least=2))
+    headers = list(bundle.headers)
+    at = rng.randrange(1, len(headers) - 1)
+    choice = rng.randrange(3)
+    if choice == 0:
+        del headers[at]
+    elif choice == 1:
+        fields = _fields(headers[at])
+        fields[0] = rng.randbytes(32)
+        headers[at] = encode_header(fields)
+    else:
+        headers[at], headers[at + 1] = headers[at + 1], headers[at]
+    trust = _trust_at(trust, headers[-1])
+    return Forged(encode_bundle(replace(bundle, headers=tuple(headers))), trust, content.time + 100)
+
+
+@forgery(Step.CHECKPOINT)
+def numbered_wrongly(content: Content, rng: Random) -> Forged:
+    """Headers that follow each other by hash, and not by number."""
+    bundle, trust = publish(_longer(content, rng))
+    headers = [bundle.headers[0]]
+    for header in bundle.headers[1:]:
+        fields = _fields(header)
+        fields[0] = parse_header(headers[-1]).hash
+        fields[8] = (parse_header(header).number + rng.randrange(1, 99)).to_bytes(8, "big").lstrip(b"\0")
+        headers.append(encode_header(fields))
+    return Forged(
+        encode_bundle(replace(bundle, headers=tuple(headers))), _trust_at(trust, headers[-1]), content.time + 100
+    )
+
+
+@forgery(Step.CHECKPOINT)
+def too_old(content: Content, rng: Random) -> Forged:
+    bundle, trust = publish(_longer(content, rng))
+    return Forged(encode_bundle(bundle), trust, content.time + MAX_AGE_S + rng.randrange(1, 10**9))
+
+
+@forgery(Step.CHECKPOINT)
+def of_the_future(content: Content, rng: Random) -> Forged:
+    bundle, trust = publish(_longer(content, rng))
+    return Forged(encode_bundle(bundle), trust, content.time - DAY_S - rng.randrange(1, 10**9))
+
+
+@forgery(Step.CHECKPOINT)
+def badly_cosigned(content: Content, rng: Random) -> Forged:
+    """Too few signers, strangers, one twice, another block, chain or ledger, another order."""
+    bundle, trust = publish(_longer(content, rng))
+    signers = [LocalSigner.from_bytes(rng.randbytes(31) + b"\1") for _ in range(4)]
+    keys = [Cosigner(1 + place // 2, one.address) for place, one in enumerate(signers)]
+    cosigners = Cosigners(2, tuple(sorted(keys, key=lambda key: (key.participant, key.address))))
+    last = parse_header(bundle.headers[-1])
+    good = Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash)
+    stranger = LocalSigner.from_bytes(rng.randbytes(31) + b"\1")
+    wrong = rng.choice(
+        [
+            replace(good, chain_id=good.chain_id ^ 1 << rng.randrange(40)),
+            replace(good, ledger=rng.randbytes(20)),
+            replace(good, block_number=good.block_number + rng.randrange(1, 9)),
+            replace(good, block_hash=rng.randbytes(32)),
+        ]
+    )
+    both = _signed(good, signers[0], signers[2])
+    made: tuple[bytes, ...] = rng.choice(
+        [
+            (),
+            _signed(good, signers[0]),
+            _signed(good, signers[0], signers[1]),
+            _signed(good, signers[0], stranger),
+            _signed(good, signers[0], signers[2], stranger),
+            _signed(wrong, signers[0], signers[2]),
+            (both[0], both[0]),
+            both[::-1],
+            (both[0], _high(both[1])),
+            (both[0][:64] + rng.choice([b"\x00", b"\x01", b"\x1d"]), both[1]),
+        ]
+    )
+    trust = replace(trust, checkpoint=cosigners)
+    return Forged(encode_bundle(replace(bundle, signatures=made)), trust, content.time + 100)
+
+
+def _signed(checkpoint: Checkpoint, *signers: LocalSigner) -> tuple[bytes, ...]:
+    ordered = sorted(signers, key=lambda one: one.address)
+    return tuple(one.sign_digest(checkpoint.digest).to_bytes() for one in ordered)
+
+
+def _high(signature: bytes) -> bytes:
+    """The other signature of the same key, which the chain refuses (EIP-2)."""
+    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+    s = order - int.from_bytes(signature[32:64], "big")
+    return signature[:32] + s.to_bytes(32, "big") + bytes([55 - signature[64]])
+
+
+def _longer(content: Content, rng: Random, least: int = 1) -> Content:
+    changed = copy_content(content)
+    changed.later = rng.randrange(least, least + 4)
+    changed.time += rng.randrange(1000)
+    return changed
+
+
+def _fields(header: bytes) -> list[bytes]:
+    assert FIELDS[5][0] == "receiptsRoot"
+    assert FIELDS[8][0] == "number"
+    return [bytes(item) for item in decode_rlp(header, max_depth=1) if isinstance(item, bytes)]
+
+
+# Step 4
+
+
+def _storage_nodes(bundle: Bundle, trust: TrustFile) -> list[bytes]:
+    """Nodes that no account needs: what lacks among them is missed in step 4."""
+    proof = StateProof(bundle, parse_header(bundle.headers[0]))
+    proof.verify_contracts(bundle, trust)
+    return [node for node in bundle.nodes if keccak256(node) not in proof._used]
+
+
+@forgery(Step.PROOFS)
+def node_missing(content: Content, rng: Random) -> Forged:
+    bundle, trust = publish(content)
+    gone = set(rng.sample(_storage_nodes(bundle, trust), rng.randrange(1, 4)))
+    nodes = tuple(node for node in bundle.nodes if node not in gone)
+    return Forged(encode_bundle(replace(bundle, nodes=nodes)), trust, content.time + 100)
+
+
+@forgery(Step.PROOFS)
+def node_changed(content: Content, rng: Random) -> Forged:
+    bundle, trust = publish(content)
+    old = rng.choice(_storage_nodes(bundle, trust))
+    new = bytearray(old)
+    new[rng.randrange(len(new))] ^= 1 << rng.randrange(8)
+    nodes = tuple(sorted(bytes(new) if node == old else node for node in bundle.nodes))
+    return Forged(encode_bundle(replace(bundle, nodes=nodes)), trust, content.time + 100)
+
+
+@forgery(Step.PROOFS)
+def node_more(content: Content, rng: Random) -> Forged:
+    bundle, trust = publish(content)
+    spare = [rng.randbytes(rng.randrange(1, 532)), encode_rlp([b"\x20" + rng.randbytes(30), rng.randbytes(33)])]
+    nodes = tuple(sorted({*bundle.nodes, rng.choice(spare)}))
+    return Forged(encode_bundle(replace(bundle, nodes=nodes)), trust, content.time + 100)
+
+
+@forgery(Step.PROOFS)
+def node_of_another_state(content: Content, rng: Random) -> Forged:
+    """The tries of a later state beside those of this one."""
+    bundle, trust = publish(content)
+    changed = copy_content(content)
+    number = rng.choice(list(changed.participants))
+    changed.participants[number] = replace(changed.participants[number], sequence=rng.randrange(1, 2**40))
+    other, _ = publish(changed)
+    nodes = tuple(sorted({*bundle.nodes, *other.nodes}))
+    return Forged(encode_bundle(replace(bundle, nodes=nodes)), trust, content.time + 100)
+
+
+@changing(Step.PROOFS)
+def entry_missing(content: Content, rng: Random) -> bool | None:
+    """Storage proves that there is no such participant, key, machine, model, stream."""
+    tables = [content.participants, content.keys, content.machines, content.models, content.streams]
+    table = rng.choice([table for table in tables if table])
+    table.pop(rng.choice(list(table)))  # type: ignore[attr-defined, call-overload]  # a dictionary, whatever its key
+    content.time += rng.randrange(10**6)
+    return None
+
+
+@changing(Step.PROOFS)
+def entry_unknown(content: Content, rng: Random) -> None:
+    """Entries are listed that storage does not have."""
+    numbers = rng.choice(["participants", "machines", "models"])
+    if rng.random() < 0.4:
+        content.change(keys=tuple(sorted((*content.bundle.keys, rng.randbytes(20)))))
+    elif rng.random() < 0.5:
+        content.change(streams=tuple(sorted((*content.bundle.streams, rng.randbytes(32)))))
+    else:
+        known = getattr(content.bundle, numbers)
+        content.change(**{numbers: tuple(sorted({*known, rng.randrange(1000, 2**30)}))})
+
+
+@changing(Step.PROOFS)
+def number_too_large(content: Content, rng: Random) -> None:
+    """A name that the contract cannot have."""
+    name, bits = rng.choice([("participants", 32), ("machines", 40), ("models", 40)])
+    known = getattr(content.bundle, name)
+    content.change(**{name: (*known, (1 << bits) + rng.randrange(2**12))})
+
+
+@changing(Step.PROOFS)
+def impossible_word(content: Content, rng: Random) -> None:
+    """Storage that no Solidity writes: bits outside of members, booleans and enumerations beyond their last value."""
+    participant = slots_of(ParticipantSlots, rng.choice(content.bundle.participants))[0]
+    model = slots_of(ModelSlots, rng.choice(content.bundle.models))[0]
+    machine = slots_of(MachineSlots, rng.choice(content.bundle.machines))[0]
+    key = slots_of(KeySlots, rng.choice(content.bundle.keys))[0]
+    flag, state = rng.randrange(2, 256), rng.randrange(4, 256)
+    slot, word = rng.choice(
+        [
+            (participant, 1 | flag << 32 | 1 << 40),
+            (model, 6 | 7 << 32 | state << 64),
+            (participant, 1 | 1 << 40 | 1 << rng.randrange(80, 256)),
+            (machine, 3 | 1 << rng.randrange(72, 256)),
+            (key, 3 | 1 << rng.randrange(152, 256)),
+        ]
+    )
+    content.words[slot] = encode_rlp(word.to_bytes(32, "big").lstrip(b"\0"))
+
+
+@changing(Step.PROOFS)
+def malformed_word(content: Content, rng: Random) -> None:
+    """Storage values that no trie has."""
+    slot = slots_of(KeySlots, rng.choice(content.bundle.keys))[0]
+    some = bytes([rng.randrange(1, 256)]) + rng.randbytes(31)
+    content.words[slot] = rng.choice(
+        [
+            encode_rlp(b"\0" + some[:20]),
+            encode_rlp(some + b"\1"),
+            encode_rlp([some]),
+            b"\x80",
+            encode_rlp(some) + b"\0",
+            b"\x81" + bytes([some[0] & 0x7F]),
+            b"\xb8\x20" + some,
+        ]
+    )

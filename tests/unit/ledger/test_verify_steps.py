@@ -1,0 +1,249 @@
+"""Verification, step by step: the true bundle passes, and each forgery is refused by the step that it lies about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from ledger.bundle import RecordShown, encode_bundle
+from ledger.checkpoint import Checkpoint
+from ledger.headers import parse_header
+from ledger.keys import LocalSigner
+from ledger.records import CertificateStatus, LotState, ModelState, Verdict
+from ledger.trust import BelievedBlock, Cosigner, Cosigners
+from ledger.verify import Report, Step, VerificationError, describe, verify_bundle
+from ledger.verify._abi import Fields
+from ledger.verify.refusals import (
+    CheckpointRefused,
+    HeadsRefused,
+    ReplayRefused,
+    StatusRefused,
+    TrustRefused,
+)
+from tests.support.bundle_content import Content, encode_data, fields_of, publish, publish_bytes, with_fields
+from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content, vector_now, vector_trust
+from tests.support.forgeries import judge, run_mutations
+from tests.support.forging import FORGERIES, Forgery, published
+
+CASES = [(step, forge) for step in Step if step is not Step.FORMAT for forge in FORGERIES[step]]
+SEEDS = 4
+
+
+def report(content: Content, *, any_status: bool = False) -> Report:
+    data, trust = publish_bytes(content)
+    return verify_bundle(data, trust, now_s=content.time + 100, any_status=any_status)
+
+
+@pytest.mark.parametrize(("step", "forge"), CASES, ids=lambda value: getattr(value, "__name__", str(value)))
+def test_a_forgery_is_refused_by_the_step_that_it_is_about(step: Step, forge: Forgery) -> None:
+    judged = 0
+    for seed in range(40):
+        forged = forge(vector_content(), Random(seed))  # noqa: S311  # to be had again, not secret
+        if forged is not None:
+            assert judge(forged) is step, seed
+            judged += 1
+            if judged == SEEDS:
+                return
+    raise AssertionError("it forges too seldom")
+
+
+def test_no_changed_byte_goes_unnoticed() -> None:
+    tally = run_mutations(vector_bytes(), vector_trust(), vector_now(), 150, seed=7)
+    assert tally.accepted == []
+
+
+def test_the_true_bundle_says_who_made_the_part_and_how_it_stands() -> None:
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
+    part = next(one for one in found.parts if one.identifier == "urn:example:hip-1")
+    assert (str(part.made_by), str(part.holder), str(part.buyer)) == (
+        "Alder Forge",
+        "Nordwind Mobility",
+        "Nordwind Mobility",
+    )
+    assert [work.machine_identifier for work in part.made_on] == ["urn:example:press"]
+    assert (part.state, part.quantity, part.unit) == (LotState.HELD, 1, "H87")
+    assert part.certificate is not None
+    assert (part.certificate.status, part.certificate.verdict) == (CertificateStatus.VALID, Verdict.PASS)
+    assert len(part.ancestors) == 4
+    assert found.sealed == {"LotsTransformed": 1}
+    assert found.as_of.age_s == 100
+
+
+def test_the_report_says_what_is_not_proved_and_what_not_to_overlook() -> None:
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
+    assert any("after the proof block" in one for one in found.not_proved)
+    assert any("sealed records" in one for one in found.not_proved)
+    assert any("corrected by record" in one for one in found.attention)
+    assert any("declared compromised" in one for one in found.attention)
+    assert any("urn:example:hip-3" in one and "fail" in one for one in found.attention)
+    assert any("hip-4 has no certificate" in one for one in found.attention)
+    lines = "\n".join(describe(found))
+    assert all(part.identifier in lines for part in found.parts)
+    assert 'engraving "für Mara"' in lines
+
+
+def test_withheld_fields_and_undisclosed_evidence_are_counted() -> None:
+    content = vector_content()
+    content.change(evidence=(), inferences=())
+    found = report(content)
+    assert found.evidence == ()
+    certificates = ", ".join(str(one.sequence) for one in found.certificates)
+    assert f"measured data of certificates {certificates}: no evidence is shown" in found.not_proved
+
+
+def test_a_disclosed_text_cannot_move_the_cursor() -> None:
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=vector_now())
+    hostile = replace(found.disclosed[0], value="\x9b2J\u202egnihton", path=("a\x1b[2J",))
+    lines = "\n".join(describe(replace(found, disclosed=(hostile,))))
+    assert lines.replace("\n", "").isprintable()
+
+
+# Step 2 and 3: what the verifier brings
+
+
+def test_a_staging_ledger_of_the_same_keys_is_refused() -> None:
+    content = vector_content()
+    content.change(chain_id=content.bundle.chain_id + 1, inferences=())  # whose context names the chain, too
+    data, trust = publish_bytes(content)
+    with pytest.raises(TrustRefused, match="chain id"):
+        verify_bundle(data, trust, now_s=content.time)
+    verify_bundle(data, replace(trust, chain_id=content.bundle.chain_id), now_s=content.time)
+
+
+def test_a_cosigned_checkpoint_is_believed_and_one_signature_less_is_not() -> None:
+    bundle, trust = publish(vector_content())
+    signers = sorted((LocalSigner.generate() for _ in range(3)), key=lambda one: one.address)
+    last = parse_header(bundle.headers[-1])
+    digest = Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash).digest
+    signatures = tuple(one.sign_digest(digest).to_bytes() for one in signers)
+    keys = tuple(Cosigner(number, one.address) for number, one in enumerate(signers, start=1))
+    cosigned = replace(trust, checkpoint=Cosigners(2, keys))
+    now = vector_now()
+    data = encode_bundle(replace(bundle, signatures=signatures[:2]))
+    assert verify_bundle(data, cosigned, now_s=now).as_of.believed == "cosigned"
+    with pytest.raises(CheckpointRefused, match="1 of the 2"):
+        verify_bundle(encode_bundle(replace(bundle, signatures=signatures[:1])), cosigned, now_s=now)
+    # Whoever names the block needs no signatures, and is told that they were not judged.
+    assert any("whose signatures" in one for one in verify_bundle(data, trust, now_s=now).not_proved)
+
+
+def test_the_proof_block_may_be_an_ancestor_of_the_checkpoint_and_no_descendant() -> None:
+    bundle, trust = vector_bundle(), vector_trust()
+    assert len(bundle.headers) == 2
+    first = parse_header(bundle.headers[0])
+    older = replace(trust, checkpoint=BelievedBlock(first.number, first.hash))
+    with pytest.raises(CheckpointRefused):
+        verify_bundle(vector_bytes(), older, now_s=vector_now())
+    verify_bundle(encode_bundle(replace(bundle, headers=bundle.headers[:1])), older, now_s=vector_now())
+
+
+@pytest.mark.parametrize(("age_s", "good"), [(0, True), (59, True), (60, True), (61, False), (10**12, False)])
+def test_a_bundle_is_too_old_beyond_the_age_and_not_at_it(age_s: int, good: bool) -> None:
+    time = vector_content().time
+    if good:
+        verify_bundle(vector_bytes(), vector_trust(), now_s=time + age_s, max_age_s=60)
+    else:
+        with pytest.raises(CheckpointRefused, match="days old"):
+            verify_bundle(vector_bytes(), vector_trust(), now_s=time + age_s, max_age_s=60, any_status=True)
+
+
+# Steps 5 and 6: nothing is left out
+
+
+@pytest.mark.parametrize(
+    "kind", ["CertificateIssued", "CertificateRevoked", "LotScrapped", "LotsPacked", "AssignmentDeclined"]
+)
+def test_a_left_out_record_is_told_by_its_history(kind: str) -> None:
+    bundle = vector_bundle()
+    record = next(one for one in bundle.records if one.kind == kind)
+    subject = fields_of(record).raws("histories")[0]
+    histories = tuple(
+        replace(one, records=tuple(link for link in one.records if link != record.sequence)) for one in bundle.histories
+    )
+    records = tuple(one for one in bundle.records if one is not record)
+    with pytest.raises(HeadsRefused) as refused:
+        verify_bundle(
+            encode_bundle(replace(bundle, histories=histories, records=records)), vector_trust(), now_s=vector_now()
+        )
+    assert refused.value.subject in fields_of(record).raws("histories")
+    assert refused.value.sequence is not None
+    assert subject.hex() in str(refused.value) or len(fields_of(record).raws("histories")) > 1
+
+
+def test_every_history_is_asked_for_by_name_when_it_is_missing() -> None:
+    for history in vector_bundle().histories:
+        content = vector_content()
+        left = tuple(one for one in content.bundle.histories if one.subject != history.subject)
+        named = {link for one in left for link in one.records}
+        records = tuple(one for one in content.bundle.records if one.sequence in named)
+        content.change(histories=left, records=records)
+        forged = published(content)
+        with pytest.raises(ReplayRefused) as refused:
+            verify_bundle(forged.data, forged.trust, now_s=forged.now_s)
+        assert refused.value.subject == history.subject or "is proved, and no record" in str(refused.value)
+
+
+def test_a_quarantined_part_is_refused_by_its_status() -> None:
+    content = vector_content()
+    made = next(one for one in content.bundle.records if one.kind == "LotCommissioned")
+    part = fields_of(made).raws("histories")[0]
+    address = fields_of(made).raw("key")
+    content.keys[address] = replace(content.keys[address], revoked_at=0)
+    sequence = content.bundle.records[-1].sequence + 1
+    data = encode_data("LotQuarantined", Fields({"key": address, "histories": (part,), "reason_root": bytes(32)}))
+    content.append(RecordShown("LotQuarantined", sequence, made.participant, content.time, data), part)
+    assert judge(published(content)) is Step.STATUS
+    found = report(content, any_status=True)
+    assert any("is quarantined by Alder Forge" in one for one in found.attention)
+
+
+# Step 11
+
+
+def test_a_refused_status_still_brings_the_report() -> None:
+    content = vector_content()
+    for number, model in content.models.items():
+        withdrawn = content.bundle.records[-1].block_time + 1
+        content.models[number] = replace(model, state=ModelState.WITHDRAWN, withdrawn_at=withdrawn)
+    content.time += 10
+    data, trust = publish_bytes(content)
+    with pytest.raises(StatusRefused) as refused:
+        verify_bundle(data, trust, now_s=content.time)
+    assert refused.value.report is not None
+    assert {one.status for one in refused.value.report.certificates if one.latest} == {CertificateStatus.FALLEN}
+    assert report(content, any_status=True).certificates
+
+
+def test_expiry_is_judged_at_the_proof_block_and_now() -> None:
+    latest = max(one.sequence for one in vector_bundle().records if one.kind == "CertificateIssued")
+    expires_at = fields_of(vector_content().record(latest)).struct("statement").number("expires_at")
+    with pytest.raises(StatusRefused, match="expired"):
+        verify_bundle(vector_bytes(), vector_trust(), now_s=expires_at, max_age_s=10**9)
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=expires_at, max_age_s=10**9, any_status=True)
+    latest_ones = [one for one in found.certificates if one.sequence == latest]
+    assert [(one.status, one.expired_now) for one in latest_ones] == [(CertificateStatus.VALID, True)]
+
+
+def test_one_input_for_two_lots_is_caught() -> None:
+    """The inspector says the same of two parts; the second certificate's digest is bound to the first part."""
+    content = vector_content()
+    first, second = content.bundle.inferences[:2]
+    statement = fields_of(content.record(first.record)).struct("statement")
+    digest = statement.raw("inference_digest")
+    content.put(with_fields(content.record(second.record), inference_digest=digest))
+    reused = replace(first, record=second.record)
+    inferences = tuple(reused if one is second else one for one in content.bundle.inferences)
+    content.change(inferences=inferences)
+    assert judge(published(content)) is Step.INFERENCES
+    content.change(inferences=())
+    assert any("with one inference" in one for one in report(content).attention)
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_every_step_has_an_error_of_its_own(step: Step) -> None:
+    classes = [one for one in VerificationError.__subclasses__() if one.step is step]
+    assert len(classes) == 1
+    shown = str(classes[0]("cause"))
+    assert shown == f"step {step.value} ({step.name.lower()}): cause"

@@ -1,0 +1,406 @@
+"""Capturing EPCIS events: what is accepted, refused or there already, what is kept, and which records follow."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.errors import InputError
+from ledger.ids import canonical_identifier, identifier_hash
+from ledger.records import (
+    AcceptCustody,
+    Item,
+    OfferCustody,
+    PackLots,
+    ReceiveLot,
+    ScrapLot,
+    TransformLots,
+    UnpackLots,
+)
+from services.interop.epcis.capture import Status, all_kept, capture, judge, parse_capture
+from services.interop.epcis.log_file import open_evidence_file
+from services.interop.epcis.mapping import Known, propose
+from tests.support.interop import CORPUS
+
+CONTEXT: Any = ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld", {"ex": "https://ns.example.com/"}]
+PART = "urn:epc:id:sgtin:4012345.011111.987"
+OTHER = "urn:epc:id:sgtin:4012345.011111.988"
+PALLET = "urn:epc:id:sscc:4012345.0000000111"
+MELT = "urn:epc:class:lgtin:4012345.012345.998877"
+PARTY = "urn:epc:id:pgln:4012345.00000"
+_WHEN = {"eventTime": "2020-03-04T11:00:30+01:00", "eventTimeZoneOffset": "+01:00"}
+ADD: dict[str, Any] = {**_WHEN, "type": "ObjectEvent", "epcList": [PART], "action": "ADD", "bizStep": "commissioning"}
+SHIP: dict[str, Any] = {
+    **ADD,
+    "action": "OBSERVE",
+    "bizStep": "shipping",
+    "destinationList": [{"type": "possessing_party", "destination": PARTY}],
+}
+MAKE: dict[str, Any] = {
+    "type": "TransformationEvent",
+    **_WHEN,
+    "inputQuantityList": [{"epcClass": MELT, "quantity": 12.5, "uom": "KGM"}],
+    "outputEPCList": [PART, OTHER],
+}
+PACK: dict[str, Any] = {
+    "type": "AggregationEvent",
+    **_WHEN,
+    "parentID": PALLET,
+    "childEPCs": [OTHER, PART],
+    "action": "ADD",
+}
+SENSE: dict[str, Any] = {
+    **_WHEN,
+    "type": "ObjectEvent",
+    "epcList": [PART],
+    "action": "OBSERVE",
+    "sensorElementList": [{"sensorReport": [{"type": "Temperature", "value": 20.5, "uom": "CEL"}]}],
+}
+TRADE: dict[str, Any] = {
+    **_WHEN,
+    "type": "TransactionEvent",
+    "bizTransactionList": [{"type": "po", "bizTransaction": "urn:epc:id:gdti:0614141.00001.1618034"}],
+    "epcList": [PART],
+    "action": "ADD",
+}
+
+
+def _document(*events: Any, **members: Any) -> bytes:
+    shell = {"@context": CONTEXT, "type": "EPCISDocument", "schemaVersion": "2.0", "creationDate": _WHEN["eventTime"]}
+    return json.dumps(shell | {"epcisBody": {"eventList": list(events)}} | members).encode()
+
+
+def _query(*events: Any) -> bytes:
+    results = {"queryName": "q", "resultsBody": {"eventList": list(events)}}
+    return json.dumps(
+        {"@context": CONTEXT, "type": "EPCISQueryDocument", "epcisBody": {"queryResults": results}}
+    ).encode()
+
+
+def _faults(*events: Any) -> list[tuple[str, str]]:
+    return [fault for one in judge(parse_capture(_document(*events))) for fault in one.faults]
+
+
+# Judging.
+
+
+@pytest.mark.parametrize("event", [ADD, SHIP, MAKE, PACK, SENSE, TRADE], ids=lambda event: event["type"])
+def test_every_kind_of_event_is_accepted(event: dict[str, Any]) -> None:
+    for data in (_document(event), _query(event), json.dumps({"@context": CONTEXT, **event}).encode()):
+        assert [one.status for one in judge(parse_capture(data))] == [Status.ACCEPTED]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a step that the vocabulary does not have": (
+        {**ADD, "bizStep": "transforming"},
+        "/bizStep",
+        "neither a standard value",
+    ),
+    "a state that the vocabulary does not have": (
+        {**ADD, "disposition": "in_transport"},
+        "/disposition",
+        "in_transport",
+    ),
+    "the old spelling of a standard step": (
+        {**ADD, "bizStep": "urn:epcglobal:cbv:bizstep:packing"},
+        "/bizStep",
+        "packing",
+    ),
+    "a lot's data without a namespace": ({**ADD, "ilmd": {"melt": "A"}}, "/ilmd", "'melt' is neither"),
+    "a field without a namespace": ({**ADD, "melt": "A"}, "", "'melt' is neither"),
+    "a date that is no time": ({**ADD, "eventTime": "22-07-2026"}, "/eventTime", "date-time"),
+    "a time without an offset": ({**ADD, "eventTime": "2020-03-04T11:00:30"}, "/eventTime", "date-time"),
+    "an offset that is none": ({**ADD, "eventTimeZoneOffset": "+14:30"}, "/eventTimeZoneOffset", "+14:30"),
+    "no time": ({key: value for key, value in ADD.items() if key != "eventTime"}, "", "eventTime"),
+    "no action": ({key: value for key, value in ADD.items() if key != "action"}, "", "action"),
+    "an action that is none": ({**ADD, "action": "add"}, "/action", "add"),
+    "a thing that is no URI": ({**ADD, "epcList": ["part 7"]}, "/epcList/0", "uri"),
+    "a thing twice": ({**ADD, "epcList": [PART, PART]}, "/epcList", "unique"),
+    "nothing that it is about": (
+        {key: value for key, value in ADD.items() if key != "epcList"},
+        "",
+        "what it is about",
+    ),
+    "a lot's data of a thing that was there": ({**SENSE, "ilmd": {"ex:melt": "A"}}, "/action", "ADD"),
+    "a kind of event that has no namespace": ({**ADD, "type": "InspectionEvent"}, "/type", "uri"),
+    "a quantity that is a text": (
+        {**ADD, "quantityList": [{"epcClass": MELT, "quantity": "12"}]},
+        "/quantityList/0/quantity",
+        "number",
+    ),
+    "a unit in lower case": (
+        {**ADD, "quantityList": [{"epcClass": MELT, "quantity": 1, "uom": "kgm"}]},
+        "/quantityList/0/uom",
+        "kgm",
+    ),
+    "a place without a name": ({**ADD, "readPoint": {"ex:dock": 7}}, "/readPoint", "id"),
+    "a party without a kind": ({**SHIP, "destinationList": [{"destination": PARTY}]}, "/destinationList/0", "type"),
+    "a measurement that is none": (
+        {**SENSE, "sensorElementList": [{"sensorReport": [{"type": "Warmth"}]}]},
+        "/sensorElementList/0/sensorReport/0/type",
+        "Warmth",
+    ),
+    "a sensor without a report": (
+        {**SENSE, "sensorElementList": [{"sensorMetadata": {}}]},
+        "/sensorElementList/0",
+        "sensorReport",
+    ),
+    "packed without children": ({**PACK, "childEPCs": []}, "", "what it is about"),
+    "an association without a parent": (
+        {**{key: value for key, value in PACK.items() if key != "parentID"}, "type": "AssociationEvent"},
+        "",
+        "parentID",
+    ),
+    "children of an object event": ({**ADD, "childEPCs": [PART]}, "", "'childEPCs' is neither"),
+    "an action of a transformation": ({**MAKE, "action": "ADD"}, "", "'action' is neither"),
+    "something made of nothing": ({**MAKE, "inputQuantityList": []}, "", "what it is about"),
+    "trade without a transaction": ({**TRADE, "bizTransactionList": []}, "/bizTransactionList", "less than 1 item"),
+    "a reason that is none": (
+        {**ADD, "errorDeclaration": {"declarationTime": _WHEN["eventTime"], "reason": "mistake"}},
+        "/errorDeclaration/reason",
+        "mistake",
+    ),
+}
+
+
+@pytest.mark.parametrize("says", REFUSED)
+def test_refused(says: str) -> None:
+    event, pointer, reason = REFUSED[says]
+    found = _faults(TRADE, event)
+    assert any(at == f"/epcisBody/eventList/1{pointer}" and reason in why for at, why in found), found
+    assert [one.status for one in judge(parse_capture(_query(event)))] == [Status.REJECTED]
+
+
+@pytest.mark.parametrize("event", [None, 5, [], {}, {"type": None}], ids=repr)
+def test_what_is_no_event_is_refused(event: Any) -> None:
+    assert _faults(event)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<epcis/>",
+        b"{}",
+        json.dumps(ADD).encode(),  # a bare event without a context
+        _document(schemaVersion="two"),
+        _document(creationDate="today"),
+        _document(epcisBody={}),
+        _document(type="Document"),
+        _document(type="ObjectEvent"),
+        _document(note="x"),
+        _document(**{"@context": 5}),
+        _document(ADD)[:-1],
+        _query()[:-1] + b',"sender":"urn:x:y"}',
+    ],
+)
+def test_a_document_that_is_none_is_unusable(data: bytes) -> None:
+    with pytest.raises(InputError):
+        parse_capture(data)
+
+
+def test_an_event_comes_in_once() -> None:
+    shifted = {
+        **ADD,
+        "eventTime": "2020-03-04T10:00:30.000Z",
+        "eventID": "urn:uuid:374d95fc-9457-4a51-bd6a-0bba133845a8",
+    }
+    wrong = {**ADD, "errorDeclaration": {"declarationTime": _WHEN["eventTime"], "reason": "did_not_occur"}}
+    judged = judge(parse_capture(_document(ADD, shifted, wrong, wrong)))
+    assert [one.status for one in judged] == [Status.ACCEPTED, Status.DUPLICATE, Status.ACCEPTED, Status.DUPLICATE]
+    assert len({one.hash for one in judged}) == 1
+    assert {one.status for one in judge(parse_capture(_document(ADD, wrong)), {judged[0].key, judged[2].key})} == {
+        Status.DUPLICATE
+    }
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from([ADD, SHIP, MAKE, PACK, SENSE, TRADE]), st.data())
+def test_an_event_with_anything_in_it_is_judged(event: dict[str, Any], data: st.DataObject) -> None:
+    mangled = copy.deepcopy(event)
+    anything = st.recursive(
+        st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5) | st.sampled_from([PART, "ADD", "ex:a"]),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=6,
+    )
+    mangled[data.draw(st.sampled_from([*mangled, "ex:note", "quantityList", "errorDeclaration"]))] = data.draw(anything)
+    [judged] = judge(parse_capture(_document(mangled)))
+    if judged.status is not Status.REJECTED:
+        propose(mangled, str(judged.hash), Known())
+
+
+# The published examples.
+
+
+def _published() -> list[Path]:
+    return sorted((CORPUS / "epcis2" / "gs1" / "JSON").rglob("*.jsonld"))
+
+
+@pytest.mark.parametrize("path", _published(), ids=lambda path: path.stem)
+def test_every_published_example_is_accepted(path: Path, tmp_path: Path) -> None:
+    with open_evidence_file(tmp_path / "log") as file:
+        captured = capture(parse_capture(path.read_bytes()), file)
+    assert captured
+    assert all_kept(captured)
+
+
+# Keeping.
+
+
+def test_accepted_events_are_kept_with_what_opens_their_records(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    bad = REFUSED["no action"][0]
+    with open_evidence_file(log) as file:
+        first = capture(parse_capture(_document(ADD, bad, ADD)), file)
+    assert [one.judgement.status.value for one in first] == ["accepted", "rejected", "duplicate"]
+    assert not all_kept(first)
+    assert log.stat().st_mode & 0o777 == 0o600
+    line = json.loads(log.read_text())
+    assert line["entry"]["event"] == ADD
+    name = canonical_identifier(PART)
+    assert first[0].proposal is not None
+    [record] = first[0].proposal.records
+    assert isinstance(record, ReceiveLot)
+    assert record.identifier_hash == identifier_hash(bytes.fromhex(line["beside"]["salts"][name]), name)
+    assert line["salt"] not in json.dumps([one.to_json() for one in first])
+    with open_evidence_file(log) as file:
+        assert file.log.tree.root() != b""
+        again = capture(parse_capture(_document(SENSE, ADD)), file)
+    assert [one.judgement.status.value for one in again] == ["accepted", "duplicate"]
+    assert again[0].entry is not None
+    assert again[0].entry.index == 1
+
+
+def test_a_line_cut_by_a_crash_is_cut_off(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with open_evidence_file(log) as file:
+        capture(parse_capture(_document(ADD, SENSE)), file)
+        root = file.log.tree.root()
+    whole = log.read_bytes()
+    log.write_bytes(whole + whole[: len(whole) // 3])
+    with open_evidence_file(log) as file:
+        assert file.log.tree.root() == root
+    assert log.read_bytes() == whole
+
+
+@pytest.mark.parametrize("line", [b"x", b"[]", b"{}", b'{"salt":"00","entry":1}', b'{"salt":5,"entry":1}', b"\xff"])
+def test_a_log_of_something_else_is_left_alone(line: bytes, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(line + b"\n")
+    with pytest.raises(InputError, match="line 1"), open_evidence_file(log):
+        pass
+    assert log.read_bytes() == line + b"\n"
+
+
+# Records.
+
+LOTS = {
+    canonical_identifier(epc): Item(bytes([n]) * 32, bytes(32)) for n, epc in enumerate([PART, OTHER, PALLET, MELT], 1)
+}
+KNOWN = Known(LOTS, {canonical_identifier(PARTY): 7})
+FRESH = Known({name: item for name, item in LOTS.items() if name == canonical_identifier(MELT)})
+
+
+def _records(event: dict[str, Any], known: Known = KNOWN) -> list[Any]:
+    assert not _faults(event)
+    proposal = propose(event, "ni:x", known)
+    assert proposal.records
+    assert not proposal.evidence_only
+    return list(proposal.records)
+
+
+def test_a_thing_from_outside_is_received() -> None:
+    lots = [{"epcClass": MELT, "quantity": 12.5, "uom": "KGM"}]
+    single, several = _records({**ADD, "quantityList": lots}, Known())
+    assert (single.quantity, single.unit) == (1, b"C62")
+    assert (several.quantity, several.unit) == (12_500, b"GRM")
+    assert single.identifier_hash != several.identifier_hash
+
+
+def test_what_is_destroyed_is_scrapped() -> None:
+    lots = [{"epcClass": MELT, "quantity": 3, "uom": "KGM"}]
+    records = _records({**ADD, "action": "DELETE", "bizStep": "destroying", "quantityList": lots})
+    assert [(type(one), one.lot[0], one.quantity) for one in records] == [(ScrapLot, 1, 1), (ScrapLot, 4, 3)]
+
+
+def test_what_is_shipped_is_offered_and_what_is_received_accepted() -> None:
+    [offer] = _records(SHIP)
+    assert isinstance(offer, OfferCustody)
+    assert (offer.to, [item.lot[0] for item in offer.consignment]) == (7, [1])
+    assert isinstance(_records({**SHIP, "bizStep": "receiving"})[0], AcceptCustody)
+
+
+@pytest.mark.parametrize("kind", ["AggregationEvent", "AssociationEvent"])
+def test_what_is_grouped_is_packed_and_unpacked(kind: str) -> None:
+    [packed] = _records({**PACK, "type": kind})
+    assert isinstance(packed, PackLots)
+    assert (packed.parent[0], [lot[0] for lot in packed.lots]) == (3, [1, 2])
+    assert isinstance(_records({**PACK, "type": kind, "action": "DELETE"})[0], UnpackLots)
+
+
+def test_what_is_made_is_a_conversion() -> None:
+    [made] = _records(MAKE, FRESH)
+    assert isinstance(made, TransformLots)
+    terms = made.transformation
+    assert (terms.unit, terms.output_unit, terms.yield_in, terms.yield_out, len(terms.outputs)) == (
+        b"GRM",
+        b"C62",
+        12_500,
+        2,
+        2,
+    )
+
+
+UNMAPPED: dict[str, tuple[dict[str, Any], Known, str]] = {
+    "an observation": (SENSE, KNOWN, "observation"),
+    "trade": (TRADE, KNOWN, "no record"),
+    "an aggregation that is only seen": ({**PACK, "action": "OBSERVE"}, KNOWN, "no record"),
+    "a declaration of error": (
+        {**ADD, "errorDeclaration": {"declarationTime": _WHEN["eventTime"]}},
+        Known(),
+        "supersede",
+    ),
+    "a thing that is there": (ADD, KNOWN, "there already"),
+    "a kind of thing": ({**ADD, "epcList": ["https://id.gs1.org/01/04012345123456"]}, Known(), "kind of thing"),
+    "a name without canonical form": ({**ADD, "epcList": ["https://example.com/thing"]}, Known(), "example.com"),
+    "a wrong check digit": ({**ADD, "epcList": ["https://id.gs1.org/01/04012345123457/21/1"]}, Known(), "check digit"),
+    "a fraction of a piece": (
+        {**ADD, "epcList": [], "quantityList": [{"epcClass": MELT, "quantity": 1.5}]},
+        Known(),
+        "whole number",
+    ),
+    "less than nothing": (
+        {**ADD, "epcList": [], "quantityList": [{"epcClass": MELT, "quantity": -1}]},
+        Known(),
+        "whole number",
+    ),
+    "an amount that is not told": (
+        {**ADD, "epcList": [], "quantityList": [{"epcClass": MELT}]},
+        Known(),
+        "no quantity",
+    ),
+    "a thing that is not known": ({**ADD, "action": "DELETE"}, Known(), "no lot of that name"),
+    "a receiver that is not known": (SHIP, Known(LOTS), "no participant"),
+    "no receiver": ({**SHIP, "destinationList": []}, KNOWN, "no single party"),
+    "part of a lot shipped": ({**SHIP, "quantityList": [{"epcClass": MELT, "quantity": 1}]}, KNOWN, "whole lots"),
+    "part of a lot packed": ({**PACK, "childQuantityList": [{"epcClass": MELT, "quantity": 1}]}, KNOWN, "whole lots"),
+    "all children unpacked": ({**PACK, "action": "DELETE", "childEPCs": []}, KNOWN, "not named"),
+    "one of several events": ({**MAKE, "transformationID": "urn:x:y"}, FRESH, "several events"),
+    "two units": ({**MAKE, "inputEPCList": [PALLET]}, KNOWN, "several units"),
+    "a lot of an order": (MAKE, Known({canonical_identifier(MELT): Item(b"\1" * 32, b"\2" * 32)}), "assignment"),
+}
+
+
+@pytest.mark.parametrize("says", UNMAPPED)
+def test_what_gives_no_record_says_why(says: str) -> None:
+    event, known, reason = UNMAPPED[says]
+    assert not _faults(event)
+    proposal = propose(event, "ni:x", known)
+    assert proposal.records == ()
+    assert not proposal.salts
+    assert reason in proposal.evidence_only[0]

@@ -1,0 +1,83 @@
+"""Our schema of EPCIS 2.0 judges as the published one does: on its examples, and on thousands of broken copies."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from ledger.errors import InputError
+from services.interop.epcis.capture import Status, judge, parse_capture
+from services.interop.epcis.schema import event_schema
+from tests.support.interop import CORPUS
+
+GS1 = CORPUS / "epcis2" / "gs1"
+COPIES = 30
+VALUES: list[Any] = [
+    *(None, True, 0, -1.5, "", "x", "ex:y", "https://a/b", "urn:epcglobal:cbv:disp:x", "2020-01-01", "receiving"),
+    *("2020-01-01T00:00:00Z", "DELETE", "ADD", "OBSERVE", "+15:00", "C6", "c62", "https://gs1.org/voc/Temperature"),
+    *([], {}, ["a"], [[]], {"id": "ex:a"}),
+]
+NAMES = ["foo", "ex:foo", "type", "ilmd", "action", "epcList", "parentID", "childEPCs", "bizStep", "transformationID"]
+
+
+def _examples() -> list[Path]:
+    return sorted((GS1 / "JSON").rglob("*.jsonld"))
+
+
+@cache
+def _published() -> Any:
+    schema = json.loads((GS1 / "EPCIS-JSON-Schema.json").read_text(encoding="utf-8"))
+    return jsonschema_rs.validator_for(schema, validate_formats=True)
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container in `value` with each of its keys."""
+    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        yield value, key
+        if isinstance(item, (dict, list)):
+            yield from _places(item)
+
+
+def _break(document: Any, chance: random.Random) -> None:
+    holder, key = chance.choice(list(_places(document)))
+    match chance.randrange(5):
+        case 0:
+            del holder[key]
+        case 1:
+            holder[key] = copy.deepcopy(chance.choice(VALUES))
+        case 2 if isinstance(holder, dict):
+            holder[chance.choice(NAMES)] = copy.deepcopy(chance.choice(VALUES))
+        case 3 if isinstance(holder, dict):
+            holder[f"{key}x"] = holder.pop(key)
+        case _ if isinstance(holder, list):
+            holder.append(copy.deepcopy(holder[key]))
+
+
+def _conforms(document: Any) -> bool:
+    try:
+        judged = judge(parse_capture(json.dumps(document).encode()))
+    except InputError:
+        return False
+    return all(one.status is not Status.REJECTED for one in judged)
+
+
+@pytest.mark.parametrize("path", _examples(), ids=lambda path: path.stem)
+def test_broken_copies_are_judged_as_by_the_published_schema(path: Path) -> None:
+    chance = random.Random(path.stem)  # noqa: S311 - the same copies in every run
+    for _ in range(COPIES):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        _break(document, chance)
+        assert _conforms(document) == _published().is_valid(document), document
+
+
+@pytest.mark.parametrize("kind", ["ObjectEvent", "TransformationEvent", "urn:x:y"])
+def test_our_schemas_are_json_schema(kind: str) -> None:
+    jsonschema_rs.meta.validate(event_schema(kind))

@@ -1,0 +1,156 @@
+"""The rules of the W3C data model for credentials and presentations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.interop.credentials.model import BASE_CONTEXT, check_credential, check_presentation
+from services.interop.errors import CredentialError
+from tests.support.interop import CORPUS, DID, MINIMAL
+
+GOOD: dict[str, dict[str, Any]] = {
+    "the least": {},
+    "one type": {"type": "VerifiableCredential"},
+    "an issuer with a name": {"issuer": {"id": DID, "name": "Inspector"}},
+    "names in languages": {"name": [{"@value": "a", "@language": "en"}, {"@value": "b", "@direction": "rtl"}]},
+    "a type of a context that is not at hand": {
+        "@context": [BASE_CONTEXT, "https://a.example/c"],
+        "type": ["VerifiableCredential", "A"],
+    },
+    "a type of an own context": {
+        "@context": [BASE_CONTEXT, {"A": "https://a.example/A"}],
+        "type": ["VerifiableCredential", "A"],
+    },
+    "times": {"validFrom": "2020-01-01T00:00:00Z", "validUntil": "2020-12-31T24:00:00+14:00"},
+    "several subjects": {"credentialSubject": [{"a": 1}, {"id": "urn:x:y"}]},
+    "a schema": {"credentialSchema": {"id": "https://a.example/s", "type": "JsonSchema"}},
+    "a status without id": {"credentialStatus": {"type": "A"}},
+    "a related resource": {
+        "relatedResource": [{"id": "https://a.example", "digestSRI": "sha256-" + "A" * 43 + "=", "mediaType": "a/b"}]
+    },
+    "terms of use": {"termsOfUse": [{"type": "A"}, {"type": ["B"], "id": "urn:x:y"}]},
+}
+BAD: dict[str, dict[str, Any]] = {
+    "no context": {"@context": ...},
+    "a context that is a text": {"@context": BASE_CONTEXT},
+    "no base context": {"@context": ["https://a.example/c"]},
+    "the base context later": {"@context": ["https://a.example/c", BASE_CONTEXT]},
+    "the context of version 1": {"@context": ["https://www.w3.org/2018/credentials/v1"]},
+    "a number among the contexts": {"@context": [BASE_CONTEXT, 5]},
+    "a context that is no URL": {"@context": [BASE_CONTEXT, "context"]},
+    "an id that is no URL": {"id": "certificate 5"},
+    "two ids": {"id": ["urn:a:b", "urn:a:c"]},
+    "an id of nothing": {"id": None},
+    "no type": {"type": ...},
+    "another type": {"type": ["Certificate"]},
+    "an empty type": {"type": []},
+    "a type that nothing maps": {"type": ["VerifiableCredential", "Unmapped"]},
+    "a type that is a number": {"type": ["VerifiableCredential", 5]},
+    "no issuer": {"issuer": ...},
+    "an issuer that is no URL": {"issuer": "inspector"},
+    "an issuer without id": {"issuer": {"name": "Inspector"}},
+    "an issuer whose id is nothing": {"issuer": {"id": None}},
+    "two issuers": {"issuer": [DID, DID]},
+    "no subject": {"credentialSubject": ...},
+    "an empty subject": {"credentialSubject": {}},
+    "no subjects": {"credentialSubject": []},
+    "one empty subject of two": {"credentialSubject": [{"a": 1}, {}]},
+    "a subject that is a text": {"credentialSubject": "urn:x:y"},
+    "a subject whose id is no URL": {"credentialSubject": {"id": "part 7"}},
+    "a date without time": {"validFrom": "2020-01-01"},
+    "a time without offset": {"validFrom": "2020-01-01T00:00:00"},
+    "a day that is none": {"validUntil": "2027-02-29T00:00:00Z"},
+    "a time that is a number": {"validUntil": 5},
+    "an end before the beginning": {"validFrom": "2021-01-01T00:00:00Z", "validUntil": "2020-01-01T00:00:00Z"},
+    "a name that is a number": {"name": 5},
+    "names without languages": {"name": ["a", "b"]},
+    "a name with another member": {"name": {"@value": "a", "url": "did:x:y"}},
+    "a direction that is none": {"description": {"@value": "a", "@direction": "up"}},
+    "an issuer's name that is a number": {"issuer": {"id": DID, "name": 5}},
+    "a status without type": {"credentialStatus": {"id": "urn:x:y"}},
+    "a status of nothing": {"credentialStatus": None},
+    "a status whose id is no URL": {"credentialStatus": {"type": "A", "id": "5"}},
+    "a schema without id": {"credentialSchema": {"type": "JsonSchema"}},
+    "a schema without type": {"credentialSchema": {"id": "https://a.example/s"}},
+    "evidence without type": {"evidence": [{"type": "A"}, {}]},
+    "terms without type": {"termsOfUse": {"id": "urn:x:y"}},
+    "a refresh service without type": {"refreshService": {"id": "urn:x:y"}},
+    "a proof without type": {"proof": {"created": "2020-01-01T00:00:00Z"}},
+    "a related resource without digest": {"relatedResource": [{"id": "https://a.example"}]},
+    "a related resource without id": {"relatedResource": [{"digestMultibase": "u1"}]},
+    "a related resource twice": {"relatedResource": [{"id": "urn:a:b", "digestMultibase": "u1"}] * 2},
+    "a digest that is none": {"relatedResource": [{"id": "urn:a:b", "digestSRI": "md5-AAAA"}]},
+    "a media type that is none": {"relatedResource": [{"id": "urn:a:b", "digestMultibase": "u1", "mediaType": "text"}]},
+}
+
+
+def _with(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**MINIMAL, **members}.items() if value is not ...}
+
+
+@pytest.mark.parametrize("says", GOOD)
+def test_good_credentials(says: str) -> None:
+    check_credential(_with(GOOD[says]))
+    presentation = {"@context": [BASE_CONTEXT], "type": "VerifiablePresentation"}
+    check_presentation({**presentation, "holder": DID, "verifiableCredential": [_with(GOOD[says])]})
+
+
+@pytest.mark.parametrize("says", BAD)
+def test_bad_credentials(says: str) -> None:
+    with pytest.raises(CredentialError):
+        check_credential(_with(BAD[says]))
+    with pytest.raises(CredentialError):
+        check_presentation(
+            {"@context": [BASE_CONTEXT], "type": "VerifiablePresentation", "verifiableCredential": _with(BAD[says])}
+        )
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"holder": "me"},
+        {"holder": {"name": "me"}},
+        {"verifiableCredential": "urn:x:y"},
+        {
+            "verifiableCredential": [
+                {"@context": BASE_CONTEXT, "type": "EnvelopedVerifiableCredential", "id": "urn:x:y"}
+            ]
+        },
+        {"verifiableCredential": [{"type": "EnvelopedVerifiableCredential", "id": "data:a/b,c"}]},
+        {"type": "VerifiableCredential"},
+        {"proof": {}},
+    ],
+)
+def test_bad_presentations(members: dict[str, Any]) -> None:
+    with pytest.raises(CredentialError):
+        check_presentation({"@context": [BASE_CONTEXT], "type": "VerifiablePresentation", **members})
+
+
+def test_an_enveloped_credential_can_be_presented() -> None:
+    held = {"@context": BASE_CONTEXT, "type": "EnvelopedVerifiableCredential", "id": "data:application/vc+jwt,a.b.c"}
+    check_presentation(
+        {
+            "@context": [BASE_CONTEXT],
+            "type": ["VerifiablePresentation"],
+            "verifiableCredential": held,
+            "proof": {"type": "A"},
+        }
+    )
+
+
+def _examples(kind: str) -> list[Path]:
+    return sorted((CORPUS / "vc" / "vcdm" / "schema" / kind).glob("example-*.json"))
+
+
+@pytest.mark.parametrize("path", _examples("verifiable-credential"), ids=lambda path: path.stem)
+def test_published_credentials(path: Path) -> None:
+    check_credential(json.loads(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", _examples("verifiable-presentation"), ids=lambda path: path.stem)
+def test_published_presentations(path: Path) -> None:
+    check_presentation(json.loads(path.read_text(encoding="utf-8")))
