@@ -1,0 +1,123 @@
+"""`millmark digital-link` and `millmark epcis`: answers, exit codes, one line for every failure."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services import cli
+
+GTIN = "https://example.com/01/09506000013459"
+EVENT: dict[str, Any] = {
+    "type": "ObjectEvent",
+    "eventTime": "2020-03-04T11:00:30+01:00",
+    "eventTimeZoneOffset": "+01:00",
+    "epcList": ["urn:epc:id:sgtin:4012345.011111.987"],
+    "action": "ADD",
+}
+BAD = {**EVENT, "bizStep": "transforming"}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Runner:
+    return Runner(tmp_path, monkeypatch, capsys)
+
+
+class Runner:
+    """Calls `millmark` as its console script does; gives exit code, stdout and stderr."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.home = home
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        self._monkeypatch.setattr(sys, "argv", ["millmark", "--home", str(self.home), *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        out, err = self._capsys.readouterr()
+        return code, out, err
+
+    def document(self, *events: Any, name: str = "events.jsonld") -> str:
+        shell = {"@context": ["https://a.example/c"], "type": "EPCISDocument", "schemaVersion": "2.0"}
+        path = self.home / name
+        path.write_text(
+            json.dumps({**shell, "creationDate": EVENT["eventTime"], "epcisBody": {"eventList": list(events)}})
+        )
+        return str(path)
+
+
+def test_a_link_is_answered_as_json_and_drawn(run: Runner) -> None:
+    code, out, err = run("digital-link", f"{GTIN}/21/A?17=271231", "--qr", str(run.home / "code.svg"))
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {
+        "ai": {"01": "09506000013459", "21": "A", "17": "271231"},
+        "canonical": "https://id.gs1.org/01/09506000013459/21/A",
+        "unmet": [],
+    }
+    assert (run.home / "code.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize("uri", ["", "engine-7", f"{GTIN[:-1]}8", f"{GTIN}?17=271331", f"{GTIN}/10/%", "-x"])
+def test_a_link_that_is_none_is_unusable(run: Runner, uri: str) -> None:
+    code, out, err = run("digital-link", "--", uri)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+def test_a_code_that_cannot_be_written_leaves_no_answer(run: Runner) -> None:
+    code, out, err = run("digital-link", GTIN, "--qr", str(run.home / "missing" / "code.svg"))
+    assert (code, out) == (2, "")
+    assert "cannot write" in err
+
+
+def test_one_hash_a_line(run: Runner) -> None:
+    code, out, _ = run("epcis", "hash", run.document(EVENT, BAD, EVENT))
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0] == lines[2] != lines[1]
+    assert all(line.startswith("ni:///sha-256;") and line.endswith("?ver=CBV2.0") for line in lines)
+
+
+@pytest.mark.parametrize("command", ["hash", "capture"])
+@pytest.mark.parametrize("text", ["", "{}", "[]", "<a", "x"])
+def test_a_file_of_something_else_is_unusable(run: Runner, command: str, text: str) -> None:
+    path = run.home / "file"
+    path.write_text(text)
+    for name in (path, run.home / "missing", run.home):
+        code, out, err = run("epcis", command, str(name))
+        assert (code, out) == (2, "")
+        assert err.count("\n") == 1
+    assert not (run.home / "epcis-events.jsonl").exists()
+
+
+def test_captured_once_and_a_duplicate_after(run: Runner) -> None:
+    path = run.document(EVENT)
+    for expected in ("accepted", "duplicate"):
+        code, out, err = run("epcis", "capture", path)
+        assert (code, err) == (0, "")
+        assert json.loads(out)["status"] == expected
+    assert len((run.home / "epcis-events.jsonl").read_text().splitlines()) == 1
+
+
+def test_one_bad_event_is_named_and_the_others_are_kept(run: Runner) -> None:
+    code, out, _ = run("epcis", "capture", run.document(BAD, EVENT), "--log", str(run.home / "log"))
+    said = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert [one["status"] for one in said] == ["rejected", "accepted"]
+    assert said[0]["reasons"][0]["pointer"] == "/epcisBody/eventList/0/bizStep"
+    assert said[1]["records"][0]["kind"] == "ReceiveLot"
+    assert (run.home / "log").exists()
+
+
+def test_a_log_that_cannot_be_opened_is_unusable(run: Runner) -> None:
+    code, out, err = run("epcis", "capture", run.document(EVENT), "--log", str(run.home))
+    assert (code, out) == (2, "")
+    assert "cannot open" in err
