@@ -37,6 +37,7 @@ from quality.trees.train import fit
 __all__ = ["BENCHES", "Answer", "main", "run", "show"]
 
 SEEDS = (0, 1, 2, 3, 4)
+_TABLE_WIDTH = 120
 _STEEL_COLUMNS = 27
 _AI4I_COLUMNS = (
     "Type",
@@ -230,6 +231,8 @@ def show(answer: Answer, console: Console) -> None:
     console.print(f"{BENCHES[answer.bench].title}: {answer.rows} rows, {answer.columns} columns, {answer.folds} folds")
     console.print(f"rows of each class: {', '.join(map(str, answer.class_rows))}")
     table = Grid("figure", *(f"seed {seed}" for seed in answer.seeds), "mean", "spread", "bar")
+    for column in table.columns:
+        column.no_wrap = True
     for figure, mean in answer.mean.items():
         values = [*(row[figure] for row in answer.per_seed), mean, answer.spread[figure]]
         bar = f"{answer.bars[figure]:.3f}" if figure in answer.bars else ""
@@ -246,6 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=len(SEEDS), metavar="N", help="the first N seeds (default 5)")
     options = parser.parse_args(arguments)
     console = Console(stderr=True)
+    # A file or a pipe has no width; the table needs some.
+    console.width = max(console.width, _TABLE_WIDTH)
     try:
         with Bars(console=console, disable=not sys.stderr.isatty()) as bars:
             task = bars.add_task(options.bench)

@@ -147,7 +147,7 @@ def test_folds_judge_every_row_once_and_spread_each_class() -> None:
     assert np.array_equal(np.sort(np.concatenate([judged for _, judged in folds])), np.arange(125))
     for learnt, judged in folds:
         assert not set(learnt) & set(judged)
-        assert len(learnt) + len(judged) == 125
+        assert (len(learnt), len(judged)) == (100, 25)
         counts = np.bincount(classes[judged], minlength=3)
         assert counts[0] in (20, 21)
         assert counts[1] in (3, 4)
