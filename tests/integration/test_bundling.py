@@ -214,8 +214,7 @@ TAMPERINGS = {
     "data": "UPDATE records SET data = CAST(data || x'00' AS BLOB) WHERE kind = 'CertificateIssued'",
     "time": "UPDATE records SET block_time = block_time + 1 WHERE kind = 'CertificateIssued'",
     "who": "UPDATE records SET participant = 1 WHERE kind = 'CertificateIssued'",
-    "key": "UPDATE records SET key = (SELECT min(address) FROM keys WHERE keys.participant != records.participant) "
-    "WHERE kind = 'CertificateIssued'",
+    "key": "UPDATE records SET key = randomblob(20) WHERE kind = 'CertificateIssued'",
     "kind": "UPDATE records SET kind = 'LotReleased' WHERE kind = 'CertificateRevoked'",
     "a record gone": "DELETE FROM records WHERE kind = 'CertificateRevoked'",
     "a link gone": "DELETE FROM record_histories WHERE sequence IN "
