@@ -1,4 +1,4 @@
-"""`millmark trace` and `millmark recall`: every form of an answer, notices of what is left out, mistakes in one line."""
+"""`millmark trace` and `millmark recall`: every form of an answer, notices of what is cut off, mistakes in one line."""
 
 from __future__ import annotations
 
