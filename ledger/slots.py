@@ -44,9 +44,11 @@ __all__ = [
     "OrderSlots",
     "ParticipantSlots",
     "StreamSlots",
+    "decode_sequence",
     "decode_struct",
     "head_slot",
     "machine_slot",
+    "sequence_slot",
     "slots_of",
 ]
 
@@ -165,6 +167,16 @@ def machine_slot(subject: bytes) -> bytes:
     return _mapping_slot(Contract.REGISTRY, "_sequenceOf", (subject,))
 
 
+def sequence_slot(contract: Contract) -> bytes:
+    """The slot with the number of records that a contract has made."""
+    return _word(_variable(contract, "sequence").slot)
+
+
+def decode_sequence(contract: Contract, word: bytes) -> int:
+    """The number of records in that slot, which other variables share."""
+    return int.from_bytes(word, "big") >> 8 * _variable(contract, "sequence").offset & (2**40 - 1)
+
+
 def slots_of(kind: type, *keys: bytes | int) -> tuple[bytes, ...]:
     """The slots of a struct, 32 bytes each, in the order in which `decode_struct` takes their words.
 
@@ -219,18 +231,26 @@ def _layout(contract: Contract) -> Mapping[str, Any]:
     return layout
 
 
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    slot: int
+    offset: int
+    """In bytes, from the low end of the slot."""
+    type: str
+
+
 @functools.cache
-def _variable(contract: Contract, name: str) -> tuple[int, str]:
-    """Slot number and type of a state variable."""
+def _variable(contract: Contract, name: str) -> _Variable:
+    """A state variable."""
     found = next(entry for entry in _layout(contract)["storage"] if entry["label"] == name)
-    return int(found["slot"]), str(found["type"])
+    return _Variable(int(found["slot"]), int(found["offset"]), str(found["type"]))
 
 
 @functools.cache
 def _struct(contract: Contract, name: str) -> _Struct:
     """The struct that a mapping ends at."""
     types = _layout(contract)["types"]
-    found = types[_variable(contract, name)[1]]
+    found = types[_variable(contract, name).type]
     while found["encoding"] == "mapping":
         found = types[found["value"]]
     return _Struct(
@@ -249,9 +269,8 @@ def _struct(contract: Contract, name: str) -> _Struct:
 
 
 def _mapping_slot(contract: Contract, name: str, keys: Sequence[bytes | int]) -> bytes:
-    number, kind = _variable(contract, name)
-    types = _layout(contract)["types"]
-    slot = _word(number)
+    variable, types = _variable(contract, name), _layout(contract)["types"]
+    slot, kind = _word(variable.slot), variable.type
     for key in keys:
         slot = keccak256(_key(types, kind, key) + slot)
         kind = types[kind]["value"]

@@ -28,8 +28,9 @@ from rich.table import Table as Grid
 
 from quality.errors import InputError, QualityError
 from quality.fitting import Problem
-from quality.metrics import Counts, average_precision, choose_threshold
+from quality.metrics import Counts, average_precision
 from quality.model import build_model
+from quality.thresholds import Goal, choose_threshold
 from quality.trees.arrays import prepare, quantise
 from quality.trees.folds import split_folds
 from quality.trees.train import fit
@@ -182,7 +183,7 @@ def _judge_fold(learnt: Problem, held: Problem, seed: int) -> _Fold:
     logits = prepare(fitted.model)(quantise(fitted.model, held.fixed)).astype(np.int64)
     floats = fitted.float_logits(held.fixed)
     if held.outputs == 1:
-        threshold = choose_threshold(fitted.held_out_logits[:, 0], learnt.classes == 1)
+        threshold = choose_threshold(fitted.held_out_logits[:, 0], learnt.classes == 1, Goal())
         said, float_said = logits[:, 0] >= threshold, floats[:, 0] >= threshold * fitted.logit_step
     else:
         said, float_said = logits.argmax(axis=1), floats.argmax(axis=1)

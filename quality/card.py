@@ -1,4 +1,4 @@
-"""The model card: what a model was trained on and how it did, as canonical JSON.
+"""The model card: what a model was trained on and how it did, as canonical JSON (section 8 of `quality/FORMAT.md`).
 
 Keys sorted, no spaces, ASCII, no floats: ratios are integer parts per million, so that a card has one byte form and
 one hash. Everything in it is a claim of whoever trained the model; only what repeats the model's own bytes (digest,
@@ -11,25 +11,28 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import TYPE_CHECKING, TypeAlias
+from importlib.metadata import PackageNotFoundError, version
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.data import Table, build_targets, to_fixed
+from quality.data import Table, to_fixed
+from quality.drift import build_reference
+from quality.errors import InputError
+from quality.fitting import Problem
 from quality.header import FORMAT_VERSION
-from quality.metrics import Counts, average_precision
-from quality.model import build_model, model_digest
-from quality.network import Conv, Dense, Layer, worst_sums
-from quality.network.arrays import quantise
+from quality.labels import Classes
+from quality.metrics import margins
+from quality.model import build_model, load_family, model_digest
+from quality.network import FLOAT32_EXACT
+from quality.report import Report, build_report
+from quality.train import FOLDS, Trained, Trial, score_rows
 
-if TYPE_CHECKING:
-    from quality.train import Trained
-
-__all__ = ["Sources", "build_card"]
+__all__ = ["Card", "CardValue", "Sources", "build_card", "ppm"]
 
 CardValue: TypeAlias = "str | int | Sequence[CardValue] | Mapping[str, CardValue]"
+_LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "torch", "xgboost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,70 +45,164 @@ class Sources:
     """Split into training and validation rows by the training run."""
     test: Table | None
     """Never seen by the training run; None when there is none."""
-    positive: float | None = None
-    """Label of a defect; the larger of the two when None."""
 
 
-def build_card(trained: Trained, sources: Sources) -> bytes:
-    """Canonical JSON of a card. Evaluates the model on the validation rows and on the test table, if there is one."""
-    network = trained.network
-    model = build_model(network)
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card, and the figures behind its pictures."""
+
+    content: bytes
+    """Canonical JSON."""
+    validation: Report
+    test: Report | None
+
+
+def ppm(share: float) -> int:
+    """Parts per million of a share."""
+    return round(share * 1_000_000)
+
+
+def build_card(trained: Trained, problem: Problem, sources: Sources) -> Card:
+    """Card of a model that was trained on this problem. Evaluates the model on the test table, if there is one."""
+    validation, test = _judge_held_out(trained, problem), _judge_test(trained, sources)
     card: dict[str, CardValue] = {
-        "data": _describe_data(trained, sources),
+        "choice": _describe_choice(trained),
+        "data": _describe_data(trained, problem, sources),
         "format_version": FORMAT_VERSION,
-        "layers": [_describe_layer(layer) for layer in network.layers],
-        "model": {"bytes": len(model), "sha256": model_digest(model).hex()},
-        "threshold": network.decision.threshold,
-        "training": {"recipe": trained.recipe.name, "seed": trained.seed},
-        "unit": f"1e-{network.decimals} of the sensor's unit",
-        "validation": _measure(trained, sources.training, trained.validation_rows, sources.positive),
-        "versions": {"numpy": version("numpy"), "python": platform.python_version(), "torch": version("torch")},
-        "width": network.width,
-        "worst_sums": list(worst_sums(network.layers)),
+        "labels": list(trained.classes.labels),
+        "labels_rejected": [trained.classes.labels[index] for index in _rejected(trained.classes)],
+        "model": _describe_model(trained),
+        "training": {"goal": trained.goal.name, "recipe": trained.fitted.recipe, "seed": trained.seed},
+        "validation": describe_report(validation),
+        "versions": _list_versions(),
     }
-    if sources.test is not None:
-        card["test"] = _measure(trained, sources.test, np.arange(len(sources.test.labels)), sources.positive)
-    return json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    if test is not None:
+        card["test"] = describe_report(test)
+    reference = _watch_from(trained, problem)
+    if reference is not None:
+        card["drift"] = reference
+    content = json.dumps(card, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return Card(content, validation, test)
 
 
-def _describe_data(trained: Trained, sources: Sources) -> Mapping[str, CardValue]:
+def _rejected(classes: Classes) -> list[int]:
+    return [index for index in range(len(classes.labels)) if classes.rejects >> index & 1]
+
+
+def _judge_held_out(trained: Trained, problem: Problem) -> Report:
+    rows = trained.fitted.held_out
+    floats = trained.fitted.float_logits(problem.fixed[rows])
+    integers = score_rows(trained.model, problem.fixed[rows])
+    return build_report(
+        trained, trained.fitted.held_out_logits, problem.classes[rows], integers=integers, floats=floats
+    )
+
+
+def _judge_test(trained: Trained, sources: Sources) -> Report | None:
+    if sources.test is None:
+        return None
+    fixed = to_fixed(sources.test.values, trained.model.decimals)
+    logits = score_rows(trained.model, fixed)
+    actual = trained.classes.index(sources.test.labels)
+    return build_report(trained, logits, actual, integers=logits, floats=trained.fitted.float_logits(fixed))
+
+
+def _watch_from(trained: Trained, problem: Problem) -> Mapping[str, CardValue] | None:
+    """What later inspections are compared with; None for too few rows."""
+    rows = trained.fitted.held_out
+    inputs: NDArray[np.signedinteger] = load_family(trained.model.family, "arrays").quantise(
+        trained.model, problem.fixed[rows]
+    )
+    try:
+        reference = build_reference(inputs, margins(trained.model.decision, trained.fitted.held_out_logits))
+    except InputError:
+        return None
+    described: Mapping[str, CardValue] = json.loads(json.dumps(reference.describe()))
+    return described
+
+
+def _describe_choice(trained: Trained) -> Mapping[str, CardValue]:
+    """Why this kind: F1 of each kind on each fold, of FAIL for two classes, else the mean over classes."""
+    if not trained.trials:
+        return {"kind": trained.kind, "why": "stated"}
+    return {
+        "folds": FOLDS,
+        "kind": trained.kind,
+        "rows": trained.sampled,
+        "trials": [_describe_trial(trial) for trial in trained.trials],
+        "why": f"best mean F1 in {FOLDS}-fold cross-validation on training rows",
+    }
+
+
+def _describe_trial(trial: Trial) -> Mapping[str, CardValue]:
+    if not trial.figures:
+        return {"kind": trial.kind, "obstacle": trial.obstacle}
+    return {
+        "f1_ppm": [ppm(figure) for figure in trial.figures],
+        "kind": trial.kind,
+        "mean_ppm": ppm(trial.mean),
+        "spread_ppm": ppm(trial.spread),
+    }
+
+
+def _describe_data(trained: Trained, problem: Problem, sources: Sources) -> Mapping[str, CardValue]:
+    counts = np.bincount(problem.classes, minlength=problem.count).tolist()
     described: dict[str, CardValue] = {
         "name": sources.name,
+        "rows": len(problem.classes),
+        "rows_by_label": dict(zip(trained.classes.labels, counts, strict=True)),
         "sha256": list(sources.training.sha256s),
-        "training_rows": len(trained.training_rows),
-        "validation_rows": len(trained.validation_rows),
+        "validation_rows": len(trained.fitted.held_out),
+        "width": problem.values.shape[1],
     }
     if sources.test is not None:
         described["test_sha256"] = list(sources.test.sha256s)
     return described
 
 
-def _describe_layer(layer: Layer) -> str:
-    if isinstance(layer, Conv):
-        return f"conv {layer.inputs}-{layer.outputs}, kernel {layer.kernel}, stride {layer.stride}"
-    if isinstance(layer, Dense):
-        return f"dense {layer.inputs}-{layer.outputs}"
-    return f"sum of {layer.length} positions"
-
-
-def _measure(
-    trained: Trained, table: Table, rows: NDArray[np.int64], positive: float | None
-) -> Mapping[str, CardValue]:
-    """Figures of the integer network on some rows, and on how many the float network gave the same verdict."""
-    network = trained.network
-    actual = build_targets(table.labels, positive)[rows]
-    inputs = quantise(network, to_fixed(table.values[rows], network.decimals))
-    scores = trained.score(inputs)
-    fails = scores >= network.decision.threshold
-    counts = Counts.of(fails, actual)
+def _describe_model(trained: Trained) -> Mapping[str, CardValue]:
+    model = trained.model
+    built = build_model(model)
+    lines, bounds = load_family(model.family, "format").describe(model)
     return {
-        "accuracy_ppm": round(counts.accuracy * 1_000_000),
-        "average_precision_ppm": round(average_precision(scores, actual) * 1_000_000),
-        "f1_ppm": round(counts.f1 * 1_000_000),
-        "false_negatives": counts.false_negatives,
-        "false_positives": counts.false_positives,
-        "rows": len(rows),
-        "same_verdict_as_float": int(np.sum(fails == trained.float_fails(inputs))),
-        "true_negatives": counts.true_negatives,
-        "true_positives": counts.true_positives,
+        "bytes": len(built),
+        "family": model.family,
+        "outputs": model.decision.outputs,
+        "sha256": model_digest(built).hex(),
+        "structure": lines,
+        "threshold": model.decision.threshold,
+        "unit": f"1e-{model.decimals} of the sensor's unit",
+        "worst_sums": bounds,
+        "worst_sums_exact_in": "float32" if max(bounds) < FLOAT32_EXACT else "float64",
     }
+
+
+def describe_report(report: Report) -> Mapping[str, CardValue]:
+    """As a card holds it: counts, and shares in parts per million with their 95 % intervals."""
+    described: dict[str, CardValue] = {
+        "confusion": report.confusion.tolist(),
+        "reliability": [[rows, ppm(predicted), ppm(observed)] for rows, predicted, observed in report.reliability],
+        "rows": report.counts.rows,
+        "same_verdict_as_float": report.same_verdicts,
+        "verdicts": {
+            "false_negatives": report.counts.false_negatives,
+            "false_positives": report.counts.false_positives,
+            "true_negatives": report.counts.true_negatives,
+            "true_positives": report.counts.true_positives,
+        },
+    }
+    for name, (value, (low, high)) in report.figures.items():
+        described[f"{name}_ppm"] = ppm(value)
+        described[f"{name}_95_ppm"] = [ppm(low), ppm(high)]
+    return described
+
+
+def _list_versions() -> Mapping[str, CardValue]:
+    """Of Python and of what training may have used, as far as it is installed."""
+    versions: dict[str, CardValue] = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return versions

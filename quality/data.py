@@ -1,7 +1,8 @@
 """Tables of sensor windows: reading them, and the one step from float to integer.
 
 A file is NPY, CSV (`,`) or TSV (tab); text has no header or one header row. A *table* carries its label in the first
-column, as the UCR archive does; *inputs* and *labels* are files of their own. Values must be finite numbers.
+column, as the UCR archive does; *inputs* and *labels* are files of their own. Values must be finite numbers; a label
+is a number or a word.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from quality.errors import InputError
 from quality.inputs import MAX_FIXED, MAX_WIDTH
 
-__all__ = ["DECIMALS", "Table", "build_targets", "load_inputs", "load_labels", "load_table", "parse_text", "to_fixed"]
+__all__ = ["DECIMALS", "Table", "load_inputs", "load_labels", "load_table", "name_labels", "parse_text", "to_fixed"]
 
 DECIMALS = 6
 """Trained models read sensor values in millionths of the sensor's unit."""
@@ -32,8 +33,8 @@ class Table:
 
     values: Floats
     """(n, width), in the sensor's unit."""
-    labels: Floats
-    """(n,), as found: see `build_targets`."""
+    labels: NDArray[np.str_]
+    """(n,), as people write them: see `quality.labels`."""
     sha256s: tuple[str, ...]
     """Hex digests of the files this was read from."""
 
@@ -57,20 +58,11 @@ def to_fixed(values: Floats, decimals: int = DECIMALS) -> NDArray[np.int64]:
     return scaled.astype(np.int64)
 
 
-def build_targets(labels: Floats, positive: float | None = None) -> NDArray[np.bool_]:
-    """True where the label says "symptom present", which an inspection answers with FAIL.
-
-    There must be two classes; `positive` names the symptom's label, and is the larger of the two unless given.
-    Raises InputError otherwise.
-    """
-    classes = np.unique(labels)
-    if len(classes) != 2:
-        shown = ", ".join(f"{value:g}" for value in classes[:5]) + (", ..." if len(classes) > 5 else "")
-        raise InputError(f"labels have {len(classes)} classes ({shown})", mend="give exactly two, such as 0 and 1")
-    symptom = float(classes[1]) if positive is None else positive
-    if symptom not in classes:
-        raise InputError(f"no label equals {symptom:g}", mend=f"choose {classes[0]:g} or {classes[1]:g}")
-    return np.asarray(labels == symptom, dtype=np.bool_)
+def name_labels(values: NDArray[np.generic]) -> NDArray[np.str_]:
+    """Labels (n,) as text: 1, 1.0 and True are "1", words are themselves."""
+    if values.dtype.kind == "f":
+        return np.array([f"{int(value)}" if value == int(value) else repr(float(value)) for value in values.tolist()])
+    return np.array([str(int(value)) if isinstance(value, bool) else str(value) for value in values.tolist()])
 
 
 def load_table(path: Path) -> Table:
@@ -78,7 +70,7 @@ def load_table(path: Path) -> Table:
     values, digest = _load(path)
     if values.ndim != 2 or values.shape[1] < 2:
         raise InputError(f"{path} has shape {values.shape}", mend="give a label and at least one value a row")
-    return Table(values=_require_width(path, values[:, 1:]), labels=values[:, 0], sha256s=(digest,))
+    return Table(values=_require_width(path, values[:, 1:]), labels=name_labels(values[:, 0]), sha256s=(digest,))
 
 
 def load_inputs(path: Path) -> tuple[Floats, str]:
@@ -89,14 +81,45 @@ def load_inputs(path: Path) -> tuple[Floats, str]:
     return _require_width(path, values), digest
 
 
-def load_labels(path: Path) -> tuple[Floats, str]:
-    """Labels (n,), and the file's SHA-256 in hex. Raises InputError."""
-    values, digest = _load(path)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise InputError(f"{path} has shape {values.shape}", mend="give one label a row")
-    return values, digest
+def load_labels(path: Path) -> tuple[NDArray[np.str_], str]:
+    """Labels (n,) as text, and the file's SHA-256 in hex. Raises InputError."""
+    suffix, content = _read(path)
+    if suffix == ".npy":
+        labels = _squeeze(path, _parse_npy(path, content, "fiubU"))
+        if labels.dtype.kind == "f" and not np.isfinite(labels.astype(np.float64)).all():
+            raise InputError(f"{path} has a non-finite label", mend="drop or fill missing labels first")
+        named = name_labels(labels)
+    else:
+        named = _parse_labels(path, content, _DELIMITERS[suffix])
+    if not len(named):
+        raise InputError(f"{path} has no rows", mend="give at least one")
+    return named, hashlib.sha256(content).hexdigest()
+
+
+def _squeeze(path: Path, labels: NDArray[np.generic]) -> NDArray[np.generic]:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise InputError(f"{path} has shape {labels.shape}", mend="give one label a row")
+    return labels
+
+
+def _parse_labels(path: Path, content: bytes, delimiter: str) -> NDArray[np.str_]:
+    """Labels of one text column. A first word that no other row repeats, above numbers or words, is a header."""
+    rows = _split_rows(str(path), content, delimiter)
+    if any(len(cells) != 1 for _, cells in rows):
+        raise InputError(f"{path} has more than one column", mend="give one label a row")
+    cells = [cells[0].strip().strip('"') for _, cells in rows]
+    if len(cells) > 1 and not _is_number(cells[0]) and cells[0] not in cells[1:]:
+        del cells[0]
+    if "" in cells:
+        raise InputError(f"{path} has an empty label", mend="drop or fill missing labels first")
+    if all(_is_number(cell) for cell in cells):
+        numbers = np.array([float(cell) for cell in cells])
+        if not np.isfinite(numbers).all():
+            raise InputError(f"{path} has a non-finite label", mend="drop or fill missing labels first")
+        return name_labels(numbers)
+    return np.array(cells)
 
 
 def _require_width(path: Path, values: Floats) -> Floats:
@@ -107,14 +130,11 @@ def _require_width(path: Path, values: Floats) -> Floats:
 
 def _load(path: Path) -> tuple[Floats, str]:
     """Finite float64 values of a file, and its SHA-256 in hex."""
-    suffix = path.suffix.lower()
-    if suffix != ".npy" and suffix not in _DELIMITERS:
-        raise InputError(f"{path} is not .npy, .csv or .tsv", mend="convert it, or rename it")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", mend="check the path") from error
-    values = _parse_npy(path, content) if suffix == ".npy" else parse_text(str(path), content, _DELIMITERS[suffix])
+    suffix, content = _read(path)
+    if suffix == ".npy":
+        values: Floats = _parse_npy(path, content, "fiub").astype(np.float64)
+    else:
+        values = parse_text(str(path), content, _DELIMITERS[suffix])
     if not len(values):
         raise InputError(f"{path} has no rows", mend="give at least one")
     finite = np.isfinite(values)
@@ -124,14 +144,35 @@ def _load(path: Path) -> tuple[Floats, str]:
     return values, hashlib.sha256(content).hexdigest()
 
 
-def _parse_npy(path: Path, content: bytes) -> Floats:
+def _read(path: Path) -> tuple[str, bytes]:
+    """The file's suffix, which is one that we know, and its content."""
+    suffix = path.suffix.lower()
+    if suffix != ".npy" and suffix not in _DELIMITERS:
+        raise InputError(f"{path} is not .npy, .csv or .tsv", mend="convert it, or rename it")
+    try:
+        return suffix, path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", mend="check the path") from error
+
+
+def _parse_npy(path: Path, content: bytes, kinds: str) -> NDArray[np.generic]:
     try:
         values = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"{path} is not a readable NPY array of numbers", mend="write it with numpy.save") from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub" or values.ndim == 0:
-        raise InputError(f"{path} does not hold an array of numbers", mend="store float or integer values")
-    return values.astype(np.float64)
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in kinds or values.ndim == 0:
+        words = " or words" if "U" in kinds else ""
+        raise InputError(f"{path} does not hold an array of numbers{words}", mend="store float or integer values")
+    return values
+
+
+def _split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, list[str]]]:
+    """(line number, cells) of every line that is not blank."""
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 text", mend="save it as plain text") from error
+    return [(number, line.split(delimiter)) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def parse_text(name: str, content: bytes, delimiter: str) -> Floats:
@@ -139,11 +180,7 @@ def parse_text(name: str, content: bytes, delimiter: str) -> Floats:
 
     A first row holding a word, or counting 0, 1, 2, ... as table programs do, is a header. Raises InputError.
     """
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8 text", mend="save it as plain text") from error
-    rows = [(number, line.split(delimiter)) for number, line in enumerate(lines, 1) if line.strip()]
+    rows = _split_rows(name, content, delimiter)
     if rows and _is_header(rows[0][1]):
         del rows[0]
     values, width = [], len(rows[0][1]) if rows else 0
@@ -153,9 +190,10 @@ def parse_text(name: str, content: bytes, delimiter: str) -> Floats:
                 f"{name}: line {number} has {len(cells)} values, the first has {width}", mend="even it out"
             )
         try:
-            values.append([float(cell) for cell in cells])
+            values.append([float(cell.strip().strip('"')) for cell in cells])
         except ValueError as error:
-            raise InputError(f"{name}: line {number} holds something that is no number", mend="fix the cell") from error
+            mend = "give words as numbers first"
+            raise InputError(f"{name}: line {number} holds something that is no number", mend=mend) from error
     return np.array(values, dtype=np.float64)
 
 

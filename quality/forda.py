@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from quality.data import Table, parse_text
+from quality.data import Table, name_labels, parse_text
 from quality.errors import DataError
 
 __all__ = ["FordA", "default_cache", "load_ford_a"]
@@ -126,4 +126,4 @@ def _read(folder: Path, part: _Part) -> Table:
     counts = (int(np.sum(rows[:, 0] == -1)), int(np.sum(rows[:, 0] == 1)))
     if rows.shape[1] != 1 + WIDTH or counts != (part.negatives, part.positives):
         raise DataError(f"{path} has shape {rows.shape} and classes {counts}", mend="report it: the pins disagree")
-    return Table(values=rows[:, 1:], labels=rows[:, 0], sha256s=(part.sha256,))
+    return Table(values=rows[:, 1:], labels=name_labels(rows[:, 0]), sha256s=(part.sha256,))

@@ -1,21 +1,42 @@
-"""Counts and ratios of a two-class decision, positive meaning "symptom present"."""
+"""How good a model is on labelled rows: counts, ratios, and how far chance alone could move them. Needs numpy."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Counts", "average_precision", "choose_threshold"]
+from quality.decision import Decision
+
+__all__ = [
+    "Counts",
+    "Interval",
+    "average_precision",
+    "bootstrap",
+    "classify_all",
+    "confusion",
+    "macro_average_precision",
+    "macro_f1",
+    "margins",
+    "wilson",
+]
 
 Booleans = NDArray[np.bool_]
-Scores = NDArray[np.int64]
+Integers = NDArray[np.int64]
+Interval = tuple[float, float]
+
+_NORMAL_95 = 1.959963984540054
+"""Standard deviations of the normal distribution that 95 % lie within."""
+_RESAMPLES = 300
+_SEED = 20259
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The confusion matrix."""
+    """Verdicts against truth; positive means FAIL."""
 
     true_positives: int
     false_positives: int
@@ -33,19 +54,52 @@ class Counts:
         )
 
     @property
+    def rows(self) -> int:
+        return self.true_positives + self.true_negatives + self.false_positives + self.false_negatives
+
+    @property
     def accuracy(self) -> float:
-        right = self.true_positives + self.true_negatives
-        return right / (right + self.false_positives + self.false_negatives)
+        return (self.true_positives + self.true_negatives) / self.rows
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall of the positive class; 0 when nothing was predicted or is positive."""
+        """Harmonic mean of precision and recall of FAIL; 0 when nothing was predicted or is positive."""
         twice = 2 * self.true_positives
         total = twice + self.false_positives + self.false_negatives
         return twice / total if total else 0.0
 
 
-def average_precision(scores: Scores, actual: Booleans) -> float:
+def margins(decision: Decision, logits: Integers) -> Integers:
+    """Margins (n,) of logits (n, k), as `Decision.margin` gives them."""
+    if decision.outputs == 1:
+        return logits[:, 0]
+    if not decision.accepted:
+        return np.zeros(len(logits), dtype=np.int64)
+    best: Integers = logits[:, decision.rejected].max(axis=1) - logits[:, decision.accepted].max(axis=1)
+    return best
+
+
+def classify_all(decision: Decision, logits: Integers) -> Integers:
+    """Classes (n,) of logits (n, k), as `Decision.classify` gives them."""
+    if decision.outputs == 1:
+        return (logits[:, 0] >= decision.threshold).astype(np.int64)
+    largest: Integers = logits.argmax(axis=1)
+    return largest
+
+
+def confusion(predicted: Integers, actual: Integers, count: int) -> Integers:
+    """(count, count): rows by true class, columns by predicted class."""
+    return np.bincount(actual * count + predicted, minlength=count * count).reshape(count, count)
+
+
+def macro_f1(matrix: Integers) -> float:
+    """Mean over classes, of those that occur or are predicted, of their F1."""
+    right = np.diag(matrix)
+    total = matrix.sum(axis=0) + matrix.sum(axis=1)
+    return float(np.mean(2 * right[total > 0] / total[total > 0]))
+
+
+def average_precision(scores: Integers, actual: Booleans) -> float:
     """Sum over distinct scores, from the highest, of precision times gain in recall; equal scores count as one step.
 
     The definition of scikit-learn's `average_precision_score`. 0 when nothing is positive.
@@ -59,16 +113,36 @@ def average_precision(scores: Scores, actual: Booleans) -> float:
     return float(np.sum(hits / (ends + 1) * gains))
 
 
-def choose_threshold(scores: Scores, actual: Booleans) -> int:
-    """Integer t for which `score >= t` has the best F1; among equals, the middle of the widest gap between scores.
+def macro_average_precision(logits: Integers, actual: Integers) -> float:
+    """Average precision of FAIL for one logit; of several, the mean over the classes that occur, each against the rest.
 
-    Scores (n,) and truth (n,), neither empty, with at least one positive.
+    A class is ranked by its logit less the largest of the others, which is what decides whether it wins.
     """
-    distinct, first = np.unique(np.sort(scores), return_index=True)
-    positives = np.concatenate(([0], np.cumsum(actual[np.argsort(scores, kind="stable")])))
-    # At a cut below distinct[i], the rows from first[i] on are called positive.
-    hits = positives[-1] - positives[first]
-    f1 = 2 * hits / (len(scores) - first + positives[-1])
-    gaps = np.diff(distinct, prepend=distinct[0])
-    best = int(np.lexsort((gaps, f1))[-1])
-    return int(distinct[best] - gaps[best] // 2)
+    if logits.shape[1] == 1:
+        return average_precision(logits[:, 0], actual == 1)
+    ordered = np.sort(logits, axis=1)
+    rest = np.where(logits == ordered[:, -1:], ordered[:, -2:-1], ordered[:, -1:])
+    present = np.unique(actual)
+    return float(np.mean([average_precision((logits - rest)[:, index], actual == index) for index in present]))
+
+
+def wilson(hits: int, rows: int) -> Interval:
+    """95 % interval of a share, hits of rows. E. B. Wilson, JASA 22, 1927. (0, 1) when there are no rows."""
+    if not rows:
+        return 0.0, 1.0
+    square = _NORMAL_95**2
+    share = hits / rows
+    centre = (share + square / (2 * rows)) / (1 + square / rows)
+    half = _NORMAL_95 / (1 + square / rows) * sqrt(share * (1 - share) / rows + square / (4 * rows**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap(figure: Callable[[Integers], float], strata: Integers) -> Interval:
+    """95 % interval of a figure of row numbers: 300 resamples, always the same, each class (n,) in its size."""
+    generator = np.random.default_rng(_SEED)
+    groups = [np.flatnonzero(strata == value) for value in np.unique(strata)]
+    figures = []
+    for _ in range(_RESAMPLES):
+        figures.append(figure(np.concatenate([generator.choice(rows, len(rows)) for rows in groups])))
+    low, high = np.quantile(figures, [0.025, 0.975])
+    return float(low), float(high)

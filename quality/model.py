@@ -2,7 +2,8 @@
 
 A family is a package of `quality` named in `FAMILIES`, with four modules:
 
-    format    MAGIC; parse_body(header, reader) -> model; build_body(model) -> bytes        neither numpy nor torch
+    format    MAGIC; parse_body(header, reader) -> model; build_body(model) -> bytes;
+              describe(model) -> (what it is made of, worst sum of each accumulator)        neither numpy nor torch
     plain     quantise_row(model, window) -> words; infer_row(model, words) -> logits       neither numpy nor torch
     arrays    quantise(model, windows) -> inputs; prepare(model) -> infer(inputs)           numpy
     tensors   prepare(model) -> infer(inputs)                                               torch

@@ -51,6 +51,14 @@ class Chain:
     def genesis_hash(self) -> bytes:
         return self.node.header(0).hash
 
+    @property
+    def first_block(self) -> int:
+        """Before it there is nothing of the ledger."""
+        return self.deployment.block_number
+
+    def head_number(self) -> int:
+        return self.node.block_number()
+
     def final_number(self) -> int:
         """The highest block that is final by the engine's profile; -1 when none is."""
         return max(self.node.block_number() - self.profile.finality_depth, -1)

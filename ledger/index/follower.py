@@ -1,8 +1,9 @@
-"""Follows the chain into the store, one batch of final blocks a transaction.
+"""Follows the chain into the store, one batch of blocks a transaction, from the block of the deployment to the latest.
 
-Only final blocks are read, so nothing is ever undone. What must not happen on a final chain (another chain behind the
-same address, a changed block, a record missing or repeated, a record that cannot be placed) halts the follower with
-the index as it was: rolling back there would hide the one event that an operator has to see.
+What a block that is not final did is noted beside it, in the same transaction, and taken back when the chain has
+another block in its place. What must not happen on a final chain (another chain behind the same address, a changed
+block, a record missing or repeated, a record that cannot be placed) halts the follower with the index as it was:
+rolling back there would hide the one event that an operator has to see.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from ledger.index.digest import start_digest
 from ledger.index.state import State
 from ledger.index.writer import Block, write_block
 from ledger.records import Header, Recorded
-from ledger.store import Rows, Store
+from ledger.store import Rows, Store, values_of
 from ledger.store.rows import ChainIdentityRow, CursorRow
+from ledger.store.undo import Change, Undo
 
 _BATCH_BLOCKS = 256
 _BATCH_RECORDS = 2_000
 """A batch ends at whichever comes first: few commits, and little to fetch again after a crash."""
 _MEND_CHANGED = "find out why a final block changed; if the chain is right, rebuild the index"
+_ANY = 2**63 - 1
+"""Above every block number."""
 _ONLY = 1
 """Key of tables with one row."""
 
@@ -37,7 +41,14 @@ class ChainReader(Protocol):
     def registry(self) -> bytes: ...
     @property
     def ledger(self) -> bytes: ...
+    @property
+    def first_block(self) -> int:
+        """Before it there is nothing of the ledger."""
+
     def genesis_hash(self) -> bytes: ...
+    def head_number(self) -> int:
+        """The latest block."""
+
     def final_number(self) -> int:
         """The highest block that is final by the engine's profile; -1 for none."""
 
@@ -53,9 +64,11 @@ class Progress:
     block_number: int
     """The last block that is in the index; -1 for none."""
     final_number: int
-    """The last final block of the chain, when last asked. Below `block_number` when the node is behind the index."""
+    """The last final block of the chain, when last asked. What is above it may still be taken back."""
     blocks: int
     records: int
+    undone: int
+    """Blocks that were taken back first, because the chain has others in their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +96,31 @@ class Follower:
         self._store = store
 
     def follow(self, limit: int | None = None) -> Progress:
-        """Indexes final blocks, at most `limit`, and returns when there are no more.
+        """Indexes blocks, at most `limit`, and returns when there are no more, or the chain changes meanwhile.
 
         Raises WrongChainError or WrongContractError when the store is about another ledger, IndexHaltedError when the
         chain shows what must not be passed over. Blocks before the offending one are in the index, nothing of it is.
         """
         cursor = self._open()
-        final = self._chain.final_number()
-        last = final if limit is None else min(final, cursor.block_number + limit)
-        self._verify_unchanged(cursor, final)
+        final, head = self._chain.final_number(), self._chain.head_number()
+        opened = cursor.block_number
+        cursor = self._take_back(cursor, head)
+        undone = opened - cursor.block_number
+        last = head if limit is None else min(head, cursor.block_number + limit)
         blocks = records = 0
-        while cursor.block_number < last:
-            batch = self._fetch(cursor, last)
-            cursor = self._write(cursor, batch)
+        while cursor.block_number < last and (batch := self._fetch(cursor, last, final)):
+            cursor = self._write(cursor, batch, final)
             blocks += len(batch)
             records += sum(len(block.records) for block in batch)
-        return Progress(cursor.block_number, final, blocks, records)
+        return Progress(cursor.block_number, final, blocks, records, undone)
 
     def rebuild(self) -> Progress:
-        """Throws away what follows from the chain, and follows it again from the genesis block. Readers see the index
+        """Throws away what follows from the chain, and follows it again from the first block. Readers see the index
         grow meanwhile; the private book stays."""
         self._open()
         with self._store.transaction() as connection:
             Rows(connection).clear_index()
+            Undo(connection).forget(_ANY)
         return self.follow()
 
     def _open(self) -> CursorRow:
@@ -121,23 +136,33 @@ class Follower:
                 _verify_identity(identity, stored)
             cursor = rows.get(CursorRow, _ONLY)
             if cursor is None:
-                cursor = _start(identity)
+                cursor = _start(identity, chain.first_block)
                 rows.insert([cursor])
         return cursor
 
-    def _verify_unchanged(self, cursor: CursorRow, final: int) -> None:
-        if not 0 <= cursor.block_number <= final:
-            return
-        now = self._chain.header(cursor.block_number).hash
-        if now != cursor.block_hash:
-            raise _changed(cursor.block_number, now, cursor.block_hash)
+    def _take_back(self, cursor: CursorRow, head: int) -> CursorRow:
+        """The cursor at a block that the chain still has. Nothing is taken back while the node is behind the index."""
+        while self._chain.first_block <= cursor.block_number <= head:
+            now = self._chain.header(cursor.block_number).hash
+            if now == cursor.block_hash:
+                break
+            with self._store.transaction() as connection:
+                rows = Rows(connection)
+                _verify_alone(rows, cursor)
+                if not Undo(connection).take_back(cursor.block_number):
+                    raise _changed(cursor.block_number, now, cursor.block_hash)
+                before = rows.get(CursorRow, _ONLY)
+            if before is None:
+                raise IndexHaltedError("the index lost its cursor", mend="rebuild the index")
+            cursor = before
+        return cursor
 
-    def _fetch(self, cursor: CursorRow, last: int) -> list[Block]:
+    def _fetch(self, cursor: CursorRow, last: int, final: int) -> list[Block]:
         """The next blocks, as many as are linked. Outside of any transaction: a slow node must not hold the lock."""
         batch: list[Block] = []
         records = 0
         try:
-            for block in self._blocks(cursor, last):
+            for block in self._blocks(cursor, last, final):
                 batch.append(block)
                 records += len(block.records)
                 if len(batch) == _BATCH_BLOCKS or records >= _BATCH_RECORDS:
@@ -147,13 +172,17 @@ class Follower:
                 raise
         return batch
 
-    def _blocks(self, cursor: CursorRow, last: int) -> Iterator[Block]:
-        parent = cursor.block_hash
+    def _blocks(self, cursor: CursorRow, last: int, final: int) -> Iterator[Block]:
+        """Ends early where the chain has changed above its final block: the next call takes back what it must."""
+        parent = cursor.block_hash if cursor.block_number >= self._chain.first_block else None
         for number in range(cursor.block_number + 1, last + 1):
             header = self._chain.header(number)
-            expected, found = (parent, header.parent_hash) if number else (self._chain.genesis_hash(), header.hash)
-            if header.number != number or found != expected:
-                raise _changed(number - 1 if number else 0, found, expected)
+            found = header.parent_hash if number else header.hash
+            expected = parent if number else self._chain.genesis_hash()
+            if header.number != number or (expected is not None and found != expected):
+                if number - 1 > final:
+                    return
+                raise _changed(max(number - 1, 0), found, expected or b"")
             parent = header.hash
             yield Block(header, self._records(header))
 
@@ -163,29 +192,39 @@ class Follower:
             return ()
         return self._chain.recorded(header)
 
-    def _write(self, cursor: CursorRow, batch: Sequence[Block]) -> CursorRow:
+    def _write(self, cursor: CursorRow, batch: Sequence[Block], final: int) -> CursorRow:
         """Commits a batch; when it does not go through, the blocks one by one, to stop right before the bad one."""
         try:
-            return self._commit(cursor, batch)
+            return self._commit(cursor, batch, final)
         except IndexHaltedError:
             if len(batch) == 1:
                 raise
         for block in batch:
-            cursor = self._commit(cursor, [block])
+            cursor = self._commit(cursor, [block], final)
         return cursor
 
-    def _commit(self, expected: CursorRow, batch: Sequence[Block]) -> CursorRow:
+    def _commit(self, cursor: CursorRow, batch: Sequence[Block], final: int) -> CursorRow:
         with self._store.transaction() as connection:
-            rows = Rows(connection)
-            cursor = rows.get(CursorRow, _ONLY)
-            if cursor != expected:
-                raise IndexHaltedError("another follower writes this index", mend="run one follower for each store")
+            rows, undo = Rows(connection), Undo(connection)
+            _verify_alone(rows, cursor)
             state = State(rows)
             for block in batch:
+                before = cursor
+                if block.header.number > final:
+                    state.flush()  # what final blocks did is not noted
                 cursor = write_block(block, state, cursor, self._chain.chain_id, self._chain.ledger)
+                if block.header.number > final:
+                    moved = Change(CursorRow, (_ONLY,), values_of(before))
+                    undo.note(block.header.number, [moved, *state.flush()])
             state.flush()
             rows.update([cursor])
+            undo.forget(final)
         return cursor
+
+
+def _verify_alone(rows: Rows, cursor: CursorRow) -> None:
+    if rows.get(CursorRow, _ONLY) != cursor:
+        raise IndexHaltedError("another follower writes this index", mend="run one follower for each store")
 
 
 def fetch_status(store: Store) -> IndexStatus | None:
@@ -208,9 +247,9 @@ def fetch_status(store: Store) -> IndexStatus | None:
     )
 
 
-def _start(identity: ChainIdentityRow) -> CursorRow:
+def _start(identity: ChainIdentityRow, first_block: int) -> CursorRow:
     digest = start_digest(identity.chain_id, identity.genesis_hash, identity.registry, identity.ledger)
-    return CursorRow(_ONLY, -1, bytes(32), 0, 0, 0, digest)
+    return CursorRow(_ONLY, first_block - 1, bytes(32), 0, 0, 0, digest)
 
 
 def _verify_identity(identity: ChainIdentityRow, stored: ChainIdentityRow) -> None:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from ledger.errors import IndexHaltedError, StoreError
 from ledger.store import Cell, Rows, key_of, values_of
+from ledger.store.undo import Change
 
 R = TypeVar("R")
 _MEND = "rebuild the index"
@@ -46,15 +47,21 @@ class State:
         """A new row; that there is none under its key yet is found out at `flush`."""
         self._kept[(type(row), key_of(row))] = row
 
-    def flush(self) -> None:
-        """Writes what is new or changed, and forgets it all. Raises IndexHaltedError when what is new is there."""
+    def flush(self) -> list[Change]:
+        """Writes what is new or changed, gives what it was before, and forgets it all. Raises IndexHaltedError when
+        what is new is there."""
         new: dict[type, list[object]] = {}
         changed: dict[type, list[object]] = {}
+        changes: list[Change] = []
         for place, row in self._kept.items():
-            if place not in self._stored:
+            before = self._stored.get(place)
+            if before is None:
                 new.setdefault(place[0], []).append(row)
-            elif self._stored[place] != values_of(row):
+            elif before != values_of(row):
                 changed.setdefault(place[0], []).append(row)
+            else:
+                continue
+            changes.append(Change(*place, before))
         try:
             for rows in new.values():
                 self._rows.insert(rows)
@@ -64,3 +71,4 @@ class State:
             self._rows.update(rows)
         self._kept.clear()
         self._stored.clear()
+        return changes

@@ -55,6 +55,7 @@ def recall(
     """
     if sum(one is not None for one in (model, lot, machine)) != 1:
         raise InputError("a recall is of a model, of a lot or of a machine", mend="give one of them")
+    since, until = (None if moment is None else _in_utc(moment) for moment in (since, until))
     _verify_span(machine is not None, since, until)
     if model is not None:
         verify_number("model", model)
@@ -71,8 +72,18 @@ def recall(
             assert machine is not None  # noqa: S101  # narrows the types: one of the three is given, and a machine
             assert since is not None  # noqa: S101  # has both moments
             assert until is not None  # noqa: S101
-            cause = _blame_machine(reader, machine, since.astimezone(UTC), until.astimezone(UTC))
+            cause = _blame_machine(reader, machine, since, until)
         return _follow(reader, cause, limits)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Raises InputError for a moment without a time zone, and for one beyond the calendar's years 1 to 9999."""
+    if moment.tzinfo is None:
+        raise InputError(f"{moment} without a time zone can be any of many moments", mend="give one with a time zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InputError(f"{moment} is in no year from 1 to 9999 in UTC", mend="give an earlier or later one") from None
 
 
 def _verify_span(of_machine: bool, since: datetime | None, until: datetime | None) -> None:
@@ -81,8 +92,6 @@ def _verify_span(of_machine: bool, since: datetime | None, until: datetime | Non
         raise InputError("it is not said when the machine was bad", mend="give the first and the last moment")
     if given and not of_machine:
         raise InputError("moments go with a machine", mend="give a machine, or leave them out")
-    if any(moment.tzinfo is None for moment in given):
-        raise InputError("a moment without a time zone can be any of many", mend="give one with a time zone")
     if given and given[0] > given[1]:
         raise InputError(f"{given[0]} is after {given[1]}", mend="give the earlier moment first")
 

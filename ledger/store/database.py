@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchM
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.store.engine import WRITES, build_engine
 
+_MEND_URL = "give sqlite:///FILE, or postgresql://... after pip install 'millmark[postgres]'"
 _MEND_DAMAGED = (
     "move it away, start again to rebuild the index from the chain, and restore the private book from a backup"
 )
@@ -30,8 +31,8 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A connection for reading and writing; committed on a clean exit, rolled back on any other. On SQLite it holds
-        the write lock from the start, so keep network calls outside. Raises StoreError when the database fails."""
+        """A connection for reading and writing; committed on a clean exit, rolled back on any other. It holds the one
+        write lock from the start, so keep network calls outside. Raises StoreError when the database fails."""
         with (
             _failures_explained(self),
             self._engine.connect().execution_options(**{WRITES: True}) as connection,
@@ -71,7 +72,7 @@ def open_store(url: str) -> Store:
     try:
         engine = build_engine(url)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise SettingsError(f"the database URL is not usable: {error}", mend="give sqlite:///FILE") from error
+        raise SettingsError(f"the database URL is not usable: {error}", mend=_MEND_URL) from error
     except OSError as error:
         raise StoreError(
             f"{error.filename} cannot be opened: {error.strerror}", mend="check path and rights"
@@ -133,8 +134,9 @@ def _failures_explained(store: Store) -> Iterator[None]:
 
 
 def _explain(store: Store, error: BaseException) -> BaseException:
+    if not isinstance(error, DatabaseError):
+        return error
+    cause = " ".join(str(error.orig).split())  # PostgreSQL's go over several lines
     if isinstance(error, OperationalError):
-        return StoreError(f"{store.url} cannot be used: {error.orig}", mend="check that it is there and not locked")
-    if isinstance(error, DatabaseError):
-        return StoreDamagedError(f"{store.url} is not a usable database: {error.orig}", mend=_MEND_DAMAGED)
-    return error
+        return StoreError(f"{store.url} cannot be used: {cause}", mend="check that it is there and not locked")
+    return StoreDamagedError(f"{store.url} is not a usable database: {cause}", mend=_MEND_DAMAGED)

@@ -10,16 +10,22 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _BUSY_TIMEOUT_MS = 10_000
+_LOCK = int.from_bytes(b"millmark")
+"""Which of a database's advisory locks is ours."""
 WRITES = "millmark_writes"
 """Execution option of a connection whose transaction will write."""
 
 
 def build_engine(url: str) -> Engine:
-    """An engine for any SQLAlchemy URL. A SQLite file that does not exist is created readable by its owner alone: it
-    holds the salts that hide identifiers."""
+    """An engine for any SQLAlchemy URL; PostgreSQL's driver is psycopg where the URL names none. A SQLite file that
+    does not exist is created readable by its owner alone: it holds the salts that hide identifiers."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = create_engine(parsed, pool_pre_ping=True)
+        event.listen(engine, "begin", _lock)
+        return engine
     engine = create_engine(parsed)
     if parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:"):
         _create_private(Path(parsed.database))
@@ -44,6 +50,12 @@ def _set_up(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _lock(connection: Connection) -> None:
+    """PostgreSQL's writers take turns as SQLite's do: what a transaction read stays true until it has written."""
+    if connection.get_execution_options().get(WRITES, False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
 
 
 def _begin(connection: Connection) -> None:

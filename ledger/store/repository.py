@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from operator import attrgetter
@@ -21,6 +21,9 @@ Cell: TypeAlias = "int | str | bytes | None"
 
 _MOST_VALUES = 500
 """In one IN list; SQLite's own limit is 999 in old builds."""
+
+_AT_ONCE = 1_000
+"""Rows of a scan in memory."""
 
 
 class Rows:
@@ -50,6 +53,13 @@ class Rows:
             query = select(table).where(table.c[column].in_(part)).order_by(*table.primary_key)
             found.extend(kind(*row) for row in self._connection.execute(query))
         return found
+
+    def scan(self, kind: type[R], *order: str) -> Iterator[R]:
+        """All rows by the given columns, or by primary key, few of them in memory at a time."""
+        table = TABLES[kind]
+        columns = [table.c[name] for name in order] or list(table.primary_key)
+        query = select(table).order_by(*columns).execution_options(yield_per=_AT_ONCE)
+        return (kind(*row) for row in self._connection.execute(query))
 
     def insert(self, rows: Sequence[object]) -> None:
         """Adds rows, all of one kind. Raises StoreError when one is there under the same primary key."""

@@ -29,13 +29,14 @@ class Gaps:
         self._patience_s = patience_s
         self._since: float | None = None
 
-    def fill(self, desk: Desk, open_transactions: Sequence[SentTransaction]) -> None:
-        """Fills what is missing below the highest of `open_transactions`, once it was missing long enough."""
+    def fill(self, desk: Desk, open_transactions: Sequence[SentTransaction]) -> bool:
+        """Fills what is missing below the highest of `open_transactions`, once it was missing long enough. True when it
+        did."""
         missing = self._missing(open_transactions)
         now = time.monotonic()
         self._since = None if not missing else now if self._since is None else self._since
         if self._since is None or now - self._since < self._patience_s:
-            return
+            return False
         self._since = None
         for nonce in missing:
             stored = self._outbox.signed_at(self._signer, nonce)
@@ -43,6 +44,7 @@ class Gaps:
                 desk.fill(nonce, NOOP_GAS)
             else:
                 self._chain.node.send(stored)
+        return True
 
     def _missing(self, open_transactions: Sequence[SentTransaction]) -> list[int]:
         held = {transaction.nonce for transaction in open_transactions}

@@ -49,7 +49,7 @@ class Submitter:
         self._lease = Lease(outbox, signer.address) if lease is None else lease
         self._batches = Batches(chain, outbox, signer.address, batch_size)
         self._tracker = Tracker(chain, signer, self._batches, Patience(receipt_grace_s, resend_s, raise_s))
-        self._gaps = Gaps(chain, outbox, signer.address, resend_s)
+        self._gaps = Gaps(chain, outbox, signer.address, resend_s / 2)
 
     @property
     def key(self) -> bytes:
@@ -108,7 +108,8 @@ class Submitter:
         """In order of their nonces, and no further than the node can follow: what stands above a gap only fills its
         pool. False when it cannot follow to the end."""
         found = self._outbox.open_transactions(self.key)
-        self._gaps.fill(desk, found)
+        if self._gaps.fill(desk, found):
+            found = self._outbox.open_transactions(self.key)
         return all(self._tracker.follow(desk, transaction) for transaction in found)
 
     def _start_waiting(self, desk: Desk) -> None:

@@ -1,6 +1,6 @@
 """The float networks that training fits, before they become integers. Imports torch.
 
-Both kinds are blocks of (linear operation, batch norm, ReLU) and one linear output; the CNN averages over time
+Both kinds are blocks of (linear operation, batch norm, ReLU) and one linear layer of logits; the CNN averages over time
 between them. That is all that the integer format knows, so every trained network can be exported.
 """
 
@@ -11,18 +11,16 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from quality.errors import InputError
-
-__all__ = ["INPUT_STEP", "KINDS", "FloatNetwork", "Recipe", "build_recipes"]
+__all__ = ["INPUT_STEP", "NARROWEST_CNN", "Block", "FloatNetwork", "Recipe", "build_recipes"]
 
 INPUT_STEP = 1 / 32
 """The float network reads the int8 input times this, so -127..127 becomes about -4..4."""
-KINDS = ("auto", "cnn", "mlp")
+NARROWEST_CNN = 24
+"""Values in the narrowest window that a CNN's filters fit."""
 
 _LONG_FILTERS = ((8, 31, 2), (16, 15, 2), (24, 9, 2), (32, 5, 2))
 _SHORT_FILTERS = ((8, 7, 1), (16, 5, 2), (32, 3, 2))
 _LONG_WIDTH = 160
-_SHORT_WIDTH = 24
 _HIDDEN = (32, 16)
 
 
@@ -43,7 +41,7 @@ class Recipe:
     rate: float = 4e-3
     decay: float = 1e-2
     smoothing: float = 0.05
-    """Targets are this much closer to one half than 0 and 1."""
+    """Targets are this much closer to an even chance of all classes than to certainty."""
 
     @property
     def name(self) -> str:
@@ -51,16 +49,11 @@ class Recipe:
 
 
 def build_recipes(kind: str, width: int) -> tuple[Recipe, ...]:
-    """What to try for windows of `width` values, simplest first. Raises InputError when a CNN does not fit."""
-    if kind not in KINDS:
-        raise InputError(f"there is no kind {kind!r}", mend=f"choose one of {', '.join(KINDS)}")
-    if kind == "cnn" and width < _SHORT_WIDTH:
-        raise InputError(f"a cnn needs windows of {_SHORT_WIDTH} values, these have {width}", mend="use --kind mlp")
-    recipes: tuple[Recipe, ...] = () if kind == "cnn" else (Recipe("mlp", hidden=_HIDDEN),)
-    if kind != "mlp" and width >= _SHORT_WIDTH:
-        filters = _LONG_FILTERS if width >= _LONG_WIDTH else _SHORT_FILTERS
-        recipes += (Recipe("cnn", filters=filters), Recipe("cnn", filters=filters, augmented=True))
-    return recipes
+    """What to try for a kind, "mlp" or "cnn", on windows of `width` values, simplest first."""
+    if kind == "mlp":
+        return (Recipe("mlp", hidden=_HIDDEN),)
+    filters = _LONG_FILTERS if width >= _LONG_WIDTH else _SHORT_FILTERS
+    return (Recipe("cnn", filters=filters), Recipe("cnn", filters=filters, augmented=True))
 
 
 class Block(nn.Module):
@@ -77,9 +70,9 @@ class Block(nn.Module):
 
 
 class FloatNetwork(nn.Module):
-    """(n, width) to logits (n,)."""
+    """(n, width) to logits (n, logits)."""
 
-    def __init__(self, recipe: Recipe, width: int) -> None:
+    def __init__(self, recipe: Recipe, width: int, logits: int) -> None:
         super().__init__()
         self.pools = recipe.kind == "cnn"
         self.narrowest = 1
@@ -95,7 +88,7 @@ class FloatNetwork(nn.Module):
             blocks.append(Block(nn.Linear(inputs, outputs, bias=False), outputs))
             inputs = outputs
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(inputs, 1)
+        self.head = nn.Linear(inputs, logits)
 
     def spread(self, x: torch.Tensor) -> torch.Tensor:
         """(n, width) to what the first block reads: (n, 1, width) for a CNN."""
@@ -105,5 +98,5 @@ class FloatNetwork(nn.Module):
         x = self.blocks(self.spread(x))
         if self.pools:
             x = x.mean(dim=2)
-        logits: torch.Tensor = self.head(x).squeeze(1)
+        logits: torch.Tensor = self.head(x)
         return logits

@@ -9,9 +9,9 @@ import struct
 
 from quality.errors import ModelError
 from quality.header import Header, Reader
-from quality.network.records import Conv, Dense, Layer, Network, SumPool
+from quality.network.records import Conv, Dense, Layer, Network, SumPool, worst_sums
 
-__all__ = ["MAGIC", "build_body", "parse_body"]
+__all__ = ["MAGIC", "build_body", "describe", "parse_body"]
 
 MAGIC = b"MMQN"
 
@@ -66,3 +66,16 @@ def _parse_layer(reader: Reader) -> Layer:
 def _parse_parameters(reader: Reader, biases: int, weights: int) -> tuple[tuple[int, ...], bytes]:
     packed = reader.take_bytes(4 * biases)
     return struct.unpack(f">{biases}i", packed), reader.take_bytes(weights)
+
+
+def describe(network: Network) -> tuple[list[str], list[int]]:
+    """A line a layer, and the largest magnitude that its sums can reach."""
+    return [_describe_layer(layer) for layer in network.layers], list(worst_sums(network.layers))
+
+
+def _describe_layer(layer: Layer) -> str:
+    if isinstance(layer, Conv):
+        return f"conv {layer.inputs}-{layer.outputs}, kernel {layer.kernel}, stride {layer.stride}"
+    if isinstance(layer, Dense):
+        return f"dense {layer.inputs}-{layer.outputs}"
+    return f"sum of {layer.length} positions"

@@ -1,7 +1,8 @@
-"""The rocket model in numpy: n windows at once, in int16.
+"""The rocket model in numpy: n windows at once.
 
-Responses stay within 1524 and sums of nine words within 1143, so nothing leaves int16. Counts times weights are added
-up in float64, which is exact: no partial sum reaches 2^31 (`Rocket` checks it), let alone 2^53.
+Responses are float32 matrix products of integers: no partial sum exceeds 12 * 127, so they are exact in any order and
+fit int16, in which they are compared and counted. Counts times weights are added up in float64, which is exact: no
+partial sum reaches 2^31 (`Rocket` checks it), let alone 2^53.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from quality.rocket.records import KERNELS, REACH, TAPS, Rocket, Section
 __all__ = ["prepare", "prepare_section", "quantise"]
 
 Words = NDArray[np.int8]
-Counts = NDArray[np.int32]
-_CHUNK_BYTES = 2**22
+Counts = NDArray[np.int16]
+_CHUNK_BYTES = 2**21
 """Responses that are in memory at a time: about what a processor's cache holds."""
 
 
@@ -45,28 +46,30 @@ def prepare(model: Rocket) -> Callable[[Words], NDArray[np.int32]]:
 
 
 def prepare_section(section: Section, width: int) -> Callable[[Words], Counts]:
-    """A function from int8 inputs (n, width) to counts int32 (n, features) of one section."""
+    """A function from int8 inputs (n, width) to counts int16 (n, features) of one section."""
     used = sorted({feature.kernel for feature in section.features})
-    heavy = np.array([KERNELS[kernel] for kernel in used]).T  # (3, kernels used)
+    kernels = np.full((len(used), TAPS), -1, dtype=np.float32)
+    for row, kernel in enumerate(used):
+        kernels[row, list(KERNELS[kernel])] = 2
     which = np.array([used.index(feature.kernel) for feature in section.features])
     biases = np.array([feature.bias for feature in section.features], dtype=np.int16)[:, np.newaxis]
     margin = REACH // 2 * section.dilation if section.padded else 0
     positions = section.positions(width)
-    taps = [slice(tap * section.dilation, tap * section.dilation + positions) for tap in range(TAPS)]
+    starts = range(0, TAPS * section.dilation, section.dilation)
     rows = max(1, _CHUNK_BYTES // (2 * positions * len(which)))
 
     def count_chunk(inputs: Words) -> Counts:
-        padded = np.pad(inputs.astype(np.int16), ((0, 0), (margin, margin)))
-        seen = np.stack([padded[:, tap] for tap in taps], axis=1)  # (n, 9, positions)
-        # A kernel weighs its three taps 2 and the others -1: three times its own, less all.
-        total = seen.sum(axis=1, keepdims=True, dtype=np.int16)
-        seen *= 3
-        responses = seen[:, heavy[0]] + seen[:, heavy[1]] + seen[:, heavy[2]] - total  # (n, kernels used, positions)
-        counts: Counts = np.count_nonzero(responses[:, which] > biases, axis=2).astype(np.int32)
+        padded = np.zeros((len(inputs), width + 2 * margin), dtype=np.float32)
+        padded[:, margin : margin + width] = inputs
+        taps = np.stack([padded[:, start : start + positions] for start in starts], axis=1)  # (n, 9, positions)
+        responses = (kernels @ taps).astype(np.int16)  # (n, kernels used, positions)
+        if len(used) < len(which):
+            responses = responses[:, which]
+        counts: Counts = (responses > biases).sum(axis=2, dtype=np.int16)
         return counts
 
     def count(inputs: Words) -> Counts:
         chunks = [count_chunk(inputs[start : start + rows]) for start in range(0, len(inputs), rows)]
-        return np.concatenate(chunks) if chunks else np.zeros((0, len(which)), dtype=np.int32)
+        return np.concatenate(chunks) if chunks else np.zeros((0, len(which)), dtype=np.int16)
 
     return count

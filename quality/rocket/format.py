@@ -11,7 +11,7 @@ from quality.errors import ModelError
 from quality.header import Header, Reader
 from quality.rocket.records import Feature, Rocket, Section
 
-__all__ = ["MAGIC", "build_body", "parse_body"]
+__all__ = ["MAGIC", "build_body", "describe", "parse_body"]
 
 MAGIC = b"MMQR"
 
@@ -55,3 +55,12 @@ def _parse_section(reader: Reader, layout: struct.Struct) -> Section:
         raise ModelError(f"a section states {padded} for whether it is padded", mend="0 or 1")
     rows = layout.iter_unpack(reader.take_bytes(count * layout.size))
     return Section(dilation, bool(padded), tuple(Feature(row[0], row[1], row[2:]) for row in rows))
+
+
+def describe(model: Rocket) -> tuple[list[str], list[int]]:
+    """A line a section, and the largest magnitude that the sums of each logit can reach."""
+    lines = [
+        f"{len(section.features)} features, dilation {section.dilation}, {'padded' if section.padded else 'inside'}"
+        for section in model.sections
+    ]
+    return lines, list(model.worst_sums())

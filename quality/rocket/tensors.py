@@ -1,7 +1,6 @@
 """The rocket model in torch, for large batches.
 
-Responses are float32 matrix products of integers: no partial sum exceeds 12 * 127, so they are exact in any order.
-Counts times weights are added up in float64, exact below 2^53; `Rocket` keeps them below 2^31.
+As in `arrays`: float32 products and float64 sums that are exact by their bounds, and int16 between them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from quality.rocket.records import KERNELS, REACH, TAPS, Rocket, Section
 
 __all__ = ["prepare", "prepare_section"]
 
-_CHUNK_BYTES = 2**22
+_CHUNK_BYTES = 2**21
 """Responses that are in memory at a time: about what a processor's cache holds."""
 
 
@@ -37,26 +36,28 @@ def prepare(model: Rocket) -> Callable[[NDArray[np.int8]], NDArray[np.int32]]:
 
 
 def prepare_section(section: Section, width: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A function from words as float32 (n, width) to counts int32 (n, features) of one section."""
+    """A function from words as float32 (n, width) to counts int16 (n, features) of one section."""
     used = sorted({feature.kernel for feature in section.features})
     kernels = torch.full((len(used), TAPS), -1.0)
     for row, kernel in enumerate(used):
         kernels[row, list(KERNELS[kernel])] = 2.0
     which = torch.tensor([used.index(feature.kernel) for feature in section.features])
-    biases = torch.tensor([[float(feature.bias)] for feature in section.features])
+    biases = torch.tensor([[feature.bias] for feature in section.features], dtype=torch.int16)
     margin = REACH // 2 * section.dilation if section.padded else 0
     positions = section.positions(width)
-    rows = max(1, _CHUNK_BYTES // (4 * positions * len(which)))
+    rows = max(1, _CHUNK_BYTES // (2 * positions * len(which)))
 
     def count_chunk(words: torch.Tensor) -> torch.Tensor:
         padded = torch.nn.functional.pad(words, (margin, margin))
         starts = range(0, TAPS * section.dilation, section.dilation)
         taps = torch.stack([padded[:, start : start + positions] for start in starts], dim=1)  # (n, 9, positions)
-        responses = torch.matmul(kernels, taps)  # (n, kernels used, positions)
-        return (responses[:, which] > biases).sum(dim=2, dtype=torch.int32)
+        responses = torch.matmul(kernels, taps).to(torch.int16)  # (n, kernels used, positions)
+        if len(used) < len(which):
+            responses = responses[:, which]
+        return (responses > biases).sum(dim=2, dtype=torch.int16)
 
     def count(words: torch.Tensor) -> torch.Tensor:
         chunks = [count_chunk(words[start : start + rows]) for start in range(0, len(words), rows)]
-        return torch.cat(chunks) if chunks else torch.zeros((0, len(which)), dtype=torch.int32)
+        return torch.cat(chunks) if chunks else torch.zeros((0, len(which)), dtype=torch.int16)
 
     return count

@@ -9,10 +9,10 @@ import struct
 
 from quality.errors import ModelError
 from quality.header import Header, Reader
-from quality.trees.records import Derived, Forest, Operation, Tree
+from quality.trees.records import Derived, Forest, Operation, Tree, worst_sums
 from quality.trees.shape import MAX_CUTS
 
-__all__ = ["MAGIC", "build_body", "parse_body"]
+__all__ = ["MAGIC", "build_body", "describe", "parse_body"]
 
 MAGIC = b"MMQT"
 
@@ -84,3 +84,14 @@ def _parse_nodes(reader: Reader) -> tuple[int, ...]:
         nodes.append(word)
         wanted += 1 if word < MAX_CUTS else -1
     return tuple(nodes)
+
+
+def describe(forest: Forest) -> tuple[list[str], list[int]]:
+    """Trees and derived columns in a line each, and the largest magnitude that the sums of each logit can reach."""
+    nodes = sum(len(tree.nodes) for tree in forest.trees)
+    lines = [f"{len(forest.trees)} trees of {nodes} nodes"]
+    lines += [
+        f"{derived.operation.name.lower()} of columns {derived.first + 1} and {derived.second + 1}"
+        for derived in forest.derived
+    ]
+    return lines, list(worst_sums(forest))

@@ -10,7 +10,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,10 +44,8 @@ class Timing:
     slowest_ms: float
     cpu_ms: float
     """Median of the processor's time: what others do on the machine does not count."""
-    objects_ms: float
-    """The peer's median, from object to object."""
-    query_ms: float
-    """The peer's median, by one recursive query that gives objects."""
+    peer_ms: dict[str, float]
+    """Medians of the peer, which finds the same lots, by its way of asking."""
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -56,10 +54,8 @@ class Timing:
             "median_ms": self.median_ms,
             "slowest_ms": self.slowest_ms,
             "median_cpu_ms": self.cpu_ms,
-            "peer_objects_median_ms": self.objects_ms,
-            "peer_query_median_ms": self.query_ms,
-            "times_faster_than_objects": round(self.objects_ms / self.median_ms, 1),
-            "times_faster_than_query": round(self.query_ms / self.median_ms, 1),
+            **{f"peer_{way}_median_ms": took for way, took in self.peer_ms.items()},
+            **{f"times_faster_than_{way}": round(took / self.median_ms, 1) for way, took in self.peer_ms.items()},
         }
 
 
@@ -93,10 +89,12 @@ def _ask(store: Store, peer: Peer, plant: Plant, dice: random.Random) -> list[Ti
     def recalled(subject: bytes) -> set[bytes]:
         return {lot.subject for lot in recall(store, lot=subject, limits=_EVERYTHING).lots} - {subject}
 
+    up = {"objects": partial(peer.walk_objects, up=True), "query": partial(peer.query_objects, up=True)}
+    down = {"objects": partial(peer.walk_objects, up=False), "query": partial(peer.query_objects, up=False)}
     return [
-        _time("ancestors of a finished lot", ancestors, peer, map(plant.subject, finished), up=True),
-        _time("descendants of a coil", descendants, peer, map(plant.subject, plant.coils), up=False),
-        _time("recall of a coil", recalled, peer, map(plant.subject, plant.coils), up=False),
+        _time("ancestors of a finished lot", ancestors, up, map(plant.subject, finished)),
+        _time("descendants of a coil", descendants, down, map(plant.subject, plant.coils)),
+        _time("recall of a coil", recalled, {}, map(plant.subject, plant.coils)),
     ]
 
 
@@ -104,31 +102,39 @@ def _beyond(found: list[tuple[bytes, int]]) -> set[bytes]:
     return {lot for lot, depth in found if depth}
 
 
-def _time(question: str, ask: _Ask, peer: Peer, subjects: Iterable[bytes], *, up: bool) -> Timing:
-    """Each question to all three in turn, so that whatever else the machine does meets all of them."""
-    asks: list[_Ask] = [ask, partial(peer.walk_objects, up=up), partial(peer.query_objects, up=up)]
-    times: list[list[float]] = [[], [], []]
+def _time(question: str, ask: _Ask, peers: Mapping[str, _Ask], subjects: Iterable[bytes]) -> Timing:
+    """Each question to all in turn, so that whatever else the machine does meets all of them."""
+    own: list[float] = []
     cpu: list[float] = []
+    theirs: dict[str, list[float]] = {way: [] for way in peers}
     sizes = []
     for subject in subjects:
-        answers = []
-        for one, took in zip(asks, times, strict=True):
-            start, start_cpu = time.perf_counter(), time.process_time()
-            answers.append(one(subject))
-            took.append((time.perf_counter() - start) * 1_000)
-            if one is ask:
-                cpu.append((time.process_time() - start_cpu) * 1_000)
-        if not answers[0] == answers[1] == answers[2]:
-            raise AssertionError(f"{question}: answers of {', '.join(str(len(answer)) for answer in answers)} lots")
-        sizes.append(len(answers[0]))
-    ours, objects, query, own_cpu = (round(statistics.median(took), 2) for took in (*times, cpu))
+        start_cpu = time.process_time()
+        answer, took = _clock(ask, subject)
+        cpu.append((time.process_time() - start_cpu) * 1_000)
+        own.append(took)
+        sizes.append(len(answer))
+        for way, ask_peer in peers.items():
+            other, took = _clock(ask_peer, subject)
+            theirs[way].append(took)
+            if other != answer:
+                raise AssertionError(f"{question}: {len(answer)} lots here, {len(other)} by the peer's {way}")
     return Timing(
         question=question,
         asked=len(sizes),
         lots=int(statistics.median(sizes)),
-        median_ms=ours,
-        slowest_ms=round(max(times[0]), 2),
-        cpu_ms=own_cpu,
-        objects_ms=objects,
-        query_ms=query,
+        median_ms=_median(own),
+        slowest_ms=round(max(own), 2),
+        cpu_ms=_median(cpu),
+        peer_ms={way: _median(times) for way, times in theirs.items()},
     )
+
+
+def _clock(ask: _Ask, subject: bytes) -> tuple[set[bytes], float]:
+    start = time.perf_counter()
+    answer = ask(subject)
+    return answer, (time.perf_counter() - start) * 1_000
+
+
+def _median(times: list[float]) -> float:
+    return round(statistics.median(times), 2)

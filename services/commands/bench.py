@@ -42,6 +42,9 @@ def run_genealogy(
     if as_json:
         print_json({"lots": lots, "seed": seed, **{timing.question: timing.to_json() for timing in found}})
         return
-    columns = ["question", "asked", "lots found", "median ms", "slowest ms", "ORM objects ms", "ORM query ms"]
-    rows = [[t.question, t.asked, t.lots, t.median_ms, t.slowest_ms, t.objects_ms, t.query_ms] for t in found]
+    columns = ["question", "asked", "lots found", "median ms", "CPU ms", "ORM objects ms", "ORM query ms"]
+    rows = [
+        [t.question, t.asked, t.lots, t.median_ms, t.cpu_ms, *(t.peer_ms.get(way, "") for way in ("objects", "query"))]
+        for t in found
+    ]
     print_table(f"genealogy of {lots:,} lots", columns, rows)

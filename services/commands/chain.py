@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import typer
 import uvicorn
 
 from ledger.chain import deploy, find_profile, write_deployment
 from ledger.errors import ChainError, SettingsError
-from ledger.index import Follower, fetch_status
+from ledger.index import Follower, IndexCheck, check_index, check_rows, fetch_status
 from ledger.records import Contract
+from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import ALLOWANCE_WEI, Context, open_context, unlock
-from services.devchain import create_devchain
+from services.devchain import JournaledChain, create_devchain
 from services.gateway import create_gateway, serve
 from services.listening import listen, serve_on
 from services.output import print_json, print_lines, warn
@@ -30,12 +36,19 @@ def register(app: typer.Typer) -> None:
 
 def run_devchain(
     host: str = typer.Option("127.0.0.1", help="Address to listen on; the chain has no authentication."),
-    port: int = typer.Option(8545, min=1, max=65535),
+    port: int = typer.Option(8545, min=0, max=65535, help="0 for any that is free."),
+    journal: Path | None = typer.Option(
+        None, "--journal", dir_okay=False, help="File that keeps the chain: the next run with it goes on from there."
+    ),
 ) -> None:
-    """Run the embedded chain behind JSON-RPC, for development. It lives in memory and ends with the command."""
+    """Run the embedded chain behind JSON-RPC, for development. It lives in memory and ends with the command, unless a
+    journal keeps it."""
+    chain = None if journal is None else JournaledChain(journal)
     listener = listen(host, port)
-    print_lines(f"devchain on http://{host}:{port}, engine profile 'embedded'; stop with Ctrl-C")
-    serve_on(listener, uvicorn.Server(uvicorn.Config(create_devchain(), log_level="warning")))
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    print_lines(f"devchain on {url}, engine profile 'embedded'; stop with Ctrl-C")
+    sys.stdout.flush()
+    serve_on(listener, uvicorn.Server(uvicorn.Config(create_devchain(chain), log_level="warning")))
 
 
 def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
@@ -58,19 +71,49 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
     print_lines(f"written to {path}")
 
 
-def run_status(context: typer.Context, as_json: AsJson = False) -> None:
-    """Say how far chain, index and outbox are. Exit code 1 when the index is not at the chain's sequence."""
+def run_status(
+    context: typer.Context,
+    deep: bool = typer.Option(
+        False, "--deep", help="Follow the whole chain once more, and compare every row: takes as long as a rebuild."
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Say how far chain, index and outbox are, and whether the index is what the chain says. Exit code 1 when not."""
     with open_context(context.obj) as opened:
         unreachable = opened.catch_up()
         found = _status(opened)
+        check = _check(opened, deep) if unreachable is None and opened.settings.chain_url is not None else None
     if unreachable is not None:
         found["chain"] = {"error": str(unreachable)}
+    found["check"] = None if check is None else asdict(check)
     if as_json:
         print_json(found)
     else:
-        print_lines(*_as_text(found))
-    if found["equal"] is False or unreachable is not None:
+        print_lines(*_as_text(found), *_findings(check))
+    if found["equal"] is False or unreachable is not None or (check is not None and check.differences):
         raise typer.Exit(1)
+
+
+def _check(opened: Context, deep: bool) -> IndexCheck | None:
+    if not deep:
+        try:
+            return check_index(opened.store, opened.chain())
+        except ChainError as error:
+            warn(f"millmark: the index was not compared with the chain: {error}")
+            return None
+    with TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'scratch.sqlite'}") as scratch:
+        return check_rows(opened.store, opened.chain(), scratch)
+
+
+def _findings(check: IndexCheck | None) -> list[str]:
+    if check is None:
+        return []
+    if not check.differences:
+        return [
+            f"check   {check.records} records and {check.heads} heads are the chain's at block {check.block_number}"
+        ]
+    lines = [f"check   {line}" for line in check.findings]
+    return [*lines, f"{check.differences} differences; `millmark rebuild` reads the index anew from the chain"]
 
 
 def _status(opened: Context) -> dict[str, object]:

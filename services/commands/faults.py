@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from services.commands.options import AsJson
-from services.faults import RUNS, FaultReport, run_faults
+from services.faults.runs import RUNS, FaultReport, run_faults
 from services.output import print_json, print_lines
 
 __all__ = ["register"]

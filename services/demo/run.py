@@ -21,8 +21,9 @@ from ledger.provenance import Trace, trace_lot
 from ledger.records import Contract, Verdict
 from ledger.store import Store, open_store
 from quality import Inspector, to_fixed
-from quality.data import Table, build_targets, load_table
+from quality.data import Table, load_table
 from quality.forda import load_ford_a
+from quality.labels import find_defects
 from services.demo.consortium import found_consortium
 from services.demo.delivery import deliver_parts
 from services.demo.inspection import inspect_parts
@@ -104,7 +105,7 @@ def _check_table(table: Table) -> None:
     width = Inspector(_model_bytes()).model.width
     if table.values.shape[1] != width:
         raise InputError(f"a window has {table.values.shape[1]} values", mend=f"the model reads {width}")
-    build_targets(table.labels)
+    find_defects(table.labels)
 
 
 def _model_bytes() -> bytes:
@@ -147,7 +148,7 @@ def _produce(store: Store, orders: int, table: Table, clock: _Clock) -> Line:
 
 def _pick(table: Table, count: int) -> NDArray[np.intp]:
     """Rows of the windows that stand for the parts: in the data's own order, every sixth with the symptom."""
-    symptom = build_targets(table.labels)
+    symptom = find_defects(table.labels)
     bad, good = np.flatnonzero(symptom), np.flatnonzero(~symptom)
     index = np.arange(count)
     with_symptom = index % SYMPTOM_EVERY == SYMPTOM_EVERY - 1
@@ -160,7 +161,7 @@ def _rework(line: Line, table: Table, windows: NDArray[np.int64], now: int) -> N
     if not failed:
         return
     rework_parts(line, failed)
-    good = np.flatnonzero(~build_targets(table.labels))
+    good = np.flatnonzero(~find_defects(table.labels))
     rows = [int(good[-1 - index % len(good)]) for index in range(len(failed))]
     inspect_parts(line, failed, windows[rows].tolist(), now)
     for job, row in zip(failed, rows, strict=True):
@@ -171,7 +172,7 @@ def _accuracy(inspector: Inspector, table: Table) -> float:
     """Share of all windows whose verdict is their label."""
     inferences = inspector.inspect_all(to_fixed(table.values, inspector.model.decimals))
     failed = np.array([inference.verdict.value == Verdict.FAIL.value for inference in inferences])
-    return float((failed == build_targets(table.labels)).mean())
+    return float((failed == find_defects(table.labels)).mean())
 
 
 def _write_home(home: Path, line: Line) -> None:
@@ -190,7 +191,7 @@ def _write_home(home: Path, line: Line) -> None:
 
 def _result(store: Store, line: Line, table: Table, accuracy: float, seconds: dict[str, float]) -> DemoResult:
     consortium = line.consortium
-    symptom = build_targets(table.labels)
+    symptom = find_defects(table.labels)
     part = next((job for job in line.jobs if job.delivered), line.jobs[0])
     found = trace_lot(store, part.lot)
     certificates = line.certificates

@@ -11,11 +11,18 @@ from pathlib import Path
 from ledger.errors import SettingsError
 from services.faults.kill import run_kill
 from services.faults.line import run_line
+from services.faults.nonces import run_nonce
 from services.faults.outcome import Outcome
+from services.faults.reorg import run_reorg
 
 __all__ = ["RUNS", "FaultReport", "run_faults"]
 
-RUNS: Mapping[str, Callable[[Path, int, int], Outcome]] = {"rpc": run_line, "kill": run_kill}
+RUNS: Mapping[str, Callable[[Path, int, int], Outcome]] = {
+    "rpc": run_line,
+    "kill": run_kill,
+    "nonce": run_nonce,
+    "reorg": run_reorg,
+}
 """Each takes an empty folder, how many faults to inject at least, and a seed."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from eth_abi.abi import encode
 from trie.hexary import HexaryTrie
@@ -30,7 +31,7 @@ from ledger.slots import (
     slots_of,
 )
 from ledger.trust import BelievedBlock, TrustFile
-from ledger.verify._abi import ArrayOf, Fields, Type, decode
+from ledger.verify._abi import ArrayOf, Fields, Struct, Type, decode
 from ledger.verify._kinds import KINDS, TOPICS
 from ledger.verify._proofs import StateProof, subject_of
 
@@ -193,9 +194,7 @@ def with_fields(record: RecordShown, **members: object) -> RecordShown:
 def encode_data(kind: str, values: Fields) -> bytes:
     """By eth_abi, so that the verifier's decoder is compared with other code."""
     layout = KINDS[kind].layout
-    return encode(
-        [_type(member) for _, member in layout.members], [_plain(values.values[name]) for name, _ in layout.members]
-    )
+    return encode([_type(member) for _, member in layout.members], _plain(layout, values))
 
 
 def _changed(fields: Fields, members: dict[str, object]) -> Fields:
@@ -216,11 +215,12 @@ def _type(kind: Type) -> str:
     return "(" + ",".join(_type(member) for _, member in kind.members) + ")"
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, Fields):
-        return tuple(_plain(item) for item in value.values.values())
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+def _plain(kind: Type, value: object) -> Any:
+    """As eth_abi takes it, in the order of the layout."""
+    if isinstance(value, Fields) and isinstance(kind, Struct):
+        return tuple(_plain(member, value.values[name]) for name, member in kind.members)
+    if isinstance(value, tuple) and isinstance(kind, ArrayOf):
+        return [_plain(kind.item, item) for item in value]
     return value
 
 

@@ -37,6 +37,7 @@ class FakeChain:
     ledger: bytes = b"\x22" * 20
     genesis: str = "genesis"
     finality_depth: int = 0
+    first_block: int = 0
     headers: list[Header] = field(default_factory=list)
     records: list[tuple[Recorded, ...]] = field(default_factory=list)
     heads: dict[bytes, bytes] = field(default_factory=dict)
@@ -53,6 +54,9 @@ class FakeChain:
 
     def genesis_hash(self) -> bytes:
         return self.headers[0].hash
+
+    def head_number(self) -> int:
+        return len(self.headers) - 1
 
     def final_number(self) -> int:
         return max(len(self.headers) - 1 - self.finality_depth, -1)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from quality import Conv, Decision, Dense, Model, Network, Scale, SumPool
-from quality.data import Table
+from quality.data import Table, name_labels
+from quality.fitting import Problem
 from quality.rocket import Feature, Rocket, Section
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ needs_ford_a = pytest.mark.skipif(not CORPUS.exists(), reason="the FordA corpus 
 def load_corpus(*names: str) -> Table:
     """FordA windows as single precision, labels in the first column."""
     rows = np.concatenate([np.load(io.BytesIO(gzip.decompress((CORPUS / name).read_bytes()))) for name in names])
-    return Table(values=rows[:, 1:].astype(np.float64), labels=rows[:, 0].astype(np.float64), sha256s=())
+    return Table(values=rows[:, 1:].astype(np.float64), labels=name_labels(rows[:, 0]), sha256s=())
 
 
 def tiny_network(threshold: int = 10, **changes: object) -> Network:
@@ -119,6 +120,25 @@ def _features(rng: np.random.Generator, outputs: int) -> tuple[Feature, ...]:
     keys = {(int(rng.integers(0, 84)), int(rng.integers(-1524, 1524))) for _ in range(rng.integers(1, 9))}
     weights = rng.integers(-32767, 32768, (len(keys), outputs)) | 1
     return tuple(Feature(*key, tuple(row)) for key, row in zip(sorted(keys), weights.tolist(), strict=True))
+
+
+def tones(rows: int, count: int, seed: int = 7, width: int = 40) -> Problem:
+    """Noise, and noise with a tone in it at any phase; the third class has a tone of another pitch."""
+    rng = np.random.default_rng(seed)
+    classes = np.arange(rows) % count
+    pitches = np.array([0, 1.1, 0.4])[classes][:, np.newaxis]
+    tone = np.sin(np.arange(width) * pitches + rng.uniform(0, 2 * np.pi, (rows, 1))) * 2
+    values = rng.normal(size=(rows, width)) + tone * (classes > 0)[:, np.newaxis]
+    return Problem(values, classes, count, (1.0,) * count)
+
+
+def table(rows: int, count: int, seed: int = 8) -> Problem:
+    """Columns in very different units; the first two decide. One is constant."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(rows, 4)) * [1e-3, 1e6, 1, 0] + [0.5, -4e6, 0, 3]
+    score = (values[:, 0] - 0.5) * 1e3 + (values[:, 1] + 4e6) / 1e6
+    edges = [0.0] if count == 2 else [-0.6, 0.6]
+    return Problem(values, np.searchsorted(edges, score), count, (1.0,) * count)
 
 
 def random_inputs(model: Model, rows: int, seed: int) -> NDArray[np.int8]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import sqlite3
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from ledger.store import Store, open_store
 from ledger.store.engine import build_engine
@@ -32,3 +35,13 @@ def copy_database(source: Store, target: Store) -> None:
     paths = [one.url.removeprefix("sqlite:///") for one in (source, target)]
     with closing(sqlite3.connect(paths[0])) as old, closing(sqlite3.connect(paths[1])) as new:
         old.backup(new)
+
+
+@contextmanager
+def scratch(store: Store) -> Iterator[Connection]:
+    """A transaction of which nothing stays."""
+    with store.transaction() as connection:
+        yield connection
+        transaction = connection.get_transaction()
+        assert transaction is not None
+        transaction.rollback()

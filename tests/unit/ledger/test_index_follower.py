@@ -64,18 +64,15 @@ def change(chain: FakeChain, number: int, edit: Callable[[Recorded], Recorded]) 
     chain.records[number] = (edit(first), *rest)
 
 
-def test_follows_to_the_last_final_block(fake: FakeLedger, store: Store) -> None:
+def test_follows_to_the_latest_block(fake: FakeLedger, store: Store) -> None:
     fake.chain.finality_depth = 2
     progress = Follower(fake.chain, store).follow()
-    final = fake.chain.headers[-3]
-    assert (progress.block_number, progress.final_number, progress.blocks) == (
-        final.number,
-        final.number,
-        final.number + 1,
-    )
+    last = fake.chain.headers[-1]
+    assert (progress.block_number, progress.final_number) == (last.number, last.number - 2)
+    assert (progress.blocks, progress.undone) == (last.number + 1, 0)
     now = status(store)
-    assert (now.block_number, now.block_hash, now.block_time) == (final.number, final.hash, final.timestamp)
-    assert (now.registry_sequence, now.ledger_sequence) == (2, 6)
+    assert (now.block_number, now.block_hash, now.block_time) == (last.number, last.hash, last.timestamp)
+    assert (now.registry_sequence, now.ledger_sequence) == (2, 8)
     assert (now.chain_id, now.registry, now.ledger) == (1234, fake.chain.registry, fake.chain.ledger)
 
 
@@ -85,7 +82,7 @@ def test_no_status_before_the_first_block(store: Store) -> None:
 
 def test_nothing_final_is_no_failure(fake: FakeLedger, store: Store) -> None:
     fake.chain.finality_depth = 100
-    assert Follower(fake.chain, store).follow().blocks == 0
+    assert Follower(fake.chain, store).follow().final_number == -1
 
 
 def test_limit_counts_blocks(fake: FakeLedger, store: Store) -> None:
@@ -282,10 +279,8 @@ def test_a_node_that_fails_half_way_loses_nothing(fake: FakeLedger, store: Store
     def fail(header: object) -> tuple[Recorded, ...]:
         raise MillmarkError("no answer")
 
-    fake.chain.finality_depth = 4
-    Follower(fake.chain, store).follow()
+    Follower(fake.chain, store).follow(limit=6)
     before = dump(store)
-    fake.chain.finality_depth = 0
     broken = replace(fake.chain)
     broken.recorded = fail  # type: ignore[method-assign]  # the node goes away
     with pytest.raises(MillmarkError, match="no answer"):

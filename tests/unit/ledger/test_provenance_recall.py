@@ -96,6 +96,11 @@ SPAN: dict[str, Any] = {"since": NOW, "until": NOW}
         ({"lot": bytes(32), **SPAN}, "moments go with a machine"),
         ({"machine": 1, "since": NOW, "until": NOW - timedelta(seconds=1)}, "is after"),
         ({"machine": 1, "since": NOW.replace(tzinfo=None), "until": NOW}, "time zone"),
+        (
+            {"machine": 1, "since": NOW, "until": datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=5)))},
+            "9999",
+        ),
+        ({"machine": 1, "since": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))), "until": NOW}, "year from 1"),
         ({"machine": 0, **SPAN}, "0 is no number of a machine"),
         ({"machine": "-7", **SPAN}, "-7 is no number of a machine"),
         ({"machine": str(2**64), **SPAN}, "is no number of a machine"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.store import Lineage, Rows, Store, open_store
 from ledger.store.rows import LotInputRow, LotOutputRow, LotRow
+from tests.support.stores import scratch
 
 DEPTH, MOST = 64, 1000
 
@@ -49,7 +50,7 @@ def test_walks_find_the_shortest_ways_even_in_circles(
     store: Store, edges: set[tuple[int, int]], start: set[int]
 ) -> None:
     """No chain makes circles; a walk must end all the same."""
-    with store.reading() as connection:  # what is written here is rolled back
+    with scratch(store) as connection:
         rows, lineage = Rows(connection), Lineage(connection)
         rows.insert([lot(number) for number in range(12)])
         for sequence, (a, b) in enumerate(sorted(edges)):
@@ -66,7 +67,7 @@ def test_walks_find_the_shortest_ways_even_in_circles(
 
 
 def test_walks_stop_at_depth_and_breadth(store: Store) -> None:
-    with store.reading() as connection:
+    with scratch(store) as connection:
         rows, lineage = Rows(connection), Lineage(connection)
         rows.insert([lot(number) for number in range(20)])
         rows.insert([LotInputRow(number, subject(number), 1) for number in range(19)])
@@ -78,14 +79,14 @@ def test_walks_stop_at_depth_and_breadth(store: Store) -> None:
 
 
 def test_walks_start_from_any_number_of_lots(store: Store) -> None:
-    with store.reading() as connection:
+    with scratch(store) as connection:
         Rows(connection).insert([lot(number) for number in range(1500)])
         seeds = [subject(number) for number in range(1500)]
         assert len(Lineage(connection).upstream(seeds, DEPTH, 2000)) == 1500
 
 
 def test_contents_are_what_is_packed_now(store: Store) -> None:
-    with store.reading() as connection:
+    with scratch(store) as connection:
         Rows(connection).insert([lot(1), lot(2, 1), lot(3, 2), lot(4)])
         assert Lineage(connection).contents([subject(1)], DEPTH, MOST) == [
             (subject(1), 0), (subject(2), 1), (subject(3), 2),

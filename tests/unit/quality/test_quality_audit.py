@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.quality_samples import build_random_network, build_random_rocket, tiny_network
 
 from ledger.evidence import build_inference_context
 from quality import Decision, Verdict, build_model, model_digest, parse_model
@@ -25,6 +24,7 @@ from quality.audit import (
 )
 from quality.errors import AuditError, InputError
 from quality.inspection import Inspector
+from tests.support.quality_samples import build_random_network, build_random_rocket, tiny_network
 
 SALT = bytes(range(32))
 BINDING = Binding(31337, b"\x11" * 20, b"\x22" * 32, b"\x33" * 32, 7, b"\x44" * 32)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quality import InputError, to_fixed
-from quality.data import Table, build_targets, load_inputs, load_labels, load_table
+from quality.data import Table, load_inputs, load_labels, load_table, name_labels
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -53,7 +53,7 @@ def test_integers_pass_through_unchanged(values: list[int]) -> None:
 def test_a_table_has_its_label_first(tmp_path: Path) -> None:
     path = write(tmp_path, "t.tsv", "-1\t0.5\t2\n1\t3\t4e-1\n")
     table = load_table(path)
-    assert table.labels.tolist() == [-1, 1]
+    assert table.labels.tolist() == ["-1", "1"]
     assert table.values.tolist() == [[0.5, 2], [3, 0.4]]
     assert table.sha256s == (hashlib.sha256(path.read_bytes()).hexdigest(),)
 
@@ -75,10 +75,71 @@ def test_inputs_from_npy(tmp_path: Path, dtype: str) -> None:
     assert values.tolist() == [[0, 1], [1, 0]]
 
 
-def test_labels_are_a_column_or_a_vector(tmp_path: Path) -> None:
-    np.save(tmp_path / "y.npy", np.array([1, -1, 1]))
-    assert load_labels(tmp_path / "y.npy")[0].tolist() == [1, -1, 1]
-    assert load_labels(write(tmp_path, "y.csv", "label\n1\n-1\n1\n"))[0].tolist() == [1, -1, 1]
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ([1, -1], ["1", "-1"]),
+        ([1.0, -0.0], ["1", "0"]),
+        ([0.5, 2], ["0.5", "2"]),
+        ([True, False], ["1", "0"]),
+        (["ok", "bad"], ["ok", "bad"]),
+    ],
+)
+def test_labels_have_one_name_whatever_their_type(values: list[object], named: list[str]) -> None:
+    assert name_labels(np.array(values)).tolist() == named
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_labels_from_npy(tmp_path: Path, column: bool) -> None:
+    labels = np.array([1, -1, 1])
+    np.save(tmp_path / "y.npy", labels[:, np.newaxis] if column else labels)
+    assert load_labels(tmp_path / "y.npy")[0].tolist() == ["1", "-1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("1\n-1\n1\n", ["1", "-1", "1"]),
+        ("label\n1\n-1.0\n1e0\n", ["1", "-1", "1"]),
+        ('"fault"\nok\n"bad"\nok\n', ["ok", "bad", "ok"]),
+        ("ok\nbad\nok\n", ["ok", "bad", "ok"]),
+        ("\ufeffok\r\nbad\r\n\r\nok\r\n", ["ok", "bad", "ok"]),
+    ],
+    ids=["numbers", "header", "quoted words", "words", "byte order mark, CRLF"],
+)
+def test_labels_from_text(tmp_path: Path, content: str, named: list[str]) -> None:
+    assert load_labels(write(tmp_path, "y.csv", content))[0].tolist() == named
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("", "has no rows"),
+        ("1,2\n3,4\n", "more than one column; give one label a row"),
+        ("1\nnan\n", "a non-finite label"),
+        ('ok\n""\nok\n', "an empty label"),
+        (b"\xff\xfe1", "is not UTF-8 text"),
+    ],
+)
+def test_unusable_label_text(tmp_path: Path, content: str | bytes, cause: str) -> None:
+    with pytest.raises(InputError, match=cause):
+        load_labels(write(tmp_path, "y.csv", content))
+
+
+@pytest.mark.parametrize(
+    ("array", "cause"),
+    [
+        (np.array([[1, 2], [3, 4]]), "give one label a row"),
+        (np.array([1.0, np.inf]), "a non-finite label"),
+        (np.array([1j]), "array of numbers or words"),
+        (np.array([{}], dtype=object), "is not a readable NPY array"),
+        (np.zeros(0), "has no rows"),
+    ],
+)
+def test_unusable_label_arrays(tmp_path: Path, array: np.typing.NDArray[np.generic], cause: str) -> None:
+    np.save(tmp_path / "y.npy", array, allow_pickle=True)
+    with pytest.raises(InputError, match=cause):
+        load_labels(tmp_path / "y.npy")
 
 
 @pytest.mark.parametrize(
@@ -129,11 +190,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_labels(tmp_path / "absent.npy")
 
 
-def test_labels_in_two_columns_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give one label a row"):
-        load_labels(write(tmp_path, "y.csv", "1,2\n3,4\n"))
-
-
 def test_a_table_of_labels_only_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="give a label and at least one value a row"):
         load_table(write(tmp_path, "t.csv", "1\n0\n"))
@@ -141,24 +197,4 @@ def test_a_table_of_labels_only_is_refused(tmp_path: Path) -> None:
 
 def test_rows_and_labels_must_match() -> None:
     with pytest.raises(InputError, match="2 rows of inputs but 3 labels"):
-        Table(values=np.zeros((2, 1)), labels=np.zeros(3), sha256s=())
-
-
-def test_the_larger_label_is_the_symptom_unless_told() -> None:
-    labels = np.array([-1.0, 1.0])
-    assert build_targets(labels).tolist() == [False, True]
-    assert build_targets(labels, positive=-1).tolist() == [True, False]
-
-
-@pytest.mark.parametrize(
-    ("labels", "positive", "cause"),
-    [
-        ([1.0, 1.0], None, r"1 classes \(1\)"),
-        ([0.0, 1.0, 2.0], None, r"3 classes \(0, 1, 2\)"),
-        (list(range(9)), None, "0, 1, 2, 3, 4, ..."),
-        ([0.0, 1.0], 2.0, "no label equals 2; choose 0 or 1"),
-    ],
-)
-def test_unusable_labels(labels: list[float], positive: float | None, cause: str) -> None:
-    with pytest.raises(InputError, match=cause):
-        build_targets(np.array(labels), positive)
+        Table(values=np.zeros((2, 1)), labels=np.array(["0"] * 3), sha256s=())

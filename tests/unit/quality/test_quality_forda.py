@@ -71,7 +71,7 @@ def test_fetched_once_then_read_from_the_cache(index: Path, tmp_path: Path, monk
     second = forda.load_ford_a(tmp_path / "cache")
     assert first.train.values.tolist() == second.train.values.tolist() == [[0.5] * 500] * 3
     assert second.test.values[0, 0] == 0.25
-    assert second.test.labels.tolist() == [-1, -1, 1]
+    assert second.test.labels.tolist() == ["-1", "-1", "1"]
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["FordA_TEST.tsv", "FordA_TRAIN.tsv"]
 
 
@@ -103,5 +103,5 @@ def test_the_pinned_class_counts_are_those_of_the_corpus() -> None:
     for part, names in ((forda.TEST, ["FordA_TEST"]), (forda.TRAIN, ["FordA_TRAIN_0", "FordA_TRAIN_1"])):
         table = load_corpus(*(f"{name}.npy.gz" for name in names))
         assert table.values.shape[1] == forda.WIDTH
-        counts = (int(np.sum(table.labels == -1)), int(np.sum(table.labels == 1)))
+        counts = (int(np.sum(table.labels == "-1")), int(np.sum(table.labels == "1")))
         assert counts == (part.negatives, part.positives)

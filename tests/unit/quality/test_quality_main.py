@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from quality import Inspector, build_model, combine_digests, model_digest, to_fixed
 from quality.__main__ import main
-from tests.support.quality_samples import tiny_network
+from tests.support.quality_samples import table, tiny_network, tones
 
 Capture = pytest.CaptureFixture[str]
 
@@ -29,6 +30,13 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("ragged.csv").write_text("1,2\n1\n")
     Path("one.csv").write_text("1\n1\n1\n1\n")
     Path("short.csv").write_text("1\n0\n")
+    Path("three.csv").write_text("1\n0\n2\n0\n")
+    values = np.random.default_rng(0).normal(size=(24, 2))
+    np.save("w.npy", values)
+    np.save("leak.npy", np.stack([values[:, 0], np.arange(24) % 2], axis=1))
+    np.save("twice.npy", values[:, [0, 0]])
+    Path("w.csv").write_text("a\nb\n" * 12)
+    Path("words.csv").write_text("1,2\n1,high\n")
     return tmp_path
 
 
@@ -79,10 +87,54 @@ def test_train_writes_model_and_card(work: Path, capsys: Capture) -> None:
     model, card = Path("deep/out/model.bin").read_bytes(), json.loads(Path("deep/out/card.json").read_bytes())
     assert answer == {"model_file": "deep/out/model.bin", "card_file": "deep/out/card.json", **card}
     assert card["model"]["sha256"] == model_digest(model).hex()
-    assert card["validation"]["rows"] + card["data"]["training_rows"] == 200
+    assert (card["data"]["rows"], card["data"]["rows_by_label"].keys()) == (200, {"-1", "1"})
+    assert card["validation"]["rows"] == card["data"]["validation_rows"] == 39
+    assert (card["labels"], card["labels_rejected"]) == (["-1", "1"], ["1"])
     assert "test" not in card
+    for name in ("confusion", "reliability"):
+        # Our own output of a moment ago, so no attack can be in it.
+        assert ElementTree.parse(f"deep/out/{name}.svg").getroot().tag.endswith("svg")  # noqa: S314
+    assert [path.name.startswith("events") for path in Path("deep/out/logs").iterdir()] == [True]
     assert main(["evaluate", "--model", "deep/out/model.bin", *options]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy"] > 0.9
+
+
+def test_words_for_labels_of_several_classes(work: Path, capsys: Capture) -> None:
+    problem = tones(90, 3)
+    np.save("t.npy", problem.values)
+    Path("t.csv").write_text("fault\n" + "\n".join(np.array(["good", "hum", "click"])[problem.classes]) + "\n")
+    options = ["--inputs", "t.npy", "--labels", "t.csv"]
+    chosen = ["--kind", "rocket", "--reject", "click,hum", "--class-weights", "hum=2", "--seed", "3"]
+    assert main(["train", *options, *chosen, "--out", "out"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert (card["labels"], card["labels_rejected"]) == (["click", "good", "hum"], ["click", "hum"])
+    assert np.array(card["validation"]["confusion"]).shape == (3, 3)
+    assert main(["evaluate", "--model", "out/model.bin", *options]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["accuracy"] > 0.8
+    assert answer.keys() == {"digest", "n", "accuracy", "f1", "average_precision", "verdicts"}
+    # A part of the labels is enough, as the card says what there is; without it, all must occur.
+    np.save("good.npy", problem.values[problem.classes == 0])
+    Path("good.csv").write_text("good\n" * 30)
+    assert main(["evaluate", "--model", "out/model.bin", "--inputs", "good.npy", "--labels", "good.csv"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdicts"]["accuracy"] > 0.8
+    Path("out/card.json").unlink()
+    assert "1 classes" in refuse(
+        capsys, "evaluate", "--model", "out/model.bin", "--inputs", "good.npy", "--labels", "good.csv"
+    )
+
+
+def test_the_rejected_label_may_be_the_smaller(work: Path, capsys: Capture) -> None:
+    problem = table(80, 2)
+    np.save("t.npy", problem.values)
+    np.save("ty.npy", 1 - problem.classes)
+    options = ["--inputs", "t.npy", "--labels", "ty.npy", "--kind", "mlp", "--reject", "0", "--recall", "0.9"]
+    assert main(["train", *options, "--out", "out"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert (card["labels"], card["training"]["goal"]) == (["1", "0"], "recall 900000 ppm")
+    assert card["validation"]["recall_ppm"] >= 900_000
+    assert main(["evaluate", "--model", "out/model.bin", *options[:4]]) == 0
+    assert json.loads(capsys.readouterr().out)["f1"] > 0.7
 
 
 @pytest.mark.parametrize(
@@ -96,7 +148,7 @@ def test_train_writes_model_and_card(work: Path, capsys: Capture) -> None:
         ("evaluate --model model.bin --inputs ragged.csv", "line 2 has 1 values"),
         ("evaluate --model model.bin --inputs x.npy --labels one.csv", "labels have 1 classes"),
         ("evaluate --model model.bin --inputs x.npy --labels short.csv", "4 rows of inputs but 2 labels"),
-        ("evaluate --model model.bin --inputs x.npy --labels y.npy --positive 7", "no label equals 7"),
+        ("evaluate --model model.bin --inputs x.npy --labels three.csv", "labels have 3 classes, the model has 2"),
         ("evaluate --model model.bin --labels y.npy", "--labels without --inputs"),
         ("evaluate --model model.bin --inputs x.npy --evaluator abacus", "invalid choice: 'abacus'"),
         ("evaluate --model model.bin --inputs x.npy --batch 0", "0 is not in 1..1048576"),
@@ -104,9 +156,21 @@ def test_train_writes_model_and_card(work: Path, capsys: Capture) -> None:
         ("evaluate --inputs x.npy", "required: --model"),
         ("train --inputs x.npy --out o", "training needs labels; give --labels"),
         ("train --labels y.npy --out o", "--labels without --inputs"),
-        ("train --inputs x.npy --labels y.npy --out o", "a class has 3 rows"),
+        ("train --inputs x.npy --labels y.npy --out o", "a class has 1 rows"),
         ("train --inputs x.npy --labels one.csv --out o", "labels have 1 classes"),
-        ("train --inputs x.npy --labels y.npy --kind cnn --out o", "a cnn needs windows of 24 values"),
+        ("train --inputs w.npy --labels w.csv --kind cnn --out o", "a cnn needs windows of 24 values"),
+        ("train --inputs w.npy --labels w.csv --reject b,z --out o", "no label equals z; choose among a, b"),
+        ("train --inputs w.npy --labels w.csv --reject a,b --out o", "both labels are rejected"),
+        ("train --inputs w.npy --labels w.csv --cost 1:0 --out o", "a cost is not in 1..1000000"),
+        ("train --inputs w.npy --labels w.csv --cost 5 --out o", "argument --cost: invalid"),
+        ("train --inputs w.npy --labels w.csv --recall 1.5 --out o", "the recall is not above 0 and at most 1"),
+        ("train --inputs w.npy --labels w.csv --recall most --out o", "argument --recall: invalid"),
+        ("train --inputs w.npy --labels w.csv --recall 0.9 --cost 2:1 --out o", "both a cost and a recall"),
+        ("train --inputs w.npy --labels w.csv --class-weights c=2 --out o", "no label equals c"),
+        ("train --inputs w.npy --labels w.csv --class-weights a=-2 --out o", "argument --class-weights: invalid"),
+        ("train --inputs leak.npy --labels w.csv --out o", "column 2 is the label in other words"),
+        ("train --inputs twice.npy --labels w.csv --out o", "columns 1 and 2 are the same"),
+        ("train --inputs words.csv --labels w.csv --out o", "line 2 holds something that is no number"),
         ("train --inputs x.npy --labels y.npy --kind forest --out o", "invalid choice: 'forest'"),
         ("train --inputs x.npy --labels y.npy --out x.npy", "x.npy cannot be made"),
         ("train --inputs x.npy --labels y.npy --seed -1 --out o", "-1 is not in 0..4294967295"),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from quality import Inspector, combine_digests, forda, to_fixed
-from quality.data import build_targets
+from quality.drift import parse_reference
 from quality.evaluate import load_evaluator
+from quality.labels import find_defects
 from quality.metrics import Counts, average_precision
 from quality.network import FLOAT32_EXACT, Network, worst_sums
 from tests.support.quality_samples import MODELS, load_corpus, needs_ford_a
@@ -25,7 +27,7 @@ CARD = json.loads(CARD_BYTES)
 
 def test_the_model_is_the_pinned_one() -> None:
     assert hashlib.sha256(MODEL).hexdigest() == DIGEST
-    assert CARD["model"] == {"bytes": len(MODEL), "sha256": DIGEST}
+    assert (CARD["model"]["bytes"], CARD["model"]["sha256"]) == (len(MODEL), DIGEST)
 
 
 def read() -> Network:
@@ -36,12 +38,14 @@ def read() -> Network:
 
 def test_the_card_repeats_the_model() -> None:
     network = read()
-    assert CARD["threshold"] == network.decision.threshold
-    assert CARD["width"] == network.width == forda.WIDTH
-    assert CARD["worst_sums"] == list(worst_sums(network.layers))
+    assert CARD["model"]["threshold"] == network.decision.threshold
+    assert CARD["data"]["width"] == network.width == forda.WIDTH
+    assert CARD["model"]["worst_sums"] == list(worst_sums(network.layers))
+    assert CARD["model"]["worst_sums_exact_in"] == "float32"
     assert CARD["data"]["sha256"] == [forda.TRAIN.sha256]
     assert CARD["data"]["test_sha256"] == [forda.TEST.sha256]
-    assert CARD["data"]["training_rows"] + CARD["data"]["validation_rows"] == 3601
+    assert CARD["data"]["rows"] == 3601
+    assert parse_reference(CARD["drift"]).rows == CARD["data"]["validation_rows"] == 720
 
 
 def test_the_card_is_canonical() -> None:
@@ -67,7 +71,7 @@ def test_one_inspection_is_the_same_for_ever() -> None:
 @pytest.mark.parametrize("name", ["numpy", "torch"])
 def test_the_card_tells_the_truth_on_the_test_data(name: str) -> None:
     test = load_corpus("FordA_TEST.npy.gz")
-    actual = build_targets(test.labels)
+    actual = find_defects(test.labels)
     inspector = Inspector(MODEL)
     fixed = to_fixed(test.values)
     infer = load_evaluator(name)(inspector.model)
@@ -80,13 +84,15 @@ def test_the_card_tells_the_truth_on_the_test_data(name: str) -> None:
     counts = Counts.of(scores >= inspector.model.decision.threshold, actual)
     claimed = CARD["test"]
     assert claimed["rows"] == len(actual) == 1320
-    assert {
-        "true_positives": counts.true_positives,
-        "false_positives": counts.false_positives,
-        "false_negatives": counts.false_negatives,
-        "true_negatives": counts.true_negatives,
-    }.items() <= claimed.items()
+    assert claimed["verdicts"] == asdict(counts)
+    assert claimed["confusion"] == [
+        [counts.true_negatives, counts.false_positives],
+        [counts.false_negatives, counts.true_positives],
+    ]
     assert round(counts.accuracy * 1_000_000) == claimed["accuracy_ppm"] > 950_000
     assert round(counts.f1 * 1_000_000) == claimed["f1_ppm"]
     assert round(average_precision(scores, actual) * 1_000_000) == claimed["average_precision_ppm"]
+    for figure in ("accuracy", "f1", "average_precision", "precision", "recall"):
+        low, high = claimed[f"{figure}_95_ppm"]
+        assert low < claimed[f"{figure}_ppm"] < high
     assert combine_digests(inferences).hex() == TEST_RUN

@@ -10,7 +10,7 @@ from quality import ExportError, InputError, build_model, parse_model
 from quality.evaluate import load_evaluator
 from quality.fitting import Fit, Fitted, Problem
 from quality.inputs import MAX_FIXED, Scale
-from quality.metrics import choose_threshold
+from quality.thresholds import Goal, choose_threshold
 from quality.trees import Derived, Operation
 from quality.trees.arrays import quantise
 from quality.trees.boosting import most_rounds
@@ -95,7 +95,7 @@ def test_held_out_logits_are_not_those_of_the_final_trees(two: FittedForest) -> 
 
 def test_a_threshold_can_be_chosen_on_held_out_logits(two: FittedForest) -> None:
     defects = pose_two().classes == 1
-    threshold = choose_threshold(two.held_out_logits[:, 0], defects)
+    threshold = choose_threshold(two.held_out_logits[:, 0], defects, Goal())
     assert np.mean((two.held_out_logits[:, 0] >= threshold) == defects) > 0.95
 
 

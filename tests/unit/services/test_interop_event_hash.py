@@ -19,7 +19,10 @@ from services.interop.epcis.tree import json_event, namespaces_of
 from services.interop.epcis.values import canonical_time, canonical_value
 from tests.support.interop import CORPUS
 
-CONTEXT: Any = ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld", {"ex": "https://ns.example.com/epcis/"}]
+CONTEXT: Any = [
+    "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld",
+    {"ex": "https://ns.example.com/epcis/"},
+]
 EVENT: dict[str, Any] = {
     "type": "ObjectEvent",
     "eventTime": "2020-03-04T11:00:30.5+01:00",

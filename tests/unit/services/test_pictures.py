@@ -123,6 +123,8 @@ def test_no_name_breaks_out(built: World, name: str) -> None:
     shown = "".join(sign if sign.isprintable() else "\ufffd" for sign in name)
     assert root[0].text == f"Genealogy of lot {shown}"
     plain = draw_dot(build_family(told))
+    escaped = shown.replace("\\", "\\\\").replace('"', '\\"')
+    assert f'[label="{escaped}\\n1 H87' in plain
     assert re.sub(r'"(?:[^"\\]|\\.)*"', "", plain).count('"') == 0
     assert "evil [" not in re.sub(r'"(?:[^"\\]|\\.)*"', "", plain)
     picture.encode()

@@ -1,4 +1,4 @@
-"""From a trained float network to integers: input scales, folding, calibration, rounding. Imports torch."""
+"""From a trained float network to integers: folding, calibration, rounding. Imports torch."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from quality.decision import LOGIT_LIMIT, Decision
+from quality.decision import LOGIT_LIMIT
 from quality.errors import ExportError, ModelError
-from quality.inputs import MAX_SHIFT, Scale
+from quality.fitting import undecided
+from quality.inputs import Scale
 from quality.network.floatnet import INPUT_STEP, Block, FloatNetwork
 from quality.network.records import MAX_MULTIPLIER, Conv, Dense, Layer, Network, SumPool
 
-__all__ = ["Exported", "export", "fit_scales"]
+__all__ = ["Exported", "export"]
 
-_SPREAD_QUANTILE = 0.999
 _ACTIVATION_QUANTILE = 0.9999
 """Activations above it saturate at 127: a few clipped peaks cost less than a coarser step for all."""
 
@@ -27,32 +27,9 @@ class Exported:
     """An integer network, and what ties it to the float network it came from."""
 
     network: Network
-    """Its threshold is 0."""
+    """Its decision is still to be made."""
     logit_step: float
     """Float logit of one unit of integer logit."""
-
-
-def fit_scales(fixed: NDArray[np.int64], *, shared: bool) -> tuple[Scale, ...]:
-    """Scales that spread fixed-point training values (n, width) over -127..127 around their mean.
-
-    One for all columns when `shared` (a time series keeps its shape), else one a column (a table's columns have units
-    of their own). One value in a thousand saturates.
-    """
-    columns = [fixed.ravel()] if shared else list(fixed.T)
-    return tuple(_fit_scale(column) for column in columns)
-
-
-def _fit_scale(column: NDArray[np.int64]) -> Scale:
-    zero = round(float(column.mean()))
-    distances = np.abs(column - zero)
-    # A column that is rarely anything but constant has quantile 0: take its extremes instead.
-    spread = int(np.quantile(distances, _SPREAD_QUANTILE)) or int(distances.max())
-    if not spread:
-        return Scale(zero=zero, multiplier=1, shift=MAX_SHIFT)
-    shift = 0
-    while shift < MAX_SHIFT and (127 << (shift + 1)) // spread <= 255:
-        shift += 1
-    return Scale(zero=zero, multiplier=min(255, max(1, (127 << shift) // spread)), shift=shift)
 
 
 def export(
@@ -82,7 +59,7 @@ def export(
         weight, bias = _to_numpy(head.weight), _to_numpy(head.bias)
         layers.append(_build_layer(weight, bias, head, step, None))
     try:
-        network = Network(calibration.shape[1], decimals, Decision(1, 1, 0), scales, tuple(layers))
+        network = Network(calibration.shape[1], decimals, undecided(trained.head.out_features), scales, tuple(layers))
     except ModelError as error:
         raise ExportError(f"the network does not fit the integer format: {error.cause}", mend="train again") from error
     return Exported(network, step * _weight_step(weight))

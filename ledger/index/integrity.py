@@ -1,0 +1,264 @@
+"""Whether the index is what the chain says: two checks, at two prices.
+
+`check_index` takes the stored records and the chain's storage. From the records' own bytes it computes every history's
+head and the digest of all, and compares them with what is stored; the heads, and the number of records, it compares
+with proofs out of the state of the block that the index has reached. So a record of an order or lot that was changed,
+moved, dropped or added is found, whoever changed the rest of the database to fit. Price: reading all records once, and
+one proof for every order and lot. What it does not see: a changed row that was only derived from the records (a lot, a
+certificate), and a registry's or a stream's record changed together with the digest.
+
+`check_rows` follows the chain once more, into an empty database, and compares every row of every table: nothing that
+follows from the chain can differ unseen. Price: that of a rebuild, and the room for a second index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ledger.chain import Chain, fetch_proofs
+from ledger.heads import inner_of, link, start_of
+from ledger.index.digest import extend_digest, start_digest
+from ledger.index.follower import Follower, fetch_status
+from ledger.records import Contract, Recorded
+from ledger.slots import decode_sequence, head_slot, sequence_slot
+from ledger.store import Rows, Store, key_of
+from ledger.store.rows import ChainIdentityRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
+from ledger.store.tables import INDEX
+
+__all__ = ["IndexCheck", "check_index", "check_rows", "compare_rows"]
+
+_ONLY = 1
+_AT_ONCE = 2_000
+"""Heads that are asked for at once: what proves them is some 3 kB each."""
+_MOST_TOLD = 100
+_WORD = 32
+
+
+@dataclass(slots=True)
+class IndexCheck:
+    """What a check found. That it found nothing says what the check sees, no more."""
+
+    block_number: int
+    """The block that the index has reached, and that the chain was asked about."""
+    records: int = 0
+    heads: int = 0
+    """Compared with the chain's."""
+    differences: int = 0
+    findings: list[str] = field(default_factory=list)
+    """The first hundred differences, a line each: by record, subject or row."""
+
+    def note(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.differences += 1
+            if len(self.findings) < _MOST_TOLD:
+                self.findings.append(line)
+
+
+def check_index(store: Store, chain: Chain) -> IndexCheck | None:
+    """Compares records, heads and digest with each other and with the chain; None when nothing is indexed yet.
+
+    Raises ChainError when the node does not keep the state of the index's block.
+    """
+    with store.reading() as connection:
+        rows = Rows(connection)
+        identity, cursor = rows.get(ChainIdentityRow, _ONLY), rows.get(CursorRow, _ONLY)
+        if identity is None or cursor is None or cursor.block_number < 0:
+            return None
+        found = IndexCheck(cursor.block_number)
+        computed = _Computed(identity)
+        found.note(computed.read(rows))
+        found.note(computed.compare(rows, cursor))
+    found.records = sum(computed.counts.values())
+    found.heads = len(computed.heads)
+    header = chain.header(cursor.block_number)
+    if header.hash != cursor.block_hash:
+        found.note([f"block {cursor.block_number} is another one on the chain"])
+    else:
+        found.note(_compare_with_chain(chain, cursor.block_number, computed))
+    return found
+
+
+class _Links:
+    """The links of all histories, by record."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rest = rows.scan(RecordHistoryRow)
+        self._next = next(self._rest, None)
+
+    def before(self, sequence: int | None) -> Iterator[str]:
+        """Names the records before `sequence`, or all that are left, of which there are links alone."""
+        while self._next is not None and (sequence is None or self._next.sequence < sequence):
+            yield f"the history of 0x{self._next.subject.hex()} holds record {self._next.sequence}, which is missing"
+            self._next = next(self._rest, None)
+
+    def take(self, sequence: int) -> Iterator[RecordHistoryRow]:
+        while self._next is not None and self._next.sequence == sequence:
+            yield self._next
+            self._next = next(self._rest, None)
+
+
+class _Computed:
+    """Heads, digest and counts as the records' own bytes give them."""
+
+    def __init__(self, identity: ChainIdentityRow) -> None:
+        self._identity = identity
+        self.digest = start_digest(identity.chain_id, identity.genesis_hash, identity.registry, identity.ledger)
+        self.heads: dict[bytes, HeadRow] = {}
+        self.counts = dict.fromkeys(Contract, 0)
+
+    def read(self, rows: Rows) -> Iterator[str]:
+        links = _Links(rows)
+        for row in rows.scan(RecordRow, "block_number", "log_index"):
+            try:
+                yield from self._take(row, links)
+            except (ValueError, OverflowError):
+                yield f"record {row.sequence} of the {row.contract} is none that a chain can hold"
+        yield from links.before(None)
+
+    def _take(self, row: RecordRow, links: _Links) -> Iterator[str]:
+        contract, inner = Contract(row.contract), _inner(row)
+        self.counts[contract] += 1
+        if row.sequence != self.counts[contract]:
+            yield f"record {row.sequence} of the {row.contract} stands where {self.counts[contract]} belongs"
+        self.digest = extend_digest(self.digest, _recorded(row, contract))
+        if inner != row.inner:
+            yield f"record {row.sequence} of the {row.contract} is not the one that its links carry"
+        if contract is Contract.LEDGER:
+            yield from links.before(row.sequence)
+            stored = list(links.take(row.sequence))
+            for position, subject in enumerate(_histories(row.data)):
+                computed = RecordHistoryRow(row.sequence, position, subject, self._extend(row, inner, subject))
+                if computed not in stored:
+                    yield f"the history of 0x{subject.hex()} has no such link to record {row.sequence}"
+                else:
+                    stored.remove(computed)
+            for spare in stored:
+                yield f"the history of 0x{spare.subject.hex()} has another link to record {row.sequence}"
+
+    def _extend(self, row: RecordRow, inner: bytes, subject: bytes) -> bytes:
+        """The head of a history after one more record."""
+        head = self.heads.get(subject)
+        if head is None:
+            start = start_of(self._identity.chain_id, self._identity.ledger, subject)
+            head = self.heads[subject] = HeadRow(subject, start, length=0, sequence=0)
+        head.head = link(head.head, row.topic, inner)
+        head.length += 1
+        head.sequence = row.sequence
+        return head.head
+
+    def compare(self, rows: Rows, cursor: CursorRow) -> Iterator[str]:
+        """With the heads and the cursor that are stored."""
+        stored = {row.subject: row for row in rows.scan(HeadRow)}
+        for subject in sorted(stored.keys() | self.heads.keys()):
+            if stored.get(subject) != self.heads.get(subject):
+                yield f"the stored head of 0x{subject.hex()} is not what its records give"
+        if self.digest != cursor.digest:
+            yield "the digest is not what the records give"
+        for contract, stated in (
+            (Contract.REGISTRY, cursor.registry_sequence),
+            (Contract.LEDGER, cursor.ledger_sequence),
+        ):
+            if self.counts[contract] != stated:
+                yield f"the {contract.value} has {self.counts[contract]} records, {stated} were indexed"
+
+
+def _compare_with_chain(chain: Chain, number: int, computed: _Computed) -> Iterator[str]:
+    addresses = {contract: chain.address(contract) for contract in Contract}
+    counts = fetch_proofs(
+        chain.node, chain.profile, {addresses[contract]: [sequence_slot(contract)] for contract in Contract}, number
+    )
+    for contract, address in addresses.items():
+        made = decode_sequence(contract, counts.words[address, sequence_slot(contract)])
+        if made != computed.counts[contract]:
+            yield f"the {contract.value} has {made} records on the chain, {computed.counts[contract]} here"
+    subjects = sorted(computed.heads)
+    for first in range(0, len(subjects), _AT_ONCE):
+        slots = {subject: head_slot(subject) for subject in subjects[first : first + _AT_ONCE]}
+        proofs = fetch_proofs(chain.node, chain.profile, {chain.ledger: list(slots.values())}, number)
+        for subject, slot in slots.items():
+            if proofs.words[chain.ledger, slot] != computed.heads[subject].head:
+                yield f"the history of 0x{subject.hex()} has another head on the chain"
+
+
+def check_rows(store: Store, chain: Chain, scratch: Store) -> IndexCheck | None:
+    """Follows the chain into the empty store `scratch` up to the index's block, and compares every row with it; None
+    when nothing is indexed yet. Raises what following raises."""
+    status = fetch_status(store)
+    if status is None or status.block_number < 0:
+        return None
+    follower = Follower(chain, scratch)
+    follower.follow(limit=0)
+    begun = fetch_status(scratch)
+    follower.follow(limit=status.block_number - (begun.block_number if begun else -1))
+    return compare_rows(store, scratch, status.block_number)
+
+
+def compare_rows(store: Store, right: Store, block_number: int) -> IndexCheck:
+    """Compares every row of two indexes, of which `right` is known to be right; both at that block."""
+    found = IndexCheck(block_number)
+    with store.reading() as ours, right.reading() as theirs:
+        for kind in INDEX:
+            found.note(_compare_table(kind, Rows(ours), Rows(theirs)))
+        found.records = sum(1 for _ in Rows(theirs).scan(RecordRow))
+        found.heads = sum(1 for _ in Rows(theirs).scan(HeadRow))
+    return found
+
+
+def _compare_table(kind: type, ours: Rows, theirs: Rows) -> Iterator[str]:
+    """Both by primary key: what stands at the same place must be the same row."""
+    name = kind.__name__.removesuffix("Row").lower()
+    mine: Iterator[object] = ours.scan(kind)
+    yours: Iterator[object] = theirs.scan(kind)
+    one, two = next(mine, None), next(yours, None)
+    while one is not None or two is not None:
+        if one is not None and (two is None or key_of(one) < key_of(two)):
+            yield f"{name} {_shown(one)} does not follow from the chain"
+            one = next(mine, None)
+        elif two is not None and (one is None or key_of(two) < key_of(one)):
+            yield f"{name} {_shown(two)} is missing"
+            two = next(yours, None)
+        else:
+            if one != two:
+                yield f"{name} {_shown(one)} differs"
+            one, two = next(mine, None), next(yours, None)
+
+
+def _shown(row: object) -> str:
+    return ", ".join("0x" + part.hex() if isinstance(part, bytes) else str(part) for part in key_of(row))
+
+
+def _inner(row: RecordRow) -> bytes:
+    return inner_of(
+        sequence=row.sequence, participant=row.participant, key=row.key, data=row.data, block_time=row.block_time
+    )
+
+
+def _histories(data: bytes) -> Iterator[bytes]:
+    """The second of an event's data, after the key: `bytes32[] histories`. Raises ValueError for data without it."""
+    start = int.from_bytes(data[_WORD : 2 * _WORD], "big")
+    count = int.from_bytes(data[start : start + _WORD], "big")
+    first = start + _WORD
+    if start < 2 * _WORD or len(data) < first + count * _WORD:
+        raise ValueError("no list of histories")
+    return (data[place : place + _WORD] for place in range(first, first + count * _WORD, _WORD))
+
+
+def _recorded(row: RecordRow, contract: Contract) -> Recorded:
+    return Recorded(
+        contract=contract,
+        kind=row.kind,
+        topic=row.topic,
+        sequence=row.sequence,
+        participant=row.participant,
+        subject=row.subject,
+        key=row.key,
+        histories=(),
+        fields={},
+        data=row.data,
+        block_number=row.block_number,
+        block_hash=row.block_hash,
+        block_time=row.block_time,
+        transaction_hash=row.transaction_hash,
+        log_index=row.log_index,
+    )

@@ -1,0 +1,96 @@
+"""What the blocks that are not final yet did to the index, row by row, so that it can be taken back.
+
+A change is a row as it was before, or that there was none. Cost: one small row for each row that such a block writes,
+in the same transaction, deleted when the block is final; taking a block back costs as many writes as it made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, Text, delete, func, insert, select, update
+
+from ledger.store.repository import Cell
+from ledger.store.tables import TABLES, metadata
+
+__all__ = ["Change", "Undo"]
+
+index_undo = Table(
+    "index_undo",
+    metadata,
+    Column("block_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("table_name", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("before", Text),
+)
+_KINDS = {table.name: kind for kind, table in TABLES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row of `kind` that was written."""
+
+    kind: type
+    key: tuple[Cell, ...]
+    before: Mapping[str, object] | None
+    """The row by column name; None when it is new."""
+
+
+class Undo:
+    """Within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def note(self, block_number: int, changes: Iterable[Change]) -> None:
+        """What a block did, in order."""
+        rows = [
+            {
+                "block_number": block_number,
+                "position": position,
+                "table_name": TABLES[change.kind].name,
+                "key": _encode(list(change.key)),
+                "before": None if change.before is None else _encode(dict(change.before)),
+            }
+            for position, change in enumerate(changes)
+        ]
+        self._connection.execute(insert(index_undo), rows)
+
+    def take_back(self, block_number: int) -> bool:
+        """Puts back what was before the block. False when that was not noted: the block is final, or none."""
+        query = select(index_undo).where(index_undo.c.block_number == block_number)
+        rows = self._connection.execute(query.order_by(index_undo.c.position.desc())).all()
+        for row in rows:
+            self._put_back(TABLES[_KINDS[row.table_name]], row.key, row.before)
+        self._connection.execute(delete(index_undo).where(index_undo.c.block_number == block_number))
+        return bool(rows)
+
+    def forget(self, final_number: int) -> None:
+        """Blocks up to this one stay."""
+        self._connection.execute(delete(index_undo).where(index_undo.c.block_number <= final_number))
+
+    def count(self) -> int:
+        """Number of blocks that can be taken back."""
+        return self._connection.execute(select(func.count(index_undo.c.block_number.distinct()))).scalar_one()
+
+    def _put_back(self, table: Table, key: str, before: str | None) -> None:
+        columns = list(table.primary_key)
+        values = zip(columns, json.loads(key), strict=True)
+        place = [column == _decode(column, value) for column, value in values]
+        if before is None:
+            self._connection.execute(delete(table).where(*place))
+            return
+        row = {name: _decode(table.c[name], value) for name, value in json.loads(before).items()}
+        self._connection.execute(update(table).where(*place).values(row))
+
+
+def _encode(value: object) -> str:
+    """JSON, bytes as hex: the column tells them from text."""
+    return json.dumps(value, default=bytes.hex)
+
+
+def _decode(column: Column[object], value: object) -> object:
+    return bytes.fromhex(value) if isinstance(column.type, LargeBinary) and isinstance(value, str) else value

@@ -1,0 +1,134 @@
+"""`python -m quality evaluate`. Works with numpy alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quality.commands.options import Answer, Commands, add_command, positive
+from quality.data import Floats, Table, load_inputs, load_labels, to_fixed
+from quality.digest import Inference, combine_digests
+from quality.errors import InputError
+from quality.evaluate import EVALUATORS, load_evaluator
+from quality.forda import load_ford_a
+from quality.inspection import Inspector
+from quality.labels import Classes, build_classes
+from quality.metrics import Counts, classify_all, confusion, macro_average_precision, macro_f1, margins
+from quality.watch import show_bars
+
+__all__ = ["add_evaluate"]
+
+_EXAMPLES = """  python -m quality evaluate --model quality/models/forda.bin
+  python -m quality evaluate --model model/model.bin --inputs X.npy --labels y.csv --evaluator torch --batch 256"""
+
+
+def add_evaluate(commands: Commands) -> None:
+    """Adds the command."""
+    text = "run a model on many windows and print the digest of all inferences"
+    parser = add_command(commands, "evaluate", text, _EXAMPLES)
+    parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used without --inputs")
+    parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one window a row")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="one label a row; what they mean is read from the"
+        " card.json beside the model, else from the labels themselves",
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="a model.bin")
+    parser.add_argument("--evaluator", choices=EVALUATORS, default="numpy", help="all give the same (default numpy)")
+    parser.add_argument("--batch", type=positive, default=64, help="windows at a time (default 64)")
+    parser.add_argument("--threads", type=positive, default=1, help="of the torch evaluator (default 1)")
+    parser.set_defaults(command=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> Answer:
+    try:
+        inspector = Inspector(options.model.read_bytes())
+    except OSError as error:
+        raise InputError(f"{options.model} cannot be read: {error.strerror}", mend="check the path") from error
+    values, labels = _load_windows(options)
+    # Labels are checked before the run, so that a long one does not end in a refusal.
+    classes = None if labels is None else _find_classes(options.model, inspector, labels)
+    actual = None if labels is None or classes is None else classes.index(labels)
+    fixed = to_fixed(values, inspector.model.decimals)
+    inferences = _run(inspector, fixed, options)
+    answer: Answer = {"digest": combine_digests(inferences).hex(), "n": len(inferences)}
+    if classes is not None and actual is not None:
+        logits = np.array([inference.logits for inference in inferences], dtype=np.int64)
+        answer |= _measure(inspector, classes, logits, actual)
+    return answer
+
+
+def _load_windows(options: argparse.Namespace) -> tuple[Floats, NDArray[np.str_] | None]:
+    """Windows (n, width), and their labels (n,) if there are any."""
+    if options.inputs is None:
+        if options.labels is not None:
+            raise InputError("--labels without --inputs", mend="give both, or neither for the public data")
+        test = load_ford_a().test
+        return test.values, test.labels
+    values, sha256 = load_inputs(options.inputs)
+    if options.labels is None:
+        return values, None
+    return values, Table(values, load_labels(options.labels)[0], (sha256,)).labels
+
+
+def _find_classes(path: Path, inspector: Inspector, labels: NDArray[np.str_]) -> Classes:
+    """What the model's classes are called: by its own card, or by the labels when they are as many as its classes."""
+    decision = inspector.model.decision
+    count = max(2, decision.outputs)
+    named = _read_card(path.parent / "card.json", inspector.model_digest.hex())
+    if named is None:
+        classes = build_classes(labels)
+        named = classes.labels
+    if len(named) != count:
+        mend = "keep the model's card.json beside it"
+        raise InputError(f"labels have {len(named)} classes, the model has {count}", mend=mend)
+    return Classes(named, 2 if decision.outputs == 1 else decision.rejects)
+
+
+def _read_card(path: Path, digest: str) -> tuple[str, ...] | None:
+    """The labels in this model's card, by class; None when there is no such card."""
+    try:
+        card = json.loads(path.read_bytes())
+        labels = card["labels"] if card["model"]["sha256"] == digest else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    if not isinstance(labels, list) or len(set(map(str, labels))) != len(labels):
+        return None
+    return tuple(map(str, labels))
+
+
+def _measure(inspector: Inspector, classes: Classes, logits: NDArray[np.int64], actual: NDArray[np.int64]) -> Answer:
+    """Of FAIL for two classes; of several, of the class that is shown, F1 and average precision as their means."""
+    decision = inspector.model.decision
+    shown = classify_all(decision, logits)
+    counts = Counts.of(margins(decision, logits) >= decision.threshold, classes.fails(actual))
+    ranked = macro_average_precision(logits, actual)
+    if decision.outputs == 1:
+        return {"accuracy": counts.accuracy, "f1": counts.f1, "average_precision": ranked}
+    return {
+        "accuracy": float(np.mean(shown == actual)),
+        "f1": macro_f1(confusion(shown, actual, decision.outputs)),
+        "average_precision": ranked,
+        "verdicts": {"accuracy": counts.accuracy, "f1": counts.f1},
+    }
+
+
+def _run(inspector: Inspector, fixed: NDArray[np.int64], options: argparse.Namespace) -> list[Inference]:
+    """All inferences in order, `--batch` windows at a time, with zero contexts and salts."""
+    infer = load_evaluator(options.evaluator)(inspector.model)
+    if options.evaluator == "torch":
+        import torch  # noqa: PLC0415  only this evaluator has threads
+
+        torch.set_num_threads(options.threads)
+    inferences: list[Inference] = []
+    with show_bars() as progress:
+        for start in range(0, len(fixed), options.batch):
+            inferences += inspector.inspect_all(fixed[start : start + options.batch], infer=infer)
+            progress("evaluate", len(inferences), len(fixed), {})
+    return inferences

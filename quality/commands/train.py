@@ -1,0 +1,174 @@
+"""`python -m quality train`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from quality.card import Card, Sources, build_card, ppm
+from quality.commands.options import Answer, Commands, add_command, make_folder, natural, positive, write
+from quality.data import Table, load_inputs, load_labels
+from quality.errors import InputError
+from quality.fitting import Problem
+from quality.forda import load_ford_a
+from quality.labels import Classes, build_classes
+from quality.model import build_model
+from quality.pictures import draw_confusion, draw_reliability
+from quality.thresholds import Goal
+from quality.train import KINDS, Trained, train
+from quality.watch import log_to, show_bars
+
+__all__ = ["add_train"]
+
+_EXAMPLES = """  python -m quality train --out forda
+  python -m quality train --inputs X.npy --labels y.csv --out model
+  python -m quality train --inputs X.csv --labels y.csv --kind mlp --cost 50:1 --out model
+  tensorboard --logdir model/logs"""
+
+
+def add_train(commands: Commands) -> None:
+    """Adds the command."""
+    parser = add_command(commands, "train", "train a model and write it with its card", _EXAMPLES)
+    parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used without --inputs")
+    parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one window a row")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one label a row, any words")
+    parser.add_argument("--kind", choices=["auto", *KINDS], default="auto", help="auto cross-validates all (default)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model.bin, card.json, pictures, logs")
+    parser.add_argument("--seed", type=natural, default=0, help="of splits, initial weights and order (default 0)")
+    parser.add_argument(
+        "--reject",
+        type=_parse_list,
+        default=(),
+        metavar="LABELS",
+        help="labels that mean FAIL, comma between them (default: all but the first, sorted)",
+    )
+    parser.add_argument(
+        "--cost",
+        type=_parse_cost,
+        metavar="FN:FP",
+        help="threshold for the cost of a missed defect to that of a false alarm, such as 50:1",
+    )
+    parser.add_argument("--recall", type=_parse_recall, metavar="R", help="threshold that finds this share of defects")
+    parser.add_argument(
+        "--class-weights",
+        type=_parse_weights,
+        default={},
+        metavar="WEIGHTS",
+        help="balanced, or LABEL=WEIGHT,... (default: every row counts alike)",
+    )
+    parser.add_argument("--threads", type=positive, default=1, help="of torch (default 1)")
+    parser.set_defaults(command=_train)
+
+
+def _parse_list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _parse_cost(text: str) -> tuple[int, int]:
+    missed, alarmed = text.split(":")
+    return int(missed), int(alarmed)
+
+
+def _parse_recall(text: str) -> int:
+    return ppm(float(text))
+
+
+def _parse_weights(text: str) -> Mapping[str, float] | None:
+    """None for balanced."""
+    if text == "balanced":
+        return None
+    weights = {}
+    for part in _parse_list(text):
+        label, weight = part.rsplit("=", 1)
+        weights[label] = float(weight)
+        if not 0 < weights[label] < 1e6:
+            raise ValueError
+    return weights
+
+
+def _train(options: argparse.Namespace) -> Answer:
+    goal = Goal(options.cost, options.recall)
+    sources = _load_sources(options)
+    classes = build_classes(sources.training.labels, options.reject)
+    problem = _build_problem(sources.training, classes, options.class_weights)
+    # Before the minutes of training, not after them.
+    make_folder(options.out)
+    _set_threads(options.threads)
+    with show_bars() as bars, log_to(options.out / "logs") as log:
+
+        def progress(name: str, done: int, planned: int, figures: Mapping[str, float]) -> None:
+            bars(name, done, planned, figures)
+            log(name, done, planned, figures)
+
+        trained = train(problem, classes, kind=options.kind, seed=options.seed, goal=goal, progress=progress)
+    card = build_card(trained, problem, sources)
+    _write_all(options.out, trained, card)
+    sys.stderr.write(_explain(trained, card))
+    files = {"model_file": str(options.out / "model.bin"), "card_file": str(options.out / "card.json")}
+    return {**files, **json.loads(card.content)}
+
+
+def _load_sources(options: argparse.Namespace) -> Sources:
+    if options.inputs is None:
+        if options.labels is not None:
+            raise InputError("--labels without --inputs", mend="give both, or neither for the public data")
+        data = load_ford_a()
+        return Sources("UCR FordA, default split", data.train, data.test)
+    if options.labels is None:
+        raise InputError("training needs labels", mend="give --labels")
+    values, inputs_sha256 = load_inputs(options.inputs)
+    labels, labels_sha256 = load_labels(options.labels)
+    return Sources(options.inputs.name, Table(values, labels, (inputs_sha256, labels_sha256)), None)
+
+
+def _build_problem(table: Table, classes: Classes, weights: Mapping[str, float] | None) -> Problem:
+    indexed = classes.index(table.labels)
+    count = len(classes.labels)
+    if weights is None:
+        shares = tuple(len(indexed) / count / int((indexed == index).sum()) for index in range(count))
+    else:
+        unknown = sorted(weights.keys() - set(classes.labels))
+        if unknown:
+            raise InputError(f"no label equals {unknown[0]}", mend=f"choose among {', '.join(classes.labels)}")
+        shares = tuple(weights.get(label, 1.0) for label in classes.labels)
+    return Problem(table.values, indexed, count, shares)
+
+
+def _set_threads(threads: int) -> None:
+    try:
+        import torch  # noqa: PLC0415  a kind without torch may still be trained
+    except ModuleNotFoundError:
+        return
+    torch.set_num_threads(threads)
+
+
+def _write_all(folder: Path, trained: Trained, card: Card) -> None:
+    write(folder / "model.bin", build_model(trained.model))
+    write(folder / "card.json", card.content)
+    judged, report = ("test", card.test) if card.test is not None else ("validation", card.validation)
+    confusion = draw_confusion(report.confusion, trained.classes.labels, f"Confusion on {judged} rows")
+    reliability = draw_reliability(report.reliability, f"Reliability on {judged} rows")
+    write(folder / "confusion.svg", confusion.encode())
+    write(folder / "reliability.svg", reliability.encode())
+
+
+def _explain(trained: Trained, card: Card) -> str:
+    """Why this kind, and how it did, for people."""
+    lines = []
+    if trained.trials:
+        lines.append(f"kind, F1 in cross-validation on {trained.sampled} training rows:")
+        for trial in trained.trials:
+            mark = "*" if trial.kind == trained.kind else " "
+            figures = f"{trial.mean:.4f} +- {trial.spread:.4f}" if trial.figures else f"not tried: {trial.obstacle}"
+            lines.append(f"{mark} {trial.kind:8}{figures}")
+    for name, report in (("validation", card.validation), ("test", card.test)):
+        if report is not None:
+            shown = (
+                f"{figure} {value:.4f} [{low:.4f}, {high:.4f}]"
+                for figure, (value, (low, high)) in report.figures.items()
+            )
+            lines.append(f"{name}, {report.counts.rows} rows: " + ", ".join(shown))
+    return "\n".join(lines) + "\n"

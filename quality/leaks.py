@@ -1,0 +1,29 @@
+"""Columns that give the label away, or that come twice: found before training, not after deployment. Needs numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quality.errors import InputError
+
+__all__ = ["verify_columns"]
+
+
+def verify_columns(values: NDArray[np.float64], classes: NDArray[np.int64]) -> None:
+    """Raise InputError when a column (n, width) is a one-to-one function of the class (n,), or equals another column.
+
+    Constant columns are let through, as padded windows have them. Not established: that no column gives the label away
+    in a less obvious manner.
+    """
+    count = len(np.unique(classes))
+    seen: dict[bytes, int] = {}
+    for index, column in enumerate(values.T):
+        distinct, codes = np.unique(column, return_inverse=True)
+        if len(distinct) == 1:
+            continue
+        if len(distinct) == count and len(np.unique(codes * count + classes)) == count:
+            raise InputError(f"column {index + 1} is the label in other words", mend="leave it out of the inputs")
+        first = seen.setdefault(np.ascontiguousarray(column).tobytes(), index)
+        if first != index:
+            raise InputError(f"columns {first + 1} and {index + 1} are the same", mend="give each column once")

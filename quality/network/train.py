@@ -1,0 +1,214 @@
+"""Fit a small network: recipes one after the other, each turned into integers, the best by validation. Imports torch.
+
+A fifth of the rows validates: it decides when to stop, which recipe wins and, by its scores, the threshold. Training
+is seeded but not promised to be reproducible elsewhere: the model's bytes are what is published.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from quality.data import DECIMALS
+from quality.errors import InputError
+from quality.evaluate import load_evaluator
+from quality.evaluate.scaling import apply_scales
+from quality.fitting import Problem, Progress
+from quality.inputs import Scale
+from quality.network.export import export
+from quality.network.floatnet import INPUT_STEP, NARROWEST_CNN, FloatNetwork, Recipe, build_recipes
+from quality.network.records import MAX_ACTIVATION, Network
+from quality.scales import fit_scales
+from quality.splits import split_rows
+
+__all__ = ["FittedNetwork", "fit_cnn", "fit_mlp"]
+
+_CALIBRATION_ROWS = 512
+_MAX_STEPS = 6000
+"""Large data need fewer passes; this bounds the time."""
+_PATIENCE = 25
+"""Epochs without a better validation loss after which fitting stops."""
+_BATCH = 1024
+"""Rows at a time where nothing is learned."""
+
+Inputs = NDArray[np.int8]
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedNetwork:
+    """See `quality.fitting.Fitted`. The floats read the same int8 inputs as the integers."""
+
+    model: Network
+    floats: FloatNetwork
+    recipe: str
+    logit_step: float
+    held_out: Rows
+    held_out_logits: NDArray[np.int64]
+    validation_loss: float
+
+    def float_logits(self, fixed: NDArray[np.int64]) -> Floats:
+        """(n, outputs) logits of the float network on fixed-point windows (n, width)."""
+        return _float_logits(self.floats, _quantise(self.model.scales, fixed)).numpy().astype(np.float64)
+
+
+def fit_mlp(problem: Problem, *, seed: int, progress: Progress) -> FittedNetwork:
+    """Dense layers; right for tables, whose columns have units of their own."""
+    return _fit("mlp", problem, seed, progress)
+
+
+def fit_cnn(problem: Problem, *, seed: int, progress: Progress) -> FittedNetwork:
+    """Convolutions over time, averaged. Raises InputError when the windows are too narrow."""
+    width = problem.values.shape[1]
+    if width < NARROWEST_CNN:
+        raise InputError(
+            f"a cnn needs windows of {NARROWEST_CNN} values, these have {width}", mend="use another --kind"
+        )
+    return _fit("cnn", problem, seed, progress)
+
+
+def _fit(kind: str, problem: Problem, seed: int, progress: Progress) -> FittedNetwork:
+    rows = split_rows(problem.classes, seed)
+    recipes = build_recipes(kind, problem.values.shape[1])
+    fitted = [_fit_recipe(recipe, problem, rows, seed, progress) for recipe in recipes]
+    # min keeps the first of equals, and recipes come simplest first.
+    return min(fitted, key=lambda one: one.validation_loss)
+
+
+def _fit_recipe(
+    recipe: Recipe, problem: Problem, rows: tuple[Rows, Rows], seed: int, progress: Progress
+) -> FittedNetwork:
+    training, validation = rows
+    fixed = problem.fixed
+    scales = fit_scales(fixed[training], MAX_ACTIVATION, shared=recipe.kind == "cnn")
+    inputs = _quantise(scales, fixed)
+    fitting = _Fitting(recipe, problem, inputs, rows, seed)
+    fitting.run(progress)
+    some = np.random.default_rng(seed).permutation(training)[:_CALIBRATION_ROWS]
+    exported = export(fitting.network, inputs[some], scales=scales, decimals=DECIMALS)
+    return FittedNetwork(
+        model=exported.network,
+        floats=fitting.network,
+        recipe=recipe.name,
+        logit_step=exported.logit_step,
+        held_out=validation,
+        held_out_logits=_integer_logits(exported.network, inputs[validation]),
+        validation_loss=fitting.best,
+    )
+
+
+def _quantise(scales: tuple[Scale, ...], fixed: NDArray[np.int64]) -> Inputs:
+    return apply_scales(scales, fixed, MAX_ACTIVATION).astype(np.int8)
+
+
+def _integer_logits(network: Network, inputs: Inputs) -> NDArray[np.int64]:
+    infer = load_evaluator("torch")(network)
+    starts = range(0, len(inputs), _BATCH)
+    return np.concatenate([infer(inputs[start : start + _BATCH]) for start in starts]).astype(np.int64)
+
+
+class _Fitting:
+    """One recipe on one split; after `run`, `network` is that of the epoch with the smallest validation loss."""
+
+    def __init__(self, recipe: Recipe, problem: Problem, inputs: Inputs, rows: tuple[Rows, Rows], seed: int) -> None:
+        torch.manual_seed(seed)
+        self._recipe = recipe
+        self._inputs, self._rows = inputs, rows
+        self._weights = torch.from_numpy(problem.row_weights.astype(np.float32))
+        self._wanted = _build_targets(problem)
+        self.network = FloatNetwork(recipe, inputs.shape[1], problem.outputs)
+        self.best = float("inf")
+        # A batch norm cannot learn from a single row, so a remainder of one is left out of the epoch.
+        count = len(rows[0])
+        self._starts = [start for start in range(0, count, recipe.batch) if count - start > 1]
+        self._epochs = max(10, min(recipe.epochs, _MAX_STEPS // len(self._starts)))
+        steps = self._epochs * len(self._starts)
+        self._optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimiser, recipe.rate, total_steps=steps)
+
+    def run(self, progress: Progress) -> None:
+        best_epoch, best_state = 0, copy.deepcopy(self.network.state_dict())
+        for epoch in range(self._epochs):
+            training = self._learn()
+            validation = self._validate()
+            if validation < self.best:
+                self.best, best_epoch, best_state = validation, epoch, copy.deepcopy(self.network.state_dict())
+            figures = {"loss/training": training, "loss/validation": validation}
+            progress(self._recipe.name, epoch + 1, self._epochs, figures)
+            if epoch - best_epoch >= _PATIENCE:
+                break
+        self.network.load_state_dict(best_state)
+        self.network.eval()
+
+    def _learn(self) -> float:
+        """One pass over the training rows in a new order; their mean loss."""
+        self.network.train()
+        rows = torch.from_numpy(self._rows[0])
+        order = rows[torch.randperm(len(rows))]
+        total = 0.0
+        for start in self._starts:
+            batch = order[start : start + self._recipe.batch]
+            x = _to_float(self._inputs[batch.numpy()])
+            shown = _augment(x, self.network.narrowest) if self._recipe.augmented else x
+            softened = _soften(self._wanted[batch], self._recipe.smoothing)
+            loss = _loss(self.network(shown), softened, self._weights[batch])
+            self._optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            self._optimiser.step()
+            self._schedule.step()
+            total += float(loss.detach()) * len(batch)
+        return total / len(rows)
+
+    def _validate(self) -> float:
+        rows = self._rows[1]
+        logits = _float_logits(self.network, self._inputs[rows])
+        return float(_loss(logits, self._wanted[rows], self._weights[rows]))
+
+
+def _build_targets(problem: Problem) -> torch.Tensor:
+    """(n, outputs): 0 or 1 for one score of the defect, else one-hot."""
+    classes = torch.from_numpy(problem.classes)
+    if problem.outputs == 1:
+        return classes.to(torch.float32).unsqueeze(1)
+    return nn.functional.one_hot(classes, problem.outputs).to(torch.float32)
+
+
+def _soften(wanted: torch.Tensor, smoothing: float) -> torch.Tensor:
+    return wanted * (1 - smoothing) + smoothing / max(2, wanted.shape[1])
+
+
+def _loss(logits: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy, binary for one logit; mean over rows of the given weights."""
+    if logits.shape[1] == 1:
+        each = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")[:, 0]
+    else:
+        each = nn.functional.cross_entropy(logits, wanted, reduction="none")
+    return (each * weights).sum() / weights.sum()
+
+
+def _augment(x: torch.Tensor, narrowest: int) -> torch.Tensor:
+    """Each row negated or not, the batch reversed or not, and cut at random to four fifths of its width."""
+    x = x * (torch.randint(0, 2, (len(x), 1)) * 2 - 1)
+    if int(torch.randint(0, 2, (1,))):
+        x = x.flip(1)
+    width = max(narrowest, x.shape[1] * 4 // 5)
+    start = int(torch.randint(0, x.shape[1] - width + 1, (1,)))
+    return x[:, start : start + width]
+
+
+def _to_float(inputs: Inputs) -> torch.Tensor:
+    return torch.from_numpy(inputs.astype(np.float32)) * INPUT_STEP
+
+
+def _float_logits(network: FloatNetwork, inputs: Inputs) -> torch.Tensor:
+    """Logits (n, outputs) of int8 inputs (n, width), with the batch norm's running statistics."""
+    network.eval()
+    with torch.inference_mode():
+        chunks = [network(_to_float(inputs[start : start + _BATCH])) for start in range(0, len(inputs), _BATCH)]
+        return torch.cat(chunks)

@@ -1,0 +1,35 @@
+"""Scales from training values. Needs numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quality.inputs import MAX_SHIFT, Scale
+
+__all__ = ["fit_scales"]
+
+_SPREAD_QUANTILE = 0.999
+
+
+def fit_scales(fixed: NDArray[np.int64], limit: int, *, shared: bool) -> tuple[Scale, ...]:
+    """Scales that spread fixed-point training values (n, width) over -limit..limit around their mean.
+
+    One for all columns when `shared` (a time series keeps its shape), else one a column (a table's columns have units
+    of their own). One value in a thousand saturates.
+    """
+    columns = [fixed.ravel()] if shared else list(fixed.T)
+    return tuple(_fit_scale(column, limit) for column in columns)
+
+
+def _fit_scale(column: NDArray[np.int64], limit: int) -> Scale:
+    zero = round(float(column.mean()))
+    distances = np.abs(column - zero)
+    # A column that is rarely anything but constant has quantile 0: take its extremes instead.
+    spread = int(np.quantile(distances, _SPREAD_QUANTILE)) or int(distances.max())
+    if not spread:
+        return Scale(zero=zero, multiplier=1, shift=MAX_SHIFT)
+    shift = 0
+    while shift < MAX_SHIFT and (limit << (shift + 1)) // spread <= 255:
+        shift += 1
+    return Scale(zero=zero, multiplier=min(255, max(1, (limit << shift) // spread)), shift=shift)

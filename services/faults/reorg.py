@@ -1,0 +1,77 @@
+"""`reorg`: the chain takes its latest blocks back, one to twelve at a time, while events are recorded and indexed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+from ledger.errors import ChainError, SubmitError
+from ledger.index import Follower
+from ledger.store import open_store
+from ledger.store.outbox import Outbox
+from ledger.submit import Submitter
+from services.faults.chains import ChainProcess, running_chain
+from services.faults.outcome import Outcome
+from services.faults.verdict import judge
+from services.faults.workload import build_events, found_site
+
+__all__ = ["run_reorg"]
+
+_DEPTH = 12
+_EVENTS = 4
+"""Come in before each reorganisation."""
+_MOST_BLOCKS = 6
+_STUCK_S = 120.0
+
+
+def run_reorg(folder: Path, count: int, seed: int) -> Outcome:
+    """`count` reorganisations; the index follows before and after each, or only after."""
+    events = build_events(count * _EVENTS)
+    chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
+    depths: Counter[str] = Counter()
+    undone = 0
+    with (
+        running_chain(folder, need_anvil=True) as process,
+        open_store(f"sqlite:///{folder / 'node.sqlite'}") as store,
+    ):
+        founded = found_site(folder, process.transport, process.profile, seed)
+        _mine(process, _DEPTH)
+        site = dataclasses.replace(founded, profile=dataclasses.replace(process.profile, finality_depth=_DEPTH))
+        chain = site.connect(process.transport)
+        submitter = Submitter(chain, Outbox(store), site.signer, batch_size=2, receipt_grace_s=_STUCK_S, resend_s=0.05)
+        for number in range(count):
+            sent = events[number * _EVENTS : (number + 1) * _EVENTS]
+            submitter.submit([(event.key, site.record(event)) for event in sent])
+            submitter.step()
+            _mine(process, chance.randint(0, _MOST_BLOCKS))
+            if chance.randrange(2):
+                undone += Follower(chain, store).follow().undone
+            depth = chance.randint(1, _DEPTH)
+            process.transport.request("anvil_reorg", [depth, []])
+            depths[f"depth {depth}"] += 1
+            submitter.step()
+            undone += Follower(chain, store).follow().undone
+        _settle(process, submitter)
+        keys = {event.key for event in events}
+        verdict = judge(site, chain, store, folder, events, keys)
+    return Outcome(process.engine, depths, verdict, {"undone_blocks": undone})
+
+
+def _mine(process: ChainProcess, blocks: int) -> None:
+    if blocks:
+        process.transport.request("anvil_mine", [hex(blocks)])
+
+
+def _settle(process: ChainProcess, submitter: Submitter) -> None:
+    deadline, done = time.monotonic() + _STUCK_S, False
+    while not done:
+        if time.monotonic() > deadline:
+            raise SubmitError("records still wait after the last reorganisation", mend="report this, with the seed")
+        _mine(process, 1)
+        with contextlib.suppress(ChainError):
+            done = submitter.step()
+    _mine(process, _DEPTH)

@@ -1,0 +1,174 @@
+"""From a devchain to a partner's desk by the command line alone: status, checkpoint, trust, bundle, verify."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ledger.bundle import parse_bundle
+from ledger.chain import EmbeddedChain, write_deployment
+from ledger.index import Follower
+from ledger.keys import LocalSigner
+from ledger.store import Store
+from services.devchain import create_devchain
+from tests.support.bundle_desk import keep_secrets
+from tests.support.bundle_world import BundleWorld, build_bundle_world
+from tests.support.command_line import Runner
+from tests.support.loopback import serving
+from tests.support.stores import copy_database, new_store
+
+pytestmark = pytest.mark.integration
+
+PART = "urn:example:hip-1"
+
+
+@dataclass
+class Office:
+    """A home folder of a company that keeps the world's book, on a devchain."""
+
+    run: Runner
+    world: BundleWorld
+
+    def path(self, name: str) -> str:
+        return str(self.run.home / name)
+
+    def json(self, *arguments: str, code: int = 0) -> dict[str, object]:
+        exit_code, out, err = self.run(*arguments, "--json")
+        assert exit_code == code, err
+        found: dict[str, object] = json.loads(out)
+        return found
+
+    def signed(self, place: int) -> str:
+        key = self.run.home / f"key-{place}"
+        key.touch(mode=0o600)
+        signer = self.world.consortium.companies[place].signer
+        assert isinstance(signer, LocalSigner)
+        key.write_text(signer.unsafe_secret().hex())
+        output = self.path(f"signed-{place}.json")
+        self.json("checkpoint", "sign", self.path("block.json"), f"--signer=file:{key}", "-o", output)
+        return output
+
+    def execute(self, statement: str) -> None:
+        with closing(sqlite3.connect(self.path("ledger.db"))) as database:
+            assert database.execute(statement).rowcount
+            database.commit()
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BundleWorld, Store, str]]:
+    with new_store(tmp_path_factory.mktemp("source")) as store:
+        engine = EmbeddedChain()
+        world = build_bundle_world(store, engine)
+        keep_secrets(world, store)
+        Follower(world.consortium.chain, store).follow()
+        with serving(create_devchain(engine)) as url:
+            yield world, store, url
+
+
+@pytest.fixture
+def office(
+    source: tuple[BundleWorld, Store, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Office:
+    world, store, url = source
+    with new_store(tmp_path) as copy:
+        copy_database(store, copy)
+    (tmp_path / "millmark.toml").write_text(f'chain_url = "{url}"\ndatabase = "sqlite:///ledger.db"\n')
+    write_deployment(tmp_path / "deployment.json", world.consortium.chain.deployment)
+    return Office(Runner(tmp_path, monkeypatch, capsys), world)
+
+
+def test_a_partner_with_a_node_verifies_a_bundle(office: Office) -> None:
+    bundle, trust = office.path("part.bundle"), office.path("trust.json")
+    made = office.json("bundle", PART, "-o", bundle, "--disclose", "names")
+    assert (made["bytes"], made["sealed"]) == (Path(bundle).stat().st_size, 1)
+    office.json("trust", "-o", trust, "--block", str(made["block_number"]))
+    assert office.json("verify", bundle, "--trust", trust)
+    code, out, _ = office.run("bundle", PART, "-o", bundle)
+    assert code == 0
+    assert "1 more sealed" in out
+
+
+def test_a_partner_without_a_node_verifies_what_companies_signed(office: Office) -> None:
+    bundle, trust, point = (office.path(name) for name in ("part.bundle", "trust.json", "checkpoint.json"))
+    office.json("trust", "-o", trust, "--quorum", "2")
+    office.json("checkpoint", "fetch", "-o", office.path("block.json"))
+    office.json("checkpoint", "combine", office.signed(0), office.signed(1), "-o", point, "--trust", trust)
+    office.json("bundle", PART, "-o", bundle, "--checkpoint", point)
+    assert office.json("verify", bundle, "--trust", trust)
+    office.json("bundle", PART, "-o", bundle, "--checkpoint", office.signed(1))
+    code, _, err = office.run("verify", bundle, "--trust", trust)
+    assert code == 1
+    assert "1 of the 2 participants" in err
+
+
+def test_what_is_disclosed_is_chosen_on_the_command_line(office: Office) -> None:
+    bundle = office.path("part.bundle")
+    office.json("bundle", PART, "-o", bundle, "--disclose", "/supplier", "--disclose", "inferences", "--unrelated")
+    found = parse_bundle(Path(bundle).read_bytes())
+    assert b"Heath Steel" in Path(bundle).read_bytes()
+    assert len(found.identities) == 1
+    assert found.inferences
+    assert all(isinstance(link, int) for history in found.histories for link in history.records)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "why"),
+    [
+        (("urn:example:hip-1", "-o", "{home}/none/x"), 2, "cannot be written"),
+        (("urn:example:hip-1", "-o", "{home}/x", "--disclose", "all"), 2, "nothing to disclose"),
+        (("urn:example:hip-1", "-o", "{home}/x", "--checkpoint", "{home}/none"), 2, "cannot be read"),
+        (("urn:example:hip-1", "-o", "{home}/x", "--checkpoint", "{home}/millmark.toml"), 2, "checkpoint file"),
+        (("hip 1", "-o", "{home}/x"), 2, "percent-encode"),
+        (("urn:example:nobody", "-o", "{home}/x"), 1, "not known here"),
+    ],
+)
+def test_other_uses_write_nothing(office: Office, arguments: tuple[str, ...], code: int, why: str) -> None:
+    found, err = office.run.refused("bundle", *(part.format(home=office.run.home) for part in arguments))
+    assert (found, why in err) == (code, True), err
+    assert not Path(office.path("x")).exists()
+
+
+def test_a_tampered_index_writes_nothing_and_a_rebuild_mends_it(office: Office) -> None:
+    office.execute("UPDATE records SET block_time = block_time + 1 WHERE kind = 'CertificateIssued'")
+    code, _, err = office.run("bundle", PART, "-o", office.path("x"))
+    assert code == 1
+    assert err.count("\n") == 1
+    assert not Path(office.path("x")).exists()
+    assert office.run("rebuild")[0] == 0
+    assert office.run("status")[0] == 0
+    office.json("bundle", PART, "-o", office.path("x"))
+
+
+def test_status_says_that_the_index_is_the_chain_s(office: Office) -> None:
+    check = office.json("status")["check"]
+    assert isinstance(check, dict)
+    assert (check["differences"], check["findings"]) == (0, [])
+    code, out, _ = office.run("status")
+    assert code == 0
+    assert "heads are the chain's at block" in out
+
+
+def test_status_names_what_differs(office: Office) -> None:
+    office.execute("UPDATE heads SET length = length + 1 WHERE subject = (SELECT min(subject) FROM heads)")
+    code, out, _ = office.run("status")
+    assert code == 1
+    assert "the stored head of 0x" in out
+    assert "1 differences; `millmark rebuild`" in out
+
+
+def test_the_deep_status_finds_what_follows_from_records_alone(office: Office) -> None:
+    office.execute("UPDATE lots SET quantity = quantity + 1 WHERE subject = (SELECT min(subject) FROM lots)")
+    assert office.run("status")[0] == 0
+    found = office.json("status", "--deep", code=1)["check"]
+    assert isinstance(found, dict)
+    assert found["differences"] == 1
+    assert found["findings"][0].startswith("lot 0x")

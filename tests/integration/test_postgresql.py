@@ -1,0 +1,143 @@
+"""The store on a real PostgreSQL: the same schema, the same walks, the same answers as on SQLite."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from ledger.errors import MillmarkError, StoreError
+from ledger.provenance import participants, recall, trace
+from ledger.store import Book, Lineage, Rows, Store, open_store
+from ledger.store.rows import HeadRow
+from services.bench.graph import draw_plant
+from services.bench.plant_store import write_plant
+from tests.support import postgres
+from tests.support.fake_world import World, build_world
+from tests.unit.ledger import test_store_database as on_sqlite
+from tests.unit.ledger import test_store_lineage as walks
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(postgres.describe_missing() is not None, reason=str(postgres.describe_missing())),
+]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with postgres.running_cluster() as found:
+        yield found
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    """Empty but for its tables."""
+    with open_store(url) as opened:
+        yield opened
+        with opened.transaction() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+
+
+test_migrations_make_what_the_tables_say = on_sqlite.test_migrations_make_what_the_tables_say
+test_a_failing_transaction_leaves_nothing = on_sqlite.test_a_failing_transaction_leaves_nothing
+test_writers_wait_for_each_other = on_sqlite.test_writers_wait_for_each_other
+test_rows_go_in_and_out_whole = on_sqlite.test_rows_go_in_and_out_whole
+test_among_takes_any_number_of_values = on_sqlite.test_among_takes_any_number_of_values
+test_a_row_is_not_added_twice = on_sqlite.test_a_row_is_not_added_twice
+test_an_identity_is_found = on_sqlite.test_an_identity_is_found_by_subject_and_by_any_spelling
+test_a_document_can_be_replaced = on_sqlite.test_a_document_can_be_replaced
+test_walks_stop_at_depth_and_breadth = walks.test_walks_stop_at_depth_and_breadth
+test_walks_start_from_any_number_of_lots = walks.test_walks_start_from_any_number_of_lots
+test_contents_are_what_is_packed_now = walks.test_contents_are_what_is_packed_now
+
+
+def test_answers_are_the_same_as_on_sqlite(store: Store, tmp_path: Path) -> None:
+    here = build_world(store)
+    with open_store(f"sqlite:///{tmp_path / 'ledger.db'}") as other:
+        there = build_world(other)
+        for subject in [*here.lots.values(), *here.orders.values()]:
+            assert trace(store, subject).to_json() == trace(other, subject).to_json()
+            assert trace(store, "urn:example:hip-3-again") == trace(other, "urn:example:hip-3-again")
+        for asked in _recalls(here):
+            assert recall(store, **asked).to_json() == recall(other, **asked).to_json()
+        assert participants(store) == participants(other)
+        assert there.lots == here.lots
+
+
+def _recalls(world: World) -> list[dict[str, Any]]:
+    span = {"since": datetime(2025, 1, 1, tzinfo=UTC), "until": datetime(2026, 1, 1, tzinfo=UTC)}
+    return [{"model": world.model}, {"lot": "urn:example:bar"}, {"machine": world.machine, **span}]
+
+
+def test_walks_over_a_plant_are_the_same_as_on_sqlite(store: Store, tmp_path: Path) -> None:
+    plant = draw_plant(600, 5)
+    with open_store(f"sqlite:///{tmp_path / 'ledger.db'}") as other:
+        for one in (store, other):
+            write_plant(one, plant)
+        with store.reading() as here, other.reading() as there:
+            for lot in range(0, plant.lots, 11):
+                start = [plant.subject(lot)]
+                assert Lineage(here).upstream(start, 64, 500) == Lineage(there).upstream(start, 64, 500)
+                assert Lineage(here).downstream(start, 64, 500) == Lineage(there).downstream(start, 64, 500)
+
+
+def test_opens_again_with_everything_in_it(store: Store, url: str) -> None:
+    with store.transaction() as connection:
+        Book(connection).set_names({1: "Acme"})
+    with open_store(url) as again, again.reading() as connection:
+        assert Book(connection).names() == {1: "Acme"}
+
+
+def test_several_programs_open_a_new_database_at_once(url: str, store: Store) -> None:
+    with store.transaction() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    failures: list[BaseException] = []
+
+    def open_and_close() -> None:
+        try:
+            open_store(url).close()
+        except MillmarkError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=open_and_close) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_reader_sees_one_state_and_cannot_write(store: Store) -> None:
+    with store.reading() as reader:
+        assert Book(reader).names() == {}
+        with store.transaction() as writer:
+            Book(writer).set_names({1: "Acme"})
+        assert Book(reader).names() == {}
+    with pytest.raises(StoreError), store.reading() as reader:
+        Rows(reader).insert([HeadRow(bytes(32), bytes(32), 1, 1)])
+
+
+def test_refuses_a_newer_schema_and_the_database_of_another_program(store: Store, url: str) -> None:
+    with store.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="newer version"):
+        open_store(url)
+    with store.transaction() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+    with pytest.raises(StoreError, match="another program"):
+        open_store(url)
+
+
+@pytest.mark.parametrize("wrong", ["postgresql://nobody@/postgres?host=/nowhere", "{url}&port=1"])
+def test_a_server_that_does_not_answer_is_named_in_one_line_without_a_password(url: str, wrong: str) -> None:
+    with pytest.raises(StoreError, match="cannot be used") as refused:
+        open_store(wrong.format(url=url).replace("@", ":canary@"))
+    assert "\n" not in str(refused.value)
+    assert "canary" not in str(refused.value)

@@ -1,0 +1,143 @@
+"""The commands: exit codes, one line for each refusal, and an environment that has only what verification needs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import ledger
+from ledger.trust import parse_trust
+from ledger.verify.__main__ import main
+from services.cli import app
+from tests.support.bundle_vector import DATA, TRUST, vector_bytes, vector_now
+
+NEEDED = ("coincurve", "rfc8785", "safe-pysha3")
+"""Distributions that the verifier imports. A change here is a change for everybody who installs it alone."""
+FOREIGN = {"web3", "eth_tester", "sqlalchemy", "alembic", "requests", "httpx", "fastapi", "eth_abi", "numpy", "torch"}
+AGE = ["--max-age", "1000000"]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = main([str(one) for one in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_a_true_bundle_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, DATA, "--trust", TRUST, *AGE)
+    assert (code, err) == (0, "")
+    assert out.startswith("VERIFIED\n")
+    assert "urn:example:hip-1" in out
+
+
+def test_the_answer_in_json_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, DATA, "--trust", TRUST, "--json", *AGE)
+    answer = json.loads(out)
+    assert (code, answer["verified"], answer["refused"]) == (0, True, None)
+    part = answer["report"]["parts"][0]
+    assert part["certificate"] is None or part["certificate"]["verdict"] == "pass"
+    assert answer["report"]["as_of"]["block_time"].endswith("Z")
+
+
+def test_a_changed_bundle_is_refused_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = vector_bytes()
+    at = data.index(b'"value":') + 9
+    changed = tmp_path / "changed.bundle"
+    changed.write_bytes(data[:at] + (b"x" if data[at : at + 1] != b"x" else b"y") + data[at + 1 :])
+    code, out, err = run(capsys, changed, "--trust", TRUST, *AGE)
+    assert (code, out) == (1, "")
+    assert err.startswith("millmark: REFUSED step ")
+    assert err.count("\n") == 1
+    code, out, _ = run(capsys, changed, "--trust", TRUST, "--json", *AGE)
+    refused = json.loads(out)["refused"]
+    assert (code, refused["name"] in err, refused["step"] > 0) == (1, True, True)
+
+
+def test_a_bundle_that_is_too_old_is_refused_by_the_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    if time.time() > vector_now():
+        code, _, err = run(capsys, DATA, "--trust", TRUST, "--max-age", "0")
+        assert code == 1
+        assert "step 3 (checkpoint)" in err
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n", b"[1,2]", b'{"a":1}', b"\xff" * 99])
+def test_what_is_no_bundle_is_unusable(capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other"
+    path.write_bytes(content)
+    code, out, err = run(capsys, path, "--trust", TRUST)
+    assert (code, out) == (2, "")
+    assert "this is not a bundle" in err
+
+
+def test_what_cannot_be_read_is_unusable(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for bundle, trust in ((tmp_path / "none", TRUST), (tmp_path, TRUST), (DATA, tmp_path / "none"), (DATA, DATA)):
+        code, out, err = run(capsys, bundle, "--trust", trust)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith("millmark: ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["x"], ["x", "--trust", "y", "--max-age", "-1"], ["x", "--trust", "y", "-q"]]
+)
+def test_a_wrong_call_is_unusable_input(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_millmark_verify_answers_alike(tmp_path: Path) -> None:
+    runner = CliRunner()
+    good = runner.invoke(app, ["verify", str(DATA), "--trust", str(TRUST), *AGE])
+    assert (good.exit_code, good.output.startswith("VERIFIED")) == (0, True)
+    cut = tmp_path / "cut.bundle"
+    cut.write_bytes(vector_bytes()[:-1])
+    bad = runner.invoke(app, ["verify", str(cut), "--trust", str(TRUST), "--json", *AGE])
+    assert bad.exit_code == 1
+    other = runner.invoke(app, ["verify", str(TRUST), "--trust", str(TRUST), *AGE])
+    assert other.exit_code == 2
+
+
+def test_importing_the_verifier_brings_in_nothing_else() -> None:
+    show = "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    script = f"import sys, ledger.verify, ledger.verify.__main__; {show}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    found = set(done.stdout.split())
+    assert "ledger" in found
+    assert not found & FOREIGN
+
+
+def test_the_verifier_runs_where_only_its_packages_are(tmp_path: Path) -> None:
+    """A folder with the library and three packages, and no other site-packages."""
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copytree(Path(ledger.__file__).parent, alone / "ledger", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in NEEDED:
+        for file in importlib.metadata.files(name) or ():
+            source = Path(str(file.locate()))
+            if file.parts[0] != ".." and source.is_file():
+                (alone / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, alone / file)
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", "-s", "-m", "ledger.verify", str(DATA), "--trust", str(TRUST), *AGE],
+        cwd=alone,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("VERIFIED")
+
+
+def test_the_vectors_trust_file_is_one() -> None:
+    assert parse_trust(TRUST.read_bytes()).participants[3] == "Alder Forge"

@@ -1,0 +1,163 @@
+"""`millmark trace` and `millmark recall`: every form of an answer, notices of what is cut off, mistakes in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.provenance import Limits, recall, trace
+from ledger.store import open_store
+from tests.support.command_line import Runner
+from tests.support.fake_world import World, build_world
+
+HIP = "urn:example:hip-3-again"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with open_store(f"sqlite:///{tmp_path_factory.mktemp('home') / 'millmark.sqlite'}") as store:
+        yield build_world(store)
+
+
+@pytest.fixture
+def run(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Runner:
+    """At home in a copy of the world's database."""
+    for name in ("MILLMARK_CHAIN_URL", "MILLMARK_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
+    home = Path(world.store.url.removeprefix("sqlite:///")).parent
+    for file in home.iterdir():
+        shutil.copy(file, tmp_path)
+    return Runner(tmp_path, monkeypatch, capsys)
+
+
+def test_json_is_the_answer_whichever_way_it_is_asked_for(run: Runner, world: World) -> None:
+    expected = trace(world.store, HIP).to_json()
+    for form in (("--json",), ("--as", "json"), ("--as", "json", "--json")):
+        code, out, err = run("trace", HIP, *form)
+        assert (code, json.loads(out), err) == (0, expected, "")
+
+
+def test_a_direction_leaves_the_other_out(run: Runner) -> None:
+    up = json.loads(run("trace", "urn:example:billet", "--direction", "up", "--json")[1])
+    down = json.loads(run("trace", "urn:example:billet", "--direction", "down", "--json")[1])
+    assert (len(up["upstream"]), up["downstream"], down["upstream"], len(down["downstream"])) == (2, [], [], 6)
+
+
+def test_the_table_names_lots_either_way(run: Runner) -> None:
+    out = run("trace", "urn:example:billet")[1]
+    assert "made from\n" in out
+    assert "went into\n" in out
+    assert "its lots were made from" in run("trace", "urn:example:hip")[1]
+
+
+def test_tree_dot_and_svg(run: Runner) -> None:
+    tree = run("trace", HIP, "--as", "tree", "--direction", "up")[1]
+    assert "└─ urn:example:hip-3: " in tree
+    assert "went into" not in tree
+    assert run("trace", HIP, "--as", "dot")[1].startswith("digraph genealogy {\n")
+    assert ElementTree.fromstring(run("trace", HIP, "--as", "svg")[1]).tag.endswith("svg")  # noqa: S314  # our own
+
+
+@pytest.mark.parametrize("form", ["table", "tree", "json", "dot", "svg"])
+def test_a_file_holds_what_the_terminal_would_show(run: Runner, tmp_path: Path, form: str) -> None:
+    file = tmp_path / "answer"
+    shown = run("trace", HIP, "--as", form)[1]
+    code, out, err = run("trace", HIP, "--as", form, "-o", str(file))
+    assert (code, out, err) == (0, "", "")
+    assert file.read_text() == shown
+
+
+@pytest.mark.parametrize("form", ["table", "tree", "json", "dot", "svg"])
+@pytest.mark.parametrize(("limit", "told"), [("--depth=1", "beyond 1 steps"), ("--limit=1", "beyond 1 lots")])
+def test_a_cut_answer_says_so_in_every_form(run: Runner, form: str, limit: str, told: str) -> None:
+    code, out, err = run("trace", HIP, "--as", form, limit)
+    assert code == 0
+    assert f"upstream goes on {told}" in (err if form == "json" else out)
+    assert err == "" if form in ("table", "tree") else err.startswith("millmark: cut off: upstream ")
+    if form == "json":
+        assert json.loads(out)["truncated"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--depth", "0"), "--depth 0 is out of range; give 1 to 256"),
+        (("--depth", "257"), "--depth 257"),
+        (("--limit", "-1"), "--limit -1"),
+        (("--limit", "10001"), "give 1 to 10000"),
+        (("--depth", "many"), "--depth"),
+        (("--as", "pdf"), "'pdf' is not one of"),
+        (("--direction", "left"), "'left' is not one of"),
+        (("--json", "--as", "svg"), "--json and --as svg are two forms"),
+        (("-o", "/nowhere/picture"), "/nowhere/picture cannot be written"),
+    ],
+)
+def test_a_mistake_in_a_trace_is_one_line(run: Runner, arguments: tuple[str, ...], told: str) -> None:
+    code, err = run.refused("trace", HIP, *arguments)
+    assert (code, told in err) == (2, True), err
+
+
+def test_a_recall_lists_counts_lots_orders_and_holders(run: Runner, world: World) -> None:
+    code, out, _ = run("recall", "--lot", "urn:example:billet")
+    assert code == 0
+    assert "certificates: 4, valid: 4\n" in out
+    assert "lots reached: 7, not spent: 6, quarantined: 0\n" in out
+    assert "orders: 2\n  urn:example:hip: in production, for Clinic\n" in out
+    assert "  Smithy: 4 lots, 0 quarantined\n" in out
+    shown = json.loads(run("recall", "--lot", "urn:example:billet", "--json")[1])
+    assert shown == recall(world.store, lot="urn:example:billet").to_json()
+
+
+@pytest.mark.parametrize("span", [("2025-01-01", "2026-01-01"), ("2025-01-01T00:00:00Z", "2026-01-01T00:00:00+01:00")])
+def test_a_recall_of_a_machine(run: Runner, world: World, span: tuple[str, str]) -> None:
+    for name in (str(world.machine), "urn:example:mill"):
+        code, out, _ = run("recall", "--machine", name, "--between", *span)
+        assert code == 0
+        assert out.startswith("urn:example:mill of Smithy, 2025-01-01 00:00:00Z to 20")
+        assert "lots reached: 6" in out
+
+
+def test_a_day_counts_in_whole(run: Runner, world: World) -> None:
+    shown = json.loads(
+        run("recall", "--machine", "urn:example:mill", "--between", "2025-01-01", "2025-01-01", "--json")[1]
+    )
+    assert (shown["since"], shown["until"]) == ("2025-01-01T00:00:00Z", "2025-01-01T23:59:59Z")
+    assert shown["lots"] == []
+
+
+def test_a_cut_recall_says_so(run: Runner, world: World) -> None:
+    assert "cut off: lots goes on beyond 2 lots" in run("recall", "--lot", "urn:example:bar", "--limit", "2")[1]
+    _, out, err = run("recall", "--lot", "urn:example:bar", "--limit", "2", "--json")
+    assert err == "millmark: cut off: lots goes on beyond 2 lots: ask with a larger limit\n"
+    limits = Limits(depth=256, lots=2)
+    assert json.loads(out) == recall(world.store, lot="urn:example:bar", limits=limits).to_json()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "of a model, of a lot or of a machine"),
+        (("--model", "-1"), "-1 is no number of a model; give the sequence"),
+        (("--model", "0"), "0 is no number of a model"),
+        (("--model", str(2**80)), "is no number of a model"),
+        (("--model", "nine"), "--model"),
+        (("--machine", "-1", "--between", "2025-01-01", "2025-01-02"), "-1 is no number of a machine"),
+        (("--machine", "mill", "--between", "2025-01-01", "2025-01-02"), "mill"),
+        (("--machine", "1"), "it is not said when the machine was bad"),
+        (("--model", "9", "--between", "2025-01-01", "2025-01-02"), "moments go with a machine"),
+        (("--machine", "1", "--between", "2025-01-02", "2025-01-01"), "is after"),
+        (("--machine", "1", "--between", "2025-01-02"), "--between"),
+        (("--machine", "1", "--between", "2025-13-02", "2025-01-01"), "2025-13-02 is no day"),
+        (("--machine", "1", "--between", "2025-01-02T10:00", "2025-01-03"), "no moment with a time zone"),
+        (("--machine", "1", "--between", "2025-01-02", "9999-12-31T23:59:59-23:59"), "in no year"),
+        (("--lot", "urn:example:bar", "--limit", "0"), "--limit 0 is out of range"),
+    ],
+)
+def test_a_mistake_in_a_recall_is_one_line(run: Runner, arguments: tuple[str, ...], told: str) -> None:
+    code, err = run.refused("recall", *arguments)
+    assert (code, told in err) == (2, True), err
