@@ -28,12 +28,11 @@ from rich.table import Table as Grid
 
 from quality.errors import InputError, QualityError
 from quality.fitting import Problem
-from quality.metrics import Counts, average_precision
+from quality.labels import build_classes
+from quality.metrics import Counts, average_precision, classify_all, confusion, macro_f1
 from quality.model import build_model
-from quality.thresholds import Goal, choose_threshold
-from quality.trees.arrays import prepare, quantise
-from quality.trees.folds import split_folds
-from quality.trees.train import fit
+from quality.splits import split_folds
+from quality.train import score_rows, train
 
 __all__ = ["BENCHES", "Answer", "main", "run", "show"]
 
@@ -179,20 +178,18 @@ class _Fold:
 
 
 def _judge_fold(learnt: Problem, held: Problem, seed: int) -> _Fold:
-    fitted = fit(learnt, seed=seed)
-    logits = prepare(fitted.model)(quantise(fitted.model, held.fixed)).astype(np.int64)
-    floats = fitted.float_logits(held.fixed)
-    if held.outputs == 1:
-        threshold = choose_threshold(fitted.held_out_logits[:, 0], learnt.classes == 1, Goal())
-        said, float_said = logits[:, 0] >= threshold, floats[:, 0] >= threshold * fitted.logit_step
-    else:
-        said, float_said = logits.argmax(axis=1), floats.argmax(axis=1)
+    trained = train(learnt, build_classes([str(label) for label in range(learnt.count)]), kind="trees", seed=seed)
+    step, decision = trained.fitted.logit_step, trained.model.decision
+    logits = score_rows(trained.model, held.fixed)
+    floats = trained.fitted.float_logits(held.fixed)
     return _Fold(
         actual=held.classes,
-        said=said.astype(np.int64),
-        float_said=float_said.astype(np.int64),
-        scores=np.rint(logits[:, 0] * fitted.logit_step * 1e6).astype(np.int64),
-        size=len(build_model(fitted.model)),
+        said=classify_all(decision, logits),
+        float_said=floats.argmax(axis=1)
+        if held.outputs > 1
+        else (floats[:, 0] >= decision.threshold * step).astype(int),
+        scores=np.rint(logits[:, 0] * step * 1e6).astype(np.int64),
+        size=len(build_model(trained.model)),
     )
 
 
@@ -221,10 +218,8 @@ def _measure_binary(actual: Classes, said: Classes, scores: Classes) -> dict[str
 
 
 def _measure_classes(actual: Classes, said: Classes, _scores: Classes) -> dict[str, float]:
-    return {
-        "macro_f1": statistics.mean(Counts.of(said == value, actual == value).f1 for value in np.unique(actual)),
-        "accuracy": float(np.mean(said == actual)),
-    }
+    count = int(max(actual.max(), said.max())) + 1
+    return {"macro_f1": macro_f1(confusion(said, actual, count)), "accuracy": float(np.mean(said == actual))}
 
 
 def show(answer: Answer, console: Console) -> None:
