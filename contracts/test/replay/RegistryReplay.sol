@@ -139,7 +139,9 @@ abstract contract RegistryReplay is Judge {
         uint16 needed = Roles.INSPECTOR;
         if (entry.kind == IRegistry.ModelRegistered.selector) {
             IRegistry.Model storage model = _models[number];
-            (, model.digest,) = abi.decode(entry.data, (address, bytes32, bytes32));
+            (, model.digest, model.code,) = abi.decode(entry.data, (address, bytes32, address, bytes32));
+            bool kept = model.code == address(0) || _keeps(model.code, model.digest);
+            _hold(Property.Models, kept, "publishModel: the code is not the model");
             (model.inspector, model.state) = (entry.participant, IRegistry.ModelState.Registered);
             _name(entry);
         } else if (entry.kind == IRegistry.ModelApproved.selector) {
@@ -169,6 +171,17 @@ abstract contract RegistryReplay is Judge {
     }
 
     function _afterWithdrawal(uint40 model) internal virtual;
+
+    /// @dev Whether the code is a zero byte and then what the digest names.
+    function _keeps(address code, bytes32 digest) private view returns (bool) {
+        bytes memory content = code.code;
+        if (content.length == 0 || content[0] != 0) return false;
+        bytes memory model = new bytes(content.length - 1);
+        for (uint256 i; i < model.length; ++i) {
+            model[i] = content[i + 1];
+        }
+        return sha256(model) == digest;
+    }
 
     function _name(Entry memory entry) private {
         _hold(Property.Numbering, _named[entry.subject] == 0, "registry: subject registered twice");
