@@ -144,14 +144,19 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
     function registerModel(bytes32 digest, bytes32 cardRoot) external returns (uint40 model) {
         uint32 participant = _actor(Roles.INSPECTOR);
         if (digest == 0) revert RegistryDigestMissing();
-        return _addModel(participant, digest, address(0), cardRoot);
+        bytes32 subject;
+        (model, subject) = _addModel(participant, digest, address(0));
+        emit ModelRegistered(model, participant, subject, _msgSender(), digest, cardRoot);
     }
 
     /// @inheritdoc IRegistry
     function publishModel(bytes calldata content, bytes32 cardRoot) external returns (uint40 model) {
         uint32 participant = _actor(Roles.INSPECTOR);
         evaluator.requireExecutable(content);
-        return _addModel(participant, sha256(content), address(new ModelCode(content)), cardRoot);
+        (bytes32 digest, address code) = (sha256(content), address(new ModelCode(content)));
+        bytes32 subject;
+        (model, subject) = _addModel(participant, digest, code);
+        emit ModelPublished(model, participant, subject, _msgSender(), digest, code, cardRoot);
     }
 
     /// @inheritdoc IRegistry
@@ -272,18 +277,17 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
         ++_participants[participant].keys;
     }
 
-    function _addModel(uint32 participant, bytes32 digest, address code, bytes32 cardRoot)
+    function _addModel(uint32 participant, bytes32 digest, address code)
         private
-        returns (uint40 model)
+        returns (uint40 model, bytes32 subject)
     {
-        bytes32 subject = Subjects.derive(Subjects.Kind.Model, participant, digest);
+        subject = Subjects.derive(Subjects.Kind.Model, participant, digest);
         model = _take(subject);
         Model storage entry = _models[model];
         entry.inspector = participant;
         entry.state = ModelState.Registered;
         entry.digest = digest;
         entry.code = code;
-        emit ModelRegistered(model, participant, subject, _msgSender(), digest, code, cardRoot);
     }
 
     /// @dev A revoked key stays taken: what it signed must keep one meaning.

@@ -350,7 +350,7 @@ contract RegistryTest is Fixture {
         // the registry's first contract was the evaluator
         address code = vm.computeCreateAddress(address(registry), 2);
         vm.expectEmit(address(registry));
-        emit IRegistry.ModelRegistered(next, inspector.id, subject, inspector.key, digest, code, LEAF);
+        emit IRegistry.ModelPublished(next, inspector.id, subject, inspector.key, digest, code, LEAF);
         _as(inspector);
         assertEq(registry.publishModel(content, LEAF), next);
         IRegistry.Model memory stored = registry.modelOf(next);
@@ -397,7 +397,7 @@ contract RegistryTest is Fixture {
     function test_registerAndApproveModel() public check {
         bytes32 subject = _subject(Subjects.Kind.Model, inspector, "new");
         uint40 next = _expectEntry();
-        emit IRegistry.ModelRegistered(next, inspector.id, subject, inspector.key, _hash("new"), address(0), ROOT);
+        emit IRegistry.ModelRegistered(next, inspector.id, subject, inspector.key, _hash("new"), ROOT);
         _as(inspector);
         assertEq(registry.registerModel(_hash("new"), ROOT), next);
         _assertModel(next, IRegistry.ModelState.Registered);

@@ -114,6 +114,14 @@ interface IRegistry {
         bytes32 indexed subject,
         address key,
         bytes32 digest,
+        bytes32 cardRoot
+    );
+    event ModelPublished(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        bytes32 digest,
         address code,
         bytes32 cardRoot
     );

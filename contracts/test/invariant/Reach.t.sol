@@ -53,7 +53,7 @@ contract ReachTest is Base {
     }
 
     function _names() private pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](55);
+        kinds = new bytes32[](56);
         kinds[0] = IRegistry.RolesSet.selector;
         kinds[1] = IRegistry.ParticipantSuspended.selector;
         kinds[2] = IRegistry.ParticipantReinstated.selector;
@@ -109,5 +109,6 @@ contract ReachTest is Base {
         kinds[52] = "refuted late";
         kinds[53] = "refuted into quarantine";
         kinds[54] = "refuted out of quarantine";
+        kinds[55] = IRegistry.ModelPublished.selector;
     }
 }

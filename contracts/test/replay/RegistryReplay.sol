@@ -139,10 +139,14 @@ abstract contract RegistryReplay is Judge {
         uint16 needed = Roles.INSPECTOR;
         if (entry.kind == IRegistry.ModelRegistered.selector) {
             IRegistry.Model storage model = _models[number];
-            (, model.digest, model.code,) = abi.decode(entry.data, (address, bytes32, address, bytes32));
-            bool kept = model.code == address(0) || _keeps(model.code, model.digest);
-            _hold(Property.Models, kept, "publishModel: the code is not the model");
+            (, model.digest,) = abi.decode(entry.data, (address, bytes32, bytes32));
             (model.inspector, model.state) = (entry.participant, IRegistry.ModelState.Registered);
+            _name(entry);
+        } else if (entry.kind == IRegistry.ModelPublished.selector) {
+            IRegistry.Model storage model = _models[number];
+            (, model.digest, model.code,) = abi.decode(entry.data, (address, bytes32, address, bytes32));
+            (model.inspector, model.state) = (entry.participant, IRegistry.ModelState.Registered);
+            _hold(Property.Models, _keeps(model.code, model.digest), "publishModel: the code is not the model");
             _name(entry);
         } else if (entry.kind == IRegistry.ModelApproved.selector) {
             needed = Roles.AUDITOR;
