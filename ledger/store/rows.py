@@ -143,7 +143,7 @@ class ModelRow:
     defective_since: int
     digest: bytes
     code: bytes | None
-    """Address of the contract that keeps its bytes as code, behind a zero byte; None when only the digest is on chain."""
+    """Address of the contract that keeps its bytes as code; None when only the digest is on chain."""
     card_root: bytes
     report_root: bytes
     reason_root: bytes
