@@ -126,7 +126,7 @@ def _elementary(kind: str, data: bytes, at: int) -> int | bytes:
     if kind.startswith("uint"):
         return _number(data, at, int(kind[4:]))
     if kind == "bool":
-        return _number(data, at, 1)
+        return bool(_number(data, at, 1))
     if kind == "address":
         return _number(data, at, 160).to_bytes(20, "big")
     size = int(kind[5:])
