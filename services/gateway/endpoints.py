@@ -121,7 +121,7 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
         tags=["provenance"],
     )
     def certificate(sequence: Sequence, known: KnownTags = None) -> Response:
-        """A verdict on a lot, and whether it is valid, expired, revoked, refuted, unopened or fallen with its model."""
+        """A verdict on a lot, and whether it is valid, expired, revoked or fallen with its model."""
         return _answer(service.certificate(sequence), known)
 
     @router.get(
