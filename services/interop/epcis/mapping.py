@@ -72,15 +72,16 @@ class Proposal:
     records: tuple[Record, ...]
     salts: Mapping[str, bytes]
     """New identifier -> salt of its hash."""
-    claims: Claims
-    """Document behind every claims or reason root in the records."""
+    claims: Claims | None
+    """Document behind every claims or reason root in the records; none where there are no records."""
     evidence_only: tuple[str, ...]
     """What gave no record, and why."""
 
     def to_json(self) -> Json:
         """What must be kept so that the records can be sent and opened later; secret."""
-        salts = {name: salt.hex() for name, salt in self.salts.items()}
-        return {"salts": salts, "claims": self.claims.to_json()} if self.records else {}
+        if self.claims is None:
+            return {}
+        return {"salts": {name: salt.hex() for name, salt in self.salts.items()}, "claims": self.claims.to_json()}
 
 
 class _Unmapped(Exception):  # noqa: N818 - an outcome, not an error
@@ -92,11 +93,20 @@ class _Draft:
     """A proposal in the making."""
 
     known: Known
-    root: bytes
-    """Claims root of every record."""
+    event_hash: str
     records: list[Record] = field(default_factory=list)
     salts: dict[str, bytes] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
+    claims: Claims | None = None
+    _root: bytes = b""
+
+    @property
+    def root(self) -> bytes:
+        """Claims root of every record; the claims are made for the first."""
+        if self.claims is None:
+            self.claims = build_claims({"event": self.event_hash, "source": "EPCIS 2.0"})
+            self._root = self.claims.root
+        return self._root
 
     def lot(self, epc: str) -> Item:
         found = self.known.lots.get(_identifier(epc))
@@ -117,8 +127,7 @@ class _Draft:
 
 def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposal:
     """The records that follow from a valid event, by the table above. Raises nothing for what gives none."""
-    claims = build_claims({"event": event_hash, "source": "EPCIS 2.0"})
-    draft = _Draft(known, claims.root)
+    draft = _Draft(known, event_hash)
     try:
         if "errorDeclaration" in event:
             raise _Unmapped("a declaration of error: what it corrects is for a person to supersede")
@@ -128,8 +137,9 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
         build(event, draft)
     except _Unmapped as reason:
         draft.reasons.append(str(reason))
-    salts = draft.salts if draft.records else {}
-    return Proposal(tuple(draft.records), salts, claims, tuple(draft.reasons))
+    if not draft.records:
+        return Proposal((), {}, None, tuple(draft.reasons))
+    return Proposal(tuple(draft.records), draft.salts, draft.claims, tuple(draft.reasons))
 
 
 def _identifier(epc: str) -> str:
