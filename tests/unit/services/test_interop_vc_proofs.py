@@ -180,12 +180,12 @@ def test_one_changed_character_is_refused(key: CredentialKey, path: tuple[Any, .
         {"proof": []},
         {"name": "added"},
         {"credentialSubject": {"id": "did:example:subject", "more": 1}},
-        {"@context": [BASE_CONTEXT, {"type": "https://evil.example/"}, {"more": "urn:x:y"}]},
+        {"@context": [BASE_CONTEXT, {"term": "https://evil.example/"}, {"more": "urn:x:y"}]},
         {"validUntil": "2026-06-01T00:00:00Z"},
     ],
 )
 def test_what_was_added_later_is_refused(change: dict[str, Any]) -> None:
-    signed = self_issued(ED25519, **{"@context": [BASE_CONTEXT, {"type": "https://good.example/"}]})
+    signed = self_issued(ED25519, **{"@context": [BASE_CONTEXT, {"term": "https://good.example/"}]})
     verify_credential(signed, Resolver(), at=NOW)
     with pytest.raises(MillmarkError):
         verify_credential({**signed, **change}, Resolver(), at=NOW)
