@@ -11,7 +11,15 @@ from ledger.canonical import canonical_json
 from ledger.evidence import EvidenceEntry, EvidenceLog
 from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.store.repository import Rows
-from ledger.store.rows import DocumentRow, EvidenceRow, IdentityRow, InferenceRow, ParticipantNameRow
+from ledger.store.rows import (
+    DocumentRow,
+    EvidenceRow,
+    FindingRow,
+    IdentityRow,
+    InferenceRow,
+    ModelFileRow,
+    ParticipantNameRow,
+)
 from ledger.store.tables import participant_names
 
 
