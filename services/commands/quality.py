@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ledger.canonical import Json
 from ledger.chain import Chain
 from ledger.claims import build_claims
 from ledger.errors import InputError
@@ -275,7 +276,7 @@ def _keep(opened: Context, content: bytes, card: Path | None) -> bytes:
     return root
 
 
-def _parse_card(text: str, content: bytes) -> dict[str, object]:
+def _parse_card(text: str, content: bytes) -> Json:
     try:
         card = json.loads(text)
         named = card["model"]["sha256"]
@@ -285,7 +286,7 @@ def _parse_card(text: str, content: bytes) -> dict[str, object]:
         ) from None
     if named != model_digest(content).hex():
         raise InputError("the card is another model's", mend="give the card.json beside the model")
-    found: dict[str, object] = card
+    found: Json = card
     return found
 
 

@@ -11,6 +11,7 @@ from ledger.bundle import (
     Bundle,
     EvidenceEntryShown,
     HistoryShown,
+    IdentityShown,
     RecordShown,
     ShownClaims,
     encode_bundle,
@@ -19,6 +20,7 @@ from ledger.bundle import (
 from ledger.chain import Chain, event_topic, fetch_checkpoint, fetch_trust
 from ledger.errors import MillmarkError
 from ledger.heads import inner_of, link, start_of
+from ledger.ids import identifier_hash, subject
 from ledger.provenance import Disclosing, build_bundle
 from ledger.records import Contract, Verdict
 from ledger.store import Store
@@ -131,14 +133,14 @@ def _head(bundle: Bundle, history: HistoryShown, shown: Mapping[int, RecordShown
 def _rename(bundle: Bundle) -> Bundle:
     """The passport of one part under the serial number of another."""
     identities = [
-        replace(one, identifier=one.identifier + "X") if _names_part(bundle, one.identifier) else one
+        replace(one, identifier=one.identifier + "X") if _subject(one) in bundle.parts else one
         for one in bundle.identities
     ]
     return replace(bundle, identities=tuple(sorted(identities)))
 
 
-def _names_part(bundle: Bundle, identifier: str) -> bool:
-    return identifier == max(one.identifier for one in bundle.identities if "/21/" in one.identifier)
+def _subject(identity: IdentityShown) -> bytes:
+    return subject(identity.kind, identity.creator, identifier_hash(identity.salt, identity.identifier))
 
 
 def _change_field(bundle: Bundle) -> Bundle:

@@ -24,7 +24,7 @@ def print_summary(result: DemoResult, home: Path, program: str) -> None:
         *(f"  {line}" for line in describe(result.proof.report)),
         "",
         "the same proof tampered with, each refused:",
-        *(f"  {refusal.tampering}\n    step {refusal.step}: {refusal.reason}" for refusal in result.proof.refusals),
+        *(f"  {refusal.tampering}\n    {refusal.reason}" for refusal in result.proof.refusals),
         "",
     )
     print_lines("next:", *(f"  {command}" for command in _next(result, home, program)))
