@@ -1,4 +1,4 @@
-"""`python -m quality`: train a model, evaluate one. Answers are JSON on stdout, errors one line on stderr."""
+"""`python -m quality`: train a model, evaluate it, measure. Answers are JSON on stdout, errors one line on stderr."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
+from quality.commands.bench import add_bench
 from quality.commands.evaluate import add_evaluate
 from quality.commands.options import Answer, Parser
 from quality.commands.train import add_train
@@ -14,7 +15,7 @@ from quality.errors import QualityError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code of a command line: 0, 1 for a failure, 2 for unusable input."""
+    """Exit code of a command line: 0, 1 for a failure or a missed bar, 2 for unusable input."""
     options = _build_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], Answer] = options.command
     try:
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     sys.stdout.write(json.dumps(answer) + "\n")
-    return 0
+    return 0 if answer.get("passed", True) else 1
 
 
 def _build_parser() -> Parser:
@@ -31,6 +32,7 @@ def _build_parser() -> Parser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_train(commands)
     add_evaluate(commands)
+    add_bench(commands)
     return parser
 
 
