@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias, cast
 
 import rfc8785
 import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
@@ -24,6 +24,12 @@ MAX_SAFE_INTEGER = 2**53 - 1
 """Largest integer magnitude that every JSON reader keeps exact (RFC 7493 section 2.2)."""
 
 _MEND = "write large integers and bytes as strings"
+
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False, allow_nan=False
+)
+_MAX_PLAIN = 100_000
+"""Values looked at; one that contains itself has more."""
 
 _BRACKETS_OUTSIDE_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 # An unterminated string is one match up to the end: retrying at every escaped quote would be quadratic.
@@ -47,6 +53,9 @@ def canonical_json(value: Json) -> bytes:
     Raises CanonicalError for what that form cannot carry exactly: integers beyond 2^53 - 1, NaN and infinities, keys
     that are not strings, lone surrogates, other types, and values that contain themselves or nest too deeply.
     """
+    text = _plain_text(value)
+    if text is not None:
+        return text
     try:
         return rfc8785.dumps(value)
     except RecursionError:
@@ -54,6 +63,46 @@ def canonical_json(value: Json) -> bytes:
     except ValueError as error:  # rfc8785's own errors, and UnicodeEncodeError for a surrogate in a key
         cause = "a key holds a lone surrogate" if isinstance(error, UnicodeEncodeError) else str(error)[:120]
         raise CanonicalError(f"not representable as canonical JSON: {cause}", mend=_MEND) from None
+
+
+def _plain_text(value: Json) -> bytes | None:
+    """The canonical text by the encoder of Python's own library, ten times as fast as rfc8785; None for a value of
+    which the two might write something differently, or that is to be refused."""
+    if not _is_plain(value):
+        return None
+    try:
+        text = _ENCODER.encode(value)
+        # Keys are sorted by code point. RFC 8785 sorts by UTF-16 code unit, which differs beyond U+FFFF only.
+        return text.encode() if text.isascii() or max(text) <= "\uffff" else None
+    except (RecursionError, UnicodeEncodeError):
+        return None
+
+
+def _is_plain(value: Json) -> bool:
+    """Whether there are only exact types, and numbers that Python and ECMAScript write alike."""
+    waiting: list[Json] = [value]
+    for _ in range(_MAX_PLAIN):
+        if not waiting:
+            return True
+        item = waiting.pop()
+        kind = type(item)
+        if kind is dict:
+            members = cast("dict[str, Json]", item)
+            if any(type(key) is not str for key in members):
+                return False
+            waiting.extend(members.values())
+        elif kind is list or kind is tuple:
+            waiting.extend(cast("Sequence[Json]", item))
+        elif kind is int:
+            if not -MAX_SAFE_INTEGER <= cast("int", item) <= MAX_SAFE_INTEGER:
+                return False
+        elif kind is float:
+            number = cast("float", item)
+            if number.is_integer() or not 1e-4 <= abs(number) < 1e16:
+                return False
+        elif kind is not str and kind is not bool and item is not None:
+            return False
+    return False
 
 
 def parse_json(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Collection[str] = frozenset()) -> Json:

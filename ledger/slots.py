@@ -13,7 +13,7 @@ Variables in Storage"). With h = Keccak-256 and p the slot number of a mapping a
     lot                       LEDGER _lots[lot]                  stream (2 words)       LEDGER _streams[stream]
     latest certificate        LEDGER _certificates[lot]          participant            REGISTRY _participants[number]
     key                       REGISTRY _keys[address]            machine                REGISTRY _machines[number]
-    model (2 words)           REGISTRY _models[number]           machine's number      REGISTRY _sequenceOf[subject]
+    model (3 words)           REGISTRY _models[number]           machine's number      REGISTRY _sequenceOf[subject]
 
 The names are those of the Solidity source; their slot numbers are in ledger/artifacts under `storageLayout`, and in
 BUNDLE.md.
@@ -32,7 +32,16 @@ from typing import Any, TypeVar
 
 from ledger.canonical import keccak256
 from ledger.errors import ProofError
-from ledger.records import AssignmentState, Contract, LotState, ModelState, OrderState, Verdict, snake_case
+from ledger.records import (
+    AssignmentState,
+    CertificateState,
+    Contract,
+    LotState,
+    ModelState,
+    OrderState,
+    Verdict,
+    snake_case,
+)
 
 __all__ = [
     "AssignmentSlots",
@@ -55,7 +64,14 @@ __all__ = [
 T = TypeVar("T")
 WORD_BYTES = 32
 _ARTIFACTS = {Contract.REGISTRY: "Registry", Contract.LEDGER: "TraceLedger"}
-_ENUMERATIONS: tuple[type[enum.IntEnum], ...] = (AssignmentState, LotState, ModelState, OrderState, Verdict)
+_ENUMERATIONS: tuple[type[enum.IntEnum], ...] = (
+    AssignmentState,
+    CertificateState,
+    LotState,
+    ModelState,
+    OrderState,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +106,7 @@ class ModelSlots:
     withdrawn_at: int
     defective_since: int
     digest: bytes
+    code: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +149,8 @@ class CertificateSlots:
     expires_at: int
     issuer: int
     verdict: Verdict
-    revoked: bool
+    state: CertificateState
+    opening_deadline: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,20 @@ import typer
 
 from ledger.errors import MillmarkError
 from quality.errors import QualityError
-from services.commands import bench, bundle, chain, demo, faults, interop, keys, participants, provenance, trust, verify
+from services.commands import (
+    bench,
+    bundle,
+    chain,
+    demo,
+    faults,
+    interop,
+    keys,
+    outbox,
+    participants,
+    provenance,
+    trust,
+    verify,
+)
 
 __all__ = ["app", "main"]
 
@@ -53,6 +66,7 @@ verify.register(app)
 interop.register(app)
 bench.register(app)
 faults.register(app)
+outbox.register(app)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Challenges} from "./history/Challenges.sol";
 import {Custody} from "./history/Custody.sol";
 import {History} from "./history/History.sol";
 import {Transformations} from "./history/Transformations.sol";
@@ -9,7 +10,7 @@ import {IRegistry} from "./interfaces/IRegistry.sol";
 /// @title The lot families of TraceLedger, apart because of the limit on a contract's size
 /// @notice TraceLedger creates it and runs its code on its own storage, under its own address: nothing is kept here, and
 /// a call at this address is refused.
-contract LotOperations is Transformations, Custody {
+contract LotOperations is Transformations, Custody, Challenges {
     address private immutable _self = address(this);
 
     /// @notice The call belongs at the ledger's address.

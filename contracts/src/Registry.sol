@@ -5,6 +5,9 @@ import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step
 import {ERC2771Context} from "@openzeppelin/contracts/metatx/ERC2771Context.sol";
 import {Context} from "@openzeppelin/contracts/utils/Context.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
+import {Evaluator} from "./Evaluator.sol";
+import {ModelCode} from "./ModelCode.sol";
+import {IEvaluator} from "./interfaces/IEvaluator.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {Roles} from "./libraries/Roles.sol";
 import {Subjects} from "./libraries/Subjects.sol";
@@ -14,6 +17,8 @@ import {Subjects} from "./libraries/Subjects.sol";
 contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
     /// @inheritdoc IRegistry
     address public immutable predecessor;
+    /// @inheritdoc IRegistry
+    IEvaluator public immutable evaluator;
 
     /// @inheritdoc IRegistry
     uint40 public sequence;
@@ -30,6 +35,7 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
     /// @param predecessor_ The registry that this one replaces; 0 for the first.
     constructor(address owner_, address forwarder_, address predecessor_) Ownable(owner_) ERC2771Context(forwarder_) {
         predecessor = predecessor_;
+        evaluator = new Evaluator();
     }
 
     // Participants
@@ -138,13 +144,19 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
     function registerModel(bytes32 digest, bytes32 cardRoot) external returns (uint40 model) {
         uint32 participant = _actor(Roles.INSPECTOR);
         if (digest == 0) revert RegistryDigestMissing();
-        bytes32 subject = Subjects.derive(Subjects.Kind.Model, participant, digest);
-        model = _take(subject);
-        Model storage entry = _models[model];
-        entry.inspector = participant;
-        entry.state = ModelState.Registered;
-        entry.digest = digest;
+        bytes32 subject;
+        (model, subject) = _addModel(participant, digest, address(0));
         emit ModelRegistered(model, participant, subject, _msgSender(), digest, cardRoot);
+    }
+
+    /// @inheritdoc IRegistry
+    function publishModel(bytes calldata content, bytes32 cardRoot) external returns (uint40 model) {
+        uint32 participant = _actor(Roles.INSPECTOR);
+        evaluator.requireExecutable(content);
+        (bytes32 digest, address code) = (sha256(content), address(new ModelCode(content)));
+        bytes32 subject;
+        (model, subject) = _addModel(participant, digest, code);
+        emit ModelPublished(model, participant, subject, _msgSender(), digest, code, cardRoot);
     }
 
     /// @inheritdoc IRegistry
@@ -263,6 +275,19 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
         _keys[key] =
             Key({participant: participant, addedAt: uint40(block.timestamp), revokedAt: 0, compromisedSince: 0});
         ++_participants[participant].keys;
+    }
+
+    function _addModel(uint32 participant, bytes32 digest, address code)
+        private
+        returns (uint40 model, bytes32 subject)
+    {
+        subject = Subjects.derive(Subjects.Kind.Model, participant, digest);
+        model = _take(subject);
+        Model storage entry = _models[model];
+        entry.inspector = participant;
+        entry.state = ModelState.Registered;
+        entry.digest = digest;
+        entry.code = code;
     }
 
     /// @dev A revoked key stays taken: what it signed must keep one meaning.

@@ -11,12 +11,14 @@ import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {Roles} from "../src/libraries/Roles.sol";
-import {Fixture} from "./Fixture.sol";
+import {IEvaluator} from "../src/interfaces/IEvaluator.sol";
+import {Inspection} from "./Inspection.sol";
+import {Models} from "./Models.sol";
 
 /// @notice Every state-changing function with every kind of caller. Each row is a call that its rightful party may make
 /// now; each cell makes it as somebody else, or with that party's roles replaced by a single one. Cells are reported as
 /// events: tests/contracts/test_access_matrix.py fails when a function of the ABI has no row.
-contract AccessMatrixTest is Fixture {
+contract AccessMatrixTest is Inspection {
     /// @dev The first six: the party itself, holding that one role.
     enum Caller {
         Buyer,
@@ -56,6 +58,7 @@ contract AccessMatrixTest is Fixture {
 
     function setUp() public override {
         super.setUp();
+        _publish();
         _stranger = _admit("company with all roles", Roles.ANY);
         (_nobody.key, _nobody.secret) = makeKey("nobody");
         _spare = makeAddress("spare key");
@@ -169,6 +172,9 @@ contract AccessMatrixTest is Fixture {
         if (bytes4(row.data) == IRegistry.acceptKey.selector && caller != Caller.Suspended) {
             return reason == IRegistry.RegistryKeyNotProposed.selector;
         }
+        if (bytes4(row.data) == ICertificates.demandOpening.selector && caller == Caller.Buyer) {
+            return reason == IOrders.OrderPartyWrong.selector; // a buyer, but not this order's
+        }
         if (caller == Caller.UnknownKey || caller == Caller.Owner) {
             return reason == IRegistry.RegistryKeyUnknown.selector;
         }
@@ -234,6 +240,8 @@ contract AccessMatrixTest is Fixture {
         uint40 number = registry.registerModel(_hash("registered"), ROOT);
         bytes memory data = abi.encodeCall(IRegistry.registerModel, (_hash("new"), ROOT));
         _addTo(target, inspector, Roles.INSPECTOR, data, true);
+        data = abi.encodeCall(IRegistry.publishModel, (Models.uniform(3, 1, 0, 1), ROOT));
+        _addTo(target, inspector, Roles.INSPECTOR, data, true);
         _addTo(target, auditor, Roles.AUDITOR, abi.encodeCall(IRegistry.approveModel, (number, ROOT)), true);
         data = abi.encodeCall(IRegistry.withdrawModel, (model2, 0, ROOT));
         _addTo(target, inspector, Roles.INSPECTOR, data, false);
@@ -276,7 +284,7 @@ contract AccessMatrixTest is Fixture {
     }
 
     function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
-        bytes[] memory calls = new bytes[](33);
+        bytes[] memory calls = new bytes[](37);
         calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
         calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
         calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
@@ -294,26 +302,33 @@ contract AccessMatrixTest is Fixture {
         calls[14] = abi.encodeCall(registry.isTrustedForwarder, (address(forwarder)));
         calls[15] = abi.encodeCall(registry.trustedForwarder, ());
         calls[16] = abi.encodeCall(registry.renounceOwnership, ());
-        uint256 registryCalls = 17;
-        calls[17] = abi.encodeCall(IHistory.sequence, ());
-        calls[18] = abi.encodeCall(IHistory.headOf, (order));
-        calls[19] = abi.encodeCall(IHistory.registry, ());
-        calls[20] = abi.encodeCall(IHistory.predecessor, ());
-        calls[21] = abi.encodeCall(deployed.HEAD_TAG, ());
-        calls[22] = abi.encodeCall(deployed.lotOperations, ());
-        calls[23] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
-        calls[24] = abi.encodeCall(deployed.trustedForwarder, ());
-        calls[25] = abi.encodeCall(IOrders.orderOf, (order));
-        calls[26] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
-        calls[27] = abi.encodeCall(IEvidence.streamOf, (stream));
-        calls[28] = abi.encodeCall(ILots.lotOf, (lot));
-        calls[29] = abi.encodeCall(ILots.contentsOf, (lot));
-        calls[30] = abi.encodeCall(ICertificates.certificateOf, (lot));
-        calls[31] = abi.encodeCall(ICertificates.certificateStatus, (lot));
-        calls[32] = abi.encodeCall(IHistory.headOf, (lot));
+        calls[17] = abi.encodeCall(IRegistry.evaluator, ());
+        uint256 registryCalls = 18;
+        calls[18] = abi.encodeCall(IHistory.sequence, ());
+        calls[19] = abi.encodeCall(IHistory.headOf, (order));
+        calls[20] = abi.encodeCall(IHistory.registry, ());
+        calls[21] = abi.encodeCall(IHistory.predecessor, ());
+        calls[22] = abi.encodeCall(deployed.HEAD_TAG, ());
+        calls[23] = abi.encodeCall(deployed.lotOperations, ());
+        calls[24] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
+        calls[25] = abi.encodeCall(deployed.trustedForwarder, ());
+        calls[26] = abi.encodeCall(IOrders.orderOf, (order));
+        calls[27] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
+        calls[28] = abi.encodeCall(IEvidence.streamOf, (stream));
+        calls[29] = abi.encodeCall(ILots.lotOf, (lot));
+        calls[30] = abi.encodeCall(ILots.contentsOf, (lot));
+        calls[31] = abi.encodeCall(ICertificates.certificateOf, (lot));
+        calls[32] = abi.encodeCall(ICertificates.certificateStatus, (lot));
+        calls[33] = abi.encodeCall(IHistory.headOf, (lot));
+        uint256 ledgerCalls = 34;
+        address code = registry.modelOf(published).code;
+        calls[34] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
+        calls[35] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
+        calls[36] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
         rows = new Row[](calls.length);
         for (uint256 i; i < calls.length; ++i) {
             address target = i < registryCalls ? address(registry) : address(ledger);
+            if (i >= ledgerCalls) target = address(registry.evaluator());
             rows[i] = Row(target, calls[i], carrier, Roles.ANY, true);
         }
     }
@@ -400,5 +415,14 @@ contract AccessMatrixTest is Fixture {
         ICertificates.Statement memory statement = _statement(lot, order, ICertificates.Verdict.Pass);
         _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.issueCertificate, (statement)));
         _add(inspector, Roles.INSPECTOR, abi.encodeCall(ICertificates.revokeCertificate, (certified, number, ROOT)));
+        bytes memory data = abi.encodeCall(ICertificates.demandOpening, (certified, order, number));
+        _addFree(buyer, Roles.BUYER | Roles.AUDITOR, data);
+        _addFree(auditor, Roles.AUDITOR, data);
+        ICertificates.Inference memory inference = _infer(int8(2));
+        _certify(lot, order, inference);
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(lot);
+        data = abi.encodeCall(ICertificates.challenge, (lot, opening, issued, inference));
+        _addFree(carrier, Roles.ANY, data);
     }
 }

@@ -49,6 +49,7 @@ interface Vm {
     function pauseGasMetering() external;
     function assume(bool condition) external pure;
     function label(address account, string calldata name) external;
+    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function toString(uint256 value) external pure returns (string memory text);
     function readFile(string calldata path) external view returns (string memory text);
     function readFileBinary(string calldata path) external view returns (bytes memory data);

@@ -33,7 +33,8 @@ contract CertificatesTest is Fixture {
         assertEq(stored.expiresAt, EXPIRY);
         assertEq(stored.issuer, inspector.id);
         assertEq(uint256(stored.verdict), uint256(PASS));
-        assertFalse(stored.revoked);
+        assertEq(uint256(stored.state), uint256(ICertificates.CertificateState.Issued));
+        assertEq(stored.openingDeadline, 0);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
         _assertLot(_lot, ILots.LotState.Held, maker);
     }
@@ -174,9 +175,12 @@ contract CertificatesTest is Fixture {
         emit ICertificates.CertificateRevoked(next, inspector.id, _lot, inspector.key, _one(_lot), certificate, LEAF);
         _as(inspector);
         ledger.revokeCertificate(_lot, certificate, LEAF);
-        assertTrue(ledger.certificateOf(_lot).revoked);
+        assertEq(uint256(ledger.certificateOf(_lot).state), uint256(ICertificates.CertificateState.Revoked));
         _assertStatus(_lot, ICertificates.CertificateStatus.Revoked);
-        _refuse(inspector, abi.encodeWithSelector(ICertificates.CertificateAlreadyRevoked.selector, _lot, certificate));
+        ICertificates.CertificateState state = ICertificates.CertificateState.Revoked;
+        _refuse(
+            inspector, abi.encodeWithSelector(ICertificates.CertificateStateWrong.selector, _lot, certificate, state)
+        );
         ledger.revokeCertificate(_lot, certificate, ROOT);
         _pass(_lot, _order);
         _assertStatus(_lot, ICertificates.CertificateStatus.Valid);

@@ -4,9 +4,11 @@ pragma solidity 0.8.37;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Registry} from "../src/Registry.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {IEvaluator} from "../src/interfaces/IEvaluator.sol";
 import {Roles} from "../src/libraries/Roles.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
 import {Fixture} from "./Fixture.sol";
+import {Models} from "./Models.sol";
 
 contract RegistryTest is Fixture {
     address private _fresh;
@@ -338,6 +340,58 @@ contract RegistryTest is Fixture {
 
     function testFuzz_standing(uint32 first, uint32 second, uint40 number) public view {
         _assertStanding(first % 12, second % 12, number % 24);
+    }
+
+    function test_publishModel() public check {
+        bytes memory content = Models.uniform(3, 1, 0, 1);
+        bytes32 digest = sha256(content);
+        bytes32 subject = Subjects.derive(Subjects.Kind.Model, inspector.id, digest);
+        uint40 next = registry.sequence() + 1;
+        // the registry's first contract was the evaluator
+        address code = vm.computeCreateAddress(address(registry), 2);
+        vm.expectEmit(address(registry));
+        emit IRegistry.ModelPublished(next, inspector.id, subject, inspector.key, digest, code, LEAF);
+        _as(inspector);
+        assertEq(registry.publishModel(content, LEAF), next);
+        IRegistry.Model memory stored = registry.modelOf(next);
+        assertEq(stored.digest, digest);
+        assertEq(stored.code, code);
+        assertEq(code.code, bytes.concat(hex"00", content), "code");
+        _assertModel(next, IRegistry.ModelState.Registered);
+        assertEq(registry.modelOf(model).code, address(0), "a digest alone has no code");
+    }
+
+    function test_publishModelRefusals() public check {
+        bytes memory content = Models.uniform(3, 1, 0, 1);
+        _refuse(auditor, _missing(auditor, Roles.AUDITOR, Roles.INSPECTOR));
+        registry.publishModel(content, ROOT);
+        _refuse(inspector, abi.encodeWithSelector(IEvaluator.EvaluatorModelMalformed.selector, content.length));
+        registry.publishModel(bytes.concat(content, hex"00"), ROOT);
+        _refuse(inspector, abi.encodeWithSelector(IEvaluator.EvaluatorModelMalformed.selector, 0));
+        registry.publishModel("", ROOT);
+        _refuse(inspector, abi.encodeWithSelector(IEvaluator.EvaluatorModelTooLarge.selector, 24_576, 24_575));
+        registry.publishModel(new bytes(24_576), ROOT);
+        _refuse(inspector, abi.encodeWithSelector(IEvaluator.EvaluatorModelNotExecutable.selector, 0));
+        registry.publishModel("MMQT", ROOT);
+        _as(inspector);
+        uint40 number = registry.publishModel(content, ROOT);
+        bytes32 digest = sha256(content);
+        bytes32 subject = Subjects.derive(Subjects.Kind.Model, inspector.id, digest);
+        bytes memory taken = abi.encodeWithSelector(IRegistry.RegistrySubjectTaken.selector, subject, number);
+        _refuse(inspector, taken);
+        registry.publishModel(content, ROOT);
+        _refuse(inspector, taken);
+        registry.registerModel(digest, ROOT);
+        _as(inspector2);
+        assertTrue(registry.publishModel(content, ROOT) != number);
+    }
+
+    function test_largestModelIsPublished() public check {
+        bytes memory content = Models.build(Models.plan(Models.sizesOf(1022, 23), 1));
+        assertEq(content.length, 23_644);
+        _as(inspector);
+        uint40 number = registry.publishModel(content, ROOT);
+        assertEq(registry.modelOf(number).code.code.length, 23_645);
     }
 
     function test_registerAndApproveModel() public check {

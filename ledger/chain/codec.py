@@ -131,11 +131,11 @@ def _events(contract: Contract) -> dict[bytes, tuple[str, _Codec]]:
 
 @functools.cache
 def _errors() -> dict[bytes, tuple[str, _Codec]]:
-    """Selector -> name and codec. Both contracts: the registry's errors pass through the ledger."""
+    """Selector -> name and codec. The registry's errors pass through the ledger, the evaluator's through both."""
+    entries = [entry for contract in Contract for entry in load_abi(contract)]
     return {
         _selector(entry)[:4]: (entry["name"], _Codec(entry["inputs"]))
-        for contract in Contract
-        for entry in load_abi(contract)
+        for entry in (*entries, *load_artifact("Evaluator").abi)
         if entry["type"] == "error"
     }
 

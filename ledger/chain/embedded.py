@@ -10,6 +10,7 @@ import ast
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -44,12 +45,29 @@ _BLOCKS = {"earliest": 0, "latest": "latest", "pending": "latest", "safe": "late
 Json = Any  # whatever JSON-RPC carries
 
 
-class EmbeddedChain:
-    """One chain in memory. Requests from several threads take turns."""
+class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
+    """Blocks that follow from their transactions and times alone, so that a chain can be made again."""
 
-    def __init__(self) -> None:
-        parameters = PyEVMBackend.generate_genesis_params({"gas_limit": _GAS_LIMIT})
-        self._tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
+    def mine_blocks(self, num_blocks: int = 1, coinbase: bytes = bytes(20)) -> tuple[bytes, ...]:
+        """With the parent's hash where the beacon chain's randomness belongs; eth-tester's own is truly random."""
+        return tuple(self._mine(coinbase) for _ in range(num_blocks))
+
+    def _mine(self, coinbase: bytes) -> bytes:
+        parent = self.chain.get_canonical_head().hash
+        return cast(bytes, self.chain.mine_block(coinbase=coinbase, mix_hash=parent, blob_gas_used=0).hash)
+
+
+class EmbeddedChain:
+    """One chain in memory. Requests from several threads take turns. The same genesis time, and the same requests at
+    the same times, make the same blocks."""
+
+    def __init__(self, genesis_time_s: int | None = None) -> None:
+        overrides = {"gas_limit": _GAS_LIMIT}
+        if genesis_time_s is not None:
+            overrides["timestamp"] = genesis_time_s
+        parameters = PyEVMBackend.generate_genesis_params(overrides)
+        self._tester = EthereumTester(_Backend(genesis_parameters=parameters))
+        self._time_s: int | None = None
         self._bank = self._tester.get_accounts()[0]
         self._lock = threading.Lock()
         self._methods: dict[str, Callable[..., Json]] = {
@@ -80,16 +98,28 @@ class EmbeddedChain:
         if method not in self._methods:
             raise RpcError(_UNKNOWN_METHOD, f"the method {method} does not exist")
         with self._lock:
+            return self._request(method, params)
+
+    def request_at(self, time_s: int, method: str, params: list[Json]) -> Json:
+        """As `request`; a block that it makes gets the time `time_s`, which must be after the block before."""
+        with self._lock:
+            self._time_s = time_s
             try:
-                return self._methods[method](*params)
-            except TransactionFailed as error:
-                raise _failure(error) from error
-            except RecursionError as error:
-                raise RpcError(_SERVER_ERROR, "contracts call each other too deeply for this chain") from error
-            except (ValidationError, EvmValidationError) as error:
-                raise RpcError(_SERVER_ERROR, _plain(error)) from error
-            except (TypeError, ValueError, KeyError, IndexError, AttributeError, RLPException, PyEVMError) as error:
-                raise RpcError(_INVALID_PARAMS, f"invalid parameters for {method}") from error
+                return self._request(method, params)
+            finally:
+                self._time_s = None
+
+    def _request(self, method: str, params: list[Json]) -> Json:
+        try:
+            return self._methods[method](*params)
+        except TransactionFailed as error:
+            raise _failure(error) from error
+        except RecursionError as error:
+            raise RpcError(_SERVER_ERROR, "contracts call each other too deeply for this chain") from error
+        except (ValidationError, EvmValidationError) as error:
+            raise RpcError(_SERVER_ERROR, _plain(error)) from error
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, RLPException, PyEVMError) as error:
+            raise RpcError(_INVALID_PARAMS, f"invalid parameters for {method}") from error
 
     def _head(self) -> dict[str, Any]:
         return cast(dict[str, Any], self._tester.get_block_by_number("latest"))
@@ -185,12 +215,20 @@ class EmbeddedChain:
 
     def _send(self, raw: str) -> str:
         """A transaction that reverts is mined all the same, with status 0, as on every chain."""
+        self._set_time()
         return cast(str, self._tester.send_raw_transaction(raw))
 
     def _fund(self, address: str, amount: str) -> None:
         missing = int(amount, 16) - self._tester.get_balance(address)
         if missing > 0:
+            self._set_time()
             self._tester.send_transaction({"from": self._bank, "to": address, "value": missing, "gas": 21_000})
+
+    def _set_time(self) -> None:
+        """Of the next block: now, or later when the block before is not in the past."""
+        earliest = self._tester.backend.chain.get_canonical_head().timestamp + 1
+        now = int(time.time()) if self._time_s is None else self._time_s
+        self._tester.backend.chain.set_header_timestamp(max(now, earliest))
 
 
 def _now(function: Callable[..., Json]) -> Callable[..., Json]:

@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 from ledger.errors import NotFoundError, StoreDamagedError
 from ledger.provenance import views
 from ledger.provenance.jsonform import moment
-from ledger.records import CertificateStatus, LotState, ModelState, Verdict
+from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import (
     AssignmentRow,
@@ -111,6 +111,7 @@ class Reader:
             self._models[number] = views.Model(
                 model=number,
                 digest=row.digest,
+                code=row.code,
                 state=ModelState(row.state),
                 inspector=self.party(row.inspector),
                 approver=self.some_party(row.approver),
@@ -203,10 +204,14 @@ class Reader:
 
     def status(self, row: CertificateRow) -> CertificateStatus:
         """Whether a certificate counts at the index's block: Certificates._statusOf in contracts/src/history."""
-        if row.revoked_at:
+        if row.state == CertificateState.REVOKED:
             return CertificateStatus.REVOKED
+        if row.state == CertificateState.REFUTED:
+            return CertificateStatus.REFUTED
         if self.model(row.model).state is not ModelState.APPROVED:
             return CertificateStatus.FALLEN
+        if row.state == CertificateState.DEMANDED and row.opening_deadline <= self.cursor.block_time:
+            return CertificateStatus.UNOPENED
         return CertificateStatus.EXPIRED if row.expires_at <= self.cursor.block_time else CertificateStatus.VALID
 
     def certificates(self, rows: Collection[CertificateRow]) -> tuple[views.Certificate, ...]:
@@ -226,6 +231,9 @@ class Reader:
             latest=self.lot(row.lot).certificate == row.sequence,
             issued_at=moment(row.issued_at),
             expires_at=moment(row.expires_at),
+            opening_deadline=moment(row.opening_deadline),
+            opened_at=moment(row.opened_at),
+            executed=Verdict(row.executed),
             revoked_at=moment(row.revoked_at),
             inference_digest=row.inference_digest,
             stream=row.stream,

@@ -83,6 +83,8 @@ class Model(Printable):
 
     model: int
     digest: bytes
+    code: bytes | None
+    """Address of the contract that keeps its bytes; None when only the digest is on chain."""
     state: ModelState
     inspector: Party
     approver: Party | None
@@ -107,6 +109,12 @@ class Certificate(Printable):
     """Whether it is the lot's latest, the only one that counts."""
     issued_at: datetime | None
     expires_at: datetime | None
+    opening_deadline: datetime | None
+    """By when its inference must be opened, where that was demanded."""
+    opened_at: datetime | None
+    """When its inference was opened, and the certificate upheld or refuted."""
+    executed: Verdict
+    """What the model said when it was executed on chain."""
     revoked_at: datetime | None
     inference_digest: bytes
     stream: bytes

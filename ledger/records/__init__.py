@@ -8,6 +8,8 @@ that does not fit the contract's type is refused here, never cut or rounded.
 from __future__ import annotations
 
 from ledger.records._base import (
+    I32,
+    U8,
     U16,
     U32,
     U40,
@@ -22,6 +24,7 @@ from ledger.records._base import (
 )
 from ledger.records._enums import (
     AssignmentState,
+    CertificateState,
     CertificateStatus,
     Contract,
     LotState,
@@ -34,8 +37,10 @@ from ledger.records._enums import (
 from ledger.records._lots import (
     AcceptCustody,
     Anchor,
+    Challenge,
     CommissionLot,
     DeclineCustody,
+    DemandOpening,
     IssueCertificate,
     OfferCustody,
     OpenStream,
@@ -66,13 +71,25 @@ from ledger.records._orders import (
     StartAssignment,
     Supersede,
 )
-from ledger.records._parts import Input, Item, Link, Opening, OrderTerms, Output, Statement, Transformation
+from ledger.records._parts import (
+    Inference,
+    Input,
+    Issued,
+    Item,
+    Link,
+    Opening,
+    OrderTerms,
+    Output,
+    Statement,
+    Transformation,
+)
 from ledger.records._recorded import Header, Recorded
 from ledger.records._registry import (
     AcceptKey,
     Admit,
     ApproveModel,
     ProposeKey,
+    PublishModel,
     RegisterMachine,
     RegisterModel,
     Reinstate,
@@ -84,7 +101,9 @@ from ledger.records._registry import (
 )
 
 __all__ = [
+    "I32",
     "RECORD_TYPES",
+    "U8",
     "U16",
     "U32",
     "U40",
@@ -102,17 +121,22 @@ __all__ = [
     "Bytes32",
     "CancelAssignment",
     "CancelOrder",
+    "CertificateState",
     "CertificateStatus",
+    "Challenge",
     "CommissionLot",
     "CompleteOrder",
     "ConfirmDelivery",
     "Contract",
     "DeclineAssignment",
     "DeclineCustody",
+    "DemandOpening",
     "FinishAssignment",
     "Header",
+    "Inference",
     "Input",
     "IssueCertificate",
+    "Issued",
     "Item",
     "LedgerRecord",
     "Link",
@@ -129,6 +153,7 @@ __all__ = [
     "ProposeAssignment",
     "ProposeKey",
     "ProposeRevision",
+    "PublishModel",
     "QuarantineLot",
     "ReceiveLot",
     "Record",

@@ -5,12 +5,22 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, TypeAlias, get_args, get_origin, get_type_hints
 
 from ledger.errors import RecordError
 from ledger.records._enums import Contract
 
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Of an integer in two's complement: how many bits."""
+
+    bits: int
+
+
+I32 = Annotated[int, Signed(32)]
+U8 = Annotated[int, 8]
 U16 = Annotated[int, 16]
 U32 = Annotated[int, 32]
 U40 = Annotated[int, 40]
@@ -34,12 +44,20 @@ def _fits(value: object, hint: object) -> bool:
     if get_origin(hint) is Annotated:
         base, size = get_args(hint)
         if base is int:
-            return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << size
+            least, most = _range(size)
+            return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
         return isinstance(value, bytes) and len(value) == size
     if get_origin(hint) is tuple:
         item = get_args(hint)[0]
         return isinstance(value, tuple) and all(_fits(entry, item) for entry in value)
     return isinstance(hint, type) and isinstance(value, hint)
+
+
+def _range(size: int | Signed) -> tuple[int, int]:
+    """Least and greatest integer of a type."""
+    if isinstance(size, Signed):
+        return -(1 << size.bits - 1), (1 << size.bits - 1) - 1
+    return 0, (1 << size) - 1
 
 
 class Checked:
@@ -70,6 +88,8 @@ def _hints(kind: type) -> dict[str, object]:
 def _describe(hint: object) -> str:
     if get_origin(hint) is Annotated:
         base, size = get_args(hint)
+        if isinstance(size, Signed):
+            return f"a whole number from -2^{size.bits - 1} to 2^{size.bits - 1} - 1"
         return f"a whole number below 2^{size}" if base is int else f"{size} bytes"
     if get_origin(hint) is tuple:
         return f"a tuple of which each is {_describe(get_args(hint)[0])}"
@@ -83,6 +103,8 @@ class Record(Checked):
     contract: ClassVar[Contract]
     event: ClassVar[str]
     """Name of the event that the call must leave behind: success is this, never a receipt's status alone."""
+    or_event: ClassVar[str | None] = None
+    """What the call may leave behind instead; None for nothing."""
 
 
 class RegistryRecord(Record):

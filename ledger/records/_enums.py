@@ -72,9 +72,20 @@ class Verdict(enum.IntEnum):
     FAIL = 2
 
 
+class CertificateState(enum.IntEnum):
+    NONE = 0
+    ISSUED = 1
+    DEMANDED = 2
+    UPHELD = 3
+    REVOKED = 4
+    REFUTED = 5
+
+
 class CertificateStatus(enum.IntEnum):
     NONE = 0
     VALID = 1
     EXPIRED = 2
     REVOKED = 3
     FALLEN = 4
+    REFUTED = 5
+    UNOPENED = 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.records._base import U16, U32, U40, Bytes3, Bytes32, LedgerRecord
-from ledger.records._parts import Item, Statement, Transformation
+from ledger.records._parts import Inference, Issued, Item, Opening, Statement, Transformation
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +128,23 @@ class RevokeCertificate(LedgerRecord):
     lot: Bytes32
     certificate: U40
     reason_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge(LedgerRecord):
+    """Upholds the certificate, or refutes it."""
+
+    event = "CertificateUpheld"
+    or_event = "CertificateRefuted"
+    lot: Bytes32
+    opening: Opening
+    issued: Issued
+    inference: Inference
+
+
+@dataclass(frozen=True, slots=True)
+class DemandOpening(LedgerRecord):
+    event = "OpeningDemanded"
+    lot: Bytes32
+    order: Bytes32
+    certificate: U40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.records._base import U16, U32, U40, Address, Bytes3, Bytes32, Checked
+from ledger.records._base import I32, U8, U16, U32, U40, Address, Bytes3, Bytes32, Checked
 from ledger.records._enums import TransformationKind, Verdict
 
 
@@ -71,6 +71,27 @@ class Statement(Checked):
     stream: Bytes32
     leaf_index: U40
     leaf_hash: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class Issued(Checked):
+    """What a CertificateIssued says beside its key and histories (ICertificates.Issued)."""
+
+    statement: Statement
+    anchor_size: U40
+    anchor_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
+class Inference(Checked):
+    """An opened inference: what its digest commits to, beside context and model (ICertificates.Inference)."""
+
+    input: bytes
+    """The quantised window as the model's family writes it (quality/FORMAT.md)."""
+    salt: Bytes32
+    logits: tuple[I32, ...]
+    verdict: U8
+    """As in the digest, which can also hold what is no verdict."""
 
 
 @dataclass(frozen=True, slots=True)

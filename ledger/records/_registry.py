@@ -76,6 +76,15 @@ class RegisterModel(RegistryRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class PublishModel(RegistryRecord):
+    """Registers a model, and keeps its bytes as contract code."""
+
+    event = "ModelPublished"
+    content: bytes
+    card_root: Bytes32
+
+
+@dataclass(frozen=True, slots=True)
 class ApproveModel(RegistryRecord):
     event = "ModelApproved"
     model: U40

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -174,7 +174,7 @@ class Outbox:
     def pause(self, keys: Sequence[str]) -> None:
         """Holds records back that were not sent, and what depends on them."""
         with self._store.transaction() as connection:
-            for record in _find(connection, keys):
+            for record in _each(connection, keys):
                 if record.state not in (OutboxState.QUEUED, OutboxState.BLOCKED):
                     raise _refused(record, "paused", "cancel it")
                 set_records(connection, [record.id], record.state, OutboxState.PAUSED)
@@ -183,7 +183,7 @@ class Outbox:
     def resume(self, keys: Sequence[str]) -> None:
         """Lets paused records go, tries failed ones anew, and frees what depends on them."""
         with self._store.transaction() as connection:
-            for record in _find(connection, keys):
+            for record in _each(connection, keys):
                 if record.state not in (OutboxState.PAUSED, OutboxState.FAILED):
                     raise _refused(record, "resumed", "only paused and failed records are")
                 after = waiting_state(connection, record.depends_on)
@@ -195,7 +195,7 @@ class Outbox:
         """Gives records up; gives them as they are now. One that is under way is not cancelled yet: its submitter lets
         a transfer of nothing compete for the nonce, and whichever of the two is mined decides."""
         with self._store.transaction() as connection:
-            for record in _find(connection, keys):
+            for record in _each(connection, keys):
                 if record.state in _WAITING:
                     set_records(connection, [record.id], record.state, OutboxState.CANCELLED)
                     block_dependants(connection, record.idempotency_key)
@@ -204,7 +204,7 @@ class Outbox:
                     connection.execute(that.values(cancelling=True))
                 else:
                     raise _refused(record, "cancelled", "record its opposite")
-            return _find(connection, keys)
+            return list(_each(connection, keys))
 
     # Who submits
 
@@ -275,15 +275,14 @@ def _verify_dependency(connection: Connection, signer: bytes, entry: Entry) -> N
         )
 
 
-def _find(connection: Connection, keys: Sequence[str]) -> list[QueuedRecord]:
-    found = []
+def _each(connection: Connection, keys: Sequence[str]) -> Iterator[QueuedRecord]:
+    """Each as it is when its turn comes: what is done about one may change what depends on it."""
     for key in keys:
         query = select(outbox_records).where(outbox_records.c.idempotency_key == key)
         row = connection.execute(query).mappings().first()
         if row is None:
             raise NotFoundError(f"the outbox has no record {key!r}", mend="see `millmark outbox list`")
-        found.append(read_record(row))
-    return found
+        yield read_record(row)
 
 
 def _refused(record: QueuedRecord, action: str, mend: str) -> SubmitError:

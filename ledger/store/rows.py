@@ -142,6 +142,8 @@ class ModelRow:
     withdrawn_at: int
     defective_since: int
     digest: bytes
+    code: bytes | None
+    """Address of the contract that keeps its bytes as code; None when only the digest is on chain."""
     card_root: bytes
     report_root: bytes
     reason_root: bytes
@@ -293,8 +295,15 @@ class CertificateRow:
     issuer: int
     model: int
     verdict: int
+    state: int
     issued_at: int
     expires_at: int
+    opening_deadline: int
+    """When it is unopened if it is still demanded; 0 when its opening was never demanded."""
+    opened_at: int
+    """When it was upheld or refuted."""
+    executed: int
+    """What executing the model gave then; 0 when it was not executed, or the input was invalid for it."""
     revoked_at: int
     inference_digest: bytes
     stream: bytes

@@ -16,7 +16,6 @@ from ledger.chain import (
     SignedTransaction,
     Transaction,
     decode_log,
-    event_topic,
     sign_transaction,
 )
 from ledger.errors import ChainError, SubmitError
@@ -30,7 +29,7 @@ __all__ = ["NOOP_GAS", "Patience", "Tracker"]
 
 NOOP_GAS = 21_000
 """Of a transfer (yellow paper, appendix G)."""
-_EVENTS = {(kind.contract.value, kind.__name__): kind.event for kind in RECORD_TYPES}
+_EVENTS = {(kind.contract.value, kind.__name__): (kind.event, kind.or_event or kind.event) for kind in RECORD_TYPES}
 _MOST_REPLACED = 20
 """Versions of one transaction: an offer raised by a tenth so often is almost seven times the first."""
 
@@ -226,9 +225,9 @@ class Tracker:
         contract = Contract(transaction.records[0].contract)
         logs = [log for log in receipt.logs if log.address == transaction.recipient]
         decoded = [decode_log(contract, log, 0) for log in logs]
-        expected = [event_topic(contract, _EVENTS[record.contract, record.kind]) for record in transaction.records]
+        expected = [_EVENTS[record.contract, record.kind] for record in transaction.records]
         found = [record for record in decoded if record is not None and record.key == self._signer.address]
-        if [record.topic for record in found] != expected:
+        if len(found) != len(expected) or any(one.kind not in of for one, of in zip(found, expected, strict=True)):
             raise ChainError(
                 f"transaction 0x{receipt.transaction_hash.hex()} left other events than its records",
                 mend="check that the deployment file names this version's contracts",

@@ -29,7 +29,7 @@ class ArrayOf:
 
 
 Type: TypeAlias = "str | Struct | ArrayOf"
-"""A string is an elementary type: uintN, bytesN or address."""
+"""A string is an elementary type: uintN, bytesN, bool or address."""
 _Value: TypeAlias = "int | bytes | Fields | tuple[_Value, ...]"
 
 
@@ -125,6 +125,8 @@ def _static(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
 def _elementary(kind: str, data: bytes, at: int) -> int | bytes:
     if kind.startswith("uint"):
         return _number(data, at, int(kind[4:]))
+    if kind == "bool":
+        return bool(_number(data, at, 1))
     if kind == "address":
         return _number(data, at, 160).to_bytes(20, "big")
     size = int(kind[5:])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ledger.records import LotState, Verdict
+from ledger.records import CertificateState, LotState, Verdict
 from ledger.verify._state import Certificate, Entry, Lot, State, broken, hold, was_approved
 
 __all__ = ["CERTIFICATE_RULES", "CUSTODY_RULES"]
 
 _MOST_DEPTH = 8
+_OPENING_PERIOD_S = 7 * 86_400
+_WORTHLESS = (CertificateState.REVOKED, CertificateState.REFUTED)
 
 
 def _offered(entry: Entry, state: State) -> None:
@@ -68,7 +70,8 @@ def _verify_gate(entry: Entry, state: State, lot: Lot, to: int) -> None:
     latest = lot.certificates[-1] if lot.certificates else None
     open_ = (
         latest is not None
-        and not latest.revoked_by
+        and latest.state not in _WORTHLESS
+        and not latest.has_lapsed(entry.time)
         and latest.expires_at > entry.time
         and was_approved(state.proved.model(entry, latest.model), entry.time)
         and (latest.verdict, latest.issuer, latest.model) == (Verdict.PASS, order.terms.inspector, order.terms.model)
@@ -96,8 +99,7 @@ def _issued(entry: Entry, state: State) -> None:
     )
     lot.certificates.append(certificate)
     state.certificates[entry.sequence] = certificate
-    order = state.order_of(lot)
-    _apply_verdict(lot, certificate, gated=order is not None and order.terms.inspector == entry.participant)
+    _apply_verdict(state, lot, certificate.issuer, certificate.verdict)
 
 
 def _verify_statement(entry: Entry, state: State, lot: Lot) -> None:
@@ -116,24 +118,66 @@ def _verify_statement(entry: Entry, state: State, lot: Lot) -> None:
     hold(size < stream.size or root == stream.root, entry, "the anchor has another root")
 
 
-def _apply_verdict(lot: Lot, certificate: Certificate, *, gated: bool) -> None:
+def _apply_verdict(state: State, lot: Lot, issuer: int, verdict: Verdict) -> None:
     if lot.state is LotState.SPENT:
         return
-    if certificate.verdict is Verdict.FAIL:
+    if verdict is Verdict.FAIL:
+        order = state.order_of(lot)
+        gated = order is not None and order.terms.inspector == issuer
         if lot.state is not LotState.QUARANTINED or gated:
-            lot.state, lot.counterparty = LotState.QUARANTINED, certificate.issuer
-    elif lot.state is LotState.QUARANTINED and lot.counterparty == certificate.issuer:
+            lot.state, lot.counterparty = LotState.QUARANTINED, issuer
+    elif lot.state is LotState.QUARANTINED and lot.counterparty == issuer:
         lot.state, lot.counterparty = LotState.HELD, 0
 
 
 def _revoked(entry: Entry, state: State) -> None:
+    certificate = _latest(entry, state, "revoked")
+    hold(certificate.issuer == entry.participant, entry, "revoked by another than its issuer")
+    hold(certificate.state not in _WORTHLESS, entry, f"revoked when it was {certificate.state.name.lower()}")
+    certificate.state = CertificateState.REVOKED
+
+
+def _upheld(entry: Entry, state: State) -> None:
+    certificate = _openable(entry, state)
+    hold(not certificate.has_lapsed(entry.time), entry, "upheld past its deadline")
+    published = any(state.proved.model(entry, certificate.model).code)
+    hold(bool(entry.fields.number("executed")) is published, entry, "a published model is executed, and no other")
+    certificate.state = CertificateState.UPHELD
+
+
+def _refuted(entry: Entry, state: State) -> None:
+    certificate = _openable(entry, state)
+    executed = entry.fields.number("executed")
+    hold(executed in tuple(Verdict), entry, f"{executed} is no verdict")
+    published = any(state.proved.model(entry, certificate.model).code)
+    hold(published or executed == Verdict.NONE, entry, "a model that is not published was executed")
+    certificate.state = CertificateState.REFUTED
+    verdict = Verdict.PASS if executed == Verdict.PASS else Verdict.FAIL
+    _apply_verdict(state, state.lot(entry, certificate.lot), certificate.issuer, verdict)
+
+
+def _demanded(entry: Entry, state: State) -> None:
+    certificate = _latest(entry, state, "demanded")
+    hold(certificate.state is CertificateState.ISSUED, entry, f"demanded when {certificate.state.name.lower()}")
+    deadline = entry.fields.number("deadline")
+    hold(deadline == entry.time + _OPENING_PERIOD_S, entry, "the deadline is not in seven days")
+    certificate.state, certificate.opening_deadline = CertificateState.DEMANDED, deadline
+
+
+def _openable(entry: Entry, state: State) -> Certificate:
+    certificate = _latest(entry, state, "opened")
+    may = certificate.state in (CertificateState.ISSUED, CertificateState.DEMANDED)
+    hold(may, entry, f"opened when {certificate.state.name.lower()}")
+    return certificate
+
+
+def _latest(entry: Entry, state: State, done: str) -> Certificate:
+    """The lot's latest certificate, which the record must name."""
     lot = state.lot(entry, entry.histories[0])
     latest = lot.certificates[-1] if lot.certificates else None
     if latest is None or latest.sequence != entry.fields.number("certificate"):
-        raise broken(entry, "what is revoked is not the lot's latest certificate")
-    hold(latest.issuer == entry.participant, entry, "revoked by another than its issuer")
-    hold(not latest.revoked_by, entry, "revoked twice")
-    latest.revoked_by = entry.sequence
+        raise broken(entry, f"what is {done} is not the lot's latest certificate")
+    return latest
 
 
 CUSTODY_RULES: dict[str, Callable[[Entry, State], None]] = {
@@ -145,4 +189,7 @@ CUSTODY_RULES: dict[str, Callable[[Entry, State], None]] = {
 CERTIFICATE_RULES: dict[str, Callable[[Entry, State], None]] = {
     "CertificateIssued": _issued,
     "CertificateRevoked": _revoked,
+    "CertificateUpheld": _upheld,
+    "CertificateRefuted": _refuted,
+    "OpeningDemanded": _demanded,
 }

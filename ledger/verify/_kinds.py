@@ -112,6 +112,9 @@ _LAYOUTS: dict[str, dict[str, Type]] = {
     "CustodyWithdrawn": _REASON,
     "CertificateIssued": {"statement": STATEMENT, "anchor_size": "uint40", "anchor_root": "bytes32"},
     "CertificateRevoked": {"certificate": "uint40", **_REASON},
+    "CertificateUpheld": {"certificate": "uint40", "executed": "bool"},
+    "CertificateRefuted": {"certificate": "uint40", "executed": "uint8"},
+    "OpeningDemanded": {"certificate": "uint40", "deadline": "uint40"},
 }
 KINDS = {name: Kind(name, Struct((*_COMMON, *members.items()))) for name, members in _LAYOUTS.items()}
 TOPICS = {name: kind.topic for name, kind in KINDS.items()}

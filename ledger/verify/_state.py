@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ledger.ids import SubjectKind, subject
-from ledger.records import AssignmentState, LotState, ModelState, OrderState, Verdict
+from ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Verdict
 from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
 from ledger.verify._abi import Fields
 from ledger.verify.refusals import ReplayRefused
@@ -97,8 +97,13 @@ class Certificate:
     statement: Fields
     anchor_size: int
     anchor_root: bytes
-    revoked_by: int = 0
-    """Sequence of the record that revoked it; 0 for none."""
+    state: CertificateState = CertificateState.ISSUED
+    opening_deadline: int = 0
+    """From then on it is unopened when it still is demanded, in seconds since 1970."""
+
+    def has_lapsed(self, time: int) -> bool:
+        """Whether its opening was demanded, and nobody opened it in time."""
+        return self.state is CertificateState.DEMANDED and self.opening_deadline <= time
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ledger.bundle import Bundle, SealedRecord
 from ledger.headers import BlockHeader
-from ledger.records import CertificateStatus, LotState, ModelState, Verdict
+from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.trust import BelievedBlock, TrustFile
 from ledger.verify._state import Certificate, Entry, Lot, State
 from ledger.verify.refusals import StatusRefused
@@ -67,11 +67,15 @@ def verify_status(verified: Verified) -> None:
 
 
 def _status(verified: Verified, certificate: Certificate, time: int) -> CertificateStatus:
-    """At the proof block, but for expiry, which is judged at `time`."""
-    if certificate.revoked_by:
+    """At the proof block, but for what comes by itself, expiry and the deadline of a demand: judged at `time`."""
+    if certificate.state is CertificateState.REVOKED:
         return CertificateStatus.REVOKED
+    if certificate.state is CertificateState.REFUTED:
+        return CertificateStatus.REFUTED
     if verified.state.proved.models[certificate.model].state is not ModelState.APPROVED:
         return CertificateStatus.FALLEN
+    if certificate.has_lapsed(time):
+        return CertificateStatus.UNOPENED
     return CertificateStatus.EXPIRED if certificate.expires_at <= time else CertificateStatus.VALID
 
 

@@ -17,11 +17,11 @@ from quality.data import DECIMALS
 from quality.evaluate.scaling import apply_scales
 from quality.fitting import Problem, Progress, silent, undecided
 from quality.inputs import Scale
+from quality.splits import split_folds
 from quality.trees.arrays import derive_columns
 from quality.trees.boosting import Boosted, Examples, Tried, boost, cross_validate, most_rounds
 from quality.trees.columns import derive_floats, fit_scales, propose_derived
 from quality.trees.export import export
-from quality.trees.folds import split_folds
 from quality.trees.records import MAX_INPUT, Derived, Forest
 
 __all__ = ["FittedForest", "fit"]
@@ -81,9 +81,9 @@ def fit(problem: Problem, *, seed: int, progress: Progress = silent) -> FittedFo
     """The best forest that cross-validation among the problem's rows finds.
 
     Derived columns are chosen on all rows, so that the losses in cross-validation flatter recipes with them a little.
-    Raises InputError when a class has fewer than 5 rows, ExportError when no integer forest comes out.
+    Raises ExportError when no integer forest comes out.
     """
-    folds = split_folds(problem.classes, _FOLDS, seed)
+    folds = tuple(split_folds(problem.classes, _FOLDS, seed))
     scales = fit_scales(problem.fixed)
     inputs = apply_scales(scales, problem.fixed, MAX_INPUT).astype(np.int32)
     weights = problem.row_weights

@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from ledger.ids import Identity
-from ledger.records import AssignmentState, LotState, ModelState, OrderState, TransformationKind, Verdict
+from ledger.records import (
+    AssignmentState,
+    CertificateState,
+    LotState,
+    ModelState,
+    OrderState,
+    TransformationKind,
+    Verdict,
+)
 from ledger.store import Rows, Store
 from ledger.store.rows import (
     AssignmentRow,
@@ -71,7 +79,7 @@ def _ledger() -> Iterator[object]:
     yield CursorRow(1, 1, _NONE, _START_S, 1, 1, _NONE)
     yield ModelRow(
         _MODEL, _hash("model", 0), _INSPECTOR, _AUDITOR, ModelState.APPROVED, _START_S, _START_S, 0, 0,
-        _hash("weights", 0), _NONE, _NONE, _NONE,
+        _hash("weights", 0), None, _NONE, _NONE, _NONE,
     )  # fmt: skip
     for number in range(1, _MACHINES + 1):
         yield MachineRow(number, _hash("machine", number), number % _MAKERS + 1, _START_S, 0, _NONE)
@@ -92,7 +100,8 @@ def _orders(plant: Plant, names: _Names) -> Iterator[object]:
         machine = place // _PER_ORDER % _MACHINES + 1
         yield CertificateRow(
             place + 1, names[lot].subject, _hash("order", place // _PER_ORDER), _INSPECTOR, _MODEL, Verdict.PASS,
-            _START_S, _START_S + _YEAR_S, 0, _NONE, _hash("stream", machine), 0, _NONE, 1, _NONE, _NONE, _NONE,
+            CertificateState.ISSUED, _START_S, _START_S + _YEAR_S, 0, 0, Verdict.NONE, 0, _NONE,
+            _hash("stream", machine), 0, _NONE, 1, _NONE, _NONE, _NONE,
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import ALLOWANCE_WEI, Context, open_context, unlock
-from services.devchain import create_devchain
+from services.devchain import JournaledChain, create_devchain
 from services.gateway import create_gateway, serve
 from services.listening import listen, serve_on
 from services.output import print_json, print_lines, warn
@@ -35,12 +36,19 @@ def register(app: typer.Typer) -> None:
 
 def run_devchain(
     host: str = typer.Option("127.0.0.1", help="Address to listen on; the chain has no authentication."),
-    port: int = typer.Option(8545, min=1, max=65535),
+    port: int = typer.Option(8545, min=0, max=65535, help="0 for any that is free."),
+    journal: Path | None = typer.Option(
+        None, "--journal", dir_okay=False, help="File that keeps the chain: the next run with it goes on from there."
+    ),
 ) -> None:
-    """Run the embedded chain behind JSON-RPC, for development. It lives in memory and ends with the command."""
+    """Run the embedded chain behind JSON-RPC, for development. It lives in memory and ends with the command, unless a
+    journal keeps it."""
+    chain = None if journal is None else JournaledChain(journal)
     listener = listen(host, port)
-    print_lines(f"devchain on http://{host}:{port}, engine profile 'embedded'; stop with Ctrl-C")
-    serve_on(listener, uvicorn.Server(uvicorn.Config(create_devchain(), log_level="warning")))
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    print_lines(f"devchain on {url}, engine profile 'embedded'; stop with Ctrl-C")
+    sys.stdout.flush()
+    serve_on(listener, uvicorn.Server(uvicorn.Config(create_devchain(chain), log_level="warning")))
 
 
 def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:

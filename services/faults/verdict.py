@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -40,6 +41,15 @@ class Verdict:
     """The index has the digest of a fresh replay."""
     heads_equal: bool
     """Heads and sequences of the index are those in the contracts."""
+
+    def join(self, other: Verdict) -> Verdict:
+        """Of two runs together."""
+        fields = [field.name for field in dataclasses.fields(Verdict) if not field.name.endswith("_equal")]
+        return Verdict(
+            **{name: getattr(self, name) + getattr(other, name) for name in fields},
+            replay_equal=self.replay_equal and other.replay_equal,
+            heads_equal=self.heads_equal and other.heads_equal,
+        )
 
     @property
     def passed(self) -> bool:

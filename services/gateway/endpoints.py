@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance import Certificate, Limits, OrderTrace, Recall, Trace
+from ledger.provenance import Certificate, Direction, Limits, OrderTrace, Recall, Trace
 from ledger.provenance.jsonform import Printable
 from services.gateway import examples
 from services.gateway.problems import Problem
@@ -65,6 +65,9 @@ MachineName = Annotated[
     ),
 ]
 Moment = Annotated[datetime | None, Query(description="RFC 3339, with a time zone.", examples=["2026-03-02T09:30:00Z"])]
+Way = Annotated[
+    Direction, Query(description="`up`: what it was made from. `down`: what was made of it.", examples=["up"])
+]
 Depth = Annotated[int, Query(ge=1, le=_MOST.depth, description="Most steps from what is asked about.", examples=[8])]
 Lots = Annotated[int, Query(ge=1, le=_MOST.lots, description="Most lots in one list, nearest first.", examples=[100])]
 RecalledLots = Annotated[int, Query(ge=1, le=_RECALL.lots, description="Most lots, nearest first.", examples=[1000])]
@@ -99,14 +102,15 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
     def trace(
         request: Request,
         identifier: Identifier,
+        direction: Way = Direction.BOTH,
         depth: Depth = _TRACED.depth,
         lots: Lots = _TRACED.lots,
         known: KnownTags = None,
     ) -> Response:
         """Where a lot comes from, who made and inspected it, who has it, what became of it; or how far an order is.
 
-        Whatever lies beyond the limits is left out, and `truncated` says so."""
-        return _answer(service.trace(_as_written(request, identifier), Limits(depth, lots)), known)
+        Whatever lies beyond the limits is left out, and `cuts` says so."""
+        return _answer(service.trace(_as_written(request, identifier), direction, Limits(depth, lots)), known)
 
     @router.get(
         "/v1/certificates/{id}",

@@ -62,7 +62,7 @@ def _as_of() -> AsOf:
 
 
 def _model() -> Model:
-    return Model(9, b"\x66" * 32, ModelState.APPROVED, _INSPECTOR, _AUDITOR, None, None)
+    return Model(9, b"\x66" * 32, b"\xbb" * 20, ModelState.APPROVED, _INSPECTOR, _AUDITOR, None, None)
 
 
 def _certificate() -> Certificate:
@@ -77,6 +77,9 @@ def _certificate() -> Certificate:
         latest=True,
         issued_at=_NOW,
         expires_at=_NOW + timedelta(days=365),
+        opening_deadline=None,
+        opened_at=None,
+        executed=Verdict.NONE,
         revoked_at=None,
         inference_digest=b"\x77" * 32,
         stream=_STREAM,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from ledger.index import fetch_status
-from ledger.provenance import Certificate, Limits, OrderTrace, Recall, Trace, certificate, recall, trace
+from ledger.provenance import Certificate, Direction, Limits, OrderTrace, Recall, Trace, certificate, recall, trace
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from services.gateway.following import Following
@@ -21,8 +21,8 @@ class Service:
         self._store = store
         self._following = following
 
-    def trace(self, name: str, limits: Limits) -> Trace | OrderTrace:
-        return trace(self._store, name, limits=limits)
+    def trace(self, name: str, direction: Direction, limits: Limits) -> Trace | OrderTrace:
+        return trace(self._store, name, direction=direction, limits=limits)
 
     def certificate(self, sequence: int) -> Certificate:
         return certificate(self._store, sequence)

@@ -4,18 +4,13 @@ recomputed."""
 from __future__ import annotations
 
 import dataclasses
-import re
-import subprocess
-import time
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from ledger.canonical import sha256
 from ledger.chain import Chain, HttpTransport, Node, call_data
-from ledger.chain.transport import Transport
 from ledger.errors import ContractRefusedError
 from ledger.index import Follower
 from ledger.records import Contract, ReceiveLot
@@ -23,13 +18,8 @@ from ledger.store import Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import HeadRow, RecordRow
 from ledger.submit import Submitter
-from quality import Inspector
-from services.demo.consortium import found_consortium
-from services.demo.delivery import deliver_parts
-from services.demo.inspection import inspect_parts
-from services.demo.plant import build_plant
-from services.demo.production import Line, make_parts, place_orders
 from tests.support import toolchain
+from tests.support.engines import run_demonstration, running_anvil
 from tests.support.ledger_world import LedgerWorld, build_world, verify_final
 from tests.support.stores import new_store
 
@@ -39,47 +29,18 @@ pytestmark = [
     pytest.mark.skipif(toolchain.describe_missing() is not None, reason=str(toolchain.describe_missing())),
 ]
 ORDERS = 3
-START_S = 20.0
 
 
 @pytest.fixture(scope="module")
 def anvil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpTransport]:
-    """A chain that mines each transaction at once."""
-    report = tmp_path_factory.mktemp("anvil") / "report.txt"  # a pipe that nobody reads would fill, and stop it
-    command = [str(toolchain.native_binary("anvil")), "--port", "0", "--host", "127.0.0.1"]
-    with report.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
-        try:
-            yield HttpTransport(f"http://{_listening(report)}")
-        finally:
-            process.kill()
-
-
-def _listening(report: Path) -> str:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if found := re.search(r"Listening on (127\.0\.0\.1:\d+)", report.read_text()):
-            return found[1]
-        time.sleep(0.05)
-    raise AssertionError(f"anvil did not start: {report.read_text()}")
+    with running_anvil(tmp_path_factory.mktemp("anvil")) as transport:
+        yield transport
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with new_store(tmp_path) as opened:
         yield opened
-
-
-def run_demonstration(store: Store, transport: Transport | None) -> Line:
-    """A few orders from placing to delivery."""
-    consortium = found_consortium(store, transport)
-    model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
-    now = int(time.time())
-    line = place_orders(consortium, build_plant(consortium, model, {}), ORDERS, now)
-    make_parts(line)
-    width = Inspector(model).model.width
-    inspect_parts(line, line.jobs, [[(place * step) % 97 for place in range(width)] for step in range(ORDERS)], now)
-    deliver_parts(line)
-    return line
 
 
 def verify_followed(chain: Chain, store: Store) -> int:
@@ -97,7 +58,7 @@ def verify_followed(chain: Chain, store: Store) -> int:
 
 
 def test_the_demonstration_runs_and_its_index_is_the_chains(anvil: HttpTransport, store: Store) -> None:
-    line = run_demonstration(store, anvil)
+    line = run_demonstration(store, anvil, ORDERS)
     verify_followed(line.consortium.chain, store)
     assert line.consortium.outbox.counts() == {"final": sum(line.consortium.recorded.values())}
     assert all(job.verdict.value for job in line.jobs)
@@ -110,7 +71,7 @@ def test_both_engines_record_the_same_kinds_in_the_same_order(anvil: HttpTranspo
         folder = tmp_path / name
         folder.mkdir()
         with new_store(folder) as store:
-            line = run_demonstration(store, transport)
+            line = run_demonstration(store, transport, ORDERS)
             heads.append(verify_followed(line.consortium.chain, store))
             with store.reading() as connection:
                 rows = sorted(Rows(connection).find(RecordRow), key=lambda row: (row.contract, row.sequence))

@@ -63,6 +63,8 @@ def test_generated_requests_are_answered_as_the_document_says(api_schema: BaseSc
         "identifier": st.sampled_from([identity.identifier for identity in world.fake.identities.values()]),
         "id": st.sampled_from([*world.certificates.values()]),
     }
+    span = {"since": "2025-01-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}
+    recalled: list[dict[str, object]] = [{"model": world.model}, {"machine": world.machine, **span}]
     seen: Counter[int] = Counter()
 
     @settings(max_examples=_CASES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -72,6 +74,9 @@ def test_generated_requests_are_answered_as_the_document_says(api_schema: BaseSc
         if mode is GenerationMode.POSITIVE and data.draw(st.booleans()):
             for name in case.path_parameters or {}:  # chance alone never finds what is recorded
                 case.path_parameters[name] = data.draw(known[name])
+            if path == "/v1/recall":
+                limits = {name: value for name, value in (case.query or {}).items() if name in ("depth", "lots")}
+                case.query = {**limits, **data.draw(st.sampled_from(recalled))}
         # Left out: that every text of the right length is accepted. A schema cannot say which are identifiers.
         seen[case.call_and_validate(excluded_checks=[positive_data_acceptance]).status_code] += 1
 

@@ -239,7 +239,7 @@ def _registry_words(content: Content) -> dict[bytes, bytes]:
             (model.inspector, 32), (model.approver, 32), (model.state, 8), (model.withdrawn_at, 40),
             (model.defective_since, 40),
         )  # fmt: skip
-        _put(words, slots_of(ModelSlots, number), packed, model.digest)
+        _put(words, slots_of(ModelSlots, number), packed, model.digest, model.code.rjust(32, b"\0"))
     for identity in content.bundle.identities:
         name = subject_of(identity) if identity.kind is SubjectKind.MACHINE else b""
         if name in content.machine_numbers:

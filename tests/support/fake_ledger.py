@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ledger.ids import Identity, SubjectKind
 from ledger.records import (
     AssignmentState,
+    CertificateState,
     Contract,
     LotState,
     ModelState,
@@ -66,7 +67,8 @@ class Certificate:
     model: int
     issuer: int
     verdict: Verdict
-    revoked: bool = False
+    state: CertificateState = CertificateState.ISSUED
+    opening_deadline: int = 0
 
 
 @dataclass
@@ -109,6 +111,16 @@ class FakeLedger:
     def register_model(self, inspector: int, name: str) -> int:
         own: dict[str, Value] = {"digest": digest("weights", name), "card_root": NONE}
         model = self._registry("ModelRegistered", inspector, digest("model", name), **own)
+        self.models[model] = ModelState.REGISTERED
+        return model
+
+    def publish_model(self, inspector: int, name: str) -> int:
+        own: dict[str, Value] = {
+            "digest": digest("weights", name),
+            "code": digest("code", name)[:20],
+            "card_root": NONE,
+        }
+        model = self._registry("ModelPublished", inspector, digest("model", name), **own)
         self.models[model] = ModelState.REGISTERED
         return model
 
@@ -334,20 +346,42 @@ class FakeLedger:
             "CertificateIssued", inspector, (lot,), statement=statement, anchor_size=size, anchor_root=root
         )
         self.certificates[lot] = Certificate(made, model, inspector, verdict)
-        if entry.state is not LotState.SPENT:
-            gate = entry.order is not None and self.orders[entry.order].inspector == inspector
-            if verdict is Verdict.FAIL:
-                if entry.state is LotState.QUARANTINED and not gate:
-                    return made
-                entry.state, entry.counterparty = LotState.QUARANTINED, inspector
-            elif entry.state is LotState.QUARANTINED and entry.counterparty == inspector:
-                entry.state, entry.counterparty = LotState.HELD, 0
+        self._follow(entry, verdict, inspector)
         return made
 
     def revoke(self, lot: bytes) -> None:
         entry = self.certificates[lot]
         self._ledger("CertificateRevoked", entry.issuer, (lot,), certificate=entry.sequence, reason_root=NONE)
-        entry.revoked = True
+        entry.state = CertificateState.REVOKED
+
+    def uphold(self, lot: bytes, participant: int, *, executed: bool = True) -> None:
+        entry = self.certificates[lot]
+        self._ledger("CertificateUpheld", participant, (lot,), certificate=entry.sequence, executed=executed)
+        entry.state = CertificateState.UPHELD
+
+    def refute(self, lot: bytes, participant: int, executed: Verdict) -> None:
+        entry = self.certificates[lot]
+        self._ledger("CertificateRefuted", participant, (lot,), certificate=entry.sequence, executed=executed)
+        entry.state = CertificateState.REFUTED
+        verdict = Verdict.PASS if executed is Verdict.PASS else Verdict.FAIL
+        self._follow(self.lots[lot], verdict, entry.issuer)
+
+    def demand(self, lot: bytes, participant: int) -> None:
+        entry = self.certificates[lot]
+        entry.state, entry.opening_deadline = CertificateState.DEMANDED, self.chain.now + 604_800
+        fields: dict[str, Value] = {"certificate": entry.sequence, "deadline": entry.opening_deadline}
+        self._ledger("OpeningDemanded", participant, (lot,), **fields)
+
+    def _follow(self, lot: Lot, verdict: Verdict, inspector: int) -> None:
+        """The lot goes where an inspector's verdict sends it."""
+        if lot.state is LotState.SPENT:
+            return
+        gate = lot.order is not None and self.orders[lot.order].inspector == inspector
+        if verdict is Verdict.FAIL:
+            if lot.state is not LotState.QUARANTINED or gate:
+                lot.state, lot.counterparty = LotState.QUARANTINED, inspector
+        elif lot.state is LotState.QUARANTINED and lot.counterparty == inspector:
+            lot.state, lot.counterparty = LotState.HELD, 0
 
     def supersede(self, subject: bytes, participant: int, superseded: int) -> int:
         root = digest("correction")

@@ -18,6 +18,7 @@ abstract contract Book is History {
     mapping(bytes32 lot => ILots.Lot) internal _lots;
     mapping(bytes32 lot => uint256) internal _contents;
     mapping(bytes32 lot => ICertificates.Certificate) internal _certificates;
+    mapping(uint32 participant => uint40 time) internal _lastDemands;
 
     function _existingOrder(bytes32 order) internal view returns (IOrders.Order storage entry) {
         entry = _orders[order];

@@ -23,10 +23,10 @@ abstract contract Certificates is Lots, ICertificates {
             expiresAt: statement.expiresAt,
             issuer: actor.participant,
             verdict: statement.verdict,
-            revoked: false
+            state: CertificateState.Issued,
+            openingDeadline: 0
         });
-        bool gated = statement.order != 0 && _orders[statement.order].inspector == actor.participant;
-        _applyVerdict(lot, statement.verdict, actor.participant, gated);
+        _applyVerdict(lot, statement.order, statement.verdict, actor.participant);
         bytes32[] memory histories = _touching(statement.lot);
         bytes memory data = abi.encode(actor.key, histories, statement, stream.size, stream.root);
         return _record(CertificateIssued.selector, actor, statement.lot, histories, data);
@@ -35,13 +35,9 @@ abstract contract Certificates is Lots, ICertificates {
     /// @inheritdoc ICertificates
     function revokeCertificate(bytes32 lot, uint40 certificate, bytes32 reasonRoot) external {
         Actor memory actor = _actor(Roles.INSPECTOR);
-        Certificate storage entry = _certificates[lot];
-        if (certificate == 0 || entry.sequence != certificate) {
-            revert CertificateNotLatest(lot, certificate, entry.sequence);
-        }
+        Certificate storage entry = _standing(lot, certificate);
         if (entry.issuer != actor.participant) revert CertificateForeign(lot, entry.issuer);
-        if (entry.revoked) revert CertificateAlreadyRevoked(lot, certificate);
-        entry.revoked = true;
+        entry.state = CertificateState.Revoked;
         bytes32[] memory histories = _touching(lot);
         bytes memory data = abi.encode(actor.key, histories, certificate, reasonRoot);
         _record(CertificateRevoked.selector, actor, lot, histories, data);
@@ -71,10 +67,27 @@ abstract contract Certificates is Lots, ICertificates {
         );
     }
 
+    /// @dev The lot's latest certificate, when it is `certificate` and neither revoked nor refuted.
+    function _standing(bytes32 lot, uint40 certificate) internal view returns (Certificate storage entry) {
+        entry = _certificates[lot];
+        if (certificate == 0 || entry.sequence != certificate) {
+            revert CertificateNotLatest(lot, certificate, entry.sequence);
+        }
+        CertificateState state = entry.state;
+        if (state == CertificateState.Revoked || state == CertificateState.Refuted) {
+            revert CertificateStateWrong(lot, certificate, state);
+        }
+    }
+
     function _statusOf(Certificate storage certificate) private view returns (CertificateStatus) {
-        if (certificate.sequence == 0) return CertificateStatus.None;
-        if (certificate.revoked) return CertificateStatus.Revoked;
+        CertificateState state = certificate.state;
+        if (state == CertificateState.None) return CertificateStatus.None;
+        if (state == CertificateState.Revoked) return CertificateStatus.Revoked;
+        if (state == CertificateState.Refuted) return CertificateStatus.Refuted;
         if (registry.stateOfModel(certificate.model) != IRegistry.ModelState.Approved) return CertificateStatus.Fallen;
+        if (state == CertificateState.Demanded && certificate.openingDeadline <= block.timestamp) {
+            return CertificateStatus.Unopened;
+        }
         return certificate.expiresAt <= block.timestamp ? CertificateStatus.Expired : CertificateStatus.Valid;
     }
 
@@ -99,9 +112,10 @@ abstract contract Certificates is Lots, ICertificates {
     /// @dev A failing verdict quarantines, in the inspector's name; a passing one lifts that inspector's quarantine.
     /// Only the gate's inspector takes over a quarantine that somebody else imposed: any other could lift it by failing
     /// the lot first and passing it then. A spent lot keeps its state: results may come late.
-    function _applyVerdict(Lot storage lot, Verdict verdict, uint32 inspector, bool gated) private {
+    function _applyVerdict(Lot storage lot, bytes32 order, Verdict verdict, uint32 inspector) internal {
         if (lot.state == LotState.Spent) return;
         if (verdict == Verdict.Fail) {
+            bool gated = order != 0 && _orders[order].inspector == inspector;
             if (lot.state == LotState.Quarantined && !gated) return;
             lot.state = LotState.Quarantined;
             lot.counterparty = inspector;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IEvaluator} from "./IEvaluator.sol";
+
 /// @title Who and what may act: participants, roles, keys, machines, models
 /// @notice Every state change is one event with a dense `sequence` (1, 2, 3 ...), the acting participant (0 for the
 /// owner), the subject and the acting key. All times are block timestamps in seconds. Every `...Root` is a claims root:
@@ -49,6 +51,9 @@ interface IRegistry {
         uint40 defectiveSince;
         /// sha256 of the model's canonical bytes.
         bytes32 digest;
+        /// Contract whose code is a zero byte and these bytes; 0 when the model is registered by its digest alone, and
+        /// so is audited off chain only.
+        address code;
     }
 
     event ParticipantAdmitted(
@@ -109,6 +114,15 @@ interface IRegistry {
         bytes32 indexed subject,
         address key,
         bytes32 digest,
+        bytes32 cardRoot
+    );
+    event ModelPublished(
+        uint40 indexed sequence,
+        uint32 indexed participant,
+        bytes32 indexed subject,
+        address key,
+        bytes32 digest,
+        address code,
         bytes32 cardRoot
     );
     event ModelApproved(
@@ -195,6 +209,12 @@ interface IRegistry {
     /// @param digest sha256 of the model's canonical bytes; that such bytes exist is not checked.
     /// @return model The sequence of this record: the model's short name.
     function registerModel(bytes32 digest, bytes32 cardRoot) external returns (uint40 model);
+    /// @notice Registers a quality model and keeps it as contract code, so that its verdicts can be executed on chain.
+    /// INSPECTOR. A model has one registration by each inspector: this one, or by its digest.
+    /// @dev Reverts with an IEvaluator error when the bytes are not canonical, or not executable on chain.
+    /// @param content The model's canonical bytes.
+    /// @return model The sequence of this record: the model's short name.
+    function publishModel(bytes calldata content, bytes32 cardRoot) external returns (uint40 model);
     /// @notice Approves a model of another participant. AUDITOR.
     function approveModel(uint40 model, bytes32 reportRoot) external;
     /// @notice Withdraws a model for good; every certificate issued on it falls at once. Its inspector (INSPECTOR)
@@ -205,6 +225,8 @@ interface IRegistry {
     function sequence() external view returns (uint40);
     /// @notice The registry that this one replaces; 0 for the first.
     function predecessor() external view returns (address);
+    /// @notice Executes published models. Created with the registry, never changed.
+    function evaluator() external view returns (IEvaluator);
     /// @notice Who signs with `key` now, and with which roles.
     /// @dev Reverts with RegistryKeyUnknown, RegistryKeyRevoked or RegistryParticipantSuspended.
     function actorOf(address key) external view returns (uint32 participant, uint16 roles);

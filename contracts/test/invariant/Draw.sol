@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Fixture} from "../Fixture.sol";
+import {Inspection} from "../Inspection.sol";
 
 /// @notice A random stream out of one seed, the consortium's members, and calls that may fail.
-abstract contract Draw is Fixture {
+abstract contract Draw is Inspection {
     Party[] internal _parties;
     /// @dev Keys that sign for nobody, or did once.
     address[] internal _strangers;

@@ -2,18 +2,19 @@
 pragma solidity 0.8.37;
 
 import {Roles} from "../../src/libraries/Roles.sol";
-import {Logistics} from "./Logistics.sol";
+import {Openings} from "./Openings.sol";
 
 /// @notice Drives registry and ledger at random from a factory at work: no action reverts, what the contracts refuse
 /// leaves nothing. Every record goes through the replay, which judges it.
-contract Handler is Logistics {
+contract Handler is Openings {
     function setUp() public override {
         super.setUp();
+        _publish();
         _setRoles(maker2, Roles.ANY & ~Roles.AUDITOR);
         _gather();
         _strangers = [makeAddress("stranger"), makeAddress("other stranger")];
         _machines = [machine, machine2, _registerMachine(inspector2, "machine 3"), machine];
-        _models = [model, model2];
+        _models = [model, model2, published];
         _streams = [stream, stream2, gaugeStream];
         _orders = [_startedOrder("gated"), _acceptedOrder("open", _ungated(1)), _acceptedOrder("next", _terms(2))];
         _start(_orders[1], 0);
@@ -55,12 +56,14 @@ contract Handler is Logistics {
 
     /// @notice What lots, custody and certificates are driven by.
     function logisticsActions() public pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](15);
+        actions = new bytes4[](19);
         (actions[0], actions[1], actions[2]) = (this.make.selector, this.scrap.selector, this.transform.selector);
         (actions[3], actions[4], actions[5]) = (this.pack.selector, this.unpack.selector, this.setApart.selector);
         (actions[6], actions[7], actions[8]) = (this.offer.selector, this.answer.selector, this.inspect.selector);
         (actions[9], actions[10], actions[11]) = (this.revoke.selector, this.research.selector, this.wait.selector);
         (actions[12], actions[13], actions[14]) = (this.offer.selector, this.answer.selector, this.answer.selector);
+        (actions[15], actions[16], actions[17]) = (this.infer.selector, this.open.selector, this.demand.selector);
+        actions[18] = this.open.selector;
     }
 
     function allActions() external pure returns (bytes4[] memory actions) {

@@ -7,6 +7,7 @@ import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {IRegistry} from "../../src/interfaces/IRegistry.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
 import {Subjects} from "../../src/libraries/Subjects.sol";
+import {Models} from "../Models.sol";
 import {Draw} from "./Draw.sol";
 
 /// @notice Orders, assignments, evidence and the registry, mostly as their parties would use them.
@@ -208,7 +209,10 @@ abstract contract Production is Draw {
         IRegistry.ModelState state = registry.stateOfModel(number);
         address by = _keyOf(_chance(50) ? inspector.id : auditor.id);
         if (_chance(30)) {
-            bytes memory data = abi.encodeCall(IRegistry.registerModel, (_name(), ROOT));
+            bytes memory content = Models.build(Models.plan(Models.sizesOf(1, 1), uint256(_name()) >> 8));
+            bytes memory data = _chance(50)
+                ? abi.encodeCall(IRegistry.registerModel, (_name(), ROOT))
+                : abi.encodeCall(IRegistry.publishModel, (content, ROOT));
             if (_try(_keyOf(inspector.id), address(registry), data)) _models.push(registry.sequence());
         } else if (state == IRegistry.ModelState.Registered) {
             _try(_keyOf(auditor.id), address(registry), abi.encodeCall(IRegistry.approveModel, (number, ROOT)));

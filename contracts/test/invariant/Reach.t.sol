@@ -53,7 +53,7 @@ contract ReachTest is Base {
     }
 
     function _names() private pure returns (bytes32[] memory kinds) {
-        kinds = new bytes32[](47);
+        kinds = new bytes32[](56);
         kinds[0] = IRegistry.RolesSet.selector;
         kinds[1] = IRegistry.ParticipantSuspended.selector;
         kinds[2] = IRegistry.ParticipantReinstated.selector;
@@ -101,5 +101,14 @@ contract ReachTest is Base {
         kinds[44] = "quarantined lot reworked";
         kinds[45] = "certificate fell";
         kinds[46] = "into another order";
+        kinds[47] = ICertificates.CertificateUpheld.selector;
+        kinds[48] = ICertificates.CertificateRefuted.selector;
+        kinds[49] = ICertificates.OpeningDemanded.selector;
+        kinds[50] = "demand met";
+        kinds[51] = "certificate lapsed";
+        kinds[52] = "refuted late";
+        kinds[53] = "refuted into quarantine";
+        kinds[54] = "refuted out of quarantine";
+        kinds[55] = IRegistry.ModelPublished.selector;
     }
 }

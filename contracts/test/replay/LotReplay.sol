@@ -5,12 +5,11 @@ import {IAssignments} from "../../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../../src/interfaces/ICertificates.sol";
 import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
-import {IRegistry} from "../../src/interfaces/IRegistry.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
-import {OrderReplay} from "./OrderReplay.sol";
+import {CertificateReplay} from "./CertificateReplay.sol";
 
-/// @notice Lots, packing, custody and certificates as their logs tell them.
-abstract contract LotReplay is OrderReplay {
+/// @notice Lots, packing and custody as their logs tell them.
+abstract contract LotReplay is CertificateReplay {
     /// @dev Of one unit, over the whole ledger.
     struct Balance {
         /// Received, commissioned, or put out by a transformation.
@@ -26,13 +25,9 @@ abstract contract LotReplay is OrderReplay {
     bytes32 public constant PACKED_LOT_MOVED = "packed lot moved";
     bytes32 public constant GATE_PASSED_PACKED = "gate passed packed";
     bytes32 public constant QUARANTINED_REWORKED = "quarantined lot reworked";
-    bytes32 public constant CERTIFICATE_FELL = "certificate fell";
     bytes32 public constant INTO_ANOTHER_ORDER = "into another order";
 
-    bytes32[] internal _allLots;
-    mapping(bytes32 lot => ILots.Lot) internal _lots;
     mapping(bytes32 lot => bytes32[]) internal _children;
-    mapping(bytes32 lot => ICertificates.Certificate) internal _certificates;
     mapping(bytes3 unit => Balance) internal _balances;
     bytes3[] internal _units;
 
@@ -80,47 +75,11 @@ abstract contract LotReplay is OrderReplay {
         return true;
     }
 
-    function _applyCertificate(Entry memory entry) internal returns (bool) {
-        ICertificates.Certificate storage certificate = _certificates[entry.subject];
-        if (entry.kind == ICertificates.CertificateRevoked.selector) {
-            (,, uint40 number,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
-            _act(entry, certificate.issuer, Roles.INSPECTOR);
-            bool current = certificate.sequence == number && !certificate.revoked;
-            _hold(Property.Verdicts, current, "revokeCertificate: not the latest, or twice");
-            certificate.revoked = true;
-            return true;
-        }
-        if (entry.kind != ICertificates.CertificateIssued.selector) return false;
-        (,, ICertificates.Statement memory statement, uint40 size, bytes32 root) =
-            abi.decode(entry.data, (address, bytes32[], ICertificates.Statement, uint40, bytes32));
-        _act(entry, entry.participant, Roles.INSPECTOR);
-        _requireStatement(entry, statement);
-        bool anchored = _streams[statement.stream].size == size && _streams[statement.stream].root == root;
-        _hold(Property.Anchors, anchored && statement.leafIndex < size, "issueCertificate: evidence not anchored");
-        _certificates[entry.subject] = ICertificates.Certificate(
-            entry.sequence, statement.model, statement.expiresAt, entry.participant, statement.verdict, false
-        );
-        ILots.Lot storage lot = _lots[entry.subject];
-        bool lifted = lot.state == ILots.LotState.Quarantined && lot.counterparty == entry.participant;
-        if (lot.state == ILots.LotState.Spent) return true;
-        bool gate = statement.order != 0 && _orders[statement.order].inspector == entry.participant;
-        if (statement.verdict == ICertificates.Verdict.Fail) {
-            if (lot.state == ILots.LotState.Quarantined && !gate) return true;
-            (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, entry.participant);
-        } else if (lifted) {
-            (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
-        }
-        return true;
-    }
-
     function _compareLot(bytes32 subject) internal {
         bool same = _same(abi.encode(_ledger.lotOf(subject)), abi.encode(_lots[subject]));
         _hold(Property.Rebuilt, same, "lot differs from its logs");
         _hold(Property.Packing, _ledger.contentsOf(subject) == _children[subject].length, "lot: contents not counted");
-        same = _same(abi.encode(_ledger.certificateOf(subject)), abi.encode(_certificates[subject]));
-        _hold(Property.Verdicts, same, "certificate differs from its logs");
-        same = _ledger.certificateStatus(subject) == _statusOf(subject);
-        _hold(Property.Models, same, "certificate: status is not what its model, expiry and revocation say");
+        _compareCertificate(subject);
     }
 
     /// @dev Over all lots: what each unit's logs made and used up is what the lots hold now.
@@ -134,26 +93,6 @@ abstract contract LotReplay is OrderReplay {
             Balance storage balance = _balances[_units[i]];
             _hold(Property.Quantities, balance.made == held + balance.used, "quantities: made is not held plus used");
         }
-    }
-
-    function _afterWithdrawal(uint40 model) internal override {
-        for (uint256 i; i < _allLots.length; ++i) {
-            if (_certificates[_allLots[i]].model != model) continue;
-            ++count[CERTIFICATE_FELL];
-            bool valid = _ledger.certificateStatus(_allLots[i]) == ICertificates.CertificateStatus.Valid;
-            _hold(Property.Models, !valid, "certificate: valid on a withdrawn model");
-        }
-    }
-
-    function _statusOf(bytes32 lot) internal view returns (ICertificates.CertificateStatus) {
-        ICertificates.Certificate storage certificate = _certificates[lot];
-        if (certificate.sequence == 0) return ICertificates.CertificateStatus.None;
-        if (certificate.revoked) return ICertificates.CertificateStatus.Revoked;
-        if (_models[certificate.model].state == IRegistry.ModelState.Withdrawn) {
-            return ICertificates.CertificateStatus.Fallen;
-        }
-        if (block.timestamp >= certificate.expiresAt) return ICertificates.CertificateStatus.Expired;
-        return ICertificates.CertificateStatus.Valid;
     }
 
     // Making and using up
@@ -324,18 +263,6 @@ abstract contract LotReplay is OrderReplay {
         _act(entry, current.owner, Roles.MANUFACTURER);
         bool started = current.state == IAssignments.AssignmentState.Started;
         _hold(Property.Authority, started, "lot made under an assignment that is not started");
-    }
-
-    function _requireStatement(Entry memory entry, ICertificates.Statement memory statement) private {
-        uint40 order = _lots[statement.lot].order;
-        uint32 inspector = _orders[_orderAt[order]].inspector;
-        bool named = order == 0 || inspector == 0 || inspector == entry.participant;
-        _hold(Property.Verdicts, named, "issueCertificate: not the gate's inspector");
-        bool approved = _models[statement.model].state == IRegistry.ModelState.Approved;
-        _hold(Property.Models, approved, "issueCertificate: model is not approved");
-        bool full = statement.verdict != ICertificates.Verdict.None && statement.expiresAt > block.timestamp
-            && statement.inferenceDigest != 0 && statement.lot == entry.subject;
-        _hold(Property.Verdicts, full, "issueCertificate: incomplete");
     }
 
     /// @dev Nothing in the lot is quarantined, and every gate to `to` is open.

@@ -142,6 +142,12 @@ abstract contract RegistryReplay is Judge {
             (, model.digest,) = abi.decode(entry.data, (address, bytes32, bytes32));
             (model.inspector, model.state) = (entry.participant, IRegistry.ModelState.Registered);
             _name(entry);
+        } else if (entry.kind == IRegistry.ModelPublished.selector) {
+            IRegistry.Model storage model = _models[number];
+            (, model.digest, model.code,) = abi.decode(entry.data, (address, bytes32, address, bytes32));
+            (model.inspector, model.state) = (entry.participant, IRegistry.ModelState.Registered);
+            _hold(Property.Models, _keeps(model.code, model.digest), "publishModel: the code is not the model");
+            _name(entry);
         } else if (entry.kind == IRegistry.ModelApproved.selector) {
             needed = Roles.AUDITOR;
             (, number,) = abi.decode(entry.data, (address, uint40, bytes32));
@@ -169,6 +175,17 @@ abstract contract RegistryReplay is Judge {
     }
 
     function _afterWithdrawal(uint40 model) internal virtual;
+
+    /// @dev Whether the code is a zero byte and then what the digest names.
+    function _keeps(address code, bytes32 digest) private view returns (bool) {
+        bytes memory content = code.code;
+        if (content.length == 0 || content[0] != 0) return false;
+        bytes memory model = new bytes(content.length - 1);
+        for (uint256 i; i < model.length; ++i) {
+            model[i] = content[i + 1];
+        }
+        return sha256(model) == digest;
+    }
 
     function _name(Entry memory entry) private {
         _hold(Property.Numbering, _named[entry.subject] == 0, "registry: subject registered twice");

@@ -100,6 +100,7 @@ contract Replay is LotReplay {
             if (head == 0) head = keccak256(abi.encode(HEAD_TAG, block.chainid, address(_ledger), histories[i]));
             previousHeadOf[histories[i]] = head;
             headOf[histories[i]] = keccak256(abi.encode(head, entry.kind, inner));
+            _noteLink(entry, histories[i], head, inner);
         }
     }
 

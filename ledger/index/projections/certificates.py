@@ -7,7 +7,7 @@ import hashlib
 from ledger.index.projections.fields import ZERO, Fields, number, raw, struct, subject
 from ledger.index.projections.lots import quarantine, release
 from ledger.index.state import State
-from ledger.records import LotState, Recorded, Verdict
+from ledger.records import CertificateState, LotState, Recorded, Verdict
 from ledger.store.rows import AnchorRow, CertificateRow, LotRow, OrderRow, StreamRow
 
 _EMPTY_ROOT = hashlib.sha256().digest()
@@ -19,22 +19,54 @@ def certificate_issued(record: Recorded, state: State) -> None:
     state.add(_certificate(record, statement))
     lot = state.need(LotRow, record.subject)
     lot.certificate = record.sequence
+    _follow(record, state, lot, number(statement, "verdict") == Verdict.FAIL, record.participant)
+
+
+def certificate_upheld(record: Recorded, state: State) -> None:
+    certificate = _opened(record, state, CertificateState.UPHELD)
+    if record.fields["executed"]:
+        certificate.executed = certificate.verdict
+
+
+def certificate_refuted(record: Recorded, state: State) -> None:
+    """The lot goes where what was executed sends it; where nothing was, it is set apart."""
+    certificate = _opened(record, state, CertificateState.REFUTED)
+    certificate.executed = number(record.fields, "executed")
+    lot = state.need(LotRow, record.subject)
+    _follow(record, state, lot, certificate.executed != Verdict.PASS, certificate.issuer)
+
+
+def opening_demanded(record: Recorded, state: State) -> None:
+    certificate = state.need(CertificateRow, number(record.fields, "certificate"))
+    certificate.state = CertificateState.DEMANDED
+    certificate.opening_deadline = number(record.fields, "deadline")
+
+
+def _opened(record: Recorded, state: State, outcome: CertificateState) -> CertificateRow:
+    certificate = state.need(CertificateRow, number(record.fields, "certificate"))
+    certificate.state, certificate.opened_at = outcome, record.block_time
+    return certificate
+
+
+def _follow(record: Recorded, state: State, lot: LotRow, fails: bool, inspector: int) -> None:
+    """A verdict quarantines the lot in its inspector's name, or lifts that inspector's quarantine."""
     if lot.state == LotState.SPENT:
         return
-    if number(statement, "verdict") == Verdict.FAIL:
-        if lot.state != LotState.QUARANTINED or _holds_gate(record, state, lot):
-            quarantine(record, state, lot)
-    elif lot.state == LotState.QUARANTINED and lot.counterparty == record.participant:
+    if fails:
+        if lot.state != LotState.QUARANTINED or _holds_gate(state, lot, inspector):
+            quarantine(record, state, lot, inspector)
+    elif lot.state == LotState.QUARANTINED and lot.counterparty == inspector:
         release(lot)
 
 
-def _holds_gate(record: Recorded, state: State, lot: LotRow) -> bool:
+def _holds_gate(state: State, lot: LotRow, inspector: int) -> bool:
     """Whether the inspector is the one whom the lot's order names."""
-    return lot.order is not None and state.need(OrderRow, lot.order).inspector == record.participant
+    return lot.order is not None and state.need(OrderRow, lot.order).inspector == inspector
 
 
 def certificate_revoked(record: Recorded, state: State) -> None:
     certificate = state.need(CertificateRow, number(record.fields, "certificate"))
+    certificate.state = CertificateState.REVOKED
     certificate.revoked_at = record.block_time
     certificate.reason_root = raw(record.fields, "reason_root")
 
@@ -69,8 +101,12 @@ def _certificate(record: Recorded, statement: Fields) -> CertificateRow:
         issuer=record.participant,
         model=number(statement, "model"),
         verdict=number(statement, "verdict"),
+        state=CertificateState.ISSUED,
         issued_at=record.block_time,
         expires_at=number(statement, "expires_at"),
+        opening_deadline=0,
+        opened_at=0,
+        executed=Verdict.NONE,
         revoked_at=0,
         inference_digest=raw(statement, "inference_digest"),
         stream=raw(statement, "stream"),
@@ -86,6 +122,9 @@ def _certificate(record: Recorded, statement: Fields) -> CertificateRow:
 PROJECTIONS = {
     "CertificateIssued": certificate_issued,
     "CertificateRevoked": certificate_revoked,
+    "CertificateUpheld": certificate_upheld,
+    "CertificateRefuted": certificate_refuted,
+    "OpeningDemanded": opening_demanded,
     "StreamOpened": stream_opened,
     "StreamAnchored": stream_anchored,
 }

@@ -70,18 +70,18 @@ def lots_unpacked(record: Recorded, state: State) -> None:
 
 
 def lot_quarantined(record: Recorded, state: State) -> None:
-    quarantine(record, state, state.need(LotRow, record.subject))
+    quarantine(record, state, state.need(LotRow, record.subject), record.participant)
 
 
 def lot_released(record: Recorded, state: State) -> None:
     release(state.need(LotRow, record.subject))
 
 
-def quarantine(record: Recorded, state: State, lot: LotRow) -> None:
-    """Sets a lot apart in the acting participant's name; an open offer lapses."""
+def quarantine(record: Recorded, state: State, lot: LotRow, participant: int) -> None:
+    """Sets a lot apart in a participant's name; an open offer lapses."""
     if lot.state == LotState.OFFERED:
         note_change(record, state, lot, to=lot.custodian)
-    lot.state, lot.counterparty = LotState.QUARANTINED, record.participant
+    lot.state, lot.counterparty = LotState.QUARANTINED, participant
 
 
 def release(lot: LotRow) -> None:

@@ -71,6 +71,14 @@ def machine_retired(record: Recorded, state: State) -> None:
 
 
 def model_registered(record: Recorded, state: State) -> None:
+    _add_model(record, state, None)
+
+
+def model_published(record: Recorded, state: State) -> None:
+    _add_model(record, state, raw(record.fields, "code"))
+
+
+def _add_model(record: Recorded, state: State, code: bytes | None) -> None:
     fields = record.fields
     state.add(
         ModelRow(
@@ -84,6 +92,7 @@ def model_registered(record: Recorded, state: State) -> None:
             withdrawn_at=0,
             defective_since=0,
             digest=raw(fields, "digest"),
+            code=code,
             card_root=raw(fields, "card_root"),
             report_root=ZERO,
             reason_root=ZERO,
@@ -123,6 +132,7 @@ PROJECTIONS = {
     "MachineRegistered": machine_registered,
     "MachineRetired": machine_retired,
     "ModelRegistered": model_registered,
+    "ModelPublished": model_published,
     "ModelApproved": model_approved,
     "ModelWithdrawn": model_withdrawn,
 }

@@ -28,6 +28,8 @@ _BASE_TYPES: Final = frozenset(
     )
 )
 """Types that the base context maps."""
+_PROTECTED: Final = _BASE_TYPES | {"id", "type", "name", "description", "digestMultibase", "digestSRI", "mediaType"}
+"""Terms of the base context, which it protects: no other context may give them another meaning."""
 
 
 def check_credential(value: Json) -> None:
@@ -86,6 +88,8 @@ def _document(value: Json, kind: str) -> Mapping[str, Json]:
         raise _broken("@context", f"does not begin with {BASE_CONTEXT}", "give a list that does")
     if any(not is_url(one) and not (isinstance(one, dict) and one) for one in contexts):
         raise _broken("@context", "holds what is neither a URL nor an object")
+    if moved := sorted({name for one in contexts if isinstance(one, dict) for name in one} & _PROTECTED):
+        raise _broken("@context", f"gives {moved[0]!a} another meaning", "leave the terms of the base context alone")
     if "id" in value and not is_url(value["id"]):
         raise _broken("id", "is not one URL")
     _check_types(value.get("type"), kind, contexts)

@@ -19,6 +19,7 @@ MAX_BYTES: Final = 64 << 20
 MAX_DEPTH: Final = 64
 _REPEATABLE: Final = frozenset({"eventID"})
 """One of GS1's own examples gives it twice; the hash leaves it out."""
+_BOM: Final = b"\xef\xbb\xbf"
 _LISTS: Final = (("eventList",), ("queryResults", "resultsBody", "eventList"))
 
 
@@ -63,7 +64,7 @@ def read_bytes(path: Path) -> bytes:
 
 def is_xml(data: bytes) -> bool:
     """Tell whether a document is meant as XML."""
-    return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    return data.removeprefix(_BOM).lstrip().startswith(b"<")
 
 
 def hash_events(data: bytes) -> list[str]:
@@ -74,8 +75,11 @@ def hash_events(data: bytes) -> list[str]:
 
 
 def parse_document(data: bytes) -> Document:
-    """Take a JSON-LD document apart into its events; what else it says is not judged. Raises InputError."""
-    value = parse_json(data, max_bytes=MAX_BYTES, max_depth=MAX_DEPTH, repeatable=_REPEATABLE)
+    """Take a JSON-LD document apart into its events; what else it says is not judged. Raises InputError.
+
+    A byte order mark in front is passed over, as RFC 8259 section 8.1 allows.
+    """
+    value = parse_json(data.removeprefix(_BOM), max_bytes=MAX_BYTES, max_depth=MAX_DEPTH, repeatable=_REPEATABLE)
     if not isinstance(value, dict):
         raise InputError("an EPCIS document is a JSON object", mend="give a document, or one event")
     namespaces = namespaces_of(value.get("@context"))

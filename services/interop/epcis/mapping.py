@@ -72,15 +72,16 @@ class Proposal:
     records: tuple[Record, ...]
     salts: Mapping[str, bytes]
     """New identifier -> salt of its hash."""
-    claims: Claims
-    """Document behind every claims or reason root in the records."""
+    claims: Claims | None
+    """Document behind every claims or reason root in the records; none where there are no records."""
     evidence_only: tuple[str, ...]
     """What gave no record, and why."""
 
     def to_json(self) -> Json:
         """What must be kept so that the records can be sent and opened later; secret."""
-        salts = {name: salt.hex() for name, salt in self.salts.items()}
-        return {"salts": salts, "claims": self.claims.to_json()} if self.records else {}
+        if self.claims is None:
+            return {}
+        return {"salts": {name: salt.hex() for name, salt in self.salts.items()}, "claims": self.claims.to_json()}
 
 
 class _Unmapped(Exception):  # noqa: N818 - an outcome, not an error
@@ -92,10 +93,20 @@ class _Draft:
     """A proposal in the making."""
 
     known: Known
-    claims: Claims
+    event_hash: str
     records: list[Record] = field(default_factory=list)
     salts: dict[str, bytes] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
+    claims: Claims | None = None
+    _root: bytes = b""
+
+    @property
+    def root(self) -> bytes:
+        """Claims root of every record; the claims are made for the first."""
+        if self.claims is None:
+            self.claims = build_claims({"event": self.event_hash, "source": "EPCIS 2.0"})
+            self._root = self.claims.root
+        return self._root
 
     def lot(self, epc: str) -> Item:
         found = self.known.lots.get(_identifier(epc))
@@ -116,7 +127,7 @@ class _Draft:
 
 def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposal:
     """The records that follow from a valid event, by the table above. Raises nothing for what gives none."""
-    draft = _Draft(known, build_claims({"event": event_hash, "source": "EPCIS 2.0"}))
+    draft = _Draft(known, event_hash)
     try:
         if "errorDeclaration" in event:
             raise _Unmapped("a declaration of error: what it corrects is for a person to supersede")
@@ -126,8 +137,9 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
         build(event, draft)
     except _Unmapped as reason:
         draft.reasons.append(str(reason))
-    salts = draft.salts if draft.records else {}
-    return Proposal(tuple(draft.records), salts, draft.claims, tuple(draft.reasons))
+    if not draft.records:
+        return Proposal((), {}, None, tuple(draft.reasons))
+    return Proposal(tuple(draft.records), draft.salts, draft.claims, tuple(draft.reasons))
 
 
 def _identifier(epc: str) -> str:
@@ -175,11 +187,11 @@ def _each(draft: _Draft, items: Sequence[Callable[[], Record]]) -> None:
 
 def _receive(event: Mapping[str, Json], draft: _Draft) -> None:
     def single(epc: str) -> Record:
-        return ReceiveLot(draft.new(epc), 1, _unit(_ONE), draft.claims.root)
+        return ReceiveLot(draft.new(epc), 1, _unit(_ONE), draft.root)
 
     def several(element: Mapping[str, Json]) -> Record:
         quantity, unit = _measure(element)
-        return ReceiveLot(draft.new(str(element["epcClass"])), quantity, _unit(unit), draft.claims.root)
+        return ReceiveLot(draft.new(str(element["epcClass"])), quantity, _unit(unit), draft.root)
 
     _each(draft, [partial(single, epc) for epc in _texts(event, "epcList")])
     _each(draft, [partial(several, one) for one in _quantities(event, "quantityList")])
@@ -187,11 +199,11 @@ def _receive(event: Mapping[str, Json], draft: _Draft) -> None:
 
 def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
     def single(epc: str) -> Record:
-        return ScrapLot(draft.lot(epc).lot, 1, draft.claims.root)
+        return ScrapLot(draft.lot(epc).lot, 1, draft.root)
 
     def several(element: Mapping[str, Json]) -> Record:
         lot = draft.lot(str(element["epcClass"])).lot
-        return ScrapLot(lot, _measure(element)[0], draft.claims.root)
+        return ScrapLot(lot, _measure(element)[0], draft.root)
 
     _each(draft, [partial(single, epc) for epc in _texts(event, "epcList")])
     _each(draft, [partial(several, one) for one in _quantities(event, "quantityList")])
@@ -207,9 +219,9 @@ def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
     if not items:
         raise _Unmapped("the event names no thing")
     if step == "receiving":
-        draft.records.append(AcceptCustody(items, draft.claims.root))
+        draft.records.append(AcceptCustody(items, draft.root))
     else:
-        draft.records.append(OfferCustody(items, _receiver(event, draft.known), draft.claims.root))
+        draft.records.append(OfferCustody(items, _receiver(event, draft.known), draft.root))
 
 
 def _receiver(event: Mapping[str, Json], known: Known) -> int:
@@ -258,9 +270,9 @@ def _transform(event: Mapping[str, Json], draft: _Draft) -> None:
                 loss=0,
                 yield_in=sum(quantity for _, quantity in lots),
                 yield_out=sum(quantity for _, quantity, _ in outputs),
-                claims_root=draft.claims.root,
+                claims_root=draft.root,
                 inputs=tuple(Input(item.lot, quantity) for item, quantity in lots),
-                outputs=tuple(Output(draft.new(epc), quantity, draft.claims.root) for epc, quantity, _ in outputs),
+                outputs=tuple(Output(draft.new(epc), quantity, draft.root) for epc, quantity, _ in outputs),
             )
         )
     )

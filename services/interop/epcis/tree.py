@@ -35,19 +35,27 @@ _MEMBERS: Final = {
 }
 """Member names in JSON's lists that are others in XML; a plain number is no member."""
 _COMMENTS: Final = {"comment", "rdfs:comment", "@context"}
-_BARE: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
-    "bizStep": (words.CBV + "BizStep-", words.BIZ_STEPS),
-    "disposition": (words.CBV + "Disp-", words.DISPOSITIONS),
-    "set": (words.CBV + "Disp-", words.DISPOSITIONS),
-    "unset": (words.CBV + "Disp-", words.DISPOSITIONS),
-    "bizTransaction": (words.CBV + "BTT-", words.BIZ_TRANSACTION_TYPES),
-    "source": (words.CBV + "SDT-", words.PARTY_TYPES),
-    "destination": (words.CBV + "SDT-", words.PARTY_TYPES),
-    "sensorReport": (words.GS1, words.MEASUREMENTS),
-    "exception": (words.GS1, words.SENSOR_ALERTS),
-    "component": (words.CBV + "Comp-", words.COMPONENTS),
+
+
+def _expansions(start: str, known: Sequence[str]) -> dict[str, str]:
+    return {word: start + word for word in known}
+
+
+_DISPOSITIONS = _expansions(words.CBV + "Disp-", words.DISPOSITIONS)
+_PARTIES = _expansions(words.CBV + "SDT-", words.PARTY_TYPES)
+_BARE: Final[Mapping[str, Mapping[str, str]]] = {
+    "bizStep": _expansions(words.CBV + "BizStep-", words.BIZ_STEPS),
+    "disposition": _DISPOSITIONS,
+    "set": _DISPOSITIONS,
+    "unset": _DISPOSITIONS,
+    "bizTransaction": _expansions(words.CBV + "BTT-", words.BIZ_TRANSACTION_TYPES),
+    "source": _PARTIES,
+    "destination": _PARTIES,
+    "sensorReport": _expansions(words.GS1, words.MEASUREMENTS),
+    "exception": _expansions(words.GS1, words.SENSOR_ALERTS),
+    "component": _expansions(words.CBV + "Comp-", words.COMPONENTS),
 }
-"""Field, or owner of a field "type" -> what stands before its bare words, and the words."""
+"""Field, or owner of a field "type" -> its bare words with what they stand for."""
 
 
 class Node(NamedTuple):
@@ -75,11 +83,13 @@ def text_of(value: str, *, owner: str, name: str, namespaces: Namespaces) -> str
     """The text of one value: `name` is its field, `owner` what the field belongs to."""
     if name in _TIMES:
         return canonical_time(value)
-    prefix, colon, local = value.partition(":")
-    if colon and namespaces.get(prefix, "").startswith(("https://ref.gs1.org", "https://gs1.org")):
-        value = namespaces[prefix] + local
-    start, known = _BARE.get(owner if name == "type" else name, ("", ()))
-    return start + value if value in known else canonical_value(value)
+    if ":" in value:
+        prefix, _, local = value.partition(":")
+        if namespaces.get(prefix, "").startswith(("https://ref.gs1.org", "https://gs1.org")):
+            value = namespaces[prefix] + local
+        return canonical_value(value)
+    known = _BARE.get(owner if name == "type" else name)
+    return (known and known.get(value)) or canonical_value(value)
 
 
 def json_event(event: Mapping[str, Json], namespaces: Namespaces) -> Node:
@@ -95,7 +105,8 @@ def _members(value: Mapping[str, Json], owner: str, namespaces: Namespaces) -> l
     nodes: list[Node] = []
     for key, item in value.items():
         if key not in _COMMENTS and key != "#text" and not key.startswith("@xmlns"):
-            nodes.extend(_field(_expanded(key, namespaces), item, owner, namespaces))
+            name = _expanded(key, namespaces) if ":" in key else key
+            nodes.extend(_field(name, item, owner, namespaces))
     return sorted(nodes)
 
 
@@ -137,5 +148,5 @@ def _text(value: str, owner: str, name: str, namespaces: Namespaces) -> str:
 
 
 def _expanded(key: str, namespaces: Namespaces) -> str:
-    prefix, colon, local = key.partition(":")
-    return f"{{{namespaces[prefix]}}}{local}" if colon and prefix in namespaces else key
+    prefix, _, local = key.partition(":")
+    return f"{{{namespaces[prefix]}}}{local}" if prefix in namespaces else key

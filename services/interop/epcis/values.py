@@ -13,7 +13,7 @@ from services.interop.epcis.vocabulary import expand_urn
 
 __all__ = ["canonical_time", "canonical_value"]
 
-_TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.(\d+))?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
+_TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.(\d+))?(Z|[+-]\d{2}:?\d{2})", re.ASCII | re.IGNORECASE)
 _FINE: dict[str, set[str]] = {
     "01": {"10", "21", "235"},
     "414": {"254"},

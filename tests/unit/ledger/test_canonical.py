@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,14 @@ def test_parsing_undoes_writing(document: Json) -> None:
     text = canonical_json(document)
     assert canonical_json(parse(text)) == text
     assert json.loads(text) == document
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    documents | st.dictionaries(st.text('\u0000\u001f\u007f\ud7ff\ue000\uffff\U00010000"\\/aé', max_size=3), scalars)
+)
+def test_the_fast_writer_writes_what_rfc8785_does(document: Json) -> None:
+    assert canonical_json(document) == rfc8785.dumps(document)
 
 
 @pytest.mark.parametrize(

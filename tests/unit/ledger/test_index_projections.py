@@ -16,6 +16,7 @@ from ledger.index.projections import PROJECTIONS
 from ledger.records import (
     RECORD_TYPES,
     AssignmentState,
+    CertificateState,
     LotState,
     ModelState,
     OrderState,
@@ -55,7 +56,7 @@ class Walk:
         for party in PARTIES:
             self.fake.admit(party)
         self.machines = [self.fake.register_machine(MAKER, name) for name in "ab"]
-        self.models = [self.fake.register_model(INSPECTOR, name) for name in "ab"]
+        self.models = [self.fake.register_model(INSPECTOR, "a"), self.fake.publish_model(INSPECTOR, "b")]
         for model in self.models:
             self.fake.approve_model(COORDINATOR, model)
         self.stream = self.fake.open_stream(self.machines[0], "s")
@@ -66,7 +67,7 @@ class Walk:
         actions: list[Callable[[], None]] = [
             self.place, self.assign, self.commission, self.receive, self.transform, self.rework, self.scrap,
             self.pack, self.unpack, self.quarantine, self.release, self.offer, self.answer, self.certify, self.revoke,
-            self.anchor,
+            self.anchor, self.open, self.demand,
         ]  # fmt: skip
         self.choose.choice(actions)()
         if self.choose.random() < 0.4:
@@ -189,9 +190,24 @@ class Walk:
             self.fake.certify(lot, INSPECTOR, self.models[0], verdict, self.stream)
 
     def revoke(self) -> None:
-        open_ones = [lot for lot, entry in self.fake.certificates.items() if not entry.revoked]
-        if open_ones:
-            self.fake.revoke(self.choose.choice(open_ones))
+        if lot := self.certified(CertificateState.ISSUED, CertificateState.DEMANDED, CertificateState.UPHELD):
+            self.fake.revoke(lot)
+
+    def certified(self, *states: CertificateState) -> bytes | None:
+        """A lot whose latest certificate is in one of these states."""
+        found = [lot for lot, entry in self.fake.certificates.items() if entry.state in states]
+        return self.choose.choice(found) if found else None
+
+    def open(self) -> None:
+        if lot := self.certified(CertificateState.ISSUED, CertificateState.DEMANDED):
+            if self.choose.random() < 0.5:
+                self.fake.uphold(lot, MAKER, executed=self.choose.random() < 0.5)
+            else:
+                self.fake.refute(lot, BUYER, self.choose.choice(list(Verdict)))
+
+    def demand(self) -> None:
+        if lot := self.certified(CertificateState.ISSUED):
+            self.fake.demand(lot, BUYER)
 
     def anchor(self) -> None:
         self.fake.anchor(self.stream, MAKER, self.fake.streams[self.stream][0] + 1)
@@ -221,7 +237,10 @@ def assert_mirrors(store: Store, fake: FakeLedger) -> None:
             kept = rows.get(CertificateRow, latest.pop(lot))
             assert kept is not None
             assert (kept.sequence, kept.model, kept.issuer, kept.verdict) == tuple(vars(certificate).values())[:4]
-            assert (kept.revoked_at != 0) == certificate.revoked
+            assert (kept.state, kept.opening_deadline) == (certificate.state, certificate.opening_deadline)
+            assert (kept.revoked_at != 0) == (certificate.state is CertificateState.REVOKED)
+            opened = certificate.state in (CertificateState.UPHELD, CertificateState.REFUTED)
+            assert (kept.opened_at != 0) == opened or certificate.state is CertificateState.REVOKED
         assert not latest
         assert {row.subject: (row.size, row.root) for row in rows.find(StreamRow)} == fake.streams
 
@@ -266,7 +285,8 @@ def test_index_mirrors_the_contracts(seed: int) -> None:
 
 
 def test_every_kind_of_record_has_a_projection() -> None:
-    assert set(PROJECTIONS) == {(kind.contract, kind.event) for kind in RECORD_TYPES}
+    events = [(kind.contract, event) for kind in RECORD_TYPES for event in (kind.event, kind.or_event) if event]
+    assert set(PROJECTIONS) == set(events)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ ENUMS: tuple[type[enum.IntEnum], ...] = (
     records.LotState,
     records.TransformationKind,
     records.Verdict,
+    records.CertificateState,
     records.CertificateStatus,
 )
 Entry = Mapping[str, Any]
@@ -75,6 +76,11 @@ def verify_type(hint: Any, parameter: Entry) -> None:
     elif isinstance(hint, type) and issubclass(hint, enum.IntEnum):
         assert kind == "uint8"
         assert parameter["internalType"].split(".")[-1] == hint.__name__
+    elif kind == "bytes":
+        assert hint is bytes
+    elif kind.startswith("int"):
+        base, size = get_args(hint)
+        assert (base, f"int{size.bits}") == (int, kind)
     else:
         expected = {"address": (bytes, 20)}.get(kind) or (
             bytes if kind.startswith("bytes") else int,
@@ -111,7 +117,9 @@ def test_event_exists(kind: type[Record]) -> None:
 def test_every_record_event_comes_of_one_record(contract: Contract) -> None:
     """A key is added by its first admission, too, so its event is the one of acceptance."""
     events = {e["name"] for e in load_abi(contract) if e["type"] == "event" and e["inputs"][0]["name"] == "sequence"}
-    assert sorted(kind.event for kind in RECORD_TYPES if kind.contract is contract) == sorted(events)
+    kinds = [kind for kind in RECORD_TYPES if kind.contract is contract]
+    other = [kind.or_event for kind in kinds if kind.or_event is not None]
+    assert sorted([*(kind.event for kind in kinds), *other]) == sorted(events)
 
 
 @pytest.mark.parametrize("kind", ENUMS, ids=lambda kind: kind.__name__)
@@ -138,10 +146,19 @@ def test_roles_are_those_of_the_library() -> None:
 # What fits and what does not
 
 
+def ends(size: Any) -> tuple[int, int]:
+    """Least and greatest number of a type."""
+    if isinstance(size, int):
+        return 0, (1 << size) - 1
+    return -(1 << size.bits - 1), (1 << size.bits - 1) - 1
+
+
 def fitting(hint: Any) -> st.SearchStrategy[Any]:
     if get_origin(hint) is Annotated:
         base, size = get_args(hint)
-        return st.integers(0, (1 << size) - 1) if base is int else st.binary(min_size=size, max_size=size)
+        return st.integers(*ends(size)) if base is int else st.binary(min_size=size, max_size=size)
+    if hint is bytes:
+        return st.binary(max_size=100)
     if get_origin(hint) is tuple:
         return st.lists(fitting(get_args(hint)[0]), max_size=3).map(tuple)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -183,8 +200,11 @@ def unfitting(hint: Any) -> list[Any]:
     if get_origin(hint) is Annotated:
         base, size = get_args(hint)
         if base is int:
-            return [True, False, -1, 1 << size, 1.0, "1", None, b"\1"]
+            least, most = ends(size)
+            return [True, False, least - 1, most + 1, 1.0, "1", None, b"\1"]
         return [b"", bytes(size - 1), bytes(size + 1), bytearray(size), "0x" + "00" * size, None, 0]
+    if hint is bytes:
+        return [None, 0, "", bytearray(2), (), True]
     if get_origin(hint) is tuple:
         return [[], None, b"", "ab", (None,), *[(wrong,) for wrong in unfitting(get_args(hint)[0])]]
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -195,7 +215,7 @@ def unfitting(hint: Any) -> list[Any]:
 SHAPES: list[type] = [
     *RECORD_TYPES,
     *(records.OrderTerms, records.Input, records.Output, records.Transformation),
-    *(records.Item, records.Statement, records.Link, records.Opening),
+    *(records.Item, records.Statement, records.Link, records.Opening, records.Issued, records.Inference),
 ]
 
 
@@ -218,6 +238,8 @@ def example(hint: Any) -> Any:
         return 1 if base is int else bytes(size)
     if get_origin(hint) is tuple:
         return (example(get_args(hint)[0]),)
+    if hint is bytes:
+        return b"\1\2"
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return next(iter(hint))
     return hint(**{name: example(part) for name, part in hints_of(hint).items()})

@@ -67,6 +67,8 @@ def values(kind: Type) -> st.SearchStrategy[Any]:
         return st.lists(values(kind.item), max_size=3).map(tuple)
     if kind.startswith("uint"):
         return st.integers(0, 2 ** int(kind[4:]) - 1)
+    if kind == "bool":
+        return st.booleans()
     size = 20 if kind == "address" else int(kind[5:])
     return st.binary(min_size=size, max_size=size)
 

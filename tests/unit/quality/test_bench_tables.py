@@ -117,6 +117,13 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         refuse(capsys, "ai4i", tmp_path, "is not a table of numbers")
 
 
+@pytest.mark.parametrize("seeds", ["0", "6", "-1", "two"])
+def test_numbers_of_seeds_that_there_are_not_are_refused(seeds: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as refusal:
+        main(["steel", "--data", str(tmp_path), "--seeds", seeds])
+    assert refusal.value.code == 2
+
+
 def test_rows_too_few_for_the_folds_are_refused(tmp_path: Path) -> None:
     write_steel(tmp_path, rows=21)
     assert main(["steel", "--data", str(tmp_path)]) == 2

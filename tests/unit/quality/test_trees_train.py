@@ -15,7 +15,6 @@ from quality.trees import Derived, Operation
 from quality.trees.arrays import quantise
 from quality.trees.boosting import most_rounds
 from quality.trees.columns import derive_floats, fit_scales, propose_derived
-from quality.trees.folds import split_folds
 from quality.trees.train import FittedForest, fit
 
 
@@ -129,30 +128,10 @@ def test_values_that_no_model_reads_are_refused(value: float) -> None:
         fit(problem, seed=0)
 
 
-def test_a_class_of_four_rows_is_refused() -> None:
-    problem = pose_two(rows=60)
-    with pytest.raises(InputError, match="a class has 4 rows; give at least 5 of each"):
-        fit(Problem(problem.values, np.array([1] * 4 + [0] * 56), 2, (1, 1)), seed=0)
-
-
 def test_too_few_rows_to_split_are_refused() -> None:
     values = np.arange(12, dtype=np.float64)[:, np.newaxis]
     with pytest.raises(ExportError, match="the same of every window"):
         fit(Problem(values, (values[:, 0] > 5).astype(np.int64), 2, (1, 1)), seed=0)
-
-
-def test_folds_judge_every_row_once_and_spread_each_class() -> None:
-    classes = np.array([0] * 103 + [1] * 17 + [2] * 5)
-    folds = split_folds(classes, 5, seed=3)
-    assert np.array_equal(np.sort(np.concatenate([judged for _, judged in folds])), np.arange(125))
-    for learnt, judged in folds:
-        assert not set(learnt) & set(judged)
-        assert len(learnt) + len(judged) == 125
-        counts = np.bincount(classes[judged], minlength=3)
-        assert counts[0] in (20, 21)
-        assert counts[1] in (3, 4)
-        assert counts[2] == 1
-    assert not all(np.array_equal(a[1], b[1]) for a, b in zip(folds, split_folds(classes, 5, seed=4), strict=True))
 
 
 @pytest.mark.parametrize(

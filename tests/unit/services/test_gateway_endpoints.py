@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ledger.provenance import certificate, recall, trace
+from ledger.provenance import Direction, certificate, recall, trace
 from ledger.store import open_store
 from services.gateway import create_gateway
 from tests.support.fake_world import World
@@ -53,6 +53,13 @@ def test_trace_within_limits(caller: Caller) -> None:
     found = caller.ask("/v1/trace/urn:example:bar?depth=1&lots=1").json()
     assert [lot["identifier"] for lot in found["downstream"]] == ["urn:example:billet"]
     assert caller.ask("/v1/trace/urn:example:hip?lots=1").json()["truncated"] is True
+    assert found["cuts"] == [{"part": "downstream", "limit": "depth", "at": 1}]
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_trace_in_one_direction(world: World, caller: Caller, direction: Direction) -> None:
+    found = caller.ask(f"/v1/trace/urn:example:billet?direction={direction.value}").json()
+    assert found == trace(world.store, "urn:example:billet", direction=direction).to_json()
 
 
 def test_certificate(world: World, caller: Caller) -> None:

@@ -69,6 +69,7 @@ def caller(world: World) -> Caller:
         ("/v1/recall?model=9&lot=urn:example:bar", 400, "input-unusable"),
         ("/v1/recall?model=1", 404, "not-found"),
         ("/v1/recall?model=0", 422, "request-malformed"),
+        ("/v1/trace/urn:example:hip-1?direction=left", 422, "request-malformed"),
         ("/v1/recall?machine=1", 400, "input-unusable"),
         ("/v1/recall?machine=0&since=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z", 400, "input-unusable"),
         ("/v1/recall?machine=1&since=2026-01-01T00:00:00&until=2026-01-02T00:00:00Z", 400, "input-unusable"),

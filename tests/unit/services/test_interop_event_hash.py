@@ -19,7 +19,10 @@ from services.interop.epcis.tree import json_event, namespaces_of
 from services.interop.epcis.values import canonical_time, canonical_value
 from tests.support.interop import CORPUS
 
-CONTEXT: Any = ["https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld", {"ex": "https://ns.example.com/epcis/"}]
+CONTEXT: Any = [
+    "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld",
+    {"ex": "https://ns.example.com/epcis/"},
+]
 EVENT: dict[str, Any] = {
     "type": "ObjectEvent",
     "eventTime": "2020-03-04T11:00:30.5+01:00",
@@ -87,7 +90,7 @@ def test_one_event_alone_and_in_each_kind_of_document_has_one_hash() -> None:
     alone = json.dumps({"@context": CONTEXT, **EVENT}).encode()
     body = {"queryResults": {"queryName": "q", "resultsBody": {"eventList": [EVENT]}}}
     query = json.dumps({"@context": CONTEXT, "type": "EPCISQueryDocument", "epcisBody": body}).encode()
-    assert hash_events(alone) == hash_events(query) == [_hash(EVENT)]
+    assert hash_events(alone) == hash_events(b"\xef\xbb\xbf" + query) == [_hash(EVENT)]
 
 
 # The published examples. The expected strings are of October 2025; what changed until the profile is edited here.
@@ -239,6 +242,7 @@ def test_a_number_of_absurd_size_is_a_text() -> None:
         ("2020-03-04T10:00:30.1414999Z", "2020-03-04T10:00:30.141Z"),
         ("2020-03-04T10:00:30.1415Z", "2020-03-04T10:00:30.142Z"),
         ("2020-12-31T23:59:59.9995Z", "2021-01-01T00:00:00.000Z"),
+        ("2020-03-04T11:00:30+0100", "2020-03-04T10:00:30.000Z"),
         ("2020-03-04t10:00:30z", "2020-03-04T10:00:30.000Z"),
         ("9999-12-31T23:59:59.9999Z", "9999-12-31T23:59:59.9999Z"),
         ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+14:00"),

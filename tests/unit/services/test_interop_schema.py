@@ -14,6 +14,7 @@ import jsonschema_rs
 import pytest
 
 from ledger.errors import InputError
+from services.interop.epcis import vocabulary as words
 from services.interop.epcis.capture import Status, judge, parse_capture
 from services.interop.epcis.schema import event_schema
 from tests.support.interop import CORPUS
@@ -81,3 +82,30 @@ def test_broken_copies_are_judged_as_by_the_published_schema(path: Path) -> None
 @pytest.mark.parametrize("kind", ["ObjectEvent", "TransformationEvent", "urn:x:y"])
 def test_our_schemas_are_json_schema(kind: str) -> None:
     jsonschema_rs.meta.validate(event_schema(kind))
+
+
+def _terms(*path: str) -> set[str]:
+    context = json.loads((GS1 / "epcis-context.jsonld").read_text(encoding="utf-8"))
+    for step in path:
+        context = context["@context"][step]
+    return set(context["@context"])
+
+
+@pytest.mark.parametrize(
+    ("known", "path"),
+    [
+        (words.BIZ_STEPS, ("bizStep",)),
+        (words.DISPOSITIONS, ("disposition",)),
+        (words.BIZ_TRANSACTION_TYPES, ("bizTransactionList", "type")),
+        (words.PARTY_TYPES, ("sourceList", "type")),
+        (words.PARTY_TYPES, ("destinationList", "type")),
+        (words.MEASUREMENTS, ("sensorElementList", "sensorReport", "type")),
+        (words.SENSOR_ALERTS, ("sensorElementList", "sensorReport", "exception")),
+        (words.COMPONENTS, ("sensorElementList", "sensorReport", "component")),
+        (words.ERROR_REASONS, ("errorDeclaration", "reason")),
+    ][: 9 if GS1.exists() else 0],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
+)
+def test_our_words_are_those_of_the_published_context(known: tuple[str, ...], path: tuple[str, ...]) -> None:
+    assert set(known) == _terms(*path)
+    assert len(set(known)) == len(known)

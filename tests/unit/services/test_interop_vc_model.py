@@ -42,6 +42,8 @@ BAD: dict[str, dict[str, Any]] = {
     "the context of version 1": {"@context": ["https://www.w3.org/2018/credentials/v1"]},
     "a number among the contexts": {"@context": [BASE_CONTEXT, 5]},
     "a context that is no URL": {"@context": [BASE_CONTEXT, "context"]},
+    "a context that redefines a type": {"@context": [BASE_CONTEXT, {"VerifiableCredential": "https://a.example/V"}]},
+    "a context that redefines type": {"@context": [BASE_CONTEXT, {"type": "https://a.example/type"}]},
     "an id that is no URL": {"id": "certificate 5"},
     "two ids": {"id": ["urn:a:b", "urn:a:c"]},
     "an id of nothing": {"id": None},

@@ -129,6 +129,11 @@ def test_an_unknown_key_is_refused(method: str) -> None:
         Resolver({DID: build_did_document(DID, {"k": ED25519.public})}).key(method)
 
 
+def test_a_did_key_speaks_for_no_other_key() -> None:
+    with pytest.raises(CredentialError, match="its own key"):
+        Resolver().key(f"did:key:{ED25519.public.multikey}#{P256.public.multikey}")
+
+
 # Proofs.
 
 
@@ -175,12 +180,12 @@ def test_one_changed_character_is_refused(key: CredentialKey, path: tuple[Any, .
         {"proof": []},
         {"name": "added"},
         {"credentialSubject": {"id": "did:example:subject", "more": 1}},
-        {"@context": [BASE_CONTEXT, {"type": "https://evil.example/"}, {"more": "urn:x:y"}]},
+        {"@context": [BASE_CONTEXT, {"term": "https://evil.example/"}, {"more": "urn:x:y"}]},
         {"validUntil": "2026-06-01T00:00:00Z"},
     ],
 )
 def test_what_was_added_later_is_refused(change: dict[str, Any]) -> None:
-    signed = self_issued(ED25519, **{"@context": [BASE_CONTEXT, {"type": "https://good.example/"}]})
+    signed = self_issued(ED25519, **{"@context": [BASE_CONTEXT, {"term": "https://good.example/"}]})
     verify_credential(signed, Resolver(), at=NOW)
     with pytest.raises(MillmarkError):
         verify_credential({**signed, **change}, Resolver(), at=NOW)
@@ -207,7 +212,8 @@ def test_a_signature_in_another_form_is_refused() -> None:
     r_s = P256.sign(data)
     P256.public.verify(r_s, data)
     der = ec.derive_private_key(int.from_bytes(SECRET, "big"), ec.SECP256R1()).sign(data, ec.ECDSA(SHA256()))
-    for signature in (b"", r_s[:-1], r_s + b"\0", der, bytes(64), b"\xff" * 64):
+    padded = r_s[:32] + b"\0" + r_s[32:]  # the same two numbers
+    for signature in (b"", r_s[:-1], r_s + b"\0", padded, der, bytes(64), b"\xff" * 64):
         with pytest.raises(CredentialError):
             P256.public.verify(signature, data)
 

@@ -78,6 +78,11 @@ def test_a_list_that_is_none_is_refused(text: Any) -> None:
         decode_bitstring(text)
 
 
+def test_a_list_that_would_fill_the_memory_is_refused_before_it_does() -> None:
+    with pytest.raises(CredentialError, match="more than 4 MiB"):
+        decode_bitstring(_packed(bytes(1 << 24)))
+
+
 def test_a_list_that_is_too_short_is_not_made() -> None:
     with pytest.raises(CredentialError):
         encode_bitstring(bytes(SIZE // 8 - 1))

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ICertificates} from "./ICertificates.sol";
+
+/// @title Executes quality models, and says which ones it can execute
+/// @notice Stateless. What a model is, how it is evaluated and what a digest commits to is specified in
+/// quality/FORMAT.md. Executable are networks (magic "MMQN") whose layers are all dense and whose bytes fit into a
+/// contract's code; all other models are registered by their digest and audited off chain.
+interface IEvaluator {
+    /// @notice Not the canonical bytes of a model: what is not allowed, or missing, is at `offset`.
+    error EvaluatorModelMalformed(uint256 offset);
+    /// @notice Another family, or a layer that is not dense, at `offset`: register the model by its digest.
+    error EvaluatorModelNotExecutable(uint256 offset);
+    /// @notice The model does not fit into a contract's code: register it by its digest.
+    error EvaluatorModelTooLarge(uint256 size, uint256 most);
+    /// @notice The sums of the layer at `offset` can reach `worst`, 2^31 or more.
+    error EvaluatorSumTooLarge(uint256 offset, uint256 worst);
+    /// @notice No model is kept there.
+    error EvaluatorCodeMissing(address code);
+    error EvaluatorLogitsTooMany(uint256 given, uint256 most);
+
+    /// @notice Reverts unless `model` is the canonical bytes of a model that `evaluate` can execute.
+    function requireExecutable(bytes calldata model) external pure;
+    /// @notice What a published model says of an input.
+    /// @param code Where `Registry.publishModel` put the model; for another address the answer means nothing.
+    /// @param input The quantised window, one int8 in two's complement a column.
+    /// @return verdict None when the input is invalid for the model: of another width, or with a -128 in it.
+    /// @return logits Empty when the input is invalid.
+    function evaluate(address code, bytes calldata input)
+        external
+        view
+        returns (ICertificates.Verdict verdict, int32[] memory logits);
+    /// @notice What an opened inference commits to, and whether it is true.
+    /// @param context What the inference belongs to.
+    /// @param code As above; 0 when the model is registered by its digest alone, and nothing can be executed.
+    /// @return digest The inference digest: sha256 over context, model digest, input commitment, logits and verdict.
+    /// @return agrees Whether executing the model gives the inference's logits and verdict; true when nothing is executed.
+    /// @return executed The verdict of the execution; None when the input is invalid for the model, or nothing is executed.
+    function examine(bytes32 context, bytes32 modelDigest, address code, ICertificates.Inference calldata inference)
+        external
+        view
+        returns (bytes32 digest, bool agrees, ICertificates.Verdict executed);
+}

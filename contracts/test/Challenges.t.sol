@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ICertificates} from "../src/interfaces/ICertificates.sol";
+import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ILots} from "../src/interfaces/ILots.sol";
+import {IOrders} from "../src/interfaces/IOrders.sol";
+import {Roles} from "../src/libraries/Roles.sol";
+import {Inspection} from "./Inspection.sol";
+import {Models} from "./Models.sol";
+
+contract ChallengesTest is Inspection {
+    int8 private constant GOOD = 2;
+    int8 private constant BAD = 100;
+    uint256 private constant WEEK = 7 days;
+
+    bytes32 private _order;
+    bytes32 private _lot;
+
+    function setUp() public override {
+        super.setUp();
+        _publish();
+        _order = _acceptedOrder("order", IOrders.OrderTerms(1, inspector.id, published, EXPIRY, ROOT));
+        _start(_order, 0);
+        _lot = _commission(_order, "lot", 10);
+    }
+
+    // ---- upheld ----
+
+    function test_rightOpeningUpholds() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        uint40 certificate = _certify(_lot, _order, inference);
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        uint40 next = _expectRecord();
+        emit ICertificates.CertificateUpheld(next, carrier.id, _lot, carrier.key, _one(_lot), certificate, true);
+        _as(carrier);
+        ledger.challenge(_lot, opening, issued, inference);
+        _assertState(_lot, ICertificates.CertificateState.Upheld);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
+        _move(maker, _item(_lot, _order), buyer);
+    }
+
+    function test_rightFailingOpeningUpholds() public check {
+        ICertificates.Inference memory inference = _infer(BAD);
+        _certify(_lot, _order, inference);
+        _challenge(inspector, _lot, inference);
+        _assertState(_lot, ICertificates.CertificateState.Upheld);
+        _assertLot(_lot, ILots.LotState.Quarantined, maker);
+    }
+
+    function test_upheldIsSettled() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        uint40 certificate = _certify(_lot, _order, inference);
+        _challenge(inspector, _lot, inference);
+        _refuseChallenge(inference, _stateWrong(certificate, ICertificates.CertificateState.Upheld));
+        _refuseDemand(auditor, certificate, _stateWrong(certificate, ICertificates.CertificateState.Upheld));
+        _as(inspector);
+        ledger.revokeCertificate(_lot, certificate, ROOT);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Revoked);
+    }
+
+    function test_digestAloneIsUpheldWithoutExecution() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        inference.logits[0] = 12_345; // nobody can tell on chain
+        uint40 certificate = _issue(_statementOf(_lot, _order, model, inference));
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        uint40 next = _expectRecord();
+        emit ICertificates.CertificateUpheld(next, auditor.id, _lot, auditor.key, _one(_lot), certificate, false);
+        _as(auditor);
+        ledger.challenge(_lot, opening, issued, inference);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
+    }
+
+    // ---- refuted ----
+
+    function test_otherLogitsRefute() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        inference.logits[0] += 1;
+        uint40 certificate = _certify(_lot, _order, inference);
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        uint40 next = _expectRecord();
+        emit ICertificates.CertificateRefuted(
+            next, buyer.id, _lot, buyer.key, _one(_lot), certificate, ICertificates.Verdict.Pass
+        );
+        _as(buyer);
+        ledger.challenge(_lot, opening, issued, inference);
+        _assertRefuted(ILots.LotState.Held);
+    }
+
+    function test_moreLogitsRefute() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        int32[] memory logits = new int32[](2);
+        logits[0] = inference.logits[0];
+        inference.logits = logits;
+        _requireRefuted(inference, ILots.LotState.Held);
+    }
+
+    function test_noLogitsRefute() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        inference.logits = new int32[](0);
+        _requireRefuted(inference, ILots.LotState.Held);
+    }
+
+    /// @dev The digest is true to what the inspector states, and both are false to the model.
+    function test_falsePassIsRefutedIntoQuarantine() public check {
+        ICertificates.Inference memory inference = _infer(BAD);
+        inference.verdict = 1;
+        _requireRefuted(inference, ILots.LotState.Quarantined);
+        assertEq(ledger.lotOf(_lot).counterparty, inspector.id);
+    }
+
+    function test_falseFailIsRefutedOutOfQuarantine() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        inference.verdict = 2;
+        _certify(_lot, _order, inference);
+        _assertLot(_lot, ILots.LotState.Quarantined, maker);
+        _challenge(maker, _lot, inference);
+        _assertRefuted(ILots.LotState.Held);
+        _refuseGate();
+    }
+
+    /// @dev The inference is true, the statement is not.
+    function test_statedVerdictMustBeTheInferences() public check {
+        ICertificates.Inference memory inference = _infer(BAD);
+        ICertificates.Statement memory statement = _statementOf(_lot, _order, published, inference);
+        statement.verdict = ICertificates.Verdict.Pass;
+        _issue(statement);
+        _challenge(buyer, _lot, inference);
+        _assertRefuted(ILots.LotState.Quarantined);
+    }
+
+    function test_verdictThatIsNoneRefutes() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        uint8[3] memory strange = [0, 3, 255];
+        for (uint256 i; i < 3; ++i) {
+            inference.verdict = strange[i];
+            _requireRefuted(inference, ILots.LotState.Held);
+        }
+    }
+
+    function test_invalidInputRefutes() public check {
+        bytes[4] memory inputs =
+            [Models.fill(WIDTH - 1, GOOD), Models.fill(WIDTH + 1, GOOD), bytes(hex""), bytes(hex"0101018001")];
+        for (uint256 i; i < 4; ++i) {
+            bytes32 lot = _commission(_order, string.concat("lot ", vm.toString(i)), 10);
+            ICertificates.Inference memory inference = _infer(inputs[i]);
+            uint40 certificate = _certify(lot, _order, inference);
+            _settle();
+            (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(lot);
+            uint40 next = _expectRecord();
+            emit ICertificates.CertificateRefuted(
+                next, maker.id, lot, maker.key, _one(lot), certificate, ICertificates.Verdict.None
+            );
+            _as(maker);
+            ledger.challenge(lot, opening, issued, inference);
+            _assertLot(lot, ILots.LotState.Quarantined, maker);
+        }
+    }
+
+    function test_invalidInputWithoutAVerdictRefutes() public check {
+        ICertificates.Inference memory inference = _infer(Models.fill(3, GOOD));
+        (inference.logits, inference.verdict) = (new int32[](0), 0);
+        _requireRefuted(inference, ILots.LotState.Quarantined);
+    }
+
+    function test_digestAloneIsRefutedByItsOwnVerdict() public check {
+        ICertificates.Inference memory inference = _infer(BAD);
+        ICertificates.Statement memory statement = _statementOf(_lot, _order, model, inference);
+        statement.verdict = ICertificates.Verdict.Pass;
+        uint40 certificate = _issue(statement);
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        uint40 next = _expectRecord();
+        emit ICertificates.CertificateRefuted(
+            next, buyer.id, _lot, buyer.key, _one(_lot), certificate, ICertificates.Verdict.None
+        );
+        _as(buyer);
+        ledger.challenge(_lot, opening, issued, inference);
+        _assertRefuted(ILots.LotState.Quarantined);
+    }
+
+    function test_refutedIsSettled() public check {
+        ICertificates.Inference memory inference = _infer(BAD);
+        inference.verdict = 1;
+        _requireRefuted(inference, ILots.LotState.Quarantined);
+        uint40 certificate = ledger.certificateOf(_lot).sequence;
+        bytes memory reason = _stateWrong(certificate, ICertificates.CertificateState.Refuted);
+        _refuseChallenge(inference, reason);
+        _refuseDemand(auditor, certificate, reason);
+        _refuse(inspector, reason);
+        ledger.revokeCertificate(_lot, certificate, ROOT);
+        _withdrawModel(published);
+        _warp(EXPIRY);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Refuted);
+    }
+
+    function test_anotherCertificateFollowsARefutedOne() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        inference.logits[0] -= 1;
+        _requireRefuted(inference, ILots.LotState.Held);
+        _refuseGate();
+        _certify(_lot, _order, _infer(GOOD));
+        _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
+        _move(maker, _item(_lot, _order), buyer);
+    }
+
+    /// @dev Between offer and acceptance.
+    function test_refutationEndsAnOffer() public check {
+        ICertificates.Inference memory inference = _infer(BAD);
+        inference.verdict = 1;
+        _certify(_lot, _order, inference);
+        _offer(maker, _item(_lot, _order), buyer);
+        _challenge(buyer, _lot, inference);
+        _assertRefuted(ILots.LotState.Quarantined);
+    }
+
+    function test_refutationLeavesAnOfferOfAGoodLotButNotTheGate() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        inference.logits[0] -= 1;
+        _certify(_lot, _order, inference);
+        _offer(maker, _item(_lot, _order), buyer);
+        _challenge(buyer, _lot, inference);
+        _assertRefuted(ILots.LotState.Offered);
+        vm.prank(buyer.key);
+        vm.expectPartialRevert(ILots.GateClosed.selector);
+        ledger.acceptCustody(_item(_lot, _order), ROOT);
+    }
+
+    function test_refutationLeavesASpentLot() public check {
+        ICertificates.Inference memory inference = _infer(BAD);
+        inference.verdict = 1;
+        _certify(_lot, _order, inference);
+        _as(maker);
+        ledger.scrapLot(_lot, 10, ROOT);
+        _challenge(buyer, _lot, inference);
+        _assertRefuted(ILots.LotState.Spent);
+    }
+
+    function test_refutationWithoutAGateLeavesAnothersQuarantine() public check {
+        bytes32 lot = _receive(maker, "material", 5);
+        ICertificates.Inference memory inference = _infer(BAD);
+        inference.verdict = 1;
+        _certify(lot, 0, inference);
+        _quarantine(maker, lot, 0);
+        _challenge(carrier, lot, inference);
+        assertEq(ledger.lotOf(lot).counterparty, maker.id);
+    }
+
+    function test_refutationThroughTheGateTakesOverAQuarantine() public check {
+        ICertificates.Inference memory inference = _infer(BAD);
+        inference.verdict = 1;
+        _certify(_lot, _order, inference);
+        _quarantine(maker, _lot, _order);
+        _challenge(carrier, _lot, inference);
+        assertEq(ledger.lotOf(_lot).counterparty, inspector.id);
+    }
+
+    function testFuzz_truthDecides(int8[5] memory values, uint8 verdict, uint8 shift) public check {
+        bytes memory input =
+            abi.encodePacked(uint8(values[0]), uint8(values[1]), uint8(values[2]), uint8(values[3]), uint8(values[4]));
+        ICertificates.Inference memory inference = _infer(input);
+        ICertificates.Inference memory shown = _infer(input);
+        shown.verdict = uint8(1 + verdict % 2);
+        shown.logits[0] += int32(uint32(shift % 3)) - 1;
+        _certify(_lot, _order, shown);
+        _challenge(carrier, _lot, shown);
+        bool valid = true;
+        for (uint256 i; i < 5; ++i) {
+            valid = valid && values[i] != -128;
+        }
+        bool right = valid && shown.verdict == inference.verdict && shown.logits[0] == inference.logits[0];
+        _assertState(_lot, right ? ICertificates.CertificateState.Upheld : ICertificates.CertificateState.Refuted);
+        bool passes = valid && inference.verdict == 1;
+        _assertLot(_lot, passes ? ILots.LotState.Held : ILots.LotState.Quarantined, maker);
+    }
+
+    // ---- wrong openings ----
+
+    function test_anotherInferenceDoesNotOpen() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        _certify(_lot, _order, inference);
+        inference.salt = ROOT;
+        _refuseInference(inference);
+        inference = _infer(GOOD);
+        inference.input[0] = 0x03;
+        _refuseInference(inference);
+        inference = _infer(GOOD);
+        inference.logits[0] += 1;
+        _refuseInference(inference);
+        inference = _infer(GOOD);
+        inference.verdict = 2;
+        _refuseInference(inference);
+        inference = _infer(GOOD);
+        inference.logits = new int32[](33);
+        _refuseChallenge(inference, abi.encodeWithSignature("EvaluatorLogitsTooMany(uint256,uint256)", 33, 32));
+    }
+
+    /// @dev One input, measured once, certified for two lots: it opens the first alone.
+    function test_digestBelongsToItsLotAndEvidence() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        ICertificates.Statement memory statement = _statementOf(_lot, _order, published, inference);
+        bytes32 digest = statement.inferenceDigest;
+        bytes32 other = _commission(_order, "other", 10);
+        statement.lot = other;
+        _requireForeign(other, statement, inference, digest);
+        statement = _statementOf(_lot, _order, published, inference);
+        statement.leafIndex = 4;
+        _requireForeign(_lot, statement, inference, digest);
+        statement = _statementOf(_lot, _order, published, inference);
+        statement.leafHash = ROOT;
+        _requireForeign(_lot, statement, inference, digest);
+        statement = _statementOf(_lot, _order, published, inference);
+        statement.stream = stream;
+        _requireForeign(_lot, statement, inference, digest);
+        statement = _statementOf(_lot, _order, published, inference);
+        statement.model = model;
+        _requireForeign(_lot, statement, inference, digest);
+    }
+
+    function test_wrongData() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        _certify(_lot, _order, inference);
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        issued.statement.inferenceDigest = DIGEST;
+        _refuseData(opening, issued, inference);
+        (opening, issued) = replay.issuingOf(_lot);
+        issued.statement.order = 0;
+        _refuseData(opening, issued, inference);
+        (opening, issued) = replay.issuingOf(_lot);
+        issued.anchorSize += 1;
+        _refuseData(opening, issued, inference);
+        (opening, issued) = replay.issuingOf(_lot);
+        issued.anchorRoot = DIGEST;
+        _refuseData(opening, issued, inference);
+    }
+
+    function test_wrongOpening() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        uint40 certificate = _certify(_lot, _order, inference);
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        opening.previousHead = ROOT;
+        _refuseOpening(opening, issued, inference);
+        (opening,) = replay.issuingOf(_lot);
+        opening.digest = ROOT;
+        _refuseOpening(opening, issued, inference);
+        (opening,) = replay.issuingOf(_lot);
+        opening.kind = ICertificates.CertificateRevoked.selector;
+        _refuseOpening(opening, issued, inference);
+        (opening,) = replay.issuingOf(_lot);
+        opening.timestamp += 1;
+        _refuseOpening(opening, issued, inference);
+        (opening,) = replay.issuingOf(_lot);
+        _quarantine(maker, _lot, _order);
+        _refuseOpening(opening, issued, inference);
+        opening.sequence = certificate - 1;
+        _refuse(
+            buyer,
+            abi.encodeWithSelector(ICertificates.CertificateNotLatest.selector, _lot, certificate - 1, certificate)
+        );
+        ledger.challenge(_lot, opening, issued, inference);
+        opening.sequence = 0;
+        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateNotLatest.selector, _lot, 0, certificate));
+        ledger.challenge(_lot, opening, issued, inference);
+        _challenge(buyer, _lot, inference);
+    }
+
+    function test_earlierCertificateIsNotChallenged() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        inference.logits[0] += 1;
+        uint40 first = _certify(_lot, _order, inference);
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        uint40 second = _certify(_lot, _order, _infer(GOOD));
+        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateNotLatest.selector, _lot, first, second));
+        ledger.challenge(_lot, opening, issued, inference);
+    }
+
+    function test_revokedIsNotChallenged() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        uint40 certificate = _certify(_lot, _order, inference);
+        _as(inspector);
+        ledger.revokeCertificate(_lot, certificate, ROOT);
+        bytes memory reason = _stateWrong(certificate, ICertificates.CertificateState.Revoked);
+        _refuseChallenge(inference, reason);
+        _refuseDemand(auditor, certificate, reason);
+    }
+
+    function test_expiredAndFallenAreChallenged() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        inference.logits[0] += 1;
+        _certify(_lot, _order, inference);
+        _withdrawModel(published);
+        _warp(EXPIRY);
+        _challenge(buyer, _lot, inference);
+        _assertRefuted(ILots.LotState.Held);
+    }
+
+    // ---- demands ----
+
+    function test_demandByTheBuyer() public check {
+        uint40 certificate = _certify(_lot, _order, _infer(GOOD));
+        uint40 deadline = uint40(START + WEEK);
+        uint40 next = _expectRecord();
+        emit ICertificates.OpeningDemanded(next, buyer.id, _lot, buyer.key, _one(_lot), certificate, deadline);
+        _demand(buyer, _lot, _order);
+        _assertState(_lot, ICertificates.CertificateState.Demanded);
+        assertEq(ledger.certificateOf(_lot).openingDeadline, deadline);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
+        _warp(deadline - 1);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
+        _warp(deadline);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Unopened);
+        _refuseGate();
+    }
+
+    function test_demandIsMet() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        _certify(_lot, _order, inference);
+        _demand(auditor, _lot, _order);
+        _warp(START + WEEK - 1);
+        _challenge(inspector, _lot, inference);
+        _warp(START + WEEK);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
+        _move(maker, _item(_lot, _order), buyer);
+    }
+
+    function test_lateOpeningDoesNotUphold() public check {
+        ICertificates.Inference memory inference = _infer(GOOD);
+        uint40 certificate = _certify(_lot, _order, inference);
+        _demand(auditor, _lot, _order);
+        _warp(START + WEEK);
+        uint40 deadline = uint40(START + WEEK);
+        _refuseChallenge(
+            inference,
+            abi.encodeWithSelector(ICertificates.CertificateOpeningLate.selector, _lot, certificate, deadline)
+        );
+        _certify(_lot, _order, inference);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Valid);
+    }
+
+    function test_lateOpeningRefutes() public check {
+        ICertificates.Inference memory inference = _infer(BAD);
+        inference.verdict = 1;
+        _certify(_lot, _order, inference);
+        _demand(auditor, _lot, _order);
+        _warp(START + WEEK);
+        _challenge(carrier, _lot, inference);
+        _assertRefuted(ILots.LotState.Quarantined);
+    }
+
+    function test_statusOfADemandedOne() public check {
+        _certify(_lot, _order, _infer(GOOD));
+        _demand(auditor, _lot, _order);
+        _warp(EXPIRY);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Unopened);
+        _withdrawModel(published);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Fallen);
+        uint40 certificate = ledger.certificateOf(_lot).sequence;
+        _as(inspector);
+        ledger.revokeCertificate(_lot, certificate, ROOT);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Revoked);
+    }
+
+    function test_demandRefusals() public check {
+        uint40 certificate = _certify(_lot, _order, _infer(GOOD));
+        _refuseDemand(maker, certificate, _roleMissing(maker, Roles.MANUFACTURER, Roles.BUYER | Roles.AUDITOR));
+        Party memory other = _admit("other buyer", Roles.BUYER);
+        vm.prank(other.key);
+        vm.expectRevert(_partyWrong(_order, other.id, buyer.id));
+        ledger.demandOpening(_lot, _order, certificate);
+        bytes32 loose = _receive(maker, "loose", 5);
+        uint40 third = _certify(loose, 0, _infer(GOOD));
+        _refuse(buyer, _partyWrong(0, buyer.id, 0));
+        ledger.demandOpening(loose, 0, third);
+        uint40 sequence = ledger.orderOf(_order).sequence;
+        _refuse(auditor, abi.encodeWithSelector(ILots.LotOrderWrong.selector, _lot, bytes32(0), sequence));
+        ledger.demandOpening(_lot, 0, certificate);
+        _refuse(auditor, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
+        ledger.demandOpening(ROOT, 0, certificate);
+        _refuseDemand(
+            auditor,
+            third,
+            abi.encodeWithSelector(ICertificates.CertificateNotLatest.selector, _lot, third, certificate)
+        );
+        _demand(auditor, loose, 0);
+        _demand(buyer, _lot, _order);
+        _refuseDemand(auditor, certificate, _stateWrong(certificate, ICertificates.CertificateState.Demanded));
+    }
+
+    function test_oneDemandAnHour() public check {
+        bytes32 second = _commission(_order, "second", 10);
+        uint40 certificate = _certify(_lot, _order, _infer(GOOD));
+        _certify(second, _order, _infer(GOOD));
+        _demand(auditor, second, _order);
+        bytes memory reason = abi.encodeWithSelector(
+            ICertificates.CertificateDemandTooSoon.selector, auditor.id, uint40(START + 1 hours)
+        );
+        _refuseDemand(auditor, certificate, reason);
+        _warp(START + 1 hours - 1);
+        _refuseDemand(auditor, certificate, reason);
+        _warp(START + 1 hours);
+        _demand(auditor, _lot, _order);
+        bytes32 third = _commission(_order, "third", 10);
+        _certify(third, _order, _infer(GOOD));
+        _demand(buyer, third, _order);
+    }
+
+    // ---- inside ----
+
+    function _requireRefuted(ICertificates.Inference memory inference, ILots.LotState state) private {
+        _certify(_lot, _order, inference);
+        _challenge(carrier, _lot, inference);
+        _assertRefuted(state);
+    }
+
+    function _assertRefuted(ILots.LotState state) private view {
+        _assertState(_lot, ICertificates.CertificateState.Refuted);
+        _assertStatus(_lot, ICertificates.CertificateStatus.Refuted);
+        _assertLot(_lot, state, maker);
+    }
+
+    function _refuseGate() private {
+        vm.prank(maker.key);
+        vm.expectPartialRevert(ILots.GateClosed.selector);
+        ledger.offerCustody(_item(_lot, _order), buyer.id, ROOT);
+    }
+
+    function _refuseChallenge(ICertificates.Inference memory inference, bytes memory reason) private {
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        _refuse(buyer, reason);
+        ledger.challenge(_lot, opening, issued, inference);
+    }
+
+    function _refuseInference(ICertificates.Inference memory inference) private {
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(_lot);
+        bytes32 computed = _digestOf(issued.statement, inference);
+        bytes32 stated = issued.statement.inferenceDigest;
+        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateInferenceWrong.selector, computed, stated));
+        ledger.challenge(_lot, opening, issued, inference);
+    }
+
+    /// @dev Issues a statement with a digest that was made for another.
+    function _requireForeign(
+        bytes32 lot,
+        ICertificates.Statement memory statement,
+        ICertificates.Inference memory inference,
+        bytes32 digest
+    ) private {
+        statement.inferenceDigest = digest;
+        _issue(statement);
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(lot);
+        bytes32 computed = _digestOf(statement, inference);
+        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateInferenceWrong.selector, computed, digest));
+        ledger.challenge(lot, opening, issued, inference);
+    }
+
+    function _refuseData(
+        IHistory.Opening memory opening,
+        ICertificates.Issued memory issued,
+        ICertificates.Inference memory inference
+    ) private {
+        bytes32 computed = keccak256(
+            abi.encode(opening.key, _one(_lot), issued.statement, issued.anchorSize, issued.anchorRoot)
+        );
+        _refuse(buyer, abi.encodeWithSelector(ICertificates.CertificateDataWrong.selector, computed, opening.digest));
+        ledger.challenge(_lot, opening, issued, inference);
+    }
+
+    function _refuseOpening(
+        IHistory.Opening memory opening,
+        ICertificates.Issued memory issued,
+        ICertificates.Inference memory inference
+    ) private {
+        vm.prank(buyer.key);
+        vm.expectPartialRevert(IHistory.HistoryOpeningStale.selector);
+        ledger.challenge(_lot, opening, issued, inference);
+    }
+
+    function _refuseDemand(Party storage party, uint40 certificate, bytes memory reason) private {
+        _refuse(party, reason);
+        ledger.demandOpening(_lot, _order, certificate);
+    }
+
+    function _stateWrong(uint40 certificate, ICertificates.CertificateState state) private view returns (bytes memory) {
+        return abi.encodeWithSelector(ICertificates.CertificateStateWrong.selector, _lot, certificate, state);
+    }
+
+    function _partyWrong(bytes32 order, uint32 id, uint32 expected) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(IOrders.OrderPartyWrong.selector, order, id, expected);
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ICertificates} from "../src/interfaces/ICertificates.sol";
+import {IHistory} from "../src/interfaces/IHistory.sol";
+import {Fixture} from "./Fixture.sol";
+import {Models} from "./Models.sol";
+import {NetworkReference} from "./NetworkReference.sol";
+
+/// @notice A model that is published, inferences of it, and certificates on them. Digests are built here as
+/// quality/FORMAT.md says, not by the contracts.
+abstract contract Inspection is Fixture {
+    uint256 internal constant WIDTH = 5;
+
+    bytes internal _content;
+    uint40 internal published;
+
+    /// @dev One logit, threshold 0, and weights and bias such that small inputs pass and large ones fail.
+    function _publish() internal {
+        _content = Models.uniform(WIDTH, 1, -100, 3);
+        _as(inspector);
+        published = registry.publishModel(_content, ROOT);
+        _as(auditor);
+        registry.approveModel(published, ROOT);
+    }
+
+    /// @dev The true inference of the published model on an input of equal values: 7 and more fail.
+    function _infer(int8 value) internal view returns (ICertificates.Inference memory) {
+        return _infer(Models.fill(WIDTH, value));
+    }
+
+    /// @dev For an input that the model refuses, what an inspector might make up.
+    function _infer(bytes memory input) internal view returns (ICertificates.Inference memory inference) {
+        (bool valid, int256[] memory logits, bool fails) = NetworkReference.evaluate(_content, input);
+        inference.input = input;
+        inference.salt = keccak256(abi.encode("salt", input));
+        inference.logits = new int32[](1);
+        if (valid) inference.logits[0] = int32(logits[0]);
+        inference.verdict = fails ? 2 : 1;
+    }
+
+    /// @dev A statement of the inference on the model, and of the verdict that the inference has.
+    function _statementOf(bytes32 lot, bytes32 order, uint40 model_, ICertificates.Inference memory inference)
+        internal
+        view
+        returns (ICertificates.Statement memory statement)
+    {
+        statement = _statement(lot, order, ICertificates.Verdict(inference.verdict == 2 ? 2 : 1));
+        statement.model = model_;
+        statement.inferenceDigest = _digestOf(statement, inference);
+    }
+
+    function _digestOf(ICertificates.Statement memory statement, ICertificates.Inference memory inference)
+        internal
+        view
+        returns (bytes32)
+    {
+        bytes32 context = sha256(
+            abi.encodePacked(
+                "millmark.inference-context.v1",
+                uint8(0),
+                block.chainid,
+                uint256(uint160(address(ledger))),
+                statement.lot,
+                statement.stream,
+                uint256(statement.leafIndex),
+                statement.leafHash
+            )
+        );
+        bytes memory logits;
+        for (uint256 i; i < inference.logits.length; ++i) {
+            logits = abi.encodePacked(logits, uint32(inference.logits[i]));
+        }
+        bytes32 commitment = sha256(abi.encodePacked("millmark/input/1", inference.salt, inference.input));
+        bytes32 model_ = registry.modelOf(statement.model).digest;
+        bytes memory head = abi.encodePacked("millmark/infer/1", hex"0001", context, model_, commitment);
+        return sha256(abi.encodePacked(head, uint16(inference.logits.length), logits, inference.verdict));
+    }
+
+    function _issue(ICertificates.Statement memory statement) internal returns (uint40) {
+        _as(inspector);
+        return ledger.issueCertificate(statement);
+    }
+
+    function _certify(bytes32 lot, bytes32 order, ICertificates.Inference memory inference) internal returns (uint40) {
+        return _issue(_statementOf(lot, order, published, inference));
+    }
+
+    /// @dev Opens the lot's latest certificate as `party`.
+    function _challenge(Party storage party, bytes32 lot, ICertificates.Inference memory inference) internal {
+        _settle();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(lot);
+        _as(party);
+        ledger.challenge(lot, opening, issued, inference);
+    }
+
+    function _demand(Party storage party, bytes32 lot, bytes32 order) internal {
+        uint40 certificate = ledger.certificateOf(lot).sequence;
+        _as(party);
+        ledger.demandOpening(lot, order, certificate);
+    }
+
+    function _assertState(bytes32 lot, ICertificates.CertificateState state) internal view {
+        assertEq(uint256(ledger.certificateOf(lot).state), uint256(state), "state of the certificate");
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ICertificates} from "../../src/interfaces/ICertificates.sol";
+import {IHistory} from "../../src/interfaces/IHistory.sol";
+import {ILots} from "../../src/interfaces/ILots.sol";
+import {IOrders} from "../../src/interfaces/IOrders.sol";
+import {Models} from "../Models.sol";
+import {NetworkReference} from "../NetworkReference.sol";
+import {Logistics} from "./Logistics.sol";
+
+/// @notice Certificates with an inference behind them, true or not; their openings, and demands of them.
+abstract contract Openings is Logistics {
+    mapping(uint40 certificate => ICertificates.Inference) private _inferences;
+    bytes32 private _inferred;
+    bytes32 private _demanded;
+
+    /// @dev Half of them true; the others wrong in what they state, in their logits or verdict, or in their input.
+    function infer(uint256 seed) external act(seed) {
+        bytes32 lot = _anyLot();
+        for (uint256 i; i < 3 && ledger.lotOf(lot).state == ILots.LotState.Spent; ++i) {
+            lot = _anyLot();
+        }
+        bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
+        IOrders.Order memory gate = ledger.orderOf(order);
+        ICertificates.Inference memory inference = _drawInference();
+        uint40 number = gate.model != 0 && _chance(40) ? gate.model : published;
+        ICertificates.Statement memory statement = _statementOf(lot, order, number, inference);
+        if (_chance(10)) statement.verdict = ICertificates.Verdict(3 - uint8(statement.verdict));
+        statement.expiresAt = uint40(block.timestamp + 1 + _below(120 days));
+        uint32 id = gate.inspector != 0 ? gate.inspector : inspector.id;
+        if (!_record(_keyOf(id), abi.encodeCall(ICertificates.issueCertificate, (statement)))) return;
+        _inferences[ledger.sequence()] = inference;
+        _inferred = lot;
+    }
+
+    /// @dev A right opening, seldom a spoilt one; whether the certificate stands is what the truth says.
+    function open(uint256 seed) external act(seed) {
+        bytes32 lot = _drawCertified();
+        ICertificates.Certificate memory before = ledger.certificateOf(lot);
+        if (before.state == ICertificates.CertificateState.Demanded && _chance(30)) {
+            _clock += 8 days;
+            vm.warp(_clock);
+        }
+        ICertificates.Inference memory inference = _inferences[before.sequence];
+        bool spoilt = _chance(10);
+        if (spoilt) inference.salt = _name();
+        (IHistory.Opening memory opening, ICertificates.Issued memory issued) = replay.issuingOf(lot);
+        bytes memory data = abi.encodeCall(ICertificates.challenge, (lot, opening, issued, inference));
+        if (!_record(_keyOf(uint32(1 + _below(_parties.length))), data)) return;
+        assertFalse(spoilt, "a wrong opening was let through");
+        bool stands = ledger.certificateOf(lot).state == ICertificates.CertificateState.Upheld;
+        assertTrue(stands == _isTrue(before, inference), "a certificate was settled against the truth");
+    }
+
+    function demand(uint256 seed) external act(seed) {
+        bytes32 lot = _drawCertified();
+        ICertificates.Certificate memory certificate = ledger.certificateOf(lot);
+        bytes32 order = replay.orderAt(ledger.lotOf(lot).order);
+        address by = _keyOf(order != 0 && _chance(50) ? buyer.id : auditor.id);
+        if (_record(by, abi.encodeCall(ICertificates.demandOpening, (lot, order, certificate.sequence)))) {
+            _demanded = lot;
+        }
+    }
+
+    function _drawInference() private returns (ICertificates.Inference memory inference) {
+        inference = _infer(Models.fill(WIDTH, int8(int256(_below(20)))));
+        uint256 draw = _below(8);
+        if (draw == 0) inference.logits[0] += 1;
+        if (draw == 1 || draw == 2) inference.verdict = 3 - inference.verdict;
+        if (draw == 3) inference.input[0] = 0x80;
+    }
+
+    /// @dev One whose opening is demanded, or that has an inference, rather than any.
+    function _drawCertified() private returns (bytes32 lot) {
+        if (_demanded != 0 && _chance(40)) return _demanded;
+        if (_inferred != 0 && _chance(70)) return _inferred;
+        lot = _anyLot();
+        for (uint256 i; i < 4 && _inferences[ledger.certificateOf(lot).sequence].input.length == 0; ++i) {
+            lot = _anyLot();
+        }
+    }
+
+    function _isTrue(ICertificates.Certificate memory certificate, ICertificates.Inference memory inference)
+        private
+        view
+        returns (bool)
+    {
+        if (inference.verdict != uint8(certificate.verdict)) return false;
+        if (certificate.model != published) return true;
+        (bool valid, int256[] memory logits, bool fails) = NetworkReference.evaluate(_content, inference.input);
+        return valid && inference.logits[0] == logits[0] && inference.verdict == (fails ? 2 : 1);
+    }
+}

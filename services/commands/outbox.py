@@ -1,0 +1,98 @@
+"""`millmark outbox`: what waits to get onto the ledger, and the operator's say in it."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from services.commands.options import AsJson
+from services.context import open_context
+from services.output import print_json, print_lines, print_table
+
+__all__ = ["register"]
+
+_MOST = 1000
+Keys = Annotated[list[str], typer.Argument(help="Idempotency keys, as `millmark outbox list` shows them.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="See and steer what waits to get onto the ledger.")
+    group.command("list", epilog="Example: millmark outbox list --json")(run_list)
+    group.command("pause", epilog="Example: millmark outbox pause order-17")(run_pause)
+    group.command("resume", epilog="Example: millmark outbox resume order-17")(run_resume)
+    group.command("cancel", epilog="Example: millmark outbox cancel order-17 order-18")(run_cancel)
+    app.add_typer(group, name="outbox")
+
+
+def run_list(
+    context: typer.Context,
+    most: Annotated[int, typer.Option(min=1, max=_MOST, help="Records to show, the oldest first.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List records that are not on the ledger for good, and why each waits."""
+    with open_context(context.obj) as opened:
+        found = Outbox(opened.store).unfinished(most)
+    now = time.time()
+    rows = [_describe(record, now) for record in found]
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        print_lines("nothing waits")
+    else:
+        print_table("outbox", list(rows[0]), [list(row.values()) for row in rows])
+
+
+def run_pause(context: typer.Context, keys: Keys) -> None:
+    """Hold records back that were not sent yet, and what depends on them."""
+    with open_context(context.obj) as opened:
+        Outbox(opened.store).pause(keys)
+    print_lines(*(f"{key} is paused" for key in keys))
+
+
+def run_resume(context: typer.Context, keys: Keys) -> None:
+    """Let paused records go, and try failed ones anew."""
+    with open_context(context.obj) as opened:
+        Outbox(opened.store).resume(keys)
+    print_lines(*(f"{key} waits again" for key in keys))
+
+
+def run_cancel(context: typer.Context, keys: Keys) -> None:
+    """Give records up. One that was sent may still get onto the ledger: `millmark outbox list` shows it until that is
+    decided."""
+    with open_context(context.obj) as opened:
+        found = Outbox(opened.store).cancel(keys)
+    for record in found:
+        over = record.state is OutboxState.CANCELLED
+        print_lines(f"{record.idempotency_key} is {'cancelled' if over else 'to be cancelled, if it is not too late'}")
+
+
+def _describe(record: QueuedRecord, now: float) -> dict[str, object]:
+    return {
+        "key": record.idempotency_key,
+        "kind": record.kind,
+        "state": record.state.value,
+        "age_s": max(round(now - record.queued_at_s), 0),
+        "signer": "0x" + record.signer.hex(),
+        "why": _reason(record),
+    }
+
+
+def _reason(record: QueuedRecord) -> str:
+    if record.cancelling:
+        return "being cancelled"
+    match record.state:
+        case OutboxState.FAILED:
+            return record.error or "failed"
+        case OutboxState.PAUSED:
+            return "paused by the operator"
+        case OutboxState.BLOCKED:
+            return f"waits for {record.depends_on}"
+        case OutboxState.QUEUED:
+            return "waits for its turn"
+        case OutboxState.MINED:
+            return "in a block that is not final yet"
+        case _:
+            return "on its way to a block"

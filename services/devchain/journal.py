@@ -1,0 +1,149 @@
+"""A devchain's journal: what made each block, so that a restart makes the same blocks again.
+
+One JSON object a line. The first tells the genesis block's time and hash; each other one the request that made a block,
+the block's time, number and hash. `check` is the SHA-256 over the line before's and the line without it (RFC 8785), so
+that no line can be changed, left out or moved unnoticed. A line is on disk before its request is answered. A last line
+without its end was being written when the power went: nobody got an answer to it, and it is dropped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from ledger.canonical import canonical_json, sha256
+from ledger.chain import EmbeddedChain, RpcError
+from ledger.errors import CanonicalError, SettingsError, StoreDamagedError
+
+__all__ = ["JournaledChain"]
+
+_FORMAT = "millmark-devchain-1"
+_WRITING = ("eth_sendRawTransaction", "anvil_setBalance")
+_SERVER_ERROR = -32000
+_HEAD = ("eth_getBlockByNumber", ["latest", False])
+
+
+class JournaledChain:
+    """An embedded chain behind a journal; a new one when there is no file at `path` yet.
+
+    Raises StoreDamagedError, which names the last good block, when the journal is damaged or does not make the blocks
+    that it tells of; SettingsError when it cannot be opened, or another devchain writes it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._check = b""
+        self._broken: OSError | None = None
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SettingsError(
+                f"the journal {path} cannot be opened: {error.strerror}",
+                mend="check path and rights, and that no other devchain runs on it",
+            ) from error
+        lines = path.read_bytes().splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):
+            os.truncate(path, sum(map(len, lines[:-1])))
+            lines.pop()
+        os.lseek(self._file, 0, os.SEEK_END)
+        if lines:
+            self._chain = self._replay(lines)
+        else:
+            self._chain = EmbeddedChain()
+            genesis = self._chain.request(*_HEAD)
+            time_s = int(genesis["timestamp"], 16)
+            self._append({"journal": _FORMAT, "genesis_time_s": time_s, "hash": genesis["hash"]})
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        """As EmbeddedChain answers. What makes a block is answered once its line is on disk; when it cannot be written,
+        this chain makes no more blocks."""
+        with self._lock:
+            if method not in _WRITING:
+                return self._chain.request(method, params)
+            if self._broken is not None:
+                raise RpcError(_SERVER_ERROR, f"the journal cannot be written: {self._broken.strerror}")
+            before = self._chain.request(*_HEAD)
+            answer = self._chain.request(method, params)
+            head = self._chain.request(*_HEAD)
+            if head["hash"] != before["hash"]:
+                self._write_block(head, method, params)
+            return answer
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _write_block(self, head: dict[str, Any], method: str, params: list[Any]) -> None:
+        block = {"number": int(head["number"], 16), "hash": head["hash"], "time_s": int(head["timestamp"], 16)}
+        try:
+            self._append({**block, "method": method, "params": params})
+        except OSError as error:
+            self._broken = error
+            raise RpcError(_SERVER_ERROR, f"the journal cannot be written: {error.strerror}") from error
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        check = _check(self._check, entry)
+        line = json.dumps({**entry, "check": check.hex()}, separators=(",", ":")).encode() + b"\n"
+        while line:
+            line = line[os.write(self._file, line) :]
+        os.fsync(self._file)
+        self._check = check
+
+    # Making the chain again
+
+    def _replay(self, lines: list[bytes]) -> EmbeddedChain:
+        first = self._parse(lines[0], 1, "")
+        if first.get("journal") != _FORMAT or type(first.get("genesis_time_s")) is not int:
+            raise self._damaged(1, "")
+        chain = EmbeddedChain(first["genesis_time_s"])
+        good = _describe(chain)
+        if chain.request(*_HEAD)["hash"] != first.get("hash"):
+            raise self._damaged(1, "")
+        for number, line in enumerate(lines[1:], start=2):
+            entry = self._parse(line, number, good)
+            try:
+                chain.request_at(entry["time_s"], entry["method"], entry["params"])
+            except (RpcError, KeyError, TypeError) as error:
+                raise self._damaged(number, good) from error
+            if chain.request(*_HEAD)["hash"] != entry["hash"]:
+                raise self._damaged(number, good)
+            good = _describe(chain)
+        return chain
+
+    def _parse(self, line: bytes, number: int, good: str) -> dict[str, Any]:
+        try:
+            entry = json.loads(line)
+            told = bytes.fromhex(entry.pop("check"))
+            found = _check(self._check, entry)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CanonicalError) as error:
+            raise self._damaged(number, good) from error
+        if told != found or not isinstance(entry, dict):
+            raise self._damaged(number, good)
+        self._check = found
+        return entry
+
+    def _damaged(self, number: int, good: str) -> StoreDamagedError:
+        self.close()
+        if not good:
+            return StoreDamagedError(
+                f"the journal {self._path} is damaged in its first line: no block can be made again",
+                mend="restore it from a backup, or move it away to begin a new chain",
+            )
+        return StoreDamagedError(
+            f"the journal {self._path} is damaged in line {number}; the last good block is {good}",
+            mend=f"restore it from a backup, or keep its first {number - 1} lines to go on from that block",
+        )
+
+
+def _check(before: bytes, entry: dict[str, Any]) -> bytes:
+    return sha256(before + canonical_json(entry))
+
+
+def _describe(chain: EmbeddedChain) -> str:
+    head = chain.request(*_HEAD)
+    return f"{int(head['number'], 16)} {head['hash']}"

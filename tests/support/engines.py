@@ -1,0 +1,57 @@
+"""Anvil in a process of its own, and the demonstration's companies at work on any engine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from ledger.chain import HttpTransport, Transport
+from ledger.store import Store
+from quality import Inspector
+from services.demo.consortium import found_consortium
+from services.demo.delivery import deliver_parts
+from services.demo.inspection import inspect_parts
+from services.demo.plant import build_plant
+from services.demo.production import Line, make_parts, place_orders
+from tests.support import toolchain
+
+START_S = 20.0
+
+
+@contextmanager
+def running_anvil(folder: Path) -> Iterator[HttpTransport]:
+    """A chain that mines each transaction at once."""
+    report = folder / "report.txt"  # a pipe that nobody reads would fill, and stop it
+    command = [str(toolchain.native_binary("anvil")), "--port", "0", "--host", "127.0.0.1"]
+    with report.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            yield HttpTransport(f"http://{_listening(report)}")
+        finally:
+            process.kill()
+
+
+def _listening(report: Path) -> str:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if found := re.search(r"Listening on (127\.0\.0\.1:\d+)", report.read_text()):
+            return found[1]
+        time.sleep(0.05)
+    raise AssertionError(f"anvil did not start: {report.read_text()}")
+
+
+def run_demonstration(store: Store, transport: Transport | None, orders: int) -> Line:
+    """A few orders from placing to delivery."""
+    consortium = found_consortium(store, transport)
+    model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
+    now = int(time.time())
+    line = place_orders(consortium, build_plant(consortium, model, {}), orders, now)
+    make_parts(line)
+    width = Inspector(model).model.width
+    inspect_parts(line, line.jobs, [[(place * step) % 97 for place in range(width)] for step in range(orders)], now)
+    deliver_parts(line)
+    return line

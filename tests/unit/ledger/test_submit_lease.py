@@ -1,0 +1,107 @@
+"""Who may submit: one process a key, and after it the next."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import LeaseHeldError
+from ledger.store import Store
+from ledger.store.outbox import LeaseRow, Outbox
+from ledger.submit.lease import Lease
+from tests.support.stores import new_store
+
+KEY = b"\x01" * 20
+FOREIGN = "other-host/1/1"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with new_store(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def outbox(store: Store) -> Outbox:
+    return Outbox(store)
+
+
+def row(outbox: Outbox) -> LeaseRow:
+    found = outbox.lease(KEY)
+    assert found is not None
+    return found
+
+
+def test_the_first_takes_it_and_keeps_its_number(outbox: Outbox) -> None:
+    lease = Lease(outbox, KEY, lease_s=0)
+    fences = {lease.hold().fence for _ in range(3)}
+    assert fences == {1}
+    assert row(outbox).beat == 2, "each time renewed, for it lasts no time"
+
+
+def test_a_lease_that_lasts_is_not_written_with_every_step(outbox: Outbox) -> None:
+    lease = Lease(outbox, KEY, lease_s=60)
+    for _ in range(5):
+        lease.hold()
+    assert row(outbox).beat == 0
+
+
+def test_submitters_of_one_process_take_turns(outbox: Outbox) -> None:
+    first, second = Lease(outbox, KEY, lease_s=0), Lease(outbox, KEY, lease_s=0)
+    assert [first.hold().fence, second.hold().fence] == [1, 2]
+    assert first.hold().fence == 3
+
+
+def test_a_living_holder_keeps_others_out(outbox: Outbox) -> None:
+    outbox.take_lease(KEY, None, FOREIGN, 1)
+    lease = Lease(outbox, KEY, lease_s=60)
+    for _ in range(3):
+        with pytest.raises(LeaseHeldError, match="other-host/1/1"):
+            lease.hold()
+
+
+def test_a_holder_that_stopped_renewing_is_followed(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    outbox.take_lease(KEY, None, FOREIGN, 4)
+    lease = Lease(outbox, KEY, lease_s=15)
+    for _ in range(3):
+        with pytest.raises(LeaseHeldError):
+            lease.hold()
+        clock[0] += 10
+        outbox.take_lease(KEY, row(outbox), FOREIGN, 4)  # it lives
+    with pytest.raises(LeaseHeldError):
+        lease.hold()
+    clock[0] += 14.9
+    with pytest.raises(LeaseHeldError):
+        lease.hold()
+    clock[0] += 0.1
+    assert lease.hold().fence == 5
+
+
+def test_a_wall_clock_that_jumps_changes_nothing(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox.take_lease(KEY, None, FOREIGN, 1)
+    lease = Lease(outbox, KEY, lease_s=15)
+    for jump in (0.0, 1e9, -1e9):
+        monkeypatch.setattr("time.time", lambda jump=jump: jump)
+        with pytest.raises(LeaseHeldError):
+            lease.hold()
+
+
+@pytest.mark.parametrize("holder", [f"{socket.gethostname()}/999999999/1", f"{socket.gethostname()}/{os.getpid()}/1"])
+def test_a_process_that_ended_is_followed_at_once(outbox: Outbox, holder: str) -> None:
+    """Its number may have gone to another process since."""
+    outbox.take_lease(KEY, None, holder, 1)
+    assert Lease(outbox, KEY, lease_s=60).hold().fence == 2
+
+
+def test_a_process_that_is_asleep_is_no_process_that_ended(outbox: Outbox) -> None:
+    parent = os.getppid()
+    began = Path(f"/proc/{parent}/stat").read_text().rpartition(") ")[2].split()[19]
+    outbox.take_lease(KEY, None, f"{socket.gethostname()}/{parent}/{began}", 1)
+    with pytest.raises(LeaseHeldError):
+        Lease(outbox, KEY, lease_s=60).hold()

@@ -1,0 +1,78 @@
+"""Credentials made from the index: each falls when its certificate does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from ledger.errors import NotFoundError
+from ledger.records import CertificateStatus
+from ledger.store import Book, open_store
+from services.interop.credentials.certificate import issue_credential, verify_credential
+from services.interop.credentials.did import Resolver, build_did_document
+from services.interop.credentials.from_index import read_facts, read_statuses
+from services.interop.credentials.proofs import add_proof, parse_timestamp
+from services.interop.credentials.status_list import build_status_list, status_bits
+from services.interop.errors import CredentialError
+from tests.support.fake_world import World, build_bad_world
+from tests.support.interop import DID, ED25519, LISTS
+
+METHOD = f"{DID}#k"
+RESOLVER = Resolver({DID: build_did_document(DID, {"k": ED25519.public})})
+ADDRESS = b"\x11" * 20
+
+
+@pytest.fixture(scope="module")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world in which certificates were revoked, fell with their model, and expired."""
+    with open_store(f"sqlite:///{tmp_path_factory.mktemp('credentials') / 'ledger.db'}") as store:
+        world = build_bad_world(store)
+        with pytest.raises(NotFoundError, match="no identifier here"):
+            read_facts(store, world.certificates["hip 1"], chain_id=1, ledger=ADDRESS)
+        with store.transaction() as connection:
+            for identity in world.fake.identities.values():
+                Book(connection).add_identity(identity)
+        yield world
+
+
+def _signed(document: dict[str, Any]) -> dict[str, Any]:
+    return add_proof(document, ED25519, METHOD, created="2026-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("hip blank", CertificateStatus.EXPIRED),
+        ("hip 1", CertificateStatus.REVOKED),
+        ("hip 2", CertificateStatus.FALLEN),
+    ],
+)
+def test_a_credential_falls_with_its_certificate(later: World, name: str, status: CertificateStatus) -> None:
+    sequence = later.certificates[name]
+    statuses = read_statuses(later.store)
+    assert statuses[sequence] is status
+    facts = read_facts(later.store, sequence, chain_id=1, ledger=ADDRESS)
+    credential = issue_credential(facts, DID, ED25519, METHOD, status_list_url=LISTS)
+    assert credential["credentialSubject"]["id"] == facts.identifier  # type: ignore[call-overload, index]
+    issued = parse_timestamp(str(credential["validFrom"]))
+
+    def verify(known: dict[int, CertificateStatus], at: datetime) -> None:
+        listed = build_status_list(LISTS, DID, status_bits(0, known), valid_from="2020-01-01T00:00:00Z")
+        verify_credential(credential, RESOLVER, at=at, lists={LISTS: _signed(listed)})
+
+    verify({**statuses, sequence: CertificateStatus.VALID}, issued)
+    if status is CertificateStatus.EXPIRED:
+        verify(statuses, issued)
+        with pytest.raises(CredentialError, match="expired"):
+            verify(statuses, datetime(2200, 1, 1, tzinfo=UTC))
+    else:
+        with pytest.raises(CredentialError, match="taken back"):
+            verify(statuses, issued)
+
+
+def test_a_record_that_issued_no_certificate_has_no_facts(later: World) -> None:
+    with pytest.raises(NotFoundError):
+        read_facts(later.store, 1, chain_id=1, ledger=ADDRESS)

@@ -1,0 +1,59 @@
+"""`millmark outbox`: what waits, why, and what the operator does about it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ledger.store import open_store
+from ledger.store.outbox import Entry, Outbox
+from tests.support.command_line import Runner
+
+KEY = b"\x01" * 20
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Runner:
+    for name in ("MILLMARK_CHAIN_URL", "MILLMARK_DATABASE"):
+        monkeypatch.delenv(name, raising=False)
+    with open_store(f"sqlite:///{tmp_path / 'millmark.sqlite'}") as store:
+        entries = [("a", None), ("b", "a"), ("c", None)]
+        Outbox(store).enqueue(KEY, [Entry(key, "ledger", "Anchor", b"x", needs) for key, needs in entries])
+    return Runner(tmp_path, monkeypatch, capsys)
+
+
+def listed(run: Runner) -> list[tuple[str, str, str]]:
+    code, out, _ = run("outbox", "list", "--json")
+    assert code == 0
+    return [(row["key"], row["state"], row["why"]) for row in json.loads(out)]
+
+
+def test_each_record_says_why_it_waits(run: Runner) -> None:
+    assert listed(run) == [(key, "queued", "waits for its turn") for key in "abc"]
+    assert run("outbox", "pause", "a")[1] == "a is paused\n"
+    assert listed(run) == [
+        ("a", "paused", "paused by the operator"),
+        ("b", "blocked", "waits for a"),
+        ("c", "queued", "waits for its turn"),
+    ]
+    assert run("outbox", "resume", "a")[1] == "a waits again\n"
+    assert {state for _, state, _ in listed(run)} == {"queued"}
+    assert run("outbox", "cancel", "a", "c")[1] == "a is cancelled\nc is cancelled\n"
+    assert listed(run) == [("b", "blocked", "waits for a")]
+    assert "waits for a" in run("outbox", "list")[1]
+
+
+def test_an_empty_outbox_says_so(run: Runner) -> None:
+    run("outbox", "cancel", "a", "b", "c")
+    assert run("outbox", "list")[1] == "nothing waits\n"
+    assert listed(run) == []
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "cancel"])
+def test_an_unknown_key_is_refused_in_one_line(run: Runner, action: str) -> None:
+    code, err = run.refused("outbox", action, "z")
+    assert code == 1
+    assert err == "millmark: the outbox has no record 'z'; see `millmark outbox list`\n"
+    assert len(listed(run)) == 3
