@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from quality.benches.tables import Bench, show
-from quality.commands.options import Answer, Commands, add_command, positive
+from quality.commands.options import Answer, Parser, add_examples, positive
 from quality.errors import InputError
 from quality.watch import show_bars
 
-__all__ = ["add_bench"]
+__all__ = ["add_options"]
 
 _EXAMPLES = """  python -m quality bench forda
   python -m quality bench steel --data uci/steel_plates
@@ -21,10 +21,9 @@ _EXAMPLES = """  python -m quality bench forda
 _MODEL = Path(__file__).parents[1] / "models" / "forda.bin"
 
 
-def add_bench(commands: Commands) -> None:
-    """Adds the command."""
-    text = "measure accuracy, speed, or that there is one digest; exit code 1 when a bar is missed"
-    parser = add_command(commands, "bench", text, _EXAMPLES)
+def add_options(parser: Parser) -> None:
+    """Options of the command, and what it runs."""
+    add_examples(parser, _EXAMPLES)
     parser.add_argument("name", choices=["ai4i", "digest", "forda", "speed", "steel"])
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the public data (forda: fetched if absent)")
     parser.add_argument("--seeds", type=positive, default=5, metavar="N", help="the first N of five seeds (default 5)")
