@@ -1,14 +1,16 @@
 """Tables of sensor windows: reading them, and the one step from float to integer.
 
-A file is NPY, CSV (`,`) or TSV (tab); text has no header or one header row. A *table* carries its label in the first
-column, as the UCR archive does; *inputs* and *labels* are files of their own. Values must be finite numbers; a label
-is a number or a word.
+A file is NPY, CSV (`,`) or TSV (tab), possibly packed by gzip; text has no header or one header row. A *table* carries
+its label in the first column, as the UCR archive does; *inputs* and *labels* are files of their own. Values must be
+finite numbers; a label is a number or a word.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,7 @@ __all__ = ["DECIMALS", "Table", "load_inputs", "load_labels", "load_table", "nam
 
 DECIMALS = 6
 """Trained models read sensor values in millionths of the sensor's unit."""
+_MAX_UNPACKED = 2**29
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 Floats = NDArray[np.float64]
@@ -74,7 +77,7 @@ def load_table(path: Path) -> Table:
 
 
 def load_inputs(path: Path) -> tuple[Floats, str]:
-    """Windows (n, width) without labels, and the file's SHA-256 in hex. Raises InputError."""
+    """Windows (n, width) without labels, and the SHA-256 in hex of what the file holds, unpacked. Raises InputError."""
     values, digest = _load(path)
     if values.ndim != 2:
         raise InputError(f"{path} has shape {values.shape}", mend="give two dimensions: (rows, values a row)")
@@ -82,7 +85,7 @@ def load_inputs(path: Path) -> tuple[Floats, str]:
 
 
 def load_labels(path: Path) -> tuple[NDArray[np.str_], str]:
-    """Labels (n,) as text, and the file's SHA-256 in hex. Raises InputError."""
+    """Labels (n,) as text, and the SHA-256 in hex of what the file holds, unpacked. Raises InputError."""
     suffix, content = _read(path)
     if suffix == ".npy":
         labels = _squeeze(path, _parse_npy(path, content, "fiubU"))
@@ -129,7 +132,7 @@ def _require_width(path: Path, values: Floats) -> Floats:
 
 
 def _load(path: Path) -> tuple[Floats, str]:
-    """Finite float64 values of a file, and its SHA-256 in hex."""
+    """Finite float64 values of a file, and the SHA-256 in hex of what it holds, unpacked."""
     suffix, content = _read(path)
     if suffix == ".npy":
         values: Floats = _parse_npy(path, content, "fiub").astype(np.float64)
@@ -145,14 +148,27 @@ def _load(path: Path) -> tuple[Floats, str]:
 
 
 def _read(path: Path) -> tuple[str, bytes]:
-    """The file's suffix, which is one that we know, and its content."""
-    suffix = path.suffix.lower()
+    """The file's suffix, which is one that we know, and its content, unpacked where it ends in .gz."""
+    packed = path.suffix.lower() == ".gz"
+    suffix = Path(path.stem if packed else path.name).suffix.lower()
     if suffix != ".npy" and suffix not in _DELIMITERS:
         raise InputError(f"{path} is not .npy, .csv or .tsv", mend="convert it, or rename it")
     try:
-        return suffix, path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", mend="check the path") from error
+    return suffix, _unpack(path, content) if packed else content
+
+
+def _unpack(path: Path, content: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            unpacked = file.read(_MAX_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is no gzip file", mend="pack it again") from error
+    if len(unpacked) > _MAX_UNPACKED:
+        raise InputError(f"{path} unpacks to more than {_MAX_UNPACKED} bytes", mend="unpack it yourself")
+    return unpacked
 
 
 def _parse_npy(path: Path, content: bytes, kinds: str) -> NDArray[np.generic]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.commands.options import Answer, Commands, add_command, positive
+from quality.commands.options import Answer, Parser, add_examples, positive
 from quality.data import Floats, Table, load_inputs, load_labels, to_fixed
 from quality.digest import Inference, combine_digests
 from quality.errors import InputError
@@ -20,16 +20,15 @@ from quality.labels import Classes, build_classes
 from quality.metrics import Counts, classify_all, confusion, macro_average_precision, macro_f1, margins
 from quality.watch import show_bars
 
-__all__ = ["add_evaluate"]
+__all__ = ["add_options"]
 
 _EXAMPLES = """  python -m quality evaluate --model quality/models/forda.bin
   python -m quality evaluate --model model/model.bin --inputs X.npy --labels y.csv --evaluator torch --batch 256"""
 
 
-def add_evaluate(commands: Commands) -> None:
-    """Adds the command."""
-    text = "run a model on many windows and print the digest of all inferences"
-    parser = add_command(commands, "evaluate", text, _EXAMPLES)
+def add_options(parser: Parser) -> None:
+    """Options of the command, and what it runs."""
+    add_examples(parser, _EXAMPLES)
     parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used without --inputs")
     parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one window a row")
     parser.add_argument(

@@ -8,10 +8,9 @@ from typing import NoReturn, TypeAlias
 
 from quality.errors import InputError
 
-__all__ = ["Answer", "Commands", "Parser", "add_command", "make_folder", "natural", "positive", "write"]
+__all__ = ["Answer", "Parser", "add_examples", "make_folder", "natural", "positive", "write"]
 
 Answer: TypeAlias = dict[str, object]
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,12 +20,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
-def add_command(commands: Commands, name: str, text: str, examples: str) -> Parser:
-    """A command with its one line and its examples."""
-    shape = argparse.RawDescriptionHelpFormatter
-    return commands.add_parser(
-        name, help=text, description=text, epilog=f"examples:\n{examples}", formatter_class=shape
-    )
+def add_examples(parser: Parser, examples: str) -> None:
+    """Prints them, as they are, at the end of the command's help."""
+    parser.epilog = f"examples:\n{examples}"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def natural(text: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from quality.card import Card, Sources, build_card, ppm
-from quality.commands.options import Answer, Commands, add_command, make_folder, natural, positive, write
+from quality.commands.options import Answer, Parser, add_examples, make_folder, natural, positive, write
 from quality.data import Table, load_inputs, load_labels
 from quality.errors import InputError
 from quality.fitting import Problem
@@ -21,7 +21,7 @@ from quality.thresholds import Goal
 from quality.train import KINDS, Trained, train
 from quality.watch import log_to, show_bars
 
-__all__ = ["add_train"]
+__all__ = ["add_options"]
 
 _EXAMPLES = """  python -m quality train --out forda
   python -m quality train --inputs X.npy --labels y.csv --out model
@@ -29,9 +29,9 @@ _EXAMPLES = """  python -m quality train --out forda
   tensorboard --logdir model/logs"""
 
 
-def add_train(commands: Commands) -> None:
-    """Adds the command."""
-    parser = add_command(commands, "train", "train a model and write it with its card", _EXAMPLES)
+def add_options(parser: Parser) -> None:
+    """Options of the command, and what it runs."""
+    add_examples(parser, _EXAMPLES)
     parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used without --inputs")
     parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one window a row")
     parser.add_argument("--labels", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one label a row, any words")

@@ -43,8 +43,10 @@ def verify_inputs(model: Model, inputs: Words) -> None:
     if inputs.dtype != np.dtype(f"i{model.word_size}") or inputs.ndim != 2 or inputs.shape[1] != model.width:
         expected = f"int{8 * model.word_size} of (n, {model.width})"
         raise InputError(f"inputs are {inputs.dtype} of shape {inputs.shape}", mend=f"the model reads {expected}")
-    # One test of each side: abs() of the type's smallest value is itself.
-    if inputs.size and (inputs.min() < -model.word_limit or inputs.max() > model.word_limit):
+    # One test of each side: abs() of the type's smallest value is itself. What the type itself keeps out needs none.
+    low, high = -model.word_limit, model.word_limit
+    largest = 2 ** (8 * model.word_size - 1) - 1
+    if inputs.size and (inputs.min() < low or (high < largest and inputs.max() > high)):
         raise InputError(f"an input word is outside {-model.word_limit}..{model.word_limit}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import quality.data
 from quality import InputError, to_fixed
 from quality.data import Table, load_inputs, load_labels, load_table, name_labels
 
@@ -198,3 +200,31 @@ def test_a_table_of_labels_only_is_refused(tmp_path: Path) -> None:
 def test_rows_and_labels_must_match() -> None:
     with pytest.raises(InputError, match="2 rows of inputs but 3 labels"):
         Table(values=np.zeros((2, 1)), labels=np.array(["0"] * 3), sha256s=())
+
+
+def test_packed_files_are_read_and_hashed_unpacked(tmp_path: Path) -> None:
+    plain = write(tmp_path, "x.csv", "1,2\n3,4\n")
+    packed = write(tmp_path, "x.csv.gz", gzip.compress(plain.read_bytes()))
+    values, digest = load_inputs(packed)
+    assert values.tolist() == [[1, 2], [3, 4]]
+    assert digest == load_inputs(plain)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "cause"),
+    [
+        ("x.csv.gz", b"1,2", "is no gzip file"),
+        ("x.csv.gz", gzip.compress(b"1,2\n3,4\n" * 99)[:-12], "is no gzip file"),
+        ("x.gz", gzip.compress(b"1,2"), "is not .npy, .csv or .tsv"),
+        ("x.npy.gz", gzip.compress(b"1,2"), "is not a readable NPY array"),
+    ],
+)
+def test_unusable_packed_files(tmp_path: Path, name: str, content: bytes, cause: str) -> None:
+    with pytest.raises(InputError, match=cause):
+        load_inputs(write(tmp_path, name, content))
+
+
+def test_what_unpacks_beyond_measure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality.data, "_MAX_UNPACKED", 1000)
+    with pytest.raises(InputError, match="unpacks to more than 1000 bytes"):
+        load_inputs(write(tmp_path, "x.csv.gz", gzip.compress(b"1,2\n" * 1000)))

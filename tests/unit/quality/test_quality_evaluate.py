@@ -144,6 +144,17 @@ def test_reduced_precision_is_refused(mode: str) -> None:
         torch.set_float32_matmul_precision("highest")
 
 
+@pytest.mark.parametrize("mode", ["tf32", "bf16"])
+def test_reduced_precision_by_the_newer_settings_is_refused(mode: str) -> None:
+    products = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set at import, unknown to torch's stubs
+    products.fp32_precision = mode
+    try:
+        with pytest.raises(InferenceError, match=rf"reduced matrix precision \({mode}\)"):
+            infer("torch", tiny_network(), np.zeros((1, 2), dtype=np.int8))
+    finally:
+        products.fp32_precision = "ieee"
+
+
 def test_a_reduced_precision_of_the_library_below_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
     with pytest.raises(InferenceError, match="oneDNN may compute in BF16; unset ONEDNN_DEFAULT_FPMATH_MODE"):

@@ -1,0 +1,124 @@
+"""The measuring commands: they answer a table and JSON, and say by their exit code when a bar is missed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quality import InputError, build_model
+from quality.__main__ import main
+from quality.benches import digest, forda, speed
+from quality.benches.samples import build_random_mlp, build_random_windows
+from quality.benches.tables import Bench, show
+from quality.evaluate import load_evaluator
+from quality.fitting import silent
+from tests.support.quality_samples import build_random_rocket, tiny_network, tones
+
+Capture = pytest.CaptureFixture[str]
+
+
+def write_split(folder: Path) -> Path:
+    """A data set in the archive's fashion, with its training rows in two files, one of them packed."""
+    rows = []
+    for seed in (1, 2, 3):
+        problem = tones(60, 2, seed)
+        rows.append(np.concatenate([problem.classes[:, np.newaxis] * 2 - 1, problem.values], axis=1))
+    np.save(folder / "Tones_TRAIN_0.npy", rows[0])
+    np.save(folder / "scratch.npy", rows[1])
+    (folder / "Tones_TRAIN_1.npy.gz").write_bytes(gzip.compress((folder / "scratch.npy").read_bytes()))
+    np.save(folder / "Tones_TEST.npy", rows[2])
+    return folder
+
+
+def test_forda_trains_a_model_a_seed_and_judges_it_on_test_rows(tmp_path: Path, capsys: Capture) -> None:
+    folder = write_split(tmp_path)
+    assert main(["bench", "forda", "--data", str(folder), "--seeds", "2"]) in (0, 1)
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert (answer["training_rows"], answer["test_rows"], answer["seeds"]) == (120, 60, [0, 1])
+    assert answer["mean"]["accuracy"] == np.mean([run["accuracy"] for run in answer["per_seed"]]) > 0.8
+    assert answer["passed"] == (answer["mean"]["accuracy"] >= 0.94 and answer["mean"]["agreement"] >= 0.995)
+    assert err.splitlines()[0] == "FordA, rocket: 120 training rows, 60 test rows"
+    assert [line.split()[0] for line in err.splitlines()[1:]] == ["seed", "0", "1", "mean", "spread"]
+
+
+def test_forda_does_not_learn_from_test_rows(tmp_path: Path) -> None:
+    """With the test labels the other way round, the same model is right where it was wrong."""
+    split = forda.load_split(write_split(tmp_path))
+    wrong = replace(split.test, labels=np.where(split.test.labels == "1", "-1", "1"))
+    right, opposite = (
+        forda.run_forda(replace(split, test=test), "rocket", [0], silent).answer["per_seed"]
+        for test in (split.test, wrong)
+    )
+    assert isinstance(right, list)
+    assert isinstance(opposite, list)
+    assert right[0]["accuracy"] + opposite[0]["accuracy"] == pytest.approx(1)
+
+
+def test_a_folder_without_the_data_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no file named \*TRAIN\*"):
+        forda.load_split(tmp_path)
+
+
+@pytest.mark.parametrize("model", [build_random_rocket(3), tiny_network()], ids=["rocket", "network"])
+def test_all_settings_of_one_process_give_one_digest(model: object, tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(build_model(model))  # type: ignore[arg-type]  # parameters have no common type
+    digests = digest.evaluate_all(path, 20, with_python=True)
+    assert len(digests) == 4 + 2 * 2 * 4 + 2
+    assert len(set(digests.values())) == 1  # 20 rows are fewer than python's part, so that is the whole
+
+
+def test_the_digest_bench_counts_distinct_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(build_model(tiny_network()))
+    monkeypatch.setattr(digest, "ENVIRONMENTS", {"as it is": {}})
+    bench = digest.run_digest(path, 8, lambda *_told: None)
+    assert bench.passed
+    assert (bench.answer["distinct_digests"], bench.answer["settings"]) == (1, 22)
+    runs = iter([{"a": "11", "b": "22", "python, 8 rows": "33", "numpy, 8 rows": "44"}])
+    monkeypatch.setattr(digest, "_run_in", lambda *_arguments, **_options: next(runs))
+    bench = digest.run_digest(path, 8, lambda *_told: None)
+    assert not bench.passed
+    assert (bench.answer["distinct_digests"], bench.answer["distinct_digests_of_python_and_numpy"]) == (2, 2)
+
+
+def test_speed_prints_medians_and_their_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they are is not judged here: that depends on the machine."""
+    monkeypatch.setattr(speed, "REPEATS", 3)
+    bench = speed.run_speed()
+    assert len(bench.rows) == 5
+    medians = bench.answer["medians_us"]
+    assert isinstance(medians, dict)
+    assert bench.answer["ratio"] == (medians["torch integers, batch of 1024"] / medians["torch float32, batch of 1024"])
+
+
+def test_the_random_network_is_a_lively_one() -> None:
+    network = build_random_mlp((152, 32, 16, 2), seed=1)
+    inputs = np.random.default_rng(0).integers(-127, 128, (200, 152), dtype=np.int8)
+    logits = load_evaluator("numpy")(network)(inputs)
+    assert len(np.unique(logits[:, 0])) > 190
+    assert build_random_windows(3, 5, seed=1).tolist() == build_random_windows(3, 5, seed=1).tolist()
+
+
+def test_tables_are_aligned() -> None:
+    bench = Bench("title", ["a", "bb"], [["long", "1"], ["x", "22"]], {}, passed=True)
+    assert show(bench) == "title\na     bb\nlong   1\nx     22\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["bench", "digest", "--model", "absent.bin"], "absent.bin cannot be read"),
+        (["bench", "steel"], "bench steel needs its data; give the folder with --data"),
+        (["bench", "forda", "--data", "absent"], "absent holds no file named *TRAIN*"),
+    ],
+)
+def test_unusable_arguments(capsys: Capture, arguments: list[str], says: str) -> None:
+    assert main(arguments) == 2
+    assert says in capsys.readouterr().err
