@@ -161,4 +161,4 @@ def test_an_inspection_by_trees_can_be_checked_and_not_be_bent() -> None:
         {"model_digest": bytes(32)},
     ):
         with pytest.raises(InferenceError):
-            verify_inference(replace(inference, **change), model)  # type: ignore[arg-type]  # fields vary by case
+            verify_inference(replace(inference, **change), model)
