@@ -16,6 +16,7 @@ from ledger.errors import InputError
 from ledger.provenance import find_certificate, open_reader
 from ledger.records import ApproveModel, DemandOpening, PublishModel, Record, RegisterModel, WithdrawModel
 from ledger.store import Book
+from quality import Dense, Network
 from quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extract
 from quality.model import MAX_MODEL_BYTES, model_digest, parse_model
 from services.commands.options import AsJson, PassphraseFile, SignerUri
@@ -30,6 +31,8 @@ __all__ = ["describe_health", "register"]
 
 _NOTHING = bytes(32)
 _MAX_CARD_BYTES = 2**20
+_MAX_CODE_BYTES = 24_575
+"""A contract's code limit, less the zero byte before a model."""
 
 ModelFile = Annotated[Path, typer.Argument(help="A model.bin that training wrote.")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Its card.json, whose claims root goes on chain.")]
@@ -68,7 +71,7 @@ def run_publish(
     For networks of dense layers of up to some kilobytes; others are registered by their digest alone. Inspectors only.
     """
     content = read_bounded(model, MAX_MODEL_BYTES)
-    parse_model(content)
+    _require_executable(content)
     with open_context(context.obj) as opened:
         root = _keep(opened, content, card)
         number = _record(opened, signer, passphrase_file, PublishModel(content, root))
@@ -259,6 +262,17 @@ def describe_health(health: ModelHealth) -> str:
 
 def _percent(share: Share | None) -> str:
     return "no findings" if share is None else f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"
+
+
+def _require_executable(content: bytes) -> None:
+    """What the contract refuses for its kind or size, said before anything is sent."""
+    model = parse_model(content)
+    dense = isinstance(model, Network) and all(isinstance(layer, Dense) for layer in model.layers)
+    if not dense or len(content) > _MAX_CODE_BYTES:
+        raise InputError(
+            f"this model cannot be executed on chain: only dense layers can, of up to {_MAX_CODE_BYTES} bytes in all",
+            mend="register its digest instead: `millmark quality register`",
+        )
 
 
 def _keep(opened: Context, content: bytes, card: Path | None) -> bytes:
