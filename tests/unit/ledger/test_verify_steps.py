@@ -219,7 +219,7 @@ def test_a_refused_status_still_brings_the_report() -> None:
 def test_expiry_is_judged_at_the_proof_block_and_now() -> None:
     latest = max(one.sequence for one in vector_bundle().records if one.kind == "CertificateIssued")
     expires_at = fields_of(vector_content().record(latest)).struct("statement").number("expires_at")
-    with pytest.raises(StatusRefused, match="expired|unopened"):
+    with pytest.raises(StatusRefused, match=r"expired|unopened"):
         verify_bundle(vector_bytes(), vector_trust(), now_s=expires_at, max_age_s=10**9)
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=expires_at, max_age_s=10**9, any_status=True)
     latest_ones = [one for one in found.certificates if one.sequence == latest]
