@@ -24,6 +24,7 @@ from services.commands import (
     outbox,
     participants,
     provenance,
+    quality,
     trust,
     verify,
 )
@@ -63,6 +64,7 @@ provenance.register(app)
 bundle.register(app)
 trust.register(app)
 verify.register(app)
+quality.register(app)
 interop.register(app)
 bench.register(app)
 faults.register(app)

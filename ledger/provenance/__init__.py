@@ -13,7 +13,8 @@ from ledger.provenance.bundling import build_bundle
 from ledger.provenance.consortium import participants
 from ledger.provenance.disclosing import Disclosing, parse_disclosing
 from ledger.provenance.genealogy import sort_lots
-from ledger.provenance.reader import Direction, Limits
+from ledger.provenance.openings import find_certificate, find_opening
+from ledger.provenance.reader import Direction, Limits, Reader, open_reader
 from ledger.provenance.recall_views import Recall
 from ledger.provenance.recalling import recall
 from ledger.provenance.tracing import certificate, trace, trace_lot, trace_order
@@ -26,10 +27,14 @@ __all__ = [
     "Limits",
     "OrderTrace",
     "Participant",
+    "Reader",
     "Recall",
     "Trace",
     "build_bundle",
     "certificate",
+    "find_certificate",
+    "find_opening",
+    "open_reader",
     "parse_disclosing",
     "participants",
     "recall",

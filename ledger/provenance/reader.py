@@ -132,7 +132,8 @@ class Reader:
             wanted = {row.parent for row in found if row.parent and row.parent not in self._lots}
 
     def lot(self, subject: bytes) -> LotRow:
-        self.load([subject])
+        if subject not in self._lots:
+            self.load([subject])
         if subject not in self._lots:
             raise NotFoundError(f"the index lacks lot 0x{subject.hex()}", mend=MEND_INDEX)
         return self._lots[subject]

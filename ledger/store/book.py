@@ -11,7 +11,15 @@ from ledger.canonical import canonical_json
 from ledger.evidence import EvidenceEntry, EvidenceLog
 from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.store.repository import Rows
-from ledger.store.rows import DocumentRow, EvidenceRow, IdentityRow, InferenceRow, ParticipantNameRow
+from ledger.store.rows import (
+    DocumentRow,
+    EvidenceRow,
+    FindingRow,
+    IdentityRow,
+    InferenceRow,
+    ModelFileRow,
+    ParticipantNameRow,
+)
 from ledger.store.tables import participant_names
 
 
@@ -74,6 +82,25 @@ class Book:
 
     def inference(self, certificate: int) -> InferenceRow | None:
         return self._rows.get(InferenceRow, certificate)
+
+    def put_model(self, digest: bytes, content: bytes, card: str = "") -> None:
+        """Keeps a model's canonical bytes under their SHA-256, with the card that training wrote."""
+        self._rows.put(ModelFileRow(digest, content, card))
+
+    def model(self, digest: bytes) -> ModelFileRow | None:
+        return self._rows.get(ModelFileRow, digest)
+
+    def put_finding(self, certificate: int, defect: bool, found_at: int) -> None:
+        """Notes what became of a certified part; a later finding replaces an earlier one."""
+        self._rows.put(FindingRow(certificate, defect, found_at))
+
+    def findings(self, certificates: Iterable[int]) -> dict[int, bool]:
+        """Whether the parts of the given certificates had the defect, as far as it was found out."""
+        return {row.certificate: row.defect for row in self._rows.among(FindingRow, "certificate", certificates)}
+
+    def inferences(self, certificates: Iterable[int]) -> dict[int, InferenceRow]:
+        """What the given certificates' digests are made of, as far as it is kept."""
+        return {row.certificate: row for row in self._rows.among(InferenceRow, "certificate", certificates)}
 
     def set_names(self, names: Mapping[int, str]) -> None:
         """Replaces all participant names by those of the configuration."""

@@ -362,6 +362,26 @@ class DocumentRow:
 
 
 @dataclass(slots=True)
+class ModelFileRow:
+    """A quality model as a file, with its card."""
+
+    digest: bytes
+    content: bytes
+    card: str
+    """JSON as training wrote it; empty when it was not given."""
+
+
+@dataclass(slots=True)
+class FindingRow:
+    """What became of a part in the field: whether it had the defect that its certificate speaks of."""
+
+    certificate: int
+    """Sequence of the issuing record."""
+    defect: bool
+    found_at: int
+
+
+@dataclass(slots=True)
 class ParticipantNameRow:
     number: int
     name: str

@@ -85,10 +85,20 @@ identities = _table("identities", rows.IdentityRow, "subject", "identifier")
 documents = _table("documents", rows.DocumentRow, "root")
 evidence = _table("evidence", rows.EvidenceRow, "stream index")
 inferences = _table("inferences", rows.InferenceRow, "certificate")
+model_files = _table("model_files", rows.ModelFileRow, "digest")
+findings = _table("findings", rows.FindingRow, "certificate")
 participant_names = _table("participant_names", rows.ParticipantNameRow, "number")
 
 PRIVATE: frozenset[type] = frozenset(
-    {rows.IdentityRow, rows.DocumentRow, rows.EvidenceRow, rows.InferenceRow, rows.ParticipantNameRow}
+    {
+        rows.IdentityRow,
+        rows.DocumentRow,
+        rows.EvidenceRow,
+        rows.InferenceRow,
+        rows.ModelFileRow,
+        rows.FindingRow,
+        rows.ParticipantNameRow,
+    }
 )
 """What a rebuild keeps, since the chain cannot give it back."""
 INDEX: tuple[type, ...] = tuple(row for row in TABLES if row not in PRIVATE and row is not rows.ChainIdentityRow)

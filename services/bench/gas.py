@@ -78,7 +78,7 @@ def measure_gas() -> dict[str, tuple[int, int]]:
     with open_store("sqlite://") as store:
         consortium = found_consortium(store)
         model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
-        meter = _Meter(consortium, build_plant(consortium, model, {}))
+        meter = _Meter(consortium, build_plant(consortium, model, "{}"))
         meter.orders()
         meter.assignments()
         meter.lots()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ledger.evidence import EvidenceEntry, build_inference_context
 from ledger.records import IssueCertificate, Statement, Verdict
+from ledger.store import Book
 from quality import Inference
 from services.demo.production import Job, Line
 
@@ -23,13 +24,17 @@ def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[in
         for job, window in zip(jobs, windows, strict=True)
     ]
     line.consortium.record(inspector, [bench.anchor()])
-    statements = []
-    for job, window, entry in zip(jobs, windows, entries, strict=True):
-        inference = _infer(line, job, window, entry)
+    inferences = [_infer(line, job, window, entry) for job, window, entry in zip(jobs, windows, entries, strict=True)]
+    records = []
+    for job, entry, inference in zip(jobs, entries, inferences, strict=True):
         job.verdict = Verdict(inference.verdict.value)
         line.certificates.append(job.verdict)
-        statements.append(_state(line, job, entry, inference.digest, now))
-    line.consortium.record(inspector, [IssueCertificate(statement) for statement in statements])
+        records.append(IssueCertificate(_state(line, job, entry, inference.digest, now)))
+    certificates = line.consortium.record(inspector, records)
+    with line.consortium.store.transaction() as connection:
+        book = Book(connection)
+        for certificate, inference in zip(certificates, inferences, strict=True):
+            book.put_inference(certificate, inference.salt, inference.input, inference.logits)
 
 
 def _infer(line: Line, job: Job, window: Sequence[int], entry: EvidenceEntry) -> Inference:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ledger.evidence import EvidenceEntry, EvidenceLog
 from ledger.ids import SubjectKind
 from ledger.records import Anchor, ApproveModel, OpenStream, ReceiveLot, RegisterMachine, RegisterModel
+from ledger.store import Book
 from quality import Inspector
 from services.demo.consortium import NOTHING, Company, Consortium, hash_of
 
@@ -74,11 +76,13 @@ class Plant:
         return self.machines[-1]
 
 
-def build_plant(consortium: Consortium, model: bytes, card: dict[str, object]) -> Plant:
+def build_plant(consortium: Consortium, model: bytes, card: str) -> Plant:
     """Registers machines and streams, and has the model registered and approved."""
     machines = [_install(consortium, *machine) for machine in MACHINES]
     inspector = Inspector(model)
-    card_root = consortium.document({"model_card": repr(sorted(card))})
+    card_root = consortium.document(json.loads(card))
+    with consortium.store.transaction() as connection:
+        Book(connection).put_model(inspector.model_digest, model, card)
     [number] = consortium.record(consortium.inspector, [RegisterModel(inspector.model_digest, card_root)])
     report_root = consortium.document({"report": "model card, data hashes and held-out metrics re-computed"})
     consortium.record(consortium.auditor, [ApproveModel(number, report_root)])

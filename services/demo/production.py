@@ -56,6 +56,7 @@ class Job:
     verdict: Verdict = Verdict.NONE
     window: int = 0
     """Row of the measured window behind the verdict."""
+    reworked: bool = False
     delivered: bool = False
 
 
@@ -116,6 +117,8 @@ def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
     """A new assignment of the assembly makes a failed part into a new one, which stays quarantined until it passes."""
     assignments = _assign(line, jobs, ASSEMBLY)
     _operate(line, jobs, ASSEMBLY, assignments, partial(_rework, line))
+    for job in jobs:
+        job.reworked = True
 
 
 def hand_over(consortium: Consortium, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ledger.verify import describe
+from services.demo.proof import BUNDLE, TRUST
 from services.demo.run import DemoResult
 from services.output import print_lines, print_table
 from services.traces import describe_trace
@@ -17,6 +19,14 @@ def print_summary(result: DemoResult, home: Path, program: str) -> None:
     print_table("records", ["kind", "count", "gas each"], rows)
     print_lines("", *_facts(result), "")
     print_lines("one part, traced:", *(f"  {line}" for line in describe_trace(result.trace)), "")
+    print_lines(
+        f"its proof, {BUNDLE}, {result.proof.size:,} bytes, verified with {TRUST} and nothing else:",
+        *(f"  {line}" for line in describe(result.proof.report)),
+        "",
+        "the same proof tampered with, each refused:",
+        *(f"  {refusal.tampering}\n    {refusal.reason}" for refusal in result.proof.refusals),
+        "",
+    )
     print_lines("next:", *(f"  {command}" for command in _next(result, home, program)))
 
 
@@ -36,6 +46,16 @@ def build_json(result: DemoResult) -> dict[str, object]:
         "index_digest": "0x" + result.digest.hex(),
         "seconds": {step: round(seconds, 3) for step, seconds in result.seconds.items()},
         "trace": result.trace.to_json(),
+        "bundle": {
+            "file": BUNDLE,
+            "trust_file": TRUST,
+            "bytes": result.proof.size,
+            "report": result.proof.report.to_json(),
+            "refused": [
+                {"tampering": refusal.tampering, "step": refusal.step, "reason": refusal.reason}
+                for refusal in result.proof.refusals
+            ],
+        },
     }
 
 
@@ -61,6 +81,6 @@ def _next(result: DemoResult, home: Path, program: str) -> list[str]:
     name = result.trace.lot.identifier or "0x" + result.trace.lot.subject.hex()
     return [
         f"{program} --home {home} trace {name}",
+        f"{program} verify {home / BUNDLE} --trust {home / TRUST}",
         f"{program} --home {home} recall --model {result.model}",
-        f"{program} --home {home} gateway",
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from ledger.errors import InputError, SettingsError
 from ledger.index import Follower
 from ledger.provenance import Trace, trace_lot
 from ledger.records import Contract, Verdict
-from ledger.store import Store, open_store
+from ledger.store import Book, Store, open_store
 from quality import Inspector, to_fixed
 from quality.data import Table, load_table
 from quality.forda import load_ford_a
@@ -29,6 +28,7 @@ from services.demo.delivery import deliver_parts
 from services.demo.inspection import inspect_parts
 from services.demo.plant import Plant, build_plant
 from services.demo.production import Job, Line, make_parts, place_orders, rework_parts
+from services.demo.proof import Proof, prove_part
 from services.settings import SETTINGS_FILE
 
 __all__ = ["DemoResult", "run_demo"]
@@ -62,7 +62,9 @@ class DemoResult:
     digest: bytes
     model: int
     trace: Trace
-    """Of one delivered part; of the first part when none was delivered."""
+    """Of one delivered part, a reworked one if there is one; of the first part when none was delivered."""
+    proof: Proof
+    """Of the same part."""
     seconds: dict[str, float]
     """Wall-clock time by step."""
 
@@ -82,7 +84,9 @@ def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], No
         say(f"  {progress.records} records indexed")
         accuracy = clock("measuring the model on every window", lambda: _accuracy(line.plant.inspector, table))
         _write_home(home, line)
-        return _result(store, line, table, accuracy, clock.seconds)
+        part = _choose(line)
+        proof = clock("proving one part, and tampering with the proof", lambda: _prove(store, line, part, home))
+        return _result(store, line, table, accuracy, part, proof, clock.seconds)
 
 
 class _Clock:
@@ -128,7 +132,7 @@ def _fresh(home: Path) -> Path:
 
 def _produce(store: Store, orders: int, table: Table, clock: _Clock) -> Line:
     model = _model_bytes()
-    card = json.loads((resources.files("quality") / "models" / "forda.json").read_text())
+    card = (resources.files("quality") / "models" / "forda.json").read_text()
     consortium = clock("deploying the contracts and admitting eight companies", lambda: found_consortium(store))
     now = int(time.time())
     plant: Plant = clock(
@@ -179,20 +183,26 @@ def _write_home(home: Path, line: Line) -> None:
     """Settings for the next commands, the deployment, and each machine's evidence with its salts."""
     (home / SETTINGS_FILE).write_text(f'database = "sqlite:///{DATABASE}"\n')
     write_deployment(home / "deployment.json", line.consortium.chain.deployment)
-    folder = home / "evidence"
-    folder.mkdir(exist_ok=True)
-    for machine in line.plant.machines:
-        entries = [
-            json.dumps({"index": entry.index, "salt": entry.salt.hex(), "entry": entry.entry})
-            for entry in machine.log.entries
-        ]
-        (folder / f"{machine.name}.jsonl").write_text("\n".join(entries) + "\n")
+    with line.consortium.store.transaction() as connection:
+        for machine in line.plant.machines:
+            Book(connection).add_evidence(machine.stream, machine.log.entries)
 
 
-def _result(store: Store, line: Line, table: Table, accuracy: float, seconds: dict[str, float]) -> DemoResult:
+def _choose(line: Line) -> Job:
+    """The part to show: one that failed, was reworked, passed and was delivered has the most to tell."""
+    return max(line.jobs, key=lambda job: (job.delivered, job.reworked))
+
+
+def _prove(store: Store, line: Line, part: Job, home: Path) -> Proof:
+    names = {company.number: company.name for company in line.consortium.companies}
+    return prove_part(store, line.consortium.chain, part.lot, names, home)
+
+
+def _result(
+    store: Store, line: Line, table: Table, accuracy: float, part: Job, proof: Proof, seconds: dict[str, float]
+) -> DemoResult:
     consortium = line.consortium
     symptom = find_defects(table.labels)
-    part = next((job for job in line.jobs if job.delivered), line.jobs[0])
     found = trace_lot(store, part.lot)
     certificates = line.certificates
     return DemoResult(
@@ -212,5 +222,6 @@ def _result(store: Store, line: Line, table: Table, accuracy: float, seconds: di
         digest=found.as_of.digest,
         model=line.plant.model,
         trace=found,
+        proof=proof,
         seconds=seconds,
     )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from quality.audit import MEASURED, audit, parse_extract
+from quality.errors import AuditError
 
 pytestmark = pytest.mark.integration
 
@@ -64,20 +68,45 @@ def test_the_traced_part_names_everything(demo: tuple[Path, dict[str, object], s
         "Kestrel Coordination",
     }
     assert all(assignment["machine"]["identifier"] for assignment in trace["assignments"])
-    assert trace["certificates"][0]["model"]["digest"].startswith("0x2ab113a3")
+    assert trace["certificates"][0]["model"]["digest"].startswith("0x322f3f6d")
     assert len(trace["upstream"]) == 4
     assert trace["lot"]["holder"]["name"] == "Nordwind Mobility"
 
 
 def test_the_suggested_commands_work(demo: tuple[Path, dict[str, object], str]) -> None:
-    home, report, printed = demo
+    _, report, printed = demo
     suggested = [line.split() for line in printed.split("next:")[1].strip().splitlines()]
-    assert [line[3] for line in suggested] == ["trace", "recall", "gateway"]
-    for line in suggested[:2]:
+    assert [next(word for word in line if word in {"trace", "verify", "recall"}) for line in suggested] == [
+        "trace",
+        "verify",
+        "recall",
+    ]
+    for line in suggested:
         done = _run(*line[1:], "--json")
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["as_of"]["digest"] == report["index_digest"]
-    assert (home / "evidence" / "BENCH-1.jsonl").read_text().count("\n") == sum(report["certificates"].values())  # type: ignore[attr-defined]
+        answer = json.loads(done.stdout)
+        assert answer["verified"] if "verify" in line else answer["as_of"]["digest"] == report["index_digest"]
+
+
+def test_six_tamperings_are_refused_each_at_its_step(demo: tuple[Path, dict[str, object], str]) -> None:
+    _, report, printed = demo
+    refused = report["bundle"]["refused"]  # type: ignore[index]
+    assert [one["step"] for one in refused] == [5, 4, 7, 8, 9, 2]
+    assert all(one["reason"] in printed for one in refused)
+
+
+def test_an_auditor_re_executes_the_traced_parts_certificate(
+    demo: tuple[Path, dict[str, object], str], tmp_path: Path
+) -> None:
+    home, report, _ = demo
+    lot = report["trace"]["lot"]["subject"]  # type: ignore[index]
+    done = _run("--home", str(home), "quality", "extract", lot, "-o", str(tmp_path / "extract.json"))
+    assert done.returncode == 0, done.stderr
+    content = (tmp_path / "extract.json").read_bytes()
+    assert MEASURED in audit(parse_extract(content))
+    changed = re.sub(rb'"logits":\[-?\d', rb"\g<0>9", content)
+    with pytest.raises(AuditError, match="logits"):
+        audit(parse_extract(changed))
 
 
 def test_windows_of_the_wrong_width_are_refused_in_one_line(tmp_path: Path) -> None:

@@ -35,17 +35,16 @@ class EvidenceFile:
 
         Raises CanonicalError, and then adds nothing.
         """
-        for entry, beside in entries:
-            canonical_json([entry, beside])
-        added = [(self.log.append(entry), beside) for entry, beside in entries]
+        texts = [(canonical_json(entry), canonical_json(beside)) for entry, beside in entries]
+        added = [self.log.append(entry) for entry, _ in entries]
         lines = [
-            canonical_json({"salt": one.salt.hex(), "entry": one.entry, "beside": beside}) + b"\n"
-            for one, beside in added
+            b'{"beside":%b,"entry":%b,"salt":"%b"}\n' % (beside, entry, one.salt.hex().encode())
+            for one, (entry, beside) in zip(added, texts, strict=True)
         ]
         self._file.write(b"".join(lines))
         self._file.flush()
         os.fsync(self._file.fileno())
-        return [one for one, _ in added]
+        return added
 
 
 @contextmanager

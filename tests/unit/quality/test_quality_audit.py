@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from ledger.evidence import build_inference_context
 from quality import Decision, Verdict, build_model, model_digest, parse_model
+from quality.__main__ import main
 from quality.audit import (
     ESTABLISHED,
     MEASURED,
@@ -132,6 +134,33 @@ def test_an_input_used_again_for_another_lot_is_caught() -> None:
     for_b = rebind(of_a, lot=b"\x99" * 32)
     with pytest.raises(AuditError, match="inference digest differs"):
         audit(for_b)
+
+
+def test_the_command_says_what_is_established(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "extract.json"
+    path.write_bytes(build_extract(tiny_extract()))
+    assert main(["audit", str(path)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["verdict"], answer["logits"]) == ("FAIL", [11])
+    assert answer["established"] == [*ESTABLISHED, MEASURED]
+
+
+def test_the_command_names_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "extract.json"
+    path.write_bytes(build_extract(replace(tiny_extract(), logits=(10,))))
+    assert main(["audit", str(path)]) == 1
+    assert capsys.readouterr().err == "error: logits differs: stated 10, computed 11\n"
+
+
+@pytest.mark.parametrize("content", [None, b"{}"])
+def test_the_command_refuses_what_is_no_extract(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "extract.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["audit", str(path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def _broken() -> dict[str, bytes]:

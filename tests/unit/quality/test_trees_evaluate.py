@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quality import Decision, InputError, Scale
+from quality import (
+    Decision,
+    InferenceError,
+    InputError,
+    Inspector,
+    Scale,
+    Verdict,
+    build_model,
+    verify_inference,
+)
 from quality.evaluate import EVALUATORS, load_evaluator
 from quality.evaluate.scaling import pack_inputs
 from quality.inputs import MAX_FIXED, pack_words
@@ -131,3 +142,23 @@ def test_refused_windows(window: list[int]) -> None:
         plain.quantise_row(build_forest(), window)
     with pytest.raises(InputError):
         arrays.quantise(build_forest(), np.array([window], dtype=np.int64))
+
+
+def test_an_inspection_by_trees_can_be_checked_and_not_be_bent() -> None:
+    model = build_model(build_forest())
+    inference = Inspector(model).inspect([4, 7], context=bytes(32), salt=bytes(32))
+    assert inference.input == bytes([0, 0, 0, 4, 0, 0, 0, 7])
+    assert inference.logits == (19, 120)
+    assert inference.verdict is Verdict.FAIL
+    verify_inference(inference, model)
+    for change in (
+        {"logits": (19, 119)},
+        {"logits": (19,)},
+        {"verdict": Verdict.PASS},
+        {"input": bytes([0, 0, 0, 4, 0, 0, 0, 8])},
+        {"input": bytes([0, 0, 0, 4, 0, 7])},
+        {"input": bytes([0x80, 0, 0, 0, 0, 0, 0, 7])},
+        {"model_digest": bytes(32)},
+    ):
+        with pytest.raises(InferenceError):
+            verify_inference(replace(inference, **change), model)

@@ -1,0 +1,60 @@
+"""Finding what a contract wants to be shown of a record: its place in a history."""
+
+from __future__ import annotations
+
+from ledger.canonical import keccak256
+from ledger.errors import InputError, NotFoundError
+from ledger.heads import start_of
+from ledger.ids import SubjectKind
+from ledger.provenance.names import find_subject, verify_name
+from ledger.provenance.reader import MEND_INDEX, Reader
+from ledger.records import Contract, Link, Opening
+from ledger.store.rows import CertificateRow, RecordHistoryRow, RecordRow
+
+__all__ = ["find_certificate", "find_opening"]
+
+
+def find_certificate(reader: Reader, name: str | bytes, certificate: int | None = None) -> CertificateRow:
+    """A lot's certificate, the latest when none is named by its sequence. `name` is an identifier or subject.
+
+    Raises NotFoundError when the lot is not known or has no such certificate.
+    """
+    verify_name(name)
+    subject = find_subject(reader, name, SubjectKind.LOT)[1]
+    wanted = reader.lot(subject).certificate if certificate is None else certificate
+    row = reader.rows.get(CertificateRow, wanted) if wanted else None
+    if row is None or row.lot != subject:
+        known = [one.sequence for one in reader.rows.find(CertificateRow, lot=subject)]
+        mend = f"it has {', '.join(map(str, known))}" if known else "it was never certified"
+        raise NotFoundError(f"lot 0x{subject.hex()} has no certificate {wanted or ''}".rstrip(), mend=mend)
+    return row
+
+
+def find_opening(reader: Reader, subject: bytes, sequence: int) -> Opening:
+    """Leads from the head before record `sequence` to the present head of `subject` (IHistory.Opening).
+
+    Raises InputError when the record is not in that history. It holds for as long as nothing more is recorded there.
+    """
+    links = reader.rows.find(RecordHistoryRow, subject=subject)
+    at = next((place for place, link in enumerate(links) if link.sequence == sequence), None)
+    if at is None:
+        raise InputError(f"record {sequence} is not in the history of 0x{subject.hex()}")
+    records = {
+        row.sequence: row
+        for row in reader.rows.among(RecordRow, "sequence", [link.sequence for link in links[at:]])
+        if row.contract == Contract.LEDGER.value
+    }
+    record = records.get(sequence)
+    if record is None or len(records) != len(links) - at:
+        raise NotFoundError(f"the index lacks a record of the history of 0x{subject.hex()}", mend=MEND_INDEX)
+    start = start_of(reader.identity.chain_id, reader.identity.ledger, subject)
+    return Opening(
+        previous_head=links[at - 1].head if at else start,
+        kind=record.topic,
+        sequence=sequence,
+        participant=record.participant,
+        key=record.key,
+        digest=keccak256(record.data),
+        timestamp=record.block_time,
+        later=tuple(Link(records[link.sequence].topic, records[link.sequence].inner) for link in links[at + 1 :]),
+    )

@@ -1,0 +1,46 @@
+"""`python -m quality audit`. Works with Python alone."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from quality.audit import MAX_EXTRACT_BYTES, NOT_ESTABLISHED, audit, parse_extract
+from quality.commands.options import Answer, Parser, add_examples
+from quality.errors import InputError
+
+__all__ = ["add_options"]
+
+_EXAMPLES = """  python -m quality audit extract.json"""
+
+
+def add_options(parser: Parser) -> None:
+    """Options of the command, and what it runs."""
+    add_examples(parser, _EXAMPLES)
+    parser.add_argument("extract", type=Path, metavar="EXTRACT", help="what `millmark quality extract` wrote")
+    parser.set_defaults(command=_audit)
+
+
+def _audit(options: argparse.Namespace) -> Answer:
+    """Raises AuditError, exit code 1, with the first quantity that differs; InputError, 2, for what is no extract."""
+    extract = parse_extract(_read(options.extract))
+    established = audit(extract)
+    return {
+        "lot": "0x" + extract.binding.lot.hex(),
+        "ledger": "0x" + extract.binding.ledger.hex(),
+        "chain_id": extract.binding.chain_id,
+        "model": "0x" + extract.model_digest.hex(),
+        "logits": list(extract.logits),
+        "verdict": extract.verdict.name,
+        "inference_digest": "0x" + extract.inference_digest.hex(),
+        "established": list(established),
+        "not_established": list(NOT_ESTABLISHED),
+    }
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_EXTRACT_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", mend="check the path") from error

@@ -1,0 +1,1 @@
+"""What an inspector, a challenger and an auditor do with certificates: extracts, openings, monitoring."""

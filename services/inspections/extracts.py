@@ -1,0 +1,97 @@
+"""Extracts of certified inferences, out of the private book: what `python -m quality audit` re-executes."""
+
+from __future__ import annotations
+
+import json
+
+from ledger.chain import Chain
+from ledger.errors import NotFoundError
+from ledger.provenance import Reader, find_certificate, open_reader
+from ledger.records import Verdict
+from ledger.store import Store
+from ledger.store.rows import CertificateRow, EvidenceRow, ModelRow
+from quality.audit import Binding, Extract
+from quality.decision import Verdict as QualityVerdict
+from quality.digest import build_input_commitment
+from quality.errors import QualityError
+from quality.model import load_family, model_digest, parse_model
+
+__all__ = ["find_extract", "find_model"]
+
+
+def find_extract(store: Store, chain: Chain | None, name: str, certificate: int | None = None) -> Extract:
+    """The opened inference behind a lot's certificate, the latest when none is named by its sequence.
+
+    What it states is what the ledger says, and what the book's input gave then. Raises NotFoundError when certificate,
+    inference or model are not known here.
+    """
+    with open_reader(store) as reader:
+        row = find_certificate(reader, name, certificate)
+        kept = reader.book.inference(row.sequence)
+        if kept is None:
+            raise NotFoundError(
+                f"the inference of certificate {row.sequence} is not kept here", mend="ask who issued the certificate"
+            )
+        content = find_model(reader, chain, row.model)
+        binding = Binding(
+            chain_id=reader.identity.chain_id,
+            ledger=reader.identity.ledger,
+            lot=row.lot,
+            stream=row.stream,
+            leaf_index=row.leaf_index,
+            leaf=row.leaf_hash,
+        )
+        return Extract(
+            model=content,
+            binding=binding,
+            salt=kept.salt,
+            input=kept.input,
+            measured=_find_measured(reader, row, content, kept.input),
+            model_digest=reader.need(ModelRow, row.model).digest,
+            input_commitment=build_input_commitment(kept.salt, kept.input),
+            logits=tuple(json.loads(kept.logits)),
+            verdict=QualityVerdict[Verdict(row.verdict).name],
+            inference_digest=row.inference_digest,
+        )
+
+
+def find_model(reader: Reader, chain: Chain | None, number: int) -> bytes:
+    """A model's canonical bytes: as the book keeps them, else as the chain does.
+
+    Raises NotFoundError when neither has them. Their digest is the registered one.
+    """
+    row = reader.need(ModelRow, number)
+    kept = reader.book.model(row.digest)
+    if kept is not None:
+        return kept.content
+    content = b"" if chain is None or row.code is None else chain.node.code(row.code)[1:]
+    if model_digest(content) != row.digest:
+        raise NotFoundError(
+            f"the bytes of model {number} are not kept here", mend="add them with `millmark quality keep FILE`"
+        )
+    return content
+
+
+def _find_measured(reader: Reader, row: CertificateRow, content: bytes, quantised: bytes) -> tuple[int, ...] | None:
+    """The measured window out of the evidence entry, where the entry has one that the model makes this input of.
+
+    What the entry calls it is its writer's business, so the first list of integers of the right length is tried; an
+    input that no list gives is shown without a window, and is not held against anybody.
+    """
+    kept = reader.rows.get(EvidenceRow, row.stream, row.leaf_index)
+    entry = json.loads(kept.entry) if kept is not None else None
+    model = parse_model(content)
+    for value in entry.values() if isinstance(entry, dict) else ():
+        if isinstance(value, list) and len(value) == model.width and all(type(item) is int for item in value):
+            return _if_it_gives(tuple(value), content, quantised)
+    return None
+
+
+def _if_it_gives(window: tuple[int, ...], content: bytes, quantised: bytes) -> tuple[int, ...] | None:
+    model = parse_model(content)
+    try:
+        words = load_family(model.family, "plain").quantise_row(model, window)
+    except QualityError:
+        return None
+    packed = b"".join(word.to_bytes(model.word_size, "big", signed=True) for word in words)
+    return window if packed == quantised else None

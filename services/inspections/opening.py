@@ -1,0 +1,91 @@
+"""A certificate opened on chain: what is sent, and what is expected to come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.errors import InputError
+from ledger.provenance import find_certificate, find_opening, open_reader
+from ledger.records import Challenge, Inference, Issued, Statement, Verdict
+from ledger.store import Store
+from ledger.store.rows import CertificateRow, ModelRow
+from quality.audit import Extract, audit, build_context
+from quality.decision import Verdict as QualityVerdict
+from quality.digest import Inference as QualityInference
+from quality.errors import AuditError, QualityError
+
+__all__ = ["Prepared", "prepare_challenge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A challenge that is ready to be signed."""
+
+    record: Challenge
+    certificate: int
+    executable: bool
+    """Whether the model's bytes are on chain; otherwise only the digest's verdict is compared with the stated one."""
+    fault: str | None
+    """What re-execution found here; None when the certificate is right."""
+
+
+def prepare_challenge(store: Store, name: str, extract: Extract) -> Prepared:
+    """The record that opens a lot's latest certificate with what an extract shows.
+
+    Raises NotFoundError, InputError when the extract does not open the certificate: the contract would refuse it.
+    """
+    with open_reader(store) as reader:
+        row = find_certificate(reader, name)
+        model = reader.need(ModelRow, row.model)
+        record = Challenge(
+            lot=row.lot,
+            opening=find_opening(reader, row.lot, row.sequence),
+            issued=Issued(_state(row), row.anchor_size, row.anchor_root),
+            inference=Inference(extract.input, extract.salt, extract.logits, _find_verdict(row, model, extract)),
+        )
+    return Prepared(record, row.sequence, model.code is not None, _find_fault(extract))
+
+
+def _state(row: CertificateRow) -> Statement:
+    return Statement(
+        lot=row.lot,
+        order=row.order or bytes(32),
+        model=row.model,
+        verdict=Verdict(row.verdict),
+        expires_at=row.expires_at,
+        inference_digest=row.inference_digest,
+        claims_root=row.claims_root,
+        stream=row.stream,
+        leaf_index=row.leaf_index,
+        leaf_hash=row.leaf_hash,
+    )
+
+
+def _find_verdict(row: CertificateRow, model: ModelRow, extract: Extract) -> int:
+    """The verdict that the digest commits to, which need not be the stated one."""
+    for verdict in QualityVerdict:
+        try:
+            inference = QualityInference(
+                context=build_context(extract.binding),
+                model_digest=model.digest,
+                salt=extract.salt,
+                input=extract.input,
+                logits=extract.logits,
+                verdict=verdict,
+            )
+        except QualityError as error:
+            raise InputError(f"the extract is no inference: {error.cause}") from error
+        if inference.digest == row.inference_digest:
+            return verdict.value
+    raise InputError(
+        f"the extract does not open certificate {row.sequence}: its digest is of another inference",
+        mend="demand the opening instead: `millmark quality demand`",
+    )
+
+
+def _find_fault(extract: Extract) -> str | None:
+    try:
+        audit(extract)
+    except AuditError as error:
+        return str(error)
+    return None
