@@ -13,7 +13,9 @@ from ledger.errors import SettingsError
 from ledger.index import Follower
 from ledger.store import Store
 from ledger.store.outbox import Outbox
+from ledger.store.outbox_desk import CRASH_POINTS
 from ledger.submit import Submitter
+from services.faults.kill import STEPS, _deaths
 from services.faults.runs import run_faults
 from services.faults.verdict import Verdict, judge
 from services.faults.workload import Event, Site, build_events, found_site
@@ -97,3 +99,11 @@ def test_two_runs_together(judged: Judged) -> None:
 def test_an_unknown_run_is_refused() -> None:
     with pytest.raises(SettingsError, match="there are no faults named 'rain'; use one of rpc, kill"):
         run_faults("rain", 1, 1)
+
+
+def test_the_node_is_killed_at_every_step_that_the_outbox_lists() -> None:
+    assert set(CRASH_POINTS) < set(STEPS)
+    deaths = _deaths(200, 1)
+    for step in STEPS:
+        for after in (False, True):
+            assert sum((death.step, death.after) == (step, after) for death in deaths) >= 5
