@@ -1,13 +1,14 @@
 """Fit a rocket model: features by the data's own quantiles, a ridge head, both turned into integers. Needs numpy.
 
-Two recipes compete: the rows as they are, and the rows with their mirrored twins (all words negated), which is right
-for vibrations and noise, whose sign means nothing. Rows that were left out of the head's fit judge the strength of the
-ridge, the recipe and, by their scores, the threshold; the kernels' biases are quantiles of responses and see no label.
+Several heads compete: on few or many features a kernel, and on the rows as they are or with their mirrored twins (all
+words negated), which is right for vibrations and noise, whose sign means nothing. Rows that were left out of a head's
+fit judge the strength of its ridge, which head wins and, by their scores, the threshold. No other rows decide anything.
+Not established: the loss of the winner, being the least of several, is a little less than it will be on new rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,27 +21,27 @@ from quality.errors import ExportError, InputError
 from quality.evaluate.scaling import apply_scales
 from quality.fitting import Problem, Progress, undecided
 from quality.inputs import Scale
-from quality.rocket.arrays import prepare_section
-from quality.rocket.records import KERNELS, MAX_RESPONSE, MAX_WEIGHT, MAX_WORD, REACH, TAPS, Feature, Rocket, Section
+from quality.rocket.layout import Floats, Inputs, Layout, build_counter, lay_out, list_positions
+from quality.rocket.records import KERNELS, MAX_WEIGHT, MAX_WORD, TAPS, Feature, Rocket, Section
 from quality.rocket.ridge import Ridge, fit_ridge
 from quality.scales import fit_scales
+from quality.splits import take_sample
 
 __all__ = ["FEATURES_A_KERNEL", "FittedRocket", "fit"]
 
-FEATURES_A_KERNEL = 24
-"""2016 features, about 10 kB for one logit. Half of them lose a point of accuracy on FordA."""
-_GOLDEN = (np.sqrt(5) + 1) / 2
+FEATURES_A_KERNEL = (6, 12, 24)
+"""What is tried: 504, 1008 and 2016 features, for one logit up to 10 kB of model."""
+_MOST_ROWS = 20_000
+"""A head learns from a sample of so many rows when there are more."""
+_MOST_COUNTS = 2**25
+"""Counts of both copies of all rows that are in memory at a time, a quarter of a gigabyte; more rows try fewer features
+a kernel."""
 _BATCH = 256
-
-Floats = NDArray[np.float64]
-Inputs = NDArray[np.int8]
-Layout = list[tuple[int, bool, list[tuple[int, int]]]]
-"""(dilation, padded, [(kernel, bias)]), all ascending."""
 
 
 @dataclass(frozen=True, slots=True)
 class FittedRocket:
-    """See `quality.fitting.Fitted`. Every row is held out: its score comes from a head that did not see it."""
+    """See `quality.fitting.Fitted`. All rows of the sample are held out: a head that did not see them scores them."""
 
     model: Rocket
     recipe: str
@@ -58,17 +59,48 @@ class FittedRocket:
         return logits
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """One that competes."""
+
+    recipe: str
+    layout: Layout
+    ridge: Ridge
+
+    @property
+    def loss(self) -> float:
+        """Of rows that it did not see."""
+        return min(self.ridge.losses)
+
+
 def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
-    """The better of two recipes. Raises InputError when the windows are too narrow for a kernel."""
+    """The head that misses least on rows left out. Raises InputError when the windows are too narrow for a kernel."""
     width = problem.values.shape[1]
     if width < TAPS:
         raise InputError(f"a rocket needs windows of {TAPS} values, these have {width}", mend="use another --kind")
-    fixed = problem.fixed
+    rows = take_sample(problem.classes, _MOST_ROWS, seed)
+    learnt = problem.take(rows)
+    fixed = learnt.fixed
     scales = fit_scales(fixed, MAX_WORD, shared=True)
     inputs = _quantise(scales, fixed)
-    layout = _lay_out(inputs, np.random.default_rng(seed))
-    count = _build_counter(layout, width)
-    name, steps = "rocket", 2 * -(-len(inputs) // _BATCH)
+    heads: list[_Head] = []
+    for features in _choose_features(len(inputs)):
+        layout = lay_out(inputs, features, np.random.default_rng(seed))
+        heads += _fit_heads(learnt, inputs, layout, f"rocket, {features} features a kernel", progress)
+    # min keeps the first of equals, and heads come simplest first.
+    return _round(learnt, rows, min(heads, key=lambda head: head.loss), scales)
+
+
+def _choose_features(rows: int) -> list[int]:
+    """Features a kernel that there is room to try, at least the fewest."""
+    roomy = [features for features in FEATURES_A_KERNEL if 2 * rows * features * len(KERNELS) <= _MOST_COUNTS]
+    return roomy or [FEATURES_A_KERNEL[0]]
+
+
+def _fit_heads(problem: Problem, inputs: Inputs, layout: Layout, name: str, progress: Progress) -> Iterator[_Head]:
+    """On the rows as they are, then with their mirrored twins."""
+    count = build_counter(layout, inputs.shape[1])
+    steps = 2 * -(-len(inputs) // _BATCH)
     copies = []
     for copy, words in enumerate((inputs, -inputs)):
         parts = []
@@ -79,12 +111,11 @@ def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
     targets = _build_targets(problem)
     plain = fit_ridge(copies[:1], targets, problem.row_weights)
     mirrored = fit_ridge(copies, targets, problem.row_weights)
-    best = mirrored if min(mirrored.losses) < min(plain.losses) else plain
-    recipe = f"rocket, {'mirrored, ' if best is mirrored else ''}ridge {best.strength:.3g}"
     for step, losses in enumerate(zip(plain.losses, mirrored.losses, strict=True)):
         figures = dict(zip(("loss/plain", "loss/mirrored"), losses, strict=True))
-        progress("ridge", step + 1, len(plain.losses), figures)
-    return _round(problem, best, recipe, scales, layout, count)
+        progress(f"ridge of {name}", step + 1, len(plain.losses), figures)
+    yield _Head(f"{name}, ridge {plain.strength:.3g}", layout, plain)
+    yield _Head(f"{name}, mirrored, ridge {mirrored.strength:.3g}", layout, mirrored)
 
 
 def _quantise(scales: tuple[Scale, ...], fixed: NDArray[np.int64]) -> Inputs:
@@ -97,90 +128,32 @@ def _build_targets(problem: Problem) -> Floats:
     return np.where(problem.classes[:, np.newaxis] == np.array(wanted), 1.0, -1.0)
 
 
-def _lay_out(inputs: Inputs, generator: np.random.Generator) -> Layout:
-    """Dilations spread over powers of two; biases at quantiles of the responses of single training windows.
-
-    As in MiniRocket: exponential dilations up to the window, quantiles by the golden ratio, padding on every other
-    kernel, the other way round at every other dilation. Features that repeat each other are left out.
-    """
-    width = inputs.shape[1]
-    layout: dict[tuple[int, bool], set[tuple[int, int]]] = {}
-    quantile = 0
-    for index, (dilation, features) in enumerate(_spread_dilations(width)):
-        for padded in (False, True):
-            kernels = range((index + padded) % 2, len(KERNELS), 2)
-            for kernel in kernels:
-                window = inputs[generator.integers(len(inputs))]
-                responses = _respond(window, kernel, dilation, padded=padded)
-                shares = [(quantile + step) * _GOLDEN % 1 for step in range(1, features + 1)]
-                quantile += features
-                biases = np.clip(np.floor(np.quantile(responses, shares)), -MAX_RESPONSE, MAX_RESPONSE - 1)
-                layout.setdefault((dilation, padded), set()).update((kernel, int(bias)) for bias in biases)
-    return [(*key, sorted(features)) for key, features in sorted(layout.items())]
-
-
-def _spread_dilations(width: int) -> list[tuple[int, int]]:
-    """(dilation, features a kernel) pairs, ascending; the features add up to `FEATURES_A_KERNEL`."""
-    largest = np.log2((width - 1) / REACH)
-    dilations = np.floor(2 ** np.linspace(0, largest, FEATURES_A_KERNEL)).astype(int)
-    return [
-        (int(dilation), int(count)) for dilation, count in zip(*np.unique(dilations, return_counts=True), strict=True)
-    ]
-
-
-def _respond(window: Inputs, kernel: int, dilation: int, *, padded: bool) -> NDArray[np.int64]:
-    margin = REACH // 2 * dilation if padded else 0
-    words = np.pad(window.astype(np.int64), margin)
-    positions = len(words) - REACH * dilation
-    taps = [words[tap * dilation : tap * dilation + positions] for tap in range(TAPS)]
-    heavy = sum((taps[tap] for tap in KERNELS[kernel]), start=np.zeros(positions, dtype=np.int64))
-    return 3 * heavy - sum(taps, start=np.zeros(positions, dtype=np.int64))
-
-
-def _build_counter(layout: Layout, width: int) -> Callable[[Inputs], Floats]:
-    """A function from int8 inputs (n, width) to counts (n, features) in the layout's order."""
-    counters = [
-        prepare_section(Section(dilation, padded, tuple(Feature(*key, (1,)) for key in features)), width)
-        for dilation, padded, features in layout
-    ]
-    return lambda inputs: np.concatenate([counter(inputs) for counter in counters], axis=1).astype(np.float64)
-
-
-def _round(
-    problem: Problem,
-    ridge: Ridge,
-    recipe: str,
-    scales: tuple[Scale, ...],
-    layout: Layout,
-    count: Callable[[Inputs], Floats],
-) -> FittedRocket:
+def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple[Scale, ...]) -> FittedRocket:
     """Calibrate the head to log odds, then round it as finely as int16 weights and int32 sums allow."""
+    ridge, width = head.ridge, problem.values.shape[1]
     if problem.outputs == 1:
         slope, offset = fit_log_odds(ridge.left_out[:, 0], problem.classes == 1)
     else:
         slope, offset = fit_temperature(ridge.left_out, problem.classes), 0.0
     weights, biases = ridge.weights * slope, ridge.biases * slope + offset
-    width = problem.values.shape[1]
-    positions = np.concatenate(
-        [np.full(len(keys), width if padded else width - REACH * dilation) for dilation, padded, keys in layout]
-    )
+    positions = list_positions(head.layout, width)
     worst = (positions @ (np.abs(weights)) + np.abs(biases)).max()
     # Rounding adds at most half a unit a position, which the spare part of the limit takes up.
     spare = LOGIT_LIMIT - 1 - positions.sum() - 1
     step = max(np.abs(weights).max() / MAX_WEIGHT, worst / spare)
     if not (np.isfinite(step) and step > 0):
         raise ExportError("the head of the rocket has no weights", mend="give rows that differ")
-    rounded = np.rint(weights / step).astype(np.int64)
     model = Rocket(
         width=width,
         decimals=DECIMALS,
         decision=undecided(problem.outputs),
         scales=scales,
         biases=tuple(np.rint(biases / step).astype(np.int64).tolist()),
-        sections=_build_sections(layout, rounded),
+        sections=_build_sections(head.layout, np.rint(weights / step).astype(np.int64)),
     )
     logits = np.rint((ridge.left_out * slope + offset) / step).astype(np.int64)
-    return FittedRocket(model, recipe, float(step), np.arange(len(logits)), logits, count, weights, biases)
+    count = build_counter(head.layout, width)
+    return FittedRocket(model, head.recipe, float(step), rows, logits, count, weights, biases)
 
 
 def _build_sections(layout: Layout, weights: NDArray[np.int64]) -> tuple[Section, ...]:

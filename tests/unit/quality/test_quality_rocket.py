@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,8 +14,9 @@ from quality import ModelError
 from quality.calibration import fit_log_odds, fit_temperature, log_loss, probabilities
 from quality.fitting import Problem, silent
 from quality.rocket import KERNELS, Feature, Rocket, Section, arrays, plain
+from quality.rocket import train as rocket_train
 from quality.rocket.ridge import STRENGTHS, fit_ridge
-from quality.rocket.train import fit
+from quality.rocket.train import FEATURES_A_KERNEL, FittedRocket, fit
 from tests.support.quality_samples import rockets, tiny_rocket, tones
 
 Floats = NDArray[np.float64]
@@ -135,6 +138,42 @@ def test_mirroring_is_chosen_where_the_sign_means_nothing() -> None:
     bumps = rng.normal(size=(80, 40)) * 0.3
     bumps[:, 15:25] += np.where(problem.classes == 1, 2, -2)[:, np.newaxis]
     assert "mirrored" not in fit(Problem(bumps, problem.classes, 2, (1, 1)), seed=0, progress=silent).recipe
+
+
+def fit_watched(problem: Problem) -> tuple[FittedRocket, dict[int, dict[str, float]]]:
+    """The model, and of each number of features a kernel the least loss as the rows are and mirrored."""
+    least: dict[int, dict[str, float]] = {}
+
+    def watch(name: str, _done: int, _planned: int, figures: Mapping[str, float]) -> None:
+        if figures:
+            losses = least.setdefault(int(name.split(", ")[1].split()[0]), dict.fromkeys(figures, np.inf))
+            losses.update({key: min(loss, losses[key]) for key, loss in figures.items()})
+
+    return fit(problem, seed=0, progress=watch), least
+
+
+@pytest.mark.parametrize(("seed", "width", "features"), [(2, 16, 6), (2, 24, 12), (1, 24, 24)])
+def test_the_head_that_misses_least_on_rows_left_out_wins(seed: int, width: int, features: int) -> None:
+    fitted, least = fit_watched(tones(40, 2, seed, width))
+    assert tuple(least) == FEATURES_A_KERNEL
+    assert min(least, key=lambda count: min(least[count].values())) == features
+    mirrored = ", mirrored" if least[features]["loss/mirrored"] < least[features]["loss/plain"] else ""
+    assert fitted.recipe.startswith(f"rocket, {features} features a kernel{mirrored}, ridge ")
+
+
+def test_many_rows_try_fewer_features_and_the_most_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = tones(60, 3)
+    monkeypatch.setattr(rocket_train, "_MOST_COUNTS", 2 * 60 * 12 * 84)
+    assert tuple(fit_watched(problem)[1]) == (6, 12)
+    monkeypatch.setattr(rocket_train, "_MOST_COUNTS", 0)
+    assert tuple(fit_watched(problem)[1]) == (6,)
+    monkeypatch.setattr(rocket_train, "_MOST_ROWS", 59)
+    problem = tones(240, 3)
+    fitted = fit(problem, seed=0, progress=silent)
+    assert np.bincount(problem.classes[fitted.held_out]).tolist() == [30, 30, 30]  # at least 30 of each
+    assert fitted.held_out_logits.shape == (90, 3)
+    assert np.all(np.diff(fitted.held_out) > 0)
+    assert np.mean(fitted.float_logits(problem.fixed).argmax(axis=1) == problem.classes) > 0.9
 
 
 def test_log_odds_are_recovered() -> None:
