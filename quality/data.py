@@ -1,8 +1,8 @@
 """Tables of sensor windows: reading them, and the one step from float to integer.
 
-A file is NPY, CSV (`,`) or TSV (tab), possibly packed by gzip; text has no header or one header row. A *table* carries
-its label in the first column, as the UCR archive does; *inputs* and *labels* are files of their own. Values must be
-finite numbers; a label is a number or a word.
+A file is NPY, CSV (`,` or `;`) or TSV (tab), possibly packed by gzip; text has no header or one header row. A *table*
+carries its label in the first column, as the UCR archive does; *inputs* and *labels* are files of their own. Values
+must be finite numbers; a label is a number or a word.
 """
 
 from __future__ import annotations
@@ -18,12 +18,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.errors import InputError
-from quality.inputs import MAX_FIXED, MAX_WIDTH
+from quality.inputs import MAX_DECIMALS, MAX_FIXED, MAX_WIDTH
+from quality.text import drop_row_names, is_number, parse_text, split_rows
 
-__all__ = ["DECIMALS", "Table", "load_inputs", "load_labels", "load_table", "name_labels", "parse_text", "to_fixed"]
+__all__ = [
+    "DECIMALS",
+    "Table",
+    "choose_decimals",
+    "load_inputs",
+    "load_labels",
+    "load_table",
+    "name_labels",
+    "to_fixed",
+]
 
 DECIMALS = 6
-"""Trained models read sensor values in millionths of the sensor's unit."""
+"""Trained models read sensor values in millionths of the sensor's unit, unless these are too large or too small."""
+_HEADROOM = 8
+"""Times the largest value that training saw which a model can still read."""
+_FINE = 1000
+"""Units in the standard deviation of a column that are enough to tell its values apart."""
+_RESIDUE = 1e-9
+"""A standard deviation below this share of the largest value is float arithmetic's own."""
+_COARSER = "give it in a coarser unit"
 _MAX_UNPACKED = 2**29
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -43,7 +60,10 @@ class Table:
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.labels):
-            raise InputError(f"{len(self.values)} rows of inputs but {len(self.labels)} labels", mend="give one a row")
+            raise InputError(
+                f"{len(self.values)} rows of inputs but {len(self.labels)} labels",
+                mend="give one a row; a header must be a word",
+            )
 
 
 def to_fixed(values: Floats, decimals: int = DECIMALS) -> NDArray[np.int64]:
@@ -57,8 +77,25 @@ def to_fixed(values: Floats, decimals: int = DECIMALS) -> NDArray[np.int64]:
         raise InputError("a sensor value is not finite", mend="drop or fill missing values first")
     scaled = np.rint(np.asarray(values, dtype=np.float64) * float(10**decimals))
     if scaled.size and np.abs(scaled).max() > MAX_FIXED:
-        raise InputError(f"a sensor value exceeds 2^53 - 1 in units of 1e-{decimals}", mend="give it in a coarser unit")
+        raise InputError(f"a sensor value exceeds 2^53 - 1 in units of 1e-{decimals}", mend=_COARSER)
     return scaled.astype(np.int64)
+
+
+def choose_decimals(values: Floats) -> int:
+    """Decimals 0..9 in which fixed-point values (n, width) neither overflow nor lose what they tell: 6 if these do.
+
+    Fewer when the values leave no room, more when a column would have less than a thousand units of standard deviation.
+    Raises InputError when a value is too large for any.
+    """
+    largest = np.abs(values).max(axis=0)
+    most = float(largest.max()) * _HEADROOM
+    roomy = [decimals for decimals in range(MAX_DECIMALS + 1) if most * 10**decimals <= MAX_FIXED]
+    if not roomy:
+        raise InputError(f"a sensor value leaves no room below 2^53 (it is {most / _HEADROOM:.3g})", mend=_COARSER)
+    spreads = values.std(axis=0)
+    least = spreads[spreads > largest * _RESIDUE].min(initial=np.inf)
+    fine = (decimals for decimals in range(DECIMALS, MAX_DECIMALS) if least * 10**decimals >= _FINE)
+    return min(roomy[-1], next(fine, MAX_DECIMALS))
 
 
 def name_labels(values: NDArray[np.generic]) -> NDArray[np.str_]:
@@ -109,15 +146,15 @@ def _squeeze(path: Path, labels: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _parse_labels(path: Path, content: bytes, delimiter: str) -> NDArray[np.str_]:
     """Labels of one text column. A first word that no other row repeats, above numbers or words, is a header."""
-    rows = _split_rows(str(path), content, delimiter)
+    rows, headed = drop_row_names(split_rows(str(path), content, delimiter))
     if any(len(cells) != 1 for _, cells in rows):
         raise InputError(f"{path} has more than one column", mend="give one label a row")
     cells = [cells[0].strip().strip('"') for _, cells in rows]
-    if len(cells) > 1 and not _is_number(cells[0]) and cells[0] not in cells[1:]:
+    if headed or (len(cells) > 1 and not is_number(cells[0]) and cells[0] not in cells[1:]):
         del cells[0]
     if "" in cells:
         raise InputError(f"{path} has an empty label", mend="drop or fill missing labels first")
-    if all(_is_number(cell) for cell in cells):
+    if all(is_number(cell) for cell in cells):
         numbers = np.array([float(cell) for cell in cells])
         if not np.isfinite(numbers).all():
             raise InputError(f"{path} has a non-finite label", mend="drop or fill missing labels first")
@@ -180,48 +217,3 @@ def _parse_npy(path: Path, content: bytes, kinds: str) -> NDArray[np.generic]:
         words = " or words" if "U" in kinds else ""
         raise InputError(f"{path} does not hold an array of numbers{words}", mend="store float or integer values")
     return values
-
-
-def _split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, list[str]]]:
-    """(line number, cells) of every line that is not blank."""
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8 text", mend="save it as plain text") from error
-    return [(number, line.split(delimiter)) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def parse_text(name: str, content: bytes, delimiter: str) -> Floats:
-    """Values (rows, columns) of delimited text; `name` is how errors call it. Blank lines are skipped.
-
-    A first row holding a word, or counting 0, 1, 2, ... as table programs do, is a header. Raises InputError.
-    """
-    rows = _split_rows(name, content, delimiter)
-    if rows and _is_header(rows[0][1]):
-        del rows[0]
-    values, width = [], len(rows[0][1]) if rows else 0
-    for number, cells in rows:
-        if len(cells) != width:
-            raise InputError(
-                f"{name}: line {number} has {len(cells)} values, the first has {width}", mend="even it out"
-            )
-        try:
-            values.append([float(cell.strip().strip('"')) for cell in cells])
-        except ValueError as error:
-            mend = "give words as numbers first"
-            raise InputError(f"{name}: line {number} holds something that is no number", mend=mend) from error
-    return np.array(values, dtype=np.float64)
-
-
-def _is_header(cells: list[str]) -> bool:
-    names = [cell.strip().strip('"') for cell in cells]
-    counting = len(names) > 1 and names == [str(index) for index in range(len(names))]
-    return counting or any(name and not _is_number(name) for name in names)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.data import to_fixed
+from quality.data import DECIMALS, to_fixed
 from quality.decision import Decision
 from quality.model import Model
 
@@ -42,6 +42,8 @@ class Problem:
     """Number of classes, at least 2."""
     weights: tuple[float, ...]
     """How much a row of each class counts."""
+    decimals: int = DECIMALS
+    """The model reads sensor values in units of 10^-decimals."""
 
     @property
     def outputs(self) -> int:
@@ -51,7 +53,7 @@ class Problem:
     @property
     def fixed(self) -> Integers:
         """(n, width) fixed-point, as a model reads them."""
-        return to_fixed(self.values)
+        return to_fixed(self.values, self.decimals)
 
     @property
     def row_weights(self) -> Floats:
@@ -62,7 +64,7 @@ class Problem:
 
     def take(self, rows: Integers) -> Problem:
         """The same problem on some of its rows."""
-        return Problem(self.values[rows], self.classes[rows], self.count, self.weights)
+        return Problem(self.values[rows], self.classes[rows], self.count, self.weights, self.decimals)
 
 
 class Fitted(Protocol):

@@ -1,4 +1,7 @@
-"""Columns that give the label away, or that come twice: found before training, not after deployment. Needs numpy."""
+"""Columns that give the label away, come twice, or never change: found before training, not after deployment.
+
+Needs numpy.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from quality.errors import InputError
 __all__ = ["verify_columns"]
 
 
-def verify_columns(values: NDArray[np.float64], classes: NDArray[np.int64]) -> None:
+def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDArray[np.int64]) -> None:
     """Raise InputError when a column (n, width) is a one-to-one function of the class (n,), or equals another column.
 
-    Constant columns are let through, as padded windows have them. Not established: that no column gives the label away
+    Also when all are constant; some may be, as in padded windows. Not established: that no column gives the label away
     in a less obvious manner.
     """
     count = len(np.unique(classes))
@@ -27,3 +30,5 @@ def verify_columns(values: NDArray[np.float64], classes: NDArray[np.int64]) -> N
         first = seen.setdefault(np.ascontiguousarray(column).tobytes(), index)
         if first != index:
             raise InputError(f"columns {first + 1} and {index + 1} are the same", mend="give each column once")
+    if not seen:
+        raise InputError("every column is constant", mend="give columns that matter, in a unit fine enough")

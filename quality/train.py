@@ -95,7 +95,7 @@ def train(
     """
     goal = Goal() if goal is None else goal
     require_rows(problem.classes)
-    verify_columns(problem.values, problem.classes)
+    verify_columns(problem.fixed, problem.classes)
     trials: tuple[Trial, ...] = ()
     sampled = np.arange(0)
     if kind == "auto":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from quality.card import Card, Sources, build_card, ppm
 from quality.commands.options import Answer, Parser, add_examples, make_folder, natural, positive, write
-from quality.data import Table, load_inputs, load_labels
+from quality.data import Table, choose_decimals, load_inputs, load_labels
 from quality.errors import InputError
 from quality.fitting import Problem
 from quality.forda import load_ford_a
@@ -68,12 +68,18 @@ def _parse_list(text: str) -> tuple[str, ...]:
 
 
 def _parse_cost(text: str) -> tuple[int, int]:
-    missed, alarmed = text.split(":")
-    return int(missed), int(alarmed)
+    try:
+        missed, alarmed = map(int, text.split(":"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not two whole numbers such as 50:1") from error
+    return missed, alarmed
 
 
 def _parse_recall(text: str) -> int:
-    return ppm(float(text))
+    try:
+        return ppm(float(text))
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 0.99") from error
 
 
 def _parse_weights(text: str) -> Mapping[str, float] | None:
@@ -82,10 +88,13 @@ def _parse_weights(text: str) -> Mapping[str, float] | None:
         return None
     weights = {}
     for part in _parse_list(text):
-        label, weight = part.rsplit("=", 1)
-        weights[label] = float(weight)
+        label, _, weight = part.rpartition("=")
+        try:
+            weights[label] = float(weight)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{part!r} is not LABEL=WEIGHT") from error
         if not 0 < weights[label] < 1e6:
-            raise ValueError
+            raise argparse.ArgumentTypeError(f"the weight of {label} is not above 0 and below 1000000")
     return weights
 
 
@@ -134,7 +143,7 @@ def _build_problem(table: Table, classes: Classes, weights: Mapping[str, float] 
         if unknown:
             raise InputError(f"no label equals {unknown[0]}", mend=f"choose among {', '.join(classes.labels)}")
         shares = tuple(weights.get(label, 1.0) for label in classes.labels)
-    return Problem(table.values, indexed, count, shares)
+    return Problem(table.values, indexed, count, shares, choose_decimals(table.values))
 
 
 def _set_threads(threads: int) -> None:

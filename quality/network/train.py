@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from quality.data import DECIMALS
 from quality.errors import InputError
 from quality.evaluate import load_evaluator
 from quality.evaluate.scaling import apply_scales
@@ -91,7 +90,7 @@ def _fit_recipe(
     fitting = _Fitting(recipe, problem, inputs, rows, seed)
     fitting.run(progress)
     some = np.random.default_rng(seed).permutation(training)[:_CALIBRATION_ROWS]
-    exported = export(fitting.network, inputs[some], scales=scales, decimals=DECIMALS)
+    exported = export(fitting.network, inputs[some], scales=scales, decimals=problem.decimals)
     return FittedNetwork(
         model=exported.network,
         floats=fitting.network,

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.calibration import fit_log_odds, fit_temperature
-from quality.data import DECIMALS
 from quality.decision import LOGIT_LIMIT
 from quality.errors import ExportError, InputError
 from quality.evaluate.scaling import apply_scales
@@ -145,7 +144,7 @@ def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple
         raise ExportError("the head of the rocket has no weights", mend="give rows that differ")
     model = Rocket(
         width=width,
-        decimals=DECIMALS,
+        decimals=problem.decimals,
         decision=undecided(problem.outputs),
         scales=scales,
         biases=tuple(np.rint(biases / step).astype(np.int64).tolist()),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quality.decision import Decision
-from quality.errors import ExportError, ModelError
+from quality.errors import ExportError, InputError, ModelError
 from quality.inputs import Scale
 from quality.trees.records import MAX_INPUT, Derived, Forest, Tree
 from quality.trees.shape import MAX_LEAF, leaf_word
@@ -62,7 +62,7 @@ def export(
     """Integer forest of float trees, each given with its output.
 
     Columns of the trees are the `width` inputs and then `derived` in this order; those that no split needs are left
-    out. Raises ExportError when nothing but constants remains, or when the forest does not fit the integer format.
+    out. Raises InputError when nothing but constants remains, ExportError when the forest does not fit the format.
     """
     spans = [(-MAX_INPUT, MAX_INPUT)] * width + [column.span for column in derived]
     bounds = {column: (low - 1, high) for column, (low, high) in enumerate(spans)}
@@ -81,7 +81,7 @@ def export(
         else:
             bases[output] += rounded
     if not kept:
-        raise ExportError("the trees say the same of every window", mend="give more rows, or columns that matter")
+        raise InputError("the trees say the same of every window", mend="give more rows, or columns that matter")
     # sorted() is stable: the trees of an output stay in the order in which they were grown.
     kept.sort(key=lambda pair: pair[0])
     rounded_bases = tuple(int(base) for base in np.rint(bases))

@@ -13,7 +13,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.data import DECIMALS
 from quality.evaluate.scaling import apply_scales
 from quality.fitting import Problem, Progress, silent, undecided
 from quality.inputs import Scale
@@ -81,7 +80,7 @@ def fit(problem: Problem, *, seed: int, progress: Progress = silent) -> FittedFo
     """The best forest that cross-validation among the problem's rows finds.
 
     Derived columns are chosen on all rows, so that the losses in cross-validation flatter recipes with them a little.
-    Raises ExportError when no integer forest comes out.
+    Raises InputError when the columns tell nothing about the classes, ExportError when no integer forest comes out.
     """
     folds = tuple(split_folds(problem.classes, _FOLDS, seed))
     scales = fit_scales(problem.fixed)
@@ -103,7 +102,7 @@ def fit(problem: Problem, *, seed: int, progress: Progress = silent) -> FittedFo
     used = derived if recipe.derives else ()
     exported = export(
         boosted.trees(),
-        decimals=DECIMALS,
+        decimals=problem.decimals,
         decision=undecided(problem.outputs),
         width=inputs.shape[1],
         scales=scales,

@@ -1,4 +1,4 @@
-"""Quality without the rest of Millmark: an auditor has this package, numpy, and nothing else."""
+"""Quality without the rest of Millmark: an auditor has this package and numpy, or not even that."""
 
 from __future__ import annotations
 
@@ -6,19 +6,32 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quality import Model, build_model
+from quality import Inference, Inspector, Model, build_model
 from quality.__main__ import main
-from tests.support.quality_samples import tiny_network, tiny_rocket, tones
+from quality.audit import Binding, Extract, build_context, build_extract
+from quality.labels import build_classes
+from quality.train import train
+from tests.support.quality_samples import build_random_rocket, table, tiny_network, tones
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which there is the quality package only."""
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "quality").symlink_to(ROOT / "quality")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +57,74 @@ def test_only_numpy_is_there(site: Path, tmp_path: Path) -> None:
         assert (run(site, tmp_path, "-c", f"import {name}").returncode == 0) == there, name
 
 
-@pytest.mark.parametrize("family", ["network", "rocket"])
+MODELS: dict[str, Callable[[], Model]] = {
+    "network": tiny_network,
+    "rocket": lambda: build_random_rocket(7),
+    "trees": lambda: train(table(60, 3), build_classes(["0", "1", "2"]), kind="trees").model,
+}
+
+
+def write_extract(path: Path, model: Model, **changes: object) -> Inference:
+    """An honest inspection of one window, shown to an auditor; `changes` are what is stated otherwise."""
+    built = build_model(model)
+    window = [(31 * place) % 201 - 100 for place in range(model.width)]
+    binding = Binding(31337, b"\x11" * 20, b"\x22" * 32, b"\x33" * 32, 7, b"\x44" * 32)
+    done = Inspector(built).inspect(window, context=build_context(binding), salt=bytes(range(32)))
+    extract = Extract(
+        model=built,
+        binding=binding,
+        salt=bytes(range(32)),
+        input=done.input,
+        measured=tuple(window),
+        model_digest=done.model_digest,
+        input_commitment=done.input_commitment,
+        logits=done.logits,
+        verdict=done.verdict,
+        inference_digest=done.digest,
+    )
+    path.write_bytes(build_extract(replace(extract, **changes)))  # type: ignore[arg-type]  # any field may change
+    return done
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_an_audit_needs_python_alone(bare: Path, tmp_path: Path, family: str) -> None:
+    for name in ("numpy", "torch", "lightgbm"):
+        assert run(bare, tmp_path, "-c", f"import {name}").returncode == 1
+    inspected = write_extract(tmp_path / "extract.json", MODELS[family]())
+    done = run(bare, tmp_path, "-m", "quality", "audit", "extract.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout)
+    assert answer["inference_digest"] == "0x" + inspected.digest.hex()
+    assert (answer["logits"], answer["verdict"]) == (list(inspected.logits), inspected.verdict.name)
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_such_an_audit_names_what_differs(bare: Path, tmp_path: Path, family: str) -> None:
+    model = MODELS[family]()
+    write_extract(tmp_path / "extract.json", model, logits=(12345,) * model.decision.outputs)
+    done = run(bare, tmp_path, "-m", "quality", "audit", "extract.json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: logits differs: stated 12345")
+    assert done.stderr.count("\n") == 1
+
+
+def test_other_commands_say_that_they_need_numpy(bare: Path, tmp_path: Path) -> None:
+    for command in ("train", "evaluate"):
+        done = run(bare, tmp_path, "-m", "quality", command)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"error: {command} needs numpy; install millmark[quality]\n"
+
+
+@pytest.mark.parametrize("family", MODELS)
 @pytest.mark.parametrize("evaluator", ["numpy", "python"])
 def test_evaluate_gives_the_digest_that_torch_gives(
     site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], family: str, evaluator: str
 ) -> None:
-    model: Model = tiny_network() if family == "network" else tiny_rocket()
+    model = MODELS[family]()
+    classes = max(2, model.decision.outputs)
     (tmp_path / "model.bin").write_bytes(build_model(model))
     np.save(tmp_path / "x.npy", np.random.default_rng(1).normal(size=(9, model.width)) * 50)
-    (tmp_path / "y.csv").write_text("good\nbad\ngood\n" * 3)
+    (tmp_path / "y.csv").write_text("".join(f"{row % classes}\n" for row in range(9)))
     files = ["--model", "model.bin", "--inputs", "x.npy", "--labels", "y.csv"]
     done = run(site, tmp_path, "-m", "quality", "evaluate", *files, "--evaluator", evaluator)
     assert (done.returncode, done.stderr) == (0, "")

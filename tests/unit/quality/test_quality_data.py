@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import quality.data
 from quality import InputError, to_fixed
-from quality.data import Table, load_inputs, load_labels, load_table, name_labels
+from quality.data import Table, choose_decimals, load_inputs, load_labels, load_table, name_labels
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -47,6 +47,38 @@ def test_to_fixed_refuses(value: float, cause: str) -> None:
         to_fixed(np.array([value]), 0)
 
 
+@pytest.mark.parametrize(
+    ("largest", "spread", "decimals"),
+    [
+        (1, 1, 6),
+        (1e8, 1, 6),
+        (1e9, 1e9, 6),
+        (1e10, 1, 5),
+        (1e12, 1e12, 3),
+        (1e15, 1e15, 0),
+        (1, 4e-3, 6),
+        (1, 4e-4, 7),
+        (1e-9, 1e-9, 9),
+        (1e3, 1e-7, 6),  # changes that are nothing but the rounding of floats
+    ],
+)
+def test_decimals_leave_room_and_tell_values_apart(largest: float, spread: float, decimals: int) -> None:
+    column = np.array([1, -1] * 5) * spread / 2 + largest - spread / 2
+    values = np.stack([column, np.zeros(10)], axis=1)
+    assert choose_decimals(values) == choose_decimals(-values) == decimals
+    to_fixed(values * 8, decimals)
+
+
+def test_room_comes_before_detail() -> None:
+    assert choose_decimals(np.array([[1e12, 1e-5], [0, 0]])) == 3
+
+
+def test_values_without_room_are_refused() -> None:
+    for value in (1.2e15, 1e300, 1.7e308):
+        with pytest.raises(InputError, match="leaves no room"):
+            choose_decimals(np.array([[value], [0.0]]))
+
+
 @given(st.lists(st.integers(-(10**15), 10**15), min_size=1))
 def test_integers_pass_through_unchanged(values: list[int]) -> None:
     assert to_fixed(np.array(values, dtype=np.float64), 0).tolist() == values
@@ -62,8 +94,28 @@ def test_a_table_has_its_label_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["1,2\n3,4\n", "a,b\n1,2\n3,4\n", '"x","3"\n1,2\n3,4', "0,1\n1,2\n\n3,4\n\n", "\ufeffa,b\r\n1,2\r\n3,4\r\n"],
-    ids=["plain", "header", "quoted header", "counting header, blank lines", "byte order mark, CRLF"],
+    [
+        "1,2\n3,4\n",
+        "a,b\n1,2\n3,4\n",
+        '"x","3"\n1,2\n3,4',
+        "0,1\n1,2\n\n3,4\n\n",
+        "\ufeffa,b\r\n1,2\r\n3,4\r\n",
+        "1;2\n3;4\n",
+        ",a,b\n0,1,2\n1,3,4\n",
+        '"","a","b"\n"first",1,2\n"second",3,4\n',
+        ",0,1\n17,1,2\n4,3,4\n",
+    ],
+    ids=[
+        "plain",
+        "header",
+        "quoted header",
+        "counting header, blank lines",
+        "byte order mark, CRLF",
+        "semicolons",
+        "row numbers",
+        "row names",
+        "row numbers under a counting header",
+    ],
 )
 def test_inputs_from_text(tmp_path: Path, content: str) -> None:
     assert load_inputs(write(tmp_path, "x.csv", content))[0].tolist() == [[1, 2], [3, 4]]
@@ -106,8 +158,10 @@ def test_labels_from_npy(tmp_path: Path, column: bool) -> None:
         ('"fault"\nok\n"bad"\nok\n', ["ok", "bad", "ok"]),
         ("ok\nbad\nok\n", ["ok", "bad", "ok"]),
         ("\ufeffok\r\nbad\r\n\r\nok\r\n", ["ok", "bad", "ok"]),
+        (",label\n0,ok\n1,bad\n2,label\n", ["ok", "bad", "label"]),
+        (",0\n0,1\n1,0\n", ["1", "0"]),
     ],
-    ids=["numbers", "header", "quoted words", "words", "byte order mark, CRLF"],
+    ids=["numbers", "header", "quoted words", "words", "byte order mark, CRLF", "row names", "counting header"],
 )
 def test_labels_from_text(tmp_path: Path, content: str, named: list[str]) -> None:
     assert load_labels(write(tmp_path, "y.csv", content))[0].tolist() == named
@@ -151,9 +205,12 @@ def test_unusable_label_arrays(tmp_path: Path, array: np.typing.NDArray[np.gener
         ("x.csv", "", "has no rows"),
         ("x.csv", "a,b\n", "has no rows"),
         ("x.csv", "1,2\n3\n", "line 2 has 1 values, the first has 2"),
-        ("x.csv", "1,2\n3,four\n", "line 2 holds something that is no number"),
-        ("x.csv", "1,2\n3,\n", "line 2 holds something that is no number"),
-        ("x.csv", "1,\n3,4\n", "line 1 holds something that is no number"),
+        ("x.csv", "1,2\n3,four\n", "line 2 holds 'four', which is no number; give words as numbers"),
+        ("x.csv", "1,2\n3,\n", "line 2 holds an empty cell, which is no number; drop or fill missing"),
+        ("x.csv", "1,\n3,4\n", "line 1 holds an empty cell"),
+        ("x.csv", ",1\n3,4\n", "line 1 holds an empty cell"),
+        ("x.csv", ",a\n0,1\n1\n", "line 3 has 0 values, the first has 1"),
+        ("x.csv", "1,2\n3," + "x" * 999, f"line 2 holds '{'x' * 20}...', which"),
         ("x.csv", "1,2\n3,nan\n", "data row 2 has a non-finite value"),
         ("x.csv", "1,2\n-inf,3\n", "data row 2 has a non-finite value"),
         ("x.csv", b"\xff\xfe1", "is not UTF-8 text"),

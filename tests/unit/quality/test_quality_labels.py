@@ -81,3 +81,8 @@ def test_a_column_given_twice_is_refused() -> None:
 def test_columns_that_only_help_are_let_through(column: np.typing.NDArray[np.float64]) -> None:
     constant = np.zeros(6)
     verify_columns(np.stack([RANDOM, column, constant], axis=1).astype(np.float64), CLASSES)
+
+
+def test_columns_that_never_change_are_refused_when_there_are_no_others() -> None:
+    with pytest.raises(InputError, match="every column is constant"):
+        verify_columns(np.full((6, 3), 7), CLASSES)

@@ -35,6 +35,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save("w.npy", values)
     np.save("leak.npy", np.stack([values[:, 0], np.arange(24) % 2], axis=1))
     np.save("twice.npy", values[:, [0, 0]])
+    np.save("still.npy", np.ones((24, 2)) + values * 1e-12)
+    np.save("huge.npy", np.where(np.arange(24)[:, np.newaxis] == 7, 1e20, values))
     Path("w.csv").write_text("a\nb\n" * 12)
     Path("words.csv").write_text("1,2\n1,high\n")
     return tmp_path
@@ -179,15 +181,30 @@ def test_the_rejected_label_may_be_the_smaller(work: Path, capsys: Capture) -> N
         ("train --inputs w.npy --labels w.csv --reject b,z --out o", "no label equals z; choose among a, b"),
         ("train --inputs w.npy --labels w.csv --reject a,b --out o", "both labels are rejected"),
         ("train --inputs w.npy --labels w.csv --cost 1:0 --out o", "a cost is not in 1..1000000"),
-        ("train --inputs w.npy --labels w.csv --cost 5 --out o", "argument --cost: invalid"),
+        (
+            "train --inputs w.npy --labels w.csv --cost 5 --out o",
+            "argument --cost: '5' is not two whole numbers such as 50:1",
+        ),
         ("train --inputs w.npy --labels w.csv --recall 1.5 --out o", "the recall is not above 0 and at most 1"),
-        ("train --inputs w.npy --labels w.csv --recall most --out o", "argument --recall: invalid"),
+        (
+            "train --inputs w.npy --labels w.csv --recall most --out o",
+            "argument --recall: 'most' is not a share such as 0.99",
+        ),
         ("train --inputs w.npy --labels w.csv --recall 0.9 --cost 2:1 --out o", "both a cost and a recall"),
         ("train --inputs w.npy --labels w.csv --class-weights c=2 --out o", "no label equals c"),
-        ("train --inputs w.npy --labels w.csv --class-weights a=-2 --out o", "argument --class-weights: invalid"),
+        (
+            "train --inputs w.npy --labels w.csv --class-weights a=-2 --out o",
+            "the weight of a is not above 0 and below 1000000",
+        ),
+        ("train --inputs w.npy --labels w.csv --class-weights a:2 --out o", "'a:2' is not LABEL=WEIGHT"),
+        ("train --inputs still.npy --labels w.csv --kind trees --out o", "every column is constant; give columns that"),
+        (
+            "train --inputs huge.npy --labels w.csv --out o",
+            "leaves no room below 2^53 (it is 1e+20); give it in a coarser",
+        ),
         ("train --inputs leak.npy --labels w.csv --out o", "column 2 is the label in other words"),
         ("train --inputs twice.npy --labels w.csv --out o", "columns 1 and 2 are the same"),
-        ("train --inputs words.csv --labels w.csv --out o", "line 2 holds something that is no number"),
+        ("train --inputs words.csv --labels w.csv --out o", "line 2 holds 'high', which is no number"),
         ("train --inputs x.npy --labels y.npy --kind forest --out o", "invalid choice: 'forest'"),
         ("train --inputs x.npy --labels y.npy --out x.npy", "x.npy cannot be made"),
         ("train --inputs x.npy --labels y.npy --seed -1 --out o", "-1 is not in 0..4294967295"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from quality import Decision, ExportError, InputError, Scale, build_model, parse_model
+from quality.data import choose_decimals
 from quality.evaluate.scaling import apply_scales
 from quality.fitting import Fit, Fitted, Problem, silent
 from quality.labels import build_classes
@@ -171,6 +172,19 @@ def test_auto_says_what_it_could_not_try() -> None:
 def test_windows_too_narrow_are_refused(kind: str) -> None:
     with pytest.raises(InputError, match="these have 4; use another --kind"):
         train(table(100, 2), TWO, kind=kind)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "rocket", "trees"])
+@pytest.mark.parametrize(("factor", "decimals"), [(1e12, 2), (1e-7, 9)])
+def test_units_do_not_matter(kind: str, factor: float, decimals: int) -> None:
+    problem = tones(ROWS, 2)
+    values = problem.values * factor
+    chosen = choose_decimals(values)
+    assert chosen == decimals
+    trained = train(replace(problem, values=values, decimals=chosen), TWO, kind=kind)
+    assert trained.model.decimals == decimals
+    fresh = replace(tones(ROWS, 2, seed=2), decimals=decimals)
+    assert accuracy(trained, replace(fresh, values=fresh.values * factor)) > 0.6
 
 
 def test_unknown_kinds_and_too_few_rows_are_refused() -> None:

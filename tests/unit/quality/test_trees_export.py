@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quality import Decision, ExportError, Scale
+from quality import Decision, ExportError, InputError, Scale
 from quality.trees import Derived, Operation
 from quality.trees.export import Exported, FloatTree, Split, export
 from quality.trees.shape import MAX_LEAF, leaf_value
@@ -87,7 +87,7 @@ def test_a_large_base_makes_the_step_coarser() -> None:
     "tree", [0.0, 2.5, Split(0, 0.5, 1.0, 1.0), Split(0, 1e300, 1.0, 2.0), Split(0, 0.5, 1e12 - 1, 1e12 + 1)]
 )
 def test_constant_trees_are_refused(tree: FloatTree) -> None:
-    with pytest.raises(ExportError, match="the same of every window"):
+    with pytest.raises(InputError, match="the same of every window"):
         run(tree)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from quality import ExportError, InputError, build_model, parse_model
+from quality import InputError, build_model, parse_model
 from quality.evaluate import load_evaluator
 from quality.fitting import Fit, Fitted, Problem
 from quality.inputs import MAX_FIXED, Scale
@@ -130,7 +130,7 @@ def test_values_that_no_model_reads_are_refused(value: float) -> None:
 
 def test_too_few_rows_to_split_are_refused() -> None:
     values = np.arange(12, dtype=np.float64)[:, np.newaxis]
-    with pytest.raises(ExportError, match="the same of every window"):
+    with pytest.raises(InputError, match="the same of every window"):
         fit(Problem(values, (values[:, 0] > 5).astype(np.int64), 2, (1, 1)), seed=0)
 
 
