@@ -1,7 +1,8 @@
 """One digest over everything that floats trip over: evaluator, batch, threads, library, instruction set.
 
 Each instruction set is a process of its own, since torch reads its environment once. The other CPUs are emulated by
-what these variables forbid; another architecture is not.
+what these variables forbid; another architecture is not. A process that takes too long is stopped: what it had found by
+then counts, and the table says how many settings that were.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 
 from quality.benches.samples import build_random_windows
 from quality.benches.tables import Bench
+from quality.data import load_inputs, to_fixed
 from quality.digest import combine_digests
 from quality.errors import QualityError
 from quality.evaluate import load_evaluator
+from quality.evaluate.scaling import verify_windows
 from quality.inspection import Inspector
 
 __all__ = ["ENVIRONMENTS", "run_digest"]
@@ -36,70 +39,104 @@ BATCHES = (1, 7, 64, 512)
 THREADS = (1, 2)
 PYTHON_ROWS = 64
 """Pure Python is slow: it runs these rows only, and numpy runs them once more to compare."""
-_TIMEOUT_S = 1800
+_SETTINGS = len(BATCHES) * (1 + 2 * len(THREADS))
+"""Of one process, without pure Python."""
+_TIMEOUT_S = 600
+"""Of one process."""
 
 
-def run_digest(model: Path, rows: int, tell: Callable[[str, int, int], None]) -> Bench:
-    """Number of distinct digests of a model on random windows. Raises QualityError when a run fails."""
+def run_digest(model: Path, rows: int, inputs: Path | None, tell: Callable[[str, int, int], None]) -> Bench:
+    """Number of distinct digests of a model on random windows, or on the first `rows` of a file's.
+
+    Raises QualityError when a run fails.
+    """
     found: dict[str, dict[str, str]] = {}
     for index, (name, variables) in enumerate(ENVIRONMENTS.items()):
         tell("digest", index, len(ENVIRONMENTS))
-        found[name] = _run_in(variables, model, rows, with_python=index == 0)
+        found[name] = _run_in(variables, model, rows, inputs, with_python=index == 0)
     tell("digest", len(ENVIRONMENTS), len(ENVIRONMENTS))
-    settings = [(environment, setting, digest) for environment, run in found.items() for setting, digest in run.items()]
-    whole = {digest for _, setting, digest in settings if "rows" not in setting}
-    part = {digest for _, setting, digest in settings if "rows" in setting}
+    return _judge(
+        found, f"{model}: {rows} {'random windows' if inputs is None else f'windows of {inputs}'}", model, rows
+    )
+
+
+def _judge(found: dict[str, dict[str, str]], title: str, model: Path, rows: int) -> Bench:
+    planned = len(found) * _SETTINGS + 2
+    settings = [(setting, digest) for run in found.values() for setting, digest in run.items()]
+    whole = {digest for setting, digest in settings if "rows" not in setting}
+    part = {digest for setting, digest in settings if "rows" in setting}
     table = [
         [name, str(len(run)), str(len({v for k, v in run.items() if "rows" not in k}))] for name, run in found.items()
     ]
-    table.append(["all", str(len(settings)), str(len(whole))])
+    table.append(["all", f"{len(settings)} of {planned}", str(len(whole))])
     table.append([f"python and numpy, {min(rows, PYTHON_ROWS)} rows", str(2), str(len(part))])
     return Bench(
-        title=f"{model}: {rows} windows, by evaluator, batch, threads, oneDNN and instruction set",
+        title=f"{title}, by evaluator, batch, threads, oneDNN and instruction set",
         heads=["environment", "settings", "distinct digests"],
         rows=table,
         answer={
             "model": str(model),
             "rows": rows,
             "settings": len(settings),
+            "settings_planned": planned,
             "distinct_digests": len(whole),
-            "digest": sorted(whole)[0],
+            "digest": min(whole, default=None),
             "distinct_digests_of_python_and_numpy": len(part),
         },
-        passed=len(whole) == 1 and len(part) == 1,
+        passed=len(whole) == 1 and len(part) == 1 and len(settings) == planned,
     )
 
 
-def _run_in(variables: dict[str, str], model: Path, rows: int, *, with_python: bool) -> dict[str, str]:
+def _run_in(
+    variables: dict[str, str], model: Path, rows: int, inputs: Path | None, *, with_python: bool
+) -> dict[str, str]:
+    """What a process under these variables found, as far as it got in time."""
     command = [sys.executable, "-m", "quality.benches.digest", str(model), str(rows), str(int(with_python))]
-    done = subprocess.run(
-        command, env=os.environ | variables, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-    )
+    command += [] if inputs is None else [str(inputs)]
+    try:
+        done = subprocess.run(command, env=os.environ | variables, capture_output=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as stopped:
+        return _parse_lines(stopped.stdout or b"")
     if done.returncode:
-        raise QualityError(f"a run under {variables} failed: {(done.stderr.strip().splitlines() or ['no reason'])[-1]}")
-    answer: dict[str, str] = json.loads(done.stdout)
-    return answer
+        reasons = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise QualityError(f"a run under {variables} failed: {reasons[-1]}")
+    return _parse_lines(done.stdout)
 
 
-def evaluate_all(model: Path, rows: int, *, with_python: bool) -> dict[str, str]:
-    """Digest of every setting of this process, by its name."""
+def _parse_lines(output: bytes) -> dict[str, str]:
+    """Digests by setting; a line that was cut off does not count."""
+    whole = output[: output.rfind(b"\n") + 1]
+    return dict(json.loads(line) for line in whole.splitlines())
+
+
+def evaluate_all(model: Path, rows: int, inputs: Path | None = None, *, with_python: bool) -> Iterator[tuple[str, str]]:
+    """(setting, digest) of every setting of this process. Raises InputError when the model cannot read the windows."""
     import torch  # noqa: PLC0415  the parent process does without
 
     inspector = Inspector(model.read_bytes())
-    windows = build_random_windows(rows, inspector.model.width, seed=5)
-    digests = {f"numpy, batch {batch}": _digest(inspector, windows, "numpy", batch) for batch in BATCHES}
+    windows = build_windows(inspector, rows, inputs)
+    if with_python:
+        some = windows[:PYTHON_ROWS]
+        for name in ("python", "numpy"):
+            yield f"{name}, {len(some)} rows", _digest(inspector, some, name, len(some))
+    for batch in BATCHES:
+        yield f"numpy, batch {batch}", _digest(inspector, windows, "numpy", batch)
     for threads in THREADS:
         torch.set_num_threads(threads)
         for mkldnn in (False, True):
             torch.backends.mkldnn.set_flags(mkldnn)  # type: ignore[no-untyped-call]  # torch states no types
             for batch in BATCHES:
                 name = f"torch, batch {batch}, threads {threads}, oneDNN {'on' if mkldnn else 'off'}"
-                digests[name] = _digest(inspector, windows, "torch", batch)
-    if with_python:
-        some = windows[:PYTHON_ROWS]
-        for name in ("python", "numpy"):
-            digests[f"{name}, {len(some)} rows"] = _digest(inspector, some, name, len(some))
-    return digests
+                yield name, _digest(inspector, windows, "torch", batch)
+
+
+def build_windows(inspector: Inspector, rows: int, inputs: Path | None) -> NDArray[np.int64]:
+    """The first windows of a file, or random ones; fixed-point. Raises InputError when the model cannot read them."""
+    if inputs is None:
+        return build_random_windows(rows, inspector.model.width, seed=5)
+    windows = to_fixed(load_inputs(inputs)[0][:rows], inspector.model.decimals)
+    verify_windows(inspector.model, windows)
+    return windows
 
 
 def _digest(inspector: Inspector, windows: NDArray[np.int64], evaluator: str, batch: int) -> str:
@@ -114,4 +151,7 @@ def _digest(inspector: Inspector, windows: NDArray[np.int64], evaluator: str, ba
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(evaluate_all(Path(sys.argv[1]), int(sys.argv[2]), with_python=sys.argv[3] == "1")))
+    given = Path(sys.argv[4]) if len(sys.argv) > 4 else None
+    for found in evaluate_all(Path(sys.argv[1]), int(sys.argv[2]), given, with_python=sys.argv[3] == "1"):
+        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.flush()

@@ -10,13 +10,14 @@ from pathlib import Path
 from quality.benches.tables import Bench, show
 from quality.commands.options import Answer, Parser, add_examples, positive
 from quality.errors import InputError
+from quality.inspection import Inspector
 from quality.watch import show_bars
 
 __all__ = ["add_options"]
 
 _EXAMPLES = """  python -m quality bench forda
   python -m quality bench steel --data uci/steel_plates
-  python -m quality bench digest --model model/model.bin
+  python -m quality bench digest --model model/model.bin --inputs X.npy
   python -m quality bench speed"""
 _MODEL = Path(__file__).parents[1] / "models" / "forda.bin"
 
@@ -29,7 +30,8 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--seeds", type=positive, default=5, metavar="N", help="the first N of five seeds (default 5)")
     parser.add_argument("--kind", choices=["mlp", "cnn", "rocket"], default="rocket", help="of forda (default rocket)")
     parser.add_argument("--model", type=Path, default=_MODEL, metavar="FILE", help="of digest (default: the FordA CNN)")
-    parser.add_argument("--rows", type=positive, default=512, metavar="N", help="random windows of digest")
+    parser.add_argument("--inputs", type=Path, metavar="FILE", help="windows of digest (default: random ones)")
+    parser.add_argument("--rows", type=positive, default=512, metavar="N", help="most windows of digest (default 512)")
     parser.set_defaults(command=_bench)
 
 
@@ -55,12 +57,15 @@ def _bench_forda(options: argparse.Namespace) -> Bench:
 
 
 def _bench_digest(options: argparse.Namespace) -> Bench:
-    from quality.benches.digest import run_digest  # noqa: PLC0415  likewise
+    from quality.benches.digest import build_windows, run_digest  # noqa: PLC0415  likewise
 
     if not options.model.is_file():
         raise InputError(f"{options.model} cannot be read: no such file", mend="check the path")
+    # What is unusable is refused here, and not by a process of its own.
+    rows = len(build_windows(Inspector(options.model.read_bytes()), options.rows, options.inputs))
     with show_bars() as bars:
-        return run_digest(options.model, options.rows, lambda name, done, planned: bars(name, done, planned, {}))
+        given = options.model, rows, options.inputs
+        return run_digest(*given, lambda name, done, planned: bars(name, done, planned, {}))
 
 
 def _bench_speed() -> Bench:

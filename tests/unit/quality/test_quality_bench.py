@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quality import InputError, build_model
+from quality import InputError, Inspector, build_model, combine_digests
 from quality.__main__ import main
 from quality.benches import digest, forda, speed
 from quality.benches.samples import build_random_mlp, build_random_windows
@@ -69,7 +70,7 @@ def test_a_folder_without_the_data_is_named(tmp_path: Path) -> None:
 def test_all_settings_of_one_process_give_one_digest(model: object, tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(build_model(model))  # type: ignore[arg-type]  # parameters have no common type
-    digests = digest.evaluate_all(path, 20, with_python=True)
+    digests = dict(digest.evaluate_all(path, 20, with_python=True))
     assert len(digests) == 4 + 2 * 2 * 4 + 2
     assert len(set(digests.values())) == 1  # 20 rows are fewer than python's part, so that is the whole
 
@@ -78,14 +79,45 @@ def test_the_digest_bench_counts_distinct_digests(tmp_path: Path, monkeypatch: p
     path = tmp_path / "model.bin"
     path.write_bytes(build_model(tiny_network()))
     monkeypatch.setattr(digest, "ENVIRONMENTS", {"as it is": {}})
-    bench = digest.run_digest(path, 8, lambda *_told: None)
+    bench = digest.run_digest(path, 8, None, lambda *_told: None)
     assert bench.passed
     assert (bench.answer["distinct_digests"], bench.answer["settings"]) == (1, 22)
-    runs = iter([{"a": "11", "b": "22", "python, 8 rows": "33", "numpy, 8 rows": "44"}])
+    runs = iter([{f"{n}": f"{n // 19}1" for n in range(20)} | {"python, 8 rows": "33", "numpy, 8 rows": "44"}])
     monkeypatch.setattr(digest, "_run_in", lambda *_arguments, **_options: next(runs))
-    bench = digest.run_digest(path, 8, lambda *_told: None)
+    bench = digest.run_digest(path, 8, None, lambda *_told: None)
     assert not bench.passed
     assert (bench.answer["distinct_digests"], bench.answer["distinct_digests_of_python_and_numpy"]) == (2, 2)
+
+
+def test_the_digest_bench_reads_windows_from_a_file(tmp_path: Path, capsys: Capture) -> None:
+    model, rows = tmp_path / "model.bin", tmp_path / "x.csv"
+    model.write_bytes(build_model(tiny_network()))
+    rows.write_text("5,2\n1,1\n-3,4\n")
+    inspector = Inspector(model.read_bytes())
+    assert digest.build_windows(inspector, 2, rows).tolist() == [[5, 2], [1, 1]]
+    assert set(dict(digest.evaluate_all(model, 3, rows, with_python=False)).values()) == {
+        combine_digests(inspector.inspect_all(np.array([[5, 2], [1, 1], [-3, 4]]))).hex()
+    }
+    rows.write_text("5,2,1\n")
+    assert main(["bench", "digest", "--model", str(model), "--inputs", str(rows)]) == 2
+    assert "the model reads (n, 2)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cut", [b"", b'["numpy, ba'])
+def test_a_digest_run_that_takes_too_long_counts_as_far_as_it_got(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: bytes
+) -> None:
+    def stop(command: list[str], **_options: object) -> None:
+        raise subprocess.TimeoutExpired(
+            command, 1, output=b'["numpy, batch 1", "11"]\n["numpy, batch 7", "11"]\n' + cut
+        )
+
+    monkeypatch.setattr(subprocess, "run", stop)
+    bench = digest.run_digest(tmp_path / "model.bin", 8, None, lambda *_told: None)
+    assert not bench.passed
+    assert (bench.answer["settings"], bench.answer["settings_planned"]) == (10, 102)
+    assert bench.answer["distinct_digests"] == 1
+    assert bench.rows[-2] == ["all", "10 of 102", "1"]
 
 
 def test_speed_prints_medians_and_their_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
