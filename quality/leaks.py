@@ -1,4 +1,4 @@
-"""Columns that give the label away, come twice, or never change: found before training, not after deployment.
+"""Columns that give the label away, come twice, count the rows or never change: found before training, not after.
 
 Needs numpy.
 """
@@ -16,8 +16,8 @@ __all__ = ["verify_columns"]
 def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDArray[np.int64]) -> None:
     """Raise InputError when a column (n, width) is a one-to-one function of the class (n,), or equals another column.
 
-    Also when all are constant; some may be, as in padded windows. Not established: that no column gives the label away
-    in a less obvious manner.
+    Also when one counts the rows, which tells their class wherever they are sorted by it, or when all are constant;
+    some may be, as in padded windows. Not established: that no column gives the label away in a less obvious manner.
     """
     count = len(np.unique(classes))
     seen: dict[bytes, int] = {}
@@ -27,6 +27,8 @@ def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDA
             continue
         if len(distinct) == count and len(np.unique(codes * count + classes)) == count:
             raise InputError(f"column {index + 1} is the label in other words", mend="leave it out of the inputs")
+        if len(column) > 2 and len(np.unique(np.diff(column))) == 1:
+            raise InputError(f"column {index + 1} counts the rows", mend="leave it out of the inputs")
         first = seen.setdefault(np.ascontiguousarray(column).tobytes(), index)
         if first != index:
             raise InputError(f"columns {first + 1} and {index + 1} are the same", mend="give each column once")

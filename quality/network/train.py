@@ -29,7 +29,11 @@ __all__ = ["FittedNetwork", "fit_cnn", "fit_mlp"]
 
 _CALIBRATION_ROWS = 512
 _MAX_STEPS = 6000
-"""Large data need fewer passes; this bounds the time."""
+_MAX_VALUES = 10**8
+"""Of a recipe: values that are learnt from, each as often as it is shown. Large data need fewer passes, and the time is
+bounded: a convolution takes about a microsecond a value."""
+_MIN_EPOCHS = 10
+"""Where there is no room for as many on all rows, each sees as many as there is room for, drawn anew."""
 _PATIENCE = 25
 """Epochs without a better validation loss after which fitting stops."""
 _BATCH = 1024
@@ -125,8 +129,10 @@ class _Fitting:
         self.best = float("inf")
         # A batch norm cannot learn from a single row, so a remainder of one is left out of the epoch.
         count = len(rows[0])
-        self._starts = [start for start in range(0, count, recipe.batch) if count - start > 1]
-        self._epochs = max(10, min(recipe.epochs, _MAX_STEPS // len(self._starts)))
+        starts = [start for start in range(0, count, recipe.batch) if count - start > 1]
+        room = max(_MIN_EPOCHS, min(_MAX_STEPS, _MAX_VALUES // (recipe.batch * inputs.shape[1])))
+        self._starts = starts[: room // _MIN_EPOCHS]
+        self._epochs = min(recipe.epochs, room // len(self._starts))
         steps = self._epochs * len(self._starts)
         self._optimiser = torch.optim.AdamW(self.network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimiser, recipe.rate, total_steps=steps)
@@ -150,7 +156,7 @@ class _Fitting:
         self.network.train()
         rows = torch.from_numpy(self._rows[0])
         order = rows[torch.randperm(len(rows))]
-        total = 0.0
+        total, seen = 0.0, 0
         for start in self._starts:
             batch = order[start : start + self._recipe.batch]
             x = _to_float(self._inputs[batch.numpy()])
@@ -162,7 +168,8 @@ class _Fitting:
             self._optimiser.step()
             self._schedule.step()
             total += float(loss.detach()) * len(batch)
-        return total / len(rows)
+            seen += len(batch)
+        return total / seen
 
     def _validate(self) -> float:
         rows = self._rows[1]

@@ -86,3 +86,9 @@ def test_columns_that_only_help_are_let_through(column: np.typing.NDArray[np.flo
 def test_columns_that_never_change_are_refused_when_there_are_no_others() -> None:
     with pytest.raises(InputError, match="every column is constant"):
         verify_columns(np.full((6, 3), 7), CLASSES)
+
+
+@pytest.mark.parametrize("column", [np.arange(6), 100 - 2 * np.arange(6)])
+def test_a_column_that_counts_the_rows_is_refused(column: np.typing.NDArray[np.int64]) -> None:
+    with pytest.raises(InputError, match="column 2 counts the rows; leave it out of the inputs"):
+        verify_columns(np.stack([np.array([3, 1, 4, 1, 5, 9]), column], axis=1), CLASSES)

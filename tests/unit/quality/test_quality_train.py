@@ -19,6 +19,7 @@ from quality.fitting import Fit, Fitted, Problem, silent
 from quality.labels import build_classes
 from quality.metrics import classify_all, margins
 from quality.model import decide
+from quality.network import train as network_train
 from quality.network.export import export
 from quality.network.floatnet import Block, FloatNetwork, build_recipes
 from quality.network.train import FittedNetwork, fit_cnn, fit_mlp
@@ -194,6 +195,16 @@ def test_unknown_kinds_and_too_few_rows_are_refused() -> None:
     short = Problem(few.values, (np.arange(100) < 9).astype(np.int64), 2, (1.0, 1.0))
     with pytest.raises(InputError, match="a class has 9 rows; give at least 10 of each"):
         train(short, TWO, kind="mlp")
+
+
+@pytest.mark.parametrize(("most", "epochs"), [(10**8, 60), (4 * 64 * 4 * 15, 15), (4 * 64 * 4 * 5, 10), (1, 10)])
+def test_learning_is_bounded(monkeypatch: pytest.MonkeyPatch, most: int, epochs: int) -> None:
+    """250 rows of 4 values train, in 4 batches of up to 64; two and a half batches an epoch are two."""
+    monkeypatch.setattr(network_train, "_MAX_VALUES", most)
+    monkeypatch.setattr(network_train, "_PATIENCE", 60)
+    planned: list[int] = []
+    fit_mlp(table(312, 2), seed=0, progress=lambda _name, _done, steps, _figures: planned.append(steps))
+    assert planned == [epochs] * epochs
 
 
 def test_a_decided_model_differs_by_its_decision_only() -> None:
