@@ -6,7 +6,8 @@
     trace(store, "https://id.gs1.org/01/09506000134352/21/A0001").to_json()
 
 A name is imported when it is first asked for, so that `import ledger` pulls in neither chain nor database. Modules:
-errors, ids, records, canonical, claims, merkle, evidence, keys, chain, store, submit, index, provenance.
+errors, ids, records, canonical, claims, merkle, evidence, keys, trust, bundle, verify, chain, store, submit, index,
+provenance.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from ledger.store import Store, open_store
     from ledger.store.outbox import Outbox
     from ledger.submit import Submitter
+    from ledger.trust import parse_trust
+    from ledger.verify import verify_bundle
 
 __all__ = [
     "Chain",
@@ -63,9 +66,11 @@ __all__ = [
     "find_profile",
     "open_signer",
     "open_store",
+    "parse_trust",
     "read_deployment",
     "recall",
     "trace",
+    "verify_bundle",
     "verify_disclosure",
 ]
 
@@ -90,6 +95,8 @@ _HOMES = {
     "ledger.store": ("Store", "open_store"),
     "ledger.store.outbox": ("Outbox",),
     "ledger.submit": ("Submitter",),
+    "ledger.trust": ("parse_trust",),
+    "ledger.verify": ("verify_bundle",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

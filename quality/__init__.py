@@ -1,7 +1,8 @@
 """Quality inspection that anybody can re-execute: models of integers only, one canonical byte layout, one digest.
 
 `import quality` needs neither numpy nor torch. `Inspector`, `verify_inference` and `to_fixed` import numpy when they
-are first used; only `quality.train` and the torch evaluator import torch. `quality/FORMAT.md` specifies the bytes.
+are first used; torch is imported by its evaluator and by the training of networks. `quality/FORMAT.md` specifies the
+bytes.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from quality.errors import InputError, QualityError
 _COMMANDS = {
     "train": "train a model and write it with its card",
     "evaluate": "run a model on many windows and print the digest of all inferences",
+    "export": "print a model as JSON, or write it again with another threshold",
     "audit": "re-execute one certified verdict; exit code 1 names the first quantity that differs",
     "bench": "measure accuracy, speed, or that there is one digest; exit code 1 when a bar is missed",
 }

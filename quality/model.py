@@ -16,15 +16,25 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+from dataclasses import replace
 from types import ModuleType
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from quality.decision import Decision
 from quality.errors import ModelError
 from quality.header import MAGIC_SIZE, Header, Reader, build_header, parse_header
 from quality.inputs import Scale
 
-__all__ = ["FAMILIES", "MAX_MODEL_BYTES", "Model", "build_model", "load_family", "model_digest", "parse_model"]
+__all__ = [
+    "FAMILIES",
+    "MAX_MODEL_BYTES",
+    "Model",
+    "build_model",
+    "decide",
+    "load_family",
+    "model_digest",
+    "parse_model",
+]
 
 FAMILIES = {b"MMQN": "network", b"MMQR": "rocket", b"MMQT": "trees"}
 """Magic of the bytes, and the family that it announces."""
@@ -61,6 +71,11 @@ class Model(Protocol):
     @property
     def word_limit(self) -> int:
         """Largest magnitude of a word."""
+
+
+def decide(model: Model, decision: Decision) -> Model:
+    """The same model with another decision. Raises ModelError when the model may not have it."""
+    return cast("Model", replace(cast("Any", model), decision=decision))
 
 
 def load_family(family: str, module: str) -> ModuleType:

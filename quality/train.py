@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from quality.fitting import Fit, Fitted, Problem, Progress, silent
 from quality.labels import Classes
 from quality.leaks import verify_columns
 from quality.metrics import Counts, classify_all, confusion, macro_f1, margins
-from quality.model import Model, load_family
+from quality.model import Model, decide, load_family
 from quality.splits import require_rows, split_folds, take_sample
 from quality.thresholds import Goal, choose_threshold
 
@@ -119,11 +119,6 @@ def _load_fit(kind: str) -> Fit:
         return cast("Fit", getattr(importlib.import_module(module), name))
     except ModuleNotFoundError as missing:
         raise InputError(f"kind {kind} needs {missing.name}", mend="install millmark[quality]") from missing
-
-
-def decide(model: Model, decision: Decision) -> Model:
-    """The same model with another decision."""
-    return cast("Model", replace(cast("Any", model), decision=decision))
 
 
 def _decide(fitted: Fitted, problem: Problem, classes: Classes, goal: Goal) -> Decision:

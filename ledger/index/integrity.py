@@ -5,7 +5,7 @@ head and the digest of all, and compares them with what is stored; the heads, an
 with proofs out of the state of the block that the index has reached. So a record of an order or lot that was changed,
 moved, dropped or added is found, whoever changed the rest of the database to fit. Price: reading all records once, and
 one proof for every order and lot. What it does not see: a changed row that was only derived from the records (a lot, a
-certificate), and a registry's or a stream's record changed together with the digest.
+certificate, a record's decoded fields), and a registry's or a stream's record changed together with the digest.
 
 `check_rows` follows the chain once more, into an empty database, and compares every row of every table: nothing that
 follows from the chain can differ unseen. Price: that of a rebuild, and the room for a second index.

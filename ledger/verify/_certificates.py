@@ -143,6 +143,7 @@ def _upheld(entry: Entry, state: State) -> None:
     published = any(state.proved.model(entry, certificate.model).code)
     hold(bool(entry.fields.number("executed")) is published, entry, "a published model is executed, and no other")
     certificate.state = CertificateState.UPHELD
+    certificate.executed = certificate.verdict if published else Verdict.NONE
 
 
 def _refuted(entry: Entry, state: State) -> None:
@@ -151,7 +152,7 @@ def _refuted(entry: Entry, state: State) -> None:
     hold(executed in tuple(Verdict), entry, f"{executed} is no verdict")
     published = any(state.proved.model(entry, certificate.model).code)
     hold(published or executed == Verdict.NONE, entry, "a model that is not published was executed")
-    certificate.state = CertificateState.REFUTED
+    certificate.state, certificate.executed = CertificateState.REFUTED, Verdict(executed)
     verdict = Verdict.PASS if executed == Verdict.PASS else Verdict.FAIL
     _apply_verdict(state, state.lot(entry, certificate.lot), certificate.issuer, verdict)
 

@@ -100,6 +100,8 @@ class Certificate:
     state: CertificateState = CertificateState.ISSUED
     opening_deadline: int = 0
     """From then on it is unopened when it still is demanded, in seconds since 1970."""
+    executed: Verdict = Verdict.NONE
+    """What its model said when the inference was opened on chain; NONE when it was not executed there."""
 
     def has_lapsed(self, time: int) -> bool:
         """Whether its opening was demanded, and nobody opened it in time."""

@@ -187,6 +187,8 @@ def _certificate(verified: Verified, certificate: Certificate) -> CertificateRep
         model=certificate.model,
         verdict=certificate.verdict,
         status=_status(verified, certificate, verified.time),
+        state=certificate.state,
+        executed=certificate.executed,
         latest=verified.state.lots[certificate.lot].certificates[-1] is certificate,
         issued_at=moment(certificate.issued_at),
         expires_at=moment(certificate.expires_at),
@@ -229,6 +231,9 @@ def _attention(verified: Verified) -> Iterator[str]:
                 f"certificate {certificate.sequence} of {_name(verified, certificate.lot)}: "
                 f"{certificate.verdict.name.lower()}, {status.name.lower()}"
             )
+        if latest and certificate.state is CertificateState.DEMANDED:
+            until = f"{moment(certificate.opening_deadline):%Y-%m-%d %H:%M} UTC"
+            yield f"certificate {certificate.sequence} must be opened before {until}, or counts no more"
     for lot in state.lots.values():
         if lot.state is LotState.QUARANTINED:
             yield f"{_name(verified, lot.subject)} is quarantined by {verified.party(lot.counterparty)}"

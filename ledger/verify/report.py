@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 
 from ledger.canonical import Json, canonical_json
-from ledger.records import CertificateStatus, LotState, Verdict
+from ledger.records import CertificateState, CertificateStatus, LotState, Verdict
 
 __all__ = [
     "AsOf",
@@ -66,6 +66,9 @@ class CertificateReport:
     verdict: Verdict
     status: CertificateStatus
     """At the proof block. Only a lot's latest certificate counts."""
+    state: CertificateState
+    executed: Verdict
+    """What its model said when the inference was opened on chain; NONE when it was not executed there."""
     latest: bool
     issued_at: datetime
     expires_at: datetime
@@ -213,8 +216,9 @@ def _part_lines(part: PartReport) -> list[str]:
 def _certificate_line(certificate: CertificateReport | None) -> str:
     if certificate is None:
         return "no certificate"
+    opened = {CertificateState.DEMANDED: ", opening demanded", CertificateState.UPHELD: ", upheld"}
     return (
-        f"certificate {certificate.sequence}: {certificate.verdict.name.lower()}, "
+        f"certificate {certificate.sequence}: {certificate.verdict.name.lower()}{opened.get(certificate.state, '')}, "
         f"{certificate.status.name.lower()}{' (expired now)' if certificate.expired_now else ''}, by "
         f"{certificate.issuer} with model {certificate.model}, until {_time(certificate.expires_at)}"
     )

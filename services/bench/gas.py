@@ -61,6 +61,7 @@ from ledger.records import (
     WithdrawCustody,
 )
 from ledger.store import open_store
+from services.bench.inferences import measure_inferences
 from services.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from services.demo.plant import PIECE, Plant, build_plant
 
@@ -83,6 +84,7 @@ def measure_gas() -> dict[str, tuple[int, int]]:
         meter.assignments()
         meter.lots()
         meter.custody()
+        meter.inferences()
         return dict(sorted(meter.found.items()))
 
 
@@ -244,6 +246,13 @@ class _Meter:
         return Statement(
             item.lot, item.order, self._plant.model, Verdict.PASS, self._now + FAR_S, ROOT, ROOT, stream, 0, ROOT
         )
+
+    # Models
+
+    def inferences(self) -> None:
+        stream = self._evidence()
+        self.found.update(measure_inferences(self._consortium, self._receive(), stream, self._measure))
+        del self.found["IssueCertificate (last)"]
 
     # Custody
 

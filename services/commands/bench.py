@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Measure.")
     group.command("gas", epilog="Example: millmark bench gas --json")(run_gas)
     group.command("genealogy", epilog="Example: millmark bench genealogy --json")(run_genealogy)
+    group.command("bundle", epilog="Example: millmark bench bundle --json")(run_bundle)
     app.add_typer(group, name="bench")
 
 
@@ -48,3 +49,22 @@ def run_genealogy(
         for t in found
     ]
     print_table(f"genealogy of {lots:,} lots", columns, rows)
+
+
+def run_bundle(
+    leaves: Annotated[
+        int, typer.Option(help="Lots from outside that the part is made of; it has 2 N - 2 ancestors.")
+    ] = 26,
+    rounds: Annotated[int, typer.Option(help="Times that each lot goes to another factory and back.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Size of a part's provenance file, and how long making and verifying it takes; milliseconds."""
+    from services.bench.bundle import measure_bundle  # noqa: PLC0415 - starts a chain, which others do not need
+
+    found = measure_bundle(leaves, rounds)
+    if as_json:
+        print_json(found.to_json())
+        return
+    columns = ["ancestors", "records", "bytes", "build ms", "verify ms", "verify CPU ms", "JSON decode ms"]
+    row = [found.ancestors, found.records, found.bytes, found.build_ms, found.verify_ms, found.verify_cpu_ms]
+    print_table("provenance file of one part", columns, [[*row, found.decode_ms]])

@@ -9,11 +9,14 @@ import typer
 
 from ledger.bundle import parse_bundle
 from ledger.checkpoint import MAX_CHECKPOINT_BYTES, parse_checkpoint
+from ledger.errors import InputError
 from ledger.headers import parse_header
 from ledger.provenance import build_bundle, parse_disclosing
+from quality.audit import build_extract
 from services.commands.options import AsJson
 from services.context import open_context
 from services.files import read_bounded, write_whole
+from services.inspections.extracts import find_extract
 from services.output import print_json, print_lines
 
 __all__ = ["register"]
@@ -45,9 +48,15 @@ def run_bundle(
     unrelated: Annotated[
         bool, typer.Option(help="Show what was made for others of shared material, too, instead of sealing it.")
     ] = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Write the one lot's inference instead, for `python -m quality audit`.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write one file that proves where the lots come from, with all that the ledger recorded. It is verified first."""
+    if audit:
+        _write_extract(context, identifiers, output)
+        return
     disclosing = parse_disclosing(disclose or [], unrelated=unrelated)
     point = None if checkpoint is None else parse_checkpoint(read_bounded(checkpoint, MAX_CHECKPOINT_BYTES))
     with open_context(context.obj) as opened:
@@ -63,6 +72,17 @@ def run_bundle(
             f"{found['records']} records of {found['histories']} orders and lots, {found['sealed']} more sealed",
             f"as of block {found['block_number']}, {found['bytes']} bytes, written to {output}",
         )
+
+
+def _write_extract(context: typer.Context, identifiers: list[str], output: Path) -> None:
+    if len(identifiers) != 1:
+        raise InputError("an extract is of one lot", mend="give one identifier with --audit")
+    with open_context(context.obj) as opened:
+        opened.catch_up()
+        chain = None if opened.settings.chain_url is None else opened.chain()
+        extract = find_extract(opened.store, chain, identifiers[0])
+    write_whole(output, build_extract(extract))
+    print_lines(f"written to {output}; re-execute it with: python -m quality audit {output}")
 
 
 def _described(data: bytes, output: Path) -> dict[str, object]:

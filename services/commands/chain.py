@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import typer
 import uvicorn
@@ -22,6 +23,9 @@ from services.devchain import JournaledChain, create_devchain
 from services.gateway import create_gateway, serve
 from services.listening import listen, serve_on
 from services.output import print_json, print_lines, warn
+
+if TYPE_CHECKING:
+    from services.inspections.monitoring import ModelHealth
 
 __all__ = ["register"]
 
@@ -83,13 +87,16 @@ def run_status(
         unreachable = opened.catch_up()
         found = _status(opened)
         check = _check(opened, deep) if unreachable is None and opened.settings.chain_url is not None else None
+        models = _models(opened) if found["index"] is not None else []
     if unreachable is not None:
         found["chain"] = {"error": str(unreachable)}
     found["check"] = None if check is None else asdict(check)
+    found["models"] = [health.to_json() for health in models]
     if as_json:
         print_json(found)
     else:
-        print_lines(*_as_text(found), *_findings(check))
+        drift = [f"model   {health.model}, drift {health.describe_drift()}" for health in models]
+        print_lines(*_as_text(found), *_findings(check), *drift)
     if found["equal"] is False or unreachable is not None or (check is not None and check.differences):
         raise typer.Exit(1)
 
@@ -103,6 +110,15 @@ def _check(opened: Context, deep: bool) -> IndexCheck | None:
             return None
     with TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'scratch.sqlite'}") as scratch:
         return check_rows(opened.store, opened.chain(), scratch)
+
+
+def _models(opened: Context) -> list[ModelHealth]:
+    """How each model does, where numpy is installed."""
+    try:
+        from services.inspections.monitoring import monitor  # noqa: PLC0415 - needs numpy, which others do not
+    except ModuleNotFoundError:
+        return []
+    return monitor(opened.store)
 
 
 def _findings(check: IndexCheck | None) -> list[str]:

@@ -16,20 +16,22 @@ from ledger.errors import InputError
 from ledger.provenance import find_certificate, open_reader
 from ledger.records import ApproveModel, DemandOpening, PublishModel, Record, RegisterModel, WithdrawModel
 from ledger.store import Book
+from quality import Dense, Network
 from quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extract
 from quality.model import MAX_MODEL_BYTES, model_digest, parse_model
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import Context, open_context, unlock
 from services.files import read_bounded, write_whole
 from services.inspections.extracts import find_extract
-from services.inspections.monitoring import ModelHealth, Share, monitor
 from services.inspections.opening import Prepared, prepare_challenge
-from services.output import print_json, print_lines, print_table, warn
+from services.output import print_json, print_lines, warn
 
-__all__ = ["describe_health", "register"]
+__all__ = ["register"]
 
 _NOTHING = bytes(32)
 _MAX_CARD_BYTES = 2**20
+_MAX_CODE_BYTES = 24_575
+"""A contract's code limit, less the zero byte before a model."""
 
 ModelFile = Annotated[Path, typer.Argument(help="A model.bin that training wrote.")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Its card.json, whose claims root goes on chain.")]
@@ -68,7 +70,7 @@ def run_publish(
     For networks of dense layers of up to some kilobytes; others are registered by their digest alone. Inspectors only.
     """
     content = read_bounded(model, MAX_MODEL_BYTES)
-    parse_model(content)
+    _require_executable(content)
     with open_context(context.obj) as opened:
         root = _keep(opened, content, card)
         number = _record(opened, signer, passphrase_file, PublishModel(content, root))
@@ -220,45 +222,28 @@ def run_monitor(context: typer.Context, as_json: AsJson = False) -> None:
 
     Exit code 1 on an alarm.
     """
+    from services.inspections.monitoring import monitor  # noqa: PLC0415 - needs numpy, which others do not
+
     with open_context(context.obj) as opened:
         opened.catch_up()
         found = monitor(opened.store)
     if as_json:
         print_json([health.to_json() for health in found])
     else:
-        rows = [
-            [
-                health.model,
-                health.state.name.lower(),
-                "on chain" if health.on_chain else "digest only",
-                health.certificates,
-                describe_health(health),
-                _percent(health.field.precision),
-                _percent(health.field.recall),
-            ]
-            for health in found
-        ]
-        columns = ["model", "state", "bytes", "certificates", "drift", "precision in the field", "recall in the field"]
-        print_table("models", columns, rows)
+        print_lines(*(line for health in found for line in health.describe()))
     if any(health.drift is not None and health.drift.alarms for health in found):
         raise typer.Exit(1)
 
 
-def describe_health(health: ModelHealth) -> str:
-    """Drift in a few words."""
-    drift = health.drift
-    if drift is None:
-        return f"unknown: {health.why_not}"
-    if drift.alarms:
-        return f"ALARM: {', '.join(drift.alarms)}"
-    if not drift.latest:
-        return f"too few inspections yet ({drift.inspections})"
-    name, value = max(drift.latest.items(), key=lambda item: item[1])
-    return f"none; largest index {value:.2f}, of {name}"
-
-
-def _percent(share: Share | None) -> str:
-    return "no findings" if share is None else f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"
+def _require_executable(content: bytes) -> None:
+    """What the contract refuses for its kind or size, said before anything is sent."""
+    model = parse_model(content)
+    dense = isinstance(model, Network) and all(isinstance(layer, Dense) for layer in model.layers)
+    if not dense or len(content) > _MAX_CODE_BYTES:
+        raise InputError(
+            f"this model cannot be executed on chain: only dense layers can, of up to {_MAX_CODE_BYTES} bytes in all",
+            mend="register its digest instead: `millmark quality register`",
+        )
 
 
 def _keep(opened: Context, content: bytes, card: Path | None) -> bytes:

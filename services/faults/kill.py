@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import random
 import signal
 import subprocess
@@ -14,10 +13,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.chain import write_deployment
 from ledger.store import Store, open_store
 from ledger.store.outbox import OutboxState
-from services.faults.agent import Plan
+from services.faults.agent import build_plan
 from services.faults.chains import ChainProcess, running_chain
 from services.faults.mischief import VICTIM
 from services.faults.outcome import Outcome
@@ -72,7 +70,6 @@ def run_kill(folder: Path, count: int, seed: int) -> Outcome:
     with running_chain(folder, need_anvil=True) as process:
         founded = found_site(folder, process.transport, process.profile, seed)
         site = dataclasses.replace(founded, profile=dataclasses.replace(process.profile, finality_depth=_DEPTH))
-        write_deployment(folder / "deployment.json", site.deployment)
         start = _Start(folder, process, site, seed)
         orderly = [death for death in deaths if STEPS.get(death.step, "") not in _DISORDERLY]
         events = _run_lives(start, lives, orderly, [])
@@ -107,23 +104,18 @@ class _Start:
 
     def plan(self, death: _Death, events: list[Event]) -> Path:
         """The life's plan, in a file."""
-        plan = Plan(
-            url=self.process.url,
-            engine=self.process.engine,
-            finality_depth=_DEPTH,
-            deployment=str(self.folder / "deployment.json"),
-            database=str(self.folder / "node.sqlite"),
-            seed=self.seed,
-            orders=[order.hex() for order in self.site.orders],
-            events=[(event.key, event.machine, event.number) for event in events],
+        plan = build_plan(
+            self.folder,
+            self.process,
+            self.site,
+            self.seed,
+            events,
             mischief=STEPS.get(death.step, ""),
             point=death.step,
             after=death.after,
             countdown=death.countdown,
         )
-        path = self.folder / "plan.json"
-        path.write_text(json.dumps(dataclasses.asdict(plan)))
-        return path
+        return plan.write(self.folder / "plan.json")
 
 
 _CLEAN = _Death(-1, "", False, 0, 0.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import random
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ VICTIM = "victim-"
 """How the keys of events begin that the operator gives up."""
 _HIGH_FEE_WEI = 10**12
 _HOLD_ROUNDS = 6
+_JUMP_S = 26 * 3600
 
 
 @dataclass(slots=True)
@@ -36,7 +39,8 @@ class Scene:
     automine: bool = True
 
     def __post_init__(self) -> None:
-        self.set_automine(True)  # a life before may have died without it
+        if self.chain.profile.finality_depth:
+            self.set_automine(True)  # a life before may have died without it
 
     def go_on(self) -> None:
         number = next(self.rounds)
@@ -137,10 +141,27 @@ def _state(scene: Scene, victim: Event) -> OutboxState | None:
     return found[0].state if found else None
 
 
+@contextmanager
+def jump(scene: Scene) -> Iterator[None]:
+    """The wall clock jumps up to 26 hours either way, every round."""
+    chance, real = random.Random(0), time.time  # noqa: S311 - a replay needs a seed, not secrecy
+
+    def each_round(_: int) -> None:
+        offset_s = chance.uniform(-_JUMP_S, _JUMP_S)
+        time.time = lambda: real() + offset_s
+
+    scene.each_round = each_round
+    try:
+        yield
+    finally:
+        time.time = real
+
+
 MISCHIEF: Mapping[str, Callable[[Scene], AbstractContextManager[None]]] = {
     "refuse": refuse,
     "overtake": overtake,
     "skip nonce": skip_nonce,
     "reorganise": reorganise,
     "give up": give_up,
+    "jump": jump,
 }

@@ -9,9 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ledger.errors import SettingsError
+from services.faults.clock import run_clock
+from services.faults.disk import run_disk
 from services.faults.kill import run_kill
 from services.faults.line import run_line
 from services.faults.nonces import run_nonce
+from services.faults.offline import run_offline
 from services.faults.outcome import Outcome
 from services.faults.reorg import run_reorg
 
@@ -22,6 +25,9 @@ RUNS: Mapping[str, Callable[[Path, int, int], Outcome]] = {
     "kill": run_kill,
     "nonce": run_nonce,
     "reorg": run_reorg,
+    "disk": run_disk,
+    "clock": run_clock,
+    "offline": run_offline,
 }
 """Each takes an empty folder, how many faults to inject at least, and a seed."""
 

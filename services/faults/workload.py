@@ -21,7 +21,7 @@ from ledger.submit import Submitter
 
 __all__ = ["Event", "Site", "build_events", "found_site"]
 
-_MONEY_WEI = 10**24
+_MONEY_WEI = 10**22
 _DUE_AT = 4_000_000_000
 _MACHINES = 4
 _BUYER, _COORDINATOR = 1, 2

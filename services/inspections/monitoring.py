@@ -78,6 +78,29 @@ class ModelHealth:
     """Why drift cannot be told."""
     field: FieldFigures
 
+    def describe(self) -> list[str]:
+        """For people."""
+        kept = "kept on chain" if self.on_chain else "digest alone on chain"
+        found = self.certificates - self.field.unknown
+        return [
+            f"model {self.model}, {self.state.name.lower()}, {kept}: {self.certificates} certificates",
+            f"  drift {self.describe_drift()}",
+            f"  in the field, {found} parts known: precision {_text(self.field.precision)}, "
+            f"recall {_text(self.field.recall)}",
+        ]
+
+    def describe_drift(self) -> str:
+        """In a few words."""
+        drift = self.drift
+        if drift is None:
+            return f"unknown: {self.why_not}"
+        if drift.alarms:
+            return f"ALARM: {', '.join(drift.alarms)}"
+        if not drift.latest:
+            return f"too few inspections yet ({drift.inspections})"
+        name, value = max(drift.latest.items(), key=lambda item: item[1])
+        return f"none; largest index {value:.2f}, of {name}"
+
     def to_json(self) -> dict[str, object]:
         drift = self.drift
         return {
@@ -168,3 +191,7 @@ def _field(reader: Reader, certificates: Sequence[CertificateRow]) -> FieldFigur
 
 def _json(share: Share | None) -> dict[str, float] | None:
     return None if share is None else share.to_json()
+
+
+def _text(share: Share | None) -> str:
+    return "unknown" if share is None else f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"

@@ -14,7 +14,7 @@ from tests.support import toolchain
 
 pytestmark = pytest.mark.contracts
 
-NAMES = ("LotOperations", "Registry", "TraceLedger")
+NAMES = ("Evaluator", "LotOperations", "Registry", "TraceLedger")
 
 
 @pytest.fixture(scope="module")

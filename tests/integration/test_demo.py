@@ -100,7 +100,7 @@ def test_an_auditor_re_executes_the_traced_parts_certificate(
 ) -> None:
     home, report, _ = demo
     lot = report["trace"]["lot"]["subject"]  # type: ignore[index]
-    done = _run("--home", str(home), "quality", "extract", lot, "-o", str(tmp_path / "extract.json"))
+    done = _run("--home", str(home), "bundle", lot, "--audit", "-o", str(tmp_path / "extract.json"))
     assert done.returncode == 0, done.stderr
     content = (tmp_path / "extract.json").read_bytes()
     assert MEASURED in audit(parse_extract(content))

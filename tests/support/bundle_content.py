@@ -7,6 +7,7 @@ the checkpoint of the trust file. So a lie in the content is found by the step t
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -279,12 +280,20 @@ def _store(words: Mapping[bytes, bytes], nodes: dict[bytes, bytes], instead: Map
 
 
 def _build(values: Mapping[bytes, bytes], nodes: dict[bytes, bytes]) -> bytes:
-    built = HexaryTrie({}, prune=True)
-    for key, value in values.items():
+    root, built = _trie(tuple(sorted(values.items())))
+    nodes.update(built)
+    return root
+
+
+@functools.lru_cache(maxsize=64)
+def _trie(values: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, dict[bytes, bytes]]:
+    """Root and nodes of a trie. Kept: most forgeries leave most tries as they are."""
+    nodes: dict[bytes, bytes] = {}
+    built = HexaryTrie(nodes, prune=True)
+    for key, value in values:
         built[key] = value
-    nodes.update(built.db)
     nodes.pop(keccak256(b"\x80"), None)
-    return built.root_hash
+    return built.root_hash, nodes
 
 
 def _header(template: bytes, root: bytes, time: int, parent: bytes | None) -> bytes:

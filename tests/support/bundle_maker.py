@@ -16,7 +16,6 @@ from ledger.bundle import (
 )
 from ledger.chain import fetch_headers, fetch_proofs
 from ledger.claims import Path as ClaimsPath
-from ledger.heads import inner_of
 from ledger.ids import SubjectKind
 from ledger.records import Recorded, Value
 from ledger.slots import (
@@ -30,7 +29,7 @@ from ledger.slots import (
     slots_of,
 )
 from ledger.trust import BelievedBlock, TrustedContract, TrustFile
-from tests.support.bundle_world import BundleWorld
+from tests.support.bundle_world import BundleWorld, inner
 
 
 @dataclass
@@ -91,7 +90,7 @@ def make_bundle(
         identities=identities,
         claims=tuple(_claims(world, shown, claims)),
         evidence=tuple(_evidence(world, shown, chosen)),
-        inferences=tuple(world.inference_of(one) for one in sorted(chosen) if one in shown),
+        inferences=tuple(world.inference_of(one) for one in sorted(chosen) if one in shown and not world.lied(one)),
     )
     return bundle, make_trust(world)
 
@@ -157,16 +156,6 @@ def sealed_in(selection: Selection, parts: Iterable[bytes]) -> dict[int, SealedR
         if inputs and not set(made) & set(selection.histories) and not set(record.histories) & set(parts):
             found[number] = SealedRecord(record.kind, inner(record))
     return found
-
-
-def inner(record: Recorded) -> bytes:
-    return inner_of(
-        sequence=record.sequence,
-        participant=record.participant,
-        key=record.key,
-        data=record.data,
-        block_time=record.block_time,
-    )
 
 
 def shown_record(record: Recorded) -> RecordShown:

@@ -12,6 +12,7 @@ from ledger.canonical import Json, keccak256, sha256
 from ledger.chain import Transport
 from ledger.claims import Claims, build_claims
 from ledger.evidence import EvidenceEntry, EvidenceLog, build_inference_context
+from ledger.heads import inner_of, link, start_of
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.keys import LocalSigner
 from ledger.records import (
@@ -24,16 +25,20 @@ from ledger.records import (
     ApproveModel,
     CancelAssignment,
     CancelOrder,
+    Challenge,
     CommissionLot,
     CompleteOrder,
     ConfirmDelivery,
     Contract,
     DeclineAssignment,
     DeclineCustody,
+    DemandOpening,
     FinishAssignment,
     Input,
     IssueCertificate,
+    Issued,
     Item,
+    Link,
     OfferCustody,
     Opening,
     OpenStream,
@@ -65,6 +70,7 @@ from ledger.records import (
     Verdict,
     WithdrawCustody,
 )
+from ledger.records import Inference as OpenedInference
 from ledger.store import Store
 from ledger.submit import Submitter
 from quality.decision import Verdict as ModelVerdict
@@ -83,6 +89,7 @@ class Inspection:
 
     certificate: int
     lot: bytes
+    statement: Statement
     entry: EvidenceEntry
     anchor_size: int
     inference: Inference
@@ -176,9 +183,10 @@ class BundleWorld:
         self.lots.update({name: identity.subject for name, identity in zip(outputs, made, strict=True)})
         return sequence
 
-    def certify(self, lot: str, verdict: Verdict, order: str = "") -> int:
+    def certify(self, lot: str, verdict: Verdict, order: str = "", inferred: Verdict | None = None) -> int:
+        """`inferred`: what the inference really says, where the statement says something else."""
         entry = self.note("bench", {"noise": [len(self.inspections), 7, -3], "part": lot})
-        inference = self._inference(self.lots[lot], entry, verdict)
+        inference = self._inference(self.lots[lot], entry, inferred or verdict)
         statement = Statement(
             lot=self.lots[lot],
             order=self.orders[order] if order else NOTHING,
@@ -193,7 +201,7 @@ class BundleWorld:
         )
         [certificate] = self.act(self.consortium.inspector, IssueCertificate(statement))
         size = self.logs["bench"].tree.size
-        self.inspections[certificate] = Inspection(certificate, self.lots[lot], entry, size, inference)
+        self.inspections[certificate] = Inspection(certificate, self.lots[lot], statement, entry, size, inference)
         return certificate
 
     def _inference(self, lot: bytes, entry: EvidenceEntry, verdict: Verdict) -> Inference:
@@ -207,6 +215,42 @@ class BundleWorld:
         )
         salt, logits = sha256(b"input" + lot), (-5,) if verdict is Verdict.PASS else (5,)
         return Inference(context, MODEL_DIGEST, salt, bytes(range(16)), logits, ModelVerdict(int(verdict)))
+
+    def demand(self, company: Company, lot: str, certificate: int, order: str) -> None:
+        self.act(company, DemandOpening(self.lots[lot], self.orders[order], certificate))
+
+    def open(self, company: Company, certificate: int) -> None:
+        """Shows the inference on chain, which upholds the certificate or refutes it."""
+        inspection = self.inspections[certificate]
+        history = [one for one in self.recorded() if inspection.lot in one.histories]
+        place = next(at for at, one in enumerate(history) if one.sequence == certificate)
+        record = history[place]
+        opening = Opening(
+            previous_head=self._head_before(inspection.lot, history[:place]),
+            kind=record.topic,
+            sequence=certificate,
+            participant=record.participant,
+            key=record.key,
+            digest=keccak256(record.data),
+            timestamp=record.block_time,
+            later=tuple(Link(one.topic, inner(one)) for one in history[place + 1 :]),
+        )
+        statement = inspection.statement
+        issued = Issued(statement, inspection.anchor_size, self.logs["bench"].tree.root(inspection.anchor_size))
+        shown = inspection.inference
+        opened = OpenedInference(shown.input, shown.salt, shown.logits, int(shown.verdict))
+        self.act(company, Challenge(inspection.lot, opening, issued, opened))
+
+    def lied(self, certificate: int) -> bool:
+        """Whether the inspector stated another verdict than the inference's."""
+        inspection = self.inspections[certificate]
+        return int(inspection.inference.verdict) != inspection.statement.verdict
+
+    def _head_before(self, lot: bytes, history: list[Recorded]) -> bytes:
+        head = start_of(self.consortium.chain.chain_id, self.consortium.chain.ledger, lot)
+        for record in history:
+            head = link(head, record.topic, inner(record))
+        return head
 
     def evidence_of(self, certificate: int, *, shown: bool = True) -> ShownEvidence:
         inspection, log = self.inspections[certificate], self.logs["bench"]
@@ -227,6 +271,17 @@ class BundleWorld:
     def inference_of(self, certificate: int) -> InferenceShown:
         inference = self.inspections[certificate].inference
         return InferenceShown(certificate, inference.salt, inference.input, inference.logits)
+
+
+def inner(record: Recorded) -> bytes:
+    """What a link carries of a record."""
+    return inner_of(
+        sequence=record.sequence,
+        participant=record.participant,
+        key=record.key,
+        data=record.data,
+        block_time=record.block_time,
+    )
 
 
 def hash_of(identity: Identity) -> bytes:
@@ -316,17 +371,23 @@ def _pieces(world: BundleWorld) -> None:
     world.act(maker, ScrapLot(blank, 1, world.document({"reason": "crooked"})))
     world.act(maker, QuarantineLot(world.lots["hip-2"], world.orders["hip"], NOTHING))
     world.act(maker, ReleaseLot(world.lots["hip-2"], NOTHING))
-    extra = world.named(SubjectKind.LOT, maker, "hip-4")
-    world.act(maker, CommissionLot(hash_of(extra), world.orders["hip"], 0, 2, PIECE, NOTHING))
-    world.lots["hip-4"] = extra.subject
+    for name in ("hip-4", "hip-5"):
+        extra = world.named(SubjectKind.LOT, maker, name)
+        world.act(maker, CommissionLot(hash_of(extra), world.orders["hip"], 0, 2, PIECE, NOTHING))
+        world.lots[name] = extra.subject
 
 
 def _inspect(world: BundleWorld) -> None:
     world.certify("hip-1", Verdict.PASS, "hip")
-    world.certify("hip-2", Verdict.PASS, "hip")
+    second = world.certify("hip-2", Verdict.PASS, "hip")
+    world.demand(world.consortium.buyer, "hip-2", second, "hip")
+    world.open(world.consortium.inspector, second)
+    lied = world.certify("hip-5", Verdict.PASS, "hip", inferred=Verdict.FAIL)
+    world.open(world.consortium.auditor, lied)
     world.certify("hip-3", Verdict.FAIL, "hip")
     world.transform(TransformationKind.REWORK, {"hip-3": 1}, {"hip-3b": 1}, "hip")
-    world.certify("hip-3b", Verdict.PASS, "hip")
+    last = world.certify("hip-3b", Verdict.PASS, "hip")
+    world.demand(world.consortium.auditor, "hip-3b", last, "hip")
 
 
 def _correct(world: BundleWorld) -> None:

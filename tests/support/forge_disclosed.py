@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from ledger.bundle import EvidenceEntryShown, IdentityShown
+from ledger.bundle import EvidenceEntryShown, IdentityShown, RecordShown
 from ledger.claims import Field
 from ledger.ids import SubjectKind
 from ledger.records import ModelState
 from ledger.verify import Step
+from ledger.verify._abi import Fields
 from ledger.verify._kinds import roots_of
 from ledger.verify._proofs import subject_of
-from tests.support.bundle_content import Content, copy_content, fields_of, publish_bytes, with_fields
+from tests.support.bundle_content import Content, copy_content, encode_data, fields_of, publish_bytes, with_fields
 from tests.support.forging import DAY_S, Forged, changing, forgery
 
 # Step 7
@@ -295,14 +296,9 @@ def withdrawn(content: Content, rng: Random) -> bool | None:
 def revoked(content: Content, rng: Random) -> bool | None:
     """The issuer took it back in the last record."""
     latest = _latest(content, rng)
-    model = next((one for one in content.bundle.records if one.kind == "CertificateRevoked"), None)
-    if latest is None or model is None:
+    if latest is None:
         return False
-    part = fields_of(content.record(latest)).raws("histories")[0]
-    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
-    record = replace(model, sequence=sequence, block_time=content.time)
-    record = with_fields(record, certificate=latest, reason_root=rng.randbytes(32), histories=(part,))
-    content.append(record, part)
+    _append(content, rng, latest, "CertificateRevoked", reason_root=rng.randbytes(32))
     return None
 
 
@@ -318,3 +314,43 @@ def failed(content: Content, rng: Random) -> bool | None:
     again = with_fields(record, verdict=2, inference_digest=rng.randbytes(32))
     content.append(replace(again, sequence=sequence, block_time=content.time), part)
     return None
+
+
+@changing(Step.STATUS)
+def refuted(content: Content, rng: Random) -> bool | None:
+    """Opened and found wrong, in the last record."""
+    latest = _latest(content, rng)
+    settled = {
+        fields_of(one).number("certificate") for one in content.bundle.records if one.kind == "CertificateUpheld"
+    }
+    if latest is None or latest in settled:
+        return False
+    _append(content, rng, latest, "CertificateRefuted", executed=0)
+    return None
+
+
+@forgery(Step.STATUS)
+def unopened(content: Content, rng: Random) -> Forged | None:
+    """Demanded, and nobody opened it in time: at the proof block, or since then."""
+    latest = _latest(content, rng)
+    opened = ("CertificateUpheld", "OpeningDemanded")
+    settled = {fields_of(one).number("certificate") for one in content.bundle.records if one.kind in opened}
+    if latest is None or latest in settled:
+        return None
+    changed = copy_content(content)
+    deadline = changed.time + 7 * DAY_S
+    _append(changed, rng, latest, "OpeningDemanded", deadline=deadline)
+    changed.time += rng.randrange(14 * DAY_S)
+    data, trust = publish_bytes(changed)
+    return Forged(data, trust, max(deadline, changed.time) + rng.randrange(10 * DAY_S))
+
+
+def _append(content: Content, rng: Random, certificate: int, kind: str, **members: int | bytes) -> None:
+    """A record about a certificate, by who issued it, at the end of its lot's history."""
+    issued = content.record(certificate)
+    fields = fields_of(issued)
+    part = fields.raws("histories")[0]
+    values = Fields({"key": fields.raw("key"), "histories": (part,), "certificate": certificate, **members})
+    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
+    data = encode_data(kind, values)
+    content.append(RecordShown(kind, sequence, issued.participant, content.time, data), part)

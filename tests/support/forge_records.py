@@ -23,7 +23,7 @@ _ONCE = (
     "OrderAccepted", "OrderCompleted", "OrderDelivered", "AssignmentAccepted", "AssignmentDeclined",
     "AssignmentStarted", "AssignmentFinished", "AssignmentCancelled", "OrderPlaced", "RevisionAccepted",
     "LotReceived", "LotCommissioned", "CustodyAccepted", "CustodyDeclined", "CustodyWithdrawn", "CertificateRevoked",
-    "LotsTransformed", "LotsUnpacked", "LotReleased",
+    "LotsTransformed", "LotsUnpacked", "LotReleased", "CertificateUpheld", "OpeningDemanded",
 )  # fmt: skip
 """Kinds that cannot come twice in a row."""
 _ORIGINS = ("OrderPlaced", "LotReceived", "LotCommissioned", "LotsTransformed")
@@ -220,10 +220,12 @@ def another_number(content: Content, rng: Random) -> bool | None:
     record = _of(
         content, rng, "AssignmentAccepted", "AssignmentDeclined", "AssignmentStarted", "AssignmentFinished",
         "AssignmentCancelled", "LotCommissioned", "CertificateRevoked", "RevisionAccepted", "RecordSuperseded",
+        "CertificateUpheld", "OpeningDemanded",
     )  # fmt: skip
     if record is None:
         return False
-    name = {"CertificateRevoked": "certificate", "RevisionAccepted": "proposal", "RecordSuperseded": "superseded"}
+    certificates = dict.fromkeys(("CertificateRevoked", "CertificateUpheld", "OpeningDemanded"), "certificate")
+    name = {**certificates, "RevisionAccepted": "proposal", "RecordSuperseded": "superseded"}
     member = name.get(record.kind, "assignment")
     number = fields_of(record).number(member)
     content.put(with_fields(record, **{member: rng.choice([number + rng.randrange(1000, 2**30), 0])}))
@@ -322,6 +324,34 @@ def impossible_certificate(content: Content, rng: Random) -> bool | None:
         ]
     )
     content.put(with_fields(record, **{member: value}))
+    return None
+
+
+@changing(Step.REPLAY)
+def impossible_opening(content: Content, rng: Random) -> bool | None:
+    """A demand with another deadline, an opening after it, a model executed whose code is not on chain, and a
+    certificate that was upheld refuted after all."""
+    record = _of(content, rng, "OpeningDemanded", "CertificateUpheld")
+    if record is None:
+        return False
+    if record.kind == "OpeningDemanded":
+        deadline = fields_of(record).number("deadline")
+        content.put(
+            with_fields(record, deadline=rng.choice([0, deadline + rng.randrange(1, 10**6), record.block_time]))
+        )
+        return None
+    if rng.random() < 0.3:
+        content.put(with_fields(record, executed=True))
+        content.time += rng.randrange(10**6)
+        return None
+    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
+    values = Fields({**fields_of(record).values, "executed": 0})
+    refuted = replace(record, kind="CertificateRefuted", data=encode_data("CertificateRefuted", values))
+    if rng.random() < 0.5:
+        number = fields_of(record).number("certificate")
+        model = fields_of(content.record(number)).struct("statement").number("model")
+        content.models[model] = replace(content.models[model], code=rng.randbytes(20))  # then the first was executed
+    content.append(replace(refuted, sequence=sequence, block_time=content.time), *_subjects(record))
     return None
 
 

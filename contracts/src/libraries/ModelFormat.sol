@@ -136,14 +136,24 @@ library ModelFormat {
         }
     }
 
-    /// @dev 32 weights at a time. A negative one's magnitude is its complement plus one; only that of -128 has the highest
-    /// bit set, and no sum of bytes carries into the next. Modulo 2^16 - 1 a number is the sum of its 16-bit lanes, since
-    /// 2^16 is 1 there; the sum of 32 magnitudes is far below.
+    /// @dev Whether none of 32 int8 is -128.
+    function isSymmetric(uint256 word) internal pure returns (bool) {
+        return _magnitudes(word) & SIGNS == 0;
+    }
+
+    /// @dev Of 32 int8. A negative one's magnitude is its complement plus one; only that of -128 has the highest bit set,
+    /// and no sum of bytes carries into the next.
+    function _magnitudes(uint256 word) private pure returns (uint256) {
+        uint256 negative = (word & SIGNS) >> 7;
+        return (word ^ (negative * 0xff)) + negative;
+    }
+
+    /// @dev 32 weights at a time. Modulo 2^16 - 1 a number is the sum of its 16-bit lanes, since 2^16 is 1 there; the sum
+    /// of 32 magnitudes is far below.
     function _sumOfMagnitudes(bytes calldata model, uint256 place, uint256 end) private pure returns (uint256 sum) {
         for (; place < end; place += 32) {
             uint256 weights = uint256(bytes32(model[place:place + 32 < end ? place + 32 : end]));
-            uint256 negative = (weights & SIGNS) >> 7;
-            uint256 magnitudes = (weights ^ (negative * 0xff)) + negative;
+            uint256 magnitudes = _magnitudes(weights);
             _require(magnitudes & SIGNS == 0, place);
             sum += ((magnitudes & LOWER) + ((magnitudes >> 8) & LOWER)) % 0xffff;
         }

@@ -14,7 +14,7 @@ import {ModelFormat} from "./ModelFormat.sol";
 /// values is taken off again. The lanes below the highest add up to less than 4096 * 255 * 127 each, so what they carry or
 /// borrow is a small part of the highest lane's unit, which adding half a unit and rounding down removes.
 library Network {
-    /// @dev What a layer reads or writes.
+    /// @dev What a layer reads.
     struct Values {
         uint256 count;
         int256 sum;
@@ -24,35 +24,34 @@ library Network {
 
     /// @dev The model begins behind the code's zero byte.
     uint256 private constant MODEL = 1;
-    int256 private constant MOST_VALUE = 127;
-    int256 private constant HALF = 2 ** 23;
-    uint256 private constant HALF_BITS = 24;
-    bytes1 private constant NO_VALUE = 0x80;
 
     /// @dev Of the width of the model, and without a -128.
     function isValidInput(bytes memory code, bytes calldata input) internal pure returns (bool) {
         if (input.length != _field(code, MODEL + ModelFormat.WIDTH, 2)) return false;
-        for (uint256 i; i < input.length; ++i) {
-            if (input[i] == NO_VALUE) return false;
+        for (uint256 i; i < input.length; i += 32) {
+            uint256 word = uint256(bytes32(input[i:i + 32 < input.length ? i + 32 : input.length]));
+            if (!ModelFormat.isSymmetric(word)) return false;
         }
         return true;
     }
 
     /// @dev Logits for a valid input.
     function execute(bytes memory code, bytes calldata input) internal pure returns (int32[] memory logits) {
-        Values memory values = _valuesOf(input);
+        int256[] memory values = _unpack(input);
         uint256 place = MODEL + ModelFormat.BODY + ModelFormat.SCALE_SIZE * _field(code, MODEL + ModelFormat.SCALES, 2);
         uint256 hidden = _field(code, place, 1) - 1;
         ++place;
         for (; hidden != 0; --hidden) {
-            Values memory written = _hiddenLayer(code, place, values);
-            place += ModelFormat.LAYER_BIASES + written.count * (ModelFormat.BIAS_SIZE + values.count);
-            values = written;
+            uint256 read = values.length;
+            values = _sums(code, place, _toLanes(values));
+            _requantise(values, _field(code, place + ModelFormat.LAYER_MULTIPLIER, 4));
+            place += ModelFormat.LAYER_BIASES + values.length * (ModelFormat.BIAS_SIZE + read);
         }
-        logits = new int32[](_field(code, place + ModelFormat.LAYER_OUTPUTS, 2));
+        values = _sums(code, place, _toLanes(values));
+        logits = new int32[](values.length);
         for (uint256 i; i < logits.length; ++i) {
             // forge-lint: disable-next-line(unsafe-typecast) - ModelFormat refuses models whose sums could be larger
-            logits[i] = int32(_sum(code, place, logits.length, i, values));
+            logits[i] = int32(values[i]);
         }
     }
 
@@ -73,69 +72,77 @@ library Network {
         return rejected - accepted >= threshold;
     }
 
-    function _hiddenLayer(bytes memory code, uint256 place, Values memory values)
-        private
-        pure
-        returns (Values memory written)
-    {
-        written = _newValues(_field(code, place + ModelFormat.LAYER_OUTPUTS, 2));
-        // forge-lint: disable-next-line(unsafe-typecast) - four bytes
-        int256 multiplier = int256(_field(code, place + ModelFormat.LAYER_MULTIPLIER, 4));
-        for (uint256 i; i < written.count; ++i) {
-            int256 value = (_sum(code, place, written.count, i, values) * multiplier + HALF) >> HALF_BITS;
-            if (value > MOST_VALUE) value = MOST_VALUE;
-            if (value > 0) _put(written, i, value);
-        }
-    }
-
-    /// @dev Bias and dot product of one output of the layer at `place`.
-    function _sum(bytes memory code, uint256 place, uint256 outputs, uint256 output, Values memory values)
-        private
-        pure
-        returns (int256 sum)
-    {
+    /// @dev Bias and dot product of every output of the layer at `place`.
+    function _sums(bytes memory code, uint256 place, Values memory values) private pure returns (int256[] memory sums) {
+        sums = new int256[](_field(code, place + ModelFormat.LAYER_OUTPUTS, 2));
         uint256 biases = place + ModelFormat.LAYER_BIASES;
-        uint256 row = biases + ModelFormat.BIAS_SIZE * outputs + output * values.count;
-        sum = _signed(code, biases + ModelFormat.BIAS_SIZE * output) - 128 * values.sum;
-        uint256[] memory lanes = values.lanes;
+        uint256 weights = biases + ModelFormat.BIAS_SIZE * sums.length;
+        (uint256 count, int256 offset, uint256[] memory lanes) = (values.count, 128 * values.sum, values.lanes);
         assembly ("memory-safe") {
             let mask := 0x000000ff000000ff000000ff000000ff000000ff000000ff000000ff000000ff
             let unsign := 0x8080808080808080808080808080808080808080808080808080808080808080
-            let from := add(add(code, 32), row)
-            let lane := add(lanes, 32)
-            sum := add(shl(224, sum), shl(223, 1))
-            for { let end := add(lane, shl(5, mload(lanes))) } lt(lane, end) { lane := add(lane, 128) } {
-                let weights := xor(mload(from), unsign)
-                sum := add(sum, mul(and(shr(24, weights), mask), mload(lane)))
-                sum := add(sum, mul(and(shr(16, weights), mask), mload(add(lane, 32))))
-                sum := add(sum, mul(and(shr(8, weights), mask), mload(add(lane, 64))))
-                sum := add(sum, mul(and(weights, mask), mload(add(lane, 96))))
-                from := add(from, 32)
+            let first := add(lanes, 32)
+            let end := add(first, shl(5, mload(lanes)))
+            let bias := add(add(code, 32), biases)
+            let row := add(add(code, 32), weights)
+            let to := add(sums, 32)
+            for { let last := add(to, shl(5, mload(sums))) } lt(to, last) { to := add(to, 32) } {
+                let sum := add(shl(224, sub(sar(224, mload(bias)), offset)), shl(223, 1))
+                let from := row
+                for { let lane := first } lt(lane, end) { lane := add(lane, 128) } {
+                    let word := xor(mload(from), unsign)
+                    sum := add(sum, mul(and(shr(24, word), mask), mload(lane)))
+                    sum := add(sum, mul(and(shr(16, word), mask), mload(add(lane, 32))))
+                    sum := add(sum, mul(and(shr(8, word), mask), mload(add(lane, 64))))
+                    sum := add(sum, mul(and(word, mask), mload(add(lane, 96))))
+                    from := add(from, 32)
+                }
+                mstore(to, sar(224, sum))
+                row := add(row, count)
+                bias := add(bias, 4)
             }
-            sum := sar(224, sum)
         }
     }
 
-    function _valuesOf(bytes calldata input) private pure returns (Values memory values) {
-        values = _newValues(input.length);
-        for (uint256 i; i < input.length; ++i) {
-            _put(values, i, int8(uint8(input[i])));
-        }
-    }
-
-    function _newValues(uint256 count) private pure returns (Values memory values) {
-        values.count = count;
-        values.lanes = new uint256[]((count + 31) / 32 * 4);
-    }
-
-    /// @dev In assembly because a negative value borrows from the lanes above it, all the way out of the word.
-    function _put(Values memory values, uint256 i, int256 value) private pure {
-        values.sum += value;
-        uint256[] memory lanes = values.lanes;
+    /// @dev In place: clamp((sum * multiplier + 2^23) >> 24, 0, 127).
+    function _requantise(int256[] memory sums, uint256 multiplier) private pure {
         assembly ("memory-safe") {
-            let word := add(add(lanes, 32), add(shl(7, shr(5, i)), shl(5, and(i, 3))))
-            mstore(word, add(mload(word), shl(shl(3, and(i, 28)), value)))
+            let place := add(sums, 32)
+            for { let end := add(place, shl(5, mload(sums))) } lt(place, end) { place := add(place, 32) } {
+                let value := sar(24, add(mul(mload(place), multiplier), 0x800000))
+                if slt(value, 0) { value := 0 }
+                if sgt(value, 127) { value := 127 }
+                mstore(place, value)
+            }
         }
+    }
+
+    function _unpack(bytes calldata input) private pure returns (int256[] memory values) {
+        values = new int256[](input.length);
+        assembly ("memory-safe") {
+            for { let i := 0 } lt(i, input.length) { i := add(i, 1) } {
+                let value := signextend(0, byte(0, calldataload(add(input.offset, i))))
+                mstore(add(add(values, 32), shl(5, i)), value)
+            }
+        }
+    }
+
+    /// @dev A negative value borrows from the lanes above it, all the way out of the word.
+    function _toLanes(int256[] memory from) private pure returns (Values memory values) {
+        values.count = from.length;
+        uint256[] memory lanes = new uint256[]((from.length + 31) / 32 * 4);
+        values.lanes = lanes;
+        int256 sum;
+        assembly ("memory-safe") {
+            let count := mload(from)
+            for { let i := 0 } lt(i, count) { i := add(i, 1) } {
+                let value := mload(add(add(from, 32), shl(5, i)))
+                sum := add(sum, value)
+                let word := add(add(lanes, 32), add(shl(7, shr(5, i)), shl(5, and(i, 3))))
+                mstore(word, add(mload(word), shl(shl(3, and(i, 28)), value)))
+            }
+        }
+        values.sum = sum;
     }
 
     /// @dev The unsigned integer of `size` bytes at `place`, most significant first.

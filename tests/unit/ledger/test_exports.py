@@ -32,9 +32,11 @@ PINNED = [
     "find_profile",
     "open_signer",
     "open_store",
+    "parse_trust",
     "read_deployment",
     "recall",
     "trace",
+    "verify_bundle",
     "verify_disclosure",
 ]
 

@@ -196,6 +196,12 @@ def test_nodes_that_no_honest_trie_has_are_refused_though_their_hash_is_right(no
         verify_proof(root, ZEROS, [encoded])
 
 
+def test_a_node_beyond_the_largest_is_refused_though_its_hash_is_right() -> None:
+    root, encoded = node_root([hex_prefix("0" * 64, True), bytes(MAX_NODE_BYTES)])
+    with pytest.raises(ProofError, match=f"not at most {MAX_NODE_BYTES}"):
+        verify_proof(root, ZEROS, [encoded])
+
+
 def test_an_extension_before_a_leaf_is_refused_behind_a_hash_too() -> None:
     below, leaf = node_root([hex_prefix("0" * 60, True), VALUE])
     root, encoded = node_root([hex_prefix("0" * 4, False), below])

@@ -22,7 +22,11 @@ from tests.support.bundle_vector import vector_bundle
 
 EVIDENCE_ONLY = {"StreamOpened", "StreamAnchored"}
 """Kinds of the ledger that touch no history."""
-ROOTS = {"CertificateIssued": 1, "LotsTransformed": 2, "LotsPacked": 0, "LotsUnpacked": 0, "AssignmentFinished": 0}
+ROOTS = {
+    "LotsTransformed": 2,
+    **dict.fromkeys(("LotsPacked", "LotsUnpacked", "AssignmentFinished"), 0),
+    **dict.fromkeys(("CertificateUpheld", "CertificateRefuted", "OpeningDemanded"), 0),
+}
 """How many documents a kind carries, where it is not one; a transformation one more for each further output."""
 
 

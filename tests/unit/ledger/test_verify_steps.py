@@ -219,11 +219,22 @@ def test_a_refused_status_still_brings_the_report() -> None:
 def test_expiry_is_judged_at_the_proof_block_and_now() -> None:
     latest = max(one.sequence for one in vector_bundle().records if one.kind == "CertificateIssued")
     expires_at = fields_of(vector_content().record(latest)).struct("statement").number("expires_at")
-    with pytest.raises(StatusRefused, match="expired"):
+    with pytest.raises(StatusRefused, match=r"expired|unopened"):
         verify_bundle(vector_bytes(), vector_trust(), now_s=expires_at, max_age_s=10**9)
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=expires_at, max_age_s=10**9, any_status=True)
     latest_ones = [one for one in found.certificates if one.sequence == latest]
     assert [(one.status, one.expired_now) for one in latest_ones] == [(CertificateStatus.VALID, True)]
+
+
+def test_a_demand_counts_from_its_deadline_on() -> None:
+    demanded = [one for one in vector_bundle().records if one.kind == "OpeningDemanded"][-1]
+    deadline = fields_of(demanded).number("deadline")
+    certificate = fields_of(demanded).number("certificate")
+    found = verify_bundle(vector_bytes(), vector_trust(), now_s=deadline - 1)
+    assert any(f"certificate {certificate} must be opened before" in one for one in found.attention)
+    with pytest.raises(StatusRefused, match="unopened") as refused:
+        verify_bundle(vector_bytes(), vector_trust(), now_s=deadline)
+    assert refused.value.sequence == certificate
 
 
 def test_one_input_for_two_lots_is_caught() -> None:

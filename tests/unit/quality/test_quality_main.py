@@ -124,6 +124,23 @@ def test_words_for_labels_of_several_classes(work: Path, capsys: Capture) -> Non
     )
 
 
+def test_export_prints_every_number(work: Path, capsys: Capture) -> None:
+    assert main(["export", "--model", "model.bin"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["sha256"] == model_digest(Path("model.bin").read_bytes()).hex()
+    assert answer["model"]["kind"] == "Network"
+    assert answer["model"]["decision"] == {"kind": "Decision", "outputs": 1, "rejects": 1, "threshold": 10}
+    assert answer["model"]["layers"][0]["weights"] == [2, -1]
+
+
+def test_export_with_another_threshold_is_another_model(work: Path, capsys: Capture) -> None:
+    assert main(["export", "--model", "model.bin", "--to", "bin", "--threshold", "9", "--out", "m.bin"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    exported = Path("m.bin").read_bytes()
+    assert exported == build_model(tiny_network(threshold=9))
+    assert (answer["sha256"], answer["threshold"]) == (model_digest(exported).hex(), 9)
+
+
 def test_the_rejected_label_may_be_the_smaller(work: Path, capsys: Capture) -> None:
     problem = table(80, 2)
     np.save("t.npy", problem.values)
@@ -174,6 +191,12 @@ def test_the_rejected_label_may_be_the_smaller(work: Path, capsys: Capture) -> N
         ("train --inputs x.npy --labels y.npy --kind forest --out o", "invalid choice: 'forest'"),
         ("train --inputs x.npy --labels y.npy --out x.npy", "x.npy cannot be made"),
         ("train --inputs x.npy --labels y.npy --seed -1 --out o", "-1 is not in 0..4294967295"),
+        ("export --model absent.bin", "absent.bin cannot be read"),
+        ("export --model x.npy", "not a model"),
+        ("export --model model.bin --to bin", "--to bin and --out go together"),
+        ("export --model model.bin --out m.bin", "--to bin and --out go together"),
+        ("export --model model.bin --threshold 2147483648", "threshold is 2147483648, outside"),
+        ("export --model model.bin --to bin --out absent/m.bin", "absent/m.bin cannot be written"),
         ("", "required: COMMAND"),
         ("guess", "invalid choice: 'guess'"),
     ],
@@ -182,7 +205,7 @@ def test_mistakes_are_one_line(work: Path, capsys: Capture, arguments: str, says
     assert says in refuse(capsys, *arguments.split())
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "bench"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "export", "bench"])
 def test_help_has_an_example(capsys: Capture, command: str) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

@@ -17,6 +17,7 @@ from quality.evaluate.scaling import apply_scales
 from quality.fitting import Fit, Fitted, Problem, silent
 from quality.labels import build_classes
 from quality.metrics import classify_all, margins
+from quality.model import decide
 from quality.network.export import export
 from quality.network.floatnet import Block, FloatNetwork, build_recipes
 from quality.network.train import FittedNetwork, fit_cnn, fit_mlp
@@ -24,7 +25,7 @@ from quality.rocket.train import fit as fit_rocket
 from quality.scales import fit_scales
 from quality.splits import split_folds, split_rows, take_sample
 from quality.thresholds import Goal
-from quality.train import KINDS, Trained, decide, score_rows, train
+from quality.train import KINDS, Trained, score_rows, train
 from tests.support.quality_samples import table, tones
 
 TWO = build_classes(["0", "1"])

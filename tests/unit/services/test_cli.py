@@ -140,4 +140,11 @@ def test_a_new_key_never_replaces_a_file(run: Runner) -> None:
 def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
     code, out, err = run("status", "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out) == {"chain": None, "index": None, "equal": None, "outbox": {}}
+    assert json.loads(out) == {
+        "chain": None,
+        "index": None,
+        "equal": None,
+        "outbox": {},
+        "check": None,
+        "models": [],
+    }

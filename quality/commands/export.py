@@ -1,0 +1,62 @@
+"""`python -m quality export`: a model as JSON that people and other programs read, or again with another threshold."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from array import array
+from pathlib import Path
+
+from quality.commands.options import Answer, Parser, add_examples, write
+from quality.errors import InputError
+from quality.model import build_model, decide, model_digest, parse_model
+
+__all__ = ["add_options", "describe_model"]
+
+_EXAMPLES = """  python -m quality export --model model.bin --to json > model.json
+  python -m quality export --model model.bin --to bin --threshold 12000 --out stricter.bin"""
+
+
+def add_options(parser: Parser) -> None:
+    """Options of the command, and what it runs."""
+    add_examples(parser, _EXAMPLES)
+    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="a model.bin")
+    parser.add_argument("--to", choices=["json", "bin"], default="json", help="every number of it, or its bytes")
+    parser.add_argument(
+        "--threshold",
+        type=int,
+        metavar="N",
+        help="FAIL from this margin on (default: as it is); makes another model, with a digest of its own and no card",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where the bytes go")
+    parser.set_defaults(command=_export)
+
+
+def _export(options: argparse.Namespace) -> Answer:
+    if (options.to == "bin") != (options.out is not None):
+        raise InputError("--to bin and --out go together", mend="give both, or neither to print JSON")
+    try:
+        model = parse_model(options.model.read_bytes())
+    except OSError as error:
+        raise InputError(f"{options.model} cannot be read: {error.strerror}", mend="check the path") from error
+    if options.threshold is not None:
+        model = decide(model, dataclasses.replace(model.decision, threshold=options.threshold))
+    built = build_model(model)
+    answer: Answer = {"sha256": model_digest(built).hex(), "bytes": len(built), "family": model.family}
+    if options.to == "json":
+        return answer | {"model": describe_model(model)}
+    write(options.out, built)
+    return answer | {"model_file": str(options.out), "threshold": model.decision.threshold}
+
+
+def describe_model(value: object) -> object:
+    """Records as objects by the names of their fields, int8 weights and other sequences as lists, integers as such."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        named = [field.name for field in dataclasses.fields(value) if field.init]
+        kind = {"kind": type(value).__name__}
+        return kind | {name: describe_model(getattr(value, name)) for name in named}
+    if isinstance(value, bytes):
+        return list(array("b", value))
+    if isinstance(value, (list, tuple)):
+        return [describe_model(part) for part in value]
+    return value

@@ -1,0 +1,28 @@
+"""The fault lab's short profiles: every kind of fault, a little of each. `millmark faults NAME` runs the long ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.faults.chains import find_anvil
+from services.faults.runs import RUNS, run_faults
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(find_anvil() is None, reason="anvil is absent; run `npm ci --ignore-scripts` in contracts/"),
+]
+SEED = 20
+COUNTS = {"rpc": 150, "kill": 8, "nonce": 12, "reorg": 10, "disk": 12, "clock": 2, "offline": 200}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_nothing_is_lost_doubled_or_made_up(name: str) -> None:
+    report = run_faults(name, COUNTS[name], SEED)
+    found = report.outcome.verdict
+    assert found.acknowledged > 0
+    assert (found.lost, found.duplicate, found.phantom, found.misordered) == (0, 0, 0, 0)
+    assert found.replay_equal, "the index is a fresh replay's"
+    assert found.heads_equal, "and has the contracts' heads"
+    slow = [promise for promise in report.outcome.broken if not promise.startswith("ready again")]
+    assert slow == [], "how fast a machine starts again is for the long run to say"
+    assert sum(report.outcome.injected.values()) >= min(COUNTS[name], 3)

@@ -1,0 +1,216 @@
+"""An inspector lies about a part; whoever holds the measurement has the chain itself say so. All by commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from ledger.chain import HttpTransport, write_deployment
+from ledger.errors import SubmitError
+from ledger.evidence import build_inference_context
+from ledger.keys import create_keystore
+from ledger.records import IssueCertificate, Item, OfferCustody, Statement, Verdict
+from ledger.store import Book, open_store
+from quality import Inspector, build_model
+from quality.digest import Inference
+from services.demo.consortium import NOTHING, Company, Consortium, found_consortium
+from services.demo.plant import Plant, build_plant
+from services.demo.production import Job, Line, make_parts, place_orders
+from services.devchain import create_devchain
+from tests.support.loopback import serving
+from tests.support.quality_samples import tiny_network
+
+pytestmark = pytest.mark.integration
+
+PASSPHRASE = "canary-71c2"
+SICK, SOUND = (5, 2), (1, 2)
+"""Windows whose logits are 11 and 3; the threshold is 10."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """A home folder, the consortium whose ledger it follows, and a line that made two parts."""
+
+    home: Path
+    consortium: Consortium
+    plant: Plant
+
+    def sign(self, company: Company) -> list[str]:
+        """Options with which a command signs for a company."""
+        path = self.home / f"{company.number}.json"
+        if not path.exists():
+            create_keystore(path, PASSPHRASE, signer=company.signer, scrypt_cost=2)
+        return [f"--signer=keystore:{path}", f"--passphrase-file={self.home / 'secret'}"]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "services.cli", "--home", str(self.home), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert "Traceback" not in done.stderr
+        assert PASSPHRASE not in done.stdout + done.stderr
+        return done
+
+    def ok(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def refused(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    home = tmp_path_factory.mktemp("desk")
+    secret = home / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text(PASSPHRASE)
+    (home / "tiny.bin").write_bytes(build_model(tiny_network()))
+    with serving(create_devchain()) as url, open_store(f"sqlite:///{home / 'desk.sqlite'}") as store:
+        (home / "millmark.toml").write_text(f'chain_url = "{url}"\ndatabase = "sqlite:///desk.sqlite"\n')
+        consortium = found_consortium(store, HttpTransport(url))
+        write_deployment(home / "deployment.json", consortium.chain.deployment)
+        forda = (resources.files("quality") / "models" / "forda.bin").read_bytes()
+        yield Desk(home, consortium, build_plant(consortium, forda, "{}"))
+
+
+@pytest.fixture(scope="module")
+def line(desk: Desk) -> Line:
+    """Two parts whose orders' gate is a published model; one lied about, one honestly passed."""
+    printed = desk.ok("quality", "publish", str(desk.home / "tiny.bin"), *desk.sign(desk.consortium.inspector))
+    desk.plant.model = int(printed.split()[1].rstrip(","))
+    desk.plant.inspector = Inspector((desk.home / "tiny.bin").read_bytes())
+    desk.ok("quality", "approve", str(desk.plant.model), *desk.sign(desk.consortium.auditor))
+    line = place_orders(desk.consortium, desk.plant, 2, int(time.time()))
+    make_parts(line)
+    for job, window in zip(line.jobs, (SICK, SOUND), strict=True):
+        certify_as_good(line, job, window)
+    return line
+
+
+def certify_as_good(line: Line, job: Job, window: tuple[int, int]) -> None:
+    """States PASS, whatever the model says, and a digest that commits to that."""
+    bench, consortium = line.plant.bench, line.consortium
+    entry = bench.note("balance", {"window": list(window)})
+    consortium.record(consortium.inspector, [bench.anchor()])
+    context = build_inference_context(
+        chain_id=consortium.chain.chain_id,
+        ledger=consortium.chain.ledger,
+        lot=job.lot,
+        stream=bench.stream,
+        leaf_index=entry.index,
+        leaf=entry.leaf_hash,
+    )
+    true = line.plant.inspector.inspect(window, context=context, salt=secrets.token_bytes(32))
+    stated = Inference(context, true.model_digest, true.salt, true.input, true.logits, type(true.verdict).PASS)
+    statement = Statement(
+        lot=job.lot,
+        order=job.order.subject,
+        model=line.plant.model,
+        verdict=Verdict.PASS,
+        expires_at=int(time.time()) + 10**6,
+        inference_digest=stated.digest,
+        claims_root=NOTHING,
+        stream=bench.stream,
+        leaf_index=entry.index,
+        leaf_hash=entry.leaf_hash,
+    )
+    [certificate] = consortium.record(consortium.inspector, [IssueCertificate(statement)])
+    with consortium.store.transaction() as connection:
+        Book(connection).put_inference(certificate, true.salt, true.input, true.logits)
+        Book(connection).add_evidence(bench.stream, [entry])
+
+
+def _name(job: Job) -> str:
+    assert job.part is not None
+    return job.part.identifier
+
+
+def test_a_lie_is_found_by_the_auditor_and_refuted_on_chain(desk: Desk, line: Line) -> None:
+    job, auditor = line.jobs[0], desk.sign(desk.consortium.auditor)
+    extract = desk.home / "extract.json"
+    desk.ok("quality", "extract", _name(job), "-o", str(extract))
+    audited = subprocess.run(
+        [sys.executable, "-m", "quality", "audit", str(extract)], capture_output=True, text=True, env=os.environ
+    )
+    assert (audited.returncode, audited.stderr) == (1, "error: verdict differs: stated PASS, computed FAIL\n")
+
+    asked = desk.run("quality", "challenge", _name(job), f"--extract={extract}", *auditor)
+    assert "becomes public for good" in asked.stderr
+    assert "verdict differs" in asked.stderr
+    assert asked.returncode == 130  # nobody said yes
+    assert json.loads(desk.ok("trace", _name(job), "--json"))["certificates"][0]["status"] == "valid"
+
+    assert "is refuted" in desk.ok("quality", "challenge", _name(job), f"--extract={extract}", "--yes", *auditor)
+    found = json.loads(desk.ok("trace", _name(job), "--json"))
+    assert found["certificates"][0]["status"] == "refuted"
+    assert found["lot"]["state"] == "quarantined"
+    with pytest.raises(SubmitError, match="Lot"):
+        desk.consortium.record(
+            desk.consortium.makers[2],
+            [OfferCustody((Item(job.lot, job.order.subject),), desk.consortium.buyer.number, NOTHING)],
+        )
+    assert "CertificateStateWrong" in desk.refused("quality", "challenge", _name(job), "--yes", *auditor)
+
+
+def test_a_demand_is_met_by_opening_and_an_honest_certificate_is_upheld(desk: Desk, line: Line) -> None:
+    job, buyer = line.jobs[1], desk.sign(desk.consortium.buyer)
+    inspector = desk.sign(desk.consortium.inspector)
+    assert "seven days" in desk.ok("quality", "demand", _name(job), *buyer)
+    assert "CertificateStateWrong" in desk.refused("quality", "demand", _name(job), *buyer)
+    assert "is valid" in desk.ok("quality", "challenge", _name(job), "--yes", *inspector)
+    [certificate] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
+    assert (certificate["status"], certificate["executed"]) == ("valid", "pass")
+
+
+def test_one_parts_measurement_does_not_open_anothers_certificate(desk: Desk, line: Line) -> None:
+    extract = desk.home / "other.json"
+    desk.ok("quality", "extract", _name(line.jobs[1]), "-o", str(extract))
+    said = desk.refused(
+        "quality", "challenge", _name(line.jobs[0]), f"--extract={extract}", "--yes", *desk.sign(desk.consortium.buyer)
+    )
+    assert "does not open certificate" in said
+
+
+def test_models_are_listed_with_what_became_of_their_parts(desk: Desk, line: Line) -> None:
+    desk.ok("quality", "finding", _name(line.jobs[0]), "--defect")
+    desk.ok("quality", "finding", _name(line.jobs[1]), "--sound")
+    by_digest, published = json.loads(desk.ok("quality", "monitor", "--json"))
+    assert (by_digest["on_chain"], published["on_chain"]) == (False, True)
+    assert (published["certificates"], published["field"]["misses"], published["field"]["sound"]) == (2, 1, 1)
+    assert published["field"]["recall"]["value"] == 0
+    assert published["why_no_drift"] == "model and card are not kept here"
+
+
+def test_models_that_the_chain_cannot_execute_are_sent_to_their_digest(desk: Desk) -> None:
+    forda = str(resources.files("quality") / "models" / "forda.bin")
+    said = desk.refused("quality", "publish", forda, *desk.sign(desk.consortium.inspector))
+    assert "register" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["quality", "approve", "0", "--signer=file:none"], 2),
+        (["quality", "publish", "none.bin", "--signer=file:none"], 2),
+        (["quality", "extract", "0x" + "00" * 32, "-o", "x"], 1),
+        (["quality", "extract", "nothing", "-o", "x"], 2),
+        (["quality", "finding", "0x" + "00" * 32, "--defect"], 1),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(desk: Desk, arguments: list[str], code: int) -> None:
+    done = desk.run(*arguments)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("\n") == 1

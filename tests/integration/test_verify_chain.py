@@ -1,0 +1,125 @@
+"""The verifier's replay next to the contracts' own storage, for every lot and order of a small factory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from typer.testing import CliRunner
+
+from ledger.bundle import encode_bundle
+from ledger.headers import parse_header
+from ledger.records import Contract, LotState
+from ledger.verify import verify_bundle
+from ledger.verify._histories import verify_histories
+from ledger.verify._proofs import StateProof
+from ledger.verify._replay import replay
+from ledger.verify._state import State
+from services.cli import app
+from tests.support.bundle_content import publish, read_content
+from tests.support.bundle_maker import make_bundle
+from tests.support.bundle_world import BundleWorld, build_bundle_world
+from tests.support.forgeries import run_forgeries
+from tests.support.stores import new_store
+
+pytestmark = pytest.mark.integration
+
+LOTS = (
+    "bar",
+    "scrap",
+    "billet",
+    "hip-blank",
+    "rail-blank",
+    "hip-1",
+    "hip-2",
+    "hip-3",
+    "hip-3b",
+    "hip-4",
+    "hip-5",
+    "box",
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BundleWorld]:
+    with new_store(tmp_path_factory.mktemp("world")) as store:
+        yield build_bundle_world(store)
+
+
+def replayed(world: BundleWorld, *names: str, seal: bool = False) -> State:
+    bundle, trust = make_bundle(world, *names, seal=seal)
+    header = parse_header(bundle.headers[0])
+    proof = StateProof(bundle, header)
+    proof.verify_contracts(bundle, trust)
+    proved = proof.read(bundle)
+    return replay(bundle, verify_histories(bundle, proved.heads), proved, header.timestamp)
+
+
+@pytest.mark.parametrize("name", LOTS)
+def test_what_the_replay_says_is_what_the_contract_stores(world: BundleWorld, name: str) -> None:
+    state = replayed(world, name)
+    chain = world.consortium.chain
+    for lot in state.lots.values():
+        stored = chain.read_struct(Contract.LEDGER, "lotOf", lot.subject)
+        assert (lot.state, lot.quantity, lot.unit) == (stored["state"], stored["quantity"], stored["unit"])
+        assert (lot.custodian, lot.counterparty) == (stored["custodian"], stored["counterparty"])
+        assert (lot.order is None, lot.parent is None) == (stored["order"] == 0, stored["parent"] == 0)
+        assert len(lot.contents) == chain.read(Contract.LEDGER, "contentsOf", lot.subject)[0]
+        latest = chain.read_struct(Contract.LEDGER, "certificateOf", lot.subject)
+        if lot.certificates:
+            counts = lot.certificates[-1]
+            assert (counts.sequence, counts.state) == (latest["sequence"], latest["state"])
+            assert counts.opening_deadline == latest["opening_deadline"]
+        else:
+            assert latest["sequence"] == 0
+    for order in state.orders.values():
+        stored = chain.read_struct(Contract.LEDGER, "orderOf", order.subject)
+        assert (order.sequence, order.state) == (stored["sequence"], stored["state"])
+        assert (order.terms.operations, order.terms.model) == (stored["operations"], stored["model"])
+        for operation, current in order.current.items():
+            assignment = chain.read_struct(Contract.LEDGER, "assignmentOf", order.subject, operation)
+            assert (current.sequence, current.state, operation in order.finished) == (
+                assignment["sequence"],
+                assignment["state"],
+                assignment["finished_once"],
+            )
+
+
+@pytest.mark.parametrize("name", LOTS)
+def test_a_bundle_about_any_lot_is_verified(world: BundleWorld, name: str) -> None:
+    for seal in (False, True):
+        bundle, trust = make_bundle(world, name, seal=seal)
+        found = verify_bundle(encode_bundle(bundle), trust, now_s=world.now(), any_status=True)
+        assert [part.subject for part in found.parts] == [world.lots[name]]
+
+
+def test_a_sealed_record_leaves_only_what_can_be_left_at_most(world: BundleWorld) -> None:
+    whole, sealed = replayed(world, "hip-1"), replayed(world, "hip-1", seal=True)
+    billet = world.lots["billet"]
+    assert (whole.lots[billet].quantity, sealed.lots[billet].quantity) == (18, 57)
+    assert sealed.lots[billet].maybe_spent
+    assert sealed.lots[billet].state is LotState.HELD
+
+
+def test_content_that_is_published_anew_says_the_same(world: BundleWorld) -> None:
+    """What forgeries start from is no other bundle than the chain's."""
+    bundle, trust = make_bundle(world, "hip-1", "hip-3b", seal=True)
+    anew, believed = publish(read_content(bundle, trust))
+    one = verify_bundle(encode_bundle(bundle), trust, now_s=world.now() + 1)
+    other = verify_bundle(encode_bundle(anew), believed, now_s=world.now() + 1)
+    assert (one.parts, one.certificates, one.attention) == (other.parts, other.certificates, other.attention)
+
+
+def test_forgeries_of_another_real_bundle_are_refused_where_they_lie(world: BundleWorld) -> None:
+    bundle, trust = make_bundle(world, "hip-2", "hip-1", "rail-blank")
+    tally = run_forgeries(read_content(bundle, trust), 15, seed=3)
+    assert tally.clean, tally.to_json()
+
+
+def test_the_benchmark_measures_a_real_bundle() -> None:
+    done = CliRunner().invoke(app, ["bench", "bundle", "--leaves", "3", "--rounds", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert (found["ancestors"], found["records"]) == (4, 29)
+    assert found["bytes"] > 0

@@ -1,0 +1,204 @@
+"""Histories told record by record and replayed, without chain, proofs or encodings: for what may follow what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from ledger.bundle import Bundle, HistoryShown, SealedRecord
+from ledger.canonical import sha256
+from ledger.records import ModelState, TransformationKind
+from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
+from ledger.verify._abi import Fields
+from ledger.verify._replay import replay
+from ledger.verify._state import Entry, Proved, State, subject_of_lot
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+BUYER, COORDINATOR, MAKER, INSPECTOR, AUDITOR, CARRIER, OTHER = range(1, 8)
+NONE = bytes(32)
+PIECE, GRAM = b"H87", b"GRM"
+PRESS, BENCH, FOREIGN = 10, 11, 12
+MODEL, PUBLISHED, DRAFT = 20, 21, 22
+STREAM, BENCH_STREAM = sha256(b"press log"), sha256(b"bench log")
+DAY_S = 86_400
+START_S = 1_700_000_000
+EXPIRY_S = START_S + 1000 * DAY_S
+
+
+class Table(Generic[K, V]):
+    """Has every entry that is asked for, and none to be superfluous."""
+
+    def __init__(self, entries: Mapping[K, V], otherwise: V | None = None) -> None:
+        self.entries, self.otherwise = dict(entries), otherwise
+
+    def get(self, name: K) -> V | None:
+        return self.entries.get(name, self.otherwise)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(())
+
+
+def key_of(participant: int) -> bytes:
+    return bytes([participant]) * 20
+
+
+def name(text: str) -> bytes:
+    return sha256(text.encode())
+
+
+@dataclass
+class Story:
+    now: int = START_S
+    entries: list[Entry] = field(default_factory=list)
+    histories: dict[bytes, list[int | SealedRecord]] = field(default_factory=dict)
+    machines: dict[int, MachineSlots] = field(
+        default_factory=lambda: {
+            PRESS: MachineSlots(MAKER, 0),
+            BENCH: MachineSlots(INSPECTOR, 0),
+            FOREIGN: MachineSlots(OTHER, 0),
+        }
+    )
+    models: dict[int, ModelSlots] = field(
+        default_factory=lambda: {
+            MODEL: ModelSlots(INSPECTOR, AUDITOR, ModelState.APPROVED, 0, 0, NONE, bytes(20)),
+            PUBLISHED: ModelSlots(INSPECTOR, AUDITOR, ModelState.APPROVED, 0, 0, NONE, b"\1" * 20),
+            DRAFT: ModelSlots(INSPECTOR, 0, ModelState.REGISTERED, 0, 0, NONE, bytes(20)),
+        }
+    )
+
+    def record(self, kind: str, participant: int, *histories: bytes, **fields: object) -> int:
+        """One more record; all histories that it names are in the bundle, but for names that begin with `hidden`."""
+        sequence = len(self.entries) + 1
+        self.now += 1
+        values = Fields(dict(fields))  # type: ignore[arg-type]  # of the kind's types
+        self.entries.append(Entry(kind, sequence, participant, key_of(participant), self.now, histories, values))
+        for one in histories:
+            if one not in HIDDEN:
+                self.histories.setdefault(one, []).append(sequence)
+        return sequence
+
+    def seal(self, lot: bytes) -> None:
+        self.histories[lot].append(SealedRecord("LotsTransformed", NONE))
+
+    def replay(self, *parts: bytes) -> State:
+        bundle = Bundle(
+            chain_id=1, registry=b"", ledger=b"", contracts=(), headers=(), signatures=(), nodes=(), records=(),
+            parts=parts or tuple(self.histories),
+            histories=tuple(HistoryShown(one, tuple(links)) for one, links in sorted(self.histories.items())),
+        )  # fmt: skip
+        streams = {
+            STREAM: StreamSlots(1, PRESS, MAKER, 100, NONE),
+            BENCH_STREAM: StreamSlots(2, BENCH, INSPECTOR, 100, NONE),
+        }
+        keys = {key_of(one): KeySlots(one, START_S, 0, 0) for one in range(1, 8)}
+        proved = Proved(
+            heads={},
+            participants=Table({}, ParticipantSlots(63, 1, False, 1)),  # type: ignore[arg-type]  # what replay asks of it
+            keys=Table(keys),  # type: ignore[arg-type]  # as above
+            machines=Table(self.machines),  # type: ignore[arg-type]  # as above
+            models=Table(self.models),  # type: ignore[arg-type]  # as above
+            streams=Table(streams),  # type: ignore[arg-type]  # as above
+            named_machines={},
+        )
+        return replay(bundle, self.entries, proved, self.now + DAY_S)
+
+    # What stories are made of
+
+    def place(self, order: bytes, operations: int = 1, inspector: int = INSPECTOR, model: int = MODEL) -> None:
+        terms = terms_of(operations, inspector, model)
+        self.record("OrderPlaced", BUYER, order, coordinator=COORDINATOR, terms=terms)
+
+    def accept(self, order: bytes) -> None:
+        self.record("OrderAccepted", COORDINATOR, order, claims_root=NONE)
+
+    def propose(self, order: bytes, operation: int = 0, machine: int = PRESS, owner: int = MAKER) -> int:
+        own = {"operation": operation, "machine": machine, "owner": owner, "claims_root": NONE}
+        return self.record("AssignmentProposed", COORDINATOR, order, **own)
+
+    def step(self, kind: str, order: bytes, assignment: int, operation: int = 0, by: int = MAKER) -> None:
+        self.record(kind, by, order, operation=operation, assignment=assignment, claims_root=NONE)
+
+    def begin(self, order: bytes) -> int:
+        """Placed, accepted, its one operation started."""
+        self.place(order)
+        self.accept(order)
+        assignment = self.propose(order)
+        self.step("AssignmentAccepted", order, assignment)
+        self.step("AssignmentStarted", order, assignment)
+        return assignment
+
+    def finish(self, order: bytes, assignment: int, stream: bytes = STREAM) -> None:
+        own = {"operation": 0, "assignment": assignment, "stream": stream, "leaf_index": 1, "leaf_hash": NONE}
+        self.record("AssignmentFinished", MAKER, order, **own)
+
+    def receive(self, lot: bytes, quantity: int = 10, unit: bytes = PIECE, by: int = MAKER) -> bytes:
+        self.record("LotReceived", by, lot, quantity=quantity, unit=unit, claims_root=NONE)
+        return lot
+
+    def commission(self, lot: bytes, order: bytes, assignment: int, quantity: int = 1) -> bytes:
+        own = {"order": order, "assignment": assignment, "quantity": quantity, "unit": PIECE, "claims_root": NONE}
+        self.record("LotCommissioned", MAKER, lot, **own)
+        return lot
+
+    def transform(
+        self, kind: TransformationKind, inputs: dict[bytes, int], outputs: dict[str, int], **more: object
+    ) -> list[bytes]:
+        made = [subject_of_lot(MAKER, name(one)) for one in outputs]
+        own = {
+            "kind": int(kind), "order": NONE, "operation": 0, "unit": PIECE, "output_unit": PIECE, "loss": 0,
+            "yield_in": 1, "yield_out": 1, "claims_root": NONE,
+            "inputs": tuple(Fields({"lot": lot, "quantity": amount}) for lot, amount in inputs.items()),
+            "outputs": tuple(
+                Fields({"identifier_hash": name(one), "quantity": amount, "claims_root": NONE})
+                for one, amount in outputs.items()
+            ),
+        }  # fmt: skip
+        change = Fields({**own, **more})  # type: ignore[dict-item]  # of the members' types
+        self.record("LotsTransformed", MAKER, *inputs, *made, transformation=change)
+        return made
+
+    def on_lot(self, kind: str, lot: bytes, by: int = MAKER, **fields: object) -> int:
+        return self.record(kind, by, lot, **{"reason_root": NONE, **fields})
+
+    def pack(self, parent: bytes, *lots: bytes, by: int = MAKER) -> None:
+        self.record("LotsPacked", by, parent, *sorted(lots))
+
+    def offer(self, lot: bytes, to: int = CARRIER, by: int = MAKER) -> None:
+        self.record("CustodyOffered", by, lot, to=to, claims_root=NONE)
+
+    def take(self, lot: bytes, by: int = CARRIER, giver: int = MAKER) -> None:
+        self.record("CustodyAccepted", by, lot, **{"from": giver, "claims_root": NONE})
+
+    def certify(
+        self, lot: bytes, order: bytes = NONE, verdict: int = 1, model: int = MODEL, by: int = INSPECTOR
+    ) -> int:
+        statement = {
+            "lot": lot, "order": order, "model": model, "verdict": verdict, "expires_at": EXPIRY_S,
+            "inference_digest": b"\1" * 32, "claims_root": NONE, "stream": BENCH_STREAM, "leaf_index": 1,
+            "leaf_hash": NONE,
+        }  # fmt: skip
+        own = {"statement": Fields(statement), "anchor_size": 50, "anchor_root": NONE}  # type: ignore[arg-type]  # as above
+        return self.record("CertificateIssued", by, lot, **own)
+
+    def demand(self, lot: bytes, certificate: int) -> None:
+        deadline = self.now + 1 + 7 * DAY_S
+        self.record("OpeningDemanded", AUDITOR, lot, certificate=certificate, deadline=deadline)
+
+    def settle(self, kind: str, lot: bytes, certificate: int, executed: int = 0) -> None:
+        self.record(kind, AUDITOR, lot, certificate=certificate, executed=executed)
+
+
+HIDDEN = frozenset(name(f"hidden {number}") for number in range(9))
+"""Lots and orders that a bundle has no history of."""
+
+
+def hidden(number: int = 0) -> bytes:
+    return name(f"hidden {number}")
+
+
+def terms_of(operations: int = 1, inspector: int = INSPECTOR, model: int = MODEL) -> Fields:
+    values = {"operations": operations, "inspector": inspector, "model": model, "due_at": 0, "claims_root": NONE}
+    return Fields(values)  # type: ignore[arg-type]  # of the members' types
