@@ -21,6 +21,7 @@ from services.commands import (
     faults,
     interop,
     keys,
+    node,
     outbox,
     participants,
     provenance,
@@ -69,6 +70,7 @@ interop.register(app)
 bench.register(app)
 faults.register(app)
 outbox.register(app)
+node.register(app)
 
 
 def main() -> None:

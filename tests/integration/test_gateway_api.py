@@ -114,7 +114,7 @@ def produce(store: Store) -> Line:
     """A few orders from placing to certificate, on the embedded chain."""
     models = resources.files("quality") / "models"
     consortium = found_consortium(store)
-    plant = build_plant(consortium, (models / "forda.bin").read_bytes(), {})
+    plant = build_plant(consortium, (models / "forda.bin").read_bytes(), "{}")
     now = int(time.time())
     line = place_orders(consortium, plant, ORDERS, now)
     make_parts(line)
