@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,11 +26,13 @@ from services.node.committer import Committer
 from services.node.config import NodeConfig, StreamConfig, read_secret
 from services.node.dead_letters import DeadLetters
 from services.node.drafts import Drafts
+from services.node.folder_capture import FolderCapture
 from services.node.health import Health, StreamHealth, describe_outbox
 from services.node.http_capture import create_capture
 from services.node.intake import Gate, Intake
 from services.node.known import KnownEvents
 from services.node.metrics import Metrics
+from services.node.mqtt_capture import MqttCapture
 from services.node.recording import StreamRecorder
 from services.node.sending import Sending
 from services.node.standing import connect
@@ -84,6 +87,18 @@ class Agent:
         token_file = self.config.http.token_file
         token = None if token_file is None else read_secret(token_file)
         return create_capture(self.intake, self._metrics, self.health, token, self.logger)
+
+    @contextmanager
+    def capturing(self) -> Iterator[None]:
+        """Takes in from folders and brokers meanwhile. Raises SettingsError for a source that cannot be used."""
+        with ExitStack() as stack:
+            for folder in self.config.folders:
+                name = hashlib.sha256(str(folder.path).encode()).hexdigest()[:16]
+                state = self.config.data_folder / f"folder-{name}.json"
+                _start(stack, FolderCapture(folder, self.intake, state, self.logger))
+            for broker in self.config.mqtt:
+                _start(stack, MqttCapture(broker, self.intake, self.logger))
+            yield
 
     def _measure(self, health: Health) -> None:
         metrics = self._metrics
@@ -204,6 +219,11 @@ def hold_folder(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _start(stack: ExitStack, source: FolderCapture | MqttCapture) -> None:
+    source.start()
+    stack.callback(source.stop)
 
 
 def _look(line: _Line) -> StreamHealth:

@@ -19,4 +19,5 @@ def run_node(config: NodeConfig) -> None:
         listener = listen(config.http.host, config.http.port)
         sys.stdout.write(f"node on http://{config.http.host}:{listener.getsockname()[1]}; stop with Ctrl-C\n")
         sys.stdout.flush()
-        serve_on(listener, build_server(app, config.http.host, config.http.port))
+        with agent.capturing():
+            serve_on(listener, build_server(app, config.http.host, config.http.port))
