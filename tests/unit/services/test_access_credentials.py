@@ -126,7 +126,7 @@ def test_every_refusal_reads_the_same(store: Store) -> None:
 def test_what_is_shown_says_how_far_it_carries(store: Store) -> None:
     key = make(store, 4)
     found = authenticate(store, key, now_s=NOW_S + LIFE_S - 1, owner=3)
-    assert (found.participant, found.roles, found.scopes) == (4, 4, {Scope.PROVENANCE})
+    assert (found.participant, found.roles, found.scopes) == (4, 4, frozenset({Scope.PROVENANCE}))
     assert (found.owner, found.viewer, found.credential) == (False, 4, key[4:16])
     assert authenticate(store, key, now_s=NOW_S, owner=4).viewer is None
 
