@@ -22,6 +22,7 @@ from services.commands import (
     faults,
     interop,
     keys,
+    node,
     outbox,
     participants,
     provenance,
@@ -71,6 +72,7 @@ interop.register(app)
 bench.register(app)
 faults.register(app)
 outbox.register(app)
+node.register(app)
 
 
 def main() -> None:

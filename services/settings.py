@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     """Written by `millmark deploy`: chain id and contract addresses."""
     database: str = "sqlite:///millmark.sqlite"
     """SQLAlchemy URL of index, outbox and private book. Whoever reads it can link identifiers to the chain."""
+    pkcs11_module: Path | None = None
+    """Library (absolute path) that talks to hardware tokens, for signers `pkcs11:...`. It runs in every command that
+    opens such a signer."""
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8600, ge=1, le=65535)
     gateway_auth: Literal["required", "loopback-open"] = "loopback-open"

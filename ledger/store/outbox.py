@@ -127,6 +127,20 @@ class Outbox:
             raise NotFoundError(f"the outbox has no record {record_id}")
         return read_record(row)
 
+    def find(self, keys: Sequence[str]) -> Mapping[str, QueuedRecord]:
+        """Those of the idempotency keys that are known, at most a few hundred."""
+        query = select(outbox_records).where(outbox_records.c.idempotency_key.in_(keys))
+        with self._store.reading() as connection:
+            found = [read_record(row) for row in connection.execute(query).mappings()]
+        return {record.idempotency_key: record for record in found}
+
+    def latest_key(self, prefix: str) -> str | None:
+        """The greatest idempotency key that begins so; None when none does."""
+        keys = outbox_records.c.idempotency_key
+        query = select(func.max(keys)).where(keys.startswith(prefix, autoescape=True))
+        with self._store.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
     def counts(self) -> Mapping[str, int]:
         """Number of records by state."""
         query = select(outbox_records.c.state, func.count()).group_by(outbox_records.c.state)

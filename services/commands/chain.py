@@ -18,7 +18,7 @@ from ledger.records import Contract
 from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import ALLOWANCE_WEI, Context, open_context, unlock
+from services.context import ALLOWANCE_WEI, Context, open_context
 from services.devchain import JournaledChain, create_devchain
 from services.gateway import build_policy, create_gateway, serve
 from services.listening import listen, serve_on
@@ -61,7 +61,7 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
         path = opened.settings.deployment_path
         if path.exists():
             raise SettingsError(f"{path} exists already", mend="move it away to deploy another ledger")
-        owner, node = unlock(signer, passphrase_file), opened.node()
+        owner, node = opened.unlock(signer, passphrase_file), opened.node()
         profile = find_profile(opened.settings.engine)
         if profile.faucet:
             node.fund(owner.address, ALLOWANCE_WEI)

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from ledger.store.outbox import Outbox, OutboxState
 from services.commands.options import AsJson
 from services.context import open_context
 from services.output import print_json, print_lines, print_table
+from services.waiting import describe_waiting
 
 __all__ = ["register"]
 
@@ -36,7 +37,7 @@ def run_list(
     with open_context(context.obj) as opened:
         found = Outbox(opened.store).unfinished(most)
     now = time.time()
-    rows = [_describe(record, now) for record in found]
+    rows = [describe_waiting(record, now) for record in found]
     if as_json:
         print_json(rows)
     elif not rows:
@@ -67,32 +68,3 @@ def run_cancel(context: typer.Context, keys: Keys) -> None:
     for record in found:
         over = record.state is OutboxState.CANCELLED
         print_lines(f"{record.idempotency_key} is {'cancelled' if over else 'to be cancelled, if it is not too late'}")
-
-
-def _describe(record: QueuedRecord, now: float) -> dict[str, object]:
-    return {
-        "key": record.idempotency_key,
-        "kind": record.kind,
-        "state": record.state.value,
-        "age_s": max(round(now - record.queued_at_s), 0),
-        "signer": "0x" + record.signer.hex(),
-        "why": _reason(record),
-    }
-
-
-def _reason(record: QueuedRecord) -> str:
-    if record.cancelling:
-        return "being cancelled"
-    match record.state:
-        case OutboxState.FAILED:
-            return record.error or "failed"
-        case OutboxState.PAUSED:
-            return "paused by the operator"
-        case OutboxState.BLOCKED:
-            return f"waits for {record.depends_on}"
-        case OutboxState.QUEUED:
-            return "waits for its turn"
-        case OutboxState.MINED:
-            return "in a block that is not final yet"
-        case _:
-            return "on its way to a block"

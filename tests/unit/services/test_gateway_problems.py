@@ -26,8 +26,8 @@ from ledger.errors import (
 )
 from ledger.store import open_store
 from services.gateway import build_policy, create_gateway
-from services.gateway.rules import PUBLIC, RULES
 from services.gateway.problems import build_problem
+from services.gateway.rules import PUBLIC, RULES
 from tests.support.fake_world import World
 from tests.support.gateway_client import Caller, build_linked_world
 
