@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, delete, select, update
 
 from ledger.store.access_rows import CredentialRow, SpentNonceRow
 from ledger.store.repository import Rows
@@ -40,10 +39,7 @@ class AccessDesk:
         self._connection.execute(delete(spent_nonces).where(spent_nonces.c.expires_at < now_s))
         if self._rows.get(SpentNonceRow, nonce) is not None:
             return False
-        try:
-            self._connection.execute(insert(spent_nonces).values(nonce=nonce, expires_at=expires_at))
-        except IntegrityError:  # where writers do not take turns, the other one was first
-            return False
+        self._rows.insert([SpentNonceRow(nonce, expires_at)])  # writers take turns: nobody was here since
         return True
 
     def add_credential(self, row: CredentialRow) -> None:

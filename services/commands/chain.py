@@ -19,8 +19,6 @@ from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import ALLOWANCE_WEI, Context, open_context
-from services.devchain import JournaledChain, create_devchain
-from services.gateway import build_policy, create_gateway, serve
 from services.listening import listen, serve_on
 from services.output import print_json, print_lines, warn
 
@@ -47,6 +45,8 @@ def run_devchain(
 ) -> None:
     """Run the embedded chain behind JSON-RPC, for development. It lives in memory and ends with the command, unless a
     journal keeps it."""
+    from services.devchain import JournaledChain, create_devchain  # noqa: PLC0415 - a whole EVM, which others do not need
+
     chain = None if journal is None else JournaledChain(journal)
     listener = listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
@@ -178,6 +178,8 @@ def run_rebuild(context: typer.Context) -> None:
 
 def run_gateway(context: typer.Context) -> None:
     """Serve the partner HTTP API; its documentation is under /docs."""
+    from services.gateway import build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
+
     with open_context(context.obj) as opened:
         settings = opened.settings
         policy = build_policy(

@@ -11,6 +11,7 @@ import pytest
 from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import Trace, certificate, open_reader, recall, trace
+from ledger.records import AssignmentState
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,
@@ -166,6 +167,28 @@ def test_what_is_offered_is_there_and_gone_with_the_offer(tmp_path_factory: pyte
                 assert reader.view.has(SubjectKind.LOT, box) is wanted
                 assert reader.view.has(SubjectKind.LOT, inside) is wanted
                 assert not reader.view.is_linked(inside)
+
+
+@pytest.mark.parametrize("declined", [True, False])
+def test_an_order_is_there_for_whose_machine_is_asked_for_until_it_is_not(
+    tmp_path_factory: pytest.TempPathFactory, declined: bool
+) -> None:
+    kind, state = (
+        ("AssignmentDeclined", AssignmentState.DECLINED)
+        if declined
+        else ("AssignmentCancelled", AssignmentState.CANCELLED)
+    )
+    with new_store(tmp_path_factory.mktemp("asked")) as store:
+        world = build_world(store)
+        order = world.orders["rail"]
+        world.fake.propose(order, 1, world.fake.register_machine(AUDITOR, "lathe"))
+        for wanted in (True, False):
+            world.follow()
+            with open_reader(store, AUDITOR) as reader:
+                assert reader.view is not None
+                assert reader.view.has(SubjectKind.ORDER, order) is wanted
+            if wanted:
+                world.fake.move_assignment(order, 1, kind, state)
 
 
 def _moment(seconds: int) -> datetime:
