@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ledger.keys import parse_address, to_checksum
 from ledger.store.outbox import Outbox, OutboxState
 from services.commands.options import AsJson
 from services.context import open_context
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     group.command("pause", epilog="Example: millmark outbox pause order-17")(run_pause)
     group.command("resume", epilog="Example: millmark outbox resume order-17")(run_resume)
     group.command("cancel", epilog="Example: millmark outbox cancel order-17 order-18")(run_cancel)
+    group.command("hand-over", epilog="Example: millmark outbox hand-over 0x... 0x...")(run_hand_over)
     app.add_typer(group, name="outbox")
 
 
@@ -68,3 +70,15 @@ def run_cancel(context: typer.Context, keys: Keys) -> None:
     for record in found:
         over = record.state is OutboxState.CANCELLED
         print_lines(f"{record.idempotency_key} is {'cancelled' if over else 'to be cancelled, if it is not too late'}")
+
+
+def run_hand_over(
+    before: Annotated[str, typer.Argument(help="Address of the key that waits: revoked, or about to be.")],
+    after: Annotated[str, typer.Argument(help="Address of another key of the same participant.")],
+    context: typer.Context,
+) -> None:
+    """Give what waits for one key to another one. Do it again when something was under way."""
+    keys = parse_address(before), parse_address(after)
+    with open_context(context.obj) as opened:
+        count = Outbox(opened.store).hand_over(*keys)
+    print_lines(f"{count} records wait for {to_checksum(keys[1])}")
