@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, cast
 
 import coincurve
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 
 from ledger.canonical import Json, parse_json
 from ledger.errors import CanonicalError, SigningError
+from ledger.recursion import bound_recursion
 from ledger.signatures import (
     ADDRESS_BYTES,
     ORDER,
@@ -166,6 +166,10 @@ def create_keystore(
     if not passphrase:
         raise SigningError("the passphrase is empty")
     signer = signer or LocalSigner.generate()
+    from eth_keyfile.keyfile import create_keyfile_json  # noqa: PLC0415  # it takes a second
+
+    bound_recursion()
+
     keystore = create_keyfile_json(signer.unsafe_secret(), passphrase.encode(), kdf="scrypt", iterations=scrypt_cost)
     _write_new(path, json.dumps(keystore).encode())
     return signer.address
@@ -177,6 +181,10 @@ def _open_keystore(path: Path, content: bytes, passphrase: str) -> LocalSigner:
         if not isinstance(keystore, dict):
             raise SigningError(f"{path} is not a keystore")
         _check_work(path, keystore)
+        from eth_keyfile.keyfile import decode_keyfile_json  # noqa: PLC0415  # likewise
+
+        bound_recursion()
+
         secret = decode_keyfile_json(cast("dict[str, Any]", keystore), passphrase.encode())
     except CanonicalError:
         raise SigningError(f"{path} is not a keystore") from None

@@ -14,6 +14,7 @@ import typer
 from ledger.errors import MillmarkError
 from quality.errors import QualityError
 from services.commands import (
+    apikeys,
     bench,
     bundle,
     chain,
@@ -61,6 +62,7 @@ demo.register(app)
 chain.register(app)
 participants.register(app)
 keys.register(app)
+apikeys.register(app)
 provenance.register(app)
 bundle.register(app)
 trust.register(app)

@@ -13,6 +13,7 @@ from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from services.commands.options import AsJson
 from services.node.agent import DEAD_LETTERS
+from services.node.backup import back_up, restore
 from services.node.config import NodeConfig, read_config
 from services.node.dead_letters import read_dead_letters
 from services.node.health import describe_outbox
@@ -30,6 +31,8 @@ def register(app: typer.Typer) -> None:
     group.callback()(run)
     group.command("status", epilog="Example: millmark node --config node.toml status --json")(run_status)
     group.command("dead-letters", epilog="Example: millmark node --config node.toml dead-letters")(run_dead_letters)
+    group.command("backup", epilog="Example: millmark node --config node.toml backup /mnt/backup/monday")(run_backup)
+    group.command("restore", epilog="Example: millmark node --config node.toml restore /mnt/backup/monday")(run_restore)
     app.add_typer(group, name="node")
 
 
@@ -71,6 +74,24 @@ def run_dead_letters(
     else:
         rows = [[_time(one.refused_at_s), one.source, one.reason, one.cause, one.event[:80]] for one in found]
         print_table("refused", ["at", "source", "reason", "cause", "event"], rows)
+
+
+def run_backup(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="A folder that does not exist yet.")],
+) -> None:
+    """Copy logs and database, while the node runs or not. Keys, passphrase and token are not copied."""
+    back_up(context.obj, folder)
+    print_lines(f"copied to {folder}; who reads it knows all that was measured")
+
+
+def run_restore(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A backup.")],
+) -> None:
+    """Bring a backup into a data folder that does not exist yet, and check its logs."""
+    for name, entries in restore(context.obj, folder).items():
+        print_lines(f"stream {name}: {entries} entries")
 
 
 def _ask(config: NodeConfig) -> dict[str, object] | None:

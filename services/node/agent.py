@@ -35,7 +35,7 @@ from services.node.metrics import Metrics
 from services.node.mqtt_capture import MqttCapture
 from services.node.recording import StreamRecorder
 from services.node.sending import Sending
-from services.node.standing import connect
+from services.node.standing import connect, verify_logs
 from services.node.streamlog import StreamLog
 
 __all__ = ["DEAD_LETTERS", "Agent", "hold_folder", "open_agent"]
@@ -128,17 +128,21 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         deployment = read_deployment(config.chain.deployment)
         store = stack.enter_context(open_store(config.database_url))
 
+        parts = _Parts(config, store, signer, inspector, (deployment.chain_id, deployment.ledger))
+        lines = [parts.open_line(stack, stream) for stream in config.streams]
+        parts.drafts.drop_orphans()
+        recorders = [line.recorder for line in lines]
+
         def link() -> Chain:
-            return connect(config, signer.address, inspector)
+            chain = connect(config, signer.address, inspector)
+            verify_logs(chain, recorders)
+            return chain
 
         try:
             link()
         except ChainUnreachableError:
             logger.warning("the chain does not answer; events are taken, and records wait")
-        parts = _Parts(config, store, signer, inspector, (deployment.chain_id, deployment.ledger))
-        lines = [parts.open_line(stack, stream) for stream in config.streams]
-        parts.drafts.drop_orphans()
-        sending = Sending([line.recorder for line in lines], link, Outbox(store), signer, parts.drafts, logger)
+        sending = Sending(recorders, link, Outbox(store), signer, parts.drafts, logger)
         sending.start()
         stack.callback(sending.stop, _STOP_S)
         intake = Intake(parts.gates(lines), parts.dead_letters, parts.metrics)

@@ -1,4 +1,4 @@
-"""The bytes of a stream's log: pure, no file is touched here (LOG.md beside this module is the document).
+"""The bytes of a stream's log: pure, no file is touched here. This is their document.
 
 A file begins with a header that names the stream and a random marker. Frames follow, one for each group commit:
 

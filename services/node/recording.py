@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from ledger.chain import call_data
-from ledger.errors import StoreDamagedError
+from ledger.errors import SettingsError, StoreDamagedError
 from ledger.evidence import EVIDENCE_TAG, EvidenceEntry
 from ledger.merkle import leaf_hash
 from ledger.records import Anchor, Record
@@ -96,6 +96,32 @@ class StreamRecorder:
         """Entries that no anchor covers yet, as far as they were taken in."""
         return self._open.count
 
+    @property
+    def stream(self) -> bytes:
+        """The stream's subject."""
+        return self._stream
+
+    def verify_anchored(self, size: int, root: bytes) -> None:
+        """That the ledger's latest anchor is of this log, and that the outbox knows of it. Raises SettingsError when
+        the outbox is older than the ledger, StoreDamagedError when the log is another than the anchored one."""
+        if size > self.anchored:
+            raise SettingsError(
+                f"stream {self.name} is anchored up to {size} entries, the outbox knows of {self.anchored}: "
+                "the database is older than the ledger",
+                mend="restore the newest database (services/node/OPERATIONS.md)",
+            )
+        peaks = Peaks()
+        for frame in self._log.frames(self._log.start):
+            for entry in frame.entries[: size - peaks.size]:
+                peaks.append(_leaf(entry))
+            if peaks.size == size:
+                break
+        if peaks.root() != root:
+            raise StoreDamagedError(
+                f"the first {size} entries of {self._log.path} are not those that were anchored",
+                mend="restore the log from the latest backup",
+            )
+
     def step(self) -> None:
         """Takes in what is new, and queues an anchor for whatever is due. Raises StoreError, InputError or OSError when
         the disk does not take it; the next step tries again."""
@@ -112,7 +138,7 @@ class StreamRecorder:
         self._left.extend((frame.first + number, entry) for number, entry in enumerate(frame.entries))
 
     def _take(self, index: int, kept: LogEntry) -> None:
-        leaf = leaf_hash(EVIDENCE_TAG + kept.salt + kept.content)
+        leaf = _leaf(kept)
         self._peaks.append(leaf)
         queued = index < self.anchored
         if self._certifier is None and index < min(self._kept, self.anchored):
@@ -162,6 +188,11 @@ class StreamRecorder:
         key = anchor_key(self._stream, anchor.size)
         certificates = [_entry(one.draft.key, one.record, key) for one in certified]
         self._outbox.enqueue(self._signer, [_entry(key, anchor, None), *certificates])
+
+
+def _leaf(kept: LogEntry) -> bytes:
+    """As `build_leaf_data` has it, from the canonical bytes."""
+    return leaf_hash(EVIDENCE_TAG + kept.salt + kept.content)
 
 
 def _entry(key: str, record: Record, depends_on: str | None) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
@@ -9,8 +10,9 @@ from ledger.errors import ContractRefusedError, SettingsError
 from ledger.records import Contract, ModelState
 from quality import Inspector
 from services.node.config import NodeConfig, StreamConfig
+from services.node.recording import StreamRecorder
 
-__all__ = ["connect", "verify_standing"]
+__all__ = ["connect", "verify_logs", "verify_standing"]
 
 
 def connect(config: NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
@@ -35,6 +37,13 @@ def verify_standing(chain: Chain, config: NodeConfig, key: bytes, inspector: Ins
         _verify_stream(chain, stream, participant)
     if config.model is not None and inspector is not None:
         _verify_model(chain, config.model.number, inspector)
+
+
+def verify_logs(chain: Chain, recorders: Iterable[StreamRecorder]) -> None:
+    """That every log goes on from what the ledger has of it. Raises SettingsError or StoreDamagedError."""
+    for recorder in recorders:
+        found = chain.read_struct(Contract.LEDGER, "streamOf", recorder.stream)
+        recorder.verify_anchored(cast(int, found["size"]), cast(bytes, found["root"]))
 
 
 def _verify_stream(chain: Chain, stream: StreamConfig, participant: int) -> None:

@@ -5,16 +5,29 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ledger.evidence import build_leaf_data
 from ledger.index import Follower
+from ledger.keys import LocalSigner, create_keystore
 from ledger.merkle import Tree, leaf_hash
 from ledger.store import Book, Rows, Store, open_store
 from ledger.store.rows import AnchorRow, CertificateRow
-from tests.support.node_site import PASSPHRASE, TOKEN, NodeSite, await_that, build_site, running_devchain, running_node
+from services.node.streamlog import StreamLog
+from tests.support.loopback import closed_url
+from tests.support.node_site import (
+    PASSPHRASE,
+    TOKEN,
+    NodeSite,
+    await_that,
+    build_site,
+    millmark,
+    running_devchain,
+    running_node,
+)
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
@@ -73,7 +86,7 @@ def test_what_is_acknowledged_comes_to_the_ledger_whatever_kills_the_node(site: 
             node.kill()
     with running_node(site.config) as node:
         acknowledged.update(str(event["id"]) for event in events[len(acknowledged) :] if node.send([event]))
-        await_that(lambda: node.client.get("/ready").json()["outbox"]["oldest_waiting"] is None)
+        await_that(node.is_settled)
         await_that(lambda: site.anchored() == len(events))
         assert node.send(events)["duplicates"] == len(events)
     assert len(acknowledged) == len(events)
@@ -97,3 +110,81 @@ def test_what_is_acknowledged_comes_to_the_ledger_whatever_kills_the_node(site: 
     assert TOKEN not in told
     assert PASSPHRASE not in told
     assert "Traceback" not in told
+
+
+def test_a_backup_of_a_running_node_goes_on_where_it_was(site: NodeSite, tmp_path: Path) -> None:
+    """Restored, the node recognises what it has, and adds to it; with an older database it refuses to submit."""
+    site.write_config()
+    with running_node(site.config) as node:
+        node.send([_event(number, id=f"kept-{number}") for number in range(20)])
+        await_that(node.is_settled)
+        size = site.anchored()
+        millmark("--config", str(site.config), "backup", str(tmp_path / "first"))
+        node.send([_event(0, id="after")])
+        await_that(lambda: site.anchored() == size + 1)
+        millmark("--config", str(site.config), "backup", str(tmp_path / "second"))
+    data = site.folder / "data"
+    data.rename(tmp_path / "old")
+    millmark("--config", str(site.config), "restore", str(tmp_path / "first"))
+    refused = millmark("--config", str(site.config), fails=True)
+    assert f"anchored up to {size + 1} entries, the outbox knows of {size}" in refused
+    data.rename(tmp_path / "older")
+    assert f"stream bench: {size + 1} entries" in millmark(
+        "--config", str(site.config), "restore", str(tmp_path / "second")
+    )
+    with running_node(site.config) as node:
+        assert node.send([_event(0, id="after")])["duplicates"] == 1
+        node.send([_event(0, id="later")])
+        await_that(lambda: site.anchored() == size + 2)
+
+
+def test_a_log_that_is_not_the_anchored_one_is_refused(site: NodeSite, tmp_path: Path) -> None:
+    site.write_config()
+    with running_node(site.config) as node:
+        node.send([_event(0, id="one more")])
+        await_that(node.is_settled)
+    path = site.folder / "data" / "streams" / "bench" / "log"
+    whole = path.read_bytes()
+    forged = StreamLog(tmp_path / "log", site.stream)
+    original = StreamLog(path, site.stream)
+    for frame in original.frames(original.start):
+        forged.append([replace(entry, salt=bytes(32)) for entry in frame.entries])
+    path.write_bytes((tmp_path / "log").read_bytes())
+    try:
+        assert "are not those that were anchored" in millmark("--config", str(site.config), fails=True)
+    finally:
+        path.write_bytes(whole)
+
+
+def test_a_node_of_another_chain_or_with_a_foreign_key_does_not_start(site: NodeSite, tmp_path: Path) -> None:
+    site.write_config()
+    text = site.config.read_text()
+    other = tmp_path / "deployment.json"
+    other.write_text((site.folder / "deployment.json").read_text().replace('"chain_id": ', '"chain_id": 7'))
+    site.config.write_text(text.replace("[chain]\n", f'[chain]\ndeployment = "{other}"\n'))
+    assert "the node serves chain" in millmark("--config", str(site.config), fails=True)
+    create_keystore(tmp_path / "foreign.json", PASSPHRASE, signer=site.consortium.makers[0].signer, scrypt_cost=2)
+    site.config.write_text(text.replace(str(site.folder / "key.json"), str(tmp_path / "foreign.json")))
+    assert "belongs to participant 6, the key acts for 3" in millmark("--config", str(site.config), fails=True)
+    create_keystore(tmp_path / "nobody.json", PASSPHRASE, signer=LocalSigner.generate(), scrypt_cost=2)
+    site.config.write_text(text.replace(str(site.folder / "key.json"), str(tmp_path / "nobody.json")))
+    assert "acts for no participant" in millmark("--config", str(site.config), fails=True)
+
+
+def test_what_comes_while_the_chain_is_away_is_recorded_when_it_is_back(site: NodeSite) -> None:
+    site.write_config()
+    text = site.config.read_text()
+    before = site.anchored()
+    site.config.write_text(text.replace(site.url, closed_url()))
+    with running_node(site.config) as node:
+        node.send([_event(number, id=f"offline-{number}") for number in range(120)])
+        await_that(lambda: node.client.get("/ready").json()["streams"][0]["anchored"] == before + 120)
+        told = node.client.get("/ready").json()
+        assert (told["status"], told["chain_connected"]) == ("ready", False)
+        assert told["troubles"][0]["code"] == "chain-unreachable"
+    status = millmark("--config", str(site.config), "status")
+    assert "node not running" in status
+    assert "3 records queued" in status
+    site.config.write_text(text)
+    with running_node(site.config):
+        await_that(lambda: site.anchored() == before + 120)

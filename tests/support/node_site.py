@@ -102,6 +102,12 @@ class RunningNode:
         found: dict[str, object] = answer.json()
         return found
 
+    def is_settled(self) -> bool:
+        """Whether all that was taken in is on the ledger."""
+        told = self.client.get("/ready").json()
+        recorded = all(stream["anchored"] == stream["entries"] for stream in told["streams"])
+        return recorded and told["outbox"]["oldest_waiting"] is None
+
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -125,9 +131,20 @@ def running_node(config: Path) -> Iterator[RunningNode]:
             process.wait(20)
 
 
-def await_that(done: Callable[[], bool], timeout_s: float = _START_S) -> None:
+def await_that(done: Callable[[], bool], timeout_s: float = 30.0) -> None:
     """Calls `done` until it says so. Fails after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not done():
         assert time.monotonic() < deadline, "it does not come about"
         time.sleep(0.1)
+
+
+def millmark(*arguments: str, fails: bool = False) -> str:
+    """`millmark node` with these arguments; gives what it printed, or, where it is to fail, the one line of why."""
+    command = [sys.executable, "-m", "services.cli", "node", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_START_S, env=os.environ)
+    assert (done.returncode != 0) == fails, done.stderr
+    if fails:
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert PASSPHRASE not in done.stderr
+    return done.stderr if fails else done.stdout
