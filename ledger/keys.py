@@ -2,8 +2,10 @@
 
     keystore:PATH   an encrypted key file, "Web3 Secret Storage" version 3
     file:PATH       64 hexadecimal digits, unencrypted: for development
+    pkcs11:...      a key in a token, which never gives it away (ledger.tokens)
 
-Both files must belong to the user that runs the program, and to nobody else (mode 0600).
+Files, those with a passphrase or PIN too, must belong to the user that runs the program, and to nobody else (mode
+0600).
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, cast
 
 import coincurve
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 
 from ledger.canonical import Json, parse_json
 from ledger.errors import CanonicalError, SigningError
+from ledger.recursion import bound_recursion
 from ledger.signatures import (
     ADDRESS_BYTES,
     ORDER,
@@ -35,6 +37,7 @@ from ledger.signatures import (
     to_checksum,
     verify_signature,
 )
+from ledger.tokens import TOKEN_SCHEME, create_token_key, open_token_signer
 
 __all__ = [
     "ADDRESS_BYTES",
@@ -43,6 +46,7 @@ __all__ = [
     "Prompt",
     "Signature",
     "Signer",
+    "create_key",
     "create_keystore",
     "open_signer",
     "parse_address",
@@ -103,23 +107,52 @@ class LocalSigner:
         raise SigningError("a signer is neither copied nor pickled")
 
 
-def open_signer(uri: str, *, passphrase_file: Path | None = None, prompt: Prompt | None = None) -> Signer:
-    """Return the signer that `uri` names. A keystore's passphrase comes from a file of mode 0600, or from a person.
+def open_signer(
+    uri: str,
+    *,
+    passphrase_file: Path | None = None,
+    prompt: Prompt | None = None,
+    pkcs11_module: Path | None = None,
+) -> Signer:
+    """Return the signer that `uri` names. A keystore's passphrase, or a token's PIN, comes from a file of mode 0600, or
+    from a person. `pkcs11_module` is the library that talks to tokens.
 
     Never from the command line or the environment: other processes read those. Raises SigningError.
     """
     scheme, _, place = uri.partition(":")
-    if not place or scheme not in ("keystore", "file"):
+    if not place or scheme not in ("keystore", "file", TOKEN_SCHEME):
         # The URI is not repeated: a key given by mistake would be.
-        raise SigningError("the signer is neither keystore:PATH nor file:PATH", mend="name a key file")
+        raise SigningError("the signer is neither keystore:PATH, file:PATH nor pkcs11:...", mend="name a key")
+    if scheme == TOKEN_SCHEME:
+        return open_token_signer(uri, pkcs11_module, lambda token: _secret("PIN", token, passphrase_file, prompt))
     path = Path(place.removeprefix("//") if place.startswith("///") else place)
     content = _read_private(path)
     if scheme == "keystore":
-        return _open_keystore(path, content, _passphrase(path, passphrase_file, prompt))
+        return _open_keystore(path, content, _secret("passphrase", str(path), passphrase_file, prompt))
     try:
         return LocalSigner.from_bytes(bytes.fromhex(content.decode("ascii").strip().removeprefix("0x")))
     except ValueError:
         raise SigningError(f"{path} does not hold 64 hexadecimal digits") from None
+
+
+def create_key(
+    place: str,
+    *,
+    passphrase_file: Path | None = None,
+    prompt: Prompt | None = None,
+    pkcs11_module: Path | None = None,
+) -> Address:
+    """Make a new key in the token that a `pkcs11:` URI names, or else in a keystore file at `place`, and return its
+    address.
+
+    Nothing is ever overwritten. Raises SigningError.
+    """
+    if place.startswith(f"{TOKEN_SCHEME}:"):
+        return create_token_key(place, pkcs11_module, lambda token: _secret("PIN", token, passphrase_file, prompt))
+    passphrase = _secret("passphrase", place, passphrase_file, prompt)
+    if passphrase_file is None and prompt is not None and prompt("Once more: ") != passphrase:
+        raise SigningError("the two passphrases differ", mend="try again")
+    return create_keystore(Path(place), passphrase)
 
 
 def create_keystore(
@@ -133,6 +166,10 @@ def create_keystore(
     if not passphrase:
         raise SigningError("the passphrase is empty")
     signer = signer or LocalSigner.generate()
+    from eth_keyfile.keyfile import create_keyfile_json  # noqa: PLC0415  # it takes a second
+
+    bound_recursion()
+
     keystore = create_keyfile_json(signer.unsafe_secret(), passphrase.encode(), kdf="scrypt", iterations=scrypt_cost)
     _write_new(path, json.dumps(keystore).encode())
     return signer.address
@@ -144,6 +181,10 @@ def _open_keystore(path: Path, content: bytes, passphrase: str) -> LocalSigner:
         if not isinstance(keystore, dict):
             raise SigningError(f"{path} is not a keystore")
         _check_work(path, keystore)
+        from eth_keyfile.keyfile import decode_keyfile_json  # noqa: PLC0415  # likewise
+
+        bound_recursion()
+
         secret = decode_keyfile_json(cast("dict[str, Any]", keystore), passphrase.encode())
     except CanonicalError:
         raise SigningError(f"{path} is not a keystore") from None
@@ -180,12 +221,13 @@ def read_passphrase(path: Path) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _passphrase(path: Path, passphrase_file: Path | None, prompt: Prompt | None) -> str:
-    if passphrase_file is not None:
-        return read_passphrase(passphrase_file)
+def _secret(kind: str, where: str, file: Path | None, prompt: Prompt | None) -> str:
+    """The passphrase or PIN of what is at `where`."""
+    if file is not None:
+        return read_passphrase(file)
     if prompt is not None:
-        return prompt(f"Passphrase for {path}: ")
-    raise SigningError(f"{path} needs a passphrase", mend="name a passphrase file of mode 0600")
+        return prompt(f"{kind[:1].upper()}{kind[1:]} for {where}: ")
+    raise SigningError(f"{where} needs a {kind}", mend=f"name a file of mode 0600 that holds the {kind}")
 
 
 def _read_private(path: Path) -> bytes:

@@ -34,8 +34,8 @@ MAX_TRUST_BYTES = 1 << 20
 MAX_COSIGNERS = 100
 MAX_CONTRACTS = 16
 MAX_NAME_CHARACTERS = 200
-CONTRACTS = ("Registry", "TraceLedger", "LotOperations")
-"""Contracts that every trust file names: those that keep state, and the code that one of them runs."""
+CONTRACTS = ("Registry", "TraceLedger", "LotOperations", "Evaluator")
+"""Contracts that every trust file names: the two that keep state, and what each of them runs."""
 
 _FORMAT, _VERSION = "millmark-trust", 1
 _DEPTH = 5

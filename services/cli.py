@@ -14,6 +14,7 @@ import typer
 from ledger.errors import MillmarkError
 from quality.errors import QualityError
 from services.commands import (
+    apikeys,
     bench,
     bundle,
     chain,
@@ -21,6 +22,7 @@ from services.commands import (
     faults,
     interop,
     keys,
+    node,
     outbox,
     participants,
     provenance,
@@ -60,6 +62,7 @@ demo.register(app)
 chain.register(app)
 participants.register(app)
 keys.register(app)
+apikeys.register(app)
 provenance.register(app)
 bundle.register(app)
 trust.register(app)
@@ -69,6 +72,7 @@ interop.register(app)
 bench.register(app)
 faults.register(app)
 outbox.register(app)
+node.register(app)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from ledger.submit import Submitter
 from services.output import warn
 from services.settings import Settings, read_settings
 
-__all__ = ["ALLOWANCE_WEI", "Context", "open_context", "unlock"]
+__all__ = ["ALLOWANCE_WEI", "Context", "ask", "open_context", "unlock"]
 
 ALLOWANCE_WEI = 100 * 10**18
 """Gas money of a key, on engines that give it away."""
@@ -32,6 +32,10 @@ class Context:
 
     settings: Settings
     store: Store
+
+    def unlock(self, uri: str, passphrase_file: Path | None) -> Signer:
+        """As the function of that name, with these settings."""
+        return unlock(self.settings, uri, passphrase_file)
 
     def node(self) -> Node:
         """Raises SettingsError when no chain is configured."""
@@ -88,6 +92,11 @@ def open_context(home: Path) -> Iterator[Context]:
         yield Context(settings, store)
 
 
-def unlock(uri: str, passphrase_file: Path | None) -> Signer:
-    """The signer behind a URI; asks for the passphrase when no file holds it."""
-    return open_signer(uri, passphrase_file=passphrase_file, prompt=lambda text: getpass(text))
+def unlock(settings: Settings, uri: str, passphrase_file: Path | None) -> Signer:
+    """The signer behind a URI; asks for passphrase or PIN when no file holds it."""
+    return open_signer(uri, passphrase_file=passphrase_file, prompt=ask, pkcs11_module=settings.pkcs11_module)
+
+
+def ask(question: str) -> str:
+    """The answer of the person at the terminal, which does not show it."""
+    return getpass(question)

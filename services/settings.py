@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -31,8 +31,18 @@ class Settings(BaseSettings):
     """Written by `millmark deploy`: chain id and contract addresses."""
     database: str = "sqlite:///millmark.sqlite"
     """SQLAlchemy URL of index, outbox and private book. Whoever reads it can link identifiers to the chain."""
+    pkcs11_module: Path | None = None
+    """Library (absolute path) that talks to hardware tokens, for signers `pkcs11:...`. It runs in every command that
+    opens such a signer."""
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8600, ge=1, le=65535)
+    gateway_auth: Literal["required", "loopback-open"] = "loopback-open"
+    """Whether callers need a credential. `loopback-open` gives whoever reaches it all, and is refused off the
+    loopback."""
+    gateway_url: str | None = None
+    """Address under which callers reach the gateway, when it is another than where it listens."""
+    gateway_participant: int | None = Field(default=None, ge=1, le=2**32 - 1)
+    """Whose gateway it is; that participant sees all that index and private book hold."""
     follow_interval_s: float = Field(default=1.0, ge=0.1, le=3600)
     """How often the gateway looks for new blocks."""
 

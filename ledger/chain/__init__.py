@@ -1,16 +1,22 @@
 """JSON-RPC and contracts: the only part that talks to a chain."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from ledger.chain.artifacts import load_abi, load_artifact, verify_code
 from ledger.chain.chain import Chain
 from ledger.chain.codec import call_data, decode_log, decode_revert, event_topic
 from ledger.chain.deployment import Deployment, deploy, fee_per_gas_wei, read_deployment, write_deployment
-from ledger.chain.embedded import EmbeddedChain
 from ledger.chain.node import Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_headers, fetch_proofs
 from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
 from ledger.chain.trusting import fetch_checkpoint, fetch_trust, verify_seen
+
+if TYPE_CHECKING:
+    from ledger.chain.embedded import EmbeddedChain
 
 __all__ = [
     "PROFILES",
@@ -46,3 +52,12 @@ __all__ = [
     "verify_seen",
     "write_deployment",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """PEP 562: the embedded chain brings a whole EVM, which is imported when it is first asked for."""
+    if name != "EmbeddedChain":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ledger.chain.embedded import EmbeddedChain  # noqa: PLC0415  # as the docstring says
+
+    return EmbeddedChain

@@ -10,7 +10,7 @@ from ledger.chain.codec import decode_log, decode_result, encode_function, multi
 from ledger.chain.deployment import Deployment
 from ledger.chain.node import Node
 from ledger.chain.profiles import EngineProfile
-from ledger.errors import WrongChainError
+from ledger.errors import WrongChainError, WrongContractError
 from ledger.records import Contract, Header, Recorded, Value
 
 __all__ = ["Chain"]
@@ -20,7 +20,7 @@ class Chain:
     """Registry and ledger behind one node.
 
     Raises WrongChainError when the node serves another chain than the deployment's, WrongContractError when the code at
-    its addresses is not this version's.
+    its addresses is not this version's, or the ledger asks another registry.
     """
 
     def __init__(self, node: Node, profile: EngineProfile, deployment: Deployment) -> None:
@@ -35,15 +35,8 @@ class Chain:
                 f"the node serves chain {self.chain_id}, the deployment is on chain {deployment.chain_id}",
                 mend="point chain_url at the right network, or use that network's deployment file",
             )
-        verify_code("TraceLedger", node.code(self.ledger), self.ledger)  # before it is asked what it runs
-        self.contracts = {
-            "LotOperations": self._word_address("lotOperations"),
-            "Registry": self.registry,
-            "TraceLedger": self.ledger,
-        }
+        self.contracts = self._connect()
         """Address of every contract whose code takes part, by its name in Solidity."""
-        for name, address in self.contracts.items():
-            verify_code(name, node.code(address), address)
 
     def address(self, contract: Contract) -> bytes:
         return self.registry if contract is Contract.REGISTRY else self.ledger
@@ -103,5 +96,23 @@ class Chain:
         estimate = self.node.estimate_gas(self.address(contract), data, sender)
         return min(estimate * (100 + self.profile.gas_headroom_percent) // 100, self.node.gas_limit())
 
-    def _word_address(self, function: str) -> bytes:
-        return cast(bytes, self.read(Contract.LEDGER, function)[0])
+    def _connect(self) -> dict[str, bytes]:
+        """Each contract's code is checked before it is asked what it runs."""
+        contracts: dict[str, bytes] = {}
+        self._take(contracts, "TraceLedger", self.ledger)
+        self._take(contracts, "Registry", self.registry)
+        if self._word_address(Contract.LEDGER, "registry") != self.registry:
+            raise WrongContractError(
+                f"the ledger at 0x{self.ledger.hex()} asks another registry than the deployment's",
+                mend="use the deployment file of that ledger",
+            )
+        self._take(contracts, "LotOperations", self._word_address(Contract.LEDGER, "lotOperations"))
+        self._take(contracts, "Evaluator", self._word_address(Contract.REGISTRY, "evaluator"))
+        return contracts
+
+    def _take(self, contracts: dict[str, bytes], name: str, address: bytes) -> None:
+        verify_code(name, self.node.code(address), address)
+        contracts[name] = address
+
+    def _word_address(self, contract: Contract, function: str) -> bytes:
+        return cast(bytes, self.read(contract, function)[0])

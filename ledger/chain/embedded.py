@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,13 +23,11 @@ from rlp import RLPException
 from ledger.chain.embedded_state import prove
 from ledger.chain.transport import RpcError
 from ledger.headers import FIELDS
+from ledger.recursion import bound_recursion
 
 __all__ = ["CHAIN_ID", "EmbeddedChain"]
 
-_RECURSION_LIMIT = 1000
-sys.setrecursionlimit(_RECURSION_LIMIT)
-"""Python's own. py-evm raises it a hundredfold when it is imported, for contracts that call each other 1024 deep; with
-that, a hundred kilobytes of "[" end any process that reads JSON with a segmentation fault. Ours call five deep."""
+bound_recursion()
 
 CHAIN_ID = 131277322940537
 """Fixed by eth-tester."""

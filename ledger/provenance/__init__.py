@@ -15,6 +15,7 @@ from ledger.provenance.disclosing import Disclosing, parse_disclosing
 from ledger.provenance.genealogy import sort_lots
 from ledger.provenance.openings import find_certificate, find_opening
 from ledger.provenance.reader import Direction, Limits, Reader, open_reader
+from ledger.provenance.recall_proofs import RecallBundle, build_recall_bundles
 from ledger.provenance.recall_views import Recall
 from ledger.provenance.recalling import recall
 from ledger.provenance.tracing import certificate, trace, trace_lot, trace_order
@@ -29,8 +30,10 @@ __all__ = [
     "Participant",
     "Reader",
     "Recall",
+    "RecallBundle",
     "Trace",
     "build_bundle",
+    "build_recall_bundles",
     "certificate",
     "find_certificate",
     "find_opening",

@@ -38,6 +38,8 @@ class Disclosing:
     """Inputs and logits of the certificates' inferences."""
     unrelated: bool = False
     """What was made for others of shared material; sealed otherwise."""
+    nameless: bool = False
+    """Parts whose identifier the book does not know, too: the receiver must take any status."""
 
 
 def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing:
@@ -60,9 +62,10 @@ def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing
 
 
 def disclose_identities(rows: Rows, book: Book, selection: Selection, policy: Disclosing) -> tuple[IdentityShown, ...]:
-    """Raises InputError for a part whose identifier the book does not know: nobody could check whose bundle it is."""
+    """Raises InputError for a part whose identifier the book does not know, unless such parts were chosen: nobody could
+    check whose bundle it is."""
     found = [identity for subject in sorted(selection.parts) if (identity := book.identity(subject)) is not None]
-    if len(found) < len(selection.parts):
+    if len(found) < len(selection.parts) and not policy.nameless:
         raise InputError("a part has no identifier in the private book", mend="import its identifier and salt first")
     if policy.names:
         machines = {row.subject for row in rows.among(MachineRow, "number", selection.machines)}

@@ -28,12 +28,26 @@ def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tupl
         return _find_identifier(reader, name, kinds)
     subject = bytes.fromhex(name[2:]) if isinstance(name, str) else name
     for kind in kinds:
-        if reader.rows.get(_ROWS[kind], subject) is not None:
+        if reader.rows.get(_ROWS[kind], subject) is not None and _is_there(reader, kind, subject):
             return kind, subject
-    raise NotFoundError(
-        f"nothing is recorded of 0x{subject.hex()} up to block {reader.cursor.block_number}",
+    raise build_unknown(reader, name)
+
+
+def build_unknown(reader: Reader, name: str | bytes) -> NotFoundError:
+    """The error for a name of nothing: for what there is none of, and for what is not there for whoever asks."""
+    if isinstance(name, str) and not _SUBJECT.fullmatch(name):
+        return NotFoundError(
+            f"{name} is not known here", mend="check its spelling, or import its bundle: the chain keeps no identifiers"
+        )
+    shown = name.lower() if isinstance(name, str) else "0x" + name.hex()
+    return NotFoundError(
+        f"nothing is recorded of {shown} up to block {reader.cursor.block_number}",
         mend="check the subject, or wait until its record is final",
     )
+
+
+def _is_there(reader: Reader, kind: SubjectKind, subject: bytes) -> bool:
+    return reader.view is None or reader.view.has(kind, subject)
 
 
 def parse_machine(name: int | str | bytes) -> int | str | bytes:
@@ -57,12 +71,14 @@ def verify_number(kind: str, number: int) -> None:
 
 
 def find_machine(reader: Reader, name: int | str | bytes) -> MachineRow:
-    """The machine of that number (as on chain), identifier or subject, out of `parse_machine`. Raises as
-    `find_subject`."""
+    """The machine of that number (as on chain), identifier or subject, out of `parse_machine`; in a view, of its
+    participant's own. Raises as `find_subject`."""
     if isinstance(name, int):
         found = reader.rows.find(MachineRow, number=name)
     else:
         found = reader.rows.among(MachineRow, "subject", _machine_subjects(reader, name))
+    if reader.view is not None:
+        found = [row for row in found if row.owner == reader.view.participant]
     if not found:
         shown = "0x" + name.hex() if isinstance(name, bytes) else name
         raise NotFoundError(
@@ -85,10 +101,10 @@ def _machine_subjects(reader: Reader, name: str | bytes) -> list[bytes]:
 
 def _find_identifier(reader: Reader, name: str, kinds: tuple[SubjectKind, ...]) -> tuple[SubjectKind, bytes]:
     known = [identity for identity in reader.book.identities(name) if identity.kind in kinds]
+    if reader.view is not None:
+        known = [one for one in known if reader.view.has(one.kind, one.subject)]
     if not known:
-        raise NotFoundError(
-            f"{name} is not known here", mend="check its spelling, or import its bundle: the chain keeps no identifiers"
-        )
+        raise build_unknown(reader, name)
     recorded = [one for one in known if reader.rows.get(_ROWS[one.kind], one.subject) is not None]
     if not recorded:
         raise NotFoundError(

@@ -11,6 +11,7 @@ from typing import TypeAlias, TypeVar
 from ledger.errors import NotFoundError, StoreDamagedError
 from ledger.provenance import views
 from ledger.provenance.jsonform import moment
+from ledger.provenance.viewing import View
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import (
@@ -52,10 +53,11 @@ class Limits:
 
 
 class Reader:
-    """One state of the store, and what was read of it so far."""
+    """One state of the store, and what was read of it so far. With a view, only what there is for its participant is
+    found and called by name."""
 
-    def __init__(self, rows: Rows, book: Book, lineage: Lineage) -> None:
-        self.rows, self.book, self.lineage = rows, book, lineage
+    def __init__(self, rows: Rows, book: Book, lineage: Lineage, view: View | None = None) -> None:
+        self.rows, self.book, self.lineage, self.view = rows, book, lineage, view
         identity, cursor = rows.get(ChainIdentityRow, 1), rows.get(CursorRow, 1)
         if identity is None or cursor is None:
             raise NotFoundError("nothing is indexed yet", mend="follow the chain first")
@@ -93,7 +95,8 @@ class Reader:
 
     def name(self, subjects: Iterable[bytes]) -> None:
         """Looks up many identifiers at once; `identifier` has them afterwards."""
-        self._identifiers.update(self.book.identifiers(subjects))
+        names = self.book if self.view is None else self.view
+        self._identifiers.update(names.identifiers(subjects))
 
     def identifier(self, subject: bytes) -> str | None:
         return self._identifiers.get(subject)
@@ -247,10 +250,12 @@ class Reader:
 
 
 @contextmanager
-def open_reader(store: Store) -> Iterator[Reader]:
-    """A reader of one state of the store. Raises NotFoundError when nothing is indexed yet."""
+def open_reader(store: Store, viewer: int | None = None) -> Iterator[Reader]:
+    """A reader of one state of the store; for a participant other than the store's owner, its number. Raises
+    NotFoundError when nothing is indexed yet."""
     with store.reading() as connection:
-        yield Reader(Rows(connection), Book(connection), Lineage(connection))
+        rows, lineage = Rows(connection), Lineage(connection)
+        yield Reader(rows, Book(connection), lineage, None if viewer is None else View(rows, lineage, viewer))
 
 
 def unit(code: bytes) -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import views
-from ledger.provenance.names import find_machine, find_subject, parse_machine, verify_name, verify_number
+from ledger.provenance.names import build_unknown, find_machine, find_subject, parse_machine, verify_name, verify_number
 from ledger.provenance.parts import build_lot, build_orders
 from ledger.provenance.reader import Limits, Nearest, Reader, open_reader
 from ledger.provenance.recall_views import Holder, Recall, RecallCounts
@@ -46,12 +46,14 @@ def recall(
     since: datetime | None = None,
     until: datetime | None = None,
     limits: Limits = _DEFAULT,
+    viewer: int | None = None,
 ) -> Recall:
     """What is in doubt: everything that a model certified; a lot with what is packed in it; or what a machine made and
     measured from `since` to `until`, both included. And all that was made of that.
 
     `lot` is an identifier or subject, `machine` a number, identifier or subject. Raises InputError unless one of the
-    three is given, and both moments with a machine alone; NotFoundError when it is not known.
+    three is given, and both moments with a machine alone; NotFoundError when it is not known. To a `viewer`, a
+    participant, only models that it registered or approved, lots that it made or had, and its own machines are known.
     """
     if sum(one is not None for one in (model, lot, machine)) != 1:
         raise InputError("a recall is of a model, of a lot or of a machine", mend="give one of them")
@@ -63,11 +65,14 @@ def recall(
         verify_name(lot)
     if machine is not None:
         machine = parse_machine(machine)
-    with open_reader(store) as reader:
+    with open_reader(store, viewer) as reader:
         if model is not None:
             cause = _blame_model(reader, model)
         elif lot is not None:
-            cause = _blame_lot(reader, find_subject(reader, lot, SubjectKind.LOT)[1], limits)
+            subject = find_subject(reader, lot, SubjectKind.LOT)[1]
+            if reader.view is not None and not reader.view.held([subject]):
+                raise build_unknown(reader, lot)
+            cause = _blame_lot(reader, subject, limits)
         else:
             assert machine is not None  # noqa: S101  # narrows the types: one of the three is given, and a machine
             assert since is not None  # noqa: S101  # has both moments
@@ -97,7 +102,8 @@ def _verify_span(of_machine: bool, since: datetime | None, until: datetime | Non
 
 
 def _blame_model(reader: Reader, model: int) -> _Cause:
-    if reader.rows.get(ModelRow, model) is None:
+    known = reader.rows.get(ModelRow, model)
+    if known is None or not (reader.view is None or reader.view.participant in (known.inspector, known.approver)):
         raise NotFoundError(
             f"record {model} registered no model up to block {reader.cursor.block_number}",
             mend="give the sequence of the record that registered it",

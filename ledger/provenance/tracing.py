@@ -38,16 +38,21 @@ class _Family:
 
 
 def trace(
-    store: Store, name: str | bytes, *, direction: Direction = Direction.BOTH, limits: Limits = _DEFAULT
+    store: Store,
+    name: str | bytes,
+    *,
+    direction: Direction = Direction.BOTH,
+    limits: Limits = _DEFAULT,
+    viewer: int | None = None,
 ) -> views.Trace | views.OrderTrace:
     """What the index knows of a lot or an order, by identifier or subject. What lies the other way than `direction` is
-    left out.
+    left out. For a `viewer`, a participant, there is only what ledger.provenance.viewing says.
 
     Raises NotFoundError when it knows nothing, InputError when several things have that identifier, IdentifierError
     for what is no identifier, StoreDamagedError when the index says that a lot came of itself.
     """
     verify_name(name)
-    with open_reader(store) as reader:
+    with open_reader(store, viewer) as reader:
         kind, subject = find_subject(reader, name, SubjectKind.LOT, SubjectKind.ORDER)
         tell = _trace_lot if kind is SubjectKind.LOT else _trace_order
         return tell(reader, subject, direction, limits)
@@ -71,11 +76,12 @@ def trace_order(
         return _trace_order(reader, find_subject(reader, name, SubjectKind.ORDER)[1], direction, limits)
 
 
-def certificate(store: Store, sequence: int) -> views.Certificate:
-    """A certificate by the sequence of its issuing record. Raises NotFoundError when there is none."""
-    with open_reader(store) as reader:
+def certificate(store: Store, sequence: int, *, viewer: int | None = None) -> views.Certificate:
+    """A certificate by the sequence of its issuing record. Raises NotFoundError when there is none, also for a `viewer`
+    for whom its lot is not there."""
+    with open_reader(store, viewer) as reader:
         row = reader.rows.get(CertificateRow, sequence)
-        if row is None:
+        if row is None or not (reader.view is None or reader.view.has(SubjectKind.LOT, row.lot)):
             raise NotFoundError(
                 f"record {sequence} issued no certificate up to block {reader.cursor.block_number}",
                 mend="give the sequence of the issuing record",

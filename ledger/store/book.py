@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, func, select
 
 from ledger.canonical import canonical_json
 from ledger.evidence import EvidenceEntry, EvidenceLog
@@ -20,7 +20,7 @@ from ledger.store.rows import (
     ModelFileRow,
     ParticipantNameRow,
 )
-from ledger.store.tables import participant_names
+from ledger.store.tables import evidence, participant_names
 
 
 class Book:
@@ -66,6 +66,11 @@ class Book:
                 for entry in entries
             ]
         )
+
+    def evidence_size(self, stream: bytes) -> int:
+        """Number of a stream's entries that are kept."""
+        query = select(func.count()).select_from(evidence).where(evidence.c.stream == stream)
+        return self._connection.execute(query).scalar_one()
 
     def evidence(self, stream: bytes) -> EvidenceLog:
         """A stream's log as far as it is known from its beginning, all of it in memory."""

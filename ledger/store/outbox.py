@@ -50,6 +50,7 @@ __all__ = ["Desk", "Entry", "LeaseRow", "Outbox", "OutboxState", "QueuedRecord",
 _UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
 _OPEN = (*_UNMINED, OutboxState.MINED)
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
+_KEY_ERRORS = ("RegistryKeyRevoked", "RegistryKeyUnknown")
 _MOST_KEY_CHARACTERS = 256
 
 
@@ -126,6 +127,20 @@ class Outbox:
         if row is None:
             raise NotFoundError(f"the outbox has no record {record_id}")
         return read_record(row)
+
+    def find(self, keys: Sequence[str]) -> Mapping[str, QueuedRecord]:
+        """Those of the idempotency keys that are known, at most a few hundred."""
+        query = select(outbox_records).where(outbox_records.c.idempotency_key.in_(keys))
+        with self._store.reading() as connection:
+            found = [read_record(row) for row in connection.execute(query).mappings()]
+        return {record.idempotency_key: record for record in found}
+
+    def latest_key(self, prefix: str) -> str | None:
+        """The greatest idempotency key that begins so; None when none does."""
+        keys = outbox_records.c.idempotency_key
+        query = select(func.max(keys)).where(keys.startswith(prefix, autoescape=True))
+        with self._store.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def counts(self) -> Mapping[str, int]:
         """Number of records by state."""
@@ -206,6 +221,17 @@ class Outbox:
                     raise _refused(record, "cancelled", "record its opposite")
             return list(_each(connection, keys))
 
+    def hand_over(self, before: bytes, after: bytes) -> int:
+        """Gives what waits for one key to another, in the same order, and tries anew what failed because the first does
+        not sign any more; gives how many records moved. What is under way stays, and what depends on it: once it came
+        to nothing it waits too, and can be handed over then. Not established: that both are keys of one participant.
+        """
+        with self._store.transaction() as connection:
+            those = (outbox_records.c.signer == before) & outbox_records.c.state.in_(_WAITING)
+            query = select(outbox_records.c.idempotency_key).where(those).order_by(outbox_records.c.id)
+            keys = connection.execute(query).scalars().all()
+            return sum(_hand_over(connection, record, after) for record in _each(connection, keys))
+
     # Who submits
 
     def lease(self, signer: bytes) -> LeaseRow | None:
@@ -238,7 +264,7 @@ def _enqueue(connection: Connection, signer: bytes, entry: Entry) -> int:
         raise SubmitError(f"an idempotency key has 1 to {_MOST_KEY_CHARACTERS} characters", mend="use a shorter one")
     if entry.depends_on is not None:
         _verify_dependency(connection, signer, entry)
-    digest = hashlib.sha256(entry.contract.encode() + b"\0" + signer + entry.payload).digest()
+    digest = _payload_digest(entry.contract, signer, entry.payload)
     query = select(outbox_records.c.id, outbox_records.c.payload_digest).where(
         outbox_records.c.idempotency_key == entry.idempotency_key
     )
@@ -263,6 +289,32 @@ def _enqueue(connection: Connection, signer: bytes, entry: Entry) -> int:
         "changed_at_s": now,
     }
     return new_id(connection.execute(outbox_records.insert().values(row)))
+
+
+def _payload_digest(contract: str, signer: bytes, payload: bytes) -> bytes:
+    """By which a record is known again when its idempotency key comes back."""
+    return hashlib.sha256(contract.encode() + b"\0" + signer + payload).digest()
+
+
+def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bool:
+    """False when it must wait for one that is under way: nonces of one key cannot keep it behind another key's."""
+    needed = select(outbox_records.c.signer, outbox_records.c.state)
+    needed = needed.where(outbox_records.c.idempotency_key == record.depends_on)
+    found = None if record.depends_on is None else connection.execute(needed).one()
+    if found is not None and found.signer == record.signer and found.state != OutboxState.FINAL:
+        return False
+    values: dict[str, object] = {
+        "signer": after,
+        "payload_digest": _payload_digest(record.contract, after, record.payload),
+    }
+    state = record.state
+    if record.error_name in _KEY_ERRORS:
+        state = waiting_state(connection, record.depends_on)
+        values |= {"error_name": None, "error": None}
+    set_records(connection, [record.id], record.state, state, values)
+    if state is OutboxState.QUEUED:
+        free_dependants(connection, record.idempotency_key)
+    return True
 
 
 def _verify_dependency(connection: Connection, signer: bytes, entry: Entry) -> None:

@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text
 
-from ledger.store import rows
+from ledger.store import access_rows, rows
 
 metadata = MetaData(
     naming_convention={
@@ -22,7 +22,7 @@ metadata = MetaData(
     },
 )
 TABLES: dict[type, Table] = {}
-"""The table of each class in ledger.store.rows."""
+"""The table of each class of rows."""
 
 _TYPES: dict[object, type[BigInteger | LargeBinary | Text | Boolean]] = {
     int: BigInteger,
@@ -89,6 +89,9 @@ model_files = _table("model_files", rows.ModelFileRow, "digest")
 findings = _table("findings", rows.FindingRow, "certificate")
 participant_names = _table("participant_names", rows.ParticipantNameRow, "number")
 
+credentials = _table("credentials", access_rows.CredentialRow, "id")
+spent_nonces = _table("spent_nonces", access_rows.SpentNonceRow, "nonce")
+
 PRIVATE: frozenset[type] = frozenset(
     {
         rows.IdentityRow,
@@ -98,6 +101,8 @@ PRIVATE: frozenset[type] = frozenset(
         rows.ModelFileRow,
         rows.FindingRow,
         rows.ParticipantNameRow,
+        access_rows.CredentialRow,
+        access_rows.SpentNonceRow,
     }
 )
 """What a rebuild keeps, since the chain cannot give it back."""

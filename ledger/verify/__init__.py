@@ -51,7 +51,7 @@ def verify_bundle(
     4. Proofs: the state of everything listed is in that block, and no trie node is superfluous.
     5. Heads: the records are all that each history holds, each once and in order.
     6. Replay: every record could follow what was before it, and every history that the parts need is there.
-    7. Identifiers lead to what they name.
+    7. Identifiers lead to what they name, and every part has one; with `any_status` a part may be without.
     8. Claims: disclosed fields are those that the records commit to.
     9. Evidence is in its stream, and the stream only grew.
     10. Inferences are those that the certificates commit to.
@@ -69,7 +69,7 @@ def verify_bundle(
     entries = verify_histories(bundle, proved.heads)
     state = replay(bundle, entries, proved, headers[0].timestamp)
     by_sequence = {entry.sequence: entry for entry in entries}
-    identifiers = verify_identifiers(bundle, state)
+    identifiers = verify_identifiers(bundle, state, nameless=any_status)
     verify_claims(bundle, by_sequence)
     verify_evidence(bundle, state, by_sequence)
     verify_inferences(bundle, state)

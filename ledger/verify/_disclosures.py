@@ -24,9 +24,9 @@ _INFERENCE_TAG = b"millmark/infer/1"
 _INFERENCE_VERSION = 1
 
 
-def verify_identifiers(bundle: Bundle, state: State) -> dict[bytes, str]:
-    """Step 7: every identifier is canonical and leads to something that the bundle proves; every part has one. Returns
-    them by subject. Raises IdentifiersRefused."""
+def verify_identifiers(bundle: Bundle, state: State, *, nameless: bool) -> dict[bytes, str]:
+    """Step 7: every identifier is canonical and leads to something that the bundle proves; every part has one,
+    unless `nameless` parts are taken. Returns them by subject. Raises IdentifiersRefused."""
     places: Mapping[SubjectKind, object] = {
         SubjectKind.ORDER: state.orders,
         SubjectKind.LOT: state.lots,
@@ -51,8 +51,10 @@ def verify_identifiers(bundle: Bundle, state: State) -> dict[bytes, str]:
             )
         found[name] = identity.identifier
     for name in bundle.parts:
-        if name not in found:
-            raise IdentifiersRefused("the part has no identifier", subject=name)
+        if name not in found and not nameless:
+            raise IdentifiersRefused(
+                "the part has no identifier", subject=name, mend="of a recall's file take any status"
+            )
     return found
 
 

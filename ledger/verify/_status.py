@@ -10,6 +10,7 @@ from ledger.bundle import Bundle, SealedRecord
 from ledger.headers import BlockHeader
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.trust import BelievedBlock, TrustFile
+from ledger.verify._descent import ancestors_of, made_of
 from ledger.verify._state import Certificate, Entry, Lot, State
 from ledger.verify.refusals import StatusRefused
 from ledger.verify.report import (
@@ -43,6 +44,11 @@ class Verified:
     def time(self) -> int:
         """Of the proof block."""
         return self.headers[0].timestamp
+
+    @property
+    def not_followed(self) -> set[bytes]:
+        """What was made of the parts and is no part."""
+        return made_of(self.state, self.bundle.parts) - set(self.bundle.parts)
 
     def party(self, number: int) -> Party:
         return Party(number, self.trust.participants.get(number))
@@ -107,6 +113,7 @@ def build_report(verified: Verified) -> Report:
         attention=tuple(_attention(verified)),
         proved=tuple(_proved(verified)),
         not_proved=tuple(_not_proved(verified)),
+        not_followed=tuple(sorted(verified.not_followed)),
     )
 
 
@@ -128,10 +135,10 @@ def _as_of(verified: Verified) -> AsOf:
 def _part(verified: Verified, lot: Lot) -> PartReport:
     state = verified.state
     order = state.order_of(lot)
-    ancestors = _ancestors(state, lot)
+    ancestors = ancestors_of(state, lot)
     return PartReport(
         subject=lot.subject,
-        identifier=verified.identifiers[lot.subject],
+        identifier=verified.identifiers.get(lot.subject),
         state=lot.state,
         quantity=lot.quantity,
         unit=lot.unit.rstrip(b"\0").decode("ascii", "replace"),
@@ -166,17 +173,6 @@ def _outermost(state: State, lot: Lot) -> Lot:
     while lot.parent is not None:
         lot = state.lots[lot.parent]
     return lot
-
-
-def _ancestors(state: State, lot: Lot) -> set[bytes]:
-    found: set[bytes] = set()
-    waiting = list(lot.inputs)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += state.lots[name].inputs
-    return found
 
 
 def _certificate(verified: Verified, certificate: Certificate) -> CertificateReport:
@@ -265,6 +261,10 @@ def _proved(verified: Verified) -> Iterator[str]:
     yield "these are all records of each history up to the proof block, in order, as the contracts took them"
     yield "which key made each record, for which participant, and in which block's time"
     yield "what each certificate's status was at the proof block"
+    if not verified.not_followed:
+        made = made_of(verified.state, verified.bundle.parts)
+        whole = f"all that was made of the parts, in any number of steps, is among them: {len(made)} lots"
+        yield f"{whole if made else 'nothing was made of the parts'}, up to the proof block"
     if verified.bundle.claims:
         yield "the disclosed fields are those that the records commit to; none was left out unseen"
     if verified.bundle.evidence:
@@ -277,6 +277,12 @@ def _not_proved(verified: Verified) -> Iterator[str]:
     yield "anything after the proof block"
     yield "that documents, sensors or people told the truth; that the part in your hand is the one named here"
     bundle, state = verified.bundle, verified.state
+    yield "that no other lots are like these, by model, machine or order: who made the file chose its parts"
+    if verified.not_followed:
+        yield f"what became of {len(verified.not_followed)} lots that were made of the parts and are not among them"
+    nameless = sum(part not in verified.identifiers for part in bundle.parts)
+    if nameless:
+        yield f"which things {nameless} parts are: the file has their subjects without identifiers"
     without = set(state.certificates) - {evidence.record for evidence in bundle.evidence}
     if without:
         yield f"measured data of certificates {_numbers(without)}: no evidence is shown"

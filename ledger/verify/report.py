@@ -90,7 +90,8 @@ class Work:
 @dataclass(frozen=True, slots=True)
 class PartReport:
     subject: bytes
-    identifier: str
+    identifier: str | None
+    """None where the file has the subject alone, see `verify_bundle` on `any_status`."""
     state: LotState
     quantity: int
     unit: str
@@ -148,6 +149,8 @@ class Report:
     attention: tuple[str, ...]
     proved: tuple[str, ...]
     not_proved: tuple[str, ...]
+    not_followed: tuple[bytes, ...]
+    """Lots that were made of the parts and are no parts themselves. Empty: all that was made of them is here."""
 
     def to_json(self) -> dict[str, object]:
         """As JSON's types: snake-case keys, bytes as 0x-hex, times as RFC 3339 in UTC, enumerations as words."""
@@ -199,7 +202,7 @@ def describe(report: Report) -> list[str]:
 
 def _part_lines(part: PartReport) -> list[str]:
     lines = [
-        part.identifier,
+        part.identifier or "0x" + part.subject.hex(),
         f"  made by {part.made_by}, {_time(part.made_at)}",
         *dict.fromkeys(f"  on machine {one.machine_identifier or one.machine} of {one.owner}" for one in part.made_on),
         f"  {part.state.name.lower()}, {part.quantity} {part.unit}, held by {part.holder}",

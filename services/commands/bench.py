@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +19,7 @@ def register(app: typer.Typer) -> None:
     group.command("gas", epilog="Example: millmark bench gas --json")(run_gas)
     group.command("genealogy", epilog="Example: millmark bench genealogy --json")(run_genealogy)
     group.command("bundle", epilog="Example: millmark bench bundle --json")(run_bundle)
+    group.command("capture", epilog="Example: millmark bench capture --json")(run_capture)
     app.add_typer(group, name="bench")
 
 
@@ -68,3 +71,22 @@ def run_bundle(
     columns = ["ancestors", "records", "bytes", "build ms", "verify ms", "verify CPU ms", "JSON decode ms"]
     row = [found.ancestors, found.records, found.bytes, found.build_ms, found.verify_ms, found.verify_cpu_ms]
     print_table("provenance file of one part", columns, [[*row, found.decode_ms]])
+
+
+def run_capture(
+    events: Annotated[int, typer.Option(min=1000, help="Events of a round, in batches.")] = 50_000,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in a batch.")] = 5000,
+    rate: Annotated[int, typer.Option(min=1, max=10_000, help="Single events a second.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long single events are sent.")] = 10.0,
+    as_json: AsJson = False,
+) -> None:
+    """Events a second that a node takes in batches, next to one commit an event; how long one event waits."""
+    from services.bench.capture import measure_ack, measure_throughput  # noqa: PLC0415 - loads the node, as above
+
+    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as first, tempfile.TemporaryDirectory() as second:
+        throughput, ack = measure_throughput(Path(first), events, batch), measure_ack(Path(second), rate, seconds)
+    found = {**throughput.to_json(), **{f"ack_{name}": value for name, value in ack.to_json().items()}}
+    if as_json:
+        print_json(found)
+        return
+    print_table("capture", ["figure", "value"], [[name, str(value)] for name, value in found.items()])

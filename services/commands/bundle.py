@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ledger.bundle import parse_bundle
-from ledger.checkpoint import MAX_CHECKPOINT_BYTES, parse_checkpoint
+from ledger.checkpoint import MAX_CHECKPOINT_BYTES, SignedCheckpoint, parse_checkpoint
 from ledger.errors import InputError
 from ledger.headers import parse_header
 from ledger.provenance import build_bundle, parse_disclosing
@@ -19,7 +19,7 @@ from services.files import read_bounded, write_whole
 from services.inspections.extracts import find_extract
 from services.output import print_json, print_lines
 
-__all__ = ["register"]
+__all__ = ["describe_bundle", "read_point", "register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -58,13 +58,13 @@ def run_bundle(
         _write_extract(context, identifiers, output)
         return
     disclosing = parse_disclosing(disclose or [], unrelated=unrelated)
-    point = None if checkpoint is None else parse_checkpoint(read_bounded(checkpoint, MAX_CHECKPOINT_BYTES))
+    point = read_point(checkpoint)
     with open_context(context.obj) as opened:
         chain = opened.chain()
         opened.catch_up()
         data = build_bundle(opened.store, chain, identifiers, disclosing, point)
     write_whole(output, data)
-    found = _described(data, output)
+    found = describe_bundle(data, output)
     if as_json:
         print_json(found)
     else:
@@ -85,7 +85,13 @@ def _write_extract(context: typer.Context, identifiers: list[str], output: Path)
     print_lines(f"written to {output}; re-execute it with: python -m quality audit {output}")
 
 
-def _described(data: bytes, output: Path) -> dict[str, object]:
+def read_point(path: Path | None) -> SignedCheckpoint | None:
+    """The checkpoint of a file, when one is named. Raises InputError, CheckpointError."""
+    return None if path is None else parse_checkpoint(read_bounded(path, MAX_CHECKPOINT_BYTES))
+
+
+def describe_bundle(data: bytes, output: Path) -> dict[str, object]:
+    """What a file holds, as JSON's types."""
     bundle = parse_bundle(data)
     links = {link for history in bundle.histories for link in history.records if not isinstance(link, int)}
     return {

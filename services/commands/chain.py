@@ -18,9 +18,7 @@ from ledger.records import Contract
 from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import ALLOWANCE_WEI, Context, open_context, unlock
-from services.devchain import JournaledChain, create_devchain
-from services.gateway import create_gateway, serve
+from services.context import ALLOWANCE_WEI, Context, open_context
 from services.listening import listen, serve_on
 from services.output import print_json, print_lines, warn
 
@@ -47,6 +45,8 @@ def run_devchain(
 ) -> None:
     """Run the embedded chain behind JSON-RPC, for development. It lives in memory and ends with the command, unless a
     journal keeps it."""
+    from services.devchain import JournaledChain, create_devchain  # noqa: PLC0415 - a whole EVM, which others do not need
+
     chain = None if journal is None else JournaledChain(journal)
     listener = listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
@@ -61,7 +61,7 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
         path = opened.settings.deployment_path
         if path.exists():
             raise SettingsError(f"{path} exists already", mend="move it away to deploy another ledger")
-        owner, node = unlock(signer, passphrase_file), opened.node()
+        owner, node = opened.unlock(signer, passphrase_file), opened.node()
         profile = find_profile(opened.settings.engine)
         if profile.faucet:
             node.fund(owner.address, ALLOWANCE_WEI)
@@ -178,11 +178,20 @@ def run_rebuild(context: typer.Context) -> None:
 
 def run_gateway(context: typer.Context) -> None:
     """Serve the partner HTTP API; its documentation is under /docs."""
+    from services.gateway import build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
+
     with open_context(context.obj) as opened:
         settings = opened.settings
+        policy = build_policy(
+            settings.gateway_auth,
+            host=settings.gateway_host,
+            port=settings.gateway_port,
+            url=settings.gateway_url,
+            owner=settings.gateway_participant,
+        )
         chain = opened.chain() if settings.chain_url is not None else None
         if chain is None:
             warn("no chain is configured: the index is served as it is")
-        app = create_gateway(opened.store, chain=chain, follow_interval_s=settings.follow_interval_s)
+        app = create_gateway(opened.store, policy, chain=chain, follow_interval_s=settings.follow_interval_s)
         print_lines(f"gateway on http://{settings.gateway_host}:{settings.gateway_port}/docs; stop with Ctrl-C")
         serve(app, settings.gateway_host, settings.gateway_port)

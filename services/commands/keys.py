@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from getpass import getpass
-from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from ledger.errors import SigningError
-from ledger.keys import create_keystore, parse_address, read_passphrase, to_checksum
+from ledger.keys import create_key, parse_address, to_checksum
 from ledger.records import AcceptKey, ProposeKey, RevokeKey
 from services.commands.options import PassphraseFile, SignerUri
-from services.context import open_context, unlock
+from services.context import ask, open_context, unlock
 from services.output import print_lines
+from services.settings import read_settings
 
 __all__ = ["register"]
+
+Place = Annotated[str, typer.Argument(help="New keystore file, or pkcs11:token=NAME;object=LABEL.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,20 +28,16 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="keys")
 
 
-def run_new(path: Path, passphrase_file: PassphraseFile = None) -> None:
-    """Make a new key and keep it in a keystore file (mode 0600), never over an existing one."""
-    if passphrase_file is not None:
-        passphrase = read_passphrase(passphrase_file)
-    else:
-        passphrase = getpass("Passphrase: ")
-        if getpass("Once more: ") != passphrase:
-            raise SigningError("the two passphrases differ", mend="try again")
-    print_lines(to_checksum(create_keystore(path, passphrase)))
+def run_new(context: typer.Context, place: Place, passphrase_file: PassphraseFile = None) -> None:
+    """Make a new key in a keystore file (mode 0600) or in a hardware token, never over an existing one."""
+    module = read_settings(context.obj).pkcs11_module
+    address = create_key(place, passphrase_file=passphrase_file, prompt=ask, pkcs11_module=module)
+    print_lines(to_checksum(address))
 
 
-def run_show(signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
+def run_show(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
     """Print the address of a key."""
-    print_lines(to_checksum(unlock(signer, passphrase_file).address))
+    print_lines(to_checksum(unlock(read_settings(context.obj), signer, passphrase_file).address))
 
 
 def run_propose(
@@ -49,7 +46,7 @@ def run_propose(
     """Propose a further key for the signer's participant; the new key must accept."""
     proposed = parse_address(address)
     with open_context(context.obj) as opened:
-        opened.record(unlock(signer, passphrase_file), [ProposeKey(proposed)])
+        opened.record(opened.unlock(signer, passphrase_file), [ProposeKey(proposed)])
     print_lines(f"proposed {to_checksum(proposed)}; now run `millmark keys accept` with it")
 
 
@@ -58,7 +55,7 @@ def run_accept(
 ) -> None:
     """Accept, as the proposed key, to sign for a participant."""
     with open_context(context.obj) as opened:
-        opened.record(unlock(signer, passphrase_file), [AcceptKey(participant)])
+        opened.record(opened.unlock(signer, passphrase_file), [AcceptKey(participant)])
     print_lines(f"the key signs for participant {participant}")
 
 
@@ -72,5 +69,5 @@ def run_revoke(
     """Revoke a key of the signer's participant, never its last."""
     revoked = parse_address(address)
     with open_context(context.obj) as opened:
-        opened.record(unlock(signer, passphrase_file), [RevokeKey(revoked, compromised_since)])
+        opened.record(opened.unlock(signer, passphrase_file), [RevokeKey(revoked, compromised_since)])
     print_lines(f"revoked {to_checksum(revoked)}")

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from ledger.keys import parse_address, to_checksum
+from ledger.store.outbox import Outbox, OutboxState
 from services.commands.options import AsJson
 from services.context import open_context
 from services.output import print_json, print_lines, print_table
+from services.waiting import describe_waiting
 
 __all__ = ["register"]
 
@@ -24,6 +26,7 @@ def register(app: typer.Typer) -> None:
     group.command("pause", epilog="Example: millmark outbox pause order-17")(run_pause)
     group.command("resume", epilog="Example: millmark outbox resume order-17")(run_resume)
     group.command("cancel", epilog="Example: millmark outbox cancel order-17 order-18")(run_cancel)
+    group.command("hand-over", epilog="Example: millmark outbox hand-over 0x... 0x...")(run_hand_over)
     app.add_typer(group, name="outbox")
 
 
@@ -36,7 +39,7 @@ def run_list(
     with open_context(context.obj) as opened:
         found = Outbox(opened.store).unfinished(most)
     now = time.time()
-    rows = [_describe(record, now) for record in found]
+    rows = [describe_waiting(record, now) for record in found]
     if as_json:
         print_json(rows)
     elif not rows:
@@ -69,30 +72,13 @@ def run_cancel(context: typer.Context, keys: Keys) -> None:
         print_lines(f"{record.idempotency_key} is {'cancelled' if over else 'to be cancelled, if it is not too late'}")
 
 
-def _describe(record: QueuedRecord, now: float) -> dict[str, object]:
-    return {
-        "key": record.idempotency_key,
-        "kind": record.kind,
-        "state": record.state.value,
-        "age_s": max(round(now - record.queued_at_s), 0),
-        "signer": "0x" + record.signer.hex(),
-        "why": _reason(record),
-    }
-
-
-def _reason(record: QueuedRecord) -> str:
-    if record.cancelling:
-        return "being cancelled"
-    match record.state:
-        case OutboxState.FAILED:
-            return record.error or "failed"
-        case OutboxState.PAUSED:
-            return "paused by the operator"
-        case OutboxState.BLOCKED:
-            return f"waits for {record.depends_on}"
-        case OutboxState.QUEUED:
-            return "waits for its turn"
-        case OutboxState.MINED:
-            return "in a block that is not final yet"
-        case _:
-            return "on its way to a block"
+def run_hand_over(
+    before: Annotated[str, typer.Argument(help="Address of the key that waits: revoked, or about to be.")],
+    after: Annotated[str, typer.Argument(help="Address of another key of the same participant.")],
+    context: typer.Context,
+) -> None:
+    """Give what waits for one key to another one. Do it again when something was under way."""
+    keys = parse_address(before), parse_address(after)
+    with open_context(context.obj) as opened:
+        count = Outbox(opened.store).hand_over(*keys)
+    print_lines(f"{count} records wait for {to_checksum(keys[1])}")

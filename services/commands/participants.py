@@ -14,7 +14,7 @@ from ledger.provenance import participants
 from ledger.records import Admit, Contract, Reinstate, Role, SetRoles, Suspend
 from ledger.store import Book
 from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import open_context, unlock
+from services.context import open_context
 from services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
@@ -79,7 +79,7 @@ def run_admit(
     with open_context(context.obj) as opened:
         with opened.store.transaction() as connection:  # before the record: what it commits to must not get lost
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
-        opened.record(unlock(signer, passphrase_file), [Admit(int(mask), address, claims.root)])
+        opened.record(opened.unlock(signer, passphrase_file), [Admit(int(mask), address, claims.root)])
         key_entry = opened.chain().read_struct(Contract.REGISTRY, "keyOf", to_checksum(address))
         number = cast(int, key_entry["participant"])
         with opened.store.transaction() as connection:
@@ -94,7 +94,7 @@ def run_roles(
     """Replace a participant's roles. Owner of the registry only."""
     mask = parse_roles(roles)
     with open_context(context.obj) as opened:
-        opened.record(unlock(signer, passphrase_file), [SetRoles(participant, int(mask))])
+        opened.record(opened.unlock(signer, passphrase_file), [SetRoles(participant, int(mask))])
     print_lines(f"participant {participant} now has {roles}")
 
 
@@ -103,7 +103,7 @@ def run_suspend(
 ) -> None:
     """Stop every key of a participant. Owner of the registry only."""
     with open_context(context.obj) as opened:
-        opened.record(unlock(signer, passphrase_file), [Suspend(participant, _NOTHING)])
+        opened.record(opened.unlock(signer, passphrase_file), [Suspend(participant, _NOTHING)])
     print_lines(f"participant {participant} is suspended")
 
 
@@ -112,5 +112,5 @@ def run_reinstate(
 ) -> None:
     """Let a suspended participant act again. Owner of the registry only."""
     with open_context(context.obj) as opened:
-        opened.record(unlock(signer, passphrase_file), [Reinstate(participant)])
+        opened.record(opened.unlock(signer, passphrase_file), [Reinstate(participant)])
     print_lines(f"participant {participant} may act again")

@@ -12,7 +12,9 @@ import typer
 
 from ledger.errors import InputError
 from ledger.provenance import Direction, Limits, OrderTrace, Recall, Trace, recall, trace
+from services.commands.bundle import read_point
 from services.commands.options import AsJson
+from services.commands.recall_files import describe_files, write_recall
 from services.context import Context, open_context
 from services.output import print_json, print_lines, warn, write_text
 from services.pictures import build_family, describe_cut, draw_dot, draw_svg, draw_tree
@@ -37,7 +39,7 @@ class Form(enum.Enum):
 
 def register(app: typer.Typer) -> None:
     app.command("trace", epilog="Example: millmark trace https://id.gs1.org/01/09506000013459/21/A0001")(run_trace)
-    app.command("recall", epilog="Example: millmark recall --model 9")(run_recall)
+    app.command("recall", epilog="Example: millmark recall --model 9 --bundle recall.bundle")(run_recall)
 
 
 def run_trace(
@@ -83,9 +85,23 @@ def run_recall(
     ] = None,
     depth: Annotated[int, typer.Option(help=f"Most steps, 1 to {_RECALL.depth}.")] = _RECALL.depth,
     limit: Annotated[int, typer.Option(help=f"Most lots, 1 to {_RECALL.lots}.")] = _RECALL.lots,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write with proof of all these lots, for `millmark verify --any-status`; several, numbered, "
+            "when one would be too large."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="With --bundle: co-signed block that the receiver starts from; the latest by default."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List every certificate, lot, order and holder that a bad model, a bad lot or a bad machine reaches."""
+    if checkpoint is not None and bundle is None:
+        raise InputError("a checkpoint is for a bundle", mend="give --bundle as well")
+    point = read_point(checkpoint)
     since, until = (None, None) if between is None else _parse_span(*between)
     limits = _limits(depth, limit, _RECALL)
     with open_context(context.obj) as opened:
@@ -93,12 +109,13 @@ def run_recall(
         found: Recall = recall(
             opened.store, model=model, lot=lot, machine=machine, since=since, until=until, limits=limits
         )
+        files = None if bundle is None else write_recall(opened.store, opened.chain(), found, bundle, point)
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json() | ({} if files is None else {"bundles": files}))
         for cut in found.cuts:
             warn(f"millmark: cut off: {describe_cut(cut)}")
     else:
-        print_lines(*describe_recall(found))
+        print_lines(*describe_recall(found), *([] if files is None else describe_files(found, files)))
 
 
 def _show(found: Trace | OrderTrace, form: Form, direction: Direction) -> str:

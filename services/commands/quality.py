@@ -20,7 +20,7 @@ from quality import Dense, Network
 from quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extract
 from quality.model import MAX_MODEL_BYTES, model_digest, parse_model
 from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import Context, open_context, unlock
+from services.context import Context, open_context
 from services.files import read_bounded, write_whole
 from services.inspections.extracts import find_extract
 from services.inspections.opening import Prepared, prepare_challenge
@@ -276,7 +276,7 @@ def _parse_card(text: str, content: bytes) -> Json:
 
 
 def _record(opened: Context, signer: str, passphrase_file: Path | None, record: Record) -> int:
-    sequence = opened.record(unlock(signer, passphrase_file), [record])[0].sequence
+    sequence = opened.record(opened.unlock(signer, passphrase_file), [record])[0].sequence
     assert sequence is not None  # noqa: S101  # a final record has one
     return sequence
 

@@ -21,7 +21,7 @@ from ledger.keys import to_checksum
 from ledger.provenance import participants
 from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, Cosigner, Cosigners, TrustFile, parse_trust
 from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import Context, open_context, unlock
+from services.context import Context, open_context
 from services.files import read_bounded, write_whole
 from services.output import print_json, print_lines
 
@@ -64,7 +64,7 @@ def run_sign(
     point = _read_checkpoint(checkpoint).checkpoint
     with open_context(context.obj) as opened:
         verify_seen(opened.chain(), point)
-        signed = sign_checkpoint(point, unlock(signer, passphrase_file))
+        signed = sign_checkpoint(point, opened.unlock(signer, passphrase_file))
     write_whole(output, signed.to_bytes())
     _print(signed, output, as_json)
 

@@ -26,7 +26,9 @@ def run_verify(
         DEFAULT_MAX_AGE_S / DAY_S, min=0, max=1e6, metavar="DAYS", help="How old the proof block may be."
     ),
     any_status: bool = typer.Option(
-        False, "--any-status", help="Accept parts that are quarantined or whose certificate does not count."
+        False,
+        "--any-status",
+        help="Accept parts that are quarantined, whose certificate does not count, or that have no identifier here.",
     ),
     as_json: AsJson = False,
 ) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
@@ -14,12 +15,16 @@ from starlette.exceptions import HTTPException
 
 from ledger.errors import MillmarkError
 from ledger.store import Store
+from services.access import SignIn
+from services.gateway.doors import add_doors
 from services.gateway.edge import Edge, handle_error
 from services.gateway.endpoints import build_router
 from services.gateway.following import FollowedChain, Following
+from services.gateway.guard import Clock, Guard
 from services.gateway.logs import build_logger
 from services.gateway.openapi import complete_document
 from services.gateway.pages import build_page
+from services.gateway.policy import Auth, Policy
 from services.gateway.service import Service
 
 __all__ = ["create_gateway"]
@@ -32,15 +37,28 @@ _DESCRIPTION = (
 
 
 class _Gateway(FastAPI):
-    """FastAPI whose OpenAPI document says what the middleware and the error handler do."""
+    """FastAPI whose OpenAPI document says what the middleware, the guard and the error handler do."""
+
+    secured = True
 
     def openapi(self) -> dict[str, object]:
         if self.openapi_schema is None:
-            self.openapi_schema = complete_document(super().openapi())
+            self.openapi_schema = complete_document(super().openapi(), secured=self.secured)
         return self.openapi_schema
 
 
-def create_gateway(store: Store, *, chain: FollowedChain | None = None, follow_interval_s: float = 1.0) -> FastAPI:
+def _now_s() -> int:
+    return int(time.time())
+
+
+def create_gateway(
+    store: Store,
+    policy: Policy,
+    *,
+    chain: FollowedChain | None = None,
+    follow_interval_s: float = 1.0,
+    clock: Clock = _now_s,
+) -> FastAPI:
     """The application over an open store. With a chain, a thread brings the index up to its last final block every
     `follow_interval_s` seconds, from start-up to shutdown; without one, the index is served as it is."""
     logger = build_logger()
@@ -68,10 +86,15 @@ def create_gateway(store: Store, *, chain: FollowedChain | None = None, follow_i
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(Guard(store, policy, clock))],
     )
+    app.secured = policy.auth is Auth.REQUIRED
+    doors = APIRouter()
+    add_doors(doors, store, SignIn(store, policy.origin), clock)
     app.include_router(build_router(service))
+    app.include_router(doors)
     app.add_api_route("/docs", lambda: HTMLResponse(build_page(app.openapi())), include_in_schema=False)
     for kind in (MillmarkError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, handle_error)
-    app.add_middleware(Edge, logger=logger)
+    app.add_middleware(Edge, logger=logger, hosts=policy.hosts)
     return app

@@ -15,30 +15,37 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from services.gateway.problems import MEDIA_TYPE, build_problem
+from services.gateway.rules import methods_of
 
-__all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "Edge", "handle_error"]
+__all__ = ["MOST_BODY_BYTES", "MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "Edge", "handle_error"]
 
 MOST_URI_BYTES = 8192
 """Of path and query together: the longest identifier, percent-encoded throughout, with room to spare."""
 REQUEST_ID = "X-Request-ID"
-ALLOWED = "GET, HEAD, OPTIONS"
+MOST_BODY_BYTES = 64 * 1024
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
 }
+_PORT = re.compile(r":[0-9]{1,5}$")
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, logger: FilteringBoundLogger) -> None:
+    def __init__(self, app: ASGIApp, *, logger: FilteringBoundLogger, hosts: frozenset[str]) -> None:
         self._app = app
         self._logger = logger
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,15 +63,27 @@ class Edge:
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
-            if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_URI_BYTES:
-                await build_response(HTTPException(414), answer.request_id)(scope, receive, answer.send)
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                await build_response(refusal, answer.request_id)(scope, receive, answer.send)
             else:
-                await self._app(scope, receive, answer.send)
+                await self._app(scope, _bounded(receive), answer.send)
         except Exception as error:
             self._logger.error("unexpected failure", request_id=answer.request_id, exc_info=error)
             if answer.status:
                 raise  # the status line is out already: all that is left is to break the connection
             await build_response(error, answer.request_id)(scope, receive, answer.send)
+
+    def _refusal(self, scope: Scope) -> HTTPException | None:
+        """What is wrong with a request before anybody looks at what it asks for."""
+        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_URI_BYTES:
+            return HTTPException(414)
+        headers = Headers(scope=scope)
+        named = [_PORT.sub("", host.lower()) for host in headers.getlist("host")]
+        if len(named) != 1 or named[0] not in self._hosts:
+            return HTTPException(421)
+        length = headers.get("content-length", "0")
+        return HTTPException(413) if not length.isdecimal() or int(length) > MOST_BODY_BYTES else None
 
     def _log(self, scope: Scope, answer: _Answer, seconds: float) -> None:
         """The route, never the path or the query: those hold serial numbers."""
@@ -76,6 +95,21 @@ class Edge:
             status=answer.status,
             duration_ms=round(seconds * 1000, 1),
         )
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Raises HTTPException once a body is longer than allowed, whatever length was announced."""
+    seen = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > MOST_BODY_BYTES:
+            raise HTTPException(413)
+        return message
+
+    return receive_bounded
 
 
 class _Answer:
@@ -100,15 +134,19 @@ class _Answer:
         await self._send(message)
 
 
-def build_response(error: Exception, request_id: str) -> Response:
+def build_response(error: Exception, request_id: str, allowed: str = "") -> Response:
     """The answer that a failure gets."""
     problem = build_problem(error, request_id)
-    headers = {"Allow": ALLOWED} if problem.status == 405 else {}
+    headers = {"Allow": allowed} if problem.status == 405 else {}
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(json.dumps(problem.to_json()), problem.status, headers, MEDIA_TYPE)
 
 
 async def handle_error(request: Request, error: Exception) -> Response:
-    """The application's one exception handler. OPTIONS is answered here: the router knows GET alone."""
+    """The application's one exception handler. OPTIONS is answered here: no route takes it. Nothing in the answer lets
+    pages of other sites read it (no CORS)."""
+    allowed = methods_of(getattr(request.scope.get("route"), "path", ""))
     if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
-        return Response(status_code=204, headers={"Allow": ALLOWED})
-    return build_response(error, request.state.request_id)
+        return Response(status_code=204, headers={"Allow": allowed})
+    return build_response(error, request.state.request_id, allowed)

@@ -14,6 +14,7 @@ from ledger.ids import MAX_IDENTIFIER_LENGTH
 from ledger.provenance import Certificate, Direction, Limits, OrderTrace, Recall, Trace
 from ledger.provenance.jsonform import Printable
 from services.gateway import examples
+from services.gateway.guard import Asking
 from services.gateway.problems import Problem
 from services.gateway.schemas import model_of
 from services.gateway.service import Service
@@ -101,6 +102,7 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
     )
     def trace(
         request: Request,
+        principal: Asking,
         identifier: Identifier,
         direction: Way = Direction.BOTH,
         depth: Depth = _TRACED.depth,
@@ -110,7 +112,8 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
         """Where a lot comes from, who made and inspected it, who has it, what became of it; or how far an order is.
 
         Whatever lies beyond the limits is left out, and `cuts` says so."""
-        return _answer(service.trace(_as_written(request, identifier), direction, Limits(depth, lots)), known)
+        name, limits = _as_written(request, identifier), Limits(depth, lots)
+        return _answer(service.trace(name, direction, limits, principal.viewer), known)
 
     @router.get(
         "/v1/certificates/{id}",
@@ -120,9 +123,9 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
         responses=_LOOKED_UP,
         tags=["provenance"],
     )
-    def certificate(sequence: Sequence, known: KnownTags = None) -> Response:
+    def certificate(principal: Asking, sequence: Sequence, known: KnownTags = None) -> Response:
         """A verdict on a lot, and whether it is valid, expired, revoked or fallen with its model."""
-        return _answer(service.certificate(sequence), known)
+        return _answer(service.certificate(sequence, principal.viewer), known)
 
     @router.get(
         "/v1/recall",
@@ -133,6 +136,7 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
         tags=["provenance"],
     )
     def recall(
+        principal: Asking,
         model: ModelNumber = None,
         lot: LotName = None,
         machine: MachineName = None,
@@ -146,7 +150,9 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
         `since` to `until`. All that was made of that, for which orders, and who has it. Give one of `model`, `lot` and
         `machine`."""
         limits = Limits(depth, lots)
-        found = service.recall(model=model, lot=lot, machine=machine, since=since, until=until, limits=limits)
+        found = service.recall(
+            model=model, lot=lot, machine=machine, since=since, until=until, limits=limits, viewer=principal.viewer
+        )
         return _answer(found, known)
 
 

@@ -21,6 +21,8 @@ from ledger.provenance.views import (
     RelatedLot,
 )
 from ledger.records import CertificateStatus, LotState, ModelState, OrderState, Verdict
+from services.access.siwe import SignInMessage
+from services.gateway.doors import Caller, Offer, OpenedSession
 from services.gateway.problems import Problem
 from services.gateway.status import ChainState, FollowerState, GatewayStatus, Health, IndexState
 
@@ -43,7 +45,35 @@ def build_examples() -> dict[str, dict[str, Printable]]:
         "recall": {"model": _recall()},
         "getStatus": {"following": _status()},
         "getHealth": {"up": Health("ok")},
+        "offerSignIn": {"message": Offer(_message(), _NOW + timedelta(minutes=5))},
+        "openSession": {"manufacturer": _opened()},
+        "getSession": {"manufacturer": _caller()},
+        "closeSession": {},
     }
+
+
+def _message() -> str:
+    issued_at = int(_NOW.timestamp())
+    message = SignInMessage(
+        domain="gateway.example",
+        address=b"\x5c" * 20,
+        statement="Sign in to the Millmark gateway of this company.",
+        uri="https://gateway.example/v1/sessions",
+        chain_id=_CHAIN_ID,
+        nonce="b7c1" * 18 + "d0",
+        issued_at=issued_at,
+        expires_at=issued_at + 300,
+    )
+    return message.to_text()
+
+
+def _opened() -> OpenedSession:
+    token = "mms_4f1c09aa27de_" + "x" * 43
+    return OpenedSession(token, _MAKER.participant, ("manufacturer",), _NOW + timedelta(minutes=15))
+
+
+def _caller() -> Caller:
+    return Caller(_MAKER.participant, ("manufacturer",), ("provenance",), False, _NOW + timedelta(days=90))
 
 
 def build_problem_example() -> Problem:

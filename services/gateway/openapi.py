@@ -7,8 +7,16 @@ from typing import Any
 
 from services.gateway.examples import ETAG, build_examples, build_problem_example
 from services.gateway.problems import MEDIA_TYPE
+from services.gateway.rules import RULES
 
 __all__ = ["complete_document"]
+
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "The token of a session (sign in with a participant's key), or an API key. 401 without one that "
+    "counts, 403 when it lacks a scope or its participant a role.",
+}
 
 _REQUEST_ID = {
     "description": "Names this request in the operator's log; the caller's own X-Request-ID when it was a sane one.",
@@ -23,13 +31,26 @@ _ETAG = {
 }
 
 
-def complete_document(document: dict[str, Any]) -> dict[str, Any]:
-    """Adds to the document in place, and gives it back."""
+def complete_document(document: dict[str, Any], *, secured: bool) -> dict[str, Any]:
+    """Adds to the document in place, and gives it back. `secured` is whether callers need a credential."""
     examples = build_examples()
-    for path in document["paths"].values():
-        for operation in path.values():
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
             _complete_operation(operation, examples[operation["operationId"]])
+            if secured and not _is_public(method, path):
+                operation["security"] = [{"bearer": []}]
+    if secured:
+        document.setdefault("components", {})["securitySchemes"] = {"bearer": _BEARER}
     return document
+
+
+def _is_public(method: str, path: str) -> bool:
+    """The document writes paths without the converters that the router has."""
+    return any(
+        rule.public
+        for (verb, known), rule in RULES.items()
+        if verb == method.upper() and known.partition(":")[0] == path
+    )
 
 
 def _complete_operation(operation: dict[str, Any], examples: dict[str, Any]) -> None:
@@ -37,7 +58,9 @@ def _complete_operation(operation: dict[str, Any], examples: dict[str, Any]) -> 
     tagged = any(one["name"] == "If-None-Match" for one in operation.get("parameters", ()))
     for status, response in responses.items():
         response["headers"] = {"X-Request-ID": _REQUEST_ID}
-        if status == "200":
+        if status == "204":
+            response["description"] = "It is done."
+        elif status.startswith("2"):
             response["description"] = "The answer."
             shown = {name: {"value": view.to_json()} for name, view in examples.items()}
             response["content"]["application/json"]["examples"] = shown

@@ -20,6 +20,7 @@ from ledger.errors import (
     StoreError,
 )
 from ledger.provenance.jsonform import Printable
+from services.access import AccessError, UnauthenticatedError
 
 __all__ = ["MEDIA_TYPE", "Problem", "build_problem", "public_cause"]
 
@@ -33,6 +34,8 @@ _STATUS: dict[type, int] = {
     ChainError: 502,
     StoreError: 503,
     IndexHaltedError: 503,
+    UnauthenticatedError: 401,
+    AccessError: 403,
     MillmarkError: 500,
 }
 """The nearest class of an error decides. Settings are the operator's input, not the caller's."""
@@ -87,8 +90,15 @@ def _of_ledger(error: MillmarkError, request_id: str) -> Problem:
 def _of_http(status: int, request_id: str) -> Problem:
     known = {
         404: ("path-unknown", "There is no such path", "nothing is under this path", "see /docs for the paths"),
-        405: ("method-refused", "The method does nothing here", "nothing can be changed", "use GET, HEAD or OPTIONS"),
+        405: ("method-refused", "The method does nothing here", "this path does not take it", "see the Allow header"),
+        413: ("body-too-long", "The body is too long", "it has more than 65,536 bytes", "send less"),
         414: ("uri-too-long", "Path and query are too long", "together they are too long", "ask for one thing"),
+        421: (
+            "host-refused",
+            "The request is for another host",
+            "its Host header is not ours",
+            "use the public address",
+        ),
     }
     other = ("request-refused", "The request is refused", HTTPStatus(status).phrase.lower(), None)
     code, title, detail, mend = known.get(status, other)

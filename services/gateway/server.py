@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from services.gateway.logs import build_server_log
 from services.listening import listen, serve_on
@@ -15,7 +16,7 @@ _MOST_HEAD_BYTES = 32 * 1024
 _STOP_S = 10
 
 
-def build_server(app: FastAPI, host: str, port: int) -> uvicorn.Server:
+def build_server(app: Starlette, host: str, port: int) -> uvicorn.Server:
     """A server that is not yet running. It believes no forwarding headers, speaks no WebSocket, and does not say what
     it is."""
     return uvicorn.Server(

@@ -15,17 +15,18 @@ __all__ = ["Service"]
 
 
 class Service:
-    """Reads one store. Raises the ledger's errors, which know no HTTP."""
+    """Reads one store. Raises the ledger's errors, which know no HTTP. A `viewer` is the participant for whom an answer
+    is, None for the company that runs the gateway."""
 
     def __init__(self, store: Store, following: Following | None) -> None:
         self._store = store
         self._following = following
 
-    def trace(self, name: str, direction: Direction, limits: Limits) -> Trace | OrderTrace:
-        return trace(self._store, name, direction=direction, limits=limits)
+    def trace(self, name: str, direction: Direction, limits: Limits, viewer: int | None) -> Trace | OrderTrace:
+        return trace(self._store, name, direction=direction, limits=limits, viewer=viewer)
 
-    def certificate(self, sequence: int) -> Certificate:
-        return certificate(self._store, sequence)
+    def certificate(self, sequence: int, viewer: int | None) -> Certificate:
+        return certificate(self._store, sequence, viewer=viewer)
 
     def recall(
         self,
@@ -36,8 +37,11 @@ class Service:
         since: datetime | None,
         until: datetime | None,
         limits: Limits,
+        viewer: int | None,
     ) -> Recall:
-        return recall(self._store, model=model, lot=lot, machine=machine, since=since, until=until, limits=limits)
+        return recall(
+            self._store, model=model, lot=lot, machine=machine, since=since, until=until, limits=limits, viewer=viewer
+        )
 
     def status(self) -> GatewayStatus:
         """Asks nothing of the chain: what the follower last saw of it is shown, with the time."""

@@ -15,12 +15,12 @@ from services.pictures.layout import Layout, Wire, place
 
 __all__ = ["draw_svg"]
 
-_BOX_WIDTH, _STEP_WIDTH = 250, 120
+_BOX_WIDTH, _STEP_WIDTH = 270, 156
 _LINE, _PAD, _MARGIN = 16, 10, 24
 _GAP, _AISLE = 14, 56
 """Between the boxes of a layer, and between layers."""
 _LEAST_WIDTH = 640
-_SIGN_WIDTH = 6.6
+_SIGN_WIDTH, _BOLD_SIGN_WIDTH = 7.4, 8.4
 """Of a character at 12 pixels, on average."""
 _BOLD = ' class="n"'
 _Columns: TypeAlias = "list[tuple[int, int]]"
@@ -101,10 +101,10 @@ def _box(node: Node, columns: _Columns, at: tuple[int, float], height: float) ->
     edge, column = columns[at[0]]
     x, y = edge + (column - width) / 2, at[1] - height / 2
     curve = height / 2 if node.tone is Tone.STEP else 4
-    room = int((width - 2 * _PAD) / _SIGN_WIDTH)
+    room = width - 2 * _PAD
     lines = "".join(
         f'<text{"" if number else _BOLD} x="{x + _PAD:.1f}" y="{y + _PAD + 12 + number * _LINE:.1f}">'
-        f"{_text(_shorten(line, room))}</text>"
+        f"{_text(_shorten(line, int(room / (_SIGN_WIDTH if number else _BOLD_SIGN_WIDTH))))}</text>"
         for number, line in enumerate(node.lines)
     )
     return (

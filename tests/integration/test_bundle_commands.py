@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,42 @@ def test_what_is_disclosed_is_chosen_on_the_command_line(office: Office) -> None
     assert len(found.identities) == 1
     assert found.inferences
     assert all(isinstance(link, int) for history in found.histories for link in history.records)
+
+
+def test_a_regulator_verifies_a_recall(office: Office) -> None:
+    """Of a model, whose lots only the index knows; and of a lot, of which the bundle proves all that came of it."""
+    bundle, trust = office.path("recall.bundle"), office.path("trust.json")
+    office.json("trust", "-o", trust)
+    for asked in (("--model", str(office.world.model)), ("--lot", "urn:example:bar")):
+        found: Any = office.json("recall", *asked, "--bundle", bundle)
+        assert [file["file"] for file in found["bundles"]] == [bundle]
+        assert office.run("verify", bundle, "--trust", trust)[0] == 1
+        answer: Any = office.json("verify", bundle, "--trust", trust, "--any-status")
+        report = answer["report"]
+        assert {part["subject"] for part in report["parts"]} == {lot["subject"] for lot in found["lots"]}
+        assert {one["sequence"] for one in report["certificates"]} >= {
+            one["certificate"] for one in found["certificates"]
+        }
+    code, out, _ = office.run("recall", "--model", str(office.world.model), "--bundle", bundle)
+    assert code == 0
+    assert "not proved: that these are all lots of that model" in out
+    code, out, _ = office.run("recall", "--lot", "urn:example:bar", "--bundle", bundle)
+    assert code == 0
+    assert "not proved" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--checkpoint", "{home}/block.json"), "a checkpoint is for a bundle"),
+        (("--bundle", "{home}/none/x"), "cannot be written"),
+        (("--bundle", "{home}/x", "--checkpoint", "{home}/none"), "cannot be read"),
+    ],
+)
+def test_a_recall_that_cannot_be_proved_says_why(office: Office, arguments: tuple[str, ...], why: str) -> None:
+    asked = ("recall", "--lot", "urn:example:bar", *(part.format(home=office.run.home) for part in arguments))
+    code, err = office.run.refused(*asked)
+    assert (code, why in err) == (2, True), err
 
 
 @pytest.mark.parametrize(

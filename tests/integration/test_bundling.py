@@ -22,10 +22,10 @@ from ledger.errors import (
 )
 from ledger.headers import parse_header
 from ledger.index import Follower
-from ledger.provenance import build_bundle, parse_disclosing
+from ledger.provenance import Recall, build_bundle, build_recall_bundles, parse_disclosing, recall, recall_proofs
 from ledger.store import Book
 from ledger.trust import Cosigner, Cosigners
-from ledger.verify import VerificationError, verify_bundle
+from ledger.verify import Report, VerificationError, describe, verify_bundle
 from tests.support.bundle_desk import Desk, keep_secrets
 from tests.support.bundle_maker import make_bundle
 from tests.support.bundle_world import build_bundle_world
@@ -261,3 +261,48 @@ def test_a_gap_in_the_kept_evidence_ends_what_is_known(copy: Desk) -> None:
 def execute(desk: Desk, statement: str, *values: bytes) -> None:
     with desk.store.transaction() as connection:
         assert connection.exec_driver_sql(statement, values).rowcount
+
+
+def recalled(desk: Desk, lot: str) -> tuple[Recall, list[Report]]:
+    """A lot's recall, and what its bundles prove."""
+    found = recall(desk.store, lot=desk.world.lots[lot])
+    chain, trust = desk.world.consortium.chain, desk.trust()
+    bundles = list(build_recall_bundles(desk.store, chain, found))
+    assert [lot for bundle in bundles for lot in bundle.lots] == [lot.subject for lot in found.lots]
+    return found, [verify_bundle(one.data, trust, now_s=desk.world.now(), any_status=True) for one in bundles]
+
+
+def test_a_recalled_lot_s_bundle_proves_all_that_was_made_of_it(desk: Desk) -> None:
+    found, [report] = recalled(desk, "bar")
+    assert len(found.lots) == 8
+    assert {
+        part.subject: (part.holder.participant, part.certificate and part.certificate.status) for part in report.parts
+    } == {lot.subject: (lot.holder.participant, lot.status if lot.certificate else None) for lot in found.lots}
+    assert report.not_followed == ()
+    assert any(f"is among them: {len(found.lots) - 1} lots" in line for line in report.proved)
+
+
+def test_a_recall_too_large_for_one_bundle_comes_in_several(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recall_proofs, "_MOST_LOTS", 5)
+    monkeypatch.setattr(recall_proofs, "_MOST_HISTORIES", 7)
+    found, reports = recalled(desk, "bar")
+    assert len(reports) > len(found.lots) / 5
+    proved = {part.subject for report in reports for part in report.parts}
+    assert proved == {lot.subject for lot in found.lots}
+    assert {report.as_of.block_number for report in reports} == {found.as_of.block_number}
+    for report in reports:
+        assert set(report.not_followed) <= proved
+        assert bool(report.not_followed) == any("what became of" in line for line in report.not_proved)
+    assert any(report.not_followed for report in reports)
+
+
+def test_recalled_lots_that_nobody_here_can_name_are_proved_by_subject(copy: Desk) -> None:
+    lot = copy.world.lots["hip-1"]
+    execute(copy, "DELETE FROM identities WHERE subject = ?", lot)
+    _, [report] = recalled(copy, "hip-blank")
+    assert [part.subject for part in report.parts if part.identifier is None] == [lot]
+    assert "0x" + lot.hex() in describe(report)
+    assert any("without identifiers" in line for line in report.not_proved)
+    [bundle] = build_recall_bundles(copy.store, copy.world.consortium.chain, recall(copy.store, lot=lot))
+    with pytest.raises(VerificationError, match="the part has no identifier"):
+        verify_bundle(bundle.data, copy.trust(), now_s=copy.world.now())

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger.chain import HttpTransport, Node, RpcError, transport
+from ledger.chain import HttpTransport, Node, RpcError
+from ledger.chain import http as provider
 from ledger.errors import ChainError, ChainUnreachableError
 from tests.support.loopback import answering, closed_url
 
@@ -133,7 +134,7 @@ def test_a_server_that_drips_is_given_up() -> None:
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_an_answer_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch, compressed: bool) -> None:
-    monkeypatch.setattr(transport, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(provider, "MOST_BYTES", 1 << 20)
     body = b'{"result": "' + b"0" * (2 << 20) + b'"}'
     answer = http(gzip.compress(body), "200 OK", "Content-Encoding: gzip") if compressed else http(body)
     with pytest.raises(ChainUnreachableError):

@@ -194,7 +194,12 @@ def _slots(world: BundleWorld, selection: Selection, identities: Iterable[Identi
     ]
     ledger = [head_slot(one) for one in selection.histories]
     ledger += [slot for one in selection.streams for slot in slots_of(StreamSlots, one)]
-    return {chain.contracts["LotOperations"]: [], chain.registry: registry, chain.ledger: ledger}
+    return {
+        chain.contracts["LotOperations"]: [],
+        chain.contracts["Evaluator"]: [],
+        chain.registry: registry,
+        chain.ledger: ledger,
+    }
 
 
 def _identities(world: BundleWorld, selection: Selection) -> list[IdentityShown]:

@@ -49,7 +49,7 @@ def run_demonstration(store: Store, transport: Transport | None, orders: int) ->
     consortium = found_consortium(store, transport)
     model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
     now = int(time.time())
-    line = place_orders(consortium, build_plant(consortium, model, {}), orders, now)
+    line = place_orders(consortium, build_plant(consortium, model, "{}"), orders, now)
     make_parts(line)
     width = Inspector(model).model.width
     inspect_parts(line, line.jobs, [[(place * step) % 97 for place in range(width)] for step in range(orders)], now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,15 +28,18 @@ class Caller:
 
     app: FastAPI
 
-    def ask(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-        """Underscores in the names of headers stand for hyphens."""
+    def ask(self, path: str, method: str = "GET", body: object = None, **headers: str) -> httpx.Response:
+        """Underscores in the names of headers stand for hyphens. A body that is not bytes is sent as JSON."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return asyncio.run(self._ask(method, path, named))
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            named["Content-Type"] = "application/json"
+        return asyncio.run(self._ask(method, path, named, body))
 
-    async def _ask(self, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+    async def _ask(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> httpx.Response:
         transport = httpx.ASGITransport(self.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            return await client.request(method, path, headers=headers)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, path, headers=headers, content=body)
 
     def problem(self, path: str, method: str = "GET") -> dict[str, Any]:
         answer = self.ask(path, method)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ledger.canonical import keccak256
 from ledger.chain import Chain, Deployment, EmbeddedChain, Node, deploy, find_profile, read_deployment, write_deployment
 from ledger.errors import (
     ChainError,
@@ -148,7 +149,9 @@ def test_another_chain_is_refused() -> None:
 def test_another_instance_of_the_same_chain_is_refused() -> None:
     """The embedded chain starts anew with the same chain id: the contracts are gone."""
     world = build_world()
-    with pytest.raises(WrongContractError, match=f"there is no code than Registry's at 0x{world.chain.registry.hex()}"):
+    with pytest.raises(
+        WrongContractError, match=f"there is no code than TraceLedger's at 0x{world.chain.ledger.hex()}"
+    ):
         Chain(Node(EmbeddedChain()), PROFILE, world.chain.deployment)
 
 
@@ -156,20 +159,41 @@ def test_contracts_in_each_others_place_are_refused() -> None:
     world = build_world()
     deployed = world.chain.deployment
     swapped = dataclasses.replace(deployed, registry=deployed.ledger, ledger=deployed.registry)
-    with pytest.raises(WrongContractError, match="other code than Registry's"):
+    with pytest.raises(WrongContractError, match="other code than TraceLedger's"):
         Chain(world.chain.node, PROFILE, swapped)
 
 
-def test_other_code_behind_the_ledgers_lot_operations_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        ("lotOperations", "other code than LotOperations's"),
+        ("evaluator", "other code than Evaluator's"),
+        ("registry", "asks another registry"),
+    ],
+)
+def test_other_code_behind_a_contract_is_refused(asked: str, refused: str) -> None:
+    """All code at the deployment's own addresses is right: what it runs is not."""
     world = build_world()
-    registry = world.chain.registry
+    selector = "0x" + keccak256(f"{asked}()".encode())[:4].hex()
 
     def answer(params: list[Any]) -> Any:
-        return "0x" + bytes(12).hex() + registry.hex()
+        if params[0]["data"] == selector:
+            return "0x" + bytes(12).hex() + world.chain.ledger.hex()
+        return world.line.node.request("eth_call", params)
 
     world.line.handlers["eth_call"] = answer
-    with pytest.raises(WrongContractError, match="LotOperations"):
+    with pytest.raises(WrongContractError, match=refused):
         Chain(world.chain.node, PROFILE, world.chain.deployment)
+
+
+def test_a_ledger_is_not_taken_with_another_deployments_registry() -> None:
+    """Both are true contracts of this version, on one chain."""
+    world = build_world()
+    own, owner = world.chain.deployment, LocalSigner.generate()
+    world.fund(owner)
+    other = deploy(world.chain.node, PROFILE, owner)
+    with pytest.raises(WrongContractError, match="asks another registry"):
+        Chain(world.chain.node, PROFILE, dataclasses.replace(own, registry=other.registry))
 
 
 def test_a_view_that_reverts_is_named() -> None:

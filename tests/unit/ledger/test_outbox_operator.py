@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import LeaseHeldError, NotFoundError, Retry, SubmitError
+from ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, Retry, SubmitError
 from ledger.store import Store
 from ledger.store.outbox import Desk, Entry, Outbox, OutboxState, SentTransaction
 from tests.support.stores import new_store
@@ -199,3 +199,51 @@ def test_a_lease_is_taken_only_as_it_was_seen(outbox: Outbox) -> None:
     found = outbox.lease(KEY)
     assert found is not None
     assert found.holder == "here/1/1"
+
+
+# Handing over to another key
+
+
+def waiting(outbox: Outbox, signer: bytes) -> list[str]:
+    return [record.idempotency_key for record in outbox.queued(signer, 50)]
+
+
+def test_what_waits_goes_to_another_key_in_order(outbox: Outbox) -> None:
+    outbox.enqueue(KEY, [entry("a"), entry("b", "a"), entry("c"), entry("d")])
+    outbox.pause(["c"])
+    outbox.cancel(["d"])
+    assert outbox.hand_over(KEY, OTHER) == 3
+    assert waiting(outbox, KEY) == []
+    assert waiting(outbox, OTHER) == ["a", "b"]
+    assert states(outbox) == {"a": S.QUEUED, "b": S.QUEUED, "c": S.PAUSED}
+    assert outbox.hand_over(KEY, OTHER) == 0
+
+
+def test_a_record_that_was_handed_over_is_known_by_its_new_key(outbox: Outbox) -> None:
+    [number] = outbox.enqueue(KEY, [entry("a")])
+    outbox.hand_over(KEY, OTHER)
+    assert outbox.enqueue(OTHER, [entry("a")]) == [number]
+    with pytest.raises(DuplicateRecordError):
+        outbox.enqueue(KEY, [entry("a")])
+
+
+def test_what_failed_for_its_key_is_tried_anew_and_nothing_else(outbox: Outbox) -> None:
+    ids = outbox.enqueue(KEY, [entry("a"), entry("b"), entry("c", "a"), entry("d", "b")])
+    desk = desk_of(outbox)
+    desk.fail_record(ids[0], "RegistryKeyRevoked", "revoked")
+    desk.fail_record(ids[1], "LotUnknown", "unknown")
+    assert outbox.hand_over(KEY, OTHER) == 4
+    assert states(outbox) == {"a": S.QUEUED, "b": S.FAILED, "c": S.QUEUED, "d": S.BLOCKED}
+    assert outbox.record(ids[0]).error is None
+    assert outbox.record(ids[1]).error == "unknown"
+    assert waiting(outbox, OTHER) == ["a", "c"]
+
+
+def test_what_is_under_way_stays_with_what_depends_on_it(outbox: Outbox) -> None:
+    outbox.enqueue(KEY, [entry("a"), entry("b"), entry("c", "b"), entry("d", "c"), entry("e")])
+    sent = send(outbox, 2)
+    assert outbox.hand_over(KEY, OTHER) == 1
+    assert waiting(outbox, OTHER) == ["e"]
+    desk_of(outbox).requeue(sent.id, "mined without its records")
+    assert outbox.hand_over(KEY, OTHER) == 4
+    assert waiting(outbox, OTHER) == ["a", "b", "c", "d", "e"]

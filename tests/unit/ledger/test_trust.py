@@ -27,7 +27,7 @@ from ledger.trust import (
 
 CONTRACTS = {
     name: TrustedContract(keccak256(name.encode())[:20], keccak256(name.encode()))
-    for name in ("LotOperations", "Registry", "TraceLedger")
+    for name in ("Evaluator", "LotOperations", "Registry", "TraceLedger")
 }
 KEYS = tuple(Cosigner(number, keccak256(bytes([number]))[:20]) for number in (1, 2, 3))
 BLOCK = BelievedBlock(7, keccak256(b"block"))
@@ -63,6 +63,10 @@ def put(*path: str | int, value: object) -> Change:
     return change
 
 
+def lacking(contract: str) -> Change:
+    return lambda raw: raw["contracts"].pop(contract)
+
+
 ADDRESS = to_checksum(KEYS[0].address)
 OWN_CHANGES: dict[str, Change] = {
     "another format": put("format", value="millmark-checkpoint"),
@@ -77,7 +81,7 @@ OWN_CHANGES: dict[str, Change] = {
     "a missing member": lambda raw: raw.pop("participants"),
     "no contracts": put("contracts", value={}),
     "contracts as a list": put("contracts", value=[]),
-    "a contract missing": lambda raw: raw["contracts"].pop("LotOperations"),
+    **{f"{name} missing": lacking(name) for name in CONTRACTS},
     "too many contracts": lambda raw: raw["contracts"].update(
         {f"More{n}": raw["contracts"]["Registry"] for n in range(20)}
     ),

@@ -148,3 +148,12 @@ def test_status_without_a_chain_compares_nothing(run: Runner) -> None:
         "check": None,
         "models": [],
     }
+
+
+def test_a_new_key_is_shown_by_its_file(run: Runner) -> None:
+    run.keystore("any.json")
+    secret, path = f"--passphrase-file={run.home / 'secret'}", run.home / "new.json"
+    code, address, err = run("keys", "new", str(path), secret)
+    assert (code, err) == (0, "")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert run("keys", "show", f"--signer=keystore:{path}", secret) == (0, address, "")

@@ -25,8 +25,9 @@ from ledger.errors import (
     WrongChainError,
 )
 from ledger.store import open_store
-from services.gateway import create_gateway
+from services.gateway import build_policy, create_gateway
 from services.gateway.problems import build_problem
+from services.gateway.rules import PUBLIC, RULES
 from tests.support.fake_world import World
 from tests.support.gateway_client import Caller, build_linked_world
 
@@ -39,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def caller(world: World) -> Caller:
-    return Caller(create_gateway(world.store))
+    return Caller(create_gateway(world.store, build_policy()))
 
 
 @pytest.mark.parametrize(
@@ -103,19 +104,24 @@ def test_methods_that_would_change_something(caller: Caller, method: str) -> Non
 
 def test_nothing_indexed_yet(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'empty.db'}") as store:
-        found = Caller(create_gateway(store)).problem("/v1/trace/urn:example:hip-1")
+        found = Caller(create_gateway(store, build_policy())).problem("/v1/trace/urn:example:hip-1")
     assert (found["status"], found["detail"]) == (404, "nothing is indexed yet")
     assert found["mend"] == "follow the chain first"
 
 
 def _failing(world: World, error: Exception) -> FastAPI:
-    app = create_gateway(world.store)
+    app = create_gateway(world.store, build_policy())
 
     @app.get("/fails")
     def fail() -> None:
         raise error
 
     return app
+
+
+@pytest.fixture(autouse=True)
+def _anybody_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RULES, ("GET", "/fails"), PUBLIC)
 
 
 def test_what_is_not_foreseen_is_logged_and_not_told(world: World, capfd: pytest.CaptureFixture[str]) -> None:

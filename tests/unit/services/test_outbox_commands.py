@@ -57,3 +57,11 @@ def test_an_unknown_key_is_refused_in_one_line(run: Runner, action: str) -> None
     assert code == 1
     assert err == "millmark: the outbox has no record 'z'; see `millmark outbox list`\n"
     assert len(listed(run)) == 3
+
+
+def test_waiting_records_are_handed_over_to_another_key(run: Runner) -> None:
+    old, new = "0x" + KEY.hex(), "0x" + "02" * 20
+    assert run("outbox", "hand-over", old, new) == (0, f"3 records wait for {new}\n", "")
+    assert run("outbox", "hand-over", old, new)[1] == f"0 records wait for {new}\n"
+    code, err = run.refused("outbox", "hand-over", old, "new")
+    assert (code, err) == (1, "millmark: 'new' is not an address; 0x and 40 hexadecimal digits\n")

@@ -1,0 +1,144 @@
+"""What one participant may see of a company's index and private book.
+
+Who acted, when, in which kind of record, and quantities are the whole consortium's. What things are called is not, and
+neither is whether this company knows them. So a view decides which lots, orders and machines there are at all for its
+participant:
+
+    lot       it holds, held or made it, or anything that the lot came of or that was made of it (`linked`); it was
+              offered the lot, or what carries it; it certified it; it is buyer, coordinator or inspector of its order
+    order     it is buyer, coordinator or inspector, or owns a machine with an assignment that was not turned down
+    machine   it owns it, or may see an order in which the machine works
+
+Lots made of the same material are not linked: neither came of the other. Links go by accepted custody and by
+transformations, which the ledger leaves to the custodian alone. What lies further away than the bounds is not linked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+from ledger.ids import SubjectKind
+from ledger.records import AssignmentState, Contract
+from ledger.store import Lineage, Rows
+from ledger.store.rows import (
+    AssignmentRow,
+    CertificateRow,
+    CustodyChangeRow,
+    IdentityRow,
+    LotRow,
+    MachineRow,
+    OrderRow,
+    PackingRow,
+    RecordRow,
+)
+
+__all__ = ["View"]
+
+_DEPTH, _MOST = 256, 10_000
+_TURNED_DOWN = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
+
+
+class View:
+    """One participant's, of one state of the store."""
+
+    def __init__(self, rows: Rows, lineage: Lineage, participant: int) -> None:
+        self.participant = participant
+        self._rows, self._lineage = rows, lineage
+        self._judged: dict[bytes, bool] = {}
+
+    def has(self, kind: SubjectKind, subject: bytes) -> bool:
+        """Whether there is that thing for this participant."""
+        return bool(self.among(kind, [subject]))
+
+    def among(self, kind: SubjectKind, subjects: Collection[bytes]) -> set[bytes]:
+        """Those of the given things that there are for this participant."""
+        if kind is SubjectKind.LOT:
+            return self.lots(subjects)
+        if kind is SubjectKind.ORDER:
+            return self.orders(subjects)
+        return self._machines(subjects) if kind is SubjectKind.MACHINE else set()
+
+    def identifiers(self, subjects: Iterable[bytes]) -> dict[bytes, str]:
+        """What the given things are called, as far as it is known and they are there for this participant."""
+        known: dict[SubjectKind, dict[bytes, str]] = defaultdict(dict)
+        for row in self._rows.among(IdentityRow, "subject", subjects):
+            known[SubjectKind(row.kind)][row.subject] = row.identifier
+        return {subject: names[subject] for kind, names in known.items() for subject in self.among(kind, names.keys())}
+
+    def lots(self, subjects: Collection[bytes]) -> set[bytes]:
+        """Those of the given lots that there are for this participant."""
+        new = {subject for subject in subjects if subject not in self._judged}
+        seen = self._concerning(new)
+        held = self.held(new)
+        seen |= held
+        for walk in (self._lineage.upstream, self._lineage.downstream):  # in line with what is held, many at once
+            seen |= new & {lot for lot, _ in walk(held, _DEPTH, _MOST)}
+        seen |= {lot for lot in new - seen if self.is_linked(lot)}
+        self._judged.update((lot, lot in seen) for lot in new)
+        return {subject for subject in subjects if self._judged[subject]}
+
+    def is_linked(self, lot: bytes) -> bool:
+        """Whether the participant holds, held or made the lot, something that it came of, or something made of it."""
+        line = {found for found, _ in self._lineage.upstream([lot], _DEPTH, _MOST)}
+        line |= {found for found, _ in self._lineage.downstream([lot], _DEPTH, _MOST)}
+        return bool(self.held(line))
+
+    def held(self, lots: Collection[bytes]) -> set[bytes]:
+        """Those of the given lots that the participant made, or had accepted custody of at any time, in a carrier or
+        without one."""
+        rows = self._rows.among(LotRow, "subject", lots)
+        made = {
+            row.sequence
+            for row in self._rows.among(RecordRow, "sequence", (row.sequence for row in rows))
+            if row.contract == Contract.LEDGER.value and row.participant == self.participant
+        }
+        found = {row.subject for row in rows if row.sequence in made or row.custodian == self.participant}
+        found |= {row.lot for row in self._rows.among(CustodyChangeRow, "lot", lots) if self._takes(row)}
+        packed = {row.child for row in self._rows.among(PackingRow, "child", set(lots) - found)}
+        return found | {lot for lot in packed if any(map(self._takes, self._lineage.custody(lot, _DEPTH)))}
+
+    def orders(self, subjects: Collection[bytes]) -> set[bytes]:
+        """Those of the given orders that there are for this participant."""
+        given = {row.order for row in self._assignments("order", subjects)}
+        return given | self._orders_of_parties(subjects)
+
+    def _orders_of_parties(self, subjects: Collection[bytes]) -> set[bytes]:
+        rows = self._rows.among(OrderRow, "subject", subjects)
+        return {row.subject for row in rows if self.participant in (row.buyer, row.coordinator, row.inspector)}
+
+    def _assignments(self, column: str, values: Collection[bytes]) -> list[AssignmentRow]:
+        rows = self._rows.among(AssignmentRow, column, values)
+        return [row for row in rows if row.owner == self.participant and row.state not in _TURNED_DOWN]
+
+    def _machines(self, subjects: Collection[bytes]) -> set[bytes]:
+        rows = {row.number: row for row in self._rows.among(MachineRow, "subject", subjects)}
+        found = {row.subject for row in rows.values() if row.owner == self.participant}
+        rest = [number for number, row in rows.items() if row.subject not in found]
+        at_work = self._rows.among(AssignmentRow, "machine", rest)
+        orders = self.orders({row.order for row in at_work})
+        return found | {rows[row.machine].subject for row in at_work if row.order in orders}
+
+    def _concerning(self, lots: Collection[bytes]) -> set[bytes]:
+        """Offered to the participant, certified by it, or of an order that it is a party to."""
+        rows = self._rows.among(LotRow, "subject", lots)
+        orders = self._orders_of_parties({row.order for row in rows if row.order is not None})
+        found = {row.subject for row in rows if row.order in orders or self._is_offered(row)}
+        certified = self._rows.among(CertificateRow, "lot", lots)
+        return found | {row.lot for row in certified if row.issuer == self.participant}
+
+    def _is_offered(self, row: LotRow) -> bool:
+        """The lot itself, or what it is packed in."""
+        around, seen = row, {row.subject}
+        while around.counterparty != self.participant:
+            if around.parent is None or around.parent in seen:
+                return False
+            seen.add(around.parent)
+            parent = self._rows.get(LotRow, around.parent)
+            if parent is None:
+                return False
+            around = parent
+        return True
+
+    def _takes(self, change: CustodyChangeRow) -> bool:
+        return change.kind == "CustodyAccepted" and change.to_participant == self.participant

@@ -1,0 +1,281 @@
+"""Keys in hardware: secp256k1 keys that never leave a PKCS#11 token (an HSM, a smart card, a TPM).
+
+    pkcs11:token=NAME;object=LABEL      of RFC 7512: `token`, `serial`, `object`, `id`, and `type=private`
+
+What a URI could also say is refused: a PIN would be read by whoever sees it, and a module is a program that would run,
+so the PIN comes from a private file or a person, and the module from the settings.
+
+The token signs digests as they are (CKM_ECDSA, PKCS #11 version 2.40, section 2.3.6) and gives r and s alone. Here s is
+made low (EIP-2), and the recovery bit is found by trying both. Not established: that the token made the key itself;
+`create_token_key` asks for that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import unquote
+
+import coincurve
+
+from ledger.errors import SigningError
+from ledger.signatures import (
+    ORDER,
+    Address,
+    Signature,
+    address_of,
+    check_digest,
+    recover_address,
+    to_checksum,
+)
+
+if TYPE_CHECKING:
+    import pkcs11
+
+__all__ = ["TOKEN_SCHEME", "TokenSigner", "create_token_key", "open_token_signer"]
+
+TOKEN_SCHEME = "pkcs11"  # noqa: S105 - the name of a scheme
+
+_SECP256K1 = bytes.fromhex("06052b8104000a")
+"""Object identifier 1.3.132.0.10 in DER (SEC 2, section 2.4.1): what CKA_EC_PARAMS holds."""
+_POINT_BYTES = 65
+_OCTET_STRING = bytes([0x04, _POINT_BYTES])
+_ATTRIBUTES = ("token", "serial", "object", "id", "type")
+_PLAIN = re.compile(r"[A-Za-z0-9\-._~:\[\]@!$'()*+,=&]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9\-._~:\[\]@!$'()*+,=&]*)*")
+"""pk11-res-avail and percent-encoded octets (RFC 7512, section 2.3)."""
+_FORM = "pkcs11:token=NAME;object=LABEL"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Which key of which token."""
+
+    token: str
+    serial: str | None
+    label: str | None
+    id: bytes | None
+
+
+class TokenSigner:
+    """A key in a token, behind an open session. It cannot be copied or pickled."""
+
+    __slots__ = ("_address", "_key")
+
+    def __init__(self, key: pkcs11.PrivateKey, address: Address) -> None:
+        self._key: Any = key  # what it can do is mixed in where it is found
+        self._address = address
+
+    @property
+    def address(self) -> Address:
+        """Address of the key, 20 bytes."""
+        return self._address
+
+    def sign_digest(self, digest: bytes) -> Signature:
+        """Have the token sign a 32-byte digest. Raises SigningError when it does not, or gives another key's."""
+        import pkcs11  # noqa: PLC0415 - an optional extra
+
+        check_digest(digest)
+        with _explained("the token does not sign"):
+            raw = self._key.sign(digest, mechanism=pkcs11.Mechanism.ECDSA)
+        return _complete(digest, raw, self._address)
+
+    def __repr__(self) -> str:
+        return f"TokenSigner({to_checksum(self._address)})"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise SigningError("a signer is neither copied nor pickled")
+
+
+def open_token_signer(uri: str, module: Path | None, ask_pin: Callable[[str], str]) -> TokenSigner:
+    """The signer behind a URI. `module` is the token's PKCS#11 library; `ask_pin` is asked for the PIN of the token
+    that it is told of, once that is found.
+
+    Raises SigningError for a URI out of the subset, a missing module, token or key, a wrong PIN, a key of another
+    curve, and a private key that is not the public one's. Not established: the PIN, where this process has logged in to
+    the token before; a token asks each process once.
+    """
+    place = _parse(uri)
+    with _session(place, module, ask_pin, keep=True) as session:
+        signer = TokenSigner(*_find_key(session, place))
+        signer.sign_digest(bytes(range(32)))  # the two halves belong together, and the key may sign
+    return signer
+
+
+def create_token_key(uri: str, module: Path | None, ask_pin: Callable[[str], str]) -> Address:
+    """Have the token make a new key under the URI's label, one that it does not hand out, and return its address.
+
+    Raises SigningError as `open_token_signer` does, and when the token has such a key: none is ever replaced.
+    """
+    place = _parse(uri)
+    if place.label is None:
+        raise SigningError("the new key has no label", mend=f"write {_FORM}")
+    with _session(place, module, ask_pin, keep=False) as session:
+        if any(True for kind in _kinds() for _ in session.get_objects(_query(place, kind))):
+            raise SigningError(f"{_shown(place)} exists", mend="a key is never overwritten: choose another name")
+        import pkcs11  # noqa: PLC0415 - an optional extra
+
+        curve = session.create_domain_parameters(
+            pkcs11.KeyType.EC, {pkcs11.Attribute.EC_PARAMS: _SECP256K1}, local=True
+        )
+        secret = {
+            pkcs11.Attribute.SENSITIVE: True,
+            pkcs11.Attribute.EXTRACTABLE: False,
+            pkcs11.Attribute.SIGN: True,
+        }
+        public, _ = curve.generate_keypair(label=place.label, id=place.id, store=True, private_template=secret)
+        return _address(public, place)
+
+
+def _parse(uri: str) -> _Place:
+    """The URI is not repeated when it is refused: it may hold a PIN."""
+    scheme, _, path = uri.partition(":")
+    if scheme != TOKEN_SCHEME or "?" in path:
+        raise SigningError("PIN and module are not for the URI", mend=f"write {_FORM}")
+    found: dict[str, bytes] = {}
+    for part in path.split(";"):
+        name, equals, value = part.partition("=")
+        if not equals or name not in _ATTRIBUTES or name in found or not _PLAIN.fullmatch(value):
+            raise SigningError("not a PKCS#11 URI that can be used", mend=f"write {_FORM}")
+        found[name] = unquote(value, "latin-1").encode("latin-1")
+    if found.get("type", b"private") != b"private" or not found.get("token"):
+        raise SigningError("the PKCS#11 URI names no token, or no private key", mend=f"write {_FORM}")
+    if not found.get("object") and not found.get("id"):
+        raise SigningError("the PKCS#11 URI names no key", mend=f"write {_FORM}")
+    try:
+        names = {name: value.decode("utf-8") for name, value in found.items() if name != "id"}
+    except UnicodeDecodeError:
+        raise SigningError("the PKCS#11 URI is not UTF-8", mend=f"write {_FORM}") from None
+    return _Place(names["token"], names.get("serial"), names.get("object") or None, found.get("id") or None)
+
+
+def _shown(place: _Place) -> str:
+    name = repr(place.label) if place.label is not None else "0x" + (place.id or b"").hex()
+    return f"key {name} of token {place.token!r}"
+
+
+@contextmanager
+def _session(
+    place: _Place, module: Path | None, ask_pin: Callable[[str], str], *, keep: bool
+) -> Iterator[pkcs11.Session]:
+    """Logged in. Closed at the end, unless all went well and it is to be kept: a session left open keeps the whole
+    process logged in."""
+    session = _open_session(place, module, ask_pin, writable=not keep)
+    kept = False
+    try:
+        with _explained(f"{_shown(place)} cannot be used"):
+            yield session
+        kept = keep
+    finally:
+        if not kept:
+            with _explained(f"token {place.token!r} cannot be closed"):
+                session.close()
+
+
+def _open_session(
+    place: _Place, module: Path | None, ask_pin: Callable[[str], str], *, writable: bool
+) -> pkcs11.Session:
+    try:
+        import pkcs11  # noqa: PLC0415 - an optional extra
+    except ModuleNotFoundError:
+        raise SigningError("keys in tokens need python-pkcs11", mend="pip install millmark[pkcs11]") from None
+    if module is None:
+        raise SigningError("no PKCS#11 module is set", mend="set pkcs11_module to the token's library")
+    if not module.is_file():
+        raise SigningError(f"the PKCS#11 module {module} does not exist", mend="correct pkcs11_module")
+    with _explained(f"token {place.token!r} cannot be opened"):
+        wanted: dict[str, object] = {"token_label": place.token}
+        if place.serial is not None:
+            wanted["token_serial"] = place.serial.encode()
+        token = pkcs11.lib(str(module)).get_token(**wanted)
+    pin = ask_pin(f"token {place.token!r}")
+    with _explained(f"token {place.token!r} cannot be opened"):
+        try:
+            return token.open(rw=writable, user_pin=pin)
+        except pkcs11.UserAlreadyLoggedIn:
+            return token.open(rw=writable)
+
+
+def _find_key(session: pkcs11.Session, place: _Place) -> tuple[pkcs11.PrivateKey, Address]:
+    halves: list[Any] = []
+    for kind in _kinds():
+        matches = list(session.get_objects(_query(place, kind)))
+        if len(matches) != 1:
+            what = "no" if not matches else "more than one"
+            mend = "make it with `millmark keys new`" if not matches else "name it by its id too: ;id=%01"
+            raise SigningError(f"there is {what} {kind.name.lower().replace('_', ' ')} for {_shown(place)}", mend=mend)
+        halves.append(matches[0])
+    private, public = halves
+    return private, _address(public, place)
+
+
+def _kinds() -> tuple[pkcs11.ObjectClass, ...]:
+    import pkcs11  # noqa: PLC0415 - an optional extra
+
+    return pkcs11.ObjectClass.PRIVATE_KEY, pkcs11.ObjectClass.PUBLIC_KEY
+
+
+def _query(place: _Place, kind: pkcs11.ObjectClass) -> dict[pkcs11.Attribute, object]:
+    import pkcs11  # noqa: PLC0415 - an optional extra
+
+    query: dict[pkcs11.Attribute, object] = {pkcs11.Attribute.CLASS: kind}
+    if place.label is not None:
+        query[pkcs11.Attribute.LABEL] = place.label
+    if place.id is not None:
+        query[pkcs11.Attribute.ID] = place.id
+    return query
+
+
+def _address(public: Any, place: _Place) -> Address:
+    import pkcs11  # noqa: PLC0415 - an optional extra
+
+    if public.key_type != pkcs11.KeyType.EC or public[pkcs11.Attribute.EC_PARAMS] != _SECP256K1:
+        raise SigningError(
+            f"{_shown(place)} is of another curve than secp256k1", mend="make one with `millmark keys new`"
+        )
+    point = bytes(public[pkcs11.Attribute.EC_POINT])
+    if len(point) == len(_OCTET_STRING) + _POINT_BYTES and point.startswith(_OCTET_STRING):
+        point = point[len(_OCTET_STRING) :]  # tokens differ in whether they wrap it
+    try:
+        return address_of(coincurve.PublicKey(point))
+    except ValueError:
+        raise SigningError(f"{_shown(place)} has no public point that can be read") from None
+
+
+def _complete(digest: bytes, raw: bytes, address: Address) -> Signature:
+    """The chain's form of r and s: low s, and the recovery bit that gives our address."""
+    r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
+    if len(raw) != 64 or not 0 < r < ORDER or not 0 < s < ORDER:
+        raise SigningError("the token gave no signature")
+    for y_parity in (0, 1):
+        signature = Signature(r, min(s, ORDER - s), y_parity)
+        try:
+            if recover_address(digest, signature) == address:
+                return signature
+        except SigningError:
+            continue  # no curve point has this r and this parity
+    raise SigningError(f"the token signed with another key than that of {to_checksum(address)}")
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Names a token's refusal by its kind alone: what the driver adds is its own."""
+    import pkcs11  # noqa: PLC0415 - an optional extra
+
+    try:
+        yield
+    except pkcs11.PinIncorrect:
+        raise SigningError(f"{what}: the PIN is wrong", mend="several wrong PINs lock a token") from None
+    except pkcs11.NoSuchToken:
+        raise SigningError(
+            f"{what}: there is no such token", mend="check the name, and that it is plugged in"
+        ) from None
+    except pkcs11.MultipleTokensReturned:
+        raise SigningError(
+            f"{what}: more than one token has the name", mend="add its serial number: ;serial=..."
+        ) from None
+    except pkcs11.PKCS11Error as error:
+        raise SigningError(f"{what}: {type(error).__name__}", mend="check the token, and start again") from None

@@ -1,0 +1,30 @@
+"""Who asks: sign-in with a participant's key, sessions, API keys for machines.
+
+    message = SignIn(store, "https://gateway.example").offer(address, now_s)
+
+Nothing here knows HTTP. What a principal may see is decided in the queries (ledger.provenance), what it may call in
+services.gateway.rules.
+"""
+
+from __future__ import annotations
+
+from services.access.credentials import CredentialKind, authenticate, new_api_key, revoke
+from services.access.errors import AccessError, ForbiddenError, SignInError, UnauthenticatedError
+from services.access.principals import ALL_SCOPES, Principal, Scope
+from services.access.signin import Session, SignIn
+
+__all__ = [
+    "ALL_SCOPES",
+    "AccessError",
+    "CredentialKind",
+    "ForbiddenError",
+    "Principal",
+    "Scope",
+    "Session",
+    "SignIn",
+    "SignInError",
+    "UnauthenticatedError",
+    "authenticate",
+    "new_api_key",
+    "revoke",
+]

@@ -1,0 +1,141 @@
+"""Secrets that programs show: session tokens after a sign-in, API keys for machines.
+
+    mms_ID_SECRET    session
+    mmk_ID_SECRET    API key
+
+ID is 12 hexadecimal digits, SECRET 256 random bits in base64url without padding. The database has the SHA-256 of the
+whole text. Both are opaque: there is no algorithm to confuse, and revoking works at once.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+
+from ledger.errors import InputError, NotFoundError
+from ledger.store import AccessDesk, Store
+from ledger.store.access_rows import CredentialRow
+from ledger.store.rows import ParticipantRow
+from services.access.errors import UnauthenticatedError
+from services.access.principals import Principal, Scope
+
+__all__ = ["MAX_API_KEY_LIFE_S", "SESSION_LIFE_S", "CredentialKind", "authenticate", "issue", "new_api_key", "revoke"]
+
+SESSION_LIFE_S = 900
+MAX_API_KEY_LIFE_S = 366 * 86_400
+MAX_LABEL_CHARACTERS = 80
+
+_FORM = re.compile(r"(mms|mmk)_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
+
+
+class CredentialKind(enum.StrEnum):
+    SESSION = "session"
+    API_KEY = "api-key"
+
+
+_PREFIXES = {CredentialKind.SESSION: "mms", CredentialKind.API_KEY: "mmk"}
+
+
+def issue(
+    desk: AccessDesk,
+    kind: CredentialKind,
+    participant: int,
+    scopes: Iterable[Scope],
+    *,
+    now_s: int,
+    life_s: int,
+    key: bytes = b"",
+    label: str = "",
+) -> tuple[str, CredentialRow]:
+    """A new credential: its text, which is nowhere afterwards, and what is kept of it."""
+    id_ = secrets.token_hex(6)
+    text = f"{_PREFIXES[kind]}_{id_}_{secrets.token_urlsafe(32)}"
+    row = CredentialRow(
+        id=id_,
+        kind=kind.value,
+        digest=_digest(text),
+        participant=participant,
+        key=key,
+        scopes=" ".join(sorted(scopes)),
+        label=label,
+        issued_at=now_s,
+        expires_at=now_s + life_s,
+        revoked_at=0,
+    )
+    desk.add_credential(row)
+    return text, row
+
+
+def new_api_key(
+    store: Store, participant: int, scopes: Iterable[Scope], label: str, *, now_s: int, life_s: int
+) -> tuple[str, CredentialRow]:
+    """A key for one of the index's participants. Raises InputError for a life or a label that does not fit or for no
+    scope at all, NotFoundError for a participant that is not there or is suspended."""
+    wanted = frozenset(scopes)
+    if not wanted:
+        raise InputError("a key without a scope opens nothing", mend=f"give one of {', '.join(Scope)}")
+    if not 0 < life_s <= MAX_API_KEY_LIFE_S:
+        raise InputError("a key lives for 1 to 366 days", mend="make a new one before it expires")
+    if len(label) > MAX_LABEL_CHARACTERS or not label.isprintable() or not label.strip():
+        raise InputError(f"a label is 1 to {MAX_LABEL_CHARACTERS} printable characters", mend="say who uses the key")
+    with store.transaction() as connection:
+        desk = AccessDesk(connection)
+        if desk.participant(participant) is None:
+            raise NotFoundError(
+                f"participant {participant} is suspended, or not in the index", mend="see `millmark participants list`"
+            )
+        return issue(desk, CredentialKind.API_KEY, participant, wanted, now_s=now_s, life_s=life_s, label=label.strip())
+
+
+def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> Principal:
+    """Who shows this credential. `owner` is the participant that the gateway belongs to.
+
+    Raises UnauthenticatedError, always with the same words. The roles, the standing of the participant and of the key
+    that signed in are those of the index now, not of the time of issue.
+    """
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise _refusal()
+    with store.reading() as connection:
+        desk = AccessDesk(connection)
+        row = desk.credential(match[2])
+        if row is None or not hmac.compare_digest(row.digest, _digest(text)):
+            raise _refusal()
+        participant = _standing(desk, row)
+    if row.revoked_at or now_s >= row.expires_at or participant is None:
+        raise _refusal()
+    return Principal(
+        participant=row.participant,
+        roles=participant.roles,
+        scopes=frozenset(Scope(word) for word in row.scopes.split()),
+        credential=row.id,
+        owner=row.participant == owner,
+        expires_at=row.expires_at,
+    )
+
+
+def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
+    """Raises NotFoundError when there is none of that kind, or it is revoked already."""
+    with store.transaction() as connection:
+        if not AccessDesk(connection).revoke_credential(id_, kind.value, now_s):
+            raise NotFoundError(f"there is no {kind.value} {id_[:60]!a} to revoke", mend="see `millmark apikeys list`")
+
+
+def _standing(desk: AccessDesk, row: CredentialRow) -> ParticipantRow | None:
+    """The participant, while it may act; for a session, while the key that signed in is its key."""
+    if row.kind == CredentialKind.API_KEY:
+        return desk.participant(row.participant)
+    found = desk.participant_of(row.key)
+    return found if found is not None and found.number == row.participant else None
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _refusal() -> UnauthenticatedError:
+    return UnauthenticatedError("the credential is not taken", mend="sign in again, or ask the operator for a new key")

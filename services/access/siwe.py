@@ -1,0 +1,121 @@
+"""Sign-in messages (EIP-4361), in exactly one form.
+
+    DOMAIN wants you to sign in with your Ethereum account:
+    ADDRESS
+
+    STATEMENT
+
+    URI: URI
+    Version: 1
+    Chain ID: NUMBER
+    Nonce: LETTERS AND DIGITS
+    Issued At: TIME
+    Expiration Time: TIME
+
+The standard leaves more open: a scheme before the domain, no statement, no expiry, a start, a request id, resources,
+times with fractions and offsets. We hand out the message that is to be signed, so nothing of that is needed, and what
+is not needed is refused: no two texts mean the same. Times are UTC to the second. Signed as EIP-191 says for
+`personal_sign`; contract accounts (ERC-1271) cannot sign in.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ledger.canonical import keccak256
+from ledger.errors import SigningError
+from ledger.signatures import Address, Signature, parse_address, recover_address, to_checksum
+from services.access.errors import SignInError
+
+__all__ = ["MAX_MESSAGE_CHARACTERS", "SignInMessage", "build_digest", "parse_message", "recover_signer"]
+
+MAX_MESSAGE_CHARACTERS = 2048
+
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_MAX_TIME_S = 253_402_300_799
+"""The last second of the year 9999."""
+_FORM = re.compile(
+    r"(?P<domain>[A-Za-z0-9.:\[\]-]{1,255}) wants you to sign in with your Ethereum account:\n"
+    r"(?P<address>0x[0-9a-fA-F]{40})\n\n"
+    r"(?P<statement>[A-Za-z0-9 .,'-]{1,200})\n\n"
+    r"URI: (?P<uri>[!-~]{1,255})\n"
+    r"Version: 1\n"
+    r"Chain ID: (?P<chain_id>0|[1-9][0-9]{0,18})\n"
+    r"Nonce: (?P<nonce>[A-Za-z0-9]{8,128})\n"
+    r"Issued At: (?P<issued_at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)\n"
+    r"Expiration Time: (?P<expires_at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)"
+)
+_MEND = "ask /v1/sign-in for a message, and sign it as it is"
+
+
+@dataclass(frozen=True, slots=True)
+class SignInMessage:
+    """What a key's holder signs to be let in."""
+
+    domain: str
+    """Host, and port where there is one, of the site that asks."""
+    address: Address
+    statement: str
+    uri: str
+    chain_id: int
+    nonce: str
+    issued_at: int
+    """Seconds since 1970, as `expires_at`."""
+    expires_at: int
+
+    def to_text(self) -> str:
+        """The one text; `parse_message` takes it back."""
+        return (
+            f"{self.domain} wants you to sign in with your Ethereum account:\n{to_checksum(self.address)}\n\n"
+            f"{self.statement}\n\nURI: {self.uri}\nVersion: 1\nChain ID: {self.chain_id}\nNonce: {self.nonce}\n"
+            f"Issued At: {_show(self.issued_at)}\nExpiration Time: {_show(self.expires_at)}"
+        )
+
+
+def parse_message(text: str) -> SignInMessage:
+    """Parse a message. Raises SignInError. Not established: that anybody signed it, or that it is for this site."""
+    found = _FORM.fullmatch(text) if len(text) <= MAX_MESSAGE_CHARACTERS else None
+    if found is None:
+        raise SignInError("this is not a sign-in message of the form that is handed out here", mend=_MEND)
+    try:
+        message = SignInMessage(
+            domain=found["domain"],
+            address=parse_address(found["address"]),
+            statement=found["statement"],
+            uri=found["uri"],
+            chain_id=int(found["chain_id"]),
+            nonce=found["nonce"],
+            issued_at=_parse_time(found["issued_at"]),
+            expires_at=_parse_time(found["expires_at"]),
+        )
+    except (SigningError, ValueError):
+        raise SignInError("the message names an address or a time that there is not", mend=_MEND) from None
+    if message.to_text() != text:  # an address without its checksum
+        raise SignInError("the message is not in its one form", mend=_MEND)
+    return message
+
+
+def build_digest(text: str) -> bytes:
+    """The 32 bytes that are signed (EIP-191, version 0x45)."""
+    content = text.encode()
+    return keccak256(b"\x19Ethereum Signed Message:\n" + str(len(content)).encode() + content)
+
+
+def recover_signer(text: str, signature: bytes) -> Address:
+    """Return the address whose key signed the text. Raises SignInError when no key can have."""
+    try:
+        return recover_address(build_digest(text), Signature.from_bytes(signature))
+    except SigningError as error:
+        raise SignInError(f"the signature cannot be used: {error.cause}", mend=_MEND) from None
+
+
+def _show(moment_s: int) -> str:
+    if not 0 <= moment_s <= _MAX_TIME_S:
+        raise SignInError("a time lies outside the years 1970 to 9999")
+    return datetime.fromtimestamp(moment_s, UTC).strftime(_TIME)
+
+
+def _parse_time(text: str) -> int:
+    return int(datetime.strptime(text, _TIME).replace(tzinfo=UTC).timestamp())

@@ -1,0 +1,96 @@
+"""`millmark apikeys`: API keys for machines that ask this gateway."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import typer
+
+from ledger.errors import InputError
+from ledger.store import AccessDesk
+from ledger.store.access_rows import CredentialRow
+from services.access import CredentialKind, Scope, new_api_key, revoke
+from services.commands.options import AsJson
+from services.context import open_context
+from services.output import print_json, print_lines, print_table
+
+__all__ = ["register"]
+
+_DAY_S = 86_400
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys for machines that ask the gateway.")
+    group.command("new", epilog="Example: millmark apikeys new 3 --label 'warehouse ERP' --days 90")(run_new)
+    group.command("list", epilog="Example: millmark apikeys list --json")(run_list)
+    group.command("revoke", epilog="Example: millmark apikeys revoke 4f1c09aa27de")(run_revoke)
+    app.add_typer(group, name="apikeys")
+
+
+def run_new(
+    context: typer.Context,
+    participant: int = typer.Argument(help="Number of the participant that the key speaks for."),
+    label: str = typer.Option(..., "--label", help="Who uses it, for the list."),
+    scopes: str = typer.Option(Scope.PROVENANCE.value, "--scopes", help=f"Some of {','.join(Scope)}."),
+    days: int = typer.Option(90, "--days", help="How long it lives, 1 to 366."),
+    as_json: AsJson = False,
+) -> None:
+    """Make an API key and show it, once: only its SHA-256 is kept."""
+    wanted = parse_scopes(scopes)
+    with open_context(context.obj) as opened:
+        text, row = new_api_key(opened.store, participant, wanted, label, now_s=int(time.time()), life_s=days * _DAY_S)
+    if as_json:
+        print_json({"key": text, **_plain(row, row.issued_at)})
+        return
+    print_lines(text, f"expires {_moment(row.expires_at)}; it is not shown again, revoke it as {row.id}")
+
+
+def run_list(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the API keys that were made, without their secrets."""
+    with open_context(context.obj) as opened, opened.store.reading() as connection:
+        rows = AccessDesk(connection).credentials(CredentialKind.API_KEY.value)
+    plain = [_plain(row, int(time.time())) for row in rows]
+    if as_json:
+        print_json(plain)
+        return
+    columns = ("id", "participant", "label", "scopes", "expires_at", "state")
+    cells = [[_cell(one[name]) for name in columns] for one in plain]
+    print_table("API keys", [name.replace("_at", "") for name in columns], cells)
+
+
+def run_revoke(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="As the list shows it.")) -> None:
+    """Revoke an API key, at once and for good."""
+    with open_context(context.obj) as opened:
+        revoke(opened.store, id_, CredentialKind.API_KEY, now_s=int(time.time()))
+    print_lines(f"revoked {id_}")
+
+
+def parse_scopes(text: str) -> frozenset[Scope]:
+    """Words separated by commas. Raises InputError naming the unknown one."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if word not in list(Scope):
+            raise InputError(f"there is no scope {word[:60]!a}", mend=f"use {', '.join(Scope)}")
+    return frozenset(Scope(word) for word in words)
+
+
+def _plain(row: CredentialRow, now_s: int) -> dict[str, object]:
+    state = "revoked" if row.revoked_at else "expired" if now_s >= row.expires_at else "active"
+    return {
+        "id": row.id,
+        "participant": row.participant,
+        "label": row.label,
+        "scopes": row.scopes.split(),
+        "issued_at": _moment(row.issued_at),
+        "expires_at": _moment(row.expires_at),
+        "state": state,
+    }
+
+
+def _moment(moment_s: int) -> str:
+    return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _cell(value: object) -> object:
+    return " ".join(value) if isinstance(value, list) else value

@@ -1,0 +1,66 @@
+"""The dependency before every route: who asks, and whether they may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from ledger.store import Store
+from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate
+from services.gateway.policy import Auth, Policy
+from services.gateway.rules import find_rule
+
+__all__ = ["Asking", "Clock", "Guard"]
+
+Clock = Callable[[], int]
+"""Seconds since 1970."""
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_ANYBODY = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
+_OPERATOR = Principal(participant=None, roles=63, scopes=ALL_SCOPES, credential="", owner=True, expires_at=0)
+
+
+class Guard:
+    """Leaves the principal in the request's state; a route that it did not run for has none, and fails."""
+
+    def __init__(self, store: Store, policy: Policy, clock: Clock) -> None:
+        self._store, self._policy, self._clock = store, policy, clock
+
+    async def __call__(self, request: Request) -> None:
+        """Raises UnauthenticatedError, ForbiddenError. Public routes read nothing from the database."""
+        rule = find_rule(request.method, request.scope["route"].path)
+        if rule.public:
+            request.state.principal = _ANYBODY
+            return
+        principal = await self._identify(request)
+        rule.verify(principal)
+        request.state.principal = principal
+
+    async def _identify(self, request: Request) -> Principal:
+        given = request.headers.getlist("authorization")
+        if not given and self._policy.auth is Auth.LOOPBACK_OPEN and not _is_forwarded(request):
+            return _OPERATOR
+        if not given:
+            raise UnauthenticatedError("this needs a credential", mend="send Authorization: Bearer TOKEN")
+        scheme, _, text = given[0].partition(" ")
+        if len(given) > 1 or scheme.lower() != "bearer":
+            raise UnauthenticatedError("the Authorization header is not one bearer token", mend="send one")
+        now_s, owner = self._clock(), self._policy.owner
+        return await run_in_threadpool(authenticate, self._store, text, now_s=now_s, owner=owner)
+
+
+def _is_forwarded(request: Request) -> bool:
+    """Whether somebody's proxy stands before us: then the caller may be anybody, whatever address we listen on."""
+    return any(name in request.headers for name in _FORWARDED)
+
+
+def _principal_of(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
+
+
+Asking = Annotated[Principal, Depends(_principal_of)]
+"""Who asks, in a route's parameters."""

@@ -1,0 +1,1 @@
+"""The factory agent: takes machine data in, keeps it, inspects, anchors, certifies, and loses nothing."""

@@ -1,0 +1,242 @@
+"""The node: its parts opened in order, started, and closed in the opposite order."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.applications import Starlette
+from structlog.typing import FilteringBoundLogger
+
+from ledger.chain import Chain, read_deployment
+from ledger.errors import ChainUnreachableError, SettingsError
+from ledger.keys import Signer, open_signer
+from ledger.store import Store, open_store
+from ledger.store.outbox import Outbox
+from quality import Inspector
+from services.gateway.logs import build_logger
+from services.node.certifying import Certifier, load_inspector
+from services.node.committer import Committer
+from services.node.config import NodeConfig, StreamConfig, read_secret
+from services.node.dead_letters import DeadLetters
+from services.node.drafts import Drafts
+from services.node.folder_capture import FolderCapture
+from services.node.health import Health, StreamHealth, describe_outbox
+from services.node.http_capture import create_capture
+from services.node.intake import Gate, Intake
+from services.node.known import KnownEvents
+from services.node.metrics import Metrics
+from services.node.mqtt_capture import MqttCapture
+from services.node.recording import StreamRecorder
+from services.node.sending import Sending
+from services.node.standing import connect, verify_logs
+from services.node.streamlog import StreamLog
+
+__all__ = ["DEAD_LETTERS", "Agent", "hold_folder", "open_agent"]
+
+DEAD_LETTERS = "dead-letters.jsonl"
+_STOP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One stream's parts."""
+
+    name: str
+    log: StreamLog
+    committer: Committer
+    recorder: StreamRecorder
+
+
+class Agent:
+    """An open node whose threads run."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        intake: Intake,
+        lines: Sequence[_Line],
+        sending: Sending,
+        outbox: Outbox,
+        metrics: Metrics,
+        logger: FilteringBoundLogger,
+    ) -> None:
+        self.config = config
+        self.intake = intake
+        self.logger = logger
+        self._lines = lines
+        self._sending = sending
+        self._outbox = outbox
+        self._metrics = metrics
+
+    def health(self) -> Health:
+        """As it is now; brings the gauges up to date."""
+        streams = [_look(line) for line in self._lines]
+        found = Health(streams, self._sending.connected, self._sending.troubles(), describe_outbox(self._outbox))
+        self._measure(found)
+        return found
+
+    def create_capture(self) -> Starlette:
+        """The HTTP application. Raises SettingsError for an unusable token file."""
+        token_file = self.config.http.token_file
+        token = None if token_file is None else read_secret(token_file)
+        return create_capture(self.intake, self._metrics, self.health, token, self.logger)
+
+    @contextmanager
+    def capturing(self) -> Iterator[None]:
+        """Takes in from folders and brokers meanwhile. Raises SettingsError for a source that cannot be used."""
+        with ExitStack() as stack:
+            for folder in self.config.folders:
+                name = hashlib.sha256(str(folder.path).encode()).hexdigest()[:16]
+                state = self.config.data_folder / f"folder-{name}.json"
+                _start(stack, FolderCapture(folder, self.intake, state, self.logger))
+            for broker in self.config.mqtt:
+                _start(stack, MqttCapture(broker, self.intake, self.logger))
+            yield
+
+    def _measure(self, health: Health) -> None:
+        metrics = self._metrics
+        for stream in health.streams:
+            metrics.entries.labels(stream.name).set(stream.entries)
+            metrics.anchored.labels(stream.name).set(stream.anchored)
+        metrics.chain_up.set(health.chain_connected)
+        metrics.outbox.clear()
+        for state, count in self._outbox.counts().items():
+            metrics.outbox.labels(state).set(count)
+        oldest = health.outbox["oldest_waiting"]
+        metrics.oldest.set(oldest["age_s"] if isinstance(oldest, dict) else 0)
+
+
+@contextmanager
+def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -> Iterator[Agent]:
+    """Opens everything and starts the threads; on leaving, what was taken in is durable and the rest waits.
+
+    Raises SettingsError and its kin for whatever is unsafe or does not fit, before any event is taken; a chain that
+    does not answer is no reason to refuse.
+    """
+    logger = logger or build_logger()
+    with ExitStack() as stack:
+        stack.enter_context(hold_folder(config.data_folder))
+        signer = open_signer(config.signer.uri, passphrase_file=config.signer.passphrase_file)
+        inspector = None if config.model is None else load_inspector(config.model)
+        deployment = read_deployment(config.chain.deployment)
+        store = stack.enter_context(open_store(config.database_url))
+
+        parts = _Parts(config, store, signer, inspector, (deployment.chain_id, deployment.ledger))
+        lines = [parts.open_line(stack, stream) for stream in config.streams]
+        parts.drafts.drop_orphans()
+        recorders = [line.recorder for line in lines]
+
+        def link() -> Chain:
+            chain = connect(config, signer.address, inspector)
+            verify_logs(chain, recorders)
+            return chain
+
+        try:
+            link()
+        except ChainUnreachableError:
+            logger.warning("the chain does not answer; events are taken, and records wait")
+        sending = Sending(recorders, link, Outbox(store), signer, parts.drafts, logger)
+        sending.start()
+        stack.callback(sending.stop, _STOP_S)
+        intake = Intake(parts.gates(lines), parts.dead_letters, parts.metrics)
+        yield Agent(config, intake, lines, sending, Outbox(store), parts.metrics, logger)
+
+
+class _Parts:
+    """What the streams share."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        store: Store,
+        signer: Signer,
+        inspector: Inspector | None,
+        ledger: tuple[int, bytes],
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._signer = signer
+        self._inspector = inspector
+        self._ledger = ledger
+        self.metrics = Metrics()
+        self.dead_letters = DeadLetters(config.data_folder / DEAD_LETTERS)
+        self.drafts = Drafts(_folder(config.data_folder / "drafts"), store)
+
+    def open_line(self, stack: ExitStack, stream: StreamConfig) -> _Line:
+        folder = _folder(self._config.data_folder / "streams" / stream.name)
+        subject = bytes.fromhex(stream.subject[2:])
+        log = StreamLog(folder / "log", subject)
+        stack.callback(log.close)
+        known = KnownEvents(folder / "known.sqlite", log)
+        stack.callback(known.close)
+        recorder = StreamRecorder(
+            stream.name,
+            subject,
+            log,
+            self._store,
+            self._signer.address,
+            self._config.anchor,
+            self.drafts,
+            self._certifier(stream, subject, folder),
+        )
+        committer = Committer(log, known, self.metrics.frames.labels(stream.name).observe)
+        stack.callback(committer.stop)
+        return _Line(stream.name, log, committer, recorder)
+
+    def gates(self, lines: Sequence[_Line]) -> Mapping[str, Gate]:
+        model = self._config.model
+        return {
+            line.name: Gate(line.committer, model.field if model is not None and model.stream == line.name else None)
+            for line in lines
+        }
+
+    def _certifier(self, stream: StreamConfig, subject: bytes, folder: Path) -> Certifier | None:
+        model, inspector = self._config.model, self._inspector
+        if model is None or inspector is None or model.stream != stream.name:
+            return None
+        return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters)
+
+
+@contextmanager
+def hold_folder(path: Path) -> Iterator[None]:
+    """The data folder is this process's alone meanwhile. Raises SettingsError when another node works in it, or when
+    other users can look into it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be used: {error.strerror}", mend="name another data_folder") from error
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise SettingsError(f"{path} is open to other users", mend=f"chmod 700 {path}")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(f"another node works in {path}", mend="stop it first") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _start(stack: ExitStack, source: FolderCapture | MqttCapture) -> None:
+    source.start()
+    stack.callback(source.stop)
+
+
+def _look(line: _Line) -> StreamHealth:
+    failure = line.committer.failure
+    return StreamHealth(
+        line.name, line.log.end.index, line.recorder.anchored, None if failure is None else str(failure)
+    )
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,169 @@
+"""Group commit: whatever waits while the disk synchronises goes into the next frame, with one synchronisation."""
+
+from __future__ import annotations
+
+import enum
+import queue
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from ledger.errors import MillmarkError
+from services.node.errors import LogBusyError, LogError, LogFullError
+from services.node.events import Event
+from services.node.frames import MOST_BODY_BYTES, LogEntry, entry_bytes
+from services.node.known import Known, KnownEvents, content_digest
+from services.node.streamlog import StreamLog
+
+__all__ = ["Committer", "Fate", "Outcome"]
+
+_MOST_WAITING_BYTES = 4 * MOST_BODY_BYTES
+_FULL = "database or disk is full"
+
+
+class Fate(enum.Enum):
+    """What became of an event."""
+
+    ACCEPTED = "accepted"
+    """It is durable."""
+    DUPLICATE = "duplicate"
+    """It was durable before."""
+    CONFLICT = "conflict"
+    """Its id was used for another content; it is not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    fate: Fate
+    leaf: int
+    """Index in the stream's tree; of the earlier event for the other two fates."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    events: Sequence[Event]
+    size: int
+    received_at_ms: int
+    done: Future[list[Outcome]] = field(default_factory=Future)
+
+
+class Committer:
+    """The thread that writes one stream's log. `noticed` is called after each frame, with the number of its entries."""
+
+    def __init__(self, log: StreamLog, known: KnownEvents, noticed: Callable[[int], None] = lambda _: None) -> None:
+        self._log = log
+        self._known = known
+        self._noticed = noticed
+        self._waiting: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting_bytes = 0
+        self._left: _Batch | None = None
+        self._stopping = False
+        self.failure: MillmarkError | None = None
+        """Why the latest frame failed; None when it did not."""
+        self._thread = threading.Thread(target=self._run, name="millmark-log", daemon=True)
+        self._thread.start()
+
+    def submit(self, events: Sequence[Event]) -> Future[list[Outcome]]:
+        """The outcomes, in order, once everything accepted is durable; or LogError, and then nothing of it is.
+
+        Raises LogBusyError when too much waits already."""
+        batch = _Batch(events, sum(entry_bytes(event.content) for event in events), time.time_ns() // 1_000_000)
+        if batch.size > MOST_BODY_BYTES:
+            raise LogBusyError("a batch is larger than a frame of the log", mend="send less at once")
+        with self._lock:
+            if self._stopping:
+                raise LogError("the node stops", mend="send the batch again")
+            if self._waiting_bytes and self._waiting_bytes + batch.size > _MOST_WAITING_BYTES:
+                raise LogBusyError("the disk does not keep up", mend="send again in a second")
+            self._waiting_bytes += batch.size
+            self._waiting.put(batch)
+        return batch.done
+
+    def stop(self) -> None:
+        """Returns when all that was submitted is settled."""
+        with self._lock:
+            self._stopping = True
+            self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batches := self._take():
+            try:
+                outcomes = self._commit(batches)
+            except Exception as error:  # the thread must outlive any failure; every sender gets his answer
+                self.failure = _explain(error)
+                for batch in batches:
+                    batch.done.set_exception(self.failure)
+            else:
+                for batch, found in zip(batches, outcomes, strict=True):
+                    batch.done.set_result(found)
+            with self._lock:
+                self._waiting_bytes -= sum(batch.size for batch in batches)
+
+    def _take(self) -> list[_Batch]:
+        """Waits for a batch, and takes all that wait with it as far as a frame holds them. Empty at the end."""
+        first = self._left or self._waiting.get()
+        self._left = None
+        if first is None:
+            return []
+        taken, size = [first], first.size
+        while not self._waiting.empty():
+            batch = self._waiting.get()
+            if batch is None:
+                self._waiting.put(None)  # the end comes after what was taken
+                break
+            if size + batch.size > MOST_BODY_BYTES:
+                self._left = batch
+                break
+            taken.append(batch)
+            size += batch.size
+        return taken
+
+    def _commit(self, batches: Sequence[_Batch]) -> list[list[Outcome]]:
+        known = dict(self._known.find([event.id for batch in batches for event in batch.events]))
+        entries: list[LogEntry] = []
+        added: list[tuple[str, int, bytes]] = []
+        outcomes = []
+        for batch in batches:
+            found = []
+            for event in batch.events:
+                digest, leaf = content_digest(event.content), self._log.end.index + len(entries)
+                before = known.setdefault(event.id, Known(leaf, digest))
+                if before.leaf == leaf:
+                    entries.append(LogEntry(batch.received_at_ms, secrets.token_bytes(32), event.content))
+                    added.append((event.id, leaf, digest))
+                found.append(Outcome(_fate(before, leaf, digest), before.leaf))
+            outcomes.append(found)
+        if entries:
+            self._log.append(entries)
+            self.failure = None
+            self._note(added)
+        return outcomes
+
+    def _note(self, added: Sequence[tuple[str, int, bytes]]) -> None:
+        """The events are durable whether or not the index takes them: it can read them from the log."""
+        try:
+            self._known.add(added, self._log.end)
+        except sqlite3.Error as error:
+            self.failure = _explain(error)
+        self._noticed(len(added))
+
+
+def _fate(before: Known, leaf: int, digest: bytes) -> Fate:
+    if before.leaf == leaf:
+        return Fate.ACCEPTED
+    return Fate.DUPLICATE if before.content == digest else Fate.CONFLICT
+
+
+def _explain(error: Exception) -> MillmarkError:
+    if isinstance(error, MillmarkError):
+        return error
+    if isinstance(error, sqlite3.Error):
+        kind = LogFullError if _FULL in str(error) else LogError
+        return kind(f"the index of known events failed: {error}", mend="see to the disk, and send the batch again")
+    return LogError("the log failed in a way that is not foreseen", mend="see the node's log")

@@ -1,0 +1,75 @@
+"""What certificates' digests are made of, from before they are queued until the ledger has numbered them.
+
+One file for each anchor that certificates go with, durable before the records are queued. A crash in between leaves a
+file whose records the outbox does not know; it is dropped at the next start, and the inferences are made anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.store import Book, Store
+from ledger.store.outbox import Outbox, OutboxState
+from services.files import write_whole
+from services.node.streamlog import sync_folder
+
+__all__ = ["Draft", "Drafts"]
+
+_OVER = (OutboxState.FINAL, OutboxState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An inference whose certificate has no number yet."""
+
+    key: str
+    """Idempotency key of the certificate's record."""
+    salt: bytes
+    input: bytes
+    logits: tuple[int, ...]
+
+
+class Drafts:
+    """A folder of them."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder = folder
+        self._store = store
+        self._outbox = Outbox(store)
+
+    def put(self, name: str, drafts: Sequence[Draft]) -> None:
+        """Durable on return. Raises InputError or OSError when the disk does not take them."""
+        rows = [[draft.key, draft.salt.hex(), draft.input.hex(), list(draft.logits)] for draft in drafts]
+        write_whole(self._folder / f"{name}.json", json.dumps(rows).encode())
+        sync_folder(self._folder)
+
+    def drop_orphans(self) -> None:
+        """Before anything is queued: removes what the outbox knows nothing of."""
+        for path, drafts in self._all():
+            if not self._outbox.find([draft.key for draft in drafts]):
+                path.unlink()
+
+    def settle(self) -> None:
+        """Moves inferences of certificates that are final into the private book."""
+        for path, drafts in self._all():
+            found = self._outbox.find([draft.key for draft in drafts])
+            if len(found) < len(drafts) or any(record.state not in _OVER for record in found.values()):
+                continue
+            with self._store.transaction() as connection:
+                book = Book(connection)
+                for draft in drafts:
+                    sequence = found[draft.key].sequence
+                    if found[draft.key].state is OutboxState.FINAL and sequence is not None:
+                        book.put_inference(sequence, draft.salt, draft.input, draft.logits)
+            path.unlink()
+
+    def _all(self) -> list[tuple[Path, list[Draft]]]:
+        return [(path, _read(path)) for path in sorted(self._folder.glob("*.json"))]
+
+
+def _read(path: Path) -> list[Draft]:
+    rows = json.loads(path.read_bytes())
+    return [Draft(key, bytes.fromhex(salt), bytes.fromhex(data), tuple(logits)) for key, salt, data, logits in rows]

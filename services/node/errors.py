@@ -1,0 +1,50 @@
+"""What may go wrong in a node, beside the ledger's own failures.
+
+MillmarkError
+  InputError
+    EventRefusedError      an event is not one that this node takes; carries a stable reason
+  LogError                 a stream's log takes nothing now; nothing of the batch is acknowledged
+    LogFullError           for want of room
+    LogBusyError           for too much that waits already
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ledger.errors import InputError, MillmarkError, Retry
+
+__all__ = ["EventRefusedError", "LogBusyError", "LogError", "LogFullError"]
+
+
+class EventRefusedError(InputError):
+    """An event is not one that this node takes. `reason` is one word for programs and counters."""
+
+    code = "event-refused"
+
+    def __init__(self, reason: str, cause: str, *, mend: str = "") -> None:
+        self.reason = reason
+        super().__init__(cause, mend=mend)
+
+
+class LogError(MillmarkError):
+    """The log did not make a batch durable. The same batch may be sent again: what is there already is recognised."""
+
+    code = "log-failed"
+    retry = Retry.UNCHANGED
+    status: ClassVar[int] = 503
+    """HTTP status (RFC 9110 section 15)."""
+
+
+class LogFullError(LogError):
+    """No room on the disk."""
+
+    code = "disk-full"
+    status = 507  # RFC 4918 section 11.5
+
+
+class LogBusyError(LogError):
+    """More waits for the disk than may."""
+
+    code = "log-busy"
+    status = 429  # RFC 6585 section 4

@@ -1,0 +1,240 @@
+"""Capture from a folder into which machines write files, a line an event: `*.jsonl` and `*.csv`, rotated or not.
+
+How far each file was taken in is kept by its inode and beginning, so that a file that is renamed goes on where it was,
+and one that is emptied or replaced begins anew. It is written down after the events are durable: a crash in between
+makes some come again, which the log recognises by their ids. A last line without its end waits for it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from structlog.typing import FilteringBoundLogger
+
+from ledger.canonical import Json
+from ledger.errors import MillmarkError, SettingsError
+from services.files import write_whole
+from services.node.committer import Fate
+from services.node.config import FolderSource
+from services.node.errors import EventRefusedError
+from services.node.events import MOST_EVENT_BYTES, Event, parse_value
+from services.node.intake import Intake
+
+__all__ = ["FolderCapture", "Progress"]
+
+_SOURCE = "folder"
+_PATTERNS = ("*.jsonl*", "*.csv*")
+_PACKED = (".gz", ".xz", ".zst", ".bz2", ".zip", ".tmp", ".part")
+_HEAD_BYTES = 256
+_MOST_BATCH = 2000
+_MOST_LINE_BYTES = 2 * MOST_EVENT_BYTES
+_COMMIT_S = 60.0
+_MEMBERS = ("id", "time", "lot", "order")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Of one file."""
+
+    offset: int
+    head_bytes: int
+    head: str
+    """SHA-256 of the first `head_bytes` bytes: an inode may come back with another file."""
+
+
+class FolderCapture:
+    """The thread that watches one folder."""
+
+    def __init__(self, source: FolderSource, intake: Intake, state: Path, logger: FilteringBoundLogger) -> None:
+        """`state`: file in which the progress is kept. Raises SettingsError when it is damaged."""
+        self._source = source
+        self._intake = intake
+        self._state = state
+        self._logger = logger
+        self._progress = _read_progress(state)
+        self._failure = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="millmark-folder", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(_COMMIT_S)
+
+    def step(self) -> int:
+        """Takes in what is new in all files, the oldest first; gives how many lines that were. Raises OSError, LogError
+        or InputError; the next step goes on from what is durable."""
+        paths = {path for pattern in _PATTERNS for path in self._source.path.glob(pattern)}
+        found = sorted((path for path in paths if path.suffix not in _PACKED and path.is_file()), key=_age)
+        lines = sum(self._take_file(path) for path in found)
+        self._forget({_key(path) for path in found})
+        return lines
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.step()
+                self._failure = ""
+            except (MillmarkError, OSError) as error:
+                self._note(str(error))
+            except Exception as error:  # the thread must outlive any failure
+                self._logger.error("folder failed", stream=self._source.stream, exc_info=error)
+            self._stop.wait(self._source.interval_s)
+
+    def _note(self, cause: str) -> None:
+        """Logs a failure when it is another than the last one."""
+        if cause != self._failure:
+            self._failure = cause
+            self._logger.error("folder failed", stream=self._source.stream, cause=cause)
+
+    def _take_file(self, path: Path) -> int:
+        taken = 0
+        with path.open("rb") as file:
+            key, progress = _key_of(os.fstat(file.fileno())), self._resume(file)
+            file.seek(progress.offset)
+            header = _header(file) if ".csv" in path.name else None
+            file.seek(max(progress.offset, file.tell() if header is not None and not progress.offset else 0))
+            while (lines := _whole_lines(file)) and not self._stop.is_set():
+                self._take(path, lines, header)
+                taken += len(lines)
+                self._save(key, _measure(file, file.tell()))
+        return taken
+
+    def _resume(self, file: BinaryIO) -> Progress:
+        found = self._progress.get(_key_of(os.fstat(file.fileno())))
+        if found is None or os.fstat(file.fileno()).st_size < found.offset:
+            return Progress(0, 0, "")
+        file.seek(0)
+        same = hashlib.sha256(file.read(found.head_bytes)).hexdigest() == found.head
+        return found if same else Progress(0, 0, "")
+
+    def _take(self, path: Path, lines: Sequence[bytes], header: Sequence[str] | None) -> None:
+        """Returns when every line is durable or refused."""
+        stream, events = self._source.stream, []
+        for line in lines:
+            if not line.strip():
+                continue
+            try:
+                value = parse_value(line) if header is None else _parse_row(line, header)
+                events.append(self._intake.check(value, stream)[1])
+            except EventRefusedError as error:
+                self._refuse(path, error, line)
+        if events:
+            self._commit(events)
+
+    def _commit(self, events: Sequence[Event]) -> None:
+        stream = self._source.stream
+        outcomes = self._intake.submit(stream, events).result(_COMMIT_S)
+        for event, outcome in zip(events, outcomes, strict=True):
+            if outcome.fate is Fate.CONFLICT:
+                self._intake.refuse_conflict(_SOURCE, event, stream)
+
+    def _refuse(self, path: Path, error: EventRefusedError, line: bytes) -> None:
+        self._intake.refuse(_SOURCE, error, line, self._source.stream)
+        self._logger.warning("line refused", file=path.name, reason=error.reason)
+
+    def _save(self, key: str, progress: Progress) -> None:
+        self._progress[key] = progress
+        self._write()
+
+    def _forget(self, present: set[str]) -> None:
+        """Files that are gone."""
+        if gone := self._progress.keys() - present:
+            for key in gone:
+                del self._progress[key]
+            self._write()
+
+    def _write(self) -> None:
+        rows = {key: [one.offset, one.head_bytes, one.head] for key, one in self._progress.items()}
+        write_whole(self._state, json.dumps(rows).encode())
+
+
+def _whole_lines(file: BinaryIO) -> list[bytes]:
+    """Some lines, each with its end; the file then stands behind the last of them. A line that is too long is given in
+    pieces, none of which can be an event."""
+    found: list[bytes] = []
+    size = 0
+    while len(found) < _MOST_BATCH and size < _MOST_LINE_BYTES * 8:
+        line = file.readline(_MOST_LINE_BYTES)
+        if not line.endswith(b"\n") and len(line) < _MOST_LINE_BYTES:
+            file.seek(-len(line), os.SEEK_CUR)
+            break
+        found.append(line)
+        size += len(line)
+    return found
+
+
+def _header(file: BinaryIO) -> list[str] | None:
+    """The columns of a CSV file, from its first line, behind which the file then stands; empty before that is whole."""
+    file.seek(0)
+    line = file.readline(_MOST_LINE_BYTES)
+    return next(_rows(line), []) if line.endswith(b"\n") else []
+
+
+def _parse_row(line: bytes, header: Sequence[str]) -> Json:
+    """The columns `id`, `time`, `lot` and `order` are the event's, all others its data. Raises EventRefusedError."""
+    cells = next(_rows(line), [])
+    if "id" not in header or len(set(header)) != len(header):
+        raise EventRefusedError("columns-unusable", "a CSV file needs a column id, and no name twice")
+    if len(cells) != len(header):
+        raise EventRefusedError("cells-wrong", f"a row has {len(cells)} cells, the header {len(header)}")
+    row = dict(zip(header, cells, strict=True))
+    members: dict[str, Json] = {name: row[name] for name in _MEMBERS if row.get(name)}
+    data: dict[str, Json] = {name: _cell(cell) for name, cell in row.items() if name not in _MEMBERS}
+    return {**members, "data": data}
+
+
+def _rows(line: bytes) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], strict=True)
+    except (csv.Error, UnicodeDecodeError):
+        raise EventRefusedError("not-csv", "a line is not CSV in UTF-8") from None
+
+
+def _cell(text: str) -> Json:
+    """A number where JSON would read one, text otherwise."""
+    try:
+        value = parse_value(text.encode())
+    except EventRefusedError:
+        return text
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else text
+
+
+def _measure(file: BinaryIO, offset: int) -> Progress:
+    size = min(offset, _HEAD_BYTES)
+    file.seek(0)
+    head = hashlib.sha256(file.read(size)).hexdigest()
+    file.seek(offset)
+    return Progress(offset, size, head)
+
+
+def _key(path: Path) -> str:
+    return _key_of(path.stat())
+
+
+def _key_of(facts: os.stat_result) -> str:
+    return f"{facts.st_dev}:{facts.st_ino}"
+
+
+def _age(path: Path) -> tuple[int, str]:
+    return path.stat().st_mtime_ns, path.name
+
+
+def _read_progress(path: Path) -> dict[str, Progress]:
+    try:
+        rows = json.loads(path.read_bytes())
+        return {key: Progress(*row) for key, row in rows.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise SettingsError(f"{path} cannot be read", mend="remove it: what comes again is recognised") from None

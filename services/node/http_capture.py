@@ -1,0 +1,233 @@
+"""Capture over HTTP: batches of events, answered once they are durable (services/node/EVENTS.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from structlog.typing import FilteringBoundLogger
+
+from ledger.canonical import Json, canonical_json, parse_json
+from ledger.errors import CanonicalError, InputError, MillmarkError
+from services.node.committer import Fate
+from services.node.errors import EventRefusedError, LogError
+from services.node.events import MOST_DEPTH, Event, parse_value
+from services.node.health import Health
+from services.node.intake import Intake, Refusal
+from services.node.metrics import Metrics
+
+__all__ = ["MOST_BATCH_BYTES", "MOST_EVENTS", "create_capture"]
+
+MOST_BATCH_BYTES = 8 << 20
+MOST_EVENTS = 10_000
+_INLINE_BYTES = 16 << 10
+"""A larger batch is read in a thread of its own, so that single events need not wait behind it."""
+_SOURCE = "http"
+_LINES = ("application/x-ndjson", "application/jsonl")
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_REQUEST_ID = "X-Request-ID"
+
+
+class _RequestError(Exception):
+    """A whole request is refused."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        self.status, self.code, self.detail = status, code, detail
+        super().__init__(detail)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What a body holds: events with their stream and position, and what was refused of it."""
+
+    events: list[tuple[str, int, Event]]
+    refused: list[Refusal]
+
+
+def create_capture(
+    intake: Intake,
+    metrics: Metrics,
+    refresh: Callable[[], Health],
+    token: str | None,
+    logger: FilteringBoundLogger,
+) -> Starlette:
+    """The application. `refresh` looks at the node's health, and brings the gauges up to date. Without a token whoever
+    reaches the port may send."""
+    capture = _Capture(intake, token, logger)
+
+    async def events(request: Request) -> Response:
+        return await capture.answer(request)
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "ok"}, headers=_HEADERS)
+
+    async def ready(_: Request) -> Response:
+        found = await run_in_threadpool(refresh)
+        return JSONResponse(found.to_json(), 200 if found.ready else 503, headers=_HEADERS)
+
+    async def show_metrics(request: Request) -> Response:
+        if not capture.is_allowed(request):
+            return _problem(_RequestError(401, "token-missing", "give the node's token"), _request_id(request))
+        await run_in_threadpool(refresh)
+        return Response(generate_latest(metrics.registry), headers=_HEADERS, media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(
+        routes=[
+            Route("/v1/events", events, methods=["POST"]),
+            Route("/health", health),
+            Route("/ready", ready),
+            Route("/metrics", show_metrics),
+        ]
+    )
+
+
+class _Capture:
+    """POST /v1/events."""
+
+    def __init__(self, intake: Intake, token: str | None, logger: FilteringBoundLogger) -> None:
+        self._intake = intake
+        self._expected = None if token is None else f"Bearer {token}".encode()
+        self._logger = logger
+
+    def is_allowed(self, request: Request) -> bool:
+        given = request.headers.get("Authorization", "").encode("latin-1", "replace")
+        return self._expected is None or hmac.compare_digest(given, self._expected)
+
+    async def answer(self, request: Request) -> Response:
+        request_id = _request_id(request)
+        try:
+            if not self.is_allowed(request):
+                raise _RequestError(401, "token-missing", "give the node's token as a bearer token")
+            lines = _is_lines(request)
+            body = await _read_body(request)
+            if len(body) > _INLINE_BYTES:
+                batch = await run_in_threadpool(self._sort, body, lines)
+            else:
+                batch = self._sort(body, lines)
+            return await self._commit(batch, request_id)
+        except _RequestError as error:
+            self._logger.warning("batch refused", request_id=request_id, code=error.code, status=error.status)
+            return _problem(error, request_id)
+        except LogError as error:
+            self._logger.error("batch not taken", request_id=request_id, code=error.code, cause=error.cause)
+            return _problem(_RequestError(error.status, error.code, str(error)), request_id)
+
+    def _sort(self, body: bytes, lines: bool) -> _Batch:
+        """Raises _RequestError when the body as a whole cannot be read."""
+        batch = _Batch([], [])
+        for position, one in enumerate(_split(body, lines)):
+            try:
+                value = parse_value(one) if isinstance(one, bytes) else one
+                stream, event = self._intake.check(value)
+            except EventRefusedError as error:
+                self._intake.refuse(_SOURCE, error, one if isinstance(one, bytes) else _show(one))
+                batch.refused.append(Refusal(position, error.reason, str(error)))
+            else:
+                batch.events.append((stream, position, event))
+        return batch
+
+    async def _commit(self, batch: _Batch, request_id: str) -> Response:
+        """All streams at once. Where one log fails the whole batch is to be sent again; what is durable already is
+        recognised then."""
+        by_stream: dict[str, list[tuple[int, Event]]] = {}
+        for stream, position, event in batch.events:
+            by_stream.setdefault(stream, []).append((position, event))
+        waiting = [self._intake.submit(stream, [event for _, event in events]) for stream, events in by_stream.items()]
+        settled = await asyncio.gather(*map(asyncio.wrap_future, waiting), return_exceptions=True)
+        fates, refused = [], list(batch.refused)
+        for (stream, events), outcomes in zip(by_stream.items(), settled, strict=True):
+            if isinstance(outcomes, BaseException):
+                raise outcomes
+            for (position, event), outcome in zip(events, outcomes, strict=True):
+                fates.append(outcome.fate)
+                if outcome.fate is Fate.CONFLICT:
+                    error = self._intake.refuse_conflict(_SOURCE, event, stream)
+                    refused.append(Refusal(position, error.reason, str(error)))
+        return self._report(fates, refused, request_id)
+
+    def _report(self, fates: Sequence[Fate], refused: list[Refusal], request_id: str) -> Response:
+        report = {
+            "accepted": fates.count(Fate.ACCEPTED),
+            "duplicates": fates.count(Fate.DUPLICATE),
+            "refused": [asdict(one) for one in sorted(refused, key=lambda one: one.position)],
+            "request_id": request_id,
+        }
+        if refused:
+            reasons = sorted({one.reason for one in refused})
+            self._logger.warning("events refused", request_id=request_id, refused=len(refused), reasons=reasons)
+        taken = len(fates) > fates.count(Fate.CONFLICT)
+        status = 200 if taken or not refused else 422
+        return JSONResponse(report, status, headers={**_HEADERS, _REQUEST_ID: request_id})
+
+
+def _request_id(request: Request) -> str:
+    given = request.headers.get(_REQUEST_ID, "")
+    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _is_lines(request: Request) -> bool:
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/json", *_LINES):
+        raise _RequestError(415, "media-type-unknown", "send application/json or application/x-ndjson")
+    return kind in _LINES
+
+
+async def _read_body(request: Request) -> bytes:
+    """No more of it is kept than the limit."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BATCH_BYTES:
+            raise _RequestError(413, "batch-too-large", f"a batch has at most {MOST_BATCH_BYTES} bytes")
+    return bytes(body)
+
+
+def _split(body: bytes, lines: bool) -> Sequence[Json | bytes]:
+    """Lines, or the values of an array, or one object."""
+    if lines:
+        found: Sequence[Json | bytes] = [line for line in body.split(b"\n") if line.strip()]
+    else:
+        try:
+            value = parse_json(body, max_bytes=MOST_BATCH_BYTES, max_depth=MOST_DEPTH + 1)
+        except CanonicalError as error:
+            raise _RequestError(400, "not-json", str(error)) from None
+        found = value if isinstance(value, list) else [value]
+    if not 0 < len(found) <= MOST_EVENTS:
+        raise _RequestError(413 if found else 422, "batch-size", f"a batch has 1 to {MOST_EVENTS} events")
+    return found
+
+
+def _show(value: Json) -> bytes:
+    try:
+        return canonical_json(value)
+    except (InputError, MillmarkError):
+        return b""
+
+
+def _problem(error: _RequestError, request_id: str) -> Response:
+    """As in RFC 9457."""
+    problem = {
+        "type": "about:blank",
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail,
+        "request_id": request_id,
+    }
+    headers = {**_HEADERS, _REQUEST_ID: request_id}
+    if error.status in (429, 503, 507):
+        headers["Retry-After"] = "1"
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(json.dumps(problem), error.status, headers, "application/problem+json")

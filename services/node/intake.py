@@ -1,0 +1,89 @@
+"""What every source passes: an event is checked, brought to its stream's log, and counted; or refused, and listed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from ledger.canonical import Json
+from services.node.committer import Committer, Fate, Outcome
+from services.node.dead_letters import DeadLetters
+from services.node.errors import EventRefusedError
+from services.node.events import Event, check_event, parse_value, read_samples
+from services.node.metrics import Metrics
+
+__all__ = ["Gate", "Intake", "Refusal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Where a stream's events go."""
+
+    committer: Committer
+    samples_field: str | None
+    """Member of the data in which events of a lot have samples; None where nothing is inspected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Of one event of a batch."""
+
+    position: int
+    reason: str
+    cause: str
+
+
+class Intake:
+    """All streams of a node."""
+
+    def __init__(self, gates: Mapping[str, Gate], dead_letters: DeadLetters, metrics: Metrics) -> None:
+        self._gates = gates
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+
+    def check(self, value: Json, stream: str | None = None) -> tuple[str, Event]:
+        """The stream and the event. `stream`: the source's, if it has one. Raises EventRefusedError."""
+        event = check_event(value)
+        name = event.stream or stream or (next(iter(self._gates)) if len(self._gates) == 1 else None)
+        if name is None:
+            raise EventRefusedError("stream-missing", "an event names its stream, where there are several")
+        gate = self._gates.get(name)
+        if gate is None or (stream is not None and name != stream):
+            raise EventRefusedError("stream-unknown", "the event's stream is not one of this source")
+        if gate.samples_field is not None and isinstance(value, Mapping) and "lot" in value:
+            read_samples(value, gate.samples_field)
+        return name, event
+
+    def parse(self, line: bytes, stream: str | None = None) -> tuple[str, Event]:
+        """As `check`, from untrusted bytes."""
+        return self.check(parse_value(line), stream)
+
+    def submit(self, stream: str, events: Sequence[Event]) -> Future[list[Outcome]]:
+        """Raises LogBusyError; the future raises LogError."""
+        begun = time.perf_counter()
+        done = self._gates[stream].committer.submit(events)
+        done.add_done_callback(lambda settled: self._count(stream, settled, time.perf_counter() - begun))
+        return done
+
+    def refuse(self, source: str, error: EventRefusedError, event: bytes, stream: str = "") -> None:
+        """Lists a refusal."""
+        self._metrics.refused.labels(source, error.reason).inc()
+        self._dead_letters.add(stream, source, error, event)
+
+    def refuse_conflict(self, source: str, event: Event, stream: str) -> EventRefusedError:
+        """Lists an event whose id was used before."""
+        error = EventRefusedError("id-used", "the id was used for another event", mend="give each event its own id")
+        self.refuse(source, error, event.content, stream)
+        return error
+
+    def _count(self, stream: str, settled: Future[list[Outcome]], seconds: float) -> None:
+        if settled.exception() is not None:
+            self._metrics.failures.labels(stream).inc()
+            return
+        self._metrics.ack.observe(seconds)
+        fates = [outcome.fate for outcome in settled.result()]
+        for fate in Fate:
+            if number := fates.count(fate):
+                self._metrics.events.labels(stream, fate.value).inc(number)

@@ -1,0 +1,170 @@
+"""Capture over MQTT 5 (OASIS, QoS 1): a message is confirmed to the broker once its events are durable.
+
+The session outlives the connection, so the broker keeps what comes while the node is away. When the log takes nothing
+the connection is closed: on the next one the broker sends again what was not confirmed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from structlog.typing import FilteringBoundLogger
+
+from ledger.canonical import Json
+from ledger.errors import MillmarkError, SettingsError
+from services.node.committer import Fate, Outcome
+from services.node.config import MqttSource, read_secret
+from services.node.errors import EventRefusedError
+from services.node.events import Event, parse_value
+from services.node.intake import Intake
+from services.node.sparkplug import SparkplugReader
+
+__all__ = ["MqttCapture", "Reader", "read_plain"]
+
+Reader = Callable[[str, bytes], Sequence[Json]]
+"""Events of a message, from its topic and payload. Raises EventRefusedError."""
+
+_SOURCE = "mqtt"
+_QOS = 1
+_KEEPALIVE_S = 30
+_SESSION_S = 7 * 24 * 3600
+_RETRY_S = (1, 30)
+_MOST_UNCONFIRMED = 1000
+
+
+def read_plain(_: str, payload: bytes) -> Sequence[Json]:
+    """One event, or an array of them, as over HTTP."""
+    value = parse_value(payload)
+    return value if isinstance(value, list) else [value]
+
+
+class MqttCapture:
+    """One subscription."""
+
+    def __init__(self, source: MqttSource, intake: Intake, logger: FilteringBoundLogger) -> None:
+        """Raises SettingsError for an unusable password or certificate file."""
+        self._source = source
+        self._intake = intake
+        self._read: Reader = read_plain if source.format == "json" else SparkplugReader(self._publish)
+        self._logger = logger
+        self.connected = threading.Event()
+        self._connection = 0
+        """Number of the connection: a confirmation belongs to the one on which its message came."""
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=source.client_id, protocol=mqtt.MQTTv5, manual_ack=True
+        )
+        if source.username is not None:
+            password = None if source.password_file is None else read_secret(source.password_file)
+            self._client.username_pw_set(source.username, password)
+        if source.ca_file is not None:
+            try:
+                self._client.tls_set(ca_certs=str(source.ca_file))
+            except OSError as error:
+                raise SettingsError(
+                    f"{source.ca_file} cannot be used: {error.strerror}", mend="name a PEM file"
+                ) from None
+        self._client.reconnect_delay_set(*_RETRY_S)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+
+    def start(self) -> None:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it out
+        properties.SessionExpiryInterval = _SESSION_S
+        properties.ReceiveMaximum = _MOST_UNCONFIRMED
+        source = self._source
+        self._client.connect_async(source.host, source.port, _KEEPALIVE_S, clean_start=False, properties=properties)
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """What is not confirmed yet comes again when the node is back."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _publish(self, topic: str, payload: bytes) -> None:
+        self._client.publish(topic, payload, qos=0)
+
+    def _on_connect(
+        self, client: mqtt.Client, _: Any, flags: mqtt.ConnectFlags, reason: ReasonCode, __: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._logger.error("broker refused", stream=self._source.stream, reason=str(reason))
+            return
+        self._connection += 1
+        client.subscribe(self._source.topic, qos=_QOS)
+        self._logger.info("broker connected", stream=self._source.stream, session=flags.session_present)
+        self.connected.set()
+
+    def _on_disconnect(
+        self, _: mqtt.Client, __: Any, ___: mqtt.DisconnectFlags, reason: ReasonCode, ____: Properties | None
+    ) -> None:
+        self.connected.clear()
+        self._logger.warning("broker disconnected", stream=self._source.stream, reason=str(reason))
+
+    def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
+        """Runs in the client's thread. Whatever it raised would end that thread."""
+        came_on = self._connection
+        try:
+            events = self._sort(message.topic, bytes(message.payload))
+            if events:
+                done = self._intake.submit(self._source.stream, events)
+                done.add_done_callback(lambda settled: self._settle(message, came_on, events, settled))
+            else:
+                self._confirm(message, came_on)
+        except MillmarkError as error:
+            self._back_off(error)
+        except Exception as error:  # as above
+            self._logger.error("message failed", stream=self._source.stream, exc_info=error)
+
+    def _sort(self, topic: str, payload: bytes) -> list[Event]:
+        stream, events = self._source.stream, []
+        try:
+            values = self._read(topic, payload)
+        except EventRefusedError as error:
+            self._refuse(error, payload)
+            return []
+        for value in values:
+            try:
+                events.append(self._intake.check(value, stream)[1])
+            except EventRefusedError as error:
+                self._refuse(error, payload)
+        return events
+
+    def _settle(
+        self, message: mqtt.MQTTMessage, came_on: int, events: Sequence[Event], settled: Future[list[Outcome]]
+    ) -> None:
+        """Runs in the log's thread."""
+        failure = settled.exception()
+        if failure is not None:
+            self._back_off(failure)
+            return
+        for event, outcome in zip(events, settled.result(), strict=True):
+            if outcome.fate is Fate.CONFLICT:
+                self._intake.refuse_conflict(_SOURCE, event, self._source.stream)
+        self._confirm(message, came_on)
+
+    def _confirm(self, message: mqtt.MQTTMessage, came_on: int) -> None:
+        if came_on == self._connection:
+            self._client.ack(message.mid, message.qos)
+
+    def _back_off(self, error: BaseException) -> None:
+        """Leaves the connection in a way that makes the client come back after its delay."""
+        self._logger.error("message not taken", stream=self._source.stream, cause=str(error))
+        connection = self._client.socket()
+        if isinstance(connection, socket.socket):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _refuse(self, error: EventRefusedError, payload: bytes) -> None:
+        self._intake.refuse(_SOURCE, error, payload, self._source.stream)
+        self._logger.warning("message refused", stream=self._source.stream, reason=error.reason)

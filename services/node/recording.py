@@ -1,0 +1,199 @@
+"""From the log to the outbox: evidence kept in the private book, anchors and certificates queued, in order.
+
+The log alone says what there is to record. The outbox says how far that has come: the greatest size of an anchor in it.
+An anchor and the certificates of the entries that it is the first to cover are queued in one database transaction, so a
+crash at any moment leaves either all of them or none, and the next start goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from ledger.chain import call_data
+from ledger.errors import SettingsError, StoreDamagedError
+from ledger.evidence import EVIDENCE_TAG, EvidenceEntry
+from ledger.merkle import leaf_hash
+from ledger.records import Anchor, Record
+from ledger.store import Book, Store
+from ledger.store.outbox import Entry, Outbox
+from services.node.certifying import Certified, Certifier
+from services.node.config import AnchorRule
+from services.node.drafts import Drafts
+from services.node.frames import Frame, LogEntry, entry_bytes
+from services.node.peaks import Peaks
+from services.node.streamlog import Place, StreamLog
+
+__all__ = ["StreamRecorder", "anchor_key"]
+
+
+def anchor_key(stream: bytes, size: int) -> str:
+    """Idempotency key of an anchor; keys of one stream ascend with the size."""
+    return f"{_anchor_prefix(stream)}{size:013d}"
+
+
+def _anchor_prefix(stream: bytes) -> str:
+    return f"node/anchor/{stream.hex()}/"
+
+
+@dataclass(slots=True)
+class _Open:
+    """What no anchor covers yet."""
+
+    count: int = 0
+    size_bytes: int = 0
+    since_s: float = 0.0
+    """Monotonic, of the first entry."""
+    entries: list[EvidenceEntry] = field(default_factory=list)
+    """Those that the book does not have."""
+
+
+class StreamRecorder:
+    """Of one stream; used by one thread."""
+
+    def __init__(
+        self,
+        name: str,
+        stream: bytes,
+        log: StreamLog,
+        store: Store,
+        signer: bytes,
+        rule: AnchorRule,
+        drafts: Drafts,
+        certifier: Certifier | None = None,
+    ) -> None:
+        """Raises StoreDamagedError when the log has fewer entries than were anchored or kept."""
+        self.name = name
+        self._stream = stream
+        self._log = log
+        self._store = store
+        self._outbox = Outbox(store)
+        self._signer = signer
+        self._rule = rule
+        self._drafts = drafts
+        self._certifier = certifier
+        self._place: Place = log.start
+        self._left: deque[tuple[int, LogEntry]] = deque()
+        """Of a frame that was read, what was not taken in when an anchor became due."""
+        self._peaks = Peaks()
+        self._open = _Open()
+        latest = self._outbox.latest_key(_anchor_prefix(stream))
+        self.anchored = 0 if latest is None else int(latest.rpartition("/")[2])
+        """Entries under the latest anchor in the outbox."""
+        with store.reading() as connection:
+            self._kept = Book(connection).evidence_size(stream)
+        least = max(self.anchored, self._kept)
+        if log.end.index < least:
+            raise StoreDamagedError(
+                f"{log.path} has {log.end.index} entries, of {least} that are anchored or in the database",
+                mend="restore the log from the latest backup; no node may go on with a shorter one",
+            )
+
+    @property
+    def open_count(self) -> int:
+        """Entries that no anchor covers yet, as far as they were taken in."""
+        return self._open.count
+
+    @property
+    def stream(self) -> bytes:
+        """The stream's subject."""
+        return self._stream
+
+    def verify_anchored(self, size: int, root: bytes) -> None:
+        """That the ledger's latest anchor is of this log, and that the outbox knows of it. Raises SettingsError when
+        the outbox is older than the ledger, StoreDamagedError when the log is another than the anchored one."""
+        if size > self.anchored:
+            raise SettingsError(
+                f"stream {self.name} is anchored up to {size} entries, the outbox knows of {self.anchored}: "
+                "the database is older than the ledger",
+                mend="restore the newest database (services/node/OPERATIONS.md)",
+            )
+        peaks = Peaks()
+        for frame in self._log.frames(self._log.start):
+            for entry in frame.entries[: size - peaks.size]:
+                peaks.append(_leaf(entry))
+            if peaks.size == size:
+                break
+        if peaks.root() != root:
+            raise StoreDamagedError(
+                f"the first {size} entries of {self._log.path} are not those that were anchored",
+                mend="restore the log from the latest backup",
+            )
+
+    def step(self) -> None:
+        """Takes in what is new, and queues an anchor for whatever is due. Raises StoreError, InputError or OSError when
+        the disk does not take it; the next step tries again."""
+        self._anchor_if_due()
+        while self._left or self._place.offset < self._log.end.offset:
+            if not self._left:
+                self._read(next(self._log.frames(self._place)))
+            while self._left:
+                self._take(*self._left.popleft())
+                self._anchor_if_due()
+
+    def _read(self, frame: Frame) -> None:
+        self._place = Place(self._place.offset + frame.size, frame.first + len(frame.entries), frame.digest)
+        self._left.extend((frame.first + number, entry) for number, entry in enumerate(frame.entries))
+
+    def _take(self, index: int, kept: LogEntry) -> None:
+        leaf = _leaf(kept)
+        self._peaks.append(leaf)
+        queued = index < self.anchored
+        if self._certifier is None and index < min(self._kept, self.anchored):
+            return
+        entry = EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf)
+        if self._certifier is not None:
+            self._certifier.feed(entry, kept.received_at_ms, queued)
+        if index >= self._kept:
+            self._open.entries.append(entry)
+        if queued:
+            return
+        if not self._open.count:
+            self._open.since_s = time.monotonic()
+        self._open.count += 1
+        self._open.size_bytes += entry_bytes(kept.content)
+
+    def _anchor_if_due(self) -> None:
+        rule, waiting = self._rule, self._open
+        if waiting.count and (
+            waiting.count >= rule.count
+            or waiting.size_bytes >= rule.bytes
+            or time.monotonic() - waiting.since_s >= rule.seconds
+        ):
+            self._anchor()
+
+    def _anchor(self) -> None:
+        """Each part may be done again after a crash behind it: entries are kept by index, drafts replaced by name, and
+        records queued under their own keys."""
+        self._keep()
+        certified = [] if self._certifier is None else self._certifier.build()
+        size = self._peaks.size
+        if certified:
+            self._drafts.put(f"{self.name}-{size:013d}", [one.draft for one in certified])
+        self._queue(Anchor(self._stream, size, self._peaks.root()), certified)
+        self.anchored = size
+        if self._certifier is not None:
+            self._certifier.done()
+        self._open = _Open()
+
+    def _keep(self) -> None:
+        with self._store.transaction() as connection:
+            Book(connection).add_evidence(self._stream, self._open.entries)
+        self._kept = max(self._kept, self._peaks.size)
+        self._open.entries = []
+
+    def _queue(self, anchor: Anchor, certified: list[Certified]) -> None:
+        key = anchor_key(self._stream, anchor.size)
+        certificates = [_entry(one.draft.key, one.record, key) for one in certified]
+        self._outbox.enqueue(self._signer, [_entry(key, anchor, None), *certificates])
+
+
+def _leaf(kept: LogEntry) -> bytes:
+    """As `build_leaf_data` has it, from the canonical bytes."""
+    return leaf_hash(EVIDENCE_TAG + kept.salt + kept.content)
+
+
+def _entry(key: str, record: Record, depends_on: str | None) -> Entry:
+    return Entry(key, record.contract.value, type(record).__name__, call_data(record), depends_on)

@@ -1,0 +1,118 @@
+"""The thread between log and chain: records what the logs hold, submits it, and settles what became final."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from structlog.typing import FilteringBoundLogger
+
+from ledger.chain import Chain
+from ledger.errors import ChainUnreachableError, MillmarkError
+from ledger.keys import Signer
+from ledger.store.outbox import Outbox
+from ledger.submit import Submitter
+from services.node.drafts import Drafts
+from services.node.recording import StreamRecorder
+
+__all__ = ["Sending", "Trouble"]
+
+_PAUSE_S = 0.05
+_RETRY_S = 1.0
+_ALLOWANCE_WEI = 100 * 10**18
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why something does not go on. `where`: `log` or `chain`."""
+
+    where: str
+    code: str
+    cause: str
+    since_s: float
+    """Seconds since 1970."""
+
+
+class Sending:
+    """Goes on whatever a round raises: a chain that is away comes back, a full disk is emptied."""
+
+    def __init__(
+        self,
+        recorders: Sequence[StreamRecorder],
+        connect: Callable[[], Chain],
+        outbox: Outbox,
+        signer: Signer,
+        drafts: Drafts,
+        logger: FilteringBoundLogger,
+    ) -> None:
+        """`connect` gives the checked chain, or raises what is wrong with it."""
+        self._recorders = recorders
+        self._connect = connect
+        self._outbox = outbox
+        self._signer = signer
+        self._drafts = drafts
+        self._logger = logger
+        self._submitter: Submitter | None = None
+        self._wait_until_s = 0.0
+        self._troubles: dict[str, Trouble] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="millmark-sending", daemon=True)
+        self.connected = False
+        """Whether the last round reached the chain."""
+
+    def troubles(self) -> list[Trouble]:
+        return list(self._troubles.values())
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Returns when the thread has ended, or does not end in time: what it does is safe to cut off."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._try("log", self._record)
+            if time.monotonic() >= self._wait_until_s:
+                self.connected = self._try("chain", self._send)
+                if not self.connected:
+                    self._wait_until_s = time.monotonic() + _RETRY_S
+            self._stop.wait(_PAUSE_S)
+
+    def _record(self) -> None:
+        for recorder in self._recorders:
+            recorder.step()
+
+    def _send(self) -> None:
+        if self._submitter is None:
+            chain = self._connect()
+            if chain.profile.faucet:
+                chain.node.fund(self._signer.address, _ALLOWANCE_WEI)
+            self._submitter = Submitter(chain, self._outbox, self._signer)
+        self._submitter.step()
+        self._drafts.settle()
+
+    def _try(self, where: str, act: Callable[[], None]) -> bool:
+        try:
+            act()
+        except Exception as error:  # the thread must outlive any failure
+            self._note(where, error)
+            return False
+        if self._troubles.pop(where, None) is not None:
+            self._logger.info("goes on", where=where)
+        return True
+
+    def _note(self, where: str, error: Exception) -> None:
+        """Logs a failure when it is another than the last one."""
+        known = isinstance(error, MillmarkError)
+        code = error.code if isinstance(error, MillmarkError) else "unexpected"
+        cause = str(error) if known or isinstance(error, OSError) else "not foreseen; see the log"
+        if isinstance(error, ChainUnreachableError):
+            cause = "the chain's node does not answer"  # its own words may hold the address, with a password
+        before = self._troubles.get(where)
+        if before is None or (before.code, before.cause) != (code, cause):
+            self._troubles[where] = Trouble(where, code, cause, time.time())
+            self._logger.error("does not go on", where=where, code=code, cause=cause, exc_info=not known)

@@ -1,0 +1,23 @@
+"""A node on its socket, with all its sources."""
+
+from __future__ import annotations
+
+import sys
+
+from services.gateway.server import build_server
+from services.listening import listen, serve_on
+from services.node.agent import open_agent
+from services.node.config import NodeConfig
+
+__all__ = ["run_node"]
+
+
+def run_node(config: NodeConfig) -> None:
+    """Until SIGINT or SIGTERM. Raises SettingsError and its kin before anything is taken."""
+    with open_agent(config) as agent:
+        app = agent.create_capture()
+        listener = listen(config.http.host, config.http.port)
+        sys.stdout.write(f"node on http://{config.http.host}:{listener.getsockname()[1]}; stop with Ctrl-C\n")
+        sys.stdout.flush()
+        with agent.capturing():
+            serve_on(listener, build_server(app, config.http.host, config.http.port))

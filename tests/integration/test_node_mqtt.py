@@ -1,0 +1,171 @@
+"""Capture from a real Eclipse Mosquitto: nothing is confirmed before it is durable, nothing is lost in between."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from ledger.errors import SettingsError
+from services.gateway.logs import build_logger
+from services.node.config import MqttSource
+from services.node.mqtt_capture import MqttCapture
+from services.node.sparkplug import build_rebirth
+from tests.support.node_parts import Parts, open_parts
+
+pytestmark = pytest.mark.integration
+
+_FOUND = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+if _FOUND is None:
+    pytest.skip("mosquitto is not installed", allow_module_level=True)
+BROKER: str = _FOUND
+_START_S = 20.0
+
+
+@contextmanager
+def _broker(folder: Path, port: int) -> Iterator[None]:
+    """On loopback, its state in `folder`."""
+    config = folder / "mosquitto.conf"
+    config.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {folder}/\n"
+        "max_queued_messages 0\nuser root\n"
+    )
+    with subprocess.Popen([BROKER, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _await(lambda: _answers(port))
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _await(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _START_S
+    while not done():
+        assert time.monotonic() < deadline, "it does not come about"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    with open_parts(tmp_path) as opened:
+        yield opened
+
+
+@contextmanager
+def _capturing(parts: Parts, port: int, **options: str) -> Iterator[MqttCapture]:
+    source = MqttSource(port=port, stream="press", **{"topic": "plant/#", **options})  # type: ignore[arg-type]  # texts
+    capture = MqttCapture(source, parts.intake, build_logger())
+    capture.start()
+    try:
+        assert capture.connected.wait(_START_S)
+        yield capture
+    finally:
+        capture.stop()
+
+
+def _publish(port: int, messages: Sequence[tuple[str, bytes]]) -> None:
+    """Returns when the broker has them all."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="machine", protocol=mqtt.MQTTv5)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    for topic, payload in messages:
+        client.publish(topic, payload, qos=1).wait_for_publish(_START_S)
+    client.disconnect()
+    client.loop_stop()
+
+
+def _event(number: int) -> bytes:
+    return json.dumps({"id": f"m{number}", "data": {"n": number}}).encode()
+
+
+def _ids(parts: Parts) -> list[str]:
+    return [json.loads(content)["id"] for content in parts.contents()]
+
+
+def test_messages_are_taken_and_bad_ones_listed(parts: Parts, port: int, tmp_path: Path) -> None:
+    with _broker(tmp_path, port), _capturing(parts, port):
+        both = b"[" + _event(2) + b"," + _event(3) + b"]"
+        _publish(port, [("plant/a", _event(1)), ("plant/b", b"rubbish"), ("plant/a", both), ("plant/a", _event(1))])
+        _await(lambda: len(_ids(parts)) == 3)
+        assert [letter.reason for letter in parts.dead_letters()] == ["not-json"]
+        assert _ids(parts) == ["m1", "m2", "m3"]
+
+
+def test_what_comes_while_the_node_is_away_comes_later_and_in_order(parts: Parts, port: int, tmp_path: Path) -> None:
+    with _broker(tmp_path, port):
+        with _capturing(parts, port):
+            _publish(port, [("plant/a", _event(0))])
+            _await(lambda: _ids(parts) == ["m0"])
+        _publish(port, [("plant/a", _event(number)) for number in range(1, 30)])
+        assert _ids(parts) == ["m0"]
+        with _capturing(parts, port):
+            _await(lambda: len(_ids(parts)) == 30)
+    assert _ids(parts) == [f"m{number}" for number in range(30)]
+
+
+def test_a_message_that_the_log_did_not_take_comes_again(
+    parts: Parts, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails twice; the broker was told nothing, and delivers again."""
+    failures = iter([OSError(5, "Input/output error")] * 2)
+
+    def failing(descriptor: int) -> None:
+        for error in failures:
+            raise error
+
+    monkeypatch.setattr(parts.log, "_sync", failing)
+    with _broker(tmp_path, port), _capturing(parts, port):
+        _publish(port, [("plant/a", _event(number)) for number in range(5)])
+        _await(lambda: len(_ids(parts)) == 5)
+    assert sorted(_ids(parts)) == [f"m{number}" for number in range(5)]
+
+
+def test_a_broker_that_restarts_is_found_again(parts: Parts, port: int, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with _broker(tmp_path, port):
+            capture = stack.enter_context(_capturing(parts, port))
+        _await(lambda: not capture.connected.is_set())
+        with _broker(tmp_path, port):
+            assert capture.connected.wait(_START_S)
+            _publish(port, [("plant/a", _event(7))])
+            _await(lambda: _ids(parts) == ["m7"])
+
+
+def test_sparkplug_messages_are_events(parts: Parts, port: int, tmp_path: Path) -> None:
+    with _broker(tmp_path, port), _capturing(parts, port, format="sparkplug", topic="spBv1.0/#"):
+        _publish(port, [("spBv1.0/plant/NBIRTH/edge", build_rebirth(5)), ("spBv1.0/plant/NBIRTH/edge", b"\xff")])
+        _await(lambda: len(parts.dead_letters()) == 1)
+        [event] = [json.loads(content) for content in parts.contents()]
+    assert event["data"]["Node Control/Rebirth"] is True
+    assert event["data"]["sparkplug"]["kind"] == "NBIRTH"
+
+
+def test_an_unusable_certificate_file_is_told(parts: Parts, tmp_path: Path) -> None:
+    source = MqttSource(topic="t", stream="press", ca_file=tmp_path / "none.pem")
+    with pytest.raises(SettingsError, match="name a PEM file"):
+        MqttCapture(source, parts.intake, build_logger())

@@ -1,0 +1,71 @@
+"""Parts of a node in this process: a log, its committer and an intake, without chain or socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from starlette.applications import Starlette
+
+from services.node.committer import Committer
+from services.node.dead_letters import DeadLetter, DeadLetters, read_dead_letters
+from services.node.intake import Gate, Intake
+from services.node.known import KnownEvents
+from services.node.metrics import Metrics
+from services.node.streamlog import StreamLog
+
+STREAM = bytes(range(32))
+
+
+@dataclass(slots=True)
+class Parts:
+    folder: Path
+    log: StreamLog
+    intake: Intake
+    metrics: Metrics
+
+    def contents(self) -> list[bytes]:
+        return [entry.content for frame in self.log.frames(self.log.start) for entry in frame.entries]
+
+    def dead_letters(self) -> list[DeadLetter]:
+        return list(read_dead_letters(self.folder / "dead", 1000))
+
+
+@contextmanager
+def open_parts(folder: Path, samples_field: str | None = None) -> Iterator[Parts]:
+    """One stream, `press`."""
+    log = StreamLog(folder / "log", STREAM)
+    known = KnownEvents(folder / "known.sqlite", log)
+    committer = Committer(log, known)
+    metrics = Metrics()
+    gates = {"press": Gate(committer, samples_field)}
+    try:
+        yield Parts(folder, log, Intake(gates, DeadLetters(folder / "dead"), metrics), metrics)
+    finally:
+        committer.stop()
+        known.close()
+        log.close()
+
+
+class CaptureClient:
+    """Asks the application without a socket."""
+
+    def __init__(self, app: Starlette, headers: dict[str, str]) -> None:
+        self._app = app
+        self._headers = headers
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return asyncio.run(self._ask("POST", path, options))
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return asyncio.run(self._ask("GET", path, options))
+
+    async def _ask(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
+        transport = httpx.ASGITransport(self._app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://node", headers=self._headers) as client:
+            return await client.request(method, path, **options)

@@ -1,0 +1,150 @@
+"""A consortium on a real devchain, and a node of its inspector in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import httpx
+
+from ledger.chain import HttpTransport, write_deployment
+from ledger.keys import create_keystore
+from ledger.records import Contract
+from ledger.store import Store
+from services.demo.consortium import Consortium, found_consortium
+from services.demo.plant import GTIN_STEEL, Plant, build_plant, receive
+
+TOKEN = "canary-token-" + "7" * 32
+PASSPHRASE = "canary-passphrase"
+MODELS = Path(__file__).parents[2] / "quality" / "models"
+_START_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSite:
+    """What stands ready on the chain, and the folder of the node."""
+
+    consortium: Consortium
+    plant: Plant
+    lots: list[bytes]
+    folder: Path
+    url: str
+
+    @property
+    def stream(self) -> bytes:
+        return self.plant.bench.stream
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "node.toml"
+
+    def write_config(self, *, more: str = "", anchor: str = "count = 50\nseconds = 0.5", record: str = "") -> None:
+        """The node's configuration; `more` is further TOML."""
+        self.config.write_text(
+            f'data_folder = "data"\n{record}\n'
+            f'[chain]\nurl = "{self.url}"\n'
+            f'[signer]\nuri = "keystore:{self.folder / "key.json"}"\npassphrase_file = "secret"\n'
+            f'[[streams]]\nname = "bench"\nmachine = {self.plant.bench.number}\nsubject = "0x{self.stream.hex()}"\n'
+            f'[http]\nport = 0\ntoken_file = "token"\n[anchor]\n{anchor}\n{more}'
+        )
+
+    def anchored(self) -> int:
+        """Entries under the stream's latest anchor on the ledger."""
+        return cast(int, self.consortium.chain.read_struct(Contract.LEDGER, "streamOf", self.stream)["size"])
+
+
+@contextmanager
+def running_devchain() -> Iterator[str]:
+    """A devchain in a process of its own; gives its URL."""
+    command = [sys.executable, "-m", "services.cli", "devchain", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().split()[2].rstrip(",")
+        finally:
+            process.terminate()
+
+
+def build_site(folder: Path, url: str, store: Store, lots: int) -> NodeSite:
+    """Companies, machines and an approved model; as many lots, held by a factory."""
+    consortium = found_consortium(store, HttpTransport(url))
+    plant = build_plant(consortium, (MODELS / "forda.bin").read_bytes(), (MODELS / "forda.json").read_text())
+    names = [f"NODE{number}" for number in range(lots)]
+    subjects = receive(consortium, consortium.makers[0], GTIN_STEEL, names, 1000, b"GRM") if lots else []
+    home = folder / "node"
+    home.mkdir()
+    write_deployment(home / "deployment.json", consortium.chain.deployment)
+    create_keystore(home / "key.json", PASSPHRASE, signer=consortium.inspector.signer, scrypt_cost=2)
+    for name, text in (("secret", PASSPHRASE), ("token", TOKEN)):
+        (home / name).touch(mode=0o600)
+        (home / name).write_text(text + "\n")
+    return NodeSite(consortium, plant, subjects, home, url)
+
+
+@dataclass(slots=True)
+class RunningNode:
+    """A node's process, and a client of it."""
+
+    process: subprocess.Popen[str]
+    client: httpx.Client
+
+    def send(self, events: Sequence[dict[str, object]]) -> dict[str, object]:
+        answer = self.client.post("/v1/events", json=list(events))
+        assert answer.status_code == 200, answer.text
+        found: dict[str, object] = answer.json()
+        return found
+
+    def is_settled(self) -> bool:
+        """Whether all that was taken in is on the ledger."""
+        told = self.client.get("/ready").json()
+        recorded = all(stream["anchored"] == stream["entries"] for stream in told["streams"])
+        return recorded and told["outbox"]["oldest_waiting"] is None
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def running_node(config: Path) -> Iterator[RunningNode]:
+    """Starts the node, and ends it on leaving if it still runs."""
+    command = [sys.executable, "-m", "services.cli", "node", "--config", str(config)]
+    errors = config.with_name("node.log").open("a")
+    with errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("node on http://"), config.with_name("node.log").read_text()[-2000:]
+            url = line.split()[2].rstrip(";")
+            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30) as client:
+                yield RunningNode(process, client)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def await_that(done: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Calls `done` until it says so. Fails after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < deadline, "it does not come about"
+        time.sleep(0.1)
+
+
+def millmark(*arguments: str, fails: bool = False) -> str:
+    """`millmark node` with these arguments; gives what it printed, or, where it is to fail, the one line of why."""
+    command = [sys.executable, "-m", "services.cli", "node", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_START_S, env=os.environ)
+    assert (done.returncode != 0) == fails, done.stderr
+    if fails:
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert PASSPHRASE not in done.stderr
+    return done.stderr if fails else done.stdout

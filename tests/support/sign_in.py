@@ -1,0 +1,34 @@
+"""Participants with keys that can sign, and what they sign to be let in."""
+
+from __future__ import annotations
+
+from ledger.keys import LocalSigner
+from ledger.store import Rows, Store
+from ledger.store.rows import KeyRow
+from services.access import Session, SignIn
+from services.access.siwe import build_digest
+
+ORIGIN = "https://gateway.example"
+NOW_S = 1_800_000_000
+
+
+def signer_of(participant: int) -> LocalSigner:
+    """The same key each time."""
+    return LocalSigner.from_bytes(participant.to_bytes(32, "big"))
+
+
+def add_keys(store: Store, *participants: int) -> None:
+    with store.transaction() as connection:
+        Rows(connection).insert(
+            [KeyRow(signer_of(one).address, one, added_at=1, revoked_at=0, compromised_since=0) for one in participants]
+        )
+
+
+def sign(text: str, signer: LocalSigner) -> str:
+    return "0x" + signer.sign_digest(build_digest(text)).to_bytes().hex()
+
+
+def sign_in(door: SignIn, participant: int, now_s: int = NOW_S) -> Session:
+    signer = signer_of(participant)
+    text = door.offer(signer.address, now_s).to_text()
+    return door.accept(text, sign(text, signer), now_s)

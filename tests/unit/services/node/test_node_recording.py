@@ -1,0 +1,278 @@
+"""From log to outbox: whatever dies in between, each anchor and each certificate is queued once, and rightly."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.canonical import Json, canonical_json
+from ledger.chain import call_data
+from ledger.errors import SettingsError, StoreDamagedError
+from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
+from ledger.records import Anchor
+from ledger.store import Book, Store
+from ledger.store.outbox import Entry, Outbox, QueuedRecord
+from services.node.certifying import Certifier, load_inspector
+from services.node.config import AnchorRule, ModelSource
+from services.node.dead_letters import DeadLetters, read_dead_letters
+from services.node.drafts import Draft, Drafts
+from services.node.frames import LogEntry
+from services.node.peaks import Peaks
+from services.node.recording import StreamRecorder
+from services.node.streamlog import StreamLog
+from services.node.windows import Windows
+from tests.support.stores import new_store
+
+STREAM, SIGNER = bytes(range(32)), b"k" * 20
+WIDTH = 500
+MODELS = Path(__file__).parents[4] / "quality" / "models"
+MODEL = ModelSource(
+    file=MODELS / "forda.bin", number=1, field="samples", width=WIDTH, hop=WIDTH, stream="bench", validity_days=1
+)
+LOTS = ["0x" + bytes([number] * 32).hex() for number in (1, 2, 3)]
+
+
+class _DiedError(Exception):
+    pass
+
+
+class _Drafts(Drafts):
+    """Dies before or after it put something away, as often as it is told."""
+
+    die: str = ""
+
+    def put(self, name: str, drafts: object) -> None:
+        if self.die == "before drafts":
+            raise _DiedError
+        super().put(name, drafts)  # type: ignore[arg-type]  # as it came
+        if self.die == "after drafts":
+            raise _DiedError
+
+
+class _Outbox(Outbox):
+    die: str = ""
+
+    def enqueue(self, signer: bytes, entries: object) -> list[int]:
+        if self.die == "before queueing":
+            raise _DiedError
+        ids = super().enqueue(signer, entries)  # type: ignore[arg-type]  # as it came
+        if self.die == "after queueing":
+            raise _DiedError
+        return ids
+
+
+class Site:
+    """A log and a store; recorders come and go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store: Store = new_store(folder)
+        self.log = StreamLog(folder / "log", STREAM)
+        (folder / "drafts").mkdir()
+
+    def recorder(self, rule: AnchorRule, die: str = "") -> StreamRecorder:
+        dead = DeadLetters(self.folder / "dead")
+        certifier = Certifier(STREAM, (1, b"l" * 20), MODEL, load_inspector(MODEL), self.store, self.folder, dead)
+        drafts = _Drafts(self.folder / "drafts", self.store)
+        drafts.drop_orphans()
+        drafts.die = die
+        made = StreamRecorder("bench", STREAM, self.log, self.store, SIGNER, rule, drafts, certifier)
+        outbox = _Outbox(self.store)
+        outbox.die = die
+        made._outbox = outbox
+        return made
+
+    def add(self, *contents: Json) -> None:
+        self.log.append([LogEntry(10**12, b"s" * 32, canonical_json(content)) for content in contents])
+
+    def queued(self) -> list[QueuedRecord]:
+        return Outbox(self.store).unfinished(1000)
+
+    def anchors(self) -> list[bytes]:
+        return [record.payload for record in self.queued() if record.kind == "Anchor"]
+
+    def expected_anchors(self, *sizes: int) -> list[bytes]:
+        entries = [entry for frame in self.log.frames(self.log.start) for entry in frame.entries]
+        with self.store.reading() as connection:
+            kept = Book(connection).evidence(STREAM)
+        assert [json.loads(entry.content) for entry in entries][: kept.tree.size] == [one.entry for one in kept.entries]
+        return [call_data(Anchor(STREAM, size, kept.tree.root(size))) for size in sizes]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    with made.store, closing(made.log):
+        yield made
+
+
+def _plain(number: int) -> Json:
+    return {"data": {"n": number}, "id": f"e{number}"}
+
+
+SOUND, FAULTY = 5, 35
+"""Periods of a tone, in samples, that the model passes and fails."""
+
+
+def _part(number: int, lot: str, period: int = SOUND) -> Json:
+    samples = [int(1_000_000 * math.sin(2 * math.pi * place / period)) for place in range(WIDTH)]
+    return {"data": {"samples": samples}, "id": f"p{number}", "lot": lot}
+
+
+def test_anchors_come_by_count(site: Site) -> None:
+    site.add(*[_plain(number) for number in range(25)])
+    site.recorder(AnchorRule(count=10, seconds=1000)).step()
+    assert site.anchors() == site.expected_anchors(10, 20)
+
+
+def test_anchors_come_by_size(site: Site) -> None:
+    large: list[Json] = [{"data": {"text": "x" * 500}, "id": str(number)} for number in range(5)]
+    site.add(*large)
+    site.recorder(AnchorRule(count=1000, seconds=1000, bytes=1024)).step()
+    assert site.anchors() == site.expected_anchors(2, 4)
+
+
+def test_anchors_come_by_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("services.node.recording.time.monotonic", lambda: now[0])
+    site.add(_plain(0))
+    recorder = site.recorder(AnchorRule(seconds=5))
+    for seconds, anchors in ((4.0, 0), (1.0, 1), (5.0, 1)):
+        recorder.step()
+        now[0] += seconds
+        recorder.step()
+        assert len(site.anchors()) == anchors
+
+
+@pytest.mark.parametrize("die", ["before drafts", "after drafts", "before queueing", "after queueing"])
+def test_a_death_at_any_step_leaves_nothing_out_and_doubles_nothing(site: Site, die: str) -> None:
+    """The recorder dies at each anchor, again and again; the next one goes on from the disk alone."""
+    rule = AnchorRule(count=4, seconds=1000)
+    for number, lot in enumerate(LOTS):
+        site.add(*[_plain(10 * number + place) for place in range(3)], _part(number, lot))
+    for _ in range(4):
+        with pytest.raises(_DiedError):
+            site.recorder(rule, die).step()
+        if die == "after queueing" and len(site.anchors()) == len(LOTS):
+            break
+    site.recorder(rule).step()
+    assert site.anchors() == site.expected_anchors(4, 8, 12)
+    kinds = [(record.kind, record.depends_on) for record in site.queued()]
+    anchors = [record.idempotency_key for record in site.queued() if record.kind == "Anchor"]
+    assert kinds == [pair for key in anchors for pair in (("Anchor", None), ("IssueCertificate", key))]
+    drafts = [draft.key for _, found in Drafts(site.folder / "drafts", site.store)._all() for draft in found]
+    certificates = [record.idempotency_key for record in site.queued() if record.kind == "IssueCertificate"]
+    assert sorted(drafts) == sorted(certificates)
+
+
+def test_a_step_that_failed_is_made_up_for_by_the_same_recorder(site: Site) -> None:
+    site.add(*[_plain(number) for number in range(9)])
+    recorder = site.recorder(AnchorRule(count=4, seconds=1000), "before queueing")
+    for _ in range(2):
+        with pytest.raises(_DiedError):
+            recorder.step()
+    recorder._outbox = Outbox(site.store)
+    recorder.step()
+    assert site.anchors() == site.expected_anchors(4, 8)
+
+
+def test_a_lot_that_failed_is_not_certified_again(site: Site) -> None:
+    """Also over a restart after each anchor, and over one that made the failing certificate anew."""
+    rule = AnchorRule(count=2, seconds=1000)
+    turns = [(SOUND, SOUND), (FAULTY, SOUND), (SOUND, FAULTY), (SOUND, SOUND)]
+    for turn, periods in enumerate(turns):
+        site.add(*[_part(2 * turn + place, LOTS[place], period) for place, period in enumerate(periods)])
+        with pytest.raises(_DiedError):
+            site.recorder(rule, "before queueing").step()
+        site.recorder(rule).step()
+    certificates = [record for record in site.queued() if record.kind == "IssueCertificate"]
+    leaves = [int(record.idempotency_key.split("/")[3]) for record in certificates]
+    assert leaves == [0, 1, 2, 3, 5]
+    assert {letter.reason for letter in read_dead_letters(site.folder / "dead", 100)} == {"lot-failed"}
+
+
+def test_a_lot_that_nobody_knows_gets_no_certificate_and_is_listed(site: Site) -> None:
+    site.add(_part(0, "https://id.gs1.org/01/09506000134352/10/X"))
+    site.recorder(AnchorRule(count=1)).step()
+    assert [record.kind for record in site.queued()] == ["Anchor"]
+    assert [letter.reason for letter in read_dead_letters(site.folder / "dead", 9)] == ["lot-unknown"]
+
+
+def test_a_log_shorter_than_its_anchors_is_refused(site: Site) -> None:
+    site.add(*[_plain(number) for number in range(4)])
+    site.recorder(AnchorRule(count=4)).step()
+    site.log.close()
+    (site.folder / "log").unlink()
+    site.log = StreamLog(site.folder / "log", STREAM)
+    with pytest.raises(StoreDamagedError, match="has 0 entries, of 4 that are anchored"):
+        site.recorder(AnchorRule())
+
+
+def test_the_ledgers_anchor_has_to_be_of_this_log(site: Site) -> None:
+    site.add(*[_plain(number) for number in range(6)])
+    recorder = site.recorder(AnchorRule(count=3))
+    recorder.step()
+    recorder.verify_anchored(0, EMPTY_ROOT)
+    with site.store.reading() as connection:
+        tree = Book(connection).evidence(STREAM).tree
+    for size in range(1, 7):
+        recorder.verify_anchored(size, tree.root(size))
+        with pytest.raises(StoreDamagedError, match="not those that were anchored"):
+            recorder.verify_anchored(size, tree.root(size - 1))
+    with pytest.raises(SettingsError, match="older than the ledger"):
+        recorder.verify_anchored(7, bytes(32))
+
+
+def test_inferences_move_into_the_book_when_their_certificates_are_final(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, drafts = Outbox(site.store), Drafts(site.folder / "drafts", site.store)
+    drafts.put("a", [Draft("one", b"s" * 32, b"input", (1, -2))])
+    outbox.enqueue(SIGNER, [Entry("one", "ledger", "IssueCertificate", b"payload")])
+    drafts.drop_orphans()
+    drafts.settle()
+    assert len(list((site.folder / "drafts").iterdir())) == 1
+    with site.store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE outbox_records SET state = 'final', sequence = 41")
+    drafts.settle()
+    with site.store.reading() as connection:
+        row = Book(connection).inference(41)
+    assert row is not None
+    assert (row.salt, row.input, json.loads(row.logits)) == (b"s" * 32, b"input", [1, -2])
+    assert list((site.folder / "drafts").iterdir()) == []
+
+
+# What is pure
+
+
+@given(st.integers(0, 70))
+def test_peaks_have_the_root_of_the_whole_tree(size: int) -> None:
+    leaves = [leaf_hash(bytes([number])) for number in range(size)]
+    peaks = Peaks()
+    for leaf in leaves:
+        peaks.append(leaf)
+    assert (peaks.size, peaks.root()) == (size, Tree(leaves).root())
+
+
+@given(
+    width=st.integers(1, 9),
+    hop=st.integers(1, 15),
+    cuts=st.lists(st.integers(1, 7), max_size=20),
+    build=st.just(lambda start, count: list(range(start, start + count))),
+)
+def test_windows_are_those_of_the_whole_signal(
+    width: int, hop: int, cuts: list[int], build: Callable[[int, int], list[int]]
+) -> None:
+    windows, found, start = Windows(width, hop), [], 0
+    for leaf, count in enumerate(cuts):
+        found += [window.samples for window in windows.feed(leaf, "a", None, build(start, count))]
+        windows.feed(leaf, "b", None, [7] * count)  # another lot's are its own
+        start += count
+    assert found == [tuple(range(at, at + width)) for at in range(0, start - width + 1, hop)]

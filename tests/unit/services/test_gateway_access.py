@@ -1,0 +1,327 @@
+"""Who may call which route: every route by every kind of caller. And what stands before: host, body, headers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from ledger.errors import SettingsError
+from ledger.records import Role
+from ledger.store import AccessDesk, Rows, Store
+from ledger.store.rows import ParticipantRow
+from services.access import CredentialKind, Scope
+from services.access.credentials import issue
+from services.gateway import build_policy, create_gateway
+from services.gateway.policy import Auth
+from services.gateway.rules import RULES, methods_of
+from tests.support.fake_world import build_world
+from tests.support.gateway_client import Caller
+from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign, signer_of
+from tests.support.stores import new_store
+
+OWNER, NO_ROLE, SUSPENDED = 20, 21, 22
+BY_ROLE = {role: 10 + place for place, role in enumerate(Role)}
+"""A participant of each single role."""
+ADMITTED = [(number, role) for role, number in BY_ROLE.items()] + [(OWNER, Role(63)), (NO_ROLE, Role(0))]
+HOST = "gateway.example"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with new_store(tmp_path_factory.mktemp("access")) as store:
+        build_world(store)
+        with store.transaction() as connection:
+            rows = [ParticipantRow(number, number, roles, 1, False, 1, bytes(32)) for number, roles in ADMITTED]
+            Rows(connection).insert([*rows, ParticipantRow(SUSPENDED, SUSPENDED, 63, 1, True, 1, bytes(32))])
+        add_keys(store, OWNER, NO_ROLE, SUSPENDED, *BY_ROLE.values())
+        yield store
+
+
+def guarded(store: Store) -> FastAPI:
+    return create_gateway(store, build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER), clock=lambda: NOW_S)
+
+
+@pytest.fixture(scope="module")
+def caller(store: Store) -> Caller:
+    return Caller(guarded(store))
+
+
+def token(
+    store: Store, participant: int, scopes: list[Scope], kind: CredentialKind = CredentialKind.SESSION, age_s: int = 0
+) -> str:
+    key = signer_of(participant).address if kind is CredentialKind.SESSION else b""
+    with store.transaction() as connection:
+        desk = AccessDesk(connection)
+        return issue(desk, kind, participant, scopes, now_s=NOW_S - age_s, life_s=900, key=key)[0]
+
+
+Shown = Callable[[Store], str | None]
+"""A fresh credential each time: some routes end what they are asked with."""
+REFUSED: dict[str, Shown] = {
+    "anonymous": lambda _: None,
+    "forged": lambda _: "Bearer mms_0123456789ab_" + "A" * 43,
+    "other scheme": lambda store: "Basic " + token(store, OWNER, list(Scope)),
+    "no scheme": lambda store: token(store, OWNER, list(Scope)),
+    "expired": lambda store: "Bearer " + token(store, OWNER, list(Scope), age_s=900),
+    "suspended": lambda store: "Bearer " + token(store, SUSPENDED, list(Scope)),
+}
+ROLES: dict[str, Shown] = {
+    role.name or "": lambda store, number=number: "Bearer " + token(store, number, list(Scope))  # type: ignore[misc]  # bound early
+    for role, number in BY_ROLE.items()
+}
+KEYS: dict[str, Shown] = {
+    f"key {scope}": lambda store, scope=scope: (  # type: ignore[misc]  # bound early
+        "Bearer " + token(store, BY_ROLE[Role.MANUFACTURER], [scope], CredentialKind.API_KEY)
+    )
+    for scope in Scope
+}
+OTHERS: dict[str, Shown] = {
+    "no role": lambda store: "Bearer " + token(store, NO_ROLE, list(Scope)),
+    "owner": lambda store: "Bearer " + token(store, OWNER, list(Scope)),
+}
+CALLERS = {**REFUSED, **ROLES, **KEYS, **OTHERS}
+EVERYBODY = frozenset(CALLERS)
+KNOWN = frozenset(ROLES) | frozenset(KEYS) | {"owner"}
+READERS = frozenset(ROLES) | {"key provenance", "owner"}
+MATRIX: dict[tuple[str, str], frozenset[str]] = {
+    ("GET", "/health"): EVERYBODY,
+    ("GET", "/docs"): EVERYBODY,
+    ("GET", "/openapi.json"): EVERYBODY,
+    ("GET", "/v1/sign-in"): EVERYBODY,
+    ("POST", "/v1/sessions"): EVERYBODY,
+    ("GET", "/v1/session"): KNOWN,
+    ("DELETE", "/v1/session"): KNOWN,
+    ("GET", "/v1/trace/{identifier:path}"): READERS,
+    ("GET", "/v1/certificates/{id}"): READERS,
+    ("GET", "/v1/recall"): READERS - {"CARRIER"},
+    ("GET", "/v1/status"): frozenset({"owner"}),
+}
+"""Written out, not derived from the rules: who gets past the guard."""
+
+
+def served(app: FastAPI) -> set[tuple[str, str]]:
+    """Every method and path that the router knows."""
+    routes = [
+        one for route in app.routes for one in getattr(getattr(route, "original_router", None), "routes", [route])
+    ]
+    return {(method, getattr(one, "path", "")) for one in routes for method in getattr(one, "methods", ())}
+
+
+def test_every_route_has_a_row_and_every_row_a_route(caller: Caller) -> None:
+    routes = {(method, path) for method, path in served(caller.app) if method != "HEAD"}
+    assert routes == set(RULES) == set(MATRIX)
+
+
+def test_a_route_without_a_row_is_answered_to_nobody(store: Store) -> None:
+    app = guarded(store)
+    app.add_api_route("/v1/forgotten", lambda: {"secret": 1}, include_in_schema=False)
+    for shown in CALLERS.values():
+        answer = ask(Caller(app), "GET", "/v1/forgotten", shown(store))
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:millmark:problem:forbidden")
+
+
+def ask(caller: Caller, method: str, path: str, credential: str | None) -> httpx.Response:
+    path = path.replace("{identifier:path}", "urn:example:hip-1").replace("{id}", "1")
+    headers = {} if credential is None else {"Authorization": credential}
+    return caller.ask(path, method, Host=HOST, **headers)
+
+
+@pytest.mark.parametrize("who", CALLERS)
+@pytest.mark.parametrize(("method", "path"), MATRIX)
+def test_every_route_by_every_caller(caller: Caller, store: Store, method: str, path: str, who: str) -> None:
+    answer = ask(caller, method, path, CALLERS[who](store))
+    if who in MATRIX[method, path]:
+        assert answer.status_code not in (401, 403)
+        return
+    expected = 401 if who in REFUSED else 403
+    assert answer.status_code == expected
+    assert answer.headers.get("www-authenticate") == ("Bearer" if expected == 401 else None)
+    assert set(answer.json()) == {"type", "title", "status", "detail", "mend", "request_id"}
+
+
+def test_malformed_parameters_are_not_looked_at_before_the_caller_is(caller: Caller) -> None:
+    assert caller.ask("/v1/certificates/none", Host=HOST).status_code == 401
+    assert caller.ask("/v1/recall?lots=many", Host=HOST).status_code == 401
+
+
+def test_two_credentials_are_none(caller: Caller, store: Store) -> None:
+    good = "Bearer " + token(store, OWNER, list(Scope))
+    assert ask(caller, "GET", "/v1/session", f"{good}, {good}").status_code == 401
+
+
+def test_from_message_to_session_and_out(caller: Caller, store: Store) -> None:
+    signer = signer_of(BY_ROLE[Role.BUYER])
+    offer = caller.ask(f"/v1/sign-in?address=0x{signer.address.hex()}", Host=HOST).json()
+    body = {"message": offer["message"], "signature": sign(offer["message"], signer)}
+    opened = caller.ask("/v1/sessions", "POST", body, Host=HOST)
+    assert (opened.status_code, opened.headers["cache-control"]) == (201, "no-store")
+    bearer = "Bearer " + opened.json()["token"]
+    assert (opened.json()["participant"], opened.json()["roles"]) == (BY_ROLE[Role.BUYER], ["buyer"])
+    assert ask(caller, "GET", "/v1/session", bearer).json()["roles"] == ["buyer"]
+    again = caller.ask("/v1/sessions", "POST", body, Host=HOST)
+    assert (again.status_code, again.json()["type"]) == (401, "urn:millmark:problem:sign-in-refused")
+    assert ask(caller, "DELETE", "/v1/session", bearer).status_code == 204
+    assert ask(caller, "GET", "/v1/session", bearer).status_code == 401
+
+
+def test_an_api_key_does_not_sign_out(caller: Caller, store: Store) -> None:
+    bearer = "Bearer " + token(store, OWNER, [Scope.STATUS], CredentialKind.API_KEY)
+    assert ask(caller, "DELETE", "/v1/session", bearer).status_code == 404
+    assert ask(caller, "GET", "/v1/session", bearer).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 422),
+        (b"{", 422),
+        (b"[]", 422),
+        (b'{"message": 1, "signature": "0x"}', 422),
+        (json.dumps({"message": "x", "signature": "0x" + "0" * 129}).encode(), 422),
+        (json.dumps({"message": "x" * 2049, "signature": "0x" + "0" * 130}).encode(), 422),
+        (json.dumps({"message": "x", "signature": "0x" + "0" * 130, "participant": 1}).encode(), 422),
+        (json.dumps({"message": "x", "signature": "0x" + "0" * 130}).encode(), 401),
+        (b'{"message": "' + b"x" * 65_536 + b'"}', 413),
+        (b"[" * 20_000, 400),
+        (b"\xff\xfe", 422),
+    ],
+)
+def test_bodies_that_sign_nobody_in(caller: Caller, body: bytes, status: int) -> None:
+    answer = caller.ask("/v1/sessions", "POST", body, Host=HOST, Content_Type="application/json")
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "address", ["", "0x", "0x" + "g" * 40, "0x" + "1" * 41, "0x6813eb9362372EEF6200f3b1dbC3f819671cBA69"]
+)
+def test_nothing_is_offered_to_what_is_no_address(caller: Caller, address: str) -> None:
+    assert caller.ask(f"/v1/sign-in?address={address}", Host=HOST).status_code in (400, 422)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "gateway.example.evil.example", "10.0.0.1", "", "gateway.example:x", "a@gateway.example"]
+)
+def test_other_hosts_are_refused(caller: Caller, host: str) -> None:
+    answer = caller.ask("/health", Host=host)
+    assert (answer.status_code, answer.json()["type"]) == (421, "urn:millmark:problem:host-refused")
+
+
+@pytest.mark.parametrize("host", ["gateway.example", "GATEWAY.example", "gateway.example:443"])
+def test_our_host_is_not(caller: Caller, host: str) -> None:
+    assert caller.ask("/health", Host=host).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), MATRIX)
+def test_no_page_of_another_site_reads_an_answer(caller: Caller, store: Store, method: str, path: str) -> None:
+    bearer = CALLERS["owner"](store)
+    assert bearer is not None
+    for verb in (method, "OPTIONS"):
+        answer = caller.ask(
+            path.replace("{identifier:path}", "urn:example:hip-1").replace("{id}", "1"),
+            verb,
+            Host=HOST,
+            Authorization=bearer,
+            Origin="https://evil.example",
+            Access_Control_Request_Method=method,
+        )
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["strict-transport-security"].startswith("max-age=")
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert "set-cookie" not in answer.headers
+
+
+def test_the_allow_header_says_what_a_path_takes(caller: Caller) -> None:
+    assert methods_of("/v1/session") == "DELETE, GET, HEAD, OPTIONS"
+    answer = caller.ask("/v1/sessions", "PUT", Host=HOST)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
+
+
+def test_the_document_says_where_a_credential_is_needed(caller: Caller, store: Store) -> None:
+    document = caller.ask("/openapi.json", Host=HOST).json()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            row = (method.upper(), path.replace("{identifier}", "{identifier:path}"))
+            assert ("security" in operation) is (MATRIX[row] != EVERYBODY), path
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    opened = Caller(create_gateway(store, build_policy())).ask("/openapi.json").json()
+    assert "securitySchemes" not in opened["components"]
+
+
+def test_who_is_open_on_the_loopback_is_the_operator(store: Store) -> None:
+    caller = Caller(create_gateway(store, build_policy(), clock=lambda: NOW_S))
+    assert caller.ask("/v1/session").json()["owner"] is True
+    assert caller.ask("/v1/status").status_code == 200
+    assert caller.ask("/v1/session", Authorization="Bearer nonsense").status_code == 401
+    for header in ("Forwarded", "X_Forwarded_For", "X_Forwarded_Host", "X_Real_IP"):
+        assert caller.ask("/v1/status", **{header: "127.0.0.1"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "unsafe",
+    [
+        {"host": "0.0.0.0"},  # noqa: S104  # what is refused
+        {"host": "192.168.1.7"},
+        {"host": "::"},
+        {"url": "https://gateway.example"},
+        {"url": "http://gateway.example"},
+        {"auth": Auth.REQUIRED, "url": "http://gateway.example"},
+        {"auth": Auth.REQUIRED, "host": "0.0.0.0"},  # noqa: S104  # what is refused
+        {"auth": Auth.LOOPBACK_OPEN, "host": "0.0.0.0", "url": "http://localhost:8600"},  # noqa: S104  # as above
+        {"auth": Auth.REQUIRED, "url": "gateway.example"},
+        {"auth": Auth.REQUIRED, "url": "https://"},
+        {"auth": Auth.REQUIRED, "url": "https://gateway.example/"},
+        {"auth": Auth.REQUIRED, "url": "https://gateway.example/v1?x#y"},
+        {"auth": Auth.REQUIRED, "url": "https://user:secret@gateway.example"},
+        {"auth": Auth.REQUIRED, "url": "https://GATEWAY.example"},
+        {"auth": Auth.REQUIRED, "url": "https://gateway.example:99999"},
+        {"auth": Auth.REQUIRED, "url": "ftp://gateway.example"},
+        {"auth": Auth.REQUIRED, "url": "https://[::1"},
+    ],
+)
+def test_unsafe_settings_are_refused(unsafe: dict[str, str]) -> None:
+    with pytest.raises(SettingsError):
+        build_policy(**unsafe)  # type: ignore[arg-type]  # of the parameters' types
+
+
+def test_safe_settings_are_not() -> None:
+    assert build_policy().origin == "http://127.0.0.1:8600"
+    assert build_policy(host="::1", port=1).origin == "http://[::1]:1"
+    behind = build_policy(Auth.REQUIRED, url=ORIGIN)
+    assert (behind.origin, HOST in behind.hosts) == (ORIGIN, True)
+    far = build_policy(Auth.REQUIRED, host="0.0.0.0", url=ORIGIN)  # noqa: S104  # behind TLS
+    assert far.hosts == {HOST}
+
+
+@pytest.mark.parametrize("number", BY_ROLE.values())
+def test_what_is_foreign_answers_as_what_is_not_there(caller: Caller, store: Store, number: int) -> None:
+    """None of them has a part in anything that is recorded."""
+    bearer = "Bearer " + token(store, number, list(Scope))
+    pairs = [
+        ("/v1/trace/{}", "urn:example:hip-1", "urn:example:hip-9"),
+        ("/v1/trace/{}", "urn:example:rail", "urn:example:raid"),
+        ("/v1/certificates/{}", "21", "22"),
+        ("/v1/recall?model={}", "9", "7"),
+        ("/v1/recall?lot={}", "urn:example:billet", "urn:example:bullet"),
+        ("/v1/recall?machine={}&since=2025-01-01T00:00:00Z&until=2026-01-01T00:00:00Z", "8", "7"),
+    ]
+    for path, foreign, absent in pairs:
+        found, none = (ask(caller, "GET", path.format(name), bearer) for name in (foreign, absent))
+        owned = ask(caller, "GET", path.format(foreign), CALLERS["owner"](store))
+        assert (owned.status_code, found.status_code, none.status_code) == (200, none.status_code, none.status_code), (
+            path
+        )
+        assert _told(found, foreign) == _told(none, absent)
+
+
+def _told(answer: httpx.Response, name: str) -> tuple[object, ...]:
+    """All of an answer but its id, and what was asked."""
+    body = answer.json()
+    del body["request_id"]
+    headers = {key: value for key, value in answer.headers.items() if key not in ("x-request-id", "content-length")}
+    return answer.status_code, json.dumps(body).replace(name, "NAME"), headers
