@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     """Address under which callers reach the gateway, when it is another than where it listens."""
     gateway_participant: int | None = Field(default=None, ge=1, le=2**32 - 1)
     """Whose gateway it is; that participant sees all that index and private book hold."""
+    gateway_rate: float = Field(default=200.0, gt=0, le=100_000)
+    """Requests a second of one participant; five seconds' worth may come at once."""
+    gateway_anonymous_rate: float = Field(default=20.0, gt=0, le=100_000)
+    """As `gateway_rate`, of one address without a credential that counts."""
     follow_interval_s: float = Field(default=1.0, ge=0.1, le=3600)
     """How often the gateway looks for new blocks."""
 

@@ -10,9 +10,10 @@ Rows are the classes of ledger.store.rows. The private book survives a rebuild; 
 from __future__ import annotations
 
 from ledger.store.access import AccessDesk
+from ledger.store.answers import AnswerDesk
 from ledger.store.book import Book
 from ledger.store.database import Store, open_store
 from ledger.store.lineage import Lineage
 from ledger.store.repository import Cell, Rows, key_of, values_of
 
-__all__ = ["AccessDesk", "Book", "Cell", "Lineage", "Rows", "Store", "key_of", "open_store", "values_of"]
+__all__ = ["AccessDesk", "AnswerDesk", "Book", "Cell", "Lineage", "Rows", "Store", "key_of", "open_store", "values_of"]

@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text
 
-from ledger.store import access_rows, rows
+from ledger.store import access_rows, answer_rows, rows
 
 metadata = MetaData(
     naming_convention={
@@ -92,6 +92,9 @@ participant_names = _table("participant_names", rows.ParticipantNameRow, "number
 credentials = _table("credentials", access_rows.CredentialRow, "id")
 spent_nonces = _table("spent_nonces", access_rows.SpentNonceRow, "nonce")
 
+answers = _table("answers", answer_rows.AnswerRow, "caller route key", "begun_at")
+secrets = _table("secrets", answer_rows.SecretRow, "name")
+
 PRIVATE: frozenset[type] = frozenset(
     {
         rows.IdentityRow,
@@ -103,6 +106,8 @@ PRIVATE: frozenset[type] = frozenset(
         rows.ParticipantNameRow,
         access_rows.CredentialRow,
         access_rows.SpentNonceRow,
+        answer_rows.AnswerRow,
+        answer_rows.SecretRow,
     }
 )
 """What a rebuild keeps, since the chain cannot give it back."""

@@ -9,11 +9,10 @@ to send twice.
 from __future__ import annotations
 
 import os
-import socket
 import time
-from pathlib import Path
 
 from ledger.errors import LeaseHeldError
+from ledger.store.holders import describe_process, is_gone
 from ledger.store.outbox import Desk, LeaseRow, Outbox
 
 __all__ = ["Lease"]
@@ -22,9 +21,6 @@ _LEASE_S = 15.0
 """Longer than the client waits for a node's answer: a submitter that waits for one is not taken for dead."""
 _RENEWALS = 3
 """In the time of one lease."""
-_START_FIELD, _STATE_FIELD = 19, 0
-"""In /proc/PID/stat after the name (proc(5)): when the process began, in ticks since boot; what it does."""
-_DEAD = ("Z", "X")
 
 
 class Lease:
@@ -34,7 +30,7 @@ class Lease:
         self._outbox = outbox
         self._signer = signer
         self._lease_s = lease_s
-        self._holder = _describe_process(os.getpid())
+        self._holder = describe_process(os.getpid())
         self._desk: Desk | None = None
         self._renewed_at = 0.0
         self._seen: LeaseRow | None = None
@@ -61,31 +57,8 @@ class Lease:
         self._desk = None
 
     def _is_free(self, row: LeaseRow) -> bool:
-        if row.holder == self._holder or _is_gone(row.holder):
-            return True  # two submitters of one process take turns
+        if row.holder == self._holder or is_gone(row.holder):
+            return True  # two submitters of one process take turns; one taken for gone wrongly is kept off by its fence
         if self._seen != row:
             self._seen, self._seen_at = row, time.monotonic()
         return time.monotonic() - self._seen_at >= self._lease_s
-
-
-def _describe_process(number: int) -> str:
-    """Host, process id and when it began: no other process ever has the same."""
-    return f"{socket.gethostname()}/{number}/{_began(number) or ''}"
-
-
-def _is_gone(holder: str) -> bool:
-    """Whether the holder is a process of this host that ended. A container that shares host name and database, but not
-    the process table, would be taken for gone: its number still keeps it from doing harm."""
-    host, number, began = holder.rsplit("/", 2)
-    if host != socket.gethostname() or not began or not number.isdecimal():
-        return False
-    return _began(int(number)) != began
-
-
-def _began(number: int) -> str | None:
-    """None for a process that is not there any more; and for every one where there is no /proc."""
-    try:
-        fields = Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2].split()
-    except OSError:
-        return None
-    return None if fields[_STATE_FIELD] in _DEAD else fields[_START_FIELD]

@@ -17,6 +17,8 @@ class Scope(enum.StrEnum):
     """Reading documents, and publishing the key that they are wrapped for."""
     SHARING = "sharing"
     """Adding documents, granting, revoking and erasing."""
+    RECORDING = "recording"
+    """Recording in the name of the company that runs the gateway."""
     STATUS = "status"
     """How the gateway does."""
 

@@ -178,7 +178,7 @@ def run_rebuild(context: typer.Context) -> None:
 
 def run_gateway(context: typer.Context) -> None:
     """Serve the partner HTTP API; its documentation is under /docs."""
-    from services.gateway import build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
+    from services.gateway import Limiter, Rates, build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
 
     with open_context(context.obj) as opened:
         settings = opened.settings
@@ -192,6 +192,9 @@ def run_gateway(context: typer.Context) -> None:
         chain = opened.chain() if settings.chain_url is not None else None
         if chain is None:
             warn("no chain is configured: the index is served as it is")
-        app = create_gateway(opened.store, policy, chain=chain, follow_interval_s=settings.follow_interval_s)
+        limiter = Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate))
+        app = create_gateway(
+            opened.store, policy, chain=chain, follow_interval_s=settings.follow_interval_s, limiter=limiter
+        )
         print_lines(f"gateway on http://{settings.gateway_host}:{settings.gateway_port}/docs; stop with Ctrl-C")
         serve(app, settings.gateway_host, settings.gateway_port)

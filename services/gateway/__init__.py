@@ -11,7 +11,8 @@ no queries, errors become RFC 9457 problems in one place, and response schemas c
 from __future__ import annotations
 
 from services.gateway.app import create_gateway
+from services.gateway.limits import Limiter, Rates
 from services.gateway.policy import build_policy
 from services.gateway.server import serve
 
-__all__ = ["build_policy", "create_gateway", "serve"]
+__all__ = ["Limiter", "Rates", "build_policy", "create_gateway", "serve"]

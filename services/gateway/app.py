@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -21,9 +21,12 @@ from services.gateway.edge import Edge, handle_error
 from services.gateway.endpoints import build_router
 from services.gateway.following import FollowedChain, Following
 from services.gateway.guard import Clock, Guard
+from services.gateway.limits import Limiter, Rates
 from services.gateway.logs import build_logger
+from services.gateway.once import Answers
 from services.gateway.openapi import complete_document
 from services.gateway.pages import build_page
+from services.gateway.paging import Pager
 from services.gateway.policy import Auth, Policy
 from services.gateway.service import Service
 
@@ -58,6 +61,7 @@ def create_gateway(
     chain: FollowedChain | None = None,
     follow_interval_s: float = 1.0,
     clock: Clock = _now_s,
+    limiter: Limiter | None = None,
 ) -> FastAPI:
     """The application over an open store. With a chain, a thread brings the index up to its last final block every
     `follow_interval_s` seconds, from start-up to shutdown; without one, the index is served as it is."""
@@ -83,16 +87,19 @@ def create_gateway(
         version=version("millmark"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        openapi_url=None,  # FastAPI's own route would pass by the guard
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(Guard(store, policy, clock))],
+        dependencies=[Depends(Guard(store, policy, clock, Limiter(Rates()) if limiter is None else limiter))],
     )
+    app.state.answers, app.state.pager = Answers(store, clock), Pager(store)
     app.secured = policy.auth is Auth.REQUIRED
     doors = APIRouter()
     add_doors(doors, store, SignIn(store, policy.origin), clock)
     app.include_router(build_router(service))
     app.include_router(doors)
+    app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)
     app.add_api_route("/docs", lambda: HTMLResponse(build_page(app.openapi())), include_in_schema=False)
     for kind in (MillmarkError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, handle_error)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
 import uuid
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -14,15 +16,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from services.gateway.errors import TryLaterError
 from services.gateway.problems import MEDIA_TYPE, build_problem
-from services.gateway.rules import methods_of
+from services.gateway.rules import methods_of, most_body_bytes
 
-__all__ = ["MOST_BODY_BYTES", "MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "Edge", "handle_error"]
+__all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "Edge", "body_digest", "handle_error"]
 
 MOST_URI_BYTES = 8192
 """Of path and query together: the longest identifier, percent-encoded throughout, with room to spare."""
 REQUEST_ID = "X-Request-ID"
-MOST_BODY_BYTES = 64 * 1024
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -67,7 +69,7 @@ class Edge:
             if refusal is not None:
                 await build_response(refusal, answer.request_id)(scope, receive, answer.send)
             else:
-                await self._app(scope, _bounded(receive), answer.send)
+                await self._app(scope, _bounded(scope, receive), answer.send)
         except Exception as error:
             self._logger.error("unexpected failure", request_id=answer.request_id, exc_info=error)
             if answer.status:
@@ -83,7 +85,8 @@ class Edge:
         if len(named) != 1 or named[0] not in self._hosts:
             return HTTPException(421)
         length = headers.get("content-length", "0")
-        return HTTPException(413) if not length.isdecimal() or int(length) > MOST_BODY_BYTES else None
+        most = most_body_bytes(scope["method"], scope["path"])
+        return HTTPException(413) if not length.isdecimal() or int(length) > most else None
 
     def _log(self, scope: Scope, answer: _Answer, seconds: float) -> None:
         """The route, never the path or the query: those hold serial numbers."""
@@ -97,19 +100,31 @@ class Edge:
         )
 
 
-def _bounded(receive: Receive) -> Receive:
-    """Raises HTTPException once a body is longer than allowed, whatever length was announced."""
-    seen = 0
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    """Raises HTTPException once a body is longer than allowed, whatever length was announced. Leaves the SHA-256 of
+    what was read in the request's state."""
+    seen, most = 0, most_body_bytes(scope["method"], scope["path"])
+    digest = scope["state"]["body_digest"] = hashlib.sha256()
 
     async def receive_bounded() -> Message:
         nonlocal seen
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > MOST_BODY_BYTES:
+        body = message.get("body", b"")
+        seen += len(body)
+        if seen > most:
             raise HTTPException(413)
+        digest.update(body)
         return message
 
     return receive_bounded
+
+
+async def body_digest(request: Request) -> bytes:
+    """SHA-256 of the whole body, whether it was read already or not."""
+    with suppress(RuntimeError):  # a form was read as a stream, to its end
+        await request.body()
+    found: bytes = request.state.body_digest.digest()
+    return found
 
 
 class _Answer:
@@ -140,6 +155,8 @@ def build_response(error: Exception, request_id: str, allowed: str = "") -> Resp
     headers = {"Allow": allowed} if problem.status == 405 else {}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TryLaterError):
+        headers["Retry-After"] = str(error.retry_after_s)
     return Response(json.dumps(problem.to_json()), problem.status, headers, MEDIA_TYPE)
 
 

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ledger.store import Store
 from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate
+from services.gateway.limits import Limiter, name_address
 from services.gateway.policy import Auth, Policy
 from services.gateway.rules import find_rule
 
@@ -26,18 +27,30 @@ _OPERATOR = Principal(participant=None, roles=63, scopes=ALL_SCOPES, credential=
 class Guard:
     """Leaves the principal in the request's state; a route that it did not run for has none, and fails."""
 
-    def __init__(self, store: Store, policy: Policy, clock: Clock) -> None:
-        self._store, self._policy, self._clock = store, policy, clock
+    def __init__(self, store: Store, policy: Policy, clock: Clock, limiter: Limiter) -> None:
+        self._store, self._policy, self._clock, self._limiter = store, policy, clock, limiter
 
     async def __call__(self, request: Request) -> None:
-        """Raises UnauthenticatedError, ForbiddenError. Public routes read nothing from the database."""
+        """Raises UnauthenticatedError, ForbiddenError, RateLimitedError. Public routes read nothing from the
+        database."""
         rule = find_rule(request.method, request.scope["route"].path)
         if rule.public:
+            self._charge_address(request, rule.cost)
             request.state.principal = _ANYBODY
             return
-        principal = await self._identify(request)
+        try:
+            principal = await self._identify(request)
+        except UnauthenticatedError:
+            self._charge_address(request, 1)
+            raise
+        if principal.participant is not None:
+            self._limiter.take(principal.participant, rule.cost)
         rule.verify(principal)
         request.state.principal = principal
+
+    def _charge_address(self, request: Request, cost: int) -> None:
+        if cost:
+            self._limiter.take(name_address(request.client.host if request.client else None), cost)
 
     async def _identify(self, request: Request) -> Principal:
         given = request.headers.getlist("authorization")

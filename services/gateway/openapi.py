@@ -5,7 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from ledger.provenance.jsonform import Printable
 from services.gateway.examples import ETAG, build_examples, build_problem_example
+from services.gateway.once import REPLAYED
 from services.gateway.problems import MEDIA_TYPE
 from services.gateway.rules import RULES
 
@@ -28,6 +30,18 @@ _ETAG = {
     "required": True,
     "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
     "example": ETAG,
+}
+
+
+_RETRY_AFTER = {
+    "description": "After how many seconds the same request may be sent again.",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+    "example": 2,
+}
+_REPLAYED = {
+    "description": "`true` when the request was answered before, and this is that answer.",
+    "schema": {"type": "string", "enum": ["true"]},
 }
 
 
@@ -55,21 +69,42 @@ def _is_public(method: str, path: str) -> bool:
 
 def _complete_operation(operation: dict[str, Any], examples: dict[str, Any]) -> None:
     responses = operation["responses"]
-    tagged = any(one["name"] == "If-None-Match" for one in operation.get("parameters", ()))
+    headers = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
     for status, response in responses.items():
         response["headers"] = {"X-Request-ID": _REQUEST_ID}
-        if status == "204":
-            response["description"] = "It is done."
-        elif status.startswith("2"):
-            response["description"] = "The answer."
-            shown = {name: {"value": view.to_json()} for name, view in examples.items()}
-            response["content"]["application/json"]["examples"] = shown
-        else:
+        if not status.startswith("2"):
             _complete_problem(status, response)
-    if tagged:
+        else:
+            _complete_answer(response, examples)
+            if "Idempotency-Key" in headers:
+                response["headers"][REPLAYED] = _REPLAYED
+    if "If-None-Match" in headers:
         responses["200"]["headers"]["ETag"] = _ETAG
-        headers = {"X-Request-ID": _REQUEST_ID, "ETag": _ETAG}
-        responses["304"] = {"description": "The answer that is at hand is still right.", "headers": headers}
+        known = {"X-Request-ID": _REQUEST_ID, "ETag": _ETAG}
+        responses["304"] = {"description": "The answer that is at hand is still right.", "headers": known}
+    for status in ("409", "429") if "Idempotency-Key" in headers else ("429",):
+        _add_later(status, responses)
+
+
+def _complete_answer(response: dict[str, Any], examples: dict[str, Any]) -> None:
+    content = response.get("content", {})
+    response["description"] = "The answer." if content else "It is done."
+    for media, body in content.items():
+        if "json" in media:
+            body["examples"] = {name: {"value": _shown(view)} for name, view in examples.items()}
+
+
+def _shown(example: object) -> object:
+    return example.to_json() if isinstance(example, Printable) else example
+
+
+def _add_later(status: str, responses: dict[str, Any]) -> None:
+    """The problem of a request that may be sent again."""
+    responses[status] = {
+        **responses["default"],
+        "description": f"{HTTPStatus(int(status)).phrase}, as a problem (RFC 9457).",
+        "headers": {"X-Request-ID": _REQUEST_ID, "Retry-After": _RETRY_AFTER},
+    }
 
 
 def _complete_problem(status: str, response: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from ledger.errors import (
     ChainError,
     ChainUnreachableError,
+    DuplicateRecordError,
     IndexHaltedError,
     InputError,
     MillmarkError,
@@ -21,6 +22,7 @@ from ledger.errors import (
 )
 from ledger.provenance.jsonform import Printable
 from services.access import AccessError, UnauthenticatedError
+from services.gateway.errors import InFlightError, KeyReusedError, RateLimitedError, TryLaterError
 
 __all__ = ["MEDIA_TYPE", "Problem", "build_problem", "public_cause"]
 
@@ -36,6 +38,11 @@ _STATUS: dict[type, int] = {
     IndexHaltedError: 503,
     UnauthenticatedError: 401,
     AccessError: 403,
+    DuplicateRecordError: 409,
+    RateLimitedError: 429,
+    InFlightError: 409,
+    TryLaterError: 503,
+    KeyReusedError: 422,
     MillmarkError: 500,
 }
 """The nearest class of an error decides. Settings are the operator's input, not the caller's."""
@@ -91,7 +98,7 @@ def _of_http(status: int, request_id: str) -> Problem:
     known = {
         404: ("path-unknown", "There is no such path", "nothing is under this path", "see /docs for the paths"),
         405: ("method-refused", "The method does nothing here", "this path does not take it", "see the Allow header"),
-        413: ("body-too-long", "The body is too long", "it has more than 65,536 bytes", "send less"),
+        413: ("body-too-long", "The body is too long", "it has more bytes than this path takes", "send less"),
         414: ("uri-too-long", "Path and query are too long", "together they are too long", "ask for one thing"),
         421: (
             "host-refused",

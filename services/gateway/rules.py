@@ -5,13 +5,18 @@ What a caller then sees is another question, and the queries answer it (ledger.p
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from starlette.routing import compile_path
 
 from ledger.records import Role
 from services.access import ForbiddenError, Principal, Scope
 
-__all__ = ["PUBLIC", "RULES", "Rule", "find_rule", "methods_of"]
+__all__ = ["MOST_BODY_BYTES", "PUBLIC", "RULES", "Rule", "find_rule", "methods_of", "most_body_bytes"]
 
+MOST_BODY_BYTES = 64 * 1024
+"""Of a route that does not say otherwise."""
 _ANY_ROLE = Role.BUYER | Role.COORDINATOR | Role.MANUFACTURER | Role.INSPECTOR | Role.CARRIER | Role.AUDITOR
 
 
@@ -27,6 +32,10 @@ class Rule:
     """Only the participant that the gateway belongs to."""
     public: bool = False
     """No credential at all; one that is shown is not even looked at."""
+    cost: int = 1
+    """Tokens of the caller's bucket (services.gateway.limits); 0 where a limit would do harm."""
+    body_bytes: int = MOST_BODY_BYTES
+    """Longest body that is read."""
 
     def verify(self, principal: Principal) -> None:
         """Raises ForbiddenError, which names what is missing."""
@@ -42,7 +51,7 @@ class Rule:
 PUBLIC = Rule(public=True)
 
 RULES: dict[tuple[str, str], Rule] = {
-    ("GET", "/health"): PUBLIC,
+    ("GET", "/health"): Rule(public=True, cost=0),
     ("GET", "/docs"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,
     ("GET", "/v1/sign-in"): PUBLIC,
@@ -65,7 +74,20 @@ def find_rule(method: str, path: str) -> Rule:
     return rule
 
 
+def most_body_bytes(method: str, path: str) -> int:
+    """Longest body that a request may have, before it is known which route it takes."""
+    fits = (most for verb, pattern, most in _LONG_BODIES if verb == method and pattern.fullmatch(path))
+    return next(fits, MOST_BODY_BYTES)
+
+
 def methods_of(path: str) -> str:
     """What a path takes, as the Allow header says it."""
     taken = {method for method, known in RULES if known == path}
     return ", ".join(sorted({*taken, "OPTIONS", *(["HEAD"] if "GET" in taken else [])}))
+
+
+_LONG_BODIES: list[tuple[str, re.Pattern[str], int]] = [
+    (method, compile_path(path)[0], rule.body_bytes)
+    for (method, path), rule in RULES.items()
+    if rule.body_bytes != MOST_BODY_BYTES
+]
