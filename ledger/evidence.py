@@ -14,7 +14,15 @@ from ledger.canonical import Json, canonical_json, sha256
 from ledger.errors import RecordError
 from ledger.merkle import Tree, leaf_hash
 
-__all__ = ["EVIDENCE_TAG", "EvidenceEntry", "EvidenceLog", "build_inference_context", "build_leaf_data"]
+__all__ = [
+    "EVIDENCE_TAG",
+    "SALT_BYTES",
+    "EvidenceEntry",
+    "EvidenceLog",
+    "build_inference_context",
+    "build_leaf_data",
+    "build_leaf_data_of",
+]
 
 EVIDENCE_TAG = b"millmark.evidence.v1\0"
 CONTEXT_TAG = b"millmark.inference-context.v1\0"
@@ -24,8 +32,13 @@ SALT_BYTES = 32
 def build_leaf_data(salt: bytes, entry: Json) -> bytes:
     """The bytes under a leaf. Raises CanonicalError when the entry has no canonical form, RecordError when the salt has
     not 32 bytes: one of another length could be read as the beginning of another entry."""
+    return build_leaf_data_of(salt, canonical_json(entry))
+
+
+def build_leaf_data_of(salt: bytes, text: bytes) -> bytes:
+    """As `build_leaf_data`, of an entry that is canonical JSON already."""
     _verify_size("salt", salt, SALT_BYTES)
-    return EVIDENCE_TAG + salt + canonical_json(entry)
+    return EVIDENCE_TAG + salt + text
 
 
 def build_inference_context(

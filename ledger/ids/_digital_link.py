@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote
 
 from ledger.errors import IdentifierError
@@ -96,6 +97,15 @@ def split_digital_link(text: str) -> tuple[tuple[str, str], ...]:
     return elements
 
 
+_NAMES: Final = {
+    **{"gtin": "01", "itip": "8006", "cpid": "8010", "gln": "414", "party": "417", "gsrnp": "8017", "gsrn": "8018"},
+    **{"gcn": "255", "sscc": "00", "gdti": "253", "ginc": "401", "gsin": "402", "grai": "8003", "giai": "8004"},
+}
+"""Of Digital Link 1.0 and 1.1."""
+_COMPRESSED: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{10,}")
+"""A last segment in base64url (Digital Link, compression)."""
+
+
 def _split(text: str) -> tuple[str, str | None]:
     """Path and query. Raises IdentifierError for what is no web URI."""
     if not _URI.fullmatch(text):
@@ -122,7 +132,24 @@ def _path_elements(path: str) -> tuple[tuple[str, str], ...]:
         found.append((ai, unescape(value)))
         if ai in KEYS:
             return tuple(reversed(found))
-    raise IdentifierError("the path ends in no GS1 key", mend="end it with /AI/value, such as /01/ and a GTIN")
+    raise _without_key(path)
+
+
+def _without_key(path: str) -> IdentifierError:
+    """The refusal, with what the link may have been meant as."""
+    segments = path.split("/")[1:]
+    named = next((word for word in segments if word.lower() in _NAMES), None)
+    if named is not None:
+        return IdentifierError(
+            f"the path ends in no GS1 key: {named!a} is a convenience name, which GS1 has withdrawn",
+            mend=f"write /{_NAMES[named.lower()]}/ instead of /{named}/",
+        )
+    if _COMPRESSED.fullmatch(segments[-1]):
+        return IdentifierError(
+            "the path ends in no GS1 key: it may be a compressed link, which is not read here",
+            mend="give the uncompressed link",
+        )
+    return IdentifierError("the path ends in no GS1 key", mend="end it with /AI/value, such as /01/ and a GTIN")
 
 
 def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,23 @@ from ledger.store.access import AccessDesk
 from ledger.store.answers import AnswerDesk
 from ledger.store.book import Book
 from ledger.store.database import Store, open_store
+from ledger.store.epcis import EpcisDesk, EventQuery, Saying, Span
 from ledger.store.lineage import Lineage
 from ledger.store.repository import Cell, Rows, key_of, values_of
 
-__all__ = ["AccessDesk", "AnswerDesk", "Book", "Cell", "Lineage", "Rows", "Store", "key_of", "open_store", "values_of"]
+__all__ = [
+    "AccessDesk",
+    "AnswerDesk",
+    "Book",
+    "Cell",
+    "EpcisDesk",
+    "EventQuery",
+    "Lineage",
+    "Rows",
+    "Saying",
+    "Span",
+    "Store",
+    "key_of",
+    "open_store",
+    "values_of",
+]

@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text
 
-from ledger.store import access_rows, answer_rows, rows
+from ledger.store import access_rows, answer_rows, epcis_rows, rows
 
 metadata = MetaData(
     naming_convention={
@@ -94,6 +94,17 @@ spent_nonces = _table("spent_nonces", access_rows.SpentNonceRow, "nonce")
 
 answers = _table("answers", answer_rows.AnswerRow, "caller route key", "begun_at")
 secrets = _table("secrets", answer_rows.SecretRow, "name")
+epcis_events = _table(
+    "epcis_events",
+    epcis_rows.EpcisEventRow,
+    "number",
+    "participant key",
+    "event_id",
+    "event_time_ms number",
+    "record_time_ms number",
+)
+epcis_terms = _table("epcis_terms", epcis_rows.EpcisTermRow, "field value event", "event")
+epcis_captures = _table("epcis_captures", epcis_rows.EpcisCaptureRow, "id", "number")
 
 PRIVATE: frozenset[type] = frozenset(
     {
@@ -108,6 +119,9 @@ PRIVATE: frozenset[type] = frozenset(
         access_rows.SpentNonceRow,
         answer_rows.AnswerRow,
         answer_rows.SecretRow,
+        epcis_rows.EpcisEventRow,
+        epcis_rows.EpcisTermRow,
+        epcis_rows.EpcisCaptureRow,
     }
 )
 """What a rebuild keeps, since the chain cannot give it back."""

@@ -16,12 +16,24 @@ from ledger.errors import InputError
 from ledger.evidence import EvidenceEntry
 from ledger.records import Record
 from services.interop.epcis.documents import Document, Event, is_xml, parse_document
-from services.interop.epcis.event_hash import PROFILE
+from services.interop.epcis.event_hash import PROFILE, event_hash
 from services.interop.epcis.log_file import EvidenceFile
 from services.interop.epcis.mapping import Known, Proposal, propose
 from services.interop.epcis.schema import Fault, document_faults, event_faults
+from services.interop.epcis.terms import millis_of
+from services.interop.epcis.tree import Node
 
-__all__ = ["Captured", "Judgement", "Status", "all_kept", "capture", "judge", "parse_capture"]
+__all__ = [
+    "Captured",
+    "Judgement",
+    "Status",
+    "all_kept",
+    "build_entry",
+    "capture",
+    "judge",
+    "parse_capture",
+    "plain_fields",
+]
 
 _KIND = "epcis-event"
 
@@ -44,6 +56,10 @@ class Judgement:
     """By which duplicates are known; empty for a rejected event."""
     faults: tuple[Fault, ...]
     """Pointers are below the document."""
+    tree: Node | None = None
+    """As it was hashed; none of a rejected event."""
+    time_ms: int = 0
+    """The event's time, in milliseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +81,7 @@ class Captured:
         if self.entry is not None:
             said["evidence"] = {"index": self.entry.index, "leaf_hash": self.entry.leaf_hash.hex()}
         if self.proposal is not None:
-            said["records"] = [{"kind": type(one).__name__, **_plain_fields(one)} for one in self.proposal.records]
+            said["records"] = [{"kind": type(one).__name__, **plain_fields(one)} for one in self.proposal.records]
             said["evidence_only"] = list(self.proposal.evidence_only)
         return said
 
@@ -91,11 +107,17 @@ def _judge(event: Event, kept: Container[str], seen: set[str]) -> Judgement:
     faults = event_faults(event.value)
     if faults or not isinstance(event.value, dict):
         return Judgement(event, Status.REJECTED, None, "", tuple((event.pointer + at, why) for at, why in faults))
-    found = event.hash()
+    try:
+        time_ms = millis_of(str(event.value["eventTime"]))
+    except ValueError:
+        fault = (f"{event.pointer}/eventTime", "there is no such moment")
+        return Judgement(event, Status.REJECTED, None, "", (fault,))
+    tree = event.tree()
+    found = event_hash(tree)
     key = _key(found, event.value)
     status = Status.DUPLICATE if key in seen or key in kept else Status.ACCEPTED
     seen.add(key)
-    return Judgement(event, status, found, key, ())
+    return Judgement(event, status, found, key, (), tree, time_ms)
 
 
 def _key(event_hash: str, event: Mapping[str, Json]) -> str:
@@ -111,12 +133,13 @@ def capture(document: Document, file: EvidenceFile, known: Known | None = None) 
     judgements = judge(document, _kept(file))
     proposals = [_proposal(one, known or Known()) for one in judgements if one.status is Status.ACCEPTED]
     accepted = [one for one in judgements if one.status is Status.ACCEPTED]
-    entries = file.append([(_entry(one), two.to_json()) for one, two in zip(accepted, proposals, strict=True)])
+    entries = file.append([(build_entry(one), two.to_json()) for one, two in zip(accepted, proposals, strict=True)])
     kept = iter(zip(entries, proposals, strict=True))
     return [Captured(one, *next(kept)) if one.status is Status.ACCEPTED else Captured(one) for one in judgements]
 
 
-def _entry(judgement: Judgement) -> Json:
+def build_entry(judgement: Judgement) -> Json:
+    """What is evidence of an accepted event."""
     return {
         "kind": _KIND,
         "profile": PROFILE,
@@ -139,7 +162,8 @@ def _proposal(judgement: Judgement, known: Known) -> Proposal:
     return propose(cast("Mapping[str, Json]", judgement.event.value), str(judgement.hash), known)
 
 
-def _plain_fields(record: Record) -> dict[str, object]:
+def plain_fields(record: Record) -> dict[str, object]:
+    """A record as JSON has it."""
     return {one.name: _plain(getattr(record, one.name)) for one in fields(record)}  # type: ignore[arg-type]
 
 

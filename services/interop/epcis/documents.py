@@ -10,7 +10,7 @@ from typing import Final
 from ledger.canonical import Json, parse_json
 from ledger.errors import InputError
 from services.interop.epcis.event_hash import event_hash
-from services.interop.epcis.tree import Namespaces, json_event, namespaces_of
+from services.interop.epcis.tree import Namespaces, Node, json_event, namespaces_of
 from services.interop.epcis.xml_events import xml_events
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Event", "hash_events", "is_xml", "parse_document", "read_bytes"]
@@ -33,13 +33,20 @@ class Event:
     namespaces: Namespaces
     """Prefixes in force there."""
 
-    def hash(self) -> str:
-        """The event hash (see `event_hash`). Raises InputError for what is no JSON object."""
+    def tree(self) -> Node:
+        """The event as the event hash takes it. Raises InputError for what is no JSON object."""
         if not isinstance(self.value, dict):
             raise InputError(f"{self.pointer or 'the document'} is no event", mend="give a JSON object")
-        context = self.value.get("@context")
-        own = {} if context is None else namespaces_of(context)
-        return event_hash(json_event(self.value, {**self.namespaces, **own}))
+        return json_event(self.value, self.all_namespaces())
+
+    def all_namespaces(self) -> Namespaces:
+        """Prefixes in force inside the event, its own included."""
+        context = self.value.get("@context") if isinstance(self.value, dict) else None
+        return self.namespaces if context is None else {**self.namespaces, **namespaces_of(context)}
+
+    def hash(self) -> str:
+        """The event hash (see `event_hash`). Raises InputError for what is no JSON object."""
+        return event_hash(self.tree())
 
 
 @dataclass(frozen=True, slots=True)

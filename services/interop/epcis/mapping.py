@@ -21,6 +21,7 @@ A record is a proposal: nothing is signed or sent here, and the ledger may refus
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -46,13 +47,17 @@ from ledger.records import (
     UnpackLots,
 )
 
-__all__ = ["Known", "Proposal", "propose"]
+__all__ = ["Known", "Proposal", "names_of", "propose"]
 
 _ONE: Final = "C62"
 """Unit of a serialised thing (UN/ECE Recommendation 20)."""
 _FINER: Final = {"KGM": "GRM", "LTR": "MLT", "MTR": "MMT"}
 """Unit -> the one of which it holds a thousand."""
 _NONE: Final = bytes(32)
+_OBSERVED: Final = ("ObjectEvent", "OBSERVE")
+_MOVES: Final = ("shipping", "receiving")
+_SINGLES: Final = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
+_SEVERAL: Final = ("quantityList", "inputQuantityList", "outputQuantityList")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,24 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
     return Proposal(tuple(draft.records), draft.salts, draft.claims, tuple(draft.reasons))
 
 
+def names_of(event: Mapping[str, Json]) -> set[str]:
+    """Canonical identifiers of the lots on which the records of a valid event depend; empty where it has none."""
+    kind = (str(event["type"]), str(event.get("action", "")))
+    if kind not in _BUILDERS or (kind == _OBSERVED and _step(event) not in _MOVES):
+        return set()
+    singles = [epc for name in _SINGLES for epc in _texts(event, name)]
+    several = [str(one["epcClass"]) for name in _SEVERAL for one in _quantities(event, name)]
+    found = set()
+    for epc in [*singles, *several, str(event.get("parentID", ""))]:
+        with suppress(_Unmapped):
+            found.add(_identifier(epc))
+    return found
+
+
+def _step(event: Mapping[str, Json]) -> str:
+    return str(event.get("bizStep", "")).rpartition("-")[2]
+
+
 def _identifier(epc: str) -> str:
     try:
         return canonical_identifier(epc)
@@ -210,8 +233,8 @@ def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
 
 
 def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
-    step = str(event.get("bizStep", "")).rpartition("-")[2]
-    if step not in ("shipping", "receiving"):
+    step = _step(event)
+    if step not in _MOVES:
         raise _Unmapped("an observation: evidence of where things were, no change of state")
     if _quantities(event, "quantityList"):
         raise _Unmapped("custody passes for whole lots, not for quantities of them")
@@ -281,7 +304,7 @@ def _transform(event: Mapping[str, Json], draft: _Draft) -> None:
 _BUILDERS: Final[Mapping[tuple[str, str], Callable[[Mapping[str, Json], _Draft], None]]] = {
     ("ObjectEvent", "ADD"): _receive,
     ("ObjectEvent", "DELETE"): _scrap,
-    ("ObjectEvent", "OBSERVE"): _observe,
+    _OBSERVED: _observe,
     ("AggregationEvent", "ADD"): _grouped,
     ("AggregationEvent", "DELETE"): _grouped,
     ("AssociationEvent", "ADD"): _grouped,

@@ -11,7 +11,8 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-import ledger.store.outbox  # noqa: F401  # declares its tables
+import ledger.store.outbox  # declares its tables
+import ledger.store.undo  # noqa: F401  # declares its table
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.ids import Identity, SubjectKind
 from ledger.store import Book, Rows, Store, open_store

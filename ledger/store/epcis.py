@@ -1,0 +1,167 @@
+"""EPCIS events that were taken in, found by what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, tuple_
+
+from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisTermRow
+from ledger.store.repository import Rows, values_of
+from ledger.store.tables import epcis_captures, epcis_events, epcis_terms, evidence
+
+__all__ = ["EpcisDesk", "EventQuery", "Saying", "Span"]
+
+_PART = 400
+"""Values in one IN list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """Events that say one of `values` in one of `fields`."""
+
+    fields: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Events whose time lies in a span: milliseconds since 1970, the end not included."""
+
+    column: str
+    """`event_time_ms` or `record_time_ms`."""
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """What is asked for, all of it at once, and in which order."""
+
+    sayings: tuple[Saying, ...] = ()
+    spans: tuple[Span, ...] = ()
+    order: str = "event_time_ms"
+    descending: bool = True
+
+
+class EpcisDesk:
+    """Reads and writes within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows = Rows(connection)
+
+    def kept(self, participant: int, keys: Collection[str]) -> set[str]:
+        """Those of the keys that a participant's events have already."""
+        return {
+            row.key
+            for part in _parts(list(keys))
+            for row in self._connection.execute(
+                select(epcis_events.c.key).where(
+                    epcis_events.c.participant == participant, epcis_events.c.key.in_(part)
+                )
+            )
+        }
+
+    def hashes(self, participant: int, event_ids: Collection[str]) -> dict[str, str]:
+        """The hash of a participant's events that have one of the ids."""
+        columns = (epcis_events.c.event_id, epcis_events.c.hash)
+        own = epcis_events.c.participant == participant
+        return {
+            row.event_id: row.hash
+            for part in _parts(list(event_ids))
+            for row in self._connection.execute(select(*columns).where(own, epcis_events.c.event_id.in_(part)))
+        }
+
+    def next_numbers(self) -> tuple[int, int]:
+        """Of the next event, and of the next capture: writers take turns, so nobody else gets them."""
+        last = [
+            self._connection.execute(select(func.max(one.c.number))).scalar() for one in (epcis_events, epcis_captures)
+        ]
+        return (last[0] or 0) + 1, (last[1] or 0) + 1
+
+    def add(self, events: Sequence[EpcisEventRow], terms: Sequence[tuple[str, str, int]]) -> None:
+        """Events, and what they say as (field, value, number of the event), nothing twice."""
+        self._rows.insert(events)
+        if terms:  # as tuples: they are most of what a batch writes
+            statement = insert(epcis_terms).compile(dialect=self._connection.dialect)
+            self._connection.exec_driver_sql(str(statement), _shaped(terms, self._connection.dialect.paramstyle))
+
+    def add_capture(self, row: EpcisCaptureRow) -> None:
+        self._rows.insert([row])
+
+    def capture(self, id_: str) -> EpcisCaptureRow | None:
+        return self._rows.get(EpcisCaptureRow, id_)
+
+    def captures(self, participant: int | None, before: int | None, limit: int) -> list[EpcisCaptureRow]:
+        """The newest first; of one participant, or of all."""
+        query = select(epcis_captures).order_by(epcis_captures.c.number.desc()).limit(limit)
+        if participant is not None:
+            query = query.where(epcis_captures.c.participant == participant)
+        if before is not None:
+            query = query.where(epcis_captures.c.number < before)
+        return [EpcisCaptureRow(*row) for row in self._connection.execute(query)]
+
+    def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int) -> list[EpcisEventRow]:
+        """Events in the order of the query, behind (time, number) of the last one seen."""
+        column = epcis_events.c[query.order]
+        place = tuple_(column, epcis_events.c.number)
+        found = select(epcis_events).where(*_conditions(query)).limit(limit)
+        if after is not None:
+            found = found.where(place < after if query.descending else place > after)
+        order = (column, epcis_events.c.number)
+        found = found.order_by(*(one.desc() if query.descending else one.asc() for one in order))
+        return [EpcisEventRow(*row) for row in self._connection.execute(found)]
+
+    def values(self, numbers: Collection[int], fields: Collection[str]) -> dict[int, set[str]]:
+        """What the events say in those fields, by number."""
+        said: dict[int, set[str]] = {number: set() for number in numbers}
+        for part in _parts(sorted(numbers)):
+            query = select(epcis_terms).where(epcis_terms.c.event.in_(part), epcis_terms.c.field.in_(fields))
+            for row in self._connection.execute(query):
+                said[row.event].add(row.value)
+        return said
+
+    def entries(self, rows: Iterable[EpcisEventRow]) -> dict[tuple[bytes, int], str]:
+        """The evidence entries of events, as canonical JSON, by stream and index."""
+        places: dict[bytes, list[int]] = {}
+        for row in rows:
+            places.setdefault(row.stream, []).append(row.index)
+        return {
+            (stream, row[0]): row[1]
+            for stream, indexes in places.items()
+            for part in _parts(indexes)
+            for row in self._connection.execute(
+                select(evidence.c.index, evidence.c.entry).where(
+                    evidence.c.stream == stream, evidence.c.index.in_(part)
+                )
+            )
+        }
+
+
+def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    for saying in query.sayings:
+        said = select(epcis_terms.c.event).where(
+            or_(
+                *(and_(epcis_terms.c.field == field, epcis_terms.c.value.in_(saying.values)) for field in saying.fields)
+            )
+        )
+        found.append(epcis_events.c.number.in_(said))
+    for span in query.spans:
+        column = epcis_events.c[span.column]
+        found += [column >= span.since_ms] if span.since_ms is not None else []
+        found += [column < span.until_ms] if span.until_ms is not None else []
+    return found
+
+
+def _shaped(terms: Sequence[tuple[str, str, int]], style: str) -> list[object]:
+    """Parameters as the driver takes them."""
+    if style == "qmark":
+        return list(terms)
+    return [values_of(EpcisTermRow(*one)) for one in terms]
+
+
+def _parts(values: list[object] | list[str] | list[int]) -> Iterable[list[object]]:
+    return (list(values[start : start + _PART]) for start in range(0, len(values), _PART))

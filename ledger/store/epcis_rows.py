@@ -1,0 +1,51 @@
+"""One class per table of EPCIS events that partners sent in. Times are milliseconds since 1970."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class EpcisEventRow:
+    """An event that was taken in; what it says is the evidence entry at its place."""
+
+    number: int
+    """Dense, in the order in which events were taken in."""
+    participant: int
+    """Who sent it; 0 for whoever runs a gateway that is open on the loopback."""
+    key: str
+    """By which that participant's duplicates are known."""
+    hash: str
+    event_id: str
+    event_time_ms: int
+    record_time_ms: int
+    stream: bytes
+    index: int
+    capture: str
+    proposal: str
+    """The records that would follow from it, with their salts and claims, as JSON; empty for none."""
+
+
+@dataclass(slots=True)
+class EpcisTermRow:
+    """One thing that an event says and can be asked for: a field, and its value in the form of the event hash."""
+
+    field: str
+    value: str
+    event: int
+
+
+@dataclass(slots=True)
+class EpcisCaptureRow:
+    """One call that sent events in, and what became of each."""
+
+    id: str
+    number: int
+    """Dense, in the order of the calls."""
+    participant: int
+    created_ms: int
+    finished_ms: int
+    behaviour: str
+    success: bool
+    outcome: str
+    """What became of each event, as JSON."""

@@ -1,0 +1,235 @@
+"""The EPCIS routes: headers and parameters in, documents out.
+
+A capture job is done when it is answered: nothing is acknowledged that is not on disk. Sent again, the same events are
+duplicates, so that a caller who got no answer may simply send them again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Path, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from ledger.canonical import Json
+from ledger.errors import InputError
+from ledger.provenance.naming import find_items
+from ledger.store import Store
+from ledger.store.epcis_rows import EpcisCaptureRow
+from services.access import Principal
+from services.gateway.epcis import schemas
+from services.gateway.epcis.answers import describe_capture, query_document
+from services.gateway.epcis.negotiation import (
+    CAPTURE_HEADERS,
+    DISCOVERY,
+    MOST_EVENTS,
+    VERSIONS,
+    parse_behaviour,
+    verify_acceptable,
+    verify_media_type,
+)
+from services.gateway.epcis.problems import PREFIX
+from services.gateway.guard import Asking
+from services.gateway.paging import Pager
+from services.gateway.rules import methods_of
+from services.interop.epcis.capture import Status, parse_capture
+from services.interop.epcis.documents import Document
+from services.interop.epcis.intake import Behaviour, Sender, take_in
+from services.interop.epcis.library import Library
+from services.interop.epcis.questions import Question, QueryError, parse_question
+
+__all__ = ["add_epcis"]
+
+CAPTURE, EVENTS = f"{PREFIX}/capture", f"{PREFIX}/events"
+_PER_PAGE = 30
+_MOST_PER_PAGE = 200
+_OPERATOR = 0
+"""Participant of whoever runs a gateway that is open on the loopback."""
+
+JobId = Annotated[
+    str, Path(pattern="^[0-9a-f]{24}$", description="As the Location of the capture says.", examples=["9f1c" * 6])
+]
+EventId = Annotated[
+    str,
+    Path(min_length=1, max_length=1024, description="Percent-encoded.", examples=["urn:uuid:374d95fc-9457-4a51-bd6a"]),
+]
+Epc = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=1024,
+        description="EPC URN or Digital Link, percent-encoded.",
+        examples=["urn:epc:id:sgtin:9506000.001345.A0001"],
+    ),
+]
+
+
+def add_epcis(router: APIRouter, store: Store, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    """Adds the routes."""
+    desk = _Desk(store, clock_ms)
+    _add_discovery(router)
+    _add_capture(router, desk)
+    _add_events(router, desk)
+
+
+class _Desk:
+    """What the routes ask for, in the name of a principal."""
+
+    def __init__(self, store: Store, clock_ms: Callable[[], int]) -> None:
+        self._store, self._clock_ms = store, clock_ms
+
+    def library(self, principal: Principal) -> Library:
+        return Library(self._store, principal.participant or _OPERATOR, principal.viewer)
+
+    def take(self, principal: Principal, behaviour: Behaviour, body: bytes) -> EpcisCaptureRow:
+        """Raises InputError for a body that is no document, HTTPException 413 for one with too many events."""
+        return self.take_document(principal, behaviour, parse_capture(body))
+
+    def take_document(self, principal: Principal, behaviour: Behaviour, document: Document) -> EpcisCaptureRow:
+        if len(document.events) > MOST_EVENTS:
+            raise HTTPException(413)
+        find = partial(find_items, self._store, viewer=principal.viewer)
+        sender = Sender(principal.participant or _OPERATOR, find)
+        return take_in(self._store, document, sender, behaviour, now_ms=self._clock_ms())
+
+    def take_one(self, principal: Principal, body: bytes) -> str:
+        """The id of one event that is taken in. Raises InputError, HTTPException 409 for a duplicate."""
+        document = parse_capture(body)
+        if "epcisBody" in document.value:
+            raise InputError("this takes one event, not a document", mend=f"send documents to {CAPTURE}")
+        row = self.take_document(principal, Behaviour.ROLLBACK, document)
+        [event] = json.loads(row.outcome)
+        if event["status"] == Status.REJECTED:
+            first = event["reasons"][0]
+            raise InputError(f"{first['pointer'] or 'the event'}: {first['reason']}", mend="correct the event")
+        if event["status"] == Status.DUPLICATE:
+            raise HTTPException(409)
+        return str(event["eventID"])
+
+
+def _add_discovery(router: APIRouter) -> None:
+    for path in (CAPTURE, CAPTURE + "/{id}", EVENTS, EVENTS + "/{id:path}", PREFIX + "/epcs/{epc:path}/events"):
+        more = CAPTURE_HEADERS if path == CAPTURE else {}
+        answer = partial(_discover, methods_of(path), more)
+        router.add_api_route(path, answer, methods=["OPTIONS"], include_in_schema=False)
+
+
+async def _discover(allowed: str, more: Mapping[str, str]) -> Response:
+    return Response(status_code=204, headers={"Allow": allowed, **DISCOVERY, **more})
+
+
+def _add_capture(router: APIRouter, desk: _Desk) -> None:
+    @router.post(CAPTURE, **schemas.CAPTURE)
+    async def capture(request: Request, principal: Asking) -> Response:
+        """Judges every event by itself: accepted, duplicate (by event hash, a counted outcome and no error) or rejected,
+        with the reasons. Under `GS1-Capture-Error-Behaviour: rollback`, which is the default, one rejected event keeps
+        all of them out; under `proceed` the others stay. The answer is the capture job, which is done."""
+        verify_media_type(request.headers)
+        verify_acceptable(request.headers)
+        behaviour, body = parse_behaviour(request.headers), await request.body()
+        row = await run_in_threadpool(desk.take, principal, behaviour, body)
+        return _json(describe_capture(row), 202, Location=f"{CAPTURE}/{row.id}")
+
+    @router.get(CAPTURE, **schemas.CAPTURES)
+    def captures(request: Request, principal: Asking) -> Response:
+        """The newest first; those of the caller."""
+        verify_acceptable(request.headers)
+        question = _question(request, {"perPage", "nextPageToken"})
+        after = _after(request, principal, question)
+        rows = desk.library(principal).captures(after[0] if after else None, question.per_page + 1)
+        last = (rows[question.per_page - 1].number, 0) if len(rows) > question.per_page else None
+        jobs: list[Json] = [describe_capture(row) for row in rows[: question.per_page]]
+        return _json(jobs, 200, **_link(request, principal, last))
+
+    @router.get(CAPTURE + "/{id}", **schemas.CAPTURE_JOB)
+    def capture_job(request: Request, principal: Asking, id: JobId) -> Response:  # noqa: A002 - the path's own name
+        """What became of each event of one call."""
+        verify_acceptable(request.headers)
+        return _json(describe_capture(desk.library(principal).capture(id)), 200)
+
+
+def _add_events(router: APIRouter, desk: _Desk) -> None:
+    @router.post(EVENTS, **schemas.NEW_EVENT)
+    async def add_event(request: Request, principal: Asking) -> Response:
+        """One bare event, with a context of its own. 409 when it was taken in before."""
+        verify_media_type(request.headers)
+        verify_acceptable(request.headers)
+        event_id = await run_in_threadpool(desk.take_one, principal, await request.body())
+        return _json({"eventID": event_id}, 201, Location=f"{EVENTS}/{quote(event_id, safe='')}")
+
+    @router.get(EVENTS, **schemas.EVENTS)
+    def events(request: Request, principal: Asking) -> Response:
+        """Those that there are for the caller, the latest first. Lists in parameters are delimited by `|`; keys, steps
+        and places are found in every spelling. A parameter that is not listed here is refused."""
+        return _found(request, principal, desk, _question(request))
+
+    @router.get(PREFIX + "/epcs/{epc:path}/events", **schemas.EVENTS_OF_EPC)
+    def events_of_epc(request: Request, principal: Asking, epc: Epc) -> Response:
+        """As with `MATCH_anyEPC`."""
+        return _found(request, principal, desk, _question(request, more=[("MATCH_anyEPC", epc)]))
+
+    @router.get(EVENTS + "/{id:path}", **schemas.EVENT)
+    def event(request: Request, principal: Asking, id: EventId) -> Response:  # noqa: A002 - as above
+        """By its id; one that came without has its event hash as id. Of an event and the declaration of error about it,
+        the declaration."""
+        verify_acceptable(request.headers)
+        return _json(query_document([desk.library(principal).event(id)]), 200)
+
+
+def _found(request: Request, principal: Principal, desk: _Desk, question: Question) -> Response:
+    verify_acceptable(request.headers)
+    library, after = desk.library(principal), _after(request, principal, question)
+    bound = question.at_most or question.refuse_above
+    if bound is None:
+        page = library.find(question.query, after, question.per_page)
+        return _json(query_document(page.events), 200, **_link(request, principal, page.last))
+    if bound > _MOST_PER_PAGE:
+        raise QueryError(f"at most {_MOST_PER_PAGE} events are counted", mend="page through them instead")
+    page = library.find(question.query, after, bound)
+    if question.refuse_above is not None and page.last is not None:
+        raise QueryError(f"there are more than {bound} such events", mend="ask for less, or page through them")
+    return _json(query_document(page.events), 200)
+
+
+def _question(request: Request, only: set[str] | None = None, more: list[tuple[str, str]] | None = None) -> Question:
+    given = [*request.query_params.multi_items(), *(more or [])]
+    for name, _ in given:
+        if only is not None and name not in only:
+            raise QueryError(f"the parameter {name[:80]!a} is not taken", mend=f"these are: {', '.join(sorted(only))}")
+    return parse_question(given, most_per_page=_MOST_PER_PAGE, per_page=_PER_PAGE)
+
+
+def _scope(request: Request, principal: Principal) -> str:
+    """The list, its filters and the caller: a token is good for no other."""
+    filters = sorted(one for one in request.query_params.multi_items() if one[0] not in ("nextPageToken", "perPage"))
+    return json.dumps([request.scope["path"], filters, principal.participant])
+
+
+def _after(request: Request, principal: Principal, question: Question) -> tuple[int, int] | None:
+    if question.token is None:
+        return None
+    pager: Pager = request.app.state.pager
+    first, second = pager.open(_scope(request, principal), question.token)
+    return int(first), int(second)
+
+
+def _link(request: Request, principal: Principal, last: tuple[int, int] | None) -> dict[str, str]:
+    """Where the next page is (RFC 8288); nothing on the last one."""
+    if last is None:
+        return {}
+    pager: Pager = request.app.state.pager
+    kept = [one for one in request.query_params.multi_items() if one[0] != "nextPageToken"]
+    token = pager.seal(_scope(request, principal), last)
+    target = f"{quote(request.scope['path'])}?{urlencode([*kept, ('nextPageToken', token)])}"
+    return {"Link": f'<{target}>; rel="next"'}
+
+
+def _json(value: Any, status: int, **headers: str) -> Response:
+    text = json.dumps(value, separators=(",", ":"))
+    return Response(text, status, {**VERSIONS, **headers}, media_type="application/json")

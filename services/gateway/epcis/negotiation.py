@@ -1,0 +1,81 @@
+"""What the headers of EPCIS 2.0 say: versions, formats, limits, and what becomes of the others when one event is bad."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+
+from ledger.errors import InputError
+from services.interop.epcis.intake import Behaviour
+
+__all__ = [
+    "CAPTURE_HEADERS",
+    "DISCOVERY",
+    "MOST_BYTES",
+    "MOST_EVENTS",
+    "VERSIONS",
+    "parse_behaviour",
+    "verify_acceptable",
+    "verify_media_type",
+]
+
+MOST_EVENTS = 1000
+MOST_BYTES = 4 << 20
+_VERSION = "2.0.0"
+VERSIONS = {"GS1-EPCIS-Version": _VERSION, "GS1-CBV-Version": _VERSION}
+"""Of every answer."""
+DISCOVERY = {
+    **VERSIONS,
+    **{f"GS1-{standard}-{edge}": _VERSION for standard in ("EPCIS", "CBV") for edge in ("Min", "Max")},
+    "GS1-EPC-Format": "Never_Translates",
+    "GS1-Vendor-Version": f"millmark/{version('millmark')}",
+}
+"""Of the answer to OPTIONS."""
+CAPTURE_HEADERS = {
+    "GS1-EPCIS-Capture-Limit": str(MOST_EVENTS),
+    "GS1-EPCIS-Capture-File-Size-Limit": str(MOST_BYTES),
+    "GS1-Capture-Error-Behaviour": "all",
+}
+_READ = ("application/json", "application/ld+json")
+_ACCEPTED = ("application/json", "application/ld+json", "application/*", "*/*")
+_NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
+
+
+def verify_media_type(headers: Headers) -> None:
+    """Raises HTTPException 415 for a body that is not announced as JSON."""
+    if headers.get("content-type", "").partition(";")[0].strip().lower() not in _READ:
+        raise HTTPException(415)
+
+
+def verify_acceptable(headers: Headers) -> None:
+    """Raises HTTPException 406 for an answer that cannot be given: another form, another version, translated keys."""
+    kinds = [kind.partition(";")[0].strip().lower() for kind in headers.get("accept", "*/*").split(",")]
+    if not any(kind in _ACCEPTED for kind in kinds):
+        raise HTTPException(406)
+    for standard in ("EPCIS", "CBV"):
+        least, most = (_parse_version(headers.get(f"GS1-{standard}-{edge}")) for edge in ("Min", "Max"))
+        if (least is not None and least > (2, 0, 0)) or (most is not None and most < (2, 0, 0)):
+            raise HTTPException(406)
+    if headers.get("GS1-EPC-Format", "No_Preference").startswith("Always_"):
+        raise HTTPException(406)
+
+
+def _parse_version(text: str | None) -> tuple[int, ...] | None:
+    """Raises HTTPException 406 for what is no version."""
+    if text is None:
+        return None
+    if not _NUMBER.fullmatch(text):
+        raise HTTPException(406)
+    parts = [int(part) for part in text.split(".")]
+    return tuple(parts + [0] * (3 - len(parts)))
+
+
+def parse_behaviour(headers: Headers) -> Behaviour:
+    """Raises InputError for another word than the two."""
+    given = headers.get("GS1-Capture-Error-Behaviour", Behaviour.ROLLBACK)
+    if given not in list(Behaviour):
+        raise InputError("GS1-Capture-Error-Behaviour is neither rollback nor proceed", mend="give one of them")
+    return Behaviour(given)

@@ -1,0 +1,172 @@
+"""The EPCIS routes in the OpenAPI document: names, bodies, parameters, answers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from services.gateway.problems import Problem
+from services.gateway.schemas import model_of
+from services.interop.epcis.questions import PARAMETERS
+
+__all__ = ["CAPTURE", "CAPTURES", "CAPTURE_JOB", "EVENT", "EVENTS", "EVENTS_OF_EPC", "NEW_EVENT"]
+
+_Schema = dict[str, Any]
+_TEXT: Final[_Schema] = {"type": "string"}
+_TIME: Final[_Schema] = {"type": "string", "format": "date-time"}
+
+
+def _object(described: str, members: dict[str, _Schema], optional: tuple[str, ...] = ()) -> _Schema:
+    required = [name for name in members if name not in optional]
+    return {"type": "object", "description": described, "properties": members, "required": required}
+
+
+def _list(item: _Schema) -> _Schema:
+    return {"type": "array", "items": item}
+
+
+_OUTCOME = _object(
+    "What became of one event.",
+    {
+        "event": {**_TEXT, "description": "Where it stands in the document (RFC 6901)."},
+        "status": {"enum": ["accepted", "duplicate", "rejected", "rolled-back"]},
+        "eventID": _TEXT,
+        "hash": {**_TEXT, "description": "Event hash (CBV 2.0)."},
+        "profile": {**_TEXT, "description": "Name of the rules of the hash."},
+        "reasons": _list(_object("A fault.", {"pointer": _TEXT, "reason": _TEXT})),
+        "evidence": _object(
+            "Its place in the sender's evidence log.", {"index": {"type": "integer"}, "leaf_hash": _TEXT}
+        ),
+        "records": {**_list({"type": "object"}), "description": "Ledger records that would follow; nothing is recorded."},
+        "evidence_only": {**_list(_TEXT), "description": "What gave no record, and why."},
+    },
+    ("eventID", "hash", "profile", "reasons", "evidence", "records", "evidence_only"),
+)
+_JOB = _object(
+    "A capture job.",
+    {
+        "captureID": _TEXT,
+        "createdAt": _TIME,
+        "finishedAt": _TIME,
+        "running": {"const": False},
+        "success": {"type": "boolean"},
+        "captureErrorBehaviour": {"enum": ["rollback", "proceed"]},
+        "errors": _list(
+            _object("A fault.", {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT})
+        ),
+        "events": _list(_OUTCOME),
+    },
+)
+_DOCUMENT = _object(
+    "An EPCISQueryDocument.",
+    {
+        "@context": _list({}),
+        "type": {"const": "EPCISQueryDocument"},
+        "schemaVersion": _TEXT,
+        "creationDate": _TIME,
+        "epcisBody": {"type": "object"},
+    },
+)
+_PARAMETERS: Final = {
+    "eventType": "Kinds of event.",
+    "GE_eventTime": "From this time on.",
+    "LT_eventTime": "Before this time.",
+    "GE_recordTime": "Taken in from this time on.",
+    "LT_recordTime": "Taken in before this time.",
+    "orderBy": "`eventTime` (default) or `recordTime`.",
+    "orderDirection": "`DESC` (default) or `ASC`.",
+    "eventCountLimit": "Only the first so many.",
+    "maxEventCount": "Refuse when there are more than so many.",
+    "perPage": "Most events of a page; 30, at most 200.",
+    "nextPageToken": "From the Link header of the page before.",
+    "EXISTS_errorDeclaration": "`true`: declarations of error alone.",
+}
+_EXAMPLES: Final = {
+    "eventType": "ObjectEvent",
+    "EQ_action": "OBSERVE",
+    "EQ_bizStep": "shipping|receiving",
+    "EQ_disposition": "in_transit",
+    "MATCH_epc": "urn:epc:id:sgtin:9506000.001345.A0001",
+    "orderBy": "eventTime",
+    "orderDirection": "ASC",
+    "perPage": "50",
+    "eventCountLimit": "10",
+    "maxEventCount": "100",
+    "EXISTS_errorDeclaration": "true",
+}
+
+
+def _parameter(name: str) -> _Schema:
+    kind = "number" if name in ("perPage", "eventCountLimit", "maxEventCount") else "text"
+    schema: _Schema = {"type": "string", "minLength": 1, "maxLength": 4096}
+    if kind == "number":
+        schema = {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
+    example = "2026-03-02T09:30:00Z" if name.endswith("Time") else _EXAMPLES.get(name, "urn:epc:id:sgln:9506000.00001.0")
+    described = _PARAMETERS.get(name, f"As in the SimpleEventQuery of EPCIS 2.0: {name.replace('_', ' ', 1)}.")
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": described,
+        "schema": {**schema, "examples": [example]},
+    }
+
+
+_BEHAVIOUR: Final = {
+    "name": "GS1-Capture-Error-Behaviour",
+    "in": "header",
+    "required": False,
+    "description": "`rollback` (default): all or nothing. `proceed`: the good events stay.",
+    "schema": {"type": "string", "enum": ["rollback", "proceed"], "examples": ["proceed"]},
+}
+_PROBLEM: Final[dict[str, Any]] = {"model": model_of(Problem)}
+
+
+def _body(described: str) -> _Schema:
+    schema = {"type": "object", "description": described}
+    return {"required": True, "content": {media: {"schema": schema} for media in ("application/json", "application/ld+json")}}
+
+
+def _route(operation: str, summary: str, schema: _Schema, *statuses: int, done: int = 200, **extra: Any) -> dict[str, Any]:
+    answers: dict[int | str, dict[str, Any]] = {
+        done: {"content": {"application/json": {"schema": schema}}},
+        **dict.fromkeys((400, 406, *statuses), _PROBLEM),
+        "default": _PROBLEM,
+    }
+    return {
+        "operation_id": operation,
+        "summary": summary,
+        "status_code": done,
+        "responses": answers,
+        "response_model": None,
+        "tags": ["epcis"],
+        "openapi_extra": extra or None,
+    }
+
+
+_QUERY: Final = [_parameter(name) for name in PARAMETERS]
+_PAGES: Final = [_parameter(name) for name in ("perPage", "nextPageToken")]
+CAPTURE: Final = _route(
+    "captureEvents",
+    "Take in EPCIS events",
+    _JOB,
+    413,
+    415,
+    done=202,
+    requestBody=_body("An EPCISDocument, an EPCISQueryDocument or one event; at most 1,000 events and 4 MiB."),
+    parameters=[_BEHAVIOUR],
+)
+CAPTURES: Final = _route("listCaptureJobs", "Capture jobs", _list(_JOB), parameters=_PAGES)
+CAPTURE_JOB: Final = _route("getCaptureJob", "What became of each event of a call", _JOB, 404)
+NEW_EVENT: Final = _route(
+    "addEvent",
+    "Take in one EPCIS event",
+    _object("The event's id.", {"eventID": _TEXT}),
+    409,
+    413,
+    415,
+    done=201,
+    requestBody=_body("One event, with an @context."),
+)
+EVENTS: Final = _route("findEvents", "Find EPCIS events", _DOCUMENT, parameters=_QUERY)
+EVENTS_OF_EPC: Final = _route("findEventsOfEpc", "Find EPCIS events about one thing", _DOCUMENT, parameters=_QUERY)
+EVENT: Final = _route("getEvent", "One EPCIS event", _DOCUMENT, 404)

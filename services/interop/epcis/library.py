@@ -1,0 +1,122 @@
+"""Events that were taken in, as far as there are such events for whoever asks.
+
+To the company that runs the gateway there are all. To another participant there are its own, and those of which every
+thing that they name, lots with a number included, is a lot that there is for it (ledger.provenance.viewing). An event
+that also names a thing of somebody else does not exist: shown, it would tell what that is called.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Final, cast
+
+from ledger.canonical import Json
+from ledger.errors import IdentifierError, NotFoundError
+from ledger.ids import canonical_identifier
+from ledger.provenance.naming import Named
+from ledger.store import EpcisDesk, EventQuery, Lineage, Rows, Saying, Store
+from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow
+from services.interop.epcis.questions import QueryError
+from services.interop.epcis.terms import CLASSES, THINGS
+from services.interop.epcis.tree import namespaces_of
+
+__all__ = ["CONTEXT", "Library", "Page"]
+
+CONTEXT: Final = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
+_MOST_SCANNED: Final = 20_000
+"""Events looked at for one page of somebody who may not see all."""
+_AT_ONCE: Final = 500
+_STANDARD: Final = namespaces_of(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some events in the order of their query."""
+
+    events: list[Json]
+    last: tuple[int, int] | None
+    """Where the page ends, by time and number; None when nothing follows."""
+
+
+class Library:
+    """Reads one store, for one viewer: `participant` is who asks, `viewer` None for who sees all."""
+
+    def __init__(self, store: Store, participant: int, viewer: int | None) -> None:
+        self._store, self._participant, self._viewer = store, participant, viewer
+
+    def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int) -> Page:
+        """Raises QueryError when too many events of others would have to be looked at."""
+        with self._store.reading() as connection:
+            desk = EpcisDesk(connection)
+            named = Named(Rows(connection), Lineage(connection), self._viewer)
+            at_once = limit + 1 if self._viewer is None else _AT_ONCE
+            found = list(islice(self._visible(desk, named, query, after, at_once), limit + 1))
+            more, rows = len(found) > limit, found[:limit]
+            entries = desk.entries(rows)
+        events = [_event(row, entries[row.stream, row.index]) for row in rows]
+        return Page(events, (getattr(rows[-1], query.order), rows[-1].number) if more else None)
+
+    def event(self, event_id: str) -> Json:
+        """The last one of that id: of an event and the declaration that takes it back, the declaration. Raises
+        NotFoundError when there is none."""
+        page = self.find(EventQuery((Saying(("eventID",), (event_id,)),), order="record_time_ms"), None, 1)
+        if not page.events:
+            raise NotFoundError("there is no event of that id", mend="see its capture job, or ask who captured it")
+        return page.events[0]
+
+    def capture(self, id_: str) -> EpcisCaptureRow:
+        """One call of the participant's own, or any for who sees all. Raises NotFoundError."""
+        with self._store.reading() as connection:
+            row = EpcisDesk(connection).capture(id_)
+        if row is None or (self._viewer is not None and row.participant != self._participant):
+            raise NotFoundError("there is no capture job of that id", mend="see the Location of the answer to capture")
+        return row
+
+    def captures(self, before: int | None, limit: int) -> list[EpcisCaptureRow]:
+        """The newest first."""
+        with self._store.reading() as connection:
+            return EpcisDesk(connection).captures(None if self._viewer is None else self._participant, before, limit)
+
+    def _visible(
+        self, desk: EpcisDesk, named: Named, query: EventQuery, after: tuple[int, int] | None, at_once: int
+    ) -> Iterator[EpcisEventRow]:
+        scanned = 0
+        while rows := desk.find(query, after, at_once):
+            scanned += len(rows)
+            yield from rows if self._viewer is None else self._own(desk, named, rows)
+            if scanned >= _MOST_SCANNED and self._viewer is not None:
+                raise QueryError("too much would have to be looked at", mend="ask for a thing, or for a shorter time")
+            after = (getattr(rows[-1], query.order), rows[-1].number)
+
+    def _own(self, desk: EpcisDesk, named: Named, rows: Sequence[EpcisEventRow]) -> list[EpcisEventRow]:
+        others = [row.number for row in rows if row.participant != self._participant]
+        things = {number: _names(values) for number, values in desk.values(others, (*THINGS, *CLASSES)).items()}
+        seen = named.visible({name for names in things.values() for name in names})
+        visible = {number for number, names in things.items() if names and seen.issuperset(names)}
+        return [row for row in rows if row.participant == self._participant or row.number in visible]
+
+
+def _names(values: Iterable[str]) -> set[str]:
+    """Canonical identifiers of what an event names; what has none stays as it is, and is nobody's lot."""
+    return {_name(value) for value in values}
+
+
+def _name(value: str) -> str:
+    try:
+        return canonical_identifier(value)
+    except IdentifierError:
+        return value
+
+
+def _event(row: EpcisEventRow, entry: str) -> Json:
+    """The event as it came, with its id, the time at which it was taken in, and a context of its own."""
+    kept = cast("Mapping[str, Mapping[str, Json]]", json.loads(entry))
+    event = {key: value for key, value in kept["event"].items() if key != "@context"}
+    own = {prefix: space for prefix, space in kept["namespaces"].items() if _STANDARD.get(prefix) != space}
+    record_time = datetime.fromtimestamp(row.record_time_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    context: list[Json] = [CONTEXT, own] if own else [CONTEXT]
+    return {"@context": context, **event, "eventID": row.event_id, "recordTime": record_time.replace("+00:00", "Z")}

@@ -1,0 +1,92 @@
+"""What an event says that it can be asked for: fields and values, in the form of the event hash.
+
+The form makes things equal that are: EPC URN and Digital Link of one key, bare word and URI of one step, times in any
+zone.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from ledger.canonical import Json
+from services.interop.epcis.tree import Node
+from services.interop.epcis.values import canonical_time
+from services.interop.epcis.vocabulary import CBV
+
+__all__ = ["CLASSES", "THINGS", "build_terms", "event_id_of", "millis_of"]
+
+_SCALARS: Final = frozenset({"action", "bizStep", "disposition", "parentID", "transformationID"})
+_LISTS: Final[Mapping[str, str]] = {
+    "epcList": "epc",
+    "childEPCs": "epc",
+    "inputEPCList": "inputEPC",
+    "outputEPCList": "outputEPC",
+}
+_QUANTITIES: Final[Mapping[str, str]] = {
+    "quantityList": "epcClass",
+    "childQuantityList": "epcClass",
+    "inputQuantityList": "inputEPCClass",
+    "outputQuantityList": "outputEPCClass",
+}
+_LINKED: Final[Mapping[str, str]] = {
+    "bizTransactionList": "bizTransaction",
+    "sourceList": "source",
+    "destinationList": "destination",
+}
+THINGS: Final = ("epc", "parentID", "inputEPC", "outputEPC")
+"""Fields that name single things."""
+CLASSES: Final = ("epcClass", "inputEPCClass", "outputEPCClass")
+"""Fields that name lots and kinds of things."""
+
+
+def build_terms(tree: Node, event_id: str) -> set[tuple[str, str]]:
+    """Fields with their values, of a valid event. Values with a NUL are left out: not every database keeps them."""
+    found = {term for node in tree.children for term in _of(node)}
+    found |= {("type", tree.name), ("eventID", event_id)}
+    return {term for term in found if "\0" not in term[1]}
+
+
+def _of(node: Node) -> Iterator[tuple[str, str]]:
+    name = node.name
+    if name in _SCALARS:
+        yield name, node.text
+    elif name in _LISTS:
+        yield from ((_LISTS[name], child.text) for child in node.children)
+    elif name in _QUANTITIES:
+        parts = (one for each in node.children for one in each.children)
+        yield from ((_QUANTITIES[name], one.text) for one in parts if one.name == "epcClass")
+    elif name in ("readPoint", "bizLocation"):
+        yield from ((name, child.text) for child in node.children if child.name == "id")
+    elif name == "persistentDisposition":
+        yield from ((f"{name}_{child.name}", child.text) for child in node.children)
+    elif name in _LINKED:
+        for each in node.children:
+            kinds = [child.text for child in each.children] or [""]
+            yield f"{_LINKED[name]}_{kinds[0]}", each.text
+    elif name == "errorDeclaration":
+        yield name, "true"
+        for one in node.children:
+            if one.name in ("reason", "correctiveEventIDs"):
+                yield f"{name}_{one.name}", one.text.removeprefix(CBV + "ER-")
+
+
+def event_id_of(event: Mapping[str, Json], event_hash: str) -> str:
+    """The event's own id, or its hash, which the standard allows for one (CBV 2.0 section 8.9)."""
+    found = event.get("eventID")
+    return found if isinstance(found, str) else event_hash
+
+
+def millis_of(time: str) -> int:
+    """Milliseconds since 1970 of a time; a leap second is the one before it. Raises ValueError for no such moment."""
+    text = canonical_time(time)
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.datetime.fromisoformat(canonical_time(time.replace(":60", ":59")))
+    return int((moment - _EPOCH) / _MILLISECOND)
+
+
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MILLISECOND: Final = datetime.timedelta(milliseconds=1)
