@@ -31,8 +31,9 @@ _ENCODER = json.JSONEncoder(
 _MAX_PLAIN = 100_000
 """Values looked at; one that contains itself has more."""
 
-_BRACKETS_OUTSIDE_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 # An unterminated string is one match up to the end: retrying at every escaped quote would be quadratic.
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def keccak256(data: bytes) -> bytes:
@@ -141,13 +142,12 @@ def _check_depth(data: bytes, max_depth: int) -> None:
     if data.count(b"[") + data.count(b"{") <= max_depth:
         return
     depth = 0
-    for match in _BRACKETS_OUTSIDE_STRINGS.finditer(data):
-        token = match[0]
-        if token in (b"[", b"{"):
+    for bracket in _STRING.sub(b"", data).translate(None, _NO_BRACKETS):
+        if bracket in b"[{":
             depth += 1
             if depth > max_depth:
                 raise CanonicalError(f"JSON nests deeper than {max_depth}")
-        elif token in (b"]", b"}"):
+        else:
             depth -= 1
 
 
