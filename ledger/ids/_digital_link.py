@@ -98,8 +98,20 @@ def split_digital_link(text: str) -> tuple[tuple[str, str], ...]:
 
 
 _NAMES: Final = {
-    **{"gtin": "01", "itip": "8006", "cpid": "8010", "gln": "414", "party": "417", "gsrnp": "8017", "gsrn": "8018"},
-    **{"gcn": "255", "sscc": "00", "gdti": "253", "ginc": "401", "gsin": "402", "grai": "8003", "giai": "8004"},
+    "gtin": "01",
+    "itip": "8006",
+    "cpid": "8010",
+    "gln": "414",
+    "party": "417",
+    "gsrnp": "8017",
+    "gsrn": "8018",
+    "gcn": "255",
+    "sscc": "00",
+    "gdti": "253",
+    "ginc": "401",
+    "gsin": "402",
+    "grai": "8003",
+    "giai": "8004",
 }
 """Of Digital Link 1.0 and 1.1."""
 _COMPRESSED: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{10,}")

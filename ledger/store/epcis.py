@@ -64,16 +64,6 @@ class EpcisDesk:
             )
         }
 
-    def hashes(self, participant: int, event_ids: Collection[str]) -> dict[str, str]:
-        """The hash of a participant's events that have one of the ids."""
-        columns = (epcis_events.c.event_id, epcis_events.c.hash)
-        own = epcis_events.c.participant == participant
-        return {
-            row.event_id: row.hash
-            for part in _parts(list(event_ids))
-            for row in self._connection.execute(select(*columns).where(own, epcis_events.c.event_id.in_(part)))
-        }
-
     def next_numbers(self) -> tuple[int, int]:
         """Of the next event, and of the next capture: writers take turns, so nobody else gets them."""
         last = [

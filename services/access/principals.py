@@ -19,6 +19,8 @@ class Scope(enum.StrEnum):
     """Adding documents, granting, revoking and erasing."""
     RECORDING = "recording"
     """Recording in the name of the company that runs the gateway."""
+    CAPTURE = "capture"
+    """Sending EPCIS events in, and seeing what became of them."""
     STATUS = "status"
     """How the gateway does."""
 

@@ -19,6 +19,7 @@ from services.access import SignIn
 from services.gateway.doors import add_doors
 from services.gateway.edge import Edge, handle_error
 from services.gateway.endpoints import build_router
+from services.gateway.epcis.endpoints import add_epcis
 from services.gateway.following import FollowedChain, Following
 from services.gateway.guard import Clock, Guard
 from services.gateway.limits import Limiter, Rates
@@ -99,6 +100,9 @@ def create_gateway(
     add_doors(doors, store, SignIn(store, policy.origin), clock)
     app.include_router(build_router(service))
     app.include_router(doors)
+    epcis = APIRouter()
+    add_epcis(epcis, store)
+    app.include_router(epcis)
     app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)
     app.add_api_route("/docs", lambda: HTMLResponse(build_page(app.openapi())), include_in_schema=False)
     for kind in (MillmarkError, RequestValidationError, HTTPException):

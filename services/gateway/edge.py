@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from services.gateway.epcis.problems import PREFIX, in_epcis_words
 from services.gateway.errors import TryLaterError
 from services.gateway.problems import MEDIA_TYPE, build_problem
 from services.gateway.rules import methods_of, most_body_bytes
@@ -67,14 +68,14 @@ class Edge:
         try:
             refusal = self._refusal(scope)
             if refusal is not None:
-                await build_response(refusal, answer.request_id)(scope, receive, answer.send)
+                await build_response(refusal, answer.request_id, path=scope["path"])(scope, receive, answer.send)
             else:
                 await self._app(scope, _bounded(scope, receive), answer.send)
         except Exception as error:
             self._logger.error("unexpected failure", request_id=answer.request_id, exc_info=error)
             if answer.status:
                 raise  # the status line is out already: all that is left is to break the connection
-            await build_response(error, answer.request_id)(scope, receive, answer.send)
+            await build_response(error, answer.request_id, path=scope["path"])(scope, receive, answer.send)
 
     def _refusal(self, scope: Scope) -> HTTPException | None:
         """What is wrong with a request before anybody looks at what it asks for."""
@@ -149,9 +150,11 @@ class _Answer:
         await self._send(message)
 
 
-def build_response(error: Exception, request_id: str, allowed: str = "") -> Response:
-    """The answer that a failure gets."""
+def build_response(error: Exception, request_id: str, allowed: str = "", *, path: str = "") -> Response:
+    """The answer that a failure gets, in the words of the standard whose path it is."""
     problem = build_problem(error, request_id)
+    if path.startswith(f"{PREFIX}/"):
+        problem = in_epcis_words(problem)
     headers = {"Allow": allowed} if problem.status == 405 else {}
     if problem.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -166,4 +169,4 @@ async def handle_error(request: Request, error: Exception) -> Response:
     allowed = methods_of(getattr(request.scope.get("route"), "path", ""))
     if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
         return Response(status_code=204, headers={"Allow": allowed})
-    return build_response(error, request.state.request_id, allowed)
+    return build_response(error, request.state.request_id, allowed, path=request.scope["path"])

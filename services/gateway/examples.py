@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from ledger.provenance import Certificate, OrderTrace, Recall, Trace
-from ledger.provenance.jsonform import Printable
 from ledger.provenance.recall_views import Holder, RecallCounts
 from ledger.provenance.views import (
     AsOf,
@@ -23,6 +23,7 @@ from ledger.provenance.views import (
 from ledger.records import CertificateStatus, LotState, ModelState, OrderState, Verdict
 from services.access.siwe import SignInMessage
 from services.gateway.doors import Caller, Offer, OpenedSession
+from services.gateway.epcis.examples import build_epcis_examples
 from services.gateway.problems import Problem
 from services.gateway.status import ChainState, FollowerState, GatewayStatus, Health, IndexState
 
@@ -37,7 +38,7 @@ _INSPECTOR, _AUDITOR = Party(6, "Umbra Inspection"), Party(7, "Vector Auditing")
 _LOT, _ORDER, _STREAM = b"\x1a" * 32, b"\x2b" * 32, b"\x3c" * 32
 
 
-def build_examples() -> dict[str, dict[str, Printable]]:
+def build_examples() -> dict[str, dict[str, Any]]:
     """One answer or more for each operation, by operation id and name."""
     return {
         "traceLotOrOrder": {"lot": _trace(), "order": _order_trace()},
@@ -49,6 +50,7 @@ def build_examples() -> dict[str, dict[str, Printable]]:
         "openSession": {"manufacturer": _opened()},
         "getSession": {"manufacturer": _caller()},
         "closeSession": {},
+        **build_epcis_examples(),
     }
 
 

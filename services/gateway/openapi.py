@@ -63,7 +63,7 @@ def _is_public(method: str, path: str) -> bool:
     return any(
         rule.public
         for (verb, known), rule in RULES.items()
-        if verb == method.upper() and known.partition(":")[0] == path
+        if verb == method.upper() and known.replace(":path}", "}") == path
     )
 
 

@@ -98,6 +98,14 @@ def _of_http(status: int, request_id: str) -> Problem:
     known = {
         404: ("path-unknown", "There is no such path", "nothing is under this path", "see /docs for the paths"),
         405: ("method-refused", "The method does nothing here", "this path does not take it", "see the Allow header"),
+        406: ("not-acceptable", "No such answer", "the answer has no such form or version", "ask for application/json"),
+        409: ("there-already", "It is there already", "this was taken in before", "nothing needs to be done"),
+        415: (
+            "media-type-refused",
+            "The body is of another kind",
+            "it is not announced as JSON",
+            "send application/json",
+        ),
         413: ("body-too-long", "The body is too long", "it has more bytes than this path takes", "send less"),
         414: ("uri-too-long", "Path and query are too long", "together they are too long", "ask for one thing"),
         421: (

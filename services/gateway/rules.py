@@ -18,6 +18,15 @@ __all__ = ["MOST_BODY_BYTES", "PUBLIC", "RULES", "Rule", "find_rule", "methods_o
 MOST_BODY_BYTES = 64 * 1024
 """Of a route that does not say otherwise."""
 _ANY_ROLE = Role.BUYER | Role.COORDINATOR | Role.MANUFACTURER | Role.INSPECTOR | Role.CARRIER | Role.AUDITOR
+_ACTING = _ANY_ROLE & ~Role.AUDITOR
+"""Who does something to parts."""
+_EPCIS_PATHS = (
+    "/epcis/v2/capture",
+    "/epcis/v2/capture/{id}",
+    "/epcis/v2/events",
+    "/epcis/v2/events/{id:path}",
+    "/epcis/v2/epcs/{epc:path}/events",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,14 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/certificates/{id}"): Rule(Scope.PROVENANCE),
     ("GET", "/v1/recall"): Rule(Scope.PROVENANCE, _ANY_ROLE & ~Role.CARRIER),
     ("GET", "/v1/status"): Rule(Scope.STATUS, owner=True),
+    **{("OPTIONS", path): PUBLIC for path in _EPCIS_PATHS},
+    ("POST", "/epcis/v2/capture"): Rule(Scope.CAPTURE, _ACTING, cost=4, body_bytes=4 << 20),
+    ("GET", "/epcis/v2/capture"): Rule(Scope.CAPTURE, _ACTING),
+    ("GET", "/epcis/v2/capture/{id}"): Rule(Scope.CAPTURE, _ACTING),
+    ("POST", "/epcis/v2/events"): Rule(Scope.CAPTURE, _ACTING),
+    ("GET", "/epcis/v2/events"): Rule(Scope.PROVENANCE, cost=4),
+    ("GET", "/epcis/v2/events/{id:path}"): Rule(Scope.PROVENANCE),
+    ("GET", "/epcis/v2/epcs/{epc:path}/events"): Rule(Scope.PROVENANCE, cost=4),
 }
 """By method and path as the router has it; HEAD is as GET."""
 

@@ -42,7 +42,7 @@ from services.interop.epcis.capture import Status, parse_capture
 from services.interop.epcis.documents import Document
 from services.interop.epcis.intake import Behaviour, Sender, take_in
 from services.interop.epcis.library import Library
-from services.interop.epcis.questions import Question, QueryError, parse_question
+from services.interop.epcis.questions import QueryError, Question, parse_question
 
 __all__ = ["add_epcis"]
 
@@ -70,7 +70,11 @@ Epc = Annotated[
 ]
 
 
-def add_epcis(router: APIRouter, store: Store, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def add_epcis(router: APIRouter, store: Store, clock_ms: Callable[[], int] = _now_ms) -> None:
     """Adds the routes."""
     desk = _Desk(store, clock_ms)
     _add_discovery(router)
@@ -127,9 +131,10 @@ async def _discover(allowed: str, more: Mapping[str, str]) -> Response:
 def _add_capture(router: APIRouter, desk: _Desk) -> None:
     @router.post(CAPTURE, **schemas.CAPTURE)
     async def capture(request: Request, principal: Asking) -> Response:
-        """Judges every event by itself: accepted, duplicate (by event hash, a counted outcome and no error) or rejected,
-        with the reasons. Under `GS1-Capture-Error-Behaviour: rollback`, which is the default, one rejected event keeps
-        all of them out; under `proceed` the others stay. The answer is the capture job, which is done."""
+        """Judges every event by itself: accepted, duplicate (by its hash; that is no error) or rejected, and says why.
+
+        Under `GS1-Capture-Error-Behaviour: rollback`, which is the default, one rejected event keeps all of them out;
+        under `proceed` the others stay. The answer is the capture job, which is done."""
         verify_media_type(request.headers)
         verify_acceptable(request.headers)
         behaviour, body = parse_behaviour(request.headers), await request.body()
@@ -148,7 +153,7 @@ def _add_capture(router: APIRouter, desk: _Desk) -> None:
         return _json(jobs, 200, **_link(request, principal, last))
 
     @router.get(CAPTURE + "/{id}", **schemas.CAPTURE_JOB)
-    def capture_job(request: Request, principal: Asking, id: JobId) -> Response:  # noqa: A002 - the path's own name
+    def capture_job(request: Request, principal: Asking, id: JobId) -> Response:
         """What became of each event of one call."""
         verify_acceptable(request.headers)
         return _json(describe_capture(desk.library(principal).capture(id)), 200)
@@ -175,9 +180,9 @@ def _add_events(router: APIRouter, desk: _Desk) -> None:
         return _found(request, principal, desk, _question(request, more=[("MATCH_anyEPC", epc)]))
 
     @router.get(EVENTS + "/{id:path}", **schemas.EVENT)
-    def event(request: Request, principal: Asking, id: EventId) -> Response:  # noqa: A002 - as above
-        """By its id; one that came without has its event hash as id. Of an event and the declaration of error about it,
-        the declaration."""
+    def event(request: Request, principal: Asking, id: EventId) -> Response:
+        """By its id; one that came without has its event hash as id. Of several that came under one id, as an
+        event and the declaration of error about it do, the last; `EQ_eventID` finds all."""
         verify_acceptable(request.headers)
         return _json(query_document([desk.library(principal).event(id)]), 200)
 

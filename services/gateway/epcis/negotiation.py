@@ -1,4 +1,4 @@
-"""What the headers of EPCIS 2.0 say: versions, formats, limits, and what becomes of the others when one event is bad."""
+"""What the headers of EPCIS 2.0 say: versions, formats, limits, and what one bad event does to the others."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from services.gateway.errors import CursorError
 from services.gateway.problems import Problem
 from services.interop.epcis.questions import QueryError
 
@@ -28,12 +29,11 @@ _NAMES: Final[Mapping[int, str]] = {
 }
 
 
-def in_epcis_words(problem: Problem, error: Exception) -> Problem:
+def in_epcis_words(problem: Problem) -> Problem:
     """With the type that EPCIS 2.0 has for it (REST bindings); one that it does not have stays as it is."""
-    if problem.type.endswith(f":{QueryError.code}"):
-        name = "QueryParameterException"
-    elif problem.status in _NAMES:
-        name = _NAMES[problem.status]
-    else:
+    status = 400 if problem.status == 422 else problem.status
+    if status not in _NAMES:
         return problem
-    return replace(problem, type=f"epcisException:{name}")
+    is_query = problem.type.rpartition(":")[2] in (QueryError.code, CursorError.code)
+    name = "QueryParameterException" if is_query else _NAMES[status]
+    return replace(problem, status=status, type=f"epcisException:{name}")

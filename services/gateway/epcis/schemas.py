@@ -36,7 +36,10 @@ _OUTCOME = _object(
         "evidence": _object(
             "Its place in the sender's evidence log.", {"index": {"type": "integer"}, "leaf_hash": _TEXT}
         ),
-        "records": {**_list({"type": "object"}), "description": "Ledger records that would follow; nothing is recorded."},
+        "records": {
+            **_list({"type": "object"}),
+            "description": "Ledger records that would follow; nothing is recorded.",
+        },
         "evidence_only": {**_list(_TEXT), "description": "What gave no record, and why."},
     },
     ("eventID", "hash", "profile", "reasons", "evidence", "records", "evidence_only"),
@@ -95,12 +98,15 @@ _EXAMPLES: Final = {
 }
 
 
+_PLACE: Final = "urn:epc:id:sgln:9506000.00001.0"
+
+
 def _parameter(name: str) -> _Schema:
     kind = "number" if name in ("perPage", "eventCountLimit", "maxEventCount") else "text"
     schema: _Schema = {"type": "string", "minLength": 1, "maxLength": 4096}
     if kind == "number":
         schema = {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
-    example = "2026-03-02T09:30:00Z" if name.endswith("Time") else _EXAMPLES.get(name, "urn:epc:id:sgln:9506000.00001.0")
+    example = "2026-03-02T09:30:00Z" if name.endswith("Time") else _EXAMPLES.get(name, _PLACE)
     described = _PARAMETERS.get(name, f"As in the SimpleEventQuery of EPCIS 2.0: {name.replace('_', ' ', 1)}.")
     return {
         "name": name,
@@ -123,10 +129,15 @@ _PROBLEM: Final[dict[str, Any]] = {"model": model_of(Problem)}
 
 def _body(described: str) -> _Schema:
     schema = {"type": "object", "description": described}
-    return {"required": True, "content": {media: {"schema": schema} for media in ("application/json", "application/ld+json")}}
+    return {
+        "required": True,
+        "content": {media: {"schema": schema} for media in ("application/json", "application/ld+json")},
+    }
 
 
-def _route(operation: str, summary: str, schema: _Schema, *statuses: int, done: int = 200, **extra: Any) -> dict[str, Any]:
+def _route(
+    operation: str, summary: str, schema: _Schema, *statuses: int, done: int = 200, **extra: Any
+) -> dict[str, Any]:
     answers: dict[int | str, dict[str, Any]] = {
         done: {"content": {"application/json": {"schema": schema}}},
         **dict.fromkeys((400, 406, *statuses), _PROBLEM),

@@ -1,7 +1,7 @@
 """Taking EPCIS events in from partners: judged outside of any transaction, all that counts written in one.
 
-An event belongs to the participant that sent it, and so do its id and its duplicates: nobody learns from an answer what
-somebody else sent, and nobody can take an id away from somebody else.
+An event belongs to the participant that sent it, and so do its duplicates: nobody learns from an answer what somebody
+else sent.
 """
 
 from __future__ import annotations
@@ -124,16 +124,12 @@ def _propose(events: Sequence[_Event], sender: Sender) -> None:
 
 
 def _compare(desk: EpcisDesk, events: Sequence[_Event], participant: int) -> None:
-    """With what the sender has sent before, and with each other."""
+    """With what the sender has sent before. An id is no name of an event: GS1's own documents give one to several."""
     good = [one for one in events if one.status != Status.REJECTED]
     kept = desk.kept(participant, {one.judgement.key for one in good})
-    hashes = desk.hashes(participant, {one.event_id for one in good})
     for one in good:
         if one.judgement.key in kept:
             one.status = Status.DUPLICATE
-        elif hashes.setdefault(one.event_id, str(one.judgement.hash)) != one.judgement.hash:
-            one.status = Status.REJECTED
-            one.reasons.append((f"{one.judgement.event.pointer}/eventID", "another event has that id"))
 
 
 def _rolled_back(event: _Event) -> _Event:

@@ -61,8 +61,8 @@ class Library:
         return Page(events, (getattr(rows[-1], query.order), rows[-1].number) if more else None)
 
     def event(self, event_id: str) -> Json:
-        """The last one of that id: of an event and the declaration that takes it back, the declaration. Raises
-        NotFoundError when there is none."""
+        """The last one that was taken in under that id: of an event and the declaration that takes it back, the
+        declaration. Raises NotFoundError when there is none."""
         page = self.find(EventQuery((Saying(("eventID",), (event_id,)),), order="record_time_ms"), None, 1)
         if not page.events:
             raise NotFoundError("there is no event of that id", mend="see its capture job, or ask who captured it")

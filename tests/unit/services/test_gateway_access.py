@@ -87,6 +87,8 @@ CALLERS = {**REFUSED, **ROLES, **KEYS, **OTHERS}
 EVERYBODY = frozenset(CALLERS)
 KNOWN = frozenset(ROLES) | frozenset(KEYS) | {"owner"}
 READERS = frozenset(ROLES) | {"key provenance", "owner"}
+SENDERS = frozenset(ROLES) - {"AUDITOR"} | {"key capture", "owner"}
+EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events")
 MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/health"): EVERYBODY,
     ("GET", "/docs"): EVERYBODY,
@@ -99,6 +101,14 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/certificates/{id}"): READERS,
     ("GET", "/v1/recall"): READERS - {"CARRIER"},
     ("GET", "/v1/status"): frozenset({"owner"}),
+    **{("OPTIONS", f"/epcis/v2/{path}"): EVERYBODY for path in EPCIS},
+    ("POST", "/epcis/v2/capture"): SENDERS,
+    ("GET", "/epcis/v2/capture"): SENDERS,
+    ("GET", "/epcis/v2/capture/{id}"): SENDERS,
+    ("POST", "/epcis/v2/events"): SENDERS,
+    ("GET", "/epcis/v2/events"): READERS,
+    ("GET", "/epcis/v2/events/{id:path}"): READERS,
+    ("GET", "/epcis/v2/epcs/{epc:path}/events"): READERS,
 }
 """Written out, not derived from the rules: who gets past the guard."""
 
@@ -126,6 +136,7 @@ def test_a_route_without_a_row_is_answered_to_nobody(store: Store) -> None:
 
 def ask(caller: Caller, method: str, path: str, credential: str | None) -> httpx.Response:
     path = path.replace("{identifier:path}", "urn:example:hip-1").replace("{id}", "1")
+    path = path.replace("{id:path}", "urn:example:event").replace("{epc:path}", "urn:example:hip-1")
     headers = {} if credential is None else {"Authorization": credential}
     return caller.ask(path, method, Host=HOST, **headers)
 
@@ -246,8 +257,12 @@ def test_the_document_says_where_a_credential_is_needed(caller: Caller, store: S
     document = caller.ask("/openapi.json", Host=HOST).json()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            row = (method.upper(), path.replace("{identifier}", "{identifier:path}"))
-            assert ("security" in operation) is (MATRIX[row] != EVERYBODY), path
+            [who] = [
+                MATRIX[verb, known]
+                for verb, known in MATRIX
+                if (verb, known.replace(":path}", "}")) == (method.upper(), path)
+            ]
+            assert ("security" in operation) is (who != EVERYBODY), path
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     opened = Caller(create_gateway(store, build_policy())).ask("/openapi.json").json()
     assert "securitySchemes" not in opened["components"]
