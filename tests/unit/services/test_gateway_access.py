@@ -16,6 +16,7 @@ from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.gateway import build_policy, create_gateway
+from services.gateway.limits import Limiter, Rates
 from services.gateway.policy import Auth
 from services.gateway.rules import RULES, methods_of
 from tests.support.fake_world import build_world
@@ -42,7 +43,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def guarded(store: Store) -> FastAPI:
-    return create_gateway(store, build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER), clock=lambda: NOW_S)
+    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
+    return create_gateway(store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e6, 1e6)))
 
 
 @pytest.fixture(scope="module")
