@@ -11,6 +11,7 @@
         GenealogyError           lots that came of themselves
         SettingsError            a setting is missing, unknown or unsafe
         TrustError               not a trust file, or not a checkpoint file
+        RequestError             not a forward request, or not one that may be relayed
       ProofError                 a Merkle proof does not hold
       CheckpointError            a block is not one that the trust file lets us believe
         WrongCheckpointError     the checkpoint is of another chain, ledger or block
@@ -66,6 +67,7 @@ __all__ = [
     "ProofError",
     "QuorumMissedError",
     "RecordError",
+    "RequestError",
     "Retry",
     "SettingsError",
     "SignatureMalformedError",
@@ -167,6 +169,12 @@ class TrustError(InputError):
     """Not a trust file, or not a checkpoint file."""
 
     code = "trust-malformed"
+
+
+class RequestError(InputError):
+    """Not a forward request, or not one that may be relayed."""
+
+    code = "request-unusable"
 
 
 class ProofError(MillmarkError):

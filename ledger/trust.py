@@ -34,8 +34,9 @@ MAX_TRUST_BYTES = 1 << 20
 MAX_COSIGNERS = 100
 MAX_CONTRACTS = 16
 MAX_NAME_CHARACTERS = 200
-CONTRACTS = ("Registry", "TraceLedger", "LotOperations", "Evaluator")
-"""Contracts that every trust file names: the two that keep state, and what each of them runs."""
+CONTRACTS = ("Registry", "TraceLedger", "LotOperations", "Evaluator", "Forwarder")
+"""Contracts that every trust file names: the two that keep state, what each of them runs, and who says for whom it
+acts."""
 
 _FORMAT, _VERSION = "millmark-trust", 1
 _DEPTH = 5

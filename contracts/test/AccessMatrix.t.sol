@@ -3,6 +3,8 @@ pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {ERC2771Forwarder} from "@openzeppelin/contracts/metatx/ERC2771Forwarder.sol";
+import {Forwarder} from "../src/Forwarder.sol";
 import {IAssignments} from "../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
@@ -69,6 +71,7 @@ contract AccessMatrixTest is Inspection {
         _addLotRows();
         _addCustodyRows();
         _addCertificateRows();
+        _addForwarderRows();
     }
 
     function test_everyFunctionByEveryCaller() public {
@@ -130,6 +133,7 @@ contract AccessMatrixTest is Inspection {
 
     function _mayCall(Row memory row, Caller caller) private view returns (bool) {
         if (bytes4(row.data) == registry.multicall.selector) return true; // an empty batch: the calls in it decide
+        if (row.target == address(forwarder)) return false; // the signature decides, whoever sends
         if (row.roles == 0) return caller == Caller.Owner;
         if (caller <= Caller.Auditor) return row.roles & (uint256(1) << uint256(caller)) != 0;
         return caller == Caller.Stranger && row.anyone;
@@ -168,6 +172,12 @@ contract AccessMatrixTest is Inspection {
     }
 
     function _isReason(Row memory row, Caller caller, bytes4 reason) private pure returns (bool) {
+        if (bytes4(row.data) == ERC2771Forwarder.execute.selector) {
+            return reason == ERC2771Forwarder.ERC2771ForwarderInvalidSigner.selector;
+        }
+        if (bytes4(row.data) == ERC2771Forwarder.executeBatch.selector) {
+            return reason == Forwarder.ForwarderBatchRefused.selector;
+        }
         if (row.roles == 0) return reason == Ownable.OwnableUnauthorizedAccount.selector;
         if (bytes4(row.data) == IRegistry.acceptKey.selector && caller != Caller.Suspended) {
             return reason == IRegistry.RegistryKeyNotProposed.selector;
@@ -248,6 +258,19 @@ contract AccessMatrixTest is Inspection {
         _addTo(target, auditor, Roles.AUDITOR, data, false);
     }
 
+    /// @dev What a signed request may do is ForwarderTest's; unsigned, nobody's goes through, the signer's own included.
+    function _addForwarderRows() private {
+        ERC2771Forwarder.ForwardRequestData[] memory requests = new ERC2771Forwarder.ForwardRequestData[](1);
+        bytes memory data = abi.encodeCall(ILots.receiveLot, (_hash("forwarded"), 5, PIECE, ROOT));
+        requests[0] = ERC2771Forwarder.ForwardRequestData(
+            carrier.key, address(ledger), 0, 1_000_000, uint48(EXPIRY), data, new bytes(65)
+        );
+        address target = address(forwarder);
+        _addTo(target, carrier, Roles.ANY, abi.encodeCall(forwarder.execute, (requests[0])), true);
+        data = abi.encodeCall(forwarder.executeBatch, (requests, payable(address(0))));
+        _addTo(target, carrier, Roles.ANY, data, true);
+    }
+
     function _addOrderRows() private {
         bytes32 placed = _place("placed", _terms(1));
         bytes32 accepted = _acceptedOrder("accepted", _terms(1));
@@ -284,7 +307,7 @@ contract AccessMatrixTest is Inspection {
     }
 
     function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
-        bytes[] memory calls = new bytes[](37);
+        bytes[] memory calls = new bytes[](40);
         calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
         calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
         calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
@@ -325,10 +348,16 @@ contract AccessMatrixTest is Inspection {
         calls[34] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
         calls[35] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
         calls[36] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
+        uint256 evaluatorCalls = 37;
+        ERC2771Forwarder.ForwardRequestData memory unsigned;
+        calls[37] = abi.encodeCall(forwarder.verify, (unsigned));
+        calls[38] = abi.encodeCall(forwarder.nonces, (buyer.key));
+        calls[39] = abi.encodeCall(forwarder.eip712Domain, ());
         rows = new Row[](calls.length);
         for (uint256 i; i < calls.length; ++i) {
             address target = i < registryCalls ? address(registry) : address(ledger);
             if (i >= ledgerCalls) target = address(registry.evaluator());
+            if (i >= evaluatorCalls) target = address(forwarder);
             rows[i] = Row(target, calls[i], carrier, Roles.ANY, true);
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ERC2771Forwarder} from "@openzeppelin/contracts/metatx/ERC2771Forwarder.sol";
+import {Forwarder} from "../src/Forwarder.sol";
 import {Registry} from "../src/Registry.sol";
 import {TraceLedger} from "../src/TraceLedger.sol";
 import {IAssignments} from "../src/interfaces/IAssignments.sol";
@@ -36,7 +36,7 @@ abstract contract Fixture is Base {
     Registry internal registry;
     TraceLedger internal deployed;
     ITraceLedger internal ledger;
-    ERC2771Forwarder internal forwarder;
+    Forwarder internal forwarder;
     Replay internal replay;
 
     Party internal buyer;
@@ -62,7 +62,7 @@ abstract contract Fixture is Base {
         vm.warp(START);
         vm.recordLogs();
         owner = makeAddress("owner");
-        forwarder = new ERC2771Forwarder("Millmark");
+        forwarder = new Forwarder();
         registry = new Registry(owner, address(forwarder), address(0));
         deployed = new TraceLedger(registry, address(forwarder), address(0));
         ledger = ITraceLedger(address(deployed));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ERC2771Forwarder} from "@openzeppelin/contracts/metatx/ERC2771Forwarder.sol";
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {LotOperations} from "../src/LotOperations.sol";
 import {TraceLedger} from "../src/TraceLedger.sol";
@@ -16,12 +15,6 @@ import {Fixture} from "./Fixture.sol";
 
 /// @notice One address for two pieces of code, batches, and whose word on the sender is taken.
 contract TraceLedgerTest is Fixture {
-    bytes32 private constant REQUEST = keccak256(
-        "ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,uint48 deadline,bytes data)"
-    );
-    bytes32 private constant DOMAIN =
-        keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
-
     address private _attacker;
     bytes32 private _order;
     bytes32 private _lot;
@@ -206,77 +199,6 @@ contract TraceLedgerTest is Fixture {
         assertEq(ledger.lotOf(_lotName(maker, "lot")).number, 0);
     }
 
-    // ---- through the forwarder ----
-
-    function test_forwardedOrder() public check {
-        uint40 next = _expectRecord();
-        emit IOrders.OrderPlaced(next, buyer.id, _order, buyer.key, _one(_order), coordinator.id, _terms(1));
-        _forward(buyer, address(ledger), _placeCall());
-        assertEq(ledger.orderOf(_order).buyer, buyer.id);
-    }
-
-    function test_forwardedLot() public check {
-        uint40 next = _expectRecord();
-        emit ILots.LotReceived(next, carrier.id, _lot, carrier.key, _one(_lot), 5, PIECE, ROOT);
-        _forward(carrier, address(ledger), _receiveCall("lot"));
-        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
-    }
-
-    function test_forwardedMulticallKeepsTheSigner() public check {
-        bytes[] memory calls = new bytes[](2);
-        calls[0] = _receiveCall("lot");
-        calls[1] = abi.encodeCall(ILots.quarantineLot, (_lot, 0, ROOT));
-        _forward(carrier, address(ledger), abi.encodeCall(deployed.multicall, (calls)));
-        _assertLot(_lot, ILots.LotState.Quarantined, carrier);
-        assertEq(ledger.lotOf(_lot).counterparty, carrier.id);
-    }
-
-    /// @dev Within a forwarded batch the suffix that counts is the forwarder's, which comes last.
-    function test_forwardedMulticallWithSpoofedSuffix() public check {
-        bytes[] memory calls = _calls(abi.encodePacked(_receiveCall("lot"), maker.key));
-        _forward(carrier, address(ledger), abi.encodeCall(deployed.multicall, (calls)));
-        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
-        assertEq(ledger.lotOf(_lotName(maker, "lot")).number, 0);
-    }
-
-    function test_forwardedAttackerStaysUnknown() public check {
-        Party memory attacker;
-        (attacker.key, attacker.secret) = makeKey("attacker");
-        bytes[] memory calls = _calls(abi.encodePacked(_receiveCall("lot"), carrier.key));
-        _refuseForward(attacker, address(ledger), _receiveCall("lot"));
-        _refuseForward(attacker, address(ledger), abi.encodePacked(_receiveCall("lot"), carrier.key));
-        _refuseForward(attacker, address(ledger), abi.encodeCall(deployed.multicall, (calls)));
-        assertEq(ledger.lotOf(_lot).number, 0);
-    }
-
-    function test_forwardedRegistryCall() public check {
-        address fresh = makeAddress("fresh");
-        _forward(buyer, address(registry), abi.encodeCall(IRegistry.proposeKey, (fresh)));
-        vm.prank(fresh);
-        registry.acceptKey(buyer.id);
-        (uint32 id,) = registry.actorOf(fresh);
-        assertEq(id, buyer.id);
-    }
-
-    function test_foreignSignatureIsNotForwarded() public {
-        ERC2771Forwarder.ForwardRequestData memory request = _request(buyer, address(ledger), _placeCall());
-        request.from = carrier.key;
-        vm.expectRevert();
-        forwarder.execute(request);
-        assertEq(ledger.orderOf(_order).sequence, 0);
-    }
-
-    /// @dev A forwarder that the ledger does not know is nobody.
-    function test_otherForwarderIsNotTrusted() public {
-        ITraceLedger other = ITraceLedger(address(new TraceLedger(registry, address(0), address(0))));
-        ERC2771Forwarder.ForwardRequestData memory request = _request(buyer, address(other), _placeCall());
-        vm.expectRevert();
-        forwarder.execute(request);
-        vm.expectRevert(abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, address(forwarder)));
-        vm.prank(address(forwarder));
-        other.placeOrder(_hash("order"), coordinator.id, _terms(1));
-    }
-
     function testFuzz_suffixNeverActs(bytes20 suffix, bytes memory noise, bool batched) public check {
         bytes memory call = abi.encodePacked(_receiveCall("lot"), noise, suffix);
         if (batched) call = abi.encodeCall(deployed.multicall, (_calls(call)));
@@ -305,41 +227,5 @@ contract TraceLedgerTest is Fixture {
         assertFalse(done, "the attacker acted");
         assertEq(answer, abi.encodeWithSelector(IRegistry.RegistryKeyUnknown.selector, _attacker));
         assertEq(ledger.sequence(), before);
-    }
-
-    function _request(Party memory from, address to, bytes memory data)
-        private
-        view
-        returns (ERC2771Forwarder.ForwardRequestData memory request)
-    {
-        request = ERC2771Forwarder.ForwardRequestData(from.key, to, 0, 2_000_000, uint48(START + 60), data, "");
-        bytes32 domain =
-            keccak256(abi.encode(DOMAIN, keccak256("Millmark"), keccak256("1"), block.chainid, address(forwarder)));
-        bytes32 inner = keccak256(
-            abi.encode(
-                REQUEST,
-                request.from,
-                request.to,
-                request.value,
-                request.gas,
-                forwarder.nonces(from.key),
-                request.deadline,
-                keccak256(data)
-            )
-        );
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(from.secret, keccak256(abi.encodePacked(hex"1901", domain, inner)));
-        request.signature = abi.encodePacked(r, s, v);
-    }
-
-    function _forward(Party memory from, address to, bytes memory data) private {
-        ERC2771Forwarder.ForwardRequestData memory request = _request(from, to, data);
-        vm.prank(_attacker); // who relays does not matter
-        forwarder.execute(request);
-    }
-
-    function _refuseForward(Party memory from, address to, bytes memory data) private {
-        ERC2771Forwarder.ForwardRequestData memory request = _request(from, to, data);
-        vm.expectRevert(Errors.FailedCall.selector);
-        forwarder.execute(request);
     }
 }

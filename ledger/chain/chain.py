@@ -8,6 +8,7 @@ from typing import cast
 from ledger.chain.artifacts import verify_code
 from ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
 from ledger.chain.deployment import Deployment
+from ledger.chain.forwarder import verify_domain
 from ledger.chain.node import Node
 from ledger.chain.profiles import EngineProfile
 from ledger.errors import WrongChainError, WrongContractError
@@ -20,7 +21,8 @@ class Chain:
     """Registry and ledger behind one node.
 
     Raises WrongChainError when the node serves another chain than the deployment's, WrongContractError when the code at
-    its addresses is not this version's, or the ledger asks another registry.
+    its addresses is not this version's, when the ledger asks another registry, or when anybody else's word than the
+    forwarder's is taken on who acts.
     """
 
     def __init__(self, node: Node, profile: EngineProfile, deployment: Deployment) -> None:
@@ -30,6 +32,7 @@ class Chain:
         self.chain_id = node.chain_id()
         self.registry = deployment.registry
         self.ledger = deployment.ledger
+        self.forwarder = deployment.forwarder
         if self.chain_id != deployment.chain_id:
             raise WrongChainError(
                 f"the node serves chain {self.chain_id}, the deployment is on chain {deployment.chain_id}",
@@ -108,7 +111,20 @@ class Chain:
             )
         self._take(contracts, "LotOperations", self._word_address(Contract.LEDGER, "lotOperations"))
         self._take(contracts, "Evaluator", self._word_address(Contract.REGISTRY, "evaluator"))
+        self._take(contracts, "Forwarder", self.forwarder)
+        for name in ("TraceLedger", "Registry", "LotOperations"):
+            self._verify_forwarder_of(name, contracts[name])
+        verify_domain(self.node, self.chain_id, self.forwarder, self.ledger)
         return contracts
+
+    def _verify_forwarder_of(self, name: str, address: bytes) -> None:
+        """The address is an immutable, which is no part of what `verify_code` compares."""
+        answer = self.node.call(address, encode_function(Contract.LEDGER, "trustedForwarder"))
+        if decode_result(Contract.LEDGER, "trustedForwarder", answer) != (self.forwarder,):
+            raise WrongContractError(
+                f"{name} at 0x{address.hex()} takes another forwarder's word than the deployment's",
+                mend="use the deployment file of that ledger",
+            )
 
     def _take(self, contracts: dict[str, bytes], name: str, address: bytes) -> None:
         verify_code(name, self.node.code(address), address)

@@ -7,7 +7,7 @@ import enum
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from eth_abi.decoding import ContextFramesBytesIO
 from eth_abi.exceptions import DecodingError
@@ -20,6 +20,7 @@ from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHalt
 from ledger.records import Contract, Record, Recorded, Value, snake_case
 
 __all__ = [
+    "Callee",
     "RawLog",
     "call_data",
     "decode_log",
@@ -30,6 +31,9 @@ __all__ = [
     "event_topic",
     "multicall_data",
 ]
+
+Callee: TypeAlias = "Contract | str"
+"""What answers a call: registry or ledger, or another contract by its name in Solidity."""
 
 _HEADER = ("key", "histories")
 _ERROR_STRING = bytes.fromhex("08c379a0")
@@ -110,10 +114,10 @@ def _selector(entry: dict[str, Any]) -> bytes:
 
 
 @functools.cache
-def _functions(contract: Contract) -> dict[str, _Function]:
+def _functions(callee: Callee) -> dict[str, _Function]:
     return {
         entry["name"]: _Function(_selector(entry)[:4], _Codec(entry["inputs"]), _Codec(entry["outputs"]))
-        for entry in load_abi(contract)
+        for entry in (load_abi(callee) if isinstance(callee, Contract) else load_artifact(callee).abi)
         if entry["type"] == "function"
     }
 
@@ -131,12 +135,12 @@ def _events(contract: Contract) -> dict[bytes, tuple[str, _Codec]]:
 
 @functools.cache
 def _errors() -> dict[bytes, tuple[str, _Codec]]:
-    """Selector -> name and codec. The registry's errors pass through the ledger, the evaluator's through both."""
+    """Selector -> name and codec. The registry's errors pass through the ledger, the evaluator's through both; the
+    forwarder's are its own."""
     entries = [entry for contract in Contract for entry in load_abi(contract)]
+    entries += [entry for name in ("Evaluator", "Forwarder") for entry in load_artifact(name).abi]
     return {
-        _selector(entry)[:4]: (entry["name"], _Codec(entry["inputs"]))
-        for entry in (*entries, *load_artifact("Evaluator").abi)
-        if entry["type"] == "error"
+        _selector(entry)[:4]: (entry["name"], _Codec(entry["inputs"])) for entry in entries if entry["type"] == "error"
     }
 
 
@@ -170,7 +174,7 @@ def multicall_data(contract: Contract, calls: Sequence[bytes]) -> bytes:
     return encode_function(contract, "multicall", tuple(calls))
 
 
-def encode_function(contract: Contract, name: str, *values: object) -> bytes:
+def encode_function(contract: Callee, name: str, *values: object) -> bytes:
     """Calldata of any function; `values` as eth-abi takes them."""
     function = _functions(contract)[name]
     return function.selector + function.inputs.encode(values)
@@ -182,7 +186,7 @@ def encode_constructor(name: str, *values: object) -> bytes:
     return _Codec(entry["inputs"]).encode(values)
 
 
-def decode_result(contract: Contract, name: str, data: bytes) -> tuple[Value, ...]:
+def decode_result(contract: Callee, name: str, data: bytes) -> tuple[Value, ...]:
     """Return values of a function, structs as mappings. Raises ChainUnreachableError when `data` holds others."""
     outputs = _functions(contract)[name].outputs
     try:

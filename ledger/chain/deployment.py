@@ -1,4 +1,4 @@
-"""Putting the two contracts on a chain, and finding them again."""
+"""Putting the contracts on a chain, and finding them again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = ["Deployment", "deploy", "fee_per_gas_wei", "read_deployment", "write_
 
 _NONE = "0x" + bytes(20).hex()
 _RECEIPT_PAUSE_S = 0.2
+_ADDRESSES = ("registry", "ledger", "forwarder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +28,25 @@ class Deployment:
 
     chain_id: int
     registry: bytes
-    """Address, 20 bytes; so is `ledger`."""
+    """Address, 20 bytes; so are the next two."""
     ledger: bytes
+    forwarder: bytes
+    """Whose word on the sender registry and ledger take (ERC-2771)."""
     block_number: int
     """Before it there is nothing to index."""
 
 
 def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: float = 60.0) -> Deployment:
-    """Deploys Registry and TraceLedger, the registry owned by `owner`, who also pays.
+    """Deploys Forwarder, Registry and TraceLedger, the registry owned by `owner`, who also pays.
 
     Raises ChainError when the node does not take them, or mines none of them within `timeout_s`.
     """
     first_block = node.block_number()
-    address = "0x" + owner.address.hex()
-    registry = _create(node, profile, owner, "Registry", (address, _NONE, _NONE), timeout_s)
-    arguments = ("0x" + registry.hex(), _NONE, _NONE)
-    ledger = _create(node, profile, owner, "TraceLedger", arguments, timeout_s)
-    return Deployment(node.chain_id(), registry, ledger, first_block)
+    forwarder = _create(node, profile, owner, "Forwarder", (), timeout_s)
+    after = ("0x" + forwarder.hex(), _NONE)
+    registry = _create(node, profile, owner, "Registry", ("0x" + owner.address.hex(), *after), timeout_s)
+    ledger = _create(node, profile, owner, "TraceLedger", ("0x" + registry.hex(), *after), timeout_s)
+    return Deployment(node.chain_id(), registry, ledger, forwarder, first_block)
 
 
 def fee_per_gas_wei(node: Node, profile: EngineProfile) -> int:
@@ -95,6 +98,7 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
         "chain_id": deployment.chain_id,
         "registry": "0x" + deployment.registry.hex(),
         "ledger": "0x" + deployment.ledger.hex(),
+        "forwarder": "0x" + deployment.forwarder.hex(),
         "block_number": deployment.block_number,
     }
     draft = path.with_name(path.name + ".new")
@@ -109,13 +113,13 @@ def read_deployment(path: Path) -> Deployment:
     """Raises SettingsError when the file is missing or not a deployment file."""
     try:
         raw = json.loads(path.read_text())
-        addresses = [bytes.fromhex(str(raw[name]).removeprefix("0x")) for name in ("registry", "ledger")]
-        if {len(address) for address in addresses} != {20}:
+        registry, ledger, forwarder = (bytes.fromhex(str(raw[name]).removeprefix("0x")) for name in _ADDRESSES)
+        if {len(address) for address in (registry, ledger, forwarder)} != {20}:
             raise ValueError("an address has 20 bytes")
         numbers = [raw[name] for name in ("chain_id", "block_number")]
         if any(type(number) is not int or number < 0 for number in numbers):
             raise ValueError("chain_id and block_number are whole numbers")
-        return Deployment(numbers[0], addresses[0], addresses[1], numbers[1])
+        return Deployment(numbers[0], registry, ledger, forwarder, numbers[1])
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path} does not exist", mend="get it from another participant, or deploy with `millmark deploy`"

@@ -56,7 +56,7 @@ def run_devchain(
 
 
 def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
-    """Deploy Registry and TraceLedger, owned by the signer, and write the deployment file."""
+    """Deploy Forwarder, Registry and TraceLedger, owned by the signer, and write the deployment file."""
     with open_context(context.obj) as opened:
         path = opened.settings.deployment_path
         if path.exists():
@@ -67,8 +67,9 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
             node.fund(owner.address, ALLOWANCE_WEI)
         deployment = deploy(node, profile, owner)
         print_lines(
-            f"registry 0x{deployment.registry.hex()}",
-            f"ledger   0x{deployment.ledger.hex()}",
+            f"registry  0x{deployment.registry.hex()}",
+            f"ledger    0x{deployment.ledger.hex()}",
+            f"forwarder 0x{deployment.forwarder.hex()}",
             f"on chain {deployment.chain_id} after block {deployment.block_number}",
         )
         write_deployment(path, deployment)

@@ -14,7 +14,7 @@ from tests.support import toolchain
 
 pytestmark = pytest.mark.contracts
 
-NAMES = ("Evaluator", "LotOperations", "Registry", "TraceLedger")
+NAMES = ("Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
 
 
 @pytest.fixture(scope="module")

@@ -197,6 +197,7 @@ def _slots(world: BundleWorld, selection: Selection, identities: Iterable[Identi
     return {
         chain.contracts["LotOperations"]: [],
         chain.contracts["Evaluator"]: [],
+        chain.contracts["Forwarder"]: [],
         chain.registry: registry,
         chain.ledger: ledger,
     }

@@ -25,8 +25,14 @@ from tests.support.ledger_world import build_world
 from tests.support.rpc import Line
 
 PROFILE = find_profile("embedded")
-DEPLOYMENT = Deployment(1337, b"\x11" * 20, b"\x22" * 20, 7)
-TEXT = {"chain_id": 1337, "registry": "0x" + "11" * 20, "ledger": "0x" + "22" * 20, "block_number": 7}
+DEPLOYMENT = Deployment(1337, b"\x11" * 20, b"\x22" * 20, b"\x33" * 20, 7)
+TEXT = {
+    "chain_id": 1337,
+    "registry": "0x" + "11" * 20,
+    "ledger": "0x" + "22" * 20,
+    "forwarder": "0x" + "33" * 20,
+    "block_number": 7,
+}
 
 
 def test_a_deployment_file_gives_back_what_was_written(tmp_path: Path) -> None:
@@ -66,7 +72,11 @@ MALFORMED: list[bytes] = [
     b"\xff\xfe",
     b"[" * 100_000,
     *(json.dumps({name: value for name, value in TEXT.items() if name != gone}).encode() for gone in TEXT),
-    *(json.dumps({**TEXT, name: wrong}).encode() for name in ("registry", "ledger") for wrong in NO_ADDRESSES),
+    *(
+        json.dumps({**TEXT, name: wrong}).encode()
+        for name in ("registry", "ledger", "forwarder")
+        for wrong in NO_ADDRESSES
+    ),
     *(json.dumps({**TEXT, name: wrong}).encode() for name in ("chain_id", "block_number") for wrong in NO_NUMBERS),
 ]
 
@@ -89,7 +99,7 @@ def test_a_deployed_ledger_starts_empty() -> None:
     assert world.chain.sequence(Contract.LEDGER) == world.chain.sequence(Contract.REGISTRY) == 0
     assert world.chain.head(bytes(32)) == bytes(32)
     assert world.chain.deployment.block_number == 1, "what was there before"
-    assert world.chain.final_number() == 3
+    assert world.chain.final_number() == 4
     assert world.chain.read(Contract.REGISTRY, "owner") == (world.owner.address,)
     assert world.chain.genesis_hash() == world.chain.header(0).hash
 
@@ -97,7 +107,7 @@ def test_a_deployed_ledger_starts_empty() -> None:
 def test_two_deployments_on_one_chain_are_apart() -> None:
     world = build_world()
     second = deploy(world.chain.node, PROFILE, world.owner)
-    assert second.block_number == 3
+    assert second.block_number == 4
     assert {second.registry, second.ledger}.isdisjoint({world.chain.registry, world.chain.ledger})
     assert Chain(world.chain.node, PROFILE, second).sequence(Contract.LEDGER) == 0
 
@@ -135,7 +145,7 @@ def test_a_reverted_deployment_is_told() -> None:
         return {**line.node.request("eth_getTransactionReceipt", params), "status": "0x0", "contractAddress": None}
 
     line.handlers["eth_getTransactionReceipt"] = revert
-    with pytest.raises(ChainError, match="the deployment of Registry reverted"):
+    with pytest.raises(ChainError, match="the deployment of Forwarder reverted"):
         deploy(Node(line), PROFILE, owner)
 
 

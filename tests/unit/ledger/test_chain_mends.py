@@ -8,5 +8,9 @@ from ledger.records import Contract
 
 def test_every_mend_is_for_an_error_of_the_contracts() -> None:
     entries = [entry for contract in Contract for entry in load_abi(contract)]
-    errors = {entry["name"] for entry in (*entries, *load_artifact("Evaluator").abi) if entry["type"] == "error"}
+    errors = {
+        entry["name"]
+        for entry in (*entries, *load_artifact("Evaluator").abi, *load_artifact("Forwarder").abi)
+        if entry["type"] == "error"
+    }
     assert set(MENDS) <= errors

@@ -73,7 +73,15 @@ def test_a_home_that_is_not_there_is_not_created(run: Runner) -> None:
 def test_a_chain_that_does_not_answer_leaves_the_answer_to_the_index(run: Runner) -> None:
     run.settings('chain_url = "http://127.0.0.1:9"\n')
     (run.home / "deployment.json").write_text(
-        json.dumps({"chain_id": 1, "registry": "0x" + "11" * 20, "ledger": "0x" + "22" * 20, "block_number": 0})
+        json.dumps(
+            {
+                "chain_id": 1,
+                "registry": "0x" + "11" * 20,
+                "ledger": "0x" + "22" * 20,
+                "forwarder": "0x" + "33" * 20,
+                "block_number": 0,
+            }
+        )
     )
     code, out, err = run("trace", NOBODY)
     assert (code, out) == (1, "")

@@ -1,0 +1,51 @@
+"""Contracts put on a chain past `ledger.chain.deploy`, as somebody would who means to deceive."""
+
+from __future__ import annotations
+
+from ledger.canonical import keccak256
+from ledger.chain import Deployment, Node, Transaction, load_artifact, sign_transaction
+from ledger.chain.codec import encode_constructor
+from ledger.keys import LocalSigner
+from ledger.rlp import encode_integer, encode_rlp
+from tests.support.ledger_world import LedgerWorld
+
+_NONE = "0x" + bytes(20).hex()
+_GAS = 20_000_000
+
+
+def create(node: Node, owner: LocalSigner, creation: bytes) -> bytes:
+    """Address of what the creation code leaves behind."""
+    nonce = node.transaction_count(owner.address)
+    transaction = Transaction(node.chain_id(), nonce, 1, 10**10, _GAS, b"", creation)
+    signed = sign_transaction(transaction, owner)
+    node.send(signed.raw)
+    receipt = node.receipt(signed.hash)
+    assert receipt is not None
+    assert receipt.succeeded
+    assert receipt.contract_address is not None
+    return receipt.contract_address
+
+
+def create_code(node: Node, owner: LocalSigner, code: bytes) -> bytes:
+    """A contract with that very code: PUSH2 size, DUP1, PUSH1 12, PUSH1 0, CODECOPY, PUSH1 0, RETURN."""
+    return create(node, owner, b"\x61" + len(code).to_bytes(2, "big") + bytes.fromhex("80600c6000396000f3") + code)
+
+
+def next_address(node: Node, owner: LocalSigner) -> bytes:
+    """Where the owner's next contract will be (yellow paper, section 7)."""
+    count = node.transaction_count(owner.address)
+    return keccak256(encode_rlp([owner.address, encode_integer(count)]))[-20:]
+
+
+def deploy_with(
+    world: LedgerWorld, registry_forwarder: bytes, ledger_forwarder: bytes, named: bytes | None = None
+) -> Deployment:
+    """A registry and a ledger that take the word of these; the deployment names the ledger's, or `named`."""
+    node, owner = world.chain.node, world.owner
+    creation = load_artifact("Registry").creation
+    arguments = encode_constructor("Registry", "0x" + owner.address.hex(), "0x" + registry_forwarder.hex(), _NONE)
+    registry = create(node, owner, creation + arguments)
+    creation = load_artifact("TraceLedger").creation
+    arguments = encode_constructor("TraceLedger", "0x" + registry.hex(), "0x" + ledger_forwarder.hex(), _NONE)
+    ledger = create(node, owner, creation + arguments)
+    return Deployment(node.chain_id(), registry, ledger, named or ledger_forwarder, node.block_number())
