@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """Requests a second of one participant; five seconds' worth may come at once."""
     gateway_anonymous_rate: float = Field(default=20.0, gt=0, le=100_000)
     """As `gateway_rate`, of one address without a credential that counts."""
+    passport_disclose: tuple[str, ...] = ("/passport",)
+    """What passports and their proofs tell beyond the records: names, evidence, inferences, pointers to fields."""
     follow_interval_s: float = Field(default=1.0, ge=0.1, le=3600)
     """How often the gateway looks for new blocks."""
 
@@ -67,6 +69,12 @@ class Settings(BaseSettings):
     @property
     def deployment_path(self) -> Path:
         return self.home / self.deployment
+
+    @property
+    def origin(self) -> str:
+        """Address under which callers reach the gateway."""
+        host = f"[{self.gateway_host}]" if ":" in self.gateway_host else self.gateway_host
+        return self.gateway_url or f"http://{host}:{self.gateway_port}"
 
     @property
     def database_url(self) -> str:

@@ -14,6 +14,7 @@ from ledger.provenance.consortium import participants
 from ledger.provenance.disclosing import Disclosing, parse_disclosing
 from ledger.provenance.genealogy import sort_lots
 from ledger.provenance.openings import find_certificate, find_opening
+from ledger.provenance.passports import Fact, Passport, find_coded_lot, passport
 from ledger.provenance.reader import Direction, Limits, Reader, open_reader
 from ledger.provenance.recall_proofs import RecallBundle, build_recall_bundles
 from ledger.provenance.recall_views import Recall
@@ -25,9 +26,11 @@ __all__ = [
     "Certificate",
     "Direction",
     "Disclosing",
+    "Fact",
     "Limits",
     "OrderTrace",
     "Participant",
+    "Passport",
     "Reader",
     "Recall",
     "RecallBundle",
@@ -36,10 +39,12 @@ __all__ = [
     "build_recall_bundles",
     "certificate",
     "find_certificate",
+    "find_coded_lot",
     "find_opening",
     "open_reader",
     "parse_disclosing",
     "participants",
+    "passport",
     "recall",
     "sort_lots",
     "trace",

@@ -19,7 +19,7 @@ from ledger.slots import StreamSlots
 from ledger.store import Book, Rows
 from ledger.store.rows import CertificateRow, MachineRow
 
-__all__ = ["Disclosing", "parse_disclosing"]
+__all__ = ["Disclosing", "choose_fields", "parse_disclosing"]
 
 _NAMES, _CLAIMS, _EVIDENCE, _INFERENCES = "names", "claims", "evidence", "inferences"
 
@@ -88,12 +88,13 @@ def disclose_claims(book: Book, selection: Selection, policy: Disclosing) -> Ite
             if document is None:
                 continue
             claims = parse_claims(json.loads(document))
-            paths = _chosen(claims, policy)
+            paths = choose_fields(claims, policy)
             if paths:
                 yield ShownClaims(row.sequence, place, claims.disclose(paths))
 
 
-def _chosen(claims: Claims, policy: Disclosing) -> list[Path]:
+def choose_fields(claims: Claims, policy: Disclosing) -> list[Path]:
+    """Paths of a document's chosen fields, but for those that were erased."""
     return [
         path
         for path, field in claims.fields

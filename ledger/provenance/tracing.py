@@ -54,7 +54,7 @@ def trace(
     verify_name(name)
     with open_reader(store, viewer) as reader:
         kind, subject = find_subject(reader, name, SubjectKind.LOT, SubjectKind.ORDER)
-        tell = _trace_lot if kind is SubjectKind.LOT else _trace_order
+        tell = build_lot_trace if kind is SubjectKind.LOT else _trace_order
         return tell(reader, subject, direction, limits)
 
 
@@ -64,7 +64,7 @@ def trace_lot(
     """As `trace`, for lots alone."""
     verify_name(name)
     with open_reader(store) as reader:
-        return _trace_lot(reader, find_subject(reader, name, SubjectKind.LOT)[1], direction, limits)
+        return build_lot_trace(reader, find_subject(reader, name, SubjectKind.LOT)[1], direction, limits)
 
 
 def trace_order(
@@ -89,7 +89,8 @@ def certificate(store: Store, sequence: int, *, viewer: int | None = None) -> vi
         return reader.certificates([row])[0]
 
 
-def _trace_lot(reader: Reader, subject: bytes, direction: Direction, limits: Limits) -> views.Trace:
+def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits: Limits) -> views.Trace:
+    """The trace of a lot that is in the index, as the reader sees it."""
     row = reader.lot(subject)
     order = None if row.order is None else build_orders(reader, [row.order])[0]
     assignments = () if row.order is None else build_assignments(reader, row.order)

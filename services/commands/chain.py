@@ -14,6 +14,7 @@ import uvicorn
 from ledger.chain import deploy, find_profile, write_deployment
 from ledger.errors import ChainError, SettingsError
 from ledger.index import Follower, IndexCheck, check_index, check_rows, fetch_status
+from ledger.provenance import parse_disclosing
 from ledger.records import Contract
 from ledger.store import open_store
 from ledger.store.outbox import Outbox
@@ -178,8 +179,9 @@ def run_rebuild(context: typer.Context) -> None:
 
 
 def run_gateway(context: typer.Context) -> None:
-    """Serve the partner HTTP API; its documentation is under /docs."""
+    """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
     from services.gateway import Limiter, Rates, build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
+    from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
 
     with open_context(context.obj) as opened:
         settings = opened.settings
@@ -194,8 +196,19 @@ def run_gateway(context: typer.Context) -> None:
         if chain is None:
             warn("no chain is configured: the index is served as it is")
         limiter = Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate))
+        proofs = Proofs(
+            opened.store,
+            None if chain is None else opened.chain(),  # a connection of its own: the other one is the follower's
+            settings.home / PASSPORTS,
+            parse_disclosing(list(settings.passport_disclose)),
+        )
         app = create_gateway(
-            opened.store, policy, chain=chain, follow_interval_s=settings.follow_interval_s, limiter=limiter
+            opened.store,
+            policy,
+            chain=chain,
+            follow_interval_s=settings.follow_interval_s,
+            limiter=limiter,
+            proofs=proofs,
         )
         print_lines(f"gateway on http://{settings.gateway_host}:{settings.gateway_port}/docs; stop with Ctrl-C")
         serve(app, settings.gateway_host, settings.gateway_port)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import typer
 
-from ledger.errors import InputError
-from services.interop.digital_link import build_qr_svg, read_link
+from ledger.errors import InputError, NotFoundError
+from ledger.ids import DigitalLink, SubjectKind
+from ledger.store import Book
+from services.context import open_context
+from services.interop.digital_link import build_part_link, build_qr_svg, read_link
 from services.interop.epcis.capture import all_kept, capture, parse_capture
 from services.interop.epcis.documents import hash_events, read_bytes
 from services.interop.epcis.log_file import open_evidence_file
@@ -29,14 +32,33 @@ def register(app: typer.Typer) -> None:
 
 
 def run_digital_link(
+    context: typer.Context,
     uri: str,
     qr: Path | None = typer.Option(None, "--qr", help="Also write the link as a QR code, as SVG, to this file."),
+    code: bool = typer.Option(
+        False,
+        "--code",
+        help="The link for the code on that part: at the gateway's address, with the salt from the private book. "
+        "Whoever reads it can open the part's passport.",
+    ),
 ) -> None:
     """Check a GS1 Digital Link; print its values by application identifier and its canonical form, as JSON."""
     report = read_link(uri)
+    link = _find_code(Path(context.obj), report.link) if code else uri
     if qr is not None:
-        _write(qr, build_qr_svg(uri))
-    print_json(report.to_json())
+        _write(qr, build_qr_svg(link))
+    print_json(report.to_json() | ({"code": link} if code else {}))
+
+
+def _find_code(home: Path, link: DigitalLink) -> str:
+    """Raises NotFoundError when the book has no lot of that name, InputError when it has several."""
+    with open_context(home) as opened, opened.store.reading() as connection:
+        known = [one for one in Book(connection).identities(link.uri) if one.kind is SubjectKind.LOT]
+    if not known:
+        raise NotFoundError(f"{link.uri} is not in the private book", mend="give the identifier of a lot that is")
+    if len(known) > 1:
+        raise InputError(f"{link.uri} is the name of {len(known)} lots", mend="make the code where only one is known")
+    return build_part_link(link, known[0].salt, base_url=opened.settings.origin)
 
 
 def run_hash(file: Path = typer.Argument(help="EPCIS document: JSON-LD or XML, or one event as JSON-LD.")) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ledger.verify import describe
 from services.demo.proof import BUNDLE, TRUST
 from services.demo.run import DemoResult
+from services.interop.digital_link import build_qr_text
 from services.output import print_lines, print_table
 from services.traces import describe_trace
 
@@ -25,6 +26,14 @@ def print_summary(result: DemoResult, home: Path, program: str) -> None:
         "",
         "the same proof tampered with, each refused:",
         *(f"  {refusal.tampering}\n    {refusal.reason}" for refusal in result.proof.refusals),
+        "",
+    )
+    print_lines(
+        "its passport, for whoever scans the code on the part:",
+        f"  {program} --home {home} gateway",
+        f"  {result.code}",
+        "",
+        *build_qr_text(result.code).splitlines(),
         "",
     )
     print_lines("next:", *(f"  {command}" for command in _next(result, home, program)))
@@ -46,6 +55,7 @@ def build_json(result: DemoResult) -> dict[str, object]:
         "index_digest": "0x" + result.digest.hex(),
         "seconds": {step: round(seconds, 3) for step, seconds in result.seconds.items()},
         "trace": result.trace.to_json(),
+        "code": result.code,
         "bundle": {
             "file": BUNDLE,
             "trust_file": TRUST,

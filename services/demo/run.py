@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from ledger.chain import write_deployment
 from ledger.errors import InputError, SettingsError
+from ledger.ids import parse_digital_link
 from ledger.index import Follower
 from ledger.provenance import Trace, trace_lot
 from ledger.records import Contract, Verdict
@@ -28,8 +30,10 @@ from services.demo.delivery import deliver_parts
 from services.demo.inspection import inspect_parts
 from services.demo.plant import Plant, build_plant
 from services.demo.production import Job, Line, make_parts, place_orders, rework_parts
-from services.demo.proof import Proof, prove_part
-from services.settings import SETTINGS_FILE
+from services.demo.proof import PASSPORT_DISCLOSE, Proof, prove_part
+from services.interop.digital_link import build_part_link
+from services.portal.proofs import PASSPORTS
+from services.settings import SETTINGS_FILE, read_settings
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -65,6 +69,8 @@ class DemoResult:
     """Of one delivered part, a reworked one if there is one; of the first part when none was delivered."""
     proof: Proof
     """Of the same part."""
+    code: str
+    """The link for the code on that part."""
     seconds: dict[str, float]
     """Wall-clock time by step."""
 
@@ -86,7 +92,7 @@ def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], No
         _write_home(home, line)
         part = _choose(line)
         proof = clock("proving one part, and tampering with the proof", lambda: _prove(store, line, part, home))
-        return _result(store, line, table, accuracy, part, proof, clock.seconds)
+        return _result(store, line, table, accuracy, part, proof, home, clock.seconds)
 
 
 class _Clock:
@@ -125,7 +131,7 @@ def _fresh(home: Path) -> Path:
         raise SettingsError(f"{home} cannot be the demo's folder: {error.strerror}", mend="name another") from error
     if (home / SETTINGS_FILE).exists() and not database.exists():
         raise SettingsError(f"{home} holds settings that are not the demo's", mend="name another folder with --out")
-    for leftover in home.glob(f"{DATABASE}*"):
+    for leftover in (*home.glob(f"{DATABASE}*"), *(home / PASSPORTS).glob("*")):
         leftover.unlink()
     return database
 
@@ -181,7 +187,8 @@ def _accuracy(inspector: Inspector, table: Table) -> float:
 
 def _write_home(home: Path, line: Line) -> None:
     """Settings for the next commands, the deployment, and each machine's evidence with its salts."""
-    (home / SETTINGS_FILE).write_text(f'database = "sqlite:///{DATABASE}"\n')
+    settings = f'database = "sqlite:///{DATABASE}"\npassport_disclose = {json.dumps(PASSPORT_DISCLOSE)}\n'
+    (home / SETTINGS_FILE).write_text(settings)
     write_deployment(home / "deployment.json", line.consortium.chain.deployment)
     with line.consortium.store.transaction() as connection:
         for machine in line.plant.machines:
@@ -199,7 +206,14 @@ def _prove(store: Store, line: Line, part: Job, home: Path) -> Proof:
 
 
 def _result(
-    store: Store, line: Line, table: Table, accuracy: float, part: Job, proof: Proof, seconds: dict[str, float]
+    store: Store,
+    line: Line,
+    table: Table,
+    accuracy: float,
+    part: Job,
+    proof: Proof,
+    home: Path,
+    seconds: dict[str, float],
 ) -> DemoResult:
     consortium = line.consortium
     symptom = find_defects(table.labels)
@@ -223,5 +237,13 @@ def _result(
         model=line.plant.model,
         trace=found,
         proof=proof,
+        code=_code(part, home),
         seconds=seconds,
+    )
+
+
+def _code(part: Job, home: Path) -> str:
+    assert part.part is not None  # noqa: S101  # every job was assembled
+    return build_part_link(
+        parse_digital_link(part.part.identifier), part.part.salt, base_url=read_settings(home).origin
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -30,6 +31,7 @@ from services.gateway.pages import build_page
 from services.gateway.paging import Pager
 from services.gateway.policy import Auth, Policy
 from services.gateway.service import Service
+from services.portal import Portal, Proofs
 
 __all__ = ["create_gateway"]
 
@@ -63,9 +65,11 @@ def create_gateway(
     follow_interval_s: float = 1.0,
     clock: Clock = _now_s,
     limiter: Limiter | None = None,
+    proofs: Proofs | None = None,
 ) -> FastAPI:
     """The application over an open store. With a chain, a thread brings the index up to its last final block every
-    `follow_interval_s` seconds, from start-up to shutdown; without one, the index is served as it is."""
+    `follow_interval_s` seconds, from start-up to shutdown; without one, the index is served as it is. `proofs` says
+    what passports disclose, and where their proofs come from; without it there are none."""
     logger = build_logger()
     following = None if chain is None else Following(chain, store, follow_interval_s, logger)
     service = Service(store, following)
@@ -96,8 +100,10 @@ def create_gateway(
     )
     app.state.answers, app.state.pager = Answers(store, clock), Pager(store)
     app.secured = policy.auth is Auth.REQUIRED
-    doors = APIRouter()
+    doors, pages = APIRouter(), APIRouter()
     add_doors(doors, store, SignIn(store, policy.origin), clock)
+    portal = Portal(store, policy.origin, proofs or Proofs(store, None, None), clock)
+    portal.add_routes(pages)
     app.include_router(build_router(service))
     app.include_router(doors)
     epcis = APIRouter()
@@ -105,7 +111,8 @@ def create_gateway(
     app.include_router(epcis)
     app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)
     app.add_api_route("/docs", lambda: HTMLResponse(build_page(app.openapi())), include_in_schema=False)
+    app.include_router(pages)
     for kind in (MillmarkError, RequestValidationError, HTTPException):
-        app.add_exception_handler(kind, handle_error)
+        app.add_exception_handler(kind, partial(handle_error, refuse=portal.refuse))
     app.add_middleware(Edge, logger=logger, hosts=policy.hosts)
     return app

@@ -7,6 +7,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,7 +20,7 @@ from structlog.typing import FilteringBoundLogger
 from services.gateway.epcis.problems import PREFIX, in_epcis_words
 from services.gateway.errors import TryLaterError
 from services.gateway.problems import MEDIA_TYPE, build_problem
-from services.gateway.rules import methods_of, most_body_bytes
+from services.gateway.rules import is_page, methods_of, most_body_bytes
 
 __all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "Edge", "body_digest", "handle_error"]
 
@@ -38,6 +39,8 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+Refuse = Callable[[Request, Exception, int], Response]
+"""The page for a failure, given the status that it would have elsewhere."""
 _PORT = re.compile(r":[0-9]{1,5}$")
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -163,10 +166,13 @@ def build_response(error: Exception, request_id: str, allowed: str = "", *, path
     return Response(json.dumps(problem.to_json()), problem.status, headers, MEDIA_TYPE)
 
 
-async def handle_error(request: Request, error: Exception) -> Response:
+async def handle_error(request: Request, error: Exception, refuse: Refuse) -> Response:
     """The application's one exception handler. OPTIONS is answered here: no route takes it. Nothing in the answer lets
-    pages of other sites read it (no CORS)."""
-    allowed = methods_of(getattr(request.scope.get("route"), "path", ""))
+    pages of other sites read it (no CORS). What a browser asked for, `refuse` answers with a page."""
+    route = getattr(request.scope.get("route"), "path", "")
+    allowed = methods_of(route)
     if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
         return Response(status_code=204, headers={"Allow": allowed})
+    if is_page(request.method, route) and not isinstance(error, TryLaterError):
+        return refuse(request, error, build_problem(error, request.state.request_id).status)
     return build_response(error, request.state.request_id, allowed, path=request.scope["path"])

@@ -13,7 +13,7 @@ from starlette.routing import compile_path
 from ledger.records import Role
 from services.access import ForbiddenError, Principal, Scope
 
-__all__ = ["MOST_BODY_BYTES", "PUBLIC", "RULES", "Rule", "find_rule", "methods_of", "most_body_bytes"]
+__all__ = ["MOST_BODY_BYTES", "PUBLIC", "RULES", "Rule", "find_rule", "is_page", "methods_of", "most_body_bytes"]
 
 MOST_BODY_BYTES = 64 * 1024
 """Of a route that does not say otherwise."""
@@ -45,6 +45,8 @@ class Rule:
     """Tokens of the caller's bucket (services.gateway.limits); 0 where a limit would do harm."""
     body_bytes: int = MOST_BODY_BYTES
     """Longest body that is read."""
+    page: bool = False
+    """Of the portal: the credential is the session's cookie, and a refusal is a page that says nothing is there."""
 
     def verify(self, principal: Principal) -> None:
         """Raises ForbiddenError, which names what is missing."""
@@ -58,11 +60,17 @@ class Rule:
 
 
 PUBLIC = Rule(public=True)
+_CODED = Rule(public=True, page=True)
+"""Whoever holds a part's code: the salt in it is the credential (ledger.provenance.passports)."""
 
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/health"): Rule(public=True, cost=0),
     ("GET", "/docs"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,
+    ("GET", "/.well-known/gs1resolver"): PUBLIC,
+    ("GET", "/{key:int}/{rest:path}"): _CODED,
+    ("GET", "/passport/{what}/{key:int}/{rest:path}"): _CODED,
+    ("GET", "/portal/assets/{tag}/{name}"): _CODED,
     ("GET", "/v1/sign-in"): PUBLIC,
     ("POST", "/v1/sessions"): PUBLIC,
     ("GET", "/v1/session"): Rule(),
@@ -95,6 +103,12 @@ def most_body_bytes(method: str, path: str) -> int:
     """Longest body that a request may have, before it is known which route it takes."""
     fits = (most for verb, pattern, most in _LONG_BODIES if verb == method and pattern.fullmatch(path))
     return next(fits, MOST_BODY_BYTES)
+
+
+def is_page(method: str, path: str) -> bool:
+    """Whether a browser is to be answered."""
+    rule = RULES.get((method, path))
+    return rule is not None and rule.page
 
 
 def methods_of(path: str) -> str:

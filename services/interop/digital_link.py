@@ -17,7 +17,7 @@ import segno
 from ledger.errors import IdentifierError
 from ledger.ids import SALT_BYTES, DigitalLink, parse_digital_link
 
-__all__ = ["SALT_PARAMETER", "LinkReport", "build_part_link", "build_qr_svg", "read_link", "read_salt"]
+__all__ = ["SALT_PARAMETER", "LinkReport", "build_part_link", "build_qr_svg", "build_qr_text", "read_link", "read_salt"]
 
 SALT_PARAMETER = "salt"
 _QUIET_MODULES = 4
@@ -89,15 +89,25 @@ def build_qr_svg(text: str, *, module_px: int = 4) -> str:
 
     Raises IdentifierError when the text does not fit in one code.
     """
-    try:
-        code = segno.make_qr(text, error="m")
-    except segno.DataOverflowError:
-        raise IdentifierError("the link is too long for one QR code", mend="shorten the host or the path") from None
     out = io.BytesIO()
-    code.save(
+    _make_qr(text).save(
         out, kind="svg", border=_QUIET_MODULES, scale=module_px, xmldecl=False, light="#fff", title="GS1 Digital Link"
     )
     return out.getvalue().decode()
+
+
+def build_qr_text(text: str) -> str:
+    """A QR code of half-block characters, for terminals. Raises IdentifierError as `build_qr_svg`."""
+    out = io.StringIO()
+    _make_qr(text).terminal(out, border=2, compact=True)
+    return out.getvalue()
+
+
+def _make_qr(text: str) -> segno.QRCode:
+    try:
+        return segno.make_qr(text, error="m")
+    except segno.DataOverflowError:
+        raise IdentifierError("the link is too long for one QR code", mend="shorten the host or the path") from None
 
 
 def _encode(salt: bytes) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ledger.provenance import OrderTrace, Trace
-from ledger.provenance.views import AsOf, Cut, RelatedLot, Transformation
+from ledger.provenance.views import AsOf, Cut, Machine, Party, RelatedLot, Transformation
 from ledger.records import CertificateStatus, LotState, Verdict
 
-__all__ = ["Family", "Link", "Node", "Tone", "build_family", "describe_cut"]
+__all__ = ["Family", "Link", "Node", "Tone", "Words", "build_family", "describe_cut"]
 
 
 class Tone(enum.Enum):
@@ -56,17 +56,53 @@ class Family:
     cuts: tuple[Cut, ...]
 
 
-def build_family(trace: Trace | OrderTrace) -> Family:
+class Words:
+    """What pictures say, in English; who shows them in another language has a class of its own."""
+
+    def title(self, trace: Trace | OrderTrace, name: str) -> str:
+        return f"Genealogy of {'lot' if isinstance(trace, Trace) else 'order'} {name}"
+
+    def held(self, holder: Party) -> str:
+        return f"at {self.party(holder)}"
+
+    def party(self, party: Party) -> str:
+        return party.name or f"participant {party.participant}"
+
+    def state(self, quantity: int, unit: str, state: LotState) -> str:
+        return f"{quantity} {unit} {_word(state)}"
+
+    def judged(self, verdict: Verdict, status: CertificateStatus) -> str:
+        return f", {_word(verdict)} ({_word(status)})"
+
+    def made_on(self, machine: Machine) -> str:
+        return f"on {machine.identifier or f'machine {machine.machine}'}"
+
+    def step(self, step: Transformation) -> str:
+        return f"{_word(step.kind)} {step.sequence}"
+
+    def summary(self, lots: int, steps: int, as_of: AsOf) -> str:
+        counted = f"{lots} {'lot' if lots == 1 else 'lots'}, {steps} {'step' if steps == 1 else 'steps'}"
+        return f"{counted}, as of block {as_of.block_number}."
+
+    def cut(self, cut: Cut) -> str:
+        return f"Cut off: {describe_cut(cut)}."
+
+
+_ENGLISH = Words()
+
+
+def build_family(trace: Trace | OrderTrace, words: Words = _ENGLISH) -> Family:
     """Lots that are not in the answer are left out, and with them the steps that made nothing else."""
-    asked, lots = _lots(trace)
+    asked, lots = _lots(trace, words)
     nodes = {node.key: node for node in [*asked, *lots]}
-    steps, links = _steps(trace.transformations, nodes)
+    steps, links = _steps(trace.transformations, nodes, words)
     nodes.update(steps)
     links.extend(_packings(trace, nodes))
     name = trace.lot.identifier if isinstance(trace, Trace) else trace.order.identifier
     subject = trace.lot.subject if isinstance(trace, Trace) else trace.order.subject
-    title = f"Genealogy of {'lot' if isinstance(trace, Trace) else 'order'} {name or _key(subject)}"
-    summary = _summary(len(nodes) - len(steps), len(steps), trace.as_of, trace.cuts)
+    title = words.title(trace, name or _key(subject))
+    counted = words.summary(len(nodes) - len(steps), len(steps), trace.as_of)
+    summary = (counted, *(words.cut(cut) for cut in trace.cuts))
     return Family(title, summary, tuple(node.key for node in asked), nodes, tuple(links), trace.cuts)
 
 
@@ -77,18 +113,20 @@ def describe_cut(cut: Cut) -> str:
     return f"{cut.part} goes on beyond {cut.at} lots: ask with a larger limit"
 
 
-def _lots(trace: Trace | OrderTrace) -> tuple[list[Node], list[Node]]:
+def _lots(trace: Trace | OrderTrace, words: Words) -> tuple[list[Node], list[Node]]:
     if isinstance(trace, OrderTrace):
-        asked = [_related(lot, Tone.ASKED) for lot in trace.lots]
+        asked = [_related(lot, Tone.ASKED, words) for lot in trace.lots]
         around: Iterable[RelatedLot] = (*trace.upstream, *trace.downstream)
     else:
-        asked = [_asked(trace)]
+        asked = [_asked(trace, words)]
         around = (*trace.packed_in, *trace.contents, *trace.upstream, *trace.downstream)
     known = {one.key for one in asked}
-    return asked, [_related(lot, Tone.LOT) for lot in around if _key(lot.subject) not in known]
+    return asked, [_related(lot, Tone.LOT, words) for lot in around if _key(lot.subject) not in known]
 
 
-def _steps(transformations: Iterable[Transformation], lots: dict[str, Node]) -> tuple[dict[str, Node], list[Link]]:
+def _steps(
+    transformations: Iterable[Transformation], lots: dict[str, Node], words: Words
+) -> tuple[dict[str, Node], list[Link]]:
     nodes: dict[str, Node] = {}
     links: list[Link] = []
     for step in transformations:
@@ -97,8 +135,7 @@ def _steps(transformations: Iterable[Transformation], lots: dict[str, Node]) -> 
         if not taken or not made:
             continue
         key = f"step-{step.sequence}"
-        by = step.participant.name or f"participant {step.participant.participant}"
-        nodes[key] = Node(key, (f"{step.kind.name.lower()} {step.sequence}", by), Tone.STEP)
+        nodes[key] = Node(key, (words.step(step), words.party(step.participant)), Tone.STEP)
         links += [*(Link(lot, key) for lot in taken), *(Link(key, lot) for lot in made)]
     return nodes, links
 
@@ -115,33 +152,26 @@ def _packings(trace: Trace | OrderTrace, lots: dict[str, Node]) -> Iterator[Link
             yield Link(_key(lot), _key(parent), packed=True)
 
 
-def _asked(trace: Trace) -> Node:
+def _asked(trace: Trace, words: Words) -> Node:
     lot = trace.lot
-    held = f"at {lot.holder.name or f'participant {lot.holder.participant}'}"
-    what = f"{lot.quantity} {lot.unit} {_word(lot.state)}"
-    what += "".join(f", {_word(one.verdict)} ({_word(one.status)})" for one in trace.certificates if one.latest)
-    return Node(_key(lot.subject), (lot.identifier or _key(lot.subject), what, held), Tone.ASKED)
+    what = words.state(lot.quantity, lot.unit, lot.state)
+    what += "".join(words.judged(one.verdict, one.status) for one in trace.certificates if one.latest)
+    return Node(_key(lot.subject), (lot.identifier or _key(lot.subject), what, words.held(lot.holder)), Tone.ASKED)
 
 
-def _related(lot: RelatedLot, tone: Tone) -> Node:
-    held = f"at {lot.holder.name or f'participant {lot.holder.participant}'}"
-    state = "quarantined" if lot.quarantined else _word(lot.state)
-    what = f"{lot.quantity} {lot.unit} {state}"
+def _related(lot: RelatedLot, tone: Tone, words: Words) -> Node:
+    what = words.state(lot.quantity, lot.unit, LotState.QUARANTINED if lot.quarantined else lot.state)
     if lot.verdict is not Verdict.NONE:
-        what += f", {_word(lot.verdict)} ({_word(lot.status)})"
-    made = () if lot.machine is None else (f"on {lot.machine.identifier or f'machine {lot.machine.machine}'}",)
-    return Node(_key(lot.subject), (lot.identifier or _key(lot.subject), what, held, *made), _tone(lot, tone))
+        what += words.judged(lot.verdict, lot.status)
+    made = () if lot.machine is None else (words.made_on(lot.machine),)
+    lines = (lot.identifier or _key(lot.subject), what, words.held(lot.holder), *made)
+    return Node(_key(lot.subject), lines, _tone(lot, tone))
 
 
 def _tone(lot: RelatedLot, tone: Tone) -> Tone:
     bad = lot.verdict is Verdict.FAIL or lot.status not in (CertificateStatus.NONE, CertificateStatus.VALID)
     stopped = lot.quarantined or (bad and lot.state is not LotState.SPENT)
     return Tone.STOPPED if stopped and tone is Tone.LOT else tone
-
-
-def _summary(lots: int, steps: int, as_of: AsOf, cuts: Iterable[Cut]) -> tuple[str, ...]:
-    counted = f"{lots} {'lot' if lots == 1 else 'lots'}, {steps} {'step' if steps == 1 else 'steps'}"
-    return (f"{counted}, as of block {as_of.block_number}.", *(f"Cut off: {describe_cut(cut)}." for cut in cuts))
 
 
 def _key(subject: bytes) -> str:

@@ -1,0 +1,105 @@
+"""A genealogy from top to bottom, one narrow SVG element to stand in a page: what a part came from, and the part below.
+
+The page's style sheet gives the looks, by the classes of the tones. Title, summary and the full text of every box are
+there for screen readers.
+"""
+
+from __future__ import annotations
+
+import itertools
+from html import escape
+from typing import TypeAlias
+
+from services.pictures.family import Family, Node, Tone
+from services.pictures.layout import Layout, Wire, place
+
+__all__ = ["draw_upright"]
+
+_BOX_WIDTH, _STEP_WIDTH = 190, 130
+_LINE, _PAD, _MARGIN = 15, 9, 6
+_GAP, _AISLE = 12, 26
+"""Between the boxes of a layer, and between layers."""
+_SIGN_WIDTH = 6.6
+"""Of a character at 11 pixels, on average; others than ASCII are twice as wide."""
+_Rows: TypeAlias = "list[tuple[float, float]]"
+
+
+def draw_upright(family: Family, language: str) -> str:
+    """Lots as boxes, steps as rounded ones, packing as dashed lines. Names that are links are cut to their end."""
+    layout = place(family, {key: float(_width(node)) for key, node in family.nodes.items()}, _GAP)
+    rows = _rows(family, layout)
+    width, height = layout.height + 2 * _MARGIN, rows[-1][0] + rows[-1][1] + _MARGIN
+    title, summary = escape(family.title), escape(" ".join(family.summary))
+    return "".join(
+        [
+            f'<svg class="genealogy" role="img" aria-labelledby="g-title g-summary" lang="{language}" '
+            f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">',
+            f'<title id="g-title">{title}</title><desc id="g-summary">{summary}</desc>',
+            *(_wire(family, rows, wire) for wire in layout.wires),
+            *(_box(node, rows[layout.places[key][0]], layout.places[key][1]) for key, node in family.nodes.items()),
+            "</svg>",
+        ]
+    )
+
+
+def _rows(family: Family, layout: Layout) -> _Rows:
+    """Upper edge and height of each layer: as high as its highest box."""
+    heights = [0.0] * layout.layers
+    for key, (layer, _) in layout.places.items():
+        heights[layer] = max(heights[layer], _height(family.nodes[key]))
+    edges = itertools.accumulate((height + _AISLE for height in heights), initial=float(_MARGIN))
+    return list(zip(edges, heights, strict=False))
+
+
+def _width(node: Node) -> int:
+    return _STEP_WIDTH if node.tone is Tone.STEP else _BOX_WIDTH
+
+
+def _height(node: Node) -> float:
+    return len(node.lines) * _LINE + 2 * _PAD
+
+
+def _wire(family: Family, rows: _Rows, wire: Wire) -> str:
+    """From the lower edge of the upper box to the upper edge of the lower one; straight through the layers between."""
+    ends = [wire.link.before, wire.link.after]
+    first, last = (_height(family.nodes[key]) for key in (ends if wire.onward else ends[::-1]))
+    stops: list[tuple[float, float]] = []
+    for layer, middle in wire.points:
+        edge, height = rows[layer]
+        stops += [(middle + _MARGIN, edge), (middle + _MARGIN, edge + height)]
+    stops = stops[1:-1]
+    upper, lower = rows[wire.points[0][0]], rows[wire.points[-1][0]]
+    stops[0] = (stops[0][0], upper[0] + (upper[1] + first) / 2)
+    stops[-1] = (stops[-1][0], lower[0] + (lower[1] - last) / 2)
+    path = f"M{stops[0][0]:.1f} {stops[0][1]:.1f}"
+    for (x, y), (to_x, to_y) in itertools.pairwise(stops):
+        half = (y + to_y) / 2
+        path += f"C{x:.1f} {half:.1f} {to_x:.1f} {half:.1f} {to_x:.1f} {to_y:.1f}" if x != to_x else f"V{to_y:.1f}"
+    return f'<path class="{"packed" if wire.link.packed else "flow"}" d="{path}"/>'
+
+
+def _box(node: Node, row: tuple[float, float], middle: float) -> str:
+    width, height = _width(node), _height(node)
+    x, y = middle + _MARGIN - width / 2, row[0] + (row[1] - height) / 2
+    curve = height / 2 if node.tone is Tone.STEP else 6
+    lines = "".join(
+        f'<text class="{"line" if number else "name"}" x="{x + width / 2:.1f}" '
+        f'y="{y + _PAD + 11 + number * _LINE:.1f}">{escape(_shorten(line, width - 2 * _PAD))}</text>'
+        for number, line in enumerate(node.lines)
+    )
+    return (
+        f'<g class="{node.tone.value}"><title>{escape(", ".join(node.lines))}</title><rect x="{x:.1f}" y="{y:.1f}" '
+        f'width="{width}" height="{height:.0f}" rx="{curve:.0f}"/>{lines}</g>'
+    )
+
+
+def _shorten(line: str, room: float) -> str:
+    """Keeps the end: it tells serial numbers apart. Of a GS1 Digital Link the host says nothing, and goes first."""
+    line = line.removeprefix("https://id.gs1.org/")
+    shown = ""
+    for sign in reversed(line):
+        room -= _SIGN_WIDTH if sign.isascii() else 2 * _SIGN_WIDTH
+        if room < _SIGN_WIDTH and len(shown) + 1 < len(line):
+            return "…" + shown
+        shown = sign + shown
+    return shown

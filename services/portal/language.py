@@ -1,0 +1,61 @@
+"""What the pages say, in each language: one catalogue file each, with the same keys.
+
+catalogue/en.json, catalogue/zh.json
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from importlib import resources
+
+__all__ = ["Catalogue", "Language", "choose_language", "read_catalogues"]
+
+
+class Language(enum.StrEnum):
+    """By its tag (BCP 47), as the lang attribute has it."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+class Catalogue:
+    """The words of one language. A key that is not there is a mistake of ours, and raises KeyError."""
+
+    def __init__(self, language: Language, words: Mapping[str, str]) -> None:
+        self.language, self._words = language, words
+
+    def say(self, key: str, **values: object) -> str:
+        """The words under a key, with values in their places."""
+        return self._words[key].format(**values) if values else self._words[key]
+
+    def knows(self, key: str) -> bool:
+        return key in self._words
+
+
+def read_catalogues() -> dict[Language, Catalogue]:
+    folder = resources.files("services.portal") / "catalogue"
+    return {one: Catalogue(one, json.loads((folder / f"{one}.json").read_text("utf-8"))) for one in Language}
+
+
+def choose_language(accepted: str) -> Language:
+    """The language of an Accept-Language header that is preferred most; English where it names none of ours."""
+    best, weight = Language.EN, 0.0
+    for item in accepted[:1000].split(","):
+        tag, _, rest = item.strip().partition(";")
+        primary = tag.strip().lower().partition("-")[0]
+        if primary in tuple(Language) and _weight(rest) > weight:
+            best, weight = Language(primary), _weight(rest)
+    return best
+
+
+def _weight(text: str) -> float:
+    """Of `q=0.8`; 1 when nothing is said, 0 for what is no number from 0 to 1."""
+    name, _, value = text.strip().partition("=")
+    if not name:
+        return 1.0
+    try:
+        return min(max(float(value), 0.0), 1.0) if name.strip() == "q" else 0.0
+    except ValueError:
+        return 0.0

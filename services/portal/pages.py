@@ -1,0 +1,164 @@
+"""Pages out of templates: escaped by default, in the reader's language, with nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import enum
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property, partial
+from importlib import resources
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from ledger.provenance.views import Party
+from ledger.verify import Step
+from services.portal.language import Catalogue, Language, choose_language, read_catalogues
+
+__all__ = ["PAGE_HEADERS", "Pages"]
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "Vary": "Accept-Language, Cookie",
+}
+_LANGUAGE = "millmark-language"
+_YEAR_S = 365 * 86_400
+_PATH = "/:%()!'*,;=@&$+~"
+"""What stands in paths as it is, an escape that is there already among it."""
+_MEDIA = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+
+
+class Pages:
+    """Templates, catalogues and assets. `secure` is whether callers reach us by https."""
+
+    def __init__(self, *, secure: bool, catalogues: Mapping[Language, Catalogue] | None = None) -> None:
+        self._secure = secure
+        self._catalogues = catalogues or read_catalogues()
+        self._environment = Environment(
+            loader=PackageLoader("services.portal"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals["asset"] = self._asset_url
+
+    @cached_property
+    def _assets(self) -> dict[str, bytes]:
+        folder = resources.files("services.portal") / "assets"
+        return {one.name: one.read_bytes() for one in folder.iterdir() if one.name.partition(".")[2] in _MEDIA}
+
+    def catalogue(self, request: Request) -> Catalogue:
+        """By the `lang` of the query, else by the cookie that one left, else by what the browser asks for."""
+        for wanted in (request.query_params.get("lang"), request.cookies.get(_LANGUAGE)):
+            if wanted in tuple(Language):
+                return self._catalogues[Language(wanted)]
+        return self._catalogues[choose_language(request.headers.get("accept-language", ""))]
+
+    def render(
+        self,
+        request: Request,
+        template: str,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> Response:
+        catalogue = self.catalogue(request)
+        principal = getattr(request.state, "principal", None)
+        text = self._environment.get_template(template).render(
+            **_helpers(catalogue),
+            languages=[(one.value, _with_language(request, one)) for one in Language],
+            path=request.url.path,
+            principal=principal,
+            **values,
+        )
+        answer = HTMLResponse(
+            text, status, {**PAGE_HEADERS, "Content-Language": catalogue.language.value, **(headers or {})}
+        )
+        chosen = request.query_params.get("lang")
+        if chosen in tuple(Language) and status < 400:
+            answer.set_cookie(_LANGUAGE, chosen, max_age=_YEAR_S, secure=self._secure, httponly=True, samesite="lax")
+        return answer
+
+    def asset(self, request: Request, name: str, tag: str) -> Response | None:
+        """A file of ours; for ever under the address that names its digest. None when there is none."""
+        content = self._assets.get(name)
+        if content is None or tag != _tag(content):
+            return None
+        headers = {"Cache-Control": f"public, max-age={_YEAR_S}, immutable", "ETag": f'"{tag}"'}
+        if f'"{tag}"' in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=_MEDIA[name.partition(".")[2]], headers=headers)
+
+    def _asset_url(self, name: str) -> str:
+        return f"/portal/assets/{_tag(self._assets[name])}/{name}"
+
+
+def _tag(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()[:12]).decode()
+
+
+def _with_language(request: Request, language: Language) -> str:
+    """This page in another language; all else of its query stays as it is."""
+    kept = [one for one in request.url.query.split("&") if one and not one.startswith("lang=")]
+    return f"{quote(request.scope['raw_path'], safe=_PATH)}?{'&'.join([*kept, f'lang={language}'])}"
+
+
+def _helpers(catalogue: Catalogue) -> dict[str, Any]:
+    """What templates call."""
+    return {
+        "lang": catalogue.language.value,
+        "say": catalogue.say,
+        "word": partial(_word, catalogue),
+        "unit": partial(_unit, catalogue),
+        "party": partial(_party, catalogue),
+        "moment": partial(_moment, catalogue),
+        "digest": _digest,
+        "data": _data,
+        "steps": tuple(Step),
+    }
+
+
+def _word(catalogue: Catalogue, value: enum.Enum) -> str:
+    return catalogue.say(f"{type(value).__name__}.{value.name}")
+
+
+def _unit(catalogue: Catalogue, code: str) -> str:
+    """A UN/ECE Recommendation 20 code as people write it, where the catalogue has it."""
+    return catalogue.say(f"unit.{code}") if catalogue.knows(f"unit.{code}") else code
+
+
+def _party(catalogue: Catalogue, party: Party | None) -> Markup:
+    if party is None:
+        return Markup("–")  # a constant
+    if party.name is None:
+        return escape(catalogue.say("participant.number", number=party.participant))
+    return _data(party.name)
+
+
+def _moment(catalogue: Catalogue, time: datetime | None) -> Markup:
+    if time is None:
+        return escape(catalogue.say("never"))
+    return Markup('<time datetime="{}">{}</time>').format(  # a constant; `format` escapes
+        time.strftime("%Y-%m-%dT%H:%M:%SZ"), time.strftime("%Y-%m-%d %H:%M UTC")
+    )
+
+
+def _digest(value: bytes | None) -> Markup:
+    """Shortened for the eye, whole for who asks."""
+    if value is None:
+        return Markup("–")  # a constant
+    text = "0x" + value.hex()
+    return Markup('<code translate="no" title="{}">{}…{}</code>').format(text, text[:10], text[-6:])
+
+
+def _data(text: object) -> Markup:
+    """What nobody translates: names, identifiers, values."""
+    return Markup('<span translate="no">{}</span>').format(text)  # a constant; `format` escapes

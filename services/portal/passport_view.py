@@ -1,0 +1,167 @@
+"""A passport in the order in which a page tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ledger.canonical import Json
+from ledger.errors import MillmarkError
+from ledger.ids import DigitalLink
+from ledger.provenance import Fact, Passport
+from ledger.provenance.views import Certificate, CustodyChange, Machine, Party, Transformation
+from ledger.records import AssignmentState, CertificateStatus, LotState, Verdict
+from ledger.verify import Report
+from services.portal.footprint import Footprint, build_footprint, is_footprint
+from services.portal.language import Catalogue
+from services.portal.proofs import Proof
+
+__all__ = ["Document", "Event", "PassportView", "build_view"]
+
+_PRODUCT = ("passport", "productName")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the time line."""
+
+    time: datetime
+    key: str
+    """Of the catalogue."""
+    by: Party | None
+    to: Party | None = None
+    machine: Machine | None = None
+    number: int | None = None
+    """Of the operation or certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Disclosed fields of one document, other than those that have a place of their own."""
+
+    thing: str
+    identifier: str | None
+    fields: tuple[tuple[str, Json], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unproved:
+    """What a proof leaves open: a key of the catalogue and how many."""
+
+    key: str
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PassportView:
+    passport: Passport
+    product: str | None
+    events: tuple[Event, ...]
+    steps: tuple[Transformation, ...]
+    """Those that the part, or what it came from, was made in; the earliest first."""
+    documents: tuple[Document, ...]
+    footprint: Footprint | None
+    latest: Certificate | None
+    sound: bool
+    """Whether nothing speaks against the part in the index now."""
+    proof: Proof | None
+    failure: str | None
+    """Why no proof could be made now."""
+    unproved: tuple[Unproved, ...]
+
+
+def build_view(passport: Passport, found: Proof | MillmarkError | None) -> PassportView:
+    trace = passport.trace
+    proof = found if isinstance(found, Proof) else None
+    latest = next((one for one in trace.certificates if one.latest), None)
+    good = latest is None or (latest.verdict is Verdict.PASS and latest.status is CertificateStatus.VALID)
+    stopped = trace.lot.state is LotState.QUARANTINED or any(lot.quarantined for lot in trace.packed_in)
+    return PassportView(
+        passport=passport,
+        product=_product(passport),
+        events=tuple(sorted(_events(passport), key=lambda event: event.time)),
+        steps=tuple(sorted(trace.transformations, key=lambda step: step.sequence)),
+        documents=tuple(_documents(passport)),
+        footprint=build_footprint(passport),
+        latest=latest,
+        sound=good and not stopped,
+        proof=proof,
+        failure=None if proof or found is None else str(found.code),  # type: ignore[union-attr]  # then it is an error
+        unproved=() if proof is None or proof.report is None else tuple(_unproved(proof.report)),
+    )
+
+
+def describe_name(catalogue: Catalogue, link: DigitalLink) -> list[tuple[str, str, str]]:
+    """(application identifier, what it is, value) of a code's key and qualifiers."""
+    return [
+        (ai, catalogue.say(f"ai.{ai}" if catalogue.knows(f"ai.{ai}") else "ai.other"), value)
+        for ai, value in link.elements
+    ]
+
+
+def _product(passport: Passport) -> str | None:
+    """The part's own document before its order's."""
+    named = [fact for fact in passport.facts if fact.path == _PRODUCT and isinstance(fact.value, str)]
+    own = [fact for fact in named if fact.subject == passport.trace.lot.subject and fact.thing == "lot"]
+    order = [fact for fact in named if fact.thing == "order"]
+    return str((own or order)[0].value)[:120] if own or order else None
+
+
+def _events(passport: Passport) -> Iterator[Event]:
+    trace = passport.trace
+    if trace.order is not None and trace.order.placed_at is not None:
+        yield Event(trace.order.placed_at, "event.ordered", trace.order.buyer, trace.order.coordinator)
+    for assignment in trace.assignments:
+        if assignment.started_at is not None:
+            work = (assignment.owner, None, assignment.machine, assignment.operation + 1)
+            yield Event(assignment.started_at, "event.started", *work)
+            if assignment.state is AssignmentState.FINISHED and assignment.ended_at is not None:
+                yield Event(assignment.ended_at, "event.finished", *work)
+    for certificate in trace.certificates:
+        if certificate.issued_at is not None:
+            key = f"event.{certificate.verdict.name.lower()}"
+            yield Event(certificate.issued_at, key, certificate.inspector, number=certificate.certificate)
+        if certificate.revoked_at is not None:
+            yield Event(certificate.revoked_at, "event.revoked", certificate.inspector, number=certificate.certificate)
+    yield from (_custody(change) for change in trace.custody if change.time is not None)
+
+
+def _custody(change: CustodyChange) -> Event:
+    assert change.time is not None  # noqa: S101  # narrows the type: the caller asked
+    return Event(change.time, f"event.{change.kind}", change.from_, change.to)
+
+
+def _documents(passport: Passport) -> Iterator[Document]:
+    trace = passport.trace
+    names = {trace.lot.subject: trace.lot.identifier, **{lot.subject: lot.identifier for lot in trace.upstream}}
+    if trace.order is not None:
+        names[trace.order.subject] = trace.order.identifier
+    found: dict[tuple[str, bytes, int], list[Fact]] = {}
+    for fact in passport.facts:
+        if not is_footprint(fact) and fact.path != _PRODUCT:
+            found.setdefault((fact.thing, fact.subject, fact.record), []).append(fact)
+    for (thing, subject, _), facts in found.items():
+        yield Document(thing, names.get(subject), tuple((_label(fact.path), fact.value) for fact in facts))
+
+
+def _label(path: Sequence[str | int]) -> str:
+    """`passport` itself says nothing to a reader."""
+    return " › ".join(str(step) for step in (path[1:] if path[0] == "passport" and len(path) > 1 else path))
+
+
+def _unproved(report: Report) -> Iterator[Unproved]:
+    """As the verifier says it, one key for each of its lines."""
+    yield Unproved("unproved.after")
+    yield Unproved("unproved.truth")
+    yield Unproved("unproved.others")
+    certificates = {one.sequence for one in report.certificates}
+    for key, count in (
+        ("unproved.made_of", len(report.not_followed)),
+        ("unproved.measured", len(certificates - {one.record for one in report.evidence})),
+        ("unproved.inference", len(certificates - set(report.inferences))),
+        ("unproved.execution", len(report.inferences)),
+        ("unproved.sealed", sum(report.sealed.values())),
+    ):
+        if count:
+            yield Unproved(key, count)

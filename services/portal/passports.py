@@ -1,0 +1,115 @@
+"""The routes behind a part's code: resolver, passport, proof, printable label."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from ledger.errors import NotFoundError
+from ledger.provenance import Limits, find_coded_lot, passport
+from ledger.store import Store
+from services.interop.digital_link import build_qr_svg
+from services.pictures import build_family, draw_upright
+from services.portal.codes import Code, read_code
+from services.portal.pages import Pages
+from services.portal.passport_view import build_view, describe_name
+from services.portal.picture_words import PictureWords
+from services.portal.proofs import Proof, Proofs
+from services.portal.resolver import BUNDLE_TYPE, LINKSET, build_description, build_linkset, find_link, prefers_linkset
+
+__all__ = ["CODE_PATH", "PART_PATH", "Passports"]
+
+CODE_PATH = "/{key:int}/{rest:path}"
+PART_PATH = "/passport/{what}/{key:int}/{rest:path}"
+_LIMITS = Limits(depth=64, lots=400)
+
+
+@dataclass(frozen=True, slots=True)
+class Passports:
+    """Answers to whoever holds a code."""
+
+    store: Store
+    pages: Pages
+    proofs: Proofs
+    origin: str
+    clock: Callable[[], int]
+
+    def add_routes(self, router: APIRouter) -> None:
+        for path, answer in (
+            ("/.well-known/gs1resolver", self.describe),
+            (CODE_PATH, self.resolve),
+            (PART_PATH, self.part),
+        ):
+            router.add_api_route(path, answer, include_in_schema=False)
+
+    def describe(self) -> Response:
+        return Response(json.dumps(build_description(self.origin)), media_type="application/json")
+
+    def resolve(self, request: Request) -> Response:
+        """The passport, or another link of the code, by link type and content negotiation. Raises IdentifierError,
+        NotFoundError."""
+        code, lot = self._find(request)
+        wanted = request.query_params.get("linkType", "")
+        if wanted in ("all", "linkset") or (not wanted and prefers_linkset(request.headers.get("accept", ""))):
+            return self._linkset(request, code)
+        link = find_link(code, wanted or "defaultLink")
+        if link is None:
+            raise NotFoundError("this code has no link of that type", mend="ask with linkType=all for those it has")
+        if link.media_type == BUNDLE_TYPE:
+            return RedirectResponse(link.path, 307)
+        return self._page(request, code, lot)
+
+    def part(self, request: Request, what: str) -> Response:
+        """What a passport's page links to. Raises IdentifierError, NotFoundError."""
+        code, lot = self._find(request)
+        if what == "bundle":
+            return _file(self._proof(lot).bundle, "part.bundle", BUNDLE_TYPE)
+        if what == "trust":
+            return _file(self._proof(lot).trust, "trust.json", "application/json")
+        if what == "qr":
+            return Response(build_qr_svg(code.address(self.origin)), media_type="image/svg+xml")
+        if what == "label":
+            name = describe_name(self.pages.catalogue(request), code.link)
+            return self.pages.render(request, "label.html", code=code, name=name)
+        raise NotFoundError("there is no such passport", mend="scan the code on the part again")
+
+    def _find(self, request: Request) -> tuple[Code, bytes]:
+        code = read_code(request)
+        return code, find_coded_lot(self.store, code.identifier, code.salt)
+
+    def _linkset(self, request: Request, code: Code) -> Response:
+        say = self.pages.catalogue(request).say
+        titles = {kind: say(f"link.{kind}") for kind in ("defaultLink", "pip", "certificationInfo", "traceability")}
+        body = json.dumps(build_linkset(code, self.origin, titles), ensure_ascii=False)
+        return Response(body, media_type=LINKSET, headers={"Vary": "Accept, Accept-Language, Cookie"})
+
+    def _page(self, request: Request, code: Code, lot: bytes) -> Response:
+        found = passport(self.store, lot, self.proofs.disclosing, _LIMITS)
+        catalogue = self.pages.catalogue(request)
+        proof = self.proofs.fetch(lot, found.trace.as_of, self.clock())
+        family = build_family(found.trace, PictureWords(catalogue))
+        values: dict[str, Any] = {
+            "view": build_view(found, proof),
+            "trace": found.trace,
+            "code": code,
+            "name": describe_name(catalogue, code.link),
+            "picture": draw_upright(family, catalogue.language.value),
+        }
+        linkset = f'<{self.origin}{code.path(linkType="all")}>; rel="linkset"; type="{LINKSET}"'
+        headers = {"Link": linkset, "Vary": "Accept, Accept-Language, Cookie"}
+        return self.pages.render(request, "passport.html", headers=headers, **values)
+
+    def _proof(self, lot: bytes) -> Proof:
+        found = self.proofs.fetch(lot, None, self.clock())
+        if not isinstance(found, Proof):
+            raise NotFoundError("no proof can be made now", mend="ask the company that runs this gateway for a bundle")
+        return found
+
+
+def _file(content: bytes, name: str, media_type: str) -> Response:
+    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})

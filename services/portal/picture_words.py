@@ -1,0 +1,47 @@
+"""What the genealogy picture says, in the page's language."""
+
+from __future__ import annotations
+
+from ledger.provenance import OrderTrace, Trace
+from ledger.provenance.views import AsOf, Cut, Machine, Party, Transformation
+from ledger.records import CertificateStatus, LotState, Verdict
+from services.pictures import Words
+from services.portal.language import Catalogue
+
+__all__ = ["PictureWords"]
+
+
+class PictureWords(Words):
+    """Out of a catalogue."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._say, self._knows = catalogue.say, catalogue.knows
+
+    def title(self, trace: Trace | OrderTrace, name: str) -> str:  # noqa: ARG002  # the page says which it is
+        return self._say("picture.title", name=name)
+
+    def held(self, holder: Party) -> str:
+        return self._say("picture.held", holder=self.party(holder))
+
+    def party(self, party: Party) -> str:
+        return party.name or self._say("participant.number", number=party.participant)
+
+    def state(self, quantity: int, unit: str, state: LotState) -> str:
+        shown = self._say(f"unit.{unit}") if self._knows(f"unit.{unit}") else unit
+        return self._say("picture.state", quantity=quantity, unit=shown, state=self._say(f"LotState.{state.name}"))
+
+    def judged(self, verdict: Verdict, status: CertificateStatus) -> str:
+        said = self._say(f"Verdict.{verdict.name}"), self._say(f"CertificateStatus.{status.name}")
+        return self._say("picture.judged", verdict=said[0], status=said[1])
+
+    def made_on(self, machine: Machine) -> str:
+        return self._say("picture.made_on", machine=machine.identifier or str(machine.machine))
+
+    def step(self, step: Transformation) -> str:
+        return self._say(f"TransformationKind.{step.kind.name}")
+
+    def summary(self, lots: int, steps: int, as_of: AsOf) -> str:
+        return self._say("picture.summary", lots=lots, steps=steps, block=as_of.block_number)
+
+    def cut(self, cut: Cut) -> str:
+        return self._say("picture.cut", limit=cut.at)

@@ -1,0 +1,127 @@
+"""Proofs for passports: made from the own chain's node, or kept in a folder; either way verified here before anything
+is said of them.
+
+    Proofs(store, chain, folder).fetch(lot, as_of, now_s)
+
+What is made is kept in memory until the index has another record; what is in the folder is served where no node is
+there to ask.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.bundle import MAX_BUNDLE_BYTES, parse_bundle
+from ledger.chain import Chain, fetch_trust
+from ledger.errors import MillmarkError
+from ledger.headers import parse_header
+from ledger.provenance import Disclosing, build_bundle, participants
+from ledger.provenance.views import AsOf
+from ledger.store import Store
+from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, parse_trust
+from ledger.verify import Report, Step, VerificationError, verify_bundle
+from services.files import read_bounded
+
+__all__ = ["MARKED", "PASSPORTS", "Proof", "Proofs", "kept_names"]
+
+PASSPORTS = "passports"
+"""Folder of kept proofs in the home folder."""
+MARKED = Disclosing(fields=(("passport",),))
+"""Fields that their document's author marked: those under its member `passport`."""
+_MOST_KEPT = 64
+"""Made proofs in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A bundle, the trust file that goes with it, and what verifying it here came to."""
+
+    bundle: bytes
+    trust: bytes
+    kept: bool
+    """Whether it comes from the folder; otherwise it was made now."""
+    report: Report | None
+    """What it proves; None when a step before the last one refused it."""
+    refused: VerificationError | None
+    """Why it is not as a receiver wants it."""
+
+    @property
+    def passed(self) -> tuple[Step, ...]:
+        """The steps that went through."""
+        failed = len(Step) + 1 if self.refused is None else self.refused.step.value
+        return tuple(step for step in Step if step.value < failed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    state: tuple[int, int] | None
+    """Of the index when it was made."""
+    bundle: bytes
+    trust: bytes
+
+
+def kept_names(lot: bytes) -> tuple[str, str]:
+    """File names of a lot's kept bundle and trust file."""
+    return f"{lot.hex()}.bundle", f"{lot.hex()}.trust.json"
+
+
+class Proofs:
+    """Where passports get their proofs."""
+
+    def __init__(self, store: Store, chain: Chain | None, folder: Path | None, disclosing: Disclosing = MARKED) -> None:
+        self._store, self._chain, self._folder = store, chain, folder
+        self.disclosing = disclosing
+        """What a passport and its proof tell beyond the records themselves."""
+        self._made: OrderedDict[bytes, _Made] = OrderedDict()
+        self._one_at_a_time = threading.Lock()
+
+    def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
+        """The proof for a lot at that state of the index, or the one that was made last: who saw a page gets bundle and
+        trust file of what it said. None when there is none to be had, an error when making it failed."""
+        kept = self._kept(lot)
+        if self._chain is None:
+            return None if kept is None else _verify(*kept, now_s, kept=True)
+        try:
+            made = self._make(lot, as_of)
+        except MillmarkError as error:
+            return error if kept is None else _verify(*kept, now_s, kept=True)
+        return _verify(made.bundle, made.trust, now_s, kept=False)
+
+    def _kept(self, lot: bytes) -> tuple[bytes, bytes] | None:
+        if self._folder is None:
+            return None
+        bundle, trust = (self._folder / name for name in kept_names(lot))
+        if not (bundle.is_file() and trust.is_file()):
+            return None
+        return read_bounded(bundle, MAX_BUNDLE_BYTES), read_bounded(trust, MAX_TRUST_BYTES)
+
+    def _make(self, lot: bytes, as_of: AsOf | None) -> _Made:
+        """One at a time: whoever reloads a page many times gets the same proof, made once."""
+        state = None if as_of is None else (as_of.registry_sequence, as_of.ledger_sequence)
+        with self._one_at_a_time:
+            made = self._made.get(lot)
+            if made is None or (state is not None and made.state != state):
+                made = self._made[lot] = _Made(state, *self._build(lot))
+                while len(self._made) > _MOST_KEPT:
+                    self._made.popitem(last=False)
+            self._made.move_to_end(lot)
+            return made
+
+    def _build(self, lot: bytes) -> tuple[bytes, bytes]:
+        assert self._chain is not None  # noqa: S101  # narrows the type: `fetch` asked
+        data = build_bundle(self._store, self._chain, [lot], self.disclosing)
+        block = parse_header(parse_bundle(data).headers[-1])
+        names = {one.participant: one.name for one in participants(self._store) if one.name is not None}
+        trust = fetch_trust(self._chain, names, BelievedBlock(block.number, block.hash))
+        return data, trust.to_bytes()
+
+
+def _verify(bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
+    """All steps as a receiver would; the report also when only the last step, the part's status, refuses it."""
+    try:
+        return Proof(bundle, trust, kept, verify_bundle(bundle, parse_trust(trust), now_s=now_s), None)
+    except VerificationError as error:
+        return Proof(bundle, trust, kept, getattr(error, "report", None), error)

@@ -1,0 +1,251 @@
+"""The page behind a part's code: who gets in, what it tells and what not, and the resolver around it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ledger.claims import build_claims
+from ledger.ids import Identity, SubjectKind
+from ledger.provenance import Disclosing
+from ledger.records import Contract
+from ledger.store import Book, Store
+from services.gateway import build_policy, create_gateway
+from services.portal import Proofs
+from tests.support.fake_chain import digest
+from tests.support.fake_ledger import PIECE
+from tests.support.fake_world import SMITH, World
+from tests.support.gateway_client import LINK, SLASHED, Caller, build_linked_world
+from tests.support.sign_in import NOW_S
+from tests.support.stores import new_store
+
+PART = "/01/09506000134352/21/A-1"
+LOT_KEY = "https://id.gs1.org/01/09506000134352/10/HEAT-7"
+DOCUMENT = {
+    "price": 940,
+    "passport": {
+        "productName": "Hüftschaft <b>",
+        "material": "Ti-6Al-4V",
+        "energy": {"type": "Energy", "value": "1800", "uom": "WHR"},
+        "emissionsScorecard": {"carbonFootprint": 0.72, "declaredUnit": "H87", "operationalScope": "CradleToGate"},
+    },
+}
+
+
+def salt_of(link: str) -> str:
+    return base64.urlsafe_b64encode(digest("salt", link)).rstrip(b"=").decode()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with new_store(tmp_path_factory.mktemp("portal")) as store:
+        world = build_linked_world(store)
+        add_lot(store, world)
+        yield world
+
+
+def add_lot(store: Store, world: World) -> None:
+    """A lot under another key, with a document."""
+    identity = Identity(SubjectKind.LOT, SMITH, LOT_KEY, digest("salt", LOT_KEY))
+    claims = build_claims(DOCUMENT)  # type: ignore[arg-type]  # it is JSON
+    lot = identity.subject
+    world.fake.chain.record(
+        Contract.LEDGER, "LotReceived", SMITH, lot, (lot,), quantity=1, unit=PIECE, claims_root=claims.root
+    )
+    with store.transaction() as connection:
+        Book(connection).add_identity(identity)
+        Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
+    world.follow()
+
+
+@pytest.fixture(scope="module")
+def caller(world: World) -> Caller:
+    return Caller(create_gateway(world.store, build_policy(), clock=lambda: NOW_S))
+
+
+def told(answer: httpx.Response) -> tuple[int, str, dict[str, str]]:
+    """All of an answer but its id, and but for the address that the language switch repeats."""
+    headers = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "content-length")}
+    return answer.status_code, re.sub(r'href="[^"]*lang=', 'href="lang=', answer.text), headers
+
+
+def test_the_code_opens_the_passport(caller: Caller) -> None:
+    answer = caller.ask(f"{PART}?salt={salt_of(LINK)}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "A-1" in answer.text
+    assert "Smithy" in answer.text
+
+
+def test_a_serial_number_may_hold_a_slash(caller: Caller) -> None:
+    assert caller.ask(f"/01/09506000134352/21/A%2F1?salt={salt_of(SLASHED)}").status_code == 200
+    assert caller.ask(f"/01/09506000134352/21/A/1?salt={salt_of(SLASHED)}").status_code == 400
+
+
+def test_other_keys_open_theirs(caller: Caller) -> None:
+    assert caller.ask(f"/01/09506000134352/10/HEAT-7?salt={salt_of(LOT_KEY)}").status_code == 200
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/linkset+json"])
+@pytest.mark.parametrize("what", ["", "/passport/bundle", "/passport/trust", "/passport/qr", "/passport/label"])
+def test_without_its_salt_a_part_is_as_one_that_is_not_there(caller: Caller, what: str, accept: str) -> None:
+    absent = caller.ask(f"{what}/01/09506000134352/21/NONE?salt={salt_of('none')}", Accept=accept)
+    assert absent.status_code == 404
+    wrong = base64.urlsafe_b64encode(bytes(32)).rstrip(b"=").decode()
+    for query in ("", "?salt=", f"?salt={wrong}", f"?salt={salt_of(SLASHED)}", "?salt=short", f"?salt={salt_of(LINK)}x",
+                  f"?salt={salt_of(LINK)}&salt={salt_of(LINK)}", f"?Salt={salt_of(LINK)}"):  # fmt: skip
+        assert told(caller.ask(f"{what}{PART}{query}", Accept=accept)) == told(absent)
+
+
+def test_an_order_has_no_passport(caller: Caller, world: World) -> None:
+    order = Identity(SubjectKind.ORDER, 1, "https://id.gs1.org/253/9506000077000A", digest("salt", "order"))
+    with world.store.transaction() as connection:
+        Book(connection).add_identity(order)
+    assert caller.ask(f"/253/9506000077000A?salt={salt_of('order')}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/01/09506000134353/21/A-1", "/01/9506000134352", "/21/A-1", "/01/09506000134352/21/", "/01/1/2/3", "/1/2"]
+)
+def test_what_is_no_link_is_called_so(caller: Caller, path: str) -> None:
+    answer = caller.ask(path)
+    assert answer.status_code == 400
+    assert "This is not a GS1 link" in answer.text
+
+
+def test_only_what_is_disclosed_is_shown(world: World) -> None:
+    path = f"/01/09506000134352/10/HEAT-7?salt={salt_of(LOT_KEY)}"
+    for fields, shown, hidden in (
+        ((), (), ("Hüft", "Ti-6Al-4V", "940", "1.80")),
+        ((("passport",),), ("Hüftschaft &lt;b&gt;", "Ti-6Al-4V", "1.80", "0.72"), ("940", "<b>")),
+        ((("price",),), ("940",), ("Hüft", "Ti-6Al-4V")),
+    ):
+        proofs = Proofs(world.store, None, None, Disclosing(fields=fields))
+        page = Caller(create_gateway(world.store, build_policy(), clock=lambda: NOW_S, proofs=proofs)).ask(path).text
+        assert all(text in page for text in shown)
+        assert not [text for text in hidden if text in page]
+
+
+def test_carbon_of_another_scope_is_not_summed(caller: Caller) -> None:
+    page = caller.ask(f"/01/09506000134352/10/HEAT-7?salt={salt_of(LOT_KEY)}").text
+    assert "kg CO₂e" not in page
+    assert "0.720" in page
+
+
+def test_without_a_chain_the_page_says_that_nothing_is_proved(caller: Caller) -> None:
+    page = caller.ask(f"{PART}?salt={salt_of(LINK)}").text
+    assert "No proof can be shown now" in page
+    assert "The records of this part are proved" not in page
+    assert caller.ask(f"/passport/bundle{PART}?salt={salt_of(LINK)}").status_code == 404
+
+
+def test_a_kept_file_that_is_no_proof_is_not_called_one(world: World, tmp_path: Path) -> None:
+    lot = world.lots[LINK]
+    vectors = Path(__file__).parents[2] / "vectors" / "bundle"
+    (tmp_path / f"{lot.hex()}.bundle").write_bytes((vectors / "part.bundle").read_bytes()[:-9])
+    (tmp_path / f"{lot.hex()}.trust.json").write_bytes((vectors / "trust.json").read_bytes())
+    app = create_gateway(world.store, build_policy(), clock=lambda: NOW_S, proofs=Proofs(world.store, None, tmp_path))
+    page = Caller(app).ask(f"{PART}?salt={salt_of(LINK)}").text
+    assert "The proof is refused" in page
+    assert "The records of this part are proved" not in page
+
+
+@pytest.mark.parametrize(
+    ("query", "accept"),
+    [
+        ("&linkType=all", "text/html"),
+        ("&linkType=linkset", "*/*"),
+        ("", "application/linkset+json"),
+        ("", "text/html;q=0.5, application/linkset+json"),
+        ("", "application/json"),
+    ],
+)
+def test_the_linkset(caller: Caller, query: str, accept: str) -> None:
+    answer = caller.ask(f"{PART}?salt={salt_of(LINK)}{query}", Accept=accept)
+    assert answer.headers["content-type"] == "application/linkset+json"
+    (links,) = answer.json()["linkset"]
+    assert links.pop("anchor") == LINK
+    assert set(links) == {
+        f"https://gs1.org/voc/{kind}" for kind in ("defaultLink", "pip", "certificationInfo", "traceability")
+    }
+    for (one,) in links.values():
+        assert f"salt={salt_of(LINK)}" in one["href"]
+        path = one["href"].removeprefix("http://127.0.0.1:8600")
+        assert caller.ask(path).status_code == (200 if one["type"] == "text/html" else 404)  # no proof here
+
+
+def test_link_types(caller: Caller) -> None:
+    path = f"{PART}?salt={salt_of(LINK)}"
+    assert caller.ask(f"{path}&linkType=gs1:pip").status_code == 200
+    assert caller.ask(f"{path}&linkType=https://gs1.org/voc/pip").status_code == 200
+    moved = caller.ask(f"{path}&linkType=gs1:traceability")
+    assert (moved.status_code, moved.headers["location"]) == (307, f"/passport/bundle{path}")
+    assert caller.ask(f"{path}&linkType=gs1:recipeInfo").status_code == 404
+    assert 'rel="linkset"' in caller.ask(path).headers["link"]
+
+
+def test_the_resolver_describes_itself(caller: Caller) -> None:
+    found = caller.ask("/.well-known/gs1resolver").json()
+    assert found["resolverRoot"] == "http://127.0.0.1:8600"
+    assert found["supportedPrimaryKeys"] == ["all"]
+
+
+def test_the_label_has_the_code(caller: Caller) -> None:
+    page = caller.ask(f"/passport/label{PART}?salt={salt_of(LINK)}").text
+    (source,) = re.findall(r'<img src="(/passport/qr[^"]+)"', page)
+    picture = caller.ask(source.replace("&amp;", "&"))
+    assert picture.headers["content-type"] == "image/svg+xml"
+    assert picture.text.startswith("<svg")
+
+
+def test_nothing_else_is_loaded_and_nothing_is_inline(caller: Caller) -> None:
+    answer = caller.ask(f"{PART}?salt={salt_of(LINK)}")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<script|<style|\sstyle=|\son\w+=|javascript:", answer.text)
+    loaded = re.findall(r'(?:src|<link[^>]* href)="([^"]+)"', answer.text)
+    assert loaded
+    for address in loaded:
+        assert address.startswith("/portal/assets/")
+        asset = caller.ask(address)
+        assert asset.headers["cache-control"] == "public, max-age=31536000, immutable"
+        again = caller.ask(address, If_None_Match=asset.headers["etag"])
+        assert (again.status_code, again.content) == (304, b"")
+        assert caller.ask(address.replace("assets/", "assets/x")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("de,en;q=0.7,zh;q=0.3", "en"),
+        ("fr", "en"),
+        ("zh;q=0", "en"),
+        ("zh;q=x, en;q=0.1", "en"),
+        ("*", "en"),
+    ],
+)
+def test_the_language_is_the_readers(caller: Caller, accepted: str, language: str) -> None:
+    answer = caller.ask(f"{PART}?salt={salt_of(LINK)}", Accept_Language=accepted)
+    assert f'<html lang="{language}">' in answer.text
+    assert answer.headers["content-language"] == language
+    assert "set-cookie" not in answer.headers
+
+
+def test_the_switch_keeps_the_salt_and_is_remembered(caller: Caller) -> None:
+    page = caller.ask(f"{PART}?salt={salt_of(LINK)}&lang=en").text
+    (switch,) = re.findall(r'href="([^"]+lang=zh)"', page)
+    answer = caller.ask(switch.replace("&amp;", "&"))
+    assert '<html lang="zh">' in answer.text
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    again = caller.ask(f"{PART}?salt={salt_of(LINK)}", Cookie=cookie.partition(";")[0])
+    assert '<html lang="zh">' in again.text
