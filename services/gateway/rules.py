@@ -70,7 +70,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/.well-known/gs1resolver"): PUBLIC,
     ("GET", "/{key:int}/{rest:path}"): _CODED,
     ("GET", "/passport/{what}/{key:int}/{rest:path}"): _CODED,
-    ("GET", "/portal/assets/{tag}/{name}"): _CODED,
+    ("GET", "/portal/assets/{tag}/{name}"): Rule(public=True, page=True, cost=0),
     ("GET", "/v1/sign-in"): PUBLIC,
     ("POST", "/v1/sessions"): PUBLIC,
     ("GET", "/v1/session"): Rule(),

@@ -143,13 +143,13 @@ def test_a_route_without_a_row_is_answered_to_nobody(store: Store) -> None:
 
 def fill(path: str) -> str:
     """A path that the route takes."""
-    values = {"identifier:path": "urn:example:hip-1", "id": "1", "key:int": "01", "rest:path": "09506000134352/21/A-1"}
+    part, values = "urn:example:hip-1", {"id": "1", "key:int": "01", "rest:path": "09506000134352/21/A-1"}
+    values |= {"identifier:path": part, "epc:path": part, "id:path": "urn:example:event"}
     return re.sub(r"{(.+?)}", lambda found: values.get(found[1], found[1]), path)
 
 
 def ask(caller: Caller, method: str, path: str, credential: str | None) -> httpx.Response:
-    path = path.replace("{identifier:path}", "urn:example:hip-1").replace("{id}", "1")
-    path = path.replace("{id:path}", "urn:example:event").replace("{epc:path}", "urn:example:hip-1")
+    path = fill(path)
     path = fill(path)
     headers = {} if credential is None else {"Authorization": credential}
     return caller.ask(path, method, Host=HOST, **headers)

@@ -16,7 +16,7 @@ from ledger.ids import Identity, SubjectKind
 from ledger.provenance import Disclosing
 from ledger.records import Contract
 from ledger.store import Book, Store
-from services.gateway import build_policy, create_gateway
+from services.gateway import Limiter, Rates, build_policy, create_gateway
 from services.portal import Proofs
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
@@ -66,7 +66,12 @@ def add_lot(store: Store, world: World) -> None:
 
 @pytest.fixture(scope="module")
 def caller(world: World) -> Caller:
-    return Caller(create_gateway(world.store, build_policy(), clock=lambda: NOW_S))
+    return serve(world)
+
+
+def serve(world: World, proofs: Proofs | None = None) -> Caller:
+    limiter = Limiter(Rates(1e6, 1e6))
+    return Caller(create_gateway(world.store, build_policy(), clock=lambda: NOW_S, limiter=limiter, proofs=proofs))
 
 
 def told(answer: httpx.Response) -> tuple[int, str, dict[str, str]]:
@@ -126,8 +131,7 @@ def test_only_what_is_disclosed_is_shown(world: World) -> None:
         ((("passport",),), ("Hüftschaft &lt;b&gt;", "Ti-6Al-4V", "1.80", "0.72"), ("940", "<b>")),
         ((("price",),), ("940",), ("Hüft", "Ti-6Al-4V")),
     ):
-        proofs = Proofs(world.store, None, None, Disclosing(fields=fields))
-        page = Caller(create_gateway(world.store, build_policy(), clock=lambda: NOW_S, proofs=proofs)).ask(path).text
+        page = serve(world, Proofs(world.store, None, None, Disclosing(fields=fields))).ask(path).text
         assert all(text in page for text in shown)
         assert not [text for text in hidden if text in page]
 
@@ -150,8 +154,7 @@ def test_a_kept_file_that_is_no_proof_is_not_called_one(world: World, tmp_path: 
     vectors = Path(__file__).parents[2] / "vectors" / "bundle"
     (tmp_path / f"{lot.hex()}.bundle").write_bytes((vectors / "part.bundle").read_bytes()[:-9])
     (tmp_path / f"{lot.hex()}.trust.json").write_bytes((vectors / "trust.json").read_bytes())
-    app = create_gateway(world.store, build_policy(), clock=lambda: NOW_S, proofs=Proofs(world.store, None, tmp_path))
-    page = Caller(app).ask(f"{PART}?salt={salt_of(LINK)}").text
+    page = serve(world, Proofs(world.store, None, tmp_path)).ask(f"{PART}?salt={salt_of(LINK)}").text
     assert "The proof is refused" in page
     assert "The records of this part are proved" not in page
 
