@@ -116,13 +116,13 @@ def parse_account(value: bytes) -> Account:
 
 
 def parse_word(value: bytes | None) -> bytes:
-    """The 32 bytes of a storage slot from the storage trie's value: zeros where there is none. Raises ProofError."""
+    """The 32 bytes of a storage slot from the storage trie's value: zeros where there is none. Raises ProofError.
+
+    A written zero is taken: anvil commits to slots that were read and never written. It says what absence says.
+    """
     if value is None:
         return bytes(32)
-    number = decode_integer(decode_rlp(value, max_depth=0), 32)
-    if not number:
-        raise ProofError("a storage trie keeps no zero")
-    return number.to_bytes(32, "big")
+    return decode_integer(decode_rlp(value, max_depth=0), 32).to_bytes(32, "big")
 
 
 def _walk(root: bytes, key: bytes, take: _Take) -> bytes | None:
