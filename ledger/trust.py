@@ -114,6 +114,10 @@ class TrustFile:
         for name in (*self.contracts, *self.participants.values()):
             if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
                 raise TrustError(f"a name is not 1 to {MAX_NAME_CHARACTERS} printable characters", mend=_MEND)
+        if len({contract.address for contract in self.contracts.values()}) != len(self.contracts):
+            raise TrustError("two contracts are at one address", mend=_MEND)
+        if len(set(self.participants.values())) != len(self.participants):
+            raise TrustError("two participants have one name", mend="give them different names")
 
     @property
     def registry(self) -> TrustedContract:
@@ -152,7 +156,7 @@ def parse_trust(data: bytes) -> TrustFile:
             checkpoint=_parse_checkpoint(checkpoint),
         )
     except TrustError as error:
-        raise TrustError(f"the trust file cannot be used: {error.cause}", mend=_MEND) from None
+        raise TrustError(f"the trust file cannot be used: {error.cause}", mend=error.mend or _MEND) from None
 
 
 def parse_canonical(data: bytes, max_bytes: int, max_depth: int, what: str, mend: str) -> Json:

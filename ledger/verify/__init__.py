@@ -28,7 +28,8 @@ from ledger.verify._disclosures import verify_claims, verify_evidence, verify_id
 from ledger.verify._histories import verify_histories
 from ledger.verify._proofs import StateProof
 from ledger.verify._replay import replay
-from ledger.verify._status import Verified, build_report, verify_status
+from ledger.verify._reporting import build_report
+from ledger.verify._status import Verified, verify_status
 from ledger.verify.refusals import CheckpointRefused, FormatRefused, StatusRefused, Step, VerificationError
 from ledger.verify.report import Report, describe
 
@@ -55,8 +56,8 @@ def verify_bundle(
     8. Claims: disclosed fields are those that the records commit to.
     9. Evidence is in its stream, and the stream only grew.
     10. Inferences are those that the certificates commit to.
-    11. Status: no part has a certificate that does not count, a failing verdict, or is quarantined. Left out with
-        `any_status`: then the report says it.
+    11. Status: no part has a certificate that does not count, a failing verdict, is quarantined, or spent. Left out
+        with `any_status`: then the report says it.
 
     Raises VerificationError, of the step's own class; of step 11 with the report as its `report`. `now_s` is the
     verifier's clock, in seconds since 1970; `max_age_s` is how old the proof block may be.

@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--any-status",
         action="store_true",
-        help="accept parts that are quarantined, whose certificate does not count, or that have no identifier here",
+        help="accept parts that are quarantined or spent, whose certificate does not count, or without identifier here",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser

@@ -23,7 +23,7 @@ def _offered(entry: Entry, state: State) -> None:
     hold(to != entry.participant, entry, "offered to its own custodian")
     state.proved.participant(entry, to)
     _verify_way(entry, state, lot, to, 0)
-    lot.state, lot.counterparty, lot.maybe_spent = LotState.OFFERED, to, False
+    lot.state, lot.counterparty = LotState.OFFERED, to
 
 
 def _accepted(entry: Entry, state: State) -> None:

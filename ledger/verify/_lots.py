@@ -33,7 +33,8 @@ def _commissioned(entry: Entry, state: State) -> None:
 
 
 def _received(entry: Entry, state: State) -> None:
-    _make(entry, state, entry.histories[0], entry.fields.raw("unit"), entry.fields.number("quantity"))
+    lot = _make(entry, state, entry.histories[0], entry.fields.raw("unit"), entry.fields.number("quantity"))
+    lot.from_outside = True
 
 
 def _make(entry: Entry, state: State, name: bytes, unit: bytes, quantity: int) -> Lot:
@@ -51,7 +52,7 @@ def _scrapped(entry: Entry, state: State) -> None:
 
 
 def _quarantined(entry: Entry, state: State) -> None:
-    lot = _alive(state.lot(entry, entry.histories[0]))
+    lot = state.lot(entry, entry.histories[0])
     order = state.order_of(lot)
     if order is None or order.terms.inspector != entry.participant:
         _own(entry, lot)
@@ -61,7 +62,7 @@ def _quarantined(entry: Entry, state: State) -> None:
 
 
 def _released(entry: Entry, state: State) -> None:
-    lot = _alive(state.lot(entry, entry.histories[0]))
+    lot = state.lot(entry, entry.histories[0])
     hold(lot.state is LotState.QUARANTINED, entry, f"released while {lot.state.name.lower()}")
     hold(lot.counterparty == entry.participant, entry, "released by another than who quarantined it")
     lot.state, lot.counterparty = LotState.HELD, 0
@@ -74,9 +75,8 @@ def pass_sealed(lot: Lot, after: int) -> None:
         raise ReplayRefused("a sealed record follows, which cannot be", subject=lot.subject, sequence=after)
     lot.sealed += 1
     lot.quantity -= 1
-    lot.maybe_spent = True
     if not lot.quantity:
-        lot.state, lot.counterparty, lot.maybe_spent = LotState.SPENT, 0, False
+        lot.state, lot.counterparty = LotState.SPENT, 0
 
 
 # Transformations
@@ -181,8 +181,6 @@ def _consume(entry: Entry, lot: Lot, quantity: int) -> None:
     lot.quantity -= quantity
     if not lot.quantity:
         lot.state, lot.counterparty = LotState.SPENT, 0
-    elif lot.sealed:
-        lot.maybe_spent = True
 
 
 # Packing
@@ -206,7 +204,7 @@ def _unpacked(entry: Entry, state: State) -> None:
     for name in children:
         hold(name in parent.contents, entry, "it was not in that parent", name)
         if name in state.shown:
-            child = _alive(state.lot(entry, name))
+            child = state.lot(entry, name)
             child.parent, child.custodian = None, entry.participant
     parent.contents.difference_update(children)
 
@@ -228,12 +226,6 @@ def _own(entry: Entry, lot: Lot) -> Lot:
     """The lot, when who acts has custody of it and it is not packed."""
     hold(lot.parent is None, entry, "a packed lot moves on its own", lot.subject)
     hold(lot.custodian == entry.participant, entry, f"participant {lot.custodian} has custody", lot.subject)
-    return _alive(lot)
-
-
-def _alive(lot: Lot) -> Lot:
-    """The record needs something to be left of it."""
-    lot.maybe_spent = False
     return lot
 
 

@@ -80,7 +80,7 @@ def _pass_sealed(state: State, name: bytes, count: int) -> None:
         lot = state.lots.get(name)
         if lot is None or name in state.parts:
             raise ReplayRefused("a record is sealed that must be shown", subject=name)
-        pass_sealed(lot, max(state.entries_of[name]))
+        pass_sealed(lot, next(reversed(state.entries_of[name])))  # they come by sequence
 
 
 def _apply(entry: Entry, state: State) -> None:

@@ -137,8 +137,8 @@ class Lot:
     """Oldest first; the last one counts."""
     sealed: int = 0
     """Records of which only the kind is shown."""
-    maybe_spent: bool = False
-    """Whether sealed records may have used it up."""
+    from_outside: bool = False
+    """Whether it was received from outside the ledger, where its maker found it."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ VerificationError
   ClaimsRefused            8  a disclosed field is not what its record commits to
   EvidenceRefused          9  measured data are not in their stream
   InferencesRefused       10  an inference is not what its certificate commits to
-  StatusRefused           11  a part's certificate does not count, or it is quarantined
+  StatusRefused           11  a part's certificate does not count, or it is quarantined or spent
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class InferencesRefused(VerificationError):  # noqa: N818
 
 
 class StatusRefused(VerificationError):  # noqa: N818
-    """A part has a certificate that does not count, a failing verdict, or is quarantined."""
+    """A part has a certificate that does not count, a failing verdict, is quarantined, or spent."""
 
     step = Step.STATUS
     report: Report | None = None

@@ -96,7 +96,10 @@ class PartReport:
     quantity: int
     unit: str
     made_by: Party
+    """Who recorded it first."""
     made_at: datetime
+    from_outside: bool
+    """Whether it was received from outside: then who recorded it did not make it."""
     made_on: tuple[Work, ...]
     """Oldest first; a lot that was split off, merged or received from outside was made on no machine."""
     order: bytes | None
@@ -181,10 +184,8 @@ def _plain(value: object) -> object:
 def describe(report: Report) -> list[str]:
     """The report for people, line by line."""
     at = report.as_of
-    hours = max(at.age_s, 0) / 3600
-    age = f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} hours"
     lines = [
-        f"As of block {at.block_number}, {_time(at.block_time)} ({age} ago), chain {at.chain_id}, "
+        f"As of block {at.block_number}, {_time(at.block_time)} ({_age(at.age_s)}), chain {at.chain_id}, "
         f"ledger 0x{at.ledger.hex()}",
         f"Checkpoint: block {at.checkpoint_number} 0x{at.checkpoint_hash.hex()}, {_believed(at)}",
     ]
@@ -200,12 +201,18 @@ def describe(report: Report) -> list[str]:
     return lines + _section("Not proved", report.not_proved)
 
 
+def _age(age_s: int) -> str:
+    hours = abs(age_s) / 3600
+    length = f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} hours"
+    return f"{length} ago" if age_s >= 0 else f"{length} ahead of this clock"
+
+
 def _part_lines(part: PartReport) -> list[str]:
     lines = [
         part.identifier or "0x" + part.subject.hex(),
-        f"  made by {part.made_by}, {_time(part.made_at)}",
+        f"  {'received from outside' if part.from_outside else 'made'} by {part.made_by}, {_time(part.made_at)}",
         *dict.fromkeys(f"  on machine {one.machine_identifier or one.machine} of {one.owner}" for one in part.made_on),
-        f"  {part.state.name.lower()}, {part.quantity} {part.unit}, held by {part.holder}",
+        f"  {part.state.name.lower()}, {part.quantity} {_printable(part.unit)}, held by {part.holder}",
     ]
     if part.order is not None and part.buyer is not None:
         lines.append(f"  order {part.order_identifier or '0x' + part.order.hex()} of {part.buyer}")

@@ -78,7 +78,7 @@ def run_combine(
     """Put the signatures of several files about one block into one."""
     whole = combine_checkpoints([_read_checkpoint(path) for path in checkpoints])
     if trust is not None:
-        verify_believed(parse_trust(read_bounded(trust, MAX_TRUST_BYTES)), whole)
+        _verify_quorum(parse_trust(read_bounded(trust, MAX_TRUST_BYTES)), whole)
     write_whole(output, whole.to_bytes())
     _print(whole, output, as_json)
 
@@ -136,6 +136,14 @@ def _described(trust: TrustFile) -> dict[str, object]:
         found["quorum"] = trust.checkpoint.quorum
         found["co-signers"] = len({key.participant for key in trust.checkpoint.keys})
     return found
+
+
+def _verify_quorum(trust: TrustFile, whole: SignedCheckpoint) -> None:
+    if isinstance(trust.checkpoint, BelievedBlock):
+        raise InputError(
+            "that trust file names a block itself, and asks for no signatures", mend="give one with a quorum"
+        )
+    verify_believed(trust, whole)
 
 
 def _read_checkpoint(path: Path) -> SignedCheckpoint:

@@ -28,7 +28,7 @@ def run_verify(
     any_status: bool = typer.Option(
         False,
         "--any-status",
-        help="Accept parts that are quarantined, whose certificate does not count, or that have no identifier here.",
+        help="Accept parts that are quarantined or spent, whose certificate does not count, or without identifier.",
     ),
     as_json: AsJson = False,
 ) -> None:

@@ -98,7 +98,7 @@ def test_a_sealed_record_leaves_only_what_can_be_left_at_most(world: BundleWorld
     whole, sealed = replayed(world, "hip-1"), replayed(world, "hip-1", seal=True)
     billet = world.lots["billet"]
     assert (whole.lots[billet].quantity, sealed.lots[billet].quantity) == (18, 57)
-    assert sealed.lots[billet].maybe_spent
+    assert sealed.lots[billet].sealed == 1
     assert sealed.lots[billet].state is LotState.HELD
 
 

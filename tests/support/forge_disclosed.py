@@ -1,4 +1,4 @@
-"""Steps 7 to 11: what is handed over in the clear is not what the ledger commits to, or a part does not stand well."""
+"""Steps 7 to 10: what is handed over in the clear is not what the ledger commits to."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from ledger.bundle import EvidenceEntryShown, IdentityShown, RecordShown
+from ledger.bundle import EvidenceEntryShown, IdentityShown
 from ledger.claims import Field
 from ledger.ids import SubjectKind
-from ledger.records import ModelState
 from ledger.verify import Step
-from ledger.verify._abi import Fields
 from ledger.verify._kinds import roots_of
 from ledger.verify._proofs import subject_of
-from tests.support.bundle_content import Content, copy_content, encode_data, fields_of, publish_bytes, with_fields
-from tests.support.forging import DAY_S, Forged, changing, forgery
+from tests.support.bundle_content import Content, fields_of, with_fields
+from tests.support.forging import changing
 
 # Step 7
 
@@ -244,113 +242,3 @@ def another_digest(content: Content, rng: Random) -> bool | None:
     else:
         content.put(with_fields(record, inference_digest=rng.randbytes(32)))
     return None
-
-
-# Step 11
-
-
-def _latest(content: Content, rng: Random) -> int | None:
-    """The latest certificate of a part, and all others of that part's lot before it."""
-    part = rng.choice(content.bundle.parts)
-    issued = [
-        one
-        for one in content.history(part).records
-        if isinstance(one, int) and content.record(one).kind == "CertificateIssued"
-    ]
-    return issued[-1] if issued else None
-
-
-@forgery(Step.STATUS)
-def expired(content: Content, rng: Random) -> Forged | None:
-    """Expired at the proof block, or since then."""
-    latest = _latest(content, rng)
-    if latest is None:
-        return None
-    changed = copy_content(content)
-    end = changed.bundle.records[-1].block_time + rng.randrange(2, 10**6)
-    changed.put(with_fields(changed.record(latest), expires_at=end))
-    changed.time = end + rng.randrange(-1, 1) * rng.randrange(10**5)
-    changed.time = max(changed.time, changed.bundle.records[-1].block_time)
-    data, trust = publish_bytes(changed)
-    return Forged(data, trust, max(end, changed.time) + rng.randrange(20 * DAY_S))
-
-
-@changing(Step.STATUS)
-def withdrawn(content: Content, rng: Random) -> bool | None:
-    """The model fell after the last certificate."""
-    latest = _latest(content, rng)
-    if latest is None:
-        return False
-    model = fields_of(content.record(latest)).struct("statement").number("model")
-    last = content.bundle.records[-1].block_time
-    content.models[model] = replace(
-        content.models[model],
-        state=ModelState.WITHDRAWN,
-        withdrawn_at=last + rng.randrange(10**6),
-        defective_since=last,
-    )
-    return None
-
-
-@changing(Step.STATUS)
-def revoked(content: Content, rng: Random) -> bool | None:
-    """The issuer took it back in the last record."""
-    latest = _latest(content, rng)
-    if latest is None:
-        return False
-    _append(content, rng, latest, "CertificateRevoked", reason_root=rng.randbytes(32))
-    return None
-
-
-@changing(Step.STATUS)
-def failed(content: Content, rng: Random) -> bool | None:
-    """A failing certificate after the passing one: the latest counts."""
-    latest = _latest(content, rng)
-    if latest is None:
-        return False
-    record = content.record(latest)
-    part = fields_of(record).raws("histories")[0]
-    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
-    again = with_fields(record, verdict=2, inference_digest=rng.randbytes(32))
-    content.append(replace(again, sequence=sequence, block_time=content.time), part)
-    return None
-
-
-@changing(Step.STATUS)
-def refuted(content: Content, rng: Random) -> bool | None:
-    """Opened and found wrong, in the last record."""
-    latest = _latest(content, rng)
-    settled = {
-        fields_of(one).number("certificate") for one in content.bundle.records if one.kind == "CertificateUpheld"
-    }
-    if latest is None or latest in settled:
-        return False
-    _append(content, rng, latest, "CertificateRefuted", executed=0)
-    return None
-
-
-@forgery(Step.STATUS)
-def unopened(content: Content, rng: Random) -> Forged | None:
-    """Demanded, and nobody opened it in time: at the proof block, or since then."""
-    latest = _latest(content, rng)
-    opened = ("CertificateUpheld", "OpeningDemanded")
-    settled = {fields_of(one).number("certificate") for one in content.bundle.records if one.kind in opened}
-    if latest is None or latest in settled:
-        return None
-    changed = copy_content(content)
-    deadline = changed.time + 7 * DAY_S
-    _append(changed, rng, latest, "OpeningDemanded", deadline=deadline)
-    changed.time += rng.randrange(14 * DAY_S)
-    data, trust = publish_bytes(changed)
-    return Forged(data, trust, max(deadline, changed.time) + rng.randrange(10 * DAY_S))
-
-
-def _append(content: Content, rng: Random, certificate: int, kind: str, **members: int | bytes) -> None:
-    """A record about a certificate, by who issued it, at the end of its lot's history."""
-    issued = content.record(certificate)
-    fields = fields_of(issued)
-    part = fields.raws("histories")[0]
-    values = Fields({"key": fields.raw("key"), "histories": (part,), "certificate": certificate, **members})
-    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
-    data = encode_data(kind, values)
-    content.append(RecordShown(kind, sequence, issued.participant, content.time, data), part)

@@ -21,13 +21,13 @@ from ledger.errors import BundleError
 from ledger.headers import parse_header
 from ledger.trust import TrustFile, parse_trust
 from ledger.verify import Step, VerificationError, verify_bundle
-from tests.support import forge_disclosed, forge_heads, forge_records, forge_state, forge_text
+from tests.support import forge_disclosed, forge_heads, forge_records, forge_state, forge_status, forge_text
 from tests.support.bundle_content import Content, read_content
 from tests.support.forging import FORGERIES, MAX_AGE_S, Forged, Forgery
 
 __all__ = ["Tally", "forge", "judge", "mutate", "run_forgeries", "run_mutations"]
 
-_GENERATORS = (forge_text, forge_state, forge_heads, forge_records, forge_disclosed)
+_GENERATORS = (forge_text, forge_state, forge_heads, forge_records, forge_disclosed, forge_status)
 """Importing them registers what they forge."""
 _TRIES = 200
 

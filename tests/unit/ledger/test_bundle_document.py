@@ -1,8 +1,9 @@
 """A second verifier for one path, written from BUNDLE.md, CLAIMS.md and TRUST.md alone, importing nothing of `ledger`.
 
 For every part of the vector: the header is the trust file's checkpoint or leads to it, the ledger's account and code
-are in its state, the heads are in the ledger's storage, the records give them, and the shown fields of documents are
-those that records commit to. The document's own tables (signatures, slots) are read from it.
+are in its state, the heads are in the ledger's storage, the records give them, the lists hold what records name and no
+more, and the shown fields of documents are those that records commit to. The document's own tables (signatures,
+members, slots) are read from it.
 """
 
 from __future__ import annotations
@@ -199,6 +200,96 @@ def test_every_part_is_what_its_identifier_says(bundle: dict[str, Any]) -> None:
         hashed = sha256(unbase64(identity["salt"]) + identity["identifier"].encode())
         named.add(k(word(kinds[identity["kind"]]) + word(identity["creator"]) + hashed))
     assert set(map(unbase64, bundle["parts"])) <= named
+
+
+# Data of records (sections "Data of a record" and "What belongs in it")
+
+
+def members_of(title: str) -> dict[str, list[str]]:
+    """A table that names members in order, by kind or struct; several kinds may share a row."""
+    rows = DOCUMENT.split(f"| {title} |")[1].split("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    plain = [(names, re.sub(r" \([^)]*\)", "", members)) for names, members in cells]
+    return {name: members.split(", ") if members else [] for names, members in plain for name in names.split(", ")}
+
+
+def types_of(signature: str) -> list[Any]:
+    """Types of the data: a list for a struct, a pair of a type and "[]" for an array."""
+    text = re.sub(r"(\w+)", r"'\1'", signature)
+    text = re.sub(r"('\w+'|\))\[\]", r"\1,'[]'", text).replace("(", "[").replace(")", "]")
+    found: list[Any] = json.loads(text.replace("'", '"'))
+    return found
+
+
+def take(kinds: list[Any], data: bytes) -> list[Any]:
+    """Decodes by offsets, as any ABI decoder does."""
+    values: list[Any] = []
+    place = at = 0
+    while place < len(kinds):
+        kind, is_array = kinds[place], kinds[place + 1 : place + 2] == ["[]"]
+        place += 2 if is_array else 1
+        here = data[at : at + 32]
+        if is_array:
+            start = int.from_bytes(here, "big")
+            count = int.from_bytes(data[start : start + 32], "big")
+            values.append(take_static([kind] * count, data[start + 32 :]))
+        elif isinstance(kind, list) and "[]" in kind:
+            values.append(take(kind, data[int.from_bytes(here, "big") :]))
+        else:
+            values += take_static([kind], data[at:])
+            at += 32 * width(kind)
+            continue
+        at += 32
+    return values
+
+
+def take_static(kinds: list[Any], data: bytes) -> list[Any]:
+    values: list[Any] = []
+    for kind in kinds:
+        size = 32 * width(kind)
+        values.append(take_static(kind, data) if isinstance(kind, list) else data[:32])
+        data = data[size:]
+    return values
+
+
+def width(kind: Any) -> int:
+    return sum(map(width, kind)) if isinstance(kind, list) else 1
+
+
+def named(record: list[Any]) -> dict[str, Any]:
+    """Members of a record by the document's names; those of its struct among them."""
+    [signature] = re.findall(rf"^    {record[0]}(\(.*\))$", DOCUMENT, re.MULTILINE)
+    values = take(types_of(signature)[3:], unbase64(record[4]))
+    found = dict(zip(["key", "histories", *members_of("kind | data")[record[0]]], values, strict=True))
+    for name, members in members_of("struct | members").items():
+        if name in found:
+            found.update(zip(members, found[name], strict=True))
+    return found
+
+
+def test_the_lists_hold_what_the_records_name_and_no_more(bundle: dict[str, Any], trust: dict[str, Any]) -> None:
+    asked: dict[str, set[Any]] = {name: set() for name in ("participants", "keys", "machines", "models", "streams")}
+    root, nodes = storage_root(bundle, trust, "TraceLedger"), nodes_of(bundle)
+    for record in bundle["records"]:
+        kind, fields = record[0], named(record)
+        asked["participants"].add(record[2])
+        asked["keys"].add(fields["key"][12:])
+        for name in ("coordinator", "owner", "to", "inspector"):
+            asked["participants"] |= {number(fields[name])} - {0} if name in fields else set()
+        asked["machines"] |= {number(fields["machine"])} if "machine" in fields else set()
+        asked["models"] |= {number(fields["model"])} - {0} if "model" in fields else set()
+        if kind in ("CertificateIssued", "AssignmentFinished"):
+            asked["streams"].add(fields["stream"])
+            slot = k(fields["stream"] + word(slot_of("stream")))
+            packed = number(rlp(look_up(nodes, root, slot)))
+            asked["machines"].add(packed >> 40 & (2**40 - 1))
+    for name, found in asked.items():
+        listed = bundle[name] if name in ("participants", "machines", "models") else map(unbase64, bundle[name])
+        assert set(listed) == found, name
+
+
+def number(value: bytes) -> int:
+    return int.from_bytes(value, "big")
 
 
 # Claims (CLAIMS.md)

@@ -1,0 +1,152 @@
+"""The report of all that a verified bundle says, proved or disclosed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ledger.bundle import Bundle, SealedRecord
+from ledger.records import LotState
+from ledger.trust import BelievedBlock
+from ledger.verify._descent import ancestors_of
+from ledger.verify._remarks import attention, not_proved, proved
+from ledger.verify._state import Certificate, Entry, Lot, State
+from ledger.verify._status import Verified, status_of
+from ledger.verify.report import (
+    AsOf,
+    CertificateReport,
+    DisclosedField,
+    EvidenceReport,
+    PartReport,
+    Report,
+    Work,
+    moment,
+)
+
+__all__ = ["build_report"]
+
+
+def build_report(verified: Verified) -> Report:
+    """All that the bundle says, proved or disclosed."""
+    bundle, state = verified.bundle, verified.state
+    entries = {entry.sequence: entry for entry in verified.entries}
+    return Report(
+        as_of=_as_of(verified),
+        parts=tuple(_part(verified, state.lots[name]) for name in bundle.parts),
+        histories=len(bundle.histories),
+        records=len(bundle.records),
+        sealed=dict(sorted(_sealed(bundle).items())),
+        certificates=tuple(_certificate(verified, one) for one in state.certificates.values()),
+        disclosed=tuple(
+            DisclosedField(
+                record=claims.record,
+                kind=entries[claims.record].kind,
+                root=claims.root,
+                path=claims.disclosure.paths[place],
+                value=field.value,
+            )
+            for claims in bundle.claims
+            for place, field in claims.disclosure.shown
+        ),
+        withheld=sum(len(one.disclosure.paths) - len(one.disclosure.shown) for one in bundle.claims),
+        evidence=tuple(_evidence(bundle, entries)),
+        inferences=tuple(inference.record for inference in bundle.inferences),
+        attention=tuple(attention(verified)),
+        proved=tuple(proved(verified)),
+        not_proved=tuple(not_proved(verified)),
+        not_followed=tuple(sorted(verified.not_followed)),
+    )
+
+
+def _as_of(verified: Verified) -> AsOf:
+    proof, checkpoint = verified.headers[0], verified.headers[-1]
+    return AsOf(
+        chain_id=verified.bundle.chain_id,
+        ledger=verified.bundle.ledger,
+        block_number=proof.number,
+        block_hash=proof.hash,
+        block_time=moment(proof.timestamp),
+        age_s=verified.now_s - proof.timestamp,
+        checkpoint_number=checkpoint.number,
+        checkpoint_hash=checkpoint.hash,
+        believed="block" if isinstance(verified.trust.checkpoint, BelievedBlock) else "cosigned",
+    )
+
+
+def _part(verified: Verified, lot: Lot) -> PartReport:
+    state = verified.state
+    order = state.order_of(lot)
+    ancestors = ancestors_of(state, lot)
+    return PartReport(
+        subject=lot.subject,
+        identifier=verified.identifiers.get(lot.subject),
+        state=lot.state,
+        quantity=lot.quantity,
+        unit=lot.unit.rstrip(b"\0").decode("ascii", "replace"),
+        made_by=verified.party(lot.maker),
+        from_outside=lot.from_outside,
+        made_at=moment(state.entries_of[lot.subject][lot.sequence].time),
+        made_on=tuple(_work(verified, [state.lots[name] for name in ancestors] + [lot])),
+        order=lot.order,
+        order_identifier=None if lot.order is None else verified.identifiers.get(lot.order),
+        buyer=None if order is None else verified.party(order.buyer),
+        holder=verified.party(_outermost(state, lot).custodian),
+        quarantined_by=verified.party(lot.counterparty) if lot.state is LotState.QUARANTINED else None,
+        certificate=_certificate(verified, lot.certificates[-1]) if lot.certificates else None,
+        ancestors=tuple(sorted(ancestors)),
+    )
+
+
+def _work(verified: Verified, lots: Sequence[Lot]) -> Iterator[Work]:
+    for lot in sorted(lots, key=lambda one: one.sequence):
+        order = verified.state.order_of(lot)
+        if order is not None and lot.assignment:
+            done = order.assignments[lot.assignment]
+            identifier = _machine_identifier(verified, done.machine)
+            yield Work(lot.subject, done.operation, done.machine, identifier, verified.party(done.owner))
+
+
+def _machine_identifier(verified: Verified, machine: int) -> str | None:
+    named = verified.state.proved.named_machines
+    return next((verified.identifiers[name] for name, number in named.items() if number == machine), None)
+
+
+def _outermost(state: State, lot: Lot) -> Lot:
+    while lot.parent is not None:
+        lot = state.lots[lot.parent]
+    return lot
+
+
+def _certificate(verified: Verified, certificate: Certificate) -> CertificateReport:
+    return CertificateReport(
+        sequence=certificate.sequence,
+        lot=certificate.lot,
+        issuer=verified.party(certificate.issuer),
+        model=certificate.model,
+        verdict=certificate.verdict,
+        status=status_of(verified, certificate, verified.time),
+        state=certificate.state,
+        executed=certificate.executed,
+        latest=verified.state.lots[certificate.lot].certificates[-1] is certificate,
+        issued_at=moment(certificate.issued_at),
+        expires_at=moment(certificate.expires_at),
+        expired_now=certificate.expires_at <= verified.now_s,
+    )
+
+
+def _evidence(bundle: Bundle, entries: dict[int, Entry]) -> Iterator[EvidenceReport]:
+    for evidence in bundle.evidence:
+        fields = entries[evidence.record].fields
+        named = fields.struct("statement") if "statement" in fields.values else fields
+        shown = evidence.shown
+        yield EvidenceReport(
+            record=evidence.record,
+            stream=named.raw("stream"),
+            leaf_index=named.number("leaf_index"),
+            entry=None if shown is None else shown.entry,
+            shown=shown is not None,
+        )
+
+
+def _sealed(bundle: Bundle) -> Counter[str]:
+    return Counter(one.kind for history in bundle.histories for one in history.records if isinstance(one, SealedRecord))

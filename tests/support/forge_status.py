@@ -1,0 +1,174 @@
+"""Step 11: a part that does not stand well, with everything else as it must be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from ledger.bundle import RecordShown
+from ledger.records import ModelState
+from ledger.verify import Step
+from ledger.verify._abi import Fields
+from tests.support.bundle_content import Content, copy_content, encode_data, fields_of, publish_bytes, with_fields
+from tests.support.forging import DAY_S, Forged, changing, forgery
+
+
+def _latest(content: Content, rng: Random) -> int | None:
+    """The latest certificate of a part, and all others of that part's lot before it."""
+    part = rng.choice(content.bundle.parts)
+    issued = [
+        one
+        for one in content.history(part).records
+        if isinstance(one, int) and content.record(one).kind == "CertificateIssued"
+    ]
+    return issued[-1] if issued else None
+
+
+@forgery(Step.STATUS)
+def expired(content: Content, rng: Random) -> Forged | None:
+    """Expired at the proof block, or since then."""
+    latest = _latest(content, rng)
+    if latest is None:
+        return None
+    changed = copy_content(content)
+    end = changed.bundle.records[-1].block_time + rng.randrange(2, 10**6)
+    changed.put(with_fields(changed.record(latest), expires_at=end))
+    changed.time = end + rng.randrange(-1, 1) * rng.randrange(10**5)
+    changed.time = max(changed.time, changed.bundle.records[-1].block_time)
+    data, trust = publish_bytes(changed)
+    return Forged(data, trust, max(end, changed.time) + rng.randrange(20 * DAY_S))
+
+
+@changing(Step.STATUS)
+def withdrawn(content: Content, rng: Random) -> bool | None:
+    """The model fell after the last certificate."""
+    latest = _latest(content, rng)
+    if latest is None:
+        return False
+    model = fields_of(content.record(latest)).struct("statement").number("model")
+    last = content.bundle.records[-1].block_time
+    content.models[model] = replace(
+        content.models[model],
+        state=ModelState.WITHDRAWN,
+        withdrawn_at=last + rng.randrange(10**6),
+        defective_since=last,
+    )
+    return None
+
+
+@changing(Step.STATUS)
+def revoked(content: Content, rng: Random) -> bool | None:
+    """The issuer took it back in the last record."""
+    latest = _latest(content, rng)
+    if latest is None:
+        return False
+    _append(content, rng, latest, "CertificateRevoked", reason_root=rng.randbytes(32))
+    return None
+
+
+@changing(Step.STATUS)
+def failed(content: Content, rng: Random) -> bool | None:
+    """A failing certificate after the passing one: the latest counts."""
+    latest = _latest(content, rng)
+    if latest is None:
+        return False
+    record = content.record(latest)
+    part = fields_of(record).raws("histories")[0]
+    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
+    again = with_fields(record, verdict=2, inference_digest=rng.randbytes(32))
+    content.append(replace(again, sequence=sequence, block_time=content.time), part)
+    return None
+
+
+@changing(Step.STATUS)
+def refuted(content: Content, rng: Random) -> bool | None:
+    """Opened and found wrong, in the last record."""
+    latest = _latest(content, rng)
+    settled = {
+        fields_of(one).number("certificate") for one in content.bundle.records if one.kind == "CertificateUpheld"
+    }
+    if latest is None or latest in settled:
+        return False
+    _append(content, rng, latest, "CertificateRefuted", executed=0)
+    return None
+
+
+@forgery(Step.STATUS)
+def unopened(content: Content, rng: Random) -> Forged | None:
+    """Demanded, and nobody opened it in time: at the proof block, or since then."""
+    latest = _latest(content, rng)
+    opened = ("CertificateUpheld", "OpeningDemanded")
+    settled = {fields_of(one).number("certificate") for one in content.bundle.records if one.kind in opened}
+    if latest is None or latest in settled:
+        return None
+    changed = copy_content(content)
+    deadline = changed.time + 7 * DAY_S
+    _append(changed, rng, latest, "OpeningDemanded", deadline=deadline)
+    changed.time += rng.randrange(14 * DAY_S)
+    data, trust = publish_bytes(changed)
+    return Forged(data, trust, max(deadline, changed.time) + rng.randrange(10 * DAY_S))
+
+
+def _append(content: Content, rng: Random, certificate: int, kind: str, **members: int | bytes) -> None:
+    """A record about a certificate, by who issued it, at the end of its lot's history."""
+    issued = content.record(certificate)
+    fields = fields_of(issued)
+    part = fields.raws("histories")[0]
+    values = Fields({"key": fields.raw("key"), "histories": (part,), "certificate": certificate, **members})
+    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
+    data = encode_data(kind, values)
+    content.append(RecordShown(kind, sequence, issued.participant, content.time, data), part)
+
+
+@changing(Step.STATUS)
+def quarantined(content: Content, rng: Random) -> bool | None:
+    """Set apart by who holds it, in the last record."""
+    part = rng.choice(content.bundle.parts)
+    return _on_own(content, rng, part, "LotQuarantined", reason_root=rng.randbytes(32))
+
+
+@changing(Step.STATUS)
+def scrapped(content: Content, rng: Random) -> bool | None:
+    """All of it, in the last record; or quarantined and then scrapped, so that it is quarantined no more."""
+    part = rng.choice(content.bundle.parts)
+    if rng.random() < 0.5 and _on_own(content, rng, part, "LotQuarantined", reason_root=bytes(32)) is False:
+        return False
+    made = next(one for one in content.bundle.records if part in fields_of(one).raws("histories"))
+    fields = fields_of(made)
+    if "quantity" in fields.values:
+        quantity = fields.number("quantity")
+    else:
+        change = fields.struct("transformation")
+        place = fields.raws("histories").index(part) - len(change.structs("inputs"))
+        quantity = change.structs("outputs")[place].number("quantity")
+    return _on_own(content, rng, part, "LotScrapped", quantity=quantity, reason_root=rng.randbytes(32))
+
+
+def _on_own(content: Content, rng: Random, part: bytes, kind: str, **members: int | bytes) -> bool | None:
+    """A record about a part by who holds it; False while it is packed."""
+    holder = _holder(content, part)
+    if holder is None:
+        return False
+    by = next(one for one in content.bundle.records if one.participant == holder)
+    key = fields_of(by).raw("key")
+    content.keys[key] = replace(content.keys[key], revoked_at=0)
+    sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
+    data = encode_data(kind, Fields({"key": key, "histories": (part,), **members}))
+    content.append(RecordShown(kind, sequence, holder, content.time, data), part)
+    return None
+
+
+def _holder(content: Content, part: bytes) -> int | None:
+    """Who has custody; None while it is packed."""
+    holder: int | None = None
+    for number in content.history(part).records:
+        record = content.record(number) if isinstance(number, int) else None
+        if record is None:
+            continue
+        if record.kind == "LotsPacked" and fields_of(record).raws("histories")[0] != part:
+            holder = None
+        elif record.kind in ("LotCommissioned", "LotReceived", "LotsUnpacked", "CustodyAccepted") or (
+            record.kind == "LotsTransformed" and number == content.history(part).records[0]
+        ):
+            holder = record.participant
+    return holder
