@@ -151,6 +151,8 @@ def test_sets_below_the_quorum_or_with_one_twice_are_refused(site: Site) -> None
     first, trust = site.signed(1), ["--trust", str(site.path("trust.json"))]
     assert "1 of the 2 participants" in site.run.refused("checkpoint", "combine", first, *out, *trust)[1]
     assert "signed twice" in site.run.refused("checkpoint", "combine", first, first, *out)[1]
+    site.json("trust", "-o", own := str(site.path("own-block.json")))
+    assert "asks for no signatures" in site.run.refused("checkpoint", "combine", first, *out, "--trust", own)[1]
     assert not site.path("checkpoint.json").exists()
 
 

@@ -94,6 +94,10 @@ OWN_CHANGES: dict[str, Change] = {
     "a code hash without 0x": put("contracts", "Registry", "code_hash", value="ab" * 33),
     "a short code hash": put("contracts", "Registry", "code_hash", value="0x" + "ab" * 31),
     "an unknown member of a contract": put("contracts", "Registry", "note", value=""),
+    "two contracts at one address": lambda raw: raw["contracts"]["Evaluator"].update(
+        address=raw["contracts"]["LotOperations"]["address"]
+    ),
+    "one name for two participants": put("participants", 1, "name", value="Alder Forge"),
     "participants as an object": put("participants", value={}),
     "a participant without a name": put("participants", 0, value={"participant": 1}),
     "a participant with an empty name": put("participants", 0, "name", value=""),

@@ -1,0 +1,52 @@
+"""Stories that break one rule of the replay each, told with `Story`: what the test files about them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import pytest
+
+from ledger.verify.refusals import ReplayRefused
+from tests.support.story import MODEL, Story, name
+
+ORDER, SECOND = name("order"), name("second order")
+A, B, C, BOX = sorted(name(text) for text in "abcd")
+Told: TypeAlias = Callable[[Story], object]
+
+
+class Broken(list[tuple[str, Told]]):
+    """Stories with the cause for which each must be refused."""
+
+    def __call__(self, cause: str) -> Callable[[Told], Told]:
+        """Registers a story."""
+
+        def register(told: Told) -> Told:
+            self.append((cause, told))
+            return told
+
+        return register
+
+
+def check_broken(cause: str, told: Told) -> None:
+    """The story is refused for that cause; when it gives a lot, as a bundle about that one."""
+    story = Story()
+    part = told(story)
+    with pytest.raises(ReplayRefused) as refused:
+        story.replay(*((part,) if isinstance(part, bytes) else ()))
+    assert cause in refused.value.reason
+
+
+def in_production(story: Story, operations: int = 1) -> int:
+    story.place(ORDER, operations)
+    story.accept(ORDER)
+    assignment = story.propose(ORDER)
+    story.step("AssignmentAccepted", ORDER, assignment)
+    story.step("AssignmentStarted", ORDER, assignment)
+    return assignment
+
+
+def certified(story: Story, verdict: int = 1, model: int = MODEL) -> int:
+    """Lot A of an order, with a certificate."""
+    story.commission(A, ORDER, in_production(story))
+    return story.certify(A, ORDER, verdict, model)

@@ -1,0 +1,138 @@
+"""What may follow what: histories that keep every rule of the replay, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, TransformationKind
+from ledger.verify._state import State
+from tests.support.broken import BOX, ORDER, SECOND, A, B, certified, in_production
+from tests.support.story import (
+    BUYER,
+    CARRIER,
+    COORDINATOR,
+    INSPECTOR,
+    MAKER,
+    MODEL,
+    PRESS,
+    PUBLISHED,
+    Story,
+    hidden,
+)
+
+
+def told(tell: Callable[[Story], object], *parts: bytes) -> State:
+    story = Story()
+    tell(story)
+    return story.replay(*(parts or [one for one in story.histories if one not in (ORDER, SECOND)]))
+
+
+def test_an_order_runs_to_its_end() -> None:
+    def tell(story: Story) -> None:
+        story.commission(A, ORDER, assignment := in_production(story))
+        story.finish(ORDER, assignment)
+        story.certify(A, ORDER)
+        story.record("OrderCompleted", COORDINATOR, ORDER, claims_root=bytes(32))
+        story.offer(A, to=BUYER)
+        story.take(A, by=BUYER)
+        story.record("OrderDelivered", BUYER, ORDER, claims_root=bytes(32))
+
+    state = told(tell)
+    assert state.orders[ORDER].state is OrderState.DELIVERED
+    assert [one.state for one in state.orders[ORDER].assignments.values()] == [AssignmentState.FINISHED]
+    assert (state.lots[A].custodian, state.lots[A].state) == (BUYER, LotState.HELD)
+
+
+def test_a_quarantine_passes_on_with_rework_and_falls_with_a_passing_certificate() -> None:
+    def tell(story: Story) -> None:
+        certified(story, verdict=2)
+        [again] = story.transform(TransformationKind.REWORK, {A: 1}, {"again": 1}, order=ORDER)
+        made.append(again)
+
+    made: list[bytes] = []
+    state = told(tell)
+    assert (state.lots[A].state, state.lots[made[0]].state) == (LotState.SPENT, LotState.QUARANTINED)
+    assert state.lots[made[0]].counterparty == INSPECTOR
+
+    def pass_it(story: Story) -> None:
+        tell(story)
+        story.certify(made[-1], ORDER)
+
+    assert told(pass_it).lots[made[0]].state is LotState.HELD
+
+
+@pytest.mark.parametrize(
+    ("model", "executed", "expected"),
+    [(MODEL, 0, LotState.QUARANTINED), (PUBLISHED, 2, LotState.QUARANTINED), (PUBLISHED, 1, LotState.HELD)],
+)
+def test_a_refuted_certificate_sends_the_lot_where_its_model_says(
+    model: int, executed: int, expected: LotState
+) -> None:
+    verdict = 2 if executed == 1 else 1
+    state = told(lambda story: story.settle("CertificateRefuted", A, certified(story, verdict, model), executed))
+    assert state.lots[A].state is expected
+    assert state.lots[A].certificates[-1].state is CertificateState.REFUTED
+
+
+def test_who_else_quarantined_a_lot_keeps_it() -> None:
+    """Neither a failing certificate of an inspector who is not the gate's takes it over, nor a passing one lifts it."""
+
+    def tell(story: Story) -> None:
+        story.receive(A)
+        story.on_lot("LotQuarantined", A)
+        story.certify(A, verdict=2)
+        story.certify(A, verdict=1)
+
+    state = told(tell)
+    assert (state.lots[A].state, state.lots[A].counterparty) == (LotState.QUARANTINED, MAKER)
+
+
+def test_a_packed_lot_goes_where_its_box_goes_and_is_unpacked_there() -> None:
+    def tell(story: Story) -> None:
+        for lot in (A, BOX):
+            story.receive(lot)
+        story.pack(BOX, A)
+        story.offer(BOX)
+        story.take(BOX)
+        story.record("LotsUnpacked", CARRIER, BOX, A)
+
+    state = told(tell, A)
+    assert (state.lots[A].custodian, state.lots[A].parent, state.lots[BOX].contents) == (CARRIER, None, set())
+
+
+def test_sisters_without_a_history_are_not_judged() -> None:
+    """Other contents of a box, other outputs of a split, and other orders that a shared lot went into."""
+
+    def tell(story: Story) -> None:
+        story.receive(A)
+        story.receive(BOX)
+        story.record("LotsPacked", MAKER, BOX, *sorted((A, hidden(1))))
+        story.record("LotsUnpacked", MAKER, BOX, *sorted((A, hidden(1))))
+        made = story.transform(TransformationKind.CONVERSION, {A: 4}, {"elsewhere": 4}, order=hidden(2))
+        del story.histories[made[0]]
+
+    assert told(tell, A).lots[A].quantity == 6
+
+
+def test_sealed_records_leave_what_can_be_left_at_most() -> None:
+    story = Story()
+    story.receive(A, quantity=3)
+    story.receive(B, quantity=1)
+    story.seal(A)
+    [made] = story.transform(TransformationKind.MERGE, dict.fromkeys(sorted((A, B)), 1), {"x": 2})
+    story.seal(A)
+    state = story.replay(made)
+    assert (state.lots[A].quantity, state.lots[A].state, state.lots[A].sealed) == (0, LotState.SPENT, 2)
+    assert state.lots[made].quantity == 2
+
+
+def test_within_one_block_a_machine_may_be_retired_and_a_model_withdrawn() -> None:
+    story = Story()
+    certified(story)
+    proposed = next(one for one in story.entries if one.kind == "AssignmentAccepted")
+    story.machines[PRESS] = replace(story.machines[PRESS], retired_at=proposed.time)
+    story.models[MODEL] = replace(story.models[MODEL], state=ModelState.WITHDRAWN, withdrawn_at=story.now)
+    assert story.replay(A).lots[A].certificates

@@ -1,0 +1,259 @@
+"""Lots, packing, sealed records, and what a bundle must hold: stories that break one rule of the replay each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ledger.records import TransformationKind
+from tests.support.broken import BOX, ORDER, A, B, Broken, C, Told, check_broken, in_production
+from tests.support.story import (
+    GRAM,
+    MAKER,
+    OTHER,
+    Story,
+    hidden,
+)
+
+broken = Broken()
+
+
+# Lots
+
+
+@broken("scrapped while offered")
+def scrapped_when_offered(story: Story) -> None:
+    story.receive(A)
+    story.offer(A)
+    story.on_lot("LotScrapped", A, quantity=1)
+
+
+@broken("quarantined while quarantined")
+def quarantined_twice(story: Story) -> None:
+    story.receive(A)
+    story.on_lot("LotQuarantined", A)
+    story.on_lot("LotQuarantined", A)
+
+
+@broken("released while held")
+def released_when_held(story: Story) -> None:
+    story.receive(A)
+    story.on_lot("LotReleased", A)
+
+
+@broken("released by another")
+def released_by_another(story: Story) -> None:
+    story.receive(A)
+    story.on_lot("LotQuarantined", A)
+    story.on_lot("LotReleased", A, by=OTHER)
+
+
+@broken("was made before")
+def received_twice(story: Story) -> None:
+    story.receive(A)
+    story.receive(A)
+
+
+@broken("participant 3 has custody")
+def scrapped_by_another(story: Story) -> None:
+    story.receive(A)
+    story.on_lot("LotScrapped", A, by=OTHER, quantity=1)
+
+
+@broken("a lot stands in it twice")
+def two_outputs_of_one_name(story: Story) -> None:
+    story.receive(A)
+    made = story.transform(TransformationKind.SPLIT, {A: 2}, {"x": 1, "y": 1})
+    change = story.entries[-1].fields.struct("transformation")
+    output = change.structs("outputs")[0]
+    change.values["outputs"] = (output, output)
+    story.entries[-1] = replace(story.entries[-1], histories=(A, made[0], made[0]))
+    del story.histories[made[1]]
+
+
+@broken("its inputs do not ascend")
+def inputs_in_another_order(story: Story) -> None:
+    story.receive(A)
+    story.receive(B)
+    story.transform(TransformationKind.MERGE, {B: 1, A: 1}, {"x": 2})
+
+
+@broken("a split of 1 lots into 1")
+def split_into_one(story: Story) -> None:
+    story.receive(A)
+    story.transform(TransformationKind.SPLIT, {A: 1}, {"x": 1})
+
+
+@broken("a merge of 1 lots into 1")
+def merge_of_one(story: Story) -> None:
+    story.receive(A)
+    story.transform(TransformationKind.MERGE, {A: 1}, {"x": 1})
+
+
+@broken("a rework of 2 lots into 1")
+def rework_of_two(story: Story) -> None:
+    story.receive(A)
+    story.receive(B)
+    story.transform(TransformationKind.REWORK, {A: 1, B: 1}, {"x": 2})
+
+
+@broken("the lot leaves its order")
+def split_out_of_its_order(story: Story) -> None:
+    story.commission(A, ORDER, in_production(story), quantity=2)
+    story.transform(TransformationKind.SPLIT, {A: 2}, {"x": 1, "y": 1})
+
+
+@broken("the lot leaves its order")
+def converted_out_of_its_order(story: Story) -> None:
+    story.commission(A, ORDER, in_production(story), quantity=2)
+    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 2})
+
+
+@broken("taken while quarantined")
+def quarantined_and_split(story: Story) -> None:
+    story.receive(A)
+    story.on_lot("LotQuarantined", A)
+    story.transform(TransformationKind.SPLIT, {A: 2}, {"x": 1, "y": 1})
+
+
+@broken("the lot has another unit")
+def merge_of_two_units(story: Story) -> None:
+    story.receive(A)
+    story.receive(B, unit=GRAM)
+    story.transform(TransformationKind.MERGE, {A: 1, B: 1}, {"x": 2})
+
+
+@broken("do not balance")
+def units_changed_by_a_split(story: Story) -> None:
+    story.receive(A)
+    story.transform(TransformationKind.SPLIT, {A: 2}, {"x": 1, "y": 1}, output_unit=GRAM)
+
+
+@broken("do not balance")
+def yield_within_one_unit(story: Story) -> None:
+    story.receive(A)
+    story.transform(TransformationKind.CONVERSION, {A: 2}, {"x": 4}, yield_in=1, yield_out=2)
+
+
+@broken("taken with lots packed in it")
+def scrapped_with_contents(story: Story) -> None:
+    for lot in (A, BOX):
+        story.receive(lot)
+    story.pack(BOX, A)
+    story.on_lot("LotScrapped", BOX, quantity=1)
+
+
+@broken("packed into itself")
+def packed_into_itself(story: Story) -> None:
+    story.receive(A)
+    story.record("LotsPacked", MAKER, A, A)
+
+
+@broken("packing while offered")
+def packed_when_offered(story: Story) -> None:
+    for lot in (A, BOX):
+        story.receive(lot)
+    story.offer(A)
+    story.pack(BOX, A)
+
+
+@broken("a packed lot moves on its own")
+def scrapped_when_packed(story: Story) -> None:
+    for lot in (A, BOX):
+        story.receive(lot)
+    story.pack(BOX, A)
+    story.on_lot("LotScrapped", A, quantity=1)
+
+
+@broken("a packed lot moves on its own")
+def offered_when_packed(story: Story) -> None:
+    for lot in (A, BOX):
+        story.receive(lot)
+    story.pack(BOX, A)
+    story.offer(A)
+
+
+@broken("it was not in that parent")
+def unpacked_out_of_another(story: Story) -> None:
+    for lot in (A, B, BOX):
+        story.receive(lot)
+    story.pack(BOX, A)
+    story.record("LotsUnpacked", MAKER, BOX, B)
+
+
+@broken("the history of that lot is missing")
+def packed_into_a_hidden_box(story: Story) -> None:
+    story.receive(A)
+    story.record("LotsPacked", MAKER, hidden(), A)
+
+
+@broken("of several histories")
+def received_as_two(story: Story) -> None:
+    story.record("LotReceived", MAKER, A, B, quantity=1, unit=GRAM, claims_root=bytes(32))
+
+
+# Sealed records
+
+
+@broken("a sealed record follows, which cannot be")
+def sealed_while_packed(story: Story) -> bytes:
+    for lot in (A, BOX):
+        story.receive(lot)
+    story.pack(BOX, A)
+    story.seal(A)
+    return C
+
+
+@broken("a sealed record follows, which cannot be")
+def sealed_while_offered(story: Story) -> bytes:
+    story.receive(A)
+    story.offer(A)
+    story.seal(A)
+    story.take(A)
+    return C
+
+
+@broken("a sealed record follows, which cannot be")
+def sealed_after_the_last_piece(story: Story) -> bytes:
+    story.receive(A, quantity=1)
+    story.seal(A)
+    story.seal(A)
+    return C
+
+
+@broken("11 taken of 9")
+def more_than_the_sealed_ones_left(story: Story) -> bytes:
+    story.receive(A)
+    story.seal(A)
+    story.on_lot("LotScrapped", A, quantity=11)
+    return C
+
+
+# What the bundle holds
+
+
+@broken("nothing in the bundle asks for this history")
+def history_that_is_not_asked_for(story: Story) -> bytes:
+    story.receive(A)
+    story.receive(B)
+    return A
+
+
+@broken("is not of this history")
+def superseded_elsewhere(story: Story) -> None:
+    first = story.entries[-1].sequence if story.entries else 1
+    story.receive(A)
+    story.receive(B)
+    story.on_lot("RecordSuperseded", B, superseded=first)
+
+
+@broken("superseded by another")
+def superseded_by_another(story: Story) -> None:
+    story.receive(A)
+    story.on_lot("RecordSuperseded", A, by=OTHER, superseded=1)
+
+
+@pytest.mark.parametrize(("cause", "told"), broken, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_broken_rule_is_named(cause: str, told: Told) -> None:
+    check_broken(cause, told)
