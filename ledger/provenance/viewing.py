@@ -4,13 +4,15 @@ Who acted, when, in which kind of record, and quantities are the whole consortiu
 neither is whether this company knows them. So a view decides which lots, orders and machines there are at all for its
 participant:
 
-    lot       it holds, held or made it, or anything that the lot came of or that was made of it (`linked`); it was
-              offered the lot, or what carries it; it certified it; it is buyer, coordinator or inspector of its order
+    lot       it holds, held or made it, or anything that the lot came of or that was made of it (`linked`); it is
+              offered the lot, or what carries it; it is buyer, coordinator or inspector of its order
     order     it is buyer, coordinator or inspector, or owns a machine with an assignment that was not turned down
-    machine   it owns it, or may see an order in which the machine works
+    machine   it owns it, or may see an order in which the machine's owner took on work
 
-Lots made of the same material are not linked: neither came of the other. Links go by accepted custody and by
-transformations, which the ledger leaves to the custodian alone. What lies further away than the bounds is not linked.
+Nothing that a participant can record unasked opens what is another's. So links go by accepted custody and by
+transformations, which the ledger leaves to the custodian alone; certifying opens nothing, because any inspector may
+certify, and so quarantine, a lot that no order's gate guards; proposing work opens no machine. Lots made of the same
+material are not linked: neither came of the other. What lies further away than the bounds is not linked.
 """
 
 from __future__ import annotations
@@ -19,11 +21,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from ledger.ids import SubjectKind
-from ledger.records import AssignmentState, Contract
+from ledger.records import AssignmentState, Contract, LotState
 from ledger.store import Lineage, Rows
 from ledger.store.rows import (
     AssignmentRow,
-    CertificateRow,
     CustodyChangeRow,
     IdentityRow,
     LotRow,
@@ -37,6 +38,7 @@ __all__ = ["View"]
 
 _DEPTH, _MOST = 256, 10_000
 _TURNED_DOWN = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
+_TAKEN_ON = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
 
 
 class View:
@@ -115,22 +117,20 @@ class View:
         rows = {row.number: row for row in self._rows.among(MachineRow, "subject", subjects)}
         found = {row.subject for row in rows.values() if row.owner == self.participant}
         rest = [number for number, row in rows.items() if row.subject not in found]
-        at_work = self._rows.among(AssignmentRow, "machine", rest)
+        at_work = [row for row in self._rows.among(AssignmentRow, "machine", rest) if row.state in _TAKEN_ON]
         orders = self.orders({row.order for row in at_work})
         return found | {rows[row.machine].subject for row in at_work if row.order in orders}
 
     def _concerning(self, lots: Collection[bytes]) -> set[bytes]:
-        """Offered to the participant, certified by it, or of an order that it is a party to."""
+        """Offered to the participant, or of an order that it is a party to."""
         rows = self._rows.among(LotRow, "subject", lots)
         orders = self._orders_of_parties({row.order for row in rows if row.order is not None})
-        found = {row.subject for row in rows if row.order in orders or self._is_offered(row)}
-        certified = self._rows.among(CertificateRow, "lot", lots)
-        return found | {row.lot for row in certified if row.issuer == self.participant}
+        return {row.subject for row in rows if row.order in orders or self._is_offered(row)}
 
     def _is_offered(self, row: LotRow) -> bool:
-        """The lot itself, or what it is packed in."""
+        """The lot itself, or what it is packed in. Of a quarantined one, `counterparty` is who quarantined it."""
         around, seen = row, {row.subject}
-        while around.counterparty != self.participant:
+        while (around.state, around.counterparty) != (LotState.OFFERED, self.participant):
             if around.parent is None or around.parent in seen:
                 return False
             seen.add(around.parent)
