@@ -6,44 +6,58 @@ is unusable.
 
 from __future__ import annotations
 
+import importlib
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from ledger.errors import MillmarkError
 from quality.errors import QualityError
-from services.commands import (
-    apikeys,
-    bench,
-    bundle,
-    chain,
-    demo,
-    faults,
-    interop,
-    keys,
-    node,
-    outbox,
-    participants,
-    provenance,
-    quality,
-    trust,
-    verify,
-)
 
-__all__ = ["app", "main"]
+if TYPE_CHECKING:
+    app: typer.Typer
 
-app = typer.Typer(
-    name="millmark",
-    help="A permissioned traceability ledger for distributed, made-to-order manufacturing.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="markdown",
-)
+__all__ = ["COMMANDS", "app", "build_app", "main"]
+
+COMMANDS: Mapping[str, Sequence[str]] = {
+    "demo": ["demo"],
+    "chain": ["devchain", "deploy", "status", "rebuild", "gateway"],
+    "participants": ["participants"],
+    "keys": ["keys"],
+    "apikeys": ["apikeys"],
+    "provenance": ["trace", "recall"],
+    "bundle": ["bundle"],
+    "trust": ["checkpoint", "trust"],
+    "verify": ["verify"],
+    "quality": ["quality"],
+    "interop": ["digital-link", "epcis"],
+    "bench": ["bench"],
+    "faults": ["faults"],
+    "outbox": ["outbox"],
+    "node": ["node"],
+}
+"""By module of services.commands, what it registers: a command imports its own module alone."""
 
 
-@app.callback()
+def build_app(modules: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line, with the commands of `modules`."""
+    app = typer.Typer(
+        name="millmark",
+        help="A permissioned traceability ledger for distributed, made-to-order manufacturing.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode="markdown",
+    )
+    app.callback()(choose_home)
+    for module in modules:
+        importlib.import_module(f"services.commands.{module}").register(app)
+    return app
+
+
 def choose_home(
     context: typer.Context,
     home: Path = typer.Option(
@@ -58,27 +72,24 @@ def choose_home(
     context.obj = home
 
 
-demo.register(app)
-chain.register(app)
-participants.register(app)
-keys.register(app)
-apikeys.register(app)
-provenance.register(app)
-bundle.register(app)
-trust.register(app)
-verify.register(app)
-quality.register(app)
-interop.register(app)
-bench.register(app)
-faults.register(app)
-outbox.register(app)
-node.register(app)
+def __getattr__(name: str) -> object:
+    """PEP 562: `app`, with all commands, for who asks for it."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return build_app()
+
+
+def _needed(arguments: Sequence[str]) -> Iterable[str]:
+    """The module of the command that is called; all of them where that is not plain."""
+    called = arguments[2] if len(arguments) > 2 and arguments[0] == "--home" else next(iter(arguments), "")
+    found = [module for module, commands in COMMANDS.items() if called in commands]
+    return found or COMMANDS
 
 
 def main() -> None:
     """Entry point of the console script."""
     try:
-        code = app(standalone_mode=False)  # hands us the command line's own refusals
+        code = build_app(_needed(sys.argv[1:]))(standalone_mode=False)  # hands us the command line's own refusals
     except typer.TyperException as error:
         sys.stderr.write(_explain(error))
         sys.exit(error.exit_code)

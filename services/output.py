@@ -7,9 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from ledger.errors import InputError
 
 __all__ = ["print_json", "print_lines", "print_table", "warn", "write_text"]
@@ -25,6 +22,9 @@ def print_lines(*lines: str) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Right-aligned where every cell of a column is a number."""
+    from rich.console import Console  # noqa: PLC0415 - a node never prints a table
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int) for row in rows)

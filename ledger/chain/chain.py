@@ -11,7 +11,7 @@ from ledger.chain.deployment import Deployment
 from ledger.chain.forwarder import verify_domain
 from ledger.chain.node import Node
 from ledger.chain.profiles import EngineProfile
-from ledger.errors import WrongChainError, WrongContractError
+from ledger.errors import ContractRefusedError, WrongChainError, WrongContractError
 from ledger.records import Contract, Header, Recorded, Value
 
 __all__ = ["Chain"]
@@ -90,14 +90,27 @@ class Chain:
         """Calldata of the one transaction that makes all `calls`, or none."""
         return calls[0] if len(calls) == 1 else multicall_data(contract, calls)
 
-    def simulate(self, contract: Contract, data: bytes, sender: bytes) -> int:
-        """Gas limit with which the call can be sent now. Raises ContractRefusedError with the contract's own error."""
-        fixed = self.profile.fixed_gas_limit
-        self.node.call(self.address(contract), data, sender, fixed)  # an estimate alone may hide the contract's error
+    def simulate(self, contract: Contract, data: bytes, sender: bytes, known_limit: int | None = None) -> int:
+        """Gas limit with which the call can be sent now. Raises ContractRefusedError with the contract's own error.
+
+        `known_limit`, of a call of the same shape: it is given back where the call takes no more than half of its
+        headroom. An estimate executes the call a dozen times, this once."""
+        fixed, address = self.profile.fixed_gas_limit, self.address(contract)
+        if fixed is None and known_limit is not None and self._is_enough(address, data, sender, known_limit):
+            return known_limit
+        self.node.call(address, data, sender, fixed)  # an estimate alone may hide the contract's error
         if fixed is not None:
             return fixed
-        estimate = self.node.estimate_gas(self.address(contract), data, sender)
+        estimate = self.node.estimate_gas(address, data, sender)
         return min(estimate * (100 + self.profile.gas_headroom_percent) // 100, self.node.gas_limit())
+
+    def _is_enough(self, address: bytes, data: bytes, sender: bytes, limit: int) -> bool:
+        headroom = self.profile.gas_headroom_percent
+        try:
+            self.node.call(address, data, sender, limit * (200 + headroom) // (200 + 2 * headroom))
+        except ContractRefusedError:
+            return False  # for want of gas or not: the estimate tells
+        return True
 
     def _connect(self) -> dict[str, bytes]:
         """Each contract's code is checked before it is asked what it runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ledger.chain.http import RpcClient
 from ledger.errors import ChainUnreachableError
 
 __all__ = ["HttpTransport", "RpcError", "Transport"]
@@ -34,14 +35,12 @@ class HttpTransport:
     """A node behind a URL. Retries nothing: who sends decides what may be sent again."""
 
     def __init__(self, url: str, timeout_s: float = 10.0) -> None:
-        from ledger.chain.http import BoundedProvider  # noqa: PLC0415  # web3 takes a second, which many can save
-
         self.url = url
-        self._provider = BoundedProvider(url, timeout_s)
+        self._client = RpcClient(url, timeout_s)
 
     def request(self, method: str, params: list[Any]) -> Any:
         try:
-            answer = self._provider.ask(method, params)
+            answer = self._client.ask(method, params)
         except OSError as error:
             raise ChainUnreachableError(
                 f"the chain at {self.url} does not answer ({type(error.__cause__ or error).__name__})",

@@ -13,6 +13,9 @@
     after fail_record       -         FAILED: the contract refuses the record
     after fill              NONCED    a nonce that nothing else will use is spent on a transfer of nothing
 
+A submitter makes several of these moves in one transaction (`together`) where nothing goes out in between: records get
+a nonce and their signed bytes at once, and what is in a final block already is SENT, MINED and FINAL at once.
+
 Every move names the state that it starts from, and every method first checks that the desk's lease is the latest one:
 a record that two submitters work on would get onto the ledger twice.
 """
@@ -23,7 +26,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from ledger.errors import LeaseHeldError
 from ledger.store.database import Store
@@ -73,7 +76,19 @@ class Desk:
     def __init__(self, store: Store, signer: bytes, fence: int) -> None:
         self._store = store
         self._signer = signer
+        self._joint: Connection | None = None
         self.fence = fence
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is done meanwhile is one database transaction, with one synchronisation; a crash leaves all or nothing
+        of it. Nothing may be sent meanwhile."""
+        with self._transaction() as connection:
+            self._joint = connection
+            try:
+                yield
+            finally:
+                self._joint = None
 
     def allocate(
         self,
@@ -144,8 +159,8 @@ class Desk:
             _advance(connection, transaction.id, transaction.state, OutboxState.SIGNED, values)
             return read_transaction(connection, transaction.id)
 
-    def mark_sent(self, transaction_id: int) -> None:
-        self._advance(transaction_id, OutboxState.SIGNED, OutboxState.SENT)
+    def mark_sent(self, transaction_id: int) -> SentTransaction:
+        return self._advance(transaction_id, OutboxState.SIGNED, OutboxState.SENT)
 
     def mark_mined(
         self, transaction_id: int, block_number: int, block_hash: bytes, gas_used: int, sequences: Sequence[int]
@@ -154,8 +169,10 @@ class Desk:
         values = {"block_number": block_number, "block_hash": block_hash, "gas_used": gas_used}
         with self._transaction() as connection:
             set_transaction(connection, transaction_id, OutboxState.SENT, OutboxState.MINED, values)
-            for record_id, sequence in zip(record_ids(connection, transaction_id), sequences, strict=True):
-                set_records(connection, [record_id], OutboxState.SENT, OutboxState.MINED, {"sequence": sequence})
+            ids = record_ids(connection, transaction_id)
+            set_records(connection, ids, OutboxState.SENT, OutboxState.MINED)
+            numbered = [{"record": each, "sequence": one} for each, one in zip(ids, sequences, strict=True)]
+            connection.execute(update(outbox_records).where(outbox_records.c.id == bindparam("record")), numbered)
 
     def mark_final(self, transaction_id: int) -> None:
         self._advance(transaction_id, OutboxState.MINED, OutboxState.FINAL)
@@ -202,6 +219,9 @@ class Desk:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
+        if self._joint is not None:
+            yield self._joint
+            return
         with self._store.transaction() as connection:
             query = select(outbox_leases.c.holder, outbox_leases.c.fence).where(outbox_leases.c.signer == self._signer)
             lease = connection.execute(query).first()

@@ -18,6 +18,7 @@ from ledger.store.outbox import Desk, Outbox, QueuedRecord
 __all__ = ["Batch", "Batches"]
 
 _MOST_REVERTS = 3
+_MOST_SHAPES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Batches:
         self._size = size
         self._reverts: Counter[int] = Counter()
         """By record: transactions that were mined without it."""
+        self._limits: dict[tuple[object, ...], int] = {}
+        """Gas limits by shape: contract, size, and how many records of each kind."""
 
     def build(self, desk: Desk) -> Batch | None:
         """The next records that the contract takes together; None when none waits, or the next one has to wait."""
@@ -72,7 +75,12 @@ class Batches:
     def _simulated(self, records: list[QueuedRecord]) -> Batch:
         contract = Contract(records[0].contract)
         data = self._chain.join_calls(contract, [record.payload for record in records])
-        return Batch(records, data, self._chain.simulate(contract, data, self._signer))
+        shape = (contract, len(data), *sorted(Counter(record.kind for record in records).items()))
+        limit = self._chain.simulate(contract, data, self._signer, self._limits.get(shape))
+        if len(self._limits) >= _MOST_SHAPES:
+            self._limits.clear()
+        self._limits[shape] = limit
+        return Batch(records, data, limit)
 
     def _longest_accepted(self, records: list[QueuedRecord]) -> Batch:
         """Of records that are refused together, the longest accepted beginning, in log2(n) simulations. Raises

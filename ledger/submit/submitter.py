@@ -17,6 +17,7 @@ from ledger.store.outbox import Desk, Entry, Outbox
 from ledger.submit.batches import Batch, Batches
 from ledger.submit.gaps import Gaps
 from ledger.submit.lease import Lease
+from ledger.submit.offers import first_offer
 from ledger.submit.tracking import Patience, Tracker
 
 __all__ = ["Submitter"]
@@ -119,8 +120,9 @@ class Submitter:
                 break
 
     def _start(self, desk: Desk, batch: Batch) -> bool:
-        chain_nonce = self._chain.node.transaction_count(self.key)
+        chain_nonce, offer = self._chain.node.transaction_count(self.key), first_offer(self._chain)
         recipient = self._chain.address(Contract(batch.records[0].contract))
-        return self._tracker.follow(
-            desk, desk.allocate(chain_nonce, batch.records, recipient, batch.data, batch.gas_limit)
-        )
+        with desk.together():
+            transaction = desk.allocate(chain_nonce, batch.records, recipient, batch.data, batch.gas_limit)
+            transaction = self._tracker.sign(desk, transaction, offer)
+        return self._tracker.follow(desk, transaction)

@@ -70,18 +70,18 @@ class Tracker:
         """Takes an open transaction as far as it goes now. False when what has a higher nonce should not be sent: the
         node lacks one below."""
         if transaction.state is OutboxState.NONCED:
-            transaction = self._sign(desk, transaction)
+            transaction = self.sign(desk, transaction, first_offer(self._chain))
         reception = Reception.TAKEN
         if transaction.state is not OutboxState.MINED:
             transaction = self._reconsider(desk, transaction)
-            reception = self._send(desk, transaction)
+            reception = self._send(transaction)
         self._settle(desk, transaction)
         return reception is not Reception.GAPPED
 
     # Signing
 
-    def _sign(self, desk: Desk, transaction: SentTransaction) -> SentTransaction:
-        offer = first_offer(self._chain)
+    def sign(self, desk: Desk, transaction: SentTransaction, offer: Offer) -> SentTransaction:
+        """Stores the first bytes of a transaction that holds a nonce."""
         signed = self._signed(transaction, offer, transaction.noop)
         return desk.store_signed(transaction.id, signed.raw, signed.hash, offer.max_fee_wei, offer.priority_fee_wei)
 
@@ -124,14 +124,14 @@ class Tracker:
 
     # Sending
 
-    def _send(self, desk: Desk, transaction: SentTransaction) -> Reception:
+    def _send(self, transaction: SentTransaction) -> Reception:
         """Sends the stored bytes, unless they are mined already or went out just now. Safe to repeat: the bytes never
         change."""
         if transaction.raw is None:
             raise SubmitError(f"transaction {transaction.id} was never signed", mend="report this")
         times = self._times.setdefault(transaction.id, _Times())
-        sent, now = transaction.state is OutboxState.SENT, time.monotonic()
-        if sent and now - times.sent_at < self._patience.resend_s:
+        now = time.monotonic()
+        if now - times.sent_at < self._patience.resend_s:
             return Reception.TAKEN
         reception = Reception.TAKEN
         if self._receipt(transaction) is None:
@@ -139,8 +139,6 @@ class Tracker:
             times.sent_at = now
             times.offered_at = now if times.offered_at is None else times.offered_at
             times.underpriced = reception is Reception.UNDERPRICED
-        if not sent:
-            desk.mark_sent(transaction.id)
         return reception
 
     def _receipt(self, transaction: SentTransaction) -> tuple[Receipt, bool] | None:
@@ -160,16 +158,22 @@ class Tracker:
         nonce_used = self._is_nonce_used(transaction, final)  # before the receipt is asked for
         found = self._receipt(transaction)
         if found is None:
-            self._settle_missing(desk, transaction, nonce_used)
+            self._settle_missing(desk, _sent(desk, transaction), nonce_used)
             return
         receipt, noop = found
         self._times.setdefault(transaction.id, _Times()).missing_since = None
-        sequences = None if noop else self._sequences(transaction, receipt)
+        try:
+            sequences = None if noop else self._sequences(transaction, receipt)
+        except ChainError:
+            _sent(desk, transaction)
+            raise
         if sequences is None:
-            self._settle_without(desk, transaction, receipt, noop, final)
+            self._settle_without(desk, _sent(desk, transaction), receipt, noop, final)
         elif transaction.state is not OutboxState.MINED:
-            desk.mark_mined(transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences)
-            self._settle_final(desk, transaction, receipt, final)
+            with desk.together():
+                _sent(desk, transaction)
+                desk.mark_mined(transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences)
+                self._settle_final(desk, transaction, receipt, final)
         elif receipt.block_hash != transaction.block_hash:
             desk.mark_reorganised(transaction.id)
         else:
@@ -233,3 +237,8 @@ class Tracker:
                 mend="check that the deployment file names this version's contracts",
             )
         return [record.sequence for record in found]
+
+
+def _sent(desk: Desk, transaction: SentTransaction) -> SentTransaction:
+    """Noted only now: where the receipt is there at once, it costs no database transaction of its own."""
+    return desk.mark_sent(transaction.id) if transaction.state is OutboxState.SIGNED else transaction

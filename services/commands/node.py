@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 
 from ledger.store import open_store
@@ -96,6 +95,8 @@ def run_restore(
 
 def _ask(config: NodeConfig) -> dict[str, object] | None:
     """What the running node says; None when none answers."""
+    import httpx  # noqa: PLC0415 - the node itself need not wait for it
+
     host = f"[{config.http.host}]" if ":" in config.http.host else config.http.host
     try:
         answer = httpx.get(f"http://{host}:{config.http.port}/ready", timeout=_ASK_S, trust_env=False)

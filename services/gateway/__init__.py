@@ -10,9 +10,22 @@ no queries, errors become RFC 9457 problems in one place, and response schemas c
 
 from __future__ import annotations
 
-from services.gateway.app import create_gateway
-from services.gateway.limits import Limiter, Rates
-from services.gateway.policy import build_policy
-from services.gateway.server import serve
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from services.gateway.app import create_gateway
+    from services.gateway.limits import Limiter, Rates
+    from services.gateway.policy import build_policy
+    from services.gateway.server import serve
 
 __all__ = ["Limiter", "Rates", "build_policy", "create_gateway", "serve"]
+
+_HOMES = {"Limiter": "limits", "Rates": "limits", "build_policy": "policy", "create_gateway": "app", "serve": "server"}
+
+
+def __getattr__(name: str) -> object:
+    """PEP 562: a node takes its server and its logs from here, and need not wait for the whole gateway."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

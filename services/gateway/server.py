@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uvicorn
-from fastapi import FastAPI
 from starlette.applications import Starlette
 
 from services.gateway.logs import build_server_log
@@ -37,6 +36,6 @@ def build_server(app: Starlette, host: str, port: int) -> uvicorn.Server:
     )
 
 
-def serve(app: FastAPI, host: str, port: int) -> None:
+def serve(app: Starlette, host: str, port: int) -> None:
     """Serves until SIGINT or SIGTERM, then finishes what is under way. Raises SettingsError for a taken address."""
     serve_on(listen(host, port), build_server(app, host, port))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
@@ -19,11 +20,9 @@ from ledger.errors import ChainUnreachableError, SettingsError
 from ledger.keys import Signer, open_signer
 from ledger.store import Store, open_store
 from ledger.store.outbox import Outbox
-from quality import Inspector
 from services.gateway.logs import build_logger
-from services.node.certifying import Certifier, load_inspector
 from services.node.committer import Committer
-from services.node.config import NodeConfig, StreamConfig, read_secret
+from services.node.config import ModelSource, MqttSource, NodeConfig, StreamConfig, read_secret
 from services.node.dead_letters import DeadLetters
 from services.node.drafts import Drafts
 from services.node.folder_capture import FolderCapture
@@ -32,11 +31,15 @@ from services.node.http_capture import create_capture
 from services.node.intake import Gate, Intake
 from services.node.known import KnownEvents
 from services.node.metrics import Metrics
-from services.node.mqtt_capture import MqttCapture
 from services.node.recording import StreamRecorder
 from services.node.sending import Sending
 from services.node.standing import connect, verify_logs
 from services.node.streamlog import StreamLog
+
+if TYPE_CHECKING:
+    from quality import Inspector
+    from services.node.certifying import Certifier
+    from services.node.mqtt_capture import MqttCapture
 
 __all__ = ["DEAD_LETTERS", "Agent", "hold_folder", "open_agent"]
 
@@ -97,7 +100,7 @@ class Agent:
                 state = self.config.data_folder / f"folder-{name}.json"
                 _start(stack, FolderCapture(folder, self.intake, state, self.logger))
             for broker in self.config.mqtt:
-                _start(stack, MqttCapture(broker, self.intake, self.logger))
+                _start(stack, _open_broker(broker, self.intake, self.logger))
             yield
 
     def _measure(self, health: Health) -> None:
@@ -124,7 +127,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
     with ExitStack() as stack:
         stack.enter_context(hold_folder(config.data_folder))
         signer = open_signer(config.signer.uri, passphrase_file=config.signer.passphrase_file)
-        inspector = None if config.model is None else load_inspector(config.model)
+        inspector = None if config.model is None else _open_model(config.model)
         deployment = read_deployment(config.chain.deployment)
         store = stack.enter_context(open_store(config.database_url))
 
@@ -201,6 +204,8 @@ class _Parts:
         model, inspector = self._config.model, self._inspector
         if model is None or inspector is None or model.stream != stream.name:
             return None
+        from services.node.certifying import Certifier  # noqa: PLC0415 - numpy, which a node without a model lacks
+
         return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters)
 
 
@@ -223,6 +228,18 @@ def hold_folder(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open_model(model: ModelSource) -> Inspector:
+    from services.node.certifying import load_inspector  # noqa: PLC0415 - as above
+
+    return load_inspector(model)
+
+
+def _open_broker(broker: MqttSource, intake: Intake, logger: FilteringBoundLogger) -> MqttCapture:
+    from services.node.mqtt_capture import MqttCapture  # noqa: PLC0415 - a client that few nodes need
+
+    return MqttCapture(broker, intake, logger)
 
 
 def _start(stack: ExitStack, source: FolderCapture | MqttCapture) -> None:

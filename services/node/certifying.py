@@ -7,7 +7,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import quality
 from ledger.canonical import Json
 from ledger.claims import build_claims
 from ledger.errors import SettingsError
@@ -15,7 +17,6 @@ from ledger.evidence import EvidenceEntry, build_inference_context
 from ledger.ids import SubjectKind, canonical_identifier
 from ledger.records import IssueCertificate, Statement, Verdict
 from ledger.store import Book, Store
-from quality import Inference, Inspector
 from quality.errors import InputError as QualityInputError
 from services.files import write_whole
 from services.node.config import ModelSource
@@ -24,6 +25,9 @@ from services.node.drafts import Draft
 from services.node.errors import EventRefusedError
 from services.node.events import read_samples
 from services.node.windows import Window, Windows
+
+if TYPE_CHECKING:
+    from quality import Inference, Inspector
 
 __all__ = ["Certified", "Certifier", "certificate_key", "load_inspector"]
 
@@ -46,9 +50,9 @@ class _Due:
 
 
 def load_inspector(model: ModelSource) -> Inspector:
-    """Raises SettingsError, or QualityError for a file that is no model."""
+    """Imports numpy. Raises SettingsError, or QualityError for a file that is no model."""
     try:
-        inspector = Inspector(model.file.read_bytes())
+        inspector = quality.Inspector(model.file.read_bytes())
     except OSError as error:
         raise SettingsError(f"{model.file} cannot be read: {error.strerror}", mend="name the model's file") from None
     if inspector.model.width != model.width:

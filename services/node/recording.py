@@ -11,6 +11,7 @@ import json
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ledger.chain import call_data
 from ledger.errors import SettingsError, StoreDamagedError
@@ -19,12 +20,14 @@ from ledger.merkle import leaf_hash
 from ledger.records import Anchor, Record
 from ledger.store import Book, Store
 from ledger.store.outbox import Entry, Outbox
-from services.node.certifying import Certified, Certifier
 from services.node.config import AnchorRule
 from services.node.drafts import Drafts
 from services.node.frames import Frame, LogEntry, entry_bytes
 from services.node.peaks import Peaks
 from services.node.streamlog import Place, StreamLog
+
+if TYPE_CHECKING:
+    from services.node.certifying import Certified, Certifier
 
 __all__ = ["StreamRecorder", "anchor_key"]
 

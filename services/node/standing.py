@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
 from ledger.errors import ContractRefusedError, SettingsError
 from ledger.records import Contract, ModelState
-from quality import Inspector
 from services.node.config import NodeConfig, StreamConfig
 from services.node.recording import StreamRecorder
+
+if TYPE_CHECKING:
+    from quality import Inspector
 
 __all__ = ["connect", "verify_logs", "verify_standing"]
 
