@@ -103,7 +103,7 @@ class Submitter:
         except LeaseHeldError:
             self._lease.drop()
             raise
-        return not self._outbox.open_transactions(self.key)
+        return self._outbox.is_idle(self.key)
 
     def _follow_open(self, desk: Desk) -> bool:
         """In order of their nonces, and no further than the node can follow: what stands above a gap only fills its
@@ -114,7 +114,8 @@ class Submitter:
         return all(self._tracker.follow(desk, transaction) for transaction in found)
 
     def _start_waiting(self, desk: Desk) -> None:
-        while self._outbox.count_unmined(self.key) < _MOST_UNMINED:
+        """Some of what waits, however fast the chain is: the lease is renewed between two steps."""
+        for _ in range(_MOST_UNMINED - self._outbox.count_unmined(self.key)):
             batch = self._batches.build(desk)
             if batch is None or not self._start(desk, batch):
                 break

@@ -104,6 +104,24 @@ def test_a_call_that_runs_out_of_gas_is_a_refusal(world: LedgerWorld, store: Sto
         world.chain.node.call(world.chain.ledger, data, signer.address, gas_limit=40_000)
 
 
+def test_calls_of_one_shape_are_estimated_once(world: LedgerWorld, store: Store) -> None:
+    """The simulation still shows what each takes: a limit that is too small for the next is found anew."""
+    outbox = Outbox(store)
+    signer = world.admit(outbox)
+    world.line.passed.clear()
+    submitter = world.submitter(outbox, signer, batch_size=5)
+    ids = submitter.submit(world.lots(20))
+    submitter.drain()
+    verify_final(outbox, ids)
+    assert world.line.passed.count("eth_sendRawTransaction") == 4
+    assert world.line.passed.count("eth_estimateGas") == 1
+    data = call_data(ReceiveLot(sha256(b"shape"), 1, b"H87", bytes(32)))
+    found = world.chain.simulate(Contract.LEDGER, data, signer.address)
+    assert world.chain.simulate(Contract.LEDGER, data, signer.address, found) == found
+    assert world.chain.simulate(Contract.LEDGER, data, signer.address, found // 2) == found
+    assert world.chain.simulate(Contract.LEDGER, data, signer.address, found * 100 // 112) == found, "headroom is kept"
+
+
 def test_slow_blocks_and_dropped_transactions(anvil: HttpTransport, world: LedgerWorld, store: Store) -> None:
     """Nothing is mined until it is told to; what the pool drops is sent again."""
     outbox = Outbox(store)

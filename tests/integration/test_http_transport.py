@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -51,6 +54,63 @@ def ask(answer: Answer, timeout_s: float = 2.0) -> object:
 def test_a_result_is_given_as_it_is(result: object) -> None:
     assert ask(rpc(result=result)) == result
     assert ask(rpc(result=result, error=None)) == result
+
+
+def test_a_connection_is_kept_and_one_that_ended_is_not_used_again() -> None:
+    """The server closes after each third answer; no request is lost to that."""
+    taken: list[int] = []
+    closed = threading.Semaphore(0)
+
+    class Server(ThreadingHTTPServer):
+        def shutdown_request(self, request: Any) -> None:
+            super().shutdown_request(request)
+            closed.release()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            taken.append(0)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            taken[-1] += 1
+            self.close_connection = taken[-1] == 3
+            self.send_response(200)
+            self.send_header("Content-Length", "17")
+            self.end_headers()
+            self.wfile.write(b'{"result": "0x1"}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            transport = HttpTransport(f"http://127.0.0.1:{server.server_port}", 2.0)
+            for number in range(9):
+                assert transport.request("eth_chainId", []) == "0x1"
+                assert number % 3 < 2 or closed.acquire(timeout=10)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert taken == [3, 3, 3]
+
+
+def test_name_and_password_of_the_url_are_sent_and_not_told() -> None:
+    seen: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + b'{"result": 1}')
+
+    with answering(answer, seen) as url:
+        address = url.removeprefix("http://")
+        assert HttpTransport(f"http://plant:p%40ss@{address}/rpc?key=1").request("eth_chainId", []) == 1
+    head = seen[0].decode()
+    assert head.startswith("POST /rpc?key=1 HTTP/1.1")
+    assert "Authorization: Basic cGxhbnQ6cEBzcw==" in head
 
 
 def test_a_compressed_answer_is_read() -> None:

@@ -33,8 +33,10 @@ def serving(app: FastAPI) -> Iterator[str]:
 
 
 @contextmanager
-def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that reads each request and answers it with whatever bytes `answer` sends; gives its URL."""
+def answering(answer: Callable[[socket.socket], None], seen: list[bytes] | None = None) -> Iterator[str]:
+    """A server that reads each connection's first request, into `seen` too, and answers it with whatever bytes `answer`
+    sends; gives its URL."""
+    requests = [] if seen is None else seen
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.1)
         stop = threading.Event()
@@ -48,7 +50,7 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
                 with connection:
                     connection.settimeout(5)
                     try:
-                        connection.recv(1 << 16)
+                        requests.append(connection.recv(1 << 16))
                         answer(connection)
                     except OSError:
                         continue

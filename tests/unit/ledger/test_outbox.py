@@ -322,3 +322,37 @@ def test_a_crash_leaves_all_of_a_move_or_nothing(store: Store, name: str, stored
     with pytest.raises(CrashError):
         moves[name]()
     assert (everything(store) == before) is not stored
+
+
+# Several moves at once
+
+
+def test_moves_together_are_one_transaction(outbox: Outbox, store: Store) -> None:
+    """A crash before the end leaves nothing of them, one behind it all."""
+    outbox.enqueue(KEY, entries(2))
+    for stored in (False, True):
+        point = CrashPoint(2, stored)  # the lease is the first
+        with pytest.raises(CrashError):
+            take_and_sign(Outbox(CrashingStore(store, point)))
+        states = {record.state for record in outbox.unfinished(10)}
+        assert states == {S.SIGNED if stored else S.QUEUED}
+    [signed] = outbox.open_transactions(KEY)
+    assert (signed.nonce, signed.raw) == (0, b"raw")
+
+
+def take_and_sign(outbox: Outbox, before: OutboxState = S.NONCED) -> None:
+    desk = desk_of(outbox)
+    with desk.together():
+        transaction = desk.allocate(0, outbox.queued(KEY, 5), TO, b"", 1)
+        if before is not S.NONCED:
+            desk.mark_sent(transaction.id)
+        desk.store_signed(transaction.id, b"raw", b"\1" * 32, 9, 1)
+
+
+def test_nothing_is_joined_once_moves_together_have_failed(outbox: Outbox) -> None:
+    outbox.enqueue(KEY, entries(1))
+    with pytest.raises(SubmitError):
+        take_and_sign(outbox, S.SIGNED)
+    assert {record.state for record in outbox.unfinished(10)} == {S.QUEUED}
+    take_and_sign(outbox)
+    assert [each.nonce for each in outbox.open_transactions(KEY)] == [0], "the nonce was not spent"

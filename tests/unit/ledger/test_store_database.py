@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,8 @@ import ledger.store.undo  # noqa: F401  # declares its table
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.ids import Identity, SubjectKind
 from ledger.store import Book, Rows, Store, open_store
+from ledger.store.database import newest_schema
+from ledger.store.migrating import open_scripts
 from ledger.store.rows import AnchorRow, CursorRow, HeadRow
 from ledger.store.tables import metadata
 
@@ -44,6 +48,16 @@ def test_every_connection_is_set_up(store: Store, pragma: str, value: object) ->
     for opened in (store.reading(), store.transaction()):
         with opened as connection:
             assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_the_newest_schema_is_alembics(store: Store) -> None:
+    """It is told from file names, so that a database of this version opens without Alembic."""
+    assert [newest_schema()] == open_scripts().get_heads()
+    code = (
+        f"import sys; from ledger.store import open_store; open_store({store.url!r}); print('alembic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_the_file_is_its_owners_alone(store: Store, path: Path) -> None:

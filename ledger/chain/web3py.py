@@ -1,0 +1,52 @@
+"""The contracts as web3.py's own objects, for programs that are written with those: over this library's transports,
+with its ABIs. Nothing else here uses web3.py, whose import takes a while.
+
+    ledger = open_contract(transport, deployment, Contract.LEDGER)
+    ledger.functions.headOf(lot).call()
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eth_typing import URI
+from web3 import Web3
+from web3.contract import Contract as Web3Contract
+from web3.providers import JSONBaseProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+from ledger.chain.artifacts import load_abi
+from ledger.chain.deployment import Deployment
+from ledger.chain.transport import RpcError, Transport
+from ledger.records import Contract
+from ledger.recursion import bound_recursion
+
+__all__ = ["open_contract"]
+
+bound_recursion()
+
+
+class _Provider(JSONBaseProvider):
+    endpoint_uri = URI("millmark:")
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """Raises ChainUnreachableError where there is no answer."""
+        answer: RPCResponse = {"jsonrpc": "2.0", "id": 0}
+        try:
+            answer["result"] = self._transport.request(method, list(params))
+        except RpcError as error:
+            answer["error"] = {"code": error.code, "message": error.message}
+            if error.data is not None:
+                answer["error"]["data"] = "0x" + error.data.hex()
+        return answer
+
+
+def open_contract(transport: Transport, deployment: Deployment, contract: Contract) -> Web3Contract:
+    """Not established: that this version's code is at the address; `Chain` checks that."""
+    address = deployment.registry if contract is Contract.REGISTRY else deployment.ledger
+    connected = Web3(_Provider(transport))
+    return connected.eth.contract(Web3.to_checksum_address(address), abi=load_abi(contract))
