@@ -24,7 +24,7 @@ def test_each_module_registers_the_commands_it_is_said_to() -> None:
 
 def test_all_commands_are_there_for_who_asks() -> None:
     whole = build_app()
-    found = {str(one.name) for one in [*whole.registered_commands, *whole.registered_groups]}
+    found = {str(one.name) for one in whole.registered_commands} | {str(one.name) for one in whole.registered_groups}
     assert found == {name for names in COMMANDS.values() for name in names}
 
 
