@@ -51,9 +51,11 @@ __all__ = [
     "open_signer",
     "parse_address",
     "read_passphrase",
+    "read_private",
     "recover_address",
     "to_checksum",
     "verify_signature",
+    "write_private",
 ]
 
 Prompt: TypeAlias = Callable[[str], str]
@@ -126,7 +128,7 @@ def open_signer(
     if scheme == TOKEN_SCHEME:
         return open_token_signer(uri, pkcs11_module, lambda token: _secret("PIN", token, passphrase_file, prompt))
     path = Path(place.removeprefix("//") if place.startswith("///") else place)
-    content = _read_private(path)
+    content = read_private(path)
     if scheme == "keystore":
         return _open_keystore(path, content, _secret("passphrase", str(path), passphrase_file, prompt))
     try:
@@ -171,7 +173,7 @@ def create_keystore(
     bound_recursion()
 
     keystore = create_keyfile_json(signer.unsafe_secret(), passphrase.encode(), kdf="scrypt", iterations=scrypt_cost)
-    _write_new(path, json.dumps(keystore).encode())
+    write_private(path, json.dumps(keystore).encode())
     return signer.address
 
 
@@ -215,7 +217,7 @@ def _check_work(path: Path, keystore: Mapping[str, Json]) -> None:
 def read_passphrase(path: Path) -> str:
     """Return the one line of a file of mode 0600. Raises SigningError."""
     try:
-        text = _read_private(path).decode("utf-8")
+        text = read_private(path).decode("utf-8")
     except UnicodeDecodeError:
         raise SigningError(f"{path} is not UTF-8") from None
     return text.removesuffix("\n").removesuffix("\r")
@@ -230,8 +232,11 @@ def _secret(kind: str, where: str, file: Path | None, prompt: Prompt | None) -> 
     raise SigningError(f"{where} needs a {kind}", mend=f"name a file of mode 0600 that holds the {kind}")
 
 
-def _read_private(path: Path) -> bytes:
-    """Content of a small file that is the user's own. Checked on the opened file: the name may change meanwhile."""
+def read_private(path: Path) -> bytes:
+    """Content of a small file that is the user's own, mode 0600. Raises SigningError.
+
+    Checked on the opened file: the name may change meanwhile.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block us
     except (OSError, ValueError) as error:
@@ -252,7 +257,8 @@ def _read_private(path: Path) -> bytes:
     return content
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a new file, mode 0600, whole or not at all, and never over another. Raises SigningError."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -267,7 +273,7 @@ def _write_new(path: Path, content: bytes) -> None:
                 temporary.unlink()
         _sync_directory(path.parent)
     except FileExistsError:
-        raise SigningError(f"{path} exists", mend="a keystore is never overwritten: choose another name") from None
+        raise SigningError(f"{path} exists", mend="a key file is never overwritten: choose another name") from None
     except OSError as error:
         raise SigningError(f"{path} cannot be written: {error.strerror}") from None
 

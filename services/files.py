@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ledger.errors import InputError
 
-__all__ = ["read_bounded", "write_whole"]
+__all__ = ["read_bounded", "write_private_whole", "write_whole"]
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
@@ -25,10 +25,19 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file, or replaces it, whole or not at all. Raises InputError."""
+    _write(path, data, 0o666)
+
+
+def write_private_whole(path: Path, data: bytes) -> None:
+    """As `write_whole`; nobody else can read the file (mode 0600)."""
+    _write(path, data, 0o600)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:
-            with draft.open("xb") as file:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """Written by `millmark deploy`: chain id and contract addresses."""
     database: str = "sqlite:///millmark.sqlite"
     """SQLAlchemy URL of index, outbox and private book. Whoever reads it can link identifiers to the chain."""
+    document_keys: Path = Path("document-keys.json")
+    """Key file (mode 0600) that opens the documents in the database; made with the first document."""
     pkcs11_module: Path | None = None
     """Library (absolute path) that talks to hardware tokens, for signers `pkcs11:...`. It runs in every command that
     opens such a signer."""
@@ -75,6 +77,10 @@ class Settings(BaseSettings):
         """Address under which callers reach the gateway."""
         host = f"[{self.gateway_host}]" if ":" in self.gateway_host else self.gateway_host
         return self.gateway_url or f"http://{host}:{self.gateway_port}"
+
+    @property
+    def document_keys_path(self) -> Path:
+        return self.home / self.document_keys
 
     @property
     def database_url(self) -> str:

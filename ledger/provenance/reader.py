@@ -254,8 +254,12 @@ def open_reader(store: Store, viewer: int | None = None) -> Iterator[Reader]:
     """A reader of one state of the store; for a participant other than the store's owner, its number. Raises
     NotFoundError when nothing is indexed yet."""
     with store.reading() as connection:
-        rows, lineage = Rows(connection), Lineage(connection)
-        yield Reader(rows, Book(connection), lineage, None if viewer is None else View(rows, lineage, viewer))
+        yield build_reader(Rows(connection), Book(connection), Lineage(connection), viewer)
+
+
+def build_reader(rows: Rows, book: Book, lineage: Lineage, viewer: int | None) -> Reader:
+    """As `open_reader`, within a transaction that is under way."""
+    return Reader(rows, book, lineage, None if viewer is None else View(rows, lineage, viewer))
 
 
 def unit(code: bytes) -> str:

@@ -48,6 +48,7 @@ class View:
         self.participant = participant
         self._rows, self._lineage = rows, lineage
         self._judged: dict[bytes, bool] = {}
+        self._linked: dict[bytes, bool] = {}
 
     def has(self, kind: SubjectKind, subject: bytes) -> bool:
         """Whether there is that thing for this participant."""
@@ -82,9 +83,11 @@ class View:
 
     def is_linked(self, lot: bytes) -> bool:
         """Whether the participant holds, held or made the lot, something that it came of, or something made of it."""
-        line = {found for found, _ in self._lineage.upstream([lot], _DEPTH, _MOST)}
-        line |= {found for found, _ in self._lineage.downstream([lot], _DEPTH, _MOST)}
-        return bool(self.held(line))
+        if lot not in self._linked:
+            line = {found for found, _ in self._lineage.upstream([lot], _DEPTH, _MOST)}
+            line |= {found for found, _ in self._lineage.downstream([lot], _DEPTH, _MOST)}
+            self._linked[lot] = bool(self.held(line))
+        return self._linked[lot]
 
     def held(self, lots: Collection[bytes]) -> set[bytes]:
         """Those of the given lots that the participant made, or had accepted custody of at any time, in a carrier or

@@ -16,6 +16,7 @@ from ledger.store.database import Store, open_store
 from ledger.store.epcis import EpcisDesk, EventQuery, Saying, Span
 from ledger.store.lineage import Lineage
 from ledger.store.repository import Cell, Rows, key_of, values_of
+from ledger.store.sharing import SharingDesk
 
 __all__ = [
     "AccessDesk",
@@ -27,6 +28,7 @@ __all__ = [
     "Lineage",
     "Rows",
     "Saying",
+    "SharingDesk",
     "Span",
     "Store",
     "key_of",

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError, OperationalError
 
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
-from ledger.store.engine import WRITES, build_engine
+from ledger.store.engine import BARE, WRITES, build_engine
 
 _MEND_URL = "give sqlite:///FILE, or postgresql://... after pip install 'millmark[postgres]'"
 _MEND_DAMAGED = (
@@ -47,6 +47,23 @@ class Store:
             with connection.begin() as transaction:
                 yield connection
                 transaction.rollback()
+
+    def scrub(self) -> None:
+        """Leaves nothing in the database's files of what was deleted from it: each is written anew, and SQLite's log
+        emptied. Takes time in proportion to the database, holds writers up meanwhile, and may be done again.
+
+        Raises StoreError when somebody reads the database for longer than writers wait. On PostgreSQL, its own log and
+        backups are the operator's to age out.
+        """
+        with _failures_explained(self), self._engine.connect() as connection:
+            if connection.dialect.name != "sqlite":
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM FULL")
+                return
+            connection = connection.execution_options(**{BARE: True})
+            connection.exec_driver_sql("VACUUM")
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        if busy:
+            raise StoreError(f"{self.url} is being read: its log is not emptied yet", mend="scrub it again")
 
     def close(self) -> None:
         self._engine.dispose()

@@ -14,6 +14,8 @@ _LOCK = int.from_bytes(b"millmark")
 """Which of a database's advisory locks is ours."""
 WRITES = "millmark_writes"
 """Execution option of a connection whose transaction will write."""
+BARE = "millmark_bare"
+"""Execution option of a connection that begins no transaction, for what SQLite does outside of one alone."""
 
 
 def build_engine(url: str) -> Engine:
@@ -41,13 +43,15 @@ def _create_private(path: Path) -> None:
 
 def _set_up(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
     """WAL lets readers go on beside the one writer. FULL waits for the disk at each commit: what was acknowledged
-    survives a power cut. The driver begins no transactions of its own: it would leave reads and DDL outside of them."""
+    survives a power cut. What is deleted is overwritten. The driver begins no transactions of its own: it would leave
+    reads and DDL outside of them."""
     connection.isolation_level = None
     for pragma in (
         f"busy_timeout={_BUSY_TIMEOUT_MS}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "secure_delete=ON",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 
@@ -60,5 +64,6 @@ def _lock(connection: Connection) -> None:
 
 def _begin(connection: Connection) -> None:
     """A writer takes the lock at once: one that reads first and finds out later cannot wait, only fail."""
-    writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get(BARE, False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES, False) else "BEGIN")

@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text
 
-from ledger.store import access_rows, answer_rows, epcis_rows, rows
+from ledger.store import access_rows, answer_rows, epcis_rows, rows, sharing_rows
 
 metadata = MetaData(
     naming_convention={
@@ -106,6 +106,12 @@ epcis_events = _table(
 epcis_terms = _table("epcis_terms", epcis_rows.EpcisTermRow, "field value event", "event")
 epcis_captures = _table("epcis_captures", epcis_rows.EpcisCaptureRow, "id", "number")
 
+shared_documents = _table("shared_documents", sharing_rows.SharedDocumentRow, "id", "subject")
+shared_versions = _table("shared_versions", sharing_rows.SharedVersionRow, "document version", "token")
+shared_pieces = _table("shared_pieces", sharing_rows.SharedPieceRow, "document version position")
+grants = _table("grants", sharing_rows.GrantRow, "document participant", "participant")
+recipient_keys = _table("recipient_keys", sharing_rows.RecipientKeyRow, "participant")
+
 PRIVATE: frozenset[type] = frozenset(
     {
         rows.IdentityRow,
@@ -122,6 +128,11 @@ PRIVATE: frozenset[type] = frozenset(
         epcis_rows.EpcisEventRow,
         epcis_rows.EpcisTermRow,
         epcis_rows.EpcisCaptureRow,
+        sharing_rows.SharedDocumentRow,
+        sharing_rows.SharedVersionRow,
+        sharing_rows.SharedPieceRow,
+        sharing_rows.GrantRow,
+        sharing_rows.RecipientKeyRow,
     }
 )
 """What a rebuild keeps, since the chain cannot give it back."""

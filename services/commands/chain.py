@@ -180,6 +180,7 @@ def run_rebuild(context: typer.Context) -> None:
 
 def run_gateway(context: typer.Context) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
+    from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import Limiter, Rates, build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
     from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
 
@@ -205,6 +206,7 @@ def run_gateway(context: typer.Context) -> None:
         app = create_gateway(
             opened.store,
             policy,
+            keys=KeyRing(settings.document_keys_path),
             chain=chain,
             follow_interval_s=settings.follow_interval_s,
             limiter=limiter,

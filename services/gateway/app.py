@@ -17,6 +17,8 @@ from starlette.exceptions import HTTPException
 from ledger.errors import MillmarkError
 from ledger.store import Store
 from services.access import SignIn
+from services.documents import Documents, KeyRing, Recipients
+from services.gateway.documents import add_documents
 from services.gateway.doors import add_doors
 from services.gateway.edge import Edge, handle_error
 from services.gateway.endpoints import build_router
@@ -61,15 +63,17 @@ def create_gateway(
     store: Store,
     policy: Policy,
     *,
+    keys: KeyRing | None = None,
     chain: FollowedChain | None = None,
     follow_interval_s: float = 1.0,
     clock: Clock = _now_s,
     limiter: Limiter | None = None,
     proofs: Proofs | None = None,
 ) -> FastAPI:
-    """The application over an open store. With a chain, a thread brings the index up to its last final block every
-    `follow_interval_s` seconds, from start-up to shutdown; without one, the index is served as it is. `proofs` says
-    what passports disclose, and where their proofs come from; without it there are none."""
+    """The application over an open store. Without `keys`, documents are neither added nor fetched. With a chain, a
+    thread brings the index up to its last final block every `follow_interval_s` seconds, from start-up to shutdown;
+    without one, the index is served as it is. `proofs` says what passports disclose, and where their proofs come from;
+    without it there are none."""
     logger = build_logger()
     following = None if chain is None else Following(chain, store, follow_interval_s, logger)
     service = Service(store, following)
@@ -104,6 +108,7 @@ def create_gateway(
     add_doors(doors, store, SignIn(store, policy.origin), clock)
     portal = Portal(store, policy.origin, proofs or Proofs(store, None, None), clock)
     portal.add_routes(pages)
+    add_documents(doors, Documents(store, keys), Recipients(store), clock)
     app.include_router(build_router(service))
     app.include_router(doors)
     epcis = APIRouter()

@@ -20,7 +20,7 @@ from services.gateway.schemas import model_of
 from services.gateway.service import Service
 from services.gateway.status import GatewayStatus, Health
 
-__all__ = ["build_router"]
+__all__ = ["answer", "build_router", "names"]
 
 _TRACE = "/v1/trace/"
 _MOST_SEQUENCE = 2**40 - 1
@@ -113,7 +113,7 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
 
         Whatever lies beyond the limits is left out, and `cuts` says so."""
         name, limits = _as_written(request, identifier), Limits(depth, lots)
-        return _answer(service.trace(name, direction, limits, principal.viewer), known)
+        return answer(service.trace(name, direction, limits, principal.viewer), known)
 
     @router.get(
         "/v1/certificates/{id}",
@@ -125,7 +125,7 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
     )
     def certificate(principal: Asking, sequence: Sequence, known: KnownTags = None) -> Response:
         """A verdict on a lot, and whether it is valid, expired, revoked or fallen with its model."""
-        return _answer(service.certificate(sequence, principal.viewer), known)
+        return answer(service.certificate(sequence, principal.viewer), known)
 
     @router.get(
         "/v1/recall",
@@ -153,7 +153,7 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
         found = service.recall(
             model=model, lot=lot, machine=machine, since=since, until=until, limits=limits, viewer=principal.viewer
         )
-        return _answer(found, known)
+        return answer(found, known)
 
 
 def _add_state(router: APIRouter, service: Service) -> None:
@@ -190,19 +190,19 @@ def _as_written(request: Request, decoded: str) -> str:
     return written if unquote(written) == decoded and ":" in written else decoded
 
 
-def _answer(view: Printable, known: str | None) -> Response:
+def answer(view: Printable, known: str | None) -> Response:
     """With a tag over the whole answer: names from the private book are part of it, so the index's digest is too
     little. Caches may keep it, and have to ask each time."""
-    answer = _json(view)
-    tag = f'"{hashlib.sha256(bytes(answer.body)).hexdigest()[:32]}"'
+    given = _json(view)
+    tag = f'"{hashlib.sha256(bytes(given.body)).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if known is not None and _names(known, tag):
+    if known is not None and names(known, tag):
         return Response(status_code=304, headers=headers)
-    answer.headers.update(headers)
-    return answer
+    given.headers.update(headers)
+    return given
 
 
-def _names(known: str, tag: str) -> bool:
+def names(known: str, tag: str) -> bool:
     """RFC 9110, section 13.1.2: weak comparison, or any."""
     return known.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in known.split(",")]
 

@@ -22,6 +22,7 @@ from ledger.provenance.views import (
 )
 from ledger.records import CertificateStatus, LotState, ModelState, OrderState, Verdict
 from services.access.siwe import SignInMessage
+from services.gateway.document_examples import build_document_examples
 from services.gateway.doors import Caller, Offer, OpenedSession
 from services.gateway.epcis.examples import build_epcis_examples
 from services.gateway.problems import Problem
@@ -51,6 +52,7 @@ def build_examples() -> dict[str, dict[str, Any]]:
         "getSession": {"manufacturer": _caller()},
         "closeSession": {},
         **build_epcis_examples(),
+        **build_document_examples(),
     }
 
 

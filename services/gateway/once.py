@@ -35,7 +35,7 @@ from services.gateway.edge import body_digest
 from services.gateway.errors import InFlightError, KeyReusedError
 from services.gateway.guard import Asking, Clock
 
-__all__ = ["KEEP_S", "REPLAYED", "Answers", "Once", "RepeatKey"]
+__all__ = ["KEEP_S", "REPLAYED", "Answers", "Once", "RepeatKey", "ask_once"]
 
 KEEP_S = 7 * 86_400
 """How long answers are kept, at least."""
@@ -143,8 +143,9 @@ class _Once:
         return self.answers.answer(self.asked, work)
 
 
-async def _once(request: Request, principal: Asking, key: RepeatKey) -> _Once:
-    """Another order of members or of parameters is another request."""
+async def ask_once(request: Request, principal: Asking, key: RepeatKey) -> _Once:
+    """Another order of members or of parameters is another request. A route that reads its body as a stream calls this
+    at the end of it."""
     target = f"{request.url.path}?{request.url.query}\n".encode()
     asked = hashlib.sha256(target + await body_digest(request)).digest()
     route = f"{request.method} {request.scope['route'].path}"
@@ -152,7 +153,7 @@ async def _once(request: Request, principal: Asking, key: RepeatKey) -> _Once:
     return _Once(answers, _Asked(principal.participant or 0, route, key, asked))
 
 
-Once = Annotated[_Once, Depends(_once)]
+Once = Annotated[_Once, Depends(ask_once)]
 """In the parameters of a route that changes something."""
 
 

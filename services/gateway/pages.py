@@ -53,7 +53,7 @@ def _parameter(one: dict[str, Any]) -> str:
 
 def _examples(operation: dict[str, Any]) -> str:
     answers = [one for status, one in operation["responses"].items() if status.startswith("2") and "content" in one]
-    shown = answers[0]["content"]["application/json"]["examples"] if answers else {}
+    shown = answers[0]["content"].get("application/json", {}).get("examples", {}) if answers else {}
     return "".join(
         f"<details><summary>Example: {escape(name)}</summary>"
         f"<pre>{escape(json.dumps(example['value'], indent=2))}</pre></details>"

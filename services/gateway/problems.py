@@ -18,10 +18,12 @@ from ledger.errors import (
     MillmarkError,
     NotFoundError,
     SettingsError,
+    SigningError,
     StoreError,
 )
 from ledger.provenance.jsonform import Printable
 from services.access import AccessError, UnauthenticatedError
+from services.documents import DocumentError
 from services.gateway.errors import InFlightError, KeyReusedError, RateLimitedError, TryLaterError
 
 __all__ = ["MEDIA_TYPE", "Problem", "build_problem", "public_cause"]
@@ -43,6 +45,8 @@ _STATUS: dict[type, int] = {
     InFlightError: 409,
     TryLaterError: 503,
     KeyReusedError: 422,
+    DocumentError: 409,
+    SigningError: 500,
     MillmarkError: 500,
 }
 """The nearest class of an error decides. Settings are the operator's input, not the caller's."""

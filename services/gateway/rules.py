@@ -12,6 +12,7 @@ from starlette.routing import compile_path
 
 from ledger.records import Role
 from services.access import ForbiddenError, Principal, Scope
+from services.documents.sealed_file import MOST_DOCUMENT_BYTES
 
 __all__ = ["MOST_BODY_BYTES", "PUBLIC", "RULES", "Rule", "find_rule", "is_page", "methods_of", "most_body_bytes"]
 
@@ -87,6 +88,17 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/epcis/v2/events"): Rule(Scope.PROVENANCE, cost=4),
     ("GET", "/epcis/v2/events/{id:path}"): Rule(Scope.PROVENANCE),
     ("GET", "/epcis/v2/epcs/{epc:path}/events"): Rule(Scope.PROVENANCE, cost=4),
+    ("GET", "/v1/documents"): Rule(Scope.DOCUMENTS),
+    ("POST", "/v1/documents"): Rule(Scope.SHARING, owner=True, body_bytes=MOST_DOCUMENT_BYTES, cost=10),
+    ("GET", "/v1/documents/{id}"): Rule(Scope.DOCUMENTS),
+    ("PATCH", "/v1/documents/{id}"): Rule(Scope.SHARING, owner=True),
+    ("DELETE", "/v1/documents/{id}"): Rule(Scope.SHARING, owner=True, cost=50),
+    ("POST", "/v1/documents/{id}/versions"): Rule(Scope.SHARING, owner=True, body_bytes=MOST_DOCUMENT_BYTES, cost=10),
+    ("GET", "/v1/documents/{id}/versions/{version}"): Rule(Scope.DOCUMENTS, cost=5),
+    ("PUT", "/v1/documents/{id}/grants/{participant}"): Rule(Scope.SHARING, owner=True),
+    ("DELETE", "/v1/documents/{id}/grants/{participant}"): Rule(Scope.SHARING, owner=True),
+    ("PUT", "/v1/recipient-key"): Rule(Scope.DOCUMENTS),
+    ("GET", "/v1/recipient-keys/{participant}"): Rule(Scope.DOCUMENTS),
 }
 """By method and path as the router has it; HEAD is as GET."""
 

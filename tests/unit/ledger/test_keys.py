@@ -122,7 +122,7 @@ def test_a_keystore_opens_with_a_file_or_a_person(keystore: Path, tmp_path: Path
 def test_a_keystore_is_written_whole_private_and_once(keystore: Path, tmp_path: Path) -> None:
     assert keystore.stat().st_mode & 0o777 == 0o600
     before = keystore.read_bytes()
-    with pytest.raises(SigningError, match="exists; a keystore is never overwritten"):
+    with pytest.raises(SigningError, match="exists; a key file is never overwritten"):
         create_keystore(keystore, PASSPHRASE, scrypt_cost=CHEAP)
     assert keystore.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["key.json"]

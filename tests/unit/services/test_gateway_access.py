@@ -92,6 +92,7 @@ KNOWN = frozenset(ROLES) | frozenset(KEYS) | {"owner"}
 READERS = frozenset(ROLES) | {"key provenance", "owner"}
 SENDERS = frozenset(ROLES) - {"AUDITOR"} | {"key capture", "owner"}
 EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events")
+DOCUMENT_READERS = frozenset(ROLES) | {"key documents", "owner"}
 MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/health"): EVERYBODY,
     ("GET", "/docs"): EVERYBODY,
@@ -116,6 +117,17 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/epcis/v2/events"): READERS,
     ("GET", "/epcis/v2/events/{id:path}"): READERS,
     ("GET", "/epcis/v2/epcs/{epc:path}/events"): READERS,
+    ("GET", "/v1/documents"): DOCUMENT_READERS,
+    ("POST", "/v1/documents"): frozenset({"owner"}),
+    ("GET", "/v1/documents/{id}"): DOCUMENT_READERS,
+    ("PATCH", "/v1/documents/{id}"): frozenset({"owner"}),
+    ("DELETE", "/v1/documents/{id}"): frozenset({"owner"}),
+    ("POST", "/v1/documents/{id}/versions"): frozenset({"owner"}),
+    ("GET", "/v1/documents/{id}/versions/{version}"): DOCUMENT_READERS,
+    ("PUT", "/v1/documents/{id}/grants/{participant}"): frozenset({"owner"}),
+    ("DELETE", "/v1/documents/{id}/grants/{participant}"): frozenset({"owner"}),
+    ("PUT", "/v1/recipient-key"): DOCUMENT_READERS,
+    ("GET", "/v1/recipient-keys/{participant}"): DOCUMENT_READERS,
 }
 """Written out, not derived from the rules: who gets past the guard."""
 

@@ -19,6 +19,7 @@ from ledger.provenance import Certificate, OrderTrace, Recall, Trace
 from ledger.provenance.jsonform import Printable
 from ledger.store import open_store
 from services.gateway import build_policy, create_gateway
+from services.gateway.documents import SEALED_MEDIA_TYPE
 from services.gateway.examples import IDENTIFIER, build_examples
 from services.gateway.problems import Problem
 from services.gateway.schemas import model_of
@@ -98,6 +99,13 @@ def test_every_route_is_in_the_document(caller: Caller, document: Json) -> None:
         "/epcis/v2/events",
         "/epcis/v2/events/{id}",
         "/epcis/v2/epcs/{epc}/events",
+        "/v1/documents",
+        "/v1/documents/{id}",
+        "/v1/documents/{id}/versions",
+        "/v1/documents/{id}/versions/{version}",
+        "/v1/documents/{id}/grants/{participant}",
+        "/v1/recipient-key",
+        "/v1/recipient-keys/{participant}",
     }
 
 
@@ -114,7 +122,8 @@ def test_every_operation_says_all_there_is_to_say(document: Json) -> None:
             assert "X-Request-ID" in response["headers"]
             media = set(response.get("content", ()))
             json_, nothing = {"application/json"}, set[str]()
-            expected = {"200": json_, "201": json_, "202": json_, "204": nothing, "304": nothing}
+            given = {SEALED_MEDIA_TYPE} if one["operationId"] == "fetchDocument" else json_
+            expected = {"200": given, "201": json_, "202": json_, "204": nothing, "304": nothing}
             assert media == expected.get(status, {"application/problem+json"})
             assert all(response["content"]["application/json"]["examples"] for _ in media & json_)
         assert "default" in one["responses"]
@@ -129,7 +138,11 @@ def test_examples_are_true(document: Json) -> None:
                 for example in body.get("examples", {}).values():
                     verify(document, body["schema"], example["value"])
                     checked += 1
-                assert "examples" in body or status not in ("200", "201", "404")
+                assert (
+                    "examples" in body
+                    or status not in ("200", "201", "404")
+                    or SEALED_MEDIA_TYPE in response["content"]
+                )
     assert checked >= len(document["paths"])
 
 

@@ -1,0 +1,180 @@
+"""`millmark documents`: what a company shares with its partners, encrypted; and what a partner opens it with."""
+
+from __future__ import annotations
+
+import mimetypes
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.errors import InputError
+from ledger.provenance.sharing import Mode
+from services.commands.document_keys import build_keys
+from services.commands.options import AsJson
+from services.context import Context, open_context
+from services.documents import Documents, Draft, KeyRing, new_place
+from services.documents.key_files import read_recipient_key
+from services.documents.sealed_file import MOST_DOCUMENT_BYTES, MOST_FILE_BYTES, open_sealed
+from services.documents.views import Document
+from services.files import read_bounded, write_private_whole
+from services.output import print_json, print_lines, print_table, warn
+
+__all__ = ["register"]
+
+_RECALL = "copies that were fetched before cannot be recalled"
+_MOST_SHOWN = 1000
+Id = Annotated[str, typer.Argument(metavar="ID", help="As the list shows it.")]
+Number = Annotated[int, typer.Argument(min=1, max=2**32 - 1, help="Number of a participant.")]
+Source = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file.")]
+MediaType = Annotated[str | None, typer.Option("--type", help="Media type; guessed by the name when not given.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Keep documents encrypted, share them with participants, open them.")
+    example = "Example: millmark documents "
+    group.command("add", epilog=example + "add drawing.pdf --about urn:example:hip-1 --mode linked")(run_add)
+    group.command("update", epilog=example + "update 5d0f2c6e... drawing.pdf")(run_update)
+    group.command("list", epilog=example + "list --about urn:example:hip-1 --json")(run_list)
+    group.command("mode", epilog=example + "mode 5d0f2c6e... restricted")(run_mode)
+    group.command("grant", epilog=example + "grant 5d0f2c6e... 5")(run_grant)
+    group.command("revoke", epilog=example + "revoke 5d0f2c6e... 5")(run_revoke)
+    group.command("erase", epilog=example + "erase 5d0f2c6e...")(run_erase)
+    group.command("erase-field", epilog=example + "erase-field 0x5e... /engraving")(run_erase_field)
+    group.command("open", epilog=example + "open drawing.sealed --key recipient.json -o drawing.pdf")(run_open)
+    group.add_typer(build_keys(), name="keys")
+    app.add_typer(group, name="documents")
+
+
+def run_add(
+    context: typer.Context,
+    file: Source,
+    about: Annotated[str | None, typer.Option(help="Identifier of the lot or the order that it is about.")] = None,
+    mode: Annotated[Mode, typer.Option(help="Who may read it.")] = Mode.PRIVATE,
+    media_type: MediaType = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a document, encrypted under a key of its own; prints its id and the root that a record can carry."""
+    with open_context(context.obj) as opened, Draft(new_place(), file.name, _guess(file, media_type)) as draft:
+        draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
+        _print(_documents(opened).add(draft, mode, about, int(time.time())), as_json)
+
+
+def run_update(
+    context: typer.Context, id_: Id, file: Source, media_type: MediaType = None, as_json: AsJson = False
+) -> None:
+    """Add a version to a document, under a key of its own; earlier versions stay."""
+    with open_context(context.obj) as opened:
+        documents = _documents(opened)
+        with Draft(documents.next_place(id_), file.name, _guess(file, media_type)) as draft:
+            draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
+            _print(documents.add_version(draft, int(time.time())), as_json)
+
+
+def run_list(
+    context: typer.Context,
+    about: Annotated[str | None, typer.Option(help="Only those about this lot or order.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the documents that are kept here."""
+    with open_context(context.obj) as opened:
+        page = _documents(opened).page(about, "", _MOST_SHOWN, None)
+    if page.next is not None:
+        warn(f"millmark: only the first {_MOST_SHOWN} are shown; ask for those about one thing")
+    if as_json:
+        print_json([one.to_json() for one in page.documents])
+        return
+    columns = ["id", "mode", "about", "version", "name", "root", "named"]
+    print_table("documents", columns, [_row(one) for one in page.documents])
+
+
+def run_mode(context: typer.Context, id_: Id, mode: Mode, as_json: AsJson = False) -> None:
+    """Change who may read a document, from now on. Grants end with the mode `restricted`."""
+    with open_context(context.obj) as opened:
+        _print(_documents(opened).set_mode(id_, mode), as_json, _RECALL)
+
+
+def run_grant(context: typer.Context, id_: Id, participant: Number, as_json: AsJson = False) -> None:
+    """Name a participant that may read a restricted document."""
+    with open_context(context.obj) as opened:
+        _print(_documents(opened).grant(id_, participant, int(time.time())), as_json)
+
+
+def run_revoke(context: typer.Context, id_: Id, participant: Number, as_json: AsJson = False) -> None:
+    """End a grant. What the participant fetched before cannot be recalled."""
+    with open_context(context.obj) as opened:
+        _print(_documents(opened).revoke(id_, participant), as_json, _RECALL)
+
+
+def run_erase(context: typer.Context, id_: Id, as_json: AsJson = False) -> None:
+    """Erase a document for good: content, keys, name and salts. Its root, where a record carries it, says nothing any
+    more. Backups and fetched copies are out of reach."""
+    with open_context(context.obj) as opened:
+        _print(_documents(opened).erase(id_, int(time.time())), as_json, _RECALL)
+
+
+def run_erase_field(
+    context: typer.Context,
+    root: Annotated[str, typer.Argument(help="Claims root, 0x and 64 hexadecimal digits.")],
+    pointers: Annotated[list[str], typer.Argument(help="Fields, as JSON pointers (RFC 6901).")],
+) -> None:
+    """Erase fields of a claims document in the private book. Its root and proofs of other fields stay what they are."""
+    try:
+        committed = bytes.fromhex(root.removeprefix("0x"))
+    except ValueError:
+        raise InputError(f"{root[:80]!a} is no claims root", mend="0x and 64 hexadecimal digits") from None
+    with open_context(context.obj) as opened:
+        _documents(opened).erase_fields(committed, [_path(pointer) for pointer in pointers])
+    print_lines(f"erased {', '.join(pointers)}; {_RECALL}")
+
+
+def run_open(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="As the gateway sent it.")],
+    key: Annotated[Path, typer.Option(help="The recipient's key file.", dir_okay=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the document goes.", dir_okay=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Open a sealed document, offline, and check that it is the one that its root commits to."""
+    opened = open_sealed(read_bounded(file, MOST_FILE_BYTES), read_recipient_key(key))
+    write_private_whole(output, opened.content)
+    root = "0x" + opened.header.recipient.root.hex()
+    if as_json:
+        print_json({"name": opened.name, "media_type": opened.media_type, "size": len(opened.content), "root": root})
+        return
+    print_lines(f"{opened.name} ({opened.media_type}, {len(opened.content)} bytes) is in {output}", f"root {root}")
+
+
+def _documents(opened: Context) -> Documents:
+    return Documents(opened.store, KeyRing(opened.settings.document_keys_path))
+
+
+def _guess(file: Path, media_type: str | None) -> str:
+    return media_type or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+
+
+def _path(pointer: str) -> tuple[str | int, ...]:
+    """Digits are an index: claims tell arrays from objects, pointers do not."""
+    if not pointer.startswith("/"):
+        raise InputError(f"{pointer[:80]!a} is no JSON pointer", mend="begin it with a slash: /engraving")
+    steps = (part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
+    return tuple(int(step) if step.isascii() and step.isdigit() else step for step in steps)
+
+
+def _row(one: Document) -> list[object]:
+    last = one.versions[-1]
+    about = (one.about.identifier or "0x" + one.about.subject.hex()) if one.about else ""
+    named = " ".join(str(grant.participant.participant) for grant in one.grants or ())
+    name = "(erased)" if one.erased_at else last.name
+    return [one.document, one.mode.value, about, last.version, name, "0x" + last.root.hex(), named]
+
+
+def _print(one: Document, as_json: bool, note: str = "") -> None:
+    if as_json:
+        print_json(one.to_json())
+        return
+    last = one.versions[-1]
+    state = "erased" if one.erased_at else one.mode.value
+    print_lines(f"{one.document} version {last.version} {state}", f"root 0x{last.root.hex()}")
+    if note:
+        print_lines(note)

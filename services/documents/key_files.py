@@ -1,0 +1,115 @@
+"""Keys in files of mode 0600: those that wrap a gateway's data keys, and the one that a recipient opens documents with.
+
+A key ring is read anew each time, so that a gateway that runs sees what a rotation did.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ledger.canonical import Json, canonical_json, parse_json
+from ledger.errors import CanonicalError, SigningError
+from ledger.keys import read_private, write_private
+from services.documents.sealing import KEY_BYTES
+
+__all__ = ["KeyRing", "create_recipient_key", "read_recipient_key"]
+
+_RING, _RECIPIENT = "millmark-document-keys", "millmark-recipient-key"
+_MOST_BYTES = 1 << 16
+
+
+class KeyRing:
+    """The keys of one gateway's key file by name, the one in use first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def in_use(self) -> tuple[str, bytes]:
+        """Name and key that new data keys are wrapped under; the file is made when there is none yet. Raises
+        SigningError."""
+        if not self._path.exists():
+            write_private(self._path, _ring_text([_new_key()]))
+        return next(iter(self._read().items()))
+
+    def key(self, name: str) -> bytes:
+        """Raises SigningError when the file has no key of that name."""
+        found = self._read().get(name)
+        if found is None:
+            raise SigningError(
+                f"{self._path} has no key {name}", mend="restore the key file that belongs to this database"
+            )
+        return found
+
+    def add(self) -> None:
+        """A new key, in use from now on."""
+        self._replace([_new_key(), *self._read().items()])
+
+    def drop_old(self) -> None:
+        """Keeps none but the key in use."""
+        self._replace([self.in_use()])
+
+    def _read(self) -> dict[str, bytes]:
+        listed = _parse(self._path, _RING).get("keys")
+        try:
+            keys = dict(map(_parse_key, listed if isinstance(listed, list) else []))
+        except ValueError:
+            keys = {}
+        if not keys:
+            raise SigningError(f"{self._path} is no file of document keys", mend="restore it from a backup")
+        return keys
+
+    def _replace(self, keys: list[tuple[str, bytes]]) -> None:
+        draft = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
+        write_private(draft, _ring_text(keys))
+        draft.replace(self._path)
+
+
+def create_recipient_key(path: Path) -> bytes:
+    """Writes a new X25519 key to a file that is not there yet, and returns its public key. Raises SigningError."""
+    key = X25519PrivateKey.generate()
+    content: Json = {"format": _RECIPIENT, "version": 1, "private_key": key.private_bytes_raw().hex()}
+    write_private(path, canonical_json(content) + b"\n")
+    return key.public_key().public_bytes_raw()
+
+
+def read_recipient_key(path: Path) -> X25519PrivateKey:
+    """Raises SigningError for a file that others may read, or that holds no such key."""
+    value = _parse(path, _RECIPIENT)
+    try:
+        return X25519PrivateKey.from_private_bytes(bytes.fromhex(str(value["private_key"])))
+    except (KeyError, ValueError):
+        raise SigningError(
+            f"{path} holds no key of a recipient", mend="make one with `millmark documents keys new`"
+        ) from None
+
+
+def _parse(path: Path, form: str) -> Mapping[str, Json]:
+    try:
+        value = parse_json(read_private(path), max_bytes=_MOST_BYTES, max_depth=4)
+    except CanonicalError:
+        value = None
+    if not isinstance(value, dict) or value.get("format") != form or value.get("version") != 1:
+        raise SigningError(f"{path} is no {form} file of version 1")
+    return value
+
+
+def _parse_key(value: Json) -> tuple[str, bytes]:
+    if not isinstance(value, dict) or value.keys() != {"id", "key"}:
+        raise ValueError
+    name, key = str(value["id"]), bytes.fromhex(str(value["key"]))
+    if len(key) != KEY_BYTES:
+        raise ValueError
+    return name, key
+
+
+def _new_key() -> tuple[str, bytes]:
+    return secrets.token_hex(6), secrets.token_bytes(KEY_BYTES)
+
+
+def _ring_text(keys: list[tuple[str, bytes]]) -> bytes:
+    shown: list[Json] = [{"id": name, "key": key.hex()} for name, key in keys]
+    return canonical_json({"format": _RING, "version": 1, "keys": shown}) + b"\n"

@@ -1,0 +1,154 @@
+"""What a recipient fetches: one file with a version's ciphertext, its key wrapped for them, and what it commits to.
+
+millmark-sealed-document 1\\n || length of the header, 4 bytes, big-endian || header, canonical JSON || ciphertext, tag
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ledger.canonical import Json, canonical_json, parse_json
+from ledger.claims import Disclosure, parse_disclosure, verify_disclosure
+from ledger.errors import InputError, ProofError
+from services.documents.errors import SealBrokenError
+from services.documents.sealing import NONCE_BYTES, TAG_BYTES, WRAPPED_BYTES, Place, Recipient, open_content, open_key
+
+__all__ = ["MOST_DOCUMENT_BYTES", "MOST_FILE_BYTES", "OpenedDocument", "SealedHeader", "open_sealed", "parse_sealed"]
+
+MOST_DOCUMENT_BYTES = 32 << 20
+_MAGIC = b"millmark-sealed-document 1\n"
+_MOST_HEADER_BYTES = 1 << 16
+MOST_FILE_BYTES = len(_MAGIC) + 4 + _MOST_HEADER_BYTES + MOST_DOCUMENT_BYTES + TAG_BYTES
+_MEMBERS = frozenset(
+    (
+        "chain_id",
+        "ledger",
+        "document",
+        "version",
+        "participant",
+        "recipient_key",
+        "root",
+        "claims",
+        "nonce",
+        "wrapped_key",
+    )
+)
+_MEND = "fetch it again"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedHeader:
+    """All but the ciphertext."""
+
+    place: Place
+    recipient: Recipient
+    claims: Disclosure
+    """Name, media type, size and SHA-256 of the document, with their salts."""
+    nonce: bytes
+    wrapped_key: bytes
+
+    def to_bytes(self) -> bytes:
+        """What comes before the ciphertext."""
+        value: dict[str, Json] = {
+            "chain_id": self.recipient.chain_id,
+            "ledger": self.recipient.ledger.hex(),
+            "document": self.place.document,
+            "version": self.place.version,
+            "participant": self.recipient.participant,
+            "recipient_key": self.recipient.public_key.hex(),
+            "root": self.recipient.root.hex(),
+            "claims": self.claims.to_json(),
+            "nonce": self.nonce.hex(),
+            "wrapped_key": self.wrapped_key.hex(),
+        }
+        text = canonical_json(value)
+        return _MAGIC + len(text).to_bytes(4, "big") + text
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedDocument:
+    """A document as it was added."""
+
+    header: SealedHeader
+    name: str
+    media_type: str
+    content: bytes
+
+
+def parse_sealed(data: bytes) -> tuple[SealedHeader, bytes]:
+    """Header and ciphertext. Raises InputError. Not established: that they belong together, or what they say."""
+    start = len(_MAGIC) + 4
+    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
+        raise InputError("not a sealed document of version 1", mend=_MEND)
+    end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
+    if end - start > _MOST_HEADER_BYTES or end + TAG_BYTES > len(data):
+        raise InputError("the sealed document is cut off", mend=_MEND)
+    try:
+        header = _header(parse_json(data[start:end], max_bytes=_MOST_HEADER_BYTES, max_depth=6))
+    except (KeyError, TypeError, ValueError, InputError):
+        header = None
+    if header is None or header.to_bytes() != data[:end]:  # one header, one spelling
+        raise InputError("the sealed document's header is malformed", mend=_MEND)
+    return header, data[end:]
+
+
+def open_sealed(data: bytes, private_key: X25519PrivateKey) -> OpenedDocument:
+    """The document in a sealed file.
+
+    1. The wrapped key opens with the private key, for this recipient, place, root and ledger.
+    2. The ciphertext opens with that key, for this place.
+    3. The claims in the header are those of the root.
+    4. Size and SHA-256 of the document are those of the claims.
+
+    Raises InputError for what is no such file, SealBrokenError for the rest. Not established: that the root is on the
+    ledger, or who wrote the document.
+    """
+    header, sealed = parse_sealed(data)
+    if private_key.public_key().public_bytes_raw() != header.recipient.public_key:
+        raise SealBrokenError("the document is sealed for another key", mend="use the key that was published")
+    data_key = open_key(private_key, header.recipient, header.place, header.wrapped_key)
+    content = open_content(data_key, header.nonce, header.place, sealed)
+    try:
+        verify_disclosure(header.claims, header.recipient.root)
+        name, media_type, size, digest = (
+            header.claims.value([key]) for key in ("name", "media_type", "size", "sha256")
+        )
+    except (ProofError, InputError):
+        raise SealBrokenError("the document's claims are not those of its root", mend=_MEND) from None
+    if (size, digest) != (len(content), hashlib.sha256(content).hexdigest()):
+        raise SealBrokenError("the document is not the one that its root commits to", mend="tell who shares it")
+    return OpenedDocument(header, str(name), str(media_type), content)
+
+
+def _header(value: Json) -> SealedHeader:
+    if not isinstance(value, dict) or value.keys() != _MEMBERS:
+        raise ValueError
+    recipient = Recipient(
+        chain_id=_number(value["chain_id"]),
+        ledger=_bytes(value["ledger"], 20),
+        participant=_number(value["participant"]),
+        public_key=_bytes(value["recipient_key"], 32),
+        root=_bytes(value["root"], 32),
+    )
+    return SealedHeader(
+        place=Place(_bytes(value["document"], 16).hex(), _number(value["version"])),
+        recipient=recipient,
+        claims=parse_disclosure(value["claims"]),
+        nonce=_bytes(value["nonce"], NONCE_BYTES),
+        wrapped_key=_bytes(value["wrapped_key"], WRAPPED_BYTES),
+    )
+
+
+def _number(value: Json) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError
+    return value
+
+
+def _bytes(value: Json, size: int) -> bytes:
+    if not isinstance(value, str) or len(value) != 2 * size:
+        raise ValueError
+    return bytes.fromhex(value)

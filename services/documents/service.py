@@ -1,0 +1,297 @@
+"""One company's documents: added, shared, fetched by recipients, erased.
+
+A `viewer` is the participant for whom an answer is, None for the company itself. What is not there for the viewer is
+not found, whatever is wanted with it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from ledger.claims import Path, parse_claims
+from ledger.errors import InputError, NotFoundError, SettingsError, StoreDamagedError
+from ledger.ids import SubjectKind
+from ledger.provenance.names import find_subject
+from ledger.provenance.reader import Reader, build_reader
+from ledger.provenance.sharing import Mode, find_document, list_documents
+from ledger.store import AccessDesk, Book, Lineage, Rows, SharingDesk, Store
+from ledger.store.sharing_rows import GrantRow, SharedDocumentRow, SharedVersionRow
+from services.documents.drafts import Draft
+from services.documents.errors import DocumentError
+from services.documents.key_files import KeyRing
+from services.documents.recipients import need_recipient_key
+from services.documents.sealed_file import SealedHeader
+from services.documents.sealing import TAG_BYTES, Place, Recipient, unwrap_key, wrap_for, wrap_key
+from services.documents.showing import show_document, show_documents
+from services.documents.views import Document, DocumentPage
+
+__all__ = ["Documents", "Sealed", "new_place"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A version for one recipient, ready to be sent."""
+
+    head: bytes
+    pieces: Iterator[bytes]
+    size: int
+    """Bytes of all of it."""
+    tag: str
+    """Names version and recipient's key: what comes again under it opens to the same document."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.head
+        yield from self.pieces
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What a transaction needs."""
+
+    reader: Reader
+    sharing: SharingDesk
+    access: AccessDesk
+    book: Book
+
+    def open_document(self, id_: str) -> SharedDocumentRow:
+        """One of the company's that is not erased. Raises NotFoundError, DocumentError."""
+        row = find_document(self.reader, self.sharing, id_)
+        if row.erased_at:
+            raise DocumentError(f"document {id_} is erased", mend="add another one")
+        return row
+
+    def show(self, id_: str) -> Document:
+        return show_document(self.reader, self.sharing, find_document(self.reader, self.sharing, id_))
+
+
+class Documents:
+    """Of one store, with the keys of one key file; without one, none is added or fetched."""
+
+    def __init__(self, store: Store, ring: KeyRing | None) -> None:
+        self._store, self._keys = store, ring
+
+    @property
+    def _ring(self) -> KeyRing:
+        if self._keys is None:
+            raise SettingsError("no key file for documents is configured", mend="set document_keys")
+        return self._keys
+
+    def page(self, about: str | None, after: str, most: int, viewer: int | None) -> DocumentPage:
+        """Raises NotFoundError for something that there is not for the viewer, InputError."""
+        with self._reading(viewer) as desk:
+            rows = list_documents(desk.reader, desk.sharing, about=about, after=after, most=most + 1)
+            shown = show_documents(desk.reader, desk.sharing, rows[:most])
+        return DocumentPage(shown, rows[most - 1].id if len(rows) > most else None)
+
+    def get(self, id_: str, viewer: int | None) -> Document:
+        """Raises NotFoundError."""
+        with self._reading(viewer) as desk:
+            return desk.show(id_)
+
+    def fetch(self, id_: str, version: int, recipient: int | None, viewer: int | None) -> Sealed:
+        """A version, its key wrapped for the recipient now: what the ledger links to it now is what counts.
+
+        Raises NotFoundError, RecipientKeyError when the recipient published no key that counts, DocumentError.
+        """
+        with self._reading(viewer) as desk:
+            row = desk.open_document(id_)
+            found = desk.sharing.version(row.id, version)
+            if found is None:
+                raise NotFoundError(f"document {id_} has no version {version}", mend="see its list of versions")
+            head = self._head(desk, found, recipient)
+        start = head.to_bytes()
+        tag = f"{id_}.{version}.{head.recipient.public_key.hex()[:16]}"
+        return Sealed(start, self._pieces(found), len(start) + found.size + TAG_BYTES, tag)
+
+    def next_place(self, id_: str) -> Place:
+        """Of a version that is to be added. Raises NotFoundError, DocumentError."""
+        with self._reading(None) as desk:
+            versions = desk.sharing.versions([desk.open_document(id_).id])
+        return Place(id_, 1 + max((row.version for row in versions), default=0))
+
+    def add(self, draft: Draft, mode: Mode, about: str | None, now_s: int, token: str = "") -> Document:
+        """A new document, about a lot, an order or nothing; with the same `token` once more, the one that is there.
+        Raises NotFoundError, InputError, SigningError."""
+        with self._writing() as desk:
+            before = desk.sharing.added_by(token)
+            if before is not None:
+                return desk.show(before.document)
+            kind, subject = (0, b"") if about is None else _find_about(desk.reader, about)
+            row = SharedDocumentRow(draft.place.document, mode.value, kind, subject, now_s, 0)
+            _verify_mode(row)
+            desk.sharing.put_document(row)
+            self._put_version(desk, draft, now_s, token)
+            return desk.show(row.id)
+
+    def add_version(self, draft: Draft, now_s: int, token: str = "") -> Document:
+        """Earlier versions stay; `token` as for `add`. Raises NotFoundError, DocumentError when another one came in
+        between."""
+        with self._writing() as desk:
+            row = desk.open_document(draft.place.document)
+            if desk.sharing.added_by(token) is not None:
+                return desk.show(row.id)
+            if desk.sharing.version(row.id, draft.place.version) is not None:
+                raise DocumentError("another version came in meanwhile", mend="send it again")
+            self._put_version(desk, draft, now_s, token)
+            return desk.show(row.id)
+
+    def set_mode(self, id_: str, mode: Mode) -> Document:
+        """Grants end with the mode that they are of. Raises NotFoundError, DocumentError, InputError."""
+        with self._writing() as desk:
+            row = replace(desk.open_document(id_), mode=mode.value)
+            _verify_mode(row)
+            desk.sharing.put_document(row)
+            if mode is not Mode.RESTRICTED:
+                desk.sharing.revoke(id_)
+            return desk.show(id_)
+
+    def grant(self, id_: str, participant: int, now_s: int) -> Document:
+        """Names a participant. Raises NotFoundError, DocumentError for a document of another mode."""
+        with self._writing() as desk:
+            if Mode(desk.open_document(id_).mode) is not Mode.RESTRICTED:
+                raise DocumentError("only a restricted document names participants", mend="make it restricted first")
+            if desk.access.participant(participant) is None:
+                raise NotFoundError(
+                    f"participant {participant} is suspended, or not in the index", mend="see `millmark participants`"
+                )
+            desk.sharing.grant(GrantRow(id_, participant, now_s))
+            return desk.show(id_)
+
+    def revoke(self, id_: str, participant: int) -> Document:
+        """Ends a grant: the participant reads nothing of the document from now on. What it fetched before it has.
+
+        Raises NotFoundError when there is none.
+        """
+        with self._writing() as desk:
+            if not desk.sharing.revoke(desk.open_document(id_).id, participant):
+                raise NotFoundError(f"participant {participant} has no grant", mend="see the document's grants")
+            return desk.show(id_)
+
+    def erase(self, id_: str, now_s: int) -> Document:
+        """Drops ciphertexts, wrapped keys, names and salts, and leaves nothing of them in the database's files.
+
+        Once more is fine, and cleans the files again. Raises NotFoundError, StoreError when the files are in use: then
+        it is erased, and they hold traces of it still.
+        """
+        with self._writing() as desk:
+            if not find_document(desk.reader, desk.sharing, id_).erased_at:
+                desk.sharing.erase(id_, now_s)
+            erased = desk.show(id_)
+        self._store.scrub()
+        return erased
+
+    def erase_fields(self, root: bytes, paths: list[Path]) -> None:
+        """Of any claims document in the private book: drops value and salt, and keeps what proves the other fields.
+
+        Raises NotFoundError, ClaimsError, StoreError as `erase`.
+        """
+        with self._writing() as desk:
+            if not desk.sharing.erase_fields(root, paths):
+                raise NotFoundError(f"there is no claims document 0x{root.hex()}", mend="check the root")
+        self._store.scrub()
+
+    def rotate(self) -> int:
+        """Puts a new key in use, wraps all data keys under it, and forgets the old ones. Gives the number of data keys.
+
+        A crash at any moment leaves a key file that opens everything. Raises SigningError, SealBrokenError.
+        """
+        with self._writing() as desk:
+            self._ring.in_use()  # makes the file where there is none
+            self._ring.add()
+            rows = [self._rewrap(row) for row in desk.sharing.all_versions()]
+            desk.sharing.rewrap(rows)
+        self._ring.drop_old()
+        self._store.scrub()
+        return len(rows)
+
+    def _rewrap(self, row: SharedVersionRow) -> SharedVersionRow:
+        name, key = self._ring.in_use()
+        return replace(row, wrapping=name, wrapped_key=wrap_key(name, key, _place(row), self._data_key(row)))
+
+    def _data_key(self, row: SharedVersionRow) -> bytes:
+        return unwrap_key(row.wrapping, self._ring.key(row.wrapping), _place(row), row.wrapped_key)
+
+    def _put_version(self, desk: _Desk, draft: Draft, now_s: int, token: str) -> None:
+        """The key is chosen with the write lock held: a rotation is either over or yet to come."""
+        claims, (name, key) = draft.finish(), self._ring.in_use()
+        row = SharedVersionRow(
+            document=draft.place.document,
+            version=draft.place.version,
+            root=claims.root,
+            name=draft.name,
+            media_type=draft.media_type,
+            size=draft.size,
+            nonce=draft.nonce,
+            wrapping=name,
+            wrapped_key=wrap_key(name, key, draft.place, draft.data_key),
+            added_at=now_s,
+            token=token,
+        )
+        desk.sharing.add_version(row, json.dumps(claims.to_json()), draft.pieces())
+
+    def _head(self, desk: _Desk, row: SharedVersionRow, recipient: int | None) -> SealedHeader:
+        if recipient is None:
+            raise DocumentError(
+                "documents are sealed for a participant", mend="sign in, or open it with `millmark documents open`"
+            )
+        statement = need_recipient_key(desk.sharing, desk.access, recipient)
+        identity = desk.reader.identity
+        wanted = Recipient(identity.chain_id, identity.ledger, recipient, statement.public_key, row.root)
+        document = desk.book.document(row.root)
+        if document is None:
+            raise StoreDamagedError(f"the claims of document {row.document} are gone", mend="restore a backup")
+        return SealedHeader(
+            place=_place(row),
+            recipient=wanted,
+            claims=parse_claims(json.loads(document)).disclose([()]),
+            nonce=row.nonce,
+            wrapped_key=wrap_for(wanted, _place(row), self._data_key(row)),
+        )
+
+    def _pieces(self, row: SharedVersionRow) -> Iterator[bytes]:
+        """Read one at a time. Raises DocumentError when the document is erased meanwhile."""
+        left, position = row.size + TAG_BYTES, 0
+        while left:
+            with self._store.reading() as connection:
+                piece = SharingDesk(connection).piece(row.document, row.version, position)
+            if piece is None:
+                raise DocumentError("the document is erased", mend="")
+            yield piece
+            left, position = left - len(piece), position + 1
+
+    @contextmanager
+    def _reading(self, viewer: int | None) -> Iterator[_Desk]:
+        with self._store.reading() as connection:
+            book = Book(connection)
+            reader = build_reader(Rows(connection), book, Lineage(connection), viewer)
+            yield _Desk(reader, SharingDesk(connection), AccessDesk(connection), book)
+
+    @contextmanager
+    def _writing(self) -> Iterator[_Desk]:
+        with self._store.transaction() as connection:
+            book = Book(connection)
+            reader = build_reader(Rows(connection), book, Lineage(connection), None)
+            yield _Desk(reader, SharingDesk(connection), AccessDesk(connection), book)
+
+
+def new_place() -> Place:
+    """Of a document that is to be added."""
+    return Place(secrets.token_hex(16), 1)
+
+
+def _place(row: SharedVersionRow) -> Place:
+    return Place(row.document, row.version)
+
+
+def _find_about(reader: Reader, about: str) -> tuple[int, bytes]:
+    kind, subject = find_subject(reader, about, SubjectKind.LOT, SubjectKind.ORDER)
+    return int(kind), subject
+
+
+def _verify_mode(row: SharedDocumentRow) -> None:
+    if row.mode == Mode.LINKED.value and row.kind != SubjectKind.LOT:
+        raise InputError("only a document about a lot can be linked", mend="say which lot, or choose another mode")

@@ -1,0 +1,61 @@
+"""Views of documents out of rows."""
+
+from __future__ import annotations
+
+from ledger.ids import SubjectKind
+from ledger.provenance.jsonform import moment
+from ledger.provenance.reader import Reader
+from ledger.provenance.sharing import Mode
+from ledger.store import SharingDesk
+from ledger.store.sharing_rows import SharedDocumentRow, SharedVersionRow
+from services.documents.views import About, Document, DocumentVersion, Grant
+
+__all__ = ["show_document", "show_documents"]
+
+
+def show_documents(reader: Reader, desk: SharingDesk, rows: list[SharedDocumentRow]) -> tuple[Document, ...]:
+    """What the viewer may know of documents that it may read."""
+    reader.name(row.subject for row in rows if row.subject)
+    versions = desk.versions(row.id for row in rows)
+    return tuple(_document(reader, desk, row, [one for one in versions if one.document == row.id]) for row in rows)
+
+
+def show_document(reader: Reader, desk: SharingDesk, row: SharedDocumentRow) -> Document:
+    return show_documents(reader, desk, [row])[0]
+
+
+def _document(reader: Reader, desk: SharingDesk, row: SharedDocumentRow, versions: list[SharedVersionRow]) -> Document:
+    return Document(
+        document=row.id,
+        mode=Mode(row.mode),
+        about=_about(reader, row),
+        versions=tuple(_version(one) for one in versions),
+        grants=_grants(reader, desk, row),
+        added_at=moment(row.added_at),
+        erased_at=moment(row.erased_at),
+    )
+
+
+def _about(reader: Reader, row: SharedDocumentRow) -> About | None:
+    kind = SubjectKind(row.kind) if row.kind else None
+    if kind is None or not (reader.view is None or reader.view.has(kind, row.subject)):
+        return None
+    return About(kind, row.subject, reader.identifier(row.subject))
+
+
+def _grants(reader: Reader, desk: SharingDesk, row: SharedDocumentRow) -> tuple[Grant, ...] | None:
+    if reader.view is not None:
+        return None
+    return tuple(Grant(reader.party(one.participant), moment(one.granted_at)) for one in desk.grants(row.id))
+
+
+def _version(row: SharedVersionRow) -> DocumentVersion:
+    left = bool(row.wrapped_key)
+    return DocumentVersion(
+        version=row.version,
+        name=row.name if left else None,
+        media_type=row.media_type if left else None,
+        size=row.size if left else None,
+        root=row.root,
+        added_at=moment(row.added_at),
+    )

@@ -1,0 +1,112 @@
+"""A line of lots through several companies, with keys for everybody, and one company's documents.
+
+ore (SUPPLIER) -> billet (OWNER) -> bolt (OWNER, then DESCENDANT)
+       `-------> plate (OWNER, then SIBLING)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ledger.index import Follower
+from ledger.provenance.sharing import Mode
+from ledger.records import TransformationKind
+from ledger.store import Book, Rows, SharingDesk, Store
+from ledger.store.rows import KeyRow, ParticipantRow
+from services.documents import Documents, Draft, KeyRing, Recipients, new_place
+from services.documents.recipient_keys import KeyStatement, sign_statement
+from services.documents.views import Document
+from tests.support.fake_ledger import FakeLedger
+from tests.support.sign_in import NOW_S, add_keys, signer_of
+
+OWNER, SUPPLIER, DESCENDANT, SIBLING, NAMED, OTHER, OFFERED, SUSPENDED, REVOKED = range(1, 10)
+EVERYBODY = (OWNER, SUPPLIER, DESCENDANT, SIBLING, NAMED, OTHER, OFFERED, SUSPENDED, REVOKED)
+CONTENT = b"%PDF-1.7 canary-content " + bytes(range(256)) * 1200
+"""More than one piece."""
+NAME = "canary-name.pdf"
+BILLET = "urn:example:billet"
+
+
+@dataclass
+class SharedWorld:
+    store: Store
+    documents: Documents
+    recipients: Recipients
+    ring: KeyRing
+    fake: FakeLedger = field(default_factory=FakeLedger)
+    lots: dict[str, bytes] = field(default_factory=dict)
+    order: bytes = b""
+    private_keys: dict[int, X25519PrivateKey] = field(default_factory=dict)
+
+    def statement(self, participant: int, public_key: bytes, issued_at: int = NOW_S) -> KeyStatement:
+        with self.store.reading() as connection:
+            identity = SharingDesk(connection).identity()
+        assert identity is not None
+        return KeyStatement(identity.chain_id, identity.ledger, participant, public_key, issued_at)
+
+    def publish(self, participant: int, issued_at: int = NOW_S) -> None:
+        """A new key of the participant."""
+        key = X25519PrivateKey.generate()
+        public_key = key.public_key().public_bytes_raw()
+        signature = sign_statement(self.statement(participant, public_key, issued_at), signer_of(participant))
+        self.recipients.publish(participant, public_key, issued_at, signature, NOW_S)
+        self.private_keys[participant] = key
+
+    def add(self, mode: Mode, about: str | None = BILLET, content: bytes = CONTENT, name: str = NAME) -> Document:
+        with Draft(new_place(), name, "application/pdf") as draft:
+            for start in range(0, len(content), 100_000):
+                draft.write(content[start : start + 100_000])
+            return self.documents.add(draft, mode, about, NOW_S)
+
+    def fetch(self, document: str, participant: int, viewer: int | None, version: int = 1) -> bytes:
+        return b"".join(self.documents.fetch(document, version, participant, viewer).stream())
+
+    def follow(self) -> None:
+        self.fake.chain.mine()
+        Follower(self.fake.chain, self.store).follow()
+
+
+def build_shared_world(store: Store, folder: Path) -> SharedWorld:
+    """All participants have a key to sign with, and published one to have documents sealed for. Then the last two are
+    stopped: one suspended, one with its key revoked."""
+    ring = KeyRing(folder / "document-keys.json")
+    shared = SharedWorld(store, Documents(store, ring), Recipients(store), ring)
+    _record(shared)
+    shared.follow()
+    with store.transaction() as connection:
+        for identity in shared.fake.identities.values():
+            Book(connection).add_identity(identity)
+    add_keys(store, *EVERYBODY)
+    for participant in EVERYBODY:
+        shared.publish(participant)
+    with store.transaction() as connection:
+        rows = Rows(connection)
+        suspended = rows.get(ParticipantRow, SUSPENDED)
+        key = rows.get(KeyRow, signer_of(REVOKED).address)
+        assert suspended is not None
+        assert key is not None
+        suspended.suspended, key.revoked_at = True, 1
+        rows.update([suspended])
+        rows.update([key])
+    return shared
+
+
+def _record(shared: SharedWorld) -> None:
+    fake, lots = shared.fake, shared.lots
+    for participant in EVERYBODY:
+        fake.admit(participant)
+    shared.order = fake.place("screws", DESCENDANT, OTHER, inspector=OTHER, model=1, operations=1)
+    lots["ore"] = fake.receive("ore", SUPPLIER, 10)
+    fake.offer(lots["ore"], OWNER)
+    fake.take(lots["ore"])
+    fake.chain.mine()
+    (lots["billet"],) = fake.transform(TransformationKind.SPLIT, {lots["ore"]: 5}, {"billet": 5})
+    (lots["plate"],) = fake.transform(TransformationKind.SPLIT, {lots["ore"]: 5}, {"plate": 5})
+    (lots["bolt"],) = fake.transform(TransformationKind.SPLIT, {lots["billet"]: 1}, {"bolt": 1})
+    for name, to in (("bolt", DESCENDANT), ("plate", SIBLING)):
+        fake.offer(lots[name], to)
+        fake.take(lots[name])
+    fake.offer(lots["billet"], OFFERED)
