@@ -45,9 +45,12 @@ def build_bundle(
     names: Sequence[str | bytes],
     disclosing: Disclosing | None = None,
     checkpoint: SignedCheckpoint | None = None,
+    *,
+    viewer: int | None = None,
 ) -> bytes:
     """The bytes of a bundle about one or more lots, given by identifier or subject: at the checkpoint, or at an
-    ancestor that the index has reached; without one at the last block that is in the index.
+    ancestor that the index has reached; without one at the last block that is in the index. For a `viewer`, a
+    participant, only of lots that there are for it, and with no other names than it may know.
 
     What is returned was verified as a receiver would, against the own node's word. Raises NotFoundError, InputError,
     ChainError, WrongCheckpointError when the own node does not have the checkpoint, ProofError when the private book
@@ -57,7 +60,7 @@ def build_bundle(
         verify_name(name)
     if checkpoint is not None:
         verify_seen(chain, checkpoint.checkpoint)
-    with open_reader(store) as reader:
+    with open_reader(store, viewer) as reader:
         parts = {find_subject(reader, name, SubjectKind.LOT)[1] for name in names}
         first, last = _blocks(reader, chain, checkpoint)
         bundle = _assemble(reader, chain, parts, first, disclosing or Disclosing())
@@ -90,7 +93,7 @@ def _assemble(reader: Reader, chain: Chain, parts: Collection[bytes], number: in
     for name, history in selection.histories.items():
         if not history:
             raise NotFoundError(f"nothing is recorded of 0x{name.hex()} up to block {number}", mend="use a later block")
-    identities = disclose_identities(reader.rows, reader.book, selection, disclosing)
+    identities = disclose_identities(reader.rows, reader.book, selection, disclosing, reader.view)
     proofs = fetch_proofs(chain.node, chain.profile, _slots(chain, selection, identities), number)
     streams = {name: _stream(chain, proofs, name) for name in selection.streams}
     return Bundle(

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from ledger.errors import NotFoundError
 from ledger.provenance import views
 from ledger.provenance.jsonform import moment
 from ledger.provenance.reader import open_reader
 from ledger.records import Role
 from ledger.store import Store
 from ledger.store.rows import KeyRow, ParticipantRow
+
+__all__ = ["participant", "participants"]
+
+
+def participant(store: Store, number: int) -> views.Participant:
+    """Raises NotFoundError when there is none of that number."""
+    for found in participants(store):
+        if found.participant == number:
+            return found
+    raise NotFoundError(f"there is no participant {number}", mend="see the list")
 
 
 def participants(store: Store) -> tuple[views.Participant, ...]:

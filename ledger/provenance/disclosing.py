@@ -15,6 +15,7 @@ from ledger.errors import InputError, ProofError
 from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance.selecting import Selection, roots_of
+from ledger.provenance.viewing import View
 from ledger.slots import StreamSlots
 from ledger.store import Book, Rows
 from ledger.store.rows import CertificateRow, MachineRow
@@ -61,15 +62,18 @@ def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing
     return Disclosing(_NAMES in words, tuple(fields), _EVIDENCE in words, _INFERENCES in words, unrelated)
 
 
-def disclose_identities(rows: Rows, book: Book, selection: Selection, policy: Disclosing) -> tuple[IdentityShown, ...]:
-    """Raises InputError for a part whose identifier the book does not know, unless such parts were chosen: nobody could
-    check whose bundle it is."""
+def disclose_identities(
+    rows: Rows, book: Book, selection: Selection, policy: Disclosing, view: View | None = None
+) -> tuple[IdentityShown, ...]:
+    """With a view, only of what there is for its participant. Raises InputError for a part whose identifier the book
+    does not know, unless such parts were chosen: nobody could check whose bundle it is."""
     found = [identity for subject in sorted(selection.parts) if (identity := book.identity(subject)) is not None]
     if len(found) < len(selection.parts) and not policy.nameless:
         raise InputError("a part has no identifier in the private book", mend="import its identifier and salt first")
     if policy.names:
         machines = {row.subject for row in rows.among(MachineRow, "number", selection.machines)}
         others = (selection.histories.keys() | selection.streams | machines) - selection.parts
+        others = others if view is None else set(view.identifiers(others))
         found += [identity for subject in others if (identity := book.identity(subject)) is not None]
     return tuple(sorted(map(_shown, found)))
 

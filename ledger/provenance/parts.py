@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ledger.provenance import views
 from ledger.provenance.jsonform import moment
@@ -80,12 +80,13 @@ def build_assignments(reader: Reader, order: bytes) -> tuple[views.Assignment, .
     current = {row.assignment for row in reader.rows.find(OperationRow, order=order)}
     found = reader.rows.find(AssignmentRow, order=order)
     found.sort(key=lambda row: (row.operation, row.sequence))
-    return tuple(_assignment(reader, row, row.sequence in current) for row in found)
+    return tuple(build_assignment(reader, row, row.sequence in current) for row in found)
 
 
-def _assignment(reader: Reader, row: AssignmentRow, current: bool) -> views.Assignment:
+def build_assignment(reader: Reader, row: AssignmentRow, current: bool) -> views.Assignment:
     return views.Assignment(
         assignment=row.sequence,
+        order=row.order,
         operation=row.operation,
         current=current,
         state=AssignmentState(row.state),
@@ -155,7 +156,12 @@ def build_streams(
     reader: Reader, assignments: Iterable[views.Assignment], certificates: Iterable[views.Certificate]
 ) -> tuple[views.Stream, ...]:
     """The evidence that assignments and certificates point into."""
-    subjects = {item.stream for item in assignments if item.stream} | {item.stream for item in certificates}
+    named = {item.stream for item in assignments if item.stream} | {item.stream for item in certificates}
+    return build_streams_of(reader, named)
+
+
+def build_streams_of(reader: Reader, subjects: Collection[bytes]) -> tuple[views.Stream, ...]:
+    """In the order in which they were opened."""
     reader.name(subjects)
     found = sorted(reader.rows.among(StreamRow, "subject", subjects), key=lambda row: row.sequence)
     return tuple(

@@ -80,13 +80,18 @@ def certificate(store: Store, sequence: int, *, viewer: int | None = None) -> vi
     """A certificate by the sequence of its issuing record. Raises NotFoundError when there is none, also for a `viewer`
     for whom its lot is not there."""
     with open_reader(store, viewer) as reader:
-        row = reader.rows.get(CertificateRow, sequence)
-        if row is None or not (reader.view is None or reader.view.has(SubjectKind.LOT, row.lot)):
-            raise NotFoundError(
-                f"record {sequence} issued no certificate up to block {reader.cursor.block_number}",
-                mend="give the sequence of the issuing record",
-            )
-        return reader.certificates([row])[0]
+        return reader.certificates([find_certificate_row(reader, sequence)])[0]
+
+
+def find_certificate_row(reader: Reader, sequence: int) -> CertificateRow:
+    """Raises as `certificate`."""
+    row = reader.rows.get(CertificateRow, sequence)
+    if row is None or not (reader.view is None or reader.view.has(SubjectKind.LOT, row.lot)):
+        raise NotFoundError(
+            f"record {sequence} issued no certificate up to block {reader.cursor.block_number}",
+            mend="give the sequence of the issuing record",
+        )
+    return row
 
 
 def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits: Limits) -> views.Trace:

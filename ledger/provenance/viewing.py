@@ -48,7 +48,7 @@ class View:
         self.participant = participant
         self._rows, self._lineage = rows, lineage
         self._judged: dict[bytes, bool] = {}
-        self._linked: dict[bytes, bool] = {}
+        self._links: dict[bytes, bool] = {}
 
     def has(self, kind: SubjectKind, subject: bytes) -> bool:
         """Whether there is that thing for this participant."""
@@ -77,17 +77,29 @@ class View:
         seen |= held
         for walk in (self._lineage.upstream, self._lineage.downstream):  # in line with what is held, many at once
             seen |= new & {lot for lot, _ in walk(held, _DEPTH, _MOST)}
-        seen |= {lot for lot in new - seen if self.is_linked(lot)}
+        seen |= self._linked(sorted(new - seen))
         self._judged.update((lot, lot in seen) for lot in new)
         return {subject for subject in subjects if self._judged[subject]}
 
     def is_linked(self, lot: bytes) -> bool:
         """Whether the participant holds, held or made the lot, something that it came of, or something made of it."""
-        if lot not in self._linked:
-            line = {found for found, _ in self._lineage.upstream([lot], _DEPTH, _MOST)}
-            line |= {found for found, _ in self._lineage.downstream([lot], _DEPTH, _MOST)}
-            self._linked[lot] = bool(self.held(line))
-        return self._linked[lot]
+        if lot not in self._links:
+            self._links[lot] = bool(self._linked([lot]))
+        return self._links[lot]
+
+    def _linked(self, lots: list[bytes]) -> set[bytes]:
+        """Those that are linked. Most often none of many is, and one look at all their lines together says so; else
+        each half is looked at."""
+        if not lots:
+            return set()
+        up, down = (walk(lots, _DEPTH, _MOST) for walk in (self._lineage.upstream, self._lineage.downstream))
+        cut = max(len(up), len(down)) >= _MOST
+        if not (cut and len(lots) > 1) and not self.held({lot for lot, _ in (*up, *down)}):
+            return set()
+        if len(lots) == 1:
+            return set(lots)
+        middle = len(lots) // 2
+        return self._linked(lots[:middle]) | self._linked(lots[middle:])
 
     def held(self, lots: Collection[bytes]) -> set[bytes]:
         """Those of the given lots that the participant made, or had accepted custody of at any time, in a carrier or

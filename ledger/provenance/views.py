@@ -158,6 +158,7 @@ class Assignment(Printable):
 
     assignment: int
     """Sequence of the proposing record."""
+    order: bytes
     operation: int
     current: bool
     state: AssignmentState

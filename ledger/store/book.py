@@ -72,6 +72,12 @@ class Book:
         query = select(func.count()).select_from(evidence).where(evidence.c.stream == stream)
         return self._connection.execute(query).scalar_one()
 
+    def leaves(self, stream: bytes, size: int) -> list[bytes]:
+        """Hashes of a stream's first `size` leaves, fewer where the book does not have them."""
+        query = select(evidence.c.index, evidence.c.leaf_hash).where(evidence.c.stream == stream)
+        rows = self._connection.execute(query.order_by(evidence.c.index).limit(size))
+        return [leaf for place, (index, leaf) in enumerate(rows) if index == place]
+
     def evidence(self, stream: bytes) -> EvidenceLog:
         """A stream's log as far as it is known from its beginning, all of it in memory."""
         log = EvidenceLog()

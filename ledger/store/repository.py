@@ -54,6 +54,15 @@ class Rows:
             found.extend(kind(*row) for row in self._connection.execute(query))
         return found
 
+    def page(self, kind: type[R], column: str, after: Cell, most: int, **equals: Cell) -> list[R]:
+        """The first `most` rows beyond a value of a unique column, by that column, whose other columns equal what is
+        given. None for `after` begins with the first row."""
+        table = TABLES[kind]
+        query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
+        if after is not None:
+            query = query.where(table.c[column] > after)
+        return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column]).limit(most))]
+
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:
         """All rows by the given columns, or by primary key, few of them in memory at a time."""
         table = TABLES[kind]

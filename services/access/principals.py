@@ -12,7 +12,7 @@ class Scope(enum.StrEnum):
     """What a credential is good for. An API key is given some; a person who signed in has all."""
 
     PROVENANCE = "provenance"
-    """Traces, certificates, recalls."""
+    """Traces, recalls, proofs; orders, lots, certificates and whatever else is recorded."""
     DOCUMENTS = "documents"
     """Reading documents, and publishing the key that they are wrapped for."""
     SHARING = "sharing"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.chain import fetch_checkpoint, fetch_trust, verify_seen
+from ledger.chain import fetch_checkpoint, verify_seen
 from ledger.checkpoint import (
     MAX_CHECKPOINT_BYTES,
     SignedCheckpoint,
@@ -18,12 +18,12 @@ from ledger.checkpoint import (
 )
 from ledger.errors import InputError
 from ledger.keys import to_checksum
-from ledger.provenance import participants
-from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, Cosigner, Cosigners, TrustFile, parse_trust
+from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, parse_trust
 from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import Context, open_context
+from services.context import open_context
 from services.files import read_bounded, write_whole
 from services.output import print_json, print_lines
+from services.trusting import build_trust
 
 __all__ = ["register"]
 
@@ -102,29 +102,13 @@ def run_trust(
     if cosigner and quorum is None:
         raise InputError("co-signers need a quorum", mend="give --quorum as well")
     with open_context(context.obj) as opened:
-        trust = _build_trust(opened, block, quorum, cosigner or [])
+        opened.catch_up()
+        trust = build_trust(opened.store, opened.chain(), block, quorum, cosigner or [])
     write_whole(output, trust.to_bytes())
     if as_json:
         print_json({"file": str(output), **_described(trust)})
     else:
         print_lines(*(f"{name:<13} {value}" for name, value in _described(trust).items()), f"written to {output}")
-
-
-def _build_trust(opened: Context, block: int | None, quorum: int | None, cosigners: list[int]) -> TrustFile:
-    chain = opened.chain()
-    opened.catch_up()
-    members = participants(opened.store)
-    names = {member.participant: member.name for member in members if member.name}
-    if quorum is None:
-        point = fetch_checkpoint(chain, block)
-        return fetch_trust(chain, names, BelievedBlock(point.block_number, point.block_hash))
-    known = {member.participant: member for member in members if not member.suspended}
-    for number in cosigners:
-        if number not in known:
-            raise InputError(f"participant {number} does not act", mend="see `millmark participants list`")
-    chosen = cosigners or sorted(known)
-    keys = sorted((number, key) for number in set(chosen) for key in known[number].keys)
-    return fetch_trust(chain, names, Cosigners(quorum, tuple(Cosigner(number, key) for number, key in keys)))
 
 
 def _described(trust: TrustFile) -> dict[str, object]:

@@ -14,10 +14,12 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from ledger.chain import Chain
 from ledger.errors import MillmarkError
 from ledger.store import Store
 from services.access import SignIn
 from services.documents import Documents, KeyRing, Recipients
+from services.gateway.bundles import build_bundles
 from services.gateway.documents import add_documents
 from services.gateway.doors import add_doors
 from services.gateway.edge import Edge, handle_error
@@ -32,6 +34,8 @@ from services.gateway.openapi import complete_document
 from services.gateway.pages import build_page
 from services.gateway.paging import Pager
 from services.gateway.policy import Auth, Policy
+from services.gateway.proofs import build_proofs
+from services.gateway.resources import build_resources
 from services.gateway.service import Service
 from services.portal import Portal, Proofs
 
@@ -109,11 +113,18 @@ def create_gateway(
     portal = Portal(store, policy.origin, proofs or Proofs(store, None, None), clock)
     portal.add_routes(pages)
     add_documents(doors, Documents(store, keys), Recipients(store), clock)
-    app.include_router(build_router(service))
-    app.include_router(doors)
     epcis = APIRouter()
     add_epcis(epcis, store)
-    app.include_router(epcis)
+    proving = chain if isinstance(chain, Chain) else None
+    for router in (
+        build_router(service),
+        doors,
+        build_resources(store),
+        build_proofs(store),
+        build_bundles(store, proving),
+        epcis,
+    ):
+        app.include_router(router)
     app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)
     app.add_api_route("/docs", lambda: HTMLResponse(build_page(app.openapi())), include_in_schema=False)
     app.include_router(pages)

@@ -21,11 +21,11 @@ from services.documents.sealed_file import MOST_DOCUMENT_BYTES
 from services.documents.views import Document, RecipientKey
 from services.gateway import examples
 from services.gateway.document_examples import DOCUMENT
-from services.gateway.endpoints import answer, names
 from services.gateway.guard import Asking, Clock
 from services.gateway.once import RepeatKey, ask_once
 from services.gateway.paging import Paging, page_of
 from services.gateway.problems import Problem
+from services.gateway.replies import names, tagged
 from services.gateway.schemas import model_of
 
 __all__ = ["SEALED_MEDIA_TYPE", "add_documents"]
@@ -129,7 +129,7 @@ def _add_reading(router: APIRouter, documents: Documents) -> None:
     )
     def get(principal: Asking, document: DocumentId, known: KnownTags = None) -> Response:
         """Names, sizes and roots; the content is in the versions."""
-        return answer(documents.get(document, principal.viewer), known)
+        return tagged(documents.get(document, principal.viewer), known)
 
     @router.get(
         "/v1/documents/{id}/versions/{version}",
@@ -284,7 +284,7 @@ def _add_keys(router: APIRouter, recipients: Recipients, clock: Clock) -> None:
     )
     def get(participant: ParticipantNumber, known: KnownTags = None) -> Response:
         """With the signature that says so."""
-        return answer(recipients.get(participant), known)
+        return tagged(recipients.get(participant), known)
 
 
 async def _take_in(request: Request, draft: Draft) -> None:

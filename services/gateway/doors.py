@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -18,12 +17,12 @@ from ledger.store import Store
 from services.access import CredentialKind, Principal, SignIn, revoke
 from services.access.siwe import MAX_MESSAGE_CHARACTERS
 from services.gateway.guard import Asking, Clock
-from services.gateway.problems import Problem
+from services.gateway.replies import PROBLEM, reply
 from services.gateway.schemas import model_of
 
 __all__ = ["Caller", "Offer", "OpenedSession", "add_doors"]
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {"default": {"model": model_of(Problem)}}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {"default": PROBLEM}
 Address = Annotated[
     str,
     Query(
@@ -96,7 +95,7 @@ def add_doors(router: APIRouter, store: Store, sign_in: SignIn, clock: Clock) ->
             message = sign_in.offer(parse_address(address), clock())
         except SigningError as error:
             raise InputError(error.cause, mend=error.mend) from error
-        return _json(Offer(message.to_text(), moment(message.expires_at)))
+        return reply(Offer(message.to_text(), moment(message.expires_at)))
 
     @router.post(
         "/v1/sessions",
@@ -113,7 +112,7 @@ def add_doors(router: APIRouter, store: Store, sign_in: SignIn, clock: Clock) ->
         session = sign_in.accept(body.message, body.signature, clock())
         row = session.row
         opened = OpenedSession(session.token, row.participant, name_roles(session.roles), moment(row.expires_at))
-        return _json(opened, 201)
+        return reply(opened, 201)
 
     @router.get(
         "/v1/session",
@@ -125,7 +124,7 @@ def add_doors(router: APIRouter, store: Store, sign_in: SignIn, clock: Clock) ->
     )
     def who(principal: Asking) -> Response:
         """Participant, roles and scopes of the credential that is shown."""
-        return _json(describe(principal))
+        return reply(describe(principal))
 
     @router.delete(
         "/v1/session",
@@ -153,7 +152,3 @@ def describe(principal: Principal) -> Caller:
 
 def name_roles(mask: int) -> tuple[str, ...]:
     return tuple(role.name.lower() for role in Role if role & mask and role.name)
-
-
-def _json(view: Printable, status: int = 200) -> Response:
-    return Response(json.dumps(view.to_json(), separators=(",", ":")), status, media_type="application/json")

@@ -13,7 +13,15 @@ from __future__ import annotations
 
 from ledger.errors import InputError, MillmarkError, Retry
 
-__all__ = ["BusyError", "CursorError", "InFlightError", "KeyReusedError", "RateLimitedError", "TryLaterError"]
+__all__ = [
+    "BusyError",
+    "CursorError",
+    "InFlightError",
+    "KeyReusedError",
+    "NoChainError",
+    "RateLimitedError",
+    "TryLaterError",
+]
 
 
 class TryLaterError(MillmarkError):
@@ -49,6 +57,13 @@ class KeyReusedError(MillmarkError):
     """An Idempotency-Key came back with another request."""
 
     code = "idempotency-key-reused"
+
+
+class NoChainError(MillmarkError):
+    """The gateway has no chain to ask."""
+
+    code = "chain-not-configured"
+    retry = Retry.OPERATOR
 
 
 class CursorError(InputError):

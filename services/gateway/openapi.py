@@ -6,9 +6,10 @@ from http import HTTPStatus
 from typing import Any
 
 from ledger.provenance.jsonform import Printable
-from services.gateway.examples import ETAG, build_examples, build_problem_example
+from services.gateway.examples import build_examples, build_problem_example
 from services.gateway.once import REPLAYED
 from services.gateway.problems import MEDIA_TYPE
+from services.gateway.replies import ETAG_EXAMPLE
 from services.gateway.rules import RULES
 
 __all__ = ["complete_document"]
@@ -29,7 +30,7 @@ _ETAG = {
     "description": "Changes with the answer.",
     "required": True,
     "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
-    "example": ETAG,
+    "example": ETAG_EXAMPLE,
 }
 
 

@@ -52,8 +52,12 @@ def _parameter(one: dict[str, Any]) -> str:
 
 
 def _examples(operation: dict[str, Any]) -> str:
-    answers = [one for status, one in operation["responses"].items() if status.startswith("2") and "content" in one]
-    shown = answers[0]["content"].get("application/json", {}).get("examples", {}) if answers else {}
+    answers = [
+        one["content"] for status, one in operation["responses"].items() if status[0] == "2" and "content" in one
+    ]
+    shown: dict[str, Any] = next(
+        (body["examples"] for content in answers for body in content.values() if "examples" in body), {}
+    )
     return "".join(
         f"<details><summary>Example: {escape(name)}</summary>"
         f"<pre>{escape(json.dumps(example['value'], indent=2))}</pre></details>"

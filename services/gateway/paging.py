@@ -91,6 +91,14 @@ class _Paging:
     after: Key | None
     """None for the first page."""
 
+    @property
+    def number(self) -> int | None:
+        """`after`, in lists that one number orders."""
+        if self.after is None:
+            return None
+        (number,) = self.after
+        return int(number)
+
     def answer(self, items: Sequence[Printable], last: Key | None) -> Response:
         """The page. `last`: where it ends when more may come, None when nothing does."""
         cursor = None if last is None else self.pager.seal(self.scope, last)

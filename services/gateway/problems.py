@@ -24,7 +24,7 @@ from ledger.errors import (
 from ledger.provenance.jsonform import Printable
 from services.access import AccessError, UnauthenticatedError
 from services.documents import DocumentError
-from services.gateway.errors import InFlightError, KeyReusedError, RateLimitedError, TryLaterError
+from services.gateway.errors import InFlightError, KeyReusedError, NoChainError, RateLimitedError, TryLaterError
 
 __all__ = ["MEDIA_TYPE", "Problem", "build_problem", "public_cause"]
 
@@ -47,6 +47,7 @@ _STATUS: dict[type, int] = {
     KeyReusedError: 422,
     DocumentError: 409,
     SigningError: 500,
+    NoChainError: 503,
     MillmarkError: 500,
 }
 """The nearest class of an error decides. Settings are the operator's input, not the caller's."""

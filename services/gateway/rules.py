@@ -63,6 +63,9 @@ class Rule:
 PUBLIC = Rule(public=True)
 _CODED = Rule(public=True, page=True)
 """Whoever holds a part's code: the salt in it is the credential (ledger.provenance.passports)."""
+_READ = Rule(Scope.PROVENANCE)
+_LIST = Rule(Scope.PROVENANCE, cost=4)
+_PROOF = Rule(Scope.PROVENANCE, cost=4)
 
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/health"): Rule(public=True, cost=0),
@@ -77,8 +80,29 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/session"): Rule(),
     ("DELETE", "/v1/session"): Rule(),
     ("GET", "/v1/trace/{identifier:path}"): Rule(Scope.PROVENANCE),
-    ("GET", "/v1/certificates/{id}"): Rule(Scope.PROVENANCE),
-    ("GET", "/v1/recall"): Rule(Scope.PROVENANCE, _ANY_ROLE & ~Role.CARRIER),
+    ("GET", "/v1/recall"): Rule(Scope.PROVENANCE, _ANY_ROLE & ~Role.CARRIER, cost=10),
+    ("GET", "/v1/participants"): _LIST,
+    ("GET", "/v1/participants/{number}"): _READ,
+    ("GET", "/v1/models"): _LIST,
+    ("GET", "/v1/models/{id}"): _READ,
+    ("GET", "/v1/machines"): _LIST,
+    ("GET", "/v1/machines/{id}"): _READ,
+    ("GET", "/v1/orders"): _LIST,
+    ("GET", "/v1/orders/{subject}"): _READ,
+    ("GET", "/v1/assignments"): _LIST,
+    ("GET", "/v1/assignments/{id}"): _READ,
+    ("GET", "/v1/assignments/{id}/evidence"): _PROOF,
+    ("GET", "/v1/lots"): _LIST,
+    ("GET", "/v1/lots/{subject}"): _READ,
+    ("GET", "/v1/lots/{subject}/custody"): _LIST,
+    ("GET", "/v1/certificates"): _LIST,
+    ("GET", "/v1/certificates/{id}"): _READ,
+    ("GET", "/v1/certificates/{id}/evidence"): _PROOF,
+    ("GET", "/v1/streams/{subject}"): _READ,
+    ("GET", "/v1/streams/{subject}/inclusion"): _PROOF,
+    ("GET", "/v1/streams/{subject}/consistency"): _PROOF,
+    ("GET", "/v1/bundles"): Rule(Scope.PROVENANCE, cost=20),
+    ("GET", "/v1/trust"): _PROOF,
     ("GET", "/v1/status"): Rule(Scope.STATUS, owner=True),
     **{("OPTIONS", path): PUBLIC for path in _EPCIS_PATHS},
     ("POST", "/epcis/v2/capture"): Rule(Scope.CAPTURE, _ACTING, cost=4, body_bytes=4 << 20),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.records import (
     AssignmentState,
@@ -81,7 +82,13 @@ class FakeLedger:
     lots: dict[bytes, Lot] = field(default_factory=dict)
     certificates: dict[bytes, Certificate] = field(default_factory=dict)
     streams: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    logs: dict[bytes, EvidenceLog] = field(default_factory=dict)
     identities: dict[bytes, Identity] = field(default_factory=dict)
+
+    def leaf(self, stream: bytes, index: int) -> bytes:
+        """Zeros for an entry that nobody anchored."""
+        entries = self.logs[stream].entries
+        return entries[index].leaf_hash if index < len(entries) else NONE
 
     def _name(self, kind: SubjectKind, creator: int, name: str) -> bytes:
         """The subject of `urn:example:NAME`."""
@@ -186,7 +193,7 @@ class FakeLedger:
             self.orders[order].state = OrderState.IN_PRODUCTION
 
     def finish(self, order: bytes, operation: int, stream: bytes) -> None:
-        evidence: dict[str, Value] = {"stream": stream, "leaf_index": 0, "leaf_hash": digest("leaf", stream)}
+        evidence: dict[str, Value] = {"stream": stream, "leaf_index": 0, "leaf_hash": self.leaf(stream, 0)}
         self.move_assignment(order, operation, "AssignmentFinished", AssignmentState.FINISHED, **evidence)
         current = self.assignments[order, operation]
         self.orders[order].finished += not current.finished_once
@@ -209,7 +216,10 @@ class FakeLedger:
         return stream
 
     def anchor(self, stream: bytes, owner: int, size: int) -> None:
-        root = digest("root", stream, size)
+        log = self.logs.setdefault(stream, EvidenceLog())
+        for index in range(log.tree.size, size):
+            log.append({"reading": index}, digest("entry salt", stream, index))
+        root = log.tree.root(size)
         self.chain.record(Contract.LEDGER, "StreamAnchored", owner, stream, size=size, root=root)
         self.streams[stream] = (size, root)
 
@@ -339,7 +349,7 @@ class FakeLedger:
             "claims_root": NONE,
             "stream": stream,
             "leaf_index": leaf_index,
-            "leaf_hash": digest("leaf", stream),
+            "leaf_hash": self.leaf(stream, leaf_index),
         }
         size, root = self.streams[stream]
         made = self._ledger(

@@ -128,6 +128,8 @@ def build_world(store: Store) -> World:
         book.set_names(NAMES)
         for identity in world.fake.identities.values():
             book.add_identity(identity)
+        for stream, log in world.fake.logs.items():
+            book.add_evidence(stream, log.entries)
     return world
 
 

@@ -16,8 +16,7 @@ from ledger.store import AccessDesk, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope
 from services.access.credentials import issue
-from services.gateway import build_policy, create_gateway
-from services.gateway.limits import Limiter, Rates
+from services.gateway import Limiter, Rates, build_policy, create_gateway
 from services.gateway.policy import Auth
 from services.gateway.rules import RULES, methods_of
 from tests.support.fake_world import build_world
@@ -44,8 +43,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def guarded(store: Store) -> FastAPI:
-    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-    return create_gateway(store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e6, 1e6)))
+    policy, limiter = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER), Limiter(Rates(1e9, 1e9))
+    return create_gateway(store, policy, clock=lambda: NOW_S, limiter=limiter)
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +105,29 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/session"): KNOWN,
     ("DELETE", "/v1/session"): KNOWN,
     ("GET", "/v1/trace/{identifier:path}"): READERS,
-    ("GET", "/v1/certificates/{id}"): READERS,
     ("GET", "/v1/recall"): READERS - {"CARRIER"},
+    ("GET", "/v1/participants"): READERS,
+    ("GET", "/v1/participants/{number}"): READERS,
+    ("GET", "/v1/models"): READERS,
+    ("GET", "/v1/models/{id}"): READERS,
+    ("GET", "/v1/machines"): READERS,
+    ("GET", "/v1/machines/{id}"): READERS,
+    ("GET", "/v1/orders"): READERS,
+    ("GET", "/v1/orders/{subject}"): READERS,
+    ("GET", "/v1/assignments"): READERS,
+    ("GET", "/v1/assignments/{id}"): READERS,
+    ("GET", "/v1/assignments/{id}/evidence"): READERS,
+    ("GET", "/v1/lots"): READERS,
+    ("GET", "/v1/lots/{subject}"): READERS,
+    ("GET", "/v1/lots/{subject}/custody"): READERS,
+    ("GET", "/v1/certificates"): READERS,
+    ("GET", "/v1/certificates/{id}"): READERS,
+    ("GET", "/v1/certificates/{id}/evidence"): READERS,
+    ("GET", "/v1/streams/{subject}"): READERS,
+    ("GET", "/v1/streams/{subject}/inclusion"): READERS,
+    ("GET", "/v1/streams/{subject}/consistency"): READERS,
+    ("GET", "/v1/bundles"): READERS,
+    ("GET", "/v1/trust"): READERS,
     ("GET", "/v1/status"): frozenset({"owner"}),
     **{("OPTIONS", f"/epcis/v2/{path}"): EVERYBODY for path in EPCIS},
     ("POST", "/epcis/v2/capture"): SENDERS,
@@ -155,16 +175,22 @@ def test_a_route_without_a_row_is_answered_to_nobody(store: Store) -> None:
 
 def fill(path: str) -> str:
     """A path that the route takes."""
-    part, values = "urn:example:hip-1", {"id": "1", "key:int": "01", "rest:path": "09506000134352/21/A-1"}
-    values |= {"identifier:path": part, "epc:path": part, "id:path": "urn:example:event"}
+    part, values = "urn:example:hip-1", {"key:int": "01", "rest:path": "09506000134352/21/A-1"}
+    values |= {"identifier:path": part, "epc:path": part, "id:path": "urn:example:event", "subject": "0x" + "1a" * 32}
+    values |= {"id": "1", "number": "1"}
     return re.sub(r"{(.+?)}", lambda found: values.get(found[1], found[1]), path)
 
 
 def ask(caller: Caller, method: str, path: str, credential: str | None) -> httpx.Response:
     path = fill(path)
-    path = fill(path)
     headers = {} if credential is None else {"Authorization": credential}
     return caller.ask(path, method, Host=HOST, **headers)
+
+
+def test_how_many_cells_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n{len(MATRIX) * len(CALLERS)} cells of access, {len(MATRIX)} routes by {len(CALLERS)} callers")  # noqa: T201 - figures of the run
+    assert all(may <= EVERYBODY for may in MATRIX.values())
 
 
 @pytest.mark.parametrize("who", CALLERS)

@@ -1,0 +1,79 @@
+"""Views as answers, with tags where callers may have the answer at hand; and what every route's document says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from fastapi import Header, Path, Response
+
+from ledger.provenance.jsonform import Printable
+from services.gateway.problems import Problem
+from services.gateway.schemas import model_of
+
+__all__ = [
+    "CHECKED",
+    "ETAG_EXAMPLE",
+    "LOOKED_UP",
+    "MOST_SEQUENCE",
+    "NAMED",
+    "PROBLEM",
+    "KnownTags",
+    "Number",
+    "Subject",
+    "names",
+    "reply",
+    "tag",
+    "tagged",
+]
+
+ETAG_EXAMPLE = '"9f86d081884c7d659a2feaa0c55ad015"'
+MOST_SEQUENCE = 2**40 - 1
+"""`uint40` in the contracts."""
+
+PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
+CHECKED: dict[int | str, dict[str, Any]] = {422: PROBLEM, "default": PROBLEM}
+LOOKED_UP = {404: PROBLEM, **CHECKED}
+NAMED = {400: PROBLEM, **LOOKED_UP}
+
+KnownTags = Annotated[
+    str | None,
+    Header(alias="If-None-Match", description="ETag of an answer that is at hand.", examples=[ETAG_EXAMPLE]),
+]
+Subject = Annotated[
+    str,
+    Path(
+        pattern="^0x[0-9a-f]{64}$",
+        description="Subject, as on chain.",
+        examples=["0x" + "1a" * 32],
+    ),
+]
+Number = Annotated[
+    int, Path(alias="id", ge=1, le=MOST_SEQUENCE, description="Sequence of the record that made it.", examples=[412])
+]
+
+
+def reply(view: Printable, status: int = 200) -> Response:
+    return Response(json.dumps(view.to_json(), separators=(",", ":")), status, media_type="application/json")
+
+
+def tagged(view: Printable, known: str | None) -> Response:
+    """With a tag over the whole answer: names from the private book are part of it, so the index's digest is too
+    little."""
+    return tag(reply(view), known)
+
+
+def tag(answer: Response, known: str | None) -> Response:
+    """The answer with a tag over its body, or 304. Caches may keep it, and have to ask each time."""
+    mark = f'"{hashlib.sha256(bytes(answer.body)).hexdigest()[:32]}"'
+    headers = {"ETag": mark, "Cache-Control": "private, no-cache"}
+    if known is not None and names(known, mark):
+        return Response(status_code=304, headers=headers)
+    answer.headers.update(headers)
+    return answer
+
+
+def names(known: str, mark: str) -> bool:
+    """RFC 9110, section 13.1.2: weak comparison, or any."""
+    return known.strip() == "*" or mark in [one.strip().removeprefix("W/") for one in known.split(",")]
