@@ -19,13 +19,13 @@ from services.documents import Documents, Draft, Recipients, new_place
 from services.documents.drafts import MOST_NAME_CHARACTERS
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES
 from services.documents.views import Document, RecipientKey
-from services.gateway import examples
 from services.gateway.document_examples import DOCUMENT
+from services.gateway.example_things import IDENTIFIER
 from services.gateway.guard import Asking, Clock
 from services.gateway.once import RepeatKey, ask_once
 from services.gateway.paging import Paging, page_of
 from services.gateway.problems import Problem
-from services.gateway.replies import names, tagged
+from services.gateway.replies import ETAG_EXAMPLE, names, tagged
 from services.gateway.schemas import model_of
 
 __all__ = ["SEALED_MEDIA_TYPE", "add_documents"]
@@ -49,13 +49,13 @@ AboutName = Annotated[
         min_length=1,
         max_length=MAX_IDENTIFIER_LENGTH,
         description="Identifier or subject of a lot or an order.",
-        examples=[examples.IDENTIFIER],
+        examples=[IDENTIFIER],
     ),
 ]
 ModeWord = Annotated[Mode, Query(description="Who may read it.", examples=["restricted"])]
 KnownTags = Annotated[
     str | None,
-    Header(alias="If-None-Match", description="ETag of an answer that is at hand.", examples=[examples.ETAG]),
+    Header(alias="If-None-Match", description="ETag of an answer that is at hand.", examples=[ETAG_EXAMPLE]),
 ]
 
 _PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
