@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "participants": ["participants"],
     "keys": ["keys"],
     "apikeys": ["apikeys"],
+    "audit": ["audit"],
     "documents": ["documents"],
     "provenance": ["trace", "recall"],
     "bundle": ["bundle"],

@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     """Written by `millmark deploy`: chain id and contract addresses."""
     database: str = "sqlite:///millmark.sqlite"
     """SQLAlchemy URL of index, outbox and private book. Whoever reads it can link identifiers to the chain."""
+    audit: Path = Path("audit")
+    """Folder of the audit log."""
+    audit_files: int = Field(default=64, ge=2, le=100_000)
+    """Files of 16 MiB that the audit log has at most; the oldest is deleted."""
     document_keys: Path = Path("document-keys.json")
     """Key file (mode 0600) that opens the documents in the database; made with the first document."""
     pkcs11_module: Path | None = None
@@ -77,6 +81,10 @@ class Settings(BaseSettings):
         """Address under which callers reach the gateway."""
         host = f"[{self.gateway_host}]" if ":" in self.gateway_host else self.gateway_host
         return self.gateway_url or f"http://{host}:{self.gateway_port}"
+
+    @property
+    def audit_path(self) -> Path:
+        return self.home / self.audit
 
     @property
     def document_keys_path(self) -> Path:

@@ -11,6 +11,7 @@ from ledger.errors import InputError
 from ledger.store import AccessDesk
 from ledger.store.access_rows import CredentialRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
+from services.commands.audit import audited
 from services.commands.options import AsJson
 from services.context import open_context
 from services.output import print_json, print_lines, print_table
@@ -38,7 +39,7 @@ def run_new(
 ) -> None:
     """Make an API key and show it, once: only its SHA-256 is kept."""
     wanted = parse_scopes(scopes)
-    with open_context(context.obj) as opened:
+    with open_context(context.obj) as opened, audited(opened.settings, "apikeys new", str(participant)):
         text, row = new_api_key(opened.store, participant, wanted, label, now_s=int(time.time()), life_s=days * _DAY_S)
     if as_json:
         print_json({"key": text, **_plain(row, row.issued_at)})
@@ -61,7 +62,7 @@ def run_list(context: typer.Context, as_json: AsJson = False) -> None:
 
 def run_revoke(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="As the list shows it.")) -> None:
     """Revoke an API key, at once and for good."""
-    with open_context(context.obj) as opened:
+    with open_context(context.obj) as opened, audited(opened.settings, "apikeys revoke", id_):
         revoke(opened.store, id_, CredentialKind.API_KEY, now_s=int(time.time()))
     print_lines(f"revoked {id_}")
 

@@ -180,6 +180,7 @@ def run_rebuild(context: typer.Context) -> None:
 
 def run_gateway(context: typer.Context) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
+    from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import Limiter, Rates, build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
     from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
@@ -211,6 +212,7 @@ def run_gateway(context: typer.Context) -> None:
             follow_interval_s=settings.follow_interval_s,
             limiter=limiter,
             proofs=proofs,
+            audit=open_audit(settings),
         )
         print_lines(f"gateway on http://{settings.gateway_host}:{settings.gateway_port}/docs; stop with Ctrl-C")
         serve(app, settings.gateway_host, settings.gateway_port)

@@ -11,6 +11,7 @@ import typer
 from ledger.errors import NotFoundError
 from ledger.signatures import Signer
 from ledger.store import AccessDesk, SharingDesk
+from services.commands.audit import audited
 from services.commands.options import PassphraseFile, SignerUri
 from services.context import Context, open_context
 from services.documents import Documents, KeyRing
@@ -58,7 +59,7 @@ def run_sign(context: typer.Context, file: KeyFile, signer: SignerUri, passphras
 
 def run_rotate(context: typer.Context) -> None:
     """Wrap all data keys of this gateway's documents under a new key, and forget the old one. A gateway may run."""
-    with open_context(context.obj) as opened:
+    with open_context(context.obj) as opened, audited(opened.settings, "documents keys rotate", ""):
         count = Documents(opened.store, KeyRing(opened.settings.document_keys_path)).rotate()
     print_lines(f"{count} data keys are wrapped under a new key; older backups of the key file open nothing any more")
 

@@ -11,6 +11,7 @@ import typer
 
 from ledger.errors import InputError
 from ledger.provenance.sharing import Mode
+from services.commands.audit import audited
 from services.commands.document_keys import build_keys
 from services.commands.options import AsJson
 from services.context import Context, open_context
@@ -56,7 +57,12 @@ def run_add(
     as_json: AsJson = False,
 ) -> None:
     """Keep a document, encrypted under a key of its own; prints its id and the root that a record can carry."""
-    with open_context(context.obj) as opened, Draft(new_place(), file.name, _guess(file, media_type)) as draft:
+    place = new_place()
+    with (
+        open_context(context.obj) as opened,
+        audited(opened.settings, "documents add", place.document),
+        Draft(place, file.name, _guess(file, media_type)) as draft,
+    ):
         draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
         _print(_documents(opened).add(draft, mode, about, int(time.time())), as_json)
 
@@ -65,7 +71,7 @@ def run_update(
     context: typer.Context, id_: Id, file: Source, media_type: MediaType = None, as_json: AsJson = False
 ) -> None:
     """Add a version to a document, under a key of its own; earlier versions stay."""
-    with open_context(context.obj) as opened:
+    with open_context(context.obj) as opened, audited(opened.settings, "documents update", id_):
         documents = _documents(opened)
         with Draft(documents.next_place(id_), file.name, _guess(file, media_type)) as draft:
             draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
@@ -91,26 +97,26 @@ def run_list(
 
 def run_mode(context: typer.Context, id_: Id, mode: Mode, as_json: AsJson = False) -> None:
     """Change who may read a document, from now on. Grants end with the mode `restricted`."""
-    with open_context(context.obj) as opened:
+    with open_context(context.obj) as opened, audited(opened.settings, "documents mode", id_):
         _print(_documents(opened).set_mode(id_, mode), as_json, _RECALL)
 
 
 def run_grant(context: typer.Context, id_: Id, participant: Number, as_json: AsJson = False) -> None:
     """Name a participant that may read a restricted document."""
-    with open_context(context.obj) as opened:
+    with open_context(context.obj) as opened, audited(opened.settings, "documents grant", f"{id_} {participant}"):
         _print(_documents(opened).grant(id_, participant, int(time.time())), as_json)
 
 
 def run_revoke(context: typer.Context, id_: Id, participant: Number, as_json: AsJson = False) -> None:
     """End a grant. What the participant fetched before cannot be recalled."""
-    with open_context(context.obj) as opened:
+    with open_context(context.obj) as opened, audited(opened.settings, "documents revoke", f"{id_} {participant}"):
         _print(_documents(opened).revoke(id_, participant), as_json, _RECALL)
 
 
 def run_erase(context: typer.Context, id_: Id, as_json: AsJson = False) -> None:
     """Erase a document for good: content, keys, name and salts. Its root, where a record carries it, says nothing any
     more. Backups and fetched copies are out of reach."""
-    with open_context(context.obj) as opened:
+    with open_context(context.obj) as opened, audited(opened.settings, "documents erase", id_):
         _print(_documents(opened).erase(id_, int(time.time())), as_json, _RECALL)
 
 
@@ -124,7 +130,7 @@ def run_erase_field(
         committed = bytes.fromhex(root.removeprefix("0x"))
     except ValueError:
         raise InputError(f"{root[:80]!a} is no claims root", mend="0x and 64 hexadecimal digits") from None
-    with open_context(context.obj) as opened:
+    with open_context(context.obj) as opened, audited(opened.settings, "documents erase-field", root):
         _documents(opened).erase_fields(committed, [_path(pointer) for pointer in pointers])
     print_lines(f"erased {', '.join(pointers)}; {_RECALL}")
 

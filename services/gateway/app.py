@@ -18,6 +18,7 @@ from ledger.chain import Chain
 from ledger.errors import MillmarkError
 from ledger.store import Store
 from services.access import SignIn
+from services.audit import AuditLog
 from services.documents import Documents, KeyRing, Recipients
 from services.gateway.bundles import build_bundles
 from services.gateway.documents import add_documents
@@ -73,11 +74,12 @@ def create_gateway(
     clock: Clock = _now_s,
     limiter: Limiter | None = None,
     proofs: Proofs | None = None,
+    audit: AuditLog | None = None,
 ) -> FastAPI:
     """The application over an open store. Without `keys`, documents are neither added nor fetched. With a chain, a
     thread brings the index up to its last final block every `follow_interval_s` seconds, from start-up to shutdown;
     without one, the index is served as it is. `proofs` says what passports disclose, and where their proofs come from;
-    without it there are none."""
+    without it there are none. With `audit`, nothing is answered that it does not have."""
     logger = build_logger()
     following = None if chain is None else Following(chain, store, follow_interval_s, logger)
     service = Service(store, following)
@@ -130,5 +132,5 @@ def create_gateway(
     app.include_router(pages)
     for kind in (MillmarkError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, partial(handle_error, refuse=portal.refuse))
-    app.add_middleware(Edge, logger=logger, hosts=policy.hosts)
+    app.add_middleware(Edge, logger=logger, hosts=policy.hosts, audit=audit)
     return app

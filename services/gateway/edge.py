@@ -17,10 +17,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from services.access import Principal
+from services.audit import Access, AuditError, AuditLog
 from services.gateway.epcis.problems import PREFIX, in_epcis_words
 from services.gateway.errors import TryLaterError
 from services.gateway.problems import MEDIA_TYPE, build_problem
-from services.gateway.rules import is_page, methods_of, most_body_bytes
+from services.gateway.rules import is_audited, is_page, methods_of, most_body_bytes
 
 __all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "Edge", "body_digest", "handle_error"]
 
@@ -41,6 +43,7 @@ SECURITY_HEADERS = {
 }
 Refuse = Callable[[Request, Exception, int], Response]
 """The page for a failure, given the status that it would have elsewhere."""
+_NO_BODY = hashlib.sha256().digest()
 _PORT = re.compile(r":[0-9]{1,5}$")
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -48,8 +51,10 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, logger: FilteringBoundLogger, hosts: frozenset[str]) -> None:
-        self._app = app
+    def __init__(
+        self, app: ASGIApp, *, logger: FilteringBoundLogger, hosts: frozenset[str], audit: AuditLog | None
+    ) -> None:
+        self._app, self._audit = app, audit
         self._logger = logger
         self._hosts = hosts
 
@@ -57,7 +62,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(scope, send)
+        answer = _Answer(scope, send, self._audit)
         scope.setdefault("state", {})["request_id"] = answer.request_id
         start = time.perf_counter()
         try:
@@ -74,8 +79,9 @@ class Edge:
                 await build_response(refusal, answer.request_id, path=scope["path"])(scope, receive, answer.send)
             else:
                 await self._app(scope, _bounded(scope, receive), answer.send)
-        except Exception as error:
-            self._logger.error("unexpected failure", request_id=answer.request_id, exc_info=error)
+        except Exception as raised:
+            error = answer.unnoted or raised
+            self._logger.error("unexpected failure", request_id=answer.request_id, exc_info=raised)
             if answer.status:
                 raise  # the status line is out already: all that is left is to break the connection
             await build_response(error, answer.request_id, path=scope["path"])(scope, receive, answer.send)
@@ -134,15 +140,19 @@ async def body_digest(request: Request) -> bytes:
 class _Answer:
     """Sends an answer on, with the headers that all have, and without a body where HEAD asked."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, audit: AuditLog | None) -> None:
         given = Headers(scope=scope).get(REQUEST_ID, "")
         self.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
         self.status = 0
         self.method = scope["method"]
         self._send = send
+        self._scope, self._audit = scope, audit
+        self.unnoted: AuditError | None = None
+        """Why the audit log does not have the answer; what Starlette makes of it on its way does not say."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self._note(message["status"])
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID] = self.request_id
@@ -151,6 +161,31 @@ class _Answer:
         elif self.method == "HEAD":
             message = {**message, "body": b""}
         await self._send(message)
+
+    def _note(self, status: int) -> None:
+        """In the audit log, before anything goes out. Raises AuditError when it cannot be: once, so that this is what
+        is answered then."""
+        audit, self._audit = self._audit, None
+        route = getattr(self._scope.get("route"), "path", None)
+        if audit is None or route is None or not is_audited(self._scope["method"], route):
+            return
+        state = self._scope["state"]
+        principal: Principal | None = state.get("principal")
+        body = state["body_digest"]
+        access = Access(
+            participant=None if principal is None else principal.participant,
+            credential="" if principal is None else principal.credential,
+            action=f"{self.method} {route}",
+            target=self._scope["path"],
+            status=status,
+            request_id=self.request_id,
+            body_digest=None if body.digest() == _NO_BODY else body.digest(),
+        )
+        try:
+            audit.append(access)
+        except AuditError as error:
+            self.unnoted = error
+            raise
 
 
 def build_response(error: Exception, request_id: str, allowed: str = "", *, path: str = "") -> Response:

@@ -45,8 +45,8 @@ class Guard:
             raise
         if principal.participant is not None:
             self._limiter.take(principal.participant, rule.cost)
+        request.state.principal = principal  # also of who may not: the audit log says who it was
         rule.verify(principal)
-        request.state.principal = principal
 
     def _charge_address(self, request: Request, cost: int) -> None:
         if cost:

@@ -23,6 +23,7 @@ from ledger.errors import (
 )
 from ledger.provenance.jsonform import Printable
 from services.access import AccessError, UnauthenticatedError
+from services.audit import AuditError
 from services.documents import DocumentError
 from services.gateway.errors import InFlightError, KeyReusedError, NoChainError, RateLimitedError, TryLaterError
 
@@ -46,6 +47,7 @@ _STATUS: dict[type, int] = {
     TryLaterError: 503,
     KeyReusedError: 422,
     DocumentError: 409,
+    AuditError: 503,
     SigningError: 500,
     NoChainError: 503,
     MillmarkError: 500,

@@ -14,7 +14,17 @@ from ledger.records import Role
 from services.access import ForbiddenError, Principal, Scope
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES
 
-__all__ = ["MOST_BODY_BYTES", "PUBLIC", "RULES", "Rule", "find_rule", "is_page", "methods_of", "most_body_bytes"]
+__all__ = [
+    "MOST_BODY_BYTES",
+    "PUBLIC",
+    "RULES",
+    "Rule",
+    "find_rule",
+    "is_audited",
+    "is_page",
+    "methods_of",
+    "most_body_bytes",
+]
 
 MOST_BODY_BYTES = 64 * 1024
 """Of a route that does not say otherwise."""
@@ -46,6 +56,8 @@ class Rule:
     """Tokens of the caller's bucket (services.gateway.limits); 0 where a limit would do harm."""
     body_bytes: int = MOST_BODY_BYTES
     """Longest body that is read."""
+    audited: bool = True
+    """Whether the audit log has each request; not those that say nothing of anybody."""
     page: bool = False
     """Of the portal: the credential is the session's cookie, and a refusal is a page that says nothing is there."""
 
@@ -60,7 +72,7 @@ class Rule:
             raise ForbiddenError(f"the credential lacks the scope {self.scope}", mend="use one that has it")
 
 
-PUBLIC = Rule(public=True)
+PUBLIC = Rule(public=True, audited=False)
 _CODED = Rule(public=True, page=True)
 """Whoever holds a part's code: the salt in it is the credential (ledger.provenance.passports)."""
 _READ = Rule(Scope.PROVENANCE)
@@ -68,15 +80,15 @@ _LIST = Rule(Scope.PROVENANCE, cost=4)
 _PROOF = Rule(Scope.PROVENANCE, cost=4)
 
 RULES: dict[tuple[str, str], Rule] = {
-    ("GET", "/health"): Rule(public=True, cost=0),
+    ("GET", "/health"): Rule(public=True, cost=0, audited=False),
     ("GET", "/docs"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,
     ("GET", "/.well-known/gs1resolver"): PUBLIC,
     ("GET", "/{key:int}/{rest:path}"): _CODED,
     ("GET", "/passport/{what}/{key:int}/{rest:path}"): _CODED,
-    ("GET", "/portal/assets/{tag}/{name}"): Rule(public=True, page=True, cost=0),
+    ("GET", "/portal/assets/{tag}/{name}"): Rule(public=True, page=True, cost=0, audited=False),
     ("GET", "/v1/sign-in"): PUBLIC,
-    ("POST", "/v1/sessions"): PUBLIC,
+    ("POST", "/v1/sessions"): Rule(public=True),
     ("GET", "/v1/session"): Rule(),
     ("DELETE", "/v1/session"): Rule(),
     ("GET", "/v1/trace/{identifier:path}"): Rule(Scope.PROVENANCE),
@@ -139,6 +151,12 @@ def most_body_bytes(method: str, path: str) -> int:
     """Longest body that a request may have, before it is known which route it takes."""
     fits = (most for verb, pattern, most in _LONG_BODIES if verb == method and pattern.fullmatch(path))
     return next(fits, MOST_BODY_BYTES)
+
+
+def is_audited(method: str, path: str) -> bool:
+    """Also what has no row: it is denied."""
+    rule = RULES.get((method, path))
+    return rule is None or rule.audited
 
 
 def is_page(method: str, path: str) -> bool:

@@ -1,0 +1,24 @@
+"""Who asked for what, and what was decided: an append-only log, chained by hash. See AUDIT.md.
+
+audit = AuditLog(home / "audit", clock)
+audit.append(Access(...))
+verify_audit(home / "audit")
+"""
+
+from __future__ import annotations
+
+from services.audit.entries import Access, Decision
+from services.audit.errors import AuditError, AuditTamperedError
+from services.audit.log import AuditLog
+from services.audit.verify import AuditReport, read_audit, verify_audit
+
+__all__ = [
+    "Access",
+    "AuditError",
+    "AuditLog",
+    "AuditReport",
+    "AuditTamperedError",
+    "Decision",
+    "read_audit",
+    "verify_audit",
+]

@@ -1,0 +1,29 @@
+"""What the audit log adds to the tree of `ledger.errors`.
+
+MillmarkError
+  AuditError                 the audit log cannot be written or read: then nothing is answered
+    AuditTamperedError       an entry is not the one that was written
+"""
+
+from __future__ import annotations
+
+from ledger.errors import MillmarkError, Retry
+
+__all__ = ["AuditError", "AuditTamperedError"]
+
+
+class AuditError(MillmarkError):
+    """The audit log cannot be written or read."""
+
+    code = "audit-failed"
+    retry = Retry.OPERATOR
+
+
+class AuditTamperedError(AuditError):
+    """An entry of the audit log is not the one that was written. `number` says which is the first."""
+
+    code = "audit-tampered"
+
+    def __init__(self, number: int, cause: str) -> None:
+        self.number = number
+        super().__init__(f"entry {number} of the audit log: {cause}", mend="compare with a copy, from there on")

@@ -1,0 +1,73 @@
+"""The log's files: `audit-N.jsonl`, N the number of the first entry, twelve digits."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from ledger.canonical import Json, parse_json
+from ledger.errors import CanonicalError
+from services.audit.errors import AuditError
+
+__all__ = [
+    "HASH",
+    "LOCK",
+    "MOST_LINE_BYTES",
+    "describe_line",
+    "first_number",
+    "list_files",
+    "name_file",
+    "parse_line",
+    "read_last_line",
+]
+
+LOCK = "lock"
+MOST_LINE_BYTES = 16 << 10
+HASH = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"audit-([0-9]{12})\.jsonl")
+
+
+def name_file(folder: Path, number: int) -> Path:
+    return folder / f"audit-{number:012}.jsonl"
+
+
+def list_files(folder: Path) -> list[Path]:
+    """In the order of their entries."""
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def read_last_line(path: Path) -> tuple[bytes | None, int]:
+    """The last whole line, None when there is none, and where it ends."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        start = max(0, size - 2 * MOST_LINE_BYTES)
+        file.seek(start)
+        tail = file.read()
+    end = tail.rfind(b"\n")
+    if end < 0:
+        return None, 0 if start == 0 else size
+    return tail[tail.rfind(b"\n", 0, end) + 1 : end], start + end + 1
+
+
+def parse_line(line: bytes) -> dict[str, Json] | None:
+    """An entry's members; None for what is no entry."""
+    try:
+        value = parse_json(line, max_bytes=MOST_LINE_BYTES, max_depth=2)
+    except CanonicalError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def describe_line(line: bytes) -> tuple[int, bytes]:
+    """Number and hash of an entry. Raises AuditError: nothing is written behind what cannot be read."""
+    value = parse_line(line) or {}
+    number, digest = value.get("number"), value.get("hash")
+    if not isinstance(number, int) or not isinstance(digest, str) or not HASH.fullmatch(digest):
+        raise AuditError("the last entry of the audit log cannot be read", mend="verify the audit log")
+    return number, bytes.fromhex(digest)
+
+
+def first_number(path: Path) -> int:
+    """Of the entry that a file begins with, by its name."""
+    return int(path.stem.removeprefix("audit-"))

@@ -1,0 +1,123 @@
+"""Checking the log: every entry follows the one before it, and none was changed, left out, moved or put in."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.canonical import Json, canonical_json
+from ledger.errors import CanonicalError
+from services.audit.entries import START, hash_entry
+from services.audit.errors import AuditError, AuditTamperedError
+from services.audit.files import HASH, LOCK, MOST_LINE_BYTES, first_number, list_files, parse_line
+
+__all__ = ["AuditReport", "read_audit", "verify_audit"]
+
+_MEMBERS = frozenset(
+    (
+        "number",
+        "time",
+        "participant",
+        "credential",
+        "action",
+        "target",
+        "status",
+        "decision",
+        "request_id",
+        "body",
+        "previous",
+        "hash",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What was checked."""
+
+    first: int
+    """Number of the first entry that is there; more than 1 when older files were taken away."""
+    last: int
+    """0 for an empty log."""
+    files: int
+    head: bytes
+    """What the next entry will follow. Who kept an earlier head can tell that nothing up to it was rewritten."""
+    follows: bytes
+    """What the first entry follows: 32 zeros at the beginning of the log."""
+
+
+def verify_audit(folder: Path, known_head: bytes | None = None) -> AuditReport:
+    """Every entry is in its one form, hashes to what it says, has the next number, and follows the one before.
+
+    With `known_head`, an entry of that hash must be there: so that neither the end was cut off nor all of it written
+    anew since. Raises AuditTamperedError, whose number is that of the first wrong entry, AuditError. Not established
+    without a known head: that the last entries are there, and are those that were written.
+    """
+    first, last, head, follows, found = 0, 0, START, START, known_head in (None, START)
+    files: set[Path] = set()
+    for path, line in _lines(folder):
+        value = parse_line(line) or {}
+        files.add(path)
+        if not first:
+            first, last, head = _beginning(path, value)
+            follows = head
+        _verify_form(line, value, last + 1)
+        if value["previous"] != head.hex():
+            raise AuditTamperedError(max(last, 1), "the next one does not follow it: it was changed, hash and all")
+        last, head = last + 1, bytes.fromhex(str(value["hash"]))
+        found = found or head == known_head
+    if not found:
+        raise AuditTamperedError(last + 1, "the log ends without ever having the head that is known")
+    return AuditReport(first, last, len(files), head, follows)
+
+
+def read_audit(folder: Path) -> Iterator[dict[str, Json]]:
+    """The entries, in order; unchecked. Raises AuditError for what is none."""
+    for path, line in _lines(folder):
+        value = parse_line(line)
+        if value is None or value.keys() != _MEMBERS:
+            raise AuditError(f"{path} holds what is no entry", mend="verify the audit log")
+        yield value
+
+
+def _beginning(path: Path, value: Mapping[str, Json]) -> tuple[int, int, bytes]:
+    """Number of the first entry that is there, and number and hash of the one that it follows."""
+    first, previous = first_number(path), str(value.get("previous"))
+    if first <= 1 or not HASH.fullmatch(previous):
+        return 1, 0, START
+    return first, first - 1, bytes.fromhex(previous)
+
+
+def _verify_form(line: bytes, value: Mapping[str, Json], number: int) -> None:
+    try:
+        whole = value.keys() == _MEMBERS and canonical_json(dict(value)) == line
+        hashed = whole and hash_entry(value).hex() == value["hash"]
+    except CanonicalError:
+        whole = hashed = False
+    if not whole:
+        raise AuditTamperedError(number, "it is not in the form that entries have")
+    if value["number"] != number:
+        raise AuditTamperedError(number, f"number {value['number']!r} stands in its place")
+    if not hashed:
+        raise AuditTamperedError(number, "it was changed: it does not hash to what it says")
+
+
+def _lines(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """All lines under the writers' lock, of the files as they follow each other."""
+    try:
+        lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise AuditError(f"{folder} holds no audit log: {error.strerror}", mend="name the gateway's home") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        for path in list_files(folder):
+            with path.open("rb") as file:
+                while line := file.readline(MOST_LINE_BYTES + 1):
+                    yield path, line.removesuffix(b"\n") if line.endswith(b"\n") else line + b"\n"
+    except OSError as error:
+        raise AuditError(f"the audit log cannot be read: {error.strerror}", mend="check its rights") from None
+    finally:
+        os.close(lock)

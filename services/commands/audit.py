@@ -1,0 +1,111 @@
+"""`millmark audit`: the log of who asked for what, and what was decided."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.canonical import Json
+from ledger.errors import InputError, MillmarkError
+from services.audit import Access, AuditLog, read_audit, verify_audit
+from services.commands.options import AsJson
+from services.output import print_json, print_lines, print_table
+from services.settings import Settings, read_settings
+
+__all__ = ["audited", "open_audit", "register"]
+
+_DONE, _FAILED = 200, 409
+"""As HTTP says it, so that one log has one word for each decision."""
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Check and read the log of who asked the gateway for what.")
+    group.command("verify", epilog="Example: millmark audit verify --head 0x5e... --json")(run_verify)
+    group.command("show", epilog="Example: millmark audit show --target 5d0f2c6e --last 20")(run_show)
+    app.add_typer(group, name="audit")
+
+
+def run_verify(
+    context: typer.Context,
+    head: Annotated[
+        str | None, typer.Option(help="A head that is known from before: then the end may not be missing.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Another folder, such as a copy.", file_okay=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that no entry was changed, left out, moved or put in; prints the head, to be kept elsewhere."""
+    found = verify_audit(folder or read_settings(context.obj).audit_path, None if head is None else _hash(head))
+    shown: dict[str, object] = {
+        "first": found.first,
+        "last": found.last,
+        "files": found.files,
+        "head": "0x" + found.head.hex(),
+        "follows": "0x" + found.follows.hex(),
+    }
+    if as_json:
+        print_json(shown)
+        return
+    older = f"; older ones, to {shown['follows']}, are elsewhere" if found.first > 1 else ""
+    print_lines(f"entries {found.first} to {found.last} in {found.files} files are as they were written{older}")
+    print_lines(f"head {shown['head']}")
+
+
+def run_show(
+    context: typer.Context,
+    target: Annotated[str, typer.Option(help="Only entries whose target has this in it.")] = "",
+    participant: Annotated[int | None, typer.Option(help="Only those of this participant.")] = None,
+    decision: Annotated[str, typer.Option(help="Only those that were so decided, such as denied.")] = "",
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the latest.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Show the latest entries; unchecked, see `millmark audit verify`."""
+    chosen: deque[dict[str, Json]] = deque(maxlen=last)
+    for entry in read_audit(read_settings(context.obj).audit_path):
+        fits = target in str(entry["target"]) and decision in ("", entry["decision"])
+        if fits and participant in (None, entry["participant"]):
+            chosen.append(entry)
+    if as_json:
+        print_json(list(chosen))
+        return
+    columns = ["number", "time", "participant", "action", "target", "decision"]
+    print_table("audit log", columns, [[_cell(entry[name]) for name in columns] for entry in chosen])
+
+
+def open_audit(settings: Settings) -> AuditLog:
+    """Raises AuditError."""
+    return AuditLog(settings.audit_path, lambda: int(time.time()), keep_files=settings.audit_files)
+
+
+@contextmanager
+def audited(settings: Settings, action: str, target: str) -> Iterator[None]:
+    """Has what a command does in the log: whoever has the database and the key file does it as the operator."""
+    log = open_audit(settings)
+    try:
+        yield
+    except MillmarkError:
+        log.append(Access(None, "operator", action, target, _FAILED, "", None))
+        raise
+    else:
+        log.append(Access(None, "operator", action, target, _DONE, "", None))
+    finally:
+        log.close()
+
+
+def _hash(text: str) -> bytes:
+    try:
+        found = bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise InputError(f"{text[:80]!a} is no head", mend="0x and 64 hexadecimal digits, as `verify` printed it")
+    return found
+
+
+def _cell(value: Json) -> object:
+    return "" if value is None else value

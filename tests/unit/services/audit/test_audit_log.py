@@ -1,0 +1,251 @@
+"""The audit log: whole, chained, bounded; and every way to tamper with it is found where it was done."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledger.canonical import canonical_json
+from services.audit import Access, AuditError, AuditLog, AuditTamperedError, Decision, read_audit, verify_audit
+from services.audit.entries import hash_entry
+from tests.support.sign_in import NOW_S
+
+
+def access(target: str = "/v1/documents/x", status: int = 200) -> Access:
+    return Access(3, "4f1c09aa27de", "GET /v1/documents/{id}", target, status, "r-1", b"\x11" * 32)
+
+
+def fill(folder: Path, count: int, **bounds: int) -> AuditLog:
+    log = AuditLog(folder, lambda: NOW_S, **bounds)
+    for at in range(count):
+        log.append(access(f"/v1/documents/{at}"))
+    return log
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("audit-*.jsonl"))
+
+
+def test_what_is_appended_is_there_in_order(tmp_path: Path) -> None:
+    fill(tmp_path, 5).close()
+    entries = list(read_audit(tmp_path))
+    assert [one["number"] for one in entries] == [1, 2, 3, 4, 5]
+    assert [one["target"] for one in entries] == [f"/v1/documents/{at}" for at in range(5)]
+    assert entries[0]["decision"] == "allowed"
+    report = verify_audit(tmp_path)
+    assert (report.first, report.last, report.files, report.follows) == (1, 5, 1, bytes(32))
+    assert report.head.hex() == entries[-1]["hash"]
+    assert files(tmp_path)[0].stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("status", "decision"),
+    [
+        (200, "allowed"),
+        (304, "allowed"),
+        (401, "denied"),
+        (403, "denied"),
+        (404, "absent"),
+        (409, "refused"),
+        (503, "failed"),
+    ],
+)
+def test_each_status_is_one_decision(status: int, decision: str) -> None:
+    assert Decision.of(status).value == decision
+
+
+def test_an_empty_log_is_whole_and_no_log_is_said(tmp_path: Path) -> None:
+    fill(tmp_path, 0).close()
+    assert verify_audit(tmp_path).last == 0
+    with pytest.raises(AuditError, match="holds no audit log"):
+        verify_audit(tmp_path / "none")
+
+
+def test_it_goes_on_after_a_restart_and_beside_another_writer(tmp_path: Path) -> None:
+    first, second = fill(tmp_path, 2), fill(tmp_path, 2)
+    for log in (first, second, second, first):
+        log.append(access())
+    first.close()
+    second.close()
+    assert verify_audit(tmp_path).last == 8
+
+
+def test_many_processes_write_one_chain(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from services.audit import Access, AuditLog\n"
+        "log = AuditLog(Path(sys.argv[1]), lambda: 1, most_file_bytes=5000)\n"
+        "[log.append(Access(1, '', 'a', sys.argv[2], 200, '', None)) for _ in range(50)]"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path), str(at)]) for at in range(4)]
+    assert [one.wait(60) for one in running] == [0] * 4
+    assert verify_audit(tmp_path).last == 200
+
+
+def test_half_an_entry_is_cut_off_and_the_log_goes_on(tmp_path: Path) -> None:
+    fill(tmp_path, 3).close()
+    (path,) = files(tmp_path)
+    whole = path.read_bytes()
+    for torn in (whole[:-1], whole[:-40], whole + b'{"number":4'):
+        path.write_bytes(torn)
+        with pytest.raises(AuditTamperedError):
+            verify_audit(tmp_path)
+        left = torn.count(b"\n")
+        fill(tmp_path, 1).close()
+        assert verify_audit(tmp_path).last == left + 1
+
+
+def test_files_are_bounded_and_the_oldest_goes(tmp_path: Path) -> None:
+    log = fill(tmp_path, 60, most_file_bytes=2000, keep_files=3)
+    assert len(files(tmp_path)) == 3
+    assert all(path.stat().st_size <= 2000 for path in files(tmp_path))
+    report = verify_audit(tmp_path)
+    assert (report.last, report.first > 1, report.files) == (60, True, 3)
+    log.append(access())
+    log.close()
+    fill(tmp_path, 1, most_file_bytes=2000, keep_files=3).close()
+    assert verify_audit(tmp_path).last == 62
+
+
+def test_a_full_file_goes_on_in_the_next_after_a_restart(tmp_path: Path) -> None:
+    fill(tmp_path, 4, most_file_bytes=1200).close()
+    newest = files(tmp_path)[-1]
+    lost = newest.read_bytes().count(b"\n")
+    newest.write_bytes(b"")  # a power cut after the file was made and before its first entry
+    fill(tmp_path, 3, most_file_bytes=1200).close()
+    assert verify_audit(tmp_path).last == 4 - lost + 3
+
+
+Tamper = Callable[[list[bytes]], None]
+
+
+def edit(at: int, member: str, value: object, *, rehash: bool) -> Tamper:
+    def tamper(lines: list[bytes]) -> None:
+        entry = json.loads(lines[at])
+        entry[member] = value
+        if rehash:
+            entry["hash"] = hash_entry(entry).hex()
+        lines[at] = canonical_json(entry)
+
+    return tamper
+
+
+def drop(at: int) -> Tamper:
+    return lambda lines: lines.__delitem__(at)
+
+
+def swap(lines: list[bytes]) -> None:
+    lines[3], lines[4] = lines[4], lines[3]
+
+
+TAMPERINGS: dict[str, tuple[Tamper, int]] = {
+    "a target changed": (edit(4, "target", "/v1/other", rehash=False), 5),
+    "a decision changed": (edit(0, "decision", "denied", rehash=False), 1),
+    "a participant changed, and the hash": (edit(4, "participant", 4, rehash=True), 5),
+    "the first entry changed, and its hash": (edit(0, "participant", 4, rehash=True), 1),
+    "the last entry changed": (edit(9, "status", 404, rehash=False), 10),
+    "a number changed": (edit(4, "number", 7, rehash=True), 5),
+    "a hash changed": (edit(4, "hash", "0" * 64, rehash=False), 5),
+    "what it follows changed": (edit(4, "previous", "0" * 64, rehash=False), 5),
+    "an entry left out": (drop(4), 5),
+    "the first entry left out": (drop(0), 1),
+    "two entries swapped": (swap, 4),
+    "an entry doubled": (lambda lines: lines.insert(4, lines[3]), 5),
+    "an entry put in": (lambda lines: lines.insert(4, b"{}"), 5),
+    "an empty line": (lambda lines: lines.insert(4, b""), 5),
+    "another spelling": (lambda lines: lines.__setitem__(4, lines[4].replace(b",", b", ", 1)), 5),
+    "no JSON": (lambda lines: lines.__setitem__(4, b"\xff" * 40), 5),
+    "a member more": (edit(4, "note", "", rehash=True), 5),
+    "a line without end": (lambda lines: lines.__setitem__(4, b" " * 40_000), 5),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_tampering_is_found_where_it_was_done(tmp_path: Path, name: str) -> None:
+    tamper, number = TAMPERINGS[name]
+    fill(tmp_path, 10).close()
+    (path,) = files(tmp_path)
+    lines = path.read_bytes().splitlines()
+    tamper(lines)
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    with pytest.raises(AuditTamperedError) as caught:
+        verify_audit(tmp_path)
+    assert caught.value.number == number
+
+
+def test_a_file_left_out_is_found(tmp_path: Path) -> None:
+    fill(tmp_path, 30, most_file_bytes=2000).close()
+    _, second, third, *_ = files(tmp_path)
+    second.unlink()
+    with pytest.raises(AuditTamperedError) as caught:
+        verify_audit(tmp_path)
+    assert f"audit-{caught.value.number:012}.jsonl" == second.name
+    assert third.exists()
+
+
+def test_a_known_head_tells_that_the_end_is_missing_or_all_is_new(tmp_path: Path) -> None:
+    fill(tmp_path, 5).close()
+    head = verify_audit(tmp_path).head
+    fill(tmp_path, 5).close()
+    assert verify_audit(tmp_path, head).last == 10
+    (path,) = files(tmp_path)
+    path.write_bytes(b"".join(line + b"\n" for line in path.read_bytes().splitlines()[:4]))
+    assert verify_audit(tmp_path).last == 4, "nothing in the log itself says that its end is gone"
+    with pytest.raises(AuditTamperedError, match="without ever having the head"):
+        verify_audit(tmp_path, head)
+    path.unlink()
+    log = AuditLog(tmp_path, lambda: NOW_S + 1)
+    for at in range(6):
+        log.append(access(str(at)))
+    log.close()
+    with pytest.raises(AuditTamperedError):
+        verify_audit(tmp_path, head)
+
+
+def test_nothing_is_written_behind_what_cannot_be_read(tmp_path: Path) -> None:
+    fill(tmp_path, 2).close()
+    (path,) = files(tmp_path)
+    path.write_bytes(path.read_bytes() + b"nonsense\n")
+    log = AuditLog(tmp_path, lambda: NOW_S)
+    with pytest.raises(AuditError, match="cannot be read"):
+        log.append(access())
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_entry(tmp_path: Path) -> None:
+    log = fill(tmp_path, 2)
+    (path,) = files(tmp_path)
+    before = path.read_bytes()
+    program = (
+        "import resource, signal, sys\nfrom pathlib import Path\n"
+        "from services.audit import Access, AuditError, AuditLog\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "log = AuditLog(Path(sys.argv[1]), lambda: 1)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 100}, {len(before) + 100}))\n"
+        "try: log.append(Access(1, '', 'a', 'b', 200, '', None))\n"
+        "except AuditError: sys.exit(7)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], timeout=60).returncode == 7
+    assert path.read_bytes() == before
+    log.append(access())
+    log.close()
+    assert verify_audit(tmp_path).last == 3
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(AuditError, match="cannot hold the audit log"):
+        AuditLog(tmp_path / "file", lambda: NOW_S)
+
+
+def test_odd_texts_are_written_and_long_ones_cut(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path, lambda: NOW_S)
+    for target in ("/a\nb", "/\ud800", "/" + "x" * 9000, '/"\\'):
+        log.append(access(target))
+    log.close()
+    assert verify_audit(tmp_path).last == 4
+    assert max(map(len, (str(one["target"]) for one in read_audit(tmp_path)))) == 1024
+    assert files(tmp_path)[0].stat().st_size < 4000
