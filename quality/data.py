@@ -1,6 +1,6 @@
 """Tables of sensor windows: reading them, and the one step from float to integer.
 
-A file is NPY, CSV (`,` or `;`) or TSV (tab), possibly packed by gzip; text has no header or one header row. A *table*
+A file is NPY, CSV (`,`, `;` or tab) or TSV, possibly packed by gzip; text has no header or one header row. A *table*
 carries its label in the first column, as the UCR archive does; *inputs* and *labels* are files of their own. Values
 must be finite numbers; a label is a number or a word.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,9 @@ def choose_decimals(values: Floats) -> int:
 
 
 def name_labels(values: NDArray[np.generic]) -> NDArray[np.str_]:
-    """Labels (n,) as text: 1, 1.0 and True are "1", words are themselves."""
+    """Labels (n,) as text: 1, 1.0 and True are "1", words are themselves, of bytes those of Latin-1."""
+    if values.dtype.kind == "S":
+        return np.strings.decode(values.astype(np.bytes_), "latin-1")
     if values.dtype.kind == "f":
         return np.array([f"{int(value)}" if value == int(value) else repr(float(value)) for value in values.tolist()])
     return np.array([str(int(value)) if isinstance(value, bool) else str(value) for value in values.tolist()])
@@ -125,7 +128,7 @@ def load_labels(path: Path) -> tuple[NDArray[np.str_], str]:
     """Labels (n,) as text, and the SHA-256 in hex of what the file holds, unpacked. Raises InputError."""
     suffix, content = _read(path)
     if suffix == ".npy":
-        labels = _squeeze(path, _parse_npy(path, content, "fiubU"))
+        labels = _squeeze(path, _parse_npy(path, content, "fiubUS"))
         if labels.dtype.kind == "f" and not np.isfinite(labels.astype(np.float64)).all():
             raise InputError(f"{path} has a non-finite label", mend="drop or fill missing labels first")
         named = name_labels(labels)
@@ -149,7 +152,7 @@ def _parse_labels(path: Path, content: bytes, delimiter: str) -> NDArray[np.str_
     rows, headed = drop_row_names(split_rows(str(path), content, delimiter))
     if any(len(cells) != 1 for _, cells in rows):
         raise InputError(f"{path} has more than one column", mend="give one label a row")
-    cells = [cells[0].strip().strip('"') for _, cells in rows]
+    cells = [cells[0] for _, cells in rows]
     if headed or (len(cells) > 1 and not is_number(cells[0]) and cells[0] not in cells[1:]):
         del cells[0]
     if "" in cells:
@@ -210,6 +213,7 @@ def _unpack(path: Path, content: bytes) -> bytes:
 
 def _parse_npy(path: Path, content: bytes, kinds: str) -> NDArray[np.generic]:
     try:
+        _require_content(content)
         values = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise InputError(f"{path} is not a readable NPY array of numbers", mend="write it with numpy.save") from error
@@ -217,3 +221,13 @@ def _parse_npy(path: Path, content: bytes, kinds: str) -> NDArray[np.generic]:
         words = " or words" if "U" in kinds else ""
         raise InputError(f"{path} does not hold an array of numbers{words}", mend="store float or integer values")
     return values
+
+
+def _require_content(content: bytes) -> None:
+    """Raise ValueError when an NPY header announces more than there is, for which numpy would make room."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    if math.prod(shape) * dtype.itemsize > len(content):
+        raise ValueError("the array is cut off")

@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 
 from quality.errors import InputError
 
-__all__ = ["ALARM_PSI", "GROUP", "Drift", "Histogram", "Reference", "build_reference", "parse_reference", "watch"]
+__all__ = [
+    "ALARM_PSI",
+    "GROUP",
+    "MAX_TABLE_COLUMNS",
+    "Drift",
+    "Histogram",
+    "Reference",
+    "build_reference",
+    "parse_reference",
+    "watch",
+]
 
 GROUP = 200
 """Inspections that are judged together."""

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from quality.errors import InputError
 
-__all__ = ["MIN_CLASS_ROWS", "require_rows", "split_folds", "split_rows", "take_sample"]
+__all__ = ["require_rows", "split_folds", "split_rows", "take_sample"]
 
 Rows = NDArray[np.int64]
-MIN_CLASS_ROWS = 10
+_MIN_ROWS = 10
+_MIN_CLASS_ROWS = 2
+"""One to learn from, and one to judge by."""
 
 
 def split_rows(classes: NDArray[np.int64], seed: int) -> tuple[Rows, Rows]:
@@ -49,7 +51,9 @@ def take_sample(classes: NDArray[np.int64], most: int, seed: int) -> Rows:
 
 
 def require_rows(classes: NDArray[np.int64]) -> None:
-    """Raise InputError unless each class has at least 10 rows."""
+    """Raise InputError for fewer than 10 rows, or 2 of a class."""
+    if len(classes) < _MIN_ROWS:
+        raise InputError(f"there are {len(classes)} rows", mend=f"give at least {_MIN_ROWS}")
     fewest = int(np.bincount(classes).min())
-    if fewest < MIN_CLASS_ROWS:
-        raise InputError(f"a class has {fewest} rows", mend=f"give at least {MIN_CLASS_ROWS} of each")
+    if fewest < _MIN_CLASS_ROWS:
+        raise InputError(f"a class has {fewest} rows", mend=f"give at least {_MIN_CLASS_ROWS} of each")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,17 +17,33 @@ _SHOWN = 20
 
 
 def split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, list[str]]]:
-    """(line number, cells) of every line that is not blank. Raises InputError.
+    """(line number, cells) of every line that is not blank, spaces and quotes around cells taken off. Raises InputError.
 
-    Where commas are decimal, people put `;` between cells: it counts when the first line has no `,`.
+    Where commas are decimal, people put `;` between cells, and some programs a tab: each counts when the first line has
+    it. With `;`, a comma in a number is a decimal one.
     """
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{name} is not UTF-8 text", mend="save it as plain text") from error
-    if delimiter == "," and lines and "," not in lines[0] and ";" in lines[0]:
-        delimiter = ";"
-    return [(number, line.split(delimiter)) for number, line in enumerate(lines, 1) if line.strip()]
+    first = text.partition("\n")[0]
+    found = next((other for other in (";", "\t") if other in first), delimiter)
+    lines = (line if line.strip() else "\n" for line in io.StringIO(text, newline=""))
+    reader = csv.reader(lines, delimiter=found, skipinitialspace=found != "\t")
+    try:
+        rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
+    except csv.Error as error:
+        where = f"{name}: line {reader.line_num}"
+        raise InputError(f"{where} cannot be read: {error}", mend="save it as plain text") from error
+    if found == ";":
+        rows = [(number, [_point(cell) for cell in cells]) for number, cells in rows]
+    return rows
+
+
+def _point(cell: str) -> str:
+    """A number with a decimal comma as one with a point, anything else as it is."""
+    pointed = cell.replace(",", ".")
+    return pointed if cell.count(",") == 1 and is_number(pointed) else cell
 
 
 def parse_text(name: str, content: bytes, delimiter: str) -> NDArray[np.float64]:
@@ -50,27 +69,25 @@ def drop_row_names(rows: list[tuple[int, list[str]]]) -> tuple[list[tuple[int, l
 
     Such a column has no name itself, under a header of words or of 0, 1, 2, ...
     """
-    names = [cell.strip().strip('"') for cell in rows[0][1]] if rows else []
+    names = rows[0][1] if rows else []
     if len(names) < 2 or names[0] or not (_is_header(names[1:]) or names[1:] == ["0"]):
         return rows, False
     return [(number, cells[1:]) for number, cells in rows], True
 
 
 def _read_number(name: str, line: int, cell: str) -> float:
-    """A number, possibly in quotes. Raises InputError."""
-    word = cell.strip().strip('"')
+    """Raises InputError."""
     try:
-        return float(word)
+        return float(cell)
     except ValueError as error:
-        shown = repr(word if len(word) <= _SHOWN else word[:_SHOWN] + "...") if word else "an empty cell"
-        mend = "give words as numbers first" if word else "drop or fill missing values first"
+        shown = repr(cell if len(cell) <= _SHOWN else cell[:_SHOWN] + "...") if cell else "an empty cell"
+        mend = "give words as numbers first" if cell else "drop or fill missing values first"
         raise InputError(f"{name}: line {line} holds {shown}, which is no number", mend=mend) from error
 
 
 def _is_header(cells: list[str]) -> bool:
-    names = [cell.strip().strip('"') for cell in cells]
-    counting = len(names) > 1 and names == [str(index) for index in range(len(names))]
-    return counting or any(name and not is_number(name) for name in names)
+    counting = len(cells) > 1 and cells == [str(index) for index in range(len(cells))]
+    return counting or any(cell and not is_number(cell) for cell in cells)
 
 
 def is_number(text: str) -> bool:

@@ -27,6 +27,7 @@ _EXAMPLES = """  python -m quality train --out forda
   python -m quality train --inputs X.npy --labels y.csv --out model
   python -m quality train --inputs X.csv --labels y.csv --kind mlp --cost 50:1 --out model
   tensorboard --logdir model/logs"""
+_FEW_ROWS = 10
 
 
 def add_options(parser: Parser) -> None:
@@ -115,9 +116,10 @@ def _train(options: argparse.Namespace) -> Answer:
         trained = train(problem, classes, kind=options.kind, seed=options.seed, goal=goal, progress=progress)
     card = build_card(trained, problem, sources)
     _write_all(options.out, trained, card)
-    sys.stderr.write(_explain(trained, card))
+    described = json.loads(card.content)
+    sys.stderr.write(_explain(trained, card, described["data"]["rows_by_label"]))
     files = {"model_file": str(options.out / "model.bin"), "card_file": str(options.out / "card.json")}
-    return {**files, **json.loads(card.content)}
+    return {**files, **described}
 
 
 def _load_sources(options: argparse.Namespace) -> Sources:
@@ -164,9 +166,13 @@ def _write_all(folder: Path, trained: Trained, card: Card) -> None:
     write(folder / "reliability.svg", reliability.encode())
 
 
-def _explain(trained: Trained, card: Card) -> str:
+def _explain(trained: Trained, card: Card, rows_by_label: Mapping[str, int]) -> str:
     """Why this kind, and how it did, for people."""
-    lines = []
+    lines = [
+        f"class {label} has {rows} rows: its figures mean little"
+        for label, rows in rows_by_label.items()
+        if rows < _FEW_ROWS
+    ]
     if trained.trials:
         lines.append(f"kind, F1 in cross-validation on {trained.sampled} training rows:")
         for trial in trained.trials:

@@ -25,6 +25,8 @@ __all__ = ["Boosted", "Examples", "Tried", "boost", "cross_validate", "most_roun
 _MAX_ROUNDS = 1000
 _PATIENCE = 25
 """Rounds without a better loss after which cross-validation stops."""
+_MOST_ROWS_IN_LEAF = 10
+"""A leaf has as many rows at least; of fewer than 200 rows in all, a twentieth, or a small table would grow no tree."""
 _LEAST_GAIN = 1e-4
 """Nats a row that make a loss better. Where classes are easily told apart, losses fall for ever, by next to nothing."""
 
@@ -90,7 +92,7 @@ def most_rounds(outputs: int, leaves: int) -> int:
 
 def boost(examples: Examples, rounds: int, leaves: int, seed: int) -> Boosted:
     """Trees grown on all rows."""
-    options = _options(examples.outputs, leaves, seed)
+    options = _options(examples, leaves, seed)
     return Boosted(lightgbm.train(options, _build_dataset(examples), rounds), examples.outputs)
 
 
@@ -110,7 +112,7 @@ def cross_validate(
         for _, _, loss, *_ in state.evaluation_result_list or ():
             tell(state.iteration + 1, float(loss))
 
-    options = _options(examples.outputs, leaves, seed)
+    options = _options(examples, leaves, seed)
     found = lightgbm.cv(
         options,
         _build_dataset(examples),
@@ -130,10 +132,10 @@ def cross_validate(
     return Tried(float(losses[rounds - 1]), float(spreads[rounds - 1]), slack, rounds, held_out)
 
 
-def _options(outputs: int, leaves: int, seed: int) -> dict[str, object]:
+def _options(examples: Examples, leaves: int, seed: int) -> dict[str, object]:
     two = {"objective": "binary", "metric": "binary_logloss"}
-    more = {"objective": "multiclass", "metric": "multi_logloss", "num_class": outputs}
-    return (two if outputs == 1 else more) | {
+    more = {"objective": "multiclass", "metric": "multi_logloss", "num_class": examples.outputs}
+    return (two if examples.outputs == 1 else more) | {
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
         "deterministic": True,
@@ -143,7 +145,7 @@ def _options(outputs: int, leaves: int, seed: int) -> dict[str, object]:
         "learning_rate": 0.1,
         # Products of columns need fine bins: where a physical limit lies, a few rows decide.
         "max_bin": 1023,
-        "min_data_in_leaf": 10,
+        "min_data_in_leaf": min(_MOST_ROWS_IN_LEAF, max(2, len(examples.classes) // 20)),
         "num_leaves": leaves,
         "num_threads": 1,
         "seed": seed,

@@ -16,6 +16,14 @@ from quality import InputError, to_fixed
 from quality.data import Table, choose_decimals, load_inputs, load_labels, load_table, name_labels
 
 
+ANNOUNCED = (
+    b"\x93NUMPY\x01\x00\x76\x00"
+    + b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 4), }".ljust(117)
+    + b"\n"
+)
+"""Announces 29 TiB of values, and holds none."""
+
+
 def write(folder: Path, name: str, content: str | bytes) -> Path:
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -101,6 +109,12 @@ def test_a_table_has_its_label_first(tmp_path: Path) -> None:
         "0,1\n1,2\n\n3,4\n\n",
         "\ufeffa,b\r\n1,2\r\n3,4\r\n",
         "1;2\n3;4\n",
+        "1,0;2\n3;4,0\n",
+        "a;b\n1;2,0\n3;4\n",
+        "1\t2\n3\t4\n",
+        "1, 2 \n 3,4\n   \n",
+        '"1", "2"\n"3",4\n',
+        '"a, in um",b\n1,2\n3,4\n',
         ",a,b\n0,1,2\n1,3,4\n",
         '"","a","b"\n"first",1,2\n"second",3,4\n',
         ",0,1\n17,1,2\n4,3,4\n",
@@ -112,6 +126,12 @@ def test_a_table_has_its_label_first(tmp_path: Path) -> None:
         "counting header, blank lines",
         "byte order mark, CRLF",
         "semicolons",
+        "decimal commas",
+        "decimal commas under a header",
+        "tabs",
+        "spaces",
+        "quoted numbers",
+        "a comma in a quoted header",
         "row numbers",
         "row names",
         "row numbers under a counting header",
@@ -137,6 +157,7 @@ def test_inputs_from_npy(tmp_path: Path, dtype: str) -> None:
         ([0.5, 2], ["0.5", "2"]),
         ([True, False], ["1", "0"]),
         (["ok", "bad"], ["ok", "bad"]),
+        ([b"ok", b"gr\xfcn"], ["ok", "grün"]),
     ],
 )
 def test_labels_have_one_name_whatever_their_type(values: list[object], named: list[str]) -> None:
@@ -160,8 +181,18 @@ def test_labels_from_npy(tmp_path: Path, column: bool) -> None:
         ("\ufeffok\r\nbad\r\n\r\nok\r\n", ["ok", "bad", "ok"]),
         (",label\n0,ok\n1,bad\n2,label\n", ["ok", "bad", "label"]),
         (",0\n0,1\n1,0\n", ["1", "0"]),
+        ('ok\n"not, ok"\nok\n', ["ok", "not, ok", "ok"]),
     ],
-    ids=["numbers", "header", "quoted words", "words", "byte order mark, CRLF", "row names", "counting header"],
+    ids=[
+        "numbers",
+        "header",
+        "quoted words",
+        "words",
+        "byte order mark, CRLF",
+        "row names",
+        "counting header",
+        "a quoted comma",
+    ],
 )
 def test_labels_from_text(tmp_path: Path, content: str, named: list[str]) -> None:
     assert load_labels(write(tmp_path, "y.csv", content))[0].tolist() == named
@@ -217,6 +248,10 @@ def test_unusable_label_arrays(tmp_path: Path, array: np.typing.NDArray[np.gener
         ("x.csv", ",".join(["1"] * 4097), "has 4097 values a row"),
         ("x.npy", b"not an array", "is not a readable NPY array"),
         ("x.npy", b"\x93NUMPY", "is not a readable NPY array"),
+        ("x.npy", ANNOUNCED, "is not a readable NPY array"),
+        ("x.csv", '3,4\n"1,000",2\n', "line 2 holds '1,000', which is no number"),
+        ("x.csv", "3;4\n1.000,5;2\n", "line 2 holds '1.000,5', which is no number"),
+        ("x.csv", '3,4\n"' + "1" * 200_000 + '",2\n', "line 2 cannot be read: field larger"),
     ],
 )
 def test_unusable_inputs(tmp_path: Path, name: str, content: str | bytes, cause: str) -> None:

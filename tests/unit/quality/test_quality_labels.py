@@ -77,6 +77,14 @@ def test_a_column_given_twice_is_refused() -> None:
         verify_columns(values, CLASSES)
 
 
+def test_two_moments_of_a_series_may_be_alike() -> None:
+    windows = np.random.default_rng(1).normal(size=(6, 65))
+    windows[:, 64] = windows[:, 63]
+    verify_columns(windows, CLASSES)
+    with pytest.raises(InputError, match="columns 63 and 64 are the same"):
+        verify_columns(windows[:, 1:], CLASSES)
+
+
 @pytest.mark.parametrize("column", [CLASSES % 2, RANDOM > 0.4, np.zeros(6)])
 def test_columns_that_only_help_are_let_through(column: np.typing.NDArray[np.float64]) -> None:
     constant = np.zeros(6)

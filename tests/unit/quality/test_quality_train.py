@@ -192,9 +192,26 @@ def test_unknown_kinds_and_too_few_rows_are_refused() -> None:
     with pytest.raises(InputError, match="there is no kind 'forest'; choose one of auto, mlp"):
         train(table(100, 2), TWO, kind="forest")
     few = table(100, 2)
-    short = Problem(few.values, (np.arange(100) < 9).astype(np.int64), 2, (1.0, 1.0))
-    with pytest.raises(InputError, match="a class has 9 rows; give at least 10 of each"):
+    short = Problem(few.values, (np.arange(100) < 1).astype(np.int64), 2, (1.0, 1.0))
+    with pytest.raises(InputError, match="a class has 1 rows; give at least 2 of each"):
         train(short, TWO, kind="mlp")
+    with pytest.raises(InputError, match="there are 9 rows; give at least 10"):
+        train(few.take(np.arange(9)), TWO, kind="mlp")
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn", "rocket", "trees"])
+def test_a_class_of_two_rows_is_enough_for_a_model(kind: str) -> None:
+    series = tones(60, 2)
+    classes = np.where(np.arange(60) < 2, 2, series.classes)
+    problem = Problem(series.values, classes, 3, (1.0,) * 3)
+    trained = train(problem, build_classes(["0", "1", "2"]), kind=kind)
+    assert set(problem.classes[trained.fitted.held_out]) == {0, 1, 2}
+    build_model(trained.model)
+
+
+def test_trees_grow_on_forty_rows() -> None:
+    problem = table(40, 2)
+    assert accuracy(train(problem, TWO, kind="trees"), table(200, 2, seed=2)) > 0.8
 
 
 @pytest.mark.parametrize(("most", "epochs"), [(10**8, 60), (4 * 64 * 4 * 15, 15), (4 * 64 * 4 * 5, 10), (1, 10)])
