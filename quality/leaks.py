@@ -18,7 +18,8 @@ def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDA
     """Raise InputError when a column (n, width) is a one-to-one function of the class (n,), or equals another column.
 
     Also when one counts the rows, which tells their class wherever they are sorted by it, or when all are constant;
-    some may be, as in padded windows. In windows too wide for a table, two moments may well be alike. Not established: that no column gives the label away in a less obvious manner.
+    some may be, as in padded windows. In windows too wide for a table, two moments may well be alike. Not established:
+    that no column gives the label away in a less obvious manner.
     """
     count = len(np.unique(classes))
     seen: dict[bytes, int] = {}

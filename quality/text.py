@@ -17,7 +17,7 @@ _SHOWN = 20
 
 
 def split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, list[str]]]:
-    """(line number, cells) of every line that is not blank, spaces and quotes around cells taken off. Raises InputError.
+    """(line number, cells) of every line that is not blank, without spaces and quotes around cells. Raises InputError.
 
     Where commas are decimal, people put `;` between cells, and some programs a tab: each counts when the first line has
     it. With `;`, a comma in a number is a decimal one.

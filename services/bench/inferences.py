@@ -30,7 +30,7 @@ from quality import Inference as Inspected
 from quality.network.plain import infer_row
 from services.demo.consortium import NOTHING, Company, Consortium
 
-__all__ = ["SIZES", "build_network", "draw_input", "evaluation_data", "measure_inferences"]
+__all__ = ["SIZES", "build_network", "evaluation_data", "measure_inferences", "read_code"]
 
 SIZES = ((16, 32, 16, 2), (152, 32, 16, 2))
 """Width, outputs of the hidden layers, number of logits: the networks whose gas is promised."""
@@ -93,7 +93,7 @@ def measure_inferences(
         network = build_network(sizes, seed)
         [number] = measure(consortium.inspector, [PublishModel(build_model(network), NOTHING)], name)
         numbers.append(number)
-        code = _code_of(consortium, number)
+        code = read_code(consortium, number)
         values = draw_input(sizes[0], random.Random(seed))  # noqa: S311  # as above
         found[f"Evaluation ({name})"] = (1, _execute(consortium, evaluation_data(code, values)))
     consortium.record(consortium.auditor, [ApproveModel(numbers[0], NOTHING)])
@@ -101,7 +101,7 @@ def measure_inferences(
     return found
 
 
-def _code_of(consortium: Consortium, number: int) -> bytes:
+def read_code(consortium: Consortium, number: int) -> bytes:
     code = consortium.chain.read_struct(Contract.REGISTRY, "modelOf", number)["code"]
     assert isinstance(code, bytes)  # noqa: S101  # narrows the type: the ABI says address
     return code

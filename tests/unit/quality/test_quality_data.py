@@ -15,7 +15,6 @@ import quality.data
 from quality import InputError, to_fixed
 from quality.data import Table, choose_decimals, load_inputs, load_labels, load_table, name_labels
 
-
 ANNOUNCED = (
     b"\x93NUMPY\x01\x00\x76\x00"
     + b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 4), }".ljust(117)
