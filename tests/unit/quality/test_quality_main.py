@@ -175,7 +175,7 @@ def test_the_rejected_label_may_be_the_smaller(work: Path, capsys: Capture) -> N
         ("evaluate --inputs x.npy", "required: --model"),
         ("train --inputs x.npy --out o", "training needs labels; give --labels"),
         ("train --labels y.npy --out o", "--labels without --inputs"),
-        ("train --inputs x.npy --labels y.npy --out o", "a class has 1 rows"),
+        ("train --inputs x.npy --labels y.npy --out o", " rows; give at least 10"),
         ("train --inputs x.npy --labels one.csv --out o", "labels have 1 classes"),
         ("train --inputs w.npy --labels w.csv --kind cnn --out o", "a cnn needs windows of 24 values"),
         ("train --inputs w.npy --labels w.csv --reject b,z --out o", "no label equals z; choose among a, b"),
