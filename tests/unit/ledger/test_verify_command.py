@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -137,6 +138,19 @@ def test_the_verifier_runs_where_only_its_packages_are(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("VERIFIED")
+
+
+def test_the_readme_installs_what_the_verifier_needs_and_no_more() -> None:
+    readme = (Path(ledger.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    [install] = re.findall(r"^    pip install --no-deps \.\n    pip install (.+)$", readme, re.MULTILINE)
+    assert tuple(install.split()) == NEEDED
+
+
+def test_what_the_verifier_needs_needs_nothing_else() -> None:
+    """No package of the three asks for another one."""
+    for name in NEEDED:
+        wanted = importlib.metadata.requires(name) or []
+        assert [one for one in wanted if "extra ==" not in one] == []
 
 
 def test_the_vectors_trust_file_is_one() -> None:
