@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "faults": ["faults"],
     "outbox": ["outbox"],
     "node": ["node"],
+    "webhooks": ["webhooks"],
 }
 """By module of services.commands, what it registers: a command imports its own module alone."""
 

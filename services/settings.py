@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """As `gateway_rate`, of one address without a credential that counts."""
     passport_disclose: tuple[str, ...] = ("/passport",)
     """What passports and their proofs tell beyond the records: names, evidence, inferences, pointers to fields."""
+    webhook_loopback: bool = False
+    """Whether webhooks may go to this machine, over http too: for development."""
     follow_interval_s: float = Field(default=1.0, ge=0.1, le=3600)
     """How often the gateway looks for new blocks."""
 

@@ -17,6 +17,7 @@ from ledger.store.epcis import EpcisDesk, EventQuery, Saying, Span
 from ledger.store.lineage import Lineage
 from ledger.store.repository import Cell, Rows, key_of, values_of
 from ledger.store.sharing import SharingDesk
+from ledger.store.webhooks import Feed, Position, WebhookDesk
 
 __all__ = [
     "AccessDesk",
@@ -25,12 +26,15 @@ __all__ = [
     "Cell",
     "EpcisDesk",
     "EventQuery",
+    "Feed",
     "Lineage",
+    "Position",
     "Rows",
     "Saying",
     "SharingDesk",
     "Span",
     "Store",
+    "WebhookDesk",
     "key_of",
     "open_store",
     "values_of",

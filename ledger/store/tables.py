@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, MetaData, Table, Text
 
-from ledger.store import access_rows, answer_rows, epcis_rows, rows, sharing_rows
+from ledger.store import access_rows, answer_rows, epcis_rows, rows, sharing_rows, webhook_rows
 
 metadata = MetaData(
     naming_convention={
@@ -112,6 +112,8 @@ shared_pieces = _table("shared_pieces", sharing_rows.SharedPieceRow, "document v
 grants = _table("grants", sharing_rows.GrantRow, "document participant", "participant")
 recipient_keys = _table("recipient_keys", sharing_rows.RecipientKeyRow, "participant")
 
+webhooks = _table("webhooks", webhook_rows.WebhookRow, "id", "participant", "state next_try_ms")
+
 PRIVATE: frozenset[type] = frozenset(
     {
         rows.IdentityRow,
@@ -133,6 +135,7 @@ PRIVATE: frozenset[type] = frozenset(
         sharing_rows.SharedPieceRow,
         sharing_rows.GrantRow,
         sharing_rows.RecipientKeyRow,
+        webhook_rows.WebhookRow,
     }
 )
 """What a rebuild keeps, since the chain cannot give it back."""

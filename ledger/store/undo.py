@@ -72,6 +72,10 @@ class Undo:
         """Blocks up to this one stay."""
         self._connection.execute(delete(index_undo).where(index_undo.c.block_number <= final_number))
 
+    def first(self) -> int | None:
+        """The first block that can be taken back: all before it are final."""
+        return self._connection.execute(select(func.min(index_undo.c.block_number))).scalar()
+
     def count(self) -> int:
         """Number of blocks that can be taken back."""
         return self._connection.execute(select(func.count(index_undo.c.block_number.distinct()))).scalar_one()

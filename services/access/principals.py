@@ -21,6 +21,8 @@ class Scope(enum.StrEnum):
     """Recording in the name of the company that runs the gateway."""
     CAPTURE = "capture"
     """Sending EPCIS events in, and seeing what became of them."""
+    EVENTS = "events"
+    """Following what is recorded, by stream or webhook."""
     STATUS = "status"
     """How the gateway does."""
 

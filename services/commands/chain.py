@@ -183,6 +183,7 @@ def run_gateway(context: typer.Context) -> None:
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import Limiter, Rates, build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
+    from services.notices.dispatcher import Manners  # noqa: PLC0415 - as above
     from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
 
     with open_context(context.obj) as opened:
@@ -213,6 +214,7 @@ def run_gateway(context: typer.Context) -> None:
             limiter=limiter,
             proofs=proofs,
             audit=open_audit(settings),
+            manners=Manners(loopback=settings.webhook_loopback),
         )
         print_lines(f"gateway on http://{settings.gateway_host}:{settings.gateway_port}/docs; stop with Ctrl-C")
         serve(app, settings.gateway_host, settings.gateway_port)

@@ -25,7 +25,8 @@ from services.gateway.documents import add_documents
 from services.gateway.doors import add_doors
 from services.gateway.edge import Edge, handle_error
 from services.gateway.endpoints import build_router
-from services.gateway.epcis.endpoints import add_epcis
+from services.gateway.epcis.endpoints import build_epcis
+from services.gateway.events import Streams, build_events
 from services.gateway.following import FollowedChain, Following
 from services.gateway.guard import Clock, Guard
 from services.gateway.limits import Limiter, Rates
@@ -38,6 +39,9 @@ from services.gateway.policy import Auth, Policy
 from services.gateway.proofs import build_proofs
 from services.gateway.resources import build_resources
 from services.gateway.service import Service
+from services.gateway.webhooks import build_webhooks
+from services.notices.dispatcher import Dispatcher, Manners
+from services.notices.subscriptions import Subscriptions
 from services.portal import Portal, Proofs
 
 __all__ = ["create_gateway"]
@@ -75,26 +79,30 @@ def create_gateway(
     limiter: Limiter | None = None,
     proofs: Proofs | None = None,
     audit: AuditLog | None = None,
+    manners: Manners | None = None,
 ) -> FastAPI:
     """The application over an open store. Without `keys`, documents are neither added nor fetched. With a chain, a
     thread brings the index up to its last final block every `follow_interval_s` seconds, from start-up to shutdown;
     without one, the index is served as it is. `proofs` says what passports disclose, and where their proofs come from;
-    without it there are none. With `audit`, nothing is answered that it does not have."""
+    without it there are none. With `audit`, nothing is answered that it does not have. With `manners`, another thread
+    tells the receivers of webhooks."""
     logger = build_logger()
     following = None if chain is None else Following(chain, store, follow_interval_s, logger)
     service = Service(store, following)
+    dispatcher = None if manners is None else Dispatcher(store, manners, logger)
+    running = [one for one in (following, dispatcher) if one is not None]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if following is None:
-            yield
-            return
-        following.start()
+        for one in running:
+            one.start()
         try:
             yield
         finally:
-            await run_in_threadpool(following.stop)
+            for one in running:
+                await run_in_threadpool(one.stop)
 
+    guard = Guard(store, policy, clock, Limiter(Rates()) if limiter is None else limiter)
     app = _Gateway(
         title="Millmark gateway",
         summary="Provenance of made-to-order parts",
@@ -106,7 +114,7 @@ def create_gateway(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(Guard(store, policy, clock, Limiter(Rates()) if limiter is None else limiter))],
+        dependencies=[Depends(guard)],
     )
     app.state.answers, app.state.pager = Answers(store, clock), Pager(store)
     app.secured = policy.auth is Auth.REQUIRED
@@ -115,8 +123,7 @@ def create_gateway(
     portal = Portal(store, policy.origin, proofs or Proofs(store, None, None), clock)
     portal.add_routes(pages)
     add_documents(doors, Documents(store, keys), Recipients(store), clock)
-    epcis = APIRouter()
-    add_epcis(epcis, store)
+    app.state.streams = Streams()
     proving = chain if isinstance(chain, Chain) else None
     for router in (
         build_router(service),
@@ -124,7 +131,9 @@ def create_gateway(
         build_resources(store),
         build_proofs(store),
         build_bundles(store, proving),
-        epcis,
+        build_epcis(store),
+        build_events(store, app.state.streams, guard),
+        build_webhooks(Subscriptions(store, loopback=manners is not None and manners.loopback)),
     ):
         app.include_router(router)
     app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)

@@ -66,6 +66,7 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = answer.request_id
         start = time.perf_counter()
         try:
+            scope["state"]["head"] = answer.method == "HEAD"
             if answer.method == "HEAD":
                 scope["method"] = "GET"  # which the router knows; the body is left out on the way back
             await self._serve(scope, receive, answer)

@@ -16,6 +16,7 @@ from services.gateway import example_things as things
 from services.gateway.document_examples import build_document_examples
 from services.gateway.doors import Caller, Offer, OpenedSession
 from services.gateway.epcis.examples import build_epcis_examples
+from services.gateway.events_examples import build_event_examples
 from services.gateway.problems import Problem
 from services.gateway.resource_examples import build_resource_examples
 from services.gateway.status import ChainState, FollowerState, GatewayStatus, Health, IndexState
@@ -38,6 +39,7 @@ def build_examples() -> dict[str, dict[str, object]]:
         **build_resource_examples(),
         **build_epcis_examples(),
         **build_document_examples(),
+        **build_event_examples(),
     }
 
 

@@ -38,4 +38,6 @@ def build_server(app: Starlette, host: str, port: int) -> uvicorn.Server:
 
 def serve(app: Starlette, host: str, port: int) -> None:
     """Serves until SIGINT or SIGTERM, then finishes what is under way. Raises SettingsError for a taken address."""
-    serve_on(listen(host, port), build_server(app, host, port))
+    server = build_server(app, host, port)
+    app.state.streams.stopping = lambda: server.should_exit
+    serve_on(listen(host, port), server)

@@ -44,7 +44,7 @@ from services.interop.epcis.intake import Behaviour, Sender, take_in
 from services.interop.epcis.library import Library
 from services.interop.epcis.questions import QueryError, Question, parse_question
 
-__all__ = ["add_epcis"]
+__all__ = ["build_epcis"]
 
 CAPTURE, EVENTS = f"{PREFIX}/capture", f"{PREFIX}/events"
 _PER_PAGE = 30
@@ -74,12 +74,13 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def add_epcis(router: APIRouter, store: Store, clock_ms: Callable[[], int] = _now_ms) -> None:
-    """Adds the routes."""
-    desk = _Desk(store, clock_ms)
+def build_epcis(store: Store, clock_ms: Callable[[], int] = _now_ms) -> APIRouter:
+    """The routes over one store."""
+    router, desk = APIRouter(), _Desk(store, clock_ms)
     _add_discovery(router)
     _add_capture(router, desk)
     _add_events(router, desk)
+    return router
 
 
 class _Desk:

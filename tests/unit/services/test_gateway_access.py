@@ -90,6 +90,7 @@ EVERYBODY = frozenset(CALLERS)
 KNOWN = frozenset(ROLES) | frozenset(KEYS) | {"owner"}
 READERS = frozenset(ROLES) | {"key provenance", "owner"}
 SENDERS = frozenset(ROLES) - {"AUDITOR"} | {"key capture", "owner"}
+FOLLOWERS = frozenset(ROLES) | {"key events", "owner"}
 EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events")
 DOCUMENT_READERS = frozenset(ROLES) | {"key documents", "owner"}
 MATRIX: dict[tuple[str, str], frozenset[str]] = {
@@ -129,6 +130,13 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/bundles"): READERS,
     ("GET", "/v1/trust"): READERS,
     ("GET", "/v1/status"): frozenset({"owner"}),
+    ("GET", "/v1/events"): FOLLOWERS,
+    ("GET", "/v1/webhooks"): FOLLOWERS,
+    ("POST", "/v1/webhooks"): FOLLOWERS,
+    ("GET", "/v1/webhooks/{id}"): FOLLOWERS,
+    ("DELETE", "/v1/webhooks/{id}"): FOLLOWERS,
+    ("POST", "/v1/webhooks/{id}/resume"): FOLLOWERS,
+    ("POST", "/v1/webhooks/{id}/secret"): FOLLOWERS,
     **{("OPTIONS", f"/epcis/v2/{path}"): EVERYBODY for path in EPCIS},
     ("POST", "/epcis/v2/capture"): SENDERS,
     ("GET", "/epcis/v2/capture"): SENDERS,

@@ -1,0 +1,108 @@
+"""`millmark webhooks`: who is told of records by this gateway."""
+
+from __future__ import annotations
+
+import time
+
+import typer
+
+from services.commands.options import AsJson
+from services.context import Context, open_context
+from services.notices.delivery import Mode
+from services.notices.feed import parse_position
+from services.notices.subscriptions import Subscriber, Subscriptions
+from services.output import print_json, print_lines, print_table
+
+__all__ = ["register"]
+
+_OPERATOR = Subscriber(0, owner=True)
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Add, list, resume and remove webhooks of this gateway.")
+    group.command(
+        "add", epilog="Example: millmark webhooks add https://erp.example/millmark --participant 3 --kind LotReceived"
+    )(run_add)
+    group.command("list", epilog="Example: millmark webhooks list --json")(run_list)
+    group.command("resume", epilog="Example: millmark webhooks resume 4f1c09aa27de4f1c")(run_resume)
+    group.command("secret", epilog="Example: millmark webhooks secret 4f1c09aa27de4f1c")(run_secret)
+    group.command("remove", epilog="Example: millmark webhooks remove 4f1c09aa27de4f1c")(run_remove)
+    app.add_typer(group, name="webhooks")
+
+
+def run_add(
+    context: typer.Context,
+    url: str = typer.Argument(help="https, on a public address; port 443 or 8443."),
+    participant: int = typer.Option(0, "--participant", min=0, help="Whose view it has; 0 for the company's own."),
+    kinds: list[str] = typer.Option([], "--kind", help="Kind of record, may be given again; all without."),
+    subjects: list[str] = typer.Option([], "--subject", help="Order or lot (0x...), may be given again; all without."),
+    mode: Mode = typer.Option(Mode.STRUCTURED, "--mode", help="Of CloudEvents over HTTP."),
+    after: str | None = typer.Option(None, "--after", help="Place in the feed to begin behind; 0.0 for all."),
+    as_json: AsJson = False,
+) -> None:
+    """Add a webhook and show its secret, once."""
+    with open_context(context.obj) as opened:
+        own = participant in (0, opened.settings.gateway_participant)
+        made = _subscriptions(opened).add(
+            Subscriber(participant, owner=own),
+            url,
+            mode=mode,
+            kinds=kinds,
+            subjects=subjects,
+            after=None if after is None else parse_position(after),
+            now_ms=_now_ms(),
+        )
+    _show_secret(made.to_json(), as_json)
+
+
+def run_list(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the webhooks, how far their receivers were told, and why not further."""
+    with open_context(context.obj) as opened:
+        found = [one.to_json() for one in _subscriptions(opened).list(_OPERATOR)]
+    if as_json:
+        print_json(found)
+        return
+    columns = ("id", "participant", "url", "state", "position", "attempts", "reason")
+    print_table("webhooks", list(columns), [[one[name] or "" for name in columns] for one in found])
+
+
+def run_resume(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="As the list shows it.")) -> None:
+    """Send on from where a webhook was parked; a running gateway does so at once."""
+    with open_context(context.obj) as opened:
+        found = _subscriptions(opened).resume(_OPERATOR, id_)
+    print_lines(f"{found.id} goes on behind {found.position}")
+
+
+def run_secret(
+    context: typer.Context,
+    id_: str = typer.Argument(metavar="ID", help="As the list shows it."),
+    as_json: AsJson = False,
+) -> None:
+    """Make a new secret and show it, once; the one before signs for another day."""
+    with open_context(context.obj) as opened:
+        made = _subscriptions(opened).rotate(_OPERATOR, id_, now_ms=_now_ms())
+    _show_secret(made.to_json(), as_json)
+
+
+def run_remove(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="As the list shows it.")) -> None:
+    """Remove a webhook for good."""
+    with open_context(context.obj) as opened:
+        _subscriptions(opened).remove(_OPERATOR, id_)
+    print_lines(f"removed {id_}")
+
+
+def _subscriptions(opened: Context) -> Subscriptions:
+    return Subscriptions(opened.store, loopback=opened.settings.webhook_loopback)
+
+
+def _show_secret(made: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        print_json(made)
+        return
+    webhook = made["webhook"]
+    assert isinstance(webhook, dict)  # noqa: S101 - for the type checker
+    print_lines(str(made["secret"]), f"signs what is sent for {webhook['id']}; it is not shown again")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

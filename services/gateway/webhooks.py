@@ -1,0 +1,163 @@
+"""Webhooks: subscriptions to what is recorded, each by the participant whose view it has."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ledger.provenance.jsonform import Printable
+from services.access import Principal
+from services.gateway.guard import Asking
+from services.gateway.problems import Problem
+from services.gateway.schemas import model_of
+from services.notices.delivery import Mode
+from services.notices.feed import parse_position
+from services.notices.subscriptions import NewWebhook, Subscriber, Subscriptions, Webhook
+
+__all__ = ["Webhooks", "build_webhooks"]
+
+_PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
+_CHECKED: dict[int | str, dict[str, Any]] = {422: _PROBLEM, "default": _PROBLEM}
+_NAMED: dict[int | str, dict[str, Any]] = {404: _PROBLEM, **_CHECKED}
+_PLACE = r"^(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})$"
+WebhookId = Annotated[
+    str, Path(alias="id", pattern="^[0-9a-f]{16}$", description="As the list says.", examples=["4f1c09aa27de4f1c"])
+]
+
+
+class WantedWebhook(BaseModel):
+    """What is to be sent where."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(max_length=2048, description="https, on a public address; port 443 or 8443.")
+    mode: Literal["structured", "binary"] = Field("structured", description="Of CloudEvents over HTTP.")
+    kinds: list[str] = Field(default=[], max_length=50, description="Kinds of record; all when there are none.")
+    subjects: list[str] = Field(default=[], max_length=50, description="Orders and lots; all when there are none.")
+    after: str | None = Field(
+        None, pattern=_PLACE, description="Place in the feed behind which to begin; else what is recorded next."
+    )
+
+
+class Webhooks(BaseModel):
+    """All of them; a participant has twenty at most."""
+
+    items: list[model_of(Webhook)]  # type: ignore[valid-type]  # made from the view
+
+
+def build_webhooks(subscriptions: Subscriptions) -> APIRouter:
+    """The routes over one store's subscriptions."""
+    router = APIRouter()
+    _add_reading(router, subscriptions)
+    _add_writing(router, subscriptions)
+    return router
+
+
+def _add_reading(router: APIRouter, subscriptions: Subscriptions) -> None:
+    @router.get(
+        "/v1/webhooks",
+        operation_id="listWebhooks",
+        summary="Webhooks, and how they do",
+        response_model=Webhooks,
+        responses=_CHECKED,
+        tags=["events"],
+    )
+    def list_webhooks(principal: Asking) -> Response:
+        """Those of the caller; all of them for the company that runs the gateway."""
+        items = [one.to_json() for one in subscriptions.list(_subscriber(principal))]
+        return _json({"items": items})
+
+    @router.get(
+        "/v1/webhooks/{id}",
+        operation_id="getWebhook",
+        summary="A webhook, and how it does",
+        response_model=model_of(Webhook),
+        responses=_NAMED,
+        tags=["events"],
+    )
+    def get_webhook(principal: Asking, id_: WebhookId) -> Response:
+        """How far its receiver was told, and why it was not told further."""
+        return _view(subscriptions.get(_subscriber(principal), id_))
+
+    @router.delete(
+        "/v1/webhooks/{id}",
+        operation_id="removeWebhook",
+        summary="End a webhook",
+        status_code=204,
+        responses=_NAMED,
+        tags=["events"],
+    )
+    def remove_webhook(principal: Asking, id_: WebhookId) -> Response:
+        """Nothing more is sent to its receiver, but for a delivery that is under way."""
+        subscriptions.remove(_subscriber(principal), id_)
+        return Response(status_code=204)
+
+
+def _add_writing(router: APIRouter, subscriptions: Subscriptions) -> None:
+    @router.post(
+        "/v1/webhooks",
+        operation_id="addWebhook",
+        summary="Be told of records by webhook",
+        status_code=201,
+        response_model=model_of(NewWebhook),
+        responses={400: _PROBLEM, **_CHECKED},
+        tags=["events"],
+    )
+    def add_webhook(principal: Asking, body: WantedWebhook) -> Response:
+        """Each final record that there is for the caller, as a signed CloudEvent, at least once and in the order of the
+        chain. The secret is shown this once; no Idempotency-Key is taken, since the answer could not be kept."""
+        made = subscriptions.add(
+            _subscriber(principal),
+            body.url,
+            mode=Mode(body.mode),
+            kinds=body.kinds,
+            subjects=body.subjects,
+            after=None if body.after is None else parse_position(body.after),
+            now_ms=_now_ms(),
+        )
+        return _view(made, 201, Location=f"/v1/webhooks/{made.webhook.id}")
+
+    @router.post(
+        "/v1/webhooks/{id}/resume",
+        operation_id="resumeWebhook",
+        summary="Send on from where a webhook was parked",
+        response_model=model_of(Webhook),
+        responses=_NAMED,
+        tags=["events"],
+    )
+    def resume_webhook(principal: Asking, id_: WebhookId) -> Response:
+        """Once more is fine."""
+        return _view(subscriptions.resume(_subscriber(principal), id_))
+
+    @router.post(
+        "/v1/webhooks/{id}/secret",
+        operation_id="renewWebhookSecret",
+        summary="A new secret for a webhook",
+        status_code=201,
+        response_model=model_of(NewWebhook),
+        responses=_NAMED,
+        tags=["events"],
+    )
+    def renew_secret(principal: Asking, id_: WebhookId) -> Response:
+        """For a day each delivery is signed with both the new and the one before."""
+        return _view(subscriptions.rotate(_subscriber(principal), id_, now_ms=_now_ms()), 201)
+
+
+def _subscriber(principal: Principal) -> Subscriber:
+    return Subscriber(principal.participant or 0, principal.owner)
+
+
+def _view(view: Printable, status: int = 200, **headers: str) -> Response:
+    return _json(view.to_json(), status, **headers)
+
+
+def _json(value: object, status: int = 200, **headers: str) -> Response:
+    return Response(json.dumps(value, separators=(",", ":")), status, headers, media_type="application/json")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
