@@ -58,6 +58,12 @@ _PAGE: Final[dict[str, Any]] = {
     },
     "required": ["items", "next"],
 }
+_STREAM: Final[dict[str, Any]] = {
+    "schema": _TEXT,
+    "examples": {
+        "one": {"value": 'id: 31.412\nevent: millmark.ledger.CertificateIssued\ndata: {"specversion":"1.0",...}\n\n'}
+    },
+}
 
 _PLACE = r"^(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})$"
 After = Annotated[
@@ -106,7 +112,7 @@ def build_events(store: Store, streams: Streams, check: Callable[[Request], Any]
         summary="What is recorded, as it becomes final",
         response_model=None,
         responses={
-            200: {"content": {"application/json": {"schema": _PAGE}, "text/event-stream": {"schema": _TEXT}}},
+            200: {"content": {"application/json": {"schema": _PAGE}, "text/event-stream": _STREAM}},
             400: _PROBLEM,
             422: _PROBLEM,
             "default": _PROBLEM,
