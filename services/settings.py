@@ -45,6 +45,14 @@ class Settings(BaseSettings):
     gateway_auth: Literal["required", "loopback-open"] = "loopback-open"
     """Whether callers need a credential. `loopback-open` gives whoever reaches it all, and is refused off the
     loopback."""
+    gateway_tls_certificate: Path | None = None
+    """PEM file of the gateway's certificate, when it speaks TLS itself."""
+    gateway_tls_key: Path | None = None
+    """PEM file (mode 0600) of its key."""
+    gateway_tls_client_ca: Path | None = None
+    """PEM file of the authorities whose certificates clients must show; without it they show none."""
+    gateway_tls_crl: Path | None = None
+    """PEM file of those authorities' revocation lists; read again when it changes."""
     gateway_url: str | None = None
     """Address under which callers reach the gateway, when it is another than where it listens."""
     gateway_participant: int | None = Field(default=None, ge=1, le=2**32 - 1)
@@ -82,7 +90,12 @@ class Settings(BaseSettings):
     def origin(self) -> str:
         """Address under which callers reach the gateway."""
         host = f"[{self.gateway_host}]" if ":" in self.gateway_host else self.gateway_host
-        return self.gateway_url or f"http://{host}:{self.gateway_port}"
+        scheme = "http" if self.gateway_tls_certificate is None else "https"
+        return self.gateway_url or f"{scheme}://{host}:{self.gateway_port}"
+
+    def from_home(self, path: Path | None) -> Path | None:
+        """A path out of these settings, relative ones from the home folder."""
+        return None if path is None else self.home / path
 
     @property
     def audit_path(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import ALLOWANCE_WEI, Context, open_context
 from services.listening import listen, serve_on
 from services.output import print_json, print_lines, warn
+from services.settings import Settings
 
 if TYPE_CHECKING:
     from services.inspections.monitoring import ModelHealth
@@ -188,12 +190,14 @@ def run_gateway(context: typer.Context) -> None:
 
     with open_context(context.obj) as opened:
         settings = opened.settings
+        tls = _tls(settings)
         policy = build_policy(
             settings.gateway_auth,
             host=settings.gateway_host,
             port=settings.gateway_port,
             url=settings.gateway_url,
             owner=settings.gateway_participant,
+            tls=tls is not None,
         )
         chain = opened.chain() if settings.chain_url is not None else None
         if chain is None:
@@ -216,5 +220,17 @@ def run_gateway(context: typer.Context) -> None:
             audit=open_audit(settings),
             manners=Manners(loopback=settings.webhook_loopback),
         )
-        print_lines(f"gateway on http://{settings.gateway_host}:{settings.gateway_port}/docs; stop with Ctrl-C")
-        serve(app, settings.gateway_host, settings.gateway_port)
+        print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")
+        serve(app, settings.gateway_host, settings.gateway_port, tls)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    from services.gateway import build_tls, choose_tls  # noqa: PLC0415 - as above
+
+    files = choose_tls(
+        settings.from_home(settings.gateway_tls_certificate),
+        settings.from_home(settings.gateway_tls_key),
+        settings.from_home(settings.gateway_tls_client_ca),
+        settings.from_home(settings.gateway_tls_crl),
+    )
+    return None if files is None else build_tls(files)

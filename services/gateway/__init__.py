@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from services.gateway.limits import Limiter, Rates
     from services.gateway.policy import build_policy
     from services.gateway.server import serve
+from services.gateway.tls import build_tls, choose_tls
 
-__all__ = ["Limiter", "Rates", "build_policy", "create_gateway", "serve"]
+__all__ = ["Limiter", "Rates", "build_policy", "build_tls", "choose_tls", "create_gateway", "serve"]
 
 _HOMES = {"Limiter": "limits", "Rates": "limits", "build_policy": "policy", "create_gateway": "app", "serve": "server"}
 

@@ -13,6 +13,7 @@ from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authent
 from services.gateway.limits import Limiter, name_address
 from services.gateway.policy import Auth, Policy
 from services.gateway.rules import find_rule
+from services.gateway.tls import CLIENT
 
 __all__ = ["Asking", "Clock", "Guard"]
 
@@ -62,7 +63,13 @@ class Guard:
         if len(given) > 1 or scheme.lower() != "bearer":
             raise UnauthenticatedError("the Authorization header is not one bearer token", mend="send one")
         now_s, owner = self._clock(), self._policy.owner
-        return await run_in_threadpool(authenticate, self._store, text, now_s=now_s, owner=owner)
+        principal = await run_in_threadpool(authenticate, self._store, text, now_s=now_s, owner=owner)
+        named = getattr(request.state, CLIENT, None)
+        if named and principal.participant not in named:
+            raise UnauthenticatedError(
+                "the credential is not of the client certificate's participant", mend="use its own"
+            )
+        return principal
 
 
 def _is_forwarded(request: Request) -> bool:

@@ -44,15 +44,17 @@ def build_policy(
     port: int = 8600,
     url: str | None = None,
     owner: int | None = None,
+    tls: bool = False,
 ) -> Policy:
-    """The policy of a gateway that listens on `host` and is reached under `url`, which defaults to where it listens.
+    """The policy of a gateway that listens on `host`, with `tls` of its own or without, and is reached under `url`,
+    which defaults to where it listens.
 
     Raises SettingsError for what would hand out data or tokens to whoever listens.
     """
     local = _is_loopback(host)
     if url is None and not local:
         raise SettingsError(f"the gateway listens on {host}, and its public URL is not set", mend="set gateway_url")
-    origin = _origin(url or f"http://{_bracketed(host)}:{port}")
+    origin = _origin(url or f"{'https' if tls else 'http'}://{_bracketed(host)}:{port}")
     name = _host_of(origin)
     far = name not in _LOOPBACK
     if auth == Auth.LOOPBACK_OPEN and (far or not local):
@@ -63,7 +65,7 @@ def build_policy(
     if far and origin.startswith("http:"):
         raise SettingsError(
             f"gateway_url {origin} would send tokens in clear",
-            mend="put a server with TLS before the gateway, and give its https:// address",
+            mend="set gateway_tls_certificate, or put a server with TLS before the gateway; give its https:// address",
         )
     return Policy(Auth(auth), origin, _LOOPBACK | {name} if local else frozenset({name}), owner)
 

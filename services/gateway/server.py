@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
+
 import uvicorn
 from starlette.applications import Starlette
 
 from services.gateway.logs import build_server_log
+from services.gateway.tls import CertificateProtocol
 from services.listening import listen, serve_on
 
 __all__ = ["build_server", "serve"]
@@ -15,7 +18,7 @@ _MOST_HEAD_BYTES = 32 * 1024
 _STOP_S = 10
 
 
-def build_server(app: Starlette, host: str, port: int) -> uvicorn.Server:
+def build_server(app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = None) -> uvicorn.Server:
     """A server that is not yet running. It believes no forwarding headers, speaks no WebSocket, and does not say what
     it is."""
     return uvicorn.Server(
@@ -23,6 +26,8 @@ def build_server(app: Starlette, host: str, port: int) -> uvicorn.Server:
             app,
             host=host,
             port=port,
+            http=CertificateProtocol,
+            ssl_context_factory=None if tls is None else (lambda _config, _default: tls),
             ws="none",
             lifespan="on",
             log_config=build_server_log(),
@@ -36,8 +41,8 @@ def build_server(app: Starlette, host: str, port: int) -> uvicorn.Server:
     )
 
 
-def serve(app: Starlette, host: str, port: int) -> None:
+def serve(app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
     """Serves until SIGINT or SIGTERM, then finishes what is under way. Raises SettingsError for a taken address."""
-    server = build_server(app, host, port)
+    server = build_server(app, host, port, tls)
     app.state.streams.stopping = lambda: server.should_exit
     serve_on(listen(host, port), server)
