@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ledger.errors import InputError
 from ledger.keys import create_key, parse_address, to_checksum
 from ledger.records import AcceptKey, ProposeKey, RevokeKey
+from services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_message
 from services.commands.options import PassphraseFile, SignerUri
 from services.context import ask, open_context, unlock
-from services.output import print_lines
+from services.files import read_bounded
+from services.output import print_lines, warn
 from services.settings import read_settings
 
 __all__ = ["register"]
@@ -25,6 +31,9 @@ def register(app: typer.Typer) -> None:
     group.command("propose", epilog="Example: millmark keys propose 0x... --signer keystore:old.json")(run_propose)
     group.command("accept", epilog="Example: millmark keys accept 3 --signer keystore:new.json")(run_accept)
     group.command("revoke", epilog="Example: millmark keys revoke 0x... --signer keystore:other.json")(run_revoke)
+    group.command("sign-in", epilog="Example: millmark keys sign-in --signer keystore:own.json --message message.txt")(
+        run_sign_in
+    )
     app.add_typer(group, name="keys")
 
 
@@ -71,3 +80,34 @@ def run_revoke(
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [RevokeKey(revoked, compromised_since)])
     print_lines(f"revoked {to_checksum(revoked)}")
+
+
+def run_sign_in(
+    context: typer.Context,
+    signer: SignerUri,
+    message: Annotated[
+        Path | None,
+        typer.Option("--message", help="File with the message as the site shows it; standard input without."),
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Sign the message with which a gateway's portal lets a key in (EIP-4361). Says first what it signs; nothing but
+    such a message is signed."""
+    text = _read_message(message)
+    parsed = parse_message(text)
+    warn(f"to sign in at {parsed.domain}, on chain {parsed.chain_id}, as {to_checksum(parsed.address)},")
+    warn(f"good until {datetime.fromtimestamp(parsed.expires_at, UTC):%Y-%m-%d %H:%M:%S} UTC, for one session")
+    key = unlock(read_settings(context.obj), signer, passphrase_file)
+    if key.address != parsed.address:
+        raise InputError(
+            f"the message is for another key than {to_checksum(key.address)}",
+            mend="ask for one with this key's address",
+        )
+    print_lines("0x" + key.sign_digest(build_digest(text)).to_bytes().hex())
+
+
+def _read_message(path: Path | None) -> str:
+    """As it was shown: line ends of other systems, and those that an editor adds at the end, are not part of it."""
+    most = 4 * MAX_MESSAGE_CHARACTERS
+    data = sys.stdin.buffer.read(most + 1)[:most] if path is None else read_bounded(path, most)
+    return data.decode("utf-8", "replace").replace("\r\n", "\n").strip("\n")

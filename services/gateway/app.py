@@ -119,8 +119,9 @@ def create_gateway(
     app.state.answers, app.state.pager = Answers(store, clock), Pager(store)
     app.secured = policy.auth is Auth.REQUIRED
     doors, pages = APIRouter(), APIRouter()
-    add_doors(doors, store, SignIn(store, policy.origin), clock)
-    portal = Portal(store, policy.origin, proofs or Proofs(store, None, None), clock)
+    sign_in = SignIn(store, policy.origin)
+    add_doors(doors, store, sign_in, clock)
+    portal = Portal(store, policy.origin, proofs or Proofs(store, None, None), sign_in, service.status, clock)
     portal.add_routes(pages)
     add_documents(doors, Documents(store, keys), Recipients(store), clock)
     app.state.streams = Streams()

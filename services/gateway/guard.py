@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ledger.store import Store
 from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate
+from services.access.cookies import session_cookie
 from services.gateway.limits import Limiter, name_address
 from services.gateway.policy import Auth, Policy
 from services.gateway.rules import find_rule
@@ -40,7 +41,7 @@ class Guard:
             request.state.principal = _ANYBODY
             return
         try:
-            principal = await self._identify(request)
+            principal = await self._identify(request, page=rule.page)
         except UnauthenticatedError:
             self._charge_address(request, 1)
             raise
@@ -53,8 +54,8 @@ class Guard:
         if cost:
             self._limiter.take(name_address(request.client.host if request.client else None), cost)
 
-    async def _identify(self, request: Request) -> Principal:
-        given = request.headers.getlist("authorization")
+    async def _identify(self, request: Request, *, page: bool) -> Principal:
+        given = self._session(request) if page else request.headers.getlist("authorization")
         if not given and self._policy.auth is Auth.LOOPBACK_OPEN and not _is_forwarded(request):
             return _OPERATOR
         if not given:
@@ -70,6 +71,12 @@ class Guard:
                 "the credential is not of the client certificate's participant", mend="use its own"
             )
         return principal
+
+    def _session(self, request: Request) -> list[str]:
+        """The session that a browser keeps, as a header would say it; pages take nothing else, and nothing else takes
+        it: no page of another site can have a browser call the API with it."""
+        token = request.cookies.get(session_cookie(secure=self._policy.origin.startswith("https:")))
+        return [] if not token else [f"Bearer {token}"] if token.startswith("mms_") else ["none"]
 
 
 def _is_forwarded(request: Request) -> bool:

@@ -74,16 +74,30 @@ class Rule:
 
 PUBLIC = Rule(public=True, audited=False)
 _CODED = Rule(public=True, page=True)
-"""Whoever holds a part's code: the salt in it is the credential (ledger.provenance.passports)."""
+"""Whoever holds a part's code: the salt in it is the credential (ledger.provenance.passports). And the way in."""
 _READ = Rule(Scope.PROVENANCE)
 _LIST = Rule(Scope.PROVENANCE, cost=4)
 _PROOF = Rule(Scope.PROVENANCE, cost=4)
+_MEMBER = Rule(Scope.PROVENANCE, page=True)
+_MEMBER_PATHS = (
+    "", "/orders", "/orders/{subject}", "/lots", "/lots/{subject}", "/quarantine", "/machines", "/machines/{number}",
+    "/models",
+)  # fmt: skip
 
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/health"): Rule(public=True, cost=0, audited=False),
     ("GET", "/docs"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,
     ("GET", "/.well-known/gs1resolver"): PUBLIC,
+    ("GET", "/"): _CODED,
+    ("GET", "/portal/sign-in"): _CODED,
+    ("POST", "/portal/sign-in"): _CODED,
+    ("POST", "/portal/sign-out"): Rule(page=True),
+    **{("GET", f"/portal{path}"): _MEMBER for path in _MEMBER_PATHS},
+    ("GET", "/portal/recall"): Rule(Scope.PROVENANCE, _ANY_ROLE & ~Role.CARRIER, page=True, cost=4),
+    ("GET", "/portal/recall.csv"): Rule(Scope.PROVENANCE, _ANY_ROLE & ~Role.CARRIER, page=True, cost=4),
+    ("GET", "/portal/queues"): Rule(Scope.STATUS, owner=True, page=True),
+    ("GET", "/portal/status"): Rule(Scope.STATUS, owner=True, page=True),
     ("GET", "/{key:int}/{rest:path}"): _CODED,
     ("GET", "/passport/{what}/{key:int}/{rest:path}"): _CODED,
     ("GET", "/portal/assets/{tag}/{name}"): Rule(public=True, page=True, cost=0, audited=False),

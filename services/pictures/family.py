@@ -62,6 +62,9 @@ class Words:
     def title(self, trace: Trace | OrderTrace, name: str) -> str:
         return f"Genealogy of {'lot' if isinstance(trace, Trace) else 'order'} {name}"
 
+    def name(self, identifier: str | None, subject: bytes) -> str:
+        return identifier or _key(subject)
+
     def held(self, holder: Party) -> str:
         return f"at {self.party(holder)}"
 
@@ -156,7 +159,7 @@ def _asked(trace: Trace, words: Words) -> Node:
     lot = trace.lot
     what = words.state(lot.quantity, lot.unit, lot.state)
     what += "".join(words.judged(one.verdict, one.status) for one in trace.certificates if one.latest)
-    return Node(_key(lot.subject), (lot.identifier or _key(lot.subject), what, words.held(lot.holder)), Tone.ASKED)
+    return Node(_key(lot.subject), (words.name(lot.identifier, lot.subject), what, words.held(lot.holder)), Tone.ASKED)
 
 
 def _related(lot: RelatedLot, tone: Tone, words: Words) -> Node:
@@ -164,7 +167,7 @@ def _related(lot: RelatedLot, tone: Tone, words: Words) -> Node:
     if lot.verdict is not Verdict.NONE:
         what += words.judged(lot.verdict, lot.status)
     made = () if lot.machine is None else (words.made_on(lot.machine),)
-    lines = (lot.identifier or _key(lot.subject), what, words.held(lot.holder), *made)
+    lines = (words.name(lot.identifier, lot.subject), what, words.held(lot.holder), *made)
     return Node(_key(lot.subject), lines, _tone(lot, tone))
 
 

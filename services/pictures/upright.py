@@ -15,17 +15,17 @@ from services.pictures.layout import Layout, Wire, place
 
 __all__ = ["draw_upright"]
 
-_BOX_WIDTH, _STEP_WIDTH = 190, 130
-_LINE, _PAD, _MARGIN = 15, 9, 6
+_BOX_WIDTH, _STEP_WIDTH = 138, 116
+_LINE, _PAD, _MARGIN = 15, 8, 4
 _GAP, _AISLE = 12, 26
 """Between the boxes of a layer, and between layers."""
-_SIGN_WIDTH = 6.6
+_SIGN_WIDTH = 6.2
 """Of a character at 11 pixels, on average; others than ASCII are twice as wide."""
 _Rows: TypeAlias = "list[tuple[float, float]]"
 
 
 def draw_upright(family: Family, language: str) -> str:
-    """Lots as boxes, steps as rounded ones, packing as dashed lines. Names that are links are cut to their end."""
+    """Lots as boxes, steps as rounded ones, packing as dashed lines. What is too long is cut."""
     layout = place(family, {key: float(_width(node)) for key, node in family.nodes.items()}, _GAP)
     rows = _rows(family, layout)
     width, height = layout.height + 2 * _MARGIN, rows[-1][0] + rows[-1][1] + _MARGIN
@@ -84,7 +84,7 @@ def _box(node: Node, row: tuple[float, float], middle: float) -> str:
     curve = height / 2 if node.tone is Tone.STEP else 6
     lines = "".join(
         f'<text class="{"line" if number else "name"}" x="{x + width / 2:.1f}" '
-        f'y="{y + _PAD + 11 + number * _LINE:.1f}">{escape(_shorten(line, width - 2 * _PAD))}</text>'
+        f'y="{y + _PAD + 11 + number * _LINE:.1f}">{escape(_cut(line, width - 2 * _PAD, name=not number))}</text>'
         for number, line in enumerate(node.lines)
     )
     return (
@@ -93,13 +93,10 @@ def _box(node: Node, row: tuple[float, float], middle: float) -> str:
     )
 
 
-def _shorten(line: str, room: float) -> str:
-    """Keeps the end: it tells serial numbers apart. Of a GS1 Digital Link the host says nothing, and goes first."""
-    line = line.removeprefix("https://id.gs1.org/")
-    shown = ""
-    for sign in reversed(line):
+def _cut(line: str, room: float, *, name: bool) -> str:
+    """A name keeps its end, which tells serial numbers apart, anything else its beginning."""
+    for kept, sign in enumerate(reversed(line) if name else line):
         room -= _SIGN_WIDTH if sign.isascii() else 2 * _SIGN_WIDTH
-        if room < _SIGN_WIDTH and len(shown) + 1 < len(line):
-            return "…" + shown
-        shown = sign + shown
-    return shown
+        if room < _SIGN_WIDTH and kept + 1 < len(line):
+            return f"…{line[len(line) - kept :]}" if name else f"{line[:kept]}…"
+    return line

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property, partial
 from importlib import resources
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -18,7 +18,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from ledger.provenance.views import Party
+from ledger.records import Role
 from ledger.verify import Step
+from services.access import Principal
+from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
 
 __all__ = ["PAGE_HEADERS", "Pages"]
@@ -68,20 +71,27 @@ class Pages:
         template: str,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
+        forms: Forms | None = None,
         **values: Any,
     ) -> Response:
+        """With `forms`, its forms can be sent."""
         catalogue = self.catalogue(request)
         principal = getattr(request.state, "principal", None)
+        cookie = None if forms is None else forms.cookie_of(request)
         text = self._environment.get_template(template).render(
             **_helpers(catalogue),
             languages=[(one.value, _with_language(request, one)) for one in Language],
             path=request.url.path,
             principal=principal,
+            menu=_menu(principal),
+            token=forms.token(request, cookie) if forms and cookie else None,
             **values,
         )
         answer = HTMLResponse(
             text, status, {**PAGE_HEADERS, "Content-Language": catalogue.language.value, **(headers or {})}
         )
+        if forms is not None and cookie is not None:
+            forms.keep(answer, request, cookie)
         chosen = request.query_params.get("lang")
         if chosen in tuple(Language) and status < 400:
             answer.set_cookie(_LANGUAGE, chosen, max_age=_YEAR_S, secure=self._secure, httponly=True, samesite="lax")
@@ -99,6 +109,15 @@ class Pages:
 
     def _asset_url(self, name: str) -> str:
         return f"/portal/assets/{_tag(self._assets[name])}/{name}"
+
+
+def _menu(principal: Principal | None) -> list[str]:
+    """What services.gateway.rules lets the caller see."""
+    if principal is None:
+        return []
+    recall = ["recall"] if principal.roles & ~Role.CARRIER else []
+    own = ["queues", "status"] if principal.owner else []
+    return ["orders", "machines", "lots", "quarantine", "models", *recall, *own]
 
 
 def _tag(content: bytes) -> str:
@@ -122,6 +141,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "moment": partial(_moment, catalogue),
         "digest": _digest,
         "data": _data,
+        "brief": _brief,
         "steps": tuple(Step),
     }
 
@@ -157,6 +177,12 @@ def _digest(value: bytes | None) -> Markup:
         return Markup("–")  # a constant
     text = "0x" + value.hex()
     return Markup('<code translate="no" title="{}">{}…{}</code>').format(text, text[:10], text[-6:])
+
+
+def _brief(identifier: str) -> Markup:
+    """The end of an identifier, which tells things apart; the whole of it for who asks."""
+    text = unquote(identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]) or identifier
+    return Markup('<span translate="no" title="{}">{}</span>').format(identifier, text)  # as above
 
 
 def _data(text: object) -> Markup:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from ledger.provenance import OrderTrace, Trace
 from ledger.provenance.views import AsOf, Cut, Machine, Party, Transformation
 from ledger.records import CertificateStatus, LotState, Verdict
@@ -20,6 +22,9 @@ class PictureWords(Words):
     def title(self, trace: Trace | OrderTrace, name: str) -> str:  # noqa: ARG002  # the page says which it is
         return self._say("picture.title", name=name)
 
+    def name(self, identifier: str | None, subject: bytes) -> str:
+        return _brief(identifier) if identifier else f"0x{subject.hex()}"
+
     def held(self, holder: Party) -> str:
         return self._say("picture.held", holder=self.party(holder))
 
@@ -35,7 +40,9 @@ class PictureWords(Words):
         return self._say("picture.judged", verdict=said[0], status=said[1])
 
     def made_on(self, machine: Machine) -> str:
-        return self._say("picture.made_on", machine=machine.identifier or str(machine.machine))
+        return self._say(
+            "picture.made_on", machine=_brief(machine.identifier) if machine.identifier else str(machine.machine)
+        )
 
     def step(self, step: Transformation) -> str:
         return self._say(f"TransformationKind.{step.kind.name}")
@@ -45,3 +52,7 @@ class PictureWords(Words):
 
     def cut(self, cut: Cut) -> str:
         return self._say("picture.cut", limit=cut.at)
+
+
+def _brief(identifier: str) -> str:
+    return unquote(identifier.rpartition("/")[2].rpartition(":")[2]) or identifier

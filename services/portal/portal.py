@@ -3,31 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ledger.errors import IdentifierError, NotFoundError
 from ledger.store import Store
+from services.access import SignIn, UnauthenticatedError
+from services.portal.forms import Forms
+from services.portal.listings import Listings
+from services.portal.operations import Operations
 from services.portal.pages import Pages
 from services.portal.passports import Passports
 from services.portal.proofs import Proofs
+from services.portal.recalls import Recalls
+from services.portal.signing_in import SigningIn, ask_to_sign_in
 
 __all__ = ["Portal"]
 
 
 class Portal:
-    """`origin` is the address under which callers reach the gateway."""
+    """`origin` is the address under which callers reach the gateway, `status` how it does."""
 
-    def __init__(self, store: Store, origin: str, proofs: Proofs, clock: Callable[[], int]) -> None:
-        self.pages = Pages(secure=origin.startswith("https:"))
-        self._passports = Passports(store, self.pages, proofs, origin, clock)
+    def __init__(
+        self,
+        store: Store,
+        origin: str,
+        proofs: Proofs,
+        sign_in: SignIn,
+        status: Callable[[], Any],
+        clock: Callable[[], int],
+    ) -> None:
+        secure = origin.startswith("https:")
+        self.pages, self.forms = Pages(secure=secure), Forms(secure=secure)
+        self._parts = (
+            SigningIn(store, self.pages, self.forms, sign_in, secure, clock),
+            Listings(store, self.pages, self.forms),
+            Recalls(store, self.pages, self.forms),
+            Operations(store, self.pages, self.forms, status),
+            Passports(store, self.pages, proofs, origin, clock),
+        )
 
     def add_routes(self, router: APIRouter) -> None:
-        router.add_api_route("/portal/assets/{tag}/{name}", self.asset, include_in_schema=False)
-        self._passports.add_routes(router)
+        for path, answer in (("/", self.home), ("/portal", self.overview), ("/portal/assets/{tag}/{name}", self.asset)):
+            router.add_api_route(path, answer, include_in_schema=False)
+        for part in self._parts:
+            part.add_routes(router)
+
+    def home(self, request: Request) -> Response:
+        return self.pages.render(request, "home.html")
+
+    def overview(self, request: Request) -> Response:
+        return self.pages.render(request, "overview.html", forms=self.forms)
 
     def asset(self, request: Request, tag: str, name: str) -> Response:
+        """Raises NotFoundError."""
         found = self.pages.asset(request, name, tag)
         if found is None:
             raise NotFoundError("there is no such file")
@@ -35,12 +66,11 @@ class Portal:
 
     def refuse(self, request: Request, error: Exception, status: int) -> Response:
         """The page of a failure. What is unknown, foreign, or asked for with a wrong salt looks the same."""
-        key = "unknown" if status in (401, 403, 404) else "malformed" if isinstance(error, IdentifierError) else ""
-        reason = str(error) if isinstance(error, IdentifierError) else None
-        return self.pages.render(
-            request,
-            "message.html",
-            status=404 if key == "unknown" else status,
-            key=key or ("failed" if status >= 500 else "refused"),
-            reason=reason,
-        )
+        if isinstance(error, UnauthenticatedError):
+            return ask_to_sign_in(request)
+        key, reason = ("failed" if status >= 500 else "refused"), None
+        if status in (403, 404):
+            key, status = "unknown", 404
+        elif isinstance(error, IdentifierError):
+            key, reason = "malformed", str(error)
+        return self.pages.render(request, "message.html", status, key=key, reason=reason)

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.bundle import MAX_BUNDLE_BYTES, parse_bundle
-from ledger.chain import Chain, fetch_trust
-from ledger.errors import MillmarkError
+from ledger.chain import Chain
+from ledger.errors import InputError, MillmarkError
 from ledger.headers import parse_header
-from ledger.provenance import Disclosing, build_bundle, participants
+from ledger.provenance import Disclosing, build_bundle
 from ledger.provenance.views import AsOf
 from ledger.store import Store
-from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, parse_trust
+from ledger.trust import MAX_TRUST_BYTES, parse_trust
 from ledger.verify import Report, Step, VerificationError, verify_bundle
 from services.files import read_bounded
+from services.trusting import build_trust
 
 __all__ = ["MARKED", "PASSPORTS", "Proof", "Proofs", "kept_names"]
 
@@ -81,14 +82,18 @@ class Proofs:
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
         """The proof for a lot at that state of the index, or the one that was made last: who saw a page gets bundle and
         trust file of what it said. None when there is none to be had, an error when making it failed."""
-        kept = self._kept(lot)
-        if self._chain is None:
-            return None if kept is None else _verify(*kept, now_s, kept=True)
+        failure: MillmarkError | None = None
+        if self._chain is not None:
+            try:
+                made = self._make(lot, as_of)
+                return _verify(made.bundle, made.trust, now_s, kept=False)
+            except MillmarkError as error:
+                failure = error
         try:
-            made = self._make(lot, as_of)
-        except MillmarkError as error:
-            return error if kept is None else _verify(*kept, now_s, kept=True)
-        return _verify(made.bundle, made.trust, now_s, kept=False)
+            kept = self._kept(lot)
+            return failure if kept is None else _verify(*kept, now_s, kept=True)
+        except InputError as error:  # a file that cannot be read, or a trust file of another version
+            return failure or error
 
     def _kept(self, lot: bytes) -> tuple[bytes, bytes] | None:
         if self._folder is None:
@@ -114,9 +119,7 @@ class Proofs:
         assert self._chain is not None  # noqa: S101  # narrows the type: `fetch` asked
         data = build_bundle(self._store, self._chain, [lot], self.disclosing)
         block = parse_header(parse_bundle(data).headers[-1])
-        names = {one.participant: one.name for one in participants(self._store) if one.name is not None}
-        trust = fetch_trust(self._chain, names, BelievedBlock(block.number, block.hash))
-        return data, trust.to_bytes()
+        return data, build_trust(self._store, self._chain, block.number).to_bytes()
 
 
 def _verify(bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:

@@ -1,0 +1,169 @@
+"""Pages of what there is for a participant: orders, lots, quarantine, machines, models. All queries are
+ledger.provenance's, in the caller's view."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ledger.errors import NotFoundError
+from ledger.provenance import Direction, Limits, OrderTrace, Trace, listing, trace
+from ledger.records import LotState
+from ledger.store import Store
+from services.access import Principal
+from services.pictures import build_family, draw_upright
+from services.portal.forms import Forms
+from services.portal.load import build_load, draw_load
+from services.portal.models import describe_models
+from services.portal.pages import Pages
+from services.portal.picture_words import PictureWords
+
+__all__ = ["Listings"]
+
+_PAGE = 25
+_MOST_WORK = 1_000
+"""Assignments of one machine that its load is made of, the latest."""
+_LIMITS = Limits(depth=64, lots=200)
+_List: TypeAlias = "Callable[[int | None, int | None], listing.Page[Any]]"
+
+
+class CursorMaker(Protocol):
+    """services.gateway.paging.Pager."""
+
+    def seal(self, scope: str, key: tuple[int | str | bytes, ...]) -> str: ...
+    def open(self, scope: str, cursor: str) -> tuple[int | str | bytes, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listings:
+    store: Store
+    pages: Pages
+    forms: Forms
+
+    def add_routes(self, router: APIRouter) -> None:
+        for path, answer in (
+            ("orders", self.orders),
+            ("orders/{subject}", self.order),
+            ("lots", self.lots),
+            ("lots/{subject}", self.lot),
+            ("quarantine", self.quarantine),
+            ("machines", self.machines),
+            ("machines/{number}", self.machine),
+            ("models", self.models),
+        ):
+            router.add_api_route(f"/portal/{path}", answer, include_in_schema=False)
+
+    def orders(self, request: Request, cursor: str = "") -> Response:
+        return self._list(request, "orders", cursor, lambda viewer, after: self._orders(viewer, after))
+
+    def lots(self, request: Request, cursor: str = "") -> Response:
+        def find(viewer: int | None, after: int | None) -> listing.Page[Any]:
+            return listing.lots(self.store, viewer, after, _PAGE, {})
+
+        return self._list(request, "lots", cursor, find)
+
+    def quarantine(self, request: Request, cursor: str = "") -> Response:
+        def find(viewer: int | None, after: int | None) -> listing.Page[Any]:
+            return listing.lots(self.store, viewer, after, _PAGE, {"state": int(LotState.QUARANTINED)})
+
+        return self._list(request, "quarantine", cursor, find)
+
+    def machines(self, request: Request, cursor: str = "") -> Response:
+        def find(viewer: int | None, after: int | None) -> listing.Page[Any]:
+            return listing.machines(self.store, viewer, after, _PAGE, {})
+
+        return self._list(request, "machines", cursor, find)
+
+    def models(self, request: Request, cursor: str = "") -> Response:
+        """For the company that runs the gateway with what its book keeps of them: card, drift, what was found out."""
+
+        def find(_: int | None, after: int | None) -> listing.Page[Any]:
+            return listing.models(self.store, after, _PAGE, {})
+
+        known = describe_models(self.store) if _principal(request).viewer is None else {}
+        return self._list(request, "models", cursor, find, known=known)
+
+    def order(self, request: Request, subject: str) -> Response:
+        """Raises NotFoundError."""
+        found = self._trace(request, subject)
+        if not isinstance(found, OrderTrace):
+            raise NotFoundError("there is no such order")
+        picture = self._draw(request, found) if found.lots else None
+        return self._show(request, "order.html", trace=found, picture=picture)
+
+    def lot(self, request: Request, subject: str) -> Response:
+        """Raises NotFoundError."""
+        found = self._trace(request, subject)
+        if not isinstance(found, Trace):
+            raise NotFoundError("there is no such lot")
+        return self._show(request, "lot.html", trace=found, picture=self._draw(request, found))
+
+    def machine(self, request: Request, number: int, cursor: str = "") -> Response:
+        """A machine and its assignments, as far as their orders are there for the viewer. Raises NotFoundError."""
+        viewer = _principal(request).viewer
+        machine = listing.machine(self.store, number, viewer)
+        work = self._work(number, viewer)
+        catalogue = self.pages.catalogue(request)
+        load = build_load(work)
+
+        def find(viewer: int | None, after: int | None) -> listing.Page[Any]:
+            return listing.assignments(self.store, viewer, after, _PAGE, {"machine": number})
+
+        picture = draw_load(load, catalogue) if load else None
+        return self._list(request, "machine", cursor, find, machine=machine, load=load, picture=picture)
+
+    def _orders(self, viewer: int | None, after: int | None) -> listing.Page[Any]:
+        return listing.orders(self.store, viewer, after, _PAGE, {})
+
+    def _work(self, number: int, viewer: int | None) -> list[Any]:
+        found: list[Any] = []
+        after: int | None = None
+        while len(found) < _MOST_WORK:
+            page = listing.assignments(self.store, viewer, after, 200, {"machine": number})
+            found.extend(page.items)
+            after = page.after
+            if after is None:
+                break
+        return found
+
+    def _trace(self, request: Request, subject: str) -> Trace | OrderTrace:
+        try:
+            name = bytes.fromhex(subject)
+        except ValueError:
+            name = b""
+        if len(name) != 32:
+            raise NotFoundError("there is no such thing")
+        viewer = _principal(request).viewer
+        return trace(self.store, name, direction=Direction.BOTH, limits=_LIMITS, viewer=viewer)
+
+    def _draw(self, request: Request, found: Trace | OrderTrace) -> str:
+        catalogue = self.pages.catalogue(request)
+        return draw_upright(build_family(found, PictureWords(catalogue)), catalogue.language.value)
+
+    def _list(self, request: Request, name: str, cursor: str, find: _List, **values: Any) -> Response:
+        """One page of a list, and the link to the next. Raises CursorError for a cursor of another list or caller."""
+        principal, pager = _principal(request), _pager(request)
+        scope = hashlib.sha256(f"{request.url.path} {principal.participant}".encode()).hexdigest()
+        after = pager.open(scope, cursor)[0] if cursor else None
+        found = find(principal.viewer, None if after is None else int(after))
+        following = None if found.after is None else pager.seal(scope, (found.after,))
+        shown = {"items": found.items, "following": following, "first": not cursor}
+        return self._show(request, f"{name}.html", **shown, **values)
+
+    def _show(self, request: Request, template: str, **values: Any) -> Response:
+        return self.pages.render(request, template, forms=self.forms, **values)
+
+
+def _principal(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
+
+
+def _pager(request: Request) -> CursorMaker:
+    found: CursorMaker = request.app.state.pager
+    return found

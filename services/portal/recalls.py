@@ -1,0 +1,118 @@
+"""The recall page: a form, what was reached, and the same as a file for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ledger.errors import InputError, NotFoundError
+from ledger.provenance import Recall, recall
+from ledger.provenance.reader import Limits
+from ledger.store import Store
+from services.portal.forms import Forms
+from services.portal.pages import Pages
+
+__all__ = ["Recalls"]
+
+_LIMITS = Limits(depth=256, lots=100_000)
+_SHOWN = 100
+"""Lots on the page; the file has them all."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet compute a cell (OWASP, CSV injection)."""
+_COLUMNS = ("identifier", "subject", "depth", "quantity", "unit", "state", "quarantined", "holder", "verdict", "status")
+_FIELDS = ("model", "lot", "machine", "since", "until")
+_MOST_FIELD = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Recalls:
+    store: Store
+    pages: Pages
+    forms: Forms
+
+    def add_routes(self, router: APIRouter) -> None:
+        router.add_api_route("/portal/recall", self.show, include_in_schema=False)
+        router.add_api_route("/portal/recall.csv", self.download, include_in_schema=False)
+
+    def show(self, request: Request) -> Response:
+        """The form; with what it asks for, the answer as well. What is not there for the viewer is unknown."""
+        asked = _asked(request)
+        found, refused, status = None, "", 200
+        if asked:
+            try:
+                found = self._recall(request, asked)
+            except NotFoundError:
+                refused, status = "recall.unknown", 404
+            except InputError as error:
+                refused, status = str(error), 400
+        values: dict[str, Any] = {"asked": {name: asked.get(name, "") for name in _FIELDS}, "found": found}
+        shown = () if found is None else found.lots[:_SHOWN]
+        return self.pages.render(
+            request, "recall.html", status, forms=self.forms, refused=refused, shown=shown, most=_SHOWN, **values
+        )
+
+    def download(self, request: Request) -> Response:
+        """Raises InputError, NotFoundError."""
+        body = build_csv(self._recall(request, _asked(request)))
+        headers = {"Content-Disposition": 'attachment; filename="recall.csv"'}
+        return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
+
+    def _recall(self, request: Request, asked: dict[str, str]) -> Recall:
+        return recall(
+            self.store,
+            model=_number(asked["model"]) if "model" in asked else None,
+            lot=asked.get("lot"),
+            machine=asked.get("machine"),
+            since=_moment(asked.get("since")),
+            until=_moment(asked.get("until")),
+            limits=_LIMITS,
+            viewer=request.state.principal.viewer,
+        )
+
+
+def build_csv(found: Recall) -> str:
+    """Every lot with who has it and whether its certificate counts."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(_COLUMNS)
+    for lot in found.lots:
+        holder = lot.holder.name or f"participant {lot.holder.participant}"
+        row = (
+            lot.identifier or "", "0x" + lot.subject.hex(), lot.depth, lot.quantity, lot.unit, lot.state.name.lower(),
+            "yes" if lot.quarantined else "no", holder, lot.verdict.name.lower(), lot.status.name.lower(),
+        )  # fmt: skip
+        writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in row])
+    return out.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _asked(request: Request) -> dict[str, str]:
+    """What was filled in."""
+    given = ((name, request.query_params.get(name, "").strip()[:_MOST_FIELD]) for name in _FIELDS)
+    return {name: value for name, value in given if value}
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 15:
+        raise InputError(f"{text[:40]!a} is no number of a model", mend="give the number that the model's page shows")
+    return int(text)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """RFC 3339, a space for the T allowed; UTC where no zone is given, as all times on the pages are."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text.replace("UTC", "").strip())
+    except ValueError:
+        raise InputError(f"{text[:40]!a} is no time", mend="write it like 2026-03-02 09:30") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,109 @@
+"""In and out without a script: the message is shown, signed with `millmark keys sign-in`, and its signature pasted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from ledger.errors import NotFoundError, SigningError
+from ledger.keys import parse_address
+from ledger.store import Store
+from services.access import CredentialKind, SignIn, SignInError, revoke
+from services.access.cookies import session_cookie
+from services.access.credentials import SESSION_LIFE_S
+from services.access.siwe import MAX_MESSAGE_CHARACTERS
+from services.portal.forms import Forms
+from services.portal.pages import Pages
+
+__all__ = ["SIGN_IN", "SigningIn", "ask_to_sign_in"]
+
+SIGN_IN = "/portal/sign-in"
+_HOME = "/portal"
+_OURS = re.compile(r"/portal(/[A-Za-z0-9._/-]*)?(\?[A-Za-z0-9._~%&=+:/-]*)?")
+"""Where one may be sent after signing in: never to another site."""
+_MOST_ADDRESS, _MOST_SIGNATURE, _MOST_TOKEN, _MOST_NEXT = 64, 200, 128, 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SigningIn:
+    store: Store
+    pages: Pages
+    forms: Forms
+    sign_in: SignIn
+    secure: bool
+    clock: Callable[[], int]
+
+    def add_routes(self, router: APIRouter) -> None:
+        router.add_api_route(SIGN_IN, self.offer, include_in_schema=False)
+        router.add_api_route(SIGN_IN, self.accept, methods=["POST"], include_in_schema=False)
+        router.add_api_route("/portal/sign-out", self.leave, methods=["POST"], include_in_schema=False)
+
+    def offer(self, request: Request, address: str = "", next: str = "") -> Response:  # the parameter's name
+        """The form for the address, or the message for it to sign."""
+        message, refused = None, None
+        if address:
+            try:
+                message = self.sign_in.offer(parse_address(address[:_MOST_ADDRESS].strip()), self.clock()).to_text()
+            except (SigningError, NotFoundError) as error:
+                refused = error
+        return self._show(request, address, _safe(next), message, str(refused or ""), 200 if refused is None else 400)
+
+    def accept(
+        self,
+        request: Request,
+        message: Annotated[str, Form(max_length=MAX_MESSAGE_CHARACTERS)],
+        signature: Annotated[str, Form(max_length=_MOST_SIGNATURE)],
+        token: Annotated[str, Form(max_length=_MOST_TOKEN)],
+        next: Annotated[str, Form(max_length=_MOST_NEXT)] = "",  # as above
+    ) -> Response:
+        """A session for whoever signed. Raises FormRefusedError."""
+        self.forms.verify(request, token)
+        text = message.replace("\r\n", "\n")  # how forms send a line's end
+        try:
+            session = self.sign_in.accept(text, signature.strip().lower(), self.clock())
+        except SignInError as error:
+            return self._show(request, "", _safe(next), text, str(error), 401)
+        answer = RedirectResponse(_safe(next), 303)
+        name = session_cookie(secure=self.secure)
+        answer.set_cookie(
+            name, session.token, max_age=SESSION_LIFE_S, secure=self.secure, httponly=True, samesite="strict"
+        )
+        return answer
+
+    def leave(self, request: Request, token: Annotated[str, Form(max_length=_MOST_TOKEN)]) -> Response:
+        """Ends the session. Raises FormRefusedError."""
+        self.forms.verify(request, token)
+        credential = request.state.principal.credential
+        if credential:
+            revoke(self.store, credential, CredentialKind.SESSION, now_s=self.clock())
+        answer = RedirectResponse("/", 303)
+        answer.delete_cookie(session_cookie(secure=self.secure), secure=self.secure, httponly=True, samesite="strict")
+        return answer
+
+    def _show(
+        self, request: Request, address: str, after: str, message: str | None, refused: str, status: int
+    ) -> Response:
+        values: dict[str, Any] = {
+            "address": address[:_MOST_ADDRESS],
+            "next": after,
+            "message": message,
+            "refused": refused,
+        }
+        return self.pages.render(request, "sign_in.html", status, forms=self.forms, **values)
+
+
+def ask_to_sign_in(request: Request) -> Response:
+    """Sends a browser to the form, and back here afterwards where that can be."""
+    here = f"{request.url.path}?{request.url.query}".rstrip("?")
+    wanted = here if request.method == "GET" and _OURS.fullmatch(here) else _HOME
+    return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': wanted})}", 303)
+
+
+def _safe(path: str) -> str:
+    return path if len(path) <= _MOST_NEXT and _OURS.fullmatch(path) else _HOME
