@@ -123,6 +123,7 @@ def create_gateway(
     add_doors(doors, store, sign_in, clock)
     portal = Portal(store, policy.origin, proofs or Proofs(store, None, None), sign_in, service.status, clock)
     portal.add_routes(pages)
+    app.state.portal = portal
     add_documents(doors, Documents(store, keys), Recipients(store), clock)
     app.state.streams = Streams()
     proving = chain if isinstance(chain, Chain) else None

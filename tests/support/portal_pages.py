@@ -1,0 +1,32 @@
+"""The portal's routes, and who gets past the guard: written out, not derived from the rules."""
+
+from __future__ import annotations
+
+ROLES = frozenset({"BUYER", "COORDINATOR", "MANUFACTURER", "INSPECTOR", "CARRIER", "AUDITOR"})
+OWNER = frozenset({"owner"})
+MEMBERS = ROLES | OWNER
+ANYBODY: frozenset[str] | None = None
+"""Also without a session."""
+PAGES: dict[tuple[str, str], frozenset[str] | None] = {
+    ("GET", "/.well-known/gs1resolver"): ANYBODY,
+    ("GET", "/{key:int}/{rest:path}"): ANYBODY,
+    ("GET", "/passport/{what}/{key:int}/{rest:path}"): ANYBODY,
+    ("GET", "/portal/assets/{tag}/{name}"): ANYBODY,
+    ("GET", "/"): ANYBODY,
+    ("GET", "/portal/sign-in"): ANYBODY,
+    ("POST", "/portal/sign-in"): ANYBODY,
+    ("POST", "/portal/sign-out"): MEMBERS,
+    ("GET", "/portal"): MEMBERS,
+    ("GET", "/portal/orders"): MEMBERS,
+    ("GET", "/portal/orders/{subject}"): MEMBERS,
+    ("GET", "/portal/lots"): MEMBERS,
+    ("GET", "/portal/lots/{subject}"): MEMBERS,
+    ("GET", "/portal/quarantine"): MEMBERS,
+    ("GET", "/portal/machines"): MEMBERS,
+    ("GET", "/portal/machines/{number}"): MEMBERS,
+    ("GET", "/portal/models"): MEMBERS,
+    ("GET", "/portal/recall"): MEMBERS - {"CARRIER"},
+    ("GET", "/portal/recall.csv"): MEMBERS - {"CARRIER"},
+    ("GET", "/portal/queues"): OWNER,
+    ("GET", "/portal/status"): OWNER,
+}
