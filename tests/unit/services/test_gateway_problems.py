@@ -84,7 +84,7 @@ def caller(world: World) -> Caller:
         ("/v1/recall?lots=100001&model=9", 422, "request-malformed"),
         (f"/v1/recall?lot={'a' * 8192}", 414, "uri-too-long"),
         (f"/{'a' * 8192}", 414, "uri-too-long"),
-        ("/", 404, "path-unknown"),
+        ("/nowhere", 404, "path-unknown"),
         ("/v1/traces", 404, "path-unknown"),
         ("/redoc", 404, "path-unknown"),
     ],
