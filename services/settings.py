@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     """As `gateway_rate`, of one address without a credential that counts."""
     passport_disclose: tuple[str, ...] = ("/passport",)
     """What passports and their proofs tell beyond the records: names, evidence, inferences, pointers to fields."""
+    credential_keys: tuple[Path, ...] = ()
+    """Files (mode 0600) of the keys that sign credentials, the one in use first; the others still prove older ones."""
     webhook_loopback: bool = False
     """Whether webhooks may go to this machine, over http too: for development."""
     follow_interval_s: float = Field(default=1.0, ge=0.1, le=3600)
@@ -104,6 +106,10 @@ class Settings(BaseSettings):
     @property
     def document_keys_path(self) -> Path:
         return self.home / self.document_keys
+
+    @property
+    def credential_key_paths(self) -> list[Path]:
+        return [self.home / path for path in self.credential_keys]
 
     @property
     def database_url(self) -> str:

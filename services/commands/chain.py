@@ -185,6 +185,7 @@ def run_gateway(context: typer.Context) -> None:
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import Limiter, Rates, build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
+    from services.interop.credentials.key_files import read_credential_key  # noqa: PLC0415 - as above
     from services.notices.dispatcher import Manners  # noqa: PLC0415 - as above
     from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
 
@@ -218,6 +219,7 @@ def run_gateway(context: typer.Context) -> None:
             limiter=limiter,
             proofs=proofs,
             audit=open_audit(settings),
+            credential_keys={path.stem: read_credential_key(path) for path in settings.credential_key_paths},
             manners=Manners(loopback=settings.webhook_loopback),
         )
         print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ from services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_mes
 from services.commands.options import PassphraseFile, SignerUri
 from services.context import ask, open_context, unlock
 from services.files import read_bounded
+from services.interop.credentials.key_files import create_credential_key
 from services.output import print_lines, warn
 from services.settings import read_settings
 
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Make key files; propose, accept and revoke keys of a participant.")
     group.command("new", epilog="Example: millmark keys new owner.json --passphrase-file owner.pass")(run_new)
     group.command("show", epilog="Example: millmark keys show --signer keystore:owner.json")(run_show)
+    group.command("credential", epilog="Example: millmark keys credential vc-2026.pem")(run_credential)
     group.command("propose", epilog="Example: millmark keys propose 0x... --signer keystore:old.json")(run_propose)
     group.command("accept", epilog="Example: millmark keys accept 3 --signer keystore:new.json")(run_accept)
     group.command("revoke", epilog="Example: millmark keys revoke 0x... --signer keystore:other.json")(run_revoke)
@@ -47,6 +49,14 @@ def run_new(context: typer.Context, place: Place, passphrase_file: PassphraseFil
 def run_show(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
     """Print the address of a key."""
     print_lines(to_checksum(unlock(read_settings(context.obj), signer, passphrase_file).address))
+
+
+def run_credential(
+    file: Path = typer.Argument(dir_okay=False, help="New file, mode 0600, for `credential_keys`."),
+    kind: Literal["ed25519", "p256"] = typer.Option("ed25519", "--kind", help="Of the key."),
+) -> None:
+    """Make a key that signs credentials, and print its public part (Multikey)."""
+    print_lines(create_credential_key(file, kind).public.multikey)
 
 
 def run_propose(

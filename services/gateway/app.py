@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from services.access import SignIn
 from services.audit import AuditLog
 from services.documents import Documents, KeyRing, Recipients
 from services.gateway.bundles import build_bundles
+from services.gateway.credentials import build_credentials
 from services.gateway.documents import add_documents
 from services.gateway.doors import add_doors
 from services.gateway.edge import Edge, handle_error
@@ -40,6 +41,8 @@ from services.gateway.proofs import build_proofs
 from services.gateway.resources import build_resources
 from services.gateway.service import Service
 from services.gateway.webhooks import build_webhooks
+from services.interop.credentials.issuing import Issuer
+from services.interop.credentials.keys import CredentialKey
 from services.notices.dispatcher import Dispatcher, Manners
 from services.notices.subscriptions import Subscriptions
 from services.portal import Portal, Proofs
@@ -80,12 +83,13 @@ def create_gateway(
     proofs: Proofs | None = None,
     audit: AuditLog | None = None,
     manners: Manners | None = None,
+    credential_keys: Mapping[str, CredentialKey] | None = None,
 ) -> FastAPI:
     """The application over an open store. Without `keys`, documents are neither added nor fetched. With a chain, a
     thread brings the index up to its last final block every `follow_interval_s` seconds, from start-up to shutdown;
     without one, the index is served as it is. `proofs` says what passports disclose, and where their proofs come from;
     without it there are none. With `audit`, nothing is answered that it does not have. With `manners`, another thread
-    tells the receivers of webhooks."""
+    tells the receivers of webhooks. `credential_keys` sign credentials, by their name in the DID document."""
     logger = build_logger()
     following = None if chain is None else Following(chain, store, follow_interval_s, logger)
     service = Service(store, following)
@@ -133,6 +137,7 @@ def create_gateway(
         build_resources(store),
         build_proofs(store),
         build_bundles(store, proving),
+        build_credentials(Issuer(store, policy.origin, credential_keys or {}, policy.owner)),
         build_epcis(store),
         build_events(store, app.state.streams, guard),
         build_webhooks(Subscriptions(store, loopback=manners is not None and manners.loopback)),

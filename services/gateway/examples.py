@@ -13,6 +13,7 @@ from ledger.provenance.views import (
 from ledger.records import CertificateStatus, ModelState
 from services.access.siwe import SignInMessage
 from services.gateway import example_things as things
+from services.gateway.credential_examples import build_credential_examples
 from services.gateway.document_examples import build_document_examples
 from services.gateway.doors import Caller, Offer, OpenedSession
 from services.gateway.epcis.examples import build_epcis_examples
@@ -40,6 +41,7 @@ def build_examples() -> dict[str, dict[str, object]]:
         **build_epcis_examples(),
         **build_document_examples(),
         **build_event_examples(),
+        **build_credential_examples(),
     }
 
 

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ledger.provenance.jsonform import Printable
+from services.gateway.credentials import CREDENTIAL_MEDIA, DID_MEDIA
 from services.gateway.examples import build_examples, build_problem_example
 from services.gateway.once import REPLAYED
 from services.gateway.problems import MEDIA_TYPE
@@ -91,7 +92,7 @@ def _complete_answer(response: dict[str, Any], examples: dict[str, Any]) -> None
     content = response.get("content", {})
     response["description"] = "The answer." if content else "It is done."
     for media, body in content.items():
-        if "json" in media:
+        if "json" in media or media in (CREDENTIAL_MEDIA, DID_MEDIA):
             body["examples"] = {name: {"value": _shown(view)} for name, view in examples.items()}
 
 

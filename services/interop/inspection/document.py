@@ -21,11 +21,20 @@ from services.interop.credentials.certificate import CertificateFacts
 from services.interop.errors import CertificateDocumentError
 from services.interop.inspection.schema import SCHEMA_URL, check_document
 
-__all__ = ["Company", "Representative", "StoredDocument", "build_document", "is_type_31", "store_document"]
+__all__ = [
+    "Company",
+    "Representative",
+    "StoredDocument",
+    "build_document",
+    "build_from_claims",
+    "is_type_31",
+    "store_document",
+]
 
 MAX_BYTES: Final = 16 << 20
 _MAX_DEPTH: Final = 32
 _PNG = b"\x89PNG\r\n\x1a\n"
+_FIELDS: Final = frozenset({"ProductDescription", "Inspection", "OtherTests"})
 _TYPE: Final = "Inspection certificate 3.1 according to EN 10204:2004"
 
 
@@ -93,7 +102,7 @@ def build_document(
         raise CertificateDocumentError("the verdict is no pass", mend="a 3.1 certificate declares compliance")
     if not logo_png.startswith(_PNG):
         raise CertificateDocumentError("the logo is no PNG", pointer="/Certificate/CommercialTransaction/A04")
-    if unknown := claims.keys() - {"ProductDescription", "Inspection", "OtherTests"}:
+    if unknown := claims.keys() - _FIELDS:
         raise CertificateDocumentError(f"claims have {sorted(unknown)[0][:80]!a}, which has no place in the document")
     document: dict[str, Json] = {
         "RefSchemaUrl": SCHEMA_URL,
@@ -114,6 +123,34 @@ def build_document(
     }
     check_document(document)
     return canonical_json(document)
+
+
+def build_from_claims(facts: CertificateFacts, claims: Mapping[str, Json]) -> bytes:
+    """As `build_document`, from one member of a certificate's claims: the fields of the document, and `manufacturer`,
+    `receiver`, `representative`, `order_number` and `logo_png` (base64). Raises CertificateDocumentError, too, when one
+    of these is missing."""
+    try:
+        return build_document(
+            facts,
+            {name: claims[name] for name in _FIELDS if name in claims},
+            manufacturer=_company(claims["manufacturer"]),
+            receiver=_company(claims["receiver"]),
+            representative=Representative(**_texts(claims["representative"])),
+            order_number=str(claims["order_number"]),
+            logo_png=base64.b64decode(str(claims["logo_png"]), validate=True),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CertificateDocumentError(f"the claims lack what the document needs: {error}") from None
+
+
+def _company(value: Json) -> Company:
+    return Company(**_texts(value))
+
+
+def _texts(value: Json) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+        raise TypeError("names and addresses are texts")
+    return {name: str(one) for name, one in value.items()}
 
 
 def _validation(facts: CertificateFacts, representative: Representative) -> dict[str, Json]:

@@ -22,6 +22,7 @@ from ledger.provenance import Certificate, OrderTrace, Recall, Trace
 from ledger.provenance.jsonform import Printable
 from ledger.store import open_store
 from services.gateway import build_policy, create_gateway
+from services.gateway.credentials import CREDENTIAL_MEDIA, DID_MEDIA
 from services.gateway.documents import SEALED_MEDIA_TYPE
 from services.gateway.example_things import IDENTIFIER
 from services.gateway.examples import build_examples
@@ -33,9 +34,15 @@ from tests.support.fake_world import World, build_bad_world
 from tests.support.gateway_client import Caller, build_linked_world
 
 Json = dict[str, Any]
-API = ("/v1/", "/epcis/", "/health")
+API = ("/v1/", "/epcis/", "/health", "/.well-known/did.json")
 """What the document is about; the rest are pages."""
-OTHER_MEDIA = {"getBundle": MEDIA_TYPE, "fetchDocument": SEALED_MEDIA_TYPE}
+OTHER_MEDIA = {
+    "getBundle": MEDIA_TYPE,
+    "fetchDocument": SEALED_MEDIA_TYPE,
+    "getDidDocument": DID_MEDIA,
+    "getStatusList": CREDENTIAL_MEDIA,
+    "getCredential": CREDENTIAL_MEDIA,
+}
 """Operations whose answer is no plain JSON."""
 VIEWS: tuple[type, ...] = (Trace, OrderTrace, Certificate, Recall, GatewayStatus, Health, Problem)
 
