@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     group.command("bundle", epilog="Example: millmark bench bundle --json")(run_bundle)
     group.command("capture", epilog="Example: millmark bench capture --json")(run_capture)
     group.command("executions", epilog="Example: millmark bench executions --inputs 1000 --json")(run_executions)
+    group.command("dictionary", epilog="Example: millmark bench dictionary --guesses 1000000 --json")(run_dictionary)
     app.add_typer(group, name="bench")
 
 
@@ -119,3 +120,24 @@ def run_capture(
         print_json(found)
         return
     print_table("capture", ["figure", "value"], [[name, str(value)] for name, value in found.items()])
+
+
+def run_dictionary(
+    guesses: Annotated[int, typer.Option(min=1, max=1_000_000_000, help="Guesses, the true values first.")] = 1_000_000,
+    orders: Annotated[int, typer.Option(min=1, max=200, help="Orders that the attacked ledger is about.")] = 6,
+    as_json: AsJson = False,
+) -> None:
+    """A dictionary attack on all published hashes of a fresh ledger, and on its twin without salts. Exit code 1 unless
+    nothing of the one and all of the other is hit."""
+    from services.bench.dictionary import measure_dictionary  # noqa: PLC0415 - starts a chain, as above
+
+    found, tried = measure_dictionary(guesses, orders)
+    held = not any(one.hits for one in found) and all(one.control_hits == one.control for one in found)
+    if as_json:
+        print_json({"guesses": tried, "held": held, **{one.name: one.to_json() for one in found}})
+    else:
+        columns = ["hashes", "published", "hit", "without salts", "hit"]
+        rows = [[one.name, one.published, one.hits, one.control, one.control_hits] for one in found]
+        print_table(f"{tried:,} guesses", columns, rows)
+    if not held:
+        raise typer.Exit(1)
