@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from ledger.chain.artifacts import load_abi, load_artifact, verify_code
 from ledger.chain.chain import Chain
-from ledger.chain.codec import call_data, decode_log, decode_revert, event_topic
+from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, event_topic, multicall_data, read_kinds
 from ledger.chain.deployment import Deployment, deploy, fee_per_gas_wei, read_deployment, write_deployment
+from ledger.chain.forwarder import execute_data
 from ledger.chain.node import Node, Receipt, Reception
 from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_headers, fetch_proofs
@@ -26,6 +27,7 @@ __all__ = [
     "EngineProfile",
     "HttpTransport",
     "Node",
+    "RawLog",
     "Receipt",
     "Reception",
     "RpcError",
@@ -38,6 +40,7 @@ __all__ = [
     "decode_revert",
     "deploy",
     "event_topic",
+    "execute_data",
     "fee_per_gas_wei",
     "fetch_checkpoint",
     "fetch_headers",
@@ -46,7 +49,9 @@ __all__ = [
     "find_profile",
     "load_abi",
     "load_artifact",
+    "multicall_data",
     "read_deployment",
+    "read_kinds",
     "sign_transaction",
     "verify_code",
     "verify_seen",

@@ -8,10 +8,11 @@ from typing import cast
 from ledger.chain.artifacts import verify_code
 from ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
 from ledger.chain.deployment import Deployment
-from ledger.chain.forwarder import verify_domain
+from ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
 from ledger.chain.node import Node
 from ledger.chain.profiles import EngineProfile
 from ledger.errors import ContractRefusedError, WrongChainError, WrongContractError
+from ledger.forwarding import SignedRequest
 from ledger.records import Contract, Header, Recorded, Value
 
 __all__ = ["Chain"]
@@ -103,6 +104,33 @@ class Chain:
             return fixed
         estimate = self.node.estimate_gas(address, data, sender)
         return min(estimate * (100 + self.profile.gas_headroom_percent) // 100, self.node.gas_limit())
+
+    def contract_at(self, address: bytes) -> Contract:
+        """Registry or ledger. Raises WrongContractError for any other address."""
+        for contract in Contract:
+            if self.address(contract) == address:
+                return contract
+        raise WrongContractError(f"0x{address.hex()} is neither registry nor ledger")
+
+    def simulate_as(self, contract: Contract, data: bytes, key: bytes) -> int:
+        """Gas that the call takes now when it is forwarded for `key`, with headroom. Raises ContractRefusedError with
+        the contract's own error, which the forwarder would replace by its own."""
+        call, address = data + key, self.address(contract)
+        self.node.call(address, call, self.forwarder, self.profile.fixed_gas_limit)
+        return self.node.estimate_gas(address, call, self.forwarder) * (100 + self.profile.gas_headroom_percent) // 100
+
+    def simulate_forward(self, signed: SignedRequest, sender: bytes) -> int:
+        """Gas limit with which `sender` can have the request executed now. Raises ContractRefusedError: with the
+        contract's own error, or the forwarder's when it does not take the request."""
+        request, gas_limit = signed.request, execute_gas(signed)
+        if is_taken(self.node, signed):
+            self.node.call(request.to, request.data + request.signer, self.forwarder, request.gas)
+        self.node.call(self.forwarder, execute_data(signed), sender, gas_limit)
+        return gas_limit
+
+    def forward_nonce(self, key: bytes, number: int | None = None) -> int:
+        """The nonce that the key's next request must have, after block `number` or the latest."""
+        return fetch_nonce(self.node, self.forwarder, key, number)
 
     def _is_enough(self, address: bytes, data: bytes, sender: bytes, limit: int) -> bool:
         headroom = self.profile.gas_headroom_percent

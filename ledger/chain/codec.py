@@ -16,8 +16,8 @@ from eth_abi.registry import registry as abi_types
 from ledger.canonical import keccak256
 from ledger.chain.artifacts import load_abi, load_artifact
 from ledger.chain.mends import MENDS
-from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError
-from ledger.records import Contract, Record, Recorded, Value, snake_case
+from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError, RecordError
+from ledger.records import RECORD_TYPES, Contract, Record, Recorded, Value, snake_case
 
 __all__ = [
     "Callee",
@@ -30,6 +30,7 @@ __all__ = [
     "encode_function",
     "event_topic",
     "multicall_data",
+    "read_kinds",
 ]
 
 Callee: TypeAlias = "Contract | str"
@@ -172,6 +173,37 @@ def _argument(value: Any) -> Any:
 def multicall_data(contract: Contract, calls: Sequence[bytes]) -> bytes:
     """Calldata of one transaction that makes all calls, or none."""
     return encode_function(contract, "multicall", tuple(calls))
+
+
+def read_kinds(contract: Contract, data: bytes) -> tuple[str, ...]:
+    """Names of the records that a call makes, in order. Raises RecordError for one that makes none or does anything
+    else, or whose arguments do not decode."""
+    functions = _functions(contract)
+    try:
+        if data[:4] != functions["multicall"].selector:
+            return (_read_kind(contract, data),)
+        (calls,) = functions["multicall"].inputs.decode(data[4:])
+        return tuple(_read_kind(contract, call) for call in calls)
+    except _MalformedError as error:
+        raise RecordError(f"a call cannot be read: {error}") from None
+
+
+def _read_kind(contract: Contract, call: bytes) -> str:
+    found = _record_calls(contract).get(call[:4])
+    if found is None:
+        raise RecordError(f"a call makes no record of the {contract.value}: 0x{call[:4].hex()}")
+    kind, codec = found
+    codec.decode(call[4:])
+    return kind
+
+
+@functools.cache
+def _record_calls(contract: Contract) -> dict[bytes, tuple[str, _Codec]]:
+    """Selector -> kind of record and codec of the arguments."""
+    functions = _functions(contract)
+    kinds = [kind.__name__ for kind in RECORD_TYPES if kind.contract is contract]
+    named = {kind: functions[kind[0].lower() + kind[1:]] for kind in kinds}
+    return {function.selector: (kind, function.inputs) for kind, function in named.items()}
 
 
 def encode_function(contract: Callee, name: str, *values: object) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any, cast
 from eth.exceptions import PyEVMError
 from eth_bloom.bloom import BloomFilter
 from eth_tester import EthereumTester, PyEVMBackend
+from eth_tester.backends.pyevm.main import EVMSpoofTransaction
 from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionNotFound, ValidationError
 from eth_utils.exceptions import ValidationError as EvmValidationError
 from rlp import RLPException
@@ -48,6 +49,18 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
     def mine_blocks(self, num_blocks: int = 1, coinbase: bytes = bytes(20)) -> tuple[bytes, ...]:
         """With the parent's hash where the beacon chain's randomness belongs; eth-tester's own is truly random."""
         return tuple(self._mine(coinbase) for _ in range(num_blocks))
+
+    def call(self, transaction: dict[str, Any], block_number: str = "latest") -> bytes:  # noqa: ARG002  # no other is kept
+        """On the latest block without its base fee: eth-tester's own asks for money that is then not spent. Raises
+        TransactionFailed with the repr of what a contract reverts with."""
+        asked = {"gas": self._max_available_gas(), **transaction}
+        unsigned = self._get_normalized_and_unsigned_evm_transaction(asked, "latest")
+        free = self.chain.get_canonical_head().copy(base_fee_per_gas=0)
+        state = self.chain.get_vm(free).state
+        computation = state.costless_execute_transaction(EVMSpoofTransaction(unsigned, from_=transaction["from"]))
+        if computation.is_error:
+            raise TransactionFailed(str(computation._error))
+        return cast(bytes, computation.output)
 
     def _mine(self, coinbase: bytes) -> bytes:
         parent = self.chain.get_canonical_head().hash
@@ -203,7 +216,9 @@ class EmbeddedChain:
         return [self._receipt(transaction) for transaction in found["transactions"]]
 
     def _run(self, function: Callable[[dict[str, Any]], Json], call: dict[str, Json]) -> Json:
-        transaction = {"from": call.get("from", self._bank), "data": call.get("input", call.get("data", "0x"))}
+        """Nothing is paid for a question, so whoever has no money may ask one: a contract, too."""
+        sender, data = call.get("from", self._bank), call.get("input", call.get("data", "0x"))
+        transaction = {"from": sender, "data": data, "gas_price": 0}
         if "to" in call:
             transaction["to"] = call["to"]
         if "gas" in call:

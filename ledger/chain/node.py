@@ -119,12 +119,19 @@ class Node:
         block = "latest" if number is None else hex(number)
         return self._ask("eth_getTransactionCount", [_hex(address), block], _number)
 
-    def call(self, to: bytes, data: bytes, sender: bytes | None = None, gas_limit: int | None = None) -> bytes:
-        """Raises ContractRefusedError with the contract's own error."""
+    def call(
+        self,
+        to: bytes,
+        data: bytes,
+        sender: bytes | None = None,
+        gas_limit: int | None = None,
+        number: int | None = None,
+    ) -> bytes:
+        """After block `number`, or the latest. Raises ContractRefusedError with the contract's own error."""
         call = _transaction(to, data, sender)
         if gas_limit is not None:
             call["gas"] = hex(gas_limit)
-        return self._ask("eth_call", [call, "latest"], _bytes)
+        return self._ask("eth_call", [call, "latest" if number is None else hex(number)], _bytes)
 
     def estimate_gas(self, to: bytes | None, data: bytes, sender: bytes) -> int:
         """Raises ContractRefusedError when the call reverts."""

@@ -17,7 +17,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, SubmitError
@@ -33,6 +33,7 @@ from ledger.store.outbox_rows import (
     waiting_state,
 )
 from ledger.store.outbox_tables import (
+    FORWARDER,
     Entry,
     LeaseRow,
     OutboxState,
@@ -42,10 +43,21 @@ from ledger.store.outbox_tables import (
     outbox_attempts,
     outbox_leases,
     outbox_records,
+    outbox_relay_nonces,
     outbox_transactions,
 )
 
-__all__ = ["Desk", "Entry", "LeaseRow", "Outbox", "OutboxState", "QueuedRecord", "SentTransaction", "Version"]
+__all__ = [
+    "FORWARDER",
+    "Desk",
+    "Entry",
+    "LeaseRow",
+    "Outbox",
+    "OutboxState",
+    "QueuedRecord",
+    "SentTransaction",
+    "Version",
+]
 
 _UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
 _OPEN = (*_UNMINED, OutboxState.MINED)
@@ -55,10 +67,13 @@ _MOST_KEY_CHARACTERS = 256
 
 
 class Outbox:
-    """Repository over one store. Times are wall-clock seconds and serve the operator only."""
+    """Repository over one store. Times are wall-clock seconds and serve the operator only. Transactions are those that
+    the key sends itself, or with `relayed` the requests that somebody else sends for it: with other nonces, and known
+    to the other kind of submitter only by their records' states."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, relayed: bool = False) -> None:
         self._store = store
+        self._relayed = relayed
 
     def enqueue(self, signer: bytes, entries: Sequence[Entry]) -> list[int]:
         """Makes the entries durable, in order, with one commit; gives their ids. Known keys give the ids they had.
@@ -86,7 +101,7 @@ class Outbox:
         """Transactions whose fate is not final, by nonce."""
         query = (
             select(outbox_transactions.c.id)
-            .where(outbox_transactions.c.signer == signer, outbox_transactions.c.state.in_(_OPEN))
+            .where(*self._of(signer), outbox_transactions.c.state.in_(_OPEN))
             .order_by(outbox_transactions.c.nonce, outbox_transactions.c.id)
         )
         with self._store.reading() as connection:
@@ -99,7 +114,7 @@ class Outbox:
         query = (
             select(outbox_transactions.c.raw)
             .where(
-                outbox_transactions.c.signer == signer,
+                *self._of(signer),
                 outbox_transactions.c.nonce == nonce,
                 outbox_transactions.c.state.in_((OutboxState.FINAL, OutboxState.REPLACED)),
             )
@@ -114,10 +129,20 @@ class Outbox:
         query = (
             select(func.count())
             .select_from(outbox_transactions)
-            .where(outbox_transactions.c.signer == signer, outbox_transactions.c.state.in_(_UNMINED))
+            .where(*self._of(signer), outbox_transactions.c.state.in_(_UNMINED))
         )
         with self._store.reading() as connection:
             return connection.execute(query).scalar_one()
+
+    def latest_transaction(self, record_id: int) -> SentTransaction | None:
+        """The one that last carried a record; None before the first."""
+        query = select(func.max(outbox_attempts.c.transaction_id)).where(outbox_attempts.c.record_id == record_id)
+        with self._store.reading() as connection:
+            found = connection.execute(query).scalar_one()
+            return None if found is None else read_transaction(connection, found)
+
+    def _of(self, signer: bytes) -> tuple[ColumnElement[bool], ...]:
+        return outbox_transactions.c.signer == signer, outbox_transactions.c.relayed == self._relayed
 
     def record(self, record_id: int) -> QueuedRecord:
         """Raises NotFoundError when there is no such record."""
@@ -174,6 +199,23 @@ class Outbox:
         query = select(outbox_records).where(outbox_records.c.state.not_in(done)).order_by(outbox_records.c.id)
         with self._store.reading() as connection:
             return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
+
+    def open_records(self, signer: bytes, contract: str) -> list[QueuedRecord]:
+        """Those for a contract that wait to be sent or are under way."""
+        states = (OutboxState.QUEUED, *_OPEN)
+        query = select(outbox_records).where(
+            outbox_records.c.signer == signer,
+            outbox_records.c.state.in_(states),
+            outbox_records.c.contract == contract,
+        )
+        with self._store.reading() as connection:
+            return [read_record(row) for row in connection.execute(query).mappings()]
+
+    def next_nonce(self, signer: bytes) -> int | None:
+        """Of the key's next request; None before the first was ever taken here. Relayed alone."""
+        query = select(outbox_relay_nonces.c.next_nonce).where(outbox_relay_nonces.c.signer == signer)
+        with self._store.reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def is_idle(self, signer: bytes) -> bool:
         """Whether nothing of the key waits to be sent or is under way."""
@@ -256,7 +298,7 @@ class Outbox:
                 )
                 if connection.execute(that.values(values)).rowcount != 1:
                     raise LeaseHeldError("another process")
-        return Desk(self._store, signer, fence)
+        return Desk(self._store, signer, fence, relayed=self._relayed)
 
 
 def _enqueue(connection: Connection, signer: bytes, entry: Entry) -> int:

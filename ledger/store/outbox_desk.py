@@ -8,6 +8,7 @@
     after mark_mined        MINED     in a block, with the expected events; the block may still be reorganised away
     after mark_final        FINAL     done
     after mark_reorganised  SENT      the block is gone; the same bytes go out again
+    after give_back         FAILED    a request that ran out; its records are QUEUED again, its nonce is free
     after requeue           FAILED    mined without its records, or its nonce was lost; the records are QUEUED again
     after mark_replaced     REPLACED  a transfer of nothing has the nonce; records are CANCELLED, or QUEUED again
     after fail_record       -         FAILED: the contract refuses the record
@@ -26,9 +27,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Table, bindparam, select, update
 
-from ledger.errors import LeaseHeldError
+from ledger.errors import LeaseHeldError, SubmitError
 from ledger.store.database import Store
 from ledger.store.outbox_rows import (
     block_dependants,
@@ -47,6 +48,7 @@ from ledger.store.outbox_tables import (
     outbox_leases,
     outbox_nonces,
     outbox_records,
+    outbox_relay_nonces,
     outbox_replaced,
     outbox_transactions,
 )
@@ -71,11 +73,12 @@ CRASH_POINTS = (
 
 class Desk:
     """Where the one submitter of a key works. Every method raises LeaseHeldError, and changes nothing, when another
-    submitter has taken over."""
+    submitter has taken over. `relayed`: as for Outbox."""
 
-    def __init__(self, store: Store, signer: bytes, fence: int) -> None:
+    def __init__(self, store: Store, signer: bytes, fence: int, *, relayed: bool = False) -> None:
         self._store = store
         self._signer = signer
+        self._relayed = relayed
         self._joint: Connection | None = None
         self.fence = fence
 
@@ -101,8 +104,10 @@ class Desk:
         """Spends the signer's next nonce on `records`. `chain_nonce` counts only when this outbox knows none yet, or
         when the chain is ahead because the key was used elsewhere."""
         with self._transaction() as connection:
-            nonce = _take_nonce(connection, self._signer, chain_nonce)
-            transaction_id = _insert(connection, self._signer, nonce, recipient, data, gas_limit)
+            nonces = outbox_relay_nonces if self._relayed else outbox_nonces
+            nonce = _take_nonce(connection, nonces, self._signer, chain_nonce)
+            relayed = self._relayed
+            transaction_id = _insert(connection, self._signer, nonce, recipient, data, gas_limit, relayed=relayed)
             attempts = [
                 {"transaction_id": transaction_id, "position": position, "record_id": record.id}
                 for position, record in enumerate(records)
@@ -189,6 +194,17 @@ class Desk:
         """The transaction came to nothing: its nonce is used up, its records wait again."""
         self._release(transaction_id, OutboxState.FAILED, {"error": error})
 
+    def give_back(self, transaction: SentTransaction, error: str) -> None:
+        """The request came to nothing and can not be executed any more: its records wait again, and its nonce, which
+        must be the latest one, is free. Of relayed transactions alone: any other one spends its nonce."""
+        with self._transaction() as connection:
+            that = update(outbox_relay_nonces).where(
+                outbox_relay_nonces.c.signer == self._signer, outbox_relay_nonces.c.next_nonce == transaction.nonce + 1
+            )
+            if connection.execute(that.values(next_nonce=transaction.nonce)).rowcount != 1:
+                raise SubmitError(f"request {transaction.nonce} is not the latest one", mend="report this")
+            _release(connection, transaction.id, OutboxState.FAILED, {"error": error})
+
     def mark_replaced(self, transaction_id: int, block_number: int, block_hash: bytes) -> None:
         """A transfer of nothing was mined in its place: its records wait again, those given up are over."""
         self._release(transaction_id, OutboxState.REPLACED, {"block_number": block_number, "block_hash": block_hash})
@@ -203,12 +219,7 @@ class Desk:
 
     def _release(self, transaction_id: int, after: OutboxState, values: Mapping[str, object]) -> None:
         with self._transaction() as connection:
-            set_transaction(connection, transaction_id, OutboxState.SENT, after, values)
-            for record in read_transaction(connection, transaction_id).records:
-                state = OutboxState.CANCELLED if record.cancelling else waiting_state(connection, record.depends_on)
-                set_records(connection, [record.id], OutboxState.SENT, state, {"cancelling": False})
-                if state is not OutboxState.QUEUED:
-                    block_dependants(connection, record.idempotency_key)
+            _release(connection, transaction_id, after, values)
 
     def _advance(
         self, transaction_id: int, before: OutboxState, after: OutboxState, values: Mapping[str, object] | None = None
@@ -237,6 +248,15 @@ def _advance(
     set_records(connection, record_ids(connection, transaction_id), before, after)
 
 
+def _release(connection: Connection, transaction_id: int, after: OutboxState, values: Mapping[str, object]) -> None:
+    set_transaction(connection, transaction_id, OutboxState.SENT, after, values)
+    for record in read_transaction(connection, transaction_id).records:
+        state = OutboxState.CANCELLED if record.cancelling else waiting_state(connection, record.depends_on)
+        set_records(connection, [record.id], OutboxState.SENT, state, {"cancelling": False})
+        if state is not OutboxState.QUEUED:
+            block_dependants(connection, record.idempotency_key)
+
+
 def _insert(
     connection: Connection,
     signer: bytes,
@@ -246,6 +266,7 @@ def _insert(
     gas_limit: int,
     *,
     noop: bool = False,
+    relayed: bool = False,
 ) -> int:
     row = {
         "signer": signer,
@@ -254,18 +275,19 @@ def _insert(
         "data": data,
         "gas_limit": gas_limit,
         "noop": noop,
+        "relayed": relayed,
         "state": OutboxState.NONCED,
         "changed_at_s": time.time(),
     }
     return new_id(connection.execute(outbox_transactions.insert().values(row)))
 
 
-def _take_nonce(connection: Connection, signer: bytes, chain_nonce: int) -> int:
-    query = select(outbox_nonces.c.next_nonce).where(outbox_nonces.c.signer == signer)
+def _take_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> int:
+    query = select(nonces.c.next_nonce).where(nonces.c.signer == signer)
     known = connection.execute(query).scalar_one_or_none()
     nonce = chain_nonce if known is None else max(known, chain_nonce)
     if known is None:
-        connection.execute(outbox_nonces.insert().values(signer=signer, next_nonce=nonce + 1))
+        connection.execute(nonces.insert().values(signer=signer, next_nonce=nonce + 1))
     else:
-        connection.execute(update(outbox_nonces).where(outbox_nonces.c.signer == signer).values(next_nonce=nonce + 1))
+        connection.execute(update(nonces).where(nonces.c.signer == signer).values(next_nonce=nonce + 1))
     return nonce

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from ledger.store.tables import metadata
 
 __all__ = [
+    "FORWARDER",
     "Entry",
     "LeaseRow",
     "OutboxState",
@@ -33,9 +34,14 @@ __all__ = [
     "outbox_leases",
     "outbox_nonces",
     "outbox_records",
+    "outbox_relay_nonces",
     "outbox_replaced",
     "outbox_transactions",
 ]
+
+
+FORWARDER = "forwarder"
+"""Contract of a record that is a forward request (ledger.forwarding): its payload is the signed request."""
 
 
 class OutboxState(enum.StrEnum):
@@ -90,6 +96,7 @@ outbox_transactions = Table(
     Column("max_fee_wei", BigInteger),
     Column("priority_fee_wei", BigInteger),
     Column("noop", Boolean, nullable=False, server_default=false()),
+    Column("relayed", Boolean, nullable=False, server_default=false()),
     Column("raw", LargeBinary),
     Column("hash", LargeBinary(32), unique=True),
     Column("state", String(16), nullable=False),
@@ -140,6 +147,15 @@ outbox_nonces = Table(
 )
 
 
+outbox_relay_nonces = Table(
+    "outbox_relay_nonces",
+    metadata,
+    Column("signer", LargeBinary(20), primary_key=True),
+    Column("next_nonce", BigInteger, nullable=False),
+)
+"""At the forwarder, which counts for itself: see `Outbox`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A record on its way in."""
@@ -149,7 +165,7 @@ class Entry:
     contract: str
     kind: str
     payload: bytes
-    """Calldata of the call that makes the record."""
+    """Calldata of the call that makes the record; of a forward request, the request as it was signed."""
     depends_on: str | None = None
     """Idempotency key of an earlier record of the same signer, without which this one is not to be sent."""
 

@@ -1,5 +1,6 @@
 """Submission of records through the outbox."""
 
+from ledger.submit.relaying import Outcome, Relay, RelaySubmitter, Terms
 from ledger.submit.submitter import Submitter
 
-__all__ = ["Submitter"]
+__all__ = ["Outcome", "Relay", "RelaySubmitter", "Submitter", "Terms"]

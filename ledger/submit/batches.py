@@ -7,18 +7,28 @@ may be refused for its size, and a record for want of one that is still under wa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from ledger.chain import Chain
 from ledger.errors import ContractRefusedError
-from ledger.records import Contract
 from ledger.store.outbox import Desk, Outbox, QueuedRecord
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["Batch", "Batches", "Calls"]
 
 _MOST_REVERTS = 3
 _MOST_SHAPES = 1000
+
+
+class Calls(Protocol):
+    """How records become one call: `ledger.submit.calls.ChainCalls` on an own node."""
+
+    def together(self, records: Sequence[QueuedRecord]) -> int:
+        """How many of them, from the first on, one call may carry."""
+
+    def prepare(self, records: Sequence[QueuedRecord], sender: bytes, known_limit: int | None) -> tuple[bytes, int]:
+        """Calldata and gas. `known_limit`: gas of a call of the same shape. Raises ContractRefusedError with the
+        contract's own error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +43,8 @@ class Batch:
 class Batches:
     """Builds batches of at most `size` records, and remembers which records came back."""
 
-    def __init__(self, chain: Chain, outbox: Outbox, signer: bytes, size: int) -> None:
-        self._chain = chain
+    def __init__(self, calls: Calls, outbox: Outbox, signer: bytes, size: int) -> None:
+        self._calls = calls
         self._outbox = outbox
         self._signer = signer
         self._size = size
@@ -46,6 +56,7 @@ class Batches:
     def build(self, desk: Desk) -> Batch | None:
         """The next records that the contract takes together; None when none waits, or the next one has to wait."""
         while records := self._outbox.queued(self._signer, self._size):
+            records = records[: self._calls.together(records)]
             if self._reverts[records[0].id]:
                 records = records[:1]  # alone, to tell who is to blame
             try:
@@ -73,10 +84,9 @@ class Batches:
             desk.fail_record(records[0].id, "Reverted", error)
 
     def _simulated(self, records: list[QueuedRecord]) -> Batch:
-        contract = Contract(records[0].contract)
-        data = self._chain.join_calls(contract, [record.payload for record in records])
-        shape = (contract, len(data), *sorted(Counter(record.kind for record in records).items()))
-        limit = self._chain.simulate(contract, data, self._signer, self._limits.get(shape))
+        contract, kinds = records[0].contract, Counter(record.kind for record in records)
+        shape = (contract, sum(len(record.payload) for record in records), *sorted(kinds.items()))
+        data, limit = self._calls.prepare(records, self._signer, self._limits.get(shape))
         if len(self._limits) >= _MOST_SHAPES:
             self._limits.clear()
         self._limits[shape] = limit

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from ledger.chain import Chain, call_data
 from ledger.errors import LeaseHeldError, SubmitError
 from ledger.keys import Signer
-from ledger.records import Contract, Record
+from ledger.records import Record
 from ledger.store.outbox import Desk, Entry, Outbox
 from ledger.submit.batches import Batch, Batches
+from ledger.submit.calls import ChainCalls, recipient_of
 from ledger.submit.gaps import Gaps
 from ledger.submit.lease import Lease
 from ledger.submit.offers import first_offer
@@ -48,7 +49,7 @@ class Submitter:
         self._outbox = outbox
         self._signer = signer
         self._lease = Lease(outbox, signer.address) if lease is None else lease
-        self._batches = Batches(chain, outbox, signer.address, batch_size)
+        self._batches = Batches(ChainCalls(chain), outbox, signer.address, batch_size)
         self._tracker = Tracker(chain, signer, self._batches, Patience(receipt_grace_s, resend_s, raise_s))
         self._gaps = Gaps(chain, outbox, signer.address, resend_s / 2)
 
@@ -122,7 +123,7 @@ class Submitter:
 
     def _start(self, desk: Desk, batch: Batch) -> bool:
         chain_nonce, offer = self._chain.node.transaction_count(self.key), first_offer(self._chain)
-        recipient = self._chain.address(Contract(batch.records[0].contract))
+        recipient = recipient_of(self._chain, batch.records)
         with desk.together():
             transaction = desk.allocate(chain_nonce, batch.records, recipient, batch.data, batch.gas_limit)
             transaction = self._tracker.sign(desk, transaction, offer)

@@ -15,21 +15,19 @@ from ledger.chain import (
     Reception,
     SignedTransaction,
     Transaction,
-    decode_log,
     sign_transaction,
 )
 from ledger.errors import ChainError, SubmitError
 from ledger.keys import Signer
-from ledger.records import RECORD_TYPES, Contract
 from ledger.store.outbox import Desk, OutboxState, SentTransaction, Version
 from ledger.submit.batches import Batches
+from ledger.submit.calls import read_sequences
 from ledger.submit.offers import Offer, first_offer, raised_offer
 
 __all__ = ["NOOP_GAS", "Patience", "Tracker"]
 
 NOOP_GAS = 21_000
 """Of a transfer (yellow paper, appendix G)."""
-_EVENTS = {(kind.contract.value, kind.__name__): (kind.event, kind.or_event or kind.event) for kind in RECORD_TYPES}
 _MOST_REPLACED = 20
 """Versions of one transaction: an offer raised by a tenth so often is almost seven times the first."""
 
@@ -163,7 +161,7 @@ class Tracker:
         receipt, noop = found
         self._times.setdefault(transaction.id, _Times()).missing_since = None
         try:
-            sequences = None if noop else self._sequences(transaction, receipt)
+            sequences = None if noop else read_sequences(self._chain, transaction, receipt)
         except ChainError:
             _sent(desk, transaction)
             raise
@@ -221,22 +219,6 @@ class Tracker:
             return False
         number = None if self._chain.profile.finality_depth == 0 else final
         return self._chain.node.transaction_count(self._signer.address, number) > transaction.nonce
-
-    def _sequences(self, transaction: SentTransaction, receipt: Receipt) -> list[int] | None:
-        """Sequences of the transaction's records, in call order; None when it was mined without them."""
-        if not receipt.succeeded:
-            return None
-        contract = Contract(transaction.records[0].contract)
-        logs = [log for log in receipt.logs if log.address == transaction.recipient]
-        decoded = [decode_log(contract, log, 0) for log in logs]
-        expected = [_EVENTS[record.contract, record.kind] for record in transaction.records]
-        found = [record for record in decoded if record is not None and record.key == self._signer.address]
-        if len(found) != len(expected) or any(one.kind not in of for one, of in zip(found, expected, strict=True)):
-            raise ChainError(
-                f"transaction 0x{receipt.transaction_hash.hex()} left other events than its records",
-                mend="check that the deployment file names this version's contracts",
-            )
-        return [record.sequence for record in found]
 
 
 def _sent(desk: Desk, transaction: SentTransaction) -> SentTransaction:

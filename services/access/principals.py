@@ -23,6 +23,8 @@ class Scope(enum.StrEnum):
     """Sending EPCIS events in, and seeing what became of them."""
     EVENTS = "events"
     """Following what is recorded, by stream or webhook."""
+    RELAY = "relay"
+    """Having this gateway send what the participant's keys signed."""
     STATUS = "status"
     """How the gateway does."""
 

@@ -180,11 +180,17 @@ def run_rebuild(context: typer.Context) -> None:
     print_lines(f"{progress.records} records, up to block {progress.block_number}")
 
 
-def run_gateway(context: typer.Context) -> None:
+def run_gateway(
+    context: typer.Context,
+    relay_signer: str | None = typer.Option(
+        None, "--relay-signer", help="Key that pays for what other participants sign and have sent: keystore:FILE."
+    ),
+    passphrase_file: PassphraseFile = None,
+) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
-    from services.gateway import Limiter, Rates, build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
+    from services.gateway import Limiter, Rates, Relaying, build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
     from services.interop.credentials.key_files import read_credential_key  # noqa: PLC0415 - as above
     from services.notices.dispatcher import Manners  # noqa: PLC0415 - as above
     from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
@@ -210,6 +216,10 @@ def run_gateway(context: typer.Context) -> None:
             settings.home / PASSPORTS,
             parse_disclosing(list(settings.passport_disclose)),
         )
+        relaying = None
+        if relay_signer is not None:
+            key = opened.unlock(relay_signer, passphrase_file)
+            relaying = Relaying(opened.chain(), opened.chain(), opened.store, key)
         app = create_gateway(
             opened.store,
             policy,
@@ -217,6 +227,7 @@ def run_gateway(context: typer.Context) -> None:
             chain=chain,
             follow_interval_s=settings.follow_interval_s,
             limiter=limiter,
+            relaying=relaying,
             proofs=proofs,
             audit=open_audit(settings),
             credential_keys={path.stem: read_credential_key(path) for path in settings.credential_key_paths},

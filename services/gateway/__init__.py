@@ -17,12 +17,20 @@ if TYPE_CHECKING:
     from services.gateway.app import create_gateway
     from services.gateway.limits import Limiter, Rates
     from services.gateway.policy import build_policy
+    from services.gateway.relay import Relaying
     from services.gateway.server import serve
 from services.gateway.tls import build_tls, choose_tls
 
-__all__ = ["Limiter", "Rates", "build_policy", "build_tls", "choose_tls", "create_gateway", "serve"]
+__all__ = ["Limiter", "Rates", "Relaying", "build_policy", "build_tls", "choose_tls", "create_gateway", "serve"]
 
-_HOMES = {"Limiter": "limits", "Rates": "limits", "build_policy": "policy", "create_gateway": "app", "serve": "server"}
+_HOMES = {
+    "Limiter": "limits",
+    "Rates": "limits",
+    "Relaying": "relay",
+    "build_policy": "policy",
+    "create_gateway": "app",
+    "serve": "server",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -38,6 +38,7 @@ from services.gateway.pages import build_page
 from services.gateway.paging import Pager
 from services.gateway.policy import Auth, Policy
 from services.gateway.proofs import build_proofs
+from services.gateway.relay import Relaying, build_relay
 from services.gateway.resources import build_resources
 from services.gateway.service import Service
 from services.gateway.webhooks import build_webhooks
@@ -80,6 +81,7 @@ def create_gateway(
     follow_interval_s: float = 1.0,
     clock: Clock = _now_s,
     limiter: Limiter | None = None,
+    relaying: Relaying | None = None,
     proofs: Proofs | None = None,
     audit: AuditLog | None = None,
     manners: Manners | None = None,
@@ -87,14 +89,15 @@ def create_gateway(
 ) -> FastAPI:
     """The application over an open store. Without `keys`, documents are neither added nor fetched. With a chain, a
     thread brings the index up to its last final block every `follow_interval_s` seconds, from start-up to shutdown;
-    without one, the index is served as it is. `proofs` says what passports disclose, and where their proofs come from;
-    without it there are none. With `audit`, nothing is answered that it does not have. With `manners`, another thread
-    tells the receivers of webhooks. `credential_keys` sign credentials, by their name in the DID document."""
+    without one, the index is served as it is. `relaying` sends what other participants signed, as long. `proofs` says
+    what passports disclose, and where their proofs come from; without it there are none. With `audit`, nothing is
+    answered that it does not have. With `manners`, another thread tells the receivers of webhooks. `credential_keys`
+    sign credentials, by their name in the DID document."""
     logger = build_logger()
     following = None if chain is None else Following(chain, store, follow_interval_s, logger)
     service = Service(store, following)
     dispatcher = None if manners is None else Dispatcher(store, manners, logger)
-    running = [one for one in (following, dispatcher) if one is not None]
+    running = [one for one in (following, dispatcher, relaying) if one is not None]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -141,6 +144,7 @@ def create_gateway(
         build_epcis(store),
         build_events(store, app.state.streams, guard),
         build_webhooks(Subscriptions(store, loopback=manners is not None and manners.loopback)),
+        build_relay(relaying),
     ):
         app.include_router(router)
     app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)

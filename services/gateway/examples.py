@@ -19,6 +19,7 @@ from services.gateway.doors import Caller, Offer, OpenedSession
 from services.gateway.epcis.examples import build_epcis_examples
 from services.gateway.events_examples import build_event_examples
 from services.gateway.problems import Problem
+from services.gateway.relay.examples import build_relay_examples
 from services.gateway.resource_examples import build_resource_examples
 from services.gateway.status import ChainState, FollowerState, GatewayStatus, Health, IndexState
 
@@ -42,6 +43,7 @@ def build_examples() -> dict[str, dict[str, object]]:
         **build_document_examples(),
         **build_event_examples(),
         **build_credential_examples(),
+        **build_relay_examples(),
     }
 
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from ledger.errors import (
     ChainError,
     ChainUnreachableError,
+    ContractRefusedError,
     DuplicateRecordError,
     IndexHaltedError,
     InputError,
@@ -36,6 +37,7 @@ _STATUS: dict[type, int] = {
     SettingsError: 500,
     InputError: 400,
     ChainUnreachableError: 503,
+    ContractRefusedError: 409,
     ChainError: 502,
     StoreError: 503,
     IndexHaltedError: 503,

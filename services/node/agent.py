@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Chain, read_deployment
+from ledger.chain import Deployment, read_deployment
 from ledger.errors import ChainUnreachableError, SettingsError
 from ledger.keys import Signer, open_signer
 from ledger.store import Store, open_store
 from ledger.store.outbox import Outbox
+from ledger.submit import Submitter
 from services.gateway.logs import build_logger
 from services.node.committer import Committer
-from services.node.config import ModelSource, MqttSource, NodeConfig, StreamConfig, read_secret
+from services.node.config import ModelSource, MqttSource, NodeConfig, RelayConfig, StreamConfig, read_secret
 from services.node.dead_letters import DeadLetters
 from services.node.drafts import Drafts
 from services.node.folder_capture import FolderCapture
@@ -32,8 +33,8 @@ from services.node.intake import Gate, Intake
 from services.node.known import KnownEvents
 from services.node.metrics import Metrics
 from services.node.recording import StreamRecorder
-from services.node.sending import Sending
-from services.node.standing import connect, verify_logs
+from services.node.sending import Sending, Submitting
+from services.node.standing import connect, connect_relay, open_relay, verify_logs
 from services.node.streamlog import StreamLog
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = ["DEAD_LETTERS", "Agent", "hold_folder", "open_agent"]
 
 DEAD_LETTERS = "dead-letters.jsonl"
 _STOP_S = 10.0
+_ALLOWANCE_WEI = 100 * 10**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +138,13 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         parts.drafts.drop_orphans()
         recorders = [line.recorder for line in lines]
 
-        def link() -> Chain:
-            chain = connect(config, signer.address, inspector)
-            verify_logs(chain, recorders)
-            return chain
-
+        relay = config.relay
+        link = parts.direct(recorders) if relay is None else parts.relayed(stack, relay, deployment)
         try:
             link()
         except ChainUnreachableError:
             logger.warning("the chain does not answer; events are taken, and records wait")
-        sending = Sending(recorders, link, Outbox(store), signer, parts.drafts, logger)
+        sending = Sending(recorders, link, parts.drafts, logger)
         sending.start()
         stack.callback(sending.stop, _STOP_S)
         intake = Intake(parts.gates(lines), parts.dead_letters, parts.metrics)
@@ -192,6 +191,23 @@ class _Parts:
         committer = Committer(log, known, self.metrics.frames.labels(stream.name).observe)
         stack.callback(committer.stop)
         return _Line(stream.name, log, committer, recorder)
+
+    def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], Submitting]:
+        """What connects to the own node."""
+
+        def link() -> Submitting:
+            chain = connect(self._config, self._signer.address, self._inspector)
+            verify_logs(chain, recorders)
+            if chain.profile.faucet:
+                chain.node.fund(self._signer.address, _ALLOWANCE_WEI)
+            return Submitter(chain, Outbox(self._store), self._signer)
+
+        return link
+
+    def relayed(self, stack: ExitStack, config: RelayConfig, deployment: Deployment) -> Callable[[], Submitting]:
+        """What connects to the relay."""
+        relay = open_relay(stack, config)
+        return lambda: connect_relay(relay, config, deployment, self._store, self._signer)
 
     def gates(self, lines: Sequence[_Line]) -> Mapping[str, Gate]:
         model = self._config.model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
@@ -18,6 +19,7 @@ __all__ = [
     "ModelSource",
     "MqttSource",
     "NodeConfig",
+    "RelayConfig",
     "StreamConfig",
     "read_config",
     "read_secret",
@@ -44,9 +46,26 @@ class _Part(BaseModel):
 class ChainConfig(_Part):
     """Where records go."""
 
-    url: str = Field(pattern=r"^https?://")
+    url: str | None = Field(default=None, pattern=r"^https?://")
+    """JSON-RPC of the own node; without one, a relay sends."""
     engine: str = "embedded"
     deployment: Place = Field(default=Path("deployment.json"), validate_default=True)
+
+
+class RelayConfig(_Part):
+    """Another participant's gateway, which sends what this node signs."""
+
+    url: str = Field(pattern=r"^https?://[^/@]+$")
+    token_file: Place | None = None
+    """Mode 0600: an API key of that gateway, with the scope `relay`, for this node's participant."""
+    validity_s: int = Field(default=300, ge=5, le=3600)
+    """From signing to a request's deadline. When the relay lets it pass, the request is signed anew."""
+
+    @model_validator(mode="after")
+    def _need_encryption(self) -> RelayConfig:
+        if self.url.startswith("http:") and _host_of(self.url) not in _LOOPBACK:
+            raise ValueError("would send the token in clear: give an https:// address")
+        return self
 
 
 class SignerConfig(_Part):
@@ -145,6 +164,7 @@ class NodeConfig(_Part):
     record: Literal["evidence", "certificates"] = "evidence"
     """Whether lots that events name are inspected and certified."""
     chain: ChainConfig
+    relay: RelayConfig | None = None
     signer: SignerConfig
     streams: tuple[StreamConfig, ...] = Field(min_length=1, max_length=64)
     anchor: AnchorRule = AnchorRule()
@@ -163,6 +183,8 @@ class NodeConfig(_Part):
         for name in used if self.model is None else [*used, self.model.stream]:
             if name not in names:
                 raise ValueError(f"there is no stream {name!r}")
+        if (self.chain.url is None) != (self.relay is not None):
+            raise ValueError("the chain's url or a relay: give one of the two")
         if (self.record == "certificates") != (self.model is not None):
             raise ValueError('a model and record = "certificates" go together: give both or neither')
         return self
@@ -170,6 +192,10 @@ class NodeConfig(_Part):
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.data_folder / 'millmark.sqlite'}"
+
+
+def _host_of(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def read_config(path: Path) -> NodeConfig:

@@ -6,22 +6,24 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.chain import Chain
 from ledger.errors import ChainUnreachableError, MillmarkError
-from ledger.keys import Signer
-from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
 from services.node.drafts import Drafts
 from services.node.recording import StreamRecorder
 
-__all__ = ["Sending", "Trouble"]
+__all__ = ["Sending", "Submitting", "Trouble"]
 
 _PAUSE_S = 0.05
 _RETRY_S = 1.0
-_ALLOWANCE_WEI = 100 * 10**18
+
+
+class Submitting(Protocol):
+    """A submitter of one key: on an own node, or through a relay."""
+
+    def step(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,16 @@ class Sending:
     def __init__(
         self,
         recorders: Sequence[StreamRecorder],
-        connect: Callable[[], Chain],
-        outbox: Outbox,
-        signer: Signer,
+        connect: Callable[[], Submitting],
         drafts: Drafts,
         logger: FilteringBoundLogger,
     ) -> None:
-        """`connect` gives the checked chain, or raises what is wrong with it."""
+        """`connect` gives the submitter of the node's key on the checked chain, or raises what is wrong with it."""
         self._recorders = recorders
         self._connect = connect
-        self._outbox = outbox
-        self._signer = signer
         self._drafts = drafts
         self._logger = logger
-        self._submitter: Submitter | None = None
+        self._submitter: Submitting | None = None
         self._wait_until_s = 0.0
         self._troubles: dict[str, Trouble] = {}
         self._stop = threading.Event()
@@ -88,10 +86,7 @@ class Sending:
 
     def _send(self) -> None:
         if self._submitter is None:
-            chain = self._connect()
-            if chain.profile.faucet:
-                chain.node.fund(self._signer.address, _ALLOWANCE_WEI)
-            self._submitter = Submitter(chain, self._outbox, self._signer)
+            self._submitter = self._connect()
         self._submitter.step()
         self._drafts.settle()
 
@@ -111,7 +106,9 @@ class Sending:
         code = error.code if isinstance(error, MillmarkError) else "unexpected"
         cause = str(error) if known or isinstance(error, OSError) else "not foreseen; see the log"
         if isinstance(error, ChainUnreachableError):
-            cause = "the chain's node does not answer"  # its own words may hold the address, with a password
+            cause = (
+                "the chain's node, or the relay, does not answer"  # its own words may hold the address, with a password
+            )
         before = self._troubles.get(where)
         if before is None or (before.code, before.cause) != (code, cause):
             self._troubles[where] = Trouble(where, code, cause, time.time())

@@ -1,29 +1,58 @@
-"""What the chain must say before a node submits: that the key, the streams and the model are this participant's."""
+"""What must hold before a node submits: that key, streams and model are this participant's on the chain; or, where a
+relay sends, that it sends to the same ledger, which then judges every record."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
-from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
-from ledger.errors import ContractRefusedError, SettingsError
+from ledger.chain import Chain, Deployment, HttpTransport, Node, find_profile, read_deployment
+from ledger.errors import ContractRefusedError, SettingsError, WrongChainError
+from ledger.keys import Signer
 from ledger.records import Contract, ModelState
-from services.node.config import NodeConfig, StreamConfig
+from ledger.store import Store
+from ledger.submit import RelaySubmitter
+from services.node.config import NodeConfig, RelayConfig, StreamConfig, read_secret
 from services.node.recording import StreamRecorder
+from services.relay import HttpRelay
 
 if TYPE_CHECKING:
     from quality import Inspector
 
-__all__ = ["connect", "verify_logs", "verify_standing"]
+__all__ = ["connect", "connect_relay", "open_relay", "verify_logs", "verify_standing"]
 
 
 def connect(config: NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
     """The checked contracts. Raises ChainUnreachableError, WrongChainError, WrongContractError, and SettingsError as
     `verify_standing` does."""
+    if config.chain.url is None:
+        raise SettingsError("no chain is configured", mend="give the chain's url")
     node = Node(HttpTransport(config.chain.url))
     chain = Chain(node, find_profile(config.chain.engine), read_deployment(config.chain.deployment))
     verify_standing(chain, config, key, inspector)
     return chain
+
+
+def open_relay(stack: ExitStack, config: RelayConfig) -> HttpRelay:
+    """Raises SettingsError for an unusable token file."""
+    relay = HttpRelay(config.url, None if config.token_file is None else read_secret(config.token_file))
+    stack.callback(relay.close)
+    return relay
+
+
+def connect_relay(
+    relay: HttpRelay, config: RelayConfig, deployment: Deployment, store: Store, signer: Signer
+) -> RelaySubmitter:
+    """Raises ChainUnreachableError, and WrongChainError when the relay sends to another ledger."""
+    terms = relay.terms(signer.address)
+    if (terms.chain_id, terms.forwarder) != (deployment.chain_id, deployment.forwarder):
+        raise WrongChainError(
+            f"the relay sends to chain {terms.chain_id} and forwarder 0x{terms.forwarder.hex()}, "
+            f"the deployment's are {deployment.chain_id} and 0x{deployment.forwarder.hex()}",
+            mend="correct the relay's url, or use that ledger's deployment file",
+        )
+    return RelaySubmitter(relay, deployment, store, signer, validity_s=config.validity_s)
 
 
 def verify_standing(chain: Chain, config: NodeConfig, key: bytes, inspector: Inspector | None) -> None:

@@ -92,6 +92,7 @@ KNOWN = frozenset(ROLES) | frozenset(KEYS) | {"owner"}
 READERS = frozenset(ROLES) | {"key provenance", "owner"}
 SENDERS = frozenset(ROLES) - {"AUDITOR"} | {"key capture", "owner"}
 FOLLOWERS = frozenset(ROLES) | {"key events", "owner"}
+RELAYED = frozenset(ROLES) | {"key relay", "owner"}
 EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events")
 DOCUMENT_READERS = frozenset(ROLES) | {"key documents", "owner"}
 MATRIX: dict[tuple[str, str], frozenset[str]] = {
@@ -138,6 +139,10 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("DELETE", "/v1/webhooks/{id}"): FOLLOWERS,
     ("POST", "/v1/webhooks/{id}/resume"): FOLLOWERS,
     ("POST", "/v1/webhooks/{id}/secret"): FOLLOWERS,
+    ("POST", "/v1/relay"): RELAYED,
+    ("GET", "/v1/relay/{digest}"): RELAYED,
+    ("GET", "/v1/relay/keys/{address}"): RELAYED,
+    ("POST", "/v1/relay/simulations"): RELAYED,
     **{("OPTIONS", f"/epcis/v2/{path}"): EVERYBODY for path in EPCIS},
     ("POST", "/epcis/v2/capture"): SENDERS,
     ("GET", "/epcis/v2/capture"): SENDERS,

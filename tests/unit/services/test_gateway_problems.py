@@ -143,7 +143,7 @@ def test_what_is_not_foreseen_is_logged_and_not_told(world: World, capfd: pytest
         (SettingsError("x"), 500),
         (ChainUnreachableError("x"), 503),
         (WrongChainError("x"), 502),
-        (ContractRefusedError("LotUnknown", {}), 502),
+        (ContractRefusedError("LotUnknown", {}), 409),
         (ChainError("x"), 502),
         (StoreDamagedError("x"), 503),
         (IndexHaltedError("x"), 503),

@@ -1,0 +1,86 @@
+"""What a transaction calls for the records that it carries, and what it must leave behind.
+
+Records of registry and ledger go together, made by the submitter's own key. A forward request goes alone: it is in
+itself a call that another key signed, and carries that key's records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ledger.chain import Chain, Receipt, decode_log, execute_data, read_kinds
+from ledger.errors import ChainError
+from ledger.forwarding import parse_request
+from ledger.records import RECORD_TYPES, Contract
+from ledger.store.outbox import FORWARDER, QueuedRecord, SentTransaction
+
+__all__ = ["ChainCalls", "read_sequences", "recipient_of"]
+
+_EVENTS = {(kind.contract.value, kind.__name__): (kind.event, kind.or_event or kind.event) for kind in RECORD_TYPES}
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """Events of one contract, all by one key, in call order."""
+
+    contract: Contract
+    key: bytes
+    kinds: Sequence[str]
+
+
+class ChainCalls:
+    """Calls as the connected chain would take them now."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+
+    def together(self, records: Sequence[QueuedRecord]) -> int:
+        """How many of them, from the first on, one transaction may carry."""
+        return 1 if records[0].contract == FORWARDER else len(records)
+
+    def prepare(
+        self, records: Sequence[QueuedRecord], sender: bytes, known_limit: int | None = None
+    ) -> tuple[bytes, int]:
+        """Calldata and gas limit. `known_limit`: as for Chain.simulate. Raises ContractRefusedError with the contract's
+        own error."""
+        if records[0].contract == FORWARDER:
+            signed = parse_request(records[0].payload)
+            return execute_data(signed), self._chain.simulate_forward(signed, sender)
+        contract = Contract(records[0].contract)
+        data = self._chain.join_calls(contract, [record.payload for record in records])
+        return data, self._chain.simulate(contract, data, sender, known_limit)
+
+
+def recipient_of(chain: Chain, records: Sequence[QueuedRecord]) -> bytes:
+    """Whom the transaction calls."""
+    if records[0].contract == FORWARDER:
+        return chain.forwarder
+    return chain.address(Contract(records[0].contract))
+
+
+def read_sequences(chain: Chain, transaction: SentTransaction, receipt: Receipt) -> list[int] | None:
+    """Sequence of each of the transaction's records, in call order, the first one of those that a forward request
+    carries; None when it was mined without them. Raises ChainError when it left other events."""
+    if not receipt.succeeded:
+        return None
+    expected = _expect(chain, transaction)
+    address = chain.address(expected.contract)
+    decoded = [decode_log(expected.contract, log, 0) for log in receipt.logs if log.address == address]
+    found = [record for record in decoded if record is not None and record.key == expected.key]
+    events = [_EVENTS[expected.contract.value, kind] for kind in expected.kinds]
+    if len(found) != len(events) or any(one.kind not in of for one, of in zip(found, events, strict=True)):
+        raise ChainError(
+            f"transaction 0x{receipt.transaction_hash.hex()} left other events than its records",
+            mend="check that the deployment file names this version's contracts",
+        )
+    return [record.sequence for record in found[: len(transaction.records)]]
+
+
+def _expect(chain: Chain, transaction: SentTransaction) -> _Expected:
+    records = transaction.records
+    if records[0].contract != FORWARDER:
+        return _Expected(Contract(records[0].contract), transaction.signer, [record.kind for record in records])
+    request = parse_request(records[0].payload).request
+    contract = chain.contract_at(request.to)
+    return _Expected(contract, request.signer, read_kinds(contract, request.data))

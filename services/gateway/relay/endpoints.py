@@ -1,0 +1,137 @@
+"""The routes by which other participants have their signed requests sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from ledger.errors import NotFoundError
+from ledger.forwarding import MAX_REQUEST_BYTES
+from ledger.provenance.jsonform import Printable
+from ledger.records import Contract
+from services.gateway.guard import Asking
+from services.gateway.problems import Problem
+from services.gateway.relay.relaying import Relaying
+from services.gateway.relay.views import RelayedRequest, RelayTerms, Simulation
+from services.gateway.schemas import model_of
+
+__all__ = ["build_relay"]
+
+_PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {422: _PROBLEM, "default": _PROBLEM}
+_WRITTEN: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["format", "from", "to", "nonce", "deadline", "gas", "data", "signature"],
+                    "description": "A signed forward request in its one form (ledger/RELAY.md).",
+                }
+            }
+        },
+    }
+}
+Digest = Annotated[
+    str,
+    Path(
+        pattern="^0x[0-9a-f]{64}$",
+        description="What was signed: the request's EIP-712 digest.",
+        examples=["0x6d79e0d1a6a06b4b1f1ac1fd0ac8a5a4c2b15e9f3ad2b6c8a1f0e9d8c7b6a594"],
+    ),
+]
+KeyAddress = Annotated[
+    str,
+    Path(
+        pattern="^0x[0-9a-fA-F]{40}$",
+        description="Address of the key that signs requests.",
+        examples=["0x6813Eb9362372EEF6200f3b1dbC3f819671cBA69"],
+    ),
+]
+
+
+class Call(BaseModel):
+    """A call that a key would sign."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    contract: Contract
+    data: str = Field(pattern="^0x([0-9a-f]{2})+$", max_length=MAX_REQUEST_BYTES, description="Calldata of records.")
+    key: str = Field(pattern="^0x[0-9a-fA-F]{40}$", description="Who would sign it.")
+
+
+def build_relay(relaying: Relaying | None) -> APIRouter:
+    """The routes; without `relaying` there is nothing behind them."""
+    router = APIRouter()
+
+    @router.post(
+        "/v1/relay",
+        operation_id="relayRequest",
+        summary="Have a signed request sent",
+        response_model=model_of(RelayedRequest),
+        responses=_PROBLEMS,
+        status_code=202,
+        tags=["relay"],
+        openapi_extra=_WRITTEN,
+    )
+    async def relay(request: Request, principal: Asking) -> Response:
+        """Kept before it is acknowledged, and sent until it is on the ledger or over. Its digest names it: handed in
+        again, it is the same one, and answered as it is by then; no Idempotency-Key is needed. What the ledger would
+        refuse is refused here, by the contract's own error."""
+        taken = _active(relaying)
+        body = await request.body()
+        return _json(await run_in_threadpool(taken.accept, body, principal), 202)
+
+    @router.get(
+        "/v1/relay/{digest}",
+        operation_id="getRelayedRequest",
+        summary="What became of a request",
+        response_model=model_of(RelayedRequest),
+        responses={404: _PROBLEM, **_PROBLEMS},
+        tags=["relay"],
+    )
+    def look(digest: Digest, principal: Asking) -> Response:
+        """Requests of other participants do not exist."""
+        return _json(_active(relaying).look(bytes.fromhex(digest[2:]), principal))
+
+    @router.get(
+        "/v1/relay/keys/{address}",
+        operation_id="getRelayTerms",
+        summary="What a key's next request has to fit",
+        response_model=model_of(RelayTerms),
+        responses=_PROBLEMS,
+        tags=["relay"],
+    )
+    def terms(address: KeyAddress) -> Response:
+        """As the chain has it, which everybody can see."""
+        return _json(_active(relaying).terms(bytes.fromhex(address[2:])))
+
+    @router.post(
+        "/v1/relay/simulations",
+        operation_id="simulateRelay",
+        summary="What a call would do, before it is signed",
+        response_model=model_of(Simulation),
+        responses=_PROBLEMS,
+        tags=["relay"],
+    )
+    def simulate(body: Call, principal: Asking) -> Response:
+        """As the key, through the forwarder, on the chain as it is now. Changes nothing."""
+        data, key = bytes.fromhex(body.data[2:]), bytes.fromhex(body.key[2:])
+        return _json(_active(relaying).simulate(body.contract, data, key, principal))
+
+    return router
+
+
+def _active(relaying: Relaying | None) -> Relaying:
+    if relaying is None:
+        raise NotFoundError("this gateway relays nothing", mend="ask another participant's")
+    return relaying
+
+
+def _json(view: Printable, status: int = 200) -> Response:
+    return Response(json.dumps(view.to_json(), separators=(",", ":")), status, media_type="application/json")

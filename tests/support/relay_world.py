@@ -1,0 +1,129 @@
+"""A ledger, a gateway that relays, and a factory whose only way to the chain it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI
+
+from ledger.chain import Transport, call_data, multicall_data
+from ledger.forwarding import ForwardRequest, SignedRequest, sign_request
+from ledger.index import Follower
+from ledger.keys import LocalSigner
+from ledger.records import Contract, Record
+from ledger.store import Store
+from ledger.store.outbox import Outbox
+from ledger.submit import RelaySubmitter
+from services.access import Scope, new_api_key
+from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway.policy import Auth
+from services.gateway.relay import Relaying
+from services.relay import HttpRelay
+from tests.support.ledger_world import LedgerWorld, build_world
+from tests.support.stores import new_store
+
+ORIGIN = "https://gateway.example"
+
+
+class InProcess(httpx.BaseTransport):
+    """To an application without a socket; each request in an event loop of its own."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return asyncio.run(self._answer(request, request.read()))
+
+    async def _answer(self, request: httpx.Request, content: bytes) -> httpx.Response:
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport) as client:
+            answer = await client.request(request.method, request.url, headers=request.headers, content=content)
+            return httpx.Response(answer.status_code, content=answer.content)
+
+
+@dataclass
+class RelayWorld:
+    """`store` is the gateway's, `own` the factory's. Nothing runs by itself: `relaying.step()` sends."""
+
+    world: LedgerWorld
+    store: Store
+    own: Store
+    factory: LocalSigner
+    stranger: LocalSigner
+    relayer: LocalSigner
+    """Whose key pays."""
+    relaying: Relaying = field(init=False)
+    app: FastAPI = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.restart_relay()
+
+    def restart_relay(self) -> None:
+        """The gateway anew, with what it has on disk."""
+        chain, policy = self.world.chain, build_policy(Auth.REQUIRED, url=ORIGIN, owner=99)
+        self.relaying = Relaying(chain, chain, self.store, self.relayer)
+        self.app = create_gateway(self.store, policy, limiter=Limiter(Rates(1e6, 1e6)), relaying=self.relaying)
+
+    @property
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=ORIGIN, transport=InProcess(self.app))
+
+    def token(self, participant: int, *scopes: Scope) -> str:
+        wanted = frozenset(scopes or (Scope.RELAY,))
+        return new_api_key(self.store, participant, wanted, "relay", now_s=int(time.time()), life_s=86_400)[0]
+
+    def participant(self, signer: LocalSigner) -> int:
+        found = self.world.chain.read(Contract.REGISTRY, "actorOf", signer.address)[0]
+        assert isinstance(found, int)
+        return found
+
+    def relay(self, signer: LocalSigner | None = None) -> HttpRelay:
+        return HttpRelay(ORIGIN, self.token(self.participant(signer or self.factory)), self.client)
+
+    def submitter(self, relay: HttpRelay | None = None, validity_s: int = 300) -> RelaySubmitter:
+        given = relay or self.relay()
+        deployment = self.world.chain.deployment
+        return RelaySubmitter(given, deployment, self.own, self.factory, validity_s=validity_s, resend_s=0.0)
+
+    def settle(self, submitter: RelaySubmitter, rounds: int = 20) -> None:
+        """Both sides in turn, until the factory has nothing left to do."""
+        for _ in range(rounds):
+            if submitter.step():
+                return
+            self.relaying.step()
+        raise AssertionError("it does not settle")
+
+    def request(self, *records: Record, **other: int | bytes) -> SignedRequest:
+        """As the factory would sign it now; `other` fields replace those that are right."""
+        calls = [call_data(record) for record in records]
+        chain = self.world.chain
+        fields: dict[str, int | bytes] = {
+            "chain_id": chain.chain_id,
+            "forwarder": chain.forwarder,
+            "signer": self.factory.address,
+            "to": chain.ledger,
+            "gas": 2_000_000,
+            "nonce": chain.forward_nonce(self.factory.address),
+            "deadline": max(int(time.time()), chain.node.header().timestamp) + 300,
+            "data": calls[0] if len(calls) == 1 else multicall_data(Contract.LEDGER, calls),
+        }
+        return sign_request(ForwardRequest(**{**fields, **other}), self.factory)  # type: ignore[arg-type]  # as named
+
+
+@contextmanager
+def open_relay_world(
+    folder: Path, transport: Transport | None = None, profile: str = "embedded"
+) -> Iterator[RelayWorld]:
+    world = build_world(transport, profile)
+    (folder / "gateway").mkdir()
+    (folder / "factory").mkdir()
+    with new_store(folder / "gateway") as store, new_store(folder / "factory") as own:
+        factory, stranger = world.admit(Outbox(store)), world.admit(Outbox(store))
+        Follower(world.chain, store).follow()
+        yield RelayWorld(world, store, own, factory, stranger, world.fund(LocalSigner.generate()))
