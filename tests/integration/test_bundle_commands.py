@@ -18,8 +18,9 @@ from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.store import Store
 from services.devchain import create_devchain
+from tests.support.bundle_chapters import build_bundle_world
 from tests.support.bundle_desk import keep_secrets
-from tests.support.bundle_world import BundleWorld, build_bundle_world
+from tests.support.bundle_world import BundleWorld
 from tests.support.command_line import Runner
 from tests.support.loopback import serving
 from tests.support.stores import copy_database, new_store

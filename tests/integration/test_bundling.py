@@ -26,9 +26,9 @@ from ledger.provenance import Recall, build_bundle, build_recall_bundles, parse_
 from ledger.store import Book
 from ledger.trust import Cosigner, Cosigners
 from ledger.verify import Report, VerificationError, describe, verify_bundle
+from tests.support.bundle_chapters import build_bundle_world
 from tests.support.bundle_desk import Desk, keep_secrets
 from tests.support.bundle_maker import make_bundle
-from tests.support.bundle_world import build_bundle_world
 from tests.support.stores import copy_database, new_store
 
 pytestmark = pytest.mark.integration

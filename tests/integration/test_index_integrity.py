@@ -19,7 +19,7 @@ from ledger.records import Contract, Recorded
 from ledger.store import Rows, Store
 from ledger.store.rows import ChainIdentityRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
 from ledger.store.tables import INDEX, TABLES
-from tests.support.bundle_world import build_bundle_world
+from tests.support.bundle_chapters import build_bundle_world
 from tests.support.stores import copy_database, new_store
 
 pytestmark = pytest.mark.integration

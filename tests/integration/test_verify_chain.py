@@ -17,9 +17,10 @@ from ledger.verify._proofs import StateProof
 from ledger.verify._replay import replay
 from ledger.verify._state import State
 from services.cli import app
+from tests.support.bundle_chapters import build_bundle_world
 from tests.support.bundle_content import publish, read_content
 from tests.support.bundle_maker import make_bundle
-from tests.support.bundle_world import BundleWorld, build_bundle_world
+from tests.support.bundle_world import BundleWorld
 from tests.support.forgeries import run_forgeries
 from tests.support.stores import new_store
 

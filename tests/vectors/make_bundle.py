@@ -1,5 +1,5 @@
-"""Writes tests/vectors/bundle: a true bundle of the small factory in tests/support/bundle_world.py, its trust file, and
-the report's facts. Run with the checkout as the working directory: `python -m tests.vectors.make_bundle`.
+"""Writes tests/vectors/bundle: a true bundle of the small factory in tests/support/bundle_chapters.py, and its trust
+file. Run with the checkout as the working directory: `python -m tests.vectors.make_bundle`.
 
 Keys and salts are new in each run, so the files differ from run to run; what they say does not.
 """
@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from ledger.bundle import encode_bundle
+from tests.support.bundle_chapters import build_bundle_world
 from tests.support.bundle_maker import make_bundle
-from tests.support.bundle_world import build_bundle_world
 from tests.support.stores import new_store
 
 FOLDER = Path(__file__).parent / "bundle"

@@ -1,0 +1,240 @@
+"""What happens in the small factory of tests/support/bundle_world.py, chapter by chapter.
+
+Every kind of record of orders and lots comes up: two orders of one bar of steel, a revision, a declined machine, a
+failing part made anew, a box that travels, a corrected certificate, and a key that turns out to be compromised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ledger.canonical import keccak256
+from ledger.chain import Transport
+from ledger.evidence import EvidenceLog
+from ledger.ids import SubjectKind
+from ledger.keys import LocalSigner
+from ledger.records import (
+    AcceptAssignment,
+    AcceptCustody,
+    AcceptKey,
+    AcceptOrder,
+    AcceptRevision,
+    ApproveModel,
+    CancelAssignment,
+    CancelOrder,
+    CommissionLot,
+    CompleteOrder,
+    ConfirmDelivery,
+    DeclineAssignment,
+    DeclineCustody,
+    FinishAssignment,
+    Item,
+    OfferCustody,
+    Opening,
+    OpenStream,
+    OrderTerms,
+    PackLots,
+    PlaceOrder,
+    ProposeAssignment,
+    ProposeKey,
+    ProposeRevision,
+    QuarantineLot,
+    ReceiveLot,
+    RegisterMachine,
+    RegisterModel,
+    RejectOrder,
+    ReleaseLot,
+    RevokeCertificate,
+    RevokeKey,
+    ScrapLot,
+    StartAssignment,
+    Supersede,
+    TransformationKind,
+    UnpackLots,
+    Verdict,
+    WithdrawCustody,
+)
+from ledger.store import Store
+from ledger.submit import Submitter
+from services.demo.consortium import Company, found_consortium
+from tests.support.bundle_world import GRAM, MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld, hash_of
+
+
+def build_bundle_world(store: Store, transport: Transport | None = None) -> BundleWorld:
+    world = BundleWorld(found_consortium(store, transport))
+    chapters: tuple[Callable[[BundleWorld], None], ...] = (
+        _plant, _orders, _steel, _pieces, _inspect, _correct, _deliver, _finish, _refused_orders, _rotate_key,
+    )  # fmt: skip
+    for chapter in chapters:
+        chapter(world)
+    return world
+
+
+def _plant(world: BundleWorld) -> None:
+    inspector, auditor = world.consortium.inspector, world.consortium.auditor
+    for name, owner in (("press", world.maker), ("spare", world.maker), ("bench", inspector)):
+        machine = world.named(SubjectKind.MACHINE, owner, name)
+        [world.machines[name]] = world.act(owner, RegisterMachine(hash_of(machine), NOTHING))
+        stream = world.named(SubjectKind.STREAM, owner, f"{name}-log")
+        world.act(owner, OpenStream(hash_of(stream), world.machines[name], NOTHING))
+        world.streams[name], world.logs[name] = stream.subject, EvidenceLog()
+    [world.model] = world.act(inspector, RegisterModel(MODEL_DIGEST, NOTHING))
+    world.act(auditor, ApproveModel(world.model, NOTHING))
+
+
+def _terms(world: BundleWorld, name: str, operations: int) -> OrderTerms:
+    root = world.document({"order": name, "price": {"amount": 120, "currency": "EUR"}, "engraving": "für Mara"})
+    return OrderTerms(operations, world.consortium.inspector.number, world.model, world.now() + YEAR_S, root)
+
+
+def _orders(world: BundleWorld) -> None:
+    buyer, coordinator = world.consortium.buyer, world.consortium.coordinator
+    for name in ("hip", "rail"):
+        identity = world.named(SubjectKind.ORDER, buyer, name)
+        world.act(buyer, PlaceOrder(hash_of(identity), coordinator.number, _terms(world, name, 1)))
+        world.orders[name] = identity.subject
+    hip = world.orders["hip"]
+    terms = replace(_terms(world, "hip", 1), due_at=world.now() + 2 * YEAR_S)
+    before = world.consortium.chain.head(hip)
+    [proposal] = world.act(coordinator, ProposeRevision(hip, terms))
+    proposer, at = coordinator.signer.address, world.now()
+    world.act(buyer, AcceptRevision(hip, terms, before, proposal, proposer, at))
+    for name in ("hip", "rail"):
+        world.act(coordinator, AcceptOrder(world.orders[name], NOTHING))
+
+
+def _assign(world: BundleWorld, order: str, machine: str = "press") -> int:
+    subject, coordinator = world.orders[order], world.consortium.coordinator
+    [number] = world.act(coordinator, ProposeAssignment(subject, 0, world.machines[machine], NOTHING))
+    return number
+
+
+def _begin(world: BundleWorld, order: str) -> int:
+    number, subject = _assign(world, order), world.orders[order]
+    world.act(world.maker, AcceptAssignment(subject, 0, number, NOTHING))
+    world.act(world.maker, StartAssignment(subject, 0, number, NOTHING))
+    return number
+
+
+def _steel(world: BundleWorld) -> None:
+    """A bar and scrap melted into one billet, which two orders share."""
+    for name, quantity in (("bar", 100), ("scrap", 20)):
+        identity = world.named(SubjectKind.LOT, world.maker, name)
+        root = world.document({"supplier": "Heath Steel", "heat": name, "chemistry": {"C": "0.42"}})
+        world.act(world.maker, ReceiveLot(hash_of(identity), quantity, GRAM, root))
+        world.lots[name] = identity.subject
+    world.transform(TransformationKind.MERGE, {"bar": 80, "scrap": 20}, {"billet": 98}, units=(GRAM, GRAM), loss=2)
+    hip = world.orders["hip"]
+    declined = _assign(world, "hip", "spare")
+    world.act(world.maker, DeclineAssignment(hip, 0, declined, NOTHING))
+    cancelled = _assign(world, "hip", "spare")
+    world.act(world.consortium.coordinator, CancelAssignment(hip, 0, cancelled, NOTHING))
+    for order in ("hip", "rail"):
+        _begin(world, order)
+        units, yields = (GRAM, PIECE), (10, 1)
+        world.transform(
+            TransformationKind.CONVERSION, {"billet": 40}, {f"{order}-blank": 4}, order, units=units, yields=yields
+        )
+
+
+def _pieces(world: BundleWorld) -> None:
+    maker, blank = world.maker, world.lots["hip-blank"]
+    world.transform(TransformationKind.SPLIT, {"hip-blank": 3}, {"hip-1": 1, "hip-2": 1, "hip-3": 1}, "hip")
+    world.act(maker, ScrapLot(blank, 1, world.document({"reason": "crooked"})))
+    world.act(maker, QuarantineLot(world.lots["hip-2"], world.orders["hip"], NOTHING))
+    world.act(maker, ReleaseLot(world.lots["hip-2"], NOTHING))
+    for name in ("hip-4", "hip-5"):
+        extra = world.named(SubjectKind.LOT, maker, name)
+        world.act(maker, CommissionLot(hash_of(extra), world.orders["hip"], 0, 2, PIECE, NOTHING))
+        world.lots[name] = extra.subject
+
+
+def _inspect(world: BundleWorld) -> None:
+    world.certify("hip-1", Verdict.PASS, "hip")
+    second = world.certify("hip-2", Verdict.PASS, "hip")
+    world.demand(world.consortium.buyer, "hip-2", second, "hip")
+    world.open(world.consortium.inspector, second)
+    lied = world.certify("hip-5", Verdict.PASS, "hip", inferred=Verdict.FAIL)
+    world.open(world.consortium.auditor, lied)
+    world.certify("hip-3", Verdict.FAIL, "hip")
+    world.transform(TransformationKind.REWORK, {"hip-3": 1}, {"hip-3b": 1}, "hip")
+    last = world.certify("hip-3b", Verdict.PASS, "hip")
+    world.demand(world.consortium.auditor, "hip-3b", last, "hip")
+
+
+def _correct(world: BundleWorld) -> None:
+    """The certificate of hip-1 is revoked, marked as corrected, and issued anew."""
+    inspector, chain, lot = world.consortium.inspector, world.consortium.chain, world.lots["hip-1"]
+    wrong = next(one for one in world.inspections.values() if one.lot == lot).certificate
+    before = chain.head(lot)
+    [revoked] = world.act(inspector, RevokeCertificate(lot, wrong, NOTHING))
+    record = world.recorded()[-1]
+    assert record.sequence == revoked
+    opening = Opening(
+        before, record.topic, revoked, inspector.number, record.key, keccak256(record.data), record.block_time, ()
+    )
+    world.act(inspector, Supersede(lot, opening, world.document({"reason": "wrong part on the bench"})))
+    world.certify("hip-1", Verdict.PASS, "hip")
+
+
+def _deliver(world: BundleWorld) -> None:
+    """Two hips travel in a box to the buyer, who takes one out."""
+    maker, carrier, buyer = world.maker, world.consortium.carrier, world.consortium.buyer
+    identity = world.named(SubjectKind.LOT, maker, "box")
+    world.act(maker, ReceiveLot(hash_of(identity), 1, PIECE, NOTHING))
+    box = world.lots["box"] = identity.subject
+    packed = sorted(world.lots[name] for name in ("hip-1", "hip-2"))
+    world.act(maker, PackLots(box, tuple(packed)))
+    world.packed_at = world.now()
+    items = (Item(box, NOTHING), *(Item(lot, world.orders["hip"]) for lot in packed))
+    world.act(maker, OfferCustody(items, carrier.number, NOTHING))
+    world.act(carrier, DeclineCustody(box, NOTHING))
+    world.act(maker, OfferCustody(items, carrier.number, NOTHING))
+    world.act(maker, WithdrawCustody(box, NOTHING))
+    for giver, taker in ((maker, carrier), (carrier, buyer)):
+        world.act(giver, OfferCustody(items, taker.number, NOTHING))
+        world.act(taker, AcceptCustody(items, NOTHING))
+    world.act(buyer, UnpackLots(box, (world.lots["hip-1"],)))
+
+
+def _finish(world: BundleWorld) -> None:
+    for order in ("hip", "rail"):
+        entry = world.note("press", {"force_n": [1200, 1190], "order": order})
+        subject = world.orders[order]
+        number = max(
+            one.sequence for one in world.recorded() if one.kind == "AssignmentStarted" and one.subject == subject
+        )
+        started = next(one for one in world.recorded() if one.sequence == number)
+        assignment = started.fields["assignment"]
+        assert isinstance(assignment, int)
+        finish = FinishAssignment(subject, 0, assignment, world.streams["press"], entry.index, entry.leaf_hash)
+        [sequence] = world.act(world.maker, finish)
+        world.finished[sequence] = entry
+        world.note("press", {"cleaned": True})
+    hip = world.orders["hip"]
+    world.act(world.consortium.coordinator, CompleteOrder(hip, NOTHING))
+    world.act(world.consortium.buyer, ConfirmDelivery(hip, NOTHING))
+
+
+def _refused_orders(world: BundleWorld) -> None:
+    buyer, coordinator = world.consortium.buyer, world.consortium.coordinator
+    for name in ("rejected", "cancelled"):
+        identity = world.named(SubjectKind.ORDER, buyer, name)
+        world.act(buyer, PlaceOrder(hash_of(identity), coordinator.number, _terms(world, name, 2)))
+        world.orders[name] = identity.subject
+    world.act(coordinator, RejectOrder(world.orders["rejected"], NOTHING))
+    world.act(buyer, CancelOrder(world.orders["cancelled"], NOTHING))
+
+
+def _rotate_key(world: BundleWorld) -> None:
+    """The maker's key was in other hands since it packed the box, as it finds out at the end."""
+    maker, chain = world.maker, world.consortium.chain
+    fresh = LocalSigner.generate()
+    chain.node.fund(fresh.address, 10**18)
+    world.act(maker, ProposeKey(fresh.address))
+    signer = Company(maker.name, maker.number, fresh, Submitter(chain, world.consortium.outbox, fresh))
+    world.act(signer, AcceptKey(maker.number))
+    world.act(signer, RevokeKey(maker.signer.address, world.packed_at))
+    later = world.named(SubjectKind.STREAM, world.consortium.inspector, "later-log")
+    world.act(world.consortium.inspector, OpenStream(hash_of(later), world.machines["bench"], NOTHING))
