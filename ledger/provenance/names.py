@@ -37,7 +37,7 @@ def build_unknown(reader: Reader, name: str | bytes) -> NotFoundError:
     """The error for a name of nothing: for what there is none of, and for what is not there for whoever asks."""
     if isinstance(name, str) and not _SUBJECT.fullmatch(name):
         return NotFoundError(
-            f"{name} is not known here", mend="check its spelling, or import its bundle: the chain keeps no identifiers"
+            f"{name} is not known here", mend="check its spelling, or give its subject: the chain keeps no identifiers"
         )
     shown = name.lower() if isinstance(name, str) else "0x" + name.hex()
     return NotFoundError(

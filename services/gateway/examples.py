@@ -77,7 +77,7 @@ def build_problem_example() -> Problem:
         title="Nothing is known under that name",
         status=404,
         detail=f"{things.IDENTIFIER} is not known here",
-        mend="check its spelling, or import its bundle: the chain keeps no identifiers",
+        mend="check its spelling, or give its subject: the chain keeps no identifiers",
         request_id="1f0c6e0e5a8b4c55a3b8b6a3b1a0c9d2",
     )
 
