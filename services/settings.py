@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     """Address under which callers reach the gateway, when it is another than where it listens."""
     gateway_participant: int | None = Field(default=None, ge=1, le=2**32 - 1)
     """Whose gateway it is; that participant sees all that index and private book hold."""
+    gateway_signer: str | None = None
+    """Key with which the gateway records in its company's name, as `--signer` takes it. Without it, it records
+    nothing."""
+    gateway_passphrase_file: Path | None = None
+    """File (mode 0600) with that keystore's passphrase or token's PIN; asked for at start when it is not set."""
     gateway_rate: float = Field(default=200.0, gt=0, le=100_000)
     """Requests a second of one participant; five seconds' worth may come at once."""
     gateway_anonymous_rate: float = Field(default=20.0, gt=0, le=100_000)

@@ -33,3 +33,15 @@ class SecretRow:
 
     name: str
     value: bytes
+
+
+@dataclass(slots=True)
+class RecordingRow:
+    """What a record that was asked for over HTTP makes."""
+
+    key: str
+    """Its idempotency key in the outbox."""
+    caller: int
+    """Participant; 0 for whoever runs a gateway that is open on the loopback."""
+    subjects: str
+    """JSON list of 0x-hex: the new things that it names, in its own order."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, delete
 
-from ledger.store.answer_rows import AnswerRow, SecretRow
+from ledger.store.answer_rows import AnswerRow, RecordingRow, SecretRow
 from ledger.store.repository import Rows
 from ledger.store.tables import answers
 
@@ -41,6 +41,13 @@ class AnswerDesk:
     def forget(self, before_s: int) -> None:
         """Deletes what was begun before a moment."""
         self._connection.execute(delete(answers).where(answers.c.begun_at < before_s))
+
+    def add_recording(self, row: RecordingRow) -> None:
+        """Notes what a record makes; replaces what was noted under its key."""
+        self._rows.put(row)
+
+    def recording(self, key: str) -> RecordingRow | None:
+        return self._rows.get(RecordingRow, key)
 
     def secret(self, name: str) -> bytes:
         """32 random bytes, the same at each call, also after a restart. Within a writing transaction."""

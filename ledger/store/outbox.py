@@ -160,6 +160,14 @@ class Outbox:
             found = [read_record(row) for row in connection.execute(query).mappings()]
         return {record.idempotency_key: record for record in found}
 
+    def page(self, after: int, most: int, state: str | None) -> list[QueuedRecord]:
+        """The newest records whose ids are below `after`, of all keys; with a state, those in it."""
+        query = select(outbox_records).where(outbox_records.c.id < after).order_by(outbox_records.c.id.desc())
+        if state is not None:
+            query = query.where(outbox_records.c.state == state)
+        with self._store.reading() as connection:
+            return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
+
     def latest_key(self, prefix: str) -> str | None:
         """The greatest idempotency key that begins so; None when none does."""
         keys = outbox_records.c.idempotency_key
@@ -244,7 +252,13 @@ class Outbox:
                 if record.state not in (OutboxState.PAUSED, OutboxState.FAILED):
                     raise _refused(record, "resumed", "only paused and failed records are")
                 after = waiting_state(connection, record.depends_on)
-                set_records(connection, [record.id], record.state, after, {"error_name": None, "error": None})
+                set_records(
+                    connection,
+                    [record.id],
+                    record.state,
+                    after,
+                    {"error_name": None, "error": None, "error_values": None},
+                )
                 if after is OutboxState.QUEUED:
                     free_dependants(connection, record.idempotency_key)
 
@@ -352,7 +366,7 @@ def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bo
     state = record.state
     if record.error_name in _KEY_ERRORS:
         state = waiting_state(connection, record.depends_on)
-        values |= {"error_name": None, "error": None}
+        values |= {"error_name": None, "error": None, "error_values": None}
     set_records(connection, [record.id], record.state, state, values)
     if state is OutboxState.QUEUED:
         free_dependants(connection, record.idempotency_key)

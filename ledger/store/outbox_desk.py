@@ -23,6 +23,7 @@ a record that two submitters work on would get onto the ledger twice.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -209,9 +210,13 @@ class Desk:
         """A transfer of nothing was mined in its place: its records wait again, those given up are over."""
         self._release(transaction_id, OutboxState.REPLACED, {"block_number": block_number, "block_hash": block_hash})
 
-    def fail_record(self, record_id: int, error_name: str, error: str) -> None:
-        """The contract refuses the record; what depends on it waits for what the operator does about it."""
-        values = {"error_name": error_name, "error": error}
+    def fail_record(
+        self, record_id: int, error_name: str, error: str, values: Mapping[str, object] | None = None
+    ) -> None:
+        """The contract refuses the record with an error of that name and those values; what depends on it waits for
+        what the operator does about it."""
+        shown = json.dumps(values or {}, default=_as_json)
+        values = {"error_name": error_name, "error": error, "error_values": shown}
         with self._transaction() as connection:
             set_records(connection, [record_id], OutboxState.QUEUED, OutboxState.FAILED, values)
             query = select(outbox_records.c.idempotency_key).where(outbox_records.c.id == record_id)
@@ -239,6 +244,10 @@ class Desk:
             if lease is None or lease.fence != self.fence:
                 raise LeaseHeldError("nobody" if lease is None else lease.holder)
             yield connection
+
+
+def _as_json(value: object) -> str:
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _advance(

@@ -78,6 +78,7 @@ outbox_records = Table(
     Column("sequence", BigInteger),
     Column("error_name", String(64)),
     Column("error", String),
+    Column("error_values", String),
     Column("queued_at_s", Float, nullable=False),
     Column("changed_at_s", Float, nullable=False),
     Index("outbox_records_by_state", "signer", "state", "id"),
@@ -188,7 +189,10 @@ class QueuedRecord:
     """On the chain, once mined."""
     error_name: str | None
     error: str | None
+    error_values: str | None
+    """JSON: what the contract said with its error, by name; bytes as 0x-hex."""
     queued_at_s: float
+    changed_at_s: float
 
 
 @dataclass(frozen=True, slots=True)

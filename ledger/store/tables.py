@@ -94,6 +94,7 @@ spent_nonces = _table("spent_nonces", access_rows.SpentNonceRow, "nonce")
 
 answers = _table("answers", answer_rows.AnswerRow, "caller route key", "begun_at")
 secrets = _table("secrets", answer_rows.SecretRow, "name")
+recordings = _table("recordings", answer_rows.RecordingRow, "key")
 epcis_events = _table(
     "epcis_events",
     epcis_rows.EpcisEventRow,
@@ -127,6 +128,7 @@ PRIVATE: frozenset[type] = frozenset(
         access_rows.SpentNonceRow,
         answer_rows.AnswerRow,
         answer_rows.SecretRow,
+        answer_rows.RecordingRow,
         epcis_rows.EpcisEventRow,
         epcis_rows.EpcisTermRow,
         epcis_rows.EpcisCaptureRow,

@@ -70,7 +70,7 @@ class Batches:
                     refused = error
             if self._outbox.count_unmined(self._signer):
                 return None
-            desk.fail_record(records[0].id, refused.name, str(refused))
+            desk.fail_record(records[0].id, refused.name, str(refused), refused.values)
         return None
 
     def note_reverted(self, desk: Desk, records: Iterable[QueuedRecord]) -> None:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import typer
 import uvicorn
 
-from ledger.chain import deploy, find_profile, write_deployment
+from ledger.chain import Chain, deploy, find_profile, write_deployment
 from ledger.errors import ChainError, SettingsError
 from ledger.index import Follower, IndexCheck, check_index, check_rows, fetch_status
+from ledger.keys import Signer
 from ledger.provenance import parse_disclosing
 from ledger.records import Contract
-from ledger.store import open_store
+from ledger.store import AccessDesk, open_store
 from ledger.store.outbox import Outbox
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import ALLOWANCE_WEI, Context, open_context
@@ -180,6 +181,23 @@ def run_rebuild(context: typer.Context) -> None:
     print_lines(f"{progress.records} records, up to block {progress.block_number}")
 
 
+def _recording(opened: Context) -> tuple[Chain, Signer] | None:
+    """What the gateway records with. Raises SettingsError when the key signs for another company than its own."""
+    settings = opened.settings
+    if settings.gateway_signer is None:
+        return None
+    file = settings.gateway_passphrase_file
+    signer = opened.unlock(settings.gateway_signer, None if file is None else settings.home / file)
+    with opened.store.reading() as connection:
+        known = AccessDesk(connection).participant_of(signer.address)
+    if known is not None and settings.gateway_participant not in (None, known.number):
+        raise SettingsError(
+            f"gateway_signer is a key of participant {known.number}, and gateway_participant is another",
+            mend="set both to the company whose gateway this is",
+        )
+    return opened.chain(), signer
+
+
 def run_gateway(
     context: typer.Context,
     relay_signer: str | None = typer.Option(
@@ -223,6 +241,7 @@ def run_gateway(
         app = create_gateway(
             opened.store,
             policy,
+            recording=_recording(opened),
             keys=KeyRing(settings.document_keys_path),
             chain=chain,
             follow_interval_s=settings.follow_interval_s,

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from ledger.chain import Chain
 from ledger.errors import MillmarkError
+from ledger.keys import Signer
 from ledger.store import Store
 from services.access import SignIn
 from services.audit import AuditLog
@@ -38,6 +39,7 @@ from services.gateway.pages import build_page
 from services.gateway.paging import Pager
 from services.gateway.policy import Auth, Policy
 from services.gateway.proofs import build_proofs
+from services.gateway.recording import Recorder, build_recording
 from services.gateway.relay import Relaying, build_relay
 from services.gateway.resources import build_resources
 from services.gateway.service import Service
@@ -81,6 +83,7 @@ def create_gateway(
     follow_interval_s: float = 1.0,
     clock: Clock = _now_s,
     limiter: Limiter | None = None,
+    recording: tuple[Chain, Signer] | None = None,
     relaying: Relaying | None = None,
     proofs: Proofs | None = None,
     audit: AuditLog | None = None,
@@ -89,15 +92,17 @@ def create_gateway(
 ) -> FastAPI:
     """The application over an open store. Without `keys`, documents are neither added nor fetched. With a chain, a
     thread brings the index up to its last final block every `follow_interval_s` seconds, from start-up to shutdown;
-    without one, the index is served as it is. `relaying` sends what other participants signed, as long. `proofs` says
-    what passports disclose, and where their proofs come from; without it there are none. With `audit`, nothing is
-    answered that it does not have. With `manners`, another thread tells the receivers of webhooks. `credential_keys`
-    sign credentials, by their name in the DID document."""
+    without one, the index is served as it is. With `recording`, a chain and a key, another thread records what callers
+    ask for. `relaying` sends what other participants signed, as long. `proofs` says what passports disclose, and where
+    their proofs come from; without it there are none. With `audit`, nothing is answered that it does not have. With
+    `manners`, another thread tells the receivers of webhooks. `credential_keys` sign credentials, by their name in the
+    DID document."""
     logger = build_logger()
+    recorder = None if recording is None else Recorder(store, *recording, logger)
     following = None if chain is None else Following(chain, store, follow_interval_s, logger)
     service = Service(store, following)
     dispatcher = None if manners is None else Dispatcher(store, manners, logger)
-    running = [one for one in (following, dispatcher, relaying) if one is not None]
+    running = [one for one in (following, dispatcher, relaying, recorder) if one is not None]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -145,6 +150,7 @@ def create_gateway(
         build_events(store, app.state.streams, guard),
         build_webhooks(Subscriptions(store, loopback=manners is not None and manners.loopback)),
         build_relay(relaying),
+        build_recording(store, recorder),
     ):
         app.include_router(router)
     app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)

@@ -66,6 +66,13 @@ class NoChainError(MillmarkError):
     retry = Retry.OPERATOR
 
 
+class NoSignerError(MillmarkError):
+    """The gateway has no key to record with."""
+
+    code = "signer-not-configured"
+    retry = Retry.OPERATOR
+
+
 class CursorError(InputError):
     """A cursor is not one of this list's."""
 

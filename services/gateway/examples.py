@@ -19,6 +19,7 @@ from services.gateway.doors import Caller, Offer, OpenedSession
 from services.gateway.epcis.examples import build_epcis_examples
 from services.gateway.events_examples import build_event_examples
 from services.gateway.problems import Problem
+from services.gateway.recording.examples import build_recording_examples
 from services.gateway.relay.examples import build_relay_examples
 from services.gateway.resource_examples import build_resource_examples
 from services.gateway.status import ChainState, FollowerState, GatewayStatus, Health, IndexState
@@ -39,6 +40,7 @@ def build_examples() -> dict[str, dict[str, object]]:
         "getSession": {"manufacturer": _caller()},
         "closeSession": {},
         **build_resource_examples(),
+        **build_recording_examples(),
         **build_epcis_examples(),
         **build_document_examples(),
         **build_event_examples(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +11,7 @@ from services.gateway.credentials import CREDENTIAL_MEDIA, DID_MEDIA
 from services.gateway.examples import build_examples, build_problem_example
 from services.gateway.once import REPLAYED
 from services.gateway.problems import MEDIA_TYPE
+from services.gateway.recording.examples import build_body_examples
 from services.gateway.replies import ETAG_EXAMPLE
 from services.gateway.rules import RULES
 
@@ -45,14 +47,21 @@ _REPLAYED = {
     "description": "`true` when the request was answered before, and this is that answer.",
     "schema": {"type": "string", "enum": ["true"]},
 }
+_LOCATION = {
+    "description": "What became of the record.",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^/v1/records/[0-9]+$"},
+    "example": "/v1/records/17",
+}
 
 
 def complete_document(document: dict[str, Any], *, secured: bool) -> dict[str, Any]:
     """Adds to the document in place, and gives it back. `secured` is whether callers need a credential."""
-    examples = build_examples()
+    examples, bodies = build_examples(), build_body_examples()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _complete_operation(operation, examples[operation["operationId"]])
+            _complete_body(operation, bodies)
             if secured and not _is_public(method, path):
                 operation["security"] = [{"bearer": []}]
     if secured:
@@ -80,12 +89,20 @@ def _complete_operation(operation: dict[str, Any], examples: dict[str, Any]) -> 
             _complete_answer(response, examples)
             if "Idempotency-Key" in headers:
                 response["headers"][REPLAYED] = _REPLAYED
+            if status == "202" and operation["tags"] == ["recording"]:
+                response["headers"]["Location"] = _LOCATION
     if "If-None-Match" in headers:
         responses["200"]["headers"]["ETag"] = _ETAG
         known = {"X-Request-ID": _REQUEST_ID, "ETag": _ETAG}
         responses["304"] = {"description": "The answer that is at hand is still right.", "headers": known}
     for status in ("409", "429") if "Idempotency-Key" in headers else ("429",):
         _add_later(status, responses)
+
+
+def _complete_body(operation: dict[str, Any], bodies: Mapping[str, Mapping[str, object]]) -> None:
+    example = bodies.get(operation["operationId"])
+    if example is not None:
+        operation["requestBody"]["content"]["application/json"]["examples"] = {"plain": {"value": example}}
 
 
 def _complete_answer(response: dict[str, Any], examples: dict[str, Any]) -> None:

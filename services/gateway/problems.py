@@ -26,7 +26,14 @@ from ledger.provenance.jsonform import Printable
 from services.access import AccessError, UnauthenticatedError
 from services.audit import AuditError
 from services.documents import DocumentError
-from services.gateway.errors import InFlightError, KeyReusedError, NoChainError, RateLimitedError, TryLaterError
+from services.gateway.errors import (
+    InFlightError,
+    KeyReusedError,
+    NoChainError,
+    NoSignerError,
+    RateLimitedError,
+    TryLaterError,
+)
 
 __all__ = ["MEDIA_TYPE", "Problem", "build_problem", "public_cause"]
 
@@ -52,6 +59,7 @@ _STATUS: dict[type, int] = {
     AuditError: 503,
     SigningError: 500,
     NoChainError: 503,
+    NoSignerError: 503,
     MillmarkError: 500,
 }
 """The nearest class of an error decides. Settings are the operator's input, not the caller's."""

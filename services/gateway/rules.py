@@ -84,6 +84,56 @@ _MEMBER_PATHS = (
     "/models",
 )  # fmt: skip
 
+_HOLDER = _ANY_ROLE & ~Role.AUDITOR
+_BUYER, _COORDINATOR, _MAKER, _INSPECTOR = Role.BUYER, Role.COORDINATOR, Role.MANUFACTURER, Role.INSPECTOR
+
+
+def _record(roles: Role, body_bytes: int = MOST_BODY_BYTES) -> Rule:
+    """In the name of the company that runs the gateway; roles as the contract asks for."""
+    return Rule(Scope.RECORDING, roles, owner=True, cost=4, body_bytes=body_bytes)
+
+
+_RECORDING = {
+    "/v1/orders": _record(_BUYER),
+    "/v1/orders/{subject}/accept": _record(_COORDINATOR),
+    "/v1/orders/{subject}/reject": _record(_COORDINATOR),
+    "/v1/orders/{subject}/cancel": _record(_BUYER | _COORDINATOR),
+    "/v1/orders/{subject}/revisions": _record(_BUYER | _COORDINATOR),
+    "/v1/orders/{subject}/revisions/{id}/accept": _record(_BUYER | _COORDINATOR),
+    "/v1/orders/{subject}/complete": _record(_COORDINATOR),
+    "/v1/orders/{subject}/confirm-delivery": _record(_BUYER),
+    "/v1/assignments": _record(_COORDINATOR),
+    "/v1/assignments/{id}/accept": _record(_MAKER),
+    "/v1/assignments/{id}/decline": _record(_MAKER),
+    "/v1/assignments/{id}/start": _record(_MAKER),
+    "/v1/assignments/{id}/finish": _record(_MAKER),
+    "/v1/assignments/{id}/cancel": _record(_COORDINATOR),
+    "/v1/lots/commission": _record(_MAKER),
+    "/v1/lots/receive": _record(_HOLDER),
+    "/v1/lots/transform": _record(_HOLDER),
+    "/v1/lots/{subject}/scrap": _record(_HOLDER),
+    "/v1/lots/{subject}/pack": _record(_HOLDER),
+    "/v1/lots/{subject}/unpack": _record(_HOLDER),
+    "/v1/lots/{subject}/quarantine": _record(_HOLDER),
+    "/v1/lots/{subject}/release": _record(_HOLDER),
+    "/v1/lots/{subject}/custody/decline": _record(_HOLDER),
+    "/v1/lots/{subject}/custody/withdraw": _record(_HOLDER),
+    "/v1/custody/offer": _record(_HOLDER),
+    "/v1/custody/accept": _record(_HOLDER),
+    "/v1/certificates": _record(_INSPECTOR),
+    "/v1/certificates/{id}/revoke": _record(_INSPECTOR),
+    "/v1/certificates/{id}/demand-opening": _record(_BUYER | Role.AUDITOR),
+    "/v1/streams": _record(_MAKER | _INSPECTOR),
+    "/v1/streams/{subject}/anchors": _record(_MAKER | _INSPECTOR),
+    "/v1/machines": _record(_MAKER | _INSPECTOR),
+    "/v1/machines/{id}/retire": _record(_MAKER | _INSPECTOR),
+    "/v1/models": _record(_INSPECTOR),
+    "/v1/models/publish": _record(_INSPECTOR, 128 * 1024),
+    "/v1/models/{id}/approve": _record(Role.AUDITOR),
+    "/v1/models/{id}/withdraw": _record(_INSPECTOR | Role.AUDITOR),
+    "/v1/supersessions": _record(_ANY_ROLE),
+}
+
 RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/health"): Rule(public=True, cost=0, audited=False),
     ("GET", "/docs"): PUBLIC,
@@ -133,6 +183,9 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/status-lists/{number}"): Rule(public=True, audited=False),
     ("GET", "/v1/certificates/{id}/credential"): _READ,
     ("GET", "/v1/certificates/{id}/inspection-document"): _READ,
+    **{("POST", path): rule for path, rule in _RECORDING.items()},
+    ("GET", "/v1/records"): Rule(Scope.RECORDING, owner=True, cost=4),
+    ("GET", "/v1/records/{id}"): Rule(Scope.RECORDING, owner=True),
     ("GET", "/v1/status"): Rule(Scope.STATUS, owner=True),
     ("GET", "/v1/events"): Rule(Scope.EVENTS, cost=2),
     ("GET", "/v1/webhooks"): Rule(Scope.EVENTS),

@@ -18,6 +18,7 @@ from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.gateway import Limiter, Rates, build_policy, create_gateway
 from services.gateway.policy import Auth
+from services.gateway.recording.writes import WRITES
 from services.gateway.rules import RULES, methods_of
 from tests.support.fake_world import build_world
 from tests.support.gateway_client import Caller
@@ -95,6 +96,7 @@ FOLLOWERS = frozenset(ROLES) | {"key events", "owner"}
 RELAYED = frozenset(ROLES) | {"key relay", "owner"}
 EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events")
 DOCUMENT_READERS = frozenset(ROLES) | {"key documents", "owner"}
+OWNER_ALONE = frozenset({"owner"})
 MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/health"): EVERYBODY,
     ("GET", "/docs"): EVERYBODY,
@@ -127,7 +129,10 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/streams/{subject}/consistency"): READERS,
     ("GET", "/v1/bundles"): READERS,
     ("GET", "/v1/trust"): READERS,
-    ("GET", "/v1/status"): frozenset({"owner"}),
+    **{("POST", write.path): OWNER_ALONE for write in WRITES},
+    ("GET", "/v1/records"): OWNER_ALONE,
+    ("GET", "/v1/records/{id}"): OWNER_ALONE,
+    ("GET", "/v1/status"): OWNER_ALONE,
     ("GET", "/.well-known/did.json"): EVERYBODY,
     ("GET", "/v1/status-lists/{number}"): EVERYBODY,
     ("GET", "/v1/certificates/{id}/credential"): READERS,

@@ -173,6 +173,13 @@ ELSEWHERE = {
     "/v1/documents/{id}",
     "/v1/documents/{id}/versions/{version}",
     "/v1/recipient-keys/{participant}",
+    "/v1/records/{id}",
+    "/v1/webhooks/{id}",
+    "/v1/relay/{digest}",
+    "/v1/relay/keys/{address}",
+    "/v1/status-lists/{number}",
+    "/v1/certificates/{id}/credential",
+    "/v1/certificates/{id}/inspection-document",
 }
 """Routes whose things have a table of their own, in another test."""
 

@@ -1,0 +1,130 @@
+"""One body for each kind of record, out of the record itself, so that the two cannot drift.
+
+A body has the record's own fields, but for these:
+
+    identifier_hash    becomes `identifier`: the gateway salts and hashes it, and keeps it in the private book
+    ..._root           becomes `...`, a JSON document that is salted and kept likewise; or the root itself, 0x-hex
+    ..._at, ..._since  are RFC 3339 in UTC instead of seconds
+    unit               is the UN/ECE code as text
+    enumerations       are lower-case words, bytes 0x-hex
+    consignment        becomes `lots`, subjects alone: whose order each is of, the index says
+    order of a lot     likewise
+
+Types are strict: "1" and true are no numbers. Members that the body does not have are refused.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from ledger.ids import MAX_IDENTIFIER_LENGTH
+from ledger.records import Bytes3, Item, Record
+
+__all__ = ["BODY", "body_of", "struct_of"]
+
+BODY = ConfigDict(extra="forbid", strict=True)
+MOST_ITEMS = 100
+"""In one list: what fits into one transaction with room to spare."""
+_MOST_BLOB_BYTES = 24_576
+"""EIP-170: a published model is contract code."""
+_TIME = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+
+Hex32 = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
+_Members = dict[str, Any]
+
+
+@cache
+def body_of(kind: type[Record], given: tuple[str, ...], asks: tuple[str, ...] = ()) -> type[BaseModel]:
+    """The body for a kind of record whose fields `given` come from elsewhere; `asks` are what else is in it."""
+    members = {**{name: (_ASKED[name], ...) for name in asks}, **dict(_members(struct_of(kind), given))}
+    return create_model(kind.__name__ + "Body", __config__=BODY, __doc__=None, **members)
+
+
+def struct_of(kind: type) -> type:
+    """What has the fields: the record itself, or the one struct that is all of it."""
+    hints = get_type_hints(kind, include_extras=True)
+    only = list(hints.values())[-1] if len(fields(kind)) == 1 else None
+    return only if isinstance(only, type) and is_dataclass(only) else kind
+
+
+def _members(struct: type, given: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    hints = get_type_hints(struct, include_extras=True)
+    names = [field.name for field in fields(struct)]
+    for name in names:
+        if name not in given:
+            yield from _member(name, hints[name], of_lot="lot" in names or "kind" in names)
+
+
+def _member(name: str, hint: Any, *, of_lot: bool) -> Iterator[tuple[str, Any]]:
+    if name == "identifier_hash":
+        yield "identifier", (_IDENTIFIER, ...)
+    elif name.endswith("_root"):
+        about = name.removesuffix("_root")
+        yield about, (dict[str, Any] | None, Field(None, description=_DOCUMENT, examples=[{"note": "as ordered"}]))
+        yield name, (Hex32 | None, Field(None, description=f"Instead of `{about}`: root of a document kept elsewhere."))
+    elif name.endswith(("_at", "_since")):
+        yield name, (Annotated[str, Field(pattern=_TIME, description="RFC 3339, UTC.", examples=[_WHEN])], ...)
+    elif name == "order" and of_lot:
+        yield name, (Hex32 | None, Field(None, description="Subject of its order; what the index says when left out."))
+    elif name == "consignment":
+        yield "lots", (_LOTS, ...)
+    else:
+        yield name, (_annotation(hint), ...)
+
+
+def _annotation(hint: Any) -> Any:
+    """The type of a plain field."""
+    if get_origin(hint) is tuple:
+        item = _annotation(get_args(hint)[0])
+        return Annotated[list[item], Field(min_length=1, max_length=MOST_ITEMS)]  # type: ignore[valid-type]  # known only now
+    if hint is Bytes3:
+        return Annotated[str, Field(pattern="^[A-Z0-9]{2,3}$", description="UN/ECE Rec. 20.", examples=["H87"])]
+    if get_origin(hint) is Annotated:
+        base, size = get_args(hint)
+        if base is int:
+            return Annotated[int, Field(ge=0, le=2**size - 1)]
+        return Annotated[str, Field(pattern=f"^0x[0-9a-f]{{{2 * size}}}$", description=f"{size} bytes.")]
+    if hint is bytes:
+        return Annotated[str, Field(pattern="^0x([0-9a-f]{2})+$", max_length=2 * _MOST_BLOB_BYTES + 2)]
+    if isinstance(hint, type) and issubclass(hint, enum.IntEnum):
+        return _words(hint)
+    if isinstance(hint, type) and is_dataclass(hint) and hint is not Item:
+        return _nested(hint)
+    raise TypeError(f"{hint} has no JSON form")
+
+
+@cache
+def _nested(struct: type) -> type[BaseModel]:
+    return create_model(struct.__name__ + "Body", __config__=BODY, __doc__=None, **dict(_members(struct, ())))
+
+
+def _words(kind: type[enum.IntEnum]) -> Any:
+    words = [member.name.lower() for member in kind if member.name != "NONE"]
+    return Annotated[str, Field(pattern=f"^({'|'.join(words)})$", examples=words[:1])]
+
+
+_WHEN = "2026-12-01T12:00:00Z"
+_DOCUMENT = "A JSON document that the gateway salts, hashes and keeps; its root is recorded. None when left out."
+_IDENTIFIER = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_IDENTIFIER_LENGTH,
+        description="What it is called: a URI, in any spelling that has a canonical form. It stays in the book.",
+        examples=["https://id.gs1.org/01/09506000013459/21/A0001"],
+    ),
+]
+_LOTS = Annotated[
+    list[Hex32], Field(min_length=1, max_length=MOST_ITEMS, description="Subjects.", examples=[["0x" + "1a" * 32]])
+]
+_ASKED: dict[str, Any] = {
+    "subject": Annotated[Hex32, Field(description="Order or lot in whose history the record is.")],
+    "sequence": Annotated[int, Field(ge=1, le=2**40 - 1, description="Of the record that is corrected.")],
+}
+"""Members that no record has."""

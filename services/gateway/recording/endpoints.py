@@ -1,0 +1,177 @@
+"""Routes that have something recorded, and the records' fate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel
+
+from ledger.provenance import open_reader
+from ledger.store import AnswerDesk, Store
+from ledger.store.answer_rows import RecordingRow
+from ledger.store.outbox import Outbox, QueuedRecord
+from services.access import Principal
+from services.gateway.errors import NoSignerError
+from services.gateway.guard import Asking
+from services.gateway.once import Once
+from services.gateway.paging import Paging, page_of
+from services.gateway.recording.bodies import body_of
+from services.gateway.recording.building import Builder
+from services.gateway.recording.recorder import Recorder, describe_subjects
+from services.gateway.recording.views import RecordFate, build_fate
+from services.gateway.recording.writes import WRITES, Write
+from services.gateway.replies import CHECKED, LOOKED_UP, NAMED, PROBLEM, KnownTags, Number, Subject, reply, tagged
+from services.gateway.schemas import model_of
+
+__all__ = ["build_recording"]
+
+_FIRST = 2**62
+_ABOUT = (
+    "In the name of the company that runs the gateway, signed with its key. 202: it is kept, and will be sent, also "
+    "after a crash; follow `Location` to the end. Whether the ledger takes it is said there: `refusal` has the "
+    "contract's own error."
+)
+RecordNumber = Annotated[
+    int, Path(alias="id", ge=1, le=2**31 - 1, description="Of the record, as it was answered.", examples=[17])
+]
+_State: TypeAlias = Literal[
+    "queued", "paused", "blocked", "nonced", "signed", "sent", "mined", "final", "failed", "cancelled"
+]
+
+
+def build_recording(store: Store, recorder: Recorder | None) -> APIRouter:
+    """All of them over one store; without a recorder the company has no key here, and nothing is recorded."""
+    router, desk = APIRouter(), _Desk(store, recorder)
+    for write in WRITES:
+        _add_write(router, desk, write)
+    _add_fates(router, desk)
+    return router
+
+
+class _Desk:
+    """Takes requests, and tells what became of them."""
+
+    def __init__(self, store: Store, recorder: Recorder | None) -> None:
+        self._store, self._recorder, self._outbox = store, recorder, Outbox(store)
+
+    def take(self, write: Write, token: str, asked: Mapping[str, Any], body: BaseModel, caller: Principal) -> Response:
+        """202 with where to follow it. The same token, the same record."""
+        if self._recorder is None:
+            raise NoSignerError("this gateway has no key to record with", mend="ask its operator to set gateway_signer")
+        key = f"api:{token}"
+        found = self._recorder.find(key) or self._queue(self._recorder, write, key, asked, body, caller)
+        answer = reply(self._fate(found), 202)
+        answer.headers["Location"] = f"/v1/records/{found.id}"
+        return answer
+
+    def _queue(
+        self,
+        recorder: Recorder,
+        write: Write,
+        key: str,
+        asked: Mapping[str, Any],
+        body: BaseModel,
+        caller: Principal,
+    ) -> QueuedRecord:
+        creator = recorder.participant(caller.participant)
+        members = body.model_dump()
+        with open_reader(self._store) as reader:
+            given = {} if write.find is None else write.find(reader, {**members, **asked})
+            builder = Builder(reader.rows, creator, write.names)
+            record = builder.build(write.kind, members, given)
+        subjects = describe_subjects([one.subject for one in builder.identities])
+        return recorder.queue(RecordingRow(key, caller.participant or 0, subjects), record, builder.keep)
+
+    def fate(self, number: int) -> RecordFate:
+        """Raises NotFoundError."""
+        return self._fate(self._outbox.record(number))
+
+    def fates(self, after: int | None, limit: int, state: str | None) -> tuple[list[RecordFate], int | None]:
+        """The newest first, and where the list goes on."""
+        found = self._outbox.page(_FIRST if after is None else after, limit + 1, state)
+        shown = found[:limit]
+        return [self._fate(one) for one in shown], shown[-1].id if len(found) > limit else None
+
+    def _fate(self, record: QueuedRecord) -> RecordFate:
+        with self._store.reading() as connection:
+            return build_fate(record, AnswerDesk(connection).recording(record.idempotency_key))
+
+
+def _add_write(router: APIRouter, desk: _Desk, write: Write) -> None:
+    body = body_of(write.kind, write.given, write.asks)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+    router.add_api_route(
+        write.path,
+        _endpoint(desk, write, body),
+        methods=["POST"],
+        operation_id=write.operation,
+        summary=write.summary,
+        description=f"{write.kind.__doc__ or ''} {_ABOUT}".strip() if _is_told(write.kind) else _ABOUT,
+        response_model=model_of(RecordFate),
+        status_code=202,
+        responses=NAMED,
+        tags=["recording"],
+    )
+
+
+def _is_told(kind: type) -> bool:
+    """A dataclass without a docstring is given its signature as one."""
+    return not (kind.__doc__ or "").startswith(f"{kind.__name__}(")
+
+
+def _endpoint(desk: _Desk, write: Write, body_model: type[BaseModel]) -> Callable[..., Response]:
+    """A function with the parameters that the path has."""
+
+    def plain(principal: Asking, once: Once, body: BaseModel) -> Response:
+        return once.answer(lambda token: desk.take(write, token, {}, body, principal))
+
+    def on_subject(principal: Asking, once: Once, subject: Subject, body: BaseModel) -> Response:
+        return once.answer(lambda token: desk.take(write, token, {"subject": subject}, body, principal))
+
+    def on_number(principal: Asking, once: Once, number: Number, body: BaseModel) -> Response:
+        return once.answer(lambda token: desk.take(write, token, {"id": number}, body, principal))
+
+    def on_both(principal: Asking, once: Once, subject: Subject, number: Number, body: BaseModel) -> Response:
+        asked = {"subject": subject, "id": number}
+        return once.answer(lambda token: desk.take(write, token, asked, body, principal))
+
+    chosen: dict[tuple[bool, bool], Callable[..., Response]] = {
+        (False, False): plain,
+        (True, False): on_subject,
+        (False, True): on_number,
+        (True, True): on_both,
+    }
+    endpoint = chosen["{subject}" in write.path, "{id}" in write.path]
+    endpoint.__annotations__["body"] = body_model
+    return endpoint
+
+
+def _add_fates(router: APIRouter, desk: _Desk) -> None:
+    @router.get(
+        "/v1/records",
+        operation_id="listRecords",
+        summary="The company's own records on their way to the ledger",
+        response_model=page_of(RecordFate),
+        responses={400: PROBLEM, **CHECKED},
+        tags=["recording"],
+    )
+    def list_records(
+        paging: Paging,
+        state: Annotated[_State | None, Query(description="Only those in it.", examples=["failed"])] = None,
+    ) -> Response:
+        """The newest first; also those that commands and nodes queued in the same database."""
+        found, last = desk.fates(paging.number, paging.limit, state)
+        return paging.answer(found, None if last is None else (last,))
+
+    @router.get(
+        "/v1/records/{id}",
+        operation_id="getRecord",
+        summary="What became of a record",
+        response_model=model_of(RecordFate),
+        responses=LOOKED_UP,
+        tags=["recording"],
+    )
+    def get_record(number: RecordNumber, known: KnownTags = None) -> Response:
+        """From `queued` to `final`, or `failed` with the contract's error."""
+        return tagged(desk.fate(number), known)

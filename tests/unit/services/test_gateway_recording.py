@@ -1,0 +1,293 @@
+"""Having records made over HTTP: on the real contracts, through the real outbox, with real refusals."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+from sqlalchemy import text
+
+from ledger.claims import parse_claims
+from ledger.errors import StoreError
+from ledger.index import Follower
+from ledger.keys import LocalSigner
+from ledger.provenance import open_reader
+from ledger.records import RECORD_TYPES, Role
+from ledger.store import AnswerDesk, Book, Store
+from ledger.store.outbox import Outbox
+from services.gateway import build_policy, create_gateway
+from services.gateway.recording.bodies import body_of
+from services.gateway.recording.building import Builder
+from services.gateway.recording.examples import build_body_examples
+from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
+from services.gateway.rules import RULES
+from tests.support.gateway_client import Caller
+from tests.support.ledger_world import LedgerWorld, build_world
+from tests.support.stores import new_store
+
+ALL = Role(63)
+PART = "https://id.gs1.org/01/09506000134352/21/W-1"
+
+
+@dataclass
+class Site:
+    """One company with every role, its key at the gateway, and a machine, on the embedded chain."""
+
+    store: Store
+    world: LedgerWorld
+    signer: LocalSigner
+    caller: Caller = field(init=False)
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """The application anew, as after a restart. Its thread is not running: `send` does what it would do."""
+        app = create_gateway(self.store, build_policy(), recording=(self.world.chain, self.signer))
+        self.caller = Caller(app)
+
+    def send(self) -> None:
+        self.world.submitter(Outbox(self.store), self.signer).drain()
+        Follower(self.world.chain, self.store).follow()
+
+    def post(self, path: str, body: object, key: str = "") -> httpx.Response:
+        return self.caller.ask(path, "POST", body, Idempotency_Key=key or str(uuid.uuid4()))
+
+    def record(self, path: str, **body: Any) -> dict[str, Any]:
+        """Asks, sends, and gives the record's fate."""
+        answer = self.post(path, body)
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["state"] == "queued"
+        self.send()
+        found: dict[str, Any] = self.caller.ask(answer.headers["location"]).json()
+        return found
+
+    def final(self, path: str, **body: Any) -> dict[str, Any]:
+        fate = self.record(path, **body)
+        assert fate["state"] == "final", fate
+        return fate
+
+
+@pytest.fixture(scope="module")
+def world() -> LedgerWorld:
+    return build_world()
+
+
+@pytest.fixture(scope="module")
+def desk(world: LedgerWorld, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """For what records nothing."""
+    yield from found(world, tmp_path_factory.mktemp("desk"))
+
+
+@pytest.fixture
+def site(world: LedgerWorld, tmp_path: Path) -> Iterator[Site]:
+    yield from found(world, tmp_path)
+
+
+def found(world: LedgerWorld, folder: Path) -> Iterator[Site]:
+    with new_store(folder) as store:
+        signer = world.admit(Outbox(store), ALL)
+        Follower(world.chain, store).follow()
+        with store.reading() as connection:
+            query = text("SELECT participant FROM keys WHERE address = :a")
+            number = connection.execute(query, {"a": signer.address}).scalar_one()
+        yield Site(store, world, signer, number=number)
+
+
+def test_every_kind_of_record_has_a_route_or_a_reason() -> None:
+    assert {write.kind for write in WRITES} | LEFT_OUT.keys() == set(RECORD_TYPES)
+    assert len({(write.path, write.operation) for write in WRITES}) == len(WRITES)
+    assert all(RULES["POST", write.path].owner for write in WRITES)
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.operation)
+def test_examples_are_bodies_that_make_the_record(write: Write, desk: Site) -> None:
+    body = body_of(write.kind, write.given, write.asks)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+    members = body.model_validate(build_body_examples()[write.operation]).model_dump()
+    with open_reader(desk.store) as reader:
+        builder = Builder(reader.rows, desk.number, write.names)
+        if all(name in members for name in write.asks) and write.find is None:
+            assert isinstance(builder.build(write.kind, members, {}), write.kind)
+            assert (write.names is not None) is bool(builder.identities)
+
+
+def test_an_order_from_placing_to_delivery(site: Site) -> None:
+    """By one company in all roles, through HTTP alone."""
+    machine = site.final("/v1/machines", identifier="urn:example:press", claims={"maker": "Cedar"})["sequence"]
+    stream = site.final("/v1/streams", identifier="urn:example:press:log", machine=machine)["subjects"][0]
+    terms = {"operations": 1, "inspector": 0, "model": 0, "due_at": "2100-01-01T00:00:00Z", "claims": {"size": "L"}}
+    placed = site.final("/v1/orders", identifier="urn:example:order", coordinator=site.number, terms=terms)
+    order = placed["subjects"][0]
+    assert site.caller.ask(f"/v1/orders/{order}").json()["identifier"] == "urn:example:order"
+    site.final(f"/v1/orders/{order}/accept")
+    assignment = site.final("/v1/assignments", order=order, operation=0, machine=machine)["sequence"]
+    site.final(f"/v1/assignments/{assignment}/accept")
+    site.final(f"/v1/assignments/{assignment}/start", claims={"by": "shift 2"})
+    made = site.final(
+        "/v1/lots/commission", identifier=PART, order=order, operation=0, quantity=1, unit="H87", claims={"heat": 7}
+    )
+    lot = made["subjects"][0]
+    leaf = "0x" + "11" * 32
+    site.final(f"/v1/streams/{stream}/anchors", size=1, root=leaf)
+    site.final(f"/v1/assignments/{assignment}/finish", stream=stream, leaf_index=0, leaf_hash=leaf)
+    site.final(f"/v1/lots/{lot}/quarantine", reason={"text": "a scratch"})
+    site.final(f"/v1/lots/{lot}/release")
+    site.final(f"/v1/orders/{order}/complete")
+    trace = site.caller.ask(f"/v1/trace/{PART}").json()
+    assert (trace["lot"]["subject"], trace["order"]["state"]) == (lot, "completed")
+    with site.store.reading() as connection:
+        kept = Book(connection).document(bytes.fromhex(trace["lot"]["claims_root"][2:]))
+    assert kept is not None
+    assert parse_claims(json.loads(kept)).document == {"heat": 7}
+
+
+def test_a_revision_is_accepted_by_its_number_and_a_record_is_corrected(site: Site) -> None:
+    terms = {"operations": 2, "inspector": 0, "model": 0, "due_at": "2100-01-01T00:00:00Z"}
+    other = site.world.admit(Outbox(site.store), ALL)
+    Follower(site.world.chain, site.store).follow()
+    order = site.final("/v1/orders", identifier="urn:example:o2", coordinator=site.number, terms=terms)["subjects"][0]
+    site.final(f"/v1/orders/{order}/accept")
+    proposal = site.final(f"/v1/orders/{order}/revisions", terms={**terms, "operations": 3})["sequence"]
+    fate = site.record(f"/v1/orders/{order}/revisions/{proposal}/accept")
+    assert fate["state"] in ("final", "failed")  # one company on both sides: the contract's rule decides
+    corrected = site.record("/v1/supersessions", subject=order, sequence=proposal, reason={"text": "a slip"})
+    assert corrected["state"] == "final"
+    assert other.address
+
+
+def test_a_refusal_has_the_contracts_error_by_name_and_values(site: Site) -> None:
+    lot = site.final("/v1/lots/receive", identifier="urn:example:bar", quantity=3, unit="KGM")["subjects"][0]
+    fate = site.record(f"/v1/lots/{lot}/scrap", quantity=5, reason={"text": "rust"})
+    assert (fate["state"], fate["done"], fate["sequence"]) == ("failed", True, None)
+    assert fate["refusal"]["name"].startswith("Lot")
+    assert lot in fate["refusal"]["values"].values() or 5 in fate["refusal"]["values"].values()
+    unknown = site.record(f"/v1/orders/0x{'77' * 32}/accept")
+    assert unknown["refusal"]["name"].startswith("Order")
+    listed = site.caller.ask("/v1/records?state=failed&limit=1").json()
+    assert [one["id"] for one in listed["items"]] == [unknown["id"]]
+    assert listed["next"] is not None
+
+
+def test_what_was_acknowledged_outlives_a_crash_before_it_was_sent(site: Site) -> None:
+    answer = site.post("/v1/lots/receive", {"identifier": "urn:example:crash", "quantity": 1, "unit": "H87"})
+    before = site.world.count()
+    site.start()
+    assert site.caller.ask(answer.headers["location"]).json()["state"] == "queued"
+    site.send()
+    assert site.caller.ask(answer.headers["location"]).json()["state"] == "final"
+    assert site.world.count() == before + 1
+
+
+def test_a_crash_between_the_record_and_its_answer_doubles_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    body, before = {"identifier": "urn:example:twice", "quantity": 1, "unit": "H87"}, site.world.count()
+    with monkeypatch.context() as broken:
+        broken.setattr(AnswerDesk, "finish", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
+        assert site.post("/v1/lots/receive", body, "the-same-key").status_code == 503
+    site.start()
+    again = site.post("/v1/lots/receive", body, "the-same-key")
+    third = site.post("/v1/lots/receive", body, "the-same-key")
+    assert (again.status_code, again.json()["id"]) == (202, third.json()["id"])
+    site.send()
+    assert site.world.count() == before + 1
+    found = site.caller.ask("/v1/lots?identifier=urn:example:twice").json()["items"]
+    assert [one["subject"] for one in found] == again.json()["subjects"]
+
+
+def test_another_body_under_the_key_is_refused(site: Site) -> None:
+    body = {"identifier": "urn:example:one", "quantity": 1, "unit": "H87"}
+    assert site.post("/v1/lots/receive", body, "one-key-for-two").status_code == 202
+    assert site.post("/v1/lots/receive", {**body, "quantity": 2}, "one-key-for-two").status_code == 422
+    assert len(Outbox(site.store).page(2**62, 10, "queued")) == 1
+
+
+RECEIVE: dict[str, Any] = {"identifier": "urn:example:x", "quantity": 1, "unit": "H87"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 422),
+        (b"{", 422),
+        ([], 422),
+        ({}, 422),
+        ({**RECEIVE, "participant": 3}, 422),
+        ({**RECEIVE, "identifier_hash": "0x" + "11" * 32}, 422),
+        ({**RECEIVE, "salt": "0x" + "11" * 32}, 422),
+        ({**RECEIVE, "quantity": "1"}, 422),
+        ({**RECEIVE, "quantity": True}, 422),
+        ({**RECEIVE, "quantity": 1.5}, 422),
+        ({**RECEIVE, "quantity": -1}, 422),
+        ({**RECEIVE, "quantity": 2**40}, 422),
+        ({**RECEIVE, "unit": "h87"}, 422),
+        ({**RECEIVE, "unit": "H87X"}, 422),
+        ({**RECEIVE, "identifier": ""}, 422),
+        ({**RECEIVE, "identifier": "no uri"}, 400),
+        ({**RECEIVE, "identifier": "https://id.gs1.org/01/09506000134353/21/1"}, 400),
+        ({**RECEIVE, "claims": "text"}, 422),
+        ({**RECEIVE, "claims": {"a": 2**60}}, 400),
+        ({**RECEIVE, "claims_root": "0x12"}, 422),
+        ({**RECEIVE, "claims_root": "0x" + "AB" * 32}, 422),
+        ({**RECEIVE, "claims": {}, "claims_root": "0x" + "11" * 32}, 400),
+    ],
+)
+def test_bodies_that_record_nothing(desk: Site, body: object, status: int) -> None:
+    assert desk.post("/v1/lots/receive", body).status_code == status
+    assert Outbox(desk.store).counts().get("queued", 0) == 0
+
+
+@pytest.mark.parametrize("day", ["2026-02-30T00:00:00Z", "1969-12-31T23:59:59Z"])
+def test_days_that_there_are_not(desk: Site, day: str) -> None:
+    body = {"defective_since": day}
+    assert desk.post("/v1/models/1/withdraw", body).status_code == 400
+
+
+def test_what_the_path_names_must_be_there_where_the_index_is_asked(desk: Site) -> None:
+    assert desk.post("/v1/assignments/99999/accept", {}).status_code == 404
+    assert desk.post("/v1/certificates/99999/revoke", {}).status_code == 404
+    assert desk.post(f"/v1/orders/0x{'11' * 32}/revisions/7/accept", {}).status_code == 404
+    assert desk.caller.ask("/v1/records/99999").status_code == 404
+
+
+def test_without_a_key_nothing_is_recorded_and_it_is_said(site: Site) -> None:
+    caller = Caller(create_gateway(site.store, build_policy()))
+    answer = caller.ask("/v1/lots/receive", "POST", RECEIVE, Idempotency_Key="a-key-of-mine")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:millmark:problem:signer-not-configured")
+    stranger = Site(site.store, site.world, LocalSigner.generate())
+    assert stranger.post("/v1/lots/receive", RECEIVE).status_code == 503
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: write.operation)
+def test_no_body_takes_a_member_that_it_does_not_have(write: Write, desk: Site) -> None:
+    """Mass assignment: in every body and in every struct of it."""
+    example = dict(build_body_examples()[write.operation])
+    path = write.path.replace("{subject}", "0x" + "77" * 32).replace("{id}", "9")
+    for name in ("participant", "signer", "sequence", "state", "custodian", "owner", "key", "__proto__"):
+        if name in example:
+            continue
+        assert desk.post(path, {**example, name: 1}).status_code == 422
+        for member, value in example.items():
+            if isinstance(value, dict) and member in ("terms",):
+                assert desk.post(path, {**example, member: {**value, name: 1}}).status_code == 422
+            if isinstance(value, list) and isinstance(value[0], dict):
+                assert desk.post(path, {**example, member: [{**value[0], name: 1}]}).status_code == 422
+
+
+def test_body_examples_fit_the_document(desk: Site) -> None:
+    document = desk.caller.ask("/openapi.json").json()
+    checked = 0
+    for taken in document["paths"].values():
+        for operation in taken.values():
+            for body in operation.get("requestBody", {}).get("content", {}).values():
+                for example in body.get("examples", {}).values():
+                    schema = {**body["schema"], "components": document["components"]}
+                    jsonschema_rs.validator_for(schema, validate_formats=True).validate(example["value"])
+                    checked += 1
+    assert checked >= len(WRITES)
