@@ -49,6 +49,11 @@ class AnswerDesk:
     def recording(self, key: str) -> RecordingRow | None:
         return self._rows.get(RecordingRow, key)
 
+    def forget_saying(self, text: bytes) -> None:
+        """Deletes answers that have `text` in them: what is erased must not be answered again."""
+        for row in [row for row in self._rows.scan(AnswerRow) if text in row.body]:
+            self.drop(row)
+
     def secret(self, name: str) -> bytes:
         """32 random bytes, the same at each call, also after a restart. Within a writing transaction."""
         found = self._rows.get(SecretRow, name)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, delete, or_, select, update
 
 from ledger.claims import Path, parse_claims
+from ledger.store.answers import AnswerDesk
 from ledger.store.book import Book
 from ledger.store.repository import Rows
 from ledger.store.rows import ChainIdentityRow
@@ -99,9 +100,11 @@ class SharingDesk:
         return self._connection.execute(statement).rowcount
 
     def erase(self, id_: str, now_s: int) -> None:
-        """Drops ciphertext, wrapped keys, names, and values and salts of the claims; places and roots stay."""
+        """Drops ciphertext, wrapped keys, names, values and salts of the claims, and what was answered about it; places
+        and roots stay."""
         for row in self.versions([id_]):
             self.erase_fields(row.root, [()])
+        AnswerDesk(self._connection).forget_saying(id_.encode())
         self._connection.execute(delete(shared_pieces).where(shared_pieces.c.document == id_))
         gone = {"name": "", "media_type": "", "size": 0, "nonce": b"", "wrapping": "", "wrapped_key": b""}
         self._connection.execute(update(shared_versions).where(shared_versions.c.document == id_).values(**gone))

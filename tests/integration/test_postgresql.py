@@ -7,20 +7,26 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from sqlalchemy import text
 
-from ledger.errors import MillmarkError, StoreError
+from ledger.errors import MillmarkError, NotFoundError, StoreError
 from ledger.provenance import participants, recall, trace
+from ledger.provenance.sharing import Mode
 from ledger.store import Book, Lineage, Rows, Store, open_store
 from ledger.store.rows import HeadRow
 from services.bench.graph import draw_plant
 from services.bench.plant_store import write_plant
+from services.documents.sealed_file import open_sealed
 from tests.support import postgres
 from tests.support.fake_world import World, build_world
+from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world
+from tests.support.sign_in import NOW_S
 from tests.unit.ledger import test_store_database as on_sqlite
 from tests.unit.ledger import test_store_lineage as walks
+from tests.unit.services.documents.test_documents_erasure import secrets_of
 
 pytestmark = [
     pytest.mark.integration,
@@ -141,3 +147,28 @@ def test_a_server_that_does_not_answer_is_named_in_one_line_without_a_password(u
         open_store(wrong.format(url=url).replace("@", ":canary@"))
     assert "\n" not in str(refused.value)
     assert "canary" not in str(refused.value)
+
+
+def test_documents_are_shared_and_erased(store: Store, url: str, tmp_path: Path) -> None:
+    """Nothing of what is erased is in the tables' files; the server's own log is the operator's to age out."""
+    shared = build_shared_world(store, tmp_path)
+    id_ = shared.add(Mode.LINKED).document
+    assert open_sealed(shared.fetch(id_, SUPPLIER, SUPPLIER), shared.private_keys[SUPPLIER]).content == CONTENT
+    with pytest.raises(NotFoundError):
+        shared.documents.get(id_, SIBLING)
+    kept = shared.add(Mode.PRIVATE, content=b"kept", name="kept.txt").document
+    secrets = secrets_of(shared, id_)
+    tables = Path(unquote(url.partition("host=")[2])) / "data" / "base"
+    assert traces(store, tables, secrets) == set(secrets)
+    shared.documents.erase(id_, NOW_S)
+    assert traces(store, tables, secrets) == set()
+    assert shared.documents.rotate() == 1
+    assert open_sealed(shared.fetch(kept, OWNER, None), shared.private_keys[OWNER]).content == b"kept"
+
+
+def traces(store: Store, folder: Path, secrets: dict[str, bytes]) -> set[str]:
+    """Large values are stored in pieces and perhaps compressed, so names, keys and salts are looked for."""
+    with store._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CHECKPOINT"))
+    contents = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    return {name for name, secret in secrets.items() if any(secret in content for content in contents)}

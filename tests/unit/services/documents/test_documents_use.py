@@ -16,7 +16,7 @@ from ledger.provenance.sharing import Mode
 from ledger.store import AccessDesk
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
-from services.documents import Draft, new_place
+from services.documents import DocumentError, Draft, new_place
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, open_sealed
 from services.gateway import build_policy, create_gateway
 from services.gateway.policy import Auth
@@ -219,6 +219,31 @@ def test_an_upload_that_is_sent_again_adds_one_document(shared: SharedWorld, own
     place = f"/v1/documents/{id_}/versions?name=a"
     assert send(b"second", place).json() == send(b"second", place).json()
     assert [one.version for one in shared.documents.get(id_, None).versions] == [1, 2]
+
+
+def test_what_was_sent_over_http_is_erased_from_every_file(home: Path, shared: SharedWorld, owner: Partner) -> None:
+    """Also from the answers that are kept for requests that come again."""
+
+    def traces() -> set[str]:
+        return {path.name for path in home.rglob("*") if path.is_file() and b"canary-upload" in path.read_bytes()}
+
+    sent = owner("/v1/documents?name=canary-upload.pdf", "POST", b"x", Idempotency_Key="upload-0002")
+    assert traces() & {"ledger.db", "ledger.db-wal"}
+    erased = owner(f"/v1/documents/{sent.json()['document']}", "DELETE")
+    assert (erased.status_code, traces()) == (200, set())
+    again = owner("/v1/documents?name=canary-upload.pdf", "POST", b"x", Idempotency_Key="upload-0002")
+    assert again.json() == erased.json(), "the request that comes again finds what it added, erased"
+    assert traces() == set()
+
+
+def test_a_fetch_that_is_overtaken_by_an_erasure_breaks_off(shared: SharedWorld) -> None:
+    id_ = shared.add(Mode.PRIVATE).document
+    stream = shared.documents.fetch(id_, 1, OWNER, None).stream()
+    assert next(stream).startswith(b"millmark-sealed-document 1\n")
+    next(stream)
+    shared.documents.erase(id_, NOW_S)
+    with pytest.raises(DocumentError, match="is erased"):
+        next(stream)
 
 
 def test_an_upload_whose_answer_was_never_kept_adds_one_document(shared: SharedWorld) -> None:
