@@ -28,13 +28,13 @@ def split_rows(classes: NDArray[np.int64], seed: int) -> tuple[Rows, Rows]:
 
 
 def split_folds(classes: NDArray[np.int64], folds: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
-    """Row numbers that train and that judge, once a fold; every row judges in one of them."""
+    """Row numbers that train and that judge, once a fold that has rows; every row judges in one of them."""
     generator = np.random.default_rng(seed)
     fold = np.zeros(len(classes), dtype=np.int64)
     for value in np.unique(classes):
         rows = generator.permutation(np.flatnonzero(classes == value))
         fold[rows] = (np.arange(len(rows)) + generator.integers(folds)) % folds
-    for index in range(folds):
+    for index in np.unique(fold):
         yield np.flatnonzero(fold != index), np.flatnonzero(fold == index)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from quality.benches.tables import Bench, show
@@ -36,14 +35,11 @@ def add_options(parser: Parser) -> None:
 
 
 def _bench(options: argparse.Namespace) -> Answer:
-    if options.name in ("ai4i", "steel"):
-        return _bench_table(options)
-    if options.name == "forda":
-        bench = _bench_forda(options)
-    elif options.name == "digest":
-        bench = _bench_digest(options)
-    else:
-        bench = _bench_speed()
+    run = {"digest": _bench_digest, "forda": _bench_forda, "speed": _bench_speed}.get(options.name, _bench_trees)
+    try:
+        bench = run(options)
+    except ModuleNotFoundError as missing:
+        raise InputError(f"bench {options.name} needs {missing.name}", mend="install millmark[quality]") from missing
     sys.stderr.write(show(bench))
     return {"bench": options.name, **bench.answer, "passed": bench.passed}
 
@@ -68,27 +64,18 @@ def _bench_digest(options: argparse.Namespace) -> Bench:
         return run_digest(*given, lambda name, done, planned: bars(name, done, planned, {}))
 
 
-def _bench_speed() -> Bench:
-    try:
-        from quality.benches.speed import run_speed  # noqa: PLC0415  likewise
-    except ModuleNotFoundError as missing:
-        raise InputError(f"bench speed needs {missing.name}", mend="install millmark[quality]") from missing
+def _bench_speed(_options: argparse.Namespace) -> Bench:
+    from quality.benches.speed import run_speed  # noqa: PLC0415  likewise
+
     return run_speed()
 
 
-def _bench_table(options: argparse.Namespace) -> Answer:
-    """Trees on a table, with a grid of their own."""
-    try:
-        from rich.console import Console  # noqa: PLC0415  likewise
+def _bench_trees(options: argparse.Namespace) -> Bench:
+    from quality.benches.trees import SEEDS, run_trees  # noqa: PLC0415  likewise
 
-        from quality.bench_tables import SEEDS, run  # noqa: PLC0415  likewise
-        from quality.bench_tables import show as show_grid  # noqa: PLC0415  likewise
-    except ModuleNotFoundError as missing:
-        raise InputError(f"bench {options.name} needs {missing.name}", mend="install millmark[quality]") from missing
+    name = options.name
     if options.data is None:
-        raise InputError(f"bench {options.name} needs its data", mend="give the folder with --data")
+        raise InputError(f"bench {name} needs its data", mend="give the folder with --data")
     with show_bars() as bars:
-        seeds = SEEDS[: options.seeds]
-        answer = run(options.name, options.data, seeds, lambda done, planned: bars(options.name, done, planned, {}))
-    show_grid(answer, Console(stderr=True))
-    return asdict(answer)
+        given = name, options.data, SEEDS[: options.seeds]
+        return run_trees(*given, lambda done, planned: bars(name, done, planned, {}))

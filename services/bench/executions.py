@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ledger.chain import Chain
+from ledger.chain import Chain, Transport
 from ledger.records import Contract, PublishModel
 from ledger.store import open_store
 from quality import Network, build_model
@@ -49,11 +49,13 @@ class Agreement:
         return "-".join(map(str, self.sizes))
 
 
-def compare_executions(count: int, seed: int, tell: Callable[[str, int], None]) -> list[Agreement]:
-    """`count` inputs of each size; `tell` hears (size, inputs done)."""
+def compare_executions(
+    count: int, seed: int, tell: Callable[[str, int], None], transport: Transport | None = None
+) -> list[Agreement]:
+    """`count` inputs of each size, on an embedded chain unless another is given; `tell` hears (size, inputs done)."""
     found = []
     with open_store("sqlite://") as store:
-        consortium = found_consortium(store)
+        consortium = found_consortium(store, transport)
         for sizes in SIZES:
             network = build_network(sizes, seed)
             [number] = consortium.record(consortium.inspector, [PublishModel(build_model(network), NOTHING)])

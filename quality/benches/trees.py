@@ -1,0 +1,156 @@
+"""How well trees do on two public tables, by honest cross-validation over five fixed seeds.
+
+The folder holds `Faults.NNA` (UCI Steel Plates Faults) or `ai4i2020.csv` (AI4I 2020), itself or in the folder of that
+name in the UCI archive. Everything about a model (derived columns, recipe, rounds, threshold) is chosen inside the
+training folds; a test fold is only ever judged. Agreement is with the float trees that LightGBM grew, on columns before
+they are rounded to words: it says what integers cost, not what other trees would say.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quality.benches.tables import Bench
+from quality.benches.uci import load_ai4i, load_steel
+from quality.fitting import Problem
+from quality.labels import build_classes
+from quality.metrics import Counts, average_precision, classify_all, confusion, macro_f1
+from quality.model import build_model
+from quality.splits import split_folds
+from quality.train import score_rows, train
+
+__all__ = ["SEEDS", "TABLES", "run_trees"]
+
+SEEDS = (0, 1, 2, 3, 4)
+
+Floats = NDArray[np.float64]
+Classes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PublicTable:
+    """One table and how it is judged."""
+
+    title: str
+    load: Callable[[Path], tuple[Floats, Classes]]
+    folds: int
+    bars: Mapping[str, float]
+    """What each figure's mean over the seeds has to reach."""
+
+
+TABLES = {
+    "ai4i": PublicTable("AI4I 2020", load_ai4i, 5, {"f1": 0.80, "average_precision": 0.86, "agreement": 0.995}),
+    "steel": PublicTable("Steel Plates Faults", load_steel, 10, {"macro_f1": 0.80, "agreement": 0.98}),
+}
+
+
+def run_trees(name: str, folder: Path, seeds: Sequence[int], tell: Callable[[int, int], None]) -> Bench:
+    """One column a seed: figures over all rows, each judged once by a model that had not seen it; `by fold` is the mean
+    of the folds' figures, `bytes` a model's mean size. `tell` hears (folds done, folds planned). Raises QualityError.
+    """
+    table = TABLES[name]
+    values, classes = table.load(folder)
+    count = int(classes.max()) + 1
+    problem = Problem(values, classes, count, (1.0,) * count)
+    judged: list[dict[str, float]] = []
+    for number, seed in enumerate(seeds):
+        folds = []
+        for index, (learnt, held) in enumerate(split_folds(problem.classes, table.folds, seed)):
+            folds.append(_judge_fold(problem.take(learnt), problem.take(held), seed))
+            tell(number * table.folds + index + 1, len(seeds) * table.folds)
+        judged.append(_summarise(folds, binary=problem.outputs == 1))
+    return _report(table, problem, seeds, judged)
+
+
+def _report(table: PublicTable, problem: Problem, seeds: Sequence[int], judged: Sequence[Mapping[str, float]]) -> Bench:
+    means = {figure: statistics.mean(row[figure] for row in judged) for figure in judged[0]}
+    spreads = {figure: statistics.pstdev(row[figure] for row in judged) for figure in means}
+    class_rows = np.bincount(problem.classes).tolist()
+    rows = []
+    for figure, mean in means.items():
+        values = [*(row[figure] for row in judged), mean, spreads[figure]]
+        shown = [f"{value:.0f}" if figure == "bytes" else f"{value:.4f}" for value in values]
+        bar = f"{table.bars[figure]:.3f}" if figure in table.bars else ""
+        rows.append([figure.replace("_", " "), *shown, bar])
+    return Bench(
+        title=f"{table.title}: {len(problem.classes)} rows ({', '.join(map(str, class_rows))} by class), "
+        f"{problem.values.shape[1]} columns, {table.folds} folds",
+        heads=["figure", *(f"seed {seed}" for seed in seeds), "mean", "spread", "bar"],
+        rows=rows,
+        answer={
+            "rows": len(problem.classes),
+            "columns": problem.values.shape[1],
+            "class_rows": class_rows,
+            "folds": table.folds,
+            "seeds": list(seeds),
+            "per_seed": judged,
+            "mean": means,
+            "spread": spreads,
+            "bars": table.bars,
+        },
+        passed=all(means[figure] >= bar for figure, bar in table.bars.items()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """What one fold's model says of the rows that it had not seen."""
+
+    actual: Classes
+    said: Classes
+    """The first class with the largest logit; for one logit, whether it reaches the threshold."""
+    float_said: Classes
+    scores: Classes
+    """The first logit in millionths of a nat, so that those of models with other steps can be ranked together."""
+    size: int
+    """Bytes of the model."""
+
+
+def _judge_fold(learnt: Problem, held: Problem, seed: int) -> _Fold:
+    trained = train(learnt, build_classes([str(label) for label in range(learnt.count)]), kind="trees", seed=seed)
+    step, decision = trained.fitted.logit_step, trained.model.decision
+    logits = score_rows(trained.model, held.fixed)
+    floats = trained.fitted.float_logits(held.fixed)
+    float_fails = (floats[:, 0] >= decision.threshold * step).astype(np.int64)
+    return _Fold(
+        actual=held.classes,
+        said=classify_all(decision, logits),
+        float_said=float_fails if held.outputs == 1 else floats.argmax(axis=1),
+        scores=np.rint(logits[:, 0] * step * 1e6).astype(np.int64),
+        size=len(build_model(trained.model)),
+    )
+
+
+def _summarise(folds: Sequence[_Fold], binary: bool) -> dict[str, float]:
+    """Figures over all rows, each judged once; `_by_fold` is the mean of the folds' own figures."""
+    actual, said, float_said, scores = (
+        np.concatenate(parts)
+        for parts in zip(*((f.actual, f.said, f.float_said, f.scores) for f in folds), strict=True)
+    )
+    measure = _measure_binary if binary else _measure_classes
+    by_fold = [measure(fold.actual, fold.said, fold.scores) for fold in folds]
+    return {
+        **measure(actual, said, scores),
+        **{f"{figure}_by_fold": statistics.mean(row[figure] for row in by_fold) for figure in by_fold[0]},
+        "agreement": float(np.mean(said == float_said)),
+        "bytes": statistics.mean(fold.size for fold in folds),
+    }
+
+
+def _measure_binary(actual: Classes, said: Classes, scores: Classes) -> dict[str, float]:
+    return {
+        "f1": Counts.of(said == 1, actual == 1).f1,
+        "average_precision": average_precision(scores, actual == 1),
+        "accuracy": float(np.mean(said == actual)),
+    }
+
+
+def _measure_classes(actual: Classes, said: Classes, _scores: Classes) -> dict[str, float]:
+    count = int(max(actual.max(), said.max())) + 1
+    return {"macro_f1": macro_f1(confusion(said, actual, count)), "accuracy": float(np.mean(said == actual))}
