@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.chain import HttpTransport, write_deployment
+from ledger.chain import EmbeddedChain, HttpTransport, write_deployment
 from ledger.errors import SubmitError
 from ledger.evidence import build_inference_context
 from ledger.keys import create_keystore
@@ -42,6 +42,7 @@ class Desk:
     """A home folder, the consortium whose ledger it follows, and a line that made two parts."""
 
     home: Path
+    engine: EmbeddedChain
     consortium: Consortium
     plant: Plant
 
@@ -77,24 +78,25 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     secret.touch(mode=0o600)
     secret.write_text(PASSPHRASE)
     (home / "tiny.bin").write_bytes(build_model(tiny_network()))
-    with serving(create_devchain()) as url, open_store(f"sqlite:///{home / 'desk.sqlite'}") as store:
+    engine = EmbeddedChain()
+    with serving(create_devchain(engine)) as url, open_store(f"sqlite:///{home / 'desk.sqlite'}") as store:
         (home / "millmark.toml").write_text(f'chain_url = "{url}"\ndatabase = "sqlite:///desk.sqlite"\n')
         consortium = found_consortium(store, HttpTransport(url))
         write_deployment(home / "deployment.json", consortium.chain.deployment)
         forda = (resources.files("quality") / "models" / "forda.bin").read_bytes()
-        yield Desk(home, consortium, build_plant(consortium, forda, "{}"))
+        yield Desk(home, engine, consortium, build_plant(consortium, forda, "{}"))
 
 
 @pytest.fixture(scope="module")
 def line(desk: Desk) -> Line:
-    """Two parts whose orders' gate is a published model; one lied about, one honestly passed."""
+    """Three parts whose orders' gate is a published model; one lied about, two honestly passed."""
     printed = desk.ok("quality", "publish", str(desk.home / "tiny.bin"), *desk.sign(desk.consortium.inspector))
     desk.plant.model = int(printed.split()[1].rstrip(","))
     desk.plant.inspector = Inspector((desk.home / "tiny.bin").read_bytes())
     desk.ok("quality", "approve", str(desk.plant.model), *desk.sign(desk.consortium.auditor))
-    line = place_orders(desk.consortium, desk.plant, 2, int(time.time()))
+    line = place_orders(desk.consortium, desk.plant, 3, int(time.time()))
     make_parts(line)
-    for job, window in zip(line.jobs, (SICK, SOUND), strict=True):
+    for job, window in zip(line.jobs, (SICK, SOUND, SOUND), strict=True):
         certify_as_good(line, job, window)
     return line
 
@@ -174,6 +176,24 @@ def test_a_demand_is_met_by_opening_and_an_honest_certificate_is_upheld(desk: De
     assert (certificate["status"], certificate["executed"]) == ("valid", "pass")
 
 
+def test_a_demand_that_nobody_meets_leaves_the_certificate_unopened(desk: Desk, line: Line) -> None:
+    """A week passes by the chain's clock, which no node lets anybody set from outside."""
+    job, consortium = line.jobs[2], desk.consortium
+    assert "CertificateDemandTooSoon" in desk.refused("quality", "demand", _name(job), *desk.sign(consortium.buyer))
+    assert "seven days" in desk.ok("quality", "demand", _name(job), *desk.sign(consortium.auditor))
+    chain = consortium.chain
+    desk.engine._tester.time_travel(chain.header(chain.final_number()).timestamp + 7 * 86_400)
+    line.plant.bench.note("balance", {"window": list(SOUND)})
+    consortium.record(consortium.inspector, [line.plant.bench.anchor()])
+    [certificate] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
+    assert certificate["status"] == "unopened"
+    inspector = desk.sign(consortium.inspector)
+    assert "CertificateOpeningLate" in desk.refused("quality", "challenge", _name(job), "--yes", *inspector)
+    offer = OfferCustody((Item(job.lot, job.order.subject),), consortium.buyer.number, NOTHING)
+    with pytest.raises(SubmitError, match="GateClosed"):
+        consortium.record(consortium.makers[2], [offer])
+
+
 def test_one_parts_measurement_does_not_open_anothers_certificate(desk: Desk, line: Line) -> None:
     extract = desk.home / "other.json"
     desk.ok("quality", "extract", _name(line.jobs[1]), "-o", str(extract))
@@ -188,7 +208,7 @@ def test_models_are_listed_with_what_became_of_their_parts(desk: Desk, line: Lin
     desk.ok("quality", "finding", _name(line.jobs[1]), "--sound")
     by_digest, published = json.loads(desk.ok("quality", "monitor", "--json"))
     assert (by_digest["on_chain"], published["on_chain"]) == (False, True)
-    assert (published["certificates"], published["field"]["misses"], published["field"]["sound"]) == (2, 1, 1)
+    assert (published["certificates"], published["field"]["misses"], published["field"]["sound"]) == (3, 1, 1)
     assert published["field"]["recall"]["value"] == 0
     assert published["why_no_drift"] == "model and card are not kept here"
 
