@@ -14,12 +14,13 @@ import uvicorn
 
 from ledger.chain import Chain, deploy, find_profile, write_deployment
 from ledger.errors import ChainError, SettingsError
-from ledger.index import Follower, IndexCheck, check_index, check_rows, fetch_status
+from ledger.index import Follower, IndexCheck, check_rows, fetch_status
 from ledger.keys import Signer
 from ledger.provenance import parse_disclosing
 from ledger.records import Contract
 from ledger.store import AccessDesk, open_store
 from ledger.store.outbox import Outbox
+from services.commands.integrity import compare_index
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import ALLOWANCE_WEI, Context, open_context
 from services.listening import listen, serve_on
@@ -108,11 +109,7 @@ def run_status(
 
 def _check(opened: Context, deep: bool) -> IndexCheck | None:
     if not deep:
-        try:
-            return check_index(opened.store, opened.chain())
-        except ChainError as error:
-            warn(f"millmark: the index was not compared with the chain: {error}")
-            return None
+        return compare_index(opened)
     with TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'scratch.sqlite'}") as scratch:
         return check_rows(opened.store, opened.chain(), scratch)
 

@@ -19,6 +19,7 @@ from ledger.checkpoint import (
 from ledger.errors import InputError
 from ledger.keys import to_checksum
 from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, parse_trust
+from services.commands.integrity import warn_of_differences
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import open_context
 from services.files import read_bounded, write_whole
@@ -45,9 +46,11 @@ def register(app: typer.Typer) -> None:
 
 
 def run_fetch(context: typer.Context, output: Output, block: Number = None, as_json: AsJson = False) -> None:
-    """Write a final block of the own node as a checkpoint that nobody signed yet."""
+    """Write a final block of the own node as a checkpoint that nobody signed yet. Warns when the own index says
+    otherwise than the chain."""
     with open_context(context.obj) as opened:
         found = SignedCheckpoint(fetch_checkpoint(opened.chain(), block))
+        warn_of_differences(opened)
     write_whole(output, found.to_bytes())
     _print(found, output, as_json)
 
@@ -65,6 +68,7 @@ def run_sign(
     with open_context(context.obj) as opened:
         verify_seen(opened.chain(), point)
         signed = sign_checkpoint(point, opened.unlock(signer, passphrase_file))
+        warn_of_differences(opened)
     write_whole(output, signed.to_bytes())
     _print(signed, output, as_json)
 

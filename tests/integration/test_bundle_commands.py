@@ -195,6 +195,24 @@ def test_status_says_that_the_index_is_the_chain_s(office: Office) -> None:
     assert "heads are the chain's at block" in out
 
 
+def test_at_each_checkpoint_the_index_is_compared_with_the_chain(office: Office) -> None:
+    def err_of(*arguments: str) -> str:
+        code, _, err = office.run("checkpoint", *arguments)
+        assert code == 0, err
+        return err
+
+    assert err_of("fetch", "-o", office.path("block.json")) == ""
+    office.signed(0)
+    office.execute("UPDATE records SET participant = participant + 1 WHERE kind = 'CertificateIssued'")
+    told = err_of("fetch", "-o", office.path("block.json"))
+    assert (told.count("\n"), "the index is not what the chain says" in told) == (1, True)
+    assert "the index is not" in err_of(
+        "sign", office.path("block.json"), f"--signer=file:{office.path('key-0')}", "-o", office.path("again.json")
+    )
+    assert office.run("rebuild")[0] == 0
+    assert err_of("fetch", "-o", office.path("block.json")) == ""
+
+
 def test_status_names_what_differs(office: Office) -> None:
     office.execute("UPDATE heads SET length = length + 1 WHERE subject = (SELECT min(subject) FROM heads)")
     code, out, _ = office.run("status")
