@@ -12,6 +12,7 @@ from ledger.evidence import EvidenceEntry, EvidenceLog
 from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.store.repository import Rows
 from ledger.store.rows import (
+    BookRevisionRow,
     DocumentRow,
     EvidenceRow,
     FindingRow,
@@ -35,6 +36,7 @@ class Book:
         row = IdentityRow(identity.subject, int(identity.kind), identity.creator, identity.identifier, identity.salt)
         if self._rows.get(IdentityRow, row.subject) is None:
             self._rows.insert([row])
+            self._revise()
 
     def identity(self, subject: bytes) -> Identity | None:
         row = self._rows.get(IdentityRow, subject)
@@ -117,6 +119,15 @@ class Book:
         """Replaces all participant names by those of the configuration."""
         self._connection.execute(delete(participant_names))
         self._rows.insert([ParticipantNameRow(number, name) for number, name in sorted(names.items())])
+        self._revise()
+
+    def revision(self) -> int:
+        """Another number after each change of what things and participants are called."""
+        found = self._rows.get(BookRevisionRow, 1)
+        return 0 if found is None else found.number
+
+    def _revise(self) -> None:
+        self._rows.put(BookRevisionRow(1, self.revision() + 1))
 
     def names(self) -> dict[int, str]:
         return {row.number: row.name for row in self._rows.find(ParticipantNameRow)}

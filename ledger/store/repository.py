@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from operator import attrgetter
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -34,24 +34,22 @@ class Rows:
 
     def get(self, kind: type[R], *key: Cell) -> R | None:
         """The row under a primary key, its columns in the table's order."""
-        table = TABLES[kind]
-        query = select(table).where(*(column == value for column, value in zip(table.primary_key, key, strict=True)))
-        row = self._connection.execute(query).one_or_none()
+        names = _key_names(kind)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+        query = _equal(kind, names)  # type: ignore[arg-type]  # as above
+        row = self._connection.execute(query, dict(zip(names, key, strict=True))).one_or_none()
         return None if row is None else kind(*row)
 
     def find(self, kind: type[R], **equals: Cell) -> list[R]:
         """The rows whose columns equal what is given, ordered by primary key."""
-        table = TABLES[kind]
-        query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
-        return [kind(*row) for row in self._connection.execute(query.order_by(*table.primary_key))]
+        query = _equal(kind, tuple(equals))  # type: ignore[arg-type]  # as above
+        return [kind(*row) for row in self._connection.execute(query, equals)]
 
     def among(self, kind: type[R], column: str, values: Iterable[Cell]) -> list[R]:
         """The rows whose `column` is one of `values`, ordered by primary key within each part of the answer."""
-        table = TABLES[kind]
+        query = _one_of(kind, column)  # type: ignore[arg-type]  # as above
         found: list[R] = []
         for part in _parts(sorted(set(values), key=repr)):
-            query = select(table).where(table.c[column].in_(part)).order_by(*table.primary_key)
-            found.extend(kind(*row) for row in self._connection.execute(query))
+            found.extend(kind(*row) for row in self._connection.execute(query, {"among": part}))
         return found
 
     def page(self, kind: type[R], column: str, after: Cell, most: int, **equals: Cell) -> list[R]:
@@ -116,6 +114,26 @@ def values_of(row: object) -> dict[str, object]:
     """A row by column name."""
     names, getter = _getter(type(row))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
     return dict(zip(names, getter(row), strict=True))
+
+
+@cache
+def _key_names(kind: type) -> tuple[str, ...]:
+    return tuple(column.name for column in TABLES[kind].primary_key)
+
+
+@cache
+def _equal(kind: type, names: tuple[str, ...]) -> Select[Any]:
+    """Rows by equal columns. Made once: putting a query together takes longer than most of them run."""
+    table = TABLES[kind]
+    return select(table).where(*(table.c[name] == bindparam(name) for name in names)).order_by(*table.primary_key)
+
+
+@cache
+def _one_of(kind: type, column: str) -> Select[Any]:
+    """Rows of which a column is one of some values."""
+    table = TABLES[kind]
+    among: BindParameter[Any] = bindparam("among", expanding=True)
+    return select(table).where(table.c[column].in_(among)).order_by(*table.primary_key)
 
 
 @cache

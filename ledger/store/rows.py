@@ -382,6 +382,14 @@ class FindingRow:
 
 
 @dataclass(slots=True)
+class BookRevisionRow:
+    """How often what things are called was changed; one row."""
+
+    id: int
+    number: int
+
+
+@dataclass(slots=True)
 class ParticipantNameRow:
     number: int
     name: str

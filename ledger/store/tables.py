@@ -87,6 +87,7 @@ evidence = _table("evidence", rows.EvidenceRow, "stream index")
 inferences = _table("inferences", rows.InferenceRow, "certificate")
 model_files = _table("model_files", rows.ModelFileRow, "digest")
 findings = _table("findings", rows.FindingRow, "certificate")
+book_revisions = _table("book_revisions", rows.BookRevisionRow, "id")
 participant_names = _table("participant_names", rows.ParticipantNameRow, "number")
 
 credentials = _table("credentials", access_rows.CredentialRow, "id")
@@ -124,6 +125,7 @@ PRIVATE: frozenset[type] = frozenset(
         rows.ModelFileRow,
         rows.FindingRow,
         rows.ParticipantNameRow,
+        rows.BookRevisionRow,
         access_rows.CredentialRow,
         access_rows.SpentNonceRow,
         answer_rows.AnswerRow,

@@ -39,7 +39,7 @@ from ledger.trust import BelievedBlock
 from ledger.verify import verify_bundle
 from services.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
 
-__all__ = ["Measured", "measure_bundle"]
+__all__ = ["Measured", "grow_part", "measure_bundle"]
 
 _KILOGRAM = b"KGM"
 _BATCH = 100
@@ -81,7 +81,7 @@ def measure_bundle(leaves: int, rounds: int) -> Measured:
         raise InputError("2 to 500 leaves and 0 to 100 rounds", mend="give numbers in these ranges")
     with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'bench.db'}") as store:
         consortium = found_consortium(store)
-        part = _grow(consortium, leaves, rounds)
+        part = grow_part(consortium, leaves, rounds)
         return _measure(consortium, store, part)
 
 
@@ -122,7 +122,7 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
     return round(statistics.median(clock), 1), round(statistics.median(processor), 1)
 
 
-def _grow(consortium: Consortium, leaves: int, rounds: int) -> bytes:
+def grow_part(consortium: Consortium, leaves: int, rounds: int) -> bytes:
     """Receipts, then merges two by two until one lot is left."""
     maker, other = consortium.makers[:2]
     identities = [consortium.name(SubjectKind.LOT, maker, f"urn:example:leaf-{number}") for number in range(leaves)]

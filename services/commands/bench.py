@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     group.command("gas", epilog="Example: millmark bench gas --json")(run_gas)
     group.command("genealogy", epilog="Example: millmark bench genealogy --json")(run_genealogy)
     group.command("bundle", epilog="Example: millmark bench bundle --json")(run_bundle)
+    group.command("gateway", epilog="Example: millmark bench gateway --json")(run_gateway)
     group.command("capture", epilog="Example: millmark bench capture --json")(run_capture)
     group.command("executions", epilog="Example: millmark bench executions --inputs 1000 --json")(run_executions)
     group.command("dictionary", epilog="Example: millmark bench dictionary --guesses 1000000 --json")(run_dictionary)
@@ -103,6 +104,25 @@ def run_bundle(
     columns = ["ancestors", "records", "bytes", "build ms", "verify ms", "verify CPU ms", "JSON decode ms"]
     row = [found.ancestors, found.records, found.bytes, found.build_ms, found.verify_ms, found.verify_cpu_ms]
     print_table("provenance file of one part", columns, [[*row, found.decode_ms]])
+
+
+def run_gateway(
+    ancestors: Annotated[int, typer.Option(help="Of the part that is asked about.")] = 50,
+    rate: Annotated[int, typer.Option(min=1, max=2000, help="Requests a second, whatever the answers take.")] = 100,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="Of each round.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Others use the machine too: repeat.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """How long a partner waits for a trace, at a real gateway under a steady rate of requests; milliseconds."""
+    from services.bench.gateway import measure_gateway  # noqa: PLC0415 - starts a chain, which others do not need
+
+    found = measure_gateway(ancestors, rate, seconds, rounds)
+    if as_json:
+        print_json([waited.to_json() for waited in found])
+        return
+    columns = ["round", "requests", "errors", "p50 ms", "p99 ms", "slowest ms", "server CPU ms", "load"]
+    rows = [list(waited.to_json().values()) for waited in found]
+    print_table(f"trace of a part with {ancestors} ancestors, {rate} requests/s", columns, rows)
 
 
 def run_capture(

@@ -12,7 +12,7 @@ from ledger.ids import MAX_IDENTIFIER_LENGTH
 from ledger.provenance import Certificate, Direction, Limits, OrderTrace, Recall, Trace
 from services.gateway.example_things import IDENTIFIER
 from services.gateway.guard import Asking
-from services.gateway.replies import LOOKED_UP, MOST_SEQUENCE, NAMED, PROBLEM, KnownTags, Number, reply, tagged
+from services.gateway.replies import LOOKED_UP, MOST_SEQUENCE, NAMED, PROBLEM, KnownTags, Number, reply, tag, tagged
 from services.gateway.schemas import model_of
 from services.gateway.service import Service
 from services.gateway.status import GatewayStatus, Health
@@ -96,7 +96,8 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
 
         Whatever lies beyond the limits is left out, and `cuts` says so."""
         name, limits = _as_written(request, identifier), Limits(depth, lots)
-        return tagged(service.trace(name, direction, limits, principal.viewer), known)
+        found = service.trace(name, direction, limits, principal.viewer)
+        return tag(Response(found, media_type="application/json"), known)
 
     @router.get(
         "/v1/certificates/{id}",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 from ledger.index import fetch_status
-from ledger.provenance import Certificate, Direction, Limits, OrderTrace, Recall, Trace, certificate, recall, trace
+from ledger.provenance import Certificate, Direction, Limits, Recall, certificate, recall, trace
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from services.gateway.following import Following
+from services.gateway.remembering import Remembered
 from services.gateway.status import GatewayStatus, build_status
 
 __all__ = ["Service"]
@@ -21,9 +23,16 @@ class Service:
     def __init__(self, store: Store, following: Following | None) -> None:
         self._store = store
         self._following = following
+        self._remembered = Remembered(store)
 
-    def trace(self, name: str, direction: Direction, limits: Limits, viewer: int | None) -> Trace | OrderTrace:
-        return trace(self._store, name, direction=direction, limits=limits, viewer=viewer)
+    def trace(self, name: str, direction: Direction, limits: Limits, viewer: int | None) -> bytes:
+        """As JSON. What was answered is remembered: the same part is asked for again and again."""
+
+        def ask() -> bytes:
+            found = trace(self._store, name, direction=direction, limits=limits, viewer=viewer)
+            return json.dumps(found.to_json(), separators=(",", ":")).encode()
+
+        return self._remembered.get((name, direction, limits, viewer), ask)
 
     def certificate(self, sequence: int, viewer: int | None) -> Certificate:
         return certificate(self._store, sequence, viewer=viewer)

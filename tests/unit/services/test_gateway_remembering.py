@@ -1,0 +1,110 @@
+"""Answers that are remembered: right after every change, one company's never another's, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.provenance import Direction, Limits, trace
+from ledger.store import Book
+from services.gateway.remembering import Remembered
+from services.gateway.service import Service
+from tests.support.fake_world import BUYER, CARRIER, NAMES, SMITH, World, build_world
+from tests.support.stores import new_store
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with new_store(tmp_path) as store:
+        yield build_world(store)
+
+
+class Counting:
+    def __init__(self, answer: bytes = b"x") -> None:
+        self.answer, self.times = answer, 0
+
+    def __call__(self) -> bytes:
+        self.times += 1
+        return self.answer
+
+
+def test_what_did_not_change_is_asked_for_once(world: World) -> None:
+    remembered, work = Remembered(world.store), Counting()
+    assert [remembered.get("a", work) for _ in range(3)] == [b"x"] * 3
+    assert work.times == 1
+    remembered.get("b", work)
+    assert work.times == 2
+
+
+def test_a_new_block_and_a_new_name_end_it(world: World) -> None:
+    remembered, work = Remembered(world.store), Counting()
+    remembered.get("a", work)
+    world.fake.receive("later", SMITH, 1)
+    world.follow()
+    remembered.get("a", work)
+    assert work.times == 2
+    with world.store.transaction() as connection:
+        Book(connection).set_names({**NAMES, SMITH: "Smithy & Sons"})
+    remembered.get("a", work)
+    assert work.times == 3
+    with world.store.transaction() as connection:
+        Book(connection).add_identity(world.fake.identities[world.fake.receive("last", SMITH, 1)])
+    remembered.get("a", work)
+    remembered.get("a", work)
+    assert work.times == 4
+
+
+def test_an_answer_that_was_overtaken_is_not_kept(world: World) -> None:
+    remembered = Remembered(world.store)
+
+    def work() -> bytes:
+        with world.store.transaction() as connection:
+            Book(connection).set_names({**NAMES, SMITH: "Renamed"})
+        return b"of the state before, perhaps"
+
+    remembered.get("a", work)
+    again = Counting(b"new")
+    assert remembered.get("a", again) == b"new"
+
+
+def test_a_failure_is_not_kept(world: World) -> None:
+    remembered = Remembered(world.store)
+    with pytest.raises(ZeroDivisionError):
+        remembered.get("a", lambda: bytes(1 // 0))
+    assert remembered.get("a", Counting(b"right")) == b"right"
+
+
+def test_memory_is_bounded(world: World) -> None:
+    remembered = Remembered(world.store, most_bytes=100)
+    for number in range(50):
+        remembered.get(number, Counting(b"0123456789"))
+    recent, old = Counting(), Counting()
+    remembered.get(49, recent)
+    remembered.get(0, old)
+    assert (recent.times, old.times) == (0, 1)
+    assert remembered.get("huge", Counting(b"x" * 1000)) == b"x" * 1000
+
+
+def test_each_company_gets_its_own_answer(world: World) -> None:
+    """In every order of asking, as often as one likes."""
+    service, limits = Service(world.store, None), Limits()
+    for _ in range(2):
+        for viewer in (None, BUYER, SMITH, CARRIER):
+            found = trace(world.store, world.lots["hip 1"], viewer=viewer)
+            told = service.trace("urn:example:hip-1", Direction.BOTH, limits, viewer)
+            assert told.decode().startswith('{"as_of":')
+            assert set(_names(told)) == set(_names_of(found.to_json()))
+
+
+def _names(told: bytes) -> list[str]:
+    return sorted(part for part in told.decode().split('"') if part.startswith("urn:example:"))
+
+
+def _names_of(found: object) -> list[str]:
+    if isinstance(found, dict):
+        return [name for value in found.values() for name in _names_of(value)]
+    if isinstance(found, list):
+        return [name for value in found for name in _names_of(value)]
+    return [found] if isinstance(found, str) and found.startswith("urn:example:") else []
