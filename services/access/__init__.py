@@ -8,7 +8,7 @@ services.gateway.rules.
 
 from __future__ import annotations
 
-from services.access.credentials import CredentialKind, authenticate, new_api_key, revoke
+from services.access.credentials import CredentialKind, authenticate, build_refusal, new_api_key, revoke
 from services.access.errors import AccessError, ForbiddenError, SignInError, UnauthenticatedError
 from services.access.principals import ALL_SCOPES, Principal, Scope
 from services.access.signin import Session, SignIn
@@ -25,6 +25,7 @@ __all__ = [
     "SignInError",
     "UnauthenticatedError",
     "authenticate",
+    "build_refusal",
     "new_api_key",
     "revoke",
 ]

@@ -23,7 +23,16 @@ from ledger.store.rows import ParticipantRow
 from services.access.errors import UnauthenticatedError
 from services.access.principals import Principal, Scope
 
-__all__ = ["MAX_API_KEY_LIFE_S", "SESSION_LIFE_S", "CredentialKind", "authenticate", "issue", "new_api_key", "revoke"]
+__all__ = [
+    "MAX_API_KEY_LIFE_S",
+    "SESSION_LIFE_S",
+    "CredentialKind",
+    "authenticate",
+    "build_refusal",
+    "issue",
+    "new_api_key",
+    "revoke",
+]
 
 SESSION_LIFE_S = 900
 MAX_API_KEY_LIFE_S = 366 * 86_400
@@ -99,15 +108,15 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
     """
     match = _FORM.fullmatch(text)
     if match is None:
-        raise _refusal()
+        raise build_refusal()
     with store.reading() as connection:
         desk = AccessDesk(connection)
         row = desk.credential(match[2])
         if row is None or not hmac.compare_digest(row.digest, _digest(text)):
-            raise _refusal()
+            raise build_refusal()
         participant = _standing(desk, row)
     if row.revoked_at or now_s >= row.expires_at or participant is None:
-        raise _refusal()
+        raise build_refusal()
     return Principal(
         participant=row.participant,
         roles=participant.roles,
@@ -137,5 +146,6 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _refusal() -> UnauthenticatedError:
+def build_refusal() -> UnauthenticatedError:
+    """The one answer to every credential that is not taken."""
     return UnauthenticatedError("the credential is not taken", mend="sign in again, or ask the operator for a new key")

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from ledger.store import Store
-from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate
+from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate, build_refusal
 from services.access.cookies import session_cookie
 from services.gateway.limits import Limiter, name_address
 from services.gateway.policy import Auth, Policy
@@ -67,9 +67,7 @@ class Guard:
         principal = await run_in_threadpool(authenticate, self._store, text, now_s=now_s, owner=owner)
         named = getattr(request.state, CLIENT, None)
         if named and principal.participant not in named:
-            raise UnauthenticatedError(
-                "the credential is not of the client certificate's participant", mend="use its own"
-            )
+            raise build_refusal()  # as if it were unknown: a stolen token is not confirmed
         return principal
 
     def _session(self, request: Request) -> list[str]:

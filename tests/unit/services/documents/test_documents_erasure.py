@@ -11,14 +11,14 @@ from sqlite3 import connect
 import pytest
 
 from ledger.claims import build_claims, parse_claims, verify_disclosure
-from ledger.errors import ClaimsError, NotFoundError, StoreError
+from ledger.errors import ClaimsError, NotFoundError, SigningError, StoreError
 from ledger.provenance.sharing import Mode
 from ledger.store import Book, SharingDesk
-from services.documents import DocumentError, Draft
+from services.documents import DocumentError, Documents, Draft
 from services.documents.sealed_file import open_sealed, parse_sealed
-from tests.support.shared_world import DESCENDANT, NAME, NAMED, OWNER, SharedWorld, build_shared_world
+from tests.support.shared_world import CONTENT, DESCENDANT, NAME, NAMED, OWNER, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S
-from tests.support.stores import new_store
+from tests.support.stores import copy_database, new_store
 
 
 @pytest.fixture
@@ -145,6 +145,21 @@ def test_a_reader_in_the_way_is_said_and_the_files_are_cleaned_later(shared: Sha
         shared.documents.fetch(id_, 1, OWNER, None)
     shared.documents.erase(id_, NOW_S)
     assert hits(tmp_path, secrets) == set()
+
+
+def test_a_backup_is_closed_once_the_keys_are_rotated(shared: SharedWorld, tmp_path: Path) -> None:
+    """It has the ciphertexts and the wrapped keys; what they were wrapped under is gone."""
+    id_ = shared.add(Mode.PRIVATE).document
+    (tmp_path / "backup").mkdir()
+    with new_store(tmp_path / "backup") as backup:
+        copy_database(shared.store, backup)
+        restored = Documents(backup, shared.ring)
+        before = b"".join(restored.fetch(id_, 1, OWNER, None).stream())
+        assert open_sealed(before, shared.private_keys[OWNER]).content == CONTENT
+        shared.documents.erase(id_, NOW_S)
+        shared.documents.rotate()
+        with pytest.raises(SigningError, match="has no key"):
+            restored.fetch(id_, 1, OWNER, None)
 
 
 def _add_version(shared: SharedWorld, id_: str, content: bytes) -> None:

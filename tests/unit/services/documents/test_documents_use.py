@@ -221,8 +221,11 @@ def test_an_upload_that_is_sent_again_adds_one_document(shared: SharedWorld, own
     assert [one.version for one in shared.documents.get(id_, None).versions] == [1, 2]
 
 
-def test_what_was_sent_over_http_is_erased_from_every_file(home: Path, shared: SharedWorld, owner: Partner) -> None:
-    """Also from the answers that are kept for requests that come again."""
+def test_what_was_sent_over_http_is_erased_from_every_file(
+    home: Path, shared: SharedWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also from the answers that are kept for requests that come again; and the gateway's log never has it."""
+    owner = Partner(shared, OWNER)
 
     def traces() -> set[str]:
         return {path.name for path in home.rglob("*") if path.is_file() and b"canary-upload" in path.read_bytes()}
@@ -234,6 +237,9 @@ def test_what_was_sent_over_http_is_erased_from_every_file(home: Path, shared: S
     again = owner("/v1/documents?name=canary-upload.pdf", "POST", b"x", Idempotency_Key="upload-0002")
     assert again.json() == erased.json(), "the request that comes again finds what it added, erased"
     assert traces() == set()
+    logged = "".join(capsys.readouterr())
+    assert "DELETE" in logged
+    assert "canary-upload" not in logged
 
 
 def test_a_fetch_that_is_overtaken_by_an_erasure_breaks_off(shared: SharedWorld) -> None:
