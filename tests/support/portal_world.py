@@ -1,0 +1,129 @@
+"""Orders made, inspected and delivered on a real chain, and a real gateway over them that wants a sign-in."""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from ledger.ids import Identity, parse_digital_link
+from ledger.index import Follower
+from ledger.keys import create_keystore, to_checksum
+from ledger.provenance import parse_disclosing
+from ledger.records import Verdict
+from ledger.store import Book, Store, open_store
+from services.demo.consortium import Company, found_consortium
+from services.demo.delivery import deliver_parts
+from services.demo.inspection import inspect_parts
+from services.demo.plant import build_plant
+from services.demo.production import Job, Line, make_parts, place_orders
+from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway.policy import Auth
+from services.gateway.server import build_server
+from services.interop.digital_link import build_part_link
+from services.portal import Proofs
+
+__all__ = ["PortalWorld", "serve_world"]
+
+ORDERS = 2
+_MOST_S = 20.0
+_DISCLOSED = ["names", "/passport"]
+
+
+@dataclass(frozen=True)
+class PortalWorld:
+    store: Store
+    line: Line
+    origin: str
+    folder: Path
+
+    @property
+    def part(self) -> Job:
+        """One that passed and was delivered."""
+        return next(job for job in self.line.jobs if job.verdict is Verdict.PASS)
+
+    @property
+    def failed(self) -> Job:
+        """One that failed, and is in quarantine."""
+        return next(job for job in self.line.jobs if job.verdict is Verdict.FAIL)
+
+    def code(self, job: Job | None = None) -> str:
+        """What is in the code on the part."""
+        identity = self.identity(job or self.part)
+        return build_part_link(parse_digital_link(identity.identifier), identity.salt, base_url=self.origin)
+
+    def identity(self, job: Job) -> Identity:
+        assert job.part is not None
+        return job.part
+
+    def company(self, name: str) -> Company:
+        return next(one for one in self.line.consortium.companies if one.name == name)
+
+    def keystore(self, company: Company) -> list[str]:
+        """Options with which `millmark keys sign-in` signs for the company."""
+        file, secret = self.folder / f"{company.number}.json", self.folder / "secret"
+        if not file.exists():
+            create_keystore(file, "only for tests", signer=company.signer, scrypt_cost=2)
+            secret.touch(mode=0o600)
+            secret.write_text("only for tests\n")
+        return [f"--signer=keystore:{file}", f"--passphrase-file={secret}"]
+
+    def address(self, company: Company) -> str:
+        return to_checksum(company.signer.address)
+
+    def follow(self) -> None:
+        Follower(self.line.consortium.chain, self.store).follow()
+
+
+@contextmanager
+def serve_world(folder: Path) -> Iterator[PortalWorld]:
+    with open_store(f"sqlite:///{folder / 'ledger.db'}") as store, socket.socket() as listening:
+        line = _produce(store)
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        buyer = line.consortium.buyer.number
+        policy = build_policy(Auth.REQUIRED, port=port, owner=line.consortium.makers[2].number)
+        assert buyer != policy.owner
+        chain = line.consortium.chain
+        proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))
+        app = create_gateway(store, policy, proofs=proofs, limiter=Limiter(Rates(1e6, 1e6)))
+        server = build_server(app, "127.0.0.1", port)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            end = time.monotonic() + _MOST_S
+            while not server.started:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            yield PortalWorld(store, line, policy.origin, folder)
+        finally:
+            server.should_exit = True
+            thread.join(_MOST_S)
+
+
+def _windows(width: int, decimals: int) -> list[list[int]]:
+    """A hum that the model passes, and silence, which it fails."""
+    hum = [round(math.sin(2 * math.pi * 5 * place / width) * 10**decimals) for place in range(width)]
+    return [hum, [0] * width]
+
+
+def _produce(store: Store) -> Line:
+    models = resources.files("quality") / "models"
+    consortium = found_consortium(store)
+    plant = build_plant(consortium, (models / "forda.bin").read_bytes(), (models / "forda.json").read_text())
+    now = int(time.time())
+    line = place_orders(consortium, plant, ORDERS, now)
+    make_parts(line)
+    inspect_parts(line, line.jobs, _windows(plant.inspector.model.width, plant.inspector.model.decimals), now)
+    deliver_parts(line)
+    with store.transaction() as connection:
+        for machine in plant.machines:
+            Book(connection).add_evidence(machine.stream, machine.log.entries)
+    Follower(consortium.chain, store).follow()
+    return line
