@@ -114,6 +114,7 @@ def sign_in(page: Page, world: PortalWorld, company: str) -> None:
     assert done.returncode == 0, done.stderr
     page.get_by_label("Signature").fill(done.stdout)
     page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda address: "/sign-in" not in address)
 
 
 def test_in_and_out_without_a_script(chromium: Browser, world: PortalWorld) -> None:
