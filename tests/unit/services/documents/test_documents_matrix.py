@@ -220,6 +220,28 @@ def test_nobody_else_changes_anything(
     assert shared.documents.get(documents[Mode.CONSORTIUM].document, None) == documents[Mode.CONSORTIUM]
 
 
+@pytest.mark.parametrize("about", ["urn:example:screws", None])
+@pytest.mark.parametrize("mode", [Mode.PRIVATE, Mode.RESTRICTED, Mode.CONSORTIUM])
+def test_documents_about_an_order_or_nothing(
+    shared: SharedWorld, caller: Caller, mode: Mode, about: str | None
+) -> None:
+    """The modes are the same; what a document is about is told to parties of the order alone."""
+    id_ = shared.add(mode, about, content=b"x").document
+    if mode is Mode.RESTRICTED:
+        shared.documents.grant(id_, NAMED, NOW_S)
+    parties = {"owner", "linked descendant", "other participant"}  # the order's buyer, and its coordinator
+    for relation in RELATIONS:
+        answer = ask(shared, caller, relation, f"/v1/documents/{id_}")
+        fetched = ask(shared, caller, relation, f"/v1/documents/{id_}/versions/1")
+        assert answer.status_code == fetched.status_code
+        if relation in MATRIX[mode]:
+            assert answer.status_code == 200
+            assert (answer.json()["about"] is not None) is (about is not None and relation in parties)
+        else:
+            assert answer.status_code == (404 if relation in KNOWN else 401)
+    shared.documents.erase(id_, NOW_S)
+
+
 def test_links_come_and_go_with_the_ledger_and_offers_make_none(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
