@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     group.command("capture", epilog="Example: millmark bench capture --json")(run_capture)
     group.command("executions", epilog="Example: millmark bench executions --inputs 1000 --json")(run_executions)
     group.command("dictionary", epilog="Example: millmark bench dictionary --guesses 1000000 --json")(run_dictionary)
+    group.command("epcis", epilog="Example: millmark bench epcis --json")(run_epcis)
     app.add_typer(group, name="bench")
 
 
@@ -163,3 +164,20 @@ def run_dictionary(
         print_table(f"{tried:,} guesses", columns, rows)
     if not held:
         raise typer.Exit(1)
+
+
+def run_epcis(
+    batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in a batch.")] = 100,
+    batches: Annotated[int, typer.Option(min=4, max=1000, help="Batches of a round.")] = 40,
+    singles: Annotated[int, typer.Option(min=50, max=10_000, help="Events of a round that come one by one.")] = 400,
+    as_json: AsJson = False,
+) -> None:
+    """EPCIS events taken in over HTTP in batches, next to one FastAPI and pydantic request an event; microseconds."""
+    from services.bench.epcis import measure_intake  # noqa: PLC0415 - loads the peer, which others do not need
+
+    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
+        found = measure_intake(Path(folder), batches, batch, singles).to_json()
+    if as_json:
+        print_json(found)
+        return
+    print_table("EPCIS capture, an event", ["figure", "value"], [[name, str(value)] for name, value in found.items()])

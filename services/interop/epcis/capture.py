@@ -16,12 +16,11 @@ from ledger.errors import InputError
 from ledger.evidence import EvidenceEntry
 from ledger.records import Record
 from services.interop.epcis.documents import Document, Event, is_xml, parse_document
-from services.interop.epcis.event_hash import PROFILE, event_hash
+from services.interop.epcis.event_hash import PROFILE
 from services.interop.epcis.log_file import EvidenceFile
 from services.interop.epcis.mapping import Known, Proposal, propose
 from services.interop.epcis.schema import Fault, document_faults, event_faults
 from services.interop.epcis.terms import millis_of
-from services.interop.epcis.tree import Node
 
 __all__ = [
     "Captured",
@@ -56,8 +55,8 @@ class Judgement:
     """By which duplicates are known; empty for a rejected event."""
     faults: tuple[Fault, ...]
     """Pointers are below the document."""
-    tree: Node | None = None
-    """As it was hashed; none of a rejected event."""
+    terms: Sequence[tuple[str, str]] = ()
+    """What it can be asked for; nothing of a rejected event."""
     time_ms: int = 0
     """The event's time, in milliseconds since 1970."""
 
@@ -112,12 +111,11 @@ def _judge(event: Event, kept: Container[str], seen: set[str]) -> Judgement:
     except ValueError:
         fault = (f"{event.pointer}/eventTime", "there is no such moment")
         return Judgement(event, Status.REJECTED, None, "", (fault,))
-    tree = event.tree()
-    found = event_hash(tree)
+    found, terms = event.read()
     key = _key(found, event.value)
     status = Status.DUPLICATE if key in seen or key in kept else Status.ACCEPTED
     seen.add(key)
-    return Judgement(event, status, found, key, (), tree, time_ms)
+    return Judgement(event, status, found, key, (), terms, time_ms)
 
 
 def _key(event_hash: str, event: Mapping[str, Json]) -> str:

@@ -9,7 +9,9 @@ from typing import Final
 
 from ledger.canonical import Json, parse_json
 from ledger.errors import InputError
-from services.interop.epcis.event_hash import event_hash
+from services.interop.epcis.event_hash import event_hash, hash_of
+from services.interop.epcis.plain_events import read_plain
+from services.interop.epcis.terms import build_terms
 from services.interop.epcis.tree import Namespaces, Node, json_event, namespaces_of
 from services.interop.epcis.xml_events import xml_events
 
@@ -32,6 +34,15 @@ class Event:
     value: Json
     namespaces: Namespaces
     """Prefixes in force there."""
+
+    def read(self) -> tuple[str, list[tuple[str, str]]]:
+        """The event hash, and the terms by which a valid event is found (see `build_terms`)."""
+        if isinstance(self.value, dict):
+            plain = read_plain(self.value, self.all_namespaces())
+            if plain is not None:
+                return hash_of(plain[0]), plain[1]
+        tree = self.tree()
+        return event_hash(tree), build_terms(tree)
 
     def tree(self) -> Node:
         """The event as the event hash takes it. Raises InputError for what is no JSON object."""

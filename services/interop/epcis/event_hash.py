@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, TypeAlias
 from ledger.canonical import sha256
 from services.interop.epcis.tree import LINKED, Node
 
-__all__ = ["PROFILE", "build_prehash", "event_hash"]
+__all__ = ["PROFILE", "build_prehash", "event_hash", "hash_of"]
 
 PROFILE: Final = "CBV2.0/2026-07"
 """Name of the rules below, kept beside every hash."""
@@ -65,7 +65,12 @@ _NOT_HASHED: Final = {"type", "recordTime", "eventID", "errorDeclaration", "cert
 
 def event_hash(event: Node) -> str:
     """`ni:///sha-256;HEX?ver=CBV2.0` of an event, by PROFILE."""
-    return f"ni:///sha-256;{sha256(build_prehash(event).encode()).hex()}?ver=CBV2.0"
+    return hash_of(build_prehash(event))
+
+
+def hash_of(prehash: str) -> str:
+    """The event hash that belongs to a pre-hash."""
+    return f"ni:///sha-256;{sha256(prehash.encode()).hex()}?ver=CBV2.0"
 
 
 def build_prehash(event: Node) -> str:

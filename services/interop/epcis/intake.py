@@ -24,7 +24,7 @@ from services.interop.epcis.capture import Judgement, Status, build_entry, judge
 from services.interop.epcis.documents import Document
 from services.interop.epcis.event_hash import PROFILE
 from services.interop.epcis.mapping import Known, Proposal, names_of, propose
-from services.interop.epcis.terms import build_terms, event_id_of
+from services.interop.epcis.terms import event_id_of
 
 __all__ = ["Behaviour", "Sender", "stream_of", "take_in"]
 
@@ -161,8 +161,8 @@ def _row(event: _Event, number: int, participant: int, stream: bytes, capture: s
 def _terms(events: Sequence[_Event], start: int) -> list[tuple[str, str, int]]:
     found = []
     for number, one in enumerate(events, start):
-        if one.judgement.tree is not None:
-            found += [(name, value, number) for name, value in build_terms(one.judgement.tree, one.event_id)]
+        terms = {("eventID", one.event_id), *one.judgement.terms}
+        found += [(name, value, number) for name, value in terms if "\0" not in value]  # not every database keeps that
     return found
 
 

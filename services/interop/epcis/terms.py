@@ -15,22 +15,22 @@ from services.interop.epcis.tree import Node
 from services.interop.epcis.values import canonical_time
 from services.interop.epcis.vocabulary import CBV
 
-__all__ = ["CLASSES", "THINGS", "build_terms", "event_id_of", "millis_of"]
+__all__ = ["CLASSES", "CLASS_LISTS", "EPC_LISTS", "LINKED_LISTS", "THINGS", "build_terms", "event_id_of", "millis_of"]
 
 _SCALARS: Final = frozenset({"action", "bizStep", "disposition", "parentID", "transformationID"})
-_LISTS: Final[Mapping[str, str]] = {
+EPC_LISTS: Final[Mapping[str, str]] = {
     "epcList": "epc",
     "childEPCs": "epc",
     "inputEPCList": "inputEPC",
     "outputEPCList": "outputEPC",
 }
-_QUANTITIES: Final[Mapping[str, str]] = {
+CLASS_LISTS: Final[Mapping[str, str]] = {
     "quantityList": "epcClass",
     "childQuantityList": "epcClass",
     "inputQuantityList": "inputEPCClass",
     "outputQuantityList": "outputEPCClass",
 }
-_LINKED: Final[Mapping[str, str]] = {
+LINKED_LISTS: Final[Mapping[str, str]] = {
     "bizTransactionList": "bizTransaction",
     "sourceList": "source",
     "destinationList": "destination",
@@ -41,30 +41,28 @@ CLASSES: Final = ("epcClass", "inputEPCClass", "outputEPCClass")
 """Fields that name lots and kinds of things."""
 
 
-def build_terms(tree: Node, event_id: str) -> set[tuple[str, str]]:
-    """Fields with their values, of a valid event. Values with a NUL are left out: not every database keeps them."""
-    found = {term for node in tree.children for term in _of(node)}
-    found |= {("type", tree.name), ("eventID", event_id)}
-    return {term for term in found if "\0" not in term[1]}
+def build_terms(tree: Node) -> list[tuple[str, str]]:
+    """Fields with their values, of a valid event; some perhaps twice."""
+    return [("type", tree.name), *(term for node in tree.children for term in _of(node))]
 
 
 def _of(node: Node) -> Iterator[tuple[str, str]]:
     name = node.name
     if name in _SCALARS:
         yield name, node.text
-    elif name in _LISTS:
-        yield from ((_LISTS[name], child.text) for child in node.children)
-    elif name in _QUANTITIES:
+    elif name in EPC_LISTS:
+        yield from ((EPC_LISTS[name], child.text) for child in node.children)
+    elif name in CLASS_LISTS:
         parts = (one for each in node.children for one in each.children)
-        yield from ((_QUANTITIES[name], one.text) for one in parts if one.name == "epcClass")
+        yield from ((CLASS_LISTS[name], one.text) for one in parts if one.name == "epcClass")
     elif name in ("readPoint", "bizLocation"):
         yield from ((name, child.text) for child in node.children if child.name == "id")
     elif name == "persistentDisposition":
         yield from ((f"{name}_{child.name}", child.text) for child in node.children)
-    elif name in _LINKED:
+    elif name in LINKED_LISTS:
         for each in node.children:
             kinds = [child.text for child in each.children] or [""]
-            yield f"{_LINKED[name]}_{kinds[0]}", each.text
+            yield f"{LINKED_LISTS[name]}_{kinds[0]}", each.text
     elif name == "errorDeclaration":
         yield name, "true"
         for one in node.children:

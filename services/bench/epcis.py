@@ -1,0 +1,150 @@
+"""Taking EPCIS events in over HTTP: batches at the gateway beside one FastAPI and pydantic request for each event.
+
+Both servers run under uvicorn in processes of their own and are asked over the loopback by the same client with the
+same number of connections, in turns. The gateway judges every event by the standard, hashes it, knows duplicates, keeps
+evidence and what can be asked for; all of a batch is on disk before it is answered. The peer checks types and commits
+one row. The client's own work is part of both sides' time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ledger.errors import SettingsError
+from services.bench.epcis_servers import SERVERS
+
+__all__ = ["IntakeTimes", "build_batch", "measure_intake"]
+
+_ROUNDS = 5
+_CONNECTIONS = 4
+_CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
+_PATHS = {"gateway": "/epcis/v2/capture", "peer": "/events", "peer-memory": "/events"}
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeTimes:
+    """Microseconds an event, medians of the rounds, by server."""
+
+    batch: int
+    us: dict[str, float]
+    """By the clock on the wall."""
+    cpu_us: dict[str, float]
+    """That the server computed: what is left of a comparison when the machine has other work, too."""
+
+    def to_json(self) -> dict[str, object]:
+        """`ratio`: how many times cheaper an event is in a batch at the gateway."""
+        found: dict[str, object] = {"batch": self.batch}
+        for suffix, times in (("", self.us), ("_cpu", self.cpu_us)):
+            found |= {f"{name.replace('-', '_')}{suffix}_us": round(value, 1) for name, value in times.items()}
+            found[f"ratio{suffix}"] = round(times["peer"] / times["gateway"], 1)
+            found[f"ratio{suffix}_memory"] = round(times["peer-memory"] / times["gateway"], 1)
+        return found
+
+
+def measure_intake(folder: Path, batches: int, batch: int, singles: int) -> IntakeTimes:
+    """Raises SettingsError when a server does not start or refuses an event."""
+    wall: dict[str, list[float]] = {name: [] for name in SERVERS}
+    cpu: dict[str, list[float]] = {name: [] for name in SERVERS}
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(_serving(name, folder)) for name in SERVERS}
+        for turn in range(_ROUNDS + 1):
+            start = turn * 1_000_000
+            bodies = {"gateway": [build_batch(start + batch * number, batch) for number in range(batches)]}
+            alone = [json.dumps(_event(start + number)).encode() for number in range(singles)]
+            bodies |= {"peer": alone, "peer-memory": alone}
+            for name, sent in bodies.items():
+                events = batches * batch if name == "gateway" else singles
+                port, process = servers[name]
+                before = _cpu_s(process)
+                took = asyncio.run(_send(port, _PATHS[name], sent))
+                if turn:  # the first is for warming up
+                    wall[name].append(took / events * 1e6)
+                    cpu[name].append((_cpu_s(process) - before) / events * 1e6)
+    return IntakeTimes(batch, *({name: statistics.median(one) for name, one in times.items()} for times in (wall, cpu)))
+
+
+def build_batch(start: int, count: int) -> bytes:
+    """A document of new events."""
+    document = {
+        "@context": [_CONTEXT, {"example": "https://example.com/ns/"}],
+        "type": "EPCISDocument",
+        "schemaVersion": "2.0",
+        "creationDate": "2026-03-02T09:30:00Z",
+        "epcisBody": {"eventList": [_event(start + number) for number in range(count)]},
+    }
+    return json.dumps(document).encode()
+
+
+def _event(number: int) -> dict[str, Any]:
+    return {
+        "type": "ObjectEvent",
+        "eventID": f"urn:uuid:00000000-0000-4000-8000-{number:012d}",
+        "eventTime": f"2026-03-02T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.000+01:00",
+        "eventTimeZoneOffset": "+01:00",
+        "epcList": [f"urn:epc:id:sgtin:9506000.001345.A{number}"],
+        "action": "OBSERVE",
+        "bizStep": "inspecting",
+        "disposition": "conformant",
+        "readPoint": {"id": "urn:epc:id:sgln:9506000.00001.5"},
+        "bizLocation": {"id": "urn:epc:id:sgln:9506000.00001.0"},
+        "bizTransactionList": [{"type": "po", "bizTransaction": "urn:epcglobal:cbv:bt:9506000000005:PO-7"}],
+        "example:torque": 12.5,
+    }
+
+
+@contextmanager
+def _serving(name: str, folder: Path) -> Iterator[tuple[int, int]]:
+    """Its port and process."""
+    command = [sys.executable, "-m", "services.bench.epcis_servers", name, str(folder)]
+    with (
+        (folder / f"{name}.txt").open("w") as report,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=report, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None  # noqa: S101 - for the type checker
+            line = process.stdout.readline()
+            if not line.strip().isdigit():
+                raise SettingsError(f"the {name} did not start", mend=f"see {folder / f'{name}.txt'}")
+            yield int(line), process.pid
+        finally:
+            process.terminate()
+
+
+def _cpu_s(process: int) -> float:
+    """What it has computed so far: fields 14 and 15 of /proc/PID/stat (proc(5))."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _send(port: int, path: str, bodies: Sequence[bytes]) -> float:
+    """Seconds for all of them, over a few connections that stay open."""
+    waiting = iter(bodies)
+    heads = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: "
+    start = time.perf_counter()
+    await asyncio.gather(*(_talk(port, heads.encode(), waiting) for _ in range(_CONNECTIONS)))
+    return time.perf_counter() - start
+
+
+async def _talk(port: int, heads: bytes, bodies: Iterator[bytes]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for body in bodies:
+        writer.write(b"%b%d\r\n\r\n%b" % (heads, len(body), body))
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if not head.startswith((b"http/1.1 201", b"http/1.1 202")):
+            raise SettingsError("a server did not take an event", mend="see that the disk has room")
+        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        answer = await reader.readexactly(length)
+        if b'"duplicate"' in answer or b'"rejected"' in answer:
+            raise SettingsError("the gateway did not take an event as new", mend="report this")
+    writer.close()
