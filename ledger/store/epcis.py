@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, insert, or_, select, tuple_
 
-from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisTermRow
-from ledger.store.repository import Rows, values_of
+from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow
+from ledger.store.repository import Rows
+from ledger.store.rows import EvidenceRow
 from ledger.store.tables import epcis_captures, epcis_events, epcis_terms, evidence
 
 __all__ = ["EpcisDesk", "EventQuery", "Saying", "Span"]
 
+_EVENT = attrgetter(*(field.name for field in fields(EpcisEventRow)))
+_ENTRY = attrgetter(*(field.name for field in fields(EvidenceRow)))
 _PART = 400
 """Values in one IN list."""
 
@@ -71,12 +75,25 @@ class EpcisDesk:
         ]
         return (last[0] or 0) + 1, (last[1] or 0) + 1
 
-    def add(self, events: Sequence[EpcisEventRow], terms: Sequence[tuple[str, str, int]]) -> None:
-        """Events, and what they say as (field, value, number of the event), nothing twice."""
-        self._rows.insert(events)
-        if terms:  # as tuples: they are most of what a batch writes
-            statement = insert(epcis_terms).compile(dialect=self._connection.dialect)
-            self._connection.exec_driver_sql(str(statement), _shaped(terms, self._connection.dialect.paramstyle))
+    def add(
+        self,
+        events: Sequence[EpcisEventRow],
+        entries: Sequence[EvidenceRow],
+        terms: Sequence[tuple[str, str, int]],
+    ) -> None:
+        """Events, the evidence of each, and what they say as (field, value, number of the event), nothing twice."""
+        self._write(epcis_events, [_EVENT(row) for row in events])
+        self._write(evidence, [_ENTRY(row) for row in entries])
+        self._write(epcis_terms, terms)
+
+    def _write(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """As the driver takes them: a batch has a dozen rows for each event."""
+        if not rows:
+            return
+        dialect = self._connection.dialect
+        names = [column.name for column in table.columns]
+        shaped = rows if dialect.paramstyle == "qmark" else [dict(zip(names, row, strict=True)) for row in rows]
+        self._connection.exec_driver_sql(str(insert(table).compile(dialect=dialect)), list(shaped))
 
     def add_capture(self, row: EpcisCaptureRow) -> None:
         self._rows.insert([row])
@@ -133,6 +150,9 @@ class EpcisDesk:
 def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     for saying in query.sayings:
+        if saying.fields == ("eventID",):
+            found.append(epcis_events.c.event_id.in_(saying.values))
+            continue
         said = select(epcis_terms.c.event).where(
             or_(
                 *(and_(epcis_terms.c.field == field, epcis_terms.c.value.in_(saying.values)) for field in saying.fields)
@@ -144,13 +164,6 @@ def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
         found += [column >= span.since_ms] if span.since_ms is not None else []
         found += [column < span.until_ms] if span.until_ms is not None else []
     return found
-
-
-def _shaped(terms: Sequence[tuple[str, str, int]], style: str) -> list[object]:
-    """Parameters as the driver takes them."""
-    if style == "qmark":
-        return list(terms)
-    return [values_of(EpcisTermRow(*one)) for one in terms]
 
 
 def _parts(values: list[object] | list[str] | list[int]) -> Iterable[list[object]]:

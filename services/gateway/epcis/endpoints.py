@@ -7,6 +7,7 @@ duplicates, so that a caller who got no answer may simply send them again.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -88,6 +89,9 @@ class _Desk:
 
     def __init__(self, store: Store, clock_ms: Callable[[], int]) -> None:
         self._store, self._clock_ms = store, clock_ms
+        self._turn = threading.Lock()
+        """One batch at a time: it is the processor's work, and who waits for the one writer of the database waits longer
+        than needed."""
 
     def library(self, principal: Principal) -> Library:
         return Library(self._store, principal.participant or _OPERATOR, principal.viewer)
@@ -101,7 +105,8 @@ class _Desk:
             raise HTTPException(413)
         find = partial(find_items, self._store, viewer=principal.viewer)
         sender = Sender(principal.participant or _OPERATOR, find)
-        return take_in(self._store, document, sender, behaviour, now_ms=self._clock_ms())
+        with self._turn:
+            return take_in(self._store, document, sender, behaviour, now_ms=self._clock_ms())
 
     def take_one(self, principal: Principal, body: bytes) -> str:
         """The id of one event that is taken in. Raises InputError, HTTPException 409 for a duplicate."""

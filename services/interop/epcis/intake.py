@@ -17,7 +17,7 @@ from ledger.canonical import Json, canonical_json, sha256
 from ledger.evidence import SALT_BYTES, build_leaf_data_of
 from ledger.merkle import leaf_hash
 from ledger.records import Item
-from ledger.store import Book, EpcisDesk, Rows, Store
+from ledger.store import Book, EpcisDesk, Store
 from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow
 from ledger.store.rows import EvidenceRow
 from services.interop.epcis.capture import Judgement, Status, build_entry, judge, plain_fields
@@ -93,9 +93,9 @@ def take_in(store: Store, document: Document, sender: Sender, behaviour: Behavio
         stream = stream_of(sender.participant)
         accepted = [one for one in events if one.status == Status.ACCEPTED]
         _number(accepted, Book(connection).evidence_size(stream))
-        Rows(connection).insert([EvidenceRow(stream, one.index, one.salt, one.entry, one.leaf) for one in accepted])
+        entries = [EvidenceRow(stream, one.index, one.salt, one.entry, one.leaf) for one in accepted]
         rows = [_row(one, number + n, sender.participant, stream, id_, now_ms) for n, one in enumerate(accepted)]
-        desk.add(rows, _terms(accepted, number))
+        desk.add(rows, entries, _terms(accepted, number))
         outcome = json.dumps([_outcome(one) for one in events], separators=(",", ":"))
         row = EpcisCaptureRow(id_, call, sender.participant, now_ms, now_ms, behaviour, not failed, outcome)
         desk.add_capture(row)
@@ -161,7 +161,7 @@ def _row(event: _Event, number: int, participant: int, stream: bytes, capture: s
 def _terms(events: Sequence[_Event], start: int) -> list[tuple[str, str, int]]:
     found = []
     for number, one in enumerate(events, start):
-        terms = {("eventID", one.event_id), *one.judgement.terms}
+        terms = set(one.judgement.terms)
         found += [(name, value, number) for name, value in terms if "\0" not in value]  # not every database keeps that
     return found
 

@@ -45,6 +45,7 @@ _remembered = lru_cache(maxsize=4096)(_canonical)
 """Events of one batch name the same places, kinds and steps."""
 
 
+@lru_cache(maxsize=1024)
 def canonical_time(text: str) -> str:
     """A timestamp in UTC with milliseconds, half of one rounded up; what is no timestamp with an offset is kept."""
     match = _TIME.fullmatch(text.strip())

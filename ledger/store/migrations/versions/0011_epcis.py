@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Text, nullable=False),
         sa.Column("event", sa.BigInteger, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("field", "value", "event", name="pk_epcis_terms"),
+        sqlite_with_rowid=False,  # the key is all there is
     )
     op.create_index("ix_epcis_terms_event", "epcis_terms", ["event"])
     op.create_table(
