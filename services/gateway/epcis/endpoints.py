@@ -90,8 +90,8 @@ class _Desk:
     def __init__(self, store: Store, clock_ms: Callable[[], int]) -> None:
         self._store, self._clock_ms = store, clock_ms
         self._turn = threading.Lock()
-        """One batch at a time: it is the processor's work, and who waits for the one writer of the database waits longer
-        than needed."""
+        """One batch at a time: it is the processor's work, and waiting for the database's one writer takes longer than
+        it needs to."""
 
     def library(self, principal: Principal) -> Library:
         return Library(self._store, principal.participant or _OPERATOR, principal.viewer)
