@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ from typing import Any
 
 from ledger.errors import SettingsError
 from services.bench.epcis_servers import SERVERS
+from services.interop.epcis.capture import judge, parse_capture
+from services.interop.epcis.documents import hash_events
 
 __all__ = ["IntakeTimes", "build_batch", "measure_intake"]
 
@@ -41,6 +43,8 @@ class IntakeTimes:
     """By the clock on the wall."""
     cpu_us: dict[str, float]
     """That the server computed: what is left of a comparison when the machine has other work, too."""
+    per_second: dict[str, float]
+    """Events that are hashed, and judged with their hash, in this process."""
 
     def to_json(self) -> dict[str, object]:
         """`ratio`: how many times cheaper an event is in a batch at the gateway."""
@@ -49,7 +53,7 @@ class IntakeTimes:
             found |= {f"{name.replace('-', '_')}{suffix}_us": round(value, 1) for name, value in times.items()}
             found[f"ratio{suffix}"] = round(times["peer"] / times["gateway"], 1)
             found[f"ratio{suffix}_memory"] = round(times["peer-memory"] / times["gateway"], 1)
-        return found
+        return found | {f"{name}_per_second": round(value) for name, value in self.per_second.items()}
 
 
 def measure_intake(folder: Path, batches: int, batch: int, singles: int) -> IntakeTimes:
@@ -71,7 +75,23 @@ def measure_intake(folder: Path, batches: int, batch: int, singles: int) -> Inta
                 if turn:  # the first is for warming up
                     wall[name].append(took / events * 1e6)
                     cpu[name].append((_cpu_s(process) - before) / events * 1e6)
-    return IntakeTimes(batch, *({name: statistics.median(one) for name, one in times.items()} for times in (wall, cpu)))
+    speeds = {"hashed": _speed(hash_events), "judged": _speed(lambda data: judge(parse_capture(data)))}
+    return IntakeTimes(batch, _medians(wall), _medians(cpu), speeds)
+
+
+def _medians(times: dict[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(one) for name, one in times.items()}
+
+
+def _speed(work: Callable[[bytes], Sequence[object]]) -> float:
+    """Events a second of processor time, by the median of the rounds."""
+    found = []
+    for turn in range(_ROUNDS):
+        data = build_batch(turn * 1000, 1000)
+        start = time.process_time()
+        count = len(work(data))
+        found.append(count / (time.process_time() - start))
+    return statistics.median(found)
 
 
 def build_batch(start: int, count: int) -> bytes:

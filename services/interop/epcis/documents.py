@@ -36,8 +36,9 @@ class Event:
     """Prefixes in force there."""
 
     def read(self) -> tuple[str, list[tuple[str, str]]]:
-        """The event hash, and the terms by which a valid event is found (see `build_terms`)."""
-        if isinstance(self.value, dict):
+        """The event hash, and the terms by which a valid event is found (see `build_terms`). Raises InputError for what
+        is no JSON object."""
+        if isinstance(self.value, dict) and isinstance(self.value.get("type"), str):
             plain = read_plain(self.value, self.all_namespaces())
             if plain is not None:
                 return hash_of(plain[0]), plain[1]
@@ -57,7 +58,7 @@ class Event:
 
     def hash(self) -> str:
         """The event hash (see `event_hash`). Raises InputError for what is no JSON object."""
-        return event_hash(self.tree())
+        return self.read()[0]
 
 
 @dataclass(frozen=True, slots=True)
