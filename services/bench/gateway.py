@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,17 +21,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.errors import ChainError, InputError
+from ledger.errors import InputError
 from ledger.index import Follower
 from ledger.store import open_store
 from services.access import Scope, new_api_key
 from services.bench.bundle import grow_part
+from services.bench.ports import free_port, wait_for
 from services.demo.consortium import found_consortium
 from services.settings import SETTINGS_FILE
 
 __all__ = ["Waited", "measure_gateway"]
 
-_READY_S = 30.0
 _CONNECTIONS = 32
 _DAY_S = 86_400
 _RATE_LIMIT = 100_000
@@ -100,29 +99,17 @@ def _prepare(home: Path, leaves: int) -> tuple[bytes, str]:
 @contextmanager
 def _serving(home: Path) -> Iterator[tuple[int, int]]:
     """A gateway on a free port of the loopback: its port and process id."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "MILLMARK_GATEWAY_PORT": str(port)}
     command = [sys.executable, "-c", _START, "--home", str(home), "gateway"]
     with (home / "gateway.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
-            _wait(port, process)
+            wait_for(port, process)
             yield port, process.pid
         finally:
             process.terminate()
             process.wait()
-
-
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _READY_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise ChainError("the gateway did not start", mend="run `millmark gateway` by hand and see why")
 
 
 async def _round(name: str, port: int, key: str, paths: list[str], rate: int, process: int) -> Waited:

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     group.command("genealogy", epilog="Example: millmark bench genealogy --json")(run_genealogy)
     group.command("bundle", epilog="Example: millmark bench bundle --json")(run_bundle)
     group.command("gateway", epilog="Example: millmark bench gateway --json")(run_gateway)
+    group.command("api", epilog="Example: millmark bench api --cases 10000 --json")(run_api)
     group.command("capture", epilog="Example: millmark bench capture --json")(run_capture)
     group.command("executions", epilog="Example: millmark bench executions --inputs 1000 --json")(run_executions)
     group.command("dictionary", epilog="Example: millmark bench dictionary --guesses 1000000 --json")(run_dictionary)
@@ -124,6 +125,26 @@ def run_gateway(
     columns = ["round", "requests", "errors", "p50 ms", "p99 ms", "slowest ms", "server CPU ms", "load"]
     rows = [list(waited.to_json().values()) for waited in found]
     print_table(f"trace of a part with {ancestors} ancestors, {rate} requests/s", columns, rows)
+
+
+def run_api(
+    cases: Annotated[int, typer.Option(min=200, help="Requests, at least.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same requests.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Generated requests, right and wrong ones, against the OpenAPI document, at a real gateway on a real chain. Exit
+    code 1 when one is answered with a 5xx, or otherwise than the document says."""
+    from services.bench.api import measure_api  # noqa: PLC0415 - needs schemathesis, which others do not
+
+    found = measure_api(cases, seed)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_table(
+            "the API against its document", ["figure", "value"], [[n, str(v)] for n, v in found.to_json().items()]
+        )
+    if found.server_errors or found.failures:
+        raise typer.Exit(1)
 
 
 def run_capture(

@@ -28,6 +28,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from ledger.ids import SubjectKind
 from ledger.records import Contract, OrderTerms, PlaceOrder
 from ledger.store import Store, open_store
+from services.bench.api import measure_api
 from services.demo.consortium import found_consortium, hash_of
 from services.demo.inspection import inspect_parts
 from services.demo.plant import build_plant
@@ -96,6 +97,15 @@ def test_generated_requests_are_answered_as_the_document_says(api_schema: BaseSc
         assert seen.total() >= _CASES
     assert seen[200]
     assert max(seen) < 500
+
+
+def test_every_operation_at_a_real_gateway_on_a_real_chain() -> None:
+    """The short profile of `millmark bench api`."""
+    found = measure_api(220, 7)
+    assert (found.server_errors, found.failures) == (0, [])
+    assert found.cases >= 220
+    assert found.operations > 100
+    assert found.statuses[202] > 0
 
 
 @contextmanager

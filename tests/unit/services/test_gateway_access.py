@@ -25,6 +25,7 @@ from tests.support.gateway_client import Caller
 from tests.support.portal_pages import PAGES
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign, signer_of
 from tests.support.stores import new_store
+from tests.unit.services.test_access_credentials import FORGED
 
 OWNER, NO_ROLE, SUSPENDED = 20, 21, 22
 BY_ROLE = {role: 10 + place for place, role in enumerate(Role)}
@@ -228,6 +229,18 @@ def test_every_route_by_every_caller(caller: Caller, store: Store, method: str, 
 def test_malformed_parameters_are_not_looked_at_before_the_caller_is(caller: Caller) -> None:
     assert caller.ask("/v1/certificates/none", Host=HOST).status_code == 401
     assert caller.ask("/v1/recall?lots=many", Host=HOST).status_code == 401
+
+
+def test_forged_credentials_open_no_route(caller: Caller, store: Store) -> None:
+    """Those that fit into a header at all."""
+    genuine, refused = token(store, OWNER, list(Scope), CredentialKind.API_KEY), 0
+    for name, forge in FORGED.items():
+        forged = forge(genuine)
+        if forged.isascii() and forged.isprintable() and forged.strip() == forged and len(forged) < 8_000:
+            assert ask(caller, "GET", "/v1/session", f"Bearer {forged}").status_code == 401, name
+            refused += 1
+    assert refused >= 30
+    assert ask(caller, "GET", "/v1/session", f"Bearer {genuine}").status_code == 200
 
 
 def test_two_credentials_are_none(caller: Caller, store: Store) -> None:

@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 
 from ledger.merkle import verify_consistency, verify_inclusion
@@ -162,6 +164,31 @@ def test_every_thing_by_every_company(site: Site, capsys: pytest.CaptureFixture[
     with capsys.disabled():
         print(f"\n{cells} cells of things by companies")  # noqa: T201 - figures of the run
     assert cells > 400
+
+
+def test_answers_have_no_member_that_the_document_does_not_name(site: Site) -> None:
+    """Whoever asks: schemas are served open, and are closed here."""
+    document = site.ask("/openapi.json", OWNER).json()
+    for component in document["components"]["schemas"].values():
+        component["additionalProperties"] = False
+    validators = {
+        path: jsonschema_rs.validator_for({**_answer_schema(taken["get"]), "components": document["components"]})
+        for path, taken in document["paths"].items()
+        if "get" in taken and "200" in taken["get"]["responses"] and path.startswith("/v1/")
+    }
+    checked = 0
+    for thing in site.things():
+        for tenant in sorted(thing.seers):
+            route = thing.route.replace(":path}", "}")
+            validators[route].validate(site.ask(thing.path, tenant).json())
+            checked += 1
+    assert checked > 150
+
+
+def _answer_schema(operation: dict[str, Any]) -> dict[str, Any]:
+    bodies: list[dict[str, Any]] = list(operation["responses"]["200"]["content"].values())
+    schema: dict[str, Any] = bodies[0].get("schema", {})
+    return schema
 
 
 def test_every_route_with_a_thing_in_it_is_in_the_table(site: Site) -> None:
