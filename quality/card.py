@@ -32,7 +32,7 @@ from quality.train import FOLDS, Trained, Trial, score_rows
 __all__ = ["Card", "CardValue", "Sources", "build_card", "ppm"]
 
 CardValue: TypeAlias = "str | int | Sequence[CardValue] | Mapping[str, CardValue]"
-_LIBRARIES = ("lightgbm", "numpy", "scikit-learn", "torch", "xgboost")
+_LIBRARIES = ("lightgbm", "numpy", "torch")
 
 
 @dataclass(frozen=True, slots=True)
