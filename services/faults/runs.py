@@ -17,6 +17,7 @@ from services.faults.nonces import run_nonce
 from services.faults.offline import run_offline
 from services.faults.outcome import Outcome
 from services.faults.reorg import run_reorg
+from services.faults.rotate import run_rotate
 
 __all__ = ["RUNS", "FaultReport", "run_faults"]
 
@@ -28,6 +29,7 @@ RUNS: Mapping[str, Callable[[Path, int, int], Outcome]] = {
     "disk": run_disk,
     "clock": run_clock,
     "offline": run_offline,
+    "rotate": run_rotate,
 }
 """Each takes an empty folder, how many faults to inject at least, and a seed."""
 

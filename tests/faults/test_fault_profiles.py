@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.skipif(find_anvil() is None, reason="anvil is absent; run `npm ci --ignore-scripts` in contracts/"),
 ]
 SEED = 20
-COUNTS = {"rpc": 150, "kill": 8, "nonce": 12, "reorg": 10, "disk": 12, "clock": 2, "offline": 200}
+COUNTS = {"rpc": 150, "kill": 8, "nonce": 12, "reorg": 10, "disk": 12, "clock": 2, "offline": 200, "rotate": 3}
 
 
 @pytest.mark.parametrize("name", RUNS)
