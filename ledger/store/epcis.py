@@ -121,15 +121,6 @@ class EpcisDesk:
         found = found.order_by(*(one.desc() if query.descending else one.asc() for one in order))
         return [EpcisEventRow(*row) for row in self._connection.execute(found)]
 
-    def values(self, numbers: Collection[int], fields: Collection[str]) -> dict[int, set[str]]:
-        """What the events say in those fields, by number."""
-        said: dict[int, set[str]] = {number: set() for number in numbers}
-        for part in _parts(sorted(numbers)):
-            query = select(epcis_terms).where(epcis_terms.c.event.in_(part), epcis_terms.c.field.in_(fields))
-            for row in self._connection.execute(query):
-                said[row.event].add(row.value)
-        return said
-
     def entries(self, rows: Iterable[EpcisEventRow]) -> dict[tuple[bytes, int], str]:
         """The evidence entries of events, as canonical JSON, by stream and index."""
         places: dict[bytes, list[int]] = {}

@@ -105,7 +105,7 @@ epcis_events = _table(
     "event_time_ms number",
     "record_time_ms number",
 )
-epcis_terms = _table("epcis_terms", epcis_rows.EpcisTermRow, "field value event", "event")
+epcis_terms = _table("epcis_terms", epcis_rows.EpcisTermRow, "field value event")
 epcis_captures = _table("epcis_captures", epcis_rows.EpcisCaptureRow, "id", "number")
 
 shared_documents = _table("shared_documents", sharing_rows.SharedDocumentRow, "id", "subject")

@@ -8,7 +8,7 @@ that also names a thing of somebody else does not exist: shown, it would tell wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -20,6 +20,7 @@ from ledger.ids import canonical_identifier
 from ledger.provenance.naming import Named
 from ledger.store import EpcisDesk, EventQuery, Lineage, Rows, Saying, Store
 from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow
+from services.interop.epcis.documents import Event
 from services.interop.epcis.questions import QueryError
 from services.interop.epcis.terms import CLASSES, THINGS
 from services.interop.epcis.tree import namespaces_of
@@ -27,9 +28,10 @@ from services.interop.epcis.tree import namespaces_of
 __all__ = ["CONTEXT", "Library", "Page"]
 
 CONTEXT: Final = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
-_MOST_SCANNED: Final = 20_000
+_MOST_SCANNED: Final = 5_000
 """Events looked at for one page of somebody who may not see all."""
 _AT_ONCE: Final = 500
+_NAMING: Final = frozenset((*THINGS, *CLASSES))
 _STANDARD: Final = namespaces_of(None)
 
 
@@ -93,16 +95,19 @@ class Library:
             after = (getattr(rows[-1], query.order), rows[-1].number)
 
     def _own(self, desk: EpcisDesk, named: Named, rows: Sequence[EpcisEventRow]) -> list[EpcisEventRow]:
-        others = [row.number for row in rows if row.participant != self._participant]
-        things = {number: _names(values) for number, values in desk.values(others, (*THINGS, *CLASSES)).items()}
+        others = [row for row in rows if row.participant != self._participant]
+        entries = desk.entries(others)
+        things = {row.number: _names(entries[row.stream, row.index]) for row in others}
         seen = named.visible({name for names in things.values() for name in names})
         visible = {number for number, names in things.items() if names and seen.issuperset(names)}
         return [row for row in rows if row.participant == self._participant or row.number in visible]
 
 
-def _names(values: Iterable[str]) -> set[str]:
+def _names(entry: str) -> set[str]:
     """Canonical identifiers of what an event names; what has none stays as it is, and is nobody's lot."""
-    return {_name(value) for value in values}
+    kept = json.loads(entry)
+    _, terms = Event("", kept["event"], kept["namespaces"]).read()
+    return {_name(value) for field, value in terms if field in _NAMING}
 
 
 def _name(value: str) -> str:

@@ -40,7 +40,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("field", "value", "event", name="pk_epcis_terms"),
         sqlite_with_rowid=False,  # the key is all there is
     )
-    op.create_index("ix_epcis_terms_event", "epcis_terms", ["event"])
     op.create_table(
         "epcis_captures",
         sa.Column("id", sa.Text, nullable=False),
