@@ -209,6 +209,8 @@ def test_at_each_checkpoint_the_index_is_compared_with_the_chain(office: Office)
     assert "the index is not" in err_of(
         "sign", office.path("block.json"), f"--signer=file:{office.path('key-0')}", "-o", office.path("again.json")
     )
+    code, out, err = office.run("status")
+    assert (code, err, "`millmark rebuild`" in out) == (1, "", True)
     assert office.run("rebuild")[0] == 0
     assert err_of("fetch", "-o", office.path("block.json")) == ""
 
