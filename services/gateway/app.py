@@ -39,6 +39,7 @@ from services.gateway.pages import build_page
 from services.gateway.paging import Pager
 from services.gateway.policy import Auth, Policy
 from services.gateway.proofs import build_proofs
+from services.gateway.recipient_keys import add_recipient_keys
 from services.gateway.recording import Recorder, build_recording
 from services.gateway.relay import Relaying, build_relay
 from services.gateway.resources import build_resources
@@ -136,7 +137,8 @@ def create_gateway(
     portal = Portal(store, policy.origin, proofs or Proofs(store, None, None), sign_in, service.status, clock)
     portal.add_routes(pages)
     app.state.portal = portal
-    add_documents(doors, Documents(store, keys), Recipients(store), clock)
+    add_documents(doors, Documents(store, keys), clock)
+    add_recipient_keys(doors, Recipients(store), clock)
     app.state.streams = Streams()
     proving = chain if isinstance(chain, Chain) else None
     for router in (

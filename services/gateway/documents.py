@@ -7,18 +7,17 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from ledger.errors import InputError
 from ledger.ids import MAX_IDENTIFIER_LENGTH
 from ledger.provenance.jsonform import Printable
 from ledger.provenance.sharing import Mode
-from services.documents import Documents, Draft, Recipients, new_place
+from services.documents import Documents, Draft, new_place
 from services.documents.drafts import MOST_NAME_CHARACTERS
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES
-from services.documents.views import Document, RecipientKey
+from services.documents.views import Document
 from services.gateway.document_examples import DOCUMENT
 from services.gateway.example_things import IDENTIFIER
 from services.gateway.guard import Asking, Clock
@@ -28,7 +27,7 @@ from services.gateway.problems import Problem
 from services.gateway.replies import ETAG_EXAMPLE, names, tagged
 from services.gateway.schemas import model_of
 
-__all__ = ["SEALED_MEDIA_TYPE", "add_documents"]
+__all__ = ["SEALED_MEDIA_TYPE", "KnownTags", "ParticipantNumber", "add_documents"]
 
 SEALED_MEDIA_TYPE = "application/vnd.millmark.sealed-document"
 
@@ -86,22 +85,12 @@ class ModeChange(BaseModel):
     mode: Mode
 
 
-class PublishedKey(BaseModel):
-    """An X25519 key, and a statement about it that a key of the participant signed (EIP-712, DOCUMENTS.md)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    public_key: str = Field(pattern="^0x[0-9a-f]{64}$")
-    issued_at: int = Field(ge=0, lt=2**53, description="Seconds since 1970.")
-    signature: str = Field(pattern="^0x[0-9a-f]{130}$", description="r, s and v = 27 or 28.")
-
-
-def add_documents(router: APIRouter, documents: Documents, recipients: Recipients, clock: Clock) -> None:
+def add_documents(router: APIRouter, documents: Documents, clock: Clock) -> None:
     """Adds the routes."""
     _add_reading(router, documents)
-    _add_sharing(router, documents, clock)
+    _add_uploads(router, documents, clock)
+    _add_changes(router, documents, clock)
     _add_grants(router, documents, clock)
-    _add_keys(router, recipients, clock)
 
 
 def _add_reading(router: APIRouter, documents: Documents) -> None:
@@ -151,7 +140,7 @@ def _add_reading(router: APIRouter, documents: Documents) -> None:
         return StreamingResponse(sealed.stream(), headers=headers, media_type=SEALED_MEDIA_TYPE)
 
 
-def _add_sharing(router: APIRouter, documents: Documents, clock: Clock) -> None:
+def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
     @router.post(
         "/v1/documents",
         operation_id="addDocument",
@@ -200,6 +189,8 @@ def _add_sharing(router: APIRouter, documents: Documents, clock: Clock) -> None:
                 once.answer, lambda token: _json(documents.add_version(draft, clock(), token), 201)
             )
 
+
+def _add_changes(router: APIRouter, documents: Documents, clock: Clock) -> None:
     @router.patch(
         "/v1/documents/{id}",
         operation_id="setDocumentMode",
@@ -250,41 +241,6 @@ def _add_grants(router: APIRouter, documents: Documents, clock: Clock) -> None:
     def revoke(document: DocumentId, participant: ParticipantNumber) -> Response:
         """The participant reads nothing of it from now on; copies that it fetched cannot be recalled."""
         return _json(documents.revoke(document, participant))
-
-
-def _add_keys(router: APIRouter, recipients: Recipients, clock: Clock) -> None:
-    @router.put(
-        "/v1/recipient-key",
-        operation_id="publishRecipientKey",
-        summary="Publish the key that documents are wrapped for",
-        response_model=model_of(RecipientKey),
-        responses=_CHANGED,
-        tags=["documents"],
-    )
-    def publish(principal: Asking, key: PublishedKey) -> Response:
-        """The caller's own; it takes the place of the former one."""
-        if principal.participant is None:
-            raise InputError("a key is a participant's", mend="sign in as one")
-        published = recipients.publish(
-            principal.participant,
-            bytes.fromhex(key.public_key[2:]),
-            key.issued_at,
-            bytes.fromhex(key.signature[2:]),
-            clock(),
-        )
-        return _json(published)
-
-    @router.get(
-        "/v1/recipient-keys/{participant}",
-        operation_id="getRecipientKey",
-        summary="The key that a participant opens documents with",
-        response_model=model_of(RecipientKey),
-        responses=_LOOKED_UP,
-        tags=["documents"],
-    )
-    def get(participant: ParticipantNumber, known: KnownTags = None) -> Response:
-        """With the signature that says so."""
-        return tagged(recipients.get(participant), known)
 
 
 async def _take_in(request: Request, draft: Draft) -> None:

@@ -1,0 +1,70 @@
+"""The routes of the keys that documents are sealed for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ledger.errors import InputError
+from services.documents import Recipients
+from services.documents.views import RecipientKey
+from services.gateway.documents import KnownTags, ParticipantNumber
+from services.gateway.guard import Asking, Clock
+from services.gateway.problems import Problem
+from services.gateway.replies import tagged
+from services.gateway.schemas import model_of
+
+__all__ = ["add_recipient_keys"]
+
+_PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
+_LOOKED_UP: dict[int | str, dict[str, Any]] = {404: _PROBLEM, 422: _PROBLEM, "default": _PROBLEM}
+
+
+class PublishedKey(BaseModel):
+    """An X25519 key, and a statement about it that a key of the participant signed (EIP-712, DOCUMENTS.md)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    public_key: str = Field(pattern="^0x[0-9a-f]{64}$")
+    issued_at: int = Field(ge=0, lt=2**53, description="Seconds since 1970.")
+    signature: str = Field(pattern="^0x[0-9a-f]{130}$", description="r, s and v = 27 or 28.")
+
+
+def add_recipient_keys(router: APIRouter, recipients: Recipients, clock: Clock) -> None:
+    """Adds the routes."""
+
+    @router.put(
+        "/v1/recipient-key",
+        operation_id="publishRecipientKey",
+        summary="Publish the key that documents are wrapped for",
+        response_model=model_of(RecipientKey),
+        responses={409: _PROBLEM, **_LOOKED_UP},
+        tags=["documents"],
+    )
+    def publish(principal: Asking, key: PublishedKey) -> Response:
+        """The caller's own; it takes the place of the former one."""
+        if principal.participant is None:
+            raise InputError("a key is a participant's", mend="sign in as one")
+        published = recipients.publish(
+            principal.participant,
+            bytes.fromhex(key.public_key[2:]),
+            key.issued_at,
+            bytes.fromhex(key.signature[2:]),
+            clock(),
+        )
+        return Response(json.dumps(published.to_json(), separators=(",", ":")), media_type="application/json")
+
+    @router.get(
+        "/v1/recipient-keys/{participant}",
+        operation_id="getRecipientKey",
+        summary="The key that a participant opens documents with",
+        response_model=model_of(RecipientKey),
+        responses=_LOOKED_UP,
+        tags=["documents"],
+    )
+    def get(participant: ParticipantNumber, known: KnownTags = None) -> Response:
+        """With the signature that says so."""
+        return tagged(recipients.get(participant), known)
