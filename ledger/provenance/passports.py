@@ -21,7 +21,7 @@ from ledger.provenance.reader import Direction, Limits, Reader
 from ledger.provenance.tracing import build_lot_trace
 from ledger.provenance.viewing import View
 from ledger.store import Book, Lineage, Rows, Store
-from ledger.store.rows import EvidenceRow, IdentityRow, LotRow, ParticipantRow
+from ledger.store.rows import IdentityRow, LotRow, ParticipantRow
 
 __all__ = ["Fact", "Passport", "find_coded_lot", "passport"]
 
@@ -49,8 +49,6 @@ class Passport:
     trace: views.Trace
     """Up to what it came from, never down to what was made of it."""
     facts: tuple[Fact, ...]
-    entries: tuple[tuple[int, Json], ...]
-    """Disclosed evidence: sequence of the assignment or certificate that names it, and the entry."""
 
 
 def find_coded_lot(store: Store, identifier: str, salt: bytes | None) -> bytes:
@@ -71,14 +69,13 @@ def find_coded_lot(store: Store, identifier: str, salt: bytes | None) -> bytes:
 
 def passport(store: Store, lot: bytes, disclosing: Disclosing, limits: Limits) -> Passport:
     """What the holder of that lot's code gets to see. Names of other things than the lot are in it when `disclosing`
-    says so, fields of documents and evidence as far as it says."""
+    says so, fields of documents as far as it says."""
     with store.reading() as connection:
         rows, lineage = Rows(connection), Lineage(connection)
         reader = Reader(rows, Book(connection), lineage, _CodeView(rows, lineage, lot, disclosing.names))
         trace = build_lot_trace(reader, lot, Direction.UP, limits)
         facts = tuple(_facts(reader, trace, disclosing))
-        entries = tuple(_entries(reader, trace)) if disclosing.entries else ()
-    return Passport(trace, facts, entries)
+    return Passport(trace, facts)
 
 
 class _CodeView(View):
@@ -118,14 +115,3 @@ def _documents(reader: Reader, trace: views.Trace) -> Iterator[tuple[str, bytes,
 
 def _lots(reader: Reader, trace: views.Trace) -> Iterable[LotRow]:
     return [reader.lot(name) for name in (trace.lot.subject, *(lot.subject for lot in trace.upstream))]
-
-
-def _entries(reader: Reader, trace: views.Trace) -> Iterator[tuple[int, Json]]:
-    named = [(one.assignment, one.stream, one.leaf_index) for one in trace.assignments]
-    named += [(one.certificate, one.stream, one.leaf_index) for one in trace.certificates]
-    for record, stream, index in named:
-        if stream is None or index is None:
-            continue
-        row = reader.rows.get(EvidenceRow, stream, index)
-        if row is not None:
-            yield record, json.loads(row.entry)

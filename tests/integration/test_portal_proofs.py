@@ -1,0 +1,98 @@
+"""Passports over a living chain: proofs are made once, anew when the index has more, and never better than the part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from ledger.ids import SubjectKind
+from ledger.records import OrderTerms, PlaceOrder, WithdrawModel
+from ledger.trust import parse_trust
+from ledger.verify import verify_bundle
+from services.demo.consortium import hash_of
+from services.gateway import build_policy, create_gateway
+from services.portal import Proofs
+from tests.support.gateway_client import Caller
+from tests.support.portal_world import PortalWorld, serve_world
+
+pytestmark = pytest.mark.integration
+GOOD, STANDING = "The records of this part are proved", "the part does not stand well"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
+    with serve_world(tmp_path_factory.mktemp("proofs")) as world:
+        yield world
+
+
+def download(world: PortalWorld, what: str) -> bytes:
+    answer = httpx.get(world.code().replace("/01/", f"/passport/{what}/01/"))
+    assert answer.status_code == 200
+    return answer.content
+
+
+def place_another(world: PortalWorld) -> None:
+    """A record that has nothing to do with the part."""
+    consortium = world.line.consortium
+    order = consortium.name(SubjectKind.ORDER, consortium.buyer, f"urn:example:order-{time.monotonic_ns()}")
+    terms = OrderTerms(operations=1, inspector=0, model=0, due_at=2**32, claims_root=bytes(32))
+    consortium.record(consortium.buyer, [PlaceOrder(hash_of(order), consortium.coordinator.number, terms)])
+    world.follow()
+
+
+def test_a_proof_is_made_once_and_anew_when_there_is_more(world: PortalWorld) -> None:
+    assert GOOD in httpx.get(world.code()).text
+    first = download(world, "bundle")
+    assert GOOD in httpx.get(world.code()).text
+    assert download(world, "bundle") == first
+    place_another(world)
+    assert download(world, "bundle") == first, "of the page that was shown"
+    assert GOOD in httpx.get(world.code()).text
+    assert download(world, "bundle") != first
+
+
+def test_both_files_are_of_one_page_whatever_is_recorded_meanwhile(world: PortalWorld) -> None:
+    httpx.get(world.code())
+    bundle = download(world, "bundle")
+    place_another(world)
+    trust = download(world, "trust")
+    report = verify_bundle(bundle, parse_trust(trust), now_s=int(time.time()))
+    assert [part.identifier for part in report.parts] == [world.identity(world.part).identifier]
+
+
+def test_the_page_tells_no_more_than_its_file(world: PortalWorld) -> None:
+    """What is disclosed in the file is what the policy says, and the page shows nothing beyond."""
+    page = httpx.get(world.code()).text
+    report = verify_bundle(download(world, "bundle"), parse_trust(download(world, "trust")), now_s=int(time.time()))
+    assert report.disclosed
+    assert {field.path[0] for field in report.disclosed} == {"passport"}
+    assert not report.inferences
+    assert not [one for one in report.evidence if one.shown]
+    assert "engraving" not in page
+
+
+def test_without_the_word_names_only_the_part_is_named(world: PortalWorld) -> None:
+    path = world.code().removeprefix(world.origin)
+    proofs = Proofs(world.store, None, None)
+    page = Caller(create_gateway(world.store, build_policy(), proofs=proofs)).ask(path).text
+    named = httpx.get(world.code()).text
+    for name in ("CELL-1", "FORGE-1", "HEAT1", "0007700001"):
+        assert name in named
+        assert name not in page
+    assert world.identity(world.part).identifier.rpartition("/")[2] in page
+
+
+def test_a_withdrawn_model_shows_at_once(world: PortalWorld) -> None:
+    """Last: it cannot be undone."""
+    consortium = world.line.consortium
+    now = int(time.time())
+    consortium.record(consortium.auditor, [WithdrawModel(world.line.plant.model, now - 60, bytes(32))])
+    world.follow()
+    page = httpx.get(world.code()).text
+    assert GOOD not in page
+    assert STANDING in page
+    assert "fallen with its model" in page
+    verify_bundle(download(world, "bundle"), parse_trust(download(world, "trust")), now_s=now, any_status=True)
