@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,15 +15,20 @@ import jsonschema_rs
 import pytest
 from sqlalchemy import text
 
+from ledger.bundle import MEDIA_TYPE
 from ledger.claims import parse_claims
 from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.provenance import open_reader
 from ledger.records import RECORD_TYPES, Role
-from ledger.store import AnswerDesk, Book, Store
+from ledger.store import AccessDesk, AnswerDesk, Book, Store
 from ledger.store.outbox import Outbox
+from ledger.trust import parse_trust
+from ledger.verify import verify_bundle
+from services.access import Scope, new_api_key
 from services.gateway import build_policy, create_gateway
+from services.gateway.policy import Auth
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.building import Builder
 from services.gateway.recording.examples import build_body_examples
@@ -30,6 +36,7 @@ from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
 from services.gateway.rules import RULES
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world
+from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
 
 ALL = Role(63)
@@ -291,3 +298,56 @@ def test_body_examples_fit_the_document(desk: Site) -> None:
                     jsonschema_rs.validator_for(schema, validate_formats=True).validate(example["value"])
                     checked += 1
     assert checked >= len(WRITES)
+
+
+def test_a_bundle_over_http_is_verified_offline_with_the_trust_file_over_http(site: Site) -> None:
+    lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87", claims={"heat": 7})["subjects"][0]
+    site.final(f"/v1/lots/{lot}/quarantine", reason={"text": "a scratch"})
+    asked = Caller(create_gateway(site.store, build_policy(), chain=site.world.chain))
+    answer = asked.ask(f"/v1/bundles?lot={PART}")
+    trust = asked.ask("/v1/trust")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, MEDIA_TYPE)
+    assert answer.content == asked.ask(f"/v1/bundles?lot={lot}").content
+    now_s = int(time.time())
+    report = verify_bundle(answer.content, parse_trust(trust.content), now_s=now_s, any_status=True)
+    assert [part.identifier for part in report.parts] == [PART]
+    known = asked.ask(f"/v1/bundles?lot={PART}", If_None_Match=answer.headers["etag"])
+    assert (known.status_code, known.content) == (304, b"")
+    shown = asked.ask(f"/v1/bundles?lot={PART}&disclose=claims")
+    assert len(shown.content) > len(answer.content)
+    for path in ("/v1/bundles", "/v1/bundles?lot=" + "&lot=".join([lot] * 17), f"/v1/bundles?lot={lot}&disclose="):
+        assert asked.ask(path).status_code == 422
+    assert asked.ask(f"/v1/bundles?lot={lot}&disclose=everything").status_code == 400
+    assert asked.ask(f"/v1/bundles?lot=0x{'77' * 32}").status_code == 404
+
+
+def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site: Site) -> None:
+    lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87", claims={"heat": 7})["subjects"][0]
+    stranger = site.world.admit(Outbox(site.store), ALL)
+    Follower(site.world.chain, site.store).follow()
+    with site.store.reading() as connection:
+        found = AccessDesk(connection).participant_of(stranger.address)
+    assert found is not None
+    keys = {
+        number: new_api_key(site.store, number, [Scope.PROVENANCE], "ERP", now_s=NOW_S, life_s=900)[0]
+        for number in (site.number, found.number)
+    }
+    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=found.number)
+    asked = Caller(create_gateway(site.store, policy, chain=site.world.chain, clock=lambda: NOW_S))
+
+    def ask(path: str, number: int) -> httpx.Response:
+        return asked.ask(path, Host="gateway.example", Authorization=f"Bearer {keys[number]}")
+
+    assert ask(f"/v1/bundles?lot={lot}&disclose=names", site.number).status_code == 200
+    for word in ("claims", "evidence", "inferences", "/heat"):
+        assert ask(f"/v1/bundles?lot={lot}&disclose={word}", site.number).status_code == 403
+    assert ask(f"/v1/bundles?lot={lot}&disclose=claims", found.number).status_code == 200
+    third = site.world.admit(Outbox(site.store), ALL)
+    Follower(site.world.chain, site.store).follow()
+    with site.store.reading() as connection:
+        other = AccessDesk(connection).participant_of(third.address)
+    assert other is not None
+    keys[other.number] = new_api_key(site.store, other.number, [Scope.PROVENANCE], "x", now_s=NOW_S, life_s=900)[0]
+    foreign, none = (ask(f"/v1/bundles?lot=0x{name}", other.number) for name in (lot[2:], "77" * 32))
+    assert (foreign.status_code, none.status_code) == (404, 404)
+    assert foreign.json()["detail"].replace(lot[2:], "77" * 32) == none.json()["detail"]
