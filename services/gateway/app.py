@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import Protocol
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -75,6 +76,27 @@ def _now_s() -> int:
     return int(time.time())
 
 
+class _Thread(Protocol):
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def _running(threads: Sequence[_Thread]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Threads that live from start-up to shutdown."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        for one in threads:
+            one.start()
+        try:
+            yield
+        finally:
+            for one in threads:
+                await run_in_threadpool(one.stop)
+
+    return lifespan
+
+
 def create_gateway(
     store: Store,
     policy: Policy,
@@ -105,16 +127,6 @@ def create_gateway(
     dispatcher = None if manners is None else Dispatcher(store, manners, logger)
     running = [one for one in (following, dispatcher, relaying, recorder) if one is not None]
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        for one in running:
-            one.start()
-        try:
-            yield
-        finally:
-            for one in running:
-                await run_in_threadpool(one.stop)
-
     guard = Guard(store, policy, clock, Limiter(Rates()) if limiter is None else limiter)
     app = _Gateway(
         title="Millmark gateway",
@@ -122,7 +134,7 @@ def create_gateway(
         description=_DESCRIPTION,
         version=version("millmark"),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        lifespan=lifespan,
+        lifespan=_running(running),
         openapi_url=None,  # FastAPI's own route would pass by the guard
         docs_url=None,
         redoc_url=None,
