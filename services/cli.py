@@ -91,6 +91,7 @@ def _needed(arguments: Sequence[str]) -> Iterable[str]:
 
 def main() -> None:
     """Entry point of the console script."""
+    _forbid_core_files()
     try:
         code = build_app(_needed(sys.argv[1:]))(standalone_mode=False)  # hands us the command line's own refusals
     except typer.TyperException as error:
@@ -103,6 +104,14 @@ def main() -> None:
         sys.stderr.write("millmark: interrupted\n")
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _forbid_core_files() -> None:
+    """The image of a process that holds keys is a file with keys in it."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - elsewhere alone
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _explain(error: typer.TyperException) -> str:
