@@ -75,6 +75,7 @@ class Words:
         return f"{quantity} {unit} {_word(state)}"
 
     def judged(self, verdict: Verdict, status: CertificateStatus) -> str:
+        """Follows the state; a line feed begins a new line."""
         return f", {_word(verdict)} ({_word(status)})"
 
     def made_on(self, machine: Machine) -> str:
@@ -159,7 +160,11 @@ def _asked(trace: Trace, words: Words) -> Node:
     lot = trace.lot
     what = words.state(lot.quantity, lot.unit, lot.state)
     what += "".join(words.judged(one.verdict, one.status) for one in trace.certificates if one.latest)
-    return Node(_key(lot.subject), (words.name(lot.identifier, lot.subject), what, words.held(lot.holder)), Tone.ASKED)
+    return Node(
+        _key(lot.subject),
+        (words.name(lot.identifier, lot.subject), *what.split("\n"), words.held(lot.holder)),
+        Tone.ASKED,
+    )
 
 
 def _related(lot: RelatedLot, tone: Tone, words: Words) -> Node:
@@ -167,7 +172,7 @@ def _related(lot: RelatedLot, tone: Tone, words: Words) -> Node:
     if lot.verdict is not Verdict.NONE:
         what += words.judged(lot.verdict, lot.status)
     made = () if lot.machine is None else (words.made_on(lot.machine),)
-    lines = (words.name(lot.identifier, lot.subject), what, words.held(lot.holder), *made)
+    lines = (words.name(lot.identifier, lot.subject), *what.split("\n"), words.held(lot.holder), *made)
     return Node(_key(lot.subject), lines, _tone(lot, tone))
 
 

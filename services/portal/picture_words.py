@@ -37,7 +37,7 @@ class PictureWords(Words):
 
     def judged(self, verdict: Verdict, status: CertificateStatus) -> str:
         said = self._say(f"Verdict.{verdict.name}"), self._say(f"CertificateStatus.{status.name}")
-        return self._say("picture.judged", verdict=said[0], status=said[1])
+        return "\n" + self._say("picture.judged", verdict=said[0], status=said[1])
 
     def made_on(self, machine: Machine) -> str:
         return self._say(
