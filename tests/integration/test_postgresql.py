@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,9 +18,14 @@ from ledger.provenance import participants, recall, trace
 from ledger.provenance.sharing import Mode
 from ledger.store import Book, Lineage, Rows, Store, open_store
 from ledger.store.rows import HeadRow
+from services.bench.epcis import build_batch
 from services.bench.graph import draw_plant
 from services.bench.plant_store import write_plant
 from services.documents.sealed_file import open_sealed
+from services.interop.epcis.capture import parse_capture
+from services.interop.epcis.intake import Behaviour, Sender, take_in
+from services.interop.epcis.library import Library
+from services.interop.epcis.questions import parse_question
 from tests.support import postgres
 from tests.support.fake_world import World, build_world
 from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world
@@ -172,3 +178,17 @@ def traces(store: Store, folder: Path, secrets: dict[str, bytes]) -> set[str]:
         connection.execute(text("CHECKPOINT"))
     contents = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     return {name for name, secret in secrets.items() if any(secret in content for content in contents)}
+
+
+def test_epcis_events_come_in_once_and_are_found(store: Store) -> None:
+    sender = Sender(0, lambda _: {})
+    for _ in range(2):
+        row = take_in(store, parse_capture(build_batch(0, 30)), sender, Behaviour.ROLLBACK, now_ms=1_700_000_000_000)
+    assert {one["status"] for one in json.loads(row.outcome)} == {"duplicate"}
+    library = Library(store, 0, None)
+    asked = [("MATCH_epc", "urn:epc:id:sgtin:9506000.001345.A7"), ("EQ_bizStep", "inspecting")]
+    found = library.find(parse_question(asked, most_per_page=200, per_page=30).query, None, 30)
+    assert len(found.events) == 1
+    everything = parse_question([], most_per_page=200, per_page=30).query
+    first = library.find(everything, None, 20)
+    assert (len(first.events), len(library.find(everything, first.last, 20).events)) == (20, 10)
