@@ -64,6 +64,8 @@ class Reader:
         self.identity, self.cursor = identity, cursor
         self._names = book.names()
         self._identifiers: dict[bytes, str] = {}
+        self._named: set[bytes] = set()
+        """Whose identifiers were looked up."""
         self._lots: dict[bytes, LotRow] = {}
         self._models: dict[int, views.Model] = {}
         self._machines: dict[int, views.Machine] = {}
@@ -95,8 +97,12 @@ class Reader:
 
     def name(self, subjects: Iterable[bytes]) -> None:
         """Looks up many identifiers at once; `identifier` has them afterwards."""
+        new = set(subjects) - self._named
+        if not new:
+            return
         names = self.book if self.view is None else self.view
-        self._identifiers.update(names.identifiers(subjects))
+        self._identifiers.update(names.identifiers(new))
+        self._named |= new
 
     def identifier(self, subject: bytes) -> str | None:
         return self._identifiers.get(subject)

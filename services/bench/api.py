@@ -130,7 +130,7 @@ def _ask_many(
     label = f"{operation.method.upper()} {operation.path}"
     try:
         ask()
-    except Exception as error:  # a failed check, or what hypothesis cannot generate
+    except (Exception, BaseExceptionGroup) as error:  # a failed check, or what hypothesis cannot generate
         if "Unsatisfiable" not in type(error).__name__ and "is not possible" not in str(error):
             found.failures.append(f"{label}: {' '.join(str(error).split())[:400]}")
 

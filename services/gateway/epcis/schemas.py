@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from services.gateway.problems import Problem
 from services.gateway.schemas import model_of
-from services.interop.epcis.questions import PARAMETERS
+from services.interop.epcis.questions import MOST_CHARACTERS, PARAMETERS
 
 __all__ = ["CAPTURE", "CAPTURES", "CAPTURE_JOB", "EVENT", "EVENTS", "EVENTS_OF_EPC", "NEW_EVENT"]
 
@@ -103,7 +103,7 @@ _PLACE: Final = "urn:epc:id:sgln:9506000.00001.0"
 
 def _parameter(name: str) -> _Schema:
     kind = "number" if name in ("perPage", "eventCountLimit", "maxEventCount") else "text"
-    schema: _Schema = {"type": "string", "minLength": 1, "maxLength": 4096}
+    schema: _Schema = {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS}
     if kind == "number":
         schema = {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
     example = "2026-03-02T09:30:00Z" if name.endswith("Time") else _EXAMPLES.get(name, _PLACE)

@@ -16,8 +16,10 @@ from services.interop.epcis import vocabulary as words
 from services.interop.epcis.terms import CLASSES, THINGS, millis_of
 from services.interop.epcis.tree import namespaces_of, text_of
 
-__all__ = ["PARAMETERS", "QueryError", "Question", "parse_question"]
+__all__ = ["MOST_CHARACTERS", "PARAMETERS", "QueryError", "Question", "parse_question"]
 
+MOST_CHARACTERS = 4096
+"""Of one parameter."""
 _MOST_VALUES: Final = 100
 _MATCHES: Final[Mapping[str, tuple[str, ...]]] = {
     "MATCH_epc": ("epc",),
@@ -84,6 +86,8 @@ def parse_question(parameters: Iterable[tuple[str, str]], *, most_per_page: int,
     for name, value in parameters:
         if name in given:
             raise QueryError(f"{name[:80]} stands twice", mend="delimit several values by |")
+        if not 0 < len(value) <= MOST_CHARACTERS:
+            raise QueryError(f"{name[:80]} has not 1 to {MOST_CHARACTERS} characters", mend="ask in parts")
         given[name] = value
     ordered = _order(given)
     at_most, refuse_above = (_count(given, name) for name in ("eventCountLimit", "maxEventCount"))
