@@ -48,6 +48,7 @@ from ledger.store.outbox_tables import (
 )
 
 __all__ = [
+    "CRASH_POINTS",
     "FORWARDER",
     "Desk",
     "Entry",
@@ -59,6 +60,8 @@ __all__ = [
     "Version",
 ]
 
+CRASH_POINTS = ("enqueue", "take_lease")
+"""Methods of Outbox before and after which a process may die, beside those of its desk."""
 _UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
 _OPEN = (*_UNMINED, OutboxState.MINED)
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)

@@ -57,6 +57,7 @@ from ledger.store.outbox_tables import (
 __all__ = ["CRASH_POINTS", "Desk"]
 
 CRASH_POINTS = (
+    "together",
     "allocate",
     "store_signed",
     "replace_signed",

@@ -24,8 +24,10 @@ from ledger.submit.batches import Batches
 from ledger.submit.calls import read_sequences
 from ledger.submit.offers import Offer, first_offer, raised_offer
 
-__all__ = ["NOOP_GAS", "Patience", "Tracker"]
+__all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Tracker"]
 
+CRASH_POINTS = ("send",)
+"""Before and after the node gets a transaction."""
 NOOP_GAS = 21_000
 """Of a transfer (yellow paper, appendix G)."""
 _MOST_REPLACED = 20

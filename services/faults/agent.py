@@ -1,6 +1,7 @@
 """The process that the lab kills: takes events in, submits and indexes them. `python -m services.faults.agent PLAN`.
 
-PLAN is a JSON file. It writes to its standard output, a line each: `ready`, `ack KEY` once an event is durable, `done`.
+PLAN is a JSON file. It writes to its standard output, a line each: `ready SECONDS` with the processor's time that it
+took to start, `ack KEY` once an event is durable, `done`.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def main(path: str) -> None:
             lease=Lease(outbox, site.signer.address, plan.lease_s),
         )
         follower = Follower(chain, DyingStore(store, point))
-        _say("ready")
+        _say(f"ready {time.process_time():.3f}")
         scene = Scene(site, line, store, Outbox(store), chain)
         trouble = MISCHIEF[plan.mischief](scene) if plan.mischief else contextlib.nullcontext()
         with trouble:

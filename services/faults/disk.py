@@ -1,7 +1,12 @@
-"""`disk`: the node's disk takes no more bytes, at any place of any file, and takes them again."""
+"""`disk`: the disk takes no more bytes, reports an error, or does not synchronise; and then takes data again.
+
+Half of the faults hit submitter and index: the kernel refuses writes beyond a file size (RLIMIT_FSIZE). The other half
+hit a node in a process of its own, which is not told (strace's `inject=...:error=`), at its log and at its database.
+"""
 
 from __future__ import annotations
 
+import itertools
 import random
 import resource
 import time
@@ -16,7 +21,10 @@ from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.faults.chains import running_chain
+from services.faults.factory import Factory, Machine, find_strace, found_factory, running_node
+from services.faults.inspecting import connect, finish, inject
 from services.faults.outcome import Outcome
+from services.faults.reading import judge_factory
 from services.faults.verdict import judge
 from services.faults.workload import build_events, found_site
 
@@ -27,11 +35,76 @@ _MOST_TRIES = 4
 """For each refusal: some limits lie beyond what the step writes."""
 _STUCK_S = 60.0
 _PAGE = 4096
+_FAULTS_A_LIFE = 6
+_WINDOWS_A_LIFE = 16
+_FIRST = 12
+"""Calls of a life that are spared at least: the node starts with some."""
+_INJECTED = "(INJECTED)"
+_LOG, _DATABASE = "streams/bench/log", "millmark.sqlite-wal"
+FAILURES = {
+    "no room for the log": ("pwrite64", _LOG, "ENOSPC", 2),
+    "EIO writing the log": ("pwrite64", _LOG, "EIO", 2),
+    "EIO synchronising the log": ("fdatasync", _LOG, "EIO", 3),
+    "no room for known events": ("pwrite64", "streams/bench/known.sqlite-wal", "ENOSPC", 8),
+    "no room for the database": ("pwrite64", _DATABASE, "ENOSPC", 60),
+    "EIO writing the database": ("pwrite64", _DATABASE, "EIO", 60),
+    "EIO synchronising the database": ("fdatasync", _DATABASE, "EIO", 2),
+    "EIO synchronising drafts": ("fsync", "drafts", "EIO", 2),
+}
+"""Call, file or folder below the data folder, error, and from one failure to the next at least so many calls: more than
+one transaction takes."""
 
 
 def run_disk(folder: Path, count: int, seed: int) -> Outcome:
-    """`count` writes that the kernel refuses (RLIMIT_FSIZE), while events come in, are recorded and indexed. What was
-    answered with an error is sent again; a step that failed is simply taken again."""
+    """`count` faults in all. What was answered with an error is sent again, a step that failed is taken again."""
+    find_strace()
+    parts = []
+    for name, run, share in (("records", _fill_disk, count // 2), ("node", _break_disk, count - count // 2)):
+        part = folder / name
+        part.mkdir()
+        parts.append(run(part, share, seed))
+    injected = sum((Counter(part.injected) for part in parts), Counter[str]())
+    figures = {name: value for part in parts for name, value in part.figures.items()}
+    broken = tuple(line for part in parts for line in part.broken)
+    return Outcome(parts[0].engine, injected, parts[0].verdict.join(parts[1].verdict), figures, broken)
+
+
+def _break_disk(folder: Path, count: int, seed: int) -> Outcome:
+    """Lives of a node in each of which calls of one kind fail every so often. It answers with an error, and goes on."""
+    chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
+    injected: Counter[str] = Counter()
+    with running_chain(folder) as process, open_store(f"sqlite:///{folder / 'index.sqlite'}") as index:
+        lives = max(count // _FAULTS_A_LIFE, 2)
+        factory = found_factory(folder, process, lives * _WINDOWS_A_LIFE)
+        chain, planned = connect(factory, process), factory.events()
+        machine = Machine([], batch=1)
+        for number, name in zip(range(lives), itertools.cycle(FAILURES), strict=False):
+            machine.events = planned[: len(planned) * (number + 1) // lives]
+            injected[name] += _live(factory, machine, name, chance)
+            Follower(chain, index).follow()
+        finish(factory, machine)
+        verdict = judge_factory(factory, chain, index, folder, machine)
+    broken = () if injected.total() >= count else (f"only {injected.total()} calls of the node failed",)
+    return Outcome(process.engine, injected, verdict, {"refused_batches": len(machine.refusals)}, broken)
+
+
+def _live(factory: Factory, machine: Machine, name: str, chance: random.Random) -> int:
+    """How many calls failed. The machine sends all it has, and the node gets it onto the ledger while its disk still
+    fails."""
+    call, path, error, least = FAILURES[name]
+    report = factory.folder / "strace.txt"
+    when = f"{chance.randint(_FIRST, 2 * _FIRST)}+{chance.randint(least, 2 * least)}"
+    with running_node(factory, *inject(factory, call, [path], f"error={error}:when={when}", report)) as node:
+        if node is None:
+            return report.read_text().count(_INJECTED)  # it did not start: that is said in one line, and tried again
+        while not machine.is_done and machine.send(node):
+            pass
+        node.settle()
+    return report.read_text().count(_INJECTED)
+
+
+def _fill_disk(folder: Path, count: int, seed: int) -> Outcome:
+    """Writes that are refused while events come in, are recorded and indexed."""
     chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
     injected: Counter[str] = Counter()
     acknowledged: set[str] = set()

@@ -52,7 +52,7 @@ class DyingDesk(Desk):
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
-        if name not in CRASH_POINTS:
+        if name not in CRASH_POINTS or name == "together":
             return found
         point = super().__getattribute__("_point")
 
@@ -61,6 +61,11 @@ class DyingDesk(Desk):
                 return found(*values, **named)
 
         return step
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        with self._point.around("together"), super().together():
+            yield
 
 
 class DyingOutbox(Outbox):

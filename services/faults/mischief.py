@@ -142,6 +142,23 @@ def _state(scene: Scene, victim: Event) -> OutboxState | None:
 
 
 @contextmanager
+def hold_blocks(scene: Scene) -> Iterator[None]:
+    """No block comes for some rounds."""
+    scene.set_automine(False)
+
+    def each_round(number: int) -> None:
+        if number == _HOLD_ROUNDS:
+            scene.set_automine(True)
+            scene.line.request("evm_mine", [])
+
+    scene.each_round = each_round
+    try:
+        yield
+    finally:
+        scene.set_automine(True)
+
+
+@contextmanager
 def jump(scene: Scene) -> Iterator[None]:
     """The wall clock jumps up to 26 hours either way, every round."""
     chance, real = random.Random(0), time.time  # noqa: S311 - a replay needs a seed, not secrecy
@@ -163,5 +180,6 @@ MISCHIEF: Mapping[str, Callable[[Scene], AbstractContextManager[None]]] = {
     "skip nonce": skip_nonce,
     "reorganise": reorganise,
     "give up": give_up,
+    "hold blocks": hold_blocks,
     "jump": jump,
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 from ledger.errors import SettingsError
 from services.faults.clock import run_clock
 from services.faults.disk import run_disk
+from services.faults.inspecting import run_node_kills
 from services.faults.kill import run_kill
 from services.faults.line import run_line
 from services.faults.nonces import run_nonce
@@ -30,6 +31,7 @@ RUNS: Mapping[str, Callable[[Path, int, int], Outcome]] = {
     "clock": run_clock,
     "offline": run_offline,
     "rotate": run_rotate,
+    "node": run_node_kills,
 }
 """Each takes an empty folder, how many faults to inject at least, and a seed."""
 
