@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def run_named(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(RUNS)}.")],
-    count: Annotated[int, typer.Option(min=1, help="Faults to inject, at least.")] = 100,
+    count: Annotated[int, typer.Option(min=1, help="Faults to inject, at least; for soak, seconds.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed injects the same faults again.")] = 1,
     as_json: AsJson = False,
 ) -> None:

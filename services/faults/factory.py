@@ -31,7 +31,7 @@ from services.demo.consortium import found_consortium
 from services.demo.plant import GTIN_STEEL, build_plant, receive
 from services.faults.chains import ChainProcess
 
-__all__ = ["Factory", "Machine", "NodeProcess", "find_strace", "found_factory", "running_node"]
+__all__ = ["Event", "Factory", "Machine", "NodeProcess", "find_strace", "found_factory", "running_node"]
 
 _START_S = 60.0
 _ANSWER_S = 20.0

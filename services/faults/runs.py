@@ -19,6 +19,7 @@ from services.faults.offline import run_offline
 from services.faults.outcome import Outcome
 from services.faults.reorg import run_reorg
 from services.faults.rotate import run_rotate
+from services.faults.soak import run_soak
 
 __all__ = ["RUNS", "FaultReport", "run_faults"]
 
@@ -32,8 +33,9 @@ RUNS: Mapping[str, Callable[[Path, int, int], Outcome]] = {
     "offline": run_offline,
     "rotate": run_rotate,
     "node": run_node_kills,
+    "soak": run_soak,
 }
-"""Each takes an empty folder, how many faults to inject at least, and a seed."""
+"""Each takes an empty folder, how many faults to inject at least (seconds of work for `soak`), and a seed."""
 
 
 @dataclass(frozen=True, slots=True)
