@@ -13,9 +13,10 @@ from ledger.errors import SettingsError
 from ledger.index import Follower
 from ledger.store import Store
 from ledger.store.outbox import Outbox
-from ledger.store.outbox_desk import CRASH_POINTS
 from ledger.submit import Submitter
+from services.faults import inspecting
 from services.faults.kill import STEPS, _deaths
+from services.faults.soak import fit_slope
 from services.faults.runs import run_faults
 from services.faults.verdict import Verdict, judge
 from services.faults.workload import Event, Site, build_events, found_site
@@ -101,9 +102,24 @@ def test_an_unknown_run_is_refused() -> None:
         run_faults("rain", 1, 1)
 
 
-def test_the_node_is_killed_at_every_step_that_the_outbox_lists() -> None:
-    assert set(CRASH_POINTS) < set(STEPS)
+def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
+    owners = (outbox, outbox_desk, tracking, follower)
+    assert sorted(STEPS) == sorted(point for owner in owners for point in owner.CRASH_POINTS)
     deaths = _deaths(200, 1)
     for step in STEPS:
         for after in (False, True):
             assert sum((death.step, death.after) == (step, after) for death in deaths) >= 5
+
+
+def test_the_results_list_every_crash_point_beside_its_owner() -> None:
+    told = (Path(inspecting.__file__).parent / "RESULTS.md").read_text()
+    for owner in (outbox, outbox_desk, tracking, follower):
+        [line] = [line for line in told.splitlines() if line.startswith(f"| `{owner.__name__}` |")]
+        assert line == f"| `{owner.__name__}` | {', '.join(owner.CRASH_POINTS)} |"
+    for what, (call, path) in inspecting.SYSTEM_CALLS.items():
+        assert f"| {what} | `{call}`, `{path}` |" in told
+
+
+def test_a_slope_is_that_of_the_line() -> None:
+    assert fit_slope([(0.0, 5.0), (2.0, 6.0), (4.0, 7.0)]) == 0.5
+    assert fit_slope([(1.0, 5.0)]) == fit_slope([]) == 0.0
