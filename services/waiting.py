@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
-from ledger.store.outbox import OutboxState, QueuedRecord
+from collections.abc import Mapping
 
-__all__ = ["describe_waiting"]
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+
+__all__ = ["STALL_S", "describe_queue", "describe_waiting", "queue_lines"]
+
+STALL_S = 30.0
+"""A chain that has made no block for so long, while one of our transactions waits for it, stalls."""
+
+
+def describe_queue(outbox: Outbox, now: float) -> dict[str, object]:
+    """What waits: ages by state, and the oldest with the reason; None where nothing does."""
+    oldest = outbox.unfinished(1)
+    return {
+        "oldest_age_s": {state: max(round(now - at_s), 0) for state, at_s in outbox.oldest_at_s().items()},
+        "oldest_waiting": describe_waiting(oldest[0], now) if oldest else None,
+    }
+
+
+def queue_lines(records: Mapping[str, int], queue: Mapping[str, object]) -> list[str]:
+    """Both of `describe_queue` and the number of records by state, for people."""
+    ages, oldest = queue["oldest_age_s"], queue["oldest_waiting"]
+    lines = []
+    for state, count in sorted(records.items()):
+        age = f", the oldest for {ages[state]} s" if isinstance(ages, dict) and state in ages else ""
+        lines.append(f"{count} records {state}{age}")
+    if isinstance(oldest, dict):
+        return [*lines, f"oldest waiting: {oldest['key']}, for {oldest['age_s']} s: {oldest['why']}"]
+    return [*lines, "nothing waits"]
 
 
 def describe_waiting(record: QueuedRecord, now: float) -> dict[str, object]:

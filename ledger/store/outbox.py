@@ -147,6 +147,12 @@ class Outbox:
     def _of(self, signer: bytes) -> tuple[ColumnElement[bool], ...]:
         return outbox_transactions.c.signer == signer, outbox_transactions.c.relayed == self._relayed
 
+    def has_unmined(self) -> bool:
+        """Whether a transaction of any key is on its way to a block."""
+        query = select(outbox_transactions.c.id).where(outbox_transactions.c.state.in_(_UNMINED)).limit(1)
+        with self._store.reading() as connection:
+            return connection.execute(query).first() is not None
+
     def record(self, record_id: int) -> QueuedRecord:
         """Raises NotFoundError when there is no such record."""
         with self._store.reading() as connection:
@@ -183,6 +189,16 @@ class Outbox:
         query = select(outbox_records.c.state, func.count()).group_by(outbox_records.c.state)
         with self._store.reading() as connection:
             return {str(state): int(count) for state, count in connection.execute(query)}
+
+    def oldest_at_s(self) -> Mapping[str, float]:
+        """When the oldest record was queued, by state, of those that are neither final nor cancelled."""
+        query = (
+            select(outbox_records.c.state, func.min(outbox_records.c.queued_at_s))
+            .where(outbox_records.c.state.not_in((OutboxState.FINAL, OutboxState.CANCELLED)))
+            .group_by(outbox_records.c.state)
+        )
+        with self._store.reading() as connection:
+            return {str(state): float(queued_at_s) for state, queued_at_s in connection.execute(query)}
 
     def gas_by_kind(self) -> Mapping[str, tuple[int, int]]:
         """(records, gas) of each kind, over the final transactions that hold records of one kind only."""

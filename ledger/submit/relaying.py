@@ -137,6 +137,9 @@ class RelaySubmitter:
                 )
             time.sleep(_PAUSE_S)
 
+    def head_number(self) -> None:
+        """Only the relay sees the chain."""
+
     def step(self) -> bool:
         """One round. True when nothing is left to do. Raises LeaseHeldError when another submitter works for the key,
         ChainError and its kinds when the relay fails, RequestError when it does not take a request; the next round goes

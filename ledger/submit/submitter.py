@@ -19,7 +19,7 @@ from ledger.submit.calls import ChainCalls, recipient_of
 from ledger.submit.gaps import Gaps
 from ledger.submit.lease import Lease
 from ledger.submit.offers import first_offer
-from ledger.submit.tracking import Patience, Tracker
+from ledger.submit.tracking import Patience, Report, Tracker, ignore
 
 __all__ = ["Submitter"]
 
@@ -44,19 +44,25 @@ class Submitter:
         resend_s: float = Patience.resend_s,
         raise_s: float = Patience.raise_s,
         lease: Lease | None = None,
+        report: Report = ignore,
     ) -> None:
+        """`report` is told each step of a transaction, once it is stored."""
         self._chain = chain
         self._outbox = outbox
         self._signer = signer
         self._lease = Lease(outbox, signer.address) if lease is None else lease
         self._batches = Batches(ChainCalls(chain), outbox, signer.address, batch_size)
-        self._tracker = Tracker(chain, signer, self._batches, Patience(receipt_grace_s, resend_s, raise_s))
+        self._tracker = Tracker(chain, signer, self._batches, Patience(receipt_grace_s, resend_s, raise_s), report)
         self._gaps = Gaps(chain, outbox, signer.address, resend_s / 2)
 
     @property
     def key(self) -> bytes:
         """The signing address."""
         return self._signer.address
+
+    def head_number(self) -> int:
+        """The chain's latest block. Raises ChainError."""
+        return self._chain.head_number()
 
     def submit(self, records: Sequence[tuple[str, Record]], depends_on: Mapping[str, str] | None = None) -> list[int]:
         """Queues (idempotency key, record) pairs, in order, durably; gives their outbox ids. `depends_on`: for some

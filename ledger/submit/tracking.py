@@ -7,6 +7,7 @@ signed for a nonce may be the one that is mined, so the receipts of all of them 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledger.chain import (
@@ -24,7 +25,7 @@ from ledger.submit.batches import Batches
 from ledger.submit.calls import read_sequences
 from ledger.submit.offers import Offer, first_offer, raised_offer
 
-__all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Tracker"]
+__all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Report", "Tracker", "ignore"]
 
 CRASH_POINTS = ("send",)
 """Before and after the node gets a transaction."""
@@ -32,6 +33,14 @@ NOOP_GAS = 21_000
 """Of a transfer (yellow paper, appendix G)."""
 _MOST_REPLACED = 20
 """Versions of one transaction: an offer raised by a tenth so often is almost seven times the first."""
+
+
+Report = Callable[[str, SentTransaction], None]
+"""Told what became of a transaction: `sent`, `mined`, `final`, `reorganised`, `returned` (its records wait again)."""
+
+
+def ignore(_: str, __: SentTransaction) -> None:
+    """The report that nobody reads."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +68,14 @@ class _Times:
 class Tracker:
     """Of one key."""
 
-    def __init__(self, chain: Chain, signer: Signer, batches: Batches, patience: Patience) -> None:
+    def __init__(
+        self, chain: Chain, signer: Signer, batches: Batches, patience: Patience, report: Report = ignore
+    ) -> None:
         self._chain = chain
         self._signer = signer
         self._batches = batches
         self._patience = patience
+        self._report = report
         self._times: dict[int, _Times] = {}
 
     def follow(self, desk: Desk, transaction: SentTransaction) -> bool:
@@ -139,6 +151,7 @@ class Tracker:
             times.sent_at = now
             times.offered_at = now if times.offered_at is None else times.offered_at
             times.underpriced = reception is Reception.UNDERPRICED
+            self._report("sent", transaction)
         return reception
 
     def _receipt(self, transaction: SentTransaction) -> tuple[Receipt, bool] | None:
@@ -174,10 +187,14 @@ class Tracker:
                 _sent(desk, transaction)
                 desk.mark_mined(transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences)
                 self._settle_final(desk, transaction, receipt, final)
+            self._report("final" if receipt.block_number <= final else "mined", transaction)
         elif receipt.block_hash != transaction.block_hash:
             desk.mark_reorganised(transaction.id)
+            self._report("reorganised", transaction)
         else:
             self._settle_final(desk, transaction, receipt, final)
+            if receipt.block_number <= final:
+                self._report("final", transaction)
 
     def _settle_final(self, desk: Desk, transaction: SentTransaction, receipt: Receipt, final: int) -> None:
         if receipt.block_number <= final:
@@ -191,8 +208,10 @@ class Tracker:
         any earlier could record them twice."""
         if transaction.state is OutboxState.MINED:
             desk.mark_reorganised(transaction.id)
+            self._report("reorganised", transaction)
         elif receipt.block_number <= final:
             self._times.pop(transaction.id, None)
+            self._report("returned", transaction)
             if noop:
                 desk.mark_replaced(transaction.id, receipt.block_number, receipt.block_hash)
             else:
@@ -206,6 +225,7 @@ class Tracker:
         if transaction.state is OutboxState.MINED:
             desk.mark_reorganised(transaction.id)
             self._times.pop(transaction.id, None)
+            self._report("reorganised", transaction)
         elif not nonce_used:
             times.missing_since = None
         else:
@@ -213,6 +233,7 @@ class Tracker:
             times.missing_since = now if times.missing_since is None else times.missing_since
             if now - times.missing_since >= self._patience.receipt_s:
                 desk.requeue(transaction.id, "its nonce was used by another transaction")
+                self._report("returned", transaction)
                 self._times.pop(transaction.id, None)
 
     def _is_nonce_used(self, transaction: SentTransaction, final: int) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 import sys
+import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +28,7 @@ from services.context import ALLOWANCE_WEI, Context, open_context
 from services.listening import listen, serve_on
 from services.output import print_json, print_lines, warn
 from services.settings import Settings
+from services.waiting import STALL_S, describe_queue, queue_lines
 
 if TYPE_CHECKING:
     from services.inspections.monitoring import ModelHealth
@@ -137,6 +140,7 @@ def _findings(check: IndexCheck | None) -> list[str]:
 def _status(opened: Context) -> dict[str, object]:
     index = fetch_status(opened.store)
     found: dict[str, object] = {"chain": None, "index": None, "equal": None, "outbox": Outbox(opened.store).counts()}
+    found["queue"] = describe_queue(Outbox(opened.store), time.time())
     if index is not None:
         found["index"] = {
             "chain_id": index.chain_id,
@@ -153,11 +157,19 @@ def _status(opened: Context) -> dict[str, object]:
     except ChainError as error:
         found["chain"] = {"error": str(error)}
         return found
-    found["chain"] = {"chain_id": chain.chain_id, "block_number": chain.node.block_number(), **sequences}
+    found["chain"] = {"chain_id": chain.chain_id, **_head(chain, Outbox(opened.store)), **sequences}
     if index is not None:
         indexed = {"registry_sequence": index.registry_sequence, "ledger_sequence": index.ledger_sequence}
         found["equal"] = indexed == sequences
     return found
+
+
+def _head(chain: Chain, outbox: Outbox) -> dict[str, object]:
+    """The latest block, its age by this machine's clock, and whether the chain makes no further one though transactions
+    wait for it."""
+    head = chain.node.header()
+    age_s = max(round(time.time() - head.timestamp), 0)
+    return {"block_number": head.number, "head_age_s": age_s, "stalls": age_s >= STALL_S and outbox.has_unmined()}
 
 
 def _as_text(found: dict[str, object]) -> list[str]:
@@ -166,7 +178,9 @@ def _as_text(found: dict[str, object]) -> list[str]:
         values = found[part]
         shown = ", ".join(f"{name} {value}" for name, value in values.items()) if isinstance(values, dict) else ""
         lines.append(f"{part:<7} {shown or 'none'}")
-    equal = found["equal"]
+    outbox, queue, equal = found["outbox"], found["queue"], found["equal"]
+    if isinstance(outbox, Mapping) and isinstance(queue, Mapping):
+        lines += [f"        {line}" for line in queue_lines(outbox, queue)]
     lines.append("nothing to compare" if equal is None else "index equals chain" if equal else "index is behind chain")
     return lines
 

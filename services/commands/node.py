@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +18,14 @@ from services.node.config import NodeConfig, read_config
 from services.node.dead_letters import read_dead_letters
 from services.node.health import describe_outbox
 from services.node.serving import run_node
-from services.output import print_json, print_lines, print_table
+from services.output import print_json, print_lines
+from services.waiting import queue_lines
 
 __all__ = ["register"]
 
 _ASK_S = 5.0
+_MOST_SHOWN = 200
+"""Characters of a refused event; all that is kept is in the JSON."""
 _EXAMPLE = "Example: millmark node --config node.toml"
 
 
@@ -70,9 +74,9 @@ def run_dead_letters(
         print_json([letter.to_json() for letter in found])
     elif not found:
         print_lines("nothing was refused")
-    else:
-        rows = [[_time(one.refused_at_s), one.source, one.reason, one.cause, one.event[:80]] for one in found]
-        print_table("refused", ["at", "source", "reason", "cause", "event"], rows)
+    for one in () if as_json else found:
+        where = f"{one.source} {one.stream}".rstrip()
+        print_lines(f"{_time(one.refused_at_s)} {where}: {one.reason}: {one.cause}", f"    {one.event[:_MOST_SHOWN]}")
 
 
 def run_backup(
@@ -112,15 +116,18 @@ def _lines(found: dict[str, object]) -> list[str]:
     for stream in streams if isinstance(streams, list) else []:
         wrong = f"; {stream['failure']}" if stream["failure"] else ""
         lines.append(f"stream {stream['name']}: {stream['entries']} entries, {stream['anchored']} anchored{wrong}")
-    if "chain_connected" in found:
-        lines.append(f"chain {'answers' if found['chain_connected'] else 'does not answer'}")
+    if isinstance(chain := found.get("chain"), dict):
+        lines += _chain_lines(bool(found["chain_connected"]), chain)
     lines += [f"{one['where']}: {one['cause']}" for one in (troubles if isinstance(troubles, list) else [])]
-    if isinstance(outbox, dict):
-        lines += [f"{count} records {state}" for state, count in sorted(outbox["records"].items())]
-        oldest = outbox["oldest_waiting"]
-        lines.append(
-            f"oldest waiting: {oldest['key']}, for {oldest['age_s']} s: {oldest['why']}" if oldest else "nothing waits"
-        )
+    return [*lines, *queue_lines(outbox["records"], outbox)] if isinstance(outbox, dict) else lines
+
+
+def _chain_lines(connected: bool, chain: Mapping[str, object]) -> list[str]:
+    lines = [f"chain {'answers' if connected else 'does not answer'}"]
+    if chain["head_block"] is not None:
+        lines.append(f"head block {chain['head_block']}, seen {chain['head_age_s']} s ago")
+    if chain["stalled_s"]:
+        lines.append(f"the chain stalls: no block for {chain['stalled_s']} s, and transactions wait for one")
     return lines
 
 

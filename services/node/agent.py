@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from services.node.intake import Gate, Intake
 from services.node.known import KnownEvents
 from services.node.metrics import Metrics
 from services.node.recording import StreamRecorder
-from services.node.sending import Sending, Submitting
+from services.node.sending import Sending, Submitting, build_report
 from services.node.standing import connect, connect_relay, open_relay, verify_logs
 from services.node.streamlog import StreamLog
 
@@ -83,7 +84,8 @@ class Agent:
     def health(self) -> Health:
         """As it is now; brings the gauges up to date."""
         streams = [_look(line) for line in self._lines]
-        found = Health(streams, self._sending.connected, self._sending.troubles(), describe_outbox(self._outbox))
+        sending, outbox = self._sending, describe_outbox(self._outbox)
+        found = Health(streams, sending.connected, sending.head, sending.troubles(), outbox)
         self._measure(found)
         return found
 
@@ -111,6 +113,8 @@ class Agent:
             metrics.entries.labels(stream.name).set(stream.entries)
             metrics.anchored.labels(stream.name).set(stream.anchored)
         metrics.chain_up.set(health.chain_connected)
+        metrics.head.set(health.head.number or 0)
+        metrics.stalled.set(health.head.stalled_s(time.monotonic()))
         metrics.outbox.clear()
         for state, count in self._outbox.counts().items():
             metrics.outbox.labels(state).set(count)
@@ -133,7 +137,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         deployment = read_deployment(config.chain.deployment)
         store = stack.enter_context(open_store(config.database_url))
 
-        parts = _Parts(config, store, signer, inspector, (deployment.chain_id, deployment.ledger))
+        parts = _Parts(config, store, signer, inspector, (deployment.chain_id, deployment.ledger), logger)
         lines = [parts.open_line(stack, stream) for stream in config.streams]
         parts.drafts.drop_orphans()
         recorders = [line.recorder for line in lines]
@@ -144,7 +148,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
             link()
         except ChainUnreachableError:
             logger.warning("the chain does not answer; events are taken, and records wait")
-        sending = Sending(recorders, link, parts.drafts, logger)
+        sending = Sending(recorders, link, Outbox(store), parts.drafts, logger)
         sending.start()
         stack.callback(sending.stop, _STOP_S)
         intake = Intake(parts.gates(lines), parts.dead_letters, parts.metrics)
@@ -161,12 +165,14 @@ class _Parts:
         signer: Signer,
         inspector: Inspector | None,
         ledger: tuple[int, bytes],
+        logger: FilteringBoundLogger,
     ) -> None:
         self._config = config
         self._store = store
         self._signer = signer
         self._inspector = inspector
         self._ledger = ledger
+        self._logger = logger
         self.metrics = Metrics()
         self.dead_letters = DeadLetters(config.data_folder / DEAD_LETTERS)
         self.drafts = Drafts(_folder(config.data_folder / "drafts"), store)
@@ -186,6 +192,7 @@ class _Parts:
             self._signer.address,
             self._config.anchor,
             self.drafts,
+            self._logger,
             self._certifier(stream, subject, folder),
         )
         committer = Committer(log, known, self.metrics.frames.labels(stream.name).observe)
@@ -200,7 +207,7 @@ class _Parts:
             verify_logs(chain, recorders)
             if chain.profile.faucet:
                 chain.node.fund(self._signer.address, _ALLOWANCE_WEI)
-            return Submitter(chain, Outbox(self._store), self._signer)
+            return Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
 
         return link
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from ledger.store.outbox import Outbox
+from services.node.chainhead import ChainHead
 from services.node.sending import Trouble
-from services.waiting import describe_waiting
+from services.waiting import describe_queue
 
 __all__ = ["Health", "StreamHealth", "describe_outbox"]
 
@@ -30,6 +31,7 @@ class Health:
 
     streams: Sequence[StreamHealth]
     chain_connected: bool
+    head: ChainHead
     troubles: Sequence[Trouble]
     outbox: dict[str, object]
 
@@ -43,15 +45,12 @@ class Health:
             "status": "ready" if self.ready else "not ready",
             "streams": [asdict(stream) for stream in self.streams],
             "chain_connected": self.chain_connected,
+            "chain": self.head.to_json(time.monotonic()),
             "troubles": [asdict(trouble) for trouble in self.troubles],
             "outbox": self.outbox,
         }
 
 
 def describe_outbox(outbox: Outbox) -> dict[str, object]:
-    """Records by state, and the oldest that waits, with the reason."""
-    oldest = outbox.unfinished(1)
-    return {
-        "records": dict(outbox.counts()),
-        "oldest_waiting": describe_waiting(oldest[0], time.time()) if oldest else None,
-    }
+    """Records by state, their ages, and the oldest that waits, with the reason."""
+    return {"records": dict(outbox.counts()), **describe_queue(outbox, time.time())}

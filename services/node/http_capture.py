@@ -116,7 +116,7 @@ class _Capture:
                 batch = await run_in_threadpool(self._sort, body, lines)
             else:
                 batch = self._sort(body, lines)
-            return await self._commit(batch, request_id)
+            return await self._commit(batch, request_id, _REQUEST_ID in request.headers)
         except _RequestError as error:
             self._logger.warning("batch refused", request_id=request_id, code=error.code, status=error.status)
             return _problem(error, request_id)
@@ -138,29 +138,35 @@ class _Capture:
                 batch.events.append((stream, position, event))
         return batch
 
-    async def _commit(self, batch: _Batch, request_id: str) -> Response:
+    async def _commit(self, batch: _Batch, request_id: str, named: bool) -> Response:
         """All streams at once. Where one log fails the whole batch is to be sent again; what is durable already is
-        recognised then."""
+        recognised then. `named`: the sender gave the request its id, and will look for it in the log."""
         by_stream: dict[str, list[tuple[int, Event]]] = {}
         for stream, position, event in batch.events:
             by_stream.setdefault(stream, []).append((position, event))
         waiting = [self._intake.submit(stream, [event for _, event in events]) for stream, events in by_stream.items()]
         settled = await asyncio.gather(*map(asyncio.wrap_future, waiting), return_exceptions=True)
         fates, refused = [], list(batch.refused)
+        leaves: dict[str, list[int]] = {}
         for (stream, events), outcomes in zip(by_stream.items(), settled, strict=True):
             if isinstance(outcomes, BaseException):
                 raise outcomes
             for (position, event), outcome in zip(events, outcomes, strict=True):
                 fates.append(outcome.fate)
+                if outcome.fate is Fate.ACCEPTED:
+                    leaves.setdefault(stream, []).append(outcome.leaf)
                 if outcome.fate is Fate.CONFLICT:
                     error = self._intake.refuse_conflict(_SOURCE, event, stream)
                     refused.append(Refusal(position, error.reason, str(error)))
+        if named:
+            ranges = {stream: [min(found), max(found)] for stream, found in leaves.items()}
+            self._logger.info("batch taken", request_id=request_id, leaves=ranges, duplicates=_duplicates(fates))
         return self._report(fates, refused, request_id)
 
     def _report(self, fates: Sequence[Fate], refused: list[Refusal], request_id: str) -> Response:
         report = {
             "accepted": fates.count(Fate.ACCEPTED),
-            "duplicates": fates.count(Fate.DUPLICATE),
+            "duplicates": _duplicates(fates),
             "refused": [asdict(one) for one in sorted(refused, key=lambda one: one.position)],
             "request_id": request_id,
         }
@@ -170,6 +176,10 @@ class _Capture:
         taken = len(fates) > fates.count(Fate.CONFLICT)
         status = 200 if taken or not refused else 422
         return JSONResponse(report, status, headers={**_HEADERS, _REQUEST_ID: request_id})
+
+
+def _duplicates(fates: Sequence[Fate]) -> int:
+    return fates.count(Fate.DUPLICATE)
 
 
 def _request_id(request: Request) -> str:

@@ -28,4 +28,8 @@ class Metrics:
         self.anchored = Gauge("millmark_node_anchored_entries", "Entries under an anchor", ["stream"], registry=at)
         self.outbox = Gauge("millmark_node_outbox_records", "Records in the outbox", ["state"], registry=at)
         self.oldest = Gauge("millmark_node_oldest_record_seconds", "Age of the oldest record not final", registry=at)
+        self.head = Gauge("millmark_node_chain_head_block", "Latest block that was seen", registry=at)
+        self.stalled = Gauge(
+            "millmark_node_chain_stalled_seconds", "How long the chain makes no block that is waited for", registry=at
+        )
         self.chain_up = Gauge("millmark_node_chain_up", "Whether the last round reached the chain", registry=at)

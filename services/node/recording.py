@@ -13,6 +13,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from structlog.typing import FilteringBoundLogger
+
 from ledger.chain import call_data
 from ledger.errors import SettingsError, StoreDamagedError
 from ledger.evidence import EVIDENCE_TAG, EvidenceEntry
@@ -65,6 +67,7 @@ class StreamRecorder:
         signer: bytes,
         rule: AnchorRule,
         drafts: Drafts,
+        logger: FilteringBoundLogger,
         certifier: Certifier | None = None,
     ) -> None:
         """Raises StoreDamagedError when the log has fewer entries than were anchored or kept."""
@@ -77,6 +80,7 @@ class StreamRecorder:
         self._rule = rule
         self._drafts = drafts
         self._certifier = certifier
+        self._logger = logger
         self._place: Place = log.start
         self._left: deque[tuple[int, LogEntry]] = deque()
         """Of a frame that was read, what was not taken in when an anchor became due."""
@@ -176,6 +180,14 @@ class StreamRecorder:
         if certified:
             self._drafts.put(f"{self.name}-{size:013d}", [one.draft for one in certified])
         self._queue(Anchor(self._stream, size, self._peaks.root()), certified)
+        self._logger.info(
+            "anchor queued",
+            stream=self.name,
+            record=anchor_key(self._stream, size),
+            first_leaf=self.anchored,
+            size=size,
+            certificates=[one.draft.key for one in certified],
+        )
         self.anchored = size
         if self._certifier is not None:
             self._certifier.done()

@@ -11,19 +11,26 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from ledger.errors import ChainUnreachableError, MillmarkError
+from ledger.store.outbox import Outbox, SentTransaction
+from services.node.chainhead import ChainHead
 from services.node.drafts import Drafts
 from services.node.recording import StreamRecorder
 
-__all__ = ["Sending", "Submitting", "Trouble"]
+__all__ = ["Sending", "Submitting", "Trouble", "build_report"]
 
 _PAUSE_S = 0.05
 _RETRY_S = 1.0
+_LOOK_S = 1.0
 
 
 class Submitting(Protocol):
     """A submitter of one key: on an own node, or through a relay."""
 
+    @property
+    def key(self) -> bytes: ...
     def step(self) -> bool: ...
+    def head_number(self) -> int | None:
+        """The chain's latest block; None where only a relay sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,14 @@ class Sending:
         self,
         recorders: Sequence[StreamRecorder],
         connect: Callable[[], Submitting],
+        outbox: Outbox,
         drafts: Drafts,
         logger: FilteringBoundLogger,
     ) -> None:
         """`connect` gives the submitter of the node's key on the checked chain, or raises what is wrong with it."""
         self._recorders = recorders
         self._connect = connect
+        self._outbox = outbox
         self._drafts = drafts
         self._logger = logger
         self._submitter: Submitting | None = None
@@ -59,6 +68,8 @@ class Sending:
         self._thread = threading.Thread(target=self._run, name="millmark-sending", daemon=True)
         self.connected = False
         """Whether the last round reached the chain."""
+        self.head = ChainHead()
+        self._look_at_s = 0.0
 
     def troubles(self) -> list[Trouble]:
         return list(self._troubles.values())
@@ -89,6 +100,19 @@ class Sending:
             self._submitter = self._connect()
         self._submitter.step()
         self._drafts.settle()
+        if time.monotonic() >= self._look_at_s:
+            self._look(self._submitter)
+
+    def _look(self, submitter: Submitting) -> None:
+        number, now_s = submitter.head_number(), time.monotonic()
+        self._look_at_s = now_s + _LOOK_S
+        if number is None:
+            return
+        stalled = self.head.stalled_s(now_s) > 0
+        self.head = self.head.see(number, self._outbox.count_unmined(submitter.key) > 0, now_s)
+        if (self.head.stalled_s(now_s) > 0) != stalled:
+            told = "the chain makes blocks again" if stalled else "the chain stalls"
+            self._logger.warning(told, head_block=number, records=dict(self._outbox.counts()))
 
     def _try(self, where: str, act: Callable[[], None]) -> bool:
         try:
@@ -113,3 +137,14 @@ class Sending:
         if before is None or (before.code, before.cause) != (code, cause):
             self._troubles[where] = Trouble(where, code, cause, time.time())
             self._logger.error("does not go on", where=where, code=code, cause=cause, exc_info=not known)
+
+
+def build_report(logger: FilteringBoundLogger) -> Callable[[str, SentTransaction], None]:
+    """One line for each step of a transaction. The keys of its records are in the lines of their anchors, too."""
+
+    def report(what: str, transaction: SentTransaction) -> None:
+        keys = [record.idempotency_key for record in transaction.records]
+        number = "0x" + (transaction.hash or b"").hex()
+        logger.info(f"transaction {what}", transaction=number, nonce=transaction.nonce, records=keys)
+
+    return report

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from ledger.errors import SettingsError, SigningError, StoreDamagedError, WrongChainError, WrongContractError
 from services.gateway.server import build_server
 from services.listening import listen, serve_on
 from services.node.agent import open_agent
@@ -13,11 +16,20 @@ __all__ = ["run_node"]
 
 
 def run_node(config: NodeConfig) -> None:
-    """Until SIGINT or SIGTERM. Raises SettingsError and its kin before anything is taken."""
-    with open_agent(config) as agent:
+    """Until SIGINT or SIGTERM. Raises SettingsError and its kin before anything is taken; SettingsError for all that
+    starting again does not mend, so that whoever starts nodes can tell (its exit code)."""
+    with _unusable_told(), open_agent(config) as agent:
         app = agent.create_capture()
         listener = listen(config.http.host, config.http.port)
         sys.stdout.write(f"node on http://{config.http.host}:{listener.getsockname()[1]}; stop with Ctrl-C\n")
         sys.stdout.flush()
         with agent.capturing():
             serve_on(listener, build_server(app, config.http.host, config.http.port))
+
+
+@contextmanager
+def _unusable_told() -> Iterator[None]:
+    try:
+        yield
+    except (SigningError, StoreDamagedError, WrongChainError, WrongContractError) as error:
+        raise SettingsError(error.cause, mend=error.mend) from error

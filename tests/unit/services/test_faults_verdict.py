@@ -10,14 +10,14 @@ import pytest
 
 from ledger.chain import EmbeddedChain, find_profile
 from ledger.errors import SettingsError
-from ledger.index import Follower
-from ledger.store import Store
+from ledger.index import Follower, follower
+from ledger.store import Store, outbox, outbox_desk
 from ledger.store.outbox import Outbox
-from ledger.submit import Submitter
+from ledger.submit import Submitter, tracking
 from services.faults import inspecting
 from services.faults.kill import STEPS, _deaths
-from services.faults.soak import fit_slope
 from services.faults.runs import run_faults
+from services.faults.soak import fit_slope
 from services.faults.verdict import Verdict, judge
 from services.faults.workload import Event, Site, build_events, found_site
 from tests.support.stores import new_store

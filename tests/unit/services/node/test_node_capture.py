@@ -12,6 +12,7 @@ import pytest
 
 from ledger.errors import SettingsError
 from services.gateway.logs import build_logger
+from services.node.chainhead import ChainHead
 from services.node.config import FolderSource
 from services.node.folder_capture import FolderCapture
 from services.node.health import Health
@@ -30,7 +31,9 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 
 @pytest.fixture
 def client(parts: Parts) -> CaptureClient:
-    app = create_capture(parts.intake, parts.metrics, lambda: Health([], True, [], {}), TOKEN, build_logger())
+    app = create_capture(
+        parts.intake, parts.metrics, lambda: Health([], True, ChainHead(), [], {}), TOKEN, build_logger()
+    )
     return CaptureClient(app, {"Authorization": f"Bearer {TOKEN}"})
 
 

@@ -19,6 +19,7 @@ from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
 from ledger.records import Anchor
 from ledger.store import Book, Store
 from ledger.store.outbox import Entry, Outbox, QueuedRecord
+from services.gateway.logs import build_logger
 from services.node.certifying import Certifier, load_inspector
 from services.node.config import AnchorRule, ModelSource
 from services.node.dead_letters import DeadLetters, read_dead_letters
@@ -83,7 +84,7 @@ class Site:
         drafts = _Drafts(self.folder / "drafts", self.store)
         drafts.drop_orphans()
         drafts.die = die
-        made = StreamRecorder("bench", STREAM, self.log, self.store, SIGNER, rule, drafts, certifier)
+        made = StreamRecorder("bench", STREAM, self.log, self.store, SIGNER, rule, drafts, build_logger(), certifier)
         outbox = _Outbox(self.store)
         outbox.die = die
         made._outbox = outbox
