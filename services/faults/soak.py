@@ -21,7 +21,7 @@ _RATE = 200
 _BATCH = 20
 _WINDOW_EVERY_S = 10
 """One part is inspected and certified in so many seconds."""
-_WARM_UP = 0.25
+_WARM_UP = 1 / 3
 """Of the whole time: caches and pools fill meanwhile."""
 _SAMPLE_S = 2.0
 _MOST_MIB = 1.0
