@@ -217,6 +217,7 @@ class Machine:
             return node.process.poll() is None
         if answer.status_code != httpx.codes.OK:
             self.refusals.append(answer.status_code)
+            time.sleep(_PAUSE_S)
             return True
         told = answer.json()
         if told["accepted"] + told["duplicates"] != len(batch):

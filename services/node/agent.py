@@ -23,6 +23,7 @@ from ledger.store import Store, open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.gateway.logs import build_logger
+from services.node.checkpoints import read_checkpoint
 from services.node.committer import Committer
 from services.node.config import ModelSource, MqttSource, NodeConfig, RelayConfig, StreamConfig, read_secret
 from services.node.dead_letters import DeadLetters
@@ -180,7 +181,8 @@ class _Parts:
     def open_line(self, stack: ExitStack, stream: StreamConfig) -> _Line:
         folder = _folder(self._config.data_folder / "streams" / stream.name)
         subject = bytes.fromhex(stream.subject[2:])
-        log = StreamLog(folder / "log", subject)
+        checkpoint = read_checkpoint(folder / "checkpoint")
+        log = StreamLog(folder / "log", subject, known=None if checkpoint is None else checkpoint.place)
         stack.callback(log.close)
         known = KnownEvents(folder / "known.sqlite", log)
         stack.callback(known.close)
@@ -194,6 +196,7 @@ class _Parts:
             self.drafts,
             self._logger,
             self._certifier(stream, subject, folder),
+            folder / "checkpoint",
         )
         committer = Committer(log, known, self.metrics.frames.labels(stream.name).observe)
         stack.callback(committer.stop)

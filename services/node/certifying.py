@@ -93,6 +93,11 @@ class Certifier:
         self._failed_path = folder / "failed-lots.json"
         self._failed = _read_failed(self._failed_path)
 
+    @property
+    def is_even(self) -> bool:
+        """Whether what comes next is inspected alike with and without what came before."""
+        return not self._due and self._windows.is_even
+
     def feed(self, entry: EvidenceEntry, received_at_ms: int, queued: bool) -> None:
         """Takes an entry in. `queued`: its certificates are in the outbox, and only unfinished windows count."""
         value = entry.entry

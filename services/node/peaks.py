@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ledger.merkle import EMPTY_ROOT, node_hash
 
 __all__ = ["Peaks"]
 
 
+_HASH_BYTES = 32
+
+
 class Peaks:
     """Roots of the complete subtrees that the leaves so far fall into, the largest first."""
 
-    def __init__(self) -> None:
-        self.size = 0
-        self._peaks: list[bytes] = []
+    def __init__(self, size: int = 0, peaks: Sequence[bytes] = ()) -> None:
+        """Raises ValueError for peaks that are not those of `size` leaves."""
+        if size < 0 or len(peaks) != size.bit_count() or any(len(peak) != _HASH_BYTES for peak in peaks):
+            raise ValueError(f"{len(peaks)} peaks are not those of {size} leaves")
+        self.size = size
+        self._peaks = list(peaks)
+
+    @property
+    def peaks(self) -> tuple[bytes, ...]:
+        return tuple(self._peaks)
 
     def append(self, leaf: bytes) -> None:
         """Adds a leaf hash, 32 bytes."""

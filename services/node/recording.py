@@ -11,6 +11,7 @@ import json
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -22,6 +23,7 @@ from ledger.merkle import leaf_hash
 from ledger.records import Anchor, Record
 from ledger.store import Book, Store
 from ledger.store.outbox import Entry, Outbox
+from services.node.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from services.node.config import AnchorRule
 from services.node.drafts import Drafts
 from services.node.frames import Frame, LogEntry, entry_bytes
@@ -69,8 +71,10 @@ class StreamRecorder:
         drafts: Drafts,
         logger: FilteringBoundLogger,
         certifier: Certifier | None = None,
+        checkpoint: Path | None = None,
     ) -> None:
-        """Raises StoreDamagedError when the log has fewer entries than were anchored or kept."""
+        """`checkpoint`: file of how far the log was recorded. Raises StoreDamagedError when the log has fewer entries
+        than were anchored or kept."""
         self.name = name
         self._stream = stream
         self._log = log
@@ -81,10 +85,9 @@ class StreamRecorder:
         self._drafts = drafts
         self._certifier = certifier
         self._logger = logger
-        self._place: Place = log.start
+        self._checkpoint_path = checkpoint
         self._left: deque[tuple[int, LogEntry]] = deque()
         """Of a frame that was read, what was not taken in when an anchor became due."""
-        self._peaks = Peaks()
         self._open = _Open()
         latest = self._outbox.latest_key(_anchor_prefix(stream))
         self.anchored = 0 if latest is None else int(latest.rpartition("/")[2])
@@ -97,6 +100,13 @@ class StreamRecorder:
                 f"{log.path} has {log.end.index} entries, of {least} that are anchored or in the database",
                 mend="restore the log from the latest backup; no node may go on with a shorter one",
             )
+        found = None if checkpoint is None else read_checkpoint(checkpoint)
+        if found is None or not log.holds(found.place) or found.peaks.size > min(self.anchored, self._kept):
+            found = Checkpoint(log.start)
+        self._checkpoint = found
+        self._place = self._frame = found.place
+        """Behind the frame that was read last, and at its beginning."""
+        self._peaks = Peaks(found.peaks.size, found.peaks.peaks)
 
     @property
     def open_count(self) -> int:
@@ -117,9 +127,10 @@ class StreamRecorder:
                 "the database is older than the ledger",
                 mend="restore the newest database (services/node/OPERATIONS.md)",
             )
-        peaks = Peaks()
-        for frame in self._log.frames(self._log.start):
-            for entry in frame.entries[: size - peaks.size]:
+        known = self._checkpoint if self._checkpoint.peaks.size <= size else Checkpoint(self._log.start)
+        peaks = Peaks(known.peaks.size, known.peaks.peaks)
+        for frame in self._log.frames(known.place) if peaks.size < size else ():
+            for entry in frame.entries[peaks.size - frame.first : size - frame.first]:
                 peaks.append(_leaf(entry))
             if peaks.size == size:
                 break
@@ -141,8 +152,10 @@ class StreamRecorder:
                 self._anchor_if_due()
 
     def _read(self, frame: Frame) -> None:
+        self._frame = self._place
         self._place = Place(self._place.offset + frame.size, frame.first + len(frame.entries), frame.digest)
-        self._left.extend((frame.first + number, entry) for number, entry in enumerate(frame.entries))
+        entries = ((frame.first + number, entry) for number, entry in enumerate(frame.entries))
+        self._left.extend((index, entry) for index, entry in entries if index >= self._peaks.size)
 
     def _take(self, index: int, kept: LogEntry) -> None:
         leaf = _leaf(kept)
@@ -192,6 +205,14 @@ class StreamRecorder:
         if self._certifier is not None:
             self._certifier.done()
         self._open = _Open()
+        self._note()
+
+    def _note(self) -> None:
+        """Where windows are unfinished, the next start needs their entries, and the checkpoint before stays."""
+        if self._checkpoint_path is None or (self._certifier is not None and not self._certifier.is_even):
+            return
+        place = self._frame if self._left else self._place
+        write_checkpoint(self._checkpoint_path, Checkpoint(place, self._peaks))
 
     def _keep(self) -> None:
         with self._store.transaction() as connection:

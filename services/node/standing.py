@@ -15,10 +15,10 @@ from ledger.store import Store
 from ledger.submit import RelaySubmitter
 from services.node.config import NodeConfig, RelayConfig, StreamConfig, read_secret
 from services.node.recording import StreamRecorder
-from services.relay import HttpRelay
 
 if TYPE_CHECKING:
     from quality import Inspector
+    from services.relay import HttpRelay
 
 __all__ = ["connect", "connect_relay", "open_relay", "verify_logs", "verify_standing"]
 
@@ -36,6 +36,8 @@ def connect(config: NodeConfig, key: bytes, inspector: Inspector | None) -> Chai
 
 def open_relay(stack: ExitStack, config: RelayConfig) -> HttpRelay:
     """Raises SettingsError for an unusable token file."""
+    from services.relay import HttpRelay  # noqa: PLC0415 - an HTTP client that a node of its own chain lacks
+
     relay = HttpRelay(config.url, None if config.token_file is None else read_secret(config.token_file))
     stack.callback(relay.close)
     return relay

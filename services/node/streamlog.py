@@ -54,9 +54,17 @@ class Place:
 class StreamLog:
     """The one writer of a file, which may be read meanwhile. `sync` makes written data durable (fdatasync(2))."""
 
-    def __init__(self, path: Path, stream: bytes, *, sync: Callable[[int], None] = os.fdatasync) -> None:
+    def __init__(
+        self,
+        path: Path,
+        stream: bytes,
+        *,
+        known: Place | None = None,
+        sync: Callable[[int], None] = os.fdatasync,
+    ) -> None:
         """Opens the log, or begins it. Raises StoreDamagedError when entries in its middle are broken, SettingsError
-        when it is of another stream or cannot be opened."""
+        when it is of another stream or cannot be opened. `known`: a place up to which it was read before; where the log
+        has the same digest there, what is in front of it is not read again."""
         self.path = path
         self._sync = sync
         self._broken = False
@@ -75,7 +83,7 @@ class StreamLog:
             )
         self._marker = header.marker
         self.start = Place(FILE_HEADER_BYTES, 0, header.digest)
-        self.end = self.start
+        self.end = self.start if known is None or not self.holds(known) else known
         """Behind the last durable frame. Replaced, never changed, so that threads can share it."""
         self._last_bytes = 0
         """Size of the last durable frame."""
@@ -98,6 +106,13 @@ class StreamLog:
         self.end = Place(self.end.offset + len(frame), first + len(entries), frame[-16:])
         self._last_bytes = len(frame)
         return first
+
+    def holds(self, place: Place) -> bool:
+        """Whether the log is, up to this place, the one in which it was noted."""
+        if place.offset <= self.start.offset:
+            return place == self.start
+        digest = os.pread(self._file, len(place.digest), place.offset - len(place.digest))
+        return digest == place.digest
 
     def frames(self, place: Place) -> Iterator[Frame]:
         """Durable frames from `place` on, up to the end as it is now. Raises StoreDamagedError."""

@@ -40,6 +40,11 @@ class Windows:
         self._hop = hop
         self._signals: OrderedDict[str, _Signal] = OrderedDict()
 
+    @property
+    def is_even(self) -> bool:
+        """Whether no lot has samples that a later window needs, or lacks some that it is to pass over."""
+        return not any(signal.samples or signal.skip for signal in self._signals.values())
+
     def feed(self, leaf: int, lot: str, order: str | None, samples: Sequence[int]) -> list[Window]:
         """The windows that an event's samples complete."""
         signal = self._signals.setdefault(lot, _Signal())

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from ledger.canonical import Json, canonical_json
 from ledger.chain import call_data
 from ledger.errors import SettingsError, StoreDamagedError
+from ledger.evidence import build_leaf_data
 from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
 from ledger.records import Anchor
 from ledger.store import Book, Store
 from ledger.store.outbox import Entry, Outbox, QueuedRecord
 from services.gateway.logs import build_logger
 from services.node.certifying import Certifier, load_inspector
+from services.node.checkpoints import read_checkpoint
 from services.node.config import AnchorRule, ModelSource
 from services.node.dead_letters import DeadLetters, read_dead_letters
 from services.node.drafts import Draft, Drafts
@@ -77,6 +79,7 @@ class Site:
         self.store: Store = new_store(folder)
         self.log = StreamLog(folder / "log", STREAM)
         (folder / "drafts").mkdir()
+        self.checkpoint = folder / "checkpoint"
 
     def recorder(self, rule: AnchorRule, die: str = "") -> StreamRecorder:
         dead = DeadLetters(self.folder / "dead")
@@ -84,7 +87,10 @@ class Site:
         drafts = _Drafts(self.folder / "drafts", self.store)
         drafts.drop_orphans()
         drafts.die = die
-        made = StreamRecorder("bench", STREAM, self.log, self.store, SIGNER, rule, drafts, build_logger(), certifier)
+        logger = build_logger()
+        made = StreamRecorder(
+            "bench", STREAM, self.log, self.store, SIGNER, rule, drafts, logger, certifier, self.checkpoint
+        )
         outbox = _Outbox(self.store)
         outbox.die = die
         made._outbox = outbox
@@ -214,6 +220,90 @@ def test_a_log_shorter_than_its_anchors_is_refused(site: Site) -> None:
     site.log = StreamLog(site.folder / "log", STREAM)
     with pytest.raises(StoreDamagedError, match="has 0 entries, of 4 that are anchored"):
         site.recorder(AnchorRule())
+
+
+def test_a_start_reads_what_came_after_the_checkpoint(site: Site) -> None:
+    """Entries before it can be gone from the disk unnoticed; what is in front of any frame is chained to them."""
+    rule = AnchorRule(count=10, seconds=1000)
+    for start in range(0, 40, 4):
+        site.add(*[_plain(number) for number in range(start, start + 4)])
+    site.recorder(rule).step()
+    expected = site.expected_anchors(10, 20, 30, 40)
+    whole = site.log.path.read_bytes()
+    known = read_checkpoint(site.checkpoint)
+    assert known is not None
+    assert (known.peaks.size, known.place.index) == (40, 40)
+    site.log.path.write_bytes(whole[:200] + bytes(8) + whole[208:])
+    with pytest.raises(StoreDamagedError):
+        StreamLog(site.log.path, STREAM)
+    site.log = StreamLog(site.log.path, STREAM, known=known.place)
+    site.add(*[_plain(number) for number in range(40, 50)])
+    site.recorder(rule).step()
+    assert site.anchors()[:4] == expected
+    tree = Tree([leaf_hash(build_leaf_data(b"s" * 32, _plain(number))) for number in range(50)])
+    assert site.anchors()[4:] == [call_data(Anchor(STREAM, 50, tree.root()))]
+
+
+def test_a_checkpoint_within_a_frame_goes_on_within_it(site: Site) -> None:
+    rule = AnchorRule(count=10, seconds=1000)
+    site.add(*[_plain(number) for number in range(25)])
+    site.recorder(rule).step()
+    known = read_checkpoint(site.checkpoint)
+    assert known is not None
+    assert (known.peaks.size, known.place) == (20, site.log.start)
+    site.add(*[_plain(number) for number in range(25, 31)])
+    site.recorder(rule).step()
+    assert site.anchors() == site.expected_anchors(10, 20, 30)
+
+
+@pytest.mark.parametrize("harm", ["other place", "other peak", "other size", "cut off", "no JSON", "empty"])
+def test_a_checkpoint_that_is_not_as_it_was_written_counts_for_nothing(site: Site, harm: str) -> None:
+    rule = AnchorRule(count=10, seconds=1000)
+    site.add(*[_plain(number) for number in range(12)])
+    site.recorder(rule).step()
+    found = json.loads(site.checkpoint.read_bytes())
+    changed = {
+        "other place": json.dumps({**found, "index": found["index"] + 1}),
+        "other peak": json.dumps({**found, "peaks": ["00" * 32, *found["peaks"][1:]]}),
+        "other size": json.dumps({**found, "size": 8}),
+        "cut off": json.dumps(found)[:-9],
+        "no JSON": "checkpoint",
+        "empty": "",
+    }
+    site.checkpoint.write_text(changed[harm])
+    assert read_checkpoint(site.checkpoint) is None
+    site.add(*[_plain(number) for number in range(12, 20)])
+    site.recorder(rule).step()
+    assert site.anchors() == site.expected_anchors(10, 20)
+
+
+def test_a_checkpoint_of_another_log_is_not_believed(site: Site, tmp_path: Path) -> None:
+    site.add(*[_plain(number) for number in range(10)])
+    site.recorder(AnchorRule(count=10, seconds=1000)).step()
+    known = read_checkpoint(site.checkpoint)
+    assert known is not None
+    with closing(StreamLog(tmp_path / "other", STREAM)) as other:
+        other.append([LogEntry(0, b"t" * 32, canonical_json(_plain(number))) for number in range(10)])
+    with closing(StreamLog(tmp_path / "other", STREAM, known=known.place)) as again:
+        assert not again.holds(known.place)
+        assert again.end.index == 10, "it was read from its beginning"
+
+
+def test_unfinished_windows_keep_the_checkpoint_before_them(site: Site) -> None:
+    """Or the next start would cut the lot's windows elsewhere."""
+    rule = AnchorRule(count=2, seconds=1000)
+    half: dict[str, Json] = {"data": {"samples": [1] * (WIDTH // 2)}, "lot": LOTS[0]}
+    site.add(_plain(0), _plain(1), {**half, "id": "first"}, _plain(2))
+    site.recorder(rule).step()
+    known = read_checkpoint(site.checkpoint)
+    assert known is not None
+    assert known.peaks.size == 2
+    site.add({**half, "id": "second"}, _plain(3))
+    site.recorder(rule).step()
+    assert [record.kind for record in site.queued()].count("IssueCertificate") == 1
+    known = read_checkpoint(site.checkpoint)
+    assert known is not None
+    assert known.peaks.size == 6
 
 
 def test_the_ledgers_anchor_has_to_be_of_this_log(site: Site) -> None:

@@ -1,0 +1,57 @@
+"""How far a stream's log was read and recorded, so that a start reads what came after, however long the log has become.
+
+A checkpoint is a hint: it counts only where the log holds, at its place, the digest that chains all frames before; what
+it says is then about this very log. It can be removed at any time, and costs one reading of the whole log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.files import write_whole
+from services.node.peaks import Peaks
+from services.node.streamlog import Place
+
+__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The entries before `peaks.size` are anchored in the outbox and in the book, and no window needs them any more."""
+
+    place: Place
+    """Of a frame's beginning, at that entry or before it."""
+    peaks: Peaks = field(default_factory=Peaks)
+
+
+def read_checkpoint(path: Path) -> Checkpoint | None:
+    """None where there is none that can be used."""
+    try:
+        found = json.loads(path.read_bytes())
+        if found.pop("check") != _check(found):
+            return None
+        place = Place(int(found["offset"]), int(found["index"]), bytes.fromhex(found["digest"]))
+        return Checkpoint(place, Peaks(int(found["size"]), [bytes.fromhex(peak) for peak in found["peaks"]]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Raises InputError when the disk does not take it."""
+    place, peaks = checkpoint.place, checkpoint.peaks
+    value = {
+        "offset": place.offset,
+        "index": place.index,
+        "digest": place.digest.hex(),
+        "size": peaks.size,
+        "peaks": [peak.hex() for peak in peaks.peaks],
+    }
+    write_whole(path, json.dumps({**value, "check": _check(value)}).encode())
+
+
+def _check(value: dict[str, object]) -> str:
+    """A digest: a place that is off by a little would make sound frames look torn."""
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
