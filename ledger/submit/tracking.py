@@ -174,6 +174,8 @@ class Tracker:
             self._settle_missing(desk, _sent(desk, transaction), nonce_used)
             return
         receipt, noop = found
+        if receipt.block_number > final:
+            final = self._chain.final_number()  # its block came since
         self._times.setdefault(transaction.id, _Times()).missing_since = None
         try:
             sequences = None if noop else read_sequences(self._chain, transaction, receipt)

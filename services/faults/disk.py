@@ -48,7 +48,7 @@ FAILURES = {
     "no room for known events": ("pwrite64", "streams/bench/known.sqlite-wal", "ENOSPC", 40),
     "no room for the database": ("pwrite64", _DATABASE, "ENOSPC", 60),
     "EIO writing the database": ("pwrite64", _DATABASE, "EIO", 60),
-    "EIO synchronising the database": ("fdatasync", _DATABASE, "EIO", 2),
+    "EIO synchronising the database": ("fdatasync", _DATABASE, "EIO", 12),
     "EIO synchronising drafts": ("fsync", "drafts", "EIO", 2),
 }
 """Call, file or folder below the data folder, error, and from one failure to the next at least so many calls: more than
