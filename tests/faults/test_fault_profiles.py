@@ -13,7 +13,7 @@ pytestmark = [
 ]
 SEED = 20
 COUNTS = {"rpc": 150, "kill": 8, "nonce": 12, "reorg": 10, "disk": 12, "clock": 2, "offline": 200, "rotate": 3}
-COUNTS = {"rpc": 150, "kill": 8, "nonce": 12, "reorg": 10, "disk": 12, "clock": 2, "offline": 200, "node": 4, "soak": 4}
+COUNTS |= {"node": 4, "soak": 4}
 
 
 @pytest.mark.parametrize("name", RUNS)
