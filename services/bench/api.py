@@ -97,12 +97,13 @@ def _fuzz(origin: str, known: dict[str, list[Any]], cases: int, number: int) -> 
     schema = schemathesis.openapi.from_url(f"{origin}/openapi.json", config=config)
     operations: list[Any] = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
     found, started = Fuzzed(operations=len(operations)), time.monotonic()
-    each = -(-cases // len(operations))
-    for operation in operations:
-        before = found.cases
-        for mode in (GenerationMode.NEGATIVE, GenerationMode.POSITIVE):
-            wanted = each // 2 if mode is GenerationMode.NEGATIVE else each - (found.cases - before)
-            _ask_many(operation, mode, known, wanted, number, found)
+    while found.cases < cases and not found.failures:  # what has no parameters is soon all asked
+        each = -(-(cases - found.cases) // len(operations))
+        for operation in operations:
+            before = found.cases
+            for mode in (GenerationMode.NEGATIVE, GenerationMode.POSITIVE):
+                wanted = -(-each // 2) if mode is GenerationMode.NEGATIVE else each - (found.cases - before)
+                _ask_many(operation, mode, known, max(1, wanted), number + found.cases, found)
     found.seconds = time.monotonic() - started
     return found
 
