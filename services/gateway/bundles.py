@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -21,13 +20,14 @@ from services.gateway.example_things import IDENTIFIER
 from services.gateway.guard import Asking
 from services.gateway.replies import NAMED, KnownTags, tag
 from services.trusting import build_trust
+from services.turns import Turns
 
 __all__ = ["build_bundles"]
 
 _MOST_LOTS = 16
 _AT_ONCE = 2
 """Bundles that are made at a time: each reads much of the chain's state."""
-_WAIT_S = 10.0
+_WAITING = 8
 _PIECE_BYTES = 64 * 1024
 _OPEN = frozenset({"names"})
 """What everybody may ask to have disclosed: names of what there is for them anyway."""
@@ -74,7 +74,7 @@ class _Workshop:
 
     def __init__(self, store: Store, chain: Chain | None) -> None:
         self._store, self._chain = store, chain
-        self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._turns = Turns(at_once=_AT_ONCE, waiting=_WAITING)
 
     def bundle(self, lots: list[str], disclosing: Disclosing, viewer: int | None) -> bytes:
         with self._chain_at_hand() as chain:
@@ -86,15 +86,13 @@ class _Workshop:
 
     @contextmanager
     def _chain_at_hand(self) -> Iterator[Chain]:
-        """Raises NoChainError; BusyError when others are served for too long."""
+        """Raises NoChainError; BusyError when too many others wait."""
         if self._chain is None:
             raise NoChainError("this gateway follows no chain", mend="set chain_url")
-        if not self._places.acquire(timeout=_WAIT_S):
-            raise BusyError("too many bundles are being made", retry_after_s=5)
-        try:
+        with self._turns.take() as mine:
+            if not mine:
+                raise BusyError("too many bundles are being made", retry_after_s=5)
             yield self._chain
-        finally:
-            self._places.release()
 
 
 def build_bundles(store: Store, chain: Chain | None) -> APIRouter:

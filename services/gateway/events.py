@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from ledger.errors import MillmarkError
 from ledger.store import Position, Store
@@ -144,10 +145,26 @@ def build_events(store: Store, streams: Streams, check: Callable[[Request], Any]
         participant = principal.participant or 0
         streams.enter(participant)
         body = _Stream(request, principal, notices, wanted, streams, check).run(start)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(body, headers=headers, media_type="text/event-stream")
+        return _Streaming(body, lambda: streams.leave(participant))
 
     return router
+
+
+class _Streaming(StreamingResponse):
+    """A stream that leaves its place when it is over, also when not even its head went out (the audit log did not take
+    it): then its iterator is never started, and never ends."""
+
+    def __init__(self, body: AsyncIterator[str], leave: Callable[[], None]) -> None:
+        super().__init__(
+            body, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}, media_type="text/event-stream"
+        )
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 class _Stream:
@@ -187,8 +204,6 @@ class _Stream:
                     yield f"id: {format_position(place)}\n: alive\n\n"
         except MillmarkError:
             return  # the credential is over, or the database does not answer: asked again, the gateway says which
-        finally:
-            self._streams.leave(self._principal.participant or 0)
 
 
 def _written(notice: Notice) -> str:

@@ -9,14 +9,13 @@ there to ask.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.bundle import MAX_BUNDLE_BYTES, parse_bundle
 from ledger.chain import Chain
-from ledger.errors import InputError, MillmarkError
+from ledger.errors import InputError, MillmarkError, Retry
 from ledger.headers import parse_header
 from ledger.provenance import Disclosing, build_bundle
 from ledger.provenance.views import AsOf
@@ -25,6 +24,7 @@ from ledger.trust import MAX_TRUST_BYTES, parse_trust
 from ledger.verify import Report, Step, VerificationError, verify_bundle
 from services.files import read_bounded
 from services.trusting import build_trust
+from services.turns import Turns
 
 __all__ = ["MARKED", "PASSPORTS", "Proof", "Proofs", "kept_names"]
 
@@ -34,6 +34,15 @@ MARKED = Disclosing(fields=(("passport",),))
 """Fields that their document's author marked: those under its member `passport`."""
 _MOST_KEPT = 64
 """Made proofs in memory."""
+_MOST_WAITING = 4
+"""Requests that wait while a proof is made: the node may hang, and other pages need no proof."""
+
+
+class ProofsBusyError(MillmarkError):
+    """Too many proofs are wanted at once."""
+
+    code = "proofs-busy"
+    retry = Retry.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +86,7 @@ class Proofs:
         self.disclosing = disclosing
         """What a passport and its proof tell beyond the records themselves."""
         self._made: OrderedDict[bytes, _Made] = OrderedDict()
-        self._one_at_a_time = threading.Lock()
+        self._turns = Turns(at_once=1, waiting=_MOST_WAITING)
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
         """The proof for a lot at that state of the index, or the one that was made last: who saw a page gets bundle and
@@ -104,16 +113,25 @@ class Proofs:
         return read_bounded(bundle, MAX_BUNDLE_BYTES), read_bounded(trust, MAX_TRUST_BYTES)
 
     def _make(self, lot: bytes, as_of: AsOf | None) -> _Made:
-        """One at a time: whoever reloads a page many times gets the same proof, made once."""
+        """One at a time: whoever reloads a page many times gets the same proof, made once. Raises ProofsBusyError."""
         state = None if as_of is None else (as_of.registry_sequence, as_of.ledger_sequence)
-        with self._one_at_a_time:
-            made = self._made.get(lot)
-            if made is None or (state is not None and made.state != state):
+        made = self._find(lot, state)
+        if made is not None:
+            return made
+        with self._turns.take() as mine:
+            if not mine:
+                raise ProofsBusyError("other proofs are being made", mend="load the page again in a while")
+            made = self._find(lot, state)  # perhaps made while we waited
+            if made is None:
                 made = self._made[lot] = _Made(state, *self._build(lot))
+                self._made.move_to_end(lot)
                 while len(self._made) > _MOST_KEPT:
                     self._made.popitem(last=False)
-            self._made.move_to_end(lot)
             return made
+
+    def _find(self, lot: bytes, state: tuple[int, int] | None) -> _Made | None:
+        made = self._made.get(lot)
+        return made if made is not None and state in (None, made.state) else None
 
     def _build(self, lot: bytes) -> tuple[bytes, bytes]:
         assert self._chain is not None  # noqa: S101  # narrows the type: `fetch` asked

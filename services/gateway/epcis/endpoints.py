@@ -7,7 +7,6 @@ duplicates, so that a caller who got no answer may simply send them again.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -36,6 +35,7 @@ from services.gateway.epcis.negotiation import (
     verify_media_type,
 )
 from services.gateway.epcis.problems import PREFIX
+from services.gateway.errors import BusyError
 from services.gateway.guard import Asking
 from services.gateway.paging import Pager
 from services.gateway.rules import methods_of
@@ -44,12 +44,15 @@ from services.interop.epcis.documents import Document
 from services.interop.epcis.intake import Behaviour, Sender, take_in
 from services.interop.epcis.library import Library
 from services.interop.epcis.questions import QueryError, Question, parse_question
+from services.turns import Turns
 
 __all__ = ["build_epcis"]
 
 CAPTURE, EVENTS = f"{PREFIX}/capture", f"{PREFIX}/events"
 _PER_PAGE = 30
 _MOST_PER_PAGE = 200
+_WAITING = 16
+"""Batches that may wait for their turn."""
 _OPERATOR = 0
 """Participant of whoever runs a gateway that is open on the loopback."""
 
@@ -89,7 +92,7 @@ class _Desk:
 
     def __init__(self, store: Store, clock_ms: Callable[[], int]) -> None:
         self._store, self._clock_ms = store, clock_ms
-        self._turn = threading.Lock()
+        self._turns = Turns(at_once=1, waiting=_WAITING)
         """One batch at a time: it is the processor's work, and waiting for the database's one writer takes longer than
         it needs to."""
 
@@ -97,7 +100,7 @@ class _Desk:
         return Library(self._store, principal.participant or _OPERATOR, principal.viewer)
 
     def take(self, principal: Principal, behaviour: Behaviour, body: bytes) -> EpcisCaptureRow:
-        """Raises InputError for a body that is no document, HTTPException 413 for one with too many events."""
+        """Raises InputError for a body that is no document, HTTPException 413 for too many events, BusyError."""
         return self.take_document(principal, behaviour, parse_capture(body))
 
     def take_document(self, principal: Principal, behaviour: Behaviour, document: Document) -> EpcisCaptureRow:
@@ -105,11 +108,13 @@ class _Desk:
             raise HTTPException(413)
         find = partial(find_items, self._store, viewer=principal.viewer)
         sender = Sender(principal.participant or _OPERATOR, find)
-        with self._turn:
+        with self._turns.take() as mine:
+            if not mine:
+                raise BusyError("too many captures are waiting", retry_after_s=1)
             return take_in(self._store, document, sender, behaviour, now_ms=self._clock_ms())
 
     def take_one(self, principal: Principal, body: bytes) -> str:
-        """The id of one event that is taken in. Raises InputError, HTTPException 409 for a duplicate."""
+        """The id of one event that is taken in. Raises as `take`, and HTTPException 409 for a duplicate."""
         document = parse_capture(body)
         if "epcisBody" in document.value:
             raise InputError("this takes one event, not a document", mend=f"send documents to {CAPTURE}")

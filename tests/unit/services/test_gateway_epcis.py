@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from ledger.records import Contract
 from ledger.store import Book, Store
 from services.access import SignIn
 from services.gateway import build_policy, create_gateway
+from services.gateway.epcis import endpoints
 from services.gateway.epcis.endpoints import CAPTURE, EVENTS
 from services.gateway.epcis.negotiation import MOST_EVENTS
 from services.gateway.policy import Auth
@@ -31,6 +33,7 @@ from tests.support.fake_ledger import NONE, PIECE
 from tests.support.fake_world import CARRIER, COORDINATOR, SMITH, World, build_world
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS
+from tests.support.receiver import wait_until
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign_in
 from tests.support.stores import new_store
 
@@ -102,6 +105,22 @@ def find(caller: Caller, query: str = "") -> list[str]:
 
 
 # Capture
+
+
+def test_captures_that_would_wait_for_too_many_others_are_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While somebody else writes into the database, threads are not all spent on waiting."""
+    monkeypatch.setattr(endpoints, "_WAITING", 0)
+    caller = Caller(create_gateway(store, build_policy()))
+    with ThreadPoolExecutor(2) as pool:
+        with store.transaction():
+            both = [pool.submit(caller.ask, CAPTURE, "POST", document(event(one))) for one in (1, 2)]
+            wait_until(lambda: any(one.done() for one in both))
+        answers = sorted((one.result(20) for one in both), key=lambda answer: answer.status_code)
+    assert [one.status_code for one in answers] == [202, 503]
+    assert answers[1].headers["retry-after"] == "1"
+    assert len(find(caller)) == 1
 
 
 def test_what_is_captured_is_evidence_with_its_hash(caller: Caller, store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -185,6 +186,31 @@ def test_streams_are_few(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
             assert (refused.status_code, refused.json()["type"]) == (503, "urn:millmark:problem:busy")
             assert refused.headers["retry-after"] == "30"
         wait_until(lambda: _opens(client, url))
+
+
+def test_a_stream_whose_head_does_not_go_out_holds_no_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "_MOST_STREAMS_EACH", 1)
+    app = create_gateway(world.store, build_policy())
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},  # as uvicorn says
+        "method": "GET",
+        "path": "/v1/events",
+        "raw_path": b"/v1/events",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"accept", b"text/event-stream")],
+    }
+
+    async def gone() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def refuse(message: object) -> None:
+        raise OSError(f"{message} is not sent")
+
+    with pytest.raises(OSError, match="is not sent"):
+        asyncio.run(app(scope, gone, refuse))  # type: ignore[arg-type]  # ASGI's messages are any dictionaries
+    streams: events_module.Streams = app.state.streams
+    streams.enter(0)
 
 
 def _opens(client: httpx.Client, url: str) -> bool:
