@@ -208,7 +208,7 @@ def test_a_stream_whose_head_does_not_go_out_holds_no_place(world: World, monkey
         raise OSError(f"{message} is not sent")
 
     with pytest.raises(OSError, match="is not sent"):
-        asyncio.run(app(scope, gone, refuse))  # type: ignore[arg-type]  # ASGI's messages are any dictionaries
+        asyncio.run(app(scope, gone, refuse))
     streams: events_module.Streams = app.state.streams
     streams.enter(0)
 
