@@ -34,7 +34,7 @@ from services.node.known import KnownEvents
 from services.node.metrics import Metrics
 from services.node.streamlog import StreamLog
 
-__all__ = ["AckTimes", "Throughput", "measure_ack", "measure_throughput"]
+__all__ = ["AckTimes", "Throughput", "build_event", "measure_ack", "measure_throughput", "serve_node"]
 
 _STREAM = bytes(32)
 _ROUNDS = 3
@@ -87,7 +87,7 @@ def measure_throughput(folder: Path, events: int, batch: int) -> Throughput:
             worked_s = time.process_time()
             found["batched"].append(_rate(events, lambda: _take(intake, bodies)))  # noqa: B023 - called at once
             found["processor"].append(events / (time.process_time() - worked_s))
-            singles = [_event(turn, number) for number in range(_SINGLES)]
+            singles = [build_event(turn, number) for number in range(_SINGLES)]
             found["one"].append(_rate(_SINGLES, lambda: _append(log, singles)))  # noqa: B023 - as above
             found["sqlite"].append(_rate(_SINGLES, lambda: _insert(database, singles)))  # noqa: B023 - as above
     medians = {name: statistics.median(rates) for name, rates in found.items()}
@@ -96,7 +96,7 @@ def measure_throughput(folder: Path, events: int, batch: int) -> Throughput:
 
 def measure_ack(folder: Path, rate: int, seconds: float) -> AckTimes:
     """A node without its chain: taking in does not depend on it. Raises SettingsError when it does not start."""
-    with _node(folder) as port:
+    with serve_node(folder) as (port, _):
         asyncio.run(_ask(port, rate, _WARM_UP_S, "warm"))
         waits = sorted(asyncio.run(_ask(port, rate, seconds, "event")))
     p99 = waits[min(len(waits) * 99 // 100, len(waits) - 1)]
@@ -135,10 +135,10 @@ def _insert(database: sqlite3.Connection, events: Sequence[bytes]) -> None:
 
 
 def _body(turn: int, start: int, count: int) -> list[bytes]:
-    return [_event(turn, number) for number in range(start, start + count)]
+    return [build_event(turn, number) for number in range(start, start + count)]
 
 
-def _event(turn: int, number: int) -> bytes:
+def build_event(turn: int, number: int) -> bytes:
     data = {"force_n": number % 977, "temperature_mk": 293_150 + number % 400, "program": "shaft-12"}
     return json.dumps({"id": f"press-{turn}-{number}", "time": "2025-01-01T00:00:00Z", "data": data}).encode()
 
@@ -169,8 +169,8 @@ def _sqlite(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def _node(folder: Path) -> Iterator[int]:
-    """Its port."""
+def serve_node(folder: Path) -> Iterator[tuple[int, int]]:
+    """Its port and its process. Raises SettingsError when it does not start."""
     config = _configure(folder)
     command = [sys.executable, "-m", "services.cli", "node", "--config", str(config)]
     with (
@@ -182,7 +182,7 @@ def _node(folder: Path) -> Iterator[int]:
             line = process.stdout.readline()
             if not line.startswith("node on "):
                 raise SettingsError("the node did not start", mend=f"see {folder / 'node.txt'}")
-            yield int(line.split()[2].rstrip(";").rpartition(":")[2])
+            yield int(line.split()[2].rstrip(";").rpartition(":")[2]), process.pid
         finally:
             process.terminate()
 

@@ -10,27 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger.errors import SettingsError
-from services.bench.epcis_servers import SERVERS
+from services.bench.asking import cpu_s, send, serving
 from services.interop.epcis.capture import judge, parse_capture
 from services.interop.epcis.documents import hash_events
 
 __all__ = ["IntakeTimes", "build_batch", "measure_intake"]
 
 _ROUNDS = 5
-_CONNECTIONS = 4
 _CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
+SERVERS = ("gateway", "peer", "peer-memory")
 _PATHS = {"gateway": "/epcis/v2/capture", "peer": "/events", "peer-memory": "/events"}
 
 
@@ -61,7 +57,7 @@ def measure_intake(folder: Path, batches: int, batch: int, singles: int) -> Inta
     wall: dict[str, list[float]] = {name: [] for name in SERVERS}
     cpu: dict[str, list[float]] = {name: [] for name in SERVERS}
     with ExitStack() as stack:
-        servers = {name: stack.enter_context(_serving(name, folder)) for name in SERVERS}
+        servers = {name: stack.enter_context(serving(name, folder)) for name in SERVERS}
         for turn in range(_ROUNDS + 1):
             start = turn * 1_000_000
             bodies = {"gateway": [build_batch(start + batch * number, batch) for number in range(batches)]}
@@ -70,11 +66,11 @@ def measure_intake(folder: Path, batches: int, batch: int, singles: int) -> Inta
             for name, sent in bodies.items():
                 events = batches * batch if name == "gateway" else singles
                 port, process = servers[name]
-                before = _cpu_s(process)
-                took = asyncio.run(_send(port, _PATHS[name], sent))
+                before = cpu_s(process)
+                took = asyncio.run(send(port, _PATHS[name], sent))
                 if turn:  # the first is for warming up
                     wall[name].append(took / events * 1e6)
-                    cpu[name].append((_cpu_s(process) - before) / events * 1e6)
+                    cpu[name].append((cpu_s(process) - before) / events * 1e6)
     speeds = {"hashed": _speed(hash_events), "judged": _speed(lambda data: judge(parse_capture(data)))}
     return IntakeTimes(batch, _medians(wall), _medians(cpu), speeds)
 
@@ -121,50 +117,3 @@ def _event(number: int) -> dict[str, Any]:
         "bizTransactionList": [{"type": "po", "bizTransaction": "urn:epcglobal:cbv:bt:9506000000005:PO-7"}],
         "example:torque": 12.5,
     }
-
-
-@contextmanager
-def _serving(name: str, folder: Path) -> Iterator[tuple[int, int]]:
-    """Its port and process."""
-    command = [sys.executable, "-m", "services.bench.epcis_servers", name, str(folder)]
-    with (
-        (folder / f"{name}.txt").open("w") as report,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=report, text=True) as process,
-    ):
-        try:
-            assert process.stdout is not None  # noqa: S101 - for the type checker
-            line = process.stdout.readline()
-            if not line.strip().isdigit():
-                raise SettingsError(f"the {name} did not start", mend=f"see {folder / f'{name}.txt'}")
-            yield int(line), process.pid
-        finally:
-            process.terminate()
-
-
-def _cpu_s(process: int) -> float:
-    """What it has computed so far: fields 14 and 15 of /proc/PID/stat (proc(5))."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-async def _send(port: int, path: str, bodies: Sequence[bytes]) -> float:
-    """Seconds for all of them, over a few connections that stay open."""
-    waiting = iter(bodies)
-    heads = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nContent-Length: "
-    start = time.perf_counter()
-    await asyncio.gather(*(_talk(port, heads.encode(), waiting) for _ in range(_CONNECTIONS)))
-    return time.perf_counter() - start
-
-
-async def _talk(port: int, heads: bytes, bodies: Iterator[bytes]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for body in bodies:
-        writer.write(b"%b%d\r\n\r\n%b" % (heads, len(body), body))
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if not head.startswith((b"http/1.1 201", b"http/1.1 202")):
-            raise SettingsError("a server did not take an event", mend="see that the disk has room")
-        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        answer = await reader.readexactly(length)
-        if b'"duplicate"' in answer or b'"rejected"' in answer:
-            raise SettingsError("the gateway did not take an event as new", mend="report this")
-    writer.close()

@@ -1,8 +1,8 @@
-"""The two servers of the EPCIS benchmark, each in a process of its own: `python -m services.bench.epcis_servers`.
+"""Servers that take events, each in a process of its own: `python -m services.bench.epcis_servers`.
 
-The peer is what one writes first: FastAPI, a pydantic model, one event a request, committed before it is answered. It
-checks shapes and types alone: no standard words, no event hash, no duplicates, no evidence, no index to ask.
-`peer-memory` is the same without a disk.
+The peers are what one writes first: FastAPI, a pydantic model, one event a request, committed before it is answered.
+They check shapes and types alone: no standard words, no hash, no duplicates, no evidence, no index to ask. `peer` takes
+EPCIS events, `plain` those that a node takes; `...-memory` is the same without a disk.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sqlite3
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,9 +21,8 @@ from ledger.store import open_store
 from services.gateway import Limiter, Rates, build_policy, create_gateway
 from services.listening import listen, serve_on
 
-__all__ = ["SERVERS"]
+__all__ = ["main"]
 
-SERVERS = ("gateway", "peer", "peer-memory")
 _NO_LIMIT = 1e9
 
 
@@ -36,11 +35,19 @@ class Transaction(BaseModel):
     bizTransaction: str  # noqa: N815 - the standard's own name
 
 
+class PlainEvent(BaseModel):
+    """As the other peer reads one event (services/node/EVENTS.md)."""
+
+    id: str = Field(min_length=1, max_length=128)
+    time: datetime
+    data: dict[str, Any]
+
+
 class ObjectEvent(BaseModel):
     """As the peer reads one event; what it does not name it passes over."""
 
     type: Literal["ObjectEvent"]
-    event_id: str = Field(alias="eventID")
+    id: str = Field(alias="eventID")
     event_time: datetime = Field(alias="eventTime")
     zone: str = Field(alias="eventTimeZoneOffset", pattern=r"^[+-]\d\d:\d\d$")
     epcs: list[str] = Field(alias="epcList")
@@ -52,26 +59,27 @@ class ObjectEvent(BaseModel):
     transactions: list[Transaction] = Field(alias="bizTransactionList")
 
 
-def _peer(database: sqlite3.Connection | None) -> FastAPI:
+def _peer(model: type[ObjectEvent | PlainEvent], database: sqlite3.Connection | None) -> FastAPI:
     app = FastAPI()
     kept: list[str] = []
 
-    @app.post("/events", status_code=201)
-    async def add(event: ObjectEvent) -> dict[str, str]:
+    async def add(event: ObjectEvent | PlainEvent) -> dict[str, str]:
         text = event.model_dump_json(by_alias=True)
         if database is None:
             kept.append(text)
         else:
             with database:
-                database.execute("INSERT INTO events (id, content) VALUES (?, ?)", (event.event_id, text))
-        return {"eventID": event.event_id}
+                database.execute("INSERT INTO events (id, content) VALUES (?, ?)", (event.id, text))
+        return {"id": event.id}
 
+    add.__annotations__["event"] = model
+    app.post("/events", status_code=201)(add)
     return app
 
 
-def _database(folder: Path) -> sqlite3.Connection:
+def _database(path: Path) -> sqlite3.Connection:
     """As durable as the gateway's: WAL, waiting for the disk at each commit."""
-    database = sqlite3.connect(folder / "peer.sqlite", check_same_thread=False)
+    database = sqlite3.connect(path, check_same_thread=False)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     database.execute("CREATE TABLE events (number INTEGER PRIMARY KEY, id TEXT, content TEXT)")
@@ -82,7 +90,8 @@ def _app(name: str, folder: Path) -> FastAPI:
     if name == "gateway":
         store = open_store(f"sqlite:///{folder / 'gateway.sqlite'}")
         return create_gateway(store, build_policy(), limiter=Limiter(Rates(_NO_LIMIT, _NO_LIMIT)))
-    return _peer(_database(folder) if name == "peer" else None)
+    model = ObjectEvent if name.startswith("peer") else PlainEvent
+    return _peer(model, None if name.endswith("-memory") else _database(folder / f"{name}.sqlite"))
 
 
 def main(name: str, folder: Path) -> None:

@@ -152,14 +152,22 @@ def run_capture(
     batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in a batch.")] = 5000,
     rate: Annotated[int, typer.Option(min=1, max=10_000, help="Single events a second.")] = 1000,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="How long single events are sent.")] = 10.0,
+    http_batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in a batch over HTTP.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Events a second that a node takes in batches, next to one commit an event; how long one event waits."""
+    """Events a second that a node takes in batches, next to one commit an event; how long one event waits; and
+    microseconds an event in batches over HTTP, next to one FastAPI and pydantic request an event."""
     from services.bench.capture import measure_ack, measure_throughput  # noqa: PLC0415 - loads the node, as above
+    from services.bench.capture_http import measure_http  # noqa: PLC0415 - as above
 
-    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as first, tempfile.TemporaryDirectory() as second:
-        throughput, ack = measure_throughput(Path(first), events, batch), measure_ack(Path(second), rate, seconds)
+    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
+        first, second, third = (Path(folder) / name for name in ("log", "node", "http"))
+        for one in (first, second, third):
+            one.mkdir()
+        throughput, ack = measure_throughput(first, events, batch), measure_ack(second, rate, seconds)
+        http = measure_http(third, http_batch)
     found = {**throughput.to_json(), **{f"ack_{name}": value for name, value in ack.to_json().items()}}
+    found |= {f"http_{name}": value for name, value in http.to_json().items()}
     if as_json:
         print_json(found)
         return
