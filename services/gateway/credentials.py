@@ -102,8 +102,8 @@ def _add_certificates(router: APIRouter, issuer: Issuer) -> None:
     )
     def inspection_document(principal: Asking, sequence: Sequence, known: KnownTags = None) -> Response:
         """From what the certificate's claims have under `en10168`: manufacturer, receiver, representative, order
-        number, logo, and the fields of product and tests. 404 when they have nothing there. What did not pass is not
-        declared."""
+        number, logo, and the fields of product and tests. 404 when they have nothing there. What did not pass, or was
+        taken back, is not declared."""
         return _tagged(issuer.inspection_document(sequence, principal.viewer), "application/json", known)
 
 

@@ -200,8 +200,10 @@ class Dispatcher:
             if answer.is_taken:
                 now_ms = self._clock_ms()
                 return self._move(desk, row.id, notice.position, delivered_ms=now_ms, attempts=0, reason="")
-            found = desk.get(row.id)
-            attempts = 1 if found is None else found.attempts + 1
+            found = self._held(desk, row.id)
+            if found is None:
+                return False
+            attempts = found.attempts + 1
             waits = self._manners.waits_s
             if answer.is_final or attempts > len(waits):
                 desk.change(row.id, state=State.PARKED.value, attempts=attempts, reason=answer.reason)
@@ -217,11 +219,18 @@ class Dispatcher:
             return self._move(WebhookDesk(connection), row.id, end)
 
     def _move(self, desk: WebhookDesk, id_: str, position: Position, **values: object) -> bool:
-        """Whether to go on: not when the subscription was removed or parked meanwhile."""
+        """Whether to go on: not when the subscription was removed, parked or taken over by another process meanwhile."""
+        row = self._held(desk, id_)
+        if row is None:
+            return False
         place = {"registry_sequence": position.registry, "ledger_sequence": position.ledger}
-        there = desk.change(id_, **place, holder=self._holder, held_until_ms=self._held_until(), **values)
+        desk.change(id_, **place, held_until_ms=self._held_until(), **values)
+        return row.state == State.ACTIVE
+
+    def _held(self, desk: WebhookDesk, id_: str) -> WebhookRow | None:
+        """The subscription, if it is there and still ours: a process that slept past its hold changes nothing of it."""
         row = desk.get(id_)
-        return there and row is not None and row.state == State.ACTIVE
+        return row if row is not None and row.holder == self._holder else None
 
     def _note(self, what: str, error: Exception) -> None:
         unforeseen = not isinstance(error, MillmarkError)

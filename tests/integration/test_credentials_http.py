@@ -86,6 +86,19 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     made.store.close()
 
 
+def test_the_document_has_what_the_claims_commit_to(line: Line) -> None:
+    answer = line.caller.ask(f"/v1/certificates/{line.documented}/inspection-document")
+    assert answer.status_code == 200
+    stored = store_document(answer.content)
+    assert is_type_31(stored.document)
+    certificate = stored.document["Certificate"]
+    assert isinstance(certificate, dict)
+    assert certificate["ProductDescription"] == json.loads(json.dumps(CLAIMS["ProductDescription"]))
+    _, other = line.certificates("hip-1")
+    missing = line.caller.ask(f"/v1/certificates/{other}/inspection-document")
+    assert (missing.status_code, "en10168" in missing.text) == (404, True)
+
+
 def test_a_credential_holds_and_falls_with_its_certificate(line: Line) -> None:
     revoked, standing = line.certificates("hip-1")
     [refuted] = line.certificates("hip-5")
@@ -110,6 +123,8 @@ def test_a_credential_holds_and_falls_with_its_certificate(line: Line) -> None:
     line.follow()
     with pytest.raises(CredentialError, match="taken back"):
         line.verify(line.documented)
+    answer = line.caller.ask(f"/v1/certificates/{line.documented}/inspection-document")
+    assert (answer.status_code, "taken back: fallen" in answer.json()["detail"]) == (400, True)
 
 
 def test_a_changed_credential_is_refused(line: Line) -> None:
@@ -118,19 +133,6 @@ def test_a_changed_credential_is_refused(line: Line) -> None:
     credential["credentialSubject"]["id"] += "x"
     with pytest.raises(CredentialError):
         verify_credential(credential, resolver, at=datetime.now(UTC), lists={})
-
-
-def test_the_document_has_what_the_claims_commit_to(line: Line) -> None:
-    answer = line.caller.ask(f"/v1/certificates/{line.documented}/inspection-document")
-    assert answer.status_code == 200
-    stored = store_document(answer.content)
-    assert is_type_31(stored.document)
-    certificate = stored.document["Certificate"]
-    assert isinstance(certificate, dict)
-    assert certificate["ProductDescription"] == json.loads(json.dumps(CLAIMS["ProductDescription"]))
-    other = line.certificates("hip-1")[0]
-    missing = line.caller.ask(f"/v1/certificates/{other}/inspection-document")
-    assert (missing.status_code, "en10168" in missing.text) == (404, True)
 
 
 def test_answers_can_be_kept_as_they_say(line: Line) -> None:

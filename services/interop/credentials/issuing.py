@@ -18,13 +18,15 @@ from ledger.claims import parse_claims
 from ledger.errors import MillmarkError, NotFoundError
 from ledger.provenance import certificate
 from ledger.provenance.reader import open_reader
+from ledger.records import CertificateStatus
 from ledger.store import Book, Store
 from services.interop.credentials.certificate import CertificateFacts, issue_credential
 from services.interop.credentials.did import build_did_document
 from services.interop.credentials.from_index import read_facts, read_statuses
 from services.interop.credentials.keys import CredentialKey
 from services.interop.credentials.proofs import add_proof
-from services.interop.credentials.status_list import SIZE, build_status_list, status_bits
+from services.interop.credentials.status_list import SIZE, STANDING, build_status_list, status_bits
+from services.interop.errors import CertificateDocumentError
 from services.interop.inspection.document import build_from_claims
 
 __all__ = ["STATUS_PATH", "Issuer"]
@@ -63,13 +65,18 @@ class Issuer:
         self._verify_keys()
         name, key = next(iter(self.keys.items()))
         url = f"{self.origin}{STATUS_PATH}/{sequence // SIZE}"
-        facts = self._facts(sequence, viewer)
+        facts, _ = self._facts(sequence, viewer)
         return issue_credential(facts, self.did, key, f"{self.did}#{name}", status_list_url=url)
 
     def inspection_document(self, sequence: int, viewer: int | None) -> bytes:
         """The certificate as EN 10204 3.1, in the JSON of EN 10168, from what its claims have under `en10168`. Raises
-        NotFoundError when they have nothing there, CertificateDocumentError when that is not enough."""
-        facts = self._facts(sequence, viewer)
+        NotFoundError when they have nothing there, CertificateDocumentError when that is not enough, and for a
+        certificate that was taken back: the document has no list that would say so."""
+        facts, status = self._facts(sequence, viewer)
+        if status not in STANDING:
+            raise CertificateDocumentError(
+                f"certificate {sequence} was taken back: {status.name.lower()}", mend="ask its inspector for a new one"
+            )
         with self.store.reading() as connection:
             text = Book(connection).document(facts.claims_root)
         claims = {} if text is None else _claims(text)
@@ -102,7 +109,7 @@ class Issuer:
         unsigned = build_status_list(url, self.did, status_bits(number, read_statuses(self.store)), valid_from=made)
         return add_proof(unsigned, key, f"{self.did}#{name}", created=made)
 
-    def _facts(self, sequence: int, viewer: int | None) -> CertificateFacts:
+    def _facts(self, sequence: int, viewer: int | None) -> tuple[CertificateFacts, CertificateStatus]:
         found = certificate(self.store, sequence, viewer=viewer)
         if self.participant not in (None, found.inspector.participant):
             raise NotFoundError(
@@ -110,7 +117,7 @@ class Issuer:
             )
         with open_reader(self.store) as reader:
             identity = reader.identity
-        return read_facts(self.store, sequence, chain_id=identity.chain_id, ledger=identity.ledger)
+        return read_facts(self.store, sequence, chain_id=identity.chain_id, ledger=identity.ledger), found.status
 
     def _verify_keys(self) -> None:
         if not self.keys:

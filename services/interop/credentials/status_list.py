@@ -20,6 +20,7 @@ from services.interop.errors import CredentialError
 
 __all__ = [
     "SIZE",
+    "STANDING",
     "build_status_entry",
     "build_status_list",
     "decode_bitstring",
@@ -33,13 +34,13 @@ SIZE: Final = 131_072
 """Bits of a list: the least that the standard allows, so that fetching a list does not tell which one is asked for."""
 _MAX_BYTES: Final = 1 << 22
 """Of a decoded list, from anybody: 33 million bits."""
-_STANDING: Final = (CertificateStatus.VALID, CertificateStatus.EXPIRED)
+STANDING: Final = (CertificateStatus.VALID, CertificateStatus.EXPIRED)
 """Expiry is told by validUntil; the bit says that a certificate was taken back."""
 
 
 def status_bits(number: int, statuses: Mapping[int, CertificateStatus]) -> bytes:
     """List `number`: a bit for each certificate (by sequence) that was revoked, or fell with its model."""
-    taken_back = (one for one, status in statuses.items() if status not in _STANDING and one // SIZE == number)
+    taken_back = (one for one, status in statuses.items() if status not in STANDING and one // SIZE == number)
     bits = bytearray(SIZE // 8)
     for sequence in taken_back:
         place, bit = divmod(sequence % SIZE, 8)

@@ -12,7 +12,7 @@ import pytest
 
 from ledger.index import Follower
 from ledger.records import Contract
-from ledger.store import Position, Rows, Store, WebhookDesk
+from ledger.store import Feed, Position, Rows, Store, WebhookDesk
 from ledger.store.rows import ParticipantRow
 from services.gateway.logs import build_logger
 from services.notices.delivery import Mode
@@ -226,6 +226,31 @@ def test_two_dispatchers_do_not_tell_the_same_receiver(world: World) -> None:
         with world.store.transaction() as connection:
             WebhookDesk(connection).change(id_, held_until_ms=1)
         wait_until(lambda: len(receiver.taken) == 1)
+
+
+def test_who_slept_past_its_hold_changes_nothing(world: World) -> None:
+    """While a receiver takes the first delivery, another process takes over and tells the rest."""
+    ids: list[str] = []
+
+    def answer(number: int) -> int:
+        if number == 1:
+            with world.store.transaction() as connection:
+                end = Feed(connection).end()
+                place = {"registry_sequence": end.registry, "ledger_sequence": end.ledger}
+                WebhookDesk(connection).change(ids[0], holder="elsewhere/1/1", held_until_ms=2**50, **place)
+        return 200
+
+    with Receiver(answer) as receiver:
+        subscriptions = Subscriptions(world.store, loopback=True)
+        ids.append(subscriptions.add(OWNER, receiver.url, after=START, now_ms=1).webhook.id)
+        with telling(world.store):
+            wait_until(lambda: len(receiver.taken) == 1)
+            with world.store.transaction() as connection:
+                WebhookDesk(connection).change(ids[0], held_until_ms=1)
+            record(world, "later")
+            everything = all_of(world.store)
+            wait_until(lambda: everything[-1] in receiver.sequences)
+    assert receiver.sequences == [everything[0], everything[-1]]
 
 
 def test_a_suspended_participant_is_told_nothing_more(world: World) -> None:
