@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Path, Response
 
 from ledger.canonical import Json
 from services.gateway.guard import Asking
-from services.gateway.problems import Problem
-from services.gateway.schemas import model_of
+from services.gateway.replies import LOOKED_UP, MOST_SEQUENCE, PROBLEM, KnownTags, Number, tag
 from services.interop.credentials.issuing import STATUS_PATH, Issuer
 
 __all__ = ["CREDENTIAL_MEDIA", "DID_MEDIA", "build_credentials"]
 
 CREDENTIAL_MEDIA: Final = "application/vc"
 DID_MEDIA: Final = "application/did"
-_MOST_SEQUENCE: Final = 2**40 - 1
 _FRESH_S: Final = 60
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
-_PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
-_NAMED: dict[int | str, dict[str, Any]] = {404: _PROBLEM, 422: _PROBLEM, "default": _PROBLEM}
-Sequence = Annotated[
-    int, Path(alias="id", ge=1, le=_MOST_SEQUENCE, description="Sequence of the issuing record.", examples=[412])
-]
 ListNumber = Annotated[
-    int, Path(ge=0, le=_MOST_SEQUENCE, description="As the credential's status entry says.", examples=[0])
-]
-KnownTags = Annotated[
-    str | None,
-    Header(
-        alias="If-None-Match",
-        description="ETag of an answer that is at hand.",
-        examples=['"9f86d081884c7d659a2feaa0c55ad015"'],
-    ),
+    int, Path(ge=0, le=MOST_SEQUENCE, description="As the credential's status entry says.", examples=[0])
 ]
 
 
 def _answers(media: str, described: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {media: {"schema": {**_OBJECT, "description": described}}}}, **_NAMED}
+    return {200: {"content": {media: {"schema": {**_OBJECT, "description": described}}}}, **LOOKED_UP}
 
 
 def build_credentials(issuer: Issuer) -> APIRouter:
@@ -87,38 +71,32 @@ def _add_certificates(router: APIRouter, issuer: Issuer) -> None:
         responses=_answers(CREDENTIAL_MEDIA, "A VerifiableCredential (2.0) with a Data Integrity proof."),
         tags=["credentials"],
     )
-    def credential(principal: Asking, sequence: Sequence, known: KnownTags = None) -> Response:
+    def credential(principal: Asking, sequence: Number, known: KnownTags = None) -> Response:
         """Signed by the inspector whose gateway this is; certificates of others are at theirs. Whether it still holds
         is said by its status list."""
-        return _tagged(_encode(issuer.credential(sequence, principal.viewer)), CREDENTIAL_MEDIA, known)
+        body = _encode(issuer.credential(sequence, principal.viewer))
+        return tag(Response(body, media_type=CREDENTIAL_MEDIA), known)
 
     @router.get(
         "/v1/certificates/{id}/inspection-document",
         operation_id="getInspectionDocument",
         summary="A certificate as EN 10204 3.1",
         response_model=None,
-        responses={400: _PROBLEM, **_answers("application/json", "An inspection document (EN 10168, JSON 0.5.0).")},
+        responses={400: PROBLEM, **_answers("application/json", "An inspection document (EN 10168, JSON 0.5.0).")},
         tags=["credentials"],
     )
-    def inspection_document(principal: Asking, sequence: Sequence, known: KnownTags = None) -> Response:
+    def inspection_document(principal: Asking, sequence: Number, known: KnownTags = None) -> Response:
         """From what the certificate's claims have under `en10168`: manufacturer, receiver, representative, order
         number, logo, and the fields of product and tests. 404 when they have nothing there. What did not pass, or was
         taken back, is not declared."""
-        return _tagged(issuer.inspection_document(sequence, principal.viewer), "application/json", known)
+        body = issuer.inspection_document(sequence, principal.viewer)
+        return tag(Response(body, media_type="application/json"), known)
 
 
 def _public(document: dict[str, Json], media: str) -> Response:
     """For caches, too."""
     headers = {"Cache-Control": f"public, max-age={_FRESH_S}"}
     return Response(_encode(document), headers=headers, media_type=media)
-
-
-def _tagged(body: bytes, media: str, known: str | None) -> Response:
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if known is not None and (known.strip() == "*" or tag in known):
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type=media)
 
 
 def _encode(document: dict[str, Json]) -> bytes:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance.jsonform import Printable
 from ledger.provenance.sharing import Mode
 from services.documents import Documents, Draft, new_place
 from services.documents.drafts import MOST_NAME_CHARACTERS
@@ -23,11 +21,10 @@ from services.gateway.example_things import IDENTIFIER
 from services.gateway.guard import Asking, Clock
 from services.gateway.once import RepeatKey, ask_once
 from services.gateway.paging import Paging, page_of
-from services.gateway.problems import Problem
-from services.gateway.replies import ETAG_EXAMPLE, names, tagged
+from services.gateway.replies import LOOKED_UP, NAMED, PROBLEM, KnownTags, names, reply, tagged
 from services.gateway.schemas import model_of
 
-__all__ = ["SEALED_MEDIA_TYPE", "KnownTags", "ParticipantNumber", "add_documents"]
+__all__ = ["SEALED_MEDIA_TYPE", "ParticipantNumber", "add_documents"]
 
 SEALED_MEDIA_TYPE = "application/vnd.millmark.sealed-document"
 
@@ -52,16 +49,8 @@ AboutName = Annotated[
     ),
 ]
 ModeWord = Annotated[Mode, Query(description="Who may read it.", examples=["restricted"])]
-KnownTags = Annotated[
-    str | None,
-    Header(alias="If-None-Match", description="ETag of an answer that is at hand.", examples=[ETAG_EXAMPLE]),
-]
 
-_PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
-_CHECKED: dict[int | str, dict[str, Any]] = {422: _PROBLEM, "default": _PROBLEM}
-_LOOKED_UP = {404: _PROBLEM, **_CHECKED}
-_CHANGED = {409: _PROBLEM, **_LOOKED_UP}
-_NAMED = {400: _PROBLEM, **_LOOKED_UP}
+_CHANGED = {409: PROBLEM, **LOOKED_UP}
 _CONTENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -99,7 +88,7 @@ def _add_reading(router: APIRouter, documents: Documents) -> None:
         operation_id="listDocuments",
         summary="Documents that are there for the caller",
         response_model=page_of(Document),
-        responses=_NAMED,
+        responses=NAMED,
         tags=["documents"],
     )
     def page(principal: Asking, paging: Paging, about: AboutName = None) -> Response:
@@ -113,7 +102,7 @@ def _add_reading(router: APIRouter, documents: Documents) -> None:
         operation_id="getDocument",
         summary="A document and its versions",
         response_model=model_of(Document),
-        responses=_LOOKED_UP,
+        responses=LOOKED_UP,
         tags=["documents"],
     )
     def get(principal: Asking, document: DocumentId, known: KnownTags = None) -> Response:
@@ -146,7 +135,7 @@ def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
         operation_id="addDocument",
         summary="Add a document",
         response_model=model_of(Document),
-        responses=_NAMED,
+        responses=NAMED,
         status_code=201,
         openapi_extra=_CONTENT,
         tags=["documents"],
@@ -164,7 +153,7 @@ def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
             await _take_in(request, draft)
             once = await ask_once(request, principal, key)
             return await run_in_threadpool(
-                once.answer, lambda token: _json(documents.add(draft, mode, about, clock(), token), 201)
+                once.answer, lambda token: reply(documents.add(draft, mode, about, clock(), token), 201)
             )
 
     @router.post(
@@ -186,7 +175,7 @@ def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
             await _take_in(request, draft)
             once = await ask_once(request, principal, key)
             return await run_in_threadpool(
-                once.answer, lambda token: _json(documents.add_version(draft, clock(), token), 201)
+                once.answer, lambda token: reply(documents.add_version(draft, clock(), token), 201)
             )
 
 
@@ -196,25 +185,25 @@ def _add_changes(router: APIRouter, documents: Documents, clock: Clock) -> None:
         operation_id="setDocumentMode",
         summary="Change who may read a document",
         response_model=model_of(Document),
-        responses={400: _PROBLEM, **_CHANGED},
+        responses={400: PROBLEM, **_CHANGED},
         tags=["documents"],
     )
     def set_mode(document: DocumentId, change: ModeChange) -> Response:
         """From now on: what was fetched before cannot be recalled. Grants end with the mode `restricted`."""
-        return _json(documents.set_mode(document, change.mode))
+        return reply(documents.set_mode(document, change.mode))
 
     @router.delete(
         "/v1/documents/{id}",
         operation_id="eraseDocument",
         summary="Erase a document",
         response_model=model_of(Document),
-        responses=_LOOKED_UP,
+        responses=LOOKED_UP,
         tags=["documents"],
     )
     def erase(document: DocumentId) -> Response:
         """Ciphertexts, keys, names and salts of all versions are dropped, for good; roots on the ledger stay, and say
         nothing any more. Copies that were fetched cannot be recalled. May be repeated."""
-        return _json(documents.erase(document, clock()))
+        return reply(documents.erase(document, clock()))
 
 
 def _add_grants(router: APIRouter, documents: Documents, clock: Clock) -> None:
@@ -228,7 +217,7 @@ def _add_grants(router: APIRouter, documents: Documents, clock: Clock) -> None:
     )
     def grant(document: DocumentId, participant: ParticipantNumber) -> Response:
         """Of a restricted document."""
-        return _json(documents.grant(document, participant, clock()))
+        return reply(documents.grant(document, participant, clock()))
 
     @router.delete(
         "/v1/documents/{id}/grants/{participant}",
@@ -240,7 +229,7 @@ def _add_grants(router: APIRouter, documents: Documents, clock: Clock) -> None:
     )
     def revoke(document: DocumentId, participant: ParticipantNumber) -> Response:
         """The participant reads nothing of it from now on; copies that it fetched cannot be recalled."""
-        return _json(documents.revoke(document, participant))
+        return reply(documents.revoke(document, participant))
 
 
 async def _take_in(request: Request, draft: Draft) -> None:
@@ -252,7 +241,3 @@ async def _take_in(request: Request, draft: Draft) -> None:
 
 def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "application/octet-stream")
-
-
-def _json(view: Printable, status: int = 200) -> Response:
-    return Response(json.dumps(view.to_json(), separators=(",", ":")), status, media_type="application/json")

@@ -21,8 +21,7 @@ from ledger.store import Position, Store
 from services.access import Principal
 from services.gateway.errors import BusyError
 from services.gateway.guard import Asking
-from services.gateway.problems import Problem
-from services.gateway.schemas import model_of
+from services.gateway.replies import CHECKED, PROBLEM
 from services.notices.feed import Filter, Notice, Notices, format_position, parse_filter, parse_position
 
 __all__ = ["EVENT_SCHEMA", "Streams", "build_events"]
@@ -32,7 +31,6 @@ _MOST_STREAMS: Final = 64
 _MOST_STREAMS_EACH: Final = 8
 _INTERVAL_S: Final = 0.5
 _HEARTBEAT_S: Final = 15.0
-_PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
 EVENT_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -114,9 +112,8 @@ def build_events(store: Store, streams: Streams, check: Callable[[Request], Any]
         response_model=None,
         responses={
             200: {"content": {"application/json": {"schema": _PAGE}, "text/event-stream": _STREAM}},
-            400: _PROBLEM,
-            422: _PROBLEM,
-            "default": _PROBLEM,
+            400: PROBLEM,
+            **CHECKED,
         },
         tags=["events"],
     )

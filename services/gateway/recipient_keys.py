@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.errors import InputError
 from services.documents import Recipients
 from services.documents.views import RecipientKey
-from services.gateway.documents import KnownTags, ParticipantNumber
+from services.gateway.documents import ParticipantNumber
 from services.gateway.guard import Asking, Clock
-from services.gateway.problems import Problem
-from services.gateway.replies import tagged
+from services.gateway.replies import LOOKED_UP, PROBLEM, KnownTags, reply, tagged
 from services.gateway.schemas import model_of
 
 __all__ = ["add_recipient_keys"]
-
-_PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
-_LOOKED_UP: dict[int | str, dict[str, Any]] = {404: _PROBLEM, 422: _PROBLEM, "default": _PROBLEM}
 
 
 class PublishedKey(BaseModel):
@@ -41,7 +34,7 @@ def add_recipient_keys(router: APIRouter, recipients: Recipients, clock: Clock) 
         operation_id="publishRecipientKey",
         summary="Publish the key that documents are wrapped for",
         response_model=model_of(RecipientKey),
-        responses={409: _PROBLEM, **_LOOKED_UP},
+        responses={409: PROBLEM, **LOOKED_UP},
         tags=["documents"],
     )
     def publish(principal: Asking, key: PublishedKey) -> Response:
@@ -55,14 +48,14 @@ def add_recipient_keys(router: APIRouter, recipients: Recipients, clock: Clock) 
             bytes.fromhex(key.signature[2:]),
             clock(),
         )
-        return Response(json.dumps(published.to_json(), separators=(",", ":")), media_type="application/json")
+        return reply(published)
 
     @router.get(
         "/v1/recipient-keys/{participant}",
         operation_id="getRecipientKey",
         summary="The key that a participant opens documents with",
         response_model=model_of(RecipientKey),
-        responses=_LOOKED_UP,
+        responses=LOOKED_UP,
         tags=["documents"],
     )
     def get(participant: ParticipantNumber, known: KnownTags = None) -> Response:

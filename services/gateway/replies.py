@@ -54,8 +54,8 @@ Number = Annotated[
 ]
 
 
-def reply(view: Printable, status: int = 200) -> Response:
-    return Response(json.dumps(view.to_json(), separators=(",", ":")), status, media_type="application/json")
+def reply(view: Printable, status: int = 200, **headers: str) -> Response:
+    return Response(json.dumps(view.to_json(), separators=(",", ":")), status, headers, media_type="application/json")
 
 
 def tagged(view: Printable, known: str | None) -> Response:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.provenance.jsonform import Printable
 from services.access import Principal
 from services.gateway.guard import Asking
-from services.gateway.problems import Problem
+from services.gateway.replies import CHECKED, LOOKED_UP, PROBLEM, reply
 from services.gateway.schemas import model_of
 from services.notices.delivery import Mode
 from services.notices.feed import parse_position
@@ -20,9 +19,6 @@ from services.notices.subscriptions import NewWebhook, Subscriber, Subscriptions
 
 __all__ = ["Webhooks", "build_webhooks"]
 
-_PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
-_CHECKED: dict[int | str, dict[str, Any]] = {422: _PROBLEM, "default": _PROBLEM}
-_NAMED: dict[int | str, dict[str, Any]] = {404: _PROBLEM, **_CHECKED}
 _PLACE = r"^(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})$"
 WebhookId = Annotated[
     str, Path(alias="id", pattern="^[0-9a-f]{16}$", description="As the list says.", examples=["4f1c09aa27de4f1c"])
@@ -63,32 +59,32 @@ def _add_reading(router: APIRouter, subscriptions: Subscriptions) -> None:
         operation_id="listWebhooks",
         summary="Webhooks, and how they do",
         response_model=Webhooks,
-        responses=_CHECKED,
+        responses=CHECKED,
         tags=["events"],
     )
     def list_webhooks(principal: Asking) -> Response:
         """Those of the caller; all of them for the company that runs the gateway."""
         items = [one.to_json() for one in subscriptions.list(_subscriber(principal))]
-        return _json({"items": items})
+        return Response(json.dumps({"items": items}, separators=(",", ":")), media_type="application/json")
 
     @router.get(
         "/v1/webhooks/{id}",
         operation_id="getWebhook",
         summary="A webhook, and how it does",
         response_model=model_of(Webhook),
-        responses=_NAMED,
+        responses=LOOKED_UP,
         tags=["events"],
     )
     def get_webhook(principal: Asking, id_: WebhookId) -> Response:
         """How far its receiver was told, and why it was not told further."""
-        return _view(subscriptions.get(_subscriber(principal), id_))
+        return reply(subscriptions.get(_subscriber(principal), id_))
 
     @router.delete(
         "/v1/webhooks/{id}",
         operation_id="removeWebhook",
         summary="End a webhook",
         status_code=204,
-        responses=_NAMED,
+        responses=LOOKED_UP,
         tags=["events"],
     )
     def remove_webhook(principal: Asking, id_: WebhookId) -> Response:
@@ -104,7 +100,7 @@ def _add_writing(router: APIRouter, subscriptions: Subscriptions) -> None:
         summary="Be told of records by webhook",
         status_code=201,
         response_model=model_of(NewWebhook),
-        responses={400: _PROBLEM, **_CHECKED},
+        responses={400: PROBLEM, **CHECKED},
         tags=["events"],
     )
     def add_webhook(principal: Asking, body: WantedWebhook) -> Response:
@@ -119,19 +115,19 @@ def _add_writing(router: APIRouter, subscriptions: Subscriptions) -> None:
             after=None if body.after is None else parse_position(body.after),
             now_ms=_now_ms(),
         )
-        return _view(made, 201, Location=f"/v1/webhooks/{made.webhook.id}")
+        return reply(made, 201, Location=f"/v1/webhooks/{made.webhook.id}")
 
     @router.post(
         "/v1/webhooks/{id}/resume",
         operation_id="resumeWebhook",
         summary="Send on from where a webhook was parked",
         response_model=model_of(Webhook),
-        responses=_NAMED,
+        responses=LOOKED_UP,
         tags=["events"],
     )
     def resume_webhook(principal: Asking, id_: WebhookId) -> Response:
         """Once more is fine."""
-        return _view(subscriptions.resume(_subscriber(principal), id_))
+        return reply(subscriptions.resume(_subscriber(principal), id_))
 
     @router.post(
         "/v1/webhooks/{id}/secret",
@@ -139,24 +135,16 @@ def _add_writing(router: APIRouter, subscriptions: Subscriptions) -> None:
         summary="A new secret for a webhook",
         status_code=201,
         response_model=model_of(NewWebhook),
-        responses=_NAMED,
+        responses=LOOKED_UP,
         tags=["events"],
     )
     def renew_secret(principal: Asking, id_: WebhookId) -> Response:
         """For a day each delivery is signed with both the new and the one before."""
-        return _view(subscriptions.rotate(_subscriber(principal), id_, now_ms=_now_ms()), 201)
+        return reply(subscriptions.rotate(_subscriber(principal), id_, now_ms=_now_ms()), 201)
 
 
 def _subscriber(principal: Principal) -> Subscriber:
     return Subscriber(principal.participant or 0, principal.owner)
-
-
-def _view(view: Printable, status: int = 200, **headers: str) -> Response:
-    return _json(view.to_json(), status, **headers)
-
-
-def _json(value: object, status: int = 200, **headers: str) -> Response:
-    return Response(json.dumps(value, separators=(",", ":")), status, headers, media_type="application/json")
 
 
 def _now_ms() -> int:

@@ -219,7 +219,7 @@ class Dispatcher:
             return self._move(WebhookDesk(connection), row.id, end)
 
     def _move(self, desk: WebhookDesk, id_: str, position: Position, **values: object) -> bool:
-        """Whether to go on: not when the subscription was removed, parked or taken over by another process meanwhile."""
+        """Whether to go on: not when the subscription was removed, parked or taken over meanwhile."""
         row = self._held(desk, id_)
         if row is None:
             return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -11,18 +10,15 @@ from starlette.concurrency import run_in_threadpool
 
 from ledger.errors import NotFoundError
 from ledger.forwarding import MAX_REQUEST_BYTES
-from ledger.provenance.jsonform import Printable
 from ledger.records import Contract
 from services.gateway.guard import Asking
-from services.gateway.problems import Problem
 from services.gateway.relay.relaying import Relaying
 from services.gateway.relay.views import RelayedRequest, RelayTerms, Simulation
+from services.gateway.replies import CHECKED, LOOKED_UP, reply
 from services.gateway.schemas import model_of
 
 __all__ = ["build_relay"]
 
-_PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
-_PROBLEMS: dict[int | str, dict[str, Any]] = {422: _PROBLEM, "default": _PROBLEM}
 _WRITTEN: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -74,7 +70,7 @@ def build_relay(relaying: Relaying | None) -> APIRouter:
         operation_id="relayRequest",
         summary="Have a signed request sent",
         response_model=model_of(RelayedRequest),
-        responses=_PROBLEMS,
+        responses=CHECKED,
         status_code=202,
         tags=["relay"],
         openapi_extra=_WRITTEN,
@@ -85,44 +81,44 @@ def build_relay(relaying: Relaying | None) -> APIRouter:
         refuse is refused here, by the contract's own error."""
         taken = _active(relaying)
         body = await request.body()
-        return _json(await run_in_threadpool(taken.accept, body, principal), 202)
+        return reply(await run_in_threadpool(taken.accept, body, principal), 202)
 
     @router.get(
         "/v1/relay/{digest}",
         operation_id="getRelayedRequest",
         summary="What became of a request",
         response_model=model_of(RelayedRequest),
-        responses={404: _PROBLEM, **_PROBLEMS},
+        responses=LOOKED_UP,
         tags=["relay"],
     )
     def look(digest: Digest, principal: Asking) -> Response:
         """Requests of other participants do not exist."""
-        return _json(_active(relaying).look(bytes.fromhex(digest[2:]), principal))
+        return reply(_active(relaying).look(bytes.fromhex(digest[2:]), principal))
 
     @router.get(
         "/v1/relay/keys/{address}",
         operation_id="getRelayTerms",
         summary="What a key's next request has to fit",
         response_model=model_of(RelayTerms),
-        responses=_PROBLEMS,
+        responses=CHECKED,
         tags=["relay"],
     )
     def terms(address: KeyAddress) -> Response:
         """As the chain has it, which everybody can see."""
-        return _json(_active(relaying).terms(bytes.fromhex(address[2:])))
+        return reply(_active(relaying).terms(bytes.fromhex(address[2:])))
 
     @router.post(
         "/v1/relay/simulations",
         operation_id="simulateRelay",
         summary="What a call would do, before it is signed",
         response_model=model_of(Simulation),
-        responses=_PROBLEMS,
+        responses=CHECKED,
         tags=["relay"],
     )
     def simulate(body: Call, principal: Asking) -> Response:
         """As the key, through the forwarder, on the chain as it is now. Changes nothing."""
         data, key = bytes.fromhex(body.data[2:]), bytes.fromhex(body.key[2:])
-        return _json(_active(relaying).simulate(body.contract, data, key, principal))
+        return reply(_active(relaying).simulate(body.contract, data, key, principal))
 
     return router
 
@@ -131,7 +127,3 @@ def _active(relaying: Relaying | None) -> Relaying:
     if relaying is None:
         raise NotFoundError("this gateway relays nothing", mend="ask another participant's")
     return relaying
-
-
-def _json(view: Printable, status: int = 200) -> Response:
-    return Response(json.dumps(view.to_json(), separators=(",", ":")), status, media_type="application/json")
