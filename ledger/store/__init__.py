@@ -15,6 +15,7 @@ from ledger.store.book import Book
 from ledger.store.database import Store, open_store
 from ledger.store.epcis import EpcisDesk, EventQuery, Saying, Span
 from ledger.store.lineage import Lineage
+from ledger.store.recording import RecordingDesk
 from ledger.store.repository import Cell, Rows, key_of, values_of
 from ledger.store.sharing import SharingDesk
 from ledger.store.webhooks import Feed, Position, WebhookDesk
@@ -29,6 +30,7 @@ __all__ = [
     "Feed",
     "Lineage",
     "Position",
+    "RecordingDesk",
     "Rows",
     "Saying",
     "SharingDesk",

@@ -58,6 +58,7 @@ __all__ = [
     "QueuedRecord",
     "SentTransaction",
     "Version",
+    "enqueue_in",
 ]
 
 CRASH_POINTS = ("enqueue", "take_lease")
@@ -85,7 +86,7 @@ class Outbox:
         nothing is queued.
         """
         with self._store.transaction() as connection:
-            return [_enqueue(connection, signer, entry) for entry in entries]
+            return [enqueue_in(connection, signer, entry) for entry in entries]
 
     def queued(self, signer: bytes, most: int) -> list[QueuedRecord]:
         """The oldest records that wait for a transaction, all for the first one's contract."""
@@ -161,6 +162,12 @@ class Outbox:
         if row is None:
             raise NotFoundError(f"the outbox has no record {record_id}")
         return read_record(row)
+
+    def among(self, ids: Sequence[int]) -> Mapping[int, QueuedRecord]:
+        """The records of those ids that there are, at most a few hundred."""
+        query = select(outbox_records).where(outbox_records.c.id.in_(ids))
+        with self._store.reading() as connection:
+            return {int(row["id"]): read_record(row) for row in connection.execute(query).mappings()}
 
     def find(self, keys: Sequence[str]) -> Mapping[str, QueuedRecord]:
         """Those of the idempotency keys that are known, at most a few hundred."""
@@ -334,7 +341,8 @@ class Outbox:
         return Desk(self._store, signer, fence, relayed=self._relayed)
 
 
-def _enqueue(connection: Connection, signer: bytes, entry: Entry) -> int:
+def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
+    """As Outbox.enqueue, of one entry and within the caller's transaction."""
     if not 0 < len(entry.idempotency_key) <= _MOST_KEY_CHARACTERS:
         raise SubmitError(f"an idempotency key has 1 to {_MOST_KEY_CHARACTERS} characters", mend="use a shorter one")
     if entry.depends_on is not None:

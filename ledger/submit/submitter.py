@@ -21,7 +21,7 @@ from ledger.submit.lease import Lease
 from ledger.submit.offers import first_offer
 from ledger.submit.tracking import Patience, Report, Tracker, ignore
 
-__all__ = ["Submitter"]
+__all__ = ["Submitter", "build_entry"]
 
 _PAUSE_S = 0.05
 _MOST_UNMINED = 16
@@ -72,10 +72,7 @@ class Submitter:
         or depends on what was not queued before it; then nothing is queued.
         """
         needed = depends_on or {}
-        entries = [
-            Entry(key, record.contract.value, type(record).__name__, call_data(record), needed.get(key))
-            for key, record in records
-        ]
+        entries = [build_entry(key, record, needed.get(key)) for key, record in records]
         return self._outbox.enqueue(self.key, entries)
 
     def drain(self, timeout_s: float = 60.0) -> None:
@@ -134,3 +131,8 @@ class Submitter:
             transaction = desk.allocate(chain_nonce, batch.records, recipient, batch.data, batch.gas_limit)
             transaction = self._tracker.sign(desk, transaction, offer)
         return self._tracker.follow(desk, transaction)
+
+
+def build_entry(key: str, record: Record, depends_on: str | None = None) -> Entry:
+    """A record as the outbox takes it, under an idempotency key."""
+    return Entry(key, record.contract.value, type(record).__name__, call_data(record), depends_on)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import cast
+from typing import Annotated, cast
 
 import typer
 
 from ledger.claims import build_claims
 from ledger.errors import InputError
+from ledger.ids import canonical_identifier
 from ledger.keys import parse_address, to_checksum
 from ledger.provenance import participants
 from ledger.records import Admit, Contract, Reinstate, Role, SetRoles, Suspend
@@ -71,11 +72,14 @@ def run_admit(
     key: str,
     signer: SignerUri,
     roles: str = typer.Option(..., help="Role names separated by commas: " + ", ".join(Role.__members__)),
+    gln: Annotated[str, typer.Option(help="Party GLN, by which EPCIS events name the company.")] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Admit a company with its first key. Owner of the registry only."""
     mask, address = parse_roles(roles), parse_address(key)
-    claims = build_claims({"legal_name": name})
+    if gln:
+        canonical_identifier(f"https://id.gs1.org/417/{gln}")
+    claims = build_claims({"legal_name": name, **({"gln": gln} if gln else {})})
     with open_context(context.obj) as opened:
         with opened.store.transaction() as connection:  # before the record: what it commits to must not get lost
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))

@@ -160,7 +160,7 @@ def create_gateway(
         build_proofs(store),
         build_bundles(store, proving),
         build_credentials(Issuer(store, policy.origin, credential_keys or {}, policy.owner)),
-        build_epcis(store),
+        build_epcis(store, recorder),
         build_events(store, app.state.streams, guard),
         build_webhooks(Subscriptions(store, loopback=manners is not None and manners.loopback)),
         build_relay(relaying),

@@ -25,6 +25,7 @@ from services.documents.sealed_file import open_sealed
 from services.interop.epcis.capture import parse_capture
 from services.interop.epcis.intake import Behaviour, Sender, take_in
 from services.interop.epcis.library import Library
+from services.interop.epcis.mapping import Known
 from services.interop.epcis.questions import parse_question
 from tests.support import postgres
 from tests.support.fake_world import World, build_world
@@ -181,7 +182,7 @@ def traces(store: Store, folder: Path, secrets: dict[str, bytes]) -> set[str]:
 
 
 def test_epcis_events_come_in_once_and_are_found(store: Store) -> None:
-    sender = Sender(0, lambda _: {})
+    sender = Sender(0, lambda _: Known())
     for _ in range(2):
         row = take_in(store, parse_capture(build_batch(0, 30)), sender, Behaviour.ROLLBACK, now_ms=1_700_000_000_000)
     assert {one["status"] for one in json.loads(row.outcome)} == {"duplicate"}

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Final, cast
 
 from ledger.canonical import Json
 from ledger.store.epcis_rows import EpcisCaptureRow
+from services.gateway.recording.views import RecordFate
 from services.interop.epcis.library import CONTEXT
 
-__all__ = ["describe_capture", "query_document"]
+__all__ = ["describe_capture", "query_document", "recorded_of"]
+
+_TOLD: Final = ("kind", "state", "done", "sequence", "refusal")
+"""Of a record's fate."""
 
 
 def query_document(events: Sequence[Json]) -> dict[str, Json]:
@@ -24,9 +29,17 @@ def query_document(events: Sequence[Json]) -> dict[str, Json]:
     }
 
 
-def describe_capture(row: EpcisCaptureRow) -> dict[str, Json]:
-    """A capture job; `events` says what became of each, which the standard leaves room for."""
+def recorded_of(row: EpcisCaptureRow) -> set[int]:
+    """Ids of the records that were made of a call's events."""
+    return {one["id"] for event in json.loads(row.outcome) for one in event.get("recorded", ())}
+
+
+def describe_capture(row: EpcisCaptureRow, fates: Mapping[int, RecordFate] | None = None) -> dict[str, Json]:
+    """A capture job; `events` says what became of each, which the standard leaves room for. `fates`: of its records."""
     events = json.loads(row.outcome)
+    for event in events:
+        for one in event.get("recorded", ()):
+            one |= _fate((fates or {}).get(one["id"]))
     errors: list[Json] = [
         {
             "type": "epcisException:ValidationException",
@@ -47,6 +60,13 @@ def describe_capture(row: EpcisCaptureRow) -> dict[str, Json]:
         "errors": errors,
         "events": events,
     }
+
+
+def _fate(fate: RecordFate | None) -> dict[str, Json]:
+    if fate is None:
+        return {}
+    told = cast("dict[str, Json]", fate.to_json())
+    return {name: told[name] for name in _TOLD if told[name] is not None}
 
 
 def _moment(ms: int) -> str:

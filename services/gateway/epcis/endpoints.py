@@ -19,12 +19,12 @@ from starlette.exceptions import HTTPException
 
 from ledger.canonical import Json
 from ledger.errors import InputError
-from ledger.provenance.naming import find_items
 from ledger.store import Store
 from ledger.store.epcis_rows import EpcisCaptureRow
 from services.access import Principal
 from services.gateway.epcis import schemas
-from services.gateway.epcis.answers import describe_capture, query_document
+from services.gateway.epcis.answers import describe_capture, query_document, recorded_of
+from services.gateway.epcis.knowing import find_known
 from services.gateway.epcis.negotiation import (
     CAPTURE_HEADERS,
     DISCOVERY,
@@ -35,9 +35,11 @@ from services.gateway.epcis.negotiation import (
     verify_media_type,
 )
 from services.gateway.epcis.problems import PREFIX
+from services.gateway.epcis.recording import EventRecording, find_fates, open_recording, parse_record
 from services.gateway.errors import BusyError
 from services.gateway.guard import Asking
 from services.gateway.paging import Pager
+from services.gateway.recording import Recorder
 from services.gateway.rules import methods_of
 from services.interop.epcis.capture import Status, parse_capture
 from services.interop.epcis.documents import Document
@@ -78,9 +80,9 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_epcis(store: Store, clock_ms: Callable[[], int] = _now_ms) -> APIRouter:
-    """The routes over one store."""
-    router, desk = APIRouter(), _Desk(store, clock_ms)
+def build_epcis(store: Store, recorder: Recorder | None = None, clock_ms: Callable[[], int] = _now_ms) -> APIRouter:
+    """The routes over one store; without a recorder events are evidence alone."""
+    router, desk = APIRouter(), _Desk(store, recorder, clock_ms)
     _add_discovery(router)
     _add_capture(router, desk)
     _add_events(router, desk)
@@ -90,8 +92,8 @@ def build_epcis(store: Store, clock_ms: Callable[[], int] = _now_ms) -> APIRoute
 class _Desk:
     """What the routes ask for, in the name of a principal."""
 
-    def __init__(self, store: Store, clock_ms: Callable[[], int]) -> None:
-        self._store, self._clock_ms = store, clock_ms
+    def __init__(self, store: Store, recorder: Recorder | None, clock_ms: Callable[[], int]) -> None:
+        self._store, self._recorder, self._clock_ms = store, recorder, clock_ms
         self._turns = Turns(at_once=1, waiting=_WAITING)
         """One batch at a time: it is the processor's work, and waiting for the database's one writer takes longer than
         it needs to."""
@@ -99,26 +101,40 @@ class _Desk:
     def library(self, principal: Principal) -> Library:
         return Library(self._store, principal.participant or _OPERATOR, principal.viewer)
 
-    def take(self, principal: Principal, behaviour: Behaviour, body: bytes) -> EpcisCaptureRow:
-        """Raises InputError for a body that is no document, HTTPException 413 for too many events, BusyError."""
-        return self.take_document(principal, behaviour, parse_capture(body))
+    def take(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
+        """The capture job. Raises InputError for a body that is no document, HTTPException 413 for too many events,
+        BusyError, and ForbiddenError or NoSignerError where nothing can be recorded."""
+        recording = open_recording(self._recorder, principal) if record else None
+        return self._describe(self._take_document(principal, behaviour, parse_capture(body), recording))
 
-    def take_document(self, principal: Principal, behaviour: Behaviour, document: Document) -> EpcisCaptureRow:
+    def job(self, principal: Principal, id_: str) -> dict[str, Json]:
+        """Raises NotFoundError."""
+        return self._describe(self.library(principal).capture(id_))
+
+    def _describe(self, row: EpcisCaptureRow) -> dict[str, Json]:
+        return describe_capture(row, find_fates(self._store, recorded_of(row)))
+
+    def _take_document(
+        self, principal: Principal, behaviour: Behaviour, document: Document, recording: EventRecording | None = None
+    ) -> EpcisCaptureRow:
         if len(document.events) > MOST_EVENTS:
             raise HTTPException(413)
-        find = partial(find_items, self._store, viewer=principal.viewer)
-        sender = Sender(principal.participant or _OPERATOR, find)
+        find = partial(find_known, self._store, viewer=principal.viewer)
+        sender = Sender(principal.participant or _OPERATOR, find, recording)
         with self._turns.take() as mine:
             if not mine:
                 raise BusyError("too many captures are waiting", retry_after_s=1)
-            return take_in(self._store, document, sender, behaviour, now_ms=self._clock_ms())
+            row = take_in(self._store, document, sender, behaviour, now_ms=self._clock_ms())
+        if recording is not None:
+            recording.recorder.wake()
+        return row
 
     def take_one(self, principal: Principal, body: bytes) -> str:
         """The id of one event that is taken in. Raises as `take`, and HTTPException 409 for a duplicate."""
         document = parse_capture(body)
         if "epcisBody" in document.value:
             raise InputError("this takes one event, not a document", mend=f"send documents to {CAPTURE}")
-        row = self.take_document(principal, Behaviour.ROLLBACK, document)
+        row = self._take_document(principal, Behaviour.ROLLBACK, document)
         [event] = json.loads(row.outcome)
         if event["status"] == Status.REJECTED:
             first = event["reasons"][0]
@@ -145,12 +161,17 @@ def _add_capture(router: APIRouter, desk: _Desk) -> None:
         """Judges every event by itself: accepted, duplicate (by its hash; that is no error) or rejected, and says why.
 
         Under `GS1-Capture-Error-Behaviour: rollback`, which is the default, one rejected event keeps all of them out;
-        under `proceed` the others stay. The answer is the capture job, which is done."""
+        under `proceed` the others stay. The answer is the capture job, which is done.
+
+        With `record=true` the records that follow are made in the name of the company that runs the gateway, signed
+        with its key, each by itself: `GET` of the job tells their states, to `final` or to `failed` with the contract's
+        error. An event that comes again is recorded once, or now, when it was evidence alone so far."""
         verify_media_type(request.headers)
         verify_acceptable(request.headers)
         behaviour, body = parse_behaviour(request.headers), await request.body()
-        row = await run_in_threadpool(desk.take, principal, behaviour, body)
-        return _json(describe_capture(row), 202, Location=f"{CAPTURE}/{row.id}")
+        record = parse_record(request.query_params.get("record"))
+        job = await run_in_threadpool(desk.take, principal, behaviour, record, body)
+        return _json(job, 202, Location=f"{CAPTURE}/{job['captureID']}")
 
     @router.get(CAPTURE, **schemas.CAPTURES)
     def captures(request: Request, principal: Asking) -> Response:
@@ -167,7 +188,7 @@ def _add_capture(router: APIRouter, desk: _Desk) -> None:
     def capture_job(request: Request, principal: Asking, id: JobId) -> Response:
         """What became of each event of one call."""
         verify_acceptable(request.headers)
-        return _json(describe_capture(desk.library(principal).capture(id)), 200)
+        return _json(desk.job(principal, id), 200)
 
 
 def _add_events(router: APIRouter, desk: _Desk) -> None:

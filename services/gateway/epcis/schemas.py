@@ -24,6 +24,18 @@ def _list(item: _Schema) -> _Schema:
     return {"type": "array", "items": item}
 
 
+_RECORDED = _object(
+    "A record. The list of jobs has the id alone.",
+    {
+        "id": {"type": "integer"},
+        "kind": _TEXT,
+        "state": _TEXT,
+        "done": {"type": "boolean"},
+        "sequence": {"type": "integer"},
+        "refusal": _object("Why not.", {"name": _TEXT, "values": {"type": "object"}, "detail": _TEXT}),
+    },
+    ("kind", "state", "done", "sequence", "refusal"),
+)
 _OUTCOME = _object(
     "What became of one event.",
     {
@@ -38,11 +50,16 @@ _OUTCOME = _object(
         ),
         "records": {
             **_list({"type": "object"}),
-            "description": "Ledger records that would follow; nothing is recorded.",
+            "description": "Ledger records that follow; `recorded` has those that were asked for.",
+        },
+        "recorded": {
+            **_list(_RECORDED),
+            "description": "With `record=true`: what is on its way to the ledger for this event; `/v1/records/ID` has "
+            "more.",
         },
         "evidence_only": {**_list(_TEXT), "description": "What gave no record, and why."},
     },
-    ("eventID", "hash", "profile", "reasons", "evidence", "records", "evidence_only"),
+    ("eventID", "hash", "profile", "reasons", "evidence", "records", "recorded", "evidence_only"),
 )
 _JOB = _object(
     "A capture job.",
@@ -124,6 +141,14 @@ _BEHAVIOUR: Final = {
     "description": "`rollback` (default): all or nothing. `proceed`: the good events stay.",
     "schema": {"type": "string", "enum": ["rollback", "proceed"], "examples": ["proceed"]},
 }
+_RECORD: Final = {
+    "name": "record",
+    "in": "query",
+    "required": False,
+    "description": "`true`: the records that follow are made, too; for the company that runs the gateway, with the "
+    "scope `recording`. Left out, events are evidence alone.",
+    "schema": {"type": "string", "enum": ["true", "false"], "examples": ["false"]},
+}
 _PROBLEM: Final[dict[str, Any]] = {"model": model_of(Problem)}
 
 
@@ -164,7 +189,7 @@ CAPTURE: Final = _route(
     415,
     done=202,
     requestBody=_body("An EPCISDocument, an EPCISQueryDocument or one event; at most 1,000 events and 4 MiB."),
-    parameters=[_BEHAVIOUR],
+    parameters=[_BEHAVIOUR, _RECORD],
 )
 CAPTURES: Final = _route("listCaptureJobs", "Capture jobs", _list(_JOB), parameters=_PAGES)
 CAPTURE_JOB: Final = _route("getCaptureJob", "What became of each event of a call", _JOB, 404)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from structlog.typing import FilteringBoundLogger
 
@@ -12,10 +12,10 @@ from ledger.chain import Chain
 from ledger.errors import LeaseHeldError, MillmarkError
 from ledger.keys import Signer
 from ledger.records import Record
-from ledger.store import AccessDesk, AnswerDesk, Book, Store
+from ledger.store import AccessDesk, Book, RecordingDesk, Store
 from ledger.store.answer_rows import RecordingRow
 from ledger.store.outbox import Outbox, QueuedRecord
-from ledger.submit import Submitter
+from ledger.submit import Submitter, build_entry
 from services.context import ALLOWANCE_WEI
 from services.gateway.errors import NoSignerError
 from services.gateway.problems import public_cause
@@ -28,6 +28,8 @@ _IDLE_S = 1.0
 """Between looks for what others queued for the same key."""
 _TROUBLE_S = 2.0
 _MOST_STOP_S = 20.0
+_PART = 300
+"""Keys that are looked up at once."""
 
 
 class Recorder:
@@ -54,17 +56,29 @@ class Recorder:
 
     def find(self, key: str) -> QueuedRecord | None:
         """What was queued under a key."""
-        return self._outbox.find([key]).get(key)
+        return self.find_all([key]).get(key)
+
+    def find_all(self, keys: Sequence[str]) -> dict[str, QueuedRecord]:
+        """What was queued, by key."""
+        parts = (keys[start : start + _PART] for start in range(0, len(keys), _PART))
+        return {key: record for part in parts for key, record in self._outbox.find(part).items()}
 
     def queue(self, row: RecordingRow, record: Record, keep: Callable[[Book], None]) -> QueuedRecord:
-        """Makes a record durable, and what the book has to keep for it before that: a crash in between leaves names
-        and documents of nothing."""
+        """Makes a record durable, and what the book has to keep for it."""
         with self._store.transaction() as connection:
-            keep(Book(connection))
-            AnswerDesk(connection).add_recording(row)
-        (number,) = self._submitter.submit([(row.key, record)])
-        self._wake.set()
+            desk = RecordingDesk(connection)
+            keep(desk.book)
+            number = self.queue_in(desk, row, record)
+        self.wake()
         return self._outbox.record(number)
+
+    def queue_in(self, desk: RecordingDesk, row: RecordingRow, record: Record) -> int:
+        """As `queue`, within the caller's transaction, after which the caller wakes the recorder; gives its id."""
+        return desk.queue(self._address, build_entry(row.key, record), row)
+
+    def wake(self) -> None:
+        """Looks at once for what was queued."""
+        self._wake.set()
 
     def start(self) -> None:
         self._stop.clear()

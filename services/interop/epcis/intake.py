@@ -9,15 +9,14 @@ from __future__ import annotations
 import enum
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from ledger.canonical import Json, canonical_json, sha256
 from ledger.evidence import SALT_BYTES, build_leaf_data_of
 from ledger.merkle import leaf_hash
-from ledger.records import Item
-from ledger.store import Book, EpcisDesk, Store
+from ledger.store import Book, EpcisDesk, RecordingDesk, Store
 from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow
 from ledger.store.rows import EvidenceRow
 from services.interop.epcis.capture import Judgement, Status, build_entry, judge, plain_fields
@@ -26,7 +25,7 @@ from services.interop.epcis.event_hash import PROFILE
 from services.interop.epcis.mapping import Known, Proposal, names_of, propose
 from services.interop.epcis.terms import event_id_of
 
-__all__ = ["Behaviour", "Sender", "stream_of", "take_in"]
+__all__ = ["Behaviour", "Recording", "Sender", "stream_of", "take_in"]
 
 _STREAM_TAG: Final = b"millmark.epcis-stream.v1\0"
 ROLLED_BACK: Final = "rolled-back"
@@ -40,8 +39,18 @@ class Behaviour(enum.StrEnum):
     PROCEED = "proceed"
 
 
-Finder = Callable[[set[str]], Mapping[str, Item]]
-"""From canonical identifiers to the lots of those names that there are for the sender."""
+Finder = Callable[[set[str]], Known]
+"""From canonical identifiers to what there is of those names for the sender."""
+
+
+class Recording(Protocol):
+    """Has recorded what events propose."""
+
+    def find(self, keys: Collection[str]) -> Mapping[str, list[int]]:
+        """Outbox ids of what was recorded for events before, by their keys."""
+
+    def record(self, desk: RecordingDesk, key: str, proposal: Proposal) -> list[int]:
+        """Queues what one event proposes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,9 @@ class Sender:
 
     participant: int
     """0 for whoever runs a gateway that is open on the loopback."""
-    find_lots: Finder
+    find_known: Finder
+    recording: Recording | None = None
+    """None where events are evidence alone."""
 
 
 @dataclass(slots=True)
@@ -66,6 +77,8 @@ class _Event:
     leaf: bytes = b""
     proposal: Proposal | None = None
     index: int = -1
+    recorded: Sequence[int] = ()
+    """Outbox ids."""
 
     @property
     def value(self) -> Mapping[str, Json]:
@@ -78,16 +91,19 @@ def stream_of(participant: int) -> bytes:
 
 
 def take_in(store: Store, document: Document, sender: Sender, behaviour: Behaviour, *, now_ms: int) -> EpcisCaptureRow:
-    """Judges every event, and keeps what is to be kept, with its evidence, its terms and the call itself: all of it on
-    disk when this returns, or none. Raises StoreError."""
+    """Judges every event, and keeps what is to be kept, with its evidence, its terms, the records that are asked for
+    and the call itself: all of it on disk when this returns, or none. Raises StoreError."""
     events = [_prepare(one) for one in judge(document)]
     _propose(events, sender)
+    before = {} if sender.recording is None else sender.recording.find([one.judgement.key for one in events])
     with store.transaction() as connection:
         desk = EpcisDesk(connection)
         _compare(desk, events, sender.participant)
         failed = any(one.status == Status.REJECTED for one in events)
         if failed and behaviour is Behaviour.ROLLBACK:
             events = [_rolled_back(one) for one in events]
+        elif sender.recording is not None:
+            _record(RecordingDesk(connection), events, sender.recording, before)
         number, call = desk.next_numbers()
         id_ = secrets.token_hex(12)
         stream = stream_of(sender.participant)
@@ -118,9 +134,24 @@ def _propose(events: Sequence[_Event], sender: Sender) -> None:
     """What would follow for the ledger from each; lots are looked up once for all."""
     accepted = [one for one in events if one.status == Status.ACCEPTED]
     names = {name for one in accepted for name in names_of(one.value)}
-    known = Known(lots=sender.find_lots(names))
+    known = sender.find_known(names)
     for one in accepted:
         one.proposal = propose(one.value, str(one.judgement.hash), known)
+        known = replace(known, taken={*known.taken, *one.proposal.salts})
+
+
+def _record(
+    desk: RecordingDesk, events: Sequence[_Event], recording: Recording, before: Mapping[str, Sequence[int]]
+) -> None:
+    """Also of an event that was evidence alone so far; never a second time of one that was recorded."""
+    recorded = dict(before)
+    for one in events:
+        if one.status == Status.REJECTED:
+            continue
+        key = one.judgement.key
+        if key not in recorded and one.proposal is not None and one.proposal.records:
+            recorded[key] = recording.record(desk, key, one.proposal)
+        one.recorded = recorded.get(key, ())
 
 
 def _compare(desk: EpcisDesk, events: Sequence[_Event], participant: int) -> None:
@@ -175,6 +206,8 @@ def _outcome(event: _Event) -> dict[str, object]:
         said["reasons"] = [{"pointer": pointer, "reason": reason} for pointer, reason in event.reasons]
     if event.index >= 0:
         said["evidence"] = {"index": event.index, "leaf_hash": event.leaf.hex()}
+    if event.recorded:
+        said["recorded"] = [{"id": number} for number in event.recorded]
     if event.proposal is not None and event.status == Status.ACCEPTED:
         said["records"] = [{"kind": type(one).__name__, **plain_fields(one)} for one in event.proposal.records]
         said["evidence_only"] = list(event.proposal.evidence_only)

@@ -20,7 +20,7 @@ A record is a proposal: nothing is signed or sent here, and the ledger may refus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -68,6 +68,8 @@ class Known:
     """Identifier -> lot, with its order."""
     participants: Mapping[str, int] = field(default_factory=dict)
     """Identifier of a party or place -> participant."""
+    taken: Collection[str] = ()
+    """Names that lots have already, also lots that are still on their way to the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class _Draft:
     def new(self, epc: str) -> bytes:
         """The identifier hash of a lot that is not there yet."""
         name = _identifier(epc)
-        if name in self.known.lots or name in self.salts:
+        if name in self.known.lots or name in self.known.taken or name in self.salts:
             raise _Unmapped(f"{epc[:120]}: a lot of that name is there already")
         if name.startswith("https://id.gs1.org/01/") and len(parse_digital_link(name).elements) == 1:
             raise _Unmapped(f"{epc[:120]}: names a kind of thing, not a lot")

@@ -1,0 +1,56 @@
+"""What captured events can name: lots and names of lots, and companies by their party GLN."""
+
+from __future__ import annotations
+
+import json
+
+from ledger.claims import parse_claims
+from ledger.errors import IdentifierError
+from ledger.ids import canonical_identifier
+from ledger.provenance.naming import Named, find_items
+from ledger.store import Book, Lineage, Rows, Store
+from ledger.store.rows import ParticipantRow
+from services.interop.epcis.mapping import Known
+
+__all__ = ["find_known", "find_parties"]
+
+_PARTY = "https://id.gs1.org/417/"
+
+
+def find_known(store: Store, names: set[str], viewer: int | None) -> Known:
+    """What there is of those names for a viewer; None sees all. Names are given out by who runs the gateway: to others
+    none is taken."""
+    lots = find_items(store, names, viewer)
+    if not names:
+        return Known()
+    with store.reading() as connection:
+        named = Named(Rows(connection), Lineage(connection), None)
+        taken = named.lots(names) if viewer is None else ()
+    return Known(lots, find_parties(store), frozenset(taken))
+
+
+def find_parties(store: Store) -> dict[str, int]:
+    """Canonical identifier -> participant: the GLN (`gln`) in the claims with which a company was admitted, and names
+    that are identifiers. What two companies have is of neither."""
+    found: dict[str, set[int]] = {}
+    with store.reading() as connection:
+        book, rows = Book(connection), Rows(connection).find(ParticipantRow)
+        names = book.names()
+        for row in rows:
+            for said in (names.get(row.number), _gln(book.document(row.claims_root))):
+                if said is not None and (name := _canonical(said)) is not None:
+                    found.setdefault(name, set()).add(row.number)
+    return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
+
+
+def _gln(kept: str | None) -> str | None:
+    document = None if kept is None else parse_claims(json.loads(kept)).document
+    gln = document.get("gln") if isinstance(document, dict) else None
+    return f"{_PARTY}{gln}" if isinstance(gln, str) else None
+
+
+def _canonical(text: str) -> str | None:
+    try:
+        return canonical_identifier(text)
+    except IdentifierError:
+        return None

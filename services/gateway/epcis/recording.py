@@ -1,0 +1,109 @@
+"""Recording what captured events propose: within the transaction that keeps the events, so that a crash leaves both or
+neither, and under keys of the events, so that an event that comes again is recorded once.
+
+Names, salts and claims go to the private book, as with every record that the gateway makes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from ledger.errors import InputError
+from ledger.ids import Identity, SubjectKind, identifier_hash
+from ledger.records import ReceiveLot, Record, TransformLots
+from ledger.store import RecordingDesk, Store
+from ledger.store.answer_rows import RecordingRow
+from ledger.store.outbox import Outbox
+from services.access import ForbiddenError, Principal, Scope
+from services.gateway.errors import NoSignerError
+from services.gateway.recording import Recorder
+from services.gateway.recording.recorder import describe_subjects
+from services.gateway.recording.views import RecordFate, build_fate
+from services.interop.epcis.mapping import Proposal
+
+__all__ = ["EventRecording", "find_fates", "open_recording", "parse_record"]
+
+_PART = 300
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecording:
+    """Of one company's events."""
+
+    recorder: Recorder
+    creator: int
+    """The company."""
+    caller: int
+    """Who asked: the company, or 0 for whoever runs a gateway that is open on the loopback."""
+
+    def find(self, keys: Collection[str]) -> dict[str, list[int]]:
+        """Outbox ids of what was recorded for events before, by their keys; in the order of the records."""
+        first = self.recorder.find_all([self._key(key, 0) for key in sorted(set(keys))])
+        return {key: self._ids(key) for key in keys if self._key(key, 0) in first}
+
+    def record(self, desk: RecordingDesk, key: str, proposal: Proposal) -> list[int]:
+        """Queues what one event proposes."""
+        named = {}
+        for name, salt in proposal.salts.items():
+            identity = Identity(SubjectKind.LOT, self.creator, name, salt)
+            desk.book.add_identity(identity)
+            named[identifier_hash(salt, name)] = identity.subject
+        if proposal.claims is not None:
+            desk.book.put_document(proposal.claims.root, json.dumps(proposal.claims.to_json()))
+        ids = []
+        for place, record in enumerate(proposal.records):
+            subjects = describe_subjects([named[one] for one in _made(record)])
+            ids.append(self.recorder.queue_in(desk, RecordingRow(self._key(key, place), self.caller, subjects), record))
+        return ids
+
+    def _key(self, event: str, place: int) -> str:
+        return f"epcis:{self.creator}:{event}:{place}"
+
+    def _ids(self, event: str) -> list[int]:
+        found: list[int] = []
+        while True:
+            keys = [self._key(event, place) for place in range(len(found), len(found) + _PART)]
+            records = self.recorder.find_all(keys)
+            found += [records[key].id for key in keys if key in records]
+            if len(records) < _PART:
+                return found
+
+
+def open_recording(recorder: Recorder | None, principal: Principal) -> EventRecording:
+    """Raises ForbiddenError for who may not record here, NoSignerError where there is no key that signs for them."""
+    if not principal.owner or Scope.RECORDING not in principal.scopes:
+        raise ForbiddenError(
+            "recording is for the company that runs the gateway, with the scope recording",
+            mend="capture without record=true: events are evidence then",
+        )
+    if recorder is None:
+        raise NoSignerError("this gateway has no key to record with", mend="ask its operator to set gateway_signer")
+    return EventRecording(recorder, recorder.participant(principal.participant), principal.participant or 0)
+
+
+def parse_record(text: str | None) -> bool:
+    """What `record` asks for. Raises InputError for another word than the two."""
+    if text not in (None, "true", "false"):
+        raise InputError("record is neither true nor false", mend="give one of them, or leave it out")
+    return text == "true"
+
+
+def find_fates(store: Store, ids: Iterable[int]) -> dict[int, RecordFate]:
+    """What became of records, by their ids."""
+    outbox, wanted = Outbox(store), list(ids)
+    found = {}
+    for start in range(0, len(wanted), _PART):
+        for number, record in outbox.among(wanted[start : start + _PART]).items():
+            found[number] = build_fate(record, None)
+    return found
+
+
+def _made(record: Record) -> list[bytes]:
+    """Identifier hashes of the lots that a record makes, in its order."""
+    if isinstance(record, ReceiveLot):
+        return [record.identifier_hash]
+    if isinstance(record, TransformLots):
+        return [output.identifier_hash for output in record.transformation.outputs]
+    return []
