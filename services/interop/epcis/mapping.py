@@ -15,7 +15,8 @@ order is never transformed from an event: its maker records that. Classes withou
 that are not known here, quantities that are no whole number of a unit, declarations of error and transformations spread
 over several events give no record either. Each such reason is told; the event is evidence in every case.
 
-A record is a proposal: nothing is signed or sent here, and the ledger may refuse it.
+A record is a proposal: nothing is signed or sent here, and the ledger may refuse it. The gateway records it when the
+caller asks for it (services.gateway.epcis.recording).
 """
 
 from __future__ import annotations

@@ -1,0 +1,343 @@
+"""Recording what captured EPCIS events propose: on the real contracts, through the real outbox, with real refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from ledger.claims import build_claims, parse_claims
+from ledger.errors import StoreError
+from ledger.index import Follower
+from ledger.keys import LocalSigner
+from ledger.records import Admit, Role
+from ledger.store import Book, RecordingDesk, Store, open_store
+from ledger.store.outbox import Outbox
+from services.access import Scope, new_api_key
+from services.gateway import build_policy, create_gateway
+from services.gateway.epcis.endpoints import CAPTURE
+from services.gateway.epcis.knowing import find_parties
+from services.gateway.policy import Auth
+from services.interop.epcis.library import CONTEXT
+from tests.support.crash import CrashingStore, CrashPoint
+from tests.support.gateway_client import Caller
+from tests.support.ledger_world import LedgerWorld, build_world
+from tests.support.sign_in import NOW_S, ORIGIN
+from tests.support.stores import new_store
+
+Json = dict[str, Any]
+ALL = Role(63)
+PARTY = "urn:epc:id:pgln:9506000.00001"
+OTHER = "9506000000022"
+
+
+def thing(serial: str) -> str:
+    return f"https://id.gs1.org/01/09506000134352/21/{serial}"
+
+
+def event(number: int, kind: str = "ObjectEvent", action: str | None = "ADD", **fields: Any) -> Json:
+    action_of = {} if action is None else {"action": action}
+    return {
+        "type": kind,
+        "eventID": f"urn:uuid:00000000-0000-4000-8000-{number:012d}",
+        "eventTime": f"2026-03-02T09:{number % 60:02}:00.000+01:00",
+        "eventTimeZoneOffset": "+01:00",
+        **action_of,
+        **fields,
+    }
+
+
+def added(number: int, *serials: str) -> Json:
+    return event(number, epcList=[thing(one) for one in serials], bizStep="commissioning")
+
+
+def document(*events: Json) -> Json:
+    return {
+        "@context": [CONTEXT],
+        "type": "EPCISDocument",
+        "schemaVersion": "2.0",
+        "creationDate": "2026-03-02T09:30:00Z",
+        "epcisBody": {"eventList": list(events)},
+    }
+
+
+@dataclass
+class Company:
+    """Its gateway, with its key, on the embedded chain. The recorder's thread is not running: `send` does its work."""
+
+    store: Store
+    world: LedgerWorld
+    signer: LocalSigner
+    number: int = field(init=False)
+    caller: Caller = field(init=False)
+
+    def __post_init__(self) -> None:
+        with self.store.reading() as connection:
+            query = text("SELECT participant FROM keys WHERE address = :a")
+            self.number = connection.execute(query, {"a": self.signer.address}).scalar_one()
+        self.start()
+
+    def start(self, store: Store | None = None) -> None:
+        """The application anew, as after a restart."""
+        app = create_gateway(store or self.store, build_policy(), recording=(self.world.chain, self.signer))
+        self.caller = Caller(app)
+
+    def send(self) -> None:
+        self.world.submitter(Outbox(self.store), self.signer).drain()
+        Follower(self.world.chain, self.store).follow()
+
+    def post(self, *events: Json, query: str = "?record=true", **headers: str) -> httpx.Response:
+        return self.caller.ask(CAPTURE + query, "POST", document(*events), **headers)
+
+    def capture(self, *events: Json, **named: str) -> list[Json]:
+        """What the job says of each event once everything was sent."""
+        answer = self.post(*events, **named)
+        assert answer.status_code == 202, answer.text
+        self.send()
+        found: list[Json] = self.caller.ask(answer.headers["location"]).json()["events"]
+        return found
+
+    def final(self, *events: Json) -> list[str]:
+        """Kinds of the records, all of them final."""
+        told = self.capture(*events)
+        assert all("recorded" in one for one in told), told
+        records = [record for one in told for record in one["recorded"]]
+        assert all(one["state"] == "final" and one["done"] and one["sequence"] > 0 for one in records), records
+        return [one["kind"] for one in records]
+
+    def lots(self, serial: str) -> list[Json]:
+        found: list[Json] = self.caller.ask(f"/v1/lots?identifier={thing(serial)}").json()["items"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def world() -> LedgerWorld:
+    return build_world()
+
+
+@pytest.fixture
+def company(world: LedgerWorld, tmp_path: Path) -> Iterator[Company]:
+    with new_store(tmp_path) as store:
+        yield admit(world, store)
+
+
+def admit(world: LedgerWorld, store: Store, claims: Json | None = None) -> Company:
+    signer, root = world.fund(LocalSigner.generate()), bytes(32)
+    if claims is not None:
+        kept = build_claims(claims)
+        root = kept.root
+        with store.transaction() as connection:
+            Book(connection).put_document(root, json.dumps(kept.to_json()))
+    owner = world.submitter(Outbox(store), world.owner)
+    owner.submit([(f"admit-{signer.address.hex()}", Admit(int(ALL), signer.address, root))])
+    owner.drain()
+    Follower(world.chain, store).follow()
+    return Company(store, world, signer)
+
+
+def test_things_are_received_packed_made_into_others_and_scrapped(company: Company) -> None:
+    assert company.final(added(1, "A", "B", "C", "PALLET")) == ["ReceiveLot"] * 4
+    [lot] = company.lots("A")
+    trace = company.caller.ask(f"/v1/trace/{lot['subject']}").json()
+    with company.store.reading() as connection:
+        kept = Book(connection).document(bytes.fromhex(trace["lot"]["claims_root"][2:]))
+    assert kept is not None
+    document_kept = parse_claims(json.loads(kept)).document
+    assert isinstance(document_kept, dict)
+    assert document_kept["source"] == "EPCIS 2.0"
+    pack: Json = {"parentID": thing("PALLET"), "childEPCs": [thing("A"), thing("B")]}
+    assert company.final(event(2, "AggregationEvent", bizStep="packing", **pack)) == ["PackLots"]
+    assert company.final(event(3, "AggregationEvent", "DELETE", bizStep="unpacking", **pack)) == ["UnpackLots"]
+    goes_in: Json = {"inputEPCList": [thing("A"), thing("B")], "outputEPCList": [thing("D"), thing("E")]}
+    assert company.final(event(4, "TransformationEvent", None, bizStep="assembling", **goes_in)) == ["TransformLots"]
+    assert len(company.lots("D")) == len(company.lots("E")) == 1
+    assert company.final(event(5, action="DELETE", epcList=[thing("D")], bizStep="destroying")) == ["ScrapLot"]
+
+
+@pytest.mark.parametrize("by_claims", [True, False], ids=["GLN in its claims", "name in the book"])
+def test_what_is_shipped_is_offered_and_what_is_received_accepted(company: Company, by_claims: bool) -> None:
+    other = admit(company.world, company.store, {"legal_name": "Birch", "gln": OTHER} if by_claims else None)
+    party = f"https://id.gs1.org/417/{OTHER}" if by_claims else PARTY
+    if not by_claims:
+        with company.store.transaction() as connection:
+            Book(connection).set_names({other.number: PARTY, company.number: "Alder"})
+    company.final(added(1, "S"))
+    to = [{"type": "possessing_party", "destination": party}]
+    moved: Json = {"action": "OBSERVE", "epcList": [thing("S")]}
+    assert company.final(event(2, bizStep="shipping", destinationList=to, **moved)) == ["OfferCustody"]
+    assert other.final(event(3, bizStep="receiving", **moved)) == ["AcceptCustody"]
+    [lot] = company.lots("S")
+    trace = company.caller.ask(f"/v1/trace/{lot['subject']}").json()
+    assert trace["lot"]["custodian"]["participant"] == other.number
+
+
+def test_a_name_that_two_companies_have_is_of_neither(company: Company) -> None:
+    one, two = (admit(company.world, company.store, {"gln": OTHER, "n": n}) for n in (1, 2))
+    assert one.number != two.number
+    assert find_parties(company.store) == {}
+    admit(company.world, company.store, {"gln": "9506000000023"})  # a wrong check digit
+    admit(company.world, company.store, {"gln": 9506000000022})
+    assert find_parties(company.store) == {}
+
+
+def test_nothing_is_recorded_unless_it_is_asked_for(company: Company) -> None:
+    for number, query in enumerate(("", "?record=false")):
+        [told] = company.capture(added(number, f"N{number}"), query=query)
+        assert told["records"]
+        assert "recorded" not in told
+    assert company.lots("N0") == company.lots("N1") == []
+
+
+@pytest.mark.parametrize("word", ["yes", "", "1", "True"])
+def test_another_word_is_refused_and_nothing_is_kept(company: Company, word: str) -> None:
+    assert company.post(added(1, "W"), query=f"?record={word}").status_code == 400
+    assert company.caller.ask(CAPTURE).json() == []
+
+
+def test_an_event_is_recorded_once_also_when_it_was_evidence_first(company: Company) -> None:
+    before = company.world.count()
+    [told] = company.capture(added(1, "X", "Y"), query="")
+    assert told["status"] == "accepted"
+    [first] = company.capture(added(1, "X", "Y"))
+    again = company.capture(added(1, "X", "Y"), added(1, "X", "Y"))
+    assert [one["status"] for one in (first, *again)] == ["duplicate"] * 3
+    assert len(first["recorded"]) == 2
+    assert again[0]["recorded"] == again[1]["recorded"] == first["recorded"]
+    assert company.world.count() == before + 2
+    listed = company.caller.ask(CAPTURE).json()
+    ids = [one["id"] for one in first["recorded"]]
+    assert [one["id"] for one in listed[0]["events"][0]["recorded"]] == ids
+    assert company.caller.ask(f"/v1/records/{ids[0]}").json()["subjects"] == [company.lots("X")[0]["subject"]]
+
+
+def test_no_name_is_given_twice_not_even_before_the_first_is_on_the_ledger(company: Company) -> None:
+    company.post(added(1, "Z"))
+    one, two, three = company.capture(added(2, "Z"), added(3, "Q"), added(4, "Q"))
+    assert "recorded" not in one
+    assert "there already" in one["evidence_only"][0]
+    assert [record["state"] for record in two["recorded"]] == ["final"]
+    assert "recorded" not in three
+    assert len(company.lots("Z")) == len(company.lots("Q")) == 1
+
+
+def test_a_refused_record_fails_alone_with_the_contracts_error(company: Company) -> None:
+    company.final(added(1, "P", "R", "T"))
+    pack: Json = {"parentID": thing("P"), "childEPCs": [thing("R")]}
+    company.final(event(2, "AggregationEvent", bizStep="packing", **pack))
+    scrap = event(3, action="DELETE", epcList=[thing("R"), thing("T")], bizStep="destroying")
+    told, other = company.capture(scrap, added(4, "U"))
+    refused, scrapped = told["recorded"]
+    assert (refused["state"], refused["done"]) == ("failed", True)
+    assert refused["refusal"]["name"].startswith("Lot")
+    assert scrapped["state"] == "final"
+    assert [one["state"] for one in other["recorded"]] == ["final"]
+
+
+def test_one_bad_event_keeps_all_from_being_recorded_unless_they_shall_proceed(company: Company) -> None:
+    bad = {**added(2, "BAD"), "bizStep": "no-such-step"}
+    good = added(1, "GOOD")
+    assert [one["status"] for one in company.capture(good, bad)] == ["rolled-back", "rejected"]
+    assert company.lots("GOOD") == []
+    kept, refused = company.capture(good, bad, GS1_Capture_Error_Behaviour="proceed")
+    assert [one["state"] for one in kept["recorded"]] == ["final"]
+    assert "recorded" not in refused
+    assert len(company.lots("GOOD")) == 1
+
+
+def test_a_crash_at_any_boundary_neither_doubles_nor_loses(company: Company) -> None:
+    point = CrashPoint()
+    company.start(CrashingStore(company.store, point))
+    company.post(added(1, "count"))
+    boundaries, before = point.seen, company.world.count()
+    assert boundaries >= 1
+    for number, (at, stored) in enumerate((at, stored) for at in range(1, boundaries + 1) for stored in (False, True)):
+        company.start(CrashingStore(company.store, CrashPoint(at, stored)))
+        assert company.post(added(10 + number, f"crash-{number}")).status_code == 500
+        company.start()
+        [told] = company.capture(added(10 + number, f"crash-{number}"))
+        assert [one["state"] for one in told["recorded"]] == ["final"]
+        assert told["status"] == ("duplicate" if stored and at == boundaries else "accepted")
+        assert len(company.lots(f"crash-{number}")) == 1
+    assert company.world.count() == before + 2 * boundaries + 1
+
+
+def test_a_disk_that_fails_between_event_and_record_keeps_neither(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(RecordingDesk, "queue", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
+        assert company.post(added(1, "disk")).status_code == 503
+    assert company.caller.ask(CAPTURE).json() == []
+    [told] = company.capture(added(1, "disk"))
+    assert (told["status"], [one["state"] for one in told["recorded"]]) == ("accepted", ["final"])
+
+
+def test_a_killed_process_neither_doubles_nor_loses(company: Company) -> None:
+    """SIGKILL within the transaction, when the event and its first record are written."""
+    child = os.fork()
+    if child == 0:
+        _die_at_the_second_record(company)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    before = company.world.count()
+    [told] = company.capture(added(1, "K1", "K2"))
+    assert (told["status"], [one["state"] for one in told["recorded"]]) == ("accepted", ["final", "final"])
+    assert company.world.count() == before + 2
+
+
+def _die_at_the_second_record(company: Company) -> None:
+    """In a process of its own, with its own handle on the database; never returns."""
+    try:
+        queue = RecordingDesk.queue
+        seen: list[int] = []
+
+        def die(*given: Any) -> int:
+            if seen:
+                os.kill(os.getpid(), signal.SIGKILL)
+            seen.append(queue(*given))
+            return seen[0]
+
+        setattr(RecordingDesk, "queue", die)  # noqa: B010 - mypy knows no other way
+
+        company.start(open_store(company.store.url))
+        company.post(added(1, "K1", "K2"))
+    finally:
+        os._exit(1)
+
+
+def test_only_the_company_with_the_scope_records(company: Company) -> None:
+    other = admit(company.world, company.store)
+    policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=company.number)
+    guarded = create_gateway(
+        company.store, policy, clock=lambda: NOW_S, recording=(company.world.chain, company.signer)
+    )
+
+    def ask(participant: int, *scopes: Scope, query: str = "?record=true") -> int:
+        key = new_api_key(company.store, participant, scopes, "MES", now_s=NOW_S, life_s=600)[0]
+        named = {"Authorization": f"Bearer {key}", "Host": ORIGIN.partition("//")[2]}
+        return Caller(guarded).ask(CAPTURE + query, "POST", document(added(1, "mine")), **named).status_code
+
+    assert ask(other.number, Scope.CAPTURE, Scope.RECORDING) == 403
+    assert ask(company.number, Scope.CAPTURE) == 403
+    assert ask(company.number, Scope.RECORDING) == 403
+    assert Outbox(company.store).counts().get("queued", 0) == 0
+    assert ask(other.number, Scope.CAPTURE, query="") == 202
+    assert ask(company.number, Scope.CAPTURE, Scope.RECORDING) == 202
+    assert Outbox(company.store).counts()["queued"] == 1
+
+
+def test_without_a_key_nothing_is_captured_and_it_is_said(company: Company) -> None:
+    caller = Caller(create_gateway(company.store, build_policy()))
+    answer = caller.ask(f"{CAPTURE}?record=true", "POST", document(added(1, "keyless")))
+    assert (answer.status_code, answer.json()["type"]) == (503, "epcisException:ImplementationException")
+    assert "no key to record with" in answer.json()["detail"]
+    assert caller.ask(CAPTURE).json() == []
