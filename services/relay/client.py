@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import httpx
 
+from ledger.canonical import parse_json
 from ledger.chain import RawLog
-from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError, RequestError
+from ledger.errors import CanonicalError, ChainError, ChainUnreachableError, ContractRefusedError, RequestError
 from ledger.records import Contract
 from ledger.store.outbox import OutboxState
 from ledger.submit import Outcome, Terms
@@ -19,6 +20,7 @@ T = TypeVar("T")
 
 _TIMEOUT_S = 15.0
 _MOST_ANSWER_BYTES = 4 << 20
+_MOST_DEPTH = 32
 _LATER = (408, 409, 425, 429)
 _MOST_TEXT = 1000
 
@@ -54,8 +56,8 @@ class HttpRelay:
         """`missing`: the answer to 404, where that is one."""
         try:
             answer = self._request(method, path, body)
-            found = answer.json()
-        except (httpx.HTTPError, ValueError, RecursionError):
+            found: Any = parse_json(answer.content, max_bytes=_MOST_ANSWER_BYTES, max_depth=_MOST_DEPTH)
+        except (httpx.HTTPError, ValueError, CanonicalError):
             raise ChainUnreachableError("the relay does not answer", mend="nothing was lost, try again") from None
         if answer.status_code == 404 and "missing" in missing:
             return missing["missing"]
