@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 from ledger.canonical import keccak256
-from ledger.chain import Deployment, Node, Transaction, load_artifact, sign_transaction
+from ledger.chain import Deployment, Node, Receipt, Transaction, load_artifact, sign_transaction
 from ledger.chain.codec import encode_constructor
 from ledger.keys import LocalSigner
 from ledger.rlp import encode_integer, encode_rlp
 from tests.support.ledger_world import LedgerWorld
 
+_MOST_WAIT_S = 30.0
 _NONE = "0x" + bytes(20).hex()
 _GAS = 16_000_000  # below what one transaction may have on every engine (EIP-7825)
 
@@ -19,11 +22,19 @@ def create(node: Node, owner: LocalSigner, creation: bytes) -> bytes:
     transaction = Transaction(node.chain_id(), nonce, 1, 10**10, _GAS, b"", creation)
     signed = sign_transaction(transaction, owner)
     node.send(signed.raw)
-    receipt = node.receipt(signed.hash)
-    assert receipt is not None
+    receipt = _await_receipt(node, signed.hash)
     assert receipt.succeeded
     assert receipt.contract_address is not None
     return receipt.contract_address
+
+
+def _await_receipt(node: Node, transaction: bytes) -> Receipt:
+    """anvil answers before it has mined."""
+    deadline = time.monotonic() + _MOST_WAIT_S
+    while (receipt := node.receipt(transaction)) is None:
+        assert time.monotonic() < deadline, "the chain does not mine"
+        time.sleep(0.01)
+    return receipt
 
 
 def create_code(node: Node, owner: LocalSigner, code: bytes) -> bytes:

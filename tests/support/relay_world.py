@@ -29,6 +29,7 @@ from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.stores import new_store
 
 ORIGIN = "https://gateway.example"
+_MOST_WAIT_S = 60.0
 
 
 class InProcess(httpx.BaseTransport):
@@ -91,13 +92,12 @@ class RelayWorld:
         deployment = self.world.chain.deployment
         return RelaySubmitter(given, deployment, self.own, self.factory, validity_s=validity_s, resend_s=0.0)
 
-    def settle(self, submitter: RelaySubmitter, rounds: int = 20) -> None:
+    def settle(self, submitter: RelaySubmitter) -> None:
         """Both sides in turn, until the factory has nothing left to do."""
-        for _ in range(rounds):
-            if submitter.step():
-                return
+        deadline = time.monotonic() + _MOST_WAIT_S
+        while not submitter.step():
+            assert time.monotonic() < deadline, "it does not settle"
             self.relaying.step()
-        raise AssertionError("it does not settle")
 
     def request(self, *records: Record, **other: int | bytes) -> SignedRequest:
         """As the factory would sign it now; `other` fields replace those that are right."""
