@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NoReturn, TypeAlias, cast
 
@@ -28,6 +28,7 @@ _MEND = "write large integers and bytes as strings"
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False, allow_nan=False
 )
+_ONLY_TEXT = frozenset({str})
 _MAX_PLAIN = 100_000
 """Values looked at; one that contains itself has more."""
 
@@ -81,29 +82,33 @@ def _plain_text(value: Json) -> bytes | None:
 
 def _is_plain(value: Json) -> bool:
     """Whether there are only exact types, and numbers that Python and ECMAScript write alike."""
-    waiting: list[Json] = [value]
-    for _ in range(_MAX_PLAIN):
-        if not waiting:
-            return True
-        item = waiting.pop()
-        kind = type(item)
-        if kind is dict:
-            members = cast("dict[str, Json]", item)
-            if any(type(key) is not str for key in members):
+    waiting: list[Iterable[Json]] = [(value,)]
+    looked_at = 0
+    while waiting:
+        items = waiting.pop()
+        for item in items:
+            kind = type(item)
+            looked_at += 1
+            if kind is str or kind is bool or item is None:
+                continue
+            if kind is dict:
+                members = cast("dict[str, Json]", item)
+                if not _ONLY_TEXT.issuperset(map(type, members)):
+                    return False
+                waiting.append(members.values())
+            elif kind is list or kind is tuple:
+                waiting.append(cast("Sequence[Json]", item))
+            elif not _is_plain_number(item):
                 return False
-            waiting.extend(members.values())
-        elif kind is list or kind is tuple:
-            waiting.extend(cast("Sequence[Json]", item))
-        elif kind is int:
-            if not -MAX_SAFE_INTEGER <= cast("int", item) <= MAX_SAFE_INTEGER:
-                return False
-        elif kind is float:
-            number = cast("float", item)
-            if number.is_integer() or not 1e-4 <= abs(number) < 1e16:
-                return False
-        elif kind is not str and kind is not bool and item is not None:
+        if looked_at > _MAX_PLAIN:
             return False
-    return False
+    return True
+
+
+def _is_plain_number(item: Json) -> bool:
+    if type(item) is int:
+        return -MAX_SAFE_INTEGER <= item <= MAX_SAFE_INTEGER
+    return type(item) is float and not item.is_integer() and 1e-4 <= abs(item) < 1e16
 
 
 def parse_json(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Collection[str] = frozenset()) -> Json:

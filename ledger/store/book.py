@@ -62,12 +62,16 @@ class Book:
 
     def add_evidence(self, stream: bytes, entries: Iterable[EvidenceEntry]) -> None:
         """Keeps entries of a stream's log. Raises StoreError when one is there already under its index."""
-        self._rows.insert(
+        self.add_evidence_rows(
             [
                 EvidenceRow(stream, entry.index, entry.salt, canonical_json(entry.entry).decode(), entry.leaf_hash)
                 for entry in entries
             ]
         )
+
+    def add_evidence_rows(self, rows: Sequence[EvidenceRow]) -> None:
+        """As `add_evidence`, of entries that are canonical text already."""
+        self._rows.insert(rows)
 
     def evidence_size(self, stream: bytes) -> int:
         """Number of a stream's entries that are kept."""

@@ -23,6 +23,7 @@ from ledger.merkle import leaf_hash
 from ledger.records import Anchor, Record
 from ledger.store import Book, Store
 from ledger.store.outbox import Entry, Outbox
+from ledger.store.rows import EvidenceRow
 from services.node.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from services.node.config import AnchorRule
 from services.node.drafts import Drafts
@@ -53,7 +54,7 @@ class _Open:
     size_bytes: int = 0
     since_s: float = 0.0
     """Monotonic, of the first entry."""
-    entries: list[EvidenceEntry] = field(default_factory=list)
+    entries: list[EvidenceRow] = field(default_factory=list)
     """Those that the book does not have."""
 
 
@@ -163,11 +164,11 @@ class StreamRecorder:
         queued = index < self.anchored
         if self._certifier is None and index < min(self._kept, self.anchored):
             return
-        entry = EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf)
         if self._certifier is not None:
+            entry = EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf)
             self._certifier.feed(entry, kept.received_at_ms, queued)
         if index >= self._kept:
-            self._open.entries.append(entry)
+            self._open.entries.append(EvidenceRow(self._stream, index, kept.salt, kept.content.decode(), leaf))
         if queued:
             return
         if not self._open.count:
@@ -216,7 +217,7 @@ class StreamRecorder:
 
     def _keep(self) -> None:
         with self._store.transaction() as connection:
-            Book(connection).add_evidence(self._stream, self._open.entries)
+            Book(connection).add_evidence_rows(self._open.entries)
         self._kept = max(self._kept, self._peaks.size)
         self._open.entries = []
 
