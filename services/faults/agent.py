@@ -57,6 +57,8 @@ class Plan:
     point: str = ""
     after: bool = False
     countdown: int = 0
+    doomed: bool = False
+    """Goes on until it is killed from without, also when nothing is left to do."""
     batch_size: int = 2
     lease_s: float = 15.0
     endless: str = ""
@@ -118,14 +120,15 @@ def main(path: str) -> None:
         with trouble:
             if plan.endless:
                 _take_in(submitter, follower, scene, plan)
-            _work(submitter, follower, scene, [Event(*event) for event in plan.events])
+            _work(submitter, follower, scene, plan)
     _say("done")
 
 
-def _work(submitter: Submitter, follower: Follower, scene: Scene, events: list[Event]) -> None:
+def _work(submitter: Submitter, follower: Follower, scene: Scene, plan: Plan) -> None:
     """Events come in a few at a time, between rounds of the node's main loop."""
+    events = [Event(*event) for event in plan.events]
     deadline, done = time.monotonic() + _LAST_S, False
-    while (events or not done) and time.monotonic() < deadline:
+    while (events or not done or plan.doomed) and time.monotonic() < deadline:
         group, events = events[:_GROUP], events[_GROUP:]
         _submit(submitter, scene, group)
         done = _go_round(submitter, follower, scene)

@@ -117,6 +117,7 @@ class _Start:
             point=death.step,
             after=death.after,
             countdown=death.countdown,
+            doomed=death is not _CLEAN and not death.step,
         )
         return plan.write(self.folder / "plan.json")
 
