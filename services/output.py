@@ -23,7 +23,7 @@ def print_lines(*lines: str) -> None:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Right-aligned where every cell of a column is a number."""
     from rich.console import Console  # noqa: PLC0415 - a node never prints a table
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415  # few commands print tables
 
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for index, column in enumerate(columns):

@@ -44,7 +44,7 @@ def _walk(trie: HexaryTrie, name: bytes) -> tuple[bytes | None, list[str]]:
     key = keccak256(name)
     if trie.root_hash == EMPTY_ROOT:
         return None, []
-    nodes = [encode_rlp(node) for node in trie.get_proof(key)]  # type: ignore[no-untyped-call]
+    nodes = [encode_rlp(node) for node in trie.get_proof(key)]  # type: ignore[no-untyped-call]  # py-trie types it in part
     shown = [_hex(node) for place, node in enumerate(nodes) if place == 0 or len(node) >= 32]
     return trie[key] or None, shown
 

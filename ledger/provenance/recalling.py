@@ -76,7 +76,7 @@ def recall(
         else:
             assert machine is not None  # noqa: S101  # narrows the types: one of the three is given, and a machine
             assert since is not None  # noqa: S101  # has both moments
-            assert until is not None  # noqa: S101
+            assert until is not None  # noqa: S101  # narrows the type
             cause = _blame_machine(reader, machine, since, until)
         return _follow(reader, cause, limits)
 

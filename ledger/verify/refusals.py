@@ -85,61 +85,61 @@ class FormatRefused(VerificationError):  # noqa: N818  # "refused" says what the
             self.exit_code = InputError.exit_code  # type: ignore[misc]  # a file of another kind is the user's mistake
 
 
-class TrustRefused(VerificationError):  # noqa: N818
+class TrustRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
     """Another chain, contract or code than the trust file's."""
 
     step = Step.TRUST
 
 
-class CheckpointRefused(VerificationError):  # noqa: N818
+class CheckpointRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
     """The proof block is not the believed one or an ancestor of it, or too old."""
 
     step = Step.CHECKPOINT
 
 
-class ProofsRefused(VerificationError):  # noqa: N818
+class ProofsRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
     """A state proof does not hold, proves that there is nothing, or is superfluous."""
 
     step = Step.PROOFS
 
 
-class HeadsRefused(VerificationError):  # noqa: N818
+class HeadsRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
     """Records are not all that a history holds, each once and in order."""
 
     step = Step.HEADS
 
 
-class ReplayRefused(VerificationError):  # noqa: N818
+class ReplayRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
     """A record could not follow what was before it, or something that it needs is missing."""
 
     step = Step.REPLAY
 
 
-class IdentifiersRefused(VerificationError):  # noqa: N818
+class IdentifiersRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
     """An identifier is not canonical, or does not lead to a subject of the bundle."""
 
     step = Step.IDENTIFIERS
 
 
-class ClaimsRefused(VerificationError):  # noqa: N818
+class ClaimsRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
     """Disclosed fields are not those that a record commits to."""
 
     step = Step.CLAIMS
 
 
-class EvidenceRefused(VerificationError):  # noqa: N818
+class EvidenceRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
     """Measured data are not in their stream, or the stream was rewritten."""
 
     step = Step.EVIDENCE
 
 
-class InferencesRefused(VerificationError):  # noqa: N818
+class InferencesRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
     """An inference is not the one that its certificate commits to."""
 
     step = Step.INFERENCES
 
 
-class StatusRefused(VerificationError):  # noqa: N818
+class StatusRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
     """A part has a certificate that does not count, a failing verdict, is quarantined, or spent."""
 
     step = Step.STATUS

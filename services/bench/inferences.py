@@ -181,7 +181,7 @@ def _open(head: bytes, issuing: Recorded) -> Opening:
 def _issued(statement: Statement, issuing: Recorded) -> Issued:
     size, root = issuing.fields["anchor_size"], issuing.fields["anchor_root"]
     assert isinstance(size, int)  # noqa: S101  # narrows the types: the ABI says so
-    assert isinstance(root, bytes)  # noqa: S101
+    assert isinstance(root, bytes)  # noqa: S101  # narrows the type
     return Issued(statement, size, root)
 
 

@@ -32,7 +32,7 @@ def run(
 ) -> None:
     """Run the main job on real signals: orders, assignments, evidence, inspection, certificates, custody, trace."""
     from services.demo.report import build_json, print_summary  # noqa: PLC0415 - needs numpy, which others do not
-    from services.demo.run import run_demo  # noqa: PLC0415
+    from services.demo.run import run_demo  # noqa: PLC0415  # it takes a second
 
     with _opened(report) as file:
         result = run_demo(output, orders, data, warn)

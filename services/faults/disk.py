@@ -120,7 +120,7 @@ def _fill_disk(folder: Path, count: int, seed: int) -> Outcome:
             tries += 1
             records = [(event.key, site.record(event)) for event in group]
             steps: dict[str, Callable[[], object]] = {
-                "taking in": lambda records=records: submitter.submit(records),  # type: ignore[misc]
+                "taking in": lambda records=records: submitter.submit(records),  # type: ignore[misc]  # mypy infers no lambda with a default
                 "submitting": submitter.step,
                 "indexing": follower.follow,
             }

@@ -52,9 +52,9 @@ class Line:
 
     def _certify_with_claims(self) -> None:
         plain = self.world.document
-        self.world.document = lambda document: plain({**document, "en10168": CLAIMS})  # type: ignore[method-assign,dict-item]
+        self.world.document = lambda document: plain({**document, "en10168": CLAIMS})  # type: ignore[method-assign,dict-item]  # the document of this test
         self.documented = self.world.certify("hip-2", Verdict.PASS, "hip")
-        self.world.document = plain  # type: ignore[method-assign]
+        self.world.document = plain  # type: ignore[method-assign]  # the document of this test
 
     def follow(self) -> None:
         Follower(self.world.consortium.chain, self.store).follow()

@@ -45,16 +45,16 @@ def test_index_and_chain_are_equal(demo: tuple[Path, dict[str, object], str]) ->
     _, report, _ = demo
     assert report["sequences_equal"] is True
     assert report["chain_sequence"] == report["index_sequence"]
-    assert sum(report["records"].values()) == sum(report["chain_sequence"].values())  # type: ignore[attr-defined]
+    assert sum(report["records"].values()) == sum(report["chain_sequence"].values())  # type: ignore[attr-defined]  # the report is JSON
 
 
 def test_every_order_is_delivered_or_in_quarantine(demo: tuple[Path, dict[str, object], str]) -> None:
     _, report, _ = demo
     certificates = report["certificates"]
     assert isinstance(certificates, dict)
-    assert report["delivered"] == report["records"]["ConfirmDelivery"]  # type: ignore[index]
+    assert report["delivered"] == report["records"]["ConfirmDelivery"]  # type: ignore[index]  # the report is JSON
     assert report["delivered"] == certificates["pass"]
-    assert report["records"]["IssueCertificate"] == sum(certificates.values())  # type: ignore[index]
+    assert report["records"]["IssueCertificate"] == sum(certificates.values())  # type: ignore[index]  # the report is JSON
 
 
 def test_the_traced_part_names_everything(demo: tuple[Path, dict[str, object], str]) -> None:
@@ -90,7 +90,7 @@ def test_the_suggested_commands_work(demo: tuple[Path, dict[str, object], str]) 
 
 def test_six_tamperings_are_refused_each_at_its_step(demo: tuple[Path, dict[str, object], str]) -> None:
     _, report, printed = demo
-    refused = report["bundle"]["refused"]  # type: ignore[index]
+    refused = report["bundle"]["refused"]  # type: ignore[index]  # the report is JSON
     assert [one["step"] for one in refused] == [5, 4, 7, 8, 9, 2]
     assert all(one["reason"] in printed for one in refused)
 
@@ -99,7 +99,7 @@ def test_an_auditor_re_executes_the_traced_parts_certificate(
     demo: tuple[Path, dict[str, object], str], tmp_path: Path
 ) -> None:
     home, report, _ = demo
-    lot = report["trace"]["lot"]["subject"]  # type: ignore[index]
+    lot = report["trace"]["lot"]["subject"]  # type: ignore[index]  # the report is JSON
     done = _run("--home", str(home), "bundle", lot, "--audit", "-o", str(tmp_path / "extract.json"))
     assert done.returncode == 0, done.stderr
     content = (tmp_path / "extract.json").read_bytes()

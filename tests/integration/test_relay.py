@@ -272,7 +272,7 @@ def test_a_request_that_ran_out_is_signed_anew_for_the_same_nonce(world: RelayWo
     deadline = json.loads(next(iter(digests)))["deadline"]
     while world.world.chain.header(world.world.chain.final_number()).timestamp <= deadline:
         mine(world)
-    relay.send = real  # type: ignore[method-assign]
+    relay.send = real  # type: ignore[method-assign]  # the real one again
     world.settle(world.submitter(relay))
     verify_final(Outbox(world.own), ids)
     assert world.world.count() == 1

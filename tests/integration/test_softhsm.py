@@ -171,7 +171,7 @@ def test_a_serial_number_tells_twins_apart(hsm: softhsm.Hsm) -> None:
 
 def test_keys_of_other_curves_are_refused(hsm: softhsm.Hsm, session: Any) -> None:
     import pkcs11  # noqa: PLC0415 - an optional extra
-    from pkcs11.util.ec import encode_named_curve_parameters  # noqa: PLC0415
+    from pkcs11.util.ec import encode_named_curve_parameters  # noqa: PLC0415  # only where the token is
 
     parameters = {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
     curve = session.create_domain_parameters(pkcs11.KeyType.EC, parameters, local=True)

@@ -20,7 +20,7 @@ def build_trie(values: Mapping[bytes, bytes]) -> HexaryTrie:
 
 def path_of(built: HexaryTrie, key: bytes) -> list[RlpItem]:
     """All nodes on the way to `key`, as items."""
-    return list(built.get_proof(key))  # type: ignore[no-untyped-call]
+    return list(built.get_proof(key))  # type: ignore[no-untyped-call]  # py-trie types it in part
 
 
 def prove(built: HexaryTrie, key: bytes) -> list[bytes]:

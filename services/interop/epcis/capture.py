@@ -162,7 +162,7 @@ def _proposal(judgement: Judgement, known: Known) -> Proposal:
 
 def plain_fields(record: Record) -> dict[str, object]:
     """A record as JSON has it."""
-    return {one.name: _plain(getattr(record, one.name)) for one in fields(record)}  # type: ignore[arg-type]
+    return {one.name: _plain(getattr(record, one.name)) for one in fields(record)}  # type: ignore[arg-type]  # records are dataclasses
 
 
 def _plain(value: object) -> object:
