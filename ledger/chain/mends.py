@@ -10,6 +10,7 @@ MENDS = {
     "AssignmentStateWrong": "see the assignment's state with `millmark trace`",
     "CertificateDataWrong": "show the certificate's record as the chain has it",
     "CertificateDemandTooSoon": "demand the next opening after the time given",
+    "CertificateForeign": "let the inspector that issued the certificate sign",
     "CertificateInferenceWrong": "show input, salt, logits and verdict of the certified inference",
     "CertificateInspectorWrong": "have the order's inspector certify it",
     "CertificateModelUnfit": "use a model that an auditor approved and nobody withdrew",

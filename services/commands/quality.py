@@ -14,7 +14,15 @@ from ledger.chain import Chain
 from ledger.claims import build_claims
 from ledger.errors import InputError
 from ledger.provenance import find_certificate, open_reader
-from ledger.records import ApproveModel, DemandOpening, PublishModel, Record, RegisterModel, WithdrawModel
+from ledger.records import (
+    ApproveModel,
+    DemandOpening,
+    PublishModel,
+    Record,
+    RegisterModel,
+    RevokeCertificate,
+    WithdrawModel,
+)
 from ledger.store import Book
 from quality import Dense, Network
 from quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extract
@@ -32,15 +40,21 @@ _NOTHING = bytes(32)
 _MAX_CARD_BYTES = 2**20
 _MAX_CODE_BYTES = 24_575
 """A contract's code limit, less the zero byte before a model."""
+_MOST_REASON_CHARACTERS = 1000
 
 ModelFile = Annotated[Path, typer.Argument(help="A model.bin that training wrote.")]
 CardFile = Annotated[Path | None, typer.Option("--card", help="Its card.json, whose claims root goes on chain.")]
 Lot = Annotated[str, typer.Argument(help="A lot: its identifier, or its subject in 0x-hex.")]
+CertificateNumber = Annotated[
+    int | None, typer.Option("--certificate", min=1, help="Its sequence; the lot's latest by default.")
+]
 ModelNumber = Annotated[int, typer.Argument(min=1, help="The model's number on the ledger.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Register models, open certificates, watch how models do.")
+    group = typer.Typer(
+        no_args_is_help=True, help="Register models, open and revoke certificates, watch how models do."
+    )
     group.command("publish", epilog="Example: millmark quality publish model.bin --card card.json --signer ...")(
         run_publish
     )
@@ -53,6 +67,9 @@ def register(app: typer.Typer) -> None:
     group.command("extract", epilog="Example: millmark quality extract 0x... -o extract.json")(run_extract)
     group.command("challenge", epilog="Example: millmark quality challenge 0x... --signer ...")(run_challenge)
     group.command("demand", epilog="Example: millmark quality demand 0x... --signer ...")(run_demand)
+    group.command("revoke", epilog="Example: millmark quality revoke 0x... --reason 'gauge out of true' --signer ...")(
+        run_revoke
+    )
     group.command("finding", epilog="Example: millmark quality finding 0x... --defect")(run_finding)
     group.command("monitor", epilog="Example: millmark quality monitor --json")(run_monitor)
     app.add_typer(group, name="quality")
@@ -132,7 +149,7 @@ def run_extract(
     context: typer.Context,
     lot: Lot,
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write; one that is there is replaced.")],
-    certificate: Annotated[int | None, typer.Option(min=1, help="Its sequence; the lot's latest by default.")] = None,
+    certificate: CertificateNumber = None,
 ) -> None:
     """Write an opened inference as one file, for `python -m quality audit`. It shows the measured input."""
     with open_context(context.obj) as opened:
@@ -198,11 +215,43 @@ def run_demand(context: typer.Context, lot: Lot, signer: SignerUri, passphrase_f
     print_lines(f"certificate {row.sequence} must be opened within seven days")
 
 
+def run_revoke(
+    context: typer.Context,
+    lot: Lot,
+    reason: Annotated[str, typer.Option(help="Why. It stays in the own book; the chain gets its salted hash.")],
+    signer: SignerUri,
+    certificate: CertificateNumber = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Take back a lot's latest certificate, for good. Only the inspector that issued it can.
+
+    A revoked certificate opens no gate and cannot be challenged any more. A quarantine by its verdict stays.
+    """
+    _verify_reason(reason)
+    claims = build_claims({"reason": reason})
+    with open_context(context.obj) as opened:
+        opened.catch_up()
+        with open_reader(opened.store) as reader:
+            row = find_certificate(reader, lot, certificate)
+        with opened.store.transaction() as connection:  # before the record: what it commits to must not get lost
+            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
+        _record(opened, signer, passphrase_file, RevokeCertificate(row.lot, row.sequence, claims.root))
+    print_lines(f"certificate {row.sequence} is revoked", f"root of the reason 0x{claims.root.hex()}")
+
+
+def _verify_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > _MOST_REASON_CHARACTERS or not reason.isprintable():
+        raise InputError(
+            "the reason is empty, too long or not printable",
+            mend=f"give it in one line of at most {_MOST_REASON_CHARACTERS} characters",
+        )
+
+
 def run_finding(
     context: typer.Context,
     lot: Lot,
     defect: Annotated[bool, typer.Option("--defect/--sound", help="Whether the part had the defect.")],
-    certificate: Annotated[int | None, typer.Option(min=1, help="Its sequence; the lot's latest by default.")] = None,
+    certificate: CertificateNumber = None,
 ) -> None:
     """Note what became of a certified part: the model's precision and recall in the field follow from it.
 

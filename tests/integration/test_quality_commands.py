@@ -18,9 +18,11 @@ import pytest
 from ledger.chain import EmbeddedChain, HttpTransport, write_deployment
 from ledger.errors import SubmitError
 from ledger.evidence import build_inference_context
-from ledger.keys import create_keystore
-from ledger.records import IssueCertificate, Item, OfferCustody, Statement, Verdict
-from ledger.store import Book, open_store
+from ledger.keys import LocalSigner, create_keystore
+from ledger.records import Admit, IssueCertificate, Item, OfferCustody, Role, Statement, Verdict
+from ledger.store import Book, Rows, open_store
+from ledger.store.rows import RecordHistoryRow, RecordRow
+from ledger.submit import Submitter
 from quality import Inspector, build_model
 from quality.digest import Inference
 from services.demo.consortium import NOTHING, Company, Consortium, found_consortium
@@ -89,14 +91,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 @pytest.fixture(scope="module")
 def line(desk: Desk) -> Line:
-    """Three parts whose orders' gate is a published model; one lied about, two honestly passed."""
+    """Four parts whose orders' gate is a published model; one lied about, three honestly passed."""
     printed = desk.ok("quality", "publish", str(desk.home / "tiny.bin"), *desk.sign(desk.consortium.inspector))
     desk.plant.model = int(printed.split()[1].rstrip(","))
     desk.plant.inspector = Inspector((desk.home / "tiny.bin").read_bytes())
     desk.ok("quality", "approve", str(desk.plant.model), *desk.sign(desk.consortium.auditor))
-    line = place_orders(desk.consortium, desk.plant, 3, int(time.time()))
+    line = place_orders(desk.consortium, desk.plant, 4, int(time.time()))
     make_parts(line)
-    for job, window in zip(line.jobs, (SICK, SOUND, SOUND), strict=True):
+    for job, window in zip(line.jobs, (SICK, SOUND, SOUND, SOUND), strict=True):
         certify_as_good(line, job, window)
     return line
 
@@ -203,12 +205,60 @@ def test_one_parts_measurement_does_not_open_anothers_certificate(desk: Desk, li
     assert "does not open certificate" in said
 
 
+def test_a_revoked_certificate_cannot_be_challenged_and_opens_no_gate(desk: Desk, line: Line) -> None:
+    job, consortium = line.jobs[3], desk.consortium
+    revoke = ["quality", "revoke", _name(job), "--reason", "canary: the gauge was out of true"]
+    inspector = desk.sign(consortium.inspector)
+    assert "HistoryRoleMissing" in desk.refused(*revoke, *desk.sign(consortium.auditor))
+    assert "CertificateForeign" in desk.refused(*revoke, *_admit_inspector(desk))
+    assert "has no certificate 1;" in desk.refused(*revoke, "--certificate=1", *inspector)
+    [certificate] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
+    assert (certificate["status"], certificate["revoked_at"]) == ("valid", None)
+
+    said = desk.ok(*revoke, f"--certificate={certificate['certificate']}", *inspector)
+    assert f"certificate {certificate['certificate']} is revoked" in said
+    root = bytes.fromhex(said.split("0x")[1].strip())
+    with consortium.store.reading() as connection:
+        kept = Book(connection).document(root)
+    assert kept is not None
+    assert "out of true" in kept
+    [found] = json.loads(desk.ok("trace", _name(job), "--json"))["certificates"]
+    assert found["status"] == "revoked"
+    assert root.hex() in _last_data(desk, job).hex()
+    assert b"out of true" not in _last_data(desk, job)
+
+    assert "CertificateStateWrong" in desk.refused("quality", "challenge", _name(job), "--yes", *inspector)
+    assert "CertificateStateWrong" in desk.refused("quality", "demand", _name(job), *desk.sign(consortium.buyer))
+    assert "CertificateStateWrong" in desk.refused(*revoke, *inspector)
+    offer = OfferCustody((Item(job.lot, job.order.subject),), consortium.buyer.number, NOTHING)
+    with pytest.raises(SubmitError, match="GateClosed"):
+        consortium.record(consortium.makers[2], [offer])
+
+
+def _admit_inspector(desk: Desk) -> list[str]:
+    """Another inspector than the one that certifies; gives the options with which a command signs for it."""
+    consortium, signer = desk.consortium, LocalSigner.generate()
+    consortium.chain.node.fund(signer.address, 10**20)
+    consortium.record(consortium.owner, [Admit(int(Role.INSPECTOR), signer.address, NOTHING)])
+    submitter = Submitter(consortium.chain, consortium.outbox, signer)
+    return desk.sign(Company("Penumbra Inspection", len(consortium.companies) + 1, signer, submitter))
+
+
+def _last_data(desk: Desk, job: Job) -> bytes:
+    """What the latest record in a lot's history says."""
+    with desk.consortium.store.reading() as connection:
+        rows = Rows(connection)
+        last = rows.find(RecordHistoryRow, subject=job.lot)[-1]
+        [record] = [row for row in rows.find(RecordRow, sequence=last.sequence) if row.contract == "ledger"]
+    return record.data
+
+
 def test_models_are_listed_with_what_became_of_their_parts(desk: Desk, line: Line) -> None:
     desk.ok("quality", "finding", _name(line.jobs[0]), "--defect")
     desk.ok("quality", "finding", _name(line.jobs[1]), "--sound")
     by_digest, published = json.loads(desk.ok("quality", "monitor", "--json"))
     assert (by_digest["on_chain"], published["on_chain"]) == (False, True)
-    assert (published["certificates"], published["field"]["misses"], published["field"]["sound"]) == (3, 1, 1)
+    assert (published["certificates"], published["field"]["misses"], published["field"]["sound"]) == (4, 1, 1)
     assert published["field"]["recall"]["value"] == 0
     assert published["why_no_drift"] == "model and card are not kept here"
 
@@ -228,6 +278,13 @@ def test_models_that_the_chain_cannot_execute_are_sent_to_their_digest(desk: Des
         (["quality", "extract", "0x" + "00" * 32, "-o", "x"], 1),
         (["quality", "extract", "nothing", "-o", "x"], 2),
         (["quality", "finding", "0x" + "00" * 32, "--defect"], 1),
+        (["quality", "revoke", "0x" + "00" * 32, "--reason=worn", "--signer=file:none"], 1),
+        (["quality", "revoke", "nothing", "--reason=worn", "--signer=file:none"], 2),
+        (["quality", "revoke", "0x" + "00" * 32, "--signer=file:none"], 2),
+        (["quality", "revoke", "0x" + "00" * 32, "--reason= ", "--signer=file:none"], 2),
+        (["quality", "revoke", "0x" + "00" * 32, "--reason=a\nb", "--signer=file:none"], 2),
+        (["quality", "revoke", "0x" + "00" * 32, "--reason=" + "a" * 1001, "--signer=file:none"], 2),
+        (["quality", "revoke", "0x" + "00" * 32, "--reason=a", "--certificate=0", "--signer=file:none"], 2),
     ],
 )
 def test_what_cannot_be_done_is_one_line(desk: Desk, arguments: list[str], code: int) -> None:
