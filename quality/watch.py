@@ -1,4 +1,4 @@
-"""What a long run shows meanwhile: bars on a terminal, and logs that TensorBoard draws.
+"""What a long run shows meanwhile: bars on a terminal, lines in a file, and logs that TensorBoard draws.
 
 Neither rich nor tensorboardX is needed to evaluate, so each is imported where it is first used.
 """
@@ -6,33 +6,35 @@ Neither rich nor tensorboardX is needed to evaluate, so each is imported where i
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from quality.errors import InputError
-from quality.fitting import Progress, silent
+from quality.fitting import Progress
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = ["log_to", "show_bars"]
+__all__ = ["Lines", "log_to", "show_progress"]
+
+_EVERY_S = 10.0
+_LEAST_S = 1.0
 
 
 @contextmanager
-def show_bars() -> Iterator[Progress]:
-    """One bar for everything that runs, on stderr; silent when that is no terminal."""
-    if not sys.stderr.isatty():
-        yield silent
+def show_progress() -> Iterator[Progress]:
+    """What runs and how far it is, on stderr: a bar for each step on a terminal, plain lines elsewhere."""
+    bars = _import_bars() if sys.stderr.isatty() else None
+    if bars is None:
+        lines = Lines(sys.stderr)
+        yield lines.report
+        lines.finish()
         return
-    try:
-        from rich.console import Console  # noqa: PLC0415  an auditor has numpy only
-        from rich.progress import Progress as Bars  # noqa: PLC0415  likewise
-    except ModuleNotFoundError:
-        yield silent
-        return
-    with Bars(console=Console(stderr=True)) as bars:
+    with bars:
         tasks: dict[str, TaskID] = {}
 
         def report(name: str, done: int, planned: int, _figures: Mapping[str, float]) -> None:
@@ -41,6 +43,55 @@ def show_bars() -> Iterator[Progress]:
             bars.update(tasks[name], completed=done, total=planned)
 
         yield report
+
+
+def _import_bars() -> Bars | None:
+    try:
+        from rich.console import Console  # noqa: PLC0415  an auditor has numpy only
+        from rich.progress import Progress as Found  # noqa: PLC0415  likewise
+    except ModuleNotFoundError:
+        return None
+    return Found(console=Console(stderr=True))
+
+
+class Lines:
+    """Progress for a file: a line when the first step begins, one when a step is over, and one each ten seconds.
+
+    Steps that are over less than a second after the line before, or the beginning, get none. A step can be over before
+    all that was planned is done.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
+        self._begun = clock()
+        self._shown: float | None = None
+        """When the latest line was written, in seconds since the beginning."""
+        self._latest: tuple[str, str] | None = None
+        """Step and text of the latest report, when no line shows it."""
+
+    def report(self, name: str, done: int, planned: int, figures: Mapping[str, float]) -> None:
+        if self._latest is not None and self._latest[0] != name:
+            self.finish()
+        told = "".join(f", {figure} {value:.4g}" for figure, value in figures.items())
+        self._latest = (name, f"{name}: {done} of {planned}{told}")
+        now = self._clock() - self._begun
+        if done >= planned:
+            self.finish()
+        elif self._shown is None or now - self._shown >= _EVERY_S:
+            self._show(now)
+
+    def finish(self) -> None:
+        """The latest step is over."""
+        now = self._clock() - self._begun
+        if now - (self._shown or 0.0) >= _LEAST_S:
+            self._show(now)
+        self._latest = None
+
+    def _show(self, now: float) -> None:
+        if self._latest is not None:
+            self._stream.write(f"{now:5.0f} s  {self._latest[1]}\n")
+            self._stream.flush()
+            self._shown, self._latest = now, None
 
 
 @contextmanager

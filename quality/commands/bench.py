@@ -10,7 +10,7 @@ from quality.benches.tables import Bench, show
 from quality.commands.options import Answer, Parser, add_examples, positive
 from quality.errors import InputError
 from quality.inspection import Inspector
-from quality.watch import show_bars
+from quality.watch import show_progress
 
 __all__ = ["add_options"]
 
@@ -48,7 +48,7 @@ def _bench_forda(options: argparse.Namespace) -> Bench:
     from quality.benches.forda import SEEDS, load_split, run_forda  # noqa: PLC0415  each bench needs other packages
 
     split = load_split(options.data)
-    with show_bars() as bars:
+    with show_progress() as bars:
         return run_forda(split, options.kind, SEEDS[: options.seeds], bars)
 
 
@@ -59,7 +59,7 @@ def _bench_digest(options: argparse.Namespace) -> Bench:
         raise InputError(f"{options.model} cannot be read: no such file", mend="check the path")
     # What is unusable is refused here, and not by a process of its own.
     rows = len(build_windows(Inspector(options.model.read_bytes()), options.rows, options.inputs))
-    with show_bars() as bars:
+    with show_progress() as bars:
         given = options.model, rows, options.inputs
         return run_digest(*given, lambda name, done, planned: bars(name, done, planned, {}))
 
@@ -76,6 +76,6 @@ def _bench_trees(options: argparse.Namespace) -> Bench:
     name = options.name
     if options.data is None:
         raise InputError(f"bench {name} needs its data", mend="give the folder with --data")
-    with show_bars() as bars:
+    with show_progress() as bars:
         given = name, options.data, SEEDS[: options.seeds]
         return run_trees(*given, lambda done, planned: bars(name, done, planned, {}))

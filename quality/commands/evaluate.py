@@ -18,7 +18,7 @@ from quality.forda import load_ford_a
 from quality.inspection import Inspector
 from quality.labels import Classes, build_classes
 from quality.metrics import Counts, classify_all, confusion, macro_average_precision, macro_f1, margins
-from quality.watch import show_bars
+from quality.watch import show_progress
 
 __all__ = ["add_options"]
 
@@ -126,7 +126,7 @@ def _run(inspector: Inspector, fixed: NDArray[np.int64], options: argparse.Names
 
         torch.set_num_threads(options.threads)
     inferences: list[Inference] = []
-    with show_bars() as progress:
+    with show_progress() as progress:
         for start in range(0, len(fixed), options.batch):
             inferences += inspector.inspect_all(fixed[start : start + options.batch], infer=infer)
             progress("evaluate", len(inferences), len(fixed), {})

@@ -19,7 +19,7 @@ from quality.model import build_model
 from quality.pictures import draw_confusion, draw_reliability
 from quality.thresholds import Goal
 from quality.train import KINDS, Trained, train
-from quality.watch import log_to, show_bars
+from quality.watch import log_to, show_progress
 
 __all__ = ["add_options"]
 
@@ -107,7 +107,7 @@ def _train(options: argparse.Namespace) -> Answer:
     # Before the minutes of training, not after them.
     make_folder(options.out)
     _set_threads(options.threads)
-    with show_bars() as bars, log_to(options.out / "logs") as log:
+    with show_progress() as bars, log_to(options.out / "logs") as log:
 
         def progress(name: str, done: int, planned: int, figures: Mapping[str, float]) -> None:
             bars(name, done, planned, figures)

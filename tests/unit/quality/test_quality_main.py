@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,7 +86,9 @@ def test_train_writes_model_and_card(work: Path, capsys: Capture) -> None:
     np.savetxt("train_labels.csv", np.where(values[:, 0] > 0, 1, -1), fmt="%d")
     options = ["--inputs", "train.csv", "--labels", "train_labels.csv"]
     assert main(["train", *options, "--kind", "mlp", "--out", "deep/out"]) == 0
-    answer = json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert re.match(r" +\d+ s  mlp: 1 of 60, loss/training ", err), "progress, though this is no terminal"
     model, card = Path("deep/out/model.bin").read_bytes(), json.loads(Path("deep/out/card.json").read_bytes())
     assert answer == {"model_file": "deep/out/model.bin", "card_file": "deep/out/card.json", **card}
     assert card["model"]["sha256"] == model_digest(model).hex()
