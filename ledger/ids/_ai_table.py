@@ -1,6 +1,6 @@
 """The application identifiers that a GS1 Digital Link can carry, as data.
 
-Source: the facts of the GS1 Barcode Syntax Dictionary (github.com/gs1/gs1-syntax-dictionary, July 2026).
+Source: the facts of the GS1 Barcode Syntax Dictionary (`ledger.ids.dictionary` has its edition).
 
 A row is (identifiers, where, value, qualifiers, requires, excludes, name):
 

@@ -23,6 +23,7 @@ from services.access import SignIn
 from services.audit import AuditLog
 from services.documents import Documents, KeyRing, Recipients
 from services.gateway.bundles import build_bundles
+from services.gateway.contexts import build_contexts
 from services.gateway.credentials import build_credentials
 from services.gateway.documents import add_documents
 from services.gateway.doors import add_doors
@@ -160,6 +161,7 @@ def create_gateway(
         build_proofs(store),
         build_bundles(store, proving),
         build_credentials(Issuer(store, policy.origin, credential_keys or {}, policy.owner)),
+        build_contexts(),
         build_epcis(store, recorder),
         build_events(store, app.state.streams, guard),
         build_webhooks(Subscriptions(store, loopback=manners is not None and manners.loopback)),

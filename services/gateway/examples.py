@@ -13,6 +13,7 @@ from ledger.provenance.views import (
 from ledger.records import CertificateStatus, ModelState
 from services.access.siwe import SignInMessage
 from services.gateway import example_things as things
+from services.gateway.contexts import list_contexts, read_dictionary
 from services.gateway.credential_examples import build_credential_examples
 from services.gateway.document_examples import build_document_examples
 from services.gateway.doors import Caller, Offer, OpenedSession
@@ -23,6 +24,7 @@ from services.gateway.recording.examples import build_recording_examples
 from services.gateway.relay.examples import build_relay_examples
 from services.gateway.resource_examples import build_resource_examples
 from services.gateway.status import ChainState, FollowerState, GatewayStatus, Health, IndexState
+from services.interop.credentials.certificate import build_certificate_context
 
 __all__ = ["build_examples", "build_problem_example"]
 
@@ -45,6 +47,9 @@ def build_examples() -> dict[str, dict[str, object]]:
         **build_document_examples(),
         **build_event_examples(),
         **build_credential_examples(),
+        "listContexts": {"all": list_contexts()},
+        "getContext": {"certificate": build_certificate_context()},
+        "getApplicationIdentifiers": {"few": replace(read_dictionary(), identifiers=read_dictionary().identifiers[:3])},
         **build_relay_examples(),
     }
 

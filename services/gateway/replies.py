@@ -64,10 +64,10 @@ def tagged(view: Printable, known: str | None) -> Response:
     return tag(reply(view), known)
 
 
-def tag(answer: Response, known: str | None) -> Response:
-    """The answer with a tag over its body, or 304. Caches may keep it, and have to ask each time."""
+def tag(answer: Response, known: str | None, *, cache: str = "private, no-cache") -> Response:
+    """The answer with a tag over its body, or 304. Caches may keep it and have to ask each time, or as `cache` says."""
     mark = f'"{hashlib.sha256(bytes(answer.body)).hexdigest()[:32]}"'
-    headers = {"ETag": mark, "Cache-Control": "private, no-cache"}
+    headers = {"ETag": mark, "Cache-Control": cache}
     if known is not None and names(known, mark):
         return Response(status_code=304, headers=headers)
     answer.headers.update(headers)

@@ -20,10 +20,18 @@ from services.interop.credentials.proofs import add_proof, parse_timestamp, veri
 from services.interop.credentials.status_list import build_status_entry, taken_back
 from services.interop.errors import CredentialError
 
-__all__ = ["CertificateFacts", "issue_credential", "verify_credential"]
+__all__ = [
+    "VOCABULARY",
+    "CertificateFacts",
+    "build_certificate_context",
+    "issue_credential",
+    "verify_credential",
+]
 
-_VOCABULARY: Final = "urn:millmark:certificate:1:"
-_CONTEXT: Final[list[Json]] = [BASE_CONTEXT, {"@vocab": _VOCABULARY}]
+VOCABULARY: Final = "urn:millmark:certificate:1:"
+_TERMS: Final = "InspectionCertificate Lot subject verdict inspector model inferenceDigest claimsRoot"
+_CONTEXT: Final[list[Json]] = [BASE_CONTEXT, {"@vocab": VOCABULARY}]
+"""Within the credential, so that nobody who reads it has to fetch our terms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,11 @@ class CertificateFacts:
     """Seconds since 1970."""
     expires_at: int
     """Seconds since 1970; 0 for never."""
+
+
+def build_certificate_context() -> dict[str, Json]:
+    """Our terms one by one, for whoever writes documents with them; they mean what they mean in a credential."""
+    return {"@context": {"@protected": True, **{term: VOCABULARY + term for term in _TERMS.split()}}}
 
 
 def issue_credential(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from ledger.canonical import Json
 from ledger.errors import IdentifierError, NotFoundError
@@ -11,7 +12,10 @@ from ledger.ids import canonical_identifier
 from services.interop.credentials.keys import PublicKey, parse_multikey
 from services.interop.errors import CredentialError
 
-__all__ = ["Resolver", "build_did_document", "did_key"]
+__all__ = ["DID_CONTEXT", "MULTIKEY_CONTEXT", "Resolver", "build_did_document", "did_key"]
+
+DID_CONTEXT: Final = "https://www.w3.org/ns/did/v1"
+MULTIKEY_CONTEXT: Final = "https://w3id.org/security/multikey/v1"
 
 
 def did_key(key: PublicKey) -> str:
@@ -22,7 +26,7 @@ def did_key(key: PublicKey) -> str:
 def build_did_document(did: str, keys: Mapping[str, PublicKey]) -> dict[str, Json]:
     """A did:web document whose keys, by fragment, may issue credentials. The owner serves it at the DID's host."""
     return {
-        "@context": ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"],
+        "@context": [DID_CONTEXT, MULTIKEY_CONTEXT],
         "id": did,
         "verificationMethod": [
             {"id": f"{did}#{name}", "type": "Multikey", "controller": did, "publicKeyMultibase": key.multikey}

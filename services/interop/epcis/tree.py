@@ -21,7 +21,7 @@ LINKED: Final = {"bizTransaction", "source", "destination"}
 _STANDARD: Final = {
     "cbv": words.CBV,
     "cbvmda": "urn:epcglobal:cbv:mda",
-    "epcis": "https://ref.gs1.org/epcis/",
+    "epcis": words.EPCIS,
     "gs1": words.GS1,
 }
 _TIMES: Final = {"eventTime", "time", "startTime", "endTime"}

@@ -11,8 +11,10 @@ __all__ = [
     "CBV",
     "COMPONENTS",
     "DISPOSITIONS",
+    "EPCIS",
     "ERROR_REASONS",
     "GS1",
+    "GS1_DOCUMENTS",
     "MEASUREMENTS",
     "PARTY_TYPES",
     "SENSOR_ALERTS",
@@ -20,8 +22,11 @@ __all__ = [
 ]
 
 CBV: Final = "https://ref.gs1.org/cbv/"
+EPCIS: Final = "https://ref.gs1.org/epcis/"
 GS1: Final = "https://ref.gs1.org/voc/"
-"""Where the GS1 web vocabulary lives in the event hash; documents also say https://gs1.org/voc/."""
+"""Where the GS1 web vocabulary lives in the event hash."""
+GS1_DOCUMENTS: Final = "https://gs1.org/voc/"
+"""Where it lives for who reads an event as JSON-LD."""
 
 _BIZ_STEPS = (
     "accepting arriving assembling collecting commissioning consigning creating_class_instance cycle_counting "

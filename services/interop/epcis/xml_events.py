@@ -20,7 +20,7 @@ _TRANSPARENT: Final = {"extension", "baseExtension"}
 """Elements of EPCIS 1.x that say nothing but where a newer version put its fields."""
 _INSTANCE: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 _COMMENTS: Final = {"comment"}
-_NAMESPACES: Final[Namespaces] = {"cbv": words.CBV, "gs1": words.GS1, "epcis": "https://ref.gs1.org/epcis/"}
+_NAMESPACES: Final[Namespaces] = {"cbv": words.CBV, "gs1": words.GS1, "epcis": words.EPCIS}
 
 
 def xml_events(data: bytes) -> list[Node]:

@@ -22,6 +22,7 @@ from ledger.provenance import Certificate, OrderTrace, Recall, Trace
 from ledger.provenance.jsonform import Printable
 from ledger.store import open_store
 from services.gateway import build_policy, create_gateway
+from services.gateway.contexts import CONTEXT_MEDIA
 from services.gateway.credentials import CREDENTIAL_MEDIA, DID_MEDIA
 from services.gateway.documents import SEALED_MEDIA_TYPE
 from services.gateway.example_things import IDENTIFIER
@@ -39,6 +40,7 @@ API = ("/v1/", "/epcis/", "/health", "/.well-known/did.json")
 OTHER_MEDIA = {
     "getBundle": MEDIA_TYPE,
     "fetchDocument": SEALED_MEDIA_TYPE,
+    "getContext": CONTEXT_MEDIA,
     "getDidDocument": DID_MEDIA,
     "getStatusList": CREDENTIAL_MEDIA,
     "getCredential": CREDENTIAL_MEDIA,

@@ -1,0 +1,15 @@
+"""Which edition of the GS1 application identifiers is in use here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.ids._ai_table import ROWS
+
+__all__ = ["EDITION", "LICENCE", "ROWS", "SOURCE"]
+
+EDITION: Final = "2026-07"
+"""Year and month of the source as it was taken in."""
+SOURCE: Final = "https://github.com/gs1/gs1-syntax-dictionary"
+LICENCE: Final = "Apache-2.0"
+"""Of the source."""

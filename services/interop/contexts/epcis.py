@@ -1,0 +1,163 @@
+"""The terms of EPCIS 2.0 and CBV 2.0 as a JSON-LD context in our own words: which name stands for which IRI.
+
+GS1's own document is not copied here, since its terms of use do not let it be handed on; the facts in it, name and IRI,
+are the standard's. The words are those that events are judged and hashed by (services.interop.epcis.vocabulary), and
+what is read with GS1's context is the same with this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from ledger.canonical import Json
+from services.interop.epcis import vocabulary as words
+
+__all__ = ["build_epcis_context"]
+
+_Terms: TypeAlias = dict[str, Json]
+
+_SPACES: Final[_Terms] = {
+    "epcis": words.EPCIS,
+    "cbv": words.CBV,
+    "cbvmda": "urn:epcglobal:cbv:mda:",
+    "gs1": words.GS1_DOCUMENTS,
+    "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
+    "owl": "http://www.w3.org/2002/07/owl#",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+    "dcterms": "http://purl.org/dc/terms/",
+}
+_KINDS: Final = (
+    "ObjectEvent AggregationEvent TransformationEvent AssociationEvent TransactionEvent Collection EPCISDocument "
+    "EPCISQueryDocument"
+)
+_PLAIN: Final = (
+    "eventTimeZoneOffset action uom ilmd instanceIdentifier epcisHeader masterData vocabularyList epcisBody "
+    "queryResults subscriptionID queryName resultsBody eventList"
+)
+_TIME, _DOUBLE, _TEXT = "xsd:dateTimeStamp", "xsd:double", "xsd:string"
+
+
+def build_epcis_context() -> dict[str, Json]:
+    """The whole document. Its terms are protected: nothing that stands behind it can give them another meaning."""
+    terms: _Terms = {
+        "@version": 1.1,
+        "@protected": True,
+        **_SPACES,
+        "id": "@id",
+        "type": "@type",
+        "eventID": "@id",
+        "baseURL": "@base",
+        **_plain(f"{_KINDS} {_PLAIN}"),
+        **_typed("eventTime recordTime", _TIME),
+        **_typed("bizLocation readPoint transformationID epcClass parentID", "@id"),
+        **_typed("epcList childEPCs inputEPCList outputEPCList certificationInfo children", "@id", many=True),
+        **_sets("quantityList childQuantityList inputQuantityList outputQuantityList"),
+        **_typed("sender receiver", _TEXT),
+        "quantity": _term("quantity", "xsd:decimal"),
+        "member": {"@id": "rdfs:member", "@type": "@id", "@container": "@set"},
+        "creationDate": {"@id": "dcterms:created", "@type": "xsd:dateTime"},
+        "schemaVersion": "owl:versionInfo",
+        "bizStep": _word("bizStep", "cbv:BizStep-", words.BIZ_STEPS),
+        "disposition": _word("disposition", "cbv:Disp-", words.DISPOSITIONS),
+        "persistentDisposition": _persistent(),
+        "bizTransactionList": _within("bizTransactionList", _transaction(), many=True),
+        "sourceList": _within("sourceList", _party("source"), many=True),
+        "destinationList": _within("destinationList", _party("destination"), many=True),
+        "sensorElementList": _within("sensorElementList", _sensor(), many=True),
+        "errorDeclaration": _within("errorDeclaration", _error()),
+    }
+    return {"@context": terms}
+
+
+def _term(name: str, type_: str = "", *, many: bool = False) -> Json:
+    term: _Terms = {"@id": f"epcis:{name}"}
+    if type_:
+        term["@type"] = type_
+    return {**term, "@container": "@set"} if many else term
+
+
+def _plain(names: str) -> _Terms:
+    return {name: f"epcis:{name}" for name in names.split()}
+
+
+def _sets(names: str) -> _Terms:
+    return {name: _term(name, many=True) for name in names.split()}
+
+
+def _typed(names: str, type_: str, *, many: bool = False) -> _Terms:
+    return {name: _term(name, type_, many=many) for name in names.split()}
+
+
+def _spelled(space: str, known: Iterable[str]) -> _Terms:
+    """Bare words, and what they stand for."""
+    return {word: space + word for word in known}
+
+
+def _word(name: str, space: str, known: Iterable[str]) -> Json:
+    """A field whose value is a standard word, or an IRI."""
+    return {"@id": f"epcis:{name}", "@type": "@vocab", "@context": _spelled(space, known)}
+
+
+def _within(name: str, terms: _Terms, *, many: bool = False) -> Json:
+    """A field whose value is an object with terms of its own."""
+    around: _Terms = {"@id": f"epcis:{name}", "@context": _protected(terms)}
+    return {**around, "@container": "@set"} if many else around
+
+
+def _protected(terms: _Terms) -> Json:
+    return {"@protected": True, "epcis": words.EPCIS, **terms}
+
+
+def _persistent() -> Json:
+    own = _protected(_typed("set unset", "@vocab", many=True))
+    contexts: list[Json] = [_spelled("cbv:Disp-", words.DISPOSITIONS), own]
+    return {"@id": "epcis:persistentDisposition", "@container": "@set", "@context": contexts}
+
+
+def _transaction() -> _Terms:
+    return {
+        "bizTransaction": "@id",
+        "type": _word("bizTransactionType", "cbv:BTT-", words.BIZ_TRANSACTION_TYPES),
+    }
+
+
+def _party(field: str) -> _Terms:
+    """Source and destination are one property: which of them it is, says the list."""
+    return {
+        field: _term("sourceOrDestination", "@id"),
+        "type": _word("sourceOrDestinationType", "cbv:SDT-", words.PARTY_TYPES),
+    }
+
+
+def _error() -> _Terms:
+    return {
+        "reason": _word("reason", "cbv:ER-", words.ERROR_REASONS),
+        **_typed("correctiveEventIDs", "@id", many=True),
+        **_typed("declarationTime", _TIME),
+    }
+
+
+def _sensor() -> _Terms:
+    metadata: _Terms = {**_typed("startTime endTime", _TIME), **_typed("bizRules", "@id")}
+    return {
+        "type": "@type",
+        **_typed("deviceID deviceMetadata rawData dataProcessingMethod", "@id"),
+        **_typed("time", _TIME),
+        "sensorMetadata": _within("sensorMetadata", metadata),
+        "sensorReport": _within("sensorReport", _report()),
+    }
+
+
+def _report() -> _Terms:
+    return {
+        "type": _word("measurementType", "gs1:", words.MEASUREMENTS),
+        "exception": _word("exception", "gs1:", words.SENSOR_ALERTS),
+        "component": _word("component", "cbv:Comp-", words.COMPONENTS),
+        **_typed("coordinateReferenceSystem microorganism chemicalSubstance uriValue", "@id"),
+        **_typed("time", _TIME),
+        **_typed("value minValue maxValue meanValue sDev percRank percValue", _DOUBLE),
+        **_plain("stringValue"),
+        **_typed("booleanValue", "xsd:boolean"),
+        **_typed("hexBinaryValue", "xsd:hexBinary"),
+    }

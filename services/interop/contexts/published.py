@@ -1,0 +1,57 @@
+"""Every JSON-LD context that a document of ours names, and where the gateway has it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from ledger.canonical import Json
+from services.interop.contexts.epcis import build_epcis_context
+from services.interop.contexts.w3c import build_credentials_context, build_did_context, build_multikey_context
+from services.interop.credentials.certificate import VOCABULARY, build_certificate_context
+from services.interop.credentials.did import DID_CONTEXT, MULTIKEY_CONTEXT
+from services.interop.credentials.model import BASE_CONTEXT
+from services.interop.epcis.library import CONTEXT as EPCIS_CONTEXT
+
+__all__ = ["PublishedContext", "published_contexts"]
+
+_OURS: Final = "Written by Millmark from the names and IRIs of the standard"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedContext:
+    """One context."""
+
+    name: str
+    """Of the file; a later edition gets another one."""
+    url: str
+    """As documents name it: a URL, or the vocabulary that they have in their own context."""
+    source: str
+    """Whose terms they are, and what is left out."""
+    document: bytes
+    """JSON-LD."""
+
+
+@cache
+def published_contexts() -> Mapping[str, PublishedContext]:
+    """All, by name."""
+    found = (
+        _publish("epcis-v2.jsonld", EPCIS_CONTEXT, f"{_OURS} EPCIS 2.0 and CBV 2.0; all terms", build_epcis_context()),
+        _publish(
+            "credentials-v2.jsonld",
+            BASE_CONTEXT,
+            f"{_OURS} Verifiable Credentials 2.0; no terms of JOSE, SD-JWT, and methods of confidence and rendering",
+            build_credentials_context(),
+        ),
+        _publish("did-v1.jsonld", DID_CONTEXT, f"{_OURS} DID 1.0; no services, no aliases", build_did_context()),
+        _publish("multikey-v1.jsonld", MULTIKEY_CONTEXT, f"{_OURS} Multikey; no secret keys", build_multikey_context()),
+        _publish("certificate-v1.jsonld", VOCABULARY, "Millmark's own", build_certificate_context()),
+    )
+    return {one.name: one for one in found}
+
+
+def _publish(name: str, url: str, source: str, document: dict[str, Json]) -> PublishedContext:
+    return PublishedContext(name, url, source, json.dumps(document, indent=1, ensure_ascii=False).encode())

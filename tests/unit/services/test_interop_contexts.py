@@ -1,0 +1,232 @@
+"""JSON-LD contexts as the gateway gives them out: whatever a document of ours names is here, and means the same.
+
+The judge is a JSON-LD processor that reaches no network: it has what the gateway serves, or the standards' own files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyld import jsonld
+from pyld.documentloader.frozen import BUNDLED_CONTEXTS
+
+from ledger.ids._gs1 import RULES
+from ledger.ids.dictionary import EDITION
+from services.gateway import build_policy, create_gateway
+from services.gateway.contexts import CONTEXT_MEDIA
+from services.gateway.examples import build_examples
+from services.interop.contexts.epcis import build_epcis_context
+from services.interop.contexts.published import published_contexts
+from services.interop.credentials.certificate import build_certificate_context, issue_credential
+from services.interop.credentials.did import DID_CONTEXT, build_did_document
+from services.interop.credentials.model import BASE_CONTEXT
+from services.interop.credentials.status_list import build_status_list
+from services.interop.epcis.library import CONTEXT as EPCIS_CONTEXT
+from services.interop.epcis.schema import event_schema
+from tests.support.gateway_client import Caller
+from tests.support.interop import CORPUS, DID, ED25519, FACTS, LISTS
+from tests.support.stores import new_store
+
+Json = Any
+GS1 = CORPUS / "epcis2" / "gs1"
+EXAMPLES = sorted((GS1 / "JSON").rglob("*.jsonld"))
+REDEFINES = "transformation_event_all_possible_fields.jsonld"
+"""It moves a term that GS1's context protects: no processor reads it, with that context or with ours."""
+WITHOUT_TERM = {"comment", "bizRules"}
+"""GS1's schema allows business rules in a sensor report, its context has no term for them there: nor has ours."""
+METHOD = f"{DID}#k"
+KINDS = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "TransactionEvent", "TransformationEvent")
+
+
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    with new_store(tmp_path_factory.mktemp("contexts")) as store:
+        yield Caller(create_gateway(store, build_policy()))
+
+
+@pytest.fixture(scope="module")
+def served(caller: Caller) -> dict[str, Json]:
+    """What stands for each URL, as fetched from the gateway."""
+    listed = caller.ask("/v1/contexts").json()["contexts"]
+    return {one["url"]: caller.ask(one["path"]).json() for one in listed}
+
+
+def loader(known: Mapping[str, Json]) -> Callable[[str, Json], Json]:
+    def load(url: str, _: Json) -> Json:
+        assert url in known, f"{url} is not served"
+        return {"contextUrl": None, "documentUrl": url, "document": known[url], "contentType": CONTEXT_MEDIA}
+
+    return load
+
+
+def quads(document: Json, known: Mapping[str, Json]) -> str:
+    """Canonical RDF: the same for two documents that say the same. Nothing that a document has may be passed over."""
+    dropped: list[str] = []
+    options = {"algorithm": "URDNA2015", "format": "application/n-quads", "documentLoader": loader(known)}
+    jsonld.expand(document, {"documentLoader": loader(known)}, on_property_dropped=dropped.append)
+    assert set(dropped) <= WITHOUT_TERM, dropped
+    found: str = jsonld.normalize(document, options)
+    return found
+
+
+def gs1_context() -> dict[str, Json]:
+    return {EPCIS_CONTEXT: json.loads((GS1 / "epcis-context.jsonld").read_bytes())}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_of_gs1_is_the_same_with_our_context(served: dict[str, Json], path: Path) -> None:
+    document = json.loads(path.read_bytes())
+    if path.name == REDEFINES:
+        for known in (gs1_context(), served):
+            with pytest.raises(jsonld.JsonLdError, match="redefine a protected term"):
+                quads(document, known)
+        document["@context"] = [one for one in document["@context"] if "cbvmda" not in one]
+    theirs = quads(document, gs1_context())
+    assert theirs.count("\n") > 5
+    assert quads(document, served) == theirs
+
+
+def test_all_examples_are_there() -> None:
+    if not GS1.exists():
+        pytest.skip("the EPCIS corpus is not on this machine")
+    assert len(EXAMPLES) == 47
+
+
+def test_a_context_with_one_wrong_iri_is_found_out(served: dict[str, Json]) -> None:
+    event = build_examples()["getEvent"]["event"]
+    wrong = build_epcis_context()
+    wrong["@context"]["bizStep"]["@context"]["inspecting"] = "cbv:BizStep-holding"  # type: ignore[call-overload,index]
+    assert quads(event, {**served, EPCIS_CONTEXT: wrong}) != quads(event, served)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_that_is_judged_has_a_term(kind: str) -> None:
+    """Fields of the schema, where they stand, against terms of the context, where they count."""
+    checked = 0
+    for path, words in _fields(event_schema(kind), ()):
+        term = _term(path)
+        assert term is not None or path[-2:] == ("sensorReport", "bizRules"), path
+        scoped = term.get("@context", {}) if isinstance(term, dict) else {}
+        scoped = scoped[0] if isinstance(scoped, list) else scoped
+        assert words <= (scoped.keys() or _scope(path).keys()), path
+        checked += 1
+    assert checked > 40
+
+
+def _fields(schema: Json, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    for name, field in schema.get("properties", {}).items():
+        if name in ("@context", "comment"):
+            continue
+        item = field.get("items", field)
+        enumerations = [one["enum"] for one in item.get("anyOf", ()) if "enum" in one]
+        yield (*path, name), {word for one in enumerations for word in one}
+        yield from _fields(item, (*path, name))
+
+
+def _scope(path: tuple[str, ...]) -> dict[str, Json]:
+    """Terms that count at a place: of the fields around it, the innermost first."""
+    terms: dict[str, Json] = json.loads(published_contexts()["epcis-v2.jsonld"].document)["@context"]
+    for name in path:
+        inner = terms.get(name)
+        contexts = inner.get("@context", {}) if isinstance(inner, dict) else {}
+        for one in contexts if isinstance(contexts, list) else [contexts]:
+            terms = {**terms, **one}
+    return terms
+
+
+def _term(path: tuple[str, ...]) -> Json:
+    return _scope(path[:-1]).get(path[-1])
+
+
+def documents() -> dict[str, Json]:
+    listed = build_status_list(LISTS, DID, bytes(16_384), valid_from="2026-01-01T00:00:00Z")
+    return {
+        "credential": issue_credential(FACTS, DID, ED25519, METHOD, status_list_url=LISTS),
+        "status list": listed,
+        "DID document": build_did_document(DID, {"k": ED25519.public}),
+    }
+
+
+def theirs() -> dict[str, Json]:
+    """The W3C's own files, as a processor brings them along."""
+    return {url: json.loads(BUNDLED_CONTEXTS[url].read_bytes()) for url in (BASE_CONTEXT, DID_CONTEXT)}
+
+
+@pytest.mark.parametrize("name", documents())
+def test_our_credentials_are_the_same_with_our_contexts(served: dict[str, Json], name: str) -> None:
+    document = documents()[name]
+    assert quads(document, {**served, **theirs()}) == quads(document, served)
+
+
+def test_a_credential_says_the_same_with_the_published_terms(served: dict[str, Json]) -> None:
+    document = documents()["credential"]
+    written = json.dumps(document).replace('{"@vocab": "urn:millmark:certificate:1:"}', '"urn:terms"')
+    assert written != json.dumps(document)
+    own = {**served, "urn:terms": build_certificate_context()}
+    assert quads(json.loads(written), own) == quads(document, served)
+
+
+def test_the_context_of_credentials_says_what_the_corpus_has() -> None:
+    path = CORPUS / "vc" / "contexts" / "credentials-v2.jsonld"
+    if not path.exists():
+        pytest.skip("the corpus of credentials is not on this machine")
+    given = json.loads(path.read_bytes())["@context"]
+    assert _verify_part(json.loads(published_contexts()["credentials-v2.jsonld"].document)["@context"], given) > 60
+
+
+def _verify_part(ours: Json, given: Json) -> int:
+    """That all we have is there, and the same: the number of terms."""
+    if not isinstance(ours, dict):
+        assert given in (ours, {"@id": ours})
+        return 1
+    assert ours.keys() <= given.keys()
+    return sum(_verify_part(value, given[name]) for name, value in ours.items())
+
+
+def _named(value: Json) -> Iterator[str]:
+    """Every context that a value names anywhere, and every vocabulary."""
+    if isinstance(value, list):
+        yield from (url for one in value for url in _named(one))
+    if isinstance(value, dict):
+        contexts = value.get("@context", [])
+        for one in contexts if isinstance(contexts, list) else [contexts]:
+            yield one["@vocab"] if isinstance(one, dict) and "@vocab" in one else one if isinstance(one, str) else ""
+        yield from (url for name, one in value.items() if name != "@context" for url in _named(one))
+
+
+def test_every_context_that_an_answer_names_is_served(served: dict[str, Json]) -> None:
+    answers = [one for group in build_examples().values() for one in group.values() if isinstance(one, (dict, list))]
+    named = {url for one in answers for url in _named(json.loads(json.dumps(one)))} - {""}
+    assert named == served.keys()
+
+
+def test_a_context_is_kept_by_caches_and_asked_for_again(caller: Caller) -> None:
+    for one in caller.ask("/v1/contexts").json()["contexts"]:
+        answer = caller.ask(one["path"])
+        assert (answer.status_code, answer.headers["content-type"]) == (200, CONTEXT_MEDIA)
+        assert answer.headers["cache-control"] == "public, max-age=86400"
+        again = caller.ask(one["path"], If_None_Match=answer.headers["etag"])
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["cache-control"] == "public, max-age=86400"
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("none.jsonld", 404), ("epcis-v2.json", 422), ("..%2F..%2Fepcis-v2.jsonld", 404), ("x" * 60 + ".jsonld", 422)],
+)
+def test_what_is_no_context(caller: Caller, name: str, status: int) -> None:
+    assert caller.problem(f"/v1/contexts/{name}")["status"] == status
+
+
+def test_the_dictionary_in_use_is_there_to_see(caller: Caller) -> None:
+    answer = caller.ask("/v1/application-identifiers")
+    found = answer.json()
+    assert (found["edition"], found["licence"]) == (EDITION, "Apache-2.0")
+    shown = {one["ai"].partition("-")[0]: one["title"] for one in found["identifiers"]}
+    assert shown == {ai: RULES[ai].name for ai in shown}
+    assert len(shown) > 150
+    assert caller.ask("/v1/application-identifiers", If_None_Match=answer.headers["etag"]).status_code == 304
