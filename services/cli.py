@@ -24,7 +24,8 @@ __all__ = ["COMMANDS", "app", "build_app", "main"]
 
 COMMANDS: Mapping[str, Sequence[str]] = {
     "demo": ["demo"],
-    "chain": ["devchain", "deploy", "status", "rebuild", "gateway"],
+    "chain": ["devchain", "deploy", "status", "rebuild"],
+    "gateway": ["gateway"],
     "participants": ["participants"],
     "keys": ["keys"],
     "apikeys": ["apikeys"],

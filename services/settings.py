@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     """Folder of the settings file; everything else is found from here."""
     chain_url: str | None = Field(default=None, pattern=r"^https?://")
     """JSON-RPC address of the own node. Without it commands read the index only."""
+    devchain_journal: Path | None = None
+    """Journal of an embedded chain that the gateway itself runs, at `chain_url`, as long as it lives: for
+    development."""
     engine: str = "embedded"
     """Engine profile of the chain: finality, fees."""
     deployment: Path = Path("deployment.json")
@@ -58,8 +61,8 @@ class Settings(BaseSettings):
     gateway_participant: int | None = Field(default=None, ge=1, le=2**32 - 1)
     """Whose gateway it is; that participant sees all that index and private book hold."""
     gateway_signer: str | None = None
-    """Key with which the gateway records in its company's name, as `--signer` takes it. Without it, it records
-    nothing."""
+    """Key with which the gateway records in its company's name, as `--signer` takes it, its file from the home folder.
+    Without it, it records nothing."""
     gateway_passphrase_file: Path | None = None
     """File (mode 0600) with that keystore's passphrase or token's PIN; asked for at start when it is not set."""
     gateway_rate: float = Field(default=200.0, gt=0, le=100_000)
@@ -103,6 +106,14 @@ class Settings(BaseSettings):
     def from_home(self, path: Path | None) -> Path | None:
         """A path out of these settings, relative ones from the home folder."""
         return None if path is None else self.home / path
+
+    @property
+    def gateway_signer_uri(self) -> str | None:
+        """The signer, the file of a relative path taken from the home folder."""
+        scheme, _, place = (self.gateway_signer or "").partition(":")
+        if not place or scheme not in ("keystore", "file") or place.startswith("///"):
+            return self.gateway_signer
+        return f"{scheme}:{self.home / place}"
 
     @property
     def audit_path(self) -> Path:

@@ -78,8 +78,8 @@ def _write_extract(context: typer.Context, identifiers: list[str], output: Path)
     if len(identifiers) != 1:
         raise InputError("an extract is of one lot", mend="give one identifier with --audit")
     with open_context(context.obj) as opened:
-        opened.catch_up()
-        chain = None if opened.settings.chain_url is None else opened.chain()
+        silent = opened.catch_up()
+        chain = None if silent is not None or opened.settings.chain_url is None else opened.chain()
         extract = find_extract(opened.store, chain, identifiers[0])
     write_whole(output, build_extract(extract))
     print_lines(f"written to {output}; re-execute it with: python -m quality audit {output}")

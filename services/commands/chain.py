@@ -1,8 +1,7 @@
-"""`devchain`, `deploy`, `status`, `gateway`."""
+"""`devchain`, `deploy`, `status`, `rebuild`."""
 
 from __future__ import annotations
 
-import ssl
 import sys
 import time
 from collections.abc import Mapping
@@ -17,17 +16,14 @@ import uvicorn
 from ledger.chain import Chain, deploy, find_profile, write_deployment
 from ledger.errors import ChainError, SettingsError
 from ledger.index import Follower, IndexCheck, check_rows, fetch_status
-from ledger.keys import Signer
-from ledger.provenance import parse_disclosing
 from ledger.records import Contract
-from ledger.store import AccessDesk, open_store
+from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from services.commands.integrity import compare_index
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import ALLOWANCE_WEI, Context, open_context
 from services.listening import listen, serve_on
-from services.output import print_json, print_lines, warn
-from services.settings import Settings
+from services.output import print_json, print_lines
 from services.waiting import STALL_S, describe_queue, queue_lines
 
 if TYPE_CHECKING:
@@ -41,7 +37,6 @@ def register(app: typer.Typer) -> None:
     app.command("deploy", epilog="Example: millmark deploy --signer keystore:owner.json")(run_deploy)
     app.command("status", epilog="Example: millmark status --json")(run_status)
     app.command("rebuild", epilog="Example: millmark rebuild")(run_rebuild)
-    app.command("gateway", epilog="Example: millmark --home millmark-demo gateway")(run_gateway)
 
 
 def run_devchain(
@@ -190,90 +185,3 @@ def run_rebuild(context: typer.Context) -> None:
     with open_context(context.obj) as opened:
         progress = Follower(opened.chain(), opened.store).rebuild()
     print_lines(f"{progress.records} records, up to block {progress.block_number}")
-
-
-def _recording(opened: Context) -> tuple[Chain, Signer] | None:
-    """What the gateway records with. Raises SettingsError when the key signs for another company than its own."""
-    settings = opened.settings
-    if settings.gateway_signer is None:
-        return None
-    file = settings.gateway_passphrase_file
-    signer = opened.unlock(settings.gateway_signer, None if file is None else settings.home / file)
-    with opened.store.reading() as connection:
-        known = AccessDesk(connection).participant_of(signer.address)
-    if known is not None and settings.gateway_participant not in (None, known.number):
-        raise SettingsError(
-            f"gateway_signer is a key of participant {known.number}, and gateway_participant is another",
-            mend="set both to the company whose gateway this is",
-        )
-    return opened.chain(), signer
-
-
-def run_gateway(
-    context: typer.Context,
-    relay_signer: str | None = typer.Option(
-        None, "--relay-signer", help="Key that pays for what other participants sign and have sent: keystore:FILE."
-    ),
-    passphrase_file: PassphraseFile = None,
-) -> None:
-    """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
-    from services.commands.audit import open_audit  # noqa: PLC0415 - as above
-    from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
-    from services.gateway import Limiter, Rates, Relaying, build_policy, create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
-    from services.interop.credentials.key_files import read_credential_key  # noqa: PLC0415 - as above
-    from services.notices.dispatcher import Manners  # noqa: PLC0415 - as above
-    from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
-
-    with open_context(context.obj) as opened:
-        settings = opened.settings
-        tls = _tls(settings)
-        policy = build_policy(
-            settings.gateway_auth,
-            host=settings.gateway_host,
-            port=settings.gateway_port,
-            url=settings.gateway_url,
-            owner=settings.gateway_participant,
-            tls=tls is not None,
-        )
-        chain = opened.chain() if settings.chain_url is not None else None
-        if chain is None:
-            warn("no chain is configured: the index is served as it is")
-        limiter = Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate))
-        proofs = Proofs(
-            opened.store,
-            None if chain is None else opened.chain(),  # a connection of its own: the other one is the follower's
-            settings.home / PASSPORTS,
-            parse_disclosing(list(settings.passport_disclose)),
-        )
-        relaying = None
-        if relay_signer is not None:
-            key = opened.unlock(relay_signer, passphrase_file)
-            relaying = Relaying(opened.chain(), opened.chain(), opened.store, key)
-        app = create_gateway(
-            opened.store,
-            policy,
-            recording=_recording(opened),
-            keys=KeyRing(settings.document_keys_path),
-            chain=chain,
-            follow_interval_s=settings.follow_interval_s,
-            limiter=limiter,
-            relaying=relaying,
-            proofs=proofs,
-            audit=open_audit(settings),
-            credential_keys={path.stem: read_credential_key(path) for path in settings.credential_key_paths},
-            manners=Manners(loopback=settings.webhook_loopback),
-        )
-        print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")
-        serve(app, settings.gateway_host, settings.gateway_port, tls)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    from services.gateway import build_tls, choose_tls  # noqa: PLC0415 - as above
-
-    files = choose_tls(
-        settings.from_home(settings.gateway_tls_certificate),
-        settings.from_home(settings.gateway_tls_key),
-        settings.from_home(settings.gateway_tls_client_ca),
-        settings.from_home(settings.gateway_tls_crl),
-    )
-    return None if files is None else build_tls(files)

@@ -21,18 +21,15 @@ from ledger.chain import Chain, event_topic, fetch_checkpoint, fetch_trust
 from ledger.errors import MillmarkError
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import identifier_hash, subject
-from ledger.provenance import Disclosing, build_bundle, parse_disclosing
+from ledger.provenance import Disclosing, build_bundle
 from ledger.records import Contract, Verdict
 from ledger.store import Store
 from ledger.trust import BelievedBlock, TrustFile
 from ledger.verify import Report, VerificationError, verify_bundle
-from services.portal.proofs import PASSPORTS, kept_names
 
-__all__ = ["BUNDLE", "PASSPORT_DISCLOSE", "TRUST", "Proof", "Refusal", "prove_part"]
+__all__ = ["BUNDLE", "TRUST", "Proof", "Refusal", "prove_part"]
 
 BUNDLE, TRUST = "part.bundle", "trust.json"
-PASSPORT_DISCLOSE = ("names", "/passport")
-"""What the demonstration's passports tell beyond the records."""
 _EVERYTHING = Disclosing(names=True, fields=((),), entries=True, inferences=True)
 _VERDICT = slice(5 * 32, 6 * 32)
 """Of a CertificateIssued's data: after the key and the histories' offset come lot, order, model, verdict."""
@@ -65,22 +62,12 @@ def prove_part(store: Store, chain: Chain, lot: bytes, names: Mapping[int, str],
     trust = fetch_trust(chain, names, BelievedBlock(point.block_number, point.block_hash))
     (home / BUNDLE).write_bytes(data)
     (home / TRUST).write_bytes(trust.to_bytes())
-    _keep_passport(store, chain, lot, trust, home)
     report = verify_bundle(data, trust, now_s=int(time.time()))
     bundle = parse_bundle(data)
     refusals = [_refuse(name, encode_bundle(tamper(bundle)), trust) for name, tamper in _TAMPERINGS.items()]
     staging = replace(trust, chain_id=trust.chain_id + 1)
     refusals.append(_refuse("a bundle of a staging chain, given for the real one", data, staging))
     return Proof(report, len(data), tuple(refusals))
-
-
-def _keep_passport(store: Store, chain: Chain, lot: bytes, trust: TrustFile, home: Path) -> None:
-    """The proof that the gateway shows with the part's passport once this chain is gone: it tells no more than that."""
-    folder = home / PASSPORTS
-    folder.mkdir(exist_ok=True)
-    bundle, trust_file = (folder / name for name in kept_names(lot))
-    bundle.write_bytes(build_bundle(store, chain, [lot], parse_disclosing(list(PASSPORT_DISCLOSE))))
-    trust_file.write_bytes(trust.to_bytes())
 
 
 def _refuse(tampering: str, data: bytes, trust: TrustFile) -> Refusal:

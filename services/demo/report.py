@@ -9,13 +9,14 @@ from services.demo.proof import BUNDLE, TRUST
 from services.demo.run import DemoResult
 from services.interop.digital_link import build_qr_text
 from services.output import print_lines, print_table
+from services.settings import read_settings
 from services.traces import describe_trace
 
 __all__ = ["build_json", "print_summary"]
 
 
 def print_summary(result: DemoResult, home: Path, program: str) -> None:
-    """What was done, what it cost, one part's trace, and three commands to go on with."""
+    """What was done, what it cost, one part's trace and proof, and how to go on."""
     rows = [[kind, count, *_gas(result, kind)] for kind, count in sorted(result.records.items())]
     print_table("records", ["kind", "count", "gas each"], rows)
     print_lines("", *_facts(result), "")
@@ -28,15 +29,7 @@ def print_summary(result: DemoResult, home: Path, program: str) -> None:
         *(f"  {refusal.tampering}\n    {refusal.reason}" for refusal in result.proof.refusals),
         "",
     )
-    print_lines(
-        "its passport, for whoever scans the code on the part:",
-        f"  {program} --home {home} gateway",
-        f"  {result.code}",
-        "",
-        *build_qr_text(result.code).splitlines(),
-        "",
-    )
-    print_lines("next:", *(f"  {command}" for command in _next(result, home, program)))
+    print_lines(*_onward(result, home, program))
 
 
 def build_json(result: DemoResult) -> dict[str, object]:
@@ -87,10 +80,27 @@ def _facts(result: DemoResult) -> list[str]:
     ]
 
 
-def _next(result: DemoResult, home: Path, program: str) -> list[str]:
-    name = result.trace.lot.identifier or "0x" + result.trace.lot.subject.hex()
+def _onward(result: DemoResult, home: Path, program: str) -> list[str]:
+    """From here to the passport in a browser and its proof checked, and what else there is."""
+    part = result.trace.lot
+    name = part.identifier or "0x" + part.subject.hex()
     return [
-        f"{program} --home {home} trace {name}",
-        f"{program} verify {home / BUNDLE} --trust {home / TRUST}",
-        f"{program} --home {home} recall --model {result.model}",
+        "next, as whoever scans the code on the part:",
+        "  1. start the gateway of its buyer, which brings the chain back, and leave it running",
+        f"     {program} --home {home} gateway",
+        "  2. open the passport in a browser, or scan it",
+        f"     {result.code}",
+        "",
+        *build_qr_text(result.code).splitlines(),
+        "",
+        "  3. download proof and trust file there, or here",
+        f"     curl -sLo part.bundle '{result.code}&linkType=gs1:traceability'",
+        f"     curl -so trust.json '{result.code.replace('/01/', '/passport/trust/01/', 1)}'",
+        "  4. check them where they are, alone and offline",
+        f"     {program} verify part.bundle --trust trust.json",
+        "",
+        "and as a company:",
+        f"  {program} --home {home} trace {name}",
+        f"  {program} --home {home} recall --model {result.model}",
+        f"  {read_settings(home).origin}/portal",
     ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,26 +14,26 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ledger.chain import write_deployment
-from ledger.errors import InputError, SettingsError
+from ledger.errors import InputError
 from ledger.ids import parse_digital_link
 from ledger.index import Follower
 from ledger.provenance import Trace, trace_lot
 from ledger.records import Contract, Verdict
-from ledger.store import Book, Store, open_store
+from ledger.store import Store, open_store
 from quality import Inspector, to_fixed
 from quality.data import Table, load_table
 from quality.forda import load_ford_a
 from quality.labels import find_defects
-from services.demo.consortium import found_consortium
+from services.demo.consortium import Consortium, found_consortium
 from services.demo.delivery import deliver_parts
+from services.demo.home import JOURNAL, clear_home, database_of, write_home
 from services.demo.inspection import inspect_parts
 from services.demo.plant import Plant, build_plant
 from services.demo.production import Job, Line, make_parts, place_orders, rework_parts
-from services.demo.proof import PASSPORT_DISCLOSE, Proof, prove_part
+from services.demo.proof import Proof, prove_part
+from services.devchain import JournaledChain
 from services.interop.digital_link import build_part_link
-from services.portal.proofs import PASSPORTS
-from services.settings import SETTINGS_FILE, read_settings
+from services.settings import read_settings
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -41,7 +41,6 @@ T = TypeVar("T")
 SYMPTOM_EVERY = 6
 """Of the measured windows, every sixth is one with the symptom: more than a real line has, so that few orders show
 both verdicts."""
-DATABASE = "demo.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +75,23 @@ class DemoResult:
 
 
 def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], None]) -> DemoResult:
-    """Runs everything on a fresh embedded chain; leaves database, deployment and evidence in `home`.
+    """Runs everything on a fresh embedded chain; leaves in `home` what a gateway needs to go on from there.
 
     Raises QualityError when the measured data cannot be had, and everything that recording can raise.
     """
     clock = _Clock(say)
     table = clock("reading the measured signals", lambda: load_ford_a().test if data is None else load_table(data))
     _check_table(table)
-    store = open_store(f"sqlite:///{_fresh(home)}")
-    with store:
-        line = _produce(store, orders, table, clock)
+    clear_home(home)
+    with open_store(database_of(home)) as store, closing(JournaledChain(home / JOURNAL)) as transport:
+        consortium = clock(
+            "deploying the contracts and admitting eight companies", lambda: found_consortium(store, transport)
+        )
+        line = _produce(consortium, orders, table, clock)
         progress = clock("indexing", lambda: Follower(line.consortium.chain, store).follow())
         say(f"  {progress.records} records indexed")
         accuracy = clock("measuring the model on every window", lambda: _accuracy(line.plant.inspector, table))
-        _write_home(home, line)
+        write_home(home, line)
         part = _choose(line)
         proof = clock("proving one part, and tampering with the proof", lambda: _prove(store, line, part, home))
         return _result(store, line, table, accuracy, part, proof, home, clock.seconds)
@@ -122,24 +124,9 @@ def _model_bytes() -> bytes:
     return (resources.files("quality") / "models" / "forda.bin").read_bytes()
 
 
-def _fresh(home: Path) -> Path:
-    """Path of the database; a former demonstration's is replaced, and nothing else."""
-    database = home / DATABASE
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(f"{home} cannot be the demo's folder: {error.strerror}", mend="name another") from error
-    if (home / SETTINGS_FILE).exists() and not database.exists():
-        raise SettingsError(f"{home} holds settings that are not the demo's", mend="name another folder with --out")
-    for leftover in (*home.glob(f"{DATABASE}*"), *(home / PASSPORTS).glob("*")):
-        leftover.unlink()
-    return database
-
-
-def _produce(store: Store, orders: int, table: Table, clock: _Clock) -> Line:
+def _produce(consortium: Consortium, orders: int, table: Table, clock: _Clock) -> Line:
     model = _model_bytes()
     card = (resources.files("quality") / "models" / "forda.json").read_text()
-    consortium = clock("deploying the contracts and admitting eight companies", lambda: found_consortium(store))
     now = int(time.time())
     plant: Plant = clock(
         "registering machines, streams and the quality model", lambda: build_plant(consortium, model, card)
@@ -183,16 +170,6 @@ def _accuracy(inspector: Inspector, table: Table) -> float:
     inferences = inspector.inspect_all(to_fixed(table.values, inspector.model.decimals))
     failed = np.array([inference.verdict.value == Verdict.FAIL.value for inference in inferences])
     return float((failed == find_defects(table.labels)).mean())
-
-
-def _write_home(home: Path, line: Line) -> None:
-    """Settings for the next commands, the deployment, and each machine's evidence with its salts."""
-    settings = f'database = "sqlite:///{DATABASE}"\npassport_disclose = {json.dumps(PASSPORT_DISCLOSE)}\n'
-    (home / SETTINGS_FILE).write_text(settings)
-    write_deployment(home / "deployment.json", line.consortium.chain.deployment)
-    with line.consortium.store.transaction() as connection:
-        for machine in line.plant.machines:
-            Book(connection).add_evidence(machine.stream, machine.log.entries)
 
 
 def _choose(line: Line) -> Job:

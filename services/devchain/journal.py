@@ -19,7 +19,7 @@ from ledger.canonical import canonical_json, sha256
 from ledger.chain import EmbeddedChain, RpcError
 from ledger.errors import CanonicalError, SettingsError, StoreDamagedError
 
-__all__ = ["JournaledChain"]
+__all__ = ["JournaledChain", "discard_journal"]
 
 _FORMAT = "millmark-devchain-1"
 _WRITING = ("eth_sendRawTransaction", "anvil_setBalance")
@@ -39,14 +39,7 @@ class JournaledChain:
         self._lock = threading.Lock()
         self._check = b""
         self._broken: OSError | None = None
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise SettingsError(
-                f"the journal {path} cannot be opened: {error.strerror}",
-                mend="check path and rights, and that no other devchain runs on it",
-            ) from error
+        self._file = _lock(path)
         lines = path.read_bytes().splitlines(keepends=True)
         if lines and not lines[-1].endswith(b"\n"):
             os.truncate(path, sum(map(len, lines[:-1])))
@@ -138,6 +131,27 @@ class JournaledChain:
             f"the journal {self._path} is damaged in line {number}; the last good block is {good}",
             mend=f"restore it from a backup, or keep its first {number - 1} lines to go on from that block",
         )
+
+
+def discard_journal(path: Path) -> None:
+    """Deletes the journal, if there is one. Raises SettingsError when a devchain runs on it."""
+    if path.exists():
+        file = _lock(path)
+        path.unlink()
+        os.close(file)
+
+
+def _lock(path: Path) -> int:
+    """The open file, which nobody else writes."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise SettingsError(
+            f"the journal {path} cannot be opened: {error.strerror}",
+            mend="check path and rights, and that no other devchain runs on it",
+        ) from error
+    return file
 
 
 def _check(before: bytes, entry: dict[str, Any]) -> bytes:

@@ -8,6 +8,6 @@ PASSPORT.md says what a passport shows and where it comes from.
 from __future__ import annotations
 
 from services.portal.portal import Portal
-from services.portal.proofs import PASSPORTS, Proofs, kept_names
+from services.portal.proofs import PASSPORTS, Proofs
 
-__all__ = ["PASSPORTS", "Portal", "Proofs", "kept_names"]
+__all__ = ["PASSPORTS", "Portal", "Proofs"]

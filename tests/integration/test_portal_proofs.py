@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from ledger.verify import verify_bundle
 from services.demo.consortium import hash_of
 from services.gateway import build_policy, create_gateway
 from services.portal import Proofs
+from services.portal.proofs import kept_names
 from tests.support.gateway_client import Caller
 from tests.support.portal_world import PortalWorld, serve_world
 
@@ -83,6 +85,20 @@ def test_without_the_word_names_only_the_part_is_named(world: PortalWorld) -> No
         assert name in named
         assert name not in page
     assert world.identity(world.part).identifier.rpartition("/")[2] in page
+
+
+def test_a_gateway_without_a_node_shows_the_proof_that_it_keeps(world: PortalWorld, tmp_path: Path) -> None:
+    httpx.get(world.code())
+    for name, what in zip(kept_names(world.part.lot), ("bundle", "trust"), strict=True):
+        (tmp_path / name).write_bytes(download(world, what))
+    proofs = Proofs(world.store, None, tmp_path)
+    caller = Caller(create_gateway(world.store, build_policy(), proofs=proofs))
+    page = caller.ask(world.code().removeprefix(world.origin)).text
+    assert GOOD in page
+    assert "This gateway keeps the file below" in page
+    other = caller.ask(world.code(world.failed).removeprefix(world.origin)).text
+    assert "No proof can be shown now" in other
+    assert "millmark bundle" in other
 
 
 def test_a_withdrawn_model_shows_at_once(world: PortalWorld) -> None:

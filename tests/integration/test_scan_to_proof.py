@@ -1,17 +1,22 @@
-"""The README's transcript, command by command, against the gateway that the demonstration leaves behind."""
+"""From the demonstration to a passport and its proof: what it prints, and the README's transcript, line by line."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shlex
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
-from urllib.request import urlopen
+from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -20,44 +25,82 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+MILLMARK = Path(sys.executable).parent / "millmark"
+GOOD = "The records of this part are proved"
 _MOST_S = 60.0
 
 
+@dataclass(frozen=True)
+class Left:
+    """What a small demonstration left and printed, and the environment that moves its two ports."""
+
+    folder: Path
+    printed: str
+    environment: Mapping[str, str]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "demo.json").read_text())
+        return found
+
+    @property
+    def commands(self) -> list[str]:
+        """The lines that it prints to go on with, as they are."""
+        onward = self.printed.split("\nnext, ")[1]
+        return [line.strip() for line in onward.splitlines() if re.match(r" +(/|\.|\w+/|curl|http)", line)]
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        """As somebody types it in the folder where the demonstration was run."""
+        return subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, timeout=120, cwd=self.folder, env=self.environment
+        )
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        for free in (first, second):
+            free.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a small demonstration leaves; its report is in demo.json."""
+def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     folder = tmp_path_factory.mktemp("scan")
     random = np.random.default_rng(7)
     rows = np.column_stack([np.array([-1, 1] * 20), random.normal(size=(40, 500))])
     np.savetxt(folder / "windows.tsv", rows, delimiter="\t", fmt=["%d", *["%.6f"] * 500])
-    options = [f"--out={folder}", f"--data={folder / 'windows.tsv'}", f"--json={folder / 'demo.json'}"]
-    command = [sys.executable, "-m", "services.cli", "demo", "--orders=3", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    port, chain_port = _free_ports()
+    environment = {
+        **os.environ,
+        "MILLMARK_GATEWAY_PORT": str(port),
+        "MILLMARK_CHAIN_URL": f"http://127.0.0.1:{chain_port}",
+        "PYTHONPATH": str(ROOT),
+    }
+    left = Left(folder, "", environment)
+    done = left.run(f"{MILLMARK} demo --orders=3 --data=windows.tsv --json=demo.json")
     assert done.returncode == 0, done.stderr
-    report = json.loads((folder / "demo.json").read_text())
-    assert report["code"] in done.stdout
-    assert "▀" in done.stdout, "the code itself is shown"
-    return folder
+    return Left(folder, done.stdout, environment)
 
 
 @pytest.fixture(scope="module")
-def link(home: Path) -> Iterator[str]:
-    """The demonstration's link, at a gateway that runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "MILLMARK_GATEWAY_PORT": str(port)}
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+def link(left: Left) -> Iterator[str]:
+    """The demonstration's link, at the gateway that runs as it says, until Ctrl-C."""
+    [command] = [one for one in left.commands if one.endswith(" gateway")]
+    with (
+        (left.folder / "gateway.log").open("w") as log,
+        subprocess.Popen(
+            shlex.split(command), cwd=left.folder, env=left.environment, stdout=log, stderr=log, text=True
+        ) as process,
+    ):
         try:
-            wait(f"http://127.0.0.1:{port}/health")
-            report = json.loads((home / "demo.json").read_text())
-            yield report["code"].replace(":8600/", f":{port}/")
+            wait(f"http://127.0.0.1:{left.environment['MILLMARK_GATEWAY_PORT']}/health", process)
+            yield left.report["code"]
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)
+            process.wait(_MOST_S)
 
 
-def wait(address: str) -> None:
+def wait(address: str, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + _MOST_S
     while True:
         try:
@@ -65,7 +108,14 @@ def wait(address: str) -> None:
                 return
         except OSError:
             assert time.monotonic() < end
+            assert process.poll() is None
             time.sleep(0.1)
+
+
+def read(address: str) -> str:
+    with urlopen(address) as answer:  # noqa: S310  # our own gateway
+        text: str = answer.read().decode()
+        return text
 
 
 def transcript() -> list[tuple[str, str]]:
@@ -75,9 +125,9 @@ def transcript() -> list[tuple[str, str]]:
     return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
 
 
-def test_the_transcript_is_what_happens(link: str, tmp_path: Path) -> None:
+def test_the_transcript_is_what_happens(left: Left, link: str, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "LINK": link, "PATH": path, "PYTHONPATH": str(ROOT)}
+    environment = {**left.environment, "LINK": link, "PATH": path}
     steps = transcript()
     assert len(steps) >= 7
     for command, expected in steps:
@@ -88,38 +138,85 @@ def test_the_transcript_is_what_happens(link: str, tmp_path: Path) -> None:
         assert re.fullmatch(pattern, done.stdout.strip()), (command, done.stdout, done.stderr)
 
 
-def test_the_gateway_says_that_its_proof_was_kept(link: str) -> None:
-    with urlopen(link) as answer:  # noqa: S310  # our own gateway
-        page = answer.read().decode()
-    assert "This gateway keeps the file below" in page
-    assert "CELL-" in page, "machines are called by their names"
+def test_what_the_demonstration_prints_leads_to_the_proof(left: Left, link: str) -> None:
+    """Every line as it stands: the gateway runs already, the link is opened, the rest is typed."""
+    start, opened, *typed, portal = left.commands
+    assert start == f"{MILLMARK} --home millmark-demo gateway"
+    assert opened == link
+    assert "▀" in left.printed, "the code itself is shown"
+    assert GOOD in read(opened)
+    outputs = [left.run(command) for command in typed]
+    assert [done.returncode for done in outputs] == [0] * len(typed), outputs
+    assert [re.findall(r" (curl|verify|trace|recall) ", f" {command} ") for command in typed] == [
+        ["curl"],
+        ["curl"],
+        ["verify"],
+        ["trace"],
+        ["recall"],
+    ]
+    assert outputs[2].stdout.startswith("VERIFIED")
+    assert left.report["trace"]["lot"]["identifier"] in outputs[2].stdout
+    assert "CELL-" in read(portal + "/machines")
 
 
-def test_a_part_without_a_kept_proof_says_so(link: str, home: Path) -> None:
-    """Another part of the same home, by the code that the command makes from the book."""
-    report = json.loads((home / "demo.json").read_text())
-    traced = report["trace"]["lot"]["identifier"]
-    other = next(
-        name for name in (traced.replace(traced[-5:], f"A000{number}") for number in (1, 2, 3)) if name != traced
-    )
-    port = re.findall(r":(\d+)/", link)[0]
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), "digital-link", other, "--code"]
-    environment = {**os.environ, "MILLMARK_GATEWAY_PORT": port}
-    done = subprocess.run(
-        [*command, f"--qr={home / 'code.svg'}"], capture_output=True, text=True, timeout=60, env=environment
-    )
+def test_a_browser_finds_both_files_behind_the_passports_links(left: Left, link: str, tmp_path: Path) -> None:
+    page, origin = read(link), link.partition("/01/")[0]
+    for name in ("part.bundle", "trust.json"):
+        [target] = re.findall(rf'href="([^"]+)" download="{name}"', page)
+        (tmp_path / name).write_text(read(origin + unescape(target)))
+    done = left.run(f"{MILLMARK} verify {tmp_path / 'part.bundle'} --trust {tmp_path / 'trust.json'}")
     assert done.returncode == 0, done.stderr
-    code = json.loads(done.stdout)["code"]
-    assert (home / "code.svg").read_text().startswith("<svg")
-    with urlopen(code) as answer:  # noqa: S310  # our own gateway
-        page = answer.read().decode()
-    assert "No proof can be shown now" in page
-    assert "millmark bundle" in page
 
 
-def test_a_code_of_what_is_not_in_the_book_is_not_made(home: Path) -> None:
+def test_its_gateway_takes_writes_and_trust_files(left: Left, link: str) -> None:
+    origin = link.partition("/01/")[0]
+    terms = {
+        "operations": 1,
+        "inspector": 6,
+        "model": left.report["trace"]["certificates"][0]["model"]["model"],
+        "due_at": "2099-12-01T12:00:00Z",
+    }
+    order = {"identifier": "urn:example:first-order", "coordinator": 2, "terms": terms}
+    headers = {"Idempotency-Key": "first-order-1", "Content-Type": "application/json"}
+    with urlopen(Request(f"{origin}/v1/orders", json.dumps(order).encode(), headers)) as answer:  # noqa: S310  # ours
+        assert answer.status == 202
+        record = answer.headers["Location"]
+    end = time.monotonic() + _MOST_S
+    while not (fate := json.loads(read(origin + record)))["done"]:
+        assert time.monotonic() < end
+    assert fate["state"] == "final", fate
+    assert json.loads(read(f"{origin}/v1/trust"))["chain_id"]
+
+
+def test_any_part_has_its_proof(left: Left, link: str) -> None:
+    """Another part of the same home, by the code that the command makes from the book."""
+    traced = left.report["trace"]["lot"]["identifier"]
+    names = (traced.replace(traced[-5:], f"A000{number}") for number in (1, 2, 3))
+    other = next(name for name in names if name != traced)
+    done = left.run(f"{MILLMARK} --home millmark-demo digital-link {other} --code --qr=code.svg")
+    assert done.returncode == 0, done.stderr
+    assert (left.folder / "code.svg").read_text().startswith("<svg")
+    assert "Download" in read(json.loads(done.stdout)["code"])
+
+
+def test_a_code_of_what_is_not_in_the_book_is_not_made(left: Left) -> None:
     name = "https://id.gs1.org/01/09506000013459/21/NONE"
-    command = [sys.executable, "-m", "services.cli", "--home", str(home), "digital-link", name, "--code"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = left.run(f"{MILLMARK} --home millmark-demo digital-link {name} --code")
     assert done.returncode == 1
     assert "not in the private book" in done.stderr
+
+
+def test_neither_a_second_gateway_nor_a_new_demonstration_takes_the_chain_away(left: Left, link: str) -> None:
+    for command in ("--home millmark-demo gateway", "demo --orders=3 --data=windows.tsv"):
+        done = left.run(f"{MILLMARK} {command}")
+        assert done.returncode == 2, command
+        assert "Traceback" not in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("millmark: ")
+    assert GOOD in read(link)
+
+
+def test_its_chain_is_the_one_that_the_index_was_read_from(left: Left, link: str) -> None:
+    done = left.run(f"{MILLMARK} --home millmark-demo status")
+    assert done.returncode == 0, done.stdout
+    assert "index equals chain" in done.stdout
+    assert "heads are the chain's at block" in done.stdout

@@ -1,0 +1,146 @@
+"""`millmark gateway`."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ledger.chain import Chain
+from ledger.errors import SettingsError
+from ledger.keys import Signer
+from ledger.provenance import parse_disclosing
+from ledger.store import AccessDesk
+from services.commands.options import PassphraseFile
+from services.context import Context, open_context
+from services.output import print_lines, warn
+from services.settings import Settings
+
+if TYPE_CHECKING:
+    from services.gateway import Relaying
+    from services.gateway.policy import Policy
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("gateway", epilog="Example: millmark --home millmark-demo gateway")(run)
+
+
+def run(
+    context: typer.Context,
+    relay_signer: str | None = typer.Option(
+        None, "--relay-signer", help="Key that pays for what other participants sign and have sent: keystore:FILE."
+    ),
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
+    from services.gateway import create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
+
+    with open_context(context.obj) as opened, _own_chain(opened.settings):
+        settings = opened.settings
+        tls = _tls(settings)
+        policy = _policy(settings, tls)
+        if settings.chain_url is None:
+            warn("no chain is configured: the index is served as it is")
+        relaying = _relaying(opened, relay_signer, passphrase_file)
+        app = create_gateway(opened.store, policy, relaying=relaying, **_parts(opened))
+        print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")
+        serve(app, settings.gateway_host, settings.gateway_port, tls)
+
+
+@contextmanager
+def _own_chain(settings: Settings) -> Iterator[None]:
+    """The chain that the gateway runs itself, where the settings want it to."""
+    journal = settings.from_home(settings.devchain_journal)
+    if journal is None:
+        yield
+        return
+    from services.devchain import host_journal  # noqa: PLC0415 - a whole EVM, which others do not need
+
+    warn(f"making the chain of {journal} again ...")
+    with host_journal(journal, settings.chain_url):
+        yield
+
+
+def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
+    from services.gateway import build_policy  # noqa: PLC0415 - as above
+
+    return build_policy(
+        settings.gateway_auth,
+        host=settings.gateway_host,
+        port=settings.gateway_port,
+        url=settings.gateway_url,
+        owner=settings.gateway_participant,
+        tls=tls is not None,
+    )
+
+
+def _parts(opened: Context) -> dict[str, Any]:
+    """What the gateway is put together from, but for store, policy and relay."""
+    from services.commands.audit import open_audit  # noqa: PLC0415 - as above
+    from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
+    from services.gateway import Limiter, Rates  # noqa: PLC0415 - as above
+    from services.interop.credentials.key_files import read_credential_key  # noqa: PLC0415 - as above
+    from services.notices.dispatcher import Manners  # noqa: PLC0415 - as above
+    from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
+
+    settings = opened.settings
+    wired = settings.chain_url is not None
+    return {
+        "recording": _recording(opened),
+        "keys": KeyRing(settings.document_keys_path),
+        "chain": opened.chain() if wired else None,
+        "follow_interval_s": settings.follow_interval_s,
+        "limiter": Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate)),
+        "proofs": Proofs(
+            opened.store,
+            opened.chain() if wired else None,  # a connection of its own: the other one is the follower's
+            settings.home / PASSPORTS,
+            parse_disclosing(list(settings.passport_disclose)),
+        ),
+        "audit": open_audit(settings),
+        "credential_keys": {path.stem: read_credential_key(path) for path in settings.credential_key_paths},
+        "manners": Manners(loopback=settings.webhook_loopback),
+    }
+
+
+def _relaying(opened: Context, relay_signer: str | None, passphrase_file: Path | None) -> Relaying | None:
+    from services.gateway import Relaying  # noqa: PLC0415 - as above
+
+    if relay_signer is None:
+        return None
+    key = opened.unlock(relay_signer, passphrase_file)
+    return Relaying(opened.chain(), opened.chain(), opened.store, key)
+
+
+def _recording(opened: Context) -> tuple[Chain, Signer] | None:
+    """What the gateway records with. Raises SettingsError when the key signs for another company than its own."""
+    settings = opened.settings
+    if settings.gateway_signer_uri is None:
+        return None
+    signer = opened.unlock(settings.gateway_signer_uri, settings.from_home(settings.gateway_passphrase_file))
+    with opened.store.reading() as connection:
+        known = AccessDesk(connection).participant_of(signer.address)
+    if known is not None and settings.gateway_participant not in (None, known.number):
+        raise SettingsError(
+            f"gateway_signer is a key of participant {known.number}, and gateway_participant is another",
+            mend="set both to the company whose gateway this is",
+        )
+    return opened.chain(), signer
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    from services.gateway import build_tls, choose_tls  # noqa: PLC0415 - as above
+
+    files = choose_tls(
+        settings.from_home(settings.gateway_tls_certificate),
+        settings.from_home(settings.gateway_tls_key),
+        settings.from_home(settings.gateway_tls_client_ca),
+        settings.from_home(settings.gateway_tls_crl),
+    )
+    return None if files is None else build_tls(files)
