@@ -150,6 +150,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/portal/status"): Rule(Scope.STATUS, owner=True, page=True),
     ("GET", "/{key:int}/{rest:path}"): _CODED,
     ("GET", "/passport/{what}/{key:int}/{rest:path}"): _CODED,
+    ("GET", "/portal/visible"): Rule(public=True, page=True),
     ("GET", "/portal/assets/{tag}/{name}"): Rule(public=True, page=True, cost=0, audited=False),
     ("GET", "/v1/sign-in"): PUBLIC,
     ("POST", "/v1/sessions"): Rule(public=True),

@@ -19,6 +19,7 @@ from services.portal.passports import Passports
 from services.portal.proofs import Proofs
 from services.portal.recalls import Recalls
 from services.portal.signing_in import SigningIn, ask_to_sign_in
+from services.portal.visible import Visible
 
 __all__ = ["Portal"]
 
@@ -43,6 +44,7 @@ class Portal:
             Recalls(store, self.pages, self.forms),
             Operations(store, self.pages, self.forms, status),
             Passports(store, self.pages, proofs, origin, clock),
+            Visible(self.pages),
         )
 
     def add_routes(self, router: APIRouter) -> None:

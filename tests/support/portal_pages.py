@@ -12,6 +12,7 @@ PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/{key:int}/{rest:path}"): ANYBODY,
     ("GET", "/passport/{what}/{key:int}/{rest:path}"): ANYBODY,
     ("GET", "/portal/assets/{tag}/{name}"): ANYBODY,
+    ("GET", "/portal/visible"): ANYBODY,
     ("GET", "/"): ANYBODY,
     ("GET", "/portal/sign-in"): ANYBODY,
     ("POST", "/portal/sign-in"): ANYBODY,

@@ -1,0 +1,128 @@
+"""What the consortium sees, as a page: ledger/VISIBLE.md, read here, in each language.
+
+catalogue/visible.zh.json holds the other language by the English text: a line that changes there is missed here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+
+from fastapi import APIRouter, Request
+from markupsafe import Markup, escape
+from starlette.responses import Response
+
+from services.portal.language import Language
+from services.portal.pages import Pages
+
+__all__ = ["Section", "Table", "Visible", "parse_sections", "texts_of", "translate"]
+
+_CODE = re.compile(r"(`[^`]+`(, )?)+")
+"""Of a cell: names as the contracts have them, in no language."""
+_CODED = Markup('<code translate="no">{}</code>')  # a constant; `format` escapes
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Of an event with its name, of anything else without."""
+
+    name: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What stands under a heading, up to the next one."""
+
+    level: int
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """The page, which anybody may read: it says nothing of any company."""
+
+    pages: Pages
+
+    def add_routes(self, router: APIRouter) -> None:
+        router.add_api_route("/portal/visible", self.show, include_in_schema=False)
+
+    def show(self, request: Request) -> Response:
+        language = self.pages.catalogue(request).language
+        first, *others = _read(language)
+        return self.pages.render(request, "visible.html", first=first, sections=others, spans=_spans)
+
+
+def parse_sections(text: str) -> list[Section]:
+    """The document's headings, with paragraphs and tables under them. A line in bold names the table that follows."""
+    found: list[Section] = []
+    name = ""
+    for block in re.split(r"\n{2,}", text.strip()):
+        if heading := re.fullmatch(r"(#+) (.+)", block):
+            found.append(Section(len(heading[1]), heading[2]))
+        elif bold := re.fullmatch(r"\*\*(\w+)\*\*", block):
+            name = bold[1]
+        elif block.startswith("|") or name:
+            found[-1] = replace(found[-1], tables=(*found[-1].tables, _table(name, block)))
+            name = ""
+        else:
+            found[-1] = replace(found[-1], paragraphs=(*found[-1].paragraphs, " ".join(block.split())))
+    return found
+
+
+def texts_of(sections: list[Section]) -> Iterator[str]:
+    """All that is in a language, names of events among it."""
+    for section in sections:
+        yield from (section.title, *section.paragraphs)
+        for table in section.tables:
+            yield from (name for name in (table.name,) if name)
+            yield from (cell for row in (table.head, *table.rows) for cell in row if not _CODE.fullmatch(cell))
+
+
+def translate(sections: list[Section], words: Mapping[str, str]) -> list[Section]:
+    """Raises KeyError for a text that `words` lacks. Events keep their own name before the translated one."""
+
+    def cells(row: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(cell if _CODE.fullmatch(cell) else words[cell] for cell in row)
+
+    def table(one: Table) -> Table:
+        name = f"{one.name} {words[one.name]}" if one.name else ""
+        return Table(name, cells(one.head), tuple(cells(row) for row in one.rows))
+
+    return [
+        Section(
+            section.level,
+            words[section.title],
+            tuple(words[one] for one in section.paragraphs),
+            tuple(table(one) for one in section.tables),
+        )
+        for section in sections
+    ]
+
+
+@cache
+def _read(language: Language) -> list[Section]:
+    sections = parse_sections((resources.files("ledger") / "VISIBLE.md").read_text("utf-8"))
+    if language is Language.EN:
+        return sections
+    words = resources.files("services.portal") / "catalogue" / f"visible.{language}.json"
+    return translate(sections, json.loads(words.read_text("utf-8")))
+
+
+def _table(name: str, block: str) -> Table:
+    """One without a table's lines has no rows: the event has no fields."""
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in block.splitlines() if "|" in line]
+    return Table(name, rows[0] if rows else (), tuple(rows[2:]))
+
+
+def _spans(text: str) -> Markup:
+    """With what stands between backticks as code."""
+    parts = [_CODED.format(part) if place % 2 else escape(part) for place, part in enumerate(text.split("`"))]
+    return Markup("").join(parts)
