@@ -4,7 +4,8 @@ The signer's key acts, and nobody else can make it act. As on an own node, recor
 bytes before they are sent, and the same bytes go out again until the relay says what became of them. One request at a
 time has no block yet, so that its nonce is the forwarder's next one. One that ran out is signed anew for the same
 nonce: the forwarder executes at most one of them, and both carry the same records. Only when the relay says that the
-ledger refuses it does its nonce go to other records, and not before its deadline has passed on the chain.
+ledger refuses it does its nonce go to other records, and not before its deadline has passed on the chain. Deadlines are
+set and compared by what the relay says its clock and the chain's are: nothing waits for this machine's clock.
 
 What the relay is trusted with, as a node would be: that it says truly what is in a block, and what the ledger refuses.
 One that lies can hold records back, or have them taken for recorded; it can neither change nor forge nor double them,
@@ -35,7 +36,8 @@ _PAUSE_S = 0.2
 _FRAME_BYTES = 1024
 """Of a written request, around its data."""
 _MOST_SKEW_S = 3600
-"""Between the relay's chain and this clock: more would let a relay keep requests alive that were meant to run out."""
+"""Of the relay's clock before this one: more would let a relay keep requests alive that were meant to run out."""
+_UNDER_WAY = (OutboxState.QUEUED, OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
 _EVENTS = {(kind.contract, kind.__name__): (kind.event, kind.or_event or kind.event) for kind in RECORD_TYPES}
 
 
@@ -50,7 +52,9 @@ class Terms:
     final_nonce: int
     """The same, as of the last final block."""
     final_time_s: int
-    """Of the last final block, in seconds since 1970."""
+    """Of the last final block, in seconds since 1970: what has an earlier deadline is in no later block."""
+    now_s: int
+    """What the relay compares a deadline with when it is handed a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ class RelaySubmitter:
             to=transaction.recipient,
             gas=transaction.gas_limit,
             nonce=transaction.nonce,
-            deadline=max(int(time.time()), self._terms().final_time_s) + self._validity_s,
+            deadline=self._terms().now_s + self._validity_s,
             data=transaction.data,
         )
         return sign_request(request, self._signer)
@@ -201,8 +205,8 @@ class RelaySubmitter:
         except ContractRefusedError as error:
             self._refused[_digest(transaction)] = error.cause  # the simulation took it: told when it ran out
         except RequestError:
-            if not self._has_run_out(transaction):
-                raise
+            if self._terms().now_s < parse_request(_raw(transaction)).request.deadline:
+                raise  # for another reason than that it came too late
 
     # Settling
 
@@ -215,12 +219,21 @@ class RelaySubmitter:
             self._settle_done(desk, transaction, done)
         elif transaction.state is OutboxState.MINED:
             desk.mark_reorganised(transaction.id)
-        elif time.time() > parse_request(_raw(transaction)).request.deadline:
-            self._settle_expired(desk, transaction, outcomes)
-        elif not outcomes and _digest(transaction) not in self._refused:
-            waited_s = time.monotonic() - self._sent_at.get(_digest(transaction), float("-inf"))
-            if waited_s >= self._resend_s:
-                self._send(desk, transaction)
+        elif not any(one.state in _UNDER_WAY for one in outcomes):
+            self._settle_idle(desk, transaction, outcomes)
+
+    def _settle_idle(self, desk: Desk, transaction: SentTransaction, outcomes: Sequence[Outcome]) -> None:
+        """Nobody works at it: it is sent again while there is time, and given up when it ran out. This machine's clock
+        decides neither."""
+        refused = bool(outcomes) or _digest(transaction) in self._refused
+        waited_s = time.monotonic() - self._sent_at.get(_digest(transaction), float("-inf"))
+        if not refused and waited_s < self._resend_s:
+            return
+        terms, deadline = self._terms(), parse_request(_raw(transaction)).request.deadline
+        if terms.final_time_s > deadline:
+            self._settle_expired(desk, transaction, outcomes, terms)
+        elif not refused and terms.now_s < deadline:
+            self._send(desk, transaction)
 
     def _settle_done(self, desk: Desk, transaction: SentTransaction, outcome: Outcome) -> None:
         if transaction.state is not OutboxState.MINED:
@@ -234,12 +247,11 @@ class RelaySubmitter:
             desk.mark_final(transaction.id)
             self._sent_at.pop(_digest(transaction), None)
 
-    def _settle_expired(self, desk: Desk, transaction: SentTransaction, outcomes: Sequence[Outcome]) -> None:
-        """Nothing as long as it may still be executed. After that it is signed anew; or, when the ledger refused it or
-        its records were given up, they wait again, to be told why."""
-        if not self._has_run_out(transaction):
-            return
-        terms = self._terms()
+    def _settle_expired(
+        self, desk: Desk, transaction: SentTransaction, outcomes: Sequence[Outcome], terms: Terms
+    ) -> None:
+        """No block can have it any more: it is signed anew; or, when the ledger refused it or its records were given
+        up, they wait again, to be told why."""
         if terms.final_nonce > transaction.nonce:
             raise ChainError(
                 f"nonce {transaction.nonce} of 0x{self.key.hex()} is spent, and the relay does not know by what",
@@ -254,10 +266,6 @@ class RelaySubmitter:
         signed = self._sign(transaction)
         desk.replace_signed(transaction, signed.to_bytes(), signed.request.digest, 0, 0, noop=False)
 
-    def _has_run_out(self, transaction: SentTransaction) -> bool:
-        """Whether no block can have it any more, by the chain's clock."""
-        return self._terms().final_time_s > parse_request(_raw(transaction)).request.deadline
-
     def _read_sequences(self, transaction: SentTransaction, outcome: Outcome) -> list[int]:
         """Of the records, in call order. Raises ChainError unless the logs are those records, by this key."""
         contract = Contract(transaction.records[0].contract)
@@ -269,12 +277,12 @@ class RelaySubmitter:
         return [record.sequence for record in found]
 
     def _terms(self) -> Terms:
-        """Raises ChainError when the relay serves another ledger, or its chain's clock is far from ours."""
+        """Raises ChainError when the relay serves another ledger, or its clock is far ahead of ours."""
         terms, deployment = self._relay.terms(self.key), self._deployment
         if (terms.chain_id, terms.forwarder) != (deployment.chain_id, deployment.forwarder):
             raise ChainError("the relay serves another ledger", mend="correct its address, or the deployment file")
-        if terms.final_time_s > time.time() + _MOST_SKEW_S:
-            raise ChainError("the relay's chain is ahead of this clock", mend="set this machine's clock")
+        if max(terms.final_time_s, terms.now_s) > time.time() + _MOST_SKEW_S:
+            raise ChainError("the relay's clock is far ahead of this one", mend="set this machine's clock")
         return terms
 
     def _address(self, contract: Contract) -> bytes:

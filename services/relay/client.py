@@ -104,6 +104,7 @@ def _terms(raw: dict[str, Any]) -> Terms:
         _number(raw["nonce"]),
         _number(raw["final_nonce"]),
         _number(raw["final_time_s"]),
+        _number(raw["now_s"]),
     )
 
 

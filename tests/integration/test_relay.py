@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -258,7 +259,12 @@ def test_a_restarted_factory_goes_on_with_the_bytes_it_stored(world: RelayWorld)
     assert len(stored) == 1
 
 
-def test_a_request_that_ran_out_is_signed_anew_for_the_same_nonce(world: RelayWorld) -> None:
+@pytest.mark.parametrize("ahead_s", [0, -1800, 1800])
+def test_a_request_that_ran_out_is_signed_anew_for_the_same_nonce(
+    world: RelayWorld, monkeypatch: pytest.MonkeyPatch, ahead_s: int
+) -> None:
+    """However far the factory's clock is from the chain's: it waits for the chain's alone."""
+    monkeypatch.setattr("ledger.submit.relaying.time", Clock(ahead_s))
     relay = world.relay()
     submitter = world.submitter(relay, validity_s=1)
     ids = submitter.submit([("lot", lot("a"))])
@@ -270,12 +276,59 @@ def test_a_request_that_ran_out_is_signed_anew_for_the_same_nonce(world: RelayWo
     relay.send = drop  # type: ignore[method-assign]  # a relay that acknowledges and forgets
     submitter.step()
     deadline = json.loads(next(iter(digests)))["deadline"]
-    while world.world.chain.header(world.world.chain.final_number()).timestamp <= deadline:
-        mine(world)
+    assert abs(deadline - world.world.chain.node.header().timestamp) < 600
+    pass_time(world, deadline)
     relay.send = real  # type: ignore[method-assign]  # the real one again
     world.settle(world.submitter(relay))
     verify_final(Outbox(world.own), ids)
     assert world.world.count() == 1
+
+
+@pytest.mark.parametrize("ahead_s", [-1800, 1800])
+def test_what_ran_out_at_the_relay_is_signed_anew(
+    world: RelayWorld, monkeypatch: pytest.MonkeyPatch, ahead_s: int
+) -> None:
+    """The relay took it, and came to send it when it was too late."""
+    monkeypatch.setattr("ledger.submit.relaying.time", Clock(ahead_s))
+    submitter = world.submitter(validity_s=1)
+    ids = submitter.submit([("lot", lot("a"))])
+    submitter.step()
+    [waiting] = Outbox(world.own, relayed=True).open_transactions(world.factory.address)
+    assert waiting.raw is not None
+    pass_time(world, json.loads(waiting.raw)["deadline"])
+    world.relaying.step()
+    assert hand_in(world, waiting.raw).json()["error_name"] == "ERC2771ForwarderExpiredRequest"
+    world.settle(world.submitter())
+    verify_final(Outbox(world.own), ids)
+    assert world.world.count() == 1
+
+
+def test_a_relay_whose_clock_is_far_ahead_is_not_signed_for(world: RelayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could keep a request alive long after it was to run out."""
+    monkeypatch.setattr("ledger.submit.relaying.time", Clock(-7200))
+    submitter = world.submitter()
+    submitter.submit([("lot", lot("a"))])
+    with pytest.raises(ChainError, match="far ahead of this one; set this machine's clock"):
+        submitter.step()
+
+
+class Clock:
+    """The factory's, so many seconds ahead of everybody else's."""
+
+    def __init__(self, ahead_s: int) -> None:
+        self._ahead_s = ahead_s
+
+    def time(self) -> float:
+        return time.time() + self._ahead_s
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def pass_time(world: RelayWorld, moment_s: int) -> None:
+    """Until the chain's last final block is later."""
+    while world.world.chain.header(world.world.chain.final_number()).timestamp <= moment_s:
+        mine(world)
 
 
 def mine(world: RelayWorld) -> None:

@@ -89,7 +89,7 @@ def test_a_relay_that_dies_loses_nothing_and_doubles_nothing(site: tuple[NodeSit
         for place in range(0, 200, 40):
             with running_gateway(home, port) as gateway:
                 node.send(events[place : place + 40])
-                await_that(lambda size=place: where.anchored() > size or _has_open(home))  # type: ignore[misc]  # bound early
+                await_that(lambda size=place: where.anchored() > size or _has_open(home), 60)  # type: ignore[misc]  # bound early
                 gateway.send_signal(signal.SIGKILL)
         with running_gateway(home, port):
             await_that(node.is_settled, 60)

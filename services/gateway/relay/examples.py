@@ -23,7 +23,7 @@ def build_relay_examples() -> dict[str, dict[str, Any]]:
         "relayRequest": {"queued": _request(OutboxState.QUEUED)},
         "getRelayedRequest": {"final": _request(OutboxState.FINAL), "queued": _request(OutboxState.QUEUED)},
         "getRelayTerms": {
-            "now": RelayTerms(_CHAIN_ID, b"\x4d" * 20, 31, 31, _DEADLINE - 300, MOST_GAS, LONGEST_S),
+            "now": RelayTerms(_CHAIN_ID, b"\x4d" * 20, 31, 31, _DEADLINE - 304, _DEADLINE - 300, MOST_GAS, LONGEST_S),
         },
         "simulateRelay": {"taken": Simulation(84_000, None, None), "refused": Simulation(None, "GateClosed", error)},
     }

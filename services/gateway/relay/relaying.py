@@ -111,6 +111,7 @@ class Relaying:
             nonce=chain.forward_nonce(key),
             final_nonce=chain.forward_nonce(key, number),
             final_time_s=final.timestamp,
+            now_s=self._now_s(),
             most_gas=MOST_GAS,
             longest_s=LONGEST_S,
         )
@@ -172,7 +173,7 @@ class Relaying:
         _read_kinds(chain, request)
         if request.gas > MOST_GAS:
             raise RequestError(f"the request states more than {MOST_GAS} gas", mend="send less in one request")
-        now_s = max(int(time.time()), chain.node.header().timestamp)
+        now_s = self._now_s()
         if not now_s < request.deadline <= now_s + LONGEST_S:
             raise RequestError(
                 f"the deadline is not within {LONGEST_S} s from now", mend="set the clock, and sign it again"
@@ -184,6 +185,10 @@ class Relaying:
             )
         if self._is_taken(request):
             raise RequestError("another request of that nonce is under way", mend="wait for what becomes of it")
+
+    def _now_s(self) -> int:
+        """What deadlines are compared with: no block comes before the last one."""
+        return max(int(time.time()), self._chain.node.header().timestamp)
 
     def _is_taken(self, request: ForwardRequest) -> bool:
         others = (

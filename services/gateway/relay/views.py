@@ -23,10 +23,12 @@ class RelayTerms(Printable):
     """As of the last final block: what was signed for a lower one, and is not on the ledger, never will be."""
     final_time_s: int
     """Of the last final block, in seconds since 1970: a request whose deadline is earlier is over."""
+    now_s: int
+    """The later of this gateway's clock and the last block's: a deadline must be later when a request is handed in."""
     most_gas: int
     """That a request may state."""
     longest_s: int
-    """From now to a request's deadline."""
+    """At most, from `now_s` to a request's deadline."""
 
 
 @dataclass(frozen=True, slots=True)
