@@ -38,6 +38,13 @@ class Settings(BaseSettings):
     """Folder of the audit log."""
     audit_files: int = Field(default=64, ge=2, le=100_000)
     """Files of 16 MiB that the audit log has at most; the oldest is deleted."""
+    audit_stream: str | None = Field(default=None, pattern=r"^0x[0-9a-f]{64}$")
+    """Subject of a stream of evidence of the company's own on which the gateway anchors the audit log's head; it needs
+    `gateway_signer`. Without it, the log's end can be rewritten unseen."""
+    audit_anchor_entries: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Entries after which the head is anchored anew."""
+    audit_anchor_hours: float = Field(default=24.0, gt=0, le=24 * 366)
+    """Hours after which it is, if anything is new."""
     document_keys: Path = Path("document-keys.json")
     """Key file (mode 0600) that opens the documents in the database; made with the first document."""
     pkcs11_module: Path | None = None
@@ -114,6 +121,10 @@ class Settings(BaseSettings):
         if not place or scheme not in ("keystore", "file") or place.startswith("///"):
             return self.gateway_signer
         return f"{scheme}:{self.home / place}"
+
+    @property
+    def audit_stream_subject(self) -> bytes | None:
+        return None if self.audit_stream is None else bytes.fromhex(self.audit_stream[2:])
 
     @property
     def audit_path(self) -> Path:

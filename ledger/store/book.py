@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from sqlalchemy import Connection, delete, func, select
 
-from ledger.canonical import canonical_json
+from ledger.canonical import Json, canonical_json
 from ledger.evidence import EvidenceEntry, EvidenceLog
 from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.store.repository import Rows
@@ -77,6 +78,12 @@ class Book:
         """Number of a stream's entries that are kept."""
         query = select(func.count()).select_from(evidence).where(evidence.c.stream == stream)
         return self._connection.execute(query).scalar_one()
+
+    def latest_evidence(self, stream: bytes) -> Json:
+        """The last entry of a stream that is kept; None for none."""
+        query = select(evidence.c.entry).where(evidence.c.stream == stream).order_by(evidence.c.index.desc()).limit(1)
+        found = self._connection.execute(query).scalar_one_or_none()
+        return None if found is None else cast(Json, json.loads(found))
 
     def leaves(self, stream: bytes, size: int) -> list[bytes]:
         """Hashes of a stream's first `size` leaves, fewer where the book does not have them."""

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from services.audit.entries import Access, Decision
 from services.audit.errors import AuditError, AuditTamperedError
+from services.audit.heads import AnchoredHeads, open_heads
 from services.audit.log import AuditLog
 from services.audit.verify import AuditReport, read_audit, verify_audit
 
 __all__ = [
     "Access",
+    "AnchoredHeads",
     "AuditError",
     "AuditLog",
     "AuditReport",
     "AuditTamperedError",
     "Decision",
+    "open_heads",
     "read_audit",
     "verify_audit",
 ]

@@ -2,7 +2,8 @@
 
 Several processes may write: each entry is written under a lock on the folder, by whoever has it, after the last entry
 that is there. An entry is in the hands of the operating system before its answer goes out, so it survives the end of
-the process; on the disk it is a second later, so a power cut may take the last of them.
+the process; on the disk it is a second later, by a thread that no answer waits for, so a
+power cut may take the last of them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,11 +19,11 @@ from pathlib import Path
 from services.audit.entries import START, Access, build_line
 from services.audit.errors import AuditError
 from services.audit.files import LOCK, describe_line, list_files, name_file, read_last_line
+from services.audit.syncing import Syncer
 
 __all__ = ["MOST_FILE_BYTES", "AuditLog"]
 
 MOST_FILE_BYTES = 16 << 20
-_SYNC_S = 1.0
 
 
 class AuditLog:
@@ -43,12 +43,16 @@ class AuditLog:
         self._keep, self._most = keep_files, most_file_bytes
         self._threads = threading.Lock()
         self._file, self._descriptor, self._size = Path(), -1, -1
-        self._number, self._head, self._synced = 0, START, time.monotonic()
+        self._number, self._head, self._syncer = 0, START, Syncer()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise AuditError(f"{folder} cannot hold the audit log: {error.strerror}", mend="check its rights") from None
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
 
     def append(self, access: Access) -> None:
         """Raises AuditError when it cannot be written; then nothing may be answered."""
@@ -63,10 +67,16 @@ class AuditLog:
     def close(self) -> None:
         """What was written is on the disk."""
         with self._threads:
-            if self._descriptor >= 0:
-                os.fsync(self._descriptor)
+            self._syncer.close()
             self._forget()
             os.close(self._lock)
+
+    def flush(self) -> None:
+        """What was written so far is on the disk. Raises AuditError."""
+        try:
+            self._syncer.flush()
+        except OSError as error:
+            raise AuditError(f"the audit log cannot be written: {error.strerror}", mend="check the disk") from None
 
     def _append(self, access: Access) -> None:
         self._catch_up()
@@ -79,9 +89,7 @@ class AuditLog:
             os.ftruncate(self._descriptor, self._size)  # as it was: half an entry is none
             raise OSError(0, "the disk is full")
         self._number, self._head, self._size = self._number + 1, digest, self._size + written
-        if time.monotonic() - self._synced > _SYNC_S:
-            os.fdatasync(self._descriptor)
-            self._synced = time.monotonic()
+        self._syncer.note(self._descriptor)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -117,7 +125,6 @@ class AuditLog:
             self._number, self._head = describe_line(last)
 
     def _rotate(self) -> None:
-        os.fsync(self._descriptor)
         self._open(name_file(self._folder, self._number + 1))
         for old in list_files(self._folder)[: -self._keep]:
             old.unlink()

@@ -7,14 +7,17 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
 from ledger.canonical import Json
 from ledger.errors import InputError, MillmarkError
-from services.audit import Access, AuditLog, read_audit, verify_audit
+from ledger.records import Contract
+from ledger.store import Book
+from services.audit import Access, AnchoredHeads, AuditLog, open_heads, read_audit, verify_audit
 from services.commands.options import AsJson
+from services.context import open_context
 from services.output import print_json, print_lines, print_table
 from services.settings import Settings, read_settings
 
@@ -39,20 +42,28 @@ def run_verify(
     folder: Annotated[Path | None, typer.Option(help="Another folder, such as a copy.", file_okay=False)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that no entry was changed, left out, moved or put in; prints the head, to be kept elsewhere."""
-    found = verify_audit(folder or read_settings(context.obj).audit_path, None if head is None else _hash(head))
+    """Check that no entry was changed, left out, moved or put in; against the heads that the ledger has an anchor of,
+    where `audit_stream` is set. Prints the head, to be kept elsewhere."""
+    settings = read_settings(context.obj)
+    anchored = _anchored(context.obj, settings)
+    found = verify_audit(folder or settings.audit_path, None if head is None else _hash(head), anchored)
     shown: dict[str, object] = {
         "first": found.first,
         "last": found.last,
         "files": found.files,
         "head": "0x" + found.head.hex(),
         "follows": "0x" + found.follows.hex(),
+        "anchored": None if anchored is None else anchored.last,
     }
     if as_json:
         print_json(shown)
         return
     older = f"; older ones, to {shown['follows']}, are elsewhere" if found.first > 1 else ""
     print_lines(f"entries {found.first} to {found.last} in {found.files} files are as they were written{older}")
+    if anchored is None:
+        print_lines("the ledger has no anchor of it: whoever can write the folder can write the end anew")
+    else:
+        print_lines(f"entries up to {anchored.last} are those that the ledger has an anchor of")
     print_lines(f"head {shown['head']}")
 
 
@@ -80,6 +91,18 @@ def run_show(
 def open_audit(settings: Settings) -> AuditLog:
     """Raises AuditError."""
     return AuditLog(settings.audit_path, lambda: int(time.time()), keep_files=settings.audit_files)
+
+
+def _anchored(home: Path, settings: Settings) -> AnchoredHeads | None:
+    """What the ledger itself has an anchor of; None where none is made. Raises AuditError, ChainError."""
+    stream = settings.audit_stream_subject
+    if stream is None:
+        return None
+    with open_context(home) as opened:
+        found = opened.chain().read_struct(Contract.LEDGER, "streamOf", stream)
+        with opened.store.reading() as connection:
+            log = Book(connection).evidence(stream)
+    return AnchoredHeads(open_heads(log, cast(int, found["size"]), cast(bytes, found["root"])))
 
 
 @contextmanager

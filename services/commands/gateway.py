@@ -22,6 +22,7 @@ from services.settings import Settings
 
 if TYPE_CHECKING:
     from services.gateway import Relaying
+    from services.gateway.audit_anchors import AnchorRule
     from services.gateway.policy import Policy
 
 __all__ = ["register"]
@@ -104,6 +105,7 @@ def _parts(opened: Context) -> dict[str, Any]:
             parse_disclosing(list(settings.passport_disclose)),
         ),
         "audit": open_audit(settings),
+        "anchoring": _anchoring(opened),
         "credential_keys": {path.stem: read_credential_key(path) for path in settings.credential_key_paths},
         "manners": Manners(loopback=settings.webhook_loopback),
     }
@@ -132,6 +134,19 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
             mend="set both to the company whose gateway this is",
         )
     return opened.chain(), signer
+
+
+def _anchoring(opened: Context) -> AnchorRule | None:
+    """When the audit log's head is anchored. Raises SettingsError where it cannot be."""
+    from services.gateway.audit_anchors import AnchorRule, verify_audit_stream  # noqa: PLC0415 - as above
+
+    settings, stream = opened.settings, opened.settings.audit_stream_subject
+    if stream is None:
+        return None
+    if settings.gateway_signer is None:
+        raise SettingsError("audit_stream is set, and nothing can be recorded", mend="set gateway_signer")
+    verify_audit_stream(opened.chain(), stream, settings.gateway_participant)
+    return AnchorRule(stream, settings.audit_anchor_entries, int(settings.audit_anchor_hours * 3600))
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -22,6 +22,7 @@ from ledger.store import Store
 from services.access import SignIn
 from services.audit import AuditLog
 from services.documents import Documents, KeyRing, Recipients
+from services.gateway.audit_anchors import AnchorRule, AuditAnchors
 from services.gateway.bundles import build_bundles
 from services.gateway.contexts import build_contexts
 from services.gateway.credentials import build_credentials
@@ -111,6 +112,7 @@ def create_gateway(
     relaying: Relaying | None = None,
     proofs: Proofs | None = None,
     audit: AuditLog | None = None,
+    anchoring: AnchorRule | None = None,
     manners: Manners | None = None,
     credential_keys: Mapping[str, CredentialKey] | None = None,
 ) -> FastAPI:
@@ -118,15 +120,19 @@ def create_gateway(
     thread brings the index up to its last final block every `follow_interval_s` seconds, from start-up to shutdown;
     without one, the index is served as it is. With `recording`, a chain and a key, another thread records what callers
     ask for. `relaying` sends what other participants signed, as long. `proofs` says what passports disclose, and where
-    their proofs come from; without it there are none. With `audit`, nothing is answered that it does not have. With
-    `manners`, another thread tells the receivers of webhooks. `credential_keys` sign credentials, by their name in the
+    their proofs come from; without it there are none. With `audit`, nothing is answered that it does not have; with
+    `anchoring` as well, and `recording`, its head is anchored on the ledger. With `manners`, another thread tells the
+    receivers of webhooks. `credential_keys` sign credentials, by their name in the
     DID document."""
     logger = build_logger()
     recorder = None if recording is None else Recorder(store, *recording, logger)
     following = None if chain is None else Following(chain, store, follow_interval_s, logger)
     service = Service(store, following)
     dispatcher = None if manners is None else Dispatcher(store, manners, logger)
-    running = [one for one in (following, dispatcher, relaying, recorder) if one is not None]
+    anchors = None
+    if recorder is not None and audit is not None and anchoring is not None:
+        anchors = AuditAnchors(store, recorder, audit, anchoring, clock, logger)
+    running = [one for one in (following, dispatcher, relaying, anchors, recorder) if one is not None]
 
     guard = Guard(store, policy, clock, Limiter(Rates()) if limiter is None else limiter)
     app = _Gateway(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -233,6 +235,46 @@ def test_a_full_disk_is_said_and_leaves_no_half_entry(tmp_path: Path) -> None:
     log.append(access())
     log.close()
     assert verify_audit(tmp_path).last == 3
+
+
+def test_no_writer_waits_for_the_disk_and_a_disk_that_fails_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk hangs until all is written, then fails: the next entry says so, the one after it is taken again."""
+    hangs, failed = threading.Event(), threading.Event()
+    whole = os.fdatasync
+
+    def fails(descriptor: int) -> None:
+        assert hangs.wait(30)
+        failed.set()
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fails)
+    log = fill(tmp_path, 50)
+    assert not failed.is_set()
+    hangs.set()
+    assert failed.wait(30)
+    monkeypatch.setattr(os, "fdatasync", whole)
+    with pytest.raises(AuditError, match="cannot be written: Input/output error"):
+        _append_until_it_fails(log)
+    log.append(access())
+    log.close()
+    verify_audit(tmp_path)
+
+
+def _append_until_it_fails(log: AuditLog) -> None:
+    for _ in range(1_000_000):
+        log.append(access())
+
+
+def test_the_log_is_read_while_it_is_written(tmp_path: Path) -> None:
+    """Whoever reads keeps no writer out, and sees the log as it was when they began."""
+    log = fill(tmp_path, 3)
+    reading = read_audit(tmp_path)
+    assert next(reading)["number"] == 1
+    log.append(access())
+    assert [one["number"] for one in reading] == [2, 3]
+    log.close()
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

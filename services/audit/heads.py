@@ -1,0 +1,106 @@
+"""Heads of the log as evidence: what an anchor on the ledger holds of it, and the check of the log against that.
+
+An entry of evidence tells of up to 1,000 entries of the log: the hash of the last one, which fixes all before it, and
+four bytes of the hash of each, by which the first that was altered is found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.canonical import Json
+from ledger.evidence import EvidenceLog
+from services.audit.errors import AuditError, AuditTamperedError
+from services.audit.files import HASH
+
+__all__ = ["MOST_MARKS", "AnchoredHead", "AnchoredHeads", "build_head", "open_heads", "parse_head"]
+
+KIND: Final = "audit-head"
+MOST_MARKS: Final = 1_000
+_MARK_BYTES: Final = 4
+_MARKS: Final = re.compile(r"(?:[0-9a-f]{8}){1,1000}")
+
+
+@dataclass(frozen=True, slots=True)
+class AnchoredHead:
+    """Of the log's entries `first` to `last`."""
+
+    first: int
+    last: int
+    head: bytes
+    marks: bytes
+    time: int
+    """Seconds since 1970, when it was kept."""
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "kind": KIND,
+            "first": self.first,
+            "last": self.last,
+            "head": self.head.hex(),
+            "marks": self.marks.hex(),
+            "time": self.time,
+        }
+
+    def mark(self, number: int) -> bytes:
+        start = (number - self.first) * _MARK_BYTES
+        return self.marks[start : start + _MARK_BYTES]
+
+
+def build_head(first: int, hashes: Sequence[bytes], now_s: int) -> AnchoredHead:
+    """Of entries that follow each other, at least one and at most MOST_MARKS."""
+    marks = b"".join(one[:_MARK_BYTES] for one in hashes)
+    return AnchoredHead(first, first + len(hashes) - 1, hashes[-1], marks, now_s)
+
+
+def open_heads(log: EvidenceLog, size: int, root: bytes) -> list[AnchoredHead]:
+    """The heads under an anchor of the ledger, from what the private book has. Raises AuditError when the book does not
+    have what was anchored."""
+    if len(log.entries) < size or log.tree.root(size) != root:
+        raise AuditError(
+            f"the database does not have the {size} heads that the ledger has an anchor of",
+            mend="restore the newest database; until then the audit log cannot be held against the ledger",
+        )
+    return [parse_head(one.entry) for one in log.entries[:size]]
+
+
+def parse_head(entry: Json) -> AnchoredHead:
+    """Raises AuditError for another entry: the stream holds heads alone."""
+    if isinstance(entry, dict) and entry.get("kind") == KIND:
+        first, last, head, marks, time = (entry.get(name) for name in ("first", "last", "head", "marks", "time"))
+        if isinstance(first, int) and isinstance(last, int) and isinstance(time, int) and 0 < first <= last:
+            whole = HASH.fullmatch(str(head)) and _MARKS.fullmatch(str(marks))
+            if whole and len(str(marks)) == (last - first + 1) * _MARK_BYTES * 2:
+                return AnchoredHead(first, last, bytes.fromhex(str(head)), bytes.fromhex(str(marks)), time)
+    raise AuditError("the audit stream holds an entry that is no head", mend="give the audit log a stream of its own")
+
+
+class AnchoredHeads:
+    """Holds entries, in their order, against heads in theirs."""
+
+    def __init__(self, heads: Iterable[AnchoredHead]) -> None:
+        self._heads = list(heads)
+        self._at = 0
+
+    @property
+    def last(self) -> int:
+        """Number of the last entry that an anchor fixes; 0 for none."""
+        return self._heads[-1].last if self._heads else 0
+
+    def verify(self, number: int, digest: bytes) -> None:
+        """Raises AuditTamperedError for an entry that is not the one whose head was anchored."""
+        while self._at < len(self._heads) and self._heads[self._at].last < number:
+            self._at += 1
+        if self._at == len(self._heads) or number < self._heads[self._at].first:
+            return
+        head = self._heads[self._at]
+        if head.mark(number) != digest[:_MARK_BYTES] or (number == head.last and head.head != digest):
+            raise AuditTamperedError(number, "it is not the one whose hash is anchored on the ledger")
+
+    def verify_end(self, last: int) -> None:
+        """Raises AuditTamperedError for a log that ends too soon."""
+        if last < self.last:
+            raise AuditTamperedError(last + 1, f"it is missing, as is all to entry {self.last}, which the ledger has")

@@ -1,0 +1,137 @@
+"""The thread that has the audit log's head anchored on the ledger, in the name of the company that runs the gateway.
+
+The heads are entries of one stream of evidence, kept in the private book; the anchor is queued in the same transaction,
+and goes out with all that the gateway records. So a crash leaves both or neither, and what was queued goes out.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from ledger.canonical import canonical_json
+from ledger.chain import Chain
+from ledger.errors import MillmarkError, SettingsError
+from ledger.evidence import SALT_BYTES, build_leaf_data_of
+from ledger.merkle import Tree, leaf_hash
+from ledger.records import Anchor, Contract
+from ledger.store import Book, RecordingDesk, Store
+from ledger.store.answer_rows import RecordingRow
+from ledger.store.rows import EvidenceRow
+from services.audit import AuditLog
+from services.audit.heads import MOST_MARKS, AnchoredHead, build_head, parse_head
+from services.audit.verify import read_hashes, read_last_number
+from services.gateway.problems import public_cause
+from services.gateway.recording import Recorder
+from services.gateway.recording.recorder import describe_subjects
+
+__all__ = ["AnchorRule", "AuditAnchors", "verify_audit_stream"]
+
+_LOOK_S: Final = 5.0
+"""Between two looks at how far the log is."""
+_MOST_STOP_S: Final = 20.0
+_MOST_AT_ONCE: Final = 50 * MOST_MARKS
+"""Entries under one anchor; a longer log takes several."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorRule:
+    """When the head is anchored: whichever comes first, where there is something new."""
+
+    stream: bytes
+    """Subject of a stream of the company's own, for this alone."""
+    entries: int
+    seconds: int
+
+
+class AuditAnchors:
+    """Of one log. `step` is what the thread does."""
+
+    def __init__(
+        self,
+        store: Store,
+        recorder: Recorder,
+        audit: AuditLog,
+        rule: AnchorRule,
+        clock: Callable[[], int],
+        logger: FilteringBoundLogger,
+    ) -> None:
+        self._store, self._recorder, self._audit, self._rule = store, recorder, audit, rule
+        self._clock, self._logger = clock, logger
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._told = ""
+
+    def start(self) -> None:
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="millmark-audit-anchors", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_MOST_STOP_S)
+
+    def step(self) -> bool:
+        """Queues an anchor if one is due; tells whether it did. Raises StoreError, AuditError."""
+        with self._store.reading() as connection:
+            book = Book(connection)
+            size = book.evidence_size(self._rule.stream)
+            latest = book.latest_evidence(self._rule.stream)
+        before = None if latest is None else parse_head(latest)
+        after, kept_at = (0, 0) if before is None else (before.last, before.time)
+        new = read_last_number(self._audit.folder) - after
+        if new <= 0 or (new < self._rule.entries and self._clock() - kept_at < self._rule.seconds):
+            return False
+        first, hashes = read_hashes(self._audit.folder, after, _MOST_AT_ONCE)
+        self._audit.flush()  # what is anchored must outlive a power cut
+        parts = range(0, len(hashes), MOST_MARKS)
+        return self._queue(size, [build_head(first + at, hashes[at : at + MOST_MARKS], self._clock()) for at in parts])
+
+    def _queue(self, size: int, heads: Sequence[AnchoredHead]) -> bool:
+        stream = self._rule.stream
+        rows = [_row(stream, size + n, head) for n, head in enumerate(heads)]
+        with self._store.transaction() as connection:
+            desk = RecordingDesk(connection)
+            if desk.book.evidence_size(stream) != size:
+                return False  # another gateway on this database was first
+            desk.book.add_evidence_rows(rows)
+            whole = size + len(rows)
+            anchor = Anchor(stream, whole, Tree(desk.book.leaves(stream, whole)).root())
+            key = f"audit/anchor/{stream.hex()}/{whole:013d}"
+            self._recorder.queue_in(desk, RecordingRow(key, 0, describe_subjects([stream])), anchor)
+        self._recorder.wake()
+        return True
+
+    def _run(self) -> None:
+        while not self._stop.wait(_LOOK_S):
+            try:
+                while self.step() and not self._stop.is_set():
+                    self._told = ""
+            except Exception as error:  # the thread must outlive any failure
+                self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        cause = public_cause(error) if isinstance(error, MillmarkError) else repr(type(error).__name__)
+        if cause != self._told:
+            self._logger.error("anchoring of the audit log failed", cause=cause)
+        self._told = cause
+
+
+def verify_audit_stream(chain: Chain, stream: bytes, participant: int | None) -> None:
+    """That the stream is on the ledger, and the company's. Raises SettingsError, ChainError."""
+    found = chain.read_struct(Contract.LEDGER, "streamOf", stream)
+    if found["sequence"] == 0:
+        raise SettingsError("audit_stream is not on the ledger", mend="open it first, or correct its subject")
+    if participant not in (None, found["owner"]):
+        raise SettingsError("audit_stream is another company's", mend="name a stream of your own")
+
+
+def _row(stream: bytes, index: int, head: AnchoredHead) -> EvidenceRow:
+    salt, text = secrets.token_bytes(SALT_BYTES), canonical_json(head.to_json())
+    return EvidenceRow(stream, index, salt, text.decode(), leaf_hash(build_leaf_data_of(salt, text)))

@@ -1,0 +1,122 @@
+"""A gateway that anchors its audit log on a real chain, is killed, and goes on; and the command that checks the log."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ledger.chain import Chain, HttpTransport, write_deployment
+from ledger.index import Follower
+from ledger.keys import create_keystore
+from ledger.store import open_store
+from services.audit.files import list_files
+from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
+from tests.support.command_line import Runner
+from tests.support.ledger_world import build_world
+from tests.support.node_site import await_that, running_devchain
+
+pytestmark = pytest.mark.integration
+
+PASSPHRASE = "of the company's key"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Line:
+    """A company's home, ready to anchor, and its gateway's address."""
+
+    home: Path
+    url: str
+    chain: Chain
+    stream: bytes
+
+    def anchored(self) -> int:
+        """Number of the last entry whose head is anchored."""
+        with open_store(f"sqlite:///{self.home / 'millmark.sqlite'}") as store:
+            return read_anchored(self.chain, store, self.stream).last
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[Line]:
+    port = _free_port()
+    with running_devchain() as url, open_store(f"sqlite:///{tmp_path / 'millmark.sqlite'}") as store:
+        world = build_world(HttpTransport(url))
+        signer, _, stream = open_audit_stream(world, store)
+        Follower(world.chain, store).follow()
+        write_deployment(tmp_path / "deployment.json", world.chain.deployment)
+        create_keystore(tmp_path / "key.json", PASSPHRASE, signer=signer, scrypt_cost=2)
+        (tmp_path / "secret").touch(mode=0o600)
+        (tmp_path / "secret").write_text(PASSPHRASE)
+        (tmp_path / "millmark.toml").write_text(
+            f'chain_url = "{url}"\ngateway_port = {port}\ngateway_signer = "keystore:{tmp_path / "key.json"}"\n'
+            f'gateway_passphrase_file = "secret"\naudit_stream = "0x{stream.hex()}"\naudit_anchor_entries = 1\n'
+        )
+        yield Line(tmp_path, f"http://127.0.0.1:{port}", world.chain, stream)
+
+
+@contextmanager
+def gateway(home: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
+    with (home / "gateway.log").open("a") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            await_that(lambda: process.poll() is None and _answers(url), 60)
+            yield process
+        finally:
+            process.kill()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_killed_between_and_checked_by_command(
+    line: Line, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for last in (6, 12):
+        with gateway(line.home, line.url) as process:
+            for number in range(6):
+                assert httpx.get(f"{line.url}/v1/orders?limit={number + 1}").status_code == 200
+            await_that(lambda last=last: line.anchored() == last, 60)  # type: ignore[misc]  # bound early
+            os.kill(process.pid, signal.SIGKILL)
+    run = Runner(line.home, monkeypatch, capsys)
+    code, out, _ = run("audit", "verify", "--json")
+    assert (code, json.loads(out)["anchored"], json.loads(out)["last"]) == (0, 12, 12)
+    assert "entries up to 12 are those that the ledger has an anchor of" in run("audit", "verify")[1]
+
+    [path] = list_files(line.home / "audit")
+    text = path.read_bytes()
+    rewrite(line.home / "audit", lambda entries: entries[8].update(target="/v1/lots"))
+    code, err = run.refused("audit", "verify")
+    assert (code, "entry 9 of the audit log: it is not the one" in err) == (1, True)
+    path.write_bytes(text[: text.rindex(b"\n", 0, -1) + 1])
+    assert "entry 12 of the audit log: it is missing" in run.refused("audit", "verify")[1]
+    path.write_bytes(text)
+    assert run("audit", "verify")[0] == 0
+    with closing(sqlite3.connect(line.home / "millmark.sqlite")) as connection:
+        connection.execute('DELETE FROM evidence WHERE "index" = 0')
+        connection.commit()
+    assert "restore the newest database" in run.refused("audit", "verify")[1]
+
+    settings = (line.home / "millmark.toml").read_text()
+    (line.home / "millmark.toml").write_text(settings.replace(line.stream.hex(), "7" * 64))
+    code, err = run.refused("gateway")
+    assert (code, "audit_stream is not on the ledger" in err) == (2, True)

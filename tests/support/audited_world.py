@@ -1,0 +1,61 @@
+"""A company on a ledger with a stream for the heads of its audit log, and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from ledger.canonical import Json, canonical_json, sha256
+from ledger.chain import Chain
+from ledger.ids import SubjectKind, subject
+from ledger.keys import LocalSigner
+from ledger.records import Contract, OpenStream, RegisterMachine, Role
+from ledger.store import Book, Store
+from ledger.store.outbox import Outbox
+from services.audit import AnchoredHeads, open_heads
+from services.audit.entries import hash_entry
+from services.audit.files import list_files, parse_line
+from tests.support.ledger_world import NOTHING, LedgerWorld
+
+__all__ = ["STREAM_NAME", "open_audit_stream", "read_anchored", "rewrite"]
+
+STREAM_NAME = sha256(b"the audit log's stream")
+Change = Callable[[list[dict[str, Json]]], None]
+
+
+def open_audit_stream(world: LedgerWorld, store: Store) -> tuple[LocalSigner, int, bytes]:
+    """A new company's key, its number, and the stream."""
+    signer = world.admit(Outbox(store), Role.MANUFACTURER)
+    number = cast(int, world.chain.read(Contract.REGISTRY, "actorOf", signer.address)[0])
+    submitter = world.submitter(Outbox(store), signer)
+    [made] = submitter.submit([(f"machine-{number}", RegisterMachine(sha256(b"gateway"), NOTHING))])
+    submitter.drain()
+    machine = cast(int, Outbox(store).record(made).sequence)
+    submitter.submit([(f"stream-{number}", OpenStream(STREAM_NAME, machine, NOTHING))])
+    submitter.drain()
+    return signer, number, subject(SubjectKind.STREAM, number, STREAM_NAME)
+
+
+def read_anchored(chain: Chain, store: Store, stream: bytes) -> AnchoredHeads:
+    """As `millmark audit verify` does."""
+    found = chain.read_struct(Contract.LEDGER, "streamOf", stream)
+    with store.reading() as connection:
+        log = Book(connection).evidence(stream)
+    return AnchoredHeads(open_heads(log, cast(int, found["size"]), cast(bytes, found["root"])))
+
+
+def rewrite(folder: Path, change: Change) -> None:
+    """What somebody does who has the folder: entries are changed, and the whole chain is made to fit again."""
+    paths = list_files(folder)
+    lines = [line for path in paths for line in path.read_bytes().splitlines()]
+    entries = [entry for line in lines if (entry := parse_line(line)) is not None]
+    change(entries)
+    previous, written = str(entries[0]["previous"]) if entries else "", []
+    for number, entry in enumerate(entries, int(str(entries[0]["number"])) if entries else 1):
+        entry |= {"number": number, "previous": previous}
+        previous = entry["hash"] = hash_entry(entry).hex()
+        written.append(canonical_json(entry) + b"\n")
+    for path in paths[1:]:
+        path.unlink()
+    paths[0].write_bytes(b"".join(written))
