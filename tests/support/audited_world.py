@@ -21,7 +21,7 @@ from tests.support.ledger_world import NOTHING, LedgerWorld
 __all__ = ["STREAM_NAME", "open_audit_stream", "read_anchored", "rewrite"]
 
 STREAM_NAME = sha256(b"the audit log's stream")
-Change = Callable[[list[dict[str, Json]]], None]
+Change = Callable[[list[dict[str, Json]]], object]
 
 
 def open_audit_stream(world: LedgerWorld, store: Store) -> tuple[LocalSigner, int, bytes]:

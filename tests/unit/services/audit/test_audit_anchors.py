@@ -151,7 +151,7 @@ def _all(entries: Entries) -> None:
         entry["status"], entry["decision"] = 404, "absent"
 
 
-REWRITTEN: dict[str, tuple[Callable[[Entries], None], int]] = {
+REWRITTEN: dict[str, tuple[Callable[[Entries], object], int]] = {
     "one entry": (_edit(6, "target", "/v1/lots/other"), 7),
     "the first entry": (_edit(0, "participant", 9), 1),
     "the last that is anchored": (_edit(24, "status", 404), 25),
