@@ -31,9 +31,10 @@ from ledger.verify._replay import replay
 from ledger.verify._reporting import build_report
 from ledger.verify._status import Verified, verify_status
 from ledger.verify.refusals import CheckpointRefused, FormatRefused, StatusRefused, Step, VerificationError
+from ledger.verify.remark import REMARKS, Remark
 from ledger.verify.report import Report, describe
 
-__all__ = ["Report", "Step", "VerificationError", "describe", "verify_bundle"]
+__all__ = ["REMARKS", "Remark", "Report", "Step", "VerificationError", "describe", "verify_bundle"]
 
 
 def verify_bundle(

@@ -11,35 +11,36 @@ from ledger.verify._descent import ancestors_of, made_of
 from ledger.verify._kinds import roots_of
 from ledger.verify._state import Certificate, Lot, State
 from ledger.verify._status import Verified, status_of
+from ledger.verify.remark import Remark
 from ledger.verify.report import moment
 
 __all__ = ["attention", "not_proved", "proved"]
 
 
-def attention(verified: Verified) -> Iterator[str]:
+def attention(verified: Verified) -> Iterator[Remark]:
     """What a reader should not overlook, though it is no reason to refuse the bundle."""
     state = verified.state
     for entry in verified.entries:
         since = state.proved.keys[entry.key].compromised_since
         if since and entry.time >= since:
-            yield f"record {entry.sequence} was signed with a key that was later declared compromised by then"
+            yield Remark("compromised", record=entry.sequence)
     yield from _doubtful_signers(verified)
     for number, by in state.superseded.items():
-        yield f"record {number} is corrected by record {by}"
+        yield Remark("corrected", record=number, by=by)
     for certificate in state.certificates.values():
         yield from _doubtful_certificate(verified, certificate)
     for lot in state.lots.values():
         if lot.state is LotState.QUARANTINED:
-            yield f"{_name(verified, lot.subject)} is quarantined by {verified.party(lot.counterparty)}"
+            yield Remark("quarantined", lot=_name(verified, lot.subject), by=verified.party(lot.counterparty))
     yield from _spent(verified)
     yield from _ungated(verified)
     yield from _same_digests(state)
     for number, company in state.proved.participants.items():
         if company.suspended:
-            yield f"{verified.party(number)} is suspended"
+            yield Remark("suspended", participant=verified.party(number))
 
 
-def _doubtful_signers(verified: Verified) -> Iterator[str]:
+def _doubtful_signers(verified: Verified) -> Iterator[Remark]:
     """Co-signers whose key the ledger itself has as another's, or as revoked: the trust file is behind."""
     bundle, last = verified.bundle, verified.headers[-1]
     if not isinstance(verified.trust.checkpoint, Cosigners):
@@ -48,50 +49,50 @@ def _doubtful_signers(verified: Verified) -> Iterator[str]:
     checkpoint = Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash)
     for address in SignedCheckpoint(checkpoint, bundle.signatures).signers():
         key, signer = verified.state.proved.keys.get(address), verified.party(owners[address])
-        if key is not None and (key.revoked_at or key.participant != owners[address]):
-            what = "revoked" if key.revoked_at else f"that of {verified.party(key.participant)}"
-            yield f"the checkpoint is signed for {signer} with a key that the ledger has as {what}"
+        if key is not None and key.revoked_at:
+            yield Remark("checkpoint_revoked", signer=signer)
+        elif key is not None and key.participant != owners[address]:
+            yield Remark("checkpoint_foreign", signer=signer, owner=verified.party(key.participant))
 
 
-def _doubtful_certificate(verified: Verified, certificate: Certificate) -> Iterator[str]:
+def _doubtful_certificate(verified: Verified, certificate: Certificate) -> Iterator[Remark]:
     if verified.state.lots[certificate.lot].certificates[-1] is not certificate:
         return
+    number, verdict = certificate.sequence, certificate.verdict
     status = status_of(verified, certificate, verified.time)
-    if status is not CertificateStatus.VALID or certificate.verdict is not Verdict.PASS:
-        judged = f"{certificate.verdict.name.lower()}, {status.name.lower()}"
-        yield f"certificate {certificate.sequence} of {_name(verified, certificate.lot)}: {judged}"
+    if status is not CertificateStatus.VALID or verdict is not Verdict.PASS:
+        lot = _name(verified, certificate.lot)
+        yield Remark("certificate", certificate=number, lot=lot, verdict=verdict, status=status)
     if certificate.state is CertificateState.DEMANDED:
-        until = f"{moment(certificate.opening_deadline):%Y-%m-%d %H:%M} UTC"
-        yield f"certificate {certificate.sequence} must be opened before {until}, or counts no more"
+        yield Remark("demanded", certificate=number, until=moment(certificate.opening_deadline))
 
 
-def _spent(verified: Verified) -> Iterator[str]:
+def _spent(verified: Verified) -> Iterator[Remark]:
     for lot in _parts(verified):
         if lot.state is LotState.SPENT:
-            yield f"nothing is left of {_name(verified, lot.subject)}: it was scrapped, or other lots were made of it"
+            yield Remark("spent", lot=_name(verified, lot.subject))
 
 
-def _ungated(verified: Verified) -> Iterator[str]:
+def _ungated(verified: Verified) -> Iterator[Remark]:
     """Parts that would not pass their order's gate, because of who certified them with which model."""
     for lot in _parts(verified):
-        order = verified.state.order_of(lot)
+        order, name = verified.state.order_of(lot), _name(verified, lot.subject)
         if order is None or not order.terms.inspector:
             continue
-        wanted = (order.terms.inspector, order.terms.model)
+        inspector, model = order.terms.inspector, order.terms.model
         if not lot.certificates:
-            yield f"{_name(verified, lot.subject)} has no certificate, and its order asks for one"
-        elif (lot.certificates[-1].issuer, lot.certificates[-1].model) != wanted:
-            asked = f"one of {verified.party(wanted[0])} with model {wanted[1]}"
-            yield f"the certificate of {_name(verified, lot.subject)} is not what its order asks for: {asked}"
+            yield Remark("uncertified", lot=name)
+        elif (lot.certificates[-1].issuer, lot.certificates[-1].model) != (inspector, model):
+            yield Remark("other_gate", lot=name, inspector=verified.party(inspector), model=model)
 
 
-def _same_digests(state: State) -> Iterator[str]:
+def _same_digests(state: State) -> Iterator[Remark]:
     """An inference belongs to one lot: the same digest for two says that at least one was never inspected."""
     first: dict[bytes, Certificate] = {}
     for certificate in state.certificates.values():
         earlier = first.setdefault(certificate.statement.raw("inference_digest"), certificate)
         if earlier.lot != certificate.lot:
-            yield f"certificates {earlier.sequence} and {certificate.sequence} are of different lots with one inference"
+            yield Remark("one_inference", first=earlier.sequence, second=certificate.sequence)
 
 
 def proved(verified: Verified) -> Iterator[str]:
@@ -114,55 +115,51 @@ def proved(verified: Verified) -> Iterator[str]:
         yield "the shown inferences are those that the certificates commit to, for these lots and no others"
 
 
-def not_proved(verified: Verified) -> Iterator[str]:
+def not_proved(verified: Verified) -> Iterator[Remark]:
     """What a reader might take for proved, and is not."""
-    yield "anything after the proof block"
-    yield (
-        "that documents, sensors or people told the truth; that the part in your hand is the one named here, or that "
-        "nobody else recorded another by its name"
-    )
-    yield "that no other lots are like these, by model, machine or order: who made the file chose its parts"
+    for always in ("after", "truth", "others"):
+        yield Remark(always)
     yield from _outside_of_histories(verified)
     yield from _not_shown(verified)
     if verified.bundle.inferences:
-        yield "that the models give these logits: execute them again with `python -m quality audit`"
+        yield Remark("execution")
     if _measured(verified)[1]:
-        yield "that the measured entries of finished operations were in their streams before the proof block"
+        yield Remark("finished")
     if verified.bundle.signatures and isinstance(verified.trust.checkpoint, BelievedBlock):
-        yield "whose signatures the bundle carries: the trust file names the checkpoint itself"
+        yield Remark("signatures")
     if any(lot.sealed for lot in verified.state.lots.values()):
-        yield "how much is left of lots with sealed records; only the most that can be"
+        yield Remark("sealed")
 
 
-def _outside_of_histories(verified: Verified) -> Iterator[str]:
+def _outside_of_histories(verified: Verified) -> Iterator[Remark]:
     """About lots that no history here tells of."""
     state = verified.state
     if verified.not_followed:
-        yield f"what became of {len(verified.not_followed)} lots that were made of the parts and are not among them"
+        yield Remark("made_of", lots=len(verified.not_followed))
     inside = {name for lot in _parts(verified) for name in lot.contents} - state.lots.keys()
     if inside:
-        yield f"how {len(inside)} lots stand that are packed in the parts and have no history here"
+        yield Remark("packed", lots=len(inside))
     line = {name for lot in _parts(verified) for name in (lot.subject, *ancestors_of(state, lot))}
     received = sum(state.lots[name].from_outside for name in line)
     if received:
-        yield f"where {received} lots came from that were received from outside: who received them says so"
+        yield Remark("received", lots=received)
 
 
-def _not_shown(verified: Verified) -> Iterator[str]:
+def _not_shown(verified: Verified) -> Iterator[Remark]:
     """What records commit to, and the sender kept."""
     bundle, state = verified.bundle, verified.state
     nameless = sum(part not in verified.identifiers for part in bundle.parts)
     if nameless:
-        yield f"which things {nameless} parts are: the file has their subjects without identifiers"
+        yield Remark("nameless", parts=nameless)
     documents = sum(any(root) for entry in verified.entries for root in roots_of(entry.fields)) - len(bundle.claims)
     if documents:
-        yield f"what {documents} documents say that records commit to: nothing of them is shown"
+        yield Remark("documents", documents=documents)
     without = set(state.certificates) - {evidence.record for evidence in bundle.evidence}
     if without:
-        yield f"measured data of certificates {_numbers(without)}: no evidence is shown"
+        yield Remark("measured", certificates=tuple(sorted(without)))
     closed = set(state.certificates) - {inference.record for inference in bundle.inferences}
     if closed:
-        yield f"inferences of certificates {_numbers(closed)}: input, salt and logits are not shown"
+        yield Remark("inferences", certificates=tuple(sorted(closed)))
 
 
 def _measured(verified: Verified) -> tuple[int, int]:
@@ -173,11 +170,6 @@ def _measured(verified: Verified) -> tuple[int, int]:
 
 def _parts(verified: Verified) -> Iterator[Lot]:
     return (verified.state.lots[name] for name in verified.bundle.parts)
-
-
-def _numbers(numbers: set[int]) -> str:
-    shown = sorted(numbers)
-    return ", ".join(map(str, shown[:10])) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
 
 
 def _name(verified: Verified, subject: bytes) -> str:

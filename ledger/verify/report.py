@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from ledger.canonical import Json, canonical_json
 from ledger.records import CertificateState, CertificateStatus, LotState, Verdict
+from ledger.verify.remark import Remark
 
 __all__ = [
     "AsOf",
@@ -149,9 +150,9 @@ class Report:
     evidence: tuple[EvidenceReport, ...]
     inferences: tuple[int, ...]
     """Certificates whose digest was put together again."""
-    attention: tuple[str, ...]
+    attention: tuple[Remark, ...]
     proved: tuple[str, ...]
-    not_proved: tuple[str, ...]
+    not_proved: tuple[Remark, ...]
     not_followed: tuple[bytes, ...]
     """Lots that were made of the parts and are no parts themselves. Empty: all that was made of them is here."""
 

@@ -19,7 +19,8 @@ from starlette.responses import HTMLResponse, Response
 
 from ledger.provenance.views import Party
 from ledger.records import Role
-from ledger.verify import Step
+from ledger.verify import Remark, Step
+from ledger.verify.report import Party as Proved
 from services.access import Principal
 from services.portal.forms import Forms
 from services.portal.language import Catalogue, Language, choose_language, read_catalogues
@@ -35,6 +36,8 @@ _LANGUAGE = "millmark-language"
 _YEAR_S = 365 * 86_400
 _PATH = "/:%()!'*,;=@&$+~"
 """What stands in paths as it is, an escape that is there already among it."""
+_MOST_REMARKS = 20
+"""Lines, and numbers in one line, of what needs attention."""
 _MEDIA = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 
 
@@ -142,6 +145,8 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "digest": _digest,
         "data": _data,
         "brief": _brief,
+        "remark": partial(_remark, catalogue),
+        "most_remarks": _MOST_REMARKS,
         "steps": tuple(Step),
     }
 
@@ -169,6 +174,24 @@ def _moment(catalogue: Catalogue, time: datetime | None) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(  # a constant; `format` escapes
         time.strftime("%Y-%m-%dT%H:%M:%SZ"), time.strftime("%Y-%m-%d %H:%M UTC")
     )
+
+
+def _remark(catalogue: Catalogue, one: Remark) -> Markup:
+    """What the verifier says in English, in this language."""
+    values = {name: _remarked(catalogue, name, value) for name, value in one.values.items()}
+    return escape(catalogue.say(f"remark.{one.code}")).format(**values)
+
+
+def _remarked(catalogue: Catalogue, name: str, value: object) -> Markup:
+    if isinstance(value, enum.Enum):
+        return escape(_word(catalogue, value))
+    if isinstance(value, Proved):
+        return _party(catalogue, Party(value.participant, value.name))
+    if isinstance(value, datetime):
+        return _moment(catalogue, value)
+    if isinstance(value, tuple):
+        return _data(", ".join(map(str, value[:_MOST_REMARKS])) + ("…" if len(value) > _MOST_REMARKS else ""))
+    return _brief(str(value)) if name == "lot" else _data(value)
 
 
 def _digest(value: bytes | None) -> Markup:

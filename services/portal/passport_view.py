@@ -12,7 +12,6 @@ from ledger.ids import DigitalLink
 from ledger.provenance import Fact, Passport
 from ledger.provenance.views import Certificate, CustodyChange, Machine, Party, Transformation
 from ledger.records import AssignmentState, CertificateStatus, LotState, Verdict
-from ledger.verify import Report
 from services.portal.footprint import Footprint, build_footprint, is_footprint
 from services.portal.language import Catalogue
 from services.portal.proofs import Proof
@@ -46,14 +45,6 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
-class Unproved:
-    """What a proof leaves open: a key of the catalogue and how many."""
-
-    key: str
-    count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class PassportView:
     passport: Passport
     product: str | None
@@ -68,7 +59,6 @@ class PassportView:
     proof: Proof | None
     failure: str | None
     """Why no proof could be made now."""
-    unproved: tuple[Unproved, ...]
 
 
 def build_view(passport: Passport, found: Proof | MillmarkError | None) -> PassportView:
@@ -88,7 +78,6 @@ def build_view(passport: Passport, found: Proof | MillmarkError | None) -> Passp
         sound=good and not stopped,
         proof=proof,
         failure=None if proof or found is None else str(found.code),  # type: ignore[union-attr]  # then it is an error
-        unproved=() if proof is None or proof.report is None else tuple(_unproved(proof.report)),
     )
 
 
@@ -148,20 +137,3 @@ def _documents(passport: Passport) -> Iterator[Document]:
 def _label(path: Sequence[str | int]) -> str:
     """`passport` itself says nothing to a reader."""
     return " › ".join(str(step) for step in (path[1:] if path[0] == "passport" and len(path) > 1 else path))
-
-
-def _unproved(report: Report) -> Iterator[Unproved]:
-    """As the verifier says it, one key for each of its lines."""
-    yield Unproved("unproved.after")
-    yield Unproved("unproved.truth")
-    yield Unproved("unproved.others")
-    certificates = {one.sequence for one in report.certificates}
-    for key, count in (
-        ("unproved.made_of", len(report.not_followed)),
-        ("unproved.measured", len(certificates - {one.record for one in report.evidence})),
-        ("unproved.inference", len(certificates - set(report.inferences))),
-        ("unproved.execution", len(report.inferences)),
-        ("unproved.sealed", sum(report.sealed.values())),
-    ):
-        if count:
-            yield Unproved(key, count)

@@ -4,17 +4,19 @@ is said of them.
     Proofs(store, chain, folder).fetch(lot, as_of, now_s)
 
 What is made is kept in memory until the index has another record; what is in the folder is served where no node is
-there to ask.
+there to ask. What verifying a file came to is remembered as long as time alone cannot change it.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ledger.bundle import MAX_BUNDLE_BYTES, parse_bundle
+from ledger.canonical import sha256
 from ledger.chain import Chain
+from ledger.checkpoint import DEFAULT_MAX_AGE_S
 from ledger.errors import InputError, MillmarkError, Retry
 from ledger.headers import parse_header
 from ledger.provenance import Disclosing, build_bundle
@@ -23,6 +25,7 @@ from ledger.store import Store
 from ledger.trust import MAX_TRUST_BYTES, parse_trust
 from ledger.verify import Report, Step, VerificationError, verify_bundle
 from services.files import read_bounded
+from services.portal.shelf import Shelf
 from services.trusting import build_trust
 from services.turns import Turns
 
@@ -32,8 +35,8 @@ PASSPORTS = "passports"
 """Folder of kept proofs in the home folder."""
 MARKED = Disclosing(fields=(("passport",),))
 """Fields that their document's author marked: those under its member `passport`."""
-_MOST_KEPT = 64
-"""Made proofs in memory."""
+_MOST_BYTES = 64 * 1024 * 1024
+"""Of made proofs in memory; and of files, as long as they are, whose reports are remembered."""
 _MOST_WAITING = 4
 """Requests that wait while a proof is made: the node may hang, and other pages need no proof."""
 
@@ -73,6 +76,14 @@ class _Made:
     trust: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    proof: Proof
+    since_s: int
+    until_s: int
+    """From when to when, by our clock, verifying comes to the same."""
+
+
 def kept_names(lot: bytes) -> tuple[str, str]:
     """File names of a lot's kept bundle and trust file."""
     return f"{lot.hex()}.bundle", f"{lot.hex()}.trust.json"
@@ -85,7 +96,8 @@ class Proofs:
         self._store, self._chain, self._folder = store, chain, folder
         self.disclosing = disclosing
         """What a passport and its proof tell beyond the records themselves."""
-        self._made: OrderedDict[bytes, _Made] = OrderedDict()
+        self._made: Shelf[_Made] = Shelf(_MOST_BYTES)
+        self._verified: Shelf[_Verified] = Shelf(_MOST_BYTES)
         self._turns = Turns(at_once=1, waiting=_MOST_WAITING)
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
@@ -95,12 +107,12 @@ class Proofs:
         if self._chain is not None:
             try:
                 made = self._make(lot, as_of)
-                return _verify(made.bundle, made.trust, now_s, kept=False)
+                return self._verify(made.bundle, made.trust, now_s, kept=False)
             except MillmarkError as error:
                 failure = error
         try:
             kept = self._kept(lot)
-            return failure if kept is None else _verify(*kept, now_s, kept=True)
+            return failure if kept is None else self._verify(*kept, now_s, kept=True)
         except InputError as error:  # a file that cannot be read, or a trust file of another version
             return failure or error
 
@@ -123,10 +135,8 @@ class Proofs:
                 raise ProofsBusyError("other proofs are being made", mend="load the page again in a while")
             made = self._find(lot, state)  # perhaps made while we waited
             if made is None:
-                made = self._made[lot] = _Made(state, *self._build(lot))
-                self._made.move_to_end(lot)
-                while len(self._made) > _MOST_KEPT:
-                    self._made.popitem(last=False)
+                made = _Made(state, *self._build(lot))
+                self._made.put(lot, made, len(made.bundle) + len(made.trust))
             return made
 
     def _find(self, lot: bytes, state: tuple[int, int] | None) -> _Made | None:
@@ -139,10 +149,34 @@ class Proofs:
         block = parse_header(parse_bundle(data).headers[-1])
         return data, build_trust(self._store, self._chain, block.number).to_bytes()
 
+    def _verify(self, bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
+        """All steps as a receiver would, at most once for the same two files and the same outcome: they say which part,
+        which block, and what is disclosed."""
+        key = (sha256(bundle), sha256(trust), kept)
+        found = self._verified.get(key)
+        if found is not None and found.since_s <= now_s < found.until_s:
+            return found.proof
+        proof = _verify(bundle, trust, now_s, kept=kept)
+        if proof.report is not None:
+            self._verified.put(
+                key, _Verified(proof, now_s, _holds_until(proof.report, now_s)), len(bundle) + len(trust)
+            )
+        return proof
+
 
 def _verify(bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
-    """All steps as a receiver would; the report also when only the last step, the part's status, refuses it."""
+    """The report also when only the last step, the part's status, refuses it."""
     try:
         return Proof(bundle, trust, kept, verify_bundle(bundle, parse_trust(trust), now_s=now_s), None)
     except VerificationError as error:
         return Proof(bundle, trust, kept, getattr(error, "report", None), error)
+
+
+def _holds_until(report: Report, now_s: int) -> int:
+    """When, after `now_s`, the clock alone may change what verifying comes to: a certificate expires, the time to open
+    one is over, the block is too old."""
+    times = [one.expires_at for one in report.certificates]
+    times += [until for one in report.attention if isinstance(until := one.values.get("until"), datetime)]
+    ends = [int(time.timestamp()) for time in times]
+    ends.append(int(report.as_of.block_time.timestamp()) + DEFAULT_MAX_AGE_S + 1)
+    return min((end for end in ends if end > now_s), default=now_s)

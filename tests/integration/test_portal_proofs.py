@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import httpx
@@ -85,6 +87,33 @@ def test_without_the_word_names_only_the_part_is_named(world: PortalWorld) -> No
         assert name in named
         assert name not in page
     assert world.identity(world.part).identifier.rpartition("/")[2] in page
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", ("What needs attention", "Certificate {number} of {part}: Fail, valid.", "{part} is quarantined by")),
+        ("zh", ("需要注意", "{part} 的证书 {number}：不合格，有效。", "{part} 已被")),
+    ],
+)
+def test_the_page_shows_what_the_verifier_draws_attention_to(
+    world: PortalWorld, language: str, told: tuple[str, ...]
+) -> None:
+    page = httpx.get(f"{world.code(world.failed)}&lang={language}").text
+    text = unescape(re.sub(r"<[^>]+>", "", page))
+    part = world.identity(world.failed).identifier.rpartition("/")[2]
+    [number] = re.findall(r'<h3 id="certificate-(\d+)">', page)
+    for line in told:
+        assert line.format(part=part, number=number) in text
+    assert text.count(told[0]) == 1
+    assert told[0] not in httpx.get(f"{world.code()}&lang={language}").text, "of a part that stands well"
+
+
+def test_what_is_not_proved_is_what_the_verifier_says(world: PortalWorld) -> None:
+    page = httpx.get(world.code()).text
+    report = verify_bundle(download(world, "bundle"), parse_trust(download(world, "trust")), now_s=int(time.time()))
+    items = page.partition("What is not proved</h3>")[2].partition("</ul>")[0].count("<li>")
+    assert items == len(report.not_proved) > 3
 
 
 def test_a_gateway_without_a_node_shows_the_proof_that_it_keeps(world: PortalWorld, tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""Lines of a report that readers must not overlook, in a form that can be told in other languages, too."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+
+__all__ = ["REMARKS", "Remark"]
+
+_MOST_LISTED = 10
+
+REMARKS: Mapping[str, str] = {
+    # what needs attention
+    "compromised": "record {record} was signed with a key that was later declared compromised by then",
+    "checkpoint_revoked": "the checkpoint is signed for {signer} with a key that the ledger has as revoked",
+    "checkpoint_foreign": "the checkpoint is signed for {signer} with a key that the ledger has as that of {owner}",
+    "corrected": "record {record} is corrected by record {by}",
+    "certificate": "certificate {certificate} of {lot}: {verdict}, {status}",
+    "demanded": "certificate {certificate} must be opened before {until}, or counts no more",
+    "quarantined": "{lot} is quarantined by {by}",
+    "spent": "nothing is left of {lot}: it was scrapped, or other lots were made of it",
+    "uncertified": "{lot} has no certificate, and its order asks for one",
+    "other_gate": "the certificate of {lot} is not what its order asks for: one of {inspector} with model {model}",
+    "one_inference": "certificates {first} and {second} are of different lots with one inference",
+    "suspended": "{participant} is suspended",
+    # what is not proved
+    "after": "anything after the proof block",
+    "truth": "that documents, sensors or people told the truth; that the part in your hand is the one named here, or "
+    "that nobody else recorded another by its name",
+    "others": "that no other lots are like these, by model, machine or order: who made the file chose its parts",
+    "made_of": "what became of {lots} lots that were made of the parts and are not among them",
+    "packed": "how {lots} lots stand that are packed in the parts and have no history here",
+    "received": "where {lots} lots came from that were received from outside: who received them says so",
+    "nameless": "which things {parts} parts are: the file has their subjects without identifiers",
+    "documents": "what {documents} documents say that records commit to: nothing of them is shown",
+    "measured": "measured data of certificates {certificates}: no evidence is shown",
+    "inferences": "inferences of certificates {certificates}: input, salt and logits are not shown",
+    "execution": "that the models give these logits: execute them again with `python -m quality audit`",
+    "finished": "that the measured entries of finished operations were in their streams before the proof block",
+    "signatures": "whose signatures the bundle carries: the trust file names the checkpoint itself",
+    "sealed": "how much is left of lots with sealed records; only the most that can be",
+}
+"""By code, what a remark says, and what it needs to be told."""
+
+
+class Remark(str):
+    """The English line itself; `code` and `values` for whoever tells it in another language."""
+
+    code: str
+    values: Mapping[str, object]
+
+    def __new__(cls, code: str, **values: object) -> Remark:
+        made = super().__new__(cls, REMARKS[code].format(**{name: _plain(value) for name, value in values.items()}))
+        made.code, made.values = code, values
+        return made
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, enum.Enum):
+        return value.name.lower()
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M} UTC"
+    if isinstance(value, tuple):
+        more = len(value) - _MOST_LISTED
+        return ", ".join(map(str, value[:_MOST_LISTED])) + (f" and {more} more" if more > 0 else "")
+    return str(value)
