@@ -61,6 +61,12 @@ class Rows:
             query = query.where(table.c[column] > after)
         return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column]).limit(most))]
 
+    def latest(self, kind: type[R], column: str, most: int, **equals: Cell) -> list[R]:
+        """The last `most` rows by a column, from the last one backwards, whose other columns equal what is given."""
+        table = TABLES[kind]
+        query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
+        return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column].desc()).limit(most))]
+
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:
         """All rows by the given columns, or by primary key, few of them in memory at a time."""
         table = TABLES[kind]

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from ledger.errors import NotFoundError
 from ledger.provenance import Direction, Limits, OrderTrace, Trace, listing, trace
+from ledger.provenance.workload import MOST_WORK, workload
 from ledger.records import LotState
 from ledger.store import Store
 from services.access import Principal
@@ -26,8 +27,6 @@ from services.portal.picture_words import PictureWords
 __all__ = ["Listings"]
 
 _PAGE = 25
-_MOST_WORK = 1_000
-"""Assignments of one machine that its load is made of, the latest."""
 _LIMITS = Limits(depth=64, lots=200)
 _List: TypeAlias = "Callable[[int | None, int | None], listing.Page[Any]]"
 
@@ -107,29 +106,18 @@ class Listings:
         """A machine and its assignments, as far as their orders are there for the viewer. Raises NotFoundError."""
         viewer = _principal(request).viewer
         machine = listing.machine(self.store, number, viewer)
-        work = self._work(number, viewer)
-        catalogue = self.pages.catalogue(request)
-        load = build_load(work)
+        work = workload(self.store, number, viewer)
+        load = build_load(work.spans)
 
         def find(viewer: int | None, after: int | None) -> listing.Page[Any]:
             return listing.assignments(self.store, viewer, after, _PAGE, {"machine": number})
 
-        picture = draw_load(load, catalogue) if load else None
-        return self._list(request, "machine", cursor, find, machine=machine, load=load, picture=picture)
+        picture = draw_load(load, self.pages.catalogue(request)) if load else None
+        cut = MOST_WORK if work.cut else None
+        return self._list(request, "machine", cursor, find, machine=machine, load=load, cut=cut, picture=picture)
 
     def _orders(self, viewer: int | None, after: int | None) -> listing.Page[Any]:
         return listing.orders(self.store, viewer, after, _PAGE, {})
-
-    def _work(self, number: int, viewer: int | None) -> list[Any]:
-        found: list[Any] = []
-        after: int | None = None
-        while len(found) < _MOST_WORK:
-            page = listing.assignments(self.store, viewer, after, 200, {"machine": number})
-            found.extend(page.items)
-            after = page.after
-            if after is None:
-                break
-        return found
 
     def _trace(self, request: Request, subject: str) -> Trace | OrderTrace:
         try:

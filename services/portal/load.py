@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
-from ledger.provenance.views import Assignment
 from services.portal.language import Catalogue
 
 __all__ = ["Span", "build_load", "draw_load"]
@@ -27,13 +26,9 @@ class Span:
     """Assignments that were started, and not ended, at some moment of it."""
 
 
-def build_load(work: Sequence[Assignment]) -> tuple[Span, ...]:
-    """24 spans, of a length that covers all that was started; what is still under way counts to the last one."""
-    started = [
-        (int(one.started_at.timestamp()), int(one.ended_at.timestamp()) if one.ended_at else None)
-        for one in work
-        if one.started_at is not None
-    ]
+def build_load(started: Sequence[tuple[int, int | None]]) -> tuple[Span, ...]:
+    """24 spans, of a length that covers all that was started, from its begin to its end; what is still under way counts
+    to the last one."""
     if not started:
         return ()
     first, last = min(begin for begin, _ in started), max(end or begin for begin, end in started)

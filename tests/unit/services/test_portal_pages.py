@@ -16,8 +16,7 @@ from importlib import resources
 
 import pytest
 
-from ledger.provenance.views import Assignment, Machine, Party
-from ledger.records import AssignmentState
+from ledger.provenance import workload
 from ledger.verify import REMARKS
 from services.portal import listings
 from services.portal.language import Catalogue, Language
@@ -104,18 +103,10 @@ def test_a_cursor_is_of_one_list_and_one_company(site: Site, monkeypatch: pytest
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-def work(*spans: tuple[int, int | None]) -> list[Assignment]:
-    """Assignments from and to so many seconds after noon."""
-    party = Party(3, None)
-    return [
-        Assignment(
-            assignment=1, order=b"", operation=0, current=True, state=AssignmentState.STARTED,
-            machine=Machine(1, None, party), owner=party, proposed_at=NOON, accepted_at=NOON,
-            started_at=NOON + timedelta(seconds=begin), ended_at=None if end is None else NOON + timedelta(seconds=end),
-            stream=None, leaf_index=None, leaf_hash=None, claims_root=b"",
-        )
-        for begin, end in spans
-    ]  # fmt: skip
+def work(*spans: tuple[int, int | None]) -> list[tuple[int, int | None]]:
+    """From and to so many seconds after noon."""
+    noon = int(NOON.timestamp())
+    return [(noon + begin, None if end is None else noon + end) for begin, end in spans]
 
 
 def test_load_counts_what_was_under_way_at_once() -> None:
@@ -135,6 +126,14 @@ def test_load_covers_years_in_few_spans() -> None:
 
 def test_nothing_started_is_no_load() -> None:
     assert build_load(work()) == ()
+
+
+def test_a_load_of_some_of_the_work_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"/portal/machines/{site.world.machine}"
+    assert "Made of the latest" not in site.browser(OWNER).get(path).text
+    monkeypatch.setattr(workload, "MOST_WORK", 1)
+    assert "Made of the latest" in site.browser(OWNER).get(path).text
+    assert "仅根据最近" in site.browser(OWNER).get(f"{path}?lang=zh").text
 
 
 # Recall
