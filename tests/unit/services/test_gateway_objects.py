@@ -205,6 +205,7 @@ ELSEWHERE = {
     "/v1/relay/{digest}",
     "/v1/relay/keys/{address}",
     "/v1/status-lists/{number}",
+    "/v1/contexts/{name}",
     "/v1/certificates/{id}/credential",
     "/v1/certificates/{id}/inspection-document",
 }
