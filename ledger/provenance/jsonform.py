@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
+from operator import attrgetter
+from types import NoneType
+from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 _LATEST_S = 253_402_300_799
 """9999-12-31T23:59:59Z: RFC 3339 has no later year, a contract's clock has."""
-
-
-_AS_THEY_ARE = (str, int, bool)
+_Form: TypeAlias = "Callable[[Any], object]"
 
 
 class Printable:
@@ -22,7 +23,13 @@ class Printable:
 
     def to_json(self) -> dict[str, object]:
         """As JSON's types: snake-case keys, bytes as 0x-hex, times as RFC 3339 in UTC, enumerations as words."""
-        return {name: _plain(getattr(self, member)) for name, member in _members(type(self))}  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+        names, read, forms = _plan(type(self))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
+        found = dict(zip(names, read(self), strict=True))
+        for name, form in forms:
+            value = found[name]
+            if value is not None:
+                found[name] = form(value)
+        return found
 
 
 def moment(seconds: int) -> datetime | None:
@@ -31,24 +38,46 @@ def moment(seconds: int) -> datetime | None:
 
 
 @cache
-def _members(view: type) -> tuple[tuple[str, str], ...]:
-    """JSON's names and Python's."""
-    return tuple((field.name.rstrip("_"), field.name) for field in fields(view))
+def _plan(
+    view: type,
+) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]], tuple[tuple[str, _Form], ...]]:
+    """JSON's names, what reads the members under Python's, and the forms of those that are not JSON's already."""
+    hints = get_type_hints(view)
+    members = [field.name for field in fields(view)]
+    names = tuple(member.rstrip("_") for member in members)
+    read = attrgetter(*members)
+    forms = ((name, _form(hints[member])) for name, member in zip(names, members, strict=True))
+    found = tuple((name, form) for name, form in forms if form is not None)
+    return names, read if len(names) > 1 else lambda value: (read(value),), found
 
 
-def _plain(value: object) -> object:
-    if value is None or type(value) in _AS_THEY_ARE:
-        return value
-    if isinstance(value, Printable):
-        return value.to_json()
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if isinstance(value, enum.Enum):
-        return value.name.lower()
+def _form(hint: Any) -> _Form | None:
+    """What makes JSON's types of a type's values, but of None; None where they are JSON's already."""
+    kinds = [kind for kind in get_args(hint) if kind not in (NoneType, Ellipsis)]
+    if get_origin(hint) is tuple and len(kinds) == 1:
+        form = _form(kinds[0])
+        return list if form is None else lambda items: [form(item) for item in items]
+    kind = kinds[0] if len(kinds) == 1 else hint
+    if not isinstance(kind, type):
+        return _plain
+    if issubclass(kind, Printable):
+        return kind.to_json
+    if issubclass(kind, enum.Enum):
+        return {value: value.name.lower() for value in kind}.__getitem__
+    return None if kind in (str, int, bool) else _FORMS.get(kind, _plain)
+
+
+def _plain(value: Any) -> object:
+    """Of a value whose type says nothing before."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    form = None if value is None else _form(type(value))
+    return value if form in (None, _plain) else form(value)
+
+
+_FORMS: dict[object, _Form] = {
+    bytes: lambda value: "0x" + value.hex(),
+    datetime: lambda value: value.isoformat(timespec="seconds")[:19] + "Z",
+}

@@ -11,6 +11,7 @@ from typing import TypeAlias, TypeVar
 from ledger.errors import NotFoundError, StoreDamagedError
 from ledger.provenance import views
 from ledger.provenance.jsonform import moment
+from ledger.provenance.lots import Lots
 from ledger.provenance.viewing import View
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.store import Book, Lineage, Rows, Store
@@ -66,6 +67,7 @@ class Reader:
         self._identifiers: dict[bytes, str] = {}
         self._named: set[bytes] = set()
         """Whose identifiers were looked up."""
+        self._rows_of_lots = Lots(rows) if view is None else view.rows_of_lots
         self._lots: dict[bytes, LotRow] = {}
         self._models: dict[int, views.Model] = {}
         self._machines: dict[int, views.Machine] = {}
@@ -135,7 +137,7 @@ class Reader:
         """Reads many lots at once, what they are packed in, and what they are called."""
         wanted = {subject for subject in subjects if subject not in self._lots}
         while wanted:
-            found = self.rows.among(LotRow, "subject", wanted)
+            found = self._rows_of_lots.among(wanted)
             self._lots.update((row.subject, row) for row in found)
             self.name(wanted)
             wanted = {row.parent for row in found if row.parent and row.parent not in self._lots}

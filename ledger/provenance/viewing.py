@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from ledger.ids import SubjectKind
+from ledger.provenance.lots import Lots
 from ledger.records import AssignmentState, Contract, LotState
 from ledger.store import Lineage, Rows
 from ledger.store.rows import (
@@ -37,6 +38,7 @@ from ledger.store.rows import (
 __all__ = ["View"]
 
 _DEPTH, _MOST = 256, 10_000
+_TAKEN = "CustodyAccepted"
 _TURNED_DOWN = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
 _TAKEN_ON = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
 
@@ -46,6 +48,7 @@ class View:
 
     def __init__(self, rows: Rows, lineage: Lineage, participant: int) -> None:
         self.participant = participant
+        self.rows_of_lots = Lots(rows)
         self._rows, self._lineage = rows, lineage
         self._judged: dict[bytes, bool] = {}
         self._links: dict[bytes, bool] = {}
@@ -88,31 +91,27 @@ class View:
         return self._links[lot]
 
     def _linked(self, lots: list[bytes]) -> set[bytes]:
-        """Those that are linked. Most often none of many is, and one look at all their lines together says so; else
-        each half is looked at."""
+        """Those that are linked. All their lines are walked at once, and back from what is held in them; where that is
+        more than one lot's bounds, each half is looked at."""
         if not lots:
             return set()
         up, down = (walk(lots, _DEPTH, _MOST) for walk in (self._lineage.upstream, self._lineage.downstream))
-        cut = max(len(up), len(down)) >= _MOST
-        if not (cut and len(lots) > 1) and not self.held({lot for lot, _ in (*up, *down)}):
-            return set()
-        if len(lots) == 1:
-            return set(lots)
-        middle = len(lots) // 2
-        return self._linked(lots[:middle]) | self._linked(lots[middle:])
+        if max(len(up), len(down)) >= _MOST and len(lots) > 1:
+            middle = len(lots) // 2
+            return self._linked(lots[:middle]) | self._linked(lots[middle:])
+        held = self.held({lot for lot, _ in (*up, *down)})
+        return self._lineage.in_line_with(held, _DEPTH).intersection(lots)
 
     def held(self, lots: Collection[bytes]) -> set[bytes]:
         """Those of the given lots that the participant made, or had accepted custody of at any time, in a carrier or
         without one."""
-        rows = self._rows.among(LotRow, "subject", lots)
-        made = {
-            row.sequence
-            for row in self._rows.among(RecordRow, "sequence", (row.sequence for row in rows))
-            if row.contract == Contract.LEDGER.value and row.participant == self.participant
-        }
-        found = {row.subject for row in rows if row.sequence in made or row.custodian == self.participant}
-        found |= {row.lot for row in self._rows.among(CustodyChangeRow, "lot", lots) if self._takes(row)}
-        packed = {row.child for row in self._rows.among(PackingRow, "child", set(lots) - found)}
+        rows = {row.sequence: row for row in self.rows_of_lots.among(lots)}
+        found = {row.subject for row in rows.values() if row.custodian == self.participant}
+        by_me = {"contract": Contract.LEDGER.value, "participant": self.participant}
+        found |= {rows[made].subject for made in self._rows.values(RecordRow, "sequence", "sequence", rows, **by_me)}
+        taken = {"kind": _TAKEN, "to_participant": self.participant}
+        found |= self._rows.values(CustodyChangeRow, "lot", "lot", set(lots) - found, **taken)
+        packed = self._rows.values(PackingRow, "child", "child", set(lots) - found)
         return found | {lot for lot in packed if any(map(self._takes, self._lineage.custody(lot, _DEPTH)))}
 
     def orders(self, subjects: Collection[bytes]) -> set[bytes]:
@@ -138,7 +137,7 @@ class View:
 
     def _concerning(self, lots: Collection[bytes]) -> set[bytes]:
         """Offered to the participant, or of an order that it is a party to."""
-        rows = self._rows.among(LotRow, "subject", lots)
+        rows = self.rows_of_lots.among(lots)
         orders = self._orders_of_parties({row.order for row in rows if row.order is not None})
         return {row.subject for row in rows if row.order in orders or self._is_offered(row)}
 
@@ -149,11 +148,11 @@ class View:
             if around.parent is None or around.parent in seen:
                 return False
             seen.add(around.parent)
-            parent = self._rows.get(LotRow, around.parent)
+            parent = self.rows_of_lots.get(around.parent)
             if parent is None:
                 return False
             around = parent
         return True
 
     def _takes(self, change: CustodyChangeRow) -> bool:
-        return change.kind == "CustodyAccepted" and change.to_participant == self.participant
+        return change.kind == _TAKEN and change.to_participant == self.participant

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy import Connection, Engine, inspect
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
 
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.store.engine import BARE, WRITES, build_engine
@@ -25,6 +25,8 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.url = engine.url.render_as_string(hide_password=True)
+        self.failure: type[Exception] = engine.dialect.loaded_dbapi.Error
+        """What the database's driver raises."""
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -138,6 +140,8 @@ def _failures_explained(store: Store) -> Iterator[None]:
         raise  # our own mistake, not the database's
     except DatabaseError as error:
         raise _explain(store, error) from error
+    except store.failure as error:  # of the driver itself (ledger.store.querying)
+        raise _explain(store, DBAPIError.instance(None, None, error, store.failure)) from error
 
 
 def _explain(store: Store, error: BaseException) -> BaseException:

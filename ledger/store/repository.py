@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
+from itertools import starmap
 from operator import attrgetter
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import StoreError
+from ledger.store.querying import AMONG, Cell, Querying, parameter
 from ledger.store.tables import INDEX, TABLES
 
 R = TypeVar("R")
-Cell: TypeAlias = "int | str | bytes | None"
-"""What a column can be compared with."""
-
-_MOST_VALUES = 500
-"""In one IN list; SQLite's own limit is 999 in old builds."""
-
 _AT_ONCE = 1_000
 """Rows of a scan in memory."""
 
@@ -31,26 +27,31 @@ class Rows:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._querying = Querying(connection)
 
     def get(self, kind: type[R], *key: Cell) -> R | None:
         """The row under a primary key, its columns in the table's order."""
         names = _key_names(kind)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
-        query = _equal(kind, names)  # type: ignore[arg-type]  # as above
-        row = self._connection.execute(query, dict(zip(names, key, strict=True))).one_or_none()
-        return None if row is None else kind(*row)
+        found = self.find(kind, **dict(zip(names, key, strict=True)))
+        return found[0] if found else None
 
-    def find(self, kind: type[R], **equals: Cell) -> list[R]:
+    def find(self, kind: type[R], /, **equals: Cell) -> list[R]:
         """The rows whose columns equal what is given, ordered by primary key."""
         query = _equal(kind, tuple(equals))  # type: ignore[arg-type]  # as above
-        return [kind(*row) for row in self._connection.execute(query, equals)]
+        return _build(kind, self._querying.fetch(query, equals))
 
-    def among(self, kind: type[R], column: str, values: Iterable[Cell]) -> list[R]:
-        """The rows whose `column` is one of `values`, ordered by primary key within each part of the answer."""
-        query = _one_of(kind, column)  # type: ignore[arg-type]  # as above
-        found: list[R] = []
-        for part in _parts(sorted(set(values), key=repr)):
-            found.extend(kind(*row) for row in self._connection.execute(query, {"among": part}))
-        return found
+    def among(self, kind: type[R], column: str, values: Iterable[Cell], /, **equals: Cell) -> list[R]:
+        """The rows whose `column` is one of `values` and whose other columns equal what is given, ordered by primary
+        key within each part of the answer."""
+        query = _one_of(kind, column, tuple(equals))  # type: ignore[arg-type]  # as above
+        return _build(kind, self._querying.fetch_among(query, values, equals))
+
+    def values(
+        self, kind: type, wanted: str, column: str, values: Iterable[Cell], /, **equals: Cell
+    ) -> set[Any]:
+        """What the column `wanted` has in the rows that `among` would find."""
+        found = self._querying.fetch_among(_values(kind, wanted, column, tuple(equals)), values, equals)
+        return {cell for (cell,) in found}
 
     def page(self, kind: type[R], column: str, after: Cell, most: int, **equals: Cell) -> list[R]:
         """The first `most` rows beyond a value of a unique column, by that column, whose other columns equal what is
@@ -129,17 +130,38 @@ def _key_names(kind: type) -> tuple[str, ...]:
 
 @cache
 def _equal(kind: type, names: tuple[str, ...]) -> Select[Any]:
-    """Rows by equal columns. Made once: putting a query together takes longer than most of them run."""
+    """Rows by equal columns."""
     table = TABLES[kind]
-    return select(table).where(*(table.c[name] == bindparam(name) for name in names)).order_by(*table.primary_key)
+    return select(table).where(*(table.c[name] == parameter(name) for name in names)).order_by(*table.primary_key)
 
 
 @cache
-def _one_of(kind: type, column: str) -> Select[Any]:
+def _one_of(kind: type, column: str, names: tuple[str, ...]) -> Select[Any]:
     """Rows of which a column is one of some values."""
-    table = TABLES[kind]
-    among: BindParameter[Any] = bindparam("among", expanding=True)
-    return select(table).where(table.c[column].in_(among)).order_by(*table.primary_key)
+    return _equal(kind, names).where(TABLES[kind].c[column].in_(AMONG))
+
+
+@cache
+def _values(kind: type, wanted: str, column: str, names: tuple[str, ...]) -> Select[Any]:
+    """One column of such rows."""
+    columns = TABLES[kind].c
+    equal = (columns[name] == parameter(name) for name in names)
+    return select(columns[wanted]).where(columns[column].in_(AMONG), *equal)
+
+
+def _build(kind: type[R], found: list[tuple[Any, ...]]) -> list[R]:
+    flags = _flags(kind)  # type: ignore[arg-type]  # as above
+    if flags:  # the driver of SQLite knows no truth values
+        found = [tuple(bool(cell) if place in flags else cell for place, cell in enumerate(row)) for row in found]
+    return list(starmap(kind, found))
+
+
+@cache
+def _flags(kind: type) -> frozenset[int]:
+    """Places of the columns that are true or false."""
+    return frozenset(
+        place for place, column in enumerate(TABLES[kind].columns) if column.type.python_type is bool
+    )
 
 
 @cache
@@ -151,7 +173,3 @@ def _getter(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[objec
 def _with_key(row: object, key: Collection[str]) -> dict[str, object]:
     values = values_of(row)
     return {("old_" + name if name in key else name): value for name, value in values.items()}
-
-
-def _parts(values: list[Cell]) -> Iterable[list[Cell]]:
-    return (values[start : start + _MOST_VALUES] for start in range(0, len(values), _MOST_VALUES))
