@@ -13,13 +13,14 @@ from ledger.provenance.bundling import build_bundle
 from ledger.provenance.consortium import participants
 from ledger.provenance.disclosing import Disclosing, parse_disclosing
 from ledger.provenance.genealogy import sort_lots
+from ledger.provenance.names import verify_name
 from ledger.provenance.openings import find_certificate, find_opening
 from ledger.provenance.passports import Fact, Passport, find_coded_lot, passport
 from ledger.provenance.reader import Direction, Limits, Reader, open_reader
 from ledger.provenance.recall_proofs import RecallBundle, build_recall_bundles
 from ledger.provenance.recall_views import Recall
 from ledger.provenance.recalling import recall
-from ledger.provenance.tracing import certificate, trace, trace_lot, trace_order
+from ledger.provenance.tracing import build_trace, certificate, trace, trace_lot, trace_order
 from ledger.provenance.views import Certificate, OrderTrace, Participant, Trace
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Trace",
     "build_bundle",
     "build_recall_bundles",
+    "build_trace",
     "certificate",
     "find_certificate",
     "find_coded_lot",
@@ -50,4 +52,5 @@ __all__ = [
     "trace",
     "trace_lot",
     "trace_order",
+    "verify_name",
 ]

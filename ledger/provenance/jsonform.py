@@ -11,6 +11,8 @@ from operator import attrgetter
 from types import NoneType
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
+import msgspec
+
 _LATEST_S = 253_402_300_799
 """9999-12-31T23:59:59Z: RFC 3339 has no later year, a contract's clock has."""
 _Form: TypeAlias = "Callable[[Any], object]"
@@ -30,6 +32,10 @@ class Printable:
             if value is not None:
                 found[name] = form(value)
         return found
+
+    def encode(self) -> bytes:
+        """The same as text, in UTF-8."""
+        return msgspec.json.encode(self.to_json())
 
 
 def moment(seconds: int) -> datetime | None:

@@ -20,7 +20,7 @@ from ledger.provenance.reader import Limits, Reader, open_reader
 from ledger.provenance.resource_views import RegisteredMachine
 from ledger.records import AssignmentState
 from ledger.store import Store
-from ledger.store.repository import Cell
+from ledger.store.querying import Cell
 from ledger.store.rows import AssignmentRow, CertificateRow, LotRow, MachineRow, ModelRow, OperationRow, OrderRow
 
 __all__ = [

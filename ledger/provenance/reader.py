@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
@@ -71,6 +71,10 @@ class Reader:
         self._lots: dict[bytes, LotRow] = {}
         self._models: dict[int, views.Model] = {}
         self._machines: dict[int, views.Machine] = {}
+
+    def state(self) -> Hashable:
+        """The same as long as answers are: what an answer depends on is the index's block and the names in the book."""
+        return self.cursor.block_number, self.cursor.block_hash, self.cursor.digest, self.book.revision()
 
     def as_of(self) -> views.AsOf:
         return views.AsOf(

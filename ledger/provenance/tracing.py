@@ -53,9 +53,16 @@ def trace(
     """
     verify_name(name)
     with open_reader(store, viewer) as reader:
-        kind, subject = find_subject(reader, name, SubjectKind.LOT, SubjectKind.ORDER)
-        tell = build_lot_trace if kind is SubjectKind.LOT else _trace_order
-        return tell(reader, subject, direction, limits)
+        return build_trace(reader, name, direction, limits)
+
+
+def build_trace(
+    reader: Reader, name: str | bytes, direction: Direction, limits: Limits
+) -> views.Trace | views.OrderTrace:
+    """As `trace`, as the reader sees it, of a name that `verify_name` took."""
+    kind, subject = find_subject(reader, name, SubjectKind.LOT, SubjectKind.ORDER)
+    tell = build_lot_trace if kind is SubjectKind.LOT else _trace_order
+    return tell(reader, subject, direction, limits)
 
 
 def trace_lot(

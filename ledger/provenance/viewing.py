@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterable
 from ledger.ids import SubjectKind
 from ledger.provenance.lots import Lots
 from ledger.records import AssignmentState, Contract, LotState
-from ledger.store import Lineage, Rows
+from ledger.store import Cell, Lineage, Rows
 from ledger.store.rows import (
     AssignmentRow,
     CustodyChangeRow,
@@ -107,9 +107,9 @@ class View:
         without one."""
         rows = {row.sequence: row for row in self.rows_of_lots.among(lots)}
         found = {row.subject for row in rows.values() if row.custodian == self.participant}
-        by_me = {"contract": Contract.LEDGER.value, "participant": self.participant}
+        by_me: dict[str, Cell] = {"contract": Contract.LEDGER.value, "participant": self.participant}
         found |= {rows[made].subject for made in self._rows.values(RecordRow, "sequence", "sequence", rows, **by_me)}
-        taken = {"kind": _TAKEN, "to_participant": self.participant}
+        taken: dict[str, Cell] = {"kind": _TAKEN, "to_participant": self.participant}
         found |= self._rows.values(CustodyChangeRow, "lot", "lot", set(lots) - found, **taken)
         packed = self._rows.values(PackingRow, "child", "child", set(lots) - found)
         return found | {lot for lot in packed if any(map(self._takes, self._lineage.custody(lot, _DEPTH)))}

@@ -15,8 +15,9 @@ from ledger.store.book import Book
 from ledger.store.database import Store, open_store
 from ledger.store.epcis import EpcisDesk, EventQuery, Saying, Span
 from ledger.store.lineage import Lineage
+from ledger.store.querying import Cell
 from ledger.store.recording import RecordingDesk
-from ledger.store.repository import Cell, Rows, key_of, values_of
+from ledger.store.repository import Rows, key_of, values_of
 from ledger.store.sharing import SharingDesk
 from ledger.store.webhooks import Feed, Position, WebhookDesk
 

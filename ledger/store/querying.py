@@ -4,7 +4,7 @@ through SQLAlchemy takes longer than most of them run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -32,12 +32,13 @@ class Querying:
     """Reads within one transaction. Queries are made once and kept: their texts are remembered by them."""
 
     def __init__(self, connection: Connection) -> None:
-        self._dialect = connection.dialect
+        self._dialect: Callable[..., Dialect] = type(connection.dialect)
+        self._style = "qmark" if connection.dialect.name == "sqlite" else "format"
         self._cursor = connection.connection.cursor()
 
     def fetch(self, query: Select[Any], values: Mapping[str, Cell] = _NOTHING) -> list[Row]:
         """The rows of a query under the values of its parameters."""
-        text, before, _ = _write(query, type(self._dialect), 0)
+        text, before, _ = _write(query, self._dialect, self._style, 0)
         return self._run(text, [values[name] for name in before])
 
     def fetch_among(
@@ -45,8 +46,8 @@ class Querying:
     ) -> list[Row]:
         """As `fetch`, of a query that asks for what is among many; in as many parts as it takes."""
         found: list[Row] = []
-        for part in _parts(sorted(set(among), key=repr)):
-            text, before, after = _write(query, type(self._dialect), len(part))
+        for part in _parts(set(among) - {None}):  # which equals nothing
+            text, before, after = _write(query, self._dialect, self._style, len(part))
             found += self._run(text, [*(values[name] for name in before), *part, *(values[name] for name in after)])
         return found
 
@@ -56,21 +57,23 @@ class Querying:
 
 
 @cache
-def _write(query: Select[Any], dialect: type[Dialect], among: int) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """A query's text for a list of so many values, and the names of its other parameters before and after the list."""
-    style = "qmark" if dialect.name == "sqlite" else "format"
+def _write(
+    query: Select[Any], dialect: Callable[..., Dialect], style: str, among: int
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """A query's text for a list of so many values, and the names of its other parameters before and after the
+    list."""
     written = query.params(among=[None] * among).compile(
-        dialect=dialect(paramstyle=style),  # type: ignore[call-arg]  # every dialect's own takes it
-        compile_kwargs={"render_postcompile": True},
+        dialect=dialect(paramstyle=style), compile_kwargs={"render_postcompile": True}
     )
     names = list(written.positiontup or ())
     listed = [place for place, name in enumerate(names) if name.startswith("among_")] or [len(names)]
     return str(written), tuple(names[: listed[0]]), tuple(names[listed[-1] + 1 :])
 
 
-def _parts(values: list[Cell]) -> Iterator[list[Cell]]:
-    """Each as long as a power of two, by its last value as often as it takes: then there are few texts, and databases
-    know them already."""
+def _parts(among: set[Cell]) -> Iterator[list[Cell]]:
+    """In order, each as long as a power of two, by its last value as often as it takes: then there are few texts, and
+    databases know them already."""
+    values = sorted(among)  # type: ignore[type-var]  # all of a column's one type
     for start in range(0, len(values), _MOST_VALUES):
         part = values[start : start + _MOST_VALUES]
         yield part + part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))

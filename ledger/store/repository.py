@@ -46,9 +46,7 @@ class Rows:
         query = _one_of(kind, column, tuple(equals))  # type: ignore[arg-type]  # as above
         return _build(kind, self._querying.fetch_among(query, values, equals))
 
-    def values(
-        self, kind: type, wanted: str, column: str, values: Iterable[Cell], /, **equals: Cell
-    ) -> set[Any]:
+    def values(self, kind: type, wanted: str, column: str, values: Iterable[Cell], /, **equals: Cell) -> set[Any]:
         """What the column `wanted` has in the rows that `among` would find."""
         found = self._querying.fetch_among(_values(kind, wanted, column, tuple(equals)), values, equals)
         return {cell for (cell,) in found}
@@ -159,9 +157,7 @@ def _build(kind: type[R], found: list[tuple[Any, ...]]) -> list[R]:
 @cache
 def _flags(kind: type) -> frozenset[int]:
     """Places of the columns that are true or false."""
-    return frozenset(
-        place for place, column in enumerate(TABLES[kind].columns) if column.type.python_type is bool
-    )
+    return frozenset(place for place, column in enumerate(TABLES[kind].columns) if column.type.python_type is bool)
 
 
 @cache

@@ -82,7 +82,7 @@ def _is_forwarded(request: Request) -> bool:
     return any(name in request.headers for name in _FORWARDED)
 
 
-def _principal_of(request: Request) -> Principal:
+async def _principal_of(request: Request) -> Principal:
     found: Principal = request.state.principal
     return found
 

@@ -1,4 +1,4 @@
-"""Answers that were given, for as long as they are right: while index and names are the same.
+"""Answers that were given, for as long as they are right: while what they were read from is the same.
 
 An answer for one company is never given to another: whoever asks is part of what was asked.
 """
@@ -9,9 +9,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-from ledger.store import Book, Rows, Store
-from ledger.store.rows import CursorRow
-
 __all__ = ["Remembered"]
 
 _MOST_BYTES = 32 * 1024 * 1024
@@ -20,16 +17,15 @@ _MOST_BYTES = 32 * 1024 * 1024
 class Remembered:
     """In bounded memory; what was longest not asked for is forgotten first. Threads share it."""
 
-    def __init__(self, store: Store, most_bytes: int = _MOST_BYTES) -> None:
-        self._store, self._most = store, most_bytes
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._most = most_bytes
         self._state: Hashable = None
         self._answers: OrderedDict[Hashable, bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, asked: Hashable, work: Callable[[], bytes]) -> bytes:
-        """What `work` gives, or gave when index and names were what they are now."""
-        state = self._look()
+    def get(self, state: Hashable, asked: Hashable, work: Callable[[], bytes]) -> bytes:
+        """What `work` gives, or gave in the same state. It has to read that state and no other."""
         with self._lock:
             if state != self._state:
                 self._answers.clear()
@@ -39,8 +35,7 @@ class Remembered:
                 self._answers.move_to_end(asked)
                 return found
         answer = work()
-        if self._look() == state:  # else nobody knows of which of the two states it speaks
-            self._keep(state, asked, answer)
+        self._keep(state, asked, answer)
         return answer
 
     def _keep(self, state: Hashable, asked: Hashable, answer: bytes) -> None:
@@ -51,10 +46,3 @@ class Remembered:
             self._bytes += len(answer)
             while self._bytes > self._most:
                 self._bytes -= len(self._answers.popitem(last=False)[1])
-
-    def _look(self) -> Hashable:
-        """What an answer depends on: the index's block and the names in the book."""
-        with self._store.reading() as connection:
-            cursor = Rows(connection).get(CursorRow, 1)
-            block = None if cursor is None else (cursor.block_number, cursor.block_hash, cursor.digest)
-            return block, Book(connection).revision()

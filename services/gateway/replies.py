@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Annotated, Any
 
 from fastapi import Header, Path, Response
@@ -55,7 +54,7 @@ Number = Annotated[
 
 
 def reply(view: Printable, status: int = 200, **headers: str) -> Response:
-    return Response(json.dumps(view.to_json(), separators=(",", ":")), status, headers, media_type="application/json")
+    return Response(view.encode(), status, headers, media_type="application/json")
 
 
 def tagged(view: Printable, known: str | None) -> Response:

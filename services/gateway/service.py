@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 from ledger.index import fetch_status
-from ledger.provenance import Certificate, Direction, Limits, Recall, certificate, recall, trace
+from ledger.provenance import (
+    Certificate,
+    Direction,
+    Limits,
+    Recall,
+    build_trace,
+    certificate,
+    open_reader,
+    recall,
+    verify_name,
+)
 from ledger.store import Store
 from ledger.store.outbox import Outbox
 from services.gateway.following import Following
@@ -23,16 +32,14 @@ class Service:
     def __init__(self, store: Store, following: Following | None) -> None:
         self._store = store
         self._following = following
-        self._remembered = Remembered(store)
+        self._remembered = Remembered()
 
     def trace(self, name: str, direction: Direction, limits: Limits, viewer: int | None) -> bytes:
         """As JSON. What was answered is remembered: the same part is asked for again and again."""
-
-        def ask() -> bytes:
-            found = trace(self._store, name, direction=direction, limits=limits, viewer=viewer)
-            return json.dumps(found.to_json(), separators=(",", ":")).encode()
-
-        return self._remembered.get((name, direction, limits, viewer), ask)
+        verify_name(name)
+        with open_reader(self._store, viewer) as reader:
+            asked = (name, direction, limits, viewer)
+            return self._remembered.get(reader.state(), asked, lambda: build_trace(reader, *asked[:3]).encode())
 
     def certificate(self, sequence: int, viewer: int | None) -> Certificate:
         return certificate(self._store, sequence, viewer=viewer)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ledger.provenance import Direction, Limits, trace
+from ledger.provenance import Direction, Limits, open_reader, trace
 from ledger.store import Book
 from services.gateway.remembering import Remembered
 from services.gateway.service import Service
@@ -30,61 +31,85 @@ class Counting:
         return self.answer
 
 
-def test_what_did_not_change_is_asked_for_once(world: World) -> None:
-    remembered, work = Remembered(world.store), Counting()
-    assert [remembered.get("a", work) for _ in range(3)] == [b"x"] * 3
+def test_what_did_not_change_is_asked_for_once() -> None:
+    remembered, work = Remembered(), Counting()
+    assert [remembered.get("now", "a", work) for _ in range(3)] == [b"x"] * 3
     assert work.times == 1
-    remembered.get("b", work)
+    remembered.get("now", "b", work)
     assert work.times == 2
 
 
-def test_a_new_block_and_a_new_name_end_it(world: World) -> None:
-    remembered, work = Remembered(world.store), Counting()
-    remembered.get("a", work)
+def test_another_state_ends_it() -> None:
+    remembered = Remembered()
+    assert remembered.get("now", "a", Counting(b"old")) == b"old"
+    assert remembered.get("later", "a", Counting(b"new")) == b"new"
+    assert remembered.get("later", "a", Counting(b"not asked")) == b"new"
+    assert remembered.get("now", "a", Counting(b"who still reads that")) == b"who still reads that"
+
+
+def test_a_new_block_and_a_new_name_make_another_state(world: World) -> None:
+    def look() -> object:
+        with open_reader(world.store) as reader:
+            return reader.state()
+
+    states = [look()]
     world.fake.receive("later", SMITH, 1)
     world.follow()
-    remembered.get("a", work)
-    assert work.times == 2
+    states.append(look())
     with world.store.transaction() as connection:
         Book(connection).set_names({**NAMES, SMITH: "Smithy & Sons"})
-    remembered.get("a", work)
-    assert work.times == 3
+    states.append(look())
     with world.store.transaction() as connection:
         Book(connection).add_identity(world.fake.identities[world.fake.receive("last", SMITH, 1)])
-    remembered.get("a", work)
-    remembered.get("a", work)
-    assert work.times == 4
+    states.append(look())
+    assert len(set(states)) == 4
+    assert look() == states[-1]
 
 
-def test_an_answer_that_was_overtaken_is_not_kept(world: World) -> None:
-    remembered = Remembered(world.store)
+def test_an_answer_of_a_state_that_was_overtaken_is_not_kept() -> None:
+    remembered = Remembered()
 
     def work() -> bytes:
-        with world.store.transaction() as connection:
-            Book(connection).set_names({**NAMES, SMITH: "Renamed"})
-        return b"of the state before, perhaps"
+        remembered.get("later", "b", Counting())
+        return b"of the state before"
 
-    remembered.get("a", work)
-    again = Counting(b"new")
-    assert remembered.get("a", again) == b"new"
+    assert remembered.get("now", "a", work) == b"of the state before"
+    assert remembered.get("later", "a", Counting(b"new")) == b"new"
 
 
-def test_a_failure_is_not_kept(world: World) -> None:
-    remembered = Remembered(world.store)
+def test_a_failure_is_not_kept() -> None:
+    remembered = Remembered()
     with pytest.raises(ZeroDivisionError):
-        remembered.get("a", lambda: bytes(1 // 0))
-    assert remembered.get("a", Counting(b"right")) == b"right"
+        remembered.get("now", "a", lambda: bytes(1 // 0))
+    assert remembered.get("now", "a", Counting(b"right")) == b"right"
 
 
-def test_memory_is_bounded(world: World) -> None:
-    remembered = Remembered(world.store, most_bytes=100)
+def test_memory_is_bounded() -> None:
+    remembered = Remembered(most_bytes=100)
     for number in range(50):
-        remembered.get(number, Counting(b"0123456789"))
+        remembered.get("now", number, Counting(b"0123456789"))
     recent, old = Counting(), Counting()
-    remembered.get(49, recent)
-    remembered.get(0, old)
+    remembered.get("now", 49, recent)
+    remembered.get("now", 0, old)
     assert (recent.times, old.times) == (0, 1)
-    assert remembered.get("huge", Counting(b"x" * 1000)) == b"x" * 1000
+    assert remembered.get("now", "huge", Counting(b"x" * 1000)) == b"x" * 1000
+
+
+def test_answers_follow_index_and_names(world: World) -> None:
+    service, limits = Service(world.store, None), Limits()
+
+    def ask() -> bytes:
+        return service.trace("urn:example:hip-1", Direction.BOTH, limits, None)
+
+    first = ask()
+    assert ask() is first
+    world.fake.receive("later", SMITH, 1)
+    world.follow()
+    second = ask()
+    assert json.loads(second)["as_of"] != json.loads(first)["as_of"]
+    with world.store.transaction() as connection:
+        Book(connection).set_names({**NAMES, SMITH: "Smithy & Sons"})
+    assert b"Smithy & Sons" in ask()
 
 
 def test_each_company_gets_its_own_answer(world: World) -> None:
