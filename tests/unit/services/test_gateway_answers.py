@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ledger.provenance.jsonform import Printable
@@ -70,7 +70,12 @@ def plain(value: object) -> object:
 
 
 @pytest.mark.parametrize("view", [Trace, OrderTrace, Recall])
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=15,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 @given(data=st.data())
 def test_every_answer_is_by_the_rule_and_by_the_document(view: type[Printable], data: st.DataObject) -> None:
     answer = data.draw(anything(view))
