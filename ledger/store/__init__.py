@@ -13,7 +13,7 @@ from ledger.store.access import AccessDesk
 from ledger.store.answers import AnswerDesk
 from ledger.store.book import Book
 from ledger.store.database import Store, open_store
-from ledger.store.epcis import EpcisDesk, EventQuery, Saying, Span
+from ledger.store.epcis import EpcisDesk, EventQuery, Like, Saying, Span
 from ledger.store.lineage import Lineage
 from ledger.store.querying import Cell
 from ledger.store.recording import RecordingDesk
@@ -29,6 +29,7 @@ __all__ = [
     "EpcisDesk",
     "EventQuery",
     "Feed",
+    "Like",
     "Lineage",
     "Position",
     "RecordingDesk",

@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, or_, select, tuple_
 
-from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow
+from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisQueryRow
 from ledger.store.repository import Rows
 from ledger.store.rows import EvidenceRow
-from ledger.store.tables import epcis_captures, epcis_events, epcis_terms, evidence
+from ledger.store.tables import epcis_captures, epcis_events, epcis_queries, epcis_terms, evidence
 
-__all__ = ["EpcisDesk", "EventQuery", "Saying", "Span"]
+__all__ = ["EpcisDesk", "EventQuery", "Like", "Saying", "Span"]
 
 _EVENT = attrgetter(*(field.name for field in fields(EpcisEventRow)))
 _ENTRY = attrgetter(*(field.name for field in fields(EvidenceRow)))
@@ -22,11 +22,22 @@ _PART = 400
 
 
 @dataclass(frozen=True, slots=True)
+class Like:
+    """What a value looks like."""
+
+    start: str
+    """How it begins, letters in their case: not every database's LIKE tells A from a."""
+    pattern: str
+    """All of it, as LIKE takes it, with a backslash before what stands for itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Saying:
-    """Events that say one of `values` in one of `fields`."""
+    """Events that say one of `values`, or what fits one of `patterns`, in one of `fields`."""
 
     fields: tuple[str, ...]
     values: tuple[str, ...]
+    patterns: tuple[Like, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,27 @@ class EpcisDesk:
             query = query.where(epcis_captures.c.number < before)
         return [EpcisCaptureRow(*row) for row in self._connection.execute(query)]
 
+    def add_query(self, row: EpcisQueryRow) -> None:
+        self._rows.insert([row])
+
+    def query(self, participant: int, name: str) -> EpcisQueryRow | None:
+        return self._rows.get(EpcisQueryRow, participant, name)
+
+    def queries(self, participant: int, after: int, limit: int) -> list[EpcisQueryRow]:
+        """Of one participant, in the order in which they were made, behind a number."""
+        mine = select(epcis_queries).where(epcis_queries.c.participant == participant, epcis_queries.c.number > after)
+        found = self._connection.execute(mine.order_by(epcis_queries.c.number).limit(limit))
+        return [EpcisQueryRow(*row) for row in found]
+
+    def next_query_number(self, participant: int) -> int:
+        mine = select(func.max(epcis_queries.c.number)).where(epcis_queries.c.participant == participant)
+        return (self._connection.execute(mine).scalar() or 0) + 1
+
+    def drop_query(self, participant: int, name: str) -> bool:
+        """Whether it was there."""
+        mine = (epcis_queries.c.participant == participant) & (epcis_queries.c.name == name)
+        return self._connection.execute(delete(epcis_queries).where(mine)).rowcount > 0
+
     def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int) -> list[EpcisEventRow]:
         """Events in the order of the query, behind (time, number) of the last one seen."""
         column = epcis_events.c[query.order]
@@ -144,10 +176,10 @@ def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
         if saying.fields == ("eventID",):
             found.append(epcis_events.c.event_id.in_(saying.values))
             continue
+        value = epcis_terms.c.value
+        fits = or_(value.in_(saying.values), *(_fits(value, like) for like in saying.patterns))
         said = select(epcis_terms.c.event).where(
-            or_(
-                *(and_(epcis_terms.c.field == field, epcis_terms.c.value.in_(saying.values)) for field in saying.fields)
-            )
+            or_(*(and_(epcis_terms.c.field == one, fits) for one in saying.fields))
         )
         found.append(epcis_events.c.number.in_(said))
     for span in query.spans:
@@ -155,6 +187,10 @@ def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
         found += [column >= span.since_ms] if span.since_ms is not None else []
         found += [column < span.until_ms] if span.until_ms is not None else []
     return found
+
+
+def _fits(value: ColumnElement[str], like: Like) -> ColumnElement[bool]:
+    return and_(func.substr(value, 1, len(like.start)) == like.start, value.like(like.pattern, escape="\\"))
 
 
 def _parts(values: list[object] | list[str] | list[int]) -> Iterable[list[object]]:

@@ -36,6 +36,20 @@ class EpcisTermRow:
 
 
 @dataclass(slots=True)
+class EpcisQueryRow:
+    """A question that a participant keeps under a name."""
+
+    participant: int
+    """0 for whoever runs a gateway that is open on the loopback."""
+    name: str
+    number: int
+    """Ascending, in the order in which they were made."""
+    created_ms: int
+    definition: str
+    """The parameters, as JSON, as they came."""
+
+
+@dataclass(slots=True)
 class EpcisCaptureRow:
     """One call that sent events in, and what became of each."""
 

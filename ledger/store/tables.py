@@ -106,6 +106,7 @@ epcis_events = _table(
     "record_time_ms number",
 )
 epcis_terms = _table("epcis_terms", epcis_rows.EpcisTermRow, "field value event")
+epcis_queries = _table("epcis_queries", epcis_rows.EpcisQueryRow, "participant name")
 epcis_captures = _table("epcis_captures", epcis_rows.EpcisCaptureRow, "id", "number")
 
 shared_documents = _table("shared_documents", sharing_rows.SharedDocumentRow, "id", "subject")
@@ -134,6 +135,7 @@ PRIVATE: frozenset[type] = frozenset(
         epcis_rows.EpcisEventRow,
         epcis_rows.EpcisTermRow,
         epcis_rows.EpcisCaptureRow,
+        epcis_rows.EpcisQueryRow,
         sharing_rows.SharedDocumentRow,
         sharing_rows.SharedVersionRow,
         sharing_rows.SharedPieceRow,

@@ -37,6 +37,9 @@ _EPCIS_PATHS = (
     "/epcis/v2/events",
     "/epcis/v2/events/{id:path}",
     "/epcis/v2/epcs/{epc:path}/events",
+    "/epcis/v2/queries",
+    "/epcis/v2/queries/{name}",
+    "/epcis/v2/queries/{name}/events",
 )
 
 
@@ -210,6 +213,11 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/epcis/v2/events"): Rule(Scope.PROVENANCE, cost=4),
     ("GET", "/epcis/v2/events/{id:path}"): Rule(Scope.PROVENANCE),
     ("GET", "/epcis/v2/epcs/{epc:path}/events"): Rule(Scope.PROVENANCE, cost=4),
+    ("POST", "/epcis/v2/queries"): Rule(Scope.PROVENANCE, cost=4),
+    ("GET", "/epcis/v2/queries"): Rule(Scope.PROVENANCE),
+    ("GET", "/epcis/v2/queries/{name}"): Rule(Scope.PROVENANCE),
+    ("DELETE", "/epcis/v2/queries/{name}"): Rule(Scope.PROVENANCE),
+    ("GET", "/epcis/v2/queries/{name}/events"): Rule(Scope.PROVENANCE, cost=4),
     ("GET", "/v1/documents"): Rule(Scope.DOCUMENTS),
     ("POST", "/v1/documents"): Rule(Scope.SHARING, owner=True, body_bytes=MOST_DOCUMENT_BYTES, cost=10),
     ("GET", "/v1/documents/{id}"): Rule(Scope.DOCUMENTS),

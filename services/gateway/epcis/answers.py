@@ -12,20 +12,22 @@ from ledger.store.epcis_rows import EpcisCaptureRow
 from services.gateway.recording.views import RecordFate
 from services.interop.epcis.library import CONTEXT
 
-__all__ = ["describe_capture", "query_document", "recorded_of"]
+__all__ = ["SIMPLE", "describe_capture", "query_document", "recorded_of"]
 
+SIMPLE: Final = "SimpleEventQuery"
+"""The standard's own query, with parameters in the address."""
 _TOLD: Final = ("kind", "state", "done", "sequence", "refusal")
 """Of a record's fate."""
 
 
-def query_document(events: Sequence[Json]) -> dict[str, Json]:
-    """The answer to a SimpleEventQuery."""
+def query_document(events: Sequence[Json], name: str = SIMPLE) -> dict[str, Json]:
+    """The answer to a query of that name."""
     return {
         "@context": [CONTEXT],
         "type": "EPCISQueryDocument",
         "schemaVersion": "2.0",
         "creationDate": _moment(int(datetime.now(UTC).timestamp() * 1000)),
-        "epcisBody": {"queryResults": {"queryName": "SimpleEventQuery", "resultsBody": {"eventList": list(events)}}},
+        "epcisBody": {"queryResults": {"queryName": name, "resultsBody": {"eventList": list(events)}}},
     }
 
 

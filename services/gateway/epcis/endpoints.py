@@ -10,8 +10,8 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -24,35 +24,32 @@ from ledger.store.epcis_rows import EpcisCaptureRow
 from services.access import Principal
 from services.gateway.epcis import schemas
 from services.gateway.epcis.answers import describe_capture, query_document, recorded_of
+from services.gateway.epcis.finding import find_events, link_to_next, read_question, read_token, reply_json
 from services.gateway.epcis.knowing import find_known
 from services.gateway.epcis.negotiation import (
     CAPTURE_HEADERS,
     DISCOVERY,
     MOST_EVENTS,
-    VERSIONS,
     parse_behaviour,
     verify_acceptable,
     verify_media_type,
 )
 from services.gateway.epcis.problems import PREFIX
+from services.gateway.epcis.queries import QUERIES, add_queries
 from services.gateway.epcis.recording import EventRecording, find_fates, open_recording, parse_record
 from services.gateway.errors import BusyError
 from services.gateway.guard import Asking
-from services.gateway.paging import Pager
 from services.gateway.recording import Recorder
 from services.gateway.rules import methods_of
 from services.interop.epcis.capture import Status, parse_capture
 from services.interop.epcis.documents import Document
 from services.interop.epcis.intake import Behaviour, Sender, take_in
 from services.interop.epcis.library import Library
-from services.interop.epcis.questions import QueryError, Question, parse_question
 from services.turns import Turns
 
 __all__ = ["build_epcis"]
 
 CAPTURE, EVENTS = f"{PREFIX}/capture", f"{PREFIX}/events"
-_PER_PAGE = 30
-_MOST_PER_PAGE = 200
 _WAITING = 16
 """Batches that may wait for their turn."""
 _OPERATOR = 0
@@ -86,6 +83,7 @@ def build_epcis(store: Store, recorder: Recorder | None = None, clock_ms: Callab
     _add_discovery(router)
     _add_capture(router, desk)
     _add_events(router, desk)
+    add_queries(router, store, clock_ms)
     return router
 
 
@@ -145,7 +143,8 @@ class _Desk:
 
 
 def _add_discovery(router: APIRouter) -> None:
-    for path in (CAPTURE, CAPTURE + "/{id}", EVENTS, EVENTS + "/{id:path}", PREFIX + "/epcs/{epc:path}/events"):
+    things = (EVENTS, EVENTS + "/{id:path}", PREFIX + "/epcs/{epc:path}/events")
+    for path in (CAPTURE, CAPTURE + "/{id}", *things, QUERIES, QUERIES + "/{name}", QUERIES + "/{name}/events"):
         more = CAPTURE_HEADERS if path == CAPTURE else {}
         answer = partial(_discover, methods_of(path), more)
         router.add_api_route(path, answer, methods=["OPTIONS"], include_in_schema=False)
@@ -171,24 +170,24 @@ def _add_capture(router: APIRouter, desk: _Desk) -> None:
         behaviour, body = parse_behaviour(request.headers), await request.body()
         record = parse_record(request.query_params.get("record"))
         job = await run_in_threadpool(desk.take, principal, behaviour, record, body)
-        return _json(job, 202, Location=f"{CAPTURE}/{job['captureID']}")
+        return reply_json(job, 202, Location=f"{CAPTURE}/{job['captureID']}")
 
     @router.get(CAPTURE, **schemas.CAPTURES)
     def captures(request: Request, principal: Asking) -> Response:
         """The newest first; those of the caller."""
         verify_acceptable(request.headers)
-        question = _question(request, {"perPage", "nextPageToken"})
-        after = _after(request, principal, question)
+        question = read_question(request, {"perPage", "nextPageToken"})
+        after = read_token(request, principal, question)
         rows = desk.library(principal).captures(after[0] if after else None, question.per_page + 1)
         last = (rows[question.per_page - 1].number, 0) if len(rows) > question.per_page else None
         jobs: list[Json] = [describe_capture(row) for row in rows[: question.per_page]]
-        return _json(jobs, 200, **_link(request, principal, last))
+        return reply_json(jobs, 200, **link_to_next(request, principal, last))
 
     @router.get(CAPTURE + "/{id}", **schemas.CAPTURE_JOB)
     def capture_job(request: Request, principal: Asking, id: JobId) -> Response:
         """What became of each event of one call."""
         verify_acceptable(request.headers)
-        return _json(desk.job(principal, id), 200)
+        return reply_json(desk.job(principal, id), 200)
 
 
 def _add_events(router: APIRouter, desk: _Desk) -> None:
@@ -198,75 +197,24 @@ def _add_events(router: APIRouter, desk: _Desk) -> None:
         verify_media_type(request.headers)
         verify_acceptable(request.headers)
         event_id = await run_in_threadpool(desk.take_one, principal, await request.body())
-        return _json({"eventID": event_id}, 201, Location=f"{EVENTS}/{quote(event_id, safe='')}")
+        return reply_json({"eventID": event_id}, 201, Location=f"{EVENTS}/{quote(event_id, safe='')}")
 
     @router.get(EVENTS, **schemas.EVENTS)
     def events(request: Request, principal: Asking) -> Response:
         """Those that there are for the caller, the latest first. Lists in parameters are delimited by `|`; keys, steps
         and places are found in every spelling. A parameter that is not listed here is refused."""
-        return _found(request, principal, desk, _question(request))
+        return find_events(request, principal, desk.library(principal), read_question(request))
 
     @router.get(PREFIX + "/epcs/{epc:path}/events", **schemas.EVENTS_OF_EPC)
     def events_of_epc(request: Request, principal: Asking, epc: Epc) -> Response:
         """As with `MATCH_anyEPC`."""
-        return _found(request, principal, desk, _question(request, more=[("MATCH_anyEPC", epc)]))
+        return find_events(
+            request, principal, desk.library(principal), read_question(request, more=[("MATCH_anyEPC", epc)])
+        )
 
     @router.get(EVENTS + "/{id:path}", **schemas.EVENT)
     def event(request: Request, principal: Asking, id: EventId) -> Response:
         """By its id; one that came without has its event hash as id. Of several that came under one id, as an
         event and the declaration of error about it do, the last; `EQ_eventID` finds all."""
         verify_acceptable(request.headers)
-        return _json(query_document([desk.library(principal).event(id)]), 200)
-
-
-def _found(request: Request, principal: Principal, desk: _Desk, question: Question) -> Response:
-    verify_acceptable(request.headers)
-    library, after = desk.library(principal), _after(request, principal, question)
-    bound = question.at_most or question.refuse_above
-    if bound is None:
-        page = library.find(question.query, after, question.per_page)
-        return _json(query_document(page.events), 200, **_link(request, principal, page.last))
-    if bound > _MOST_PER_PAGE:
-        raise QueryError(f"at most {_MOST_PER_PAGE} events are counted", mend="page through them instead")
-    page = library.find(question.query, after, bound)
-    if question.refuse_above is not None and page.last is not None:
-        raise QueryError(f"there are more than {bound} such events", mend="ask for less, or page through them")
-    return _json(query_document(page.events), 200)
-
-
-def _question(request: Request, only: set[str] | None = None, more: list[tuple[str, str]] | None = None) -> Question:
-    given = [*request.query_params.multi_items(), *(more or [])]
-    for name, _ in given:
-        if only is not None and name not in only:
-            raise QueryError(f"the parameter {name[:80]!a} is not taken", mend=f"these are: {', '.join(sorted(only))}")
-    return parse_question(given, most_per_page=_MOST_PER_PAGE, per_page=_PER_PAGE)
-
-
-def _scope(request: Request, principal: Principal) -> str:
-    """The list, its filters and the caller: a token is good for no other."""
-    filters = sorted(one for one in request.query_params.multi_items() if one[0] not in ("nextPageToken", "perPage"))
-    return json.dumps([request.scope["path"], filters, principal.participant])
-
-
-def _after(request: Request, principal: Principal, question: Question) -> tuple[int, int] | None:
-    if question.token is None:
-        return None
-    pager: Pager = request.app.state.pager
-    first, second = pager.open(_scope(request, principal), question.token)
-    return int(first), int(second)
-
-
-def _link(request: Request, principal: Principal, last: tuple[int, int] | None) -> dict[str, str]:
-    """Where the next page is (RFC 8288); nothing on the last one."""
-    if last is None:
-        return {}
-    pager: Pager = request.app.state.pager
-    kept = [one for one in request.query_params.multi_items() if one[0] != "nextPageToken"]
-    token = pager.seal(_scope(request, principal), last)
-    target = f"{quote(request.scope['path'])}?{urlencode([*kept, ('nextPageToken', token)])}"
-    return {"Link": f'<{target}>; rel="next"'}
-
-
-def _json(value: Any, status: int, **headers: str) -> Response:
-    text = json.dumps(value, separators=(",", ":"))
-    return Response(text, status, {**VERSIONS, **headers}, media_type="application/json")
+        return reply_json(query_document([desk.library(principal).event(id)]), 200)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ledger.store.epcis_rows import EpcisCaptureRow
 from services.gateway.epcis.answers import describe_capture, query_document
+from services.gateway.epcis.schemas import QUERY_EXAMPLE
 from services.interop.epcis.event_hash import PROFILE
 from services.interop.epcis.library import CONTEXT
 
@@ -44,6 +45,7 @@ def build_epcis_examples() -> dict[str, dict[str, Any]]:
     """One answer or more for each operation, by operation id and name."""
     document = query_document([_EVENT])
     document["creationDate"] = "2026-03-02T09:31:00.000Z"
+    found = {**query_document([_EVENT], QUERY_EXAMPLE["name"]), "creationDate": document["creationDate"]}
     jobs = {"proceed": _job("proceed", success=False), "good": _job("rollback", success=True)}
     return {
         "captureEvents": jobs,
@@ -53,6 +55,11 @@ def build_epcis_examples() -> dict[str, dict[str, Any]]:
         "findEvents": {"one": document},
         "findEventsOfEpc": {"one": document},
         "getEvent": {"event": document},
+        "addQuery": {"shipped": QUERY_EXAMPLE},
+        "listQueries": {"one": [QUERY_EXAMPLE]},
+        "getQuery": {"shipped": QUERY_EXAMPLE},
+        "deleteQuery": {},
+        "findEventsOfQuery": {"one": found},
     }
 
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from services.gateway.errors import CursorError
 from services.gateway.problems import Problem
-from services.interop.epcis.questions import QueryError
+from services.interop.epcis.named import QueryNameTakenError, SubscriptionError, UnknownQueryError
+from services.interop.epcis.questions import QueryError, QueryTooComplexError, QueryTooLargeError
 
 __all__ = ["PREFIX", "in_epcis_words"]
 
@@ -29,11 +30,23 @@ _NAMES: Final[Mapping[int, str]] = {
 }
 
 
+_OF_QUERIES: Final[Mapping[str, tuple[int, str]]] = {
+    QueryError.code: (400, "QueryParameterException"),
+    CursorError.code: (400, "QueryParameterException"),
+    QueryTooLargeError.code: (413, "QueryTooLargeException"),
+    QueryTooComplexError.code: (413, "QueryTooComplexException"),
+    UnknownQueryError.code: (404, "NoSuchNameException"),
+    QueryNameTakenError.code: (409, "ResourceAlreadyExistsException"),
+    SubscriptionError.code: (400, "SubscriptionControlsException"),
+}
+"""Code of a problem -> status and name."""
+
+
 def in_epcis_words(problem: Problem) -> Problem:
     """With the type that EPCIS 2.0 has for it (REST bindings); one that it does not have stays as it is."""
     status = 400 if problem.status == 422 else problem.status
-    if status not in _NAMES:
+    code = problem.type.rpartition(":")[2]
+    if code not in _OF_QUERIES and status not in _NAMES:
         return problem
-    is_query = problem.type.rpartition(":")[2] in (QueryError.code, CursorError.code)
-    name = "QueryParameterException" if is_query else _NAMES[status]
+    status, name = _OF_QUERIES.get(code) or (status, _NAMES[status])
     return replace(problem, status=status, type=f"epcisException:{name}")

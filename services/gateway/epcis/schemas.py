@@ -6,9 +6,23 @@ from typing import Any, Final
 
 from services.gateway.problems import Problem
 from services.gateway.schemas import model_of
-from services.interop.epcis.questions import MOST_CHARACTERS, PARAMETERS
+from services.interop.epcis.named import NAME
+from services.interop.epcis.questions import COUNTS, MOST_CHARACTERS, PARAMETERS
 
-__all__ = ["CAPTURE", "CAPTURES", "CAPTURE_JOB", "EVENT", "EVENTS", "EVENTS_OF_EPC", "NEW_EVENT"]
+__all__ = [
+    "CAPTURE",
+    "CAPTURES",
+    "CAPTURE_JOB",
+    "DROP_QUERY",
+    "EVENT",
+    "EVENTS",
+    "EVENTS_OF_EPC",
+    "EVENTS_OF_QUERY",
+    "NEW_EVENT",
+    "NEW_QUERY",
+    "QUERIES",
+    "QUERY",
+]
 
 _Schema = dict[str, Any]
 _TEXT: Final[_Schema] = {"type": "string"}
@@ -88,6 +102,10 @@ _DOCUMENT = _object(
 )
 _PARAMETERS: Final = {
     "eventType": "Kinds of event.",
+    **dict.fromkeys(
+        (name for name in PARAMETERS if name.startswith("MATCH_")),
+        "Things: EPC URNs and Digital Links in any spelling, and patterns `urn:epc:idpat:SCHEME:...*`.",
+    ),
     "GE_eventTime": "From this time on.",
     "LT_eventTime": "Before this time.",
     "GE_recordTime": "Taken in from this time on.",
@@ -115,6 +133,14 @@ _EXAMPLES: Final = {
 }
 
 
+QUERY_EXAMPLE: Final[dict[str, Any]] = {
+    "name": "shipped-parts",
+    "query": {
+        "eventType": ["ObjectEvent"],
+        "EQ_bizStep": ["shipping", "receiving"],
+        "MATCH_epc": ["urn:epc:idpat:sgtin:9506000.001345.*"],
+    },
+}
 _PLACE: Final = "urn:epc:id:sgln:9506000.00001.0"
 
 
@@ -203,6 +229,56 @@ NEW_EVENT: Final = _route(
     done=201,
     requestBody=_body("One event, with an @context."),
 )
-EVENTS: Final = _route("findEvents", "Find EPCIS events", _DOCUMENT, parameters=_QUERY)
-EVENTS_OF_EPC: Final = _route("findEventsOfEpc", "Find EPCIS events about one thing", _DOCUMENT, parameters=_QUERY)
+EVENTS: Final = _route("findEvents", "Find EPCIS events", _DOCUMENT, 413, parameters=_QUERY)
+EVENTS_OF_EPC: Final = _route("findEventsOfEpc", "Find EPCIS events about one thing", _DOCUMENT, 413, parameters=_QUERY)
 EVENT: Final = _route("getEvent", "One EPCIS event", _DOCUMENT, 404)
+
+
+def _member(name: str) -> _Schema:
+    """A parameter as a member of a definition: times, numbers and the order alone, the others as lists."""
+    if name in COUNTS:
+        return {"type": "integer", "minimum": 1}
+    if name.startswith("EXISTS_"):
+        return {"type": ["integer", "boolean", "null"]}
+    if name.startswith(("GE_", "LT_")):
+        return _TIME
+    return _TEXT if name.startswith("order") else {**_list(_TEXT), "minItems": 1}
+
+
+_LEFT_OUT: Final = ("perPage", "nextPageToken")
+_DEFINITION: Final = _object(
+    "A query with its name.",
+    {
+        "name": {**_TEXT, "pattern": NAME},
+        "query": {
+            "type": "object",
+            "description": "Parameters as in the EPCIS query schema, as far as `/events` takes them.",
+            "properties": {
+                "@context": {},
+                **{name: _member(name) for name in PARAMETERS if name not in _LEFT_OUT and "TYPE" not in name},
+            },
+        },
+    },
+)
+_NEW_DEFINITION: Final = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {**_DEFINITION, "additionalProperties": False},
+            "examples": {"shipped": {"value": QUERY_EXAMPLE}},
+        }
+    },
+}
+NEW_QUERY: Final = _route(
+    "addQuery", "Keep a query under a name", _DEFINITION, 409, 413, 415, done=201, requestBody=_NEW_DEFINITION
+)
+QUERIES: Final = _route("listQueries", "The caller's queries", _list(_DEFINITION), parameters=_PAGES)
+QUERY: Final = _route("getQuery", "One query", _DEFINITION, 404)
+DROP_QUERY: Final[dict[str, Any]] = {
+    "operation_id": "deleteQuery",
+    "summary": "Delete a query",
+    "status_code": 204,
+    "responses": {**dict.fromkeys((400, 404), _PROBLEM), "default": _PROBLEM},
+    "tags": ["epcis"],
+}
+EVENTS_OF_QUERY: Final = _route("findEventsOfQuery", "What a query finds", _DOCUMENT, 404, 413, parameters=_PAGES)

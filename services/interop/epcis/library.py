@@ -21,7 +21,7 @@ from ledger.provenance.naming import Named
 from ledger.store import EpcisDesk, EventQuery, Lineage, Rows, Saying, Store
 from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow
 from services.interop.epcis.documents import Event
-from services.interop.epcis.questions import QueryError
+from services.interop.epcis.questions import QueryTooComplexError
 from services.interop.epcis.terms import CLASSES, THINGS
 from services.interop.epcis.tree import namespaces_of
 
@@ -51,7 +51,7 @@ class Library:
         self._store, self._participant, self._viewer = store, participant, viewer
 
     def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int) -> Page:
-        """Raises QueryError when too many events of others would have to be looked at."""
+        """Raises QueryTooComplexError when too many events of others would have to be looked at."""
         with self._store.reading() as connection:
             desk = EpcisDesk(connection)
             named = Named(Rows(connection), Lineage(connection), self._viewer)
@@ -91,7 +91,9 @@ class Library:
             scanned += len(rows)
             yield from rows if self._viewer is None else self._own(desk, named, rows)
             if scanned >= _MOST_SCANNED and self._viewer is not None:
-                raise QueryError("too much would have to be looked at", mend="ask for a thing, or for a shorter time")
+                raise QueryTooComplexError(
+                    "too much would have to be looked at", mend="ask for a thing, or for a shorter time"
+                )
             after = (getattr(rows[-1], query.order), rows[-1].number)
 
     def _own(self, desk: EpcisDesk, named: Named, rows: Sequence[EpcisEventRow]) -> list[EpcisEventRow]:

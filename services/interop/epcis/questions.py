@@ -10,13 +10,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.errors import InputError
-from ledger.store import EventQuery, Saying, Span
+from ledger.errors import IdentifierError, InputError
+from ledger.store import EventQuery, Like, Saying, Span
 from services.interop.epcis import vocabulary as words
+from services.interop.epcis.patterns import PATTERN, parse_pattern
 from services.interop.epcis.terms import CLASSES, THINGS, millis_of
 from services.interop.epcis.tree import namespaces_of, text_of
 
-__all__ = ["MOST_CHARACTERS", "PARAMETERS", "QueryError", "Question", "parse_question"]
+__all__ = [
+    "COUNTS",
+    "MOST_CHARACTERS",
+    "PARAMETERS",
+    "QueryError",
+    "QueryTooComplexError",
+    "QueryTooLargeError",
+    "Question",
+    "parse_question",
+]
 
 MOST_CHARACTERS = 4096
 """Of one parameter."""
@@ -49,7 +59,8 @@ _TYPES: Final = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "Transac
 _SPANS: Final = {"eventTime": "event_time_ms", "recordTime": "record_time_ms"}
 _NAMESPACES: Final = namespaces_of(None)
 _PLAIN: Final = ("eventType", "EQ_action", "EQ_eventID", "EQ_errorReason", "EXISTS_errorDeclaration")
-_PAGING: Final = ("orderBy", "orderDirection", "eventCountLimit", "maxEventCount", "perPage", "nextPageToken")
+COUNTS: Final = ("eventCountLimit", "maxEventCount")
+_PAGING: Final = ("orderBy", "orderDirection", *COUNTS, "perPage", "nextPageToken")
 PARAMETERS: Final = (
     *_PLAIN,
     *(f"{edge}_{name}" for name in _SPANS for edge in ("GE", "LT")),
@@ -65,6 +76,18 @@ class QueryError(InputError):
     """A query parameter is not one that is taken, or its value is malformed."""
 
     code = "epcis-query-refused"
+
+
+class QueryTooLargeError(QueryError):
+    """There are more events than were asked for at most."""
+
+    code = "epcis-query-too-large"
+
+
+class QueryTooComplexError(QueryError):
+    """Too much would have to be looked at."""
+
+    code = "epcis-query-too-complex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +109,11 @@ def parse_question(parameters: Iterable[tuple[str, str]], *, most_per_page: int,
     for name, value in parameters:
         if name in given:
             raise QueryError(f"{name[:80]} stands twice", mend="delimit several values by |")
-        if not 0 < len(value) <= MOST_CHARACTERS:
+        if "\0" in value or not 0 < len(value) <= MOST_CHARACTERS:
             raise QueryError(f"{name[:80]} has not 1 to {MOST_CHARACTERS} characters", mend="ask in parts")
         given[name] = value
     ordered = _order(given)
-    at_most, refuse_above = (_count(given, name) for name in ("eventCountLimit", "maxEventCount"))
+    at_most, refuse_above = (_count(given, name) for name in COUNTS)
     if at_most is not None and refuse_above is not None:
         raise QueryError("eventCountLimit and maxEventCount exclude each other", mend="give one of them")
     wanted = _count(given, "perPage") or per_page
@@ -143,7 +166,8 @@ def _saying(name: str, value: str) -> Saying:
     if len(values) > _MOST_VALUES or not all(values):
         raise QueryError(f"{name[:80]} has an empty value, or more than {_MOST_VALUES}")
     if name in _MATCHES:
-        return Saying(_MATCHES[name], tuple(_matched(name, one) for one in values))
+        patterns = tuple(_pattern(name, one) for one in values if _is_pattern(one))
+        return Saying(_MATCHES[name], tuple(_matched(name, one) for one in values if not _is_pattern(one)), patterns)
     if name in _EQUALS:
         field, read_as = _EQUALS[name]
         return Saying((field,), tuple(_text(one, "", read_as) for one in values))
@@ -176,9 +200,18 @@ def _known(name: str, values: tuple[str, ...], known: tuple[str, ...]) -> tuple[
     return values
 
 
+def _is_pattern(value: str) -> bool:
+    return value.startswith(PATTERN)
+
+
+def _pattern(name: str, value: str) -> Like:
+    try:
+        return parse_pattern(value, kinds=set(_MATCHES[name]) <= set(CLASSES))
+    except IdentifierError as error:
+        raise QueryError(f"{name} {value[:80]!a}: {error.cause}", mend=error.mend) from None
+
+
 def _matched(name: str, value: str) -> str:
-    if "*" in value and "idpat:" in value:
-        raise QueryError(f"{name} takes no patterns", mend="give the EPC itself")
     if ":" not in value:
         raise QueryError(f"{name} {value[:80]!a} is no URI")
     return _text(value, "", "epc")

@@ -95,7 +95,8 @@ READERS = frozenset(ROLES) | {"key provenance", "owner"}
 SENDERS = frozenset(ROLES) - {"AUDITOR"} | {"key capture", "owner"}
 FOLLOWERS = frozenset(ROLES) | {"key events", "owner"}
 RELAYED = frozenset(ROLES) | {"key relay", "owner"}
-EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events")
+QUERIES = ("queries", "queries/{name}", "queries/{name}/events")
+EPCIS = ("capture", "capture/{id}", "events", "events/{id:path}", "epcs/{epc:path}/events", *QUERIES)
 DOCUMENT_READERS = frozenset(ROLES) | {"key documents", "owner"}
 OWNER_ALONE = frozenset({"owner"})
 MATRIX: dict[tuple[str, str], frozenset[str]] = {
@@ -160,6 +161,11 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/epcis/v2/events"): READERS,
     ("GET", "/epcis/v2/events/{id:path}"): READERS,
     ("GET", "/epcis/v2/epcs/{epc:path}/events"): READERS,
+    ("POST", "/epcis/v2/queries"): READERS,
+    ("GET", "/epcis/v2/queries"): READERS,
+    ("GET", "/epcis/v2/queries/{name}"): READERS,
+    ("DELETE", "/epcis/v2/queries/{name}"): READERS,
+    ("GET", "/epcis/v2/queries/{name}/events"): READERS,
     ("GET", "/v1/documents"): DOCUMENT_READERS,
     ("POST", "/v1/documents"): frozenset({"owner"}),
     ("GET", "/v1/documents/{id}"): DOCUMENT_READERS,

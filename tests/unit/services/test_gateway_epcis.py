@@ -246,7 +246,17 @@ def test_an_unknown_behaviour_is_refused(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [CAPTURE, f"{CAPTURE}/{'0' * 24}", EVENTS, f"{EVENTS}/urn:x", "/epcis/v2/epcs/urn:x/events"]
+    "path",
+    [
+        CAPTURE,
+        f"{CAPTURE}/{'0' * 24}",
+        EVENTS,
+        f"{EVENTS}/urn:x",
+        "/epcis/v2/epcs/urn:x/events",
+        "/epcis/v2/queries",
+        "/epcis/v2/queries/q",
+        "/epcis/v2/queries/q/events",
+    ],
 )
 def test_discovery(caller: Caller, path: str) -> None:
     answer = caller.ask(path, "OPTIONS")
@@ -360,6 +370,17 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
         ("eventCountLimit=2", "06 05"),
         ("eventCountLimit=2&orderDirection=ASC", "01 02"),
         ("maxEventCount=6", "06 05 04 03 02 01"),
+        ("MATCH_epc=urn:epc:idpat:sgtin:9506000.013435.*", "06 05 03 01"),
+        ("MATCH_epc=urn:epc:idpat:sgtin:9506000.*.*", "06 05 03 01"),
+        ("MATCH_epc=urn:epc:idpat:sgtin:*.*.*", "06 05 03 01"),
+        ("MATCH_epc=urn:epc:idpat:sgtin:9506000.013436.*", ""),
+        ("MATCH_epc=urn:epc:idpat:sgtin:9506001.*.*", ""),
+        ("MATCH_epc=urn:epc:idpat:sscc:9506000.*", ""),
+        ("MATCH_epc=urn:x:y|urn:epc:idpat:sgtin:9506000.013435.*", "06 05 03 01"),
+        ("MATCH_anyEPC=urn:epc:idpat:sscc:9506000.*|urn:epc:id:sgtin:9506000.013435.OUT", "05 04"),
+        ("MATCH_parentID=urn:epc:idpat:sscc:*.*", "05"),
+        ("MATCH_inputEPC=urn:epc:idpat:sgtin:9506000.013435.*", "04"),
+        ("MATCH_anyEPCClass=urn:epc:idpat:sgtin:9506000.*.*", ""),
     ],
 )
 def test_questions(library: Caller, query: str, expected: str) -> None:
@@ -371,8 +392,12 @@ def test_questions(library: Caller, query: str, expected: str) -> None:
     [
         "EQ_nothing=1", "EQ_bizStep=", "EQ_bizStep=|", "EQ_action=LOOK", "eventType=Event", "perPage=0", "perPage=-1",
         "perPage=x", "perPage=1e9", "orderBy=disposition", "orderDirection=UP", "GE_eventTime=2026-03-02",
-        "GE_eventTime=2026-03-02T08:05:00", "LT_eventTime=yesterday", "MATCH_epc=urn:epc:idpat:sgtin:9506000.013435.*",
-        "MATCH_epc=A1", "EXISTS_errorDeclaration=maybe", "eventCountLimit=1&maxEventCount=1", "maxEventCount=5",
+        "GE_eventTime=2026-03-02T08:05:00", "LT_eventTime=yesterday", "MATCH_epc=urn:epc:idpat:gid:1.2.*",
+        "MATCH_epc=%00",
+        "MATCH_epc=urn:epc:idpat:sgtin:9506000.*.A1", "MATCH_epc=urn:epc:idpat:sgtin:9506000.013435.A1",
+        "MATCH_epc=urn:epc:idpat:sgtin:9506000.*", "MATCH_epc=urn:epc:idpat:sgtin:95*.*.*", "MATCH_epc=urn:epc:idpat:",
+        "MATCH_epc=urn:epc:idpat:sgtin:9506000.1.*", "MATCH_epc=urn:epc:idpat:sgtin:_______.*.*",
+        "MATCH_epc=A1", "EXISTS_errorDeclaration=maybe", "eventCountLimit=1&maxEventCount=1",
         "maxEventCount=201", "WD_readPoint=urn:x:y", "nextPageToken=AAAA", "EQ_bizStep=shipping&EQ_bizStep=shipping",
         "MATCH_epc=" + "|".join(["urn:x:y"] * 101),
     ],
@@ -380,6 +405,11 @@ def test_questions(library: Caller, query: str, expected: str) -> None:
 def test_questions_that_are_refused(library: Caller, query: str) -> None:
     answer = library.ask(f"{EVENTS}?{query}")
     assert (answer.status_code, answer.json()["type"]) == (400, "epcisException:QueryParameterException")
+
+
+def test_more_events_than_are_wanted_are_refused(library: Caller) -> None:
+    answer = library.ask(f"{EVENTS}?maxEventCount=5")
+    assert (answer.status_code, answer.json()["type"]) == (413, "epcisException:QueryTooLargeException")
 
 
 @pytest.mark.parametrize("query", ["", "&orderDirection=ASC", f"&MATCH_epc={THING}", "&orderBy=recordTime"])

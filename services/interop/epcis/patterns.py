@@ -1,0 +1,115 @@
+"""EPC patterns (`urn:epc:idpat:...`, GS1 EPC Tag Data Standard 2.0): all things of one kind, or of one company.
+
+Fields are open from the right: the serial number, then the kind of thing, then the company. Keys are kept as Digital
+Links, so a pattern becomes one of SQL's LIKE over these: `_` for each digit that is open, `%` for an open serial
+number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.errors import IdentifierError
+from ledger.ids import link_uri, parse_epc
+from ledger.store import Like
+
+__all__ = ["PATTERN", "SCHEMES", "parse_pattern"]
+
+PATTERN: Final = "urn:epc:idpat:"
+_OPEN: Final = "*"
+_PREFIX: Final = re.compile(r"[0-9]{6,12}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Scheme:
+    """How the key of a scheme is written as a link."""
+
+    ai: str
+    digits: int
+    """Of company prefix, reference and check digit; 0 for references that are no numbers and have no check digit."""
+    serial: str | None = None
+    """What stands between key and serial number; None for a scheme without one."""
+    lead: str = ""
+    indicator: bool = False
+    """Whether the reference's first digit stands before the company prefix."""
+    serial_optional: bool = False
+
+    @property
+    def fields(self) -> int:
+        return 2 if self.serial is None else 3
+
+
+_SCHEMES: Final[Mapping[str, _Scheme]] = {
+    "sgtin": _Scheme("01", 14, "/21/", indicator=True),
+    "upui": _Scheme("01", 14, "/235/", indicator=True),
+    "sscc": _Scheme("00", 18, indicator=True),
+    "sgln": _Scheme("414", 13, "", serial_optional=True),
+    "pgln": _Scheme("417", 13),
+    "grai": _Scheme("8003", 13, "", lead="0"),
+    "gdti": _Scheme("253", 13, ""),
+    "sgcn": _Scheme("255", 13, ""),
+    "giai": _Scheme("8004", 0),
+    "ginc": _Scheme("401", 0),
+    "gsin": _Scheme("402", 17),
+    "gsrn": _Scheme("8018", 18),
+    "gsrnp": _Scheme("8017", 18),
+    "cpi": _Scheme("8010", 0, "/8011/"),
+}
+SCHEMES: Final = tuple(_SCHEMES)
+"""Those that can be asked for by pattern."""
+
+
+def parse_pattern(text: str, *, kinds: bool) -> Like:
+    """What the keys that fit look like; with `kinds`, those of kinds of things, without serial numbers. Raises
+    IdentifierError for what is no pattern, or of a scheme that is not here."""
+    name, _, body = text.removeprefix(PATTERN).partition(":")
+    scheme, parts = _SCHEMES.get(name), body.split(".")
+    if scheme is None:
+        raise IdentifierError(f"no patterns of {name[:20]!a} are read", mend=f"these are: {', '.join(SCHEMES)}")
+    closed = parts.index(_OPEN) if _OPEN in parts else len(parts)
+    if len(parts) != scheme.fields or closed == len(parts) or set(parts[closed:]) != {_OPEN}:
+        raise IdentifierError(
+            f"a pattern of {name} has {scheme.fields} fields, of which the last are open",
+            mend=f"{PATTERN}{name}:9506000.{'*.*' if scheme.fields == 3 else '*'} is one",
+        )
+    key = _digits(scheme, name, parts[:closed]) if scheme.digits else _letters(scheme, parts[:closed])
+    start = link_uri([(scheme.ai, "")])
+    return Like(start, f"{_escape(start)}{key}{'' if kinds else _serial(scheme)}")
+
+
+def _escape(text: str) -> str:
+    """A text as LIKE takes it for itself."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
+
+
+def _serial(scheme: _Scheme) -> str:
+    if scheme.serial is None:
+        return ""
+    return "%" if scheme.serial_optional else scheme.serial + "_%"
+
+
+def _digits(scheme: _Scheme, name: str, closed: Sequence[str]) -> str:
+    if not closed:
+        return scheme.lead + "_" * scheme.digits
+    if len(closed) == 1:
+        prefix = _company(closed[0])
+        before = "_" if scheme.indicator else ""
+        return scheme.lead + before + prefix + "_" * (scheme.digits - len(before) - len(prefix))
+    [(_, value), *_] = parse_epc(f"urn:epc:id:{name}:{'.'.join(closed)}.0").elements
+    return value[: len(scheme.lead) + scheme.digits]
+
+
+def _letters(scheme: _Scheme, closed: Sequence[str]) -> str:
+    if len(closed) < 2:
+        return (_company(closed[0]) if closed else "") + "_%"
+    [(_, value), *_] = parse_epc(f"urn:epc:id:cpi:{'.'.join(closed)}.0").elements
+    return _escape(link_uri([(scheme.ai, value)]).removeprefix(link_uri([(scheme.ai, "")])))
+
+
+def _company(prefix: str) -> str:
+    if not _PREFIX.fullmatch(prefix):
+        raise IdentifierError(f"{prefix[:20]!a} is not a company prefix of 6 to 12 digits")
+    return prefix
