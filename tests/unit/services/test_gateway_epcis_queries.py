@@ -248,7 +248,8 @@ def test_what_is_taken_is_in_the_schema_of_the_standard(caller: Caller, name: st
     query = {named: example(name)}
     schema.validate(query)
     assert make(caller, "one", **query).status_code == 201
-    for wrong in ("x", ["x", 1], {}):
+    others: list[object] = ["x", ["x", 1], {}]
+    for wrong in others:
         if not schema.is_valid({named: wrong}):
             assert make(caller, "wrong", **{named: wrong}).status_code == 400, wrong
 
