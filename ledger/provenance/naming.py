@@ -1,4 +1,4 @@
-"""Lots by what they are called, many at once, as far as there are such lots for whoever asks."""
+"""Lots by what they are called, and what things are called, many at once, as far as they are there for whoever asks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from ledger.ids import SubjectKind
+from ledger.provenance.reader import open_reader
 from ledger.provenance.viewing import View
 from ledger.records import Item
 from ledger.store import Lineage, Rows, Store
 from ledger.store.rows import IdentityRow, LotRow
 
-__all__ = ["Named", "find_items"]
+__all__ = ["Named", "find_items", "find_names"]
 
 _NO_ORDER = bytes(32)
 
@@ -39,6 +40,13 @@ class Named:
             return set(named)
         seen = self._view.lots({lot for lots in named.values() for lot in lots})
         return {name for name, lots in named.items() if seen.issuperset(lots)}
+
+
+def find_names(store: Store, subjects: Collection[bytes], viewer: int | None) -> dict[bytes, str]:
+    """The identifiers of those that have one for the viewer."""
+    with open_reader(store, viewer) as reader:
+        reader.name(subjects)
+        return {one: name for one in subjects if (name := reader.identifier(one)) is not None}
 
 
 def find_items(store: Store, identifiers: Collection[str], viewer: int | None) -> dict[str, Item]:

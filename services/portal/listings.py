@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from ledger.errors import NotFoundError
 from ledger.provenance import Direction, Limits, OrderTrace, Trace, listing, trace
+from ledger.provenance.naming import find_names
 from ledger.provenance.workload import MOST_WORK, workload
 from ledger.records import LotState
 from ledger.store import Store
@@ -109,12 +110,16 @@ class Listings:
         work = workload(self.store, number, viewer)
         load = build_load(work.spans)
 
+        orders: dict[bytes, str] = {}
+
         def find(viewer: int | None, after: int | None) -> listing.Page[Any]:
-            return listing.assignments(self.store, viewer, after, _PAGE, {"machine": number})
+            page = listing.assignments(self.store, viewer, after, _PAGE, {"machine": number})
+            orders.update(find_names(self.store, {one.order for one in page.items}, viewer))
+            return page
 
         picture = draw_load(load, self.pages.catalogue(request)) if load else None
-        cut = MOST_WORK if work.cut else None
-        return self._list(request, "machine", cursor, find, machine=machine, load=load, cut=cut, picture=picture)
+        shown = {"machine": machine, "load": load, "cut": MOST_WORK if work.cut else None, "picture": picture}
+        return self._list(request, "machine", cursor, find, orders=orders, **shown)
 
     def _orders(self, viewer: int | None, after: int | None) -> listing.Page[Any]:
         return listing.orders(self.store, viewer, after, _PAGE, {})

@@ -14,7 +14,6 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.portal.forms import Forms
 from services.portal.pages import Pages
-from services.waiting import describe_waiting
 
 __all__ = ["Operations"]
 
@@ -40,7 +39,7 @@ class Operations:
         counts, waiting = outbox.counts(), outbox.unfinished(_SHOWN)
         values: dict[str, Any] = {
             "counts": [(state, counts.get(state.value, 0)) for state in _STATES],
-            "waiting": [describe_waiting(one, now) for one in waiting],
+            "waiting": [(one, max(round(now - one.queued_at_s), 0)) for one in waiting],
             "most": _SHOWN,
         }
         return self.pages.render(request, "queues.html", forms=self.forms, **values)

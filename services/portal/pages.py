@@ -38,6 +38,8 @@ _PATH = "/:%()!'*,;=@&$+~"
 """What stands in paths as it is, an escape that is there already among it."""
 _MOST_REMARKS = 20
 """Lines, and numbers in one line, of what needs attention."""
+_MOST_SHOWN = 36
+"""Characters of an identifier in a list."""
 _MEDIA = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 
 
@@ -145,6 +147,7 @@ def _helpers(catalogue: Catalogue) -> dict[str, Any]:
         "digest": _digest,
         "data": _data,
         "brief": _brief,
+        "called": _called,
         "remark": partial(_remark, catalogue),
         "most_remarks": _MOST_REMARKS,
         "steps": tuple(Step),
@@ -203,9 +206,19 @@ def _digest(value: bytes | None) -> Markup:
 
 
 def _brief(identifier: str) -> Markup:
-    """The end of an identifier, which tells things apart; the whole of it for who asks."""
-    text = unquote(identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]) or identifier
-    return Markup('<span translate="no" title="{}">{}</span>').format(identifier, text)  # as above
+    """The end of an identifier, which tells things apart, shortened in its middle; the whole of it for who asks."""
+    text = _end(identifier)
+    shown = text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN // 2]}…{text[-(_MOST_SHOWN // 2) :]}"
+    return Markup('<span translate="no" title="{}">{}</span>').format(identifier, shown)  # as above
+
+
+def _called(identifier: str) -> Markup:
+    """As `brief`, not shortened: for the heading of the thing's own page."""
+    return Markup('<span translate="no" title="{}">{}</span>').format(identifier, _end(identifier))  # as above
+
+
+def _end(identifier: str) -> str:
+    return unquote(identifier.rstrip("/").rpartition("/")[2].rpartition(":")[2]) or identifier
 
 
 def _data(text: object) -> Markup:

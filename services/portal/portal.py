@@ -72,7 +72,7 @@ class Portal:
             return ask_to_sign_in(request)
         key, reason = ("failed" if status >= 500 else "refused"), None
         if status in (403, 404):
-            key, status = "unknown", 404
+            key, status = ("nothing" if request.url.path.startswith("/portal") else "unknown"), 404
         elif isinstance(error, IdentifierError):
             key, reason = "malformed", str(error)
         return self.pages.render(request, "message.html", status, key=key, reason=reason)

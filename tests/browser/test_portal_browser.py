@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
-from tests.support.looking import CONTRAST, NAMELESS, SMALL_TARGETS, read_codes, run_list
+from tests.support.looking import CONTRAST, CUT_OFF, NAMELESS, SMALL_TARGETS, read_codes, run_list
 from tests.support.portal_world import PortalWorld
 
 pytestmark = pytest.mark.browser
@@ -255,6 +255,7 @@ def pages(world: PortalWorld) -> dict[str, str]:
         "failed": world.code(world.failed),
         "label": code.replace("/01/", "/passport/label/01/"),
         "home": world.origin + "/",
+        "visible": world.origin + "/portal/visible",
         "unknown": code.partition("?")[0],
         "malformed": world.origin + "/01/1",
     }
@@ -275,6 +276,7 @@ def test_every_page_fits_reads_and_is_named(chromium: Browser, world: PortalWorl
         assert run_list(page, CONTRAST) == [], name
         assert run_list(page, NAMELESS) == [], name
         assert run_list(page, SMALL_TARGETS) == [], name
+        assert run_list(page, CUT_OFF) == [], name
         for role in ("banner", "main", "contentinfo"):
             expect(page.get_by_role(role)).to_have_count(1)
         expect(page.get_by_role("heading", level=1)).to_have_count(1)

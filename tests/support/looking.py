@@ -8,7 +8,7 @@ import numpy as np
 import zxingcpp
 from playwright.sync_api import Browser, Page
 
-__all__ = ["CONTRAST", "NAMELESS", "SMALL_TARGETS", "read_codes", "run_list"]
+__all__ = ["CONTRAST", "CUT_OFF", "NAMELESS", "SMALL_TARGETS", "read_codes", "run_list"]
 
 CONTRAST = """() => {
   const channel = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
@@ -47,6 +47,10 @@ NAMELESS = """() => [...document.querySelectorAll(
   }).map(e => e.outerHTML.slice(0, 80))"""
 """What a screen reader would have no name for (criteria 1.1.1, 4.1.2)."""
 
+CUT_OFF = """() => [...document.querySelectorAll('.scroll')]
+    .filter(one => one.querySelector('.stack') && one.scrollWidth > one.clientWidth + 1)
+    .map(one => one.getAttribute('aria-labelledby'))"""
+"""Tables of which a part is out of sight."""
 SMALL_TARGETS = """() => [...document.querySelectorAll('nav a, button, .button, input:not([type=hidden])')]
   .filter(e => e.checkVisibility() && !e.closest('.pager'))
   .map(e => [e.textContent.trim(), e.getBoundingClientRect()])

@@ -310,7 +310,7 @@ def test_every_page_has_landmarks_headings_and_labels(site: Site, language: Lang
         assert len(ids) == len(set(ids)), path
         for name in re.findall(r'aria-(?:labelledby|describedby)="([^"]+)"', page):
             assert set(name.split()) <= set(ids), (path, name)
-        assert page.count("<table>") == page.count("<caption"), path
+        assert page.count("<table") == page.count("<caption"), path
         assert not re.search(r"<th(?! scope)(?=[ >])", page), path
         for control in re.findall(r'<(?:input type="text"|textarea) id="(\w+)"', page):
             assert f'<label for="{control}">' in page, (path, control)
