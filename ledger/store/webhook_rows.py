@@ -37,3 +37,5 @@ class WebhookRow:
     holder: str
     """Process that delivers; empty for none."""
     held_until_ms: int
+    credential: str
+    """Public part of the API key that it ends with; empty for none."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from ledger.claims import Path, parse_claims
 from ledger.errors import InputError, NotFoundError, SettingsError, StoreDamagedError
@@ -28,6 +29,9 @@ from services.documents.sealed_file import SealedHeader
 from services.documents.sealing import TAG_BYTES, Place, Recipient, unwrap_key, wrap_for, wrap_key
 from services.documents.showing import show_document, show_documents
 from services.documents.views import Document, DocumentPage
+
+Expect: TypeAlias = Callable[[Document], None]
+"""Looks at a document before it is changed, and raises where it is not to be."""
 
 __all__ = ["Documents", "Sealed", "new_place"]
 
@@ -63,6 +67,11 @@ class _Desk:
         if row.erased_at:
             raise DocumentError(f"document {id_} is erased", mend="add another one")
         return row
+
+    def verify(self, id_: str, expect: Expect | None) -> None:
+        """Raises what `expect` raises for the document as it is, before it is changed."""
+        if expect is not None:
+            expect(self.show(id_))
 
     def show(self, id_: str) -> Document:
         return show_document(self.reader, self.sharing, find_document(self.reader, self.sharing, id_))
@@ -127,32 +136,36 @@ class Documents:
             self._put_version(desk, draft, now_s, token)
             return desk.show(row.id)
 
-    def add_version(self, draft: Draft, now_s: int, token: str = "") -> Document:
+    def add_version(self, draft: Draft, now_s: int, token: str = "", expect: Expect | None = None) -> Document:
         """Earlier versions stay; `token` as for `add`. Raises NotFoundError, DocumentError when another one came in
         between."""
         with self._writing() as desk:
             row = desk.open_document(draft.place.document)
             if desk.sharing.added_by(token) is not None:
                 return desk.show(row.id)
+            desk.verify(row.id, expect)
             if desk.sharing.version(row.id, draft.place.version) is not None:
                 raise DocumentError("another version came in meanwhile", mend="send it again")
             self._put_version(desk, draft, now_s, token)
             return desk.show(row.id)
 
-    def set_mode(self, id_: str, mode: Mode) -> Document:
+    def set_mode(self, id_: str, mode: Mode, expect: Expect | None = None) -> Document:
         """Grants end with the mode that they are of. Raises NotFoundError, DocumentError, InputError."""
         with self._writing() as desk:
             row = replace(desk.open_document(id_), mode=mode.value)
+            desk.verify(id_, expect)
             _verify_mode(row)
             desk.sharing.put_document(row)
             if mode is not Mode.RESTRICTED:
                 desk.sharing.revoke(id_)
             return desk.show(id_)
 
-    def grant(self, id_: str, participant: int, now_s: int) -> Document:
+    def grant(self, id_: str, participant: int, now_s: int, expect: Expect | None = None) -> Document:
         """Names a participant. Raises NotFoundError, DocumentError for a document of another mode."""
         with self._writing() as desk:
-            if Mode(desk.open_document(id_).mode) is not Mode.RESTRICTED:
+            row = desk.open_document(id_)
+            desk.verify(id_, expect)
+            if Mode(row.mode) is not Mode.RESTRICTED:
                 raise DocumentError("only a restricted document names participants", mend="make it restricted first")
             if desk.access.participant(participant) is None:
                 raise NotFoundError(
@@ -161,24 +174,28 @@ class Documents:
             desk.sharing.grant(GrantRow(id_, participant, now_s))
             return desk.show(id_)
 
-    def revoke(self, id_: str, participant: int) -> Document:
+    def revoke(self, id_: str, participant: int, expect: Expect | None = None) -> Document:
         """Ends a grant: the participant reads nothing of the document from now on. What it fetched before it has.
 
         Raises NotFoundError when there is none.
         """
         with self._writing() as desk:
-            if not desk.sharing.revoke(desk.open_document(id_).id, participant):
+            row = desk.open_document(id_)
+            desk.verify(id_, expect)
+            if not desk.sharing.revoke(row.id, participant):
                 raise NotFoundError(f"participant {participant} has no grant", mend="see the document's grants")
             return desk.show(id_)
 
-    def erase(self, id_: str, now_s: int) -> Document:
+    def erase(self, id_: str, now_s: int, expect: Expect | None = None) -> Document:
         """Drops ciphertexts, wrapped keys, names and salts, and leaves nothing of them in the database's files.
 
         Once more is fine, and cleans the files again. Raises NotFoundError, StoreError when the files are in use: then
         it is erased, and they hold traces of it still.
         """
         with self._writing() as desk:
-            if not find_document(desk.reader, desk.sharing, id_).erased_at:
+            row = find_document(desk.reader, desk.sharing, id_)
+            desk.verify(id_, expect)
+            if not row.erased_at:
                 desk.sharing.erase(id_, now_s)
             erased = desk.show(id_)
         self._store.scrub()

@@ -21,7 +21,7 @@ from services.gateway.example_things import IDENTIFIER
 from services.gateway.guard import Asking, Clock
 from services.gateway.once import RepeatKey, ask_once
 from services.gateway.paging import Paging, page_of
-from services.gateway.replies import LOOKED_UP, NAMED, PROBLEM, KnownTags, names, reply, tagged
+from services.gateway.replies import LOOKED_UP, NAMED, PROBLEM, ExpectedTags, KnownTags, expecting, names, reply, tagged
 from services.gateway.schemas import model_of
 
 __all__ = ["SEALED_MEDIA_TYPE", "ParticipantNumber", "add_documents"]
@@ -167,7 +167,12 @@ def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
         tags=["documents"],
     )
     async def add_version(
-        request: Request, principal: Asking, key: RepeatKey, document: DocumentId, name: Name
+        request: Request,
+        principal: Asking,
+        key: RepeatKey,
+        document: DocumentId,
+        name: Name,
+        expected: ExpectedTags = None,
     ) -> Response:
         """Under a key of its own; earlier versions stay."""
         place = await run_in_threadpool(documents.next_place, document)
@@ -175,7 +180,8 @@ def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
             await _take_in(request, draft)
             once = await ask_once(request, principal, key)
             return await run_in_threadpool(
-                once.answer, lambda token: reply(documents.add_version(draft, clock(), token), 201)
+                once.answer,
+                lambda token: reply(documents.add_version(draft, clock(), token, expecting(expected)), 201),
             )
 
 
@@ -188,9 +194,9 @@ def _add_changes(router: APIRouter, documents: Documents, clock: Clock) -> None:
         responses={400: PROBLEM, **_CHANGED},
         tags=["documents"],
     )
-    def set_mode(document: DocumentId, change: ModeChange) -> Response:
+    def set_mode(document: DocumentId, change: ModeChange, expected: ExpectedTags = None) -> Response:
         """From now on: what was fetched before cannot be recalled. Grants end with the mode `restricted`."""
-        return reply(documents.set_mode(document, change.mode))
+        return tagged(documents.set_mode(document, change.mode, expecting(expected)), None)
 
     @router.delete(
         "/v1/documents/{id}",
@@ -200,10 +206,10 @@ def _add_changes(router: APIRouter, documents: Documents, clock: Clock) -> None:
         responses=LOOKED_UP,
         tags=["documents"],
     )
-    def erase(document: DocumentId) -> Response:
+    def erase(document: DocumentId, expected: ExpectedTags = None) -> Response:
         """Ciphertexts, keys, names and salts of all versions are dropped, for good; roots on the ledger stay, and say
         nothing any more. Copies that were fetched cannot be recalled. May be repeated."""
-        return reply(documents.erase(document, clock()))
+        return tagged(documents.erase(document, clock(), expecting(expected)), None)
 
 
 def _add_grants(router: APIRouter, documents: Documents, clock: Clock) -> None:
@@ -215,9 +221,9 @@ def _add_grants(router: APIRouter, documents: Documents, clock: Clock) -> None:
         responses=_CHANGED,
         tags=["documents"],
     )
-    def grant(document: DocumentId, participant: ParticipantNumber) -> Response:
+    def grant(document: DocumentId, participant: ParticipantNumber, expected: ExpectedTags = None) -> Response:
         """Of a restricted document."""
-        return reply(documents.grant(document, participant, clock()))
+        return tagged(documents.grant(document, participant, clock(), expecting(expected)), None)
 
     @router.delete(
         "/v1/documents/{id}/grants/{participant}",
@@ -227,9 +233,9 @@ def _add_grants(router: APIRouter, documents: Documents, clock: Clock) -> None:
         responses=_CHANGED,
         tags=["documents"],
     )
-    def revoke(document: DocumentId, participant: ParticipantNumber) -> Response:
+    def revoke(document: DocumentId, participant: ParticipantNumber, expected: ExpectedTags = None) -> Response:
         """The participant reads nothing of it from now on; copies that it fetched cannot be recalled."""
-        return reply(documents.revoke(document, participant))
+        return tagged(documents.revoke(document, participant, expecting(expected)), None)
 
 
 async def _take_in(request: Request, draft: Draft) -> None:

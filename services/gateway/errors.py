@@ -7,6 +7,7 @@ MillmarkError
     BusyError                too much is being worked on
   KeyReusedError             an Idempotency-Key came back with another request
   CursorError                a cursor is not one of ours, or of another list
+  PreconditionError          the thing is not as the caller has it any more
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = [
     "InFlightError",
     "KeyReusedError",
     "NoChainError",
+    "PreconditionError",
     "RateLimitedError",
     "TryLaterError",
 ]
@@ -57,6 +59,12 @@ class KeyReusedError(MillmarkError):
     """An Idempotency-Key came back with another request."""
 
     code = "idempotency-key-reused"
+
+
+class PreconditionError(MillmarkError):
+    """The thing is not as the caller has it any more."""
+
+    code = "precondition-failed"
 
 
 class NoChainError(MillmarkError):

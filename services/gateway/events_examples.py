@@ -50,10 +50,11 @@ def build_event_examples() -> dict[str, dict[str, Any]]:
         reason=None,
         attempts=0,
         position="31.412",
+        api_key="8f21d0c4b7aa",
         created_at=_NOW - timedelta(days=3),
         delivered_at=_NOW,
     )
-    parked = replace(active, state="parked", attempts=9, reason="no answer within 10 s")
+    parked = replace(active, state="parked", attempts=9, reason="no answer within 10 s", api_key=None)
     new = NewWebhook("whsec_" + "A" * 43 + "=", replace(active, delivered_at=None))
     both = {"items": [active.to_json(), parked.to_json()]}
     return {

@@ -95,6 +95,14 @@ def _complete_operation(operation: dict[str, Any], examples: dict[str, Any]) -> 
         responses["200"]["headers"]["ETag"] = _ETAG
         known = {"X-Request-ID": _REQUEST_ID, "ETag": _ETAG}
         responses["304"] = {"description": "The answer that is at hand is still right.", "headers": known}
+    if "If-Match" in headers:
+        responses["412"] = {
+            **responses["default"],
+            "description": "It was changed since, as a problem (RFC 9457).",
+            "headers": {"X-Request-ID": _REQUEST_ID},
+        }
+        if "200" in responses:
+            responses["200"]["headers"]["ETag"] = _ETAG
     for status in ("409", "429") if "Idempotency-Key" in headers else ("429",):
         _add_later(status, responses)
 

@@ -31,6 +31,7 @@ from services.gateway.errors import (
     KeyReusedError,
     NoChainError,
     NoSignerError,
+    PreconditionError,
     RateLimitedError,
     TryLaterError,
 )
@@ -55,6 +56,7 @@ _STATUS: dict[type, int] = {
     InFlightError: 409,
     TryLaterError: 503,
     KeyReusedError: 422,
+    PreconditionError: 412,
     DocumentError: 409,
     AuditError: 503,
     SigningError: 500,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Header, Path, Response
 
 from ledger.provenance.jsonform import Printable
+from services.gateway.errors import PreconditionError
 from services.gateway.problems import Problem
 from services.gateway.schemas import model_of
 
@@ -18,9 +20,11 @@ __all__ = [
     "MOST_SEQUENCE",
     "NAMED",
     "PROBLEM",
+    "ExpectedTags",
     "KnownTags",
     "Number",
     "Subject",
+    "expecting",
     "names",
     "reply",
     "tag",
@@ -39,6 +43,14 @@ NAMED = {400: PROBLEM, **LOOKED_UP}
 KnownTags = Annotated[
     str | None,
     Header(alias="If-None-Match", description="ETag of an answer that is at hand.", examples=[ETAG_EXAMPLE]),
+]
+ExpectedTags = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="ETag of the thing as the caller has it: 412 when it was changed since.",
+        examples=[ETAG_EXAMPLE],
+    ),
 ]
 Subject = Annotated[
     str,
@@ -65,12 +77,30 @@ def tagged(view: Printable, known: str | None) -> Response:
 
 def tag(answer: Response, known: str | None, *, cache: str = "private, no-cache") -> Response:
     """The answer with a tag over its body, or 304. Caches may keep it and have to ask each time, or as `cache` says."""
-    mark = f'"{hashlib.sha256(bytes(answer.body)).hexdigest()[:32]}"'
+    mark = _mark(answer)
     headers = {"ETag": mark, "Cache-Control": cache}
     if known is not None and names(known, mark):
         return Response(status_code=304, headers=headers)
     answer.headers.update(headers)
     return answer
+
+
+def expecting(expected: str | None) -> Callable[[Printable], None] | None:
+    """Raises PreconditionError for a view that is none of those expected (RFC 9110, section 13.1.1: weak tags name
+    nothing); None where nothing is expected."""
+    if expected is None:
+        return None
+    wanted = [one.strip() for one in expected.split(",")]
+
+    def verify(view: Printable) -> None:
+        if wanted != ["*"] and _mark(reply(view)) not in wanted:
+            raise PreconditionError("it was changed since, or was never so", mend="get it again, and decide anew")
+
+    return verify
+
+
+def _mark(answer: Response) -> str:
+    return f'"{hashlib.sha256(bytes(answer.body)).hexdigest()[:32]}"'
 
 
 def names(known: str, mark: str) -> bool:

@@ -105,7 +105,8 @@ def _add_writing(router: APIRouter, subscriptions: Subscriptions) -> None:
     )
     def add_webhook(principal: Asking, body: WantedWebhook) -> Response:
         """Each final record that there is for the caller, as a signed CloudEvent, at least once and in the order of the
-        chain. The secret is shown this once; no Idempotency-Key is taken, since the answer could not be kept."""
+        chain. The secret is shown this once; no Idempotency-Key is taken, since the answer could not be kept. One that
+        was made with an API key is parked when that key is revoked or expires."""
         made = subscriptions.add(
             _subscriber(principal),
             body.url,
@@ -126,7 +127,7 @@ def _add_writing(router: APIRouter, subscriptions: Subscriptions) -> None:
         tags=["events"],
     )
     def resume_webhook(principal: Asking, id_: WebhookId) -> Response:
-        """Once more is fine."""
+        """Once more is fine. From now on it ends with the API key that this was asked with, if it was one."""
         return reply(subscriptions.resume(_subscriber(principal), id_))
 
     @router.post(
@@ -144,7 +145,7 @@ def _add_writing(router: APIRouter, subscriptions: Subscriptions) -> None:
 
 
 def _subscriber(principal: Principal) -> Subscriber:
-    return Subscriber(principal.participant or 0, principal.owner)
+    return Subscriber(principal.participant or 0, principal.owner, principal.credential)
 
 
 def _now_ms() -> int:

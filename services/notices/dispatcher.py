@@ -27,7 +27,7 @@ from typing import Final, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from ledger.errors import MillmarkError
-from ledger.store import Feed, Position, Rows, Store, WebhookDesk
+from ledger.store import AccessDesk, Feed, Position, Rows, Store, WebhookDesk
 from ledger.store.holders import describe_process, is_gone
 from ledger.store.rows import ParticipantRow
 from ledger.store.webhook_rows import WebhookRow
@@ -165,12 +165,22 @@ class Dispatcher:
             if row is None or row.state != State.ACTIVE or not self._may_hold(row):
                 return None
             participant = Rows(connection).get(ParticipantRow, row.participant)
-            if row.participant and (participant is None or participant.suspended):
-                if participant is not None:  # else the index is being read anew
-                    desk.change(id_, state=State.PARKED.value, reason="its participant is suspended")
+            if row.participant and participant is None:
+                return None  # the index is being read anew
+            ended = "its participant is suspended" if participant is not None and participant.suspended else ""
+            if ended or (ended := self._key_ended(AccessDesk(connection), row)):
+                desk.change(id_, state=State.PARKED.value, reason=ended)
                 return None
             desk.change(id_, holder=self._holder, held_until_ms=self._held_until())
             return row
+
+    def _key_ended(self, access: AccessDesk, row: WebhookRow) -> str:
+        """Why its API key is none any more; nothing while it is one, or where there is none."""
+        if not row.credential:
+            return ""
+        found = access.credential(row.credential)
+        is_over = found is None or found.revoked_at or self._clock_ms() >= found.expires_at * 1000
+        return f"API key {row.credential} was revoked, or has expired" if is_over else ""
 
     def _held_until(self) -> int:
         return self._clock_ms() + int(2000 * self._manners.timeout_s) + 1000
@@ -199,7 +209,8 @@ class Dispatcher:
             desk = WebhookDesk(connection)
             if answer.is_taken:
                 now_ms = self._clock_ms()
-                return self._move(desk, row.id, notice.position, delivered_ms=now_ms, attempts=0, reason="")
+                goes_on = self._move(desk, row.id, notice.position, delivered_ms=now_ms, attempts=0, reason="")
+                return goes_on and not self._key_ended(AccessDesk(connection), row)
             found = self._held(desk, row.id)
             if found is None:
                 return False

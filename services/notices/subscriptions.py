@@ -12,8 +12,9 @@ from typing import Final
 
 from ledger.errors import InputError, NotFoundError
 from ledger.provenance.jsonform import Printable, moment
-from ledger.store import Feed, Position, Store, WebhookDesk
+from ledger.store import AccessDesk, Feed, Position, Store, WebhookDesk
 from ledger.store.webhook_rows import WebhookRow
+from services.access import CredentialKind
 from services.notices.delivery import Mode
 from services.notices.feed import format_position, parse_filter
 from services.notices.signing import new_secret
@@ -50,6 +51,8 @@ class Subscriber:
     participant: int
     """0 for whoever runs a gateway that is open on the loopback."""
     owner: bool
+    credential: str = ""
+    """Public part of what was shown; empty for the operator on this machine."""
 
     @property
     def sees(self) -> int | None:
@@ -79,6 +82,8 @@ class Webhook(Printable):
     """Tries of the next delivery that did not go through."""
     position: str
     """How far its receiver was told."""
+    api_key: str | None
+    """Public part of the API key that it was made or resumed with, and ends with; null when a person did."""
     created_at: datetime | None
     delivered_at: datetime | None
     """Last delivery that was taken."""
@@ -138,6 +143,7 @@ class Subscriptions:
                 delivered_ms=0,
                 holder="",
                 held_until_ms=0,
+                credential=_api_key(AccessDesk(connection), subscriber),
             )
             desk.add(row)
         return NewWebhook(secret, describe(row))
@@ -152,11 +158,13 @@ class Subscriptions:
             return describe(_find(WebhookDesk(connection), subscriber, id_))
 
     def resume(self, subscriber: Subscriber, id_: str) -> Webhook:
-        """Tries again at once, with all tries ahead. Raises NotFoundError."""
+        """Tries again at once, with all tries ahead; from now on it ends with the key that resumed it, if that was a
+        key. Raises NotFoundError."""
         with self._store.transaction() as connection:
             desk = WebhookDesk(connection)
             _find(desk, subscriber, id_)
-            desk.change(id_, state=State.ACTIVE.value, attempts=0, next_try_ms=0, reason="")
+            key = _api_key(AccessDesk(connection), subscriber)
+            desk.change(id_, state=State.ACTIVE.value, attempts=0, next_try_ms=0, reason="", credential=key)
             return describe(_find(desk, subscriber, id_))
 
     def rotate(self, subscriber: Subscriber, id_: str, *, now_ms: int) -> NewWebhook:
@@ -194,6 +202,7 @@ def describe(row: WebhookRow) -> Webhook:
         reason=row.reason or None,
         attempts=row.attempts,
         position=format_position(Position(row.registry_sequence, row.ledger_sequence)),
+        api_key=row.credential or None,
         created_at=moment(row.created_ms // 1000),
         delivered_at=moment(row.delivered_ms // 1000),
     )
@@ -204,6 +213,12 @@ def _find(desk: WebhookDesk, subscriber: Subscriber, id_: str) -> WebhookRow:
     if row is None or subscriber.sees not in (None, row.participant):
         raise NotFoundError(f"there is no webhook {id_[:40]!a}", mend="see the list of webhooks")
     return row
+
+
+def _api_key(access: AccessDesk, subscriber: Subscriber) -> str:
+    """What a subscription ends with: a person's session is over in minutes, and is none."""
+    found = access.credential(subscriber.credential)
+    return found.id if found is not None and found.kind == CredentialKind.API_KEY else ""
 
 
 def _secrets(pairs: list[tuple[str, int]]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ledger.store.epcis_rows import EpcisCaptureRow
 from services.gateway.epcis.answers import describe_capture, query_document
 from services.gateway.epcis.schemas import QUERY_EXAMPLE
+from services.gateway.recording.views import RecordFate
 from services.interop.epcis.event_hash import PROFILE
 from services.interop.epcis.library import CONTEXT
 
@@ -37,6 +39,13 @@ _ACCEPTED = {
     "records": [],
     "evidence_only": ["an observation: evidence of where things were, no change of state"],
 }
+_RECORDED = {
+    **_ACCEPTED,
+    "records": [{"kind": "ReceiveLot", "identifier_hash": "0x" + "5a" * 32, "quantity": 1, "unit": "0x483837"}],
+    "recorded": [{"id": 17}],
+    "evidence_only": [],
+}
+_FATE = RecordFate(17, "ReceiveLot", "ledger", "final", True, 412, (), None, None, None)
 _FAULT = {"pointer": "/epcisBody/eventList/1/bizStep", "reason": "'transforming' is neither a standard value nor a URI"}
 _REJECTED = {"event": "/epcisBody/eventList/1", "status": "rejected", "reasons": [_FAULT]}
 
@@ -46,7 +55,8 @@ def build_epcis_examples() -> dict[str, dict[str, Any]]:
     document = query_document([_EVENT])
     document["creationDate"] = "2026-03-02T09:31:00.000Z"
     found = {**query_document([_EVENT], QUERY_EXAMPLE["name"]), "creationDate": document["creationDate"]}
-    jobs = {"proceed": _job("proceed", success=False), "good": _job("rollback", success=True)}
+    recorded = _job("rollback", success=True, events=[_RECORDED])
+    jobs = {"proceed": _job("proceed", success=False), "good": _job("rollback", success=True), "recorded": recorded}
     return {
         "captureEvents": jobs,
         "listCaptureJobs": {"one": [jobs["good"]]},
@@ -63,7 +73,7 @@ def build_epcis_examples() -> dict[str, dict[str, Any]]:
     }
 
 
-def _job(behaviour: str, *, success: bool) -> dict[str, Any]:
-    outcome = json.dumps([_ACCEPTED] if success else [_ACCEPTED, _REJECTED])
+def _job(behaviour: str, *, success: bool, events: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    outcome = json.dumps(list(events) or ([_ACCEPTED] if success else [_ACCEPTED, _REJECTED]))
     row = EpcisCaptureRow("9f1c" * 6, 1, 5, _TAKEN_MS, _TAKEN_MS, behaviour, success, outcome)
-    return describe_capture(row)
+    return describe_capture(row, {_FATE.id: _FATE})

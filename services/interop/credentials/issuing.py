@@ -8,6 +8,7 @@ revoked, refuted, unopened past its deadline, or fallen with its model.
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, cast
@@ -36,6 +37,10 @@ CLAIM: Final = "en10168"
 """Member of a certificate's claims that has what an inspection document says beyond the ledger."""
 
 
+_MOST_LISTS: Final = 16
+"""Signed lists that are kept: 131,072 certificates each, some 17 KB at most."""
+
+
 class Issuer:
     """One company's, at one site. Threads may share it.
 
@@ -46,8 +51,8 @@ class Issuer:
     def __init__(self, store: Store, origin: str, keys: Mapping[str, CredentialKey], participant: int | None) -> None:
         self.store, self.origin, self.keys, self.participant = store, origin, keys, participant
         self._lock = threading.Lock()
-        self._lists: dict[tuple[bytes, int], dict[str, Json]] = {}
-        """Of the last block alone."""
+        self._lists: OrderedDict[tuple[bytes, int], dict[str, Json]] = OrderedDict()
+        """By index and number, the one that was asked for longest ago first."""
 
     @property
     def did(self) -> str:
@@ -94,10 +99,12 @@ class Issuer:
         with open_reader(self.store) as reader:
             cursor = reader.cursor
         with self._lock:
-            found = self._lists.get((cursor.digest, number))
+            found = self._lists.pop((cursor.digest, number), None)
             if found is None:
                 found = self._build_list(number, cursor.ledger_sequence, cursor.block_time)
-                self._lists = {(cursor.digest, number): found}
+            self._lists[cursor.digest, number] = found
+            while len(self._lists) > _MOST_LISTS:
+                self._lists.popitem(last=False)
         return found
 
     def _build_list(self, number: int, last: int, block_time: int) -> dict[str, Json]:

@@ -16,8 +16,8 @@ import pytest
 
 from ledger.records import Contract
 from ledger.store import Store, WebhookDesk
-from services.access import SignIn
-from services.access.credentials import CredentialKind, revoke
+from services.access import Scope, SignIn
+from services.access.credentials import CredentialKind, new_api_key, revoke
 from services.gateway import build_policy, create_gateway
 from services.gateway import events as events_module
 from services.gateway.policy import Auth
@@ -257,6 +257,26 @@ def test_a_webhook_from_beginning_to_end(world: World) -> None:
     assert smith.ask(f"{path}/resume", "POST").json()["state"] == "active"
     assert smith.ask(path, "DELETE").status_code == 204
     assert smith.ask(path).status_code == 404
+
+
+def test_a_webhook_is_bound_to_the_api_key_that_makes_or_resumes_it(world: World) -> None:
+    caller = guarded(world.store)
+    smith = Person(caller, world.store, SMITH)
+    texts, keys = [], []
+    for _ in range(2):
+        text, row = new_api_key(world.store, SMITH, [Scope.EVENTS], "erp", now_s=NOW_S, life_s=3600)
+        texts.append(text)
+        keys.append(row.id)
+
+    def by_key(number: int, path: str, method: str = "GET", body: object = None) -> httpx.Response:
+        return caller.ask(path, method, body, Host=HOST, Authorization=f"Bearer {texts[number]}")
+
+    made = by_key(0, "/v1/webhooks", "POST", {"url": URL})
+    path = made.headers["location"]
+    assert made.json()["webhook"]["api_key"] == keys[0]
+    assert by_key(1, f"{path}/resume", "POST").json()["api_key"] == keys[1]
+    assert by_key(0, f"{path}/secret", "POST").json()["webhook"]["api_key"] == keys[1], "a new secret binds nothing"
+    assert smith.ask(f"{path}/resume", "POST").json()["api_key"] is None
 
 
 def test_webhooks_of_others_are_not_there(world: World) -> None:

@@ -147,6 +147,14 @@ def test_examples_are_true(document: Json) -> None:
     assert checked >= len(document["paths"])
 
 
+def test_an_example_shows_what_became_of_records_of_events(document: Json) -> None:
+    for path, method, status in (("capture", "post", "202"), ("capture/{id}", "get", "200")):
+        answer = document["paths"][f"/epcis/v2/{path}"][method]["responses"][status]["content"]["application/json"]
+        [event] = answer["examples"]["recorded"]["value"]["events"]
+        [record] = event["recorded"]
+        assert record == {"id": 17, "kind": "ReceiveLot", "state": "final", "done": True, "sequence": 412}
+
+
 def test_the_identifiers_of_the_examples_are_one_thing(document: Json) -> None:
     identifier = document["paths"]["/v1/trace/{identifier}"]["get"]["parameters"][0]
     assert {canonical_identifier(one) for one in identifier["schema"]["examples"]} == {IDENTIFIER}

@@ -14,6 +14,7 @@ from ledger.store import Book, open_store
 from services.interop.credentials.certificate import issue_credential, verify_credential
 from services.interop.credentials.did import Resolver, build_did_document
 from services.interop.credentials.from_index import read_facts, read_statuses
+from services.interop.credentials.issuing import Issuer
 from services.interop.credentials.proofs import add_proof, parse_timestamp
 from services.interop.credentials.status_list import build_status_list, status_bits
 from services.interop.errors import CredentialError
@@ -40,6 +41,26 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def _signed(document: dict[str, Any]) -> dict[str, Any]:
     return add_proof(document, ED25519, METHOD, created="2026-01-01T00:00:00Z")
+
+
+def test_lists_are_signed_once_for_a_block_and_few_are_kept(later: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for one list in turn with another does not have each signed anew."""
+    issuer, built = Issuer(later.store, "https://inspector.example", {"k": ED25519}, None), list[int]()
+
+    def build(number: int, *_: int) -> dict[str, Any]:
+        built.append(number)
+        return {"number": number}
+
+    monkeypatch.setattr(issuer, "_build_list", build)
+    for number in (0, 1, 0, 1, 0):
+        assert issuer.status_list(number) == {"number": number}
+    assert built == [0, 1]
+    for number in range(2, 17):
+        issuer.status_list(number)
+    issuer.status_list(0)
+    issuer.status_list(1)
+    assert built == [*range(17), 1], "the one that was asked for longest ago is gone"
+    assert len(issuer._lists) == 16
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from ledger.index import Follower
 from ledger.records import Contract
 from ledger.store import Feed, Position, Rows, Store, WebhookDesk
 from ledger.store.rows import ParticipantRow
+from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.gateway.logs import build_logger
 from services.notices.delivery import Mode
 from services.notices.dispatcher import Dispatcher, Manners
@@ -264,6 +266,56 @@ def test_a_suspended_participant_is_told_nothing_more(world: World) -> None:
         wait_until(lambda: subscriptions.get(OWNER, id_).state == State.PARKED)
         assert subscriptions.get(OWNER, id_).reason == "its participant is suspended"
     assert receiver.seen == []
+
+
+def api_key(store: Store, age_s: int = 0) -> str:
+    """Its public part; it lives for an hour."""
+    return new_api_key(store, SMITH, [Scope.EVENTS], "erp", now_s=now_s() - age_s, life_s=3600)[1].id
+
+
+def now_s() -> int:
+    return int(time.time())
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired", "forgotten"])
+def test_a_webhook_ends_with_the_api_key_that_it_was_made_with(world: World, how: str) -> None:
+    """Nothing is sent from then on, and nothing is lost: who resumes it answers for it."""
+    key = api_key(world.store, age_s=3600 if how == "expired" else 0)
+    subscriptions = Subscriptions(world.store, loopback=True)
+    with Receiver() as receiver:
+        made = subscriptions.add(Subscriber(SMITH, owner=False, credential=key), receiver.url, after=START, now_ms=1)
+        assert made.webhook.api_key == key
+        if how == "revoked":
+            revoke(world.store, key, CredentialKind.API_KEY, now_s=now_s())
+        if how == "forgotten":
+            with world.store.transaction() as connection:
+                connection.exec_driver_sql("DELETE FROM credentials")
+        with telling(world.store):
+            wait_until(lambda: subscriptions.get(OWNER, made.webhook.id).state == State.PARKED)
+            found = subscriptions.get(OWNER, made.webhook.id)
+            assert (found.reason, found.position) == (f"API key {key} was revoked, or has expired", "0.0")
+            assert receiver.seen == []
+            person = Subscriber(SMITH, owner=False, credential="5e5510n00000")
+            assert subscriptions.resume(person, made.webhook.id).api_key is None
+            expected = all_of(world.store, SMITH)
+            wait_until(lambda: len(receiver.taken) == len(expected))
+
+
+def test_a_key_that_is_revoked_in_the_middle_stops_after_the_delivery_under_way(world: World) -> None:
+    key, subscriptions = api_key(world.store), Subscriptions(world.store, loopback=True)
+
+    def take(number: int) -> int:
+        if number == 3:
+            revoke(world.store, key, CredentialKind.API_KEY, now_s=now_s())
+        return 204
+
+    with Receiver(take) as receiver, telling(world.store):
+        made = subscriptions.add(Subscriber(SMITH, owner=False, credential=key), receiver.url, after=START, now_ms=1)
+        wait_until(lambda: subscriptions.get(OWNER, made.webhook.id).state == State.PARKED)
+        assert len(receiver.seen) == 3
+        again = api_key(world.store)
+        assert subscriptions.resume(Subscriber(SMITH, owner=False, credential=again), made.webhook.id).api_key == again
+        wait_until(lambda: len(receiver.taken) == len(all_of(world.store, SMITH)))
 
 
 def test_a_target_that_is_no_longer_allowed_is_not_sent_to(world: World) -> None:
