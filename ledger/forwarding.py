@@ -20,7 +20,7 @@ from ledger.errors import RequestError, SigningError, TrustError
 from ledger.signatures import ADDRESS_BYTES, Signature, Signer, to_checksum, verify_signature
 from ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_members, parse_number
 
-__all__ = ["MAX_REQUEST_BYTES", "ForwardRequest", "SignedRequest", "parse_request", "sign_request"]
+__all__ = ["MAX_REQUEST_BYTES", "SIGNATURE_BYTES", "ForwardRequest", "SignedRequest", "parse_request", "sign_request"]
 
 MAX_REQUEST_BYTES = 60 * 1024
 """Of the written form: what a gateway takes as one body, with room to spare."""
@@ -40,7 +40,7 @@ _MEMBERS = (
     "signature",
 )
 _MOST_DEADLINE = 2**48 - 1
-_SIGNATURE_BYTES = 65
+SIGNATURE_BYTES = 65
 _DOMAIN_TYPE = keccak256(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _REQUEST_TYPE = keccak256(
     b"ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,uint48 deadline,bytes data)"
@@ -155,7 +155,7 @@ def parse_request(data: bytes) -> SignedRequest:
             deadline=parse_number(deadline, _MOST_DEADLINE),
             data=parse_hex(call, max(len(call) - 2, 0) // 2),
         )
-        return SignedRequest(request, parse_hex(signature, _SIGNATURE_BYTES))
+        return SignedRequest(request, parse_hex(signature, SIGNATURE_BYTES))
     except TrustError as error:
         raise RequestError(f"the request cannot be used: {error.cause}", mend=_MEND) from None
 

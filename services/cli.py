@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "bench": ["bench"],
     "faults": ["faults"],
     "outbox": ["outbox"],
+    "relay": ["relay"],
     "node": ["node"],
     "webhooks": ["webhooks"],
 }

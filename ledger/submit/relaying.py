@@ -30,7 +30,7 @@ from ledger.store.outbox import Desk, Entry, Outbox, OutboxState, QueuedRecord, 
 from ledger.submit.batches import Batch, Batches
 from ledger.submit.lease import Lease
 
-__all__ = ["Outcome", "Relay", "RelaySubmitter", "Terms"]
+__all__ = ["Outcome", "Relay", "RelaySubmitter", "Terms", "read_sequences"]
 
 _PAUSE_S = 0.2
 _FRAME_BYTES = 1024
@@ -237,7 +237,8 @@ class RelaySubmitter:
 
     def _settle_done(self, desk: Desk, transaction: SentTransaction, outcome: Outcome) -> None:
         if transaction.state is not OutboxState.MINED:
-            sequences = self._read_sequences(transaction, outcome)
+            contract = Contract(transaction.records[0].contract)
+            sequences = read_sequences(contract, transaction.recipient, transaction.data, self.key, outcome)
             number, block_hash, gas = outcome.block_number, outcome.block_hash, outcome.gas_used
             desk.mark_mined(transaction.id, number or 0, block_hash or b"", gas or 0, sequences)
         elif outcome.block_hash != transaction.block_hash:
@@ -266,16 +267,6 @@ class RelaySubmitter:
         signed = self._sign(transaction)
         desk.replace_signed(transaction, signed.to_bytes(), signed.request.digest, 0, 0, noop=False)
 
-    def _read_sequences(self, transaction: SentTransaction, outcome: Outcome) -> list[int]:
-        """Of the records, in call order. Raises ChainError unless the logs are those records, by this key."""
-        contract = Contract(transaction.records[0].contract)
-        expected = [_EVENTS[contract, kind] for kind in read_kinds(contract, transaction.data)]
-        decoded = [decode_log(contract, log, 0) for log in outcome.logs if log.address == transaction.recipient]
-        found = [record for record in decoded if record is not None and record.key == self.key]
-        if len(found) != len(expected) or any(one.kind not in of for one, of in zip(found, expected, strict=True)):
-            raise ChainError("the relay shows other records than were signed for", mend="use another relay")
-        return [record.sequence for record in found]
-
     def _terms(self) -> Terms:
         """Raises ChainError when the relay serves another ledger, or its clock is far ahead of ours."""
         terms, deployment = self._relay.terms(self.key), self._deployment
@@ -287,6 +278,17 @@ class RelaySubmitter:
 
     def _address(self, contract: Contract) -> bytes:
         return self._deployment.registry if contract is Contract.REGISTRY else self._deployment.ledger
+
+
+def read_sequences(contract: Contract, address: bytes, data: bytes, key: bytes, outcome: Outcome) -> list[int]:
+    """Of the records that a call of a contract made, in call order. Raises ChainError unless what the relay shows are
+    those records, by this key."""
+    expected = [_EVENTS[contract, kind] for kind in read_kinds(contract, data)]
+    decoded = [decode_log(contract, log, 0) for log in outcome.logs if log.address == address]
+    found = [record for record in decoded if record is not None and record.key == key]
+    if len(found) != len(expected) or any(one.kind not in of for one, of in zip(found, expected, strict=True)):
+        raise ChainError("the relay shows other records than were signed for", mend="use another relay")
+    return [record.sequence for record in found]
 
 
 class _RelayCalls:

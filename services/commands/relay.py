@@ -1,0 +1,327 @@
+"""`millmark relay`: sign records where no chain can be reached, and have another participant's gateway send them."""
+
+from __future__ import annotations
+
+import enum
+import time
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ledger.canonical import Json
+from ledger.chain import Deployment, read_deployment, read_kinds
+from ledger.errors import InputError, RequestError, SubmitError, WrongChainError
+from ledger.forwarding import (
+    MAX_REQUEST_BYTES,
+    SIGNATURE_BYTES,
+    ForwardRequest,
+    SignedRequest,
+    parse_request,
+    sign_request,
+)
+from ledger.keys import parse_address, to_checksum
+from ledger.records import Contract, Record
+from services.commands.options import AsJson, PassphraseFile, SignerUri
+from services.context import unlock
+from services.files import read_bounded, write_whole
+from services.output import print_json, print_lines, warn
+from services.relay.records import MAX_FILE_BYTES, build_call, parse_records
+from services.settings import read_settings
+
+if TYPE_CHECKING:
+    from services.relay import HttpRelay
+
+__all__ = ["register"]
+
+_GAS_A_RECORD = 250_000
+_MOST_GAS = 10_000_000
+"""That gateways take (ledger/RELAY.md)."""
+_USUAL_S = 3600
+"""Ahead of now that gateways take a deadline."""
+_PAUSE_S = 0.5
+_UNIT_BYTES = 3
+
+RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="A request that `millmark relay sign` wrote.")]
+Gateway = Annotated[str, typer.Option(metavar="URL", help="The gateway of the participant that sends, without a path.")]
+TokenFile = Annotated[
+    Path, typer.Option(help="File (mode 0600) with a token or API key of that gateway, with the scope relay.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(
+        no_args_is_help=True, help="Sign records offline; have a gateway of another participant put them on the ledger."
+    )
+    example = "Example: millmark relay "
+    group.command("terms", epilog=example + "terms 0x... --gateway https://gateway.example --token-file token")(
+        run_terms
+    )
+    signing = "sign records.json --nonce 4 --deadline 2026-12-01T12:00:00Z --signer ... -o request.json"
+    group.command("sign", epilog=example + signing)(run_sign)
+    group.command("show", epilog=example + "show request.json")(run_show)
+    group.command(
+        "submit", epilog=example + "submit request.json --gateway https://gateway.example --token-file token"
+    )(run_submit)
+    app.add_typer(group, name="relay")
+
+
+def run_terms(
+    address: Annotated[str, typer.Argument(help="Address of the key that signs.")],
+    gateway: Gateway,
+    token_file: TokenFile,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a gateway what the key's next request has to fit: nonce, and the time that deadlines are compared with."""
+    key = parse_address(address)
+    relay = _open(gateway, token_file)
+    try:
+        terms = relay.terms(key)
+    finally:
+        relay.close()
+    found = {
+        "chain_id": terms.chain_id,
+        "forwarder": to_checksum(terms.forwarder),
+        "nonce": terms.nonce,
+        "now": _moment(terms.now_s),
+    }
+    if as_json:
+        print_json(found)
+    else:
+        print_lines(*(f"{name:<10}{value}" for name, value in found.items()))
+
+
+def run_sign(
+    context: typer.Context,
+    records: Annotated[Path, typer.Argument(metavar="RECORDS", help="JSON file of the records to be made.")],
+    signer: SignerUri,
+    nonce: Annotated[int, typer.Option(min=0, help="The key's next one at the forwarder: `millmark relay terms`.")],
+    deadline: Annotated[str, typer.Option(help="Last moment, by the chain's clock: 2026-12-01T12:00:00Z.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write the request to.")] = None,
+    gas: Annotated[
+        int | None, typer.Option(min=1, max=_MOST_GAS, help=f"For all records; {_GAS_A_RECORD} a record by default.")
+    ] = None,
+    dry: Annotated[bool, typer.Option("--dry", help="Show what would be signed, and sign nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before signing.")] = False,
+    as_json: AsJson = False,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Sign records as one request, offline: no chain, no gateway and no database is used.
+
+    Only the deployment file says which ledger it is for. All records are made, or none. The same input gives the same
+    bytes. What is signed is shown first.
+
+    RECORDS is JSON; fields are those of the record, bytes as 0x-hex, and nothing is looked up or drawn:
+
+    `{"format": "millmark-records", "version": 1, "records": [{"record": "ReceiveLot", "fields": {"identifier":
+    "urn:example:a", "salt": "0x...", "quantity": 5, "unit": "H87", "claims_root": "0x..."}}]}`
+
+    Give `identifier_hash`, or `identifier` and its 32-byte `salt`. A root that is left out is zero.
+    """
+    if output is None and not dry:
+        raise InputError("there is no file to write to", mend="give one with -o, or --dry to sign nothing")
+    parsed = parse_records(read_bounded(records, MAX_FILE_BYTES))
+    settings = read_settings(context.obj)
+    deployment = read_deployment(settings.deployment_path)
+    deadline_s = _parse_deadline(deadline)
+    key = unlock(settings, signer, passphrase_file)
+    request = _build(parsed, deployment, key.address, nonce, deadline_s, gas)
+    _tell(request, deployment, parsed, as_json)
+    if dry or output is None:
+        return
+    if deadline_s > time.time() + _USUAL_S:
+        warn("Gateways take a request only in the last hour before its deadline.")
+    if not yes:
+        typer.confirm("Sign it?", abort=True, err=True)
+    write_whole(output, sign_request(request, key).to_bytes())
+    warn(f"signed, in {output}; have it sent with: millmark relay submit {output} --gateway ... --token-file ...")
+
+
+def run_show(context: typer.Context, file: RequestFile, as_json: AsJson = False) -> None:
+    """Show a signed request, and check its signature and that it is for the ledger of the deployment file."""
+    deployment = read_deployment(read_settings(context.obj).deployment_path)
+    signed = _read(file, deployment)
+    _tell(signed.request, deployment, (), as_json)
+
+
+def run_submit(
+    context: typer.Context,
+    file: RequestFile,
+    gateway: Gateway,
+    token_file: TokenFile,
+    wait_s: Annotated[
+        int, typer.Option("--wait", min=0, max=3600, help="Seconds to wait until it is on the ledger for good.")
+    ] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Hand a signed request to a gateway, and say what became of it.
+
+    The same request again is the same one: after a failure of the line, repeat the command. The gateway can neither
+    change nor double it.
+    """
+    deployment = read_deployment(read_settings(context.obj).deployment_path)
+    signed = _read(file, deployment)
+    relay = _open(gateway, token_file)
+    try:
+        _send(relay, signed)
+        found = _await(relay, signed.request, deployment, wait_s)
+    finally:
+        relay.close()
+    digest, (state, sequences) = "0x" + signed.request.digest.hex(), found
+    if as_json:
+        print_json({"digest": digest, "state": state, "sequences": sequences})
+    else:
+        print_lines(f"{digest} is {state}", *(f"record {number}" for number in sequences))
+
+
+def _build(
+    records: tuple[Record, ...], deployment: Deployment, key: bytes, nonce: int, deadline_s: int, gas: int | None
+) -> ForwardRequest:
+    contract, data = build_call(records)
+    needed = _GAS_A_RECORD * len(records) if gas is None else gas
+    if needed > _MOST_GAS:
+        raise RequestError(
+            f"{len(records)} records at {_GAS_A_RECORD} gas each are more than the {_MOST_GAS} that gateways take",
+            mend="sign fewer in one request, or state with --gas what they take",
+        )
+    request = ForwardRequest(
+        chain_id=deployment.chain_id,
+        forwarder=deployment.forwarder,
+        signer=key,
+        to=deployment.registry if contract is Contract.REGISTRY else deployment.ledger,
+        gas=needed,
+        nonce=nonce,
+        deadline=deadline_s,
+        data=data,
+    )
+    size = len(SignedRequest(request, bytes(SIGNATURE_BYTES)).to_bytes())
+    if size > MAX_REQUEST_BYTES:
+        raise RequestError(
+            f"the request would have {size} bytes, gateways take {MAX_REQUEST_BYTES}", mend="sign fewer records in one"
+        )
+    return request
+
+
+def _read(file: Path, deployment: Deployment) -> SignedRequest:
+    """Raises RequestError unless it is a request that its signer signed, for this ledger."""
+    signed = parse_request(read_bounded(file, MAX_REQUEST_BYTES))
+    signed.verify()
+    request = signed.request
+    if (request.chain_id, request.forwarder) != (deployment.chain_id, deployment.forwarder):
+        raise WrongChainError(
+            f"the request is for chain {request.chain_id} and forwarder {to_checksum(request.forwarder)}",
+            mend="use that ledger's deployment file, or sign it for this ledger",
+        )
+    _contract_of(request, deployment)
+    return signed
+
+
+def _contract_of(request: ForwardRequest, deployment: Deployment) -> Contract:
+    contracts = {deployment.registry: Contract.REGISTRY, deployment.ledger: Contract.LEDGER}
+    if request.to not in contracts:
+        raise RequestError(
+            f"the request calls {to_checksum(request.to)}, neither registry nor ledger", mend="sign anew"
+        )
+    return contracts[request.to]
+
+
+def _send(relay: HttpRelay, signed: SignedRequest) -> None:
+    """Raises RequestError when it came too late, or for another chain than the gateway's."""
+    request = signed.request
+    if relay.look(request.digest) is None:
+        terms = relay.terms(request.signer)
+        if (terms.chain_id, terms.forwarder) != (request.chain_id, request.forwarder):
+            raise WrongChainError(
+                f"the gateway sends to chain {terms.chain_id}", mend="use a gateway of the ledger that was signed for"
+            )
+        if terms.now_s >= request.deadline:
+            raise RequestError(f"its deadline passed: {_moment(request.deadline)}", mend="have it signed anew")
+    relay.send(signed.to_bytes())
+
+
+def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wait_s: int) -> tuple[str, list[int]]:
+    """State and records' sequences, when it is over or the time is. Raises SubmitError when the ledger refused it."""
+    from ledger.store.outbox import OutboxState  # noqa: PLC0415 - a database's, which signing does without
+    from ledger.submit import read_sequences  # noqa: PLC0415 - likewise
+
+    until = time.monotonic() + wait_s
+    while True:
+        outcome = relay.look(request.digest)
+        state = OutboxState.QUEUED if outcome is None else outcome.state
+        if outcome is not None and state is OutboxState.FAILED:
+            raise SubmitError(outcome.error or "the ledger refuses it", mend="nothing was recorded")
+        if state is OutboxState.FINAL or time.monotonic() >= until:
+            break
+        time.sleep(_PAUSE_S)
+    sequences: list[int] = []
+    if outcome is not None and state is OutboxState.FINAL:
+        contract = _contract_of(request, deployment)
+        sequences = read_sequences(contract, request.to, request.data, request.signer, outcome)
+    return state.value, sequences
+
+
+def _open(gateway: str, token_file: Path) -> HttpRelay:
+    from services.node.config import read_secret  # noqa: PLC0415 - as below
+    from services.relay import HttpRelay  # noqa: PLC0415 - an HTTP client, which signing does without
+
+    return HttpRelay(gateway, read_secret(token_file))
+
+
+def _tell(request: ForwardRequest, deployment: Deployment, records: tuple[Record, ...], as_json: bool) -> None:
+    """What is signed; the records' fields where they are at hand, else their kinds."""
+    contract = _contract_of(request, deployment)
+    shown: dict[str, Json] = {
+        "chain_id": request.chain_id,
+        "forwarder": to_checksum(request.forwarder),
+        "key": to_checksum(request.signer),
+        contract.value: to_checksum(request.to),
+        "nonce": request.nonce,
+        "gas": request.gas,
+        "deadline": _moment(request.deadline),
+        "digest": "0x" + request.digest.hex(),
+    }
+    kinds = read_kinds(contract, request.data)
+    if as_json:
+        made: list[Json] = [{"record": type(one).__name__, "fields": _printable(one)} for one in records] or list(kinds)
+        print_json({**shown, "records": made})
+        return
+    print_lines(*(f"{name:<10}{value}" for name, value in shown.items()))
+    for number, kind in enumerate(kinds, start=1):
+        print_lines(f"{number:>3} {kind}")
+        if records:
+            print_lines(*(f"      {name} {value}" for name, value in _fields(records[number - 1]).items()))
+
+
+def _fields(record: object) -> dict[str, Json]:
+    assert is_dataclass(record)  # noqa: S101  # every record is one
+    return {field.name: _printable(getattr(record, field.name)) for field in fields(record)}
+
+
+def _printable(value: object) -> Json:
+    if isinstance(value, bytes):
+        return value.rstrip(b"\0").decode("ascii", "replace") if len(value) == _UNIT_BYTES else "0x" + value.hex()
+    if isinstance(value, tuple):
+        return [_printable(one) for one in value]
+    if is_dataclass(value):
+        return _fields(value)
+    if isinstance(value, enum.Enum):
+        return value.name.lower()
+    assert isinstance(value, int | str)  # noqa: S101  # all that a record has else
+    return value
+
+
+def _parse_deadline(text: str) -> int:
+    """Raises RequestError for no moment, or one that has passed by this machine's clock."""
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise RequestError(f"{text[:40]!a} is no moment", mend="give RFC 3339 in UTC: 2026-12-01T12:00:00Z") from None
+    if moment.timestamp() <= time.time():
+        raise RequestError(f"the deadline {text} has passed", mend="give a later one, or set this machine's clock")
+    return int(moment.timestamp())
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
