@@ -61,6 +61,10 @@ class Book:
         found = self._rows.get(DocumentRow, root)
         return None if found is None else found.document
 
+    def documents(self, roots: Iterable[bytes]) -> dict[bytes, str]:
+        """Those of the documents that are here, by their roots."""
+        return {row.root: row.document for row in self._rows.among(DocumentRow, "root", roots)}
+
     def add_evidence(self, stream: bytes, entries: Iterable[EvidenceEntry]) -> None:
         """Keeps entries of a stream's log. Raises StoreError when one is there already under its index."""
         self.add_evidence_rows(

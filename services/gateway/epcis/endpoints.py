@@ -202,7 +202,8 @@ def _add_events(router: APIRouter, desk: _Desk) -> None:
     @router.get(EVENTS, **schemas.EVENTS)
     def events(request: Request, principal: Asking) -> Response:
         """Those that there are for the caller, the latest first. Lists in parameters are delimited by `|`; keys, steps
-        and places are found in every spelling. A parameter that is not listed here is refused."""
+        and places are found in every spelling. A parameter that is not listed here is refused. A page may be short, or
+        empty, and yet more may follow: the Link says so."""
         return find_events(request, principal, desk.library(principal), read_question(request))
 
     @router.get(PREFIX + "/epcs/{epc:path}/events", **schemas.EVENTS_OF_EPC)

@@ -34,8 +34,9 @@ def find_events(
         return reply_json(query_document(page.events, name), 200, **link_to_next(request, principal, page.last, asked))
     if bound > _MOST_PER_PAGE:
         raise QueryError(f"at most {_MOST_PER_PAGE} events are counted", mend="page through them instead")
-    page = library.find(question.query, after, bound)
-    if question.refuse_above is not None and page.last is not None:
+    refusing = question.refuse_above is not None
+    page = library.find(question.query, after, bound + refusing, whole=True)
+    if refusing and len(page.events) > bound:
         raise QueryTooLargeError(f"there are more than {bound} such events", mend="ask for less, or page through them")
     return reply_json(query_document(page.events, name), 200)
 

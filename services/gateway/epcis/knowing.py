@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from ledger.claims import parse_claims
 from ledger.errors import IdentifierError
@@ -14,6 +15,8 @@ from services.interop.epcis.mapping import Known
 
 __all__ = ["find_known", "find_parties"]
 
+_MOST_READ = 512
+"""Claims documents whose party is remembered: all captures read those of the same few companies."""
 _PARTY = "https://id.gs1.org/417/"
 
 
@@ -35,14 +38,15 @@ def find_parties(store: Store) -> dict[str, int]:
     found: dict[str, set[int]] = {}
     with store.reading() as connection:
         book, rows = Book(connection), Rows(connection).find(ParticipantRow)
-        names = book.names()
+        names, documents = book.names(), book.documents(row.claims_root for row in rows)
         for row in rows:
-            for said in (names.get(row.number), _gln(book.document(row.claims_root))):
+            for said in (names.get(row.number), _gln(documents.get(row.claims_root))):
                 if said is not None and (name := _canonical(said)) is not None:
                     found.setdefault(name, set()).add(row.number)
     return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
 
 
+@lru_cache(maxsize=_MOST_READ)
 def _gln(kept: str | None) -> str | None:
     document = None if kept is None else parse_claims(json.loads(kept)).document
     gln = document.get("gln") if isinstance(document, dict) else None

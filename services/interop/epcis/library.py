@@ -8,10 +8,9 @@ that also names a thing of somebody else does not exist: shown, it would tell wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Final, cast
 
 from ledger.canonical import Json
@@ -28,7 +27,7 @@ from services.interop.epcis.tree import namespaces_of
 __all__ = ["CONTEXT", "Library", "Page"]
 
 CONTEXT: Final = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
-_MOST_SCANNED: Final = 5_000
+_MOST_SCANNED: Final = 1_000
 """Events looked at for one page of somebody who may not see all."""
 _AT_ONCE: Final = 500
 _NAMING: Final = frozenset((*THINGS, *CLASSES))
@@ -41,7 +40,7 @@ class Page:
 
     events: list[Json]
     last: tuple[int, int] | None
-    """Where the page ends, by time and number; None when nothing follows."""
+    """Behind which time and number to go on; None when nothing follows."""
 
 
 class Library:
@@ -50,22 +49,24 @@ class Library:
     def __init__(self, store: Store, participant: int, viewer: int | None) -> None:
         self._store, self._participant, self._viewer = store, participant, viewer
 
-    def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int) -> Page:
-        """Raises QueryTooComplexError when too many events of others would have to be looked at."""
+    def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int, *, whole: bool = False) -> Page:
+        """How many events of others are looked at for one page is bounded: it may be short, or empty, and yet more may
+        come. With `whole` it raises QueryTooComplexError instead."""
         with self._store.reading() as connection:
             desk = EpcisDesk(connection)
             named = Named(Rows(connection), Lineage(connection), self._viewer)
-            at_once = limit + 1 if self._viewer is None else _AT_ONCE
-            found = list(islice(self._visible(desk, named, query, after, at_once), limit + 1))
-            more, rows = len(found) > limit, found[:limit]
+            rows, last = self._look(desk, named, query, after, limit)
             entries = desk.entries(rows)
-        events = [_event(row, entries[row.stream, row.index]) for row in rows]
-        return Page(events, (getattr(rows[-1], query.order), rows[-1].number) if more else None)
+        if whole and last is not None and len(rows) < limit:
+            raise QueryTooComplexError(
+                "too much would have to be looked at", mend="ask for a thing, for a shorter time, or page by page"
+            )
+        return Page([_event(row, entries[row.stream, row.index]) for row in rows], last)
 
     def event(self, event_id: str) -> Json:
         """The last one that was taken in under that id: of an event and the declaration that takes it back, the
         declaration. Raises NotFoundError when there is none."""
-        page = self.find(EventQuery((Saying(("eventID",), (event_id,)),), order="record_time_ms"), None, 1)
+        page = self.find(EventQuery((Saying(("eventID",), (event_id,)),), order="record_time_ms"), None, 1, whole=True)
         if not page.events:
             raise NotFoundError("there is no event of that id", mend="see its capture job, or ask who captured it")
         return page.events[0]
@@ -83,18 +84,21 @@ class Library:
         with self._store.reading() as connection:
             return EpcisDesk(connection).captures(None if self._viewer is None else self._participant, before, limit)
 
-    def _visible(
-        self, desk: EpcisDesk, named: Named, query: EventQuery, after: tuple[int, int] | None, at_once: int
-    ) -> Iterator[EpcisEventRow]:
-        scanned = 0
-        while rows := desk.find(query, after, at_once):
-            scanned += len(rows)
-            yield from rows if self._viewer is None else self._own(desk, named, rows)
-            if scanned >= _MOST_SCANNED and self._viewer is not None:
-                raise QueryTooComplexError(
-                    "too much would have to be looked at", mend="ask for a thing, or for a shorter time"
-                )
-            after = (getattr(rows[-1], query.order), rows[-1].number)
+    def _look(
+        self, desk: EpcisDesk, named: Named, query: EventQuery, after: tuple[int, int] | None, limit: int
+    ) -> tuple[list[EpcisEventRow], tuple[int, int] | None]:
+        """At most `limit` events that there are for the viewer, and where to go on."""
+        found: list[EpcisEventRow] = []
+        at_once = limit + 1 if self._viewer is None else _AT_ONCE
+        for _ in range(0, _MOST_SCANNED, _AT_ONCE):
+            rows = desk.find(query, after, at_once)
+            found += rows if self._viewer is None else self._own(desk, named, rows)
+            if len(found) > limit:
+                return found[:limit], _place(query, found[limit - 1])
+            if len(rows) < at_once:
+                return found, None
+            after = _place(query, rows[-1])
+        return found, after
 
     def _own(self, desk: EpcisDesk, named: Named, rows: Sequence[EpcisEventRow]) -> list[EpcisEventRow]:
         others = [row for row in rows if row.participant != self._participant]
@@ -103,6 +107,10 @@ class Library:
         seen = named.visible({name for names in things.values() for name in names})
         visible = {number for number, names in things.items() if names and seen.issuperset(names)}
         return [row for row in rows if row.participant == self._participant or row.number in visible]
+
+
+def _place(query: EventQuery, row: EpcisEventRow) -> tuple[int, int]:
+    return getattr(row, query.order), row.number
 
 
 def _names(entry: str) -> set[str]:

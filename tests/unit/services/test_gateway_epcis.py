@@ -24,6 +24,7 @@ from services.gateway.epcis import endpoints
 from services.gateway.epcis.endpoints import CAPTURE, EVENTS
 from services.gateway.epcis.negotiation import MOST_EVENTS
 from services.gateway.policy import Auth
+from services.interop.epcis import library as epcis_library
 from services.interop.epcis.documents import hash_events
 from services.interop.epcis.intake import stream_of
 from services.interop.epcis.library import CONTEXT
@@ -520,3 +521,48 @@ def test_an_event_is_there_for_who_sent_it_and_for_who_may_see_all_that_it_names
     [shown] = found(smith(f"{EVENTS}/{event(2)['eventID']}"))
     assert shown["eventID"] == event(2)["eventID"]
     assert canonical_json(shown["epcList"]) == canonical_json(body["epcisBody"]["eventList"][1]["epcList"])
+
+
+def pages_of(ask: Callable[..., httpx.Response], query: str) -> list[list[str]]:
+    """The ends of the events' ids, page by page to the end."""
+    path, told = f"{EVENTS}?{query}", []
+    while path:
+        answer = ask(path)
+        told.append([one["eventID"][-2:] for one in found(answer)])
+        path = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
+        assert len(told) < 50
+    return told
+
+
+def test_a_page_looks_at_so_many_events_of_others_and_the_next_goes_on(
+    people: Callable[[int], Callable[..., httpx.Response]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, smith, carrier = (people(one) for one in (COORDINATOR, SMITH, CARRIER))
+    foreign = ["urn:epc:id:sgtin:9506000.013435.FOREIGN"]
+    seen = {30, 34, 41}
+    hub(CAPTURE, "POST", document(*(event(n, **({} if n in seen else {"epcList": foreign})) for n in range(30, 43))))
+    query = "EQ_action=OBSERVE&orderDirection=ASC&GE_eventTime=" + quote(event(30)["eventTime"])
+    whole = pages_of(smith, query)
+    assert len(whole) == 1
+    monkeypatch.setattr(epcis_library, "_AT_ONCE", 2)
+    monkeypatch.setattr(epcis_library, "_MOST_SCANNED", 4)
+    for per_page in (1, 2, 30):
+        pages = pages_of(smith, f"{query}&perPage={per_page}")
+        assert [one for page in pages for one in page] == whole[0]
+        assert max(map(len, pages)) <= per_page
+        assert [] in pages, "four of others in a row fill one"
+    assert set(map(len, pages_of(carrier, query))) == {0}
+    assert len(pages_of(carrier, query)) > 1
+    for bound in ("eventCountLimit=30", "maxEventCount=30"):
+        refused = smith(f"{EVENTS}?{query}&{bound}")
+        assert (refused.status_code, refused.json()["type"]) == (413, "epcisException:QueryTooComplexException")
+
+
+@pytest.mark.parametrize(("most", "status"), [(1, 413), (2, 413), (3, 200), (4, 200)])
+def test_a_query_that_is_to_fail_fails_above_its_number_alone(caller: Caller, most: int, status: int) -> None:
+    capture(caller, document(event(1), event(2), event(3)))
+    answer = caller.ask(f"{EVENTS}?maxEventCount={most}")
+    assert answer.status_code == status
+    assert [one["eventID"][-2:] for one in found(caller.ask(f"{EVENTS}?eventCountLimit={most}"))] == ["03", "02", "01"][
+        :most
+    ]

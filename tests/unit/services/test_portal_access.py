@@ -86,8 +86,9 @@ def test_every_page_by_every_caller(site: Site, method: str, path: str, who: str
 
 
 def test_how_many_cells_of_pages_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    cells = len(PAGES) * len(CALLERS)
     with capsys.disabled():
-        print(f"\n{len(PAGES) * len(CALLERS)} cells of pages by callers, {len(PAGES) * len(TENANTS)} by companies")  # noqa: T201 - figures of the run
+        print(f"\n{cells} cells: {len(PAGES)} pages by {len(CALLERS)} callers")  # noqa: T201 - figures of the run
 
 
 def test_a_header_does_not_open_a_page_nor_a_cookie_the_api(site: Site) -> None:
