@@ -114,7 +114,7 @@ def _rate(count: int, act: Callable[[], None]) -> float:
 
 def _take(intake: Intake, bodies: Sequence[Sequence[bytes]]) -> None:
     """As the HTTP endpoint does, several senders at a time."""
-    waiting: list[Future[list[Outcome]]] = []
+    waiting: list[Future[Outcome]] = []
     for body in bodies:
         waiting.append(intake.submit("press", [intake.parse(line)[1] for line in body]))
         if len(waiting) > 2:
@@ -146,7 +146,7 @@ def build_event(turn: int, number: int) -> bytes:
 @contextmanager
 def _intake(folder: Path) -> Iterator[Intake]:
     log = StreamLog(folder / "log", _STREAM)
-    known = KnownEvents(folder / "known.sqlite", log)
+    known = KnownEvents(folder / "known", log)
     committer = Committer(log, known)
     try:
         yield Intake({"press": Gate(committer, None)}, DeadLetters(folder / "dead"), Metrics())

@@ -184,7 +184,7 @@ class _Parts:
         checkpoint = read_checkpoint(folder / "checkpoint")
         log = StreamLog(folder / "log", subject, known=None if checkpoint is None else checkpoint.place)
         stack.callback(log.close)
-        known = KnownEvents(folder / "known.sqlite", log)
+        known = KnownEvents(folder / "known", log)
         stack.callback(known.close)
         recorder = StreamRecorder(
             stream.name,

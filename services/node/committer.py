@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 import queue
 import secrets
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,34 +11,30 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from ledger.errors import MillmarkError
-from services.node.errors import LogBusyError, LogError, LogFullError
+from ledger.evidence import SALT_BYTES
+from services.node.errors import LogBusyError, LogError
 from services.node.events import Event
 from services.node.frames import MOST_BODY_BYTES, LogEntry, entry_bytes
-from services.node.known import Known, KnownEvents, content_digest
-from services.node.streamlog import StreamLog
+from services.node.known import KnownEvents
+from services.node.streamlog import StreamLog, explain_failure
 
-__all__ = ["Committer", "Fate", "Outcome"]
+__all__ = ["Committer", "Outcome"]
 
 _MOST_WAITING_BYTES = 4 * MOST_BODY_BYTES
-_FULL = "database or disk is full"
 
 
-class Fate(enum.Enum):
-    """What became of an event."""
-
-    ACCEPTED = "accepted"
-    """It is durable."""
-    DUPLICATE = "duplicate"
-    """It was durable before."""
-    CONFLICT = "conflict"
-    """Its id was used for another content; it is not kept."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
-    fate: Fate
-    leaf: int
-    """Index in the stream's tree; of the earlier event for the other two fates."""
+    """What became of a batch."""
+
+    first: int
+    """Index in the stream's tree of the first event that was accepted; the others follow it."""
+    accepted: int = 0
+    """Are durable."""
+    duplicates: int = 0
+    """Were durable before."""
+    conflicts: list[int] = field(default_factory=list)
+    """Places in the batch of those whose id was used for another content; they are not kept."""
 
 
 @dataclass(slots=True)
@@ -48,7 +42,7 @@ class _Batch:
     events: Sequence[Event]
     size: int
     received_at_ms: int
-    done: Future[list[Outcome]] = field(default_factory=Future)
+    done: Future[Outcome] = field(default_factory=Future)
 
 
 class Committer:
@@ -68,11 +62,11 @@ class Committer:
         self._thread = threading.Thread(target=self._run, name="millmark-log", daemon=True)
         self._thread.start()
 
-    def submit(self, events: Sequence[Event]) -> Future[list[Outcome]]:
-        """The outcomes, in order, once everything accepted is durable; or LogError, and then nothing of it is.
+    def submit(self, events: Sequence[Event]) -> Future[Outcome]:
+        """The outcome, once everything accepted is durable; or LogError, and then nothing of it is.
 
         Raises LogBusyError when too much waits already."""
-        batch = _Batch(events, sum(entry_bytes(event.content) for event in events), time.time_ns() // 1_000_000)
+        batch = _Batch(events, sum([entry_bytes(event.content) for event in events]), time.time_ns() // 1_000_000)
         if batch.size > MOST_BODY_BYTES:
             raise LogBusyError("a batch is larger than a frame of the log", mend="send less at once")
         with self._lock:
@@ -124,46 +118,45 @@ class Committer:
             size += batch.size
         return taken
 
-    def _commit(self, batches: Sequence[_Batch]) -> list[list[Outcome]]:
-        known = dict(self._known.find([event.id for batch in batches for event in batch.events]))
+    def _commit(self, batches: Sequence[_Batch]) -> list[Outcome]:
+        known = self._known.find([event.id for batch in batches for event in batch.events])
+        ids: list[str] = []
         entries: list[LogEntry] = []
-        added: list[tuple[str, int, bytes]] = []
         outcomes = []
         for batch in batches:
-            found = []
-            for event in batch.events:
-                digest, leaf = content_digest(event.content), self._log.end.index + len(entries)
-                before = known.setdefault(event.id, Known(leaf, digest))
-                if before.leaf == leaf:
-                    entries.append(LogEntry(batch.received_at_ms, secrets.token_bytes(32), event.content))
-                    added.append((event.id, leaf, digest))
-                found.append(Outcome(_fate(before, leaf, digest), before.leaf))
-            outcomes.append(found)
+            outcome = Outcome(self._log.end.index + len(entries))
+            salts = secrets.token_bytes(SALT_BYTES * len(batch.events))
+            for place, (identity, _, content) in enumerate(batch.events):
+                before = known.get(identity)
+                if before is None:
+                    known[identity] = content
+                    ids.append(identity)
+                    salt = salts[SALT_BYTES * place : SALT_BYTES * (place + 1)]
+                    entries.append(LogEntry(batch.received_at_ms, salt, content))
+                elif before == content:
+                    outcome.duplicates += 1
+                else:
+                    outcome.conflicts.append(place)
+            outcome.accepted = self._log.end.index + len(entries) - outcome.first
+            outcomes.append(outcome)
         if entries:
             self._log.append(entries)
             self.failure = None
-            self._note(added)
+            self._note(ids, entries)
         return outcomes
 
-    def _note(self, added: Sequence[tuple[str, int, bytes]]) -> None:
+    def _note(self, ids: Sequence[str], entries: Sequence[LogEntry]) -> None:
         """The events are durable whether or not the index takes them: it can read them from the log."""
         try:
-            self._known.add(added, self._log.end)
-        except sqlite3.Error as error:
+            self._known.add(ids, entries, self._log.end)
+        except OSError as error:
             self.failure = _explain(error)
-        self._noticed(len(added))
-
-
-def _fate(before: Known, leaf: int, digest: bytes) -> Fate:
-    if before.leaf == leaf:
-        return Fate.ACCEPTED
-    return Fate.DUPLICATE if before.content == digest else Fate.CONFLICT
+        self._noticed(len(entries))
 
 
 def _explain(error: Exception) -> MillmarkError:
     if isinstance(error, MillmarkError):
         return error
-    if isinstance(error, sqlite3.Error):
-        kind = LogFullError if _FULL in str(error) else LogError
-        return kind(f"the index of known events failed: {error}", mend="see to the disk, and send the batch again")
+    if isinstance(error, OSError):
+        return explain_failure("the index of known events", error)
     return LogError("the log failed in a way that is not foreseen", mend="see the node's log")

@@ -10,28 +10,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from ledger.canonical import Json, canonical_json, parse_json
+from ledger.canonical import Json
 from ledger.errors import CanonicalError, IdentifierError
 from ledger.ids import canonical_identifier
 from services.node.errors import EventRefusedError
+from services.node.reading import Parsed, parse_value, parse_values, write_canonical
 
-__all__ = ["MOST_DEPTH", "MOST_EVENT_BYTES", "Event", "check_event", "parse_value", "read_samples"]
+__all__ = ["MOST_DEPTH", "MOST_EVENT_BYTES", "Event", "check_event", "parse_event", "parse_events", "read_samples"]
 
 MOST_EVENT_BYTES = 64 << 10
 """Of the canonical form."""
 MOST_DEPTH = 16
-_MEMBERS = frozenset({"id", "stream", "time", "lot", "order", "data"})
-_MOST_ID = 128
-_MOST_TIME = 64
+_MOST_TEXT = {"id": 128, "stream": 128, "time": 64, "lot": 2048, "order": 66}
+"""Characters."""
+_MEMBERS = {*_MOST_TEXT, "data"}
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
 _MOST_SAMPLE = 2**53 - 1
 _SUBJECT = re.compile(r"0x[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """An event that can be kept as it is."""
 
     id: str
@@ -41,53 +41,68 @@ class Event:
     """Canonical JSON of all members but `stream`."""
 
 
-def parse_value(line: bytes) -> Json:
+def parse_event(line: bytes) -> Parsed:
     """JSON from untrusted bytes, of one event. Raises EventRefusedError."""
     try:
-        return parse_json(line, max_bytes=2 * MOST_EVENT_BYTES, max_depth=MOST_DEPTH)
+        return parse_value(line, max_bytes=2 * MOST_EVENT_BYTES, max_depth=MOST_DEPTH)
     except CanonicalError as error:
         raise EventRefusedError("not-json", error.cause, mend=error.mend) from None
 
 
-def check_event(value: Json) -> Event:
-    """An event from parsed JSON. Raises EventRefusedError."""
-    if not isinstance(value, Mapping):
-        raise EventRefusedError("not-an-object", "an event is a JSON object")
-    unknown = value.keys() - _MEMBERS
-    if unknown:
-        raise EventRefusedError("unknown-member", f"an event has no member {min(unknown)[:40]!a}")
-    identity = _text(value, "id", _MOST_ID)
-    if identity is None:
-        raise EventRefusedError("id-missing", "an event needs an id")
-    if not isinstance(value.get("data"), Mapping):
-        raise EventRefusedError("data-missing", "an event needs data, a JSON object")
-    stream = _text(value, "stream", _MOST_ID)
-    _text(value, "time", _MOST_TIME)
-    _check_lot(_text(value, "lot", 2048))
-    order = _text(value, "order", 66)
-    if order is not None and not _SUBJECT.fullmatch(order):
-        raise EventRefusedError("order-malformed", "an order is 0x and 64 lower-case hexadecimal digits")
-    kept = value if stream is None else {name: member for name, member in value.items() if name != "stream"}
+def parse_events(data: bytes, *, max_bytes: int = 2 * MOST_EVENT_BYTES, max_depth: int = MOST_DEPTH) -> list[Parsed]:
+    """As `parse_event`, of an array of events, or of one."""
     try:
-        content = canonical_json(kept)
+        return parse_values(data, max_bytes=max_bytes, max_depth=max_depth)
+    except CanonicalError as error:
+        raise EventRefusedError("not-json", error.cause, mend=error.mend) from None
+
+
+def check_event(parsed: Parsed) -> Event:
+    """An event from parsed JSON. Raises EventRefusedError."""
+    value = parsed.value
+    if not isinstance(value, dict):
+        raise EventRefusedError("not-an-object", "an event is a JSON object")
+    if not value.keys() <= _MEMBERS:
+        unknown = min(value.keys() - _MEMBERS)
+        raise EventRefusedError("unknown-member", f"an event has no member {unknown[:40]!a}")
+    if "id" not in value:
+        raise EventRefusedError("id-missing", "an event needs an id")
+    for name, text in value.items():
+        if name != "data":
+            _verify_text(name, text)
+    if not isinstance(value.get("data"), dict):
+        raise EventRefusedError("data-missing", "an event needs data, a JSON object")
+    if "lot" in value:
+        _verify_lot(value["lot"])
+    if "order" in value and not _SUBJECT.fullmatch(value["order"]):
+        raise EventRefusedError("order-malformed", "an order is 0x and 64 lower-case hexadecimal digits")
+    stream = value.get("stream")
+    kept = value if stream is None else {name: member for name, member in value.items() if name != "stream"}
+    return Event(value["id"], stream, _write(kept, parsed.plain))
+
+
+def _write(kept: Json, plain: bool) -> bytes:
+    try:
+        content = write_canonical(kept, plain)
     except CanonicalError as error:
         raise EventRefusedError("not-canonical", error.cause, mend=error.mend) from None
     if len(content) > MOST_EVENT_BYTES:
         raise EventRefusedError("too-large", f"an event has at most {MOST_EVENT_BYTES} bytes")
-    return Event(identity, stream, content)
+    return content
 
 
-def _text(value: Mapping[str, Json], name: str, most: int) -> str | None:
-    text = value.get(name)
-    if text is None and name not in value:
-        return None
-    if not isinstance(text, str) or not len(text) <= most or not _PRINTABLE.fullmatch(text):
+def _verify_text(name: str, text: Json) -> None:
+    most = _MOST_TEXT[name]
+    if not isinstance(text, str) or not 0 < len(text) <= most or not _is_printable(text):
         raise EventRefusedError(f"{name}-malformed", f"{name} is text of 1 to {most} printable characters")
-    return text
 
 
-def _check_lot(lot: str | None) -> None:
-    if lot is None or _SUBJECT.fullmatch(lot):
+def _is_printable(text: str) -> bool:
+    return (text.isascii() and text.isprintable()) or _PRINTABLE.fullmatch(text) is not None
+
+
+def _verify_lot(lot: str) -> None:
+    if _SUBJECT.fullmatch(lot):
         return
     try:
         canonical_identifier(lot)

@@ -22,11 +22,11 @@ from structlog.typing import FilteringBoundLogger
 from ledger.canonical import Json
 from ledger.errors import MillmarkError, SettingsError
 from services.files import write_whole
-from services.node.committer import Fate
 from services.node.config import FolderSource
 from services.node.errors import EventRefusedError
-from services.node.events import MOST_EVENT_BYTES, Event, parse_value
+from services.node.events import MOST_EVENT_BYTES, Event, parse_event
 from services.node.intake import Intake
+from services.node.reading import Parsed
 
 __all__ = ["FolderCapture", "Progress"]
 
@@ -125,8 +125,8 @@ class FolderCapture:
             if not line.strip():
                 continue
             try:
-                value = parse_value(line) if header is None else _parse_row(line, header)
-                events.append(self._intake.check(value, stream)[1])
+                parsed = parse_event(line) if header is None else _parse_row(line, header)
+                events.append(self._intake.check(parsed, stream)[1])
             except EventRefusedError as error:
                 self._refuse(path, error, line)
         if events:
@@ -134,10 +134,8 @@ class FolderCapture:
 
     def _commit(self, events: Sequence[Event]) -> None:
         stream = self._source.stream
-        outcomes = self._intake.submit(stream, events).result(_COMMIT_S)
-        for event, outcome in zip(events, outcomes, strict=True):
-            if outcome.fate is Fate.CONFLICT:
-                self._intake.refuse_conflict(_SOURCE, event, stream)
+        for place in self._intake.submit(stream, events).result(_COMMIT_S).conflicts:
+            self._intake.refuse_conflict(_SOURCE, events[place], stream)
 
     def _refuse(self, path: Path, error: EventRefusedError, line: bytes) -> None:
         self._intake.refuse(_SOURCE, error, line, self._source.stream)
@@ -181,7 +179,7 @@ def _header(file: BinaryIO) -> list[str] | None:
     return next(_rows(line), []) if line.endswith(b"\n") else []
 
 
-def _parse_row(line: bytes, header: Sequence[str]) -> Json:
+def _parse_row(line: bytes, header: Sequence[str]) -> Parsed:
     """The columns `id`, `time`, `lot` and `order` are the event's, all others its data. Raises EventRefusedError."""
     cells = next(_rows(line), [])
     if "id" not in header or len(set(header)) != len(header):
@@ -191,7 +189,7 @@ def _parse_row(line: bytes, header: Sequence[str]) -> Json:
     row = dict(zip(header, cells, strict=True))
     members: dict[str, Json] = {name: row[name] for name in _MEMBERS if row.get(name)}
     data: dict[str, Json] = {name: _cell(cell) for name, cell in row.items() if name not in _MEMBERS}
-    return {**members, "data": data}
+    return Parsed({**members, "data": data})
 
 
 def _rows(line: bytes) -> Iterator[list[str]]:
@@ -204,7 +202,7 @@ def _rows(line: bytes) -> Iterator[list[str]]:
 def _cell(text: str) -> Json:
     """A number where JSON would read one, text otherwise."""
     try:
-        value = parse_value(text.encode())
+        value = parse_event(text.encode()).value
     except EventRefusedError:
         return text
     return value if isinstance(value, int | float) and not isinstance(value, bool) else text

@@ -15,8 +15,11 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
 
 __all__ = [
+    "ENTRY_BYTES",
     "FILE_HEADER_BYTES",
     "FRAME_BYTES",
     "MOST_BODY_BYTES",
@@ -26,7 +29,9 @@ __all__ = [
     "build_file_header",
     "build_frame",
     "entry_bytes",
+    "entry_offsets",
     "holds_frame",
+    "parse_entry",
     "parse_file_header",
     "parse_frame",
 ]
@@ -36,6 +41,8 @@ _MARKER_BYTES = _DIGEST_BYTES = 16
 _FILE = struct.Struct(">16s32s16s")
 _HEAD = struct.Struct(">16s16sQII")
 _ENTRY = struct.Struct(">IQ32s")
+ENTRY_BYTES = _ENTRY.size
+"""Of an entry, beside its content."""
 FILE_HEADER_BYTES = _FILE.size + _DIGEST_BYTES
 FRAME_BYTES = _HEAD.size + _DIGEST_BYTES
 """Of a frame, beside its body."""
@@ -51,9 +58,8 @@ class FileHeader:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One event as it is kept."""
+class LogEntry(NamedTuple):
+    """One event as it is kept. A tuple, since each event makes one, and again when it is read."""
 
     received_at_ms: int
     """The node's clock when the event came in, since 1970; no evidence of when it happened."""
@@ -77,7 +83,13 @@ class Frame:
 
 def entry_bytes(content: bytes) -> int:
     """Bytes that an entry takes of a body."""
-    return _ENTRY.size + len(content)
+    return ENTRY_BYTES + len(content)
+
+
+def entry_offsets(at: int, entries: Sequence[LogEntry]) -> list[int]:
+    """Where the entries of a frame at `at` begin in the file."""
+    sizes = [ENTRY_BYTES + len(content) for _, _, content in entries]
+    return list(accumulate(sizes[:-1], initial=at + _HEAD.size))
 
 
 def build_file_header(stream: bytes, marker: bytes) -> bytes:
@@ -95,7 +107,8 @@ def parse_file_header(data: bytes) -> FileHeader | None:
 
 def build_frame(marker: bytes, previous: bytes, first: int, entries: Sequence[LogEntry]) -> bytes:
     """`previous`: digest of the frame before, or of the file's header."""
-    body = b"".join(_ENTRY.pack(len(e.content), e.received_at_ms, e.salt) + e.content for e in entries)
+    pack = _ENTRY.pack
+    body = b"".join([pack(len(content), at_ms, salt) + content for at_ms, salt, content in entries])
     framed = _HEAD.pack(marker, previous, first, len(entries), len(body)) + body
     return framed + _digest(framed)
 
@@ -126,12 +139,21 @@ def holds_frame(data: bytes, marker: bytes) -> bool:
     return False
 
 
+def parse_entry(data: bytes) -> LogEntry | None:
+    """The entry with which `data` begins, None where it is cut off."""
+    if len(data) < ENTRY_BYTES:
+        return None
+    length, received_at_ms, salt = _ENTRY.unpack_from(data)
+    content = data[ENTRY_BYTES : ENTRY_BYTES + length]
+    return LogEntry(received_at_ms, salt, content) if len(content) == length else None
+
+
 def _parse_body(body: bytes) -> tuple[LogEntry, ...]:
     """As many entries as there are; the digest has shown that they are as they were written."""
-    entries, at = [], 0
-    while at + _ENTRY.size <= len(body):
-        length, received_at_ms, salt = _ENTRY.unpack_from(body, at)
-        at += _ENTRY.size + length
+    entries, at, unpack = [], 0, _ENTRY.unpack_from
+    while at + ENTRY_BYTES <= len(body):
+        length, received_at_ms, salt = unpack(body, at)
+        at += ENTRY_BYTES + length
         entries.append(LogEntry(received_at_ms, salt, body[at - length : at]))
     return tuple(entries)
 

@@ -18,14 +18,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import Json, canonical_json, parse_json
-from ledger.errors import CanonicalError, InputError, MillmarkError
-from services.node.committer import Fate
+from ledger.canonical import canonical_json
+from ledger.errors import CanonicalError
 from services.node.errors import EventRefusedError, LogError
-from services.node.events import MOST_DEPTH, Event, parse_value
+from services.node.events import MOST_DEPTH, Event, parse_event, parse_events
 from services.node.health import Health
 from services.node.intake import Intake, Refusal
 from services.node.metrics import Metrics
+from services.node.reading import Parsed
 
 __all__ = ["MOST_BATCH_BYTES", "MOST_EVENTS", "create_capture"]
 
@@ -50,9 +50,9 @@ class _RequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What a body holds: events with their stream and position, and what was refused of it."""
+    """What a body holds: events by stream, with the position of each, and what was refused of it."""
 
-    events: list[tuple[str, int, Event]]
+    events: dict[str, tuple[list[Event], list[int]]]
     refused: list[Refusal]
 
 
@@ -126,60 +126,55 @@ class _Capture:
 
     def _sort(self, body: bytes, lines: bool) -> _Batch:
         """Raises _RequestError when the body as a whole cannot be read."""
-        batch = _Batch([], [])
+        batch = _Batch({}, [])
         for position, one in enumerate(_split(body, lines)):
             try:
-                value = parse_value(one) if isinstance(one, bytes) else one
-                stream, event = self._intake.check(value)
+                parsed = parse_event(one) if isinstance(one, bytes) else one
+                stream, event = self._intake.check(parsed)
             except EventRefusedError as error:
                 self._intake.refuse(_SOURCE, error, one if isinstance(one, bytes) else _show(one))
                 batch.refused.append(Refusal(position, error.reason, str(error)))
-            else:
-                batch.events.append((stream, position, event))
+                continue
+            if stream not in batch.events:
+                batch.events[stream] = [], []
+            events, positions = batch.events[stream]
+            events.append(event)
+            positions.append(position)
         return batch
 
     async def _commit(self, batch: _Batch, request_id: str, named: bool) -> Response:
         """All streams at once. Where one log fails the whole batch is to be sent again; what is durable already is
         recognised then. `named`: the sender gave the request its id, and will look for it in the log."""
-        by_stream: dict[str, list[tuple[int, Event]]] = {}
-        for stream, position, event in batch.events:
-            by_stream.setdefault(stream, []).append((position, event))
-        waiting = [self._intake.submit(stream, [event for _, event in events]) for stream, events in by_stream.items()]
+        waiting = [self._intake.submit(stream, events) for stream, (events, _) in batch.events.items()]
         settled = await asyncio.gather(*map(asyncio.wrap_future, waiting), return_exceptions=True)
-        fates, refused = [], list(batch.refused)
+        accepted = duplicates = 0
         leaves: dict[str, list[int]] = {}
-        for (stream, events), outcomes in zip(by_stream.items(), settled, strict=True):
-            if isinstance(outcomes, BaseException):
-                raise outcomes
-            for (position, event), outcome in zip(events, outcomes, strict=True):
-                fates.append(outcome.fate)
-                if outcome.fate is Fate.ACCEPTED:
-                    leaves.setdefault(stream, []).append(outcome.leaf)
-                if outcome.fate is Fate.CONFLICT:
-                    error = self._intake.refuse_conflict(_SOURCE, event, stream)
-                    refused.append(Refusal(position, error.reason, str(error)))
+        for (stream, (events, positions)), outcome in zip(batch.events.items(), settled, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            accepted += outcome.accepted
+            duplicates += outcome.duplicates
+            if outcome.accepted:
+                leaves[stream] = [outcome.first, outcome.first + outcome.accepted - 1]
+            for place in outcome.conflicts:
+                error = self._intake.refuse_conflict(_SOURCE, events[place], stream)
+                batch.refused.append(Refusal(positions[place], error.reason, str(error)))
         if named:
-            ranges = {stream: [min(found), max(found)] for stream, found in leaves.items()}
-            self._logger.info("batch taken", request_id=request_id, leaves=ranges, duplicates=_duplicates(fates))
-        return self._report(fates, refused, request_id)
+            self._logger.info("batch taken", request_id=request_id, leaves=leaves, duplicates=duplicates)
+        return self._report(accepted, duplicates, batch.refused, request_id)
 
-    def _report(self, fates: Sequence[Fate], refused: list[Refusal], request_id: str) -> Response:
+    def _report(self, accepted: int, duplicates: int, refused: list[Refusal], request_id: str) -> Response:
         report = {
-            "accepted": fates.count(Fate.ACCEPTED),
-            "duplicates": _duplicates(fates),
+            "accepted": accepted,
+            "duplicates": duplicates,
             "refused": [asdict(one) for one in sorted(refused, key=lambda one: one.position)],
             "request_id": request_id,
         }
         if refused:
             reasons = sorted({one.reason for one in refused})
             self._logger.warning("events refused", request_id=request_id, refused=len(refused), reasons=reasons)
-        taken = len(fates) > fates.count(Fate.CONFLICT)
-        status = 200 if taken or not refused else 422
+        status = 200 if accepted or duplicates or not refused else 422
         return JSONResponse(report, status, headers={**_HEADERS, _REQUEST_ID: request_id})
-
-
-def _duplicates(fates: Sequence[Fate]) -> int:
-    return fates.count(Fate.DUPLICATE)
 
 
 def _request_id(request: Request) -> str:
@@ -204,25 +199,25 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _split(body: bytes, lines: bool) -> Sequence[Json | bytes]:
+def _split(body: bytes, lines: bool) -> Sequence[Parsed | bytes]:
     """Lines, or the values of an array, or one object."""
+    found: Sequence[Parsed | bytes]
     if lines:
-        found: Sequence[Json | bytes] = [line for line in body.split(b"\n") if line.strip()]
+        found = [line for line in body.split(b"\n") if line.strip()]
     else:
         try:
-            value = parse_json(body, max_bytes=MOST_BATCH_BYTES, max_depth=MOST_DEPTH + 1)
-        except CanonicalError as error:
+            found = parse_events(body, max_bytes=MOST_BATCH_BYTES, max_depth=MOST_DEPTH + 1)
+        except EventRefusedError as error:
             raise _RequestError(400, "not-json", str(error)) from None
-        found = value if isinstance(value, list) else [value]
     if not 0 < len(found) <= MOST_EVENTS:
         raise _RequestError(413 if found else 422, "batch-size", f"a batch has 1 to {MOST_EVENTS} events")
     return found
 
 
-def _show(value: Json) -> bytes:
+def _show(parsed: Parsed) -> bytes:
     try:
-        return canonical_json(value)
-    except (InputError, MillmarkError):
+        return canonical_json(parsed.value)
+    except CanonicalError:
         return b""
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ledger.canonical import Json
-from services.node.committer import Committer, Fate, Outcome
+from services.node.committer import Committer, Outcome
 from services.node.dead_letters import DeadLetters
 from services.node.errors import EventRefusedError
-from services.node.events import Event, check_event, parse_value, read_samples
+from services.node.events import Event, check_event, parse_event, read_samples
 from services.node.metrics import Metrics
+from services.node.reading import Parsed
 
 __all__ = ["Gate", "Intake", "Refusal"]
 
@@ -40,27 +40,29 @@ class Intake:
 
     def __init__(self, gates: Mapping[str, Gate], dead_letters: DeadLetters, metrics: Metrics) -> None:
         self._gates = gates
+        self._only = next(iter(gates)) if len(gates) == 1 else None
+        """The stream of events that name none."""
         self._dead_letters = dead_letters
         self._metrics = metrics
 
-    def check(self, value: Json, stream: str | None = None) -> tuple[str, Event]:
+    def check(self, parsed: Parsed, stream: str | None = None) -> tuple[str, Event]:
         """The stream and the event. `stream`: the source's, if it has one. Raises EventRefusedError."""
-        event = check_event(value)
-        name = event.stream or stream or (next(iter(self._gates)) if len(self._gates) == 1 else None)
+        event = check_event(parsed)
+        name = event.stream or stream or self._only
         if name is None:
             raise EventRefusedError("stream-missing", "an event names its stream, where there are several")
         gate = self._gates.get(name)
         if gate is None or (stream is not None and name != stream):
             raise EventRefusedError("stream-unknown", "the event's stream is not one of this source")
-        if gate.samples_field is not None and isinstance(value, Mapping) and "lot" in value:
-            read_samples(value, gate.samples_field)
+        if gate.samples_field is not None and isinstance(parsed.value, Mapping) and "lot" in parsed.value:
+            read_samples(parsed.value, gate.samples_field)
         return name, event
 
     def parse(self, line: bytes, stream: str | None = None) -> tuple[str, Event]:
         """As `check`, from untrusted bytes."""
-        return self.check(parse_value(line), stream)
+        return self.check(parse_event(line), stream)
 
-    def submit(self, stream: str, events: Sequence[Event]) -> Future[list[Outcome]]:
+    def submit(self, stream: str, events: Sequence[Event]) -> Future[Outcome]:
         """Raises LogBusyError; the future raises LogError."""
         begun = time.perf_counter()
         done = self._gates[stream].committer.submit(events)
@@ -78,12 +80,13 @@ class Intake:
         self.refuse(source, error, event.content, stream)
         return error
 
-    def _count(self, stream: str, settled: Future[list[Outcome]], seconds: float) -> None:
+    def _count(self, stream: str, settled: Future[Outcome], seconds: float) -> None:
         if settled.exception() is not None:
             self._metrics.failures.labels(stream).inc()
             return
         self._metrics.ack.observe(seconds)
-        fates = [outcome.fate for outcome in settled.result()]
-        for fate in Fate:
-            if number := fates.count(fate):
-                self._metrics.events.labels(stream, fate.value).inc(number)
+        found = settled.result()
+        fates = {"accepted": found.accepted, "duplicate": found.duplicates, "conflict": len(found.conflicts)}
+        for fate, number in fates.items():
+            if number:
+                self._metrics.events.labels(stream, fate).inc(number)

@@ -1,40 +1,68 @@
 """Which events a stream's log has, by id: so that one sent again is answered as a duplicate.
 
-An index beside the log, rebuilt from it whenever there is doubt. It is written without synchronisation, after the log
-is durable: a killed process leaves it behind the log at most, never ahead; after another boot it is not trusted.
+An index beside the log, rebuilt from it whenever there is doubt. It is written after the log is durable, and never
+synchronised: a killed process leaves it behind the log at most, never ahead; after another boot it is not trusted.
+
+It is a file of hash tables, mapped into memory, since looking into a database would cost several times all else that is
+done for an event. A slot is 8 bytes, little-endian: 0, or 20 bits of the id's hash above 44 of where the entry begins in
+the log, which has the id itself to compare. Entries fill a table to a half; then one of four times its size is begun
+behind it, so that nothing is ever moved. Blocks are reserved before they are mapped, so that a full disk is an error of
+that call; a page that cannot be read later kills the process, and the next start makes a file anew.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import mmap
+import os
+import struct
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from ledger.errors import StoreDamagedError, StoreError
+from services.node.frames import LogEntry, entry_offsets
 from services.node.streamlog import Place, StreamLog
 
-__all__ = ["Known", "KnownEvents", "content_digest"]
+__all__ = ["KnownEvents"]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_CACHE_KIB = 512
-"""Ids come in no order, so that a larger cache would fill for hours, and find little more than the system's does."""
-_AT_ONCE = 500
-"""Parameters of one query."""
+_MAGIC = b"millmark.known.1"
+_HEADER = struct.Struct(">16s16s16sQQ16s")
+_DIGEST_BYTES = 16
+_HEADER_BYTES = 64 << 10
+"""The size of the largest pages: tables are mapped from behind it."""
+_FIRST_SLOTS = 1 << 20
+_GROWTH = 4
+_SLOT_BYTES = 8
+_OFFSET_BITS = 44
+_OFFSETS = (1 << _OFFSET_BITS) - 1
+_READ_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    leaf: int
-    """Index in the stream's tree."""
-    content: bytes
-    """Digest of the event's canonical JSON, 16 bytes."""
+class _Named(msgspec.Struct):
+    """Of an entry, what counts here."""
+
+    id: str
 
 
-def content_digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
+_named = msgspec.json.Decoder(_Named).decode
+
+
+class _Table:
+    """Slots that are mapped into memory."""
+
+    def __init__(self, file: int, offset: int, count: int) -> None:
+        """Raises OSError when there is no room for it."""
+        os.posix_fallocate(file, offset, count * _SLOT_BYTES)
+        self._map = mmap.mmap(file, count * _SLOT_BYTES, offset=offset)
+        self.slots = memoryview(self._map).cast("Q")
+        self.mask = count - 1
+
+    def close(self) -> None:
+        self.slots.release()
+        self._map.close()
 
 
 class KnownEvents:
@@ -43,14 +71,15 @@ class KnownEvents:
     def __init__(self, path: Path, log: StreamLog) -> None:
         """Opens the index and brings it up to the log's end. Raises StoreDamagedError when it knows entries that the
         log does not have: those were acknowledged; StoreError when it cannot be written."""
-        self._path = path
         self._log = log
-        self._database = sqlite3.connect(self._path, check_same_thread=False)
-        try:
-            self._set_up()
-            place = self._place()
-        except sqlite3.Error:
-            place = None
+        self._hasher = hashlib.blake2b(digest_size=_SLOT_BYTES, key=log.start.digest)
+        self._hashes: dict[str, int] = {}
+        """Of the ids that were looked for last."""
+        self._tables: list[_Table] = []
+        self._room = 0
+        """Entries that the tables have slots for."""
+        self._boot = _boot_digest()
+        place = _read_place(path, log, self._boot)
         if place is not None and place.index > log.end.index:
             raise StoreDamagedError(
                 f"{log.path} has {log.end.index} entries, of {place.index} that were acknowledged",
@@ -60,87 +89,122 @@ class KnownEvents:
         self._behind = log.start if place is None else place
         try:
             if place is None:
-                self._begin_anew()
+                path.unlink(missing_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.posix_fallocate(self._file, 0, _HEADER_BYTES)
+            self._header = mmap.mmap(self._file, _HEADER_BYTES)
+            while self._room <= self._behind.index:
+                self._grow()
             self.catch_up()
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             raise StoreError(f"{path} cannot be written: {error}", mend="see to the data folder's disk") from error
 
-    def find(self, ids: Sequence[str]) -> Mapping[str, Known]:
-        """Those of `ids` that are known. Raises sqlite3.Error."""
+    def find(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """The contents of those of `ids` that are known. Raises OSError."""
         self.catch_up()
-        hashed = {_id_digest(identity): identity for identity in ids}
-        keys, found = list(hashed), {}
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT id, leaf, content FROM known WHERE id IN ({marks})"  # noqa: S608 - question marks only
-            for key, leaf, content in self._database.execute(query, some):
-                found[hashed[key]] = Known(leaf, content)
+        found: dict[str, bytes] = {}
+        self._hashes = {identity: self._hash(identity) for identity in ids}
+        tables = [(table.slots, table.mask) for table in self._tables]
+        for identity, number in self._hashes.items():
+            for slots, mask in tables:
+                at = number & mask
+                while held := slots[at]:
+                    if held >> _OFFSET_BITS == number >> _OFFSET_BITS:
+                        content = self._content(held & _OFFSETS, identity)
+                        if content is not None:
+                            found[identity] = content
+                    at = (at + 1) & mask
         return found
 
     def catch_up(self) -> None:
-        """Takes in what the log has and the index has not. Raises sqlite3.Error, and then knows no less than before."""
+        """Takes in what the log has and the index has not. Raises OSError, and then knows no less than before."""
         if self._behind.offset == self._log.end.offset:
             return
-        place = self._behind
-        for frame in self._log.frames(place):
-            rows = [
-                (_id_digest(json.loads(entry.content)["id"]), frame.first + number, content_digest(entry.content))
-                for number, entry in enumerate(frame.entries)
-            ]
-            place = Place(place.offset + frame.size, place.index + len(rows), frame.digest)
-            self._put(rows, place)
-            self._behind = place
+        for frame in self._log.frames(self._behind):
+            place = Place(self._behind.offset + frame.size, frame.first + len(frame.entries), frame.digest)
+            self.add([_named(entry.content).id for entry in frame.entries], frame.entries, place)
+
+    def add(self, ids: Sequence[str], entries: Sequence[LogEntry], place: Place) -> None:
+        """The frame that was just appended, up to `place`. Raises OSError; then the next `find` reads it from the log.
+        Once more is fine, as it is after a kill: a slot is the same then."""
+        table, hashes = self._tables[-1], self._hashes
+        offsets = entry_offsets(self._behind.offset, entries)
+        for index, (identity, offset) in enumerate(zip(ids, offsets, strict=True), self._behind.index):
+            if index >= self._room:
+                table = self._grow()
+            slots, mask = table.slots, table.mask
+            number = hashes.get(identity) or self._hash(identity)
+            value = number >> _OFFSET_BITS << _OFFSET_BITS | offset
+            at = number & mask
+            while (held := slots[at]) and held != value:
+                at = (at + 1) & mask
+            slots[at] = value
+        self._behind = place
+        packed = _HEADER.pack(_MAGIC, self._boot, self._log.start.digest, place.offset, place.index, place.digest)
+        self._header[: len(packed) + _DIGEST_BYTES] = packed + _digest(packed)
 
     def close(self) -> None:
-        self._database.close()
+        for table in self._tables:
+            table.close()
+        self._header.close()
+        os.close(self._file)
 
-    def add(self, events: Iterable[tuple[str, int, bytes]], place: Place) -> None:
-        """What was just appended, up to `place`: (id, leaf, digest of the content). Raises sqlite3.Error; then the next
-        `find` reads it from the log."""
-        self._put([(_id_digest(identity), leaf, content) for identity, leaf, content in events], place)
-        self._behind = place
+    def _grow(self) -> _Table:
+        """Begins a table for the entries that come next. Raises OSError when there is no room for it."""
+        table = _Table(self._file, _tables_end(self._room), _FIRST_SLOTS * _GROWTH ** len(self._tables))
+        self._tables.append(table)
+        self._room += len(table.slots) // 2
+        return table
 
-    def _put(self, rows: list[tuple[bytes, int, bytes]], place: Place) -> None:
-        with self._database:
-            self._database.executemany("INSERT OR IGNORE INTO known VALUES (?, ?, ?)", rows)
-            values = (place.offset, place.index, place.digest, _boot_id(), self._log.start.digest)
-            self._database.execute("INSERT OR REPLACE INTO place VALUES (1, ?, ?, ?, ?, ?)", values)
+    def _hash(self, identity: str) -> int:
+        hasher = self._hasher.copy()
+        hasher.update(identity.encode())
+        return int.from_bytes(hasher.digest(), "big")
 
-    def _set_up(self) -> None:
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-
-    def _place(self) -> Place | None:
-        """Up to where the index is sound; None when it is new, of another log, or of another boot."""
-        query = "SELECT offset, leaves, digest, boot, log FROM place"
-        row = self._database.execute(query).fetchone()
-        if row is None or row[4] != self._log.start.digest:
-            return None
-        place = Place(*row[:3])
-        return place if row[3] == _boot_id() or place.index > self._log.end.index else None
-
-    def _begin_anew(self) -> None:
-        self._database.close()
-        for end in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + end).unlink(missing_ok=True)
-        self._database = sqlite3.connect(self._path, check_same_thread=False)
-        self._set_up()
-        with self._database:
-            self._database.execute("CREATE TABLE known (id BLOB PRIMARY KEY, leaf INTEGER, content BLOB) WITHOUT ROWID")
-            self._database.execute(
-                "CREATE TABLE place (one INTEGER PRIMARY KEY, offset INTEGER, leaves INTEGER, digest BLOB, boot TEXT, "
-                "log BLOB)"
-            )
+    def _content(self, offset: int, identity: str) -> bytes | None:
+        """Of the entry there, if it has that id."""
+        entry = self._log.entry(offset)
+        return None if entry is None or _named(entry.content).id != identity else entry.content
 
 
-def _id_digest(identity: str) -> bytes:
-    return hashlib.blake2b(identity.encode(), digest_size=16).digest()
-
-
-def _boot_id() -> str:
+def _read_place(path: Path, log: StreamLog, boot: bytes) -> Place | None:
+    """Up to where the index is sound; None when there is none, or one of another log or boot, or when it cannot be read
+    to its end."""
     try:
-        return _BOOT_ID.read_text().strip()
+        with path.open("rb") as file:
+            head = file.read(_HEADER.size + _DIGEST_BYTES)
+            size = len(head)
+            while part := file.read(_READ_BYTES):
+                size += len(part)
     except OSError:
-        return ""
+        return None
+    packed, digest = head[: _HEADER.size], head[_HEADER.size :]
+    if len(packed) < _HEADER.size or digest != _digest(packed):
+        return None
+    magic, noted_in, beginning, offset, index, place_digest = _HEADER.unpack(packed)
+    found = Place(offset, index, place_digest)
+    if (magic, beginning) != (_MAGIC, log.start.digest):
+        return None
+    if found.index > log.end.index:
+        return found
+    whole = noted_in == boot and size >= _tables_end(found.index) and log.holds(found)
+    return found if whole else None
+
+
+def _tables_end(entries: int) -> int:
+    """Bytes of a file that has room for so many entries."""
+    room, slots, end = 0, _FIRST_SLOTS, _HEADER_BYTES
+    while room < entries:
+        room, slots, end = room + slots // 2, slots * _GROWTH, end + slots * _SLOT_BYTES
+    return end
+
+
+def _boot_digest() -> bytes:
+    try:
+        return _digest(_BOOT_ID.read_bytes())
+    except OSError:
+        return os.urandom(_DIGEST_BYTES)
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()

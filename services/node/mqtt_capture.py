@@ -20,18 +20,18 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import Json
 from ledger.errors import MillmarkError, SettingsError
-from services.node.committer import Fate, Outcome
+from services.node.committer import Outcome
 from services.node.config import MqttSource, read_secret
 from services.node.errors import EventRefusedError
-from services.node.events import Event, parse_value
+from services.node.events import Event, parse_events
 from services.node.intake import Intake
+from services.node.reading import Parsed
 from services.node.sparkplug import SparkplugReader
 
 __all__ = ["MqttCapture", "Reader", "read_plain"]
 
-Reader = Callable[[str, bytes], Sequence[Json]]
+Reader = Callable[[str, bytes], Sequence[Parsed]]
 """Events of a message, from its topic and payload. Raises EventRefusedError."""
 
 _SOURCE = "mqtt"
@@ -42,10 +42,9 @@ _RETRY_S = (1, 30)
 _MOST_UNCONFIRMED = 1000
 
 
-def read_plain(_: str, payload: bytes) -> Sequence[Json]:
+def read_plain(_: str, payload: bytes) -> Sequence[Parsed]:
     """One event, or an array of them, as over HTTP."""
-    value = parse_value(payload)
-    return value if isinstance(value, list) else [value]
+    return parse_events(payload)
 
 
 class MqttCapture:
@@ -141,16 +140,15 @@ class MqttCapture:
         return events
 
     def _settle(
-        self, message: mqtt.MQTTMessage, came_on: int, events: Sequence[Event], settled: Future[list[Outcome]]
+        self, message: mqtt.MQTTMessage, came_on: int, events: Sequence[Event], settled: Future[Outcome]
     ) -> None:
         """Runs in the log's thread."""
         failure = settled.exception()
         if failure is not None:
             self._back_off(failure)
             return
-        for event, outcome in zip(events, settled.result(), strict=True):
-            if outcome.fate is Fate.CONFLICT:
-                self._intake.refuse_conflict(_SOURCE, event, self._source.stream)
+        for place in settled.result().conflicts:
+            self._intake.refuse_conflict(_SOURCE, events[place], self._source.stream)
         self._confirm(message, came_on)
 
     def _confirm(self, message: mqtt.MQTTMessage, came_on: int) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json
 from services.node.errors import EventRefusedError
+from services.node.reading import Parsed
 
 __all__ = ["Metric", "Payload", "SparkplugReader", "build_rebirth", "parse_payload"]
 
@@ -70,7 +71,7 @@ class SparkplugReader:
         self._publish = publish
         self._edges: dict[tuple[str, str], _Edge] = {}
 
-    def __call__(self, topic: str, payload: bytes) -> Sequence[Json]:
+    def __call__(self, topic: str, payload: bytes) -> Sequence[Parsed]:
         """Raises EventRefusedError for what is no Sparkplug message. Commands and the state of hosts are no events."""
         parts = topic.split("/")
         if parts[0] != _NAMESPACE or len(parts) < 3:
@@ -89,7 +90,7 @@ class SparkplugReader:
         about: dict[str, Json] = {"group": group, "kind": kind, "node": node, "seq": found.seq, **notes}
         if device:
             about["device"] = device
-        return [_build_event(topic, payload, found, about, values)]
+        return [Parsed(_build_event(topic, payload, found, about, values))]
 
     def _edge(self, group: str, node: str) -> _Edge:
         if (group, node) not in self._edges and len(self._edges) >= _MOST_EDGES:

@@ -21,6 +21,7 @@ from pathlib import Path
 from ledger.errors import SettingsError, StoreDamagedError
 from services.node.errors import LogError, LogFullError
 from services.node.frames import (
+    ENTRY_BYTES,
     FILE_HEADER_BYTES,
     FRAME_BYTES,
     MOST_BODY_BYTES,
@@ -29,11 +30,12 @@ from services.node.frames import (
     build_file_header,
     build_frame,
     holds_frame,
+    parse_entry,
     parse_file_header,
     parse_frame,
 )
 
-__all__ = ["Place", "StreamLog", "sync_folder"]
+__all__ = ["Place", "StreamLog", "explain_failure", "sync_folder"]
 
 _MOST_FRAME_BYTES = FRAME_BYTES + MOST_BODY_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -101,7 +103,7 @@ class StreamLog:
             self._sync(self._file)
         except OSError as error:
             self._broken = True
-            raise _explain(self.path, error) from error
+            raise explain_failure(self.path.name, error) from error
         first = self.end.index
         self.end = Place(self.end.offset + len(frame), first + len(entries), frame[-16:])
         self._last_bytes = len(frame)
@@ -124,6 +126,12 @@ class StreamLog:
             place = Place(place.offset + frame.size, place.index + len(frame.entries), frame.digest)
             yield frame
 
+    def entry(self, offset: int) -> LogEntry | None:
+        """The durable entry that begins at `offset`, as somebody noted; None where none can."""
+        head = os.pread(self._file, ENTRY_BYTES, offset)
+        size = ENTRY_BYTES + int.from_bytes(head[:4], "big")
+        return parse_entry(_read_all(self._file, size, offset)) if offset + size <= self.end.offset else None
+
     def close(self) -> None:
         os.close(self._file)
 
@@ -141,7 +149,7 @@ class StreamLog:
             os.ftruncate(self._file, self.end.offset)
             self._sync(self._file)
         except OSError as error:
-            raise _explain(self.path, error) from error
+            raise explain_failure(self.path.name, error) from error
         if self._last_bytes:
             data = os.pread(self._file, self._last_bytes, self.end.offset - self._last_bytes)
             frame = parse_frame(data, 0, self._marker)
@@ -223,7 +231,8 @@ def _read_all(descriptor: int, size: int, offset: int) -> bytes:
     return b"".join(parts)
 
 
-def _explain(path: Path, error: OSError) -> LogError:
+def explain_failure(name: str, error: OSError) -> LogError:
+    """What the sender of a batch is told."""
     kind = LogFullError if error.errno in _FULL else LogError
     mend = "make room on the disk" if kind is LogFullError else "see to the disk"
-    return kind(f"{path.name} did not take a batch: {error.strerror}", mend=f"{mend}, and send the batch again")
+    return kind(f"{name} did not take a batch: {error.strerror}", mend=f"{mend}, and send the batch again")

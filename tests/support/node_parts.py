@@ -40,7 +40,7 @@ class Parts:
 def open_parts(folder: Path, samples_field: str | None = None) -> Iterator[Parts]:
     """One stream, `press`."""
     log = StreamLog(folder / "log", STREAM)
-    known = KnownEvents(folder / "known.sqlite", log)
+    known = KnownEvents(folder / "known", log)
     committer = Committer(log, known)
     metrics = Metrics()
     gates = {"press": Gate(committer, samples_field)}

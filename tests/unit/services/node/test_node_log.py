@@ -221,22 +221,22 @@ def test_the_index_is_rebuilt_when_it_is_lost_or_broken(tmp_path: Path) -> None:
     _written(tmp_path / "log", [2, 2])
     log = StreamLog(tmp_path / "log", STREAM)
     name = "3" + "x" * 20
-    path = tmp_path / "known.sqlite"
+    path = tmp_path / "known"
     KnownEvents(path, log).close()
     for spoil in (path.unlink, lambda: path.write_bytes(b"rubbish" * 1000), lambda: None):
         spoil()
         known = KnownEvents(path, log)
-        assert known.find([name, "absent"])[name].leaf == 3
+        assert known.find([name, "absent"]) == {name: _entry(3).content}
         known.close()
 
 
 def test_the_index_catches_up_with_what_a_killed_process_left_out(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log", STREAM)
-    known = KnownEvents(tmp_path / "known.sqlite", log)
+    known = KnownEvents(tmp_path / "known", log)
     log.append([_entry(0)])
     known.close()
-    reopened = KnownEvents(tmp_path / "known.sqlite", log)
-    assert reopened.find(["0" + "x" * 20])["0" + "x" * 20].leaf == 0
+    reopened = KnownEvents(tmp_path / "known", log)
+    assert reopened.find(["0" + "x" * 20]) == {"0" + "x" * 20: _entry(0).content}
     reopened.close()
 
 
@@ -244,10 +244,10 @@ def test_a_log_shorter_than_what_was_acknowledged_is_refused(tmp_path: Path) -> 
     """The last frame damaged on the disk looks like a torn one; the index knows better."""
     _written(tmp_path / "log", [2, 1])
     log = StreamLog(tmp_path / "log", STREAM)
-    KnownEvents(tmp_path / "known.sqlite", log).close()
+    KnownEvents(tmp_path / "known", log).close()
     log.close()
     data = (tmp_path / "log").read_bytes()
     (tmp_path / "log").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     cut = StreamLog(tmp_path / "log", STREAM)
     with pytest.raises(StoreDamagedError, match="has 2 entries, of 3 that were acknowledged"):
-        KnownEvents(tmp_path / "known.sqlite", cut)
+        KnownEvents(tmp_path / "known", cut)

@@ -48,7 +48,7 @@ class _Broker:
         self.reader = SparkplugReader(lambda topic, payload: self.sent.append((topic, payload)))
 
     def __call__(self, topic: str, payload: bytes) -> Any:
-        [event] = self.reader(topic, payload)
+        [(event, _)] = self.reader(topic, payload)
         return event
 
 
