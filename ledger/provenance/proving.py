@@ -18,7 +18,7 @@ from ledger.provenance.reader import Reader, open_reader
 from ledger.provenance.resource_views import ConsistencyProof, InclusionProof, ShownEntry
 from ledger.provenance.tracing import find_certificate_row
 from ledger.store import Store
-from ledger.store.rows import AnchorRow, EvidenceRow, StreamRow
+from ledger.store.rows import AnchorRow, StreamRow
 
 __all__ = ["assignment_evidence", "certificate_evidence", "prove_consistency", "prove_inclusion", "stream"]
 
@@ -82,7 +82,7 @@ def _inclusion(reader: Reader, subject: bytes, index: int, anchor: AnchorRow) ->
     latest = _anchors(reader, subject)[-1]
     tree = _tree(reader, latest)
     _verify_root(tree, anchor)
-    entry = reader.rows.get(EvidenceRow, subject, index)
+    entry = reader.book.evidence_entry(subject, index)
     if entry is None:
         raise ProofError("the book lost an entry", mend="restore the private book from a backup")
     return InclusionProof(
@@ -93,7 +93,7 @@ def _inclusion(reader: Reader, subject: bytes, index: int, anchor: AnchorRow) ->
         inclusion=tuple(tree.inclusion_proof(index, anchor.size)),
         latest=_shown(latest),
         consistency=tuple(tree.consistency_proof(anchor.size, latest.size)),
-        shown=ShownEntry(entry.salt, json.loads(entry.entry)) if reader.view is None else None,
+        shown=ShownEntry(entry.salt, entry.entry) if reader.view is None else None,
     )
 
 

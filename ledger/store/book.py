@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
 
 from sqlalchemy import Connection, delete, func, select
 
-from ledger.canonical import Json, canonical_json
-from ledger.evidence import EvidenceEntry, EvidenceLog
+from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json
+from ledger.errors import StoreDamagedError
+from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog
 from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.store.repository import Rows
 from ledger.store.rows import (
@@ -23,6 +23,9 @@ from ledger.store.rows import (
     ParticipantNameRow,
 )
 from ledger.store.tables import evidence, participant_names
+
+_RUN = 64
+"""Entries in one row: many enough for a row to cost them little, few enough to read one of them."""
 
 
 class Book:
@@ -65,35 +68,52 @@ class Book:
         """Those of the documents that are here, by their roots."""
         return {row.root: row.document for row in self._rows.among(DocumentRow, "root", roots)}
 
-    def add_evidence(self, stream: bytes, entries: Iterable[EvidenceEntry]) -> None:
-        """Keeps entries of a stream's log. Raises StoreError when one is there already under its index."""
-        self.add_evidence_rows(
+    def add_evidence(self, stream: bytes, entries: Sequence[EvidenceEntry]) -> None:
+        """Keeps entries of a stream's log that follow each other. Raises StoreError when the first is there already."""
+        if entries:
+            texts = [canonical_json(entry.entry) for entry in entries]
+            salts, leaves = [entry.salt for entry in entries], [entry.leaf_hash for entry in entries]
+            self.add_evidence_run(stream, entries[0].index, salts, texts, leaves)
+
+    def add_evidence_run(
+        self, stream: bytes, first: int, salts: Sequence[bytes], texts: Sequence[bytes], leaves: Sequence[bytes]
+    ) -> None:
+        """As `add_evidence`, of entries that are canonical text already, from index `first` on."""
+        self._rows.insert(
             [
-                EvidenceRow(stream, entry.index, entry.salt, canonical_json(entry.entry).decode(), entry.leaf_hash)
-                for entry in entries
+                EvidenceRow(
+                    stream,
+                    first + start,
+                    len(texts[start : start + _RUN]),
+                    b"".join(salts[start : start + _RUN]),
+                    b"\n".join(texts[start : start + _RUN]).decode(),
+                    b"".join(leaves[start : start + _RUN]),
+                )
+                for start in range(0, len(texts), _RUN)
             ]
         )
 
-    def add_evidence_rows(self, rows: Sequence[EvidenceRow]) -> None:
-        """As `add_evidence`, of entries that are canonical text already."""
-        self._rows.insert(rows)
-
     def evidence_size(self, stream: bytes) -> int:
         """Number of a stream's entries that are kept."""
-        query = select(func.count()).select_from(evidence).where(evidence.c.stream == stream)
-        return self._connection.execute(query).scalar_one()
+        query = select(func.coalesce(func.sum(evidence.c.count), 0)).where(evidence.c.stream == stream)
+        return int(self._connection.execute(query).scalar_one())
 
     def latest_evidence(self, stream: bytes) -> Json:
         """The last entry of a stream that is kept; None for none."""
-        query = select(evidence.c.entry).where(evidence.c.stream == stream).order_by(evidence.c.index.desc()).limit(1)
-        found = self._connection.execute(query).scalar_one_or_none()
-        return None if found is None else cast(Json, json.loads(found))
+        found = self._run(stream, MAX_SAFE_INTEGER)
+        return None if found is None else _entries(found)[-1].entry
 
     def leaves(self, stream: bytes, size: int) -> list[bytes]:
         """Hashes of a stream's first `size` leaves, fewer where the book does not have them."""
-        query = select(evidence.c.index, evidence.c.leaf_hash).where(evidence.c.stream == stream)
-        rows = self._connection.execute(query.order_by(evidence.c.index).limit(size))
-        return [leaf for place, (index, leaf) in enumerate(rows) if index == place]
+        query = select(evidence.c.index, evidence.c.leaf_hashes).where(
+            evidence.c.stream == stream, evidence.c.index < size
+        )
+        leaves: list[bytes] = []
+        for index, hashes in self._connection.execute(query.order_by(evidence.c.index)):
+            if index != len(leaves):
+                break
+            leaves += _parts(hashes)
+        return leaves[:size]
 
     def evidence(self, stream: bytes) -> EvidenceLog:
         """A stream's log as far as it is known from its beginning, all of it in memory."""
@@ -101,8 +121,20 @@ class Book:
         for row in self._rows.find(EvidenceRow, stream=stream):
             if row.index != len(log.entries):
                 break
-            log.append(json.loads(row.entry), row.salt)
+            for entry in _entries(row):
+                log.append(entry.entry, entry.salt)
         return log
+
+    def evidence_entry(self, stream: bytes, index: int) -> EvidenceEntry | None:
+        """One entry of a stream's log, if it is kept."""
+        row = self._run(stream, index)
+        return None if row is None or index >= row.index + row.count else _entries(row)[index - row.index]
+
+    def _run(self, stream: bytes, index: int) -> EvidenceRow | None:
+        """The last row that begins with that entry, or with one before it."""
+        query = select(evidence).where(evidence.c.stream == stream, evidence.c.index <= index)
+        found = self._connection.execute(query.order_by(evidence.c.index.desc()).limit(1)).one_or_none()
+        return None if found is None else EvidenceRow(*found)
 
     def put_inference(self, certificate: int, salt: bytes, quantised: bytes, logits: Sequence[int]) -> None:
         """Keeps what a certificate's inference digest is made of."""
@@ -146,6 +178,24 @@ class Book:
 
     def names(self) -> dict[int, str]:
         return {row.number: row.name for row in self._rows.find(ParticipantNameRow)}
+
+
+def _entries(row: EvidenceRow) -> list[EvidenceEntry]:
+    """Raises StoreDamagedError when the row does not have as many of each as it says."""
+    salts, texts, leaves = _parts(row.salts), row.entries.split("\n"), _parts(row.leaf_hashes)
+    if not len(salts) == len(texts) == len(leaves) == row.count:
+        raise StoreDamagedError(
+            f"the evidence of stream 0x{row.stream.hex()} is damaged from entry {row.index} on",
+            mend="restore the private book from a backup",
+        )
+    return [
+        EvidenceEntry(index, salt, json.loads(text), leaf)
+        for index, (salt, text, leaf) in enumerate(zip(salts, texts, leaves, strict=True), row.index)
+    ]
+
+
+def _parts(joined: bytes) -> list[bytes]:
+    return [joined[start : start + SALT_BYTES] for start in range(0, len(joined), SALT_BYTES)]
 
 
 def _identity(row: IdentityRow) -> Identity:

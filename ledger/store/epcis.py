@@ -92,7 +92,8 @@ class EpcisDesk:
         entries: Sequence[EvidenceRow],
         terms: Sequence[tuple[str, str, int]],
     ) -> None:
-        """Events, the evidence of each, and what they say as (field, value, number of the event), nothing twice."""
+        """Events, the evidence of each in a row of its own, and what they say as (field, value, number of the event),
+        nothing twice."""
         self._write(epcis_events, [_EVENT(row) for row in events])
         self._write(evidence, [_ENTRY(row) for row in entries])
         self._write(epcis_terms, terms)
@@ -163,7 +164,7 @@ class EpcisDesk:
             for stream, indexes in places.items()
             for part in _parts(indexes)
             for row in self._connection.execute(
-                select(evidence.c.index, evidence.c.entry).where(
+                select(evidence.c.index, evidence.c.entries).where(
                     evidence.c.stream == stream, evidence.c.index.in_(part)
                 )
             )

@@ -397,14 +397,18 @@ class ParticipantNameRow:
 
 @dataclass(slots=True)
 class EvidenceRow:
-    """An entry of a stream's log, with the salt that opens its leaf."""
+    """Entries of a stream's log, one after another, with the salts that open their leaves."""
 
     stream: bytes
     index: int
-    salt: bytes
-    entry: str
-    """Canonical JSON."""
-    leaf_hash: bytes
+    """Of the first."""
+    count: int
+    salts: bytes
+    """32 bytes each."""
+    entries: str
+    """Canonical JSON, which has no line breaks, one a line."""
+    leaf_hashes: bytes
+    """32 bytes each."""
 
 
 @dataclass(slots=True)

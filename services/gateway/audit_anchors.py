@@ -14,15 +14,13 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.canonical import canonical_json
 from ledger.chain import Chain
 from ledger.errors import MillmarkError, SettingsError
-from ledger.evidence import SALT_BYTES, build_leaf_data_of
+from ledger.evidence import SALT_BYTES, EvidenceEntry, build_leaf_data
 from ledger.merkle import Tree, leaf_hash
 from ledger.records import Anchor, Contract
 from ledger.store import Book, RecordingDesk, Store
 from ledger.store.answer_rows import RecordingRow
-from ledger.store.rows import EvidenceRow
 from services.audit import AuditLog
 from services.audit.heads import MOST_MARKS, AnchoredHead, build_head, parse_head
 from services.audit.verify import read_hashes, read_last_number
@@ -95,13 +93,13 @@ class AuditAnchors:
 
     def _queue(self, size: int, heads: Sequence[AnchoredHead]) -> bool:
         stream = self._rule.stream
-        rows = [_row(stream, size + n, head) for n, head in enumerate(heads)]
+        entries = [_entry(size + n, head) for n, head in enumerate(heads)]
         with self._store.transaction() as connection:
             desk = RecordingDesk(connection)
             if desk.book.evidence_size(stream) != size:
                 return False  # another gateway on this database was first
-            desk.book.add_evidence_rows(rows)
-            whole = size + len(rows)
+            desk.book.add_evidence(stream, entries)
+            whole = size + len(entries)
             anchor = Anchor(stream, whole, Tree(desk.book.leaves(stream, whole)).root())
             key = f"audit/anchor/{stream.hex()}/{whole:013d}"
             self._recorder.queue_in(desk, RecordingRow(key, 0, describe_subjects([stream])), anchor)
@@ -132,6 +130,6 @@ def verify_audit_stream(chain: Chain, stream: bytes, participant: int | None) ->
         raise SettingsError("audit_stream is another company's", mend="name a stream of your own")
 
 
-def _row(stream: bytes, index: int, head: AnchoredHead) -> EvidenceRow:
-    salt, text = secrets.token_bytes(SALT_BYTES), canonical_json(head.to_json())
-    return EvidenceRow(stream, index, salt, text.decode(), leaf_hash(build_leaf_data_of(salt, text)))
+def _entry(index: int, head: AnchoredHead) -> EvidenceEntry:
+    salt, value = secrets.token_bytes(SALT_BYTES), head.to_json()
+    return EvidenceEntry(index, salt, value, leaf_hash(build_leaf_data(salt, value)))

@@ -9,7 +9,7 @@ from ledger.errors import NotFoundError
 from ledger.provenance import Reader, find_certificate, open_reader
 from ledger.records import Verdict
 from ledger.store import Store
-from ledger.store.rows import CertificateRow, EvidenceRow, ModelRow
+from ledger.store.rows import CertificateRow, ModelRow
 from quality.audit import Binding, Extract
 from quality.decision import Verdict as QualityVerdict
 from quality.digest import build_input_commitment
@@ -78,8 +78,8 @@ def _find_measured(reader: Reader, row: CertificateRow, content: bytes, quantise
     What the entry calls it is its writer's business, so the first list of integers of the right length is tried; an
     input that no list gives is shown without a window, and is not held against anybody.
     """
-    kept = reader.rows.get(EvidenceRow, row.stream, row.leaf_index)
-    entry = json.loads(kept.entry) if kept is not None else None
+    kept = reader.book.evidence_entry(row.stream, row.leaf_index)
+    entry = None if kept is None else kept.entry
     model = parse_model(content)
     for value in entry.values() if isinstance(entry, dict) else ():
         if isinstance(value, list) and len(value) == model.width and all(type(item) is int for item in value):

@@ -26,14 +26,19 @@ class Peaks:
     def peaks(self) -> tuple[bytes, ...]:
         return tuple(self._peaks)
 
-    def append(self, leaf: bytes) -> None:
-        """Adds a leaf hash, 32 bytes."""
-        size, node = self.size, leaf
-        while size & 1:
-            node = node_hash(self._peaks.pop(), node)
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Adds leaf hashes, 32 bytes each: level by level, the peak that is there joins what comes, and what is left
+        over becomes the peak."""
+        size, nodes, left = self.size, list(leaves), []
+        while nodes:
+            if size & 1:
+                nodes.insert(0, self._peaks.pop())
+            if len(nodes) & 1:
+                left.append(nodes.pop())
+            nodes = list(map(node_hash, nodes[::2], nodes[1::2]))
             size >>= 1
-        self._peaks.append(node)
-        self.size += 1
+        self._peaks += reversed(left)
+        self.size += len(leaves)
 
     def root(self) -> bytes:
         if not self._peaks:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,6 @@ from ledger.merkle import leaf_hash
 from ledger.records import Anchor, Record
 from ledger.store import Book, Store
 from ledger.store.outbox import Entry, Outbox
-from ledger.store.rows import EvidenceRow
 from services.node.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from services.node.config import AnchorRule
 from services.node.drafts import Drafts
@@ -54,8 +55,10 @@ class _Open:
     size_bytes: int = 0
     since_s: float = 0.0
     """Monotonic, of the first entry."""
-    entries: list[EvidenceRow] = field(default_factory=list)
+    entries: list[LogEntry] = field(default_factory=list)
     """Those that the book does not have."""
+    leaves: list[bytes] = field(default_factory=list)
+    """Hashes of their leaves."""
 
 
 class StreamRecorder:
@@ -87,7 +90,7 @@ class StreamRecorder:
         self._certifier = certifier
         self._logger = logger
         self._checkpoint_path = checkpoint
-        self._left: deque[tuple[int, LogEntry]] = deque()
+        self._left: Sequence[LogEntry] = ()
         """Of a frame that was read, what was not taken in when an anchor became due."""
         self._open = _Open()
         latest = self._outbox.latest_key(_anchor_prefix(stream))
@@ -131,8 +134,7 @@ class StreamRecorder:
         known = self._checkpoint if self._checkpoint.peaks.size <= size else Checkpoint(self._log.start)
         peaks = Peaks(known.peaks.size, known.peaks.peaks)
         for frame in self._log.frames(known.place) if peaks.size < size else ():
-            for entry in frame.entries[peaks.size - frame.first : size - frame.first]:
-                peaks.append(_leaf(entry))
+            peaks.extend(_leaves(frame.entries[peaks.size - frame.first : size - frame.first]))
             if peaks.size == size:
                 break
         if peaks.root() != root:
@@ -149,32 +151,48 @@ class StreamRecorder:
             if not self._left:
                 self._read(next(self._log.frames(self._place)))
             while self._left:
-                self._take(*self._left.popleft())
+                self._take()
                 self._anchor_if_due()
 
     def _read(self, frame: Frame) -> None:
         self._frame = self._place
         self._place = Place(self._place.offset + frame.size, frame.first + len(frame.entries), frame.digest)
-        entries = ((frame.first + number, entry) for number, entry in enumerate(frame.entries))
-        self._left.extend((index, entry) for index, entry in entries if index >= self._peaks.size)
+        self._left = frame.entries[max(self._peaks.size - frame.first, 0) :]
 
-    def _take(self, index: int, kept: LogEntry) -> None:
-        leaf = _leaf(kept)
-        self._peaks.append(leaf)
-        queued = index < self.anchored
-        if self._certifier is None and index < min(self._kept, self.anchored):
-            return
+    def _take(self) -> None:
+        """What was read, as far as one anchor covers it."""
+        first = self._peaks.size
+        queued = first < self.anchored
+        number = self.anchored - first if queued else self._room()
+        taken, self._left = self._left[:number], self._left[number:]
+        leaves = _leaves(taken)
+        self._peaks.extend(leaves)
         if self._certifier is not None:
-            entry = EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf)
-            self._certifier.feed(entry, kept.received_at_ms, queued)
-        if index >= self._kept:
-            self._open.entries.append(EvidenceRow(self._stream, index, kept.salt, kept.content.decode(), leaf))
+            self._feed(self._certifier, first, taken, leaves, queued)
+        new = max(self._kept - first, 0)
+        self._open.entries += taken[new:]
+        self._open.leaves += leaves[new:]
         if queued:
             return
         if not self._open.count:
             self._open.since_s = time.monotonic()
-        self._open.count += 1
-        self._open.size_bytes += entry_bytes(kept.content)
+        self._open.count += len(taken)
+        self._open.size_bytes += sum([entry_bytes(content) for _, _, content in taken])
+
+    def _room(self) -> int:
+        """Entries until an anchor is due, one at least."""
+        number = max(self._rule.count - self._open.count, 1)
+        sizes = accumulate([entry_bytes(content) for _, _, content in self._left[:number]])
+        return min(bisect_left(list(sizes), self._rule.bytes - self._open.size_bytes) + 1, number)
+
+    @staticmethod
+    def _feed(
+        certifier: Certifier, first: int, taken: Sequence[LogEntry], leaves: Sequence[bytes], queued: bool
+    ) -> None:
+        for index, (kept, leaf) in enumerate(zip(taken, leaves, strict=True), first):
+            if b'"lot":' in kept.content:
+                entry = EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf)
+                certifier.feed(entry, kept.received_at_ms, queued)
 
     def _anchor_if_due(self) -> None:
         rule, waiting = self._rule, self._open
@@ -216,10 +234,12 @@ class StreamRecorder:
         write_checkpoint(self._checkpoint_path, Checkpoint(place, self._peaks))
 
     def _keep(self) -> None:
+        entries, leaves = self._open.entries, self._open.leaves
+        salts, texts = [entry.salt for entry in entries], [entry.content for entry in entries]
         with self._store.transaction() as connection:
-            Book(connection).add_evidence_rows(self._open.entries)
+            Book(connection).add_evidence_run(self._stream, self._peaks.size - len(entries), salts, texts, leaves)
         self._kept = max(self._kept, self._peaks.size)
-        self._open.entries = []
+        self._open.entries, self._open.leaves = [], []
 
     def _queue(self, anchor: Anchor, certified: list[Certified]) -> None:
         key = anchor_key(self._stream, anchor.size)
@@ -227,9 +247,9 @@ class StreamRecorder:
         self._outbox.enqueue(self._signer, [_entry(key, anchor, None), *certificates])
 
 
-def _leaf(kept: LogEntry) -> bytes:
-    """As `build_leaf_data` has it, from the canonical bytes."""
-    return leaf_hash(EVIDENCE_TAG + kept.salt + kept.content)
+def _leaves(entries: Sequence[LogEntry]) -> list[bytes]:
+    """As `build_leaf_data` has them, from the canonical bytes."""
+    return [leaf_hash(EVIDENCE_TAG + salt + content) for _, salt, content in entries]
 
 
 def _entry(key: str, record: Record, depends_on: str | None) -> Entry:

@@ -109,7 +109,7 @@ def take_in(store: Store, document: Document, sender: Sender, behaviour: Behavio
         stream = stream_of(sender.participant)
         accepted = [one for one in events if one.status == Status.ACCEPTED]
         _number(accepted, Book(connection).evidence_size(stream))
-        entries = [EvidenceRow(stream, one.index, one.salt, one.entry, one.leaf) for one in accepted]
+        entries = [EvidenceRow(stream, one.index, 1, one.salt, one.entry, one.leaf) for one in accepted]
         rows = [_row(one, number + n, sender.participant, stream, id_, now_ms) for n, one in enumerate(accepted)]
         desk.add(rows, entries, _terms(accepted, number))
         outcome = json.dumps([_outcome(one) for one in events], separators=(",", ":"))

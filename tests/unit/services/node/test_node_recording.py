@@ -343,13 +343,16 @@ def test_inferences_move_into_the_book_when_their_certificates_are_final(
 # What is pure
 
 
-@given(st.integers(0, 70))
-def test_peaks_have_the_root_of_the_whole_tree(size: int) -> None:
-    leaves = [leaf_hash(bytes([number])) for number in range(size)]
+@given(st.lists(st.integers(0, 40), max_size=6))
+def test_peaks_have_the_root_of_the_whole_tree(groups: list[int]) -> None:
     peaks = Peaks()
-    for leaf in leaves:
-        peaks.append(leaf)
-    assert (peaks.size, peaks.root()) == (size, Tree(leaves).root())
+    leaves: list[bytes] = []
+    for group in groups:
+        some = [leaf_hash(bytes([len(leaves) + number])) for number in range(group)]
+        peaks.extend(some)
+        leaves += some
+        assert (peaks.size, peaks.root()) == (len(leaves), Tree(leaves).root())
+        assert Peaks(peaks.size, peaks.peaks).root() == peaks.root()
 
 
 @given(
