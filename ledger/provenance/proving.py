@@ -5,8 +5,6 @@ They need the stream's leaves, which the book of the company that captured them 
 
 from __future__ import annotations
 
-import json
-
 from ledger.errors import InputError, NotFoundError, ProofError
 from ledger.merkle import Tree
 from ledger.provenance import views

@@ -24,7 +24,7 @@ from ledger.store.rows import (
 )
 from ledger.store.tables import evidence, participant_names
 
-_RUN = 64
+_RUN = 256
 """Entries in one row: many enough for a row to cost them little, few enough to read one of them."""
 
 

@@ -45,7 +45,6 @@ FAILURES = {
     "no room for the log": ("pwrite64", _LOG, "ENOSPC", 2),
     "EIO writing the log": ("pwrite64", _LOG, "EIO", 2),
     "EIO synchronising the log": ("fdatasync", _LOG, "EIO", 3),
-    "no room for known events": ("pwrite64", "streams/bench/known.sqlite-wal", "ENOSPC", 40),
     "no room for the database": ("pwrite64", _DATABASE, "ENOSPC", 60),
     "EIO writing the database": ("pwrite64", _DATABASE, "EIO", 60),
     "EIO synchronising the database": ("fdatasync", _DATABASE, "EIO", 12),

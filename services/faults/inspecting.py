@@ -25,7 +25,6 @@ __all__ = ["SYSTEM_CALLS", "inject", "run_node_kills"]
 SYSTEM_CALLS = {
     "frame written": ("pwrite64", "streams/bench/log"),
     "frame synchronised": ("fdatasync", "streams/bench/log"),
-    "known events noted": ("pwrite64", "streams/bench/known.sqlite-wal"),
     "outbox and book written": ("pwrite64", "millmark.sqlite-wal"),
     "outbox and book synchronised": ("fdatasync", "millmark.sqlite-wal"),
     "draft synchronised": ("fsync", "drafts"),

@@ -65,6 +65,5 @@ def judge_factory(factory: Factory, chain: Chain, index: Store, folder: Path, ma
 
 def _root(leaves: list[bytes]) -> bytes:
     peaks = Peaks()
-    for leaf in leaves:
-        peaks.append(leaf)
+    peaks.extend(leaves)
     return peaks.root()

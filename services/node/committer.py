@@ -14,7 +14,7 @@ from ledger.errors import MillmarkError
 from ledger.evidence import SALT_BYTES
 from services.node.errors import LogBusyError, LogError
 from services.node.events import Event
-from services.node.frames import MOST_BODY_BYTES, LogEntry, entry_bytes
+from services.node.frames import MOST_BODY_BYTES, LogEntry, body_bytes
 from services.node.known import KnownEvents
 from services.node.streamlog import StreamLog, explain_failure
 
@@ -66,7 +66,7 @@ class Committer:
         """The outcome, once everything accepted is durable; or LogError, and then nothing of it is.
 
         Raises LogBusyError when too much waits already."""
-        batch = _Batch(events, sum([entry_bytes(event.content) for event in events]), time.time_ns() // 1_000_000)
+        batch = _Batch(events, body_bytes([event.content for event in events]), time.time_ns() // 1_000_000)
         if batch.size > MOST_BODY_BYTES:
             raise LogBusyError("a batch is larger than a frame of the log", mend="send less at once")
         with self._lock:

@@ -24,8 +24,7 @@ MOST_EVENT_BYTES = 64 << 10
 """Of the canonical form."""
 MOST_DEPTH = 16
 _MOST_TEXT = {"id": 128, "stream": 128, "time": 64, "lot": 2048, "order": 66}
-"""Characters."""
-_MEMBERS = {*_MOST_TEXT, "data"}
+"""Characters, of every member but `data`."""
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
 _MOST_SAMPLE = 2**53 - 1
 _SUBJECT = re.compile(r"0x[0-9a-f]{64}")
@@ -62,14 +61,15 @@ def check_event(parsed: Parsed) -> Event:
     value = parsed.value
     if not isinstance(value, dict):
         raise EventRefusedError("not-an-object", "an event is a JSON object")
-    if not value.keys() <= _MEMBERS:
-        unknown = min(value.keys() - _MEMBERS)
-        raise EventRefusedError("unknown-member", f"an event has no member {unknown[:40]!a}")
+    for name, member in value.items():
+        if name in _MOST_TEXT:
+            if not isinstance(member, str) or not 0 < len(member) <= _MOST_TEXT[name] or not _is_printable(member):
+                most = _MOST_TEXT[name]
+                raise EventRefusedError(f"{name}-malformed", f"{name} is text of 1 to {most} printable characters")
+        elif name != "data":
+            raise EventRefusedError("unknown-member", f"an event has no member {name[:40]!a}")
     if "id" not in value:
         raise EventRefusedError("id-missing", "an event needs an id")
-    for name, text in value.items():
-        if name != "data":
-            _verify_text(name, text)
     if not isinstance(value.get("data"), dict):
         raise EventRefusedError("data-missing", "an event needs data, a JSON object")
     if "lot" in value:
@@ -89,12 +89,6 @@ def _write(kept: Json, plain: bool) -> bytes:
     if len(content) > MOST_EVENT_BYTES:
         raise EventRefusedError("too-large", f"an event has at most {MOST_EVENT_BYTES} bytes")
     return content
-
-
-def _verify_text(name: str, text: Json) -> None:
-    most = _MOST_TEXT[name]
-    if not isinstance(text, str) or not 0 < len(text) <= most or not _is_printable(text):
-        raise EventRefusedError(f"{name}-malformed", f"{name} is text of 1 to {most} printable characters")
 
 
 def _is_printable(text: str) -> bool:

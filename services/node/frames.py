@@ -26,9 +26,9 @@ __all__ = [
     "FileHeader",
     "Frame",
     "LogEntry",
+    "body_bytes",
     "build_file_header",
     "build_frame",
-    "entry_bytes",
     "entry_offsets",
     "holds_frame",
     "parse_entry",
@@ -81,9 +81,9 @@ class Frame:
     """Bytes in the file."""
 
 
-def entry_bytes(content: bytes) -> int:
-    """Bytes that an entry takes of a body."""
-    return ENTRY_BYTES + len(content)
+def body_bytes(contents: Sequence[bytes]) -> int:
+    """Bytes that entries take of a body."""
+    return ENTRY_BYTES * len(contents) + sum(map(len, contents))
 
 
 def entry_offsets(at: int, entries: Sequence[LogEntry]) -> list[int]:

@@ -3,11 +3,11 @@
 An index beside the log, rebuilt from it whenever there is doubt. It is written after the log is durable, and never
 synchronised: a killed process leaves it behind the log at most, never ahead; after another boot it is not trusted.
 
-It is a file of hash tables, mapped into memory, since looking into a database would cost several times all else that is
-done for an event. A slot is 8 bytes, little-endian: 0, or 20 bits of the id's hash above 44 of where the entry begins in
-the log, which has the id itself to compare. Entries fill a table to a half; then one of four times its size is begun
-behind it, so that nothing is ever moved. Blocks are reserved before they are mapped, so that a full disk is an error of
-that call; a page that cannot be read later kills the process, and the next start makes a file anew.
+It is a file of hash tables, mapped into memory: looking into a database costs several times all else that is done for
+an event. A slot is 8 bytes: 0, or 20 bits of the id's hash above 44 of where the entry begins in the log, which has the
+id itself to compare. Entries fill a table to a half; then one of four times its size is begun behind it, and nothing is
+ever moved. Blocks are reserved before they are mapped, so that a full disk is an error of that call. A page that the
+disk does not give kills the process; the next start reads the file through, and begins another where that fails.
 """
 
 from __future__ import annotations

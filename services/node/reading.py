@@ -1,4 +1,4 @@
-"""JSON of events, read and written in C where that leaves no doubt, and by the ledger's own strict reader and writer else.
+"""JSON of events, read and written in C where that leaves no doubt, else by the ledger's strict reader and writer.
 
 The quick reader takes no less than RFC 8259 asks, but keeps the last of two members with one name, and integers and
 depths without bound. So every value is looked at once: what might be refused is given to the strict reader, which
@@ -58,7 +58,7 @@ def write_canonical(value: Json, plain: bool) -> bytes:
     """As `canonical_json` does. `plain`: as a Parsed has it, of this value or of one that it is a part of."""
     if plain:
         text: bytes = _write(value)
-        # Keys are sorted by code point. RFC 8785 sorts by UTF-16 code unit, which differs beyond U+FFFF only: four bytes.
+        # Keys are sorted by code point. RFC 8785 sorts by UTF-16 code unit, which differs beyond U+FFFF: four bytes.
         if text.isascii() or max(text) < 0xF0:
             return text
     return canonical_json(value)
@@ -76,8 +76,8 @@ def _decode(data: bytes, max_bytes: int) -> Any:
 def _look(value: Json, max_depth: int) -> tuple[int, bool]:
     """How many strings a value holds, names of members among them, and whether it is plain."""
     strings, plain = 0, True
-    level: list[Any] = [(value,)]
-    for _ in range(max_depth + 1):
+    level: list[Any] = [value if type(value) is dict else (value,)]
+    for _ in range(max_depth + (type(value) is not dict)):
         below: list[Any] = []
         for held in level:
             items: Iterable[Any] = held
@@ -88,11 +88,11 @@ def _look(value: Json, max_depth: int) -> tuple[int, bool]:
                 kind = type(item)
                 if kind is str:
                     strings += 1
-                elif kind is dict or kind is list:
-                    below.append(item)
                 elif kind is int:
                     if not -MAX_SAFE_INTEGER <= item <= MAX_SAFE_INTEGER:
                         raise _DoubtError
+                elif kind is dict or kind is list:
+                    below.append(item)
                 elif kind is float and (item.is_integer() or not 1e-4 <= abs(item) < 1e16):
                     plain = False
         if not below:

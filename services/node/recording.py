@@ -28,7 +28,7 @@ from ledger.store.outbox import Entry, Outbox
 from services.node.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from services.node.config import AnchorRule
 from services.node.drafts import Drafts
-from services.node.frames import Frame, LogEntry, entry_bytes
+from services.node.frames import ENTRY_BYTES, Frame, LogEntry, body_bytes
 from services.node.peaks import Peaks
 from services.node.streamlog import Place, StreamLog
 
@@ -177,12 +177,12 @@ class StreamRecorder:
         if not self._open.count:
             self._open.since_s = time.monotonic()
         self._open.count += len(taken)
-        self._open.size_bytes += sum([entry_bytes(content) for _, _, content in taken])
+        self._open.size_bytes += body_bytes([entry.content for entry in taken])
 
     def _room(self) -> int:
         """Entries until an anchor is due, one at least."""
         number = max(self._rule.count - self._open.count, 1)
-        sizes = accumulate([entry_bytes(content) for _, _, content in self._left[:number]])
+        sizes = accumulate([ENTRY_BYTES + len(content) for _, _, content in self._left[:number]])
         return min(bisect_left(list(sizes), self._rule.bytes - self._open.size_bytes) + 1, number)
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ __all__ = ["run_node"]
 
 _SWITCH_S = 0.0005
 """A tenth of Python's own: the thread that writes the log waits for the others after each call to the disk."""
+_COLLECT_EVERY = 20_000
+"""New containers: a batch makes some for each event, and none of them is in a cycle."""
 
 
 def run_node(config: NodeConfig) -> None:
@@ -24,6 +27,8 @@ def run_node(config: NodeConfig) -> None:
     sys.setswitchinterval(_SWITCH_S)
     with _unusable_told(), open_agent(config) as agent:
         app = agent.create_capture()
+        gc.freeze()  # what is there from the start is not looked through again and again
+        gc.set_threshold(_COLLECT_EVERY)
         listener = listen(config.http.host, config.http.port)
         sys.stdout.write(f"node on http://{config.http.host}:{listener.getsockname()[1]}; stop with Ctrl-C\n")
         sys.stdout.flush()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import SettingsError, StoreDamagedError
+from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from services.node.errors import LogError, LogFullError
 from services.node.frames import FILE_HEADER_BYTES, LogEntry, build_frame, parse_frame
 from services.node.known import KnownEvents
@@ -238,6 +238,79 @@ def test_the_index_catches_up_with_what_a_killed_process_left_out(tmp_path: Path
     reopened = KnownEvents(tmp_path / "known", log)
     assert reopened.find(["0" + "x" * 20]) == {"0" + "x" * 20: _entry(0).content}
     reopened.close()
+
+
+def test_an_index_of_another_boot_or_a_cut_one_is_not_trusted(tmp_path: Path) -> None:
+    _written(tmp_path / "log", [2])
+    log, path = StreamLog(tmp_path / "log", STREAM), tmp_path / "known"
+    KnownEvents(path, log).close()
+    whole, ids = path.read_bytes(), ["0" + "x" * 20, "1" + "x" * 20]
+    other_boot = whole[:16] + bytes(16) + whole[32:]
+    for data in (other_boot, whole[:100], whole[:-4096], whole[:80] + bytes(len(whole) - 80), b""):
+        path.write_bytes(data)
+        known = KnownEvents(path, log)
+        assert list(known.find(ids)) == ids
+        known.close()
+
+
+def test_an_index_that_is_ahead_of_its_place_doubles_nothing(tmp_path: Path) -> None:
+    """As a kill between the slots and the place leaves it."""
+    log, path = StreamLog(tmp_path / "log", STREAM), tmp_path / "known"
+    KnownEvents(path, log).close()
+    empty = path.read_bytes()[:4096]
+    log.append([_entry(number) for number in range(100)])
+    KnownEvents(path, log).close()
+    filled = path.read_bytes()
+    path.write_bytes(empty + filled[4096:])
+    known = KnownEvents(path, log)
+    known.close()
+    assert path.read_bytes() == filled
+
+
+def test_the_index_grows_and_still_knows_the_first_and_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.node.known._FIRST_SLOTS", 1 << 13)
+    log, path, many, each = StreamLog(tmp_path / "log", STREAM), tmp_path / "known", 4500, 900
+    known = KnownEvents(path, log)
+    small = path.stat().st_size
+    for start in range(0, many, each):
+        entries = [LogEntry(0, bytes(32), b'{"data":{},"id":"%d"}' % number) for number in range(start, start + each)]
+        log.append(entries)
+        with _file_size_limit(small if start + each == many else resource.RLIM_INFINITY):
+            if (
+                start + each == many
+            ):  # no room for the larger table: the log has the entries, and the index takes them later
+                with pytest.raises(OSError, match="too large"):
+                    known.find(["0"])
+        ids = [str(number) for number in (0, start, start + each - 1, many)]
+        assert set(known.find(ids)) == set(ids[:3])
+    assert path.stat().st_size == small + 4 * (small - (64 << 10))
+    known.close()
+    again = KnownEvents(path, log)
+    assert again.find(["4499"]) == {"4499": b'{"data":{},"id":"4499"}'}
+    again.close()
+
+
+def test_an_index_for_which_there_is_no_room_is_told(tmp_path: Path) -> None:
+    log = StreamLog(tmp_path / "log", STREAM)
+    with _file_size_limit(1 << 20), pytest.raises(StoreError, match="see to the data folder"):
+        KnownEvents(tmp_path / "known", log)
+    KnownEvents(tmp_path / "known", log).close()
+
+
+def test_ids_of_one_hash_are_told_apart_by_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slot that says what another id's would say."""
+    log, path = StreamLog(tmp_path / "log", STREAM), tmp_path / "known"
+    known = KnownEvents(path, log)
+    log.append([_entry(0), _entry(1)])
+    names = ["0" + "x" * 20, "1" + "x" * 20]
+    known.find(names)
+    monkeypatch.setattr(known, "_hash", lambda _: 7 << 44)  # two such ids would take years to find
+    log.append([_entry(2), _entry(3)])
+    more = ["2" + "x" * 20, "3" + "x" * 20]
+    assert known.find([*more, "4"]) == {more[0]: _entry(2).content, more[1]: _entry(3).content}
+    known.close()
 
 
 def test_a_log_shorter_than_what_was_acknowledged_is_refused(tmp_path: Path) -> None:
