@@ -1,8 +1,8 @@
 """From the log to the outbox: evidence kept in the private book, anchors and certificates queued, in order.
 
 The log alone says what there is to record. The outbox says how far that has come: the greatest size of an anchor in it.
-An anchor and the certificates of the entries that it is the first to cover are queued in one database transaction, so a
-crash at any moment leaves either all of them or none, and the next start goes on from there.
+An anchor, the entries that it is the first to cover, for the book, and their certificates go into one database
+transaction, so a crash at any moment leaves either all of them or none, and the next start goes on from there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ledger.evidence import EVIDENCE_TAG, EvidenceEntry
 from ledger.merkle import leaf_hash
 from ledger.records import Anchor, Record
 from ledger.store import Book, Store
-from ledger.store.outbox import Entry, Outbox
+from ledger.store.outbox import Entry, Outbox, enqueue_in
 from services.node.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from services.node.config import AnchorRule
 from services.node.drafts import Drafts
@@ -83,7 +83,6 @@ class StreamRecorder:
         self._stream = stream
         self._log = log
         self._store = store
-        self._outbox = Outbox(store)
         self._signer = signer
         self._rule = rule
         self._drafts = drafts
@@ -93,7 +92,7 @@ class StreamRecorder:
         self._left: Sequence[LogEntry] = ()
         """Of a frame that was read, what was not taken in when an anchor became due."""
         self._open = _Open()
-        latest = self._outbox.latest_key(_anchor_prefix(stream))
+        latest = Outbox(store).latest_key(_anchor_prefix(stream))
         self.anchored = 0 if latest is None else int(latest.rpartition("/")[2])
         """Entries under the latest anchor in the outbox."""
         with store.reading() as connection:
@@ -204,9 +203,7 @@ class StreamRecorder:
             self._anchor()
 
     def _anchor(self) -> None:
-        """Each part may be done again after a crash behind it: entries are kept by index, drafts replaced by name, and
-        records queued under their own keys."""
-        self._keep()
+        """Certificates are built again after a crash in front of the transaction, and drafts replaced by name."""
         certified = [] if self._certifier is None else self._certifier.build()
         size = self._peaks.size
         if certified:
@@ -220,7 +217,7 @@ class StreamRecorder:
             size=size,
             certificates=[one.draft.key for one in certified],
         )
-        self.anchored = size
+        self.anchored, self._kept = size, max(self._kept, size)
         if self._certifier is not None:
             self._certifier.done()
         self._open = _Open()
@@ -233,18 +230,16 @@ class StreamRecorder:
         place = self._frame if self._left else self._place
         write_checkpoint(self._checkpoint_path, Checkpoint(place, self._peaks))
 
-    def _keep(self) -> None:
-        entries, leaves = self._open.entries, self._open.leaves
-        salts, texts = [entry.salt for entry in entries], [entry.content for entry in entries]
+    def _queue(self, anchor: Anchor, certified: Sequence[Certified]) -> None:
+        """With the entries that it covers, all at once."""
+        key, opened = anchor_key(self._stream, anchor.size), self._open
+        first = anchor.size - len(opened.entries)
+        salts, texts = [entry.salt for entry in opened.entries], [entry.content for entry in opened.entries]
         with self._store.transaction() as connection:
-            Book(connection).add_evidence_run(self._stream, self._peaks.size - len(entries), salts, texts, leaves)
-        self._kept = max(self._kept, self._peaks.size)
-        self._open.entries, self._open.leaves = [], []
-
-    def _queue(self, anchor: Anchor, certified: list[Certified]) -> None:
-        key = anchor_key(self._stream, anchor.size)
-        certificates = [_entry(one.draft.key, one.record, key) for one in certified]
-        self._outbox.enqueue(self._signer, [_entry(key, anchor, None), *certificates])
+            Book(connection).add_evidence_run(self._stream, first, salts, texts, opened.leaves)
+            enqueue_in(connection, self._signer, _entry(key, anchor, None))
+            for one in certified:
+                enqueue_in(connection, self._signer, _entry(one.draft.key, one.record, key))
 
 
 def _leaves(entries: Sequence[LogEntry]) -> list[bytes]:

@@ -209,7 +209,8 @@ def test_older_files_may_be_gone_but_not_replaced(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["DELETE FROM evidence", "UPDATE evidence SET entry = replace(entry, '\"first\":1,', '\"first\":2,')"]
+    "statement",
+    ["DELETE FROM evidence", "UPDATE evidence SET entries = replace(entries, '\"first\":1,', '\"first\":2,')"],
 )
 def test_a_database_that_was_changed_as_well_is_said(site: Site, statement: str) -> None:
     if site.store.url.startswith("postgresql"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -59,16 +60,23 @@ class _Drafts(Drafts):
             raise _DiedError
 
 
-class _Outbox(Outbox):
-    die: str = ""
+class _Store(Store):
+    """Dies around the transaction in which an anchor is queued, or in it."""
 
-    def enqueue(self, signer: bytes, entries: object) -> list[int]:
+    def __init__(self, store: Store, die: str) -> None:
+        super().__init__(store._engine)
+        self.die = die
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
         if self.die == "before queueing":
             raise _DiedError
-        ids = super().enqueue(signer, entries)  # type: ignore[arg-type]  # as it came
+        with super().transaction() as connection:
+            yield connection
+            if self.die == "while queueing":
+                raise _DiedError
         if self.die == "after queueing":
             raise _DiedError
-        return ids
 
 
 class Site:
@@ -88,13 +96,10 @@ class Site:
         drafts.drop_orphans()
         drafts.die = die
         logger = build_logger()
-        made = StreamRecorder(
-            "bench", STREAM, self.log, self.store, SIGNER, rule, drafts, logger, certifier, self.checkpoint
+        store = _Store(self.store, die)
+        return StreamRecorder(
+            "bench", STREAM, self.log, store, SIGNER, rule, drafts, logger, certifier, self.checkpoint
         )
-        outbox = _Outbox(self.store)
-        outbox.die = die
-        made._outbox = outbox
-        return made
 
     def add(self, *contents: Json) -> None:
         self.log.append([LogEntry(10**12, b"s" * 32, canonical_json(content)) for content in contents])
@@ -158,7 +163,9 @@ def test_anchors_come_by_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> No
         assert len(site.anchors()) == anchors
 
 
-@pytest.mark.parametrize("die", ["before drafts", "after drafts", "before queueing", "after queueing"])
+@pytest.mark.parametrize(
+    "die", ["before drafts", "after drafts", "before queueing", "while queueing", "after queueing"]
+)
 def test_a_death_at_any_step_leaves_nothing_out_and_doubles_nothing(site: Site, die: str) -> None:
     """The recorder dies at each anchor, again and again; the next one goes on from the disk alone."""
     rule = AnchorRule(count=4, seconds=1000)
@@ -181,11 +188,11 @@ def test_a_death_at_any_step_leaves_nothing_out_and_doubles_nothing(site: Site, 
 
 def test_a_step_that_failed_is_made_up_for_by_the_same_recorder(site: Site) -> None:
     site.add(*[_plain(number) for number in range(9)])
-    recorder = site.recorder(AnchorRule(count=4, seconds=1000), "before queueing")
+    recorder = site.recorder(AnchorRule(count=4, seconds=1000), "while queueing")
     for _ in range(2):
         with pytest.raises(_DiedError):
             recorder.step()
-    recorder._outbox = Outbox(site.store)
+    recorder._store = site.store
     recorder.step()
     assert site.anchors() == site.expected_anchors(4, 8)
 
