@@ -32,9 +32,10 @@ SYSTEM_CALLS = {
 """By what the call does: its name, and the file or folder that it does it to, below the data folder."""
 _RANDOM_EVERY = 4
 _LATEST_KILL_S = 1.5
-_LATEST_CALL = 6
-_WINDOWS_A_KILL = 3
-_MOST_LIVES = 4
+_LATEST_CALL = 2
+"""A life anchors, and so certifies, a few times."""
+_WINDOWS_A_LIFE = 3
+_MOST_LIVES = 2
 """For each kill: a life may end before it gets to its call."""
 
 
@@ -50,15 +51,16 @@ def run_node_kills(folder: Path, count: int, seed: int) -> Outcome:
     """`count` lives of the node that end by SIGKILL while the bench measures, and a clean one."""
     chance, lives = random.Random(seed), _Lives()  # noqa: S311 - a replay needs a seed, not secrecy
     with running_chain(folder) as process:
-        factory = found_factory(folder, process, count * _WINDOWS_A_KILL)
-        machine = Machine(factory.events())
+        factory = found_factory(folder, process, count * _MOST_LIVES * _WINDOWS_A_LIFE)
+        planned = factory.events()
+        machine = Machine([])
         with open_store(f"sqlite:///{folder / 'index.sqlite'}") as index:
             chain = connect(factory, process)
             for number in range(count * _MOST_LIVES):
                 if lives.kills.total() >= count:
                     break
-                upto = len(machine.events) * (lives.kills.total() + 1) // count
-                _live(factory, machine, lives, _death(number, chance), upto)
+                machine.events = planned[: len(planned) * (number + 1) // (count * _MOST_LIVES)]
+                _live(factory, machine, lives, _death(number, chance))
                 Follower(chain, index).follow()
             finish(factory, machine)
             verdict = judge_factory(factory, chain, index, folder, machine)
@@ -82,8 +84,8 @@ def _death(number: int, chance: random.Random) -> _Death:
     return _Death("" if number % _RANDOM_EVERY == _RANDOM_EVERY - 1 else calls[turn % len(calls)], when, at_s)
 
 
-def _live(factory: Factory, machine: Machine, lives: _Lives, death: _Death, upto: int) -> None:
-    """The machine sends as far as `upto`, and the node dies on the way, or lives on and is stopped."""
+def _live(factory: Factory, machine: Machine, lives: _Lives, death: _Death) -> None:
+    """The machine sends all that it has, and the node dies on the way, or lives on and is stopped."""
     wrapper: Sequence[str] = ()
     if death.call:
         name, path = SYSTEM_CALLS[death.call]
@@ -94,7 +96,7 @@ def _live(factory: Factory, machine: Machine, lives: _Lives, death: _Death, upto
                 lives.ready_s.append(node.ready_s)
                 lives.processor_s.append(node.processor_s)
                 threading.Timer(death.at_s, node.kill).start()
-            while (machine.acknowledged < upto or not death.call) and not machine.is_done and machine.send(node):
+            while not machine.is_done and machine.send(node):
                 pass
             if not death.call:
                 node.process.wait()
