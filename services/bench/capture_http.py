@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.bench.asking import cpu_s, send, serving
-from services.bench.capture import build_event, serve_node
+from services.bench.capture import build_body, build_event, serve_node
 
 __all__ = ["HttpTimes", "measure_http"]
 
@@ -70,8 +70,7 @@ def _bodies(name: str, turn: int, batch: int) -> tuple[list[bytes], int]:
     if name != "node":
         return [build_event(turn, number) for number in range(_SINGLES)], _SINGLES
     starts = range(0, _BATCHES * batch, batch)
-    bodies = [b"[" + b",".join(build_event(turn, start + n) for n in range(batch)) + b"]" for start in starts]
-    return bodies, _BATCHES * batch
+    return [build_body(turn, start, batch) for start in starts], _BATCHES * batch
 
 
 def _medians(times: dict[str, list[float]]) -> dict[str, float]:

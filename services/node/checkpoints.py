@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.files import write_whole
 from services.node.peaks import Peaks
 from services.node.streamlog import Place
 
@@ -40,7 +40,7 @@ def read_checkpoint(path: Path) -> Checkpoint | None:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Raises InputError when the disk does not take it."""
+    """Raises OSError when the disk does not take it."""
     place, peaks = checkpoint.place, checkpoint.peaks
     value = {
         "offset": place.offset,
@@ -49,7 +49,12 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "size": peaks.size,
         "peaks": [peak.hex() for peak in peaks.peaks],
     }
-    write_whole(path, json.dumps({**value, "check": _check(value)}).encode())
+    # In place: some file systems wait for the disk where a file is emptied or replaced.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(descriptor, os.write(descriptor, json.dumps({**value, "check": _check(value)}).encode()))
+    finally:
+        os.close(descriptor)
 
 
 def _check(value: dict[str, object]) -> str:

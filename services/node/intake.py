@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from services.node.committer import Committer, Outcome
 from services.node.dead_letters import DeadLetters
 from services.node.errors import EventRefusedError
-from services.node.events import Event, check_event, parse_event, read_samples
+from services.node.events import Event, check_event, read_samples
 from services.node.metrics import Metrics
 from services.node.reading import Parsed
 
@@ -57,10 +57,6 @@ class Intake:
         if gate.samples_field is not None and isinstance(parsed.value, Mapping) and "lot" in parsed.value:
             read_samples(parsed.value, gate.samples_field)
         return name, event
-
-    def parse(self, line: bytes, stream: str | None = None) -> tuple[str, Event]:
-        """As `check`, from untrusted bytes."""
-        return self.check(parse_event(line), stream)
 
     def submit(self, stream: str, events: Sequence[Event]) -> Future[Outcome]:
         """Raises LogBusyError; the future raises LogError."""

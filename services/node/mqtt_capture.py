@@ -57,6 +57,7 @@ class MqttCapture:
         self._read: Reader = read_plain if source.format == "json" else SparkplugReader(self._publish)
         self._logger = logger
         self.connected = threading.Event()
+        """Set while the broker passes on what comes."""
         self._connection = 0
         """Number of the connection: a confirmation belongs to the one on which its message came."""
         self._client = mqtt.Client(
@@ -74,6 +75,7 @@ class MqttCapture:
                 ) from None
         self._client.reconnect_delay_set(*_RETRY_S)
         self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
 
@@ -102,6 +104,13 @@ class MqttCapture:
         self._connection += 1
         client.subscribe(self._source.topic, qos=_QOS)
         self._logger.info("broker connected", stream=self._source.stream, session=flags.session_present)
+
+    def _on_subscribe(
+        self, _: mqtt.Client, __: Any, ___: int, reasons: Sequence[ReasonCode], ____: Properties | None
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._logger.error("broker refused", stream=self._source.stream, reason=", ".join(map(str, reasons)))
+            return
         self.connected.set()
 
     def _on_disconnect(

@@ -13,7 +13,7 @@ from services.listening import listen, serve_on
 from services.node.agent import open_agent
 from services.node.config import NodeConfig
 
-__all__ = ["run_node"]
+__all__ = ["run_node", "tune_interpreter"]
 
 _SWITCH_S = 0.0005
 """A tenth of Python's own: the thread that writes the log waits for the others after each call to the disk."""
@@ -24,16 +24,21 @@ _COLLECT_EVERY = 20_000
 def run_node(config: NodeConfig) -> None:
     """Until SIGINT or SIGTERM. Raises SettingsError and its kin before anything is taken; SettingsError for all that
     starting again does not mend, so that whoever starts nodes can tell (its exit code)."""
-    sys.setswitchinterval(_SWITCH_S)
     with _unusable_told(), open_agent(config) as agent:
         app = agent.create_capture()
-        gc.freeze()  # what is there from the start is not looked through again and again
-        gc.set_threshold(_COLLECT_EVERY)
+        tune_interpreter()
         listener = listen(config.http.host, config.http.port)
         sys.stdout.write(f"node on http://{config.http.host}:{listener.getsockname()[1]}; stop with Ctrl-C\n")
         sys.stdout.flush()
         with agent.capturing():
             serve_on(listener, build_server(app, config.http.host, config.http.port))
+
+
+def tune_interpreter() -> None:
+    """Once everything is loaded: what is there by now is not looked through again and again."""
+    sys.setswitchinterval(_SWITCH_S)
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY)
 
 
 @contextmanager
