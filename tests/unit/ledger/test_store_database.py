@@ -15,7 +15,9 @@ from alembic.migration import MigrationContext
 
 import ledger.store.outbox  # declares its tables
 import ledger.store.undo  # noqa: F401  # declares its table
+from ledger.canonical import canonical_json
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
+from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.store import Book, Rows, Store, open_store
 from ledger.store.database import newest_schema
@@ -132,6 +134,52 @@ def test_refuses_a_damaged_database(path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(StoreDamagedError, match="move it away"):
         open_store(f"sqlite:///{path}")
+
+
+def test_evidence_that_was_kept_one_entry_a_row_is_read_with_that_of_many(store: Store, path: Path) -> None:
+    log, stream = EvidenceLog(), bytes(32)
+    for number in range(600):
+        log.append({"n": number})
+    with store.transaction() as connection:
+        for old, new in (("salt", "salts"), ("entry", "entries"), ("leaf_hash", "leaf_hashes")):
+            connection.exec_driver_sql(f"ALTER TABLE evidence RENAME COLUMN {new} TO {old}")
+        connection.exec_driver_sql("ALTER TABLE evidence DROP COLUMN count")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0017'")
+        for one in log.entries[:3]:
+            row = (stream, one.index, one.salt, canonical_json(one.entry).decode(), one.leaf_hash)
+            connection.exec_driver_sql("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", row)
+    with open_store(f"sqlite:///{path}") as again, again.transaction() as connection:
+        book = Book(connection)
+        assert book.evidence(stream).entries == log.entries[:3]
+        book.add_evidence(stream, log.entries[3:])
+        assert book.evidence(stream).entries == log.entries
+        assert book.leaves(stream, 500) == [one.leaf_hash for one in log.entries[:500]]
+        assert (book.evidence_size(stream), book.latest_evidence(stream)) == (600, {"n": 599})
+        assert [book.evidence_entry(stream, at) for at in (0, 2, 3, 300, 599)] == [
+            log.entries[at] for at in (0, 2, 3, 300, 599)
+        ]
+        assert book.evidence_entry(stream, 600) is None
+        assert book.evidence_entry(b"x" * 32, 0) is None
+
+
+def test_evidence_with_a_gap_or_damage_is_not_taken_for_whole(store: Store) -> None:
+    log, stream = EvidenceLog(), bytes(32)
+    for number in range(9):
+        log.append({"n": number})
+    with store.transaction() as connection:
+        book = Book(connection)
+        book.add_evidence(stream, log.entries[:3])
+        book.add_evidence(stream, log.entries[4:])
+        assert book.evidence(stream).entries == log.entries[:3]
+        assert len(book.leaves(stream, 9)) == 3
+        assert book.evidence_entry(stream, 3) is None
+        assert book.evidence_entry(stream, 4) == log.entries[4]
+        with pytest.raises(StoreError, match="there already"):
+            book.add_evidence(stream, log.entries[4:])
+        connection.exec_driver_sql("UPDATE evidence SET entries = '{}'")
+        for read in (book.evidence, book.latest_evidence):
+            with pytest.raises(StoreDamagedError, match="damaged from entry"):
+                read(stream)
 
 
 def test_refuses_a_newer_schema(store: Store, path: Path) -> None:
