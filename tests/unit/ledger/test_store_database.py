@@ -144,7 +144,7 @@ def test_evidence_that_was_kept_one_entry_a_row_is_read_with_that_of_many(store:
         for old, new in (("salt", "salts"), ("entry", "entries"), ("leaf_hash", "leaf_hashes")):
             connection.exec_driver_sql(f"ALTER TABLE evidence RENAME COLUMN {new} TO {old}")
         connection.exec_driver_sql("ALTER TABLE evidence DROP COLUMN count")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0017'")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0018'")
         for one in log.entries[:3]:
             row = (stream, one.index, one.salt, canonical_json(one.entry).decode(), one.leaf_hash)
             connection.exec_driver_sql("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", row)
