@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import replace
 
 from sqlalchemy import Connection, delete
@@ -48,6 +49,10 @@ class AnswerDesk:
 
     def recording(self, key: str) -> RecordingRow | None:
         return self._rows.get(RecordingRow, key)
+
+    def recordings_of(self, subjects: Collection[str]) -> list[RecordingRow]:
+        """Those that name exactly these new things, as RecordingRow has them."""
+        return self._rows.among(RecordingRow, "subjects", subjects)
 
     def forget_saying(self, text: bytes) -> None:
         """Deletes answers that have `text` in them: what is erased must not be answered again."""

@@ -117,7 +117,8 @@ class _Desk:
     ) -> EpcisCaptureRow:
         if len(document.events) > MOST_EVENTS:
             raise HTTPException(413)
-        find = partial(find_known, self._store, viewer=principal.viewer)
+        creator = None if recording is None else recording.creator
+        find = partial(find_known, self._store, viewer=principal.viewer, creator=creator)
         sender = Sender(principal.participant or _OPERATOR, find, recording)
         with self._turns.take() as mine:
             if not mine:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from functools import lru_cache
 
 from ledger.claims import parse_claims
 from ledger.errors import IdentifierError
 from ledger.ids import canonical_identifier
 from ledger.provenance.naming import Named, find_items
-from ledger.store import Book, Lineage, Rows, Store
+from ledger.records import Item, ReceiveLot
+from ledger.store import AnswerDesk, Book, Lineage, Rows, Store
+from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import ParticipantRow
+from services.gateway.recording.recorder import describe_subjects
 from services.interop.epcis.mapping import Known
 
 __all__ = ["find_known", "find_parties"]
@@ -18,18 +22,42 @@ __all__ = ["find_known", "find_parties"]
 _MOST_READ = 512
 """Claims documents whose party is remembered: all captures read those of the same few companies."""
 _PARTY = "https://id.gs1.org/417/"
+_NO_ORDER = bytes(32)
+_REFUSED = (OutboxState.FAILED, OutboxState.CANCELLED)
+_PART = 300
 
 
-def find_known(store: Store, names: set[str], viewer: int | None) -> Known:
+def find_known(store: Store, names: set[str], viewer: int | None, creator: int | None = None) -> Known:
     """What there is of those names for a viewer; None sees all. Names are given out by who runs the gateway: to others
-    none is taken."""
+    none is taken. With a `creator`, in whose name records are made, also the lots that are on their way to the ledger
+    for it: what uses them goes out behind them."""
     lots = find_items(store, names, viewer)
     if not names:
         return Known()
     with store.reading() as connection:
         named = Named(Rows(connection), Lineage(connection), None)
         taken = named.lots(names) if viewer is None else ()
-    return Known(lots, find_parties(store), frozenset(taken))
+    if creator is not None:
+        lots = {**_coming(store, set(taken) - lots.keys()), **lots}
+    return Known(lots, find_parties(store), frozenset(taken), creator)
+
+
+def _coming(store: Store, names: Collection[str]) -> dict[str, Item]:
+    """Lots without an order that a record of this gateway makes, one a record, which was not refused so far; by name.
+    Where one name is of several, none of them."""
+    if not names:
+        return {}
+    with store.reading() as connection:
+        named = Named(Rows(connection), Lineage(connection), None).lots(names)
+        single = {describe_subjects(lots): (name, lots[0]) for name, lots in named.items() if len(lots) == 1}
+        asked = {row.key: single[row.subjects] for row in AnswerDesk(connection).recordings_of(single)}
+    outbox, found, keys = Outbox(store), {}, list(asked)
+    for start in range(0, len(keys), _PART):
+        for key, record in outbox.find(keys[start : start + _PART]).items():
+            if record.kind == ReceiveLot.__name__ and record.state not in _REFUSED:
+                name, lot = asked[key]
+                found[name] = Item(lot, _NO_ORDER)
+    return found
 
 
 def find_parties(store: Store) -> dict[str, int]:

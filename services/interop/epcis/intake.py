@@ -137,7 +137,7 @@ def _propose(events: Sequence[_Event], sender: Sender) -> None:
     known = sender.find_known(names)
     for one in accepted:
         one.proposal = propose(one.value, str(one.judgement.hash), known)
-        known = replace(known, taken={*known.taken, *one.proposal.salts})
+        known = known.after(one.proposal)
 
 
 def _record(

@@ -23,15 +23,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from ledger.canonical import Json
 from ledger.claims import Claims, build_claims
 from ledger.errors import IdentifierError
-from ledger.ids import canonical_identifier, identifier_hash, new_salt, parse_digital_link
+from ledger.ids import SubjectKind, canonical_identifier, identifier_hash, new_salt, parse_digital_link, subject
 from ledger.records import (
     AcceptCustody,
     Input,
@@ -71,6 +71,19 @@ class Known:
     """Identifier of a party or place -> participant."""
     taken: Collection[str] = ()
     """Names that lots have already, also lots that are still on their way to the ledger."""
+    creator: int | None = None
+    """In whose name records are made; None where none are, and events are evidence alone."""
+
+    def after(self, proposal: Proposal) -> Known:
+        """With the lots that a proposal makes, where it is recorded: records go out in their order, so that the next
+        event can use them at once."""
+        if not proposal.salts:
+            return self
+        lots = {} if self.creator is None else {name: self._made(name, salt) for name, salt in proposal.salts.items()}
+        return replace(self, lots={**self.lots, **lots}, taken={*self.taken, *proposal.salts})
+
+    def _made(self, name: str, salt: bytes) -> Item:
+        return Item(subject(SubjectKind.LOT, cast("int", self.creator), identifier_hash(salt, name)), _NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,13 @@ class _Draft:
         return self._root
 
     def lot(self, epc: str) -> Item:
-        found = self.known.lots.get(_identifier(epc))
+        name = _identifier(epc)
+        found = self.known.lots.get(name)
+        if found is None and name in self.known.taken:
+            raise _Unmapped(
+                f"{epc[:120]}: a lot of that name is on its way to the ledger, or was refused: "
+                "send the event again when it is there, and it is recorded then"
+            )
         if found is None:
             raise _Unmapped(f"{epc[:120]}: no lot of that name is known here")
         return found

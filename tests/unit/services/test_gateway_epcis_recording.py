@@ -228,6 +228,68 @@ def test_no_name_is_given_twice_not_even_before_the_first_is_on_the_ledger(compa
     assert len(company.lots("Z")) == len(company.lots("Q")) == 1
 
 
+def scrapped(number: int, serial: str) -> Json:
+    return event(number, action="DELETE", epcList=[thing(serial)], bizStep="destroying")
+
+
+def test_a_lot_is_used_by_the_next_event_of_the_same_call(company: Company) -> None:
+    company.capture(added(1, "PALLET"))
+    pack: Json = {"parentID": thing("PALLET"), "childEPCs": [thing("F")]}
+    made: Json = {"inputEPCList": [thing("F"), thing("E")], "outputEPCList": [thing("G"), thing("H")]}
+    kinds = company.final(
+        added(2, "F", "E"),
+        event(3, "AggregationEvent", bizStep="packing", **pack),
+        event(4, "AggregationEvent", "DELETE", bizStep="unpacking", **pack),
+        event(5, "TransformationEvent", None, bizStep="assembling", **made),
+        scrapped(6, "H"),
+    )
+    assert kinds == ["ReceiveLot", "ReceiveLot", "PackLots", "UnpackLots", "TransformLots", "ScrapLot"]
+    assert len(company.lots("G")) == 1
+
+
+def test_a_lot_is_used_by_a_later_call_before_it_is_on_the_ledger(company: Company) -> None:
+    for body in (added(1, "V"), added(2, "W")):
+        assert company.post(body).status_code == 202
+    made: Json = {"inputEPCList": [thing("V")], "outputEPCList": [thing("V2")]}
+    assert company.post(event(3, "TransformationEvent", None, **made)).status_code == 202
+    assert company.final(scrapped(4, "W")) == ["ScrapLot"]
+    assert len(company.lots("V2")) == 1
+
+
+def test_what_uses_a_lot_that_never_comes_fails_by_itself(company: Company) -> None:
+    first = company.post(added(1, "never"), added(2, "other")).json()
+    second = company.post(scrapped(3, "never"), scrapped(4, "other")).headers["location"]
+    [cancelled] = first["events"][0]["recorded"]
+    outbox = Outbox(company.store)
+    outbox.cancel([outbox.record(cancelled["id"]).idempotency_key])
+    company.send()
+    never, other = company.caller.ask(second).json()["events"]
+    assert [one["state"] for one in other["recorded"]] == ["final"]
+    [failed] = never["recorded"]
+    assert (failed["state"], failed["refusal"]["name"][:3]) == ("failed", "Lot")
+    [later] = company.capture(scrapped(5, "never"))
+    assert "recorded" not in later, "a lot that was refused is not waited for"
+
+
+@pytest.mark.parametrize("query", ["", "?record=true"])
+def test_a_lot_that_has_to_be_waited_for_is_said_so_and_the_event_is_taken_up_then(
+    company: Company, query: str
+) -> None:
+    """Of a transformation with several outputs, what is on its way is not known by each of them."""
+    company.final(added(1, "R1", "R2"))
+    made: Json = {"inputEPCList": [thing("R1"), thing("R2")], "outputEPCList": [thing("O1"), thing("O2")]}
+    assert company.post(event(2, "TransformationEvent", None, **made)).status_code == 202
+    [told] = company.post(scrapped(3, "O1"), query=query).json()["events"]
+    assert "recorded" not in told
+    [reason] = told["evidence_only"]
+    assert "on its way to the ledger, or was refused: send the event again when it is there" in reason
+    [unknown] = company.post(scrapped(4, "nothing"), query=query).json()["events"]
+    assert "no lot of that name is known" in unknown["evidence_only"][0]
+    company.send()
+    [again] = company.capture(scrapped(3, "O1"))
+    assert (again["status"], [one["state"] for one in again["recorded"]]) == ("duplicate", ["final"])
+
+
 def test_a_refused_record_fails_alone_with_the_contracts_error(company: Company) -> None:
     company.final(added(1, "P", "R", "T"))
     pack: Json = {"parentID": thing("P"), "childEPCs": [thing("R")]}
