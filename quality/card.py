@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from quality.choice import FOLDS, Trial, repeats_for
 from quality.data import Table, to_fixed
 from quality.drift import build_reference
 from quality.errors import InputError
@@ -27,7 +28,7 @@ from quality.metrics import margins
 from quality.model import build_model, load_family, model_digest
 from quality.network import FLOAT32_EXACT
 from quality.report import Report, build_report
-from quality.train import FOLDS, Trained, Trial, score_rows
+from quality.train import Trained, score_rows
 
 __all__ = ["Card", "CardValue", "Sources", "build_card", "ppm"]
 
@@ -125,12 +126,15 @@ def _describe_choice(trained: Trained) -> Mapping[str, CardValue]:
     """Why this kind: F1 of each kind on each fold, of FAIL for two classes, else the mean over classes."""
     if not trained.trials:
         return {"kind": trained.kind, "why": "stated"}
+    columns = trained.columns.value
     return {
+        "columns": columns,
         "folds": FOLDS,
         "kind": trained.kind,
+        "repeats": repeats_for(trained.sampled),
         "rows": trained.sampled,
         "trials": [_describe_trial(trial) for trial in trained.trials],
-        "why": f"best mean F1 in {FOLDS}-fold cross-validation on training rows",
+        "why": f"first for a {columns} of those within a standard error of the best mean F1 on training rows",
     }
 
 

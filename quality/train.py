@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from quality.choice import FOLDS, SAMPLE_ROWS, Columns, Trial, choose, guess_columns, repeats_for
 from quality.decision import Decision
 from quality.errors import InputError, QualityError
 from quality.evaluate import load_evaluator
@@ -23,7 +24,7 @@ from quality.model import Model, decide, load_family
 from quality.splits import require_rows, split_folds, take_sample
 from quality.thresholds import Goal, choose_threshold
 
-__all__ = ["FOLDS", "KINDS", "SAMPLE_ROWS", "Trained", "Trial", "score_rows", "train"]
+__all__ = ["KINDS", "Trained", "score_rows", "train"]
 
 KINDS = {
     "mlp": ("quality.network.train", "fit_mlp"),
@@ -31,35 +32,14 @@ KINDS = {
     "rocket": ("quality.rocket.train", "fit"),
     "trees": ("quality.trees.train", "fit"),
 }
-"""Kind, and the module and name of its `Fit`; simplest first, since the first of equals wins."""
-FOLDS = 3
-SAMPLE_ROWS = 1200
-"""Cross-validation looks at about as many rows, so that choosing takes minutes whatever the size of the data."""
+"""Kind, and the module and name of its `Fit`."""
+FOR_SIGNALS = ("cnn", "rocket")
+"""Kinds that read a row as one quantity from moment to moment."""
 WIDEST_FOR_TREES = 256
 """Wider windows are series, in which trees would compare single values, at length."""
 _BATCH = 256
 
 Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """How a kind did in cross-validation."""
-
-    kind: str
-    figures: tuple[float, ...]
-    """F1 on each fold: of FAIL for two classes, else the mean over classes."""
-    obstacle: str = ""
-    """Why the kind could not be tried; then there are no figures."""
-
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.figures)) if self.figures else -1.0
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation over folds."""
-        return float(np.std(self.figures)) if self.figures else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +58,8 @@ class Trained:
     """Empty unless the kind was chosen by cross-validation."""
     sampled: int
     """Rows that cross-validation looked at; 0 when there was none."""
+    columns: Columns
+    """What they were said, or guessed, to be."""
 
 
 def train(
@@ -85,12 +67,14 @@ def train(
     classes: Classes,
     *,
     kind: str = "auto",
+    columns: Columns | None = None,
     seed: int = 0,
     goal: Goal | None = None,
     progress: Progress = silent,
 ) -> Trained:
     """Model of a kind, or of the kind that cross-validation on these rows prefers.
 
+    `columns` are guessed when nobody says what they are; kinds for signals are not tried on what is said to be a table.
     Raises InputError for unusable data, ExportError when no integer model comes out.
     """
     goal = Goal() if goal is None else goal
@@ -98,16 +82,23 @@ def train(
     verify_columns(problem.fixed, problem.classes)
     trials: tuple[Trial, ...] = ()
     sampled = np.arange(0)
+    found = guess_columns(problem.values) if columns is None else columns
     if kind == "auto":
         sampled = take_sample(problem.classes, SAMPLE_ROWS, seed)
-        trials = tuple(_try(name, problem.take(sampled), classes, seed, goal, progress) for name in KINDS)
+        sample = problem.take(sampled)
+        barred = FOR_SIGNALS if columns is Columns.TABLE else ()
+        trials = tuple(
+            Trial(name, (), "the columns are said to be a table")
+            if name in barred
+            else _try(name, sample, classes, seed, goal, progress)
+            for name in KINDS
+        )
         if not any(trial.figures for trial in trials):
             raise InputError(f"no kind suits the data: {trials[0].obstacle}")
-        # max keeps the first of equals.
-        kind = max(trials, key=lambda trial: trial.mean).kind
+        kind = choose(trials, found).kind
     fitted = _load_fit(kind)(problem, seed=seed, progress=progress)
     decision = _decide(fitted, problem, classes, goal)
-    return Trained(decide(fitted.model, decision), fitted, kind, seed, classes, goal, trials, len(sampled))
+    return Trained(decide(fitted.model, decision), fitted, kind, seed, classes, goal, trials, len(sampled), found)
 
 
 def _load_fit(kind: str) -> Fit:
@@ -140,10 +131,12 @@ def _try(kind: str, problem: Problem, classes: Classes, seed: int, goal: Goal, p
     if kind == "trees" and width > WIDEST_FOR_TREES:
         return Trial(kind, (), f"windows of {width} values are series, and trees compare single values")
     figures = []
-    for index, (training, judged) in enumerate(split_folds(problem.classes, FOLDS, seed)):
+    repeats = range(repeats_for(len(problem.classes)))
+    folds = [fold for repeat in repeats for fold in split_folds(problem.classes, FOLDS, seed + repeat)]
+    for index, (training, judged) in enumerate(folds):
 
         def report(name: str, done: int, planned: int, _figures: object, fold: int = index) -> None:
-            progress(f"choosing: {name}, fold {fold + 1} of {FOLDS}", done, planned, {})
+            progress(f"choosing: {name}, fold {fold + 1} of {len(folds)}", done, planned, {})
 
         try:
             fitted = _load_fit(kind)(problem.take(training), seed=seed, progress=report)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from quality.card import Card, Sources, build_card, ppm
+from quality.choice import Columns
 from quality.commands.options import Answer, Parser, add_examples, make_folder, natural, positive, write
 from quality.data import Table, choose_decimals, load_inputs, load_labels
 from quality.errors import InputError
@@ -37,6 +38,11 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one window a row")
     parser.add_argument("--labels", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one label a row, any words")
     parser.add_argument("--kind", choices=["auto", *KINDS], default="auto", help="auto cross-validates all (default)")
+    parser.add_argument(
+        "--columns",
+        choices=[columns.value for columns in Columns],
+        help="for auto: one quantity over time, or quantities of their own (default: guessed, and said)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model.bin, card.json, pictures, logs")
     parser.add_argument("--seed", type=natural, default=0, help="of splits, initial weights and order (default 0)")
     parser.add_argument(
@@ -113,7 +119,10 @@ def _train(options: argparse.Namespace) -> Answer:
             bars(name, done, planned, figures)
             log(name, done, planned, figures)
 
-        trained = train(problem, classes, kind=options.kind, seed=options.seed, goal=goal, progress=progress)
+        columns = None if options.columns is None else Columns(options.columns)
+        trained = train(
+            problem, classes, kind=options.kind, columns=columns, seed=options.seed, goal=goal, progress=progress
+        )
     card = build_card(trained, problem, sources)
     _write_all(options.out, trained, card)
     described = json.loads(card.content)
@@ -166,6 +175,20 @@ def _write_all(folder: Path, trained: Trained, card: Card) -> None:
     write(folder / "reliability.svg", reliability.encode())
 
 
+def _explain_choice(trained: Trained) -> list[str]:
+    columns, chosen = trained.columns.value, next(trial for trial in trained.trials if trial.kind == trained.kind)
+    lines = [f"the rows are taken for a {columns}; kind, F1 in cross-validation on {trained.sampled} training rows:"]
+    for trial in trained.trials:
+        mark = "*" if trial is chosen else " "
+        figures = f"{trial.mean:.4f} +- {trial.spread:.4f}" if trial.figures else f"not tried: {trial.obstacle}"
+        lines.append(f"{mark} {trial.kind:8}{figures}")
+    best = max(trained.trials, key=lambda trial: trial.mean)
+    if best.mean > chosen.mean:
+        error = best.error_against(chosen)
+        lines.append(f"{best.kind} is better by {best.mean - chosen.mean:.4f}, within a standard error of {error:.4f}")
+    return lines
+
+
 def _explain(trained: Trained, card: Card, rows_by_label: Mapping[str, int]) -> str:
     """Why this kind, and how it did, for people."""
     lines = [
@@ -174,11 +197,7 @@ def _explain(trained: Trained, card: Card, rows_by_label: Mapping[str, int]) -> 
         if rows < _FEW_ROWS
     ]
     if trained.trials:
-        lines.append(f"kind, F1 in cross-validation on {trained.sampled} training rows:")
-        for trial in trained.trials:
-            mark = "*" if trial.kind == trained.kind else " "
-            figures = f"{trial.mean:.4f} +- {trial.spread:.4f}" if trial.figures else f"not tried: {trial.obstacle}"
-            lines.append(f"{mark} {trial.kind:8}{figures}")
+        lines += _explain_choice(trained)
     for name, report in (("validation", card.validation), ("test", card.test)):
         if report is not None:
             shown = (

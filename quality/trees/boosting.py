@@ -20,13 +20,15 @@ try:
 except OSError as error:  # Its library needs OpenMP, which a minimal system lacks.
     raise InputError(f"LightGBM cannot be loaded: {error}", mend="install the system's libgomp1") from error
 
-__all__ = ["Boosted", "Examples", "Tried", "boost", "cross_validate", "most_rounds"]
+__all__ = ["Boosted", "Examples", "Growth", "Tried", "boost", "cross_validate", "most_rounds"]
 
 _MAX_ROUNDS = 1000
 _PATIENCE = 25
 """Rounds without a better loss after which cross-validation stops."""
 _MOST_ROWS_IN_LEAF = 10
 """A leaf has as many rows at least; of fewer than 200 rows in all, a twentieth, or a small table would grow no tree."""
+_ROWS_IN_RANDOM_LEAF = 3
+"""Of trees whose cuts are drawn at random: no single cut follows the rows so closely."""
 _LEAST_GAIN = 1e-4
 """Nats a row that make a loss better. Where classes are easily told apart, losses fall for ever, by next to nothing."""
 
@@ -46,6 +48,17 @@ class Examples:
     """Number of logits: 1 for two classes, else one a class."""
     weights: Floats
     """(n,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How trees grow."""
+
+    leaves: int
+    """Most leaves of a tree."""
+    random: bool = False
+    """Whether each split compares with a value drawn at random, one a column (P. Geurts, D. Ernst, L. Wehenkel,
+    "Extremely randomized trees", Machine Learning 63, 2006)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +103,16 @@ def most_rounds(outputs: int, leaves: int) -> int:
     return min(_MAX_ROUNDS, MAX_CUTS // (outputs * (leaves - 1)))
 
 
-def boost(examples: Examples, rounds: int, leaves: int, seed: int) -> Boosted:
+def boost(examples: Examples, rounds: int, growth: Growth, seed: int) -> Boosted:
     """Trees grown on all rows."""
-    options = _options(examples, leaves, seed)
+    options = _options(examples, growth, seed)
     return Boosted(lightgbm.train(options, _build_dataset(examples), rounds), examples.outputs)
 
 
 def cross_validate(
     examples: Examples,
     folds: Sequence[tuple[Rows, Rows]],
-    leaves: int,
+    growth: Growth,
     seed: int,
     tell: Callable[[int, float], None],
 ) -> Tried:
@@ -112,11 +125,11 @@ def cross_validate(
         for _, _, loss, *_ in state.evaluation_result_list or ():
             tell(state.iteration + 1, float(loss))
 
-    options = _options(examples, leaves, seed)
+    options = _options(examples, growth, seed)
     found = lightgbm.cv(
         options,
         _build_dataset(examples),
-        most_rounds(examples.outputs, leaves),
+        most_rounds(examples.outputs, growth.leaves),
         folds=folds,
         callbacks=[told, lightgbm.early_stopping(_PATIENCE, verbose=False, min_delta=_LEAST_GAIN)],
         return_cvbooster=True,
@@ -132,21 +145,23 @@ def cross_validate(
     return Tried(float(losses[rounds - 1]), float(spreads[rounds - 1]), slack, rounds, held_out)
 
 
-def _options(examples: Examples, leaves: int, seed: int) -> dict[str, object]:
+def _options(examples: Examples, growth: Growth, seed: int) -> dict[str, object]:
+    most = _ROWS_IN_RANDOM_LEAF if growth.random else _MOST_ROWS_IN_LEAF
     two = {"objective": "binary", "metric": "binary_logloss"}
     more = {"objective": "multiclass", "metric": "multi_logloss", "num_class": examples.outputs}
     return (two if examples.outputs == 1 else more) | {
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
         "deterministic": True,
+        "extra_trees": growth.random,
         "feature_fraction_bynode": 0.5,
         "force_row_wise": True,
         "lambda_l2": 1.0,
         "learning_rate": 0.1,
         # Products of columns need fine bins: where a physical limit lies, a few rows decide.
         "max_bin": 1023,
-        "min_data_in_leaf": min(_MOST_ROWS_IN_LEAF, max(2, len(examples.classes) // 20)),
-        "num_leaves": leaves,
+        "min_data_in_leaf": min(most, max(2, len(examples.classes) // 20)),
+        "num_leaves": growth.leaves,
         "num_threads": 1,
         "seed": seed,
         "verbosity": -1,

@@ -18,7 +18,7 @@ from quality.fitting import Problem, Progress, silent, undecided
 from quality.inputs import Scale
 from quality.splits import split_folds
 from quality.trees.arrays import derive_columns
-from quality.trees.boosting import Boosted, Examples, Tried, boost, cross_validate, most_rounds
+from quality.trees.boosting import Boosted, Examples, Growth, Tried, boost, cross_validate, most_rounds
 from quality.trees.columns import derive_floats, fit_scales, propose_derived
 from quality.trees.export import export
 from quality.trees.records import MAX_INPUT, Derived, Forest
@@ -29,11 +29,12 @@ _FOLDS = 5
 _MAX_PAIRED = 12
 """Columns that are paired with one another; of a wider table, those that matter most."""
 _MAX_DERIVED = 8
-_LOOK_ROUNDS = 30
-_LOOK_LEAVES = 15
+_LOOK_ROUNDS, _LOOK = 30, Growth(15)
 """Of the quick looks that rank columns."""
 _ROWS_A_LEAF = 200
 """Larger trees are tried when there are this many rows for each of their leaves."""
+_FEW_ROWS = 1000
+"""Random cuts are tried on as many rows at most."""
 
 Build: TypeAlias = Callable[[Sequence[Derived]], Examples]
 
@@ -43,16 +44,16 @@ class Recipe:
     """One way to grow trees."""
 
     name: str
-    leaves: int
-    """Most leaves of a tree."""
+    growth: Growth
     derives: bool
     """Whether trees may also compare differences and products of columns."""
 
 
 _RECIPES = (
-    Recipe("small trees", leaves=7, derives=False),
-    Recipe("small trees, derived columns", leaves=7, derives=True),
-    Recipe("larger trees, derived columns", leaves=15, derives=True),
+    Recipe("small trees", Growth(7), derives=False),
+    Recipe("small trees, random cuts", Growth(7, random=True), derives=False),
+    Recipe("small trees, derived columns", Growth(7), derives=True),
+    Recipe("larger trees, derived columns", Growth(15), derives=True),
 )
 
 
@@ -96,9 +97,9 @@ def fit(problem: Problem, *, seed: int, progress: Progress = silent) -> FittedFo
     tried = []
     for recipe in _choose_recipes(len(inputs), derived):
         tell = _tell(progress, recipe, problem.outputs)
-        tried.append((recipe, cross_validate(shown[recipe.derives], folds, recipe.leaves, seed, tell)))
+        tried.append((recipe, cross_validate(shown[recipe.derives], folds, recipe.growth, seed, tell)))
     recipe, found = _choose_best(tried)
-    boosted = boost(shown[recipe.derives], found.rounds, recipe.leaves, seed)
+    boosted = boost(shown[recipe.derives], found.rounds, recipe.growth, seed)
     used = derived if recipe.derives else ()
     exported = export(
         boosted.trees(),
@@ -122,20 +123,21 @@ def fit(problem: Problem, *, seed: int, progress: Progress = silent) -> FittedFo
 def _choose_derived(build: Build, scales: Sequence[Scale], seed: int) -> tuple[Derived, ...]:
     """The derived columns that a quick look splits by to most effect, ascending; none when it splits by none."""
     plain = build(())
-    gains = boost(plain, _LOOK_ROUNDS, _LOOK_LEAVES, seed).gains()
+    gains = boost(plain, _LOOK_ROUNDS, _LOOK, seed).gains()
     paired = np.argsort(-gains, kind="stable")[:_MAX_PAIRED]
     proposed = propose_derived(paired.tolist(), scales)
     if not proposed:
         return ()
-    gains = boost(build(proposed), _LOOK_ROUNDS, _LOOK_LEAVES, seed).gains()[plain.columns.shape[1] :]
+    gains = boost(build(proposed), _LOOK_ROUNDS, _LOOK, seed).gains()[plain.columns.shape[1] :]
     best = np.argsort(-gains, kind="stable")[:_MAX_DERIVED]
     return tuple(sorted(proposed[index] for index in best if gains[index] > 0))
 
 
 def _choose_recipes(rows: int, derived: Sequence[Derived]) -> list[Recipe]:
     """What is worth trying, simplest first."""
-    leaves = max(_RECIPES[0].leaves, rows // _ROWS_A_LEAF)
-    return [recipe for recipe in _RECIPES if recipe.leaves <= leaves and (derived or not recipe.derives)]
+    leaves = max(_RECIPES[0].growth.leaves, rows // _ROWS_A_LEAF)
+    fitting = (recipe for recipe in _RECIPES if recipe.growth.leaves <= leaves and (derived or not recipe.derives))
+    return [recipe for recipe in fitting if rows <= _FEW_ROWS or not recipe.growth.random]
 
 
 def _choose_best(tried: Sequence[tuple[Recipe, Tried]]) -> tuple[Recipe, Tried]:
@@ -145,5 +147,5 @@ def _choose_best(tried: Sequence[tuple[Recipe, Tried]]) -> tuple[Recipe, Tried]:
 
 
 def _tell(progress: Progress, recipe: Recipe, outputs: int) -> Callable[[int, float], None]:
-    planned = most_rounds(outputs, recipe.leaves)
+    planned = most_rounds(outputs, recipe.growth.leaves)
     return lambda done, loss: progress(recipe.name, done, planned, {"loss/validation": loss})

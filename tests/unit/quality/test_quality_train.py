@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from quality import Decision, ExportError, InputError, Scale, build_model, parse_model
+from quality.choice import Columns
 from quality.data import choose_decimals
 from quality.evaluate.scaling import apply_scales
 from quality.fitting import Fit, Fitted, Problem, silent
@@ -141,12 +142,13 @@ def test_weights_move_the_balance() -> None:
 
 
 @pytest.fixture
-def without_cnn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its many epochs would make choosing slow."""
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cnn's many epochs, and folds drawn again and again, would make choosing slow."""
     monkeypatch.delitem(KINDS, "cnn")
+    monkeypatch.setattr("quality.choice._MOST_REPEATS", 1)
 
 
-def test_auto_takes_the_kind_that_cross_validates_best(without_cnn: None) -> None:
+def test_auto_takes_the_kind_that_cross_validates_best(quick: None) -> None:
     shown: dict[str, int] = {}
 
     def watch(name: str, done: int, planned: int, figures: object) -> None:
@@ -157,16 +159,21 @@ def test_auto_takes_the_kind_that_cross_validates_best(without_cnn: None) -> Non
     figures = {trial.kind: trial.mean for trial in trained.trials}
     assert figures.keys() == KINDS.keys()
     assert trained.kind == max(figures, key=lambda kind: figures[kind]) != "mlp"
-    assert trained.sampled == 90
+    assert (trained.sampled, trained.columns) == (90, Columns.TABLE)  # a tone in noise is no smooth signal
     assert "choosing: mlp, fold 3 of 3" in shown
 
 
-def test_auto_says_what_it_could_not_try() -> None:
+def test_auto_says_what_it_could_not_try(quick: None) -> None:
     trained = train(table(60, 2), TWO, kind="auto")
     obstacles = {trial.kind: trial.obstacle for trial in trained.trials}
-    assert trained.kind == "mlp" or not obstacles[trained.kind]
-    assert obstacles["cnn"] == "a cnn needs windows of 24 values, these have 4"
+    assert not obstacles[trained.kind]
     assert obstacles["rocket"] == "a rocket needs windows of 9 values, these have 4"
+
+
+def test_what_is_said_to_be_a_table_is_not_read_as_a_signal(quick: None) -> None:
+    trained = train(tones(60, 2), TWO, kind="auto", columns=Columns.TABLE)
+    assert trained.kind in ("mlp", "trees")
+    assert {trial.kind: trial.obstacle for trial in trained.trials}["rocket"] == "the columns are said to be a table"
 
 
 @pytest.mark.parametrize("kind", ["cnn", "rocket"])
