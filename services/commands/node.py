@@ -75,7 +75,7 @@ def run_dead_letters(
     elif not found:
         print_lines("nothing was refused")
     for one in () if as_json else found:
-        where = f"{one.source} {one.stream}".rstrip()
+        where = " ".join(part for part in (one.source, one.stream, one.request_id) if part)
         print_lines(f"{_time(one.refused_at_s)} {where}: {one.reason}: {one.cause}", f"    {one.event[:_MOST_SHOWN]}")
 
 

@@ -20,7 +20,7 @@ from ledger.store import Book, Store
 from quality.errors import InputError as QualityInputError
 from services.files import write_whole
 from services.node.config import ModelSource
-from services.node.dead_letters import DeadLetters
+from services.node.dead_letters import DeadLetters, Origin
 from services.node.drafts import Draft
 from services.node.errors import EventRefusedError
 from services.node.events import read_samples
@@ -195,7 +195,8 @@ class Certifier:
 
     def _refuse(self, error: EventRefusedError, entry: EvidenceEntry) -> None:
         """The entry stays evidence; what is refused is a certificate for it."""
-        self._dead_letters.add("0x" + self._stream.hex(), "certificate", error, json.dumps(entry.entry).encode())
+        origin = Origin("certificate", f"leaf-{entry.index}", "0x" + self._stream.hex())
+        self._dead_letters.add(origin, error, json.dumps(entry.entry).encode())
 
 
 def _read_failed(path: Path) -> dict[str, list[int]]:

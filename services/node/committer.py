@@ -36,6 +36,10 @@ class Outcome:
     conflicts: list[int] = field(default_factory=list)
     """Places in the batch of those whose id was used for another content; they are not kept."""
 
+    def leaves(self) -> list[int]:
+        """The first and the last of those that were accepted, for the log; none where none was."""
+        return [self.first, self.first + self.accepted - 1] if self.accepted else []
+
 
 @dataclass(slots=True)
 class _Batch:

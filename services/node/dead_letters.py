@@ -12,11 +12,21 @@ from pathlib import Path
 from ledger.errors import MillmarkError
 from services.node.errors import EventRefusedError
 
-__all__ = ["DeadLetter", "DeadLetters", "read_dead_letters"]
+__all__ = ["DeadLetter", "DeadLetters", "Origin", "read_dead_letters"]
 
 _MOST_BYTES = 8 << 20
 """Of one file; the one before it is kept too."""
 _MOST_SHOWN = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an event came from."""
+
+    source: str
+    """How it came in: `http`, `folder`, `mqtt`, `certificate`."""
+    request_id: str
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +36,14 @@ class DeadLetter:
     refused_at_s: float
     stream: str
     source: str
-    """How it came in: `http`, `folder`, `mqtt`, `certificate`."""
     reason: str
     """One word, as EventRefusedError has it."""
     cause: str
     event: str
     """Its beginning, as far as it is text."""
+    request_id: str = ""
+    """By which it is found in the log: of the HTTP request or the message; file and byte of a line; or the leaf that got
+    no certificate."""
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
@@ -47,10 +59,11 @@ class DeadLetters:
         self.failed = 0
         """Refusals that could not be written down."""
 
-    def add(self, stream: str, source: str, error: EventRefusedError, event: bytes) -> None:
+    def add(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
         """Raises nothing: a refusal stands whether or not it can be written down."""
         shown = event[:_MOST_SHOWN].decode("utf-8", "backslashreplace")
-        letter = DeadLetter(round(time.time(), 3), stream, source, error.reason, _cause(error), shown)
+        at_s, stream, source = round(time.time(), 3), origin.stream, origin.source
+        letter = DeadLetter(at_s, stream, source, error.reason, _cause(error), shown, origin.request_id)
         line = json.dumps(letter.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         try:
             with self._lock:

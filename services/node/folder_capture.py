@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,9 +24,10 @@ from ledger.canonical import Json
 from ledger.errors import MillmarkError, SettingsError
 from services.files import write_whole
 from services.node.config import FolderSource
+from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError
 from services.node.events import MOST_EVENT_BYTES, Event, parse_event
-from services.node.intake import Intake
+from services.node.intake import Intake, build_conflict
 from services.node.reading import Parsed
 
 __all__ = ["FolderCapture", "Progress"]
@@ -105,7 +107,7 @@ class FolderCapture:
             header = _header(file) if ".csv" in path.name else None
             file.seek(max(progress.offset, file.tell() if header is not None and not progress.offset else 0))
             while (lines := _whole_lines(file)) and not self._stop.is_set():
-                self._take(path, lines, header)
+                self._take(path, file.tell() - sum(map(len, lines)), lines, header)
                 taken += len(lines)
                 self._save(key, _measure(file, file.tell()))
         return taken
@@ -118,28 +120,31 @@ class FolderCapture:
         same = hashlib.sha256(file.read(found.head_bytes)).hexdigest() == found.head
         return found if same else Progress(0, 0, "")
 
-    def _take(self, path: Path, lines: Sequence[bytes], header: Sequence[str] | None) -> None:
-        """Returns when every line is durable or refused."""
-        stream, events = self._source.stream, []
-        for line in lines:
+    def _take(self, path: Path, begin: int, lines: Sequence[bytes], header: Sequence[str] | None) -> None:
+        """Returns when every line is durable or refused. `begin`: of the first, in the file."""
+        events: list[Event] = []
+        offsets: list[int] = []
+        for offset, line in zip(accumulate(map(len, lines), initial=begin), lines, strict=False):
             if not line.strip():
                 continue
             try:
                 parsed = parse_event(line) if header is None else _parse_row(line, header)
-                events.append(self._intake.check(parsed, stream)[1])
+                events.append(self._intake.check(parsed, self._source.stream)[1])
+                offsets.append(offset)
             except EventRefusedError as error:
-                self._refuse(path, error, line)
-        if events:
-            self._commit(events)
+                self._refuse(path, offset, error, line)
+        if not events:
+            return
+        found = self._intake.submit(self._source.stream, events).result(_COMMIT_S)
+        for place in found.conflicts:
+            self._refuse(path, offsets[place], build_conflict(), events[place].content)
+        taken = {"request_id": f"{path.name}:{offsets[0]}", "last_line": offsets[-1], "duplicates": found.duplicates}
+        self._logger.info("lines taken", leaves={self._source.stream: found.leaves()}, **taken)
 
-    def _commit(self, events: Sequence[Event]) -> None:
-        stream = self._source.stream
-        for place in self._intake.submit(stream, events).result(_COMMIT_S).conflicts:
-            self._intake.refuse_conflict(_SOURCE, events[place], stream)
-
-    def _refuse(self, path: Path, error: EventRefusedError, line: bytes) -> None:
-        self._intake.refuse(_SOURCE, error, line, self._source.stream)
-        self._logger.warning("line refused", file=path.name, reason=error.reason)
+    def _refuse(self, path: Path, offset: int, error: EventRefusedError, line: bytes) -> None:
+        origin = Origin(_SOURCE, f"{path.name}:{offset}", self._source.stream)
+        self._intake.refuse(origin, error, line)
+        self._logger.warning("line refused", request_id=origin.request_id, reason=error.reason)
 
     def _save(self, key: str, progress: Progress) -> None:
         self._progress[key] = progress

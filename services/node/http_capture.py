@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-import re
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -20,10 +18,11 @@ from structlog.typing import FilteringBoundLogger
 
 from ledger.canonical import canonical_json
 from ledger.errors import CanonicalError
+from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError, LogError
 from services.node.events import MOST_DEPTH, Event, parse_event, parse_events
 from services.node.health import Health
-from services.node.intake import Intake, Refusal
+from services.node.intake import Intake, Refusal, build_conflict, choose_id
 from services.node.metrics import Metrics
 from services.node.reading import Parsed
 
@@ -35,7 +34,6 @@ _INLINE_BYTES = 16 << 10
 """A larger batch is read in a thread of its own, so that single events need not wait behind it."""
 _SOURCE = "http"
 _LINES = ("application/x-ndjson", "application/jsonl")
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _REQUEST_ID = "X-Request-ID"
 
@@ -113,9 +111,9 @@ class _Capture:
             lines = _is_lines(request)
             body = await _read_body(request)
             if len(body) > _INLINE_BYTES:
-                batch = await run_in_threadpool(self._sort, body, lines)
+                batch = await run_in_threadpool(self._sort, body, lines, request_id)
             else:
-                batch = self._sort(body, lines)
+                batch = self._sort(body, lines, request_id)
             return await self._commit(batch, request_id, _REQUEST_ID in request.headers)
         except _RequestError as error:
             self._logger.warning("batch refused", request_id=request_id, code=error.code, status=error.status)
@@ -124,7 +122,7 @@ class _Capture:
             self._logger.error("batch not taken", request_id=request_id, code=error.code, cause=error.cause)
             return _problem(_RequestError(error.status, error.code, str(error)), request_id)
 
-    def _sort(self, body: bytes, lines: bool) -> _Batch:
+    def _sort(self, body: bytes, lines: bool, request_id: str) -> _Batch:
         """Raises _RequestError when the body as a whole cannot be read."""
         batch = _Batch({}, [])
         for position, one in enumerate(_split(body, lines)):
@@ -132,7 +130,7 @@ class _Capture:
                 parsed = parse_event(one) if isinstance(one, bytes) else one
                 stream, event = self._intake.check(parsed)
             except EventRefusedError as error:
-                self._intake.refuse(_SOURCE, error, one if isinstance(one, bytes) else _show(one))
+                self._intake.refuse(Origin(_SOURCE, request_id), error, one if isinstance(one, bytes) else _show(one))
                 batch.refused.append(Refusal(position, error.reason, str(error)))
                 continue
             if stream not in batch.events:
@@ -155,9 +153,10 @@ class _Capture:
             accepted += outcome.accepted
             duplicates += outcome.duplicates
             if outcome.accepted:
-                leaves[stream] = [outcome.first, outcome.first + outcome.accepted - 1]
+                leaves[stream] = outcome.leaves()
             for place in outcome.conflicts:
-                error = self._intake.refuse_conflict(_SOURCE, events[place], stream)
+                error = build_conflict()
+                self._intake.refuse(Origin(_SOURCE, request_id, stream), error, events[place].content)
                 batch.refused.append(Refusal(positions[place], error.reason, str(error)))
         if named:
             self._logger.info("batch taken", request_id=request_id, leaves=leaves, duplicates=duplicates)
@@ -178,8 +177,7 @@ class _Capture:
 
 
 def _request_id(request: Request) -> str:
-    given = request.headers.get(_REQUEST_ID, "")
-    return given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+    return choose_id(request.headers.get(_REQUEST_ID, ""))
 
 
 def _is_lines(request: Request) -> bool:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from services.node.committer import Committer, Outcome
-from services.node.dead_letters import DeadLetters
+from services.node.dead_letters import DeadLetters, Origin
 from services.node.errors import EventRefusedError
 from services.node.events import Event, check_event, read_samples
 from services.node.metrics import Metrics
 from services.node.reading import Parsed
 
-__all__ = ["Gate", "Intake", "Refusal"]
+__all__ = ["Gate", "Intake", "Refusal", "build_conflict", "choose_id"]
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,16 @@ class Refusal:
     position: int
     reason: str
     cause: str
+
+
+def choose_id(given: str) -> str:
+    """The id that the sender gave to what he sent, if it is fit for a log; or another one."""
+    return given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def build_conflict() -> EventRefusedError:
+    """What is said of an event whose id was used before."""
+    return EventRefusedError("id-used", "the id was used for another event", mend="give each event its own id")
 
 
 class Intake:
@@ -65,16 +79,10 @@ class Intake:
         done.add_done_callback(lambda settled: self._count(stream, settled, time.perf_counter() - begun))
         return done
 
-    def refuse(self, source: str, error: EventRefusedError, event: bytes, stream: str = "") -> None:
+    def refuse(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
         """Lists a refusal."""
-        self._metrics.refused.labels(source, error.reason).inc()
-        self._dead_letters.add(stream, source, error, event)
-
-    def refuse_conflict(self, source: str, event: Event, stream: str) -> EventRefusedError:
-        """Lists an event whose id was used before."""
-        error = EventRefusedError("id-used", "the id was used for another event", mend="give each event its own id")
-        self.refuse(source, error, event.content, stream)
-        return error
+        self._metrics.refused.labels(origin.source, error.reason).inc()
+        self._dead_letters.add(origin, error, event)
 
     def _count(self, stream: str, settled: Future[Outcome], seconds: float) -> None:
         if settled.exception() is not None:

@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -23,9 +24,10 @@ from structlog.typing import FilteringBoundLogger
 from ledger.errors import MillmarkError, SettingsError
 from services.node.committer import Outcome
 from services.node.config import MqttSource, read_secret
+from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError
 from services.node.events import Event, parse_events
-from services.node.intake import Intake
+from services.node.intake import Intake, build_conflict, choose_id
 from services.node.reading import Parsed
 from services.node.sparkplug import SparkplugReader
 
@@ -45,6 +47,16 @@ _MOST_UNCONFIRMED = 1000
 def read_plain(_: str, payload: bytes) -> Sequence[Parsed]:
     """One event, or an array of them, as over HTTP."""
     return parse_events(payload)
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    message: mqtt.MQTTMessage
+    connection: int
+    """Number of the one on which it came."""
+    origin: Origin
+    named: bool
+    """Whether the sender gave it its id, and will look for it in the log."""
 
 
 class MqttCapture:
@@ -121,57 +133,68 @@ class MqttCapture:
 
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
         """Runs in the client's thread. Whatever it raised would end that thread."""
-        came_on = self._connection
+        given = _correlation(message)
+        origin = Origin(_SOURCE, choose_id(given), self._source.stream)
+        came = _Message(message, self._connection, origin, given == origin.request_id)
         try:
-            events = self._sort(message.topic, bytes(message.payload))
+            events = self._sort(came)
             if events:
-                done = self._intake.submit(self._source.stream, events)
-                done.add_done_callback(lambda settled: self._settle(message, came_on, events, settled))
+                done = self._intake.submit(origin.stream, events)
+                done.add_done_callback(lambda settled: self._settle(came, events, settled))
             else:
-                self._confirm(message, came_on)
+                self._confirm(came)
         except MillmarkError as error:
-            self._back_off(error)
+            self._back_off(error, origin)
         except Exception as error:  # as above
-            self._logger.error("message failed", stream=self._source.stream, exc_info=error)
+            self._logger.error("message failed", stream=origin.stream, request_id=origin.request_id, exc_info=error)
 
-    def _sort(self, topic: str, payload: bytes) -> list[Event]:
-        stream, events = self._source.stream, []
+    def _sort(self, came: _Message) -> list[Event]:
+        payload, events = bytes(came.message.payload), []
         try:
-            values = self._read(topic, payload)
+            values = self._read(came.message.topic, payload)
         except EventRefusedError as error:
-            self._refuse(error, payload)
+            self._refuse(came.origin, error, payload)
             return []
         for value in values:
             try:
-                events.append(self._intake.check(value, stream)[1])
+                events.append(self._intake.check(value, came.origin.stream)[1])
             except EventRefusedError as error:
-                self._refuse(error, payload)
+                self._refuse(came.origin, error, payload)
         return events
 
-    def _settle(
-        self, message: mqtt.MQTTMessage, came_on: int, events: Sequence[Event], settled: Future[Outcome]
-    ) -> None:
+    def _settle(self, came: _Message, events: Sequence[Event], settled: Future[Outcome]) -> None:
         """Runs in the log's thread."""
-        failure = settled.exception()
+        failure, origin = settled.exception(), came.origin
         if failure is not None:
-            self._back_off(failure)
+            self._back_off(failure, origin)
             return
-        for place in settled.result().conflicts:
-            self._intake.refuse_conflict(_SOURCE, events[place], self._source.stream)
-        self._confirm(message, came_on)
+        found = settled.result()
+        for place in found.conflicts:
+            self._refuse(origin, build_conflict(), events[place].content)
+        if came.named:
+            leaves = {origin.stream: found.leaves()}
+            self._logger.info("message taken", request_id=origin.request_id, leaves=leaves, duplicates=found.duplicates)
+        self._confirm(came)
 
-    def _confirm(self, message: mqtt.MQTTMessage, came_on: int) -> None:
-        if came_on == self._connection:
-            self._client.ack(message.mid, message.qos)
+    def _confirm(self, came: _Message) -> None:
+        if came.connection == self._connection:
+            self._client.ack(came.message.mid, came.message.qos)
 
-    def _back_off(self, error: BaseException) -> None:
+    def _back_off(self, error: BaseException, origin: Origin) -> None:
         """Leaves the connection in a way that makes the client come back after its delay."""
-        self._logger.error("message not taken", stream=self._source.stream, cause=str(error))
+        self._logger.error("message not taken", stream=origin.stream, request_id=origin.request_id, cause=str(error))
         connection = self._client.socket()
         if isinstance(connection, socket.socket):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def _refuse(self, error: EventRefusedError, payload: bytes) -> None:
-        self._intake.refuse(_SOURCE, error, payload, self._source.stream)
-        self._logger.warning("message refused", stream=self._source.stream, reason=error.reason)
+    def _refuse(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
+        self._intake.refuse(origin, error, event)
+        told = {"stream": origin.stream, "request_id": origin.request_id, "reason": error.reason}
+        self._logger.warning("message refused", **told)
+
+
+def _correlation(message: mqtt.MQTTMessage) -> str:
+    """The sender's own name of a message (MQTT 5 section 3.3.2.3.6), empty when there is none."""
+    data = getattr(message.properties, "CorrelationData", b"")
+    return data.decode("ascii", "replace") if isinstance(data, bytes) else ""

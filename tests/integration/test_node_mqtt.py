@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from ledger.errors import SettingsError
 from services.gateway.logs import build_logger
@@ -88,13 +91,16 @@ def _capturing(parts: Parts, port: int, **options: str) -> Iterator[MqttCapture]
         capture.stop()
 
 
-def _publish(port: int, messages: Sequence[tuple[str, bytes]]) -> None:
+def _publish(port: int, messages: Sequence[tuple[str, bytes]], correlation: bytes | None = None) -> None:
     """Returns when the broker has them all."""
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it out
+    if correlation is not None:
+        properties.CorrelationData = correlation
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="machine", protocol=mqtt.MQTTv5)
     client.connect("127.0.0.1", port)
     client.loop_start()
     for topic, payload in messages:
-        client.publish(topic, payload, qos=1).wait_for_publish(_START_S)
+        client.publish(topic, payload, qos=1, properties=properties).wait_for_publish(_START_S)
     client.disconnect()
     client.loop_stop()
 
@@ -143,6 +149,25 @@ def test_a_message_that_the_log_did_not_take_comes_again(
         _publish(port, [("plant/a", _event(number)) for number in range(5)])
         _await(lambda: len(_ids(parts)) == 5)
     assert sorted(_ids(parts)) == [f"m{number}" for number in range(5)]
+
+
+def test_a_message_is_known_by_what_its_sender_calls_it(
+    parts: Parts, port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _broker(tmp_path, port), _capturing(parts, port):
+        _publish(port, [("plant/a", _event(1)), ("plant/a", b"rubbish")], b"shift-7.1")
+        _publish(port, [("plant/a", _event(2)), ("plant/a", b"rubbish")], b"no \xff id")
+        _publish(port, [("plant/a", b"rubbish")])
+        _await(lambda: len(parts.dead_letters()) == 3 and len(_ids(parts)) == 2)
+    first, *others = [letter.request_id for letter in parts.dead_letters()]
+    assert first == "shift-7.1"
+    assert all(re.fullmatch("[0-9a-f]{32}", other) for other in others)
+    assert len(set(others)) == 2
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    refused = [one["request_id"] for one in told if one["event"] == "message refused"]
+    assert refused == [first, *others]
+    [taken] = [one for one in told if one["event"] == "message taken"]
+    assert (taken["request_id"], taken["leaves"]) == (first, {"press": [0, 0]})
 
 
 def test_a_broker_that_restarts_is_found_again(parts: Parts, port: int, tmp_path: Path) -> None:

@@ -88,6 +88,20 @@ def test_an_event_that_is_not_one_is_refused_with_its_reason_and_listed(
     assert [letter.reason for letter in parts.dead_letters()] == [reason, reason]
 
 
+def test_a_refusal_is_listed_and_logged_under_the_request_s_id(
+    capsys: pytest.CaptureFixture[str], client: CaptureClient, parts: Parts
+) -> None:
+    for given, chosen in (("shift-7.1", "shift-7.1"), ("no id\t", ""), ("x" * 65, "")):
+        answer = client.post(
+            "/v1/events", json=[_event(1), {"id": "e1", "data": {}}, {}], headers={"X-Request-ID": given}
+        )
+        request_id = answer.json()["request_id"]
+        assert request_id == (chosen or request_id)
+        assert [letter.request_id for letter in parts.dead_letters()[-2:]] == [request_id] * 2
+        assert f'"request_id": "{request_id}"' in capsys.readouterr().err
+    assert len({letter.request_id for letter in parts.dead_letters()}) == 3
+
+
 def test_an_id_with_another_content_is_refused(client: CaptureClient, parts: Parts) -> None:
     client.post("/v1/events", json=[_event(1)])
     other = client.post("/v1/events", json=[{"id": "e1", "data": {"force": 2}}])
@@ -192,6 +206,24 @@ def test_a_file_that_is_rotated_is_read_to_its_end_and_the_new_one_from_its_begi
     path.write_text(_line(3) + _line(4) + _line(5))  # emptied and written anew, longer than before
     assert folder.step() == 3
     assert sorted(_ids(parts)) == ["e0", "e1", "e2", "e3", "e4", "e5"]
+
+
+def test_a_line_is_known_by_its_file_and_byte(parts: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _folder(parts, tmp_path)
+    path = tmp_path / "in" / "a.jsonl"
+    path.write_text(_line(0) + "rubbish\n" + "\n" + _line(1))
+    folder.step()
+    with path.open("a") as file:
+        file.write(_line(2) + json.dumps({"id": "e0", "data": {}}) + "\n" + _line(2))
+    folder.step()
+    begins = [len(_line(0)), len(_line(0)) * 3 + len("rubbish\n\n")]
+    assert [letter.request_id for letter in parts.dead_letters()] == [f"a.jsonl:{begin}" for begin in begins]
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    taken = [(one["request_id"], one["last_line"], one["leaves"]) for one in told if one["event"] == "lines taken"]
+    second = len(_line(0)) + len("rubbish\n\n")
+    third = second + len(_line(1))
+    last = path.stat().st_size - len(_line(2))
+    assert taken == [("a.jsonl:0", second, {"press": [0, 1]}), (f"a.jsonl:{third}", last, {"press": [2, 2]})]
 
 
 def test_lost_progress_doubles_nothing(parts: Parts, tmp_path: Path) -> None:
