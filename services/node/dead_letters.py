@@ -42,8 +42,8 @@ class DeadLetter:
     event: str
     """Its beginning, as far as it is text."""
     request_id: str = ""
-    """By which it is found in the log: of the HTTP request or the message; file and byte of a line; or the leaf that got
-    no certificate."""
+    """By which it is found in the log: of the HTTP request or the message; file and byte of a line; or the leaf without
+    certificate."""
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
