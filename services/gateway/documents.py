@@ -78,6 +78,7 @@ def add_documents(router: APIRouter, documents: Documents, clock: Clock) -> None
     """Adds the routes."""
     _add_reading(router, documents)
     _add_uploads(router, documents, clock)
+    _add_versions(router, documents, clock)
     _add_changes(router, documents, clock)
     _add_grants(router, documents, clock)
 
@@ -156,6 +157,8 @@ def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
                 once.answer, lambda token: reply(documents.add(draft, mode, about, clock(), token), 201)
             )
 
+
+def _add_versions(router: APIRouter, documents: Documents, clock: Clock) -> None:
     @router.post(
         "/v1/documents/{id}/versions",
         operation_id="addDocumentVersion",
