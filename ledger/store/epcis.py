@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
-from operator import attrgetter
+from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_
 
-from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisQueryRow
+from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisQueryRow, EpcisTermRow
 from ledger.store.repository import Rows
 from ledger.store.rows import EvidenceRow
 from ledger.store.tables import epcis_captures, epcis_events, epcis_queries, epcis_terms, evidence
 
 __all__ = ["EpcisDesk", "EventQuery", "Like", "Saying", "Span"]
 
-_EVENT = attrgetter(*(field.name for field in fields(EpcisEventRow)))
-_ENTRY = attrgetter(*(field.name for field in fields(EvidenceRow)))
 _PART = 400
 """Values in one IN list."""
 
@@ -69,15 +66,7 @@ class EpcisDesk:
 
     def kept(self, participant: int, keys: Collection[str]) -> set[str]:
         """Those of the keys that a participant's events have already."""
-        return {
-            row.key
-            for part in _parts(list(keys))
-            for row in self._connection.execute(
-                select(epcis_events.c.key).where(
-                    epcis_events.c.participant == participant, epcis_events.c.key.in_(part)
-                )
-            )
-        }
+        return self._rows.values(EpcisEventRow, "key", "key", keys, participant=participant)
 
     def next_numbers(self) -> tuple[int, int]:
         """Of the next event, and of the next capture: writers take turns, so nobody else gets them."""
@@ -90,22 +79,12 @@ class EpcisDesk:
         self,
         events: Sequence[EpcisEventRow],
         entries: Sequence[EvidenceRow],
-        terms: Sequence[tuple[str, str, int]],
+        terms: Sequence[EpcisTermRow],
     ) -> None:
-        """Events, the evidence of each in a row of its own, and what they say as (field, value, number of the event),
-        nothing twice."""
-        self._write(epcis_events, [_EVENT(row) for row in events])
-        self._write(evidence, [_ENTRY(row) for row in entries])
-        self._write(epcis_terms, terms)
-
-    def _write(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
-        """As the driver takes them: a batch has a dozen rows for each event."""
-        if not rows:
-            return
-        dialect = self._connection.dialect
-        names = [column.name for column in table.columns]
-        shaped = rows if dialect.paramstyle == "qmark" else [dict(zip(names, row, strict=True)) for row in rows]
-        self._connection.exec_driver_sql(str(insert(table).compile(dialect=dialect)), list(shaped))
+        """Events, the evidence of each, and what they say, nothing twice."""
+        self._rows.insert(events)
+        self._rows.insert(entries)
+        self._rows.insert(terms)
 
     def add_capture(self, row: EpcisCaptureRow) -> None:
         self._rows.insert([row])
@@ -179,15 +158,18 @@ def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
             continue
         value = epcis_terms.c.value
         fits = or_(value.in_(saying.values), *(_fits(value, like) for like in saying.patterns))
-        said = select(epcis_terms.c.event).where(
-            or_(*(and_(epcis_terms.c.field == one, fits) for one in saying.fields))
-        )
+        said = select(_SAYING.c.number).where(or_(*(and_(epcis_terms.c.field == one, fits) for one in saying.fields)))
+        said = said.join(epcis_terms, _SAYING.c.number.between(epcis_terms.c.first, _LAST))
         found.append(epcis_events.c.number.in_(said))
     for span in query.spans:
         column = epcis_events.c[span.column]
         found += [column >= span.since_ms] if span.since_ms is not None else []
         found += [column < span.until_ms] if span.until_ms is not None else []
     return found
+
+
+_SAYING = epcis_events.alias("saying")
+_LAST = epcis_terms.c.first + epcis_terms.c.count - 1
 
 
 def _fits(value: ColumnElement[str], like: Like) -> ColumnElement[bool]:

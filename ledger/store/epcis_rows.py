@@ -28,11 +28,14 @@ class EpcisEventRow:
 
 @dataclass(slots=True)
 class EpcisTermRow:
-    """One thing that an event says and can be asked for: a field, and its value in the form of the event hash."""
+    """One thing that events say and can be asked for: a field, and its value in the form of the event hash. Events that
+    come together say much alike: what one after another says is in one row."""
 
     field: str
     value: str
-    event: int
+    first: int
+    """Number of the first of them."""
+    count: int
 
 
 @dataclass(slots=True)

@@ -1,5 +1,5 @@
-"""Queries straight at the database's driver. SQLAlchemy writes each one once; an answer takes dozens of them, and to go
-through SQLAlchemy takes longer than most of them run.
+"""Statements straight at the database's driver. SQLAlchemy writes each one once; an answer takes dozens of them, and to
+go through SQLAlchemy takes longer than most of them run.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import BindParameter, Connection, Dialect, Select, bindparam
+from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, bindparam
 
 __all__ = ["AMONG", "Cell", "Querying", "parameter"]
 
@@ -29,9 +29,10 @@ def parameter(name: str) -> BindParameter[Any]:
 
 
 class Querying:
-    """Reads within one transaction. Queries are made once and kept: their texts are remembered by them."""
+    """Within one transaction. Statements are made once and kept: their texts are remembered by them."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._dialect: Callable[..., Dialect] = type(connection.dialect)
         self._style = "qmark" if connection.dialect.name == "sqlite" else "format"
         self._cursor = connection.connection.cursor()
@@ -51,6 +52,10 @@ class Querying:
             found += self._run(text, [*(values[name] for name in before), *part, *(values[name] for name in after)])
         return found
 
+    def write_many(self, statement: Insert, rows: Iterable[Row]) -> None:
+        """Rows with all columns of a table, in its order. Raises SQLAlchemy's errors."""
+        self._connection.exec_driver_sql(_write_insert(statement, self._dialect, self._style), list(rows))
+
     def _run(self, text: str, values: list[Cell]) -> list[Row]:
         self._cursor.execute(text, values)
         return list(self._cursor.fetchall())
@@ -68,6 +73,11 @@ def _write(
     names = list(written.positiontup or ())
     listed = [place for place, name in enumerate(names) if name.startswith("among_")] or [len(names)]
     return str(written), tuple(names[: listed[0]]), tuple(names[listed[-1] + 1 :])
+
+
+@cache
+def _write_insert(statement: Insert, dialect: Callable[..., Dialect], style: str) -> str:
+    return str(statement.compile(dialect=dialect(paramstyle=style)))
 
 
 def _parts(among: set[Cell]) -> Iterator[list[Cell]]:

@@ -9,7 +9,7 @@ from itertools import starmap
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Insert, Select, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -77,8 +77,10 @@ class Rows:
         """Adds rows, all of one kind. Raises StoreError when one is there under the same primary key."""
         if not rows:
             return
+        kind = type(rows[0])
+        cells = _getter(kind)[1]  # type: ignore[arg-type]  # as above
         try:
-            self._connection.execute(insert(TABLES[type(rows[0])]), [values_of(row) for row in rows])
+            self._querying.write_many(_insert(kind), map(cells, rows))  # type: ignore[arg-type]  # as above
         except IntegrityError as error:
             raise StoreError(f"a row is there already: {error.orig}") from error
 
@@ -124,6 +126,11 @@ def values_of(row: object) -> dict[str, object]:
 @cache
 def _key_names(kind: type) -> tuple[str, ...]:
     return tuple(column.name for column in TABLES[kind].primary_key)
+
+
+@cache
+def _insert(kind: type) -> Insert:
+    return insert(TABLES[kind])
 
 
 @cache

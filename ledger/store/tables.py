@@ -105,7 +105,7 @@ epcis_events = _table(
     "event_time_ms number",
     "record_time_ms number",
 )
-epcis_terms = _table("epcis_terms", epcis_rows.EpcisTermRow, "field value event")
+epcis_terms = _table("epcis_terms", epcis_rows.EpcisTermRow, "field value first")
 epcis_queries = _table("epcis_queries", epcis_rows.EpcisQueryRow, "participant name")
 epcis_captures = _table("epcis_captures", epcis_rows.EpcisCaptureRow, "id", "number")
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ledger.canonical import Json, parse_json
+from ledger.canonical import Json
 from ledger.errors import InputError
+from ledger.reading import parse_value
 from services.interop.epcis.event_hash import event_hash, hash_of
 from services.interop.epcis.plain_events import read_plain
 from services.interop.epcis.terms import build_terms
@@ -34,6 +35,8 @@ class Event:
     value: Json
     namespaces: Namespaces
     """Prefixes in force there."""
+    plain: bool = False
+    """As the whole document was read (ledger.reading)."""
 
     def read(self) -> tuple[str, list[tuple[str, str]]]:
         """The event hash, and the terms by which a valid event is found (see `build_terms`). Raises InputError for what
@@ -98,25 +101,27 @@ def parse_document(data: bytes) -> Document:
 
     A byte order mark in front is passed over, as RFC 8259 section 8.1 allows.
     """
-    value = parse_json(data.removeprefix(_BOM), max_bytes=MAX_BYTES, max_depth=MAX_DEPTH, repeatable=_REPEATABLE)
+    value, plain = parse_value(
+        data.removeprefix(_BOM), max_bytes=MAX_BYTES, max_depth=MAX_DEPTH, repeatable=_REPEATABLE
+    )
     if not isinstance(value, dict):
         raise InputError("an EPCIS document is a JSON object", mend="give a document, or one event")
     namespaces = namespaces_of(value.get("@context"))
     if "epcisBody" not in value and value.get("type") not in ("EPCISDocument", "EPCISQueryDocument"):
         if not isinstance(value.get("type"), str):
             raise InputError("the JSON is neither an EPCIS document nor an event", mend="it wants a type")
-        return Document(value, [Event("", value, namespaces)])
-    return Document(value, _events(value.get("epcisBody"), namespaces))
+        return Document(value, [Event("", value, namespaces, plain)])
+    return Document(value, _events(value.get("epcisBody"), namespaces, plain))
 
 
-def _events(body: Json, namespaces: Namespaces) -> list[Event]:
+def _events(body: Json, namespaces: Namespaces, plain: bool) -> list[Event]:
     if isinstance(body, dict) and isinstance(body.get("event"), dict):
-        return [Event("/epcisBody/event", body["event"], namespaces)]
+        return [Event("/epcisBody/event", body["event"], namespaces, plain)]
     for path in _LISTS:
         found: Json = body
         for step in path:
             found = found.get(step) if isinstance(found, dict) else None
         if isinstance(found, list):
             start = "/epcisBody/" + "/".join(path)
-            return [Event(f"{start}/{number}", event, namespaces) for number, event in enumerate(found)]
+            return [Event(f"{start}/{number}", event, namespaces, plain) for number, event in enumerate(found)]
     raise InputError("the document has no event list", mend="events stand in epcisBody.eventList")

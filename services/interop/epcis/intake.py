@@ -16,8 +16,9 @@ from typing import Final, Protocol, cast
 from ledger.canonical import Json, canonical_json, sha256
 from ledger.evidence import SALT_BYTES, build_leaf_data_of
 from ledger.merkle import leaf_hash
+from ledger.reading import write_canonical
 from ledger.store import Book, EpcisDesk, RecordingDesk, Store
-from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow
+from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisTermRow
 from ledger.store.rows import EvidenceRow
 from services.interop.epcis.capture import Judgement, Status, build_entry, judge, plain_fields
 from services.interop.epcis.documents import Document
@@ -124,7 +125,7 @@ def _prepare(judgement: Judgement) -> _Event:
     found = _Event(judgement, judgement.status)
     found.event_id = event_id_of(found.value, judgement.hash)
     if judgement.status is Status.ACCEPTED:
-        text = canonical_json(build_entry(judgement))
+        text = write_canonical(build_entry(judgement), judgement.event.plain)
         found.salt, found.entry = secrets.token_bytes(SALT_BYTES), text.decode()
         found.leaf = leaf_hash(build_leaf_data_of(found.salt, text))
     return found
@@ -189,11 +190,17 @@ def _row(event: _Event, number: int, participant: int, stream: bytes, capture: s
     )
 
 
-def _terms(events: Sequence[_Event], start: int) -> list[tuple[str, str, int]]:
+def _terms(events: Sequence[_Event], start: int) -> list[EpcisTermRow]:
+    runs: dict[tuple[str, str], EpcisTermRow] = {}
     found = []
     for number, one in enumerate(events, start):
-        terms = set(one.judgement.terms)
-        found += [(name, value, number) for name, value in terms if "\0" not in value]  # not every database keeps that
+        for term in set(one.judgement.terms):
+            run = runs.get(term)
+            if run is not None and run.first + run.count == number:
+                run.count += 1
+            elif "\0" not in term[1]:  # not every database keeps that
+                run = runs[term] = EpcisTermRow(*term, number, 1)
+                found.append(run)
     return found
 
 

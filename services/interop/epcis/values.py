@@ -14,6 +14,8 @@ from services.interop.epcis.vocabulary import expand_urn
 __all__ = ["canonical_time", "canonical_value"]
 
 _TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.(\d+))?(Z|[+-]\d{2}:?\d{2})", re.ASCII | re.IGNORECASE)
+_NUMBERED = re.compile(r"(urn:epc:id:[a-z]+:[0-9.]+\.|https://.+/21/)([0-9A-Za-z_-]{1,20})", re.ASCII)
+"""What perhaps names a thing by a serial number in which nothing is escaped."""
 _FINE: dict[str, set[str]] = {
     "01": {"10", "21", "235"},
     "414": {"254"},
@@ -33,7 +35,11 @@ def canonical_value(text: str) -> str:
 
     What is none of these is kept. Digits are never rounded.
     """
-    return _remembered(text) if len(text) <= _MAX_REMEMBERED else _canonical(text)
+    if len(text) > _MAX_REMEMBERED:
+        return _canonical(text)
+    numbered = _NUMBERED.fullmatch(text)
+    stem = numbered and _stem(numbered[1])
+    return stem + numbered[2] if numbered and stem else _remembered(text)
 
 
 def _canonical(text: str) -> str:
@@ -43,6 +49,15 @@ def _canonical(text: str) -> str:
 
 _remembered = lru_cache(maxsize=4096)(_canonical)
 """Events of one batch name the same places, kinds and steps."""
+
+
+@lru_cache(maxsize=4096)
+def _stem(head: str) -> str | None:
+    """What stands before every serial number that is written as it is, where only that follows a head; else None.
+    Things of one kind are many, and each comes once."""
+    one, other = (_canonical(f"{head}{serial}") for serial in "AB")
+    stem = one[:-1]
+    return stem if (one, other) == (f"{stem}A", f"{stem}B") and stem.endswith("/21/") else None
 
 
 @lru_cache(maxsize=1024)
