@@ -70,10 +70,8 @@ class EpcisDesk:
 
     def next_numbers(self) -> tuple[int, int]:
         """Of the next event, and of the next capture: writers take turns, so nobody else gets them."""
-        last = [
-            self._connection.execute(select(func.max(one.c.number))).scalar() for one in (epcis_events, epcis_captures)
-        ]
-        return (last[0] or 0) + 1, (last[1] or 0) + 1
+        last, call = (self._rows.greatest(kind, "number") for kind in (EpcisEventRow, EpcisCaptureRow))
+        return last + 1, call + 1
 
     def add(
         self,
@@ -114,8 +112,7 @@ class EpcisDesk:
         return [EpcisQueryRow(*row) for row in found]
 
     def next_query_number(self, participant: int) -> int:
-        mine = select(func.max(epcis_queries.c.number)).where(epcis_queries.c.participant == participant)
-        return (self._connection.execute(mine).scalar() or 0) + 1
+        return self._rows.greatest(EpcisQueryRow, "number", participant=participant) + 1
 
     def drop_query(self, participant: int, name: str) -> bool:
         """Whether it was there."""

@@ -9,7 +9,7 @@ from itertools import starmap
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Insert, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Insert, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -50,6 +50,11 @@ class Rows:
         """What the column `wanted` has in the rows that `among` would find."""
         found = self._querying.fetch_among(_values(kind, wanted, column, tuple(equals)), values, equals)
         return {cell for (cell,) in found}
+
+    def greatest(self, kind: type, column: str, **equals: Cell) -> int:
+        """The greatest value of a column, among the rows whose columns equal what is given; 0 where there are none."""
+        [(found,)] = self._querying.fetch(_greatest(kind, column, tuple(equals)), equals)
+        return found or 0
 
     def page(self, kind: type[R], column: str, after: Cell, most: int, **equals: Cell) -> list[R]:
         """The first `most` rows beyond a value of a unique column, by that column, whose other columns equal what is
@@ -152,6 +157,12 @@ def _values(kind: type, wanted: str, column: str, names: tuple[str, ...]) -> Sel
     columns = TABLES[kind].c
     equal = (columns[name] == parameter(name) for name in names)
     return select(columns[wanted]).where(columns[column].in_(AMONG), *equal)
+
+
+@cache
+def _greatest(kind: type, column: str, names: tuple[str, ...]) -> Select[Any]:
+    columns = TABLES[kind].c
+    return select(func.max(columns[column])).where(*(columns[name] == parameter(name) for name in names))
 
 
 def _build(kind: type[R], found: list[tuple[Any, ...]]) -> list[R]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, cast
+
+import msgspec
 
 from ledger.canonical import Json
 from ledger.store.epcis_rows import EpcisCaptureRow
@@ -35,12 +36,12 @@ def recorded_of(row: EpcisCaptureRow) -> set[int]:
     """Ids of the records that were made of a call's events."""
     if '"recorded":' not in row.outcome:  # most calls record nothing: read it once less
         return set()
-    return {one["id"] for event in json.loads(row.outcome) for one in event.get("recorded", ())}
+    return {one["id"] for event in msgspec.json.decode(row.outcome) for one in event.get("recorded", ())}
 
 
 def describe_capture(row: EpcisCaptureRow, fates: Mapping[int, RecordFate] | None = None) -> dict[str, Json]:
     """A capture job; `events` says what became of each, which the standard leaves room for. `fates`: of its records."""
-    events = json.loads(row.outcome)
+    events = msgspec.json.decode(row.outcome)
     for event in events:
         for one in event.get("recorded", ()):
             one |= _fate((fates or {}).get(one["id"]))

@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+import msgspec
 from fastapi import Request, Response
 
 from services.access import Principal
@@ -81,5 +82,4 @@ def link_to_next(
 
 
 def reply_json(value: Any, status: int, **headers: str) -> Response:
-    text = json.dumps(value, separators=(",", ":"))
-    return Response(text, status, {**VERSIONS, **headers}, media_type="application/json")
+    return Response(msgspec.json.encode(value), status, {**VERSIONS, **headers}, media_type="application/json")

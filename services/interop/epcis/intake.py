@@ -7,11 +7,12 @@ else sent.
 from __future__ import annotations
 
 import enum
-import json
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, cast
+
+import msgspec
 
 from ledger.canonical import Json, canonical_json, sha256
 from ledger.evidence import SALT_BYTES, build_leaf_data_of
@@ -113,7 +114,7 @@ def take_in(store: Store, document: Document, sender: Sender, behaviour: Behavio
         entries = [EvidenceRow(stream, one.index, 1, one.salt, one.entry, one.leaf) for one in accepted]
         rows = [_row(one, number + n, sender.participant, stream, id_, now_ms) for n, one in enumerate(accepted)]
         desk.add(rows, entries, _terms(accepted, number))
-        outcome = json.dumps([_outcome(one) for one in events], separators=(",", ":"))
+        outcome = msgspec.json.encode([_outcome(one) for one in events]).decode()
         row = EpcisCaptureRow(id_, call, sender.participant, now_ms, now_ms, behaviour, not failed, outcome)
         desk.add_capture(row)
     return row

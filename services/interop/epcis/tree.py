@@ -85,8 +85,9 @@ def text_of(value: str, *, owner: str, name: str, namespaces: Namespaces) -> str
         return canonical_time(value)
     if ":" in value:
         prefix, _, local = value.partition(":")
-        if namespaces.get(prefix, "").startswith(("https://ref.gs1.org", "https://gs1.org")):
-            value = namespaces[prefix] + local
+        space = namespaces.get(prefix)
+        if space is not None and space.startswith(("https://ref.gs1.org", "https://gs1.org")):
+            value = space + local
         return canonical_value(value)
     known = _BARE.get(owner if name == "type" else name)
     return (known and known.get(value)) or canonical_value(value)

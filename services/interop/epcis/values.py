@@ -37,7 +37,7 @@ def canonical_value(text: str) -> str:
     """
     if len(text) > _MAX_REMEMBERED:
         return _canonical(text)
-    numbered = _NUMBERED.fullmatch(text)
+    numbered = _NUMBERED.fullmatch(text) if text.startswith(("urn:epc:id:", "https://")) else None
     stem = numbered and _stem(numbered[1])
     return stem + numbered[2] if numbered and stem else _remembered(text)
 
