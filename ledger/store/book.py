@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, select
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json
 from ledger.errors import StoreDamagedError
@@ -94,9 +94,9 @@ class Book:
         )
 
     def evidence_size(self, stream: bytes) -> int:
-        """Number of a stream's entries that are kept."""
-        query = select(func.coalesce(func.sum(evidence.c.count), 0)).where(evidence.c.stream == stream)
-        return int(self._connection.execute(query).scalar_one())
+        """Number of a stream's entries that are kept: a log has no gaps, so it ends where its last row does."""
+        row = select(evidence.c.index + evidence.c.count).where(evidence.c.stream == stream)
+        return self._connection.execute(row.order_by(evidence.c.index.desc()).limit(1)).scalar() or 0
 
     def latest_evidence(self, stream: bytes) -> Json:
         """The last entry of a stream that is kept; None for none."""
@@ -129,6 +129,18 @@ class Book:
         """One entry of a stream's log, if it is kept."""
         row = self._run(stream, index)
         return None if row is None or index >= row.index + row.count else _entries(row)[index - row.index]
+
+    def evidence_texts(self, stream: bytes, indexes: Iterable[int]) -> dict[int, str]:
+        """Those of the entries that are kept, as canonical JSON, by their indexes."""
+        found: dict[int, str] = {}
+        first, texts = 0, list[str]()
+        for index in sorted(set(indexes)):
+            if index >= first + len(texts):
+                row = self._run(stream, index)
+                first, texts = (0, []) if row is None else (row.index, row.entries.split("\n"))
+            if index < first + len(texts):
+                found[index] = texts[index - first]
+        return found
 
     def _run(self, stream: bytes, index: int) -> EvidenceRow | None:
         """The last row that begins with that entry, or with one before it."""

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, tuple_
 
+from ledger.store.book import Book
 from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisQueryRow, EpcisTermRow
 from ledger.store.repository import Rows
-from ledger.store.rows import EvidenceRow
-from ledger.store.tables import epcis_captures, epcis_events, epcis_queries, epcis_terms, evidence
+from ledger.store.tables import epcis_captures, epcis_events, epcis_queries, epcis_terms
 
 __all__ = ["EpcisDesk", "EventQuery", "Like", "Saying", "Span"]
-
-_PART = 400
-"""Values in one IN list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +70,9 @@ class EpcisDesk:
         last, call = (self._rows.greatest(kind, "number") for kind in (EpcisEventRow, EpcisCaptureRow))
         return last + 1, call + 1
 
-    def add(
-        self,
-        events: Sequence[EpcisEventRow],
-        entries: Sequence[EvidenceRow],
-        terms: Sequence[EpcisTermRow],
-    ) -> None:
-        """Events, the evidence of each, and what they say, nothing twice."""
+    def add(self, events: Sequence[EpcisEventRow], terms: Sequence[EpcisTermRow]) -> None:
+        """Events, whose evidence is in the book, and what they say, nothing twice."""
         self._rows.insert(events)
-        self._rows.insert(entries)
         self._rows.insert(terms)
 
     def add_capture(self, row: EpcisCaptureRow) -> None:
@@ -135,15 +126,11 @@ class EpcisDesk:
         places: dict[bytes, list[int]] = {}
         for row in rows:
             places.setdefault(row.stream, []).append(row.index)
+        book = Book(self._connection)
         return {
-            (stream, row[0]): row[1]
+            (stream, index): text
             for stream, indexes in places.items()
-            for part in _parts(indexes)
-            for row in self._connection.execute(
-                select(evidence.c.index, evidence.c.entries).where(
-                    evidence.c.stream == stream, evidence.c.index.in_(part)
-                )
-            )
+            for index, text in book.evidence_texts(stream, indexes).items()
         }
 
 
@@ -171,7 +158,3 @@ _LAST = epcis_terms.c.first + epcis_terms.c.count - 1
 
 def _fits(value: ColumnElement[str], like: Like) -> ColumnElement[bool]:
     return and_(func.substr(value, 1, len(like.start)) == like.start, value.like(like.pattern, escape="\\"))
-
-
-def _parts(values: list[object] | list[str] | list[int]) -> Iterable[list[object]]:
-    return (list(values[start : start + _PART]) for start in range(0, len(values), _PART))

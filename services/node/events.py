@@ -15,8 +15,8 @@ from typing import NamedTuple
 from ledger.canonical import Json
 from ledger.errors import CanonicalError, IdentifierError
 from ledger.ids import canonical_identifier
+from ledger.reading import Parsed, parse_value, parse_values, write_canonical
 from services.node.errors import EventRefusedError
-from services.node.reading import Parsed, parse_value, parse_values, write_canonical
 
 __all__ = ["MOST_DEPTH", "MOST_EVENT_BYTES", "Event", "check_event", "parse_event", "parse_events", "read_samples"]
 

@@ -22,13 +22,13 @@ from structlog.typing import FilteringBoundLogger
 
 from ledger.canonical import Json
 from ledger.errors import MillmarkError, SettingsError
+from ledger.reading import Parsed
 from services.files import write_whole
 from services.node.config import FolderSource
 from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError
 from services.node.events import MOST_EVENT_BYTES, Event, parse_event
 from services.node.intake import Intake, build_conflict
-from services.node.reading import Parsed
 
 __all__ = ["FolderCapture", "Progress"]
 

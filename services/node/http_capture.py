@@ -18,13 +18,13 @@ from structlog.typing import FilteringBoundLogger
 
 from ledger.canonical import canonical_json
 from ledger.errors import CanonicalError
+from ledger.reading import Parsed
 from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError, LogError
 from services.node.events import MOST_DEPTH, Event, parse_event, parse_events
 from services.node.health import Health
 from services.node.intake import Intake, Refusal, build_conflict, choose_id
 from services.node.metrics import Metrics
-from services.node.reading import Parsed
 
 __all__ = ["MOST_BATCH_BYTES", "MOST_EVENTS", "create_capture"]
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from ledger.reading import Parsed
 from services.node.committer import Committer, Outcome
 from services.node.dead_letters import DeadLetters, Origin
 from services.node.errors import EventRefusedError
 from services.node.events import Event, check_event, read_samples
 from services.node.metrics import Metrics
-from services.node.reading import Parsed
 
 __all__ = ["Gate", "Intake", "Refusal", "build_conflict", "choose_id"]
 

@@ -22,13 +22,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
 from ledger.errors import MillmarkError, SettingsError
+from ledger.reading import Parsed
 from services.node.committer import Outcome
 from services.node.config import MqttSource, read_secret
 from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError
 from services.node.events import Event, parse_events
 from services.node.intake import Intake, build_conflict, choose_id
-from services.node.reading import Parsed
 from services.node.sparkplug import SparkplugReader
 
 __all__ = ["MqttCapture", "Reader", "read_plain"]

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json
+from ledger.reading import Parsed
 from services.node.errors import EventRefusedError
-from services.node.reading import Parsed
 
 __all__ = ["Metric", "Payload", "SparkplugReader", "build_rebirth", "parse_payload"]
 

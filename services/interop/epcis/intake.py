@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, cast
 
@@ -20,7 +20,6 @@ from ledger.merkle import leaf_hash
 from ledger.reading import write_canonical
 from ledger.store import Book, EpcisDesk, RecordingDesk, Store
 from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisTermRow
-from ledger.store.rows import EvidenceRow
 from services.interop.epcis.capture import Judgement, Status, build_entry, judge, plain_fields
 from services.interop.epcis.documents import Document
 from services.interop.epcis.event_hash import PROFILE
@@ -75,7 +74,7 @@ class _Event:
     reasons: list[tuple[str, str]] = field(default_factory=list)
     event_id: str = ""
     salt: bytes = b""
-    entry: str = ""
+    entry: bytes = b""
     leaf: bytes = b""
     proposal: Proposal | None = None
     index: int = -1
@@ -110,10 +109,9 @@ def take_in(store: Store, document: Document, sender: Sender, behaviour: Behavio
         id_ = secrets.token_hex(12)
         stream = stream_of(sender.participant)
         accepted = [one for one in events if one.status == Status.ACCEPTED]
-        _number(accepted, Book(connection).evidence_size(stream))
-        entries = [EvidenceRow(stream, one.index, 1, one.salt, one.entry, one.leaf) for one in accepted]
+        _keep(Book(connection), stream, accepted)
         rows = [_row(one, number + n, sender.participant, stream, id_, now_ms) for n, one in enumerate(accepted)]
-        desk.add(rows, entries, _terms(accepted, number))
+        desk.add(rows, _terms(accepted, number))
         outcome = msgspec.json.encode([_outcome(one) for one in events]).decode()
         row = EpcisCaptureRow(id_, call, sender.participant, now_ms, now_ms, behaviour, not failed, outcome)
         desk.add_capture(row)
@@ -127,7 +125,7 @@ def _prepare(judgement: Judgement) -> _Event:
     found.event_id = event_id_of(found.value, judgement.hash)
     if judgement.status is Status.ACCEPTED:
         text = write_canonical(build_entry(judgement), judgement.event.plain)
-        found.salt, found.entry = secrets.token_bytes(SALT_BYTES), text.decode()
+        found.salt, found.entry = secrets.token_bytes(SALT_BYTES), text
         found.leaf = leaf_hash(build_leaf_data_of(found.salt, text))
     return found
 
@@ -169,9 +167,13 @@ def _rolled_back(event: _Event) -> _Event:
     return replace(event, status=ROLLED_BACK) if event.status == Status.ACCEPTED else event
 
 
-def _number(events: Iterable[_Event], start: int) -> None:
+def _keep(book: Book, stream: bytes, events: Sequence[_Event]) -> None:
+    """As evidence, behind what the sender has sent before."""
+    start = book.evidence_size(stream)
     for index, one in enumerate(events, start):
         one.index = index
+    salts, texts, leaves = ([getattr(one, name) for one in events] for name in ("salt", "entry", "leaf"))
+    book.add_evidence_run(stream, start, salts, texts, leaves)
 
 
 def _row(event: _Event, number: int, participant: int, stream: bytes, capture: str, now_ms: int) -> EpcisEventRow:

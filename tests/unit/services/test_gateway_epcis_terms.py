@@ -46,7 +46,7 @@ def test_events_are_found_by_what_they_say(store: Store, batches: list[list[list
             start = desk.next_numbers()[0]
             told |= dict(enumerate(batch, start))
             runs = _terms([event(said) for said in batch], start)
-            desk.add([row(number) for number in range(start, start + len(batch))], [], runs)
+            desk.add([row(number) for number in range(start, start + len(batch))], runs)
         for field in FIELDS:
             for value in VALUES:
                 found = desk.find(EventQuery((Saying((field,), (value,)),), descending=False), None, most)
