@@ -13,9 +13,10 @@ from ledger.errors import StoreError
 __all__ = ["migrate", "open_scripts"]
 
 
-def migrate(connection: Connection, url: str) -> None:
+def migrate(connection: Connection, url: str, version: str = "head") -> None:
     """All or nothing, and one process at a time: the connection's transaction holds the write lock. Raises StoreError
-    for a database of a newer version or of another program; `url` is how it is called in that."""
+    for a database of a newer version or of another program; `url` is how it is called in that. `version`: of the
+    schema; this version's own where nothing is said."""
     config = _build_config()
     script = ScriptDirectory.from_config(config)
     known = {revision.revision for revision in script.walk_revisions()}
@@ -29,7 +30,7 @@ def migrate(connection: Connection, url: str) -> None:
         raise StoreError(f"{url} belongs to another program", mend="give a database of its own")
     if tuple(current) != tuple(script.get_heads()):
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, version)
 
 
 def open_scripts() -> ScriptDirectory:

@@ -19,9 +19,12 @@ from ledger.canonical import canonical_json
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
-from ledger.store import Book, Rows, Store, open_store
+from ledger.store import Book, EpcisDesk, Rows, Store, open_store
 from ledger.store.database import newest_schema
-from ledger.store.migrating import open_scripts
+from ledger.store.engine import build_engine
+from ledger.store.epcis import EventQuery, Saying
+from ledger.store.epcis_rows import EpcisEventRow, EpcisTermRow
+from ledger.store.migrating import migrate, open_scripts
 from ledger.store.rows import AnchorRow, CursorRow, HeadRow
 from ledger.store.tables import metadata
 
@@ -136,18 +139,20 @@ def test_refuses_a_damaged_database(path: Path) -> None:
         open_store(f"sqlite:///{path}")
 
 
-def test_evidence_that_was_kept_one_entry_a_row_is_read_with_that_of_many(store: Store, path: Path) -> None:
+def write_as_before(path: Path, version: str, statement: str, *rows: tuple[object, ...]) -> None:
+    """Rows into a new database of an older schema."""
+    url = f"sqlite:///{path}"
+    with Store(build_engine(url)) as old, old.transaction() as connection:
+        migrate(connection, url, version)
+        connection.exec_driver_sql(statement, list(rows))
+
+
+def test_evidence_that_was_kept_one_entry_a_row_is_read_with_that_of_many(path: Path) -> None:
     log, stream = EvidenceLog(), bytes(32)
     for number in range(600):
         log.append({"n": number})
-    with store.transaction() as connection:
-        for old, new in (("salt", "salts"), ("entry", "entries"), ("leaf_hash", "leaf_hashes")):
-            connection.exec_driver_sql(f"ALTER TABLE evidence RENAME COLUMN {new} TO {old}")
-        connection.exec_driver_sql("ALTER TABLE evidence DROP COLUMN count")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0018'")
-        for one in log.entries[:3]:
-            row = (stream, one.index, one.salt, canonical_json(one.entry).decode(), one.leaf_hash)
-            connection.exec_driver_sql("INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", row)
+    kept = [(stream, one.index, one.salt, canonical_json(one.entry).decode(), one.leaf_hash) for one in log.entries[:3]]
+    write_as_before(path, "0018", "INSERT INTO evidence VALUES (?, ?, ?, ?, ?)", *kept)
     with open_store(f"sqlite:///{path}") as again, again.transaction() as connection:
         book = Book(connection)
         assert book.evidence(stream).entries == log.entries[:3]
@@ -160,6 +165,17 @@ def test_evidence_that_was_kept_one_entry_a_row_is_read_with_that_of_many(store:
         ]
         assert book.evidence_entry(stream, 600) is None
         assert book.evidence_entry(b"x" * 32, 0) is None
+
+
+def test_what_events_said_before_there_were_runs_is_found_with_that_of_later_ones(path: Path) -> None:
+    said = [("bizStep", "old", 1), ("bizStep", "old", 3), ("bizStep", "new", 2)]
+    write_as_before(path, "0019", "INSERT INTO epcis_terms (field, value, event) VALUES (?, ?, ?)", *said)
+    with open_store(f"sqlite:///{path}") as store, store.transaction() as connection:
+        desk = EpcisDesk(connection)
+        events = [EpcisEventRow(at, 0, str(at), "", "", at, at, bytes(32), at, "", "") for at in range(1, 7)]
+        desk.add(events, [EpcisTermRow("bizStep", "old", 4, 2)])
+        query = EventQuery((Saying(("bizStep",), ("old",)),), descending=False)
+        assert [one.number for one in desk.find(query, None, 9)] == [1, 3, 4, 5]
 
 
 def test_evidence_with_a_gap_or_damage_is_not_taken_for_whole(store: Store) -> None:
