@@ -26,6 +26,7 @@ from services.interop.epcis.capture import parse_capture
 from services.interop.epcis.intake import Behaviour, Sender, take_in
 from services.interop.epcis.library import Library
 from services.interop.epcis.mapping import Known
+from services.interop.epcis.named import NamedQueries, QueryNameTakenError, UnknownQueryError, parse_definition
 from services.interop.epcis.questions import parse_question
 from tests.support import postgres
 from tests.support.fake_world import World, build_world
@@ -190,6 +191,21 @@ def test_epcis_events_come_in_once_and_are_found(store: Store) -> None:
     asked = [("MATCH_epc", "urn:epc:id:sgtin:9506000.001345.A7"), ("EQ_bizStep", "inspecting")]
     found = library.find(parse_question(asked, most_per_page=200, per_page=30).query, None, 30)
     assert len(found.events) == 1
+    for pattern, count in (("9506000.001345.*", 30), ("9506000.*.*", 30), ("9506001.*.*", 0)):
+        question = parse_question([("MATCH_epc", f"urn:epc:idpat:sgtin:{pattern}")], most_per_page=200, per_page=30)
+        assert len(library.find(question.query, None, 30).events) == count
     everything = parse_question([], most_per_page=200, per_page=30).query
     first = library.find(everything, None, 20)
     assert (len(first.events), len(library.find(everything, first.last, 20).events)) == (20, 10)
+
+
+def test_questions_are_kept_under_a_name(store: Store) -> None:
+    mine, other = NamedQueries(store, 5), NamedQueries(store, 6)
+    definition = parse_definition(b'{"name": "mine", "query": {"EQ_action": ["ADD"]}}')
+    mine.add(definition, 1)
+    with pytest.raises(QueryNameTakenError):
+        mine.add(definition, 2)
+    assert (mine.get("mine"), [one for _, one in mine.find(0, 10)], other.find(0, 10)) == (definition, [definition], [])
+    mine.drop("mine")
+    with pytest.raises(UnknownQueryError):
+        mine.get("mine")

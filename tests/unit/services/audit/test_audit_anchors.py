@@ -213,8 +213,6 @@ def test_older_files_may_be_gone_but_not_replaced(site: Site) -> None:
     ["DELETE FROM evidence", "UPDATE evidence SET entries = replace(entries, '\"first\":1,', '\"first\":2,')"],
 )
 def test_a_database_that_was_changed_as_well_is_said(site: Site, statement: str) -> None:
-    if site.store.url.startswith("postgresql"):
-        pytest.skip("the statement is SQLite's")
     site.ask(12)
     assert site.anchor()
     with closing(sqlite3.connect(site.store.url.removeprefix("sqlite:///"))) as connection:
