@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from structlog.typing import FilteringBoundLogger
 
 from ledger.chain import Chain
 from ledger.errors import MillmarkError
@@ -122,19 +123,50 @@ def create_gateway(
     ask for. `relaying` sends what other participants signed, as long. `proofs` says what passports disclose, and where
     their proofs come from; without it there are none. With `audit`, nothing is answered that it does not have; with
     `anchoring` as well, and `recording`, its head is anchored on the ledger. With `manners`, another thread tells the
-    receivers of webhooks. `credential_keys` sign credentials, by their name in the
-    DID document."""
+    receivers of webhooks. `credential_keys` sign credentials, by their name in the DID document."""
     logger = build_logger()
     recorder = None if recording is None else Recorder(store, *recording, logger)
     following = None if chain is None else Following(chain, store, follow_interval_s, logger)
-    service = Service(store, following)
     dispatcher = None if manners is None else Dispatcher(store, manners, logger)
-    anchors = None
-    if recorder is not None and audit is not None and anchoring is not None:
-        anchors = AuditAnchors(store, recorder, audit, anchoring, clock, logger)
+    anchors = _anchors(store, recorder, audit, anchoring, clock, logger)
     running = [one for one in (following, dispatcher, relaying, anchors, recorder) if one is not None]
-
+    service, sign_in = Service(store, following), SignIn(store, policy.origin)
+    portal = Portal(store, policy.origin, proofs or Proofs(store, None, None), sign_in, service.status, clock)
     guard = Guard(store, policy, clock, Limiter(Rates()) if limiter is None else limiter)
+    app = _open(guard, running, portal, secured=policy.auth is Auth.REQUIRED)
+    app.state.answers, app.state.pager, app.state.streams = Answers(store, clock), Pager(store), Streams()
+    app.add_middleware(Edge, logger=logger, hosts=policy.hosts, audit=audit)
+    for router in (
+        build_router(service),
+        _doors(store, sign_in, keys, clock),
+        *_proofs_and_things(store, chain),
+        *_standards(store, recorder, Issuer(store, policy.origin, credential_keys or {}, policy.owner)),
+        build_events(store, app.state.streams, guard),
+        build_webhooks(Subscriptions(store, loopback=manners is not None and manners.loopback)),
+        build_relay(relaying),
+        build_recording(store, recorder),
+        _documentation(app),
+        portal.build_routes(),
+    ):
+        app.include_router(router)
+    return app
+
+
+def _anchors(
+    store: Store,
+    recorder: Recorder | None,
+    audit: AuditLog | None,
+    rule: AnchorRule | None,
+    clock: Clock,
+    logger: FilteringBoundLogger,
+) -> AuditAnchors | None:
+    if recorder is None or audit is None or rule is None:
+        return None
+    return AuditAnchors(store, recorder, audit, rule, clock, logger)
+
+
+def _open(guard: Guard, running: Sequence[_Thread], portal: Portal, *, secured: bool) -> _Gateway:
+    """The application without a route; its threads run while it is up, its failures are pages or problems."""
     app = _Gateway(
         title="Millmark gateway",
         summary="Provenance of made-to-order parts",
@@ -148,37 +180,35 @@ def create_gateway(
         redirect_slashes=False,
         dependencies=[Depends(guard)],
     )
-    app.state.answers, app.state.pager = Answers(store, clock), Pager(store)
-    app.secured = policy.auth is Auth.REQUIRED
-    doors, pages = APIRouter(), APIRouter()
-    sign_in = SignIn(store, policy.origin)
-    add_doors(doors, store, sign_in, clock)
-    portal = Portal(store, policy.origin, proofs or Proofs(store, None, None), sign_in, service.status, clock)
-    portal.add_routes(pages)
-    app.state.portal = portal
-    add_documents(doors, Documents(store, keys), clock)
-    add_recipient_keys(doors, Recipients(store), clock)
-    app.state.streams = Streams()
-    proving = chain if isinstance(chain, Chain) else None
-    for router in (
-        build_router(service),
-        doors,
-        build_resources(store),
-        build_proofs(store),
-        build_bundles(store, proving),
-        build_credentials(Issuer(store, policy.origin, credential_keys or {}, policy.owner)),
-        build_contexts(),
-        build_epcis(store, recorder),
-        build_events(store, app.state.streams, guard),
-        build_webhooks(Subscriptions(store, loopback=manners is not None and manners.loopback)),
-        build_relay(relaying),
-        build_recording(store, recorder),
-    ):
-        app.include_router(router)
-    app.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)
-    app.add_api_route("/docs", lambda: HTMLResponse(build_page(app.openapi())), include_in_schema=False)
-    app.include_router(pages)
+    app.secured, app.state.portal = secured, portal
     for kind in (MillmarkError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, partial(handle_error, refuse=portal.refuse))
-    app.add_middleware(Edge, logger=logger, hosts=policy.hosts, audit=audit)
     return app
+
+
+def _doors(store: Store, sign_in: SignIn, keys: KeyRing | None, clock: Clock) -> APIRouter:
+    """Sessions, and the documents that are sealed for who has one."""
+    router = APIRouter()
+    add_doors(router, store, sign_in, clock)
+    add_documents(router, Documents(store, keys), clock)
+    add_recipient_keys(router, Recipients(store), clock)
+    return router
+
+
+def _proofs_and_things(store: Store, chain: FollowedChain | None) -> Iterator[APIRouter]:
+    yield build_resources(store)
+    yield build_proofs(store)
+    yield build_bundles(store, chain if isinstance(chain, Chain) else None)
+
+
+def _standards(store: Store, recorder: Recorder | None, issuer: Issuer) -> Iterator[APIRouter]:
+    yield build_credentials(issuer)
+    yield build_contexts()
+    yield build_epcis(store, recorder)
+
+
+def _documentation(app: FastAPI) -> APIRouter:
+    router = APIRouter()
+    router.add_api_route("/openapi.json", lambda: JSONResponse(app.openapi()), include_in_schema=False)
+    router.add_api_route("/docs", lambda: HTMLResponse(build_page(app.openapi())), include_in_schema=False)
+    return router

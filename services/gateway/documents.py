@@ -20,9 +20,9 @@ from services.gateway.document_examples import DOCUMENT
 from services.gateway.example_things import IDENTIFIER
 from services.gateway.guard import Asking, Clock
 from services.gateway.once import RepeatKey, ask_once
-from services.gateway.paging import Paging, page_of
+from services.gateway.paging import Paging
 from services.gateway.replies import LOOKED_UP, NAMED, PROBLEM, ExpectedTags, KnownTags, expecting, names, reply, tagged
-from services.gateway.schemas import model_of
+from services.gateway.routes import Routes
 
 __all__ = ["SEALED_MEDIA_TYPE", "ParticipantNumber", "add_documents"]
 
@@ -84,39 +84,26 @@ def add_documents(router: APIRouter, documents: Documents, clock: Clock) -> None
 
 
 def _add_reading(router: APIRouter, documents: Documents) -> None:
-    @router.get(
-        "/v1/documents",
-        operation_id="listDocuments",
-        summary="Documents that are there for the caller",
-        response_model=page_of(Document),
-        responses=NAMED,
-        tags=["documents"],
-    )
+    routes = Routes(router, "documents", LOOKED_UP)
+
+    @routes.page("/v1/documents", "listDocuments", "Documents that are there for the caller", Document, NAMED)
     def page(principal: Asking, paging: Paging, about: AboutName = None) -> Response:
         """By id. Documents that are there only because their lot is linked are found by it: give `about`."""
         after = str(paging.after[0]) if paging.after else ""
         found = documents.page(about, after, paging.limit, principal.viewer)
         return paging.answer(found.documents, None if found.next is None else (found.next,))
 
-    @router.get(
-        "/v1/documents/{id}",
-        operation_id="getDocument",
-        summary="A document and its versions",
-        response_model=model_of(Document),
-        responses=LOOKED_UP,
-        tags=["documents"],
-    )
+    @routes.one("/v1/documents/{id}", "getDocument", "A document and its versions", Document)
     def get(principal: Asking, document: DocumentId, known: KnownTags = None) -> Response:
         """Names, sizes and roots; the content is in the versions."""
         return tagged(documents.get(document, principal.viewer), known)
 
-    @router.get(
+    @routes.get(
         "/v1/documents/{id}/versions/{version}",
-        operation_id="fetchDocument",
-        summary="A version, sealed for the caller",
+        "fetchDocument",
+        "A version, sealed for the caller",
         responses={**_SEALED, **_CHANGED},
         response_class=StreamingResponse,
-        tags=["documents"],
     )
     def fetch(principal: Asking, document: DocumentId, version: VersionNumber, known: KnownTags = None) -> Response:
         """Encrypted, with its key wrapped for the key that the caller's participant published. The gateway never sends
@@ -131,16 +118,9 @@ def _add_reading(router: APIRouter, documents: Documents) -> None:
 
 
 def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
-    @router.post(
-        "/v1/documents",
-        operation_id="addDocument",
-        summary="Add a document",
-        response_model=model_of(Document),
-        responses=NAMED,
-        status_code=201,
-        openapi_extra=_CONTENT,
-        tags=["documents"],
-    )
+    routes = Routes(router, "documents", NAMED)
+
+    @routes.post("/v1/documents", "addDocument", "Add a document", Document, status_code=201, openapi_extra=_CONTENT)
     async def add(
         request: Request,
         principal: Asking,
@@ -159,15 +139,15 @@ def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
 
 
 def _add_versions(router: APIRouter, documents: Documents, clock: Clock) -> None:
-    @router.post(
+    routes = Routes(router, "documents", _CHANGED)
+
+    @routes.post(
         "/v1/documents/{id}/versions",
-        operation_id="addDocumentVersion",
-        summary="Add a version",
-        response_model=model_of(Document),
-        responses=_CHANGED,
+        "addDocumentVersion",
+        "Add a version",
+        Document,
         status_code=201,
         openapi_extra=_CONTENT,
-        tags=["documents"],
     )
     async def add_version(
         request: Request,
@@ -189,26 +169,14 @@ def _add_versions(router: APIRouter, documents: Documents, clock: Clock) -> None
 
 
 def _add_changes(router: APIRouter, documents: Documents, clock: Clock) -> None:
-    @router.patch(
-        "/v1/documents/{id}",
-        operation_id="setDocumentMode",
-        summary="Change who may read a document",
-        response_model=model_of(Document),
-        responses={400: PROBLEM, **_CHANGED},
-        tags=["documents"],
-    )
+    routes = Routes(router, "documents", {400: PROBLEM, **_CHANGED})
+
+    @routes.patch("/v1/documents/{id}", "setDocumentMode", "Change who may read a document", Document)
     def set_mode(document: DocumentId, change: ModeChange, expected: ExpectedTags = None) -> Response:
         """From now on: what was fetched before cannot be recalled. Grants end with the mode `restricted`."""
         return tagged(documents.set_mode(document, change.mode, expecting(expected)), None)
 
-    @router.delete(
-        "/v1/documents/{id}",
-        operation_id="eraseDocument",
-        summary="Erase a document",
-        response_model=model_of(Document),
-        responses=LOOKED_UP,
-        tags=["documents"],
-    )
+    @routes.delete("/v1/documents/{id}", "eraseDocument", "Erase a document", Document, responses=LOOKED_UP)
     def erase(document: DocumentId, expected: ExpectedTags = None) -> Response:
         """Ciphertexts, keys, names and salts of all versions are dropped, for good; roots on the ledger stay, and say
         nothing any more. Copies that were fetched cannot be recalled. May be repeated."""
@@ -216,26 +184,16 @@ def _add_changes(router: APIRouter, documents: Documents, clock: Clock) -> None:
 
 
 def _add_grants(router: APIRouter, documents: Documents, clock: Clock) -> None:
-    @router.put(
-        "/v1/documents/{id}/grants/{participant}",
-        operation_id="grantDocument",
-        summary="Name a participant that may read",
-        response_model=model_of(Document),
-        responses=_CHANGED,
-        tags=["documents"],
+    routes = Routes(router, "documents", _CHANGED)
+
+    @routes.put(
+        "/v1/documents/{id}/grants/{participant}", "grantDocument", "Name a participant that may read", Document
     )
     def grant(document: DocumentId, participant: ParticipantNumber, expected: ExpectedTags = None) -> Response:
         """Of a restricted document."""
         return tagged(documents.grant(document, participant, clock(), expecting(expected)), None)
 
-    @router.delete(
-        "/v1/documents/{id}/grants/{participant}",
-        operation_id="revokeDocument",
-        summary="End a grant",
-        response_model=model_of(Document),
-        responses=_CHANGED,
-        tags=["documents"],
-    )
+    @routes.delete("/v1/documents/{id}/grants/{participant}", "revokeDocument", "End a grant", Document)
     def revoke(document: DocumentId, participant: ParticipantNumber, expected: ExpectedTags = None) -> Response:
         """The participant reads nothing of it from now on; copies that it fetched cannot be recalled."""
         return tagged(documents.revoke(document, participant, expecting(expected)), None)

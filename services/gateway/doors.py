@@ -18,7 +18,7 @@ from services.access import CredentialKind, Principal, SignIn, revoke
 from services.access.siwe import MAX_MESSAGE_CHARACTERS
 from services.gateway.guard import Asking, Clock
 from services.gateway.replies import PROBLEM, reply
-from services.gateway.schemas import model_of
+from services.gateway.routes import Routes
 
 __all__ = ["Caller", "Offer", "OpenedSession", "add_doors"]
 
@@ -79,15 +79,9 @@ class SignedMessage(BaseModel):
 
 def add_doors(router: APIRouter, store: Store, sign_in: SignIn, clock: Clock) -> None:
     """Adds the routes."""
+    routes = Routes(router, "access", _PROBLEMS)
 
-    @router.get(
-        "/v1/sign-in",
-        operation_id="offerSignIn",
-        summary="A message to sign in with",
-        response_model=model_of(Offer),
-        responses=_PROBLEMS,
-        tags=["access"],
-    )
+    @routes.get("/v1/sign-in", "offerSignIn", "A message to sign in with", Offer)
     def offer(address: Address) -> Response:
         """Bound to this site and chain, good for five minutes and one session. Whether the key means anything here is
         not said."""
@@ -97,15 +91,7 @@ def add_doors(router: APIRouter, store: Store, sign_in: SignIn, clock: Clock) ->
             raise InputError(error.cause, mend=error.mend) from error
         return reply(Offer(message.to_text(), moment(message.expires_at)))
 
-    @router.post(
-        "/v1/sessions",
-        operation_id="openSession",
-        summary="Sign in with a signed message",
-        response_model=model_of(OpenedSession),
-        responses=_PROBLEMS,
-        status_code=201,
-        tags=["access"],
-    )
+    @routes.post("/v1/sessions", "openSession", "Sign in with a signed message", OpenedSession, status_code=201)
     def open_session(body: SignedMessage) -> Response:
         """The key must be active for a participant that is not suspended. The token is good for a quarter of an hour,
         and no longer than the key."""
@@ -114,26 +100,12 @@ def add_doors(router: APIRouter, store: Store, sign_in: SignIn, clock: Clock) ->
         opened = OpenedSession(session.token, row.participant, name_roles(session.roles), moment(row.expires_at))
         return reply(opened, 201)
 
-    @router.get(
-        "/v1/session",
-        operation_id="getSession",
-        summary="Who one is here",
-        response_model=model_of(Caller),
-        responses=_PROBLEMS,
-        tags=["access"],
-    )
+    @routes.get("/v1/session", "getSession", "Who one is here", Caller)
     def who(principal: Asking) -> Response:
         """Participant, roles and scopes of the credential that is shown."""
         return reply(describe(principal))
 
-    @router.delete(
-        "/v1/session",
-        operation_id="closeSession",
-        summary="Sign out",
-        responses=_PROBLEMS,
-        status_code=204,
-        tags=["access"],
-    )
+    @routes.delete("/v1/session", "closeSession", "Sign out", status_code=204)
     def close_session(principal: Asking) -> Response:
         """Ends the session of the token that is shown. API keys are revoked by the operator alone."""
         revoke(store, principal.credential, CredentialKind.SESSION, now_s=clock())

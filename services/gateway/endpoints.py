@@ -12,7 +12,8 @@ from ledger.ids import MAX_IDENTIFIER_LENGTH
 from ledger.provenance import Certificate, Direction, Limits, OrderTrace, Recall, Trace
 from services.gateway.example_things import IDENTIFIER
 from services.gateway.guard import Asking
-from services.gateway.replies import LOOKED_UP, MOST_SEQUENCE, NAMED, PROBLEM, KnownTags, Number, reply, tag, tagged
+from services.gateway.replies import MOST_SEQUENCE, NAMED, PROBLEM, KnownTags, Number, reply, tag, tagged
+from services.gateway.routes import Routes
 from services.gateway.schemas import model_of
 from services.gateway.service import Service
 from services.gateway.status import GatewayStatus, Health
@@ -75,13 +76,13 @@ def build_router(service: Service) -> APIRouter:
 
 
 def _add_provenance(router: APIRouter, service: Service) -> None:
-    @router.get(
+    routes = Routes(router, "provenance", NAMED)
+
+    @routes.get(
         _TRACE + "{identifier:path}",
-        operation_id="traceLotOrOrder",
-        summary="Trace a lot or an order",
+        "traceLotOrOrder",
+        "Trace a lot or an order",
         response_model=model_of(Trace) | model_of(OrderTrace),
-        responses=NAMED,
-        tags=["provenance"],
     )
     def trace(
         request: Request,
@@ -99,26 +100,12 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
         found = service.trace(name, direction, limits, principal.viewer)
         return tag(Response(found, media_type="application/json"), known)
 
-    @router.get(
-        "/v1/certificates/{id}",
-        operation_id="getCertificate",
-        summary="A certificate and whether it counts",
-        response_model=model_of(Certificate),
-        responses=LOOKED_UP,
-        tags=["provenance"],
-    )
+    @routes.one("/v1/certificates/{id}", "getCertificate", "A certificate and whether it counts", Certificate)
     def certificate(principal: Asking, sequence: Number, known: KnownTags = None) -> Response:
         """A verdict on a lot, and whether it is valid, expired, revoked or fallen with its model."""
         return tagged(service.certificate(sequence, principal.viewer), known)
 
-    @router.get(
-        "/v1/recall",
-        operation_id="recall",
-        summary="What a bad model, a bad lot or a bad machine reached",
-        response_model=model_of(Recall),
-        responses=NAMED,
-        tags=["provenance"],
-    )
+    @routes.get("/v1/recall", "recall", "What a bad model, a bad lot or a bad machine reached", Recall)
     def recall(
         principal: Asking,
         model: ModelNumber = None,
@@ -141,26 +128,14 @@ def _add_provenance(router: APIRouter, service: Service) -> None:
 
 
 def _add_state(router: APIRouter, service: Service) -> None:
-    @router.get(
-        "/v1/status",
-        operation_id="getStatus",
-        summary="How far index, chain and outbox are",
-        response_model=model_of(GatewayStatus),
-        responses={"default": PROBLEM},
-        tags=["state"],
-    )
+    routes = Routes(router, "state", {"default": PROBLEM})
+
+    @routes.get("/v1/status", "getStatus", "How far index, chain and outbox are", GatewayStatus)
     def status() -> Response:
         """The chain is shown as the follower last saw it; this request asks nothing of its node."""
         return reply(service.status())
 
-    @router.get(
-        "/health",
-        operation_id="getHealth",
-        summary="Whether the process answers",
-        response_model=model_of(Health),
-        responses={"default": PROBLEM},
-        tags=["state"],
-    )
+    @routes.get("/health", "getHealth", "Whether the process answers", Health)
     async def health() -> Response:
         """For whoever restarts processes: nothing is read, so a busy database does not look like a dead process."""
         return reply(Health("ok"))

@@ -11,7 +11,7 @@ from services.documents.views import RecipientKey
 from services.gateway.documents import ParticipantNumber
 from services.gateway.guard import Asking, Clock
 from services.gateway.replies import LOOKED_UP, PROBLEM, KnownTags, reply, tagged
-from services.gateway.schemas import model_of
+from services.gateway.routes import Routes
 
 __all__ = ["add_recipient_keys"]
 
@@ -28,14 +28,10 @@ class PublishedKey(BaseModel):
 
 def add_recipient_keys(router: APIRouter, recipients: Recipients, clock: Clock) -> None:
     """Adds the routes."""
+    routes = Routes(router, "documents", {409: PROBLEM, **LOOKED_UP})
 
-    @router.put(
-        "/v1/recipient-key",
-        operation_id="publishRecipientKey",
-        summary="Publish the key that documents are wrapped for",
-        response_model=model_of(RecipientKey),
-        responses={409: PROBLEM, **LOOKED_UP},
-        tags=["documents"],
+    @routes.put(
+        "/v1/recipient-key", "publishRecipientKey", "Publish the key that documents are wrapped for", RecipientKey
     )
     def publish(principal: Asking, key: PublishedKey) -> Response:
         """The caller's own; it takes the place of the former one."""
@@ -50,13 +46,11 @@ def add_recipient_keys(router: APIRouter, recipients: Recipients, clock: Clock) 
         )
         return reply(published)
 
-    @router.get(
+    @routes.one(
         "/v1/recipient-keys/{participant}",
-        operation_id="getRecipientKey",
-        summary="The key that a participant opens documents with",
-        response_model=model_of(RecipientKey),
-        responses=LOOKED_UP,
-        tags=["documents"],
+        "getRecipientKey",
+        "The key that a participant opens documents with",
+        RecipientKey,
     )
     def get(participant: ParticipantNumber, known: KnownTags = None) -> Response:
         """With the signature that says so."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Header, Path, Response
 
@@ -23,6 +23,7 @@ __all__ = [
     "ExpectedTags",
     "KnownTags",
     "Number",
+    "Problems",
     "Subject",
     "expecting",
     "names",
@@ -36,9 +37,11 @@ MOST_SEQUENCE = 2**40 - 1
 """`uint40` in the contracts."""
 
 PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
-CHECKED: dict[int | str, dict[str, Any]] = {422: PROBLEM, "default": PROBLEM}
-LOOKED_UP = {404: PROBLEM, **CHECKED}
-NAMED = {400: PROBLEM, **LOOKED_UP}
+Problems: TypeAlias = "dict[int | str, dict[str, Any]]"
+"""Answers that a route may give instead of its own, by status."""
+CHECKED: Problems = {422: PROBLEM, "default": PROBLEM}
+LOOKED_UP: Problems = {404: PROBLEM, **CHECKED}
+NAMED: Problems = {400: PROBLEM, **LOOKED_UP}
 
 KnownTags = Annotated[
     str | None,

@@ -17,7 +17,7 @@ from ledger.records import AssignmentState, LotState, ModelState, OrderState
 from ledger.store import Store
 from services.gateway.example_things import IDENTIFIER
 from services.gateway.guard import Asking
-from services.gateway.paging import Paging, page_of
+from services.gateway.paging import Paging
 from services.gateway.replies import (
     CHECKED,
     LOOKED_UP,
@@ -28,7 +28,7 @@ from services.gateway.replies import (
     Subject,
     tagged,
 )
-from services.gateway.schemas import model_of
+from services.gateway.routes import Routes
 
 __all__ = ["build_resources"]
 
@@ -97,38 +97,20 @@ def build_resources(store: Store) -> APIRouter:
 
 
 def _add_consortium(router: APIRouter, store: Store) -> None:
-    @router.get(
-        "/v1/participants",
-        operation_id="listParticipants",
-        summary="Who is in the consortium",
-        response_model=page_of(Participant),
-        responses=_LISTED,
-        tags=["consortium"],
-    )
+    consortium = Routes(router, "consortium", LOOKED_UP)
+    models = Routes(router, "models", LOOKED_UP)
+
+    @consortium.page("/v1/participants", "listParticipants", "Who is in the consortium", Participant)
     def list_participants(paging: Paging) -> Response:
         """By number, with the keys that sign for them now. Names are those of this gateway's book."""
         return _page(paging, listing.cut(participants(store), paging.number, paging.limit))
 
-    @router.get(
-        "/v1/participants/{number}",
-        operation_id="getParticipant",
-        summary="One participant",
-        response_model=model_of(Participant),
-        responses=LOOKED_UP,
-        tags=["consortium"],
-    )
+    @consortium.one("/v1/participants/{number}", "getParticipant", "One participant", Participant)
     def get_participant(number: ParticipantNumber, known: KnownTags = None) -> Response:
         """Roles, standing, and the keys that sign for it now."""
         return tagged(participant(store, number), known)
 
-    @router.get(
-        "/v1/models",
-        operation_id="listModels",
-        summary="Quality models",
-        response_model=page_of(Model),
-        responses=_LISTED,
-        tags=["models"],
-    )
+    @models.page("/v1/models", "listModels", "Quality models", Model)
     def list_models(
         paging: Paging,
         state: Annotated[_ModelState | None, Query(description="Only those in it.", examples=["approved"])] = None,
@@ -138,55 +120,31 @@ def _add_consortium(router: APIRouter, store: Store) -> None:
         wanted = _given(state=_value(ModelState, state), inspector=inspector)
         return _page(paging, listing.models(store, paging.number, paging.limit, wanted))
 
-    @router.get(
-        "/v1/models/{id}",
-        operation_id="getModel",
-        summary="One quality model",
-        response_model=model_of(Model),
-        responses=LOOKED_UP,
-        tags=["models"],
-    )
+    @models.one("/v1/models/{id}", "getModel", "One quality model", Model)
     def get_model(number: Number, known: KnownTags = None) -> Response:
         """Its digest, who answers for it, and whether it may be relied on."""
         return tagged(listing.model(store, number), known)
 
 
 def _add_equipment(router: APIRouter, store: Store) -> None:
-    @router.get(
-        "/v1/machines",
-        operation_id="listMachines",
-        summary="Machines",
-        response_model=page_of(RegisteredMachine),
-        responses=_LISTED,
-        tags=["machines"],
-    )
+    routes = Routes(router, "machines", LOOKED_UP)
+
+    @routes.page("/v1/machines", "listMachines", "Machines", RegisteredMachine)
     def list_machines(principal: Asking, paging: Paging, owner: OfParticipant = None) -> Response:
         """By number: one's own, and those at work in orders that one may see; with what they have to do."""
         wanted = _given(owner=owner)
         return _page(paging, listing.machines(store, principal.viewer, paging.number, paging.limit, wanted))
 
-    @router.get(
-        "/v1/machines/{id}",
-        operation_id="getMachine",
-        summary="One machine",
-        response_model=model_of(RegisteredMachine),
-        responses=LOOKED_UP,
-        tags=["machines"],
-    )
+    @routes.one("/v1/machines/{id}", "getMachine", "One machine", RegisteredMachine)
     def get_machine(principal: Asking, number: Number, known: KnownTags = None) -> Response:
         """Whose it is, and how much it has to do."""
         return tagged(listing.machine(store, number, principal.viewer), known)
 
 
 def _add_orders(router: APIRouter, store: Store) -> None:
-    @router.get(
-        "/v1/orders",
-        operation_id="listOrders",
-        summary="Orders",
-        response_model=page_of(Order),
-        responses=_LISTED,
-        tags=["orders"],
-    )
+    routes = Routes(router, "orders", LOOKED_UP)
+
+    @routes.page("/v1/orders", "listOrders", "Orders", Order)
     def list_orders(
         principal: Asking,
         paging: Paging,
@@ -200,26 +158,12 @@ def _add_orders(router: APIRouter, store: Store) -> None:
         found = listing.orders(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
         return _page(paging, found)
 
-    @router.get(
-        "/v1/orders/{subject}",
-        operation_id="getOrder",
-        summary="One order",
-        response_model=model_of(Order),
-        responses=LOOKED_UP,
-        tags=["orders"],
-    )
+    @routes.one("/v1/orders/{subject}", "getOrder", "One order", Order)
     def get_order(principal: Asking, subject: Subject, known: KnownTags = None) -> Response:
         """Who wants it from whom, and how far it is."""
         return tagged(listing.order(store, _raw(subject), principal.viewer), known)
 
-    @router.get(
-        "/v1/assignments",
-        operation_id="listAssignments",
-        summary="Assignments",
-        response_model=page_of(Assignment),
-        responses=_LISTED,
-        tags=["orders"],
-    )
+    @routes.page("/v1/assignments", "listAssignments", "Assignments", Assignment)
     def list_assignments(
         principal: Asking,
         paging: Paging,
@@ -237,28 +181,17 @@ def _add_orders(router: APIRouter, store: Store) -> None:
         )
         return _page(paging, listing.assignments(store, principal.viewer, paging.number, paging.limit, wanted))
 
-    @router.get(
-        "/v1/assignments/{id}",
-        operation_id="getAssignment",
-        summary="One assignment",
-        response_model=model_of(Assignment),
-        responses=LOOKED_UP,
-        tags=["orders"],
-    )
+    @routes.one("/v1/assignments/{id}", "getAssignment", "One assignment", Assignment)
     def get_assignment(principal: Asking, number: Number, known: KnownTags = None) -> Response:
         """One operation of an order, given to one machine."""
         return tagged(listing.assignment(store, number, principal.viewer), known)
 
 
 def _add_lots(router: APIRouter, store: Store) -> None:
-    @router.get(
-        "/v1/lots",
-        operation_id="listLots",
-        summary="Lots",
-        response_model=page_of(Lot),
-        responses=_LISTED,
-        tags=["lots"],
-    )
+    lots = Routes(router, "lots", LOOKED_UP)
+    provenance = Routes(router, "provenance", LOOKED_UP)
+
+    @lots.page("/v1/lots", "listLots", "Lots", Lot)
     def list_lots(
         principal: Asking,
         paging: Paging,
@@ -274,38 +207,17 @@ def _add_lots(router: APIRouter, store: Store) -> None:
         found = listing.lots(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
         return _page(paging, found)
 
-    @router.get(
-        "/v1/lots/{subject}",
-        operation_id="getLot",
-        summary="One lot",
-        response_model=model_of(Lot),
-        responses=LOOKED_UP,
-        tags=["lots"],
-    )
+    @lots.one("/v1/lots/{subject}", "getLot", "One lot", Lot)
     def get_lot(principal: Asking, subject: Subject, known: KnownTags = None) -> Response:
         """How much of it there is, who has it, and in which state. Where it came from says a trace."""
         return tagged(listing.lot(store, _raw(subject), principal.viewer), known)
 
-    @router.get(
-        "/v1/lots/{subject}/custody",
-        operation_id="listCustody",
-        summary="Who had a lot",
-        response_model=page_of(CustodyChange),
-        responses={404: PROBLEM, **_LISTED},
-        tags=["lots"],
-    )
+    @lots.page("/v1/lots/{subject}/custody", "listCustody", "Who had a lot", CustodyChange, {404: PROBLEM, **_LISTED})
     def list_custody(principal: Asking, paging: Paging, subject: Subject) -> Response:
         """Every offer, acceptance and return, of the lot or of what it was packed in at the time, the oldest first."""
         return _page(paging, listing.custody(store, _raw(subject), principal.viewer, paging.number, paging.limit))
 
-    @router.get(
-        "/v1/certificates",
-        operation_id="listCertificates",
-        summary="Certificates",
-        response_model=page_of(Certificate),
-        responses=_LISTED,
-        tags=["provenance"],
-    )
+    @provenance.page("/v1/certificates", "listCertificates", "Certificates", Certificate)
     def list_certificates(
         principal: Asking,
         paging: Paging,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.access import Principal
 from services.gateway.guard import Asking
 from services.gateway.replies import CHECKED, LOOKED_UP, PROBLEM, reply
+from services.gateway.routes import Routes
 from services.gateway.schemas import model_of
 from services.notices.delivery import Mode
 from services.notices.feed import parse_position
@@ -54,39 +55,20 @@ def build_webhooks(subscriptions: Subscriptions) -> APIRouter:
 
 
 def _add_reading(router: APIRouter, subscriptions: Subscriptions) -> None:
-    @router.get(
-        "/v1/webhooks",
-        operation_id="listWebhooks",
-        summary="Webhooks, and how they do",
-        response_model=Webhooks,
-        responses=CHECKED,
-        tags=["events"],
-    )
+    routes = Routes(router, "events", LOOKED_UP)
+
+    @routes.get("/v1/webhooks", "listWebhooks", "Webhooks, and how they do", response_model=Webhooks, responses=CHECKED)
     def list_webhooks(principal: Asking) -> Response:
         """Those of the caller; all of them for the company that runs the gateway."""
         items = [one.to_json() for one in subscriptions.list(_subscriber(principal))]
         return Response(json.dumps({"items": items}, separators=(",", ":")), media_type="application/json")
 
-    @router.get(
-        "/v1/webhooks/{id}",
-        operation_id="getWebhook",
-        summary="A webhook, and how it does",
-        response_model=model_of(Webhook),
-        responses=LOOKED_UP,
-        tags=["events"],
-    )
+    @routes.one("/v1/webhooks/{id}", "getWebhook", "A webhook, and how it does", Webhook)
     def get_webhook(principal: Asking, id_: WebhookId) -> Response:
         """How far its receiver was told, and why it was not told further."""
         return reply(subscriptions.get(_subscriber(principal), id_))
 
-    @router.delete(
-        "/v1/webhooks/{id}",
-        operation_id="removeWebhook",
-        summary="End a webhook",
-        status_code=204,
-        responses=LOOKED_UP,
-        tags=["events"],
-    )
+    @routes.delete("/v1/webhooks/{id}", "removeWebhook", "End a webhook", status_code=204)
     def remove_webhook(principal: Asking, id_: WebhookId) -> Response:
         """Nothing more is sent to its receiver, but for a delivery that is under way."""
         subscriptions.remove(_subscriber(principal), id_)
@@ -94,14 +76,15 @@ def _add_reading(router: APIRouter, subscriptions: Subscriptions) -> None:
 
 
 def _add_writing(router: APIRouter, subscriptions: Subscriptions) -> None:
-    @router.post(
+    routes = Routes(router, "events", LOOKED_UP)
+
+    @routes.post(
         "/v1/webhooks",
-        operation_id="addWebhook",
-        summary="Be told of records by webhook",
-        status_code=201,
-        response_model=model_of(NewWebhook),
+        "addWebhook",
+        "Be told of records by webhook",
+        NewWebhook,
         responses={400: PROBLEM, **CHECKED},
-        tags=["events"],
+        status_code=201,
     )
     def add_webhook(principal: Asking, body: WantedWebhook) -> Response:
         """Each final record that there is for the caller, as a signed CloudEvent, at least once and in the order of the
@@ -118,26 +101,13 @@ def _add_writing(router: APIRouter, subscriptions: Subscriptions) -> None:
         )
         return reply(made, 201, Location=f"/v1/webhooks/{made.webhook.id}")
 
-    @router.post(
-        "/v1/webhooks/{id}/resume",
-        operation_id="resumeWebhook",
-        summary="Send on from where a webhook was parked",
-        response_model=model_of(Webhook),
-        responses=LOOKED_UP,
-        tags=["events"],
-    )
+    @routes.post("/v1/webhooks/{id}/resume", "resumeWebhook", "Send on from where a webhook was parked", Webhook)
     def resume_webhook(principal: Asking, id_: WebhookId) -> Response:
         """Once more is fine. From now on it ends with the API key that this was asked with, if it was one."""
         return reply(subscriptions.resume(_subscriber(principal), id_))
 
-    @router.post(
-        "/v1/webhooks/{id}/secret",
-        operation_id="renewWebhookSecret",
-        summary="A new secret for a webhook",
-        status_code=201,
-        response_model=model_of(NewWebhook),
-        responses=LOOKED_UP,
-        tags=["events"],
+    @routes.post(
+        "/v1/webhooks/{id}/secret", "renewWebhookSecret", "A new secret for a webhook", NewWebhook, status_code=201
     )
     def renew_secret(principal: Asking, id_: WebhookId) -> Response:
         """For a day each delivery is signed with both the new and the one before."""

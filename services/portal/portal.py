@@ -47,11 +47,13 @@ class Portal:
             Visible(self.pages),
         )
 
-    def add_routes(self, router: APIRouter) -> None:
+    def build_routes(self) -> APIRouter:
+        router = APIRouter()
         for path, answer in (("/", self.home), ("/portal", self.overview), ("/portal/assets/{tag}/{name}", self.asset)):
             router.add_api_route(path, answer, include_in_schema=False)
         for part in self._parts:
             part.add_routes(router)
+        return router
 
     def home(self, request: Request) -> Response:
         return self.pages.render(request, "home.html")

@@ -14,8 +14,8 @@ from ledger.records import Contract
 from services.gateway.guard import Asking
 from services.gateway.relay.relaying import Relaying
 from services.gateway.relay.views import RelayedRequest, RelayTerms, Simulation
-from services.gateway.replies import CHECKED, LOOKED_UP, reply
-from services.gateway.schemas import model_of
+from services.gateway.replies import CHECKED, reply
+from services.gateway.routes import Routes
 
 __all__ = ["build_relay"]
 
@@ -64,15 +64,14 @@ class Call(BaseModel):
 def build_relay(relaying: Relaying | None) -> APIRouter:
     """The routes; without `relaying` there is nothing behind them."""
     router = APIRouter()
+    routes = Routes(router, "relay", CHECKED)
 
-    @router.post(
+    @routes.post(
         "/v1/relay",
-        operation_id="relayRequest",
-        summary="Have a signed request sent",
-        response_model=model_of(RelayedRequest),
-        responses=CHECKED,
+        "relayRequest",
+        "Have a signed request sent",
+        RelayedRequest,
         status_code=202,
-        tags=["relay"],
         openapi_extra=_WRITTEN,
     )
     async def relay(request: Request, principal: Asking) -> Response:
@@ -83,38 +82,17 @@ def build_relay(relaying: Relaying | None) -> APIRouter:
         body = await request.body()
         return reply(await run_in_threadpool(taken.accept, body, principal), 202)
 
-    @router.get(
-        "/v1/relay/{digest}",
-        operation_id="getRelayedRequest",
-        summary="What became of a request",
-        response_model=model_of(RelayedRequest),
-        responses=LOOKED_UP,
-        tags=["relay"],
-    )
+    @routes.one("/v1/relay/{digest}", "getRelayedRequest", "What became of a request", RelayedRequest)
     def look(digest: Digest, principal: Asking) -> Response:
         """Requests of other participants do not exist."""
         return reply(_active(relaying).look(bytes.fromhex(digest[2:]), principal))
 
-    @router.get(
-        "/v1/relay/keys/{address}",
-        operation_id="getRelayTerms",
-        summary="What a key's next request has to fit",
-        response_model=model_of(RelayTerms),
-        responses=CHECKED,
-        tags=["relay"],
-    )
+    @routes.get("/v1/relay/keys/{address}", "getRelayTerms", "What a key's next request has to fit", RelayTerms)
     def terms(address: KeyAddress) -> Response:
         """As the chain has it, which everybody can see."""
         return reply(_active(relaying).terms(bytes.fromhex(address[2:])))
 
-    @router.post(
-        "/v1/relay/simulations",
-        operation_id="simulateRelay",
-        summary="What a call would do, before it is signed",
-        response_model=model_of(Simulation),
-        responses=CHECKED,
-        tags=["relay"],
-    )
+    @routes.post("/v1/relay/simulations", "simulateRelay", "What a call would do, before it is signed", Simulation)
     def simulate(body: Call, principal: Asking) -> Response:
         """As the key, through the forwarder, on the chain as it is now. Changes nothing."""
         data, key = bytes.fromhex(body.data[2:]), bytes.fromhex(body.key[2:])

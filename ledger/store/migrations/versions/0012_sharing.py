@@ -10,6 +10,11 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _create_documents()
+    _create_recipients()
+
+
+def _create_documents() -> None:
     op.create_table(
         "shared_documents",
         sa.Column("id", sa.Text, nullable=False),
@@ -45,6 +50,9 @@ def upgrade() -> None:
         sa.Column("content", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("document", "version", "position", name="pk_shared_pieces"),
     )
+
+
+def _create_recipients() -> None:
     op.create_table(
         "grants",
         sa.Column("document", sa.Text, nullable=False),
