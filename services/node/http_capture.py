@@ -30,7 +30,7 @@ __all__ = ["MOST_BATCH_BYTES", "MOST_EVENTS", "create_capture"]
 
 MOST_BATCH_BYTES = 8 << 20
 MOST_EVENTS = 10_000
-_INLINE_BYTES = 16 << 10
+_INLINE_BYTES = 64 << 10
 """A larger batch is read in a thread of its own, so that single events need not wait behind it."""
 _SOURCE = "http"
 _LINES = ("application/x-ndjson", "application/jsonl")
