@@ -23,6 +23,7 @@ from tests.support.gateway_client import Caller
 from tests.support.portal_world import PortalWorld, serve_world
 
 pytestmark = pytest.mark.integration
+_MOST_S = 60.0
 GOOD, STANDING = "The records of this part are proved", "the part does not stand well"
 
 
@@ -32,8 +33,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
         yield world
 
 
+def get(address: str) -> httpx.Response:
+    """However busy the machine is."""
+    return httpx.get(address, timeout=_MOST_S)
+
+
 def download(world: PortalWorld, what: str) -> bytes:
-    answer = httpx.get(world.code().replace("/01/", f"/passport/{what}/01/"))
+    answer = get(world.code().replace("/01/", f"/passport/{what}/01/"))
     assert answer.status_code == 200
     return answer.content
 
@@ -48,18 +54,18 @@ def place_another(world: PortalWorld) -> None:
 
 
 def test_a_proof_is_made_once_and_anew_when_there_is_more(world: PortalWorld) -> None:
-    assert GOOD in httpx.get(world.code()).text
+    assert GOOD in get(world.code()).text
     first = download(world, "bundle")
-    assert GOOD in httpx.get(world.code()).text
+    assert GOOD in get(world.code()).text
     assert download(world, "bundle") == first
     place_another(world)
     assert download(world, "bundle") == first, "of the page that was shown"
-    assert GOOD in httpx.get(world.code()).text
+    assert GOOD in get(world.code()).text
     assert download(world, "bundle") != first
 
 
 def test_both_files_are_of_one_page_whatever_is_recorded_meanwhile(world: PortalWorld) -> None:
-    httpx.get(world.code())
+    get(world.code())
     bundle = download(world, "bundle")
     place_another(world)
     trust = download(world, "trust")
@@ -69,7 +75,7 @@ def test_both_files_are_of_one_page_whatever_is_recorded_meanwhile(world: Portal
 
 def test_the_page_tells_no_more_than_its_file(world: PortalWorld) -> None:
     """What is disclosed in the file is what the policy says, and the page shows nothing beyond."""
-    page = httpx.get(world.code()).text
+    page = get(world.code()).text
     report = verify_bundle(download(world, "bundle"), parse_trust(download(world, "trust")), now_s=int(time.time()))
     assert report.disclosed
     assert {field.path[0] for field in report.disclosed} == {"passport"}
@@ -82,7 +88,7 @@ def test_without_the_word_names_only_the_part_is_named(world: PortalWorld) -> No
     path = world.code().removeprefix(world.origin)
     proofs = Proofs(world.store, None, None)
     page = Caller(create_gateway(world.store, build_policy(), proofs=proofs)).ask(path).text
-    named = httpx.get(world.code()).text
+    named = get(world.code()).text
     for name in ("CELL-1", "FORGE-1", "HEAT1", "0007700001"):
         assert name in named
         assert name not in page
@@ -99,25 +105,25 @@ def test_without_the_word_names_only_the_part_is_named(world: PortalWorld) -> No
 def test_the_page_shows_what_the_verifier_draws_attention_to(
     world: PortalWorld, language: str, told: tuple[str, ...]
 ) -> None:
-    page = httpx.get(f"{world.code(world.failed)}&lang={language}").text
+    page = get(f"{world.code(world.failed)}&lang={language}").text
     text = unescape(re.sub(r"<[^>]+>", "", page))
     part = world.identity(world.failed).identifier.rpartition("/")[2]
     [number] = re.findall(r'<h3 id="certificate-(\d+)">', page)
     for line in told:
         assert line.format(part=part, number=number) in text
     assert text.count(told[0]) == 1
-    assert told[0] not in httpx.get(f"{world.code()}&lang={language}").text, "of a part that stands well"
+    assert told[0] not in get(f"{world.code()}&lang={language}").text, "of a part that stands well"
 
 
 def test_what_is_not_proved_is_what_the_verifier_says(world: PortalWorld) -> None:
-    page = httpx.get(world.code()).text
+    page = get(world.code()).text
     report = verify_bundle(download(world, "bundle"), parse_trust(download(world, "trust")), now_s=int(time.time()))
     items = page.partition("What is not proved</h3>")[2].partition("</ul>")[0].count("<li>")
     assert items == len(report.not_proved) > 3
 
 
 def test_a_gateway_without_a_node_shows_the_proof_that_it_keeps(world: PortalWorld, tmp_path: Path) -> None:
-    httpx.get(world.code())
+    get(world.code())
     for name, what in zip(kept_names(world.part.lot), ("bundle", "trust"), strict=True):
         (tmp_path / name).write_bytes(download(world, what))
     proofs = Proofs(world.store, None, tmp_path)
@@ -136,7 +142,7 @@ def test_a_withdrawn_model_shows_at_once(world: PortalWorld) -> None:
     now = int(time.time())
     consortium.record(consortium.auditor, [WithdrawModel(world.line.plant.model, now - 60, bytes(32))])
     world.follow()
-    page = httpx.get(world.code()).text
+    page = get(world.code()).text
     assert GOOD not in page
     assert STANDING in page
     assert "fallen with its model" in page
