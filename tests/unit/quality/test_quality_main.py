@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from quality import Inspector, build_model, combine_digests, model_digest, to_fixed
 from quality.__main__ import main
@@ -102,6 +103,41 @@ def test_train_writes_model_and_card(work: Path, capsys: Capture) -> None:
     assert [path.name.startswith("events") for path in Path("deep/out/logs").iterdir()] == [True]
     assert main(["evaluate", "--model", "deep/out/model.bin", *options]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy"] > 0.9
+
+
+def draw_rare_defects(rows: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+    """One part in 200 is defective: where a sum and a product of columns come out high, with noise."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(rows, 6)) * [1, 1, 1, 1e3, 1, 1e-3]
+    score = values[:, 0] + values[:, 1] * values[:, 2] + values[:, 3] / 1e3 + rng.normal(size=rows) * 0.5
+    return values, np.where(score > 4.9, "defect", "good")
+
+
+@pytest.mark.parametrize("options", [[], ["--recall", "0.9"], ["--cost", "200:1"]])
+def test_one_defect_in_two_hundred(work: Path, capsys: Capture, options: list[str]) -> None:
+    """What 100,000 rows show in RESULTS.md: the held-out figures hold on new rows, within what the card says."""
+    for name, seed in (("train", 1), ("new", 2)):
+        values, labels = draw_rare_defects(6_000, seed)
+        assert 20 <= np.sum(labels == "defect") <= 40
+        np.save(f"{name}.npy", values)
+        Path(f"{name}.csv").write_text("label\n" + "\n".join(labels) + "\n")
+    given = ["--inputs", "train.npy", "--labels", "train.csv", "--reject", "defect", "--kind", "trees", *options]
+    assert main(["train", *given, "--out", "out"]) == 0
+    validation = json.loads(capsys.readouterr().out)["validation"]
+    assert main(["evaluate", "--model", "out/model.bin", "--inputs", "new.npy", "--labels", "new.csv"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (validation["rows"], found["n"]) == (6_000, 6_000)
+    for figure in ("f1", "average_precision"):
+        low, high = validation[f"{figure}_95_ppm"]
+        assert low < validation[f"{figure}_ppm"] < high
+        assert low - 100_000 < found[figure] * 1e6 < high + 100_000
+    counts = validation["verdicts"]
+    defects = counts["true_positives"] + counts["false_negatives"]
+    if "--recall" in options:
+        assert counts["true_positives"] >= 0.9 * defects
+    if "--cost" in options:
+        assert counts["false_negatives"] * 200 + counts["false_positives"] < defects * 200
+        assert counts["true_positives"] > 0.8 * defects
 
 
 def test_words_for_labels_of_several_classes(work: Path, capsys: Capture) -> None:
