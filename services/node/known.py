@@ -164,7 +164,10 @@ class KnownEvents:
     def _content(self, offset: int, identity: str) -> bytes | None:
         """Of the entry there, if it has that id."""
         entry = self._log.entry(offset)
-        return None if entry is None or _named(entry.content).id != identity else entry.content
+        try:
+            return entry.content if entry is not None and _named(entry.content).id == identity else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None  # no entry begins there
 
 
 def _read_place(path: Path, log: StreamLog, boot: bytes) -> Place | None:

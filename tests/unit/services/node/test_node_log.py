@@ -240,30 +240,45 @@ def test_the_index_catches_up_with_what_a_killed_process_left_out(tmp_path: Path
     reopened.close()
 
 
-def test_an_index_of_another_boot_or_a_cut_one_is_not_trusted(tmp_path: Path) -> None:
+def test_a_damaged_or_cut_index_is_not_trusted(tmp_path: Path) -> None:
     _written(tmp_path / "log", [2])
     log, path = StreamLog(tmp_path / "log", STREAM), tmp_path / "known"
     KnownEvents(path, log).close()
     whole, ids = path.read_bytes(), ["0" + "x" * 20, "1" + "x" * 20]
-    other_boot = whole[:16] + bytes(16) + whole[32:]
-    for data in (other_boot, whole[:100], whole[:-4096], whole[:80] + bytes(len(whole) - 80), b""):
+    for data in (whole[:20] + bytes(1) + whole[21:], whole[:100], whole[:-4096], b""):
         path.write_bytes(data)
         known = KnownEvents(path, log)
         assert list(known.find(ids)) == ids
         known.close()
 
 
+def test_an_index_is_trusted_until_the_next_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what was never synchronised, a power cut leaves anything."""
+    _written(tmp_path / "log", [2])
+    log, path, name = StreamLog(tmp_path / "log", STREAM), tmp_path / "known", "1" + "x" * 20
+    KnownEvents(path, log).close()
+    header = path.read_bytes()[:4096]
+    lost = header + bytes(path.stat().st_size - len(header))
+    for boot, found in (("/proc/sys/kernel/random/boot_id", []), (str(tmp_path / "other"), [name])):
+        path.write_bytes(lost)
+        (tmp_path / "other").write_text("another boot")
+        monkeypatch.setattr("services.node.known._BOOT_ID", Path(boot))
+        known = KnownEvents(path, log)
+        assert list(known.find([name])) == found
+        known.close()
+
+
 def test_an_index_that_is_ahead_of_its_place_doubles_nothing(tmp_path: Path) -> None:
     """As a kill between the slots and the place leaves it."""
     log, path = StreamLog(tmp_path / "log", STREAM), tmp_path / "known"
+    log.append([_entry(0)])
     KnownEvents(path, log).close()
-    empty = path.read_bytes()[:4096]
-    log.append([_entry(number) for number in range(100)])
+    before = path.read_bytes()[:4096]
+    log.append([_entry(number) for number in range(1, 100)])
     KnownEvents(path, log).close()
     filled = path.read_bytes()
-    path.write_bytes(empty + filled[4096:])
-    known = KnownEvents(path, log)
-    known.close()
+    path.write_bytes(before + filled[4096:])
+    KnownEvents(path, log).close()
     assert path.read_bytes() == filled
 
 
@@ -310,6 +325,18 @@ def test_ids_of_one_hash_are_told_apart_by_the_log(tmp_path: Path, monkeypatch: 
     log.append([_entry(2), _entry(3)])
     more = ["2" + "x" * 20, "3" + "x" * 20]
     assert known.find([*more, "4"]) == {more[0]: _entry(2).content, more[1]: _entry(3).content}
+    known.close()
+
+
+@pytest.mark.parametrize("offset", [1, 5, FILE_HEADER_BYTES + 49, 1 << 40])
+def test_a_slot_that_points_at_no_entry_is_passed_over(tmp_path: Path, offset: int) -> None:
+    log = StreamLog(tmp_path / "log", STREAM)
+    known = KnownEvents(tmp_path / "known", log)
+    log.append([_entry(0)])
+    name = "0" + "x" * 20
+    table, number = known._tables[0], known._hash(name)
+    table.slots[number & table.mask] = number >> 44 << 44 | offset
+    assert known.find([name]) == {name: _entry(0).content}
     known.close()
 
 
