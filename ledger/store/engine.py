@@ -12,6 +12,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 _BUSY_TIMEOUT_MS = 10_000
 _LOCK = int.from_bytes(b"millmark")
 """Which of a database's advisory locks is ours."""
+_CONNECTIONS = 32
+"""That stay open to one SQLite file, the last used first: a new one reads the whole schema and prepares every statement
+anew."""
 WRITES = "millmark_writes"
 """Execution option of a connection whose transaction will write."""
 BARE = "millmark_bare"
@@ -28,8 +31,10 @@ def build_engine(url: str) -> Engine:
         engine = create_engine(parsed, pool_pre_ping=True)
         event.listen(engine, "begin", _lock)
         return engine
-    engine = create_engine(parsed)
-    if parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:"):
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        engine = create_engine(parsed)
+    else:
+        engine = create_engine(parsed, pool_size=_CONNECTIONS, pool_use_lifo=True)
         _create_private(Path(parsed.database))
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)

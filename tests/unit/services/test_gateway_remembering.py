@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -75,6 +77,27 @@ def test_an_answer_of_a_state_that_was_overtaken_is_not_kept() -> None:
 
     assert remembered.get("now", "a", work) == b"of the state before"
     assert remembered.get("later", "a", Counting(b"new")) == b"new"
+
+
+def test_what_many_ask_for_at_once_is_worked_out_at_most_twice() -> None:
+    remembered, together = Remembered(), Barrier(8)
+    work = Counting()
+
+    def ask() -> bytes:
+        together.wait(10)
+        return remembered.get("now", "a", work)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert [one.result(10) for one in [pool.submit(ask) for _ in range(8)]] == [b"x"] * 8
+    assert 1 <= work.times <= 2
+
+
+def test_a_failure_lets_the_next_one_work() -> None:
+    remembered = Remembered()
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError):
+            remembered.get("now", "a", lambda: bytes(1 // 0))
+    assert remembered.get("now", "b", Counting()) == b"x"
 
 
 def test_a_failure_is_not_kept() -> None:
