@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import ssl
 
 import uvicorn
@@ -46,6 +45,4 @@ def serve(app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = Non
     """Serves until SIGINT or SIGTERM, then finishes what is under way. Raises SettingsError for a taken address."""
     server = build_server(app, host, port, tls)
     app.state.streams.stopping = lambda: server.should_exit
-    gc.collect()
-    gc.freeze()  # all of this stays: to look through it again would stop every answer for a fifth of a second
     serve_on(listen(host, port), server)
