@@ -139,6 +139,13 @@ def test_refuses_a_damaged_database(path: Path) -> None:
         open_store(f"sqlite:///{path}")
 
 
+def test_what_the_driver_raises_is_told_as_a_failure_of_the_store(store: Store) -> None:
+    """Queries go to the driver itself, past what SQLAlchemy makes of its errors."""
+    with pytest.raises(StoreError, match="no such table: heads"), store.transaction() as connection:
+        connection.exec_driver_sql("DROP TABLE heads")
+        Rows(connection).find(HeadRow)
+
+
 def write_as_before(path: Path, version: str, statement: str, *rows: tuple[object, ...]) -> None:
     """Rows into a new database of an older schema."""
     url = f"sqlite:///{path}"
