@@ -141,8 +141,16 @@ def test_refuses_a_damaged_database(path: Path) -> None:
 
 def test_what_the_driver_raises_is_told_as_a_failure_of_the_store(store: Store) -> None:
     """Queries go to the driver itself, past what SQLAlchemy makes of its errors."""
-    with pytest.raises(StoreError, match="no such table: heads"), store.transaction() as connection:
+    with store.transaction() as connection:
         connection.exec_driver_sql("DROP TABLE heads")
+    with store.reading() as connection, pytest.raises(sqlite3.OperationalError):
+        Rows(connection).find(HeadRow)
+    with pytest.raises(StoreError, match="no such table: heads"):
+        _read_heads(store)
+
+
+def _read_heads(store: Store) -> None:
+    with store.reading() as connection:
         Rows(connection).find(HeadRow)
 
 
