@@ -8,12 +8,12 @@ Variables in Storage"). With h = Keccak-256 and p the slot number of a mapping a
     later words of a struct   the slots right after
     packed members            each at its byte offset, counted from the low end of the word
 
-    subject's head            LEDGER _heads[subject]             lot's content count    LEDGER _contents[lot]
+    subject's head            LEDGER _heads[subject]             participant            REGISTRY _participants[number]
     order                     LEDGER _orders[order]              assignment     LEDGER _assignments[order][operation]
     lot                       LEDGER _lots[lot]                  stream (2 words)       LEDGER _streams[stream]
-    latest certificate        LEDGER _certificates[lot]          participant            REGISTRY _participants[number]
+    latest certificate        LEDGER _certificates[lot]          machine's number       REGISTRY _sequenceOf[subject]
     key                       REGISTRY _keys[address]            machine                REGISTRY _machines[number]
-    model (3 words)           REGISTRY _models[number]           machine's number      REGISTRY _sequenceOf[subject]
+    model (3 words)           REGISTRY _models[number]
 
 The names are those of the Solidity source; their slot numbers are in ledger/artifacts under `storageLayout`, and in
 BUNDLE.md.
@@ -117,6 +117,7 @@ class OrderSlots:
     coordinator: int
     inspector: int
     operations: int
+    open: int
     state: OrderState
 
 
@@ -134,11 +135,12 @@ class AssignmentSlots:
 class LotSlots:
     number: int
     order: int
-    parent: int
     quantity: int
-    custodian: int
+    holder: int
     counterparty: int
+    contents: int
     unit: bytes
+    packed: bool
     state: LotState
 
 
@@ -174,6 +176,8 @@ _PLACES: dict[type, tuple[Contract, str]] = {
     StreamSlots: (Contract.LEDGER, "_streams"),
 }
 
+_SEQUENCES = {Contract.REGISTRY: "sequence", Contract.LEDGER: "_sequence"}
+
 
 def head_slot(subject: bytes) -> bytes:
     """The ledger's slot with the head of a subject's history."""
@@ -187,12 +191,12 @@ def machine_slot(subject: bytes) -> bytes:
 
 def sequence_slot(contract: Contract) -> bytes:
     """The slot with the number of records that a contract has made."""
-    return _word(_variable(contract, "sequence").slot)
+    return _word(_variable(contract, _SEQUENCES[contract]).slot)
 
 
 def decode_sequence(contract: Contract, word: bytes) -> int:
     """The number of records in that slot, which other variables share."""
-    return int.from_bytes(word, "big") >> 8 * _variable(contract, "sequence").offset & (2**40 - 1)
+    return int.from_bytes(word, "big") >> 8 * _variable(contract, _SEQUENCES[contract]).offset & (2**40 - 1)
 
 
 def slots_of(kind: type, *keys: bytes | int) -> tuple[bytes, ...]:

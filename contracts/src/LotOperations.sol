@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {Challenges} from "./history/Challenges.sol";
-import {Custody} from "./history/Custody.sol";
 import {History} from "./history/History.sol";
 import {Transformations} from "./history/Transformations.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
@@ -10,7 +9,7 @@ import {IRegistry} from "./interfaces/IRegistry.sol";
 /// @title The lot families of TraceLedger, apart because of the limit on a contract's size
 /// @notice TraceLedger creates it and runs its code on its own storage, under its own address: nothing is kept here, and
 /// a call at this address is refused.
-contract LotOperations is Transformations, Custody, Challenges {
+contract LotOperations is Transformations, Challenges {
     address private immutable _self = address(this);
 
     /// @notice The call belongs at the ledger's address.
@@ -20,8 +19,8 @@ contract LotOperations is Transformations, Custody, Challenges {
         History(registry_, forwarder_, predecessor_)
     {}
 
-    function _actor(uint16 needed) internal view override returns (Actor memory) {
+    function _requireRole(Actor memory actor, uint16 needed) internal view override {
         if (address(this) == _self) revert LotOperationsNotTheLedger(_self);
-        return super._actor(needed);
+        super._requireRole(actor, needed);
     }
 }

@@ -195,18 +195,32 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
     /// @inheritdoc IRegistry
     function actorOf(address key) public view returns (uint32 participant, uint16 roles) {
         Key storage entry = _keys[key];
-        participant = entry.participant;
+        uint40 revokedAt;
+        (participant, revokedAt) = (entry.participant, entry.revokedAt);
         if (participant == 0) revert RegistryKeyUnknown(key);
-        if (entry.revokedAt != 0) revert RegistryKeyRevoked(key, entry.revokedAt);
+        if (revokedAt != 0) revert RegistryKeyRevoked(key, revokedAt);
         Participant storage company = _participants[participant];
-        if (company.suspended) revert RegistryParticipantSuspended(participant);
-        roles = company.roles;
+        bool suspended;
+        (roles, suspended) = (company.roles, company.suspended);
+        if (suspended) revert RegistryParticipantSuspended(participant);
     }
 
     /// @inheritdoc IRegistry
     function rolesOf(uint32 participant) public view returns (uint16 roles) {
         Participant storage company = _participants[participant];
-        return company.suspended ? 0 : company.roles;
+        bool suspended;
+        (roles, suspended) = (company.roles, company.suspended);
+        if (suspended) roles = 0;
+    }
+
+    /// @inheritdoc IRegistry
+    function partiesOf(address key, uint32 to, uint40 model)
+        external
+        view
+        returns (uint32 participant, uint16 roles, uint16 rolesOfTaker, ModelState state)
+    {
+        (participant, roles) = actorOf(key);
+        (rolesOfTaker, state) = (rolesOf(to), _models[model].state);
     }
 
     /// @inheritdoc IRegistry
@@ -243,9 +257,10 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
     /// @inheritdoc IRegistry
     function ownerOfMachine(uint40 machine) public view returns (uint32 owner_) {
         Machine storage entry = _machines[machine];
-        owner_ = entry.owner;
+        uint40 retiredAt;
+        (owner_, retiredAt) = (entry.owner, entry.retiredAt);
         if (owner_ == 0) revert RegistryMachineUnknown(machine);
-        if (entry.retiredAt != 0) revert RegistryMachineRetired(machine, entry.retiredAt);
+        if (retiredAt != 0) revert RegistryMachineRetired(machine, retiredAt);
     }
 
     /// @inheritdoc IRegistry

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {LotOperations} from "./LotOperations.sol";
 import {Assignments} from "./history/Assignments.sol";
+import {Custody} from "./history/Custody.sol";
 import {Evidence} from "./history/Evidence.sol";
 import {History} from "./history/History.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
@@ -10,7 +11,7 @@ import {IRegistry} from "./interfaces/IRegistry.sol";
 /// @title The ledger of orders, assignments, lots, certificates and evidence: one address, one log
 /// @notice The manual is on the interfaces; ITraceLedger is all that this address answers to. Many records go into one
 /// transaction with `multicall`: all or nothing.
-contract TraceLedger is Assignments, Evidence {
+contract TraceLedger is Assignments, Custody, Evidence {
     /// @notice Code of the lot families. Created with the ledger, never changed.
     address public immutable lotOperations;
 

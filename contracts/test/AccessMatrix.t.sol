@@ -9,6 +9,7 @@ import {IAssignments} from "../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
@@ -326,20 +327,20 @@ contract AccessMatrixTest is Inspection {
         calls[15] = abi.encodeCall(registry.trustedForwarder, ());
         calls[16] = abi.encodeCall(registry.renounceOwnership, ());
         calls[17] = abi.encodeCall(IRegistry.evaluator, ());
-        uint256 registryCalls = 18;
-        calls[18] = abi.encodeCall(IHistory.sequence, ());
-        calls[19] = abi.encodeCall(IHistory.headOf, (order));
-        calls[20] = abi.encodeCall(IHistory.registry, ());
-        calls[21] = abi.encodeCall(IHistory.predecessor, ());
-        calls[22] = abi.encodeCall(deployed.HEAD_TAG, ());
-        calls[23] = abi.encodeCall(deployed.lotOperations, ());
-        calls[24] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
-        calls[25] = abi.encodeCall(deployed.trustedForwarder, ());
-        calls[26] = abi.encodeCall(IOrders.orderOf, (order));
-        calls[27] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
-        calls[28] = abi.encodeCall(IEvidence.streamOf, (stream));
-        calls[29] = abi.encodeCall(ILots.lotOf, (lot));
-        calls[30] = abi.encodeCall(ILots.contentsOf, (lot));
+        calls[18] = abi.encodeCall(IRegistry.partiesOf, (buyer.key, carrier.id, model));
+        uint256 registryCalls = 19;
+        calls[19] = abi.encodeCall(IHistory.sequence, ());
+        calls[20] = abi.encodeCall(IHistory.headOf, (order));
+        calls[21] = abi.encodeCall(IHistory.registry, ());
+        calls[22] = abi.encodeCall(IHistory.predecessor, ());
+        calls[23] = abi.encodeCall(deployed.HEAD_TAG, ());
+        calls[24] = abi.encodeCall(deployed.lotOperations, ());
+        calls[25] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
+        calls[26] = abi.encodeCall(deployed.trustedForwarder, ());
+        calls[27] = abi.encodeCall(IOrders.orderOf, (order));
+        calls[28] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
+        calls[29] = abi.encodeCall(IEvidence.streamOf, (stream));
+        calls[30] = abi.encodeCall(ILots.lotOf, (lot));
         calls[31] = abi.encodeCall(ICertificates.certificateOf, (lot));
         calls[32] = abi.encodeCall(ICertificates.certificateStatus, (lot));
         calls[33] = abi.encodeCall(IHistory.headOf, (lot));
@@ -430,10 +431,10 @@ contract AccessMatrixTest is Inspection {
         bytes32 offered = _receive(maker, "offered", 10);
         _offer(maker, _item(offered, 0), carrier);
         uint16 roles = Roles.HOLDER;
-        _add(maker, roles, abi.encodeCall(ILots.offerCustody, (_item(held, 0), carrier.id, ROOT)));
-        _add(carrier, roles, abi.encodeCall(ILots.acceptCustody, (_item(offered, 0), ROOT)));
-        _add(carrier, roles, abi.encodeCall(ILots.declineCustody, (offered, ROOT)));
-        _add(maker, roles, abi.encodeCall(ILots.withdrawCustody, (offered, ROOT)));
+        _add(maker, roles, abi.encodeCall(ICustody.offerCustody, (_item(held, 0), carrier.id, ROOT)));
+        _add(carrier, roles, abi.encodeCall(ICustody.acceptCustody, (_item(offered, 0), ROOT)));
+        _add(carrier, roles, abi.encodeCall(ICustody.declineCustody, (offered, ROOT)));
+        _add(maker, roles, abi.encodeCall(ICustody.withdrawCustody, (offered, ROOT)));
     }
 
     function _addCertificateRows() private {

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {Inspection} from "./Inspection.sol";
@@ -38,7 +39,7 @@ abstract contract ChallengeFixture is Inspection {
 
     function _refuseGate() internal {
         vm.prank(maker.key);
-        vm.expectPartialRevert(ILots.GateClosed.selector);
+        vm.expectPartialRevert(ICustody.GateClosed.selector);
         ledger.offerCustody(_item(_lot, _order), buyer.id, ROOT);
     }
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {ChallengeFixture} from "./ChallengeFixture.sol";
 import {Models} from "./Models.sol";
@@ -209,7 +210,7 @@ contract ChallengesTest is ChallengeFixture {
         _challenge(buyer, _lot, inference);
         _assertRefuted(ILots.LotState.Offered);
         vm.prank(buyer.key);
-        vm.expectPartialRevert(ILots.GateClosed.selector);
+        vm.expectPartialRevert(ICustody.GateClosed.selector);
         ledger.acceptCustody(_item(_lot, _order), ROOT);
     }
 

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {Roles} from "../src/libraries/Roles.sol";
@@ -22,12 +23,12 @@ contract CustodyTest is Fixture {
 
     function test_offerAndAccept() public check {
         uint40 next = _expectRecord();
-        emit ILots.CustodyOffered(next, maker.id, _lot, maker.key, _one(_lot), carrier.id, ROOT);
+        emit ICustody.CustodyOffered(next, maker.id, _lot, maker.key, _one(_lot), carrier.id, ROOT);
         _offer(maker, _item(_lot, _order), carrier);
         _assertLot(_lot, ILots.LotState.Offered, maker);
         assertEq(ledger.lotOf(_lot).counterparty, carrier.id);
         next = _expectRecord();
-        emit ILots.CustodyAccepted(next, carrier.id, _lot, carrier.key, _one(_lot), maker.id, ROOT);
+        emit ICustody.CustodyAccepted(next, carrier.id, _lot, carrier.key, _one(_lot), maker.id, ROOT);
         _accept(carrier, _item(_lot, _order));
         _assertLot(_lot, ILots.LotState.Held, carrier);
         assertEq(ledger.lotOf(_lot).counterparty, 0);
@@ -35,10 +36,10 @@ contract CustodyTest is Fixture {
 
     function test_decline() public check {
         _offer(maker, _item(_lot, _order), carrier);
-        _refuse(maker2, abi.encodeWithSelector(ILots.CustodyNotOffered.selector, _lot, carrier.id));
+        _refuse(maker2, abi.encodeWithSelector(ICustody.CustodyNotOffered.selector, _lot, carrier.id));
         ledger.declineCustody(_lot, ROOT);
         uint40 next = _expectRecord();
-        emit ILots.CustodyDeclined(next, carrier.id, _lot, carrier.key, _one(_lot), LEAF);
+        emit ICustody.CustodyDeclined(next, carrier.id, _lot, carrier.key, _one(_lot), LEAF);
         _as(carrier);
         ledger.declineCustody(_lot, LEAF);
         _assertLot(_lot, ILots.LotState.Held, maker);
@@ -52,7 +53,7 @@ contract CustodyTest is Fixture {
         _refuse(carrier, abi.encodeWithSelector(ILots.LotForeign.selector, _lot, maker.id));
         ledger.withdrawCustody(_lot, ROOT);
         uint40 next = _expectRecord();
-        emit ILots.CustodyWithdrawn(next, maker.id, _lot, maker.key, _one(_lot), LEAF);
+        emit ICustody.CustodyWithdrawn(next, maker.id, _lot, maker.key, _one(_lot), LEAF);
         _as(maker);
         ledger.withdrawCustody(_lot, LEAF);
         _assertLot(_lot, ILots.LotState.Held, maker);
@@ -64,8 +65,8 @@ contract CustodyTest is Fixture {
 
     function test_offerRefusals() public check {
         _refuse(maker, abi.encodeWithSelector(ILots.LotsMissing.selector));
-        ledger.offerCustody(new ILots.Item[](0), carrier.id, ROOT);
-        _refuseOffer(_item(_lot, _order), maker.id, abi.encodeWithSelector(ILots.CustodyToSelf.selector, _lot));
+        ledger.offerCustody(new ICustody.Item[](0), carrier.id, ROOT);
+        _refuseOffer(_item(_lot, _order), maker.id, abi.encodeWithSelector(ICustody.CustodyToSelf.selector, _lot));
         _refuseOffer(_item(_lot, _order), auditor.id, _unfit(auditor.id, Roles.AUDITOR));
         _refuseOffer(_item(_lot, _order), 99, _unfit(99, 0));
         _refuseOffer(_item(_lot, ROOT), carrier.id, abi.encodeWithSelector(IOrders.OrderUnknown.selector, ROOT));
@@ -87,11 +88,11 @@ contract CustodyTest is Fixture {
 
     function test_acceptRefusals() public check {
         _refuse(carrier, abi.encodeWithSelector(ILots.LotsMissing.selector));
-        ledger.acceptCustody(new ILots.Item[](0), ROOT);
+        ledger.acceptCustody(new ICustody.Item[](0), ROOT);
         _refuse(carrier, abi.encodeWithSelector(ILots.LotUnknown.selector, ROOT));
         ledger.acceptCustody(_item(ROOT, 0), ROOT);
         _offer(maker, _item(_lot, _order), carrier);
-        _refuse(maker2, abi.encodeWithSelector(ILots.CustodyNotOffered.selector, _lot, carrier.id));
+        _refuse(maker2, abi.encodeWithSelector(ICustody.CustodyNotOffered.selector, _lot, carrier.id));
         ledger.acceptCustody(_item(_lot, _order), ROOT);
         uint40 sequence = ledger.orderOf(_order).sequence;
         _refuse(carrier, abi.encodeWithSelector(ILots.LotOrderWrong.selector, _lot, bytes32(0), sequence));
@@ -233,7 +234,7 @@ contract CustodyTest is Fixture {
         _refuse(
             buyer,
             abi.encodeWithSelector(
-                ILots.GateClosed.selector,
+                ICustody.GateClosed.selector,
                 _lot,
                 inspector.id,
                 model2,
@@ -251,7 +252,7 @@ contract CustodyTest is Fixture {
     /// @dev Maker to carrier to buyer, on one pallet: the gates of what is packed are checked for the buyer.
     function test_packedLotsPassTheirGates() public check {
         (bytes32 pallet, bytes32[] memory lots) = _pallet();
-        ILots.Item[] memory consignment = _items(pallet, lots, _order);
+        ICustody.Item[] memory consignment = _items(pallet, lots, _order);
         _move(maker, consignment, carrier);
         _pass(lots[0], _order);
         _refuse(carrier, _gateClosed(lots[1], ICertificates.CertificateStatus.None, ICertificates.Verdict.None, 0, 0));
@@ -277,7 +278,7 @@ contract CustodyTest is Fixture {
 
     function test_quarantinedContentsStopAnOffer() public check {
         (bytes32 pallet, bytes32[] memory lots) = _pallet();
-        ILots.Item[] memory consignment = _items(pallet, lots, _order);
+        ICustody.Item[] memory consignment = _items(pallet, lots, _order);
         _offer(maker, consignment, carrier);
         _fail(lots[1], _order);
         _refuse(carrier, _lotState(lots[1], ILots.LotState.Quarantined));
@@ -289,11 +290,11 @@ contract CustodyTest is Fixture {
 
     function test_consignmentMustBeComplete() public check {
         (bytes32 pallet, bytes32[] memory lots) = _pallet();
-        bytes memory reason = abi.encodeWithSelector(ILots.ConsignmentIncomplete.selector, pallet, 2);
+        bytes memory reason = abi.encodeWithSelector(ICustody.ConsignmentIncomplete.selector, pallet, 2);
         _refuseOffer(_item(pallet, 0), carrier.id, reason);
-        reason = abi.encodeWithSelector(ILots.ConsignmentIncomplete.selector, pallet, 1);
+        reason = abi.encodeWithSelector(ICustody.ConsignmentIncomplete.selector, pallet, 1);
         _refuseOffer(_items(pallet, _one(lots[0]), _order), carrier.id, reason);
-        ILots.Item[] memory consignment = _items(pallet, lots, _order);
+        ICustody.Item[] memory consignment = _items(pallet, lots, _order);
         _offer(maker, consignment, carrier);
         _refuse(carrier, reason);
         ledger.acceptCustody(_items(pallet, _one(lots[1]), _order), ROOT);
@@ -301,12 +302,12 @@ contract CustodyTest is Fixture {
 
     function test_consignmentHasNothingElse() public check {
         (bytes32 pallet, bytes32[] memory lots) = _pallet();
-        ILots.Item[] memory consignment = new ILots.Item[](4);
-        consignment[0] = ILots.Item(pallet, 0);
-        consignment[1] = ILots.Item(lots[0], _order);
-        consignment[2] = ILots.Item(lots[1], _order);
-        consignment[3] = ILots.Item(_lot, _order);
-        _refuseOffer(consignment, carrier.id, abi.encodeWithSelector(ILots.ConsignmentExcess.selector, 4, 3));
+        ICustody.Item[] memory consignment = new ICustody.Item[](4);
+        consignment[0] = ICustody.Item(pallet, 0);
+        consignment[1] = ICustody.Item(lots[0], _order);
+        consignment[2] = ICustody.Item(lots[1], _order);
+        consignment[3] = ICustody.Item(_lot, _order);
+        _refuseOffer(consignment, carrier.id, abi.encodeWithSelector(ICustody.ConsignmentExcess.selector, 4, 3));
         uint40 number = ledger.lotOf(pallet).number;
         consignment = _items(pallet, _sorted(lots[0], _lot), _order);
         _refuseOffer(consignment, carrier.id, abi.encodeWithSelector(ILots.LotNotInParent.selector, _lot, 0, number));
@@ -314,7 +315,7 @@ contract CustodyTest is Fixture {
 
     function test_consignmentIsInOrder() public check {
         (bytes32 pallet, bytes32[] memory lots) = _pallet();
-        ILots.Item[] memory consignment = _items(pallet, _two(lots[1], lots[0]), _order);
+        ICustody.Item[] memory consignment = _items(pallet, _two(lots[1], lots[0]), _order);
         _refuseOffer(consignment, carrier.id, abi.encodeWithSelector(ILots.LotsNotAscending.selector, lots[0]));
         consignment = _items(pallet, _two(lots[1], lots[1]), _order);
         _refuseOffer(consignment, carrier.id, abi.encodeWithSelector(ILots.LotsNotAscending.selector, lots[1]));
@@ -322,16 +323,16 @@ contract CustodyTest is Fixture {
 
     /// @dev Eight levels below the root move; a ninth does not.
     function test_consignmentDepth() public check {
-        ILots.Item[] memory nine = _nest(9);
+        ICustody.Item[] memory nine = _nest(9);
         _move(carrier, nine, maker);
         bytes32 root = _receive(maker, "root", 1);
         _pack(maker, root, _one(nine[0].lot));
-        ILots.Item[] memory ten = new ILots.Item[](10);
-        ten[0] = ILots.Item(root, 0);
+        ICustody.Item[] memory ten = new ICustody.Item[](10);
+        ten[0] = ICustody.Item(root, 0);
         for (uint256 i; i < 9; ++i) {
             ten[i + 1] = nine[i];
         }
-        bytes memory reason = abi.encodeWithSelector(ILots.ConsignmentTooDeep.selector, nine[8].lot);
+        bytes memory reason = abi.encodeWithSelector(ICustody.ConsignmentTooDeep.selector, nine[8].lot);
         _refuseOffer(ten, carrier.id, reason);
         _as(maker);
         ledger.unpackLots(root, _one(nine[0].lot));
@@ -347,12 +348,12 @@ contract CustodyTest is Fixture {
         _pack(maker, boxB, _one(other));
         bytes32[] memory boxes = _sorted(boxA, boxB);
         _pack(maker, pallet, boxes);
-        ILots.Item[] memory consignment = new ILots.Item[](5);
-        consignment[0] = ILots.Item(pallet, 0);
-        consignment[1] = ILots.Item(boxes[0], 0);
-        consignment[2] = ILots.Item(boxes[0] == boxA ? _lot : other, _order);
-        consignment[3] = ILots.Item(boxes[1], 0);
-        consignment[4] = ILots.Item(boxes[1] == boxA ? _lot : other, _order);
+        ICustody.Item[] memory consignment = new ICustody.Item[](5);
+        consignment[0] = ICustody.Item(pallet, 0);
+        consignment[1] = ICustody.Item(boxes[0], 0);
+        consignment[2] = ICustody.Item(boxes[0] == boxA ? _lot : other, _order);
+        consignment[3] = ICustody.Item(boxes[1], 0);
+        consignment[4] = ICustody.Item(boxes[1] == boxA ? _lot : other, _order);
         _move(maker, consignment, carrier);
         _as(carrier);
         ledger.unpackLots(pallet, boxes);
@@ -363,7 +364,7 @@ contract CustodyTest is Fixture {
         _pack(carrier, boxA, _one(_lot));
         _pack(carrier, pallet, boxes);
         bytes32 wrong = consignment[2].lot;
-        uint40 parent = ledger.lotOf(wrong).parent;
+        uint40 parent = ledger.lotOf(wrong).holder;
         uint40 expected = ledger.lotOf(boxes[0]).number;
         _refuse(carrier, abi.encodeWithSelector(ILots.LotNotInParent.selector, wrong, parent, expected));
         ledger.offerCustody(consignment, maker.id, ROOT);
@@ -379,8 +380,8 @@ contract CustodyTest is Fixture {
     }
 
     /// @dev `levels` lots of the carrier, each packed in the one before it.
-    function _nest(uint256 levels) private returns (ILots.Item[] memory consignment) {
-        consignment = new ILots.Item[](levels);
+    function _nest(uint256 levels) private returns (ICustody.Item[] memory consignment) {
+        consignment = new ICustody.Item[](levels);
         for (uint256 i; i < levels; ++i) {
             consignment[i].lot = _receive(carrier, vm.toString(i), 1);
         }
@@ -390,7 +391,7 @@ contract CustodyTest is Fixture {
         }
     }
 
-    function _refuseOffer(ILots.Item[] memory consignment, uint32 to, bytes memory reason) private {
+    function _refuseOffer(ICustody.Item[] memory consignment, uint32 to, bytes memory reason) private {
         _refuse(maker, reason);
         ledger.offerCustody(consignment, to, ROOT);
     }
@@ -418,7 +419,9 @@ contract CustodyTest is Fixture {
         uint32 issuer,
         uint40 on
     ) private view returns (bytes memory) {
-        return abi.encodeWithSelector(ILots.GateClosed.selector, lot, inspector.id, model, status, verdict, issuer, on);
+        return abi.encodeWithSelector(
+            ICustody.GateClosed.selector, lot, inspector.id, model, status, verdict, issuer, on
+        );
     }
 
     function _unfit(uint32 id, uint16 held) private pure returns (bytes memory) {

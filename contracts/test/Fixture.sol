@@ -6,6 +6,7 @@ import {Registry} from "../src/Registry.sol";
 import {TraceLedger} from "../src/TraceLedger.sol";
 import {IAssignments} from "../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
@@ -306,36 +307,36 @@ abstract contract Fixture is Base {
         ledger.packLots(parent, lots);
     }
 
-    function _offer(Party storage from, ILots.Item[] memory consignment, Party storage to) internal {
+    function _offer(Party storage from, ICustody.Item[] memory consignment, Party storage to) internal {
         _as(from);
         ledger.offerCustody(consignment, to.id, ROOT);
     }
 
-    function _accept(Party storage to, ILots.Item[] memory consignment) internal {
+    function _accept(Party storage to, ICustody.Item[] memory consignment) internal {
         _as(to);
         ledger.acceptCustody(consignment, ROOT);
     }
 
-    function _move(Party storage from, ILots.Item[] memory consignment, Party storage to) internal {
+    function _move(Party storage from, ICustody.Item[] memory consignment, Party storage to) internal {
         _offer(from, consignment, to);
         _accept(to, consignment);
     }
 
-    function _item(bytes32 lot, bytes32 order) internal pure returns (ILots.Item[] memory list) {
-        list = new ILots.Item[](1);
-        list[0] = ILots.Item(lot, order);
+    function _item(bytes32 lot, bytes32 order) internal pure returns (ICustody.Item[] memory list) {
+        list = new ICustody.Item[](1);
+        list[0] = ICustody.Item(lot, order);
     }
 
     /// @dev A parent of no order and two lots of `order` in it.
     function _items(bytes32 parent, bytes32[] memory lots, bytes32 order)
         internal
         pure
-        returns (ILots.Item[] memory list)
+        returns (ICustody.Item[] memory list)
     {
-        list = new ILots.Item[](lots.length + 1);
-        list[0] = ILots.Item(parent, 0);
+        list = new ICustody.Item[](lots.length + 1);
+        list[0] = ICustody.Item(parent, 0);
         for (uint256 i; i < lots.length; ++i) {
-            list[i + 1] = ILots.Item(lots[i], order);
+            list[i + 1] = ICustody.Item(lots[i], order);
         }
     }
 
@@ -404,7 +405,7 @@ abstract contract Fixture is Base {
 
     function _assertLot(bytes32 lot, ILots.LotState state, Party storage custodian) internal view {
         assertEq(uint256(ledger.lotOf(lot).state), uint256(state), "state of the lot");
-        assertEq(ledger.lotOf(lot).custodian, custodian.id, "custodian of the lot");
+        assertEq(ledger.lotOf(lot).holder, custodian.id, "custodian of the lot");
     }
 
     function _assertModel(uint40 number, IRegistry.ModelState state) internal view {

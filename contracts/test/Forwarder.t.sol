@@ -44,7 +44,7 @@ contract ForwarderTest is Fixture {
         uint40 next = _expectRecord();
         emit ILots.LotReceived(next, carrier.id, _lot, carrier.key, _one(_lot), 5, PIECE, ROOT);
         _forward(carrier, address(ledger), _receiveCall("lot"));
-        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
+        assertEq(ledger.lotOf(_lot).holder, carrier.id);
     }
 
     function test_forwardedMulticallKeepsTheSigner() public check {
@@ -60,7 +60,7 @@ contract ForwarderTest is Fixture {
     function test_forwardedMulticallWithSpoofedSuffix() public check {
         bytes[] memory calls = _calls(abi.encodePacked(_receiveCall("lot"), maker.key));
         _forward(carrier, address(ledger), abi.encodeCall(deployed.multicall, (calls)));
-        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
+        assertEq(ledger.lotOf(_lot).holder, carrier.id);
         assertEq(ledger.lotOf(_lotName(maker, "lot")).number, 0);
     }
 
@@ -151,7 +151,7 @@ contract ForwarderTest is Fixture {
         forwarder.execute(request);
         vm.warp(request.deadline);
         forwarder.execute(request);
-        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
+        assertEq(ledger.lotOf(_lot).holder, carrier.id);
     }
 
     /// @dev A forwarder that the ledger does not know is nobody.
@@ -207,7 +207,7 @@ contract ForwarderTest is Fixture {
         assertFalse(done, "too little");
         assertEq(forwarder.nonces(carrier.key), 0);
         forwarder.execute(request);
-        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
+        assertEq(ledger.lotOf(_lot).holder, carrier.id);
     }
 
     // ---- inside ----

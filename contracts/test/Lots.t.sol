@@ -29,7 +29,8 @@ contract LotsTest is Fixture {
         assertEq(stored.order, ledger.orderOf(_order).sequence);
         assertEq(stored.quantity, 5);
         assertEq(bytes32(stored.unit), bytes32(PIECE));
-        assertEq(uint256(stored.parent) + stored.counterparty, 0);
+        assertEq(uint256(stored.counterparty) + stored.contents, 0);
+        assertFalse(stored.packed);
         _assertLot(lot, ILots.LotState.Held, maker);
         _refuse(maker, abi.encodeWithSelector(IHistory.HistorySubjectTaken.selector, lot));
         ledger.commissionLot(_hash("lot"), _order, 0, 5, PIECE, ROOT);
@@ -68,7 +69,7 @@ contract LotsTest is Fixture {
         emit ILots.LotReceived(next, carrier.id, lot, carrier.key, _one(lot), 7, PIECE, ROOT);
         assertEq(_receive(carrier, "lot", 7), lot);
         assertEq(ledger.lotOf(lot).order, 0);
-        assertEq(ledger.contentsOf(lot), 0);
+        assertEq(ledger.lotOf(lot).contents, 0);
         _assertLot(lot, ILots.LotState.Held, carrier);
         _refuse(auditor, _roleMissing(auditor, Roles.AUDITOR, Roles.HOLDER));
         ledger.receiveLot(_hash("lot"), 5, PIECE, ROOT);
@@ -128,14 +129,16 @@ contract LotsTest is Fixture {
         uint40 next = _expectRecord();
         emit ILots.LotsPacked(next, maker.id, parent, maker.key, histories);
         _pack(maker, parent, lots);
-        assertEq(ledger.contentsOf(parent), 2);
-        assertEq(ledger.lotOf(lots[0]).parent, ledger.lotOf(parent).number);
+        assertEq(ledger.lotOf(parent).contents, 2);
+        assertTrue(ledger.lotOf(lots[0]).packed);
+        assertEq(ledger.lotOf(lots[0]).holder, ledger.lotOf(parent).number);
         next = _expectRecord();
         emit ILots.LotsUnpacked(next, maker.id, parent, maker.key, _two(parent, lots[1]));
         _as(maker);
         ledger.unpackLots(parent, _one(lots[1]));
-        assertEq(ledger.contentsOf(parent), 1);
-        assertEq(ledger.lotOf(lots[1]).parent, 0);
+        assertEq(ledger.lotOf(parent).contents, 1);
+        assertFalse(ledger.lotOf(lots[1]).packed);
+        assertEq(ledger.lotOf(lots[1]).holder, maker.id);
         _assertLot(lots[1], ILots.LotState.Held, maker);
     }
 
@@ -218,10 +221,10 @@ contract LotsTest is Fixture {
             }
         }
         _pack(carrier, parent, lots);
-        assertEq(ledger.contentsOf(parent), 64);
+        assertEq(ledger.lotOf(parent).contents, 64);
         _as(carrier);
         ledger.unpackLots(parent, lots);
-        assertEq(ledger.contentsOf(parent), 0);
+        assertEq(ledger.lotOf(parent).contents, 0);
     }
 
     /// @dev Lots made by one record are never taken for one another as parents.
@@ -238,7 +241,7 @@ contract LotsTest is Fixture {
         _refuse(maker, abi.encodeWithSelector(ILots.LotNotInParent.selector, inB, ofB, ofA));
         ledger.offerCustody(_items(a, _one(inB), 0), carrier.id, ROOT);
         _pack(maker, a, _one(b));
-        assertEq(ledger.contentsOf(a), 2);
+        assertEq(ledger.lotOf(a).contents, 2);
     }
 
     // ---- quarantine ----

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
@@ -32,8 +33,9 @@ abstract contract OrderFixture is Fixture {
         return false;
     }
 
-    function _refuseCompletion(uint16 operation) internal {
-        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderUnfinished.selector, _order, operation));
+    /// @dev With so many operations open.
+    function _refuseCompletion(uint16 open) internal {
+        _refuse(coordinator, abi.encodeWithSelector(IOrders.OrderUnfinished.selector, _order, open));
         ledger.completeOrder(_order, ROOT);
     }
 
@@ -44,7 +46,7 @@ abstract contract OrderFixture is Fixture {
 
     function _refuseOffer(bytes32 lot) internal {
         vm.prank(maker.key);
-        vm.expectPartialRevert(ILots.GateClosed.selector);
+        vm.expectPartialRevert(ICustody.GateClosed.selector);
         ledger.offerCustody(_item(lot, _order), buyer.id, ROOT);
     }
 

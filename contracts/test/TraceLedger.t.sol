@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {LotOperations} from "../src/LotOperations.sol";
 import {TraceLedger} from "../src/TraceLedger.sol";
+import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
@@ -89,7 +90,7 @@ contract TraceLedgerTest is Fixture {
         assertTrue(done);
         assertEq(answer, abi.encode(ledger.lotOf(lot)));
         assertEq(ledger.lotOf(lot).quantity, 5);
-        (done, answer) = address(ledger).staticcall(abi.encodeCall(ILots.contentsOf, (lot)));
+        (done, answer) = address(ledger).staticcall(abi.encodeCall(ICertificates.certificateStatus, (lot)));
         assertTrue(done);
         assertEq(answer, abi.encode(uint256(0)));
         _as(carrier);
@@ -143,7 +144,7 @@ contract TraceLedgerTest is Fixture {
         bytes[] memory inner = _calls(_receiveCall("lot"));
         _as(carrier);
         deployed.multicall(_calls(abi.encodeCall(deployed.multicall, (inner))));
-        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
+        assertEq(ledger.lotOf(_lot).holder, carrier.id);
     }
 
     function test_registryMulticall() public check {
@@ -195,7 +196,7 @@ contract TraceLedgerTest is Fixture {
         bytes[] memory calls = _calls(abi.encodePacked(_receiveCall("lot"), maker.key));
         _as(carrier);
         deployed.multicall(calls);
-        assertEq(ledger.lotOf(_lot).custodian, carrier.id);
+        assertEq(ledger.lotOf(_lot).holder, carrier.id);
         assertEq(ledger.lotOf(_lotName(maker, "lot")).number, 0);
     }
 

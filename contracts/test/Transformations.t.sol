@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {IAssignments} from "../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
+import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
 import {Roles} from "../src/libraries/Roles.sol";
@@ -460,7 +461,7 @@ contract TransformationsTest is Fixture {
 
     function _gateClosed(bytes32 lot) private view returns (bytes memory) {
         return abi.encodeWithSelector(
-            ILots.GateClosed.selector,
+            ICustody.GateClosed.selector,
             lot,
             inspector.id,
             model,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "Gateway", "PassphraseFile", "SignerUri", "TokenFile"]
+__all__ = ["AsJson", "PassphraseFile", "SignerUri"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 SignerUri = Annotated[
@@ -20,10 +20,4 @@ SignerUri = Annotated[
 PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", help="File (mode 0600) with the keystore's passphrase or the token's PIN."),
-]
-Gateway = Annotated[
-    str, typer.Option("--gateway", metavar="URL", help="Another participant's gateway: scheme and host, no path.")
-]
-TokenFile = Annotated[
-    Path, typer.Option("--token-file", help="File (mode 0600) with a token or API key of that gateway.", dir_okay=False)
 ]

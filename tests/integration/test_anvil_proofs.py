@@ -66,7 +66,7 @@ def test_proofs_say_what_the_index_says(chain: Chain, store: Store) -> None:
     assert all(words[head_slot(row.subject)] == row.head for row in heads)
     for row in lots:
         lot = decode_struct(LotSlots, [words[slots_of(LotSlots, row.subject)[0]]])
-        assert (lot.number, lot.quantity, lot.custodian, lot.unit, lot.state) == (
+        assert (lot.number, lot.quantity, lot.holder, lot.unit, lot.state) == (
             row.number,
             row.quantity,
             row.custodian,

@@ -22,12 +22,12 @@ abstract contract Assignments is Orders, IAssignments {
         uint32 owner = registry.ownerOfMachine(machine);
         if (owner == entry.inspector) revert AssignmentOwnerInspects(order, owner);
         _requireHeld(owner, registry.rolesOf(owner), Roles.MANUFACTURER);
-        (current.sequence, current.order) = (sequence + 1, entry.sequence);
+        (current.sequence, current.order) = (_next(), entry.sequence);
         (current.machine, current.owner) = (machine, owner);
         current.state = AssignmentState.Proposed;
-        bytes32[] memory histories = _touching(order);
-        bytes memory data = abi.encode(actor.key, histories, operation, machine, owner, claimsRoot);
-        return _record(AssignmentProposed.selector, actor, order, histories, data);
+        if (current.finishedOnce) ++entry.open;
+        bytes memory data = abi.encode(actor.key, _touching(order), operation, machine, owner, claimsRoot);
+        return _recordOne(AssignmentProposed.selector, actor, order, data);
     }
 
     /// @inheritdoc IAssignments
@@ -45,6 +45,7 @@ abstract contract Assignments is Orders, IAssignments {
         Actor memory actor = _actor(Roles.MANUFACTURER);
         Assignment storage current = _owned(order, operation, assignment, actor, AssignmentState.Proposed);
         current.state = AssignmentState.Declined;
+        if (current.finishedOnce) --_orders[order].open;
         _recordAssignment(AssignmentDeclined.selector, actor, order, operation, assignment, reasonRoot);
     }
 
@@ -71,14 +72,10 @@ abstract contract Assignments is Orders, IAssignments {
         bytes32 leafHash
     ) external {
         Actor memory actor = _actor(Roles.MANUFACTURER);
-        Assignment storage current = _owned(order, operation, assignment, actor, AssignmentState.Started);
-        uint40 machine = _anchored(stream, leafIndex).machine;
-        if (machine != current.machine) revert AssignmentStreamOfOther(stream, machine, current.machine);
-        current.state = AssignmentState.Finished;
-        current.finishedOnce = true;
-        bytes32[] memory histories = _touching(order);
-        bytes memory data = abi.encode(actor.key, histories, operation, assignment, stream, leafIndex, leafHash);
-        _record(AssignmentFinished.selector, actor, order, histories, data);
+        _finish(_owned(order, operation, assignment, actor, AssignmentState.Started), stream, leafIndex);
+        --_orders[order].open;
+        bytes memory data = _finishedData(actor.key, operation, assignment, stream, leafIndex, leafHash, order);
+        _recordOne(AssignmentFinished.selector, actor, order, data);
     }
 
     /// @inheritdoc IAssignments
@@ -88,12 +85,32 @@ abstract contract Assignments is Orders, IAssignments {
         Assignment storage current = _current(order, operation, assignment);
         if (!_isLive(current.state)) revert AssignmentStateWrong(order, operation, current.state);
         current.state = AssignmentState.Cancelled;
+        if (current.finishedOnce) --_orders[order].open;
         _recordAssignment(AssignmentCancelled.selector, actor, order, operation, assignment, reasonRoot);
     }
 
     /// @inheritdoc IAssignments
     function assignmentOf(bytes32 order, uint16 operation) external view returns (Assignment memory) {
         return _assignments[order][operation];
+    }
+
+    function _finish(Assignment storage current, bytes32 stream, uint40 leafIndex) private {
+        (uint40 machine, uint40 expected) = (_anchored(stream, leafIndex).machine, current.machine);
+        if (machine != expected) revert AssignmentStreamOfOther(stream, machine, expected);
+        (current.state, current.finishedOnce) = (AssignmentState.Finished, true);
+    }
+
+    /// @dev abi.encode(key, [order], ...) as in _recordRoot: the array begins at 224.
+    function _finishedData(
+        address key,
+        uint16 operation,
+        uint40 assignment,
+        bytes32 stream,
+        uint40 leafIndex,
+        bytes32 leafHash,
+        bytes32 order
+    ) private pure returns (bytes memory) {
+        return abi.encode(key, uint256(224), operation, assignment, stream, leafIndex, leafHash, uint256(1), order);
     }
 
     function _requireOpen(bytes32 order, Order storage entry) private view {
@@ -111,7 +128,8 @@ abstract contract Assignments is Orders, IAssignments {
         uint40 assignment,
         bytes32 root
     ) private {
-        bytes32[] memory histories = _touching(order);
-        _record(kind, actor, order, histories, abi.encode(actor.key, histories, operation, assignment, root));
+        // abi.encode(key, [order], ...) as in _recordRoot: the array begins at 160.
+        bytes memory data = abi.encode(actor.key, uint256(160), operation, assignment, root, uint256(1), order);
+        _recordOne(kind, actor, order, data);
     }
 }

@@ -6,6 +6,7 @@ import {ICertificates} from "../interfaces/ICertificates.sol";
 import {IEvidence} from "../interfaces/IEvidence.sol";
 import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
+import {IRegistry} from "../interfaces/IRegistry.sol";
 import {History} from "./History.sol";
 
 /// @title What the families of records keep, and what one family asks of another
@@ -16,7 +17,6 @@ abstract contract Book is History {
     mapping(bytes32 order => mapping(uint16 operation => IAssignments.Assignment)) internal _assignments;
     mapping(bytes32 stream => IEvidence.Stream) internal _streams;
     mapping(bytes32 lot => ILots.Lot) internal _lots;
-    mapping(bytes32 lot => uint256) internal _contents;
     mapping(bytes32 lot => ICertificates.Certificate) internal _certificates;
     mapping(uint32 participant => uint40 time) internal _lastDemands;
 
@@ -34,10 +34,9 @@ abstract contract Book is History {
         IAssignments.AssignmentState state
     ) internal view returns (IAssignments.Assignment storage current) {
         current = _current(order, operation, assignment);
-        if (current.owner != actor.participant) {
-            revert IAssignments.AssignmentForeign(order, operation, current.owner);
-        }
-        if (current.state != state) revert IAssignments.AssignmentStateWrong(order, operation, current.state);
+        (uint32 owner, IAssignments.AssignmentState kept) = (current.owner, current.state);
+        if (owner != actor.participant) revert IAssignments.AssignmentForeign(order, operation, owner);
+        if (kept != state) revert IAssignments.AssignmentStateWrong(order, operation, kept);
     }
 
     function _current(bytes32 order, uint16 operation, uint40 assignment)
@@ -63,7 +62,71 @@ abstract contract Book is History {
 
     /// @dev The stream, when its entry `index` is under the latest anchor.
     function _anchored(bytes32 stream, uint40 index) internal view returns (IEvidence.Stream storage entry) {
-        entry = _existingStream(stream);
-        if (index >= entry.size) revert IEvidence.EvidenceNotAnchored(stream, index, entry.size);
+        entry = _streams[stream];
+        (uint40 number, uint40 size) = (entry.sequence, entry.size);
+        if (number == 0) revert IEvidence.EvidenceStreamUnknown(stream);
+        if (index >= size) revert IEvidence.EvidenceNotAnchored(stream, index, size);
+    }
+
+    function _existingLot(bytes32 lot) internal view returns (ILots.Lot storage entry) {
+        entry = _lots[lot];
+        if (entry.number == 0) revert ILots.LotUnknown(lot);
+    }
+
+    /// @dev The lot, when it is the actor's and free to go.
+    function _held(bytes32 lot, Actor memory actor) internal view returns (ILots.Lot storage entry) {
+        ILots.LotState state;
+        (entry, state) = _mineIn(lot, actor);
+        if (state != ILots.LotState.Held) revert ILots.LotStateWrong(lot, state);
+    }
+
+    /// @dev The lot and its state, when the actor has custody of it and it is not packed. Members that are read in one
+    /// statement cost one read of their slot; read one by one, one each.
+    function _mineIn(bytes32 lot, Actor memory actor)
+        internal
+        view
+        returns (ILots.Lot storage entry, ILots.LotState state)
+    {
+        entry = _lots[lot];
+        uint40 number;
+        uint40 holder;
+        bool packed;
+        (number, holder, packed, state) = (entry.number, entry.holder, entry.packed, entry.state);
+        _requireMine(lot, number, holder, packed, actor);
+    }
+
+    function _requireMine(bytes32 lot, uint40 number, uint40 holder, bool packed, Actor memory actor) internal pure {
+        if (number == 0) revert ILots.LotUnknown(lot);
+        if (packed) revert ILots.LotPacked(lot, holder);
+        // forge-lint: disable-next-line(unsafe-typecast) - of a lot that is not packed, a participant
+        if (holder != actor.participant) revert ILots.LotForeign(lot, uint32(holder));
+    }
+
+    /// @dev The lot, when it is packed in the lot with the number `parent`.
+    function _requireIn(bytes32 lot, uint40 parent) internal view returns (ILots.Lot storage entry) {
+        entry = _existingLot(lot);
+        (uint40 holder, bool packed) = (entry.holder, entry.packed);
+        if (!packed) holder = 0;
+        if (holder != parent) revert ILots.LotNotInParent(lot, holder, parent);
+    }
+
+    function _statusOf(ICertificates.CertificateState state, uint40 model, uint40 expiresAt, uint40 deadline)
+        internal
+        view
+        returns (ICertificates.CertificateStatus)
+    {
+        if (state == ICertificates.CertificateState.None) return ICertificates.CertificateStatus.None;
+        if (state == ICertificates.CertificateState.Revoked) return ICertificates.CertificateStatus.Revoked;
+        if (state == ICertificates.CertificateState.Refuted) return ICertificates.CertificateStatus.Refuted;
+        if (registry.stateOfModel(model) != IRegistry.ModelState.Approved) {
+            return ICertificates.CertificateStatus.Fallen;
+        }
+        if (state == ICertificates.CertificateState.Demanded && deadline <= block.timestamp) {
+            return ICertificates.CertificateStatus.Unopened;
+        }
+        return
+            expiresAt <= block.timestamp
+                ? ICertificates.CertificateStatus.Expired
+                : ICertificates.CertificateStatus.Valid;
     }
 }

@@ -18,7 +18,7 @@ abstract contract Certificates is Lots, ICertificates {
         _requireStatement(statement);
         IEvidence.Stream storage stream = _anchored(statement.stream, statement.leafIndex);
         _certificates[statement.lot] = Certificate({
-            sequence: sequence + 1,
+            sequence: _next(),
             model: statement.model,
             expiresAt: statement.expiresAt,
             issuer: actor.participant,
@@ -27,9 +27,8 @@ abstract contract Certificates is Lots, ICertificates {
             openingDeadline: 0
         });
         _applyVerdict(lot, statement.order, statement.verdict, actor.participant);
-        bytes32[] memory histories = _touching(statement.lot);
-        bytes memory data = abi.encode(actor.key, histories, statement, stream.size, stream.root);
-        return _record(CertificateIssued.selector, actor, statement.lot, histories, data);
+        bytes memory data = abi.encode(actor.key, _touching(statement.lot), statement, stream.size, stream.root);
+        return _recordOne(CertificateIssued.selector, actor, statement.lot, data);
     }
 
     /// @inheritdoc ICertificates
@@ -38,9 +37,7 @@ abstract contract Certificates is Lots, ICertificates {
         Certificate storage entry = _standing(lot, certificate);
         if (entry.issuer != actor.participant) revert CertificateForeign(lot, entry.issuer);
         entry.state = CertificateState.Revoked;
-        bytes32[] memory histories = _touching(lot);
-        bytes memory data = abi.encode(actor.key, histories, certificate, reasonRoot);
-        _record(CertificateRevoked.selector, actor, lot, histories, data);
+        _recordPair(CertificateRevoked.selector, actor, lot, certificate, reasonRoot);
     }
 
     /// @inheritdoc ICertificates
@@ -50,21 +47,8 @@ abstract contract Certificates is Lots, ICertificates {
 
     /// @inheritdoc ICertificates
     function certificateStatus(bytes32 lot) external view returns (CertificateStatus) {
-        return _statusOf(_certificates[lot]);
-    }
-
-    /// @dev Reverts unless the lot may pass to `to`: anybody but its order's buyer, or through the order's gate.
-    function _requireGate(bytes32 lot, bytes32 order, uint32 to) internal view {
-        if (order == 0 || _orders[order].buyer != to || _orders[order].inspector == 0) return;
-        Certificate storage certificate = _certificates[lot];
-        IOrders.Order storage gate = _orders[order];
-        CertificateStatus status = _statusOf(certificate);
-        bool open = status == CertificateStatus.Valid && certificate.verdict == Verdict.Pass
-            && certificate.issuer == gate.inspector && certificate.model == gate.model;
-        if (open) return;
-        revert GateClosed(
-            lot, gate.inspector, gate.model, status, certificate.verdict, certificate.issuer, certificate.model
-        );
+        Certificate storage entry = _certificates[lot];
+        return _statusOf(entry.state, entry.model, entry.expiresAt, entry.openingDeadline);
     }
 
     /// @dev The lot's latest certificate, when it is `certificate` and neither revoked nor refuted.
@@ -77,18 +61,6 @@ abstract contract Certificates is Lots, ICertificates {
         if (state == CertificateState.Revoked || state == CertificateState.Refuted) {
             revert CertificateStateWrong(lot, certificate, state);
         }
-    }
-
-    function _statusOf(Certificate storage certificate) private view returns (CertificateStatus) {
-        CertificateState state = certificate.state;
-        if (state == CertificateState.None) return CertificateStatus.None;
-        if (state == CertificateState.Revoked) return CertificateStatus.Revoked;
-        if (state == CertificateState.Refuted) return CertificateStatus.Refuted;
-        if (registry.stateOfModel(certificate.model) != IRegistry.ModelState.Approved) return CertificateStatus.Fallen;
-        if (state == CertificateState.Demanded && certificate.openingDeadline <= block.timestamp) {
-            return CertificateStatus.Unopened;
-        }
-        return certificate.expiresAt <= block.timestamp ? CertificateStatus.Expired : CertificateStatus.Valid;
     }
 
     function _requireInspector(Statement calldata statement, Lot storage lot, Actor memory actor) private view {
@@ -113,15 +85,14 @@ abstract contract Certificates is Lots, ICertificates {
     /// Only the gate's inspector takes over a quarantine that somebody else imposed: any other could lift it by failing
     /// the lot first and passing it then. A spent lot keeps its state: results may come late.
     function _applyVerdict(Lot storage lot, bytes32 order, Verdict verdict, uint32 inspector) internal {
-        if (lot.state == LotState.Spent) return;
+        (LotState state, uint32 by) = (lot.state, lot.counterparty);
+        if (state == LotState.Spent) return;
         if (verdict == Verdict.Fail) {
             bool gated = order != 0 && _orders[order].inspector == inspector;
-            if (lot.state == LotState.Quarantined && !gated) return;
-            lot.state = LotState.Quarantined;
-            lot.counterparty = inspector;
-        } else if (lot.state == LotState.Quarantined && lot.counterparty == inspector) {
-            lot.state = LotState.Held;
-            lot.counterparty = 0;
+            if (state == LotState.Quarantined && !gated) return;
+            (lot.state, lot.counterparty) = (LotState.Quarantined, inspector);
+        } else if (state == LotState.Quarantined && by == inspector) {
+            (lot.state, lot.counterparty) = (LotState.Held, 0);
         }
     }
 }

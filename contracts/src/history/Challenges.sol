@@ -42,9 +42,7 @@ abstract contract Challenges is Certificates {
         _spendDemand(actor.participant);
         uint40 deadline = uint40(block.timestamp) + OPENING_PERIOD;
         (entry.state, entry.openingDeadline) = (CertificateState.Demanded, deadline);
-        bytes32[] memory histories = _touching(lot);
-        bytes memory data = abi.encode(actor.key, histories, certificate, deadline);
-        _record(OpeningDemanded.selector, actor, lot, histories, data);
+        _recordPair(OpeningDemanded.selector, actor, lot, certificate, bytes32(uint256(deadline)));
     }
 
     function _spendDemand(uint32 participant) private {
@@ -58,9 +56,8 @@ abstract contract Challenges is Certificates {
             revert CertificateOpeningLate(lot, entry.sequence, entry.openingDeadline);
         }
         entry.state = CertificateState.Upheld;
-        bytes32[] memory histories = _touching(lot);
-        bytes memory data = abi.encode(actor.key, histories, entry.sequence, executed);
-        _record(CertificateUpheld.selector, actor, lot, histories, data);
+        bytes32 word = bytes32(uint256(executed ? 1 : 0));
+        _recordPair(CertificateUpheld.selector, actor, lot, entry.sequence, word);
     }
 
     function _refute(bytes32 lot, bytes32 order, Certificate storage entry, Actor memory actor, Verdict executed)
@@ -69,9 +66,7 @@ abstract contract Challenges is Certificates {
         entry.state = CertificateState.Refuted;
         Verdict verdict = executed == Verdict.Pass ? Verdict.Pass : Verdict.Fail;
         _applyVerdict(_lots[lot], order, verdict, entry.issuer);
-        bytes32[] memory histories = _touching(lot);
-        bytes memory data = abi.encode(actor.key, histories, entry.sequence, executed);
-        _record(CertificateRefuted.selector, actor, lot, histories, data);
+        _recordPair(CertificateRefuted.selector, actor, lot, entry.sequence, bytes32(uint256(executed)));
     }
 
     /// @dev Reverts unless `issued` is what the opened record says.

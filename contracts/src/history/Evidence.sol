@@ -20,7 +20,7 @@ abstract contract Evidence is Book, IEvidence {
         if (owner != actor.participant) revert EvidenceMachineForeign(machine, owner);
         stream = Subjects.derive(Subjects.Kind.Stream, actor.participant, identifierHash);
         if (_streams[stream].sequence != 0) revert HistorySubjectTaken(stream);
-        _streams[stream] = Stream({sequence: sequence + 1, machine: machine, owner: owner, size: 0, root: EMPTY_ROOT});
+        _streams[stream] = Stream({sequence: _next(), machine: machine, owner: owner, size: 0, root: EMPTY_ROOT});
         bytes32[] memory none = new bytes32[](0);
         _record(StreamOpened.selector, actor, stream, none, abi.encode(actor.key, none, machine, claimsRoot));
     }

@@ -22,13 +22,19 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
     /// @inheritdoc IHistory
     address public immutable predecessor;
 
-    /// @inheritdoc IHistory
-    uint40 public sequence;
+    /// @dev Alone in its slot and as wide, so that writing it needs no reading first.
+    uint256 private _sequence;
     mapping(bytes32 subject => Head) private _heads;
 
     constructor(IRegistry registry_, address forwarder_, address predecessor_) ERC2771Context(forwarder_) {
         registry = registry_;
         predecessor = predecessor_;
+    }
+
+    /// @inheritdoc IHistory
+    function sequence() external view returns (uint40) {
+        // forge-lint: disable-next-line(unsafe-typecast) - it only ever holds what _next gives
+        return uint40(_sequence);
     }
 
     /// @inheritdoc IHistory
@@ -43,31 +49,77 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
             revert HistoryRecordForeign(opening.sequence, opening.participant);
         }
         _requireOpening(subject, opening);
-        bytes32[] memory histories = _touching(subject);
-        bytes memory data = abi.encode(actor.key, histories, opening.sequence, reasonRoot);
-        _record(RecordSuperseded.selector, actor, subject, histories, data);
+        _recordPair(RecordSuperseded.selector, actor, subject, opening.sequence, reasonRoot);
     }
 
-    /// @dev The only writer. `data` is the event's data; it starts with the key and `histories`, each of which becomes
-    /// one link longer. The event is written raw because its data must be hashed as well: a typed `emit` would encode
-    /// it a second time.
+    /// @dev Of several histories, each of which becomes one link longer. `data` is the event's data; it starts with the
+    /// key and `histories`.
     function _record(bytes32 kind, Actor memory actor, bytes32 subject, bytes32[] memory histories, bytes memory data)
         internal
         returns (uint40 assigned)
     {
-        assigned = ++sequence;
-        uint32 participant = actor.participant;
+        bytes32 inner;
+        (assigned, inner) = _write(kind, actor, subject, data);
+        for (uint256 i; i < histories.length; ++i) {
+            _extend(histories[i], kind, inner);
+        }
+    }
+
+    /// @dev Of the subject's own history alone. `data` starts with the key and `[subject]`.
+    function _recordOne(bytes32 kind, Actor memory actor, bytes32 subject, bytes memory data)
+        internal
+        returns (uint40 assigned)
+    {
+        bytes32 inner;
+        (assigned, inner) = _write(kind, actor, subject, data);
+        _extend(subject, kind, inner);
+    }
+
+    /// @dev Of the subject's own history, with one root and nothing else. The data is abi.encode(key, [subject], root):
+    /// 96 is where the array begins, 1 its length. Written so, no array is made only to be encoded.
+    function _recordRoot(bytes32 kind, Actor memory actor, bytes32 subject, bytes32 root) internal {
+        _recordOne(kind, actor, subject, abi.encode(actor.key, uint256(96), root, uint256(1), subject));
+    }
+
+    /// @dev The same with a number before the root: abi.encode(key, [subject], number, root).
+    function _recordPair(bytes32 kind, Actor memory actor, bytes32 subject, uint256 value, bytes32 root) internal {
+        _recordOne(kind, actor, subject, abi.encode(actor.key, uint256(128), value, root, uint256(1), subject));
+    }
+
+    /// @dev The only writer. The event is written raw because its data must be hashed as well: a typed `emit` would
+    /// encode it a second time.
+    function _write(bytes32 kind, Actor memory actor, bytes32 subject, bytes memory data)
+        private
+        returns (uint40 assigned, bytes32 inner)
+    {
+        assigned = _next();
+        _sequence = assigned;
+        (uint32 participant, address key) = (actor.participant, actor.key);
         assembly ("memory-safe") {
             log4(add(data, 32), mload(data), kind, assigned, participant, subject)
+            let words := mload(0x40)
+            mstore(words, assigned)
+            mstore(add(words, 32), participant)
+            mstore(add(words, 64), key)
+            mstore(add(words, 96), keccak256(add(data, 32), mload(data)))
+            mstore(add(words, 128), timestamp())
+            inner := keccak256(words, 160)
         }
-        if (histories.length == 0) return assigned;
-        bytes32 inner = keccak256(abi.encode(assigned, participant, actor.key, keccak256(data), block.timestamp));
-        for (uint256 i; i < histories.length; ++i) {
-            bytes32 touched = histories[i];
-            Head storage head = _heads[touched];
-            bytes32 previous = head.value == 0 ? _start(touched) : head.value;
-            head.value = _link(previous, kind, inner);
+    }
+
+    /// @dev The sequence of the record that this call makes next. Unchecked: 2^40 records would take 10^16 gas.
+    function _next() internal view returns (uint40) {
+        unchecked {
+            // forge-lint: disable-next-line(unsafe-typecast) - as said above
+            return uint40(_sequence + 1);
         }
+    }
+
+    function _extend(bytes32 touched, bytes32 kind, bytes32 inner) private {
+        Head storage head = _heads[touched];
+        bytes32 previous = head.value;
+        if (previous == 0) previous = _start(touched);
+        head.value = _link(previous, kind, inner);
     }
 
     /// @dev Reverts unless `opening` leads from `previousHead` to the head of `subject`.
@@ -89,9 +141,26 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
     }
 
     /// @dev Who acts, when it holds one of the roles `needed`.
-    function _actor(uint16 needed) internal view virtual returns (Actor memory actor) {
+    function _actor(uint16 needed) internal view returns (Actor memory actor) {
         actor.key = _msgSender();
         (actor.participant, actor.roles) = registry.actorOf(actor.key);
+        _requireRole(actor, needed);
+    }
+
+    /// @dev Who acts, the roles of whom it names, and the state of a model, in one call of the registry.
+    function _actorTo(uint32 to, uint40 model, uint16 needed)
+        internal
+        view
+        returns (Actor memory actor, IRegistry.ModelState state)
+    {
+        actor.key = _msgSender();
+        uint16 rolesOfTaker;
+        (actor.participant, actor.roles, rolesOfTaker, state) = registry.partiesOf(actor.key, to, model);
+        _requireRole(actor, needed);
+        _requireHeld(to, rolesOfTaker, needed);
+    }
+
+    function _requireRole(Actor memory actor, uint16 needed) internal view virtual {
         if (actor.roles & needed == 0) revert HistoryRoleMissing(actor.participant, actor.roles, needed);
     }
 
@@ -109,8 +178,15 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         return keccak256(abi.encode(HEAD_TAG, block.chainid, address(this), subject));
     }
 
-    function _link(bytes32 head, bytes32 kind, bytes32 inner) private pure returns (bytes32) {
-        return keccak256(abi.encode(head, kind, inner));
+    /// @dev keccak256(abi.encode(head, kind, inner)).
+    function _link(bytes32 head, bytes32 kind, bytes32 inner) private pure returns (bytes32 next) {
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            mstore(words, head)
+            mstore(add(words, 32), kind)
+            mstore(add(words, 64), inner)
+            next := keccak256(words, 96)
+        }
     }
 
     // The sender as the forwarder vouches for it.

@@ -10,7 +10,7 @@ import {Book} from "./Book.sol";
 
 /// @title Orders and their revisions
 abstract contract Orders is Book, IOrders {
-    /// @dev Completing an order looks at each of them.
+    /// @dev Keeps an order's replay within bounds.
     uint16 private constant MOST_OPERATIONS = 64;
 
     /// @inheritdoc IOrders
@@ -23,31 +23,31 @@ abstract contract Orders is Book, IOrders {
         if (_orders[order].sequence != 0) revert HistorySubjectTaken(order);
         _requireTerms(terms, coordinator);
         _orders[order] = Order({
-            sequence: sequence + 1,
+            sequence: _next(),
             model: terms.model,
             buyer: actor.participant,
             coordinator: coordinator,
             inspector: terms.inspector,
             operations: terms.operations,
+            open: terms.operations,
             state: OrderState.Placed
         });
-        bytes32[] memory histories = _touching(order);
-        bytes memory data = abi.encode(actor.key, histories, coordinator, terms);
-        _record(OrderPlaced.selector, actor, order, histories, data);
+        bytes memory data = abi.encode(actor.key, _touching(order), coordinator, terms);
+        _recordOne(OrderPlaced.selector, actor, order, data);
     }
 
     /// @inheritdoc IOrders
     function acceptOrder(bytes32 order, bytes32 claimsRoot) external {
         Actor memory actor = _actor(Roles.COORDINATOR);
         _asCoordinator(order, actor, OrderState.Placed).state = OrderState.Accepted;
-        _recordOrder(OrderAccepted.selector, actor, order, claimsRoot);
+        _recordRoot(OrderAccepted.selector, actor, order, claimsRoot);
     }
 
     /// @inheritdoc IOrders
     function rejectOrder(bytes32 order, bytes32 reasonRoot) external {
         Actor memory actor = _actor(Roles.COORDINATOR);
         _asCoordinator(order, actor, OrderState.Placed).state = OrderState.Rejected;
-        _recordOrder(OrderRejected.selector, actor, order, reasonRoot);
+        _recordRoot(OrderRejected.selector, actor, order, reasonRoot);
     }
 
     /// @inheritdoc IOrders
@@ -63,7 +63,7 @@ abstract contract Orders is Book, IOrders {
         }
         _requirePart(entry, actor);
         entry.state = OrderState.Cancelled;
-        _recordOrder(OrderCancelled.selector, actor, order, reasonRoot);
+        _recordRoot(OrderCancelled.selector, actor, order, reasonRoot);
     }
 
     /// @inheritdoc IOrders
@@ -71,9 +71,8 @@ abstract contract Orders is Book, IOrders {
         Actor memory actor = _actor(Roles.BUYER | Roles.COORDINATOR);
         Order storage entry = _revisable(order, actor);
         _requireRevision(order, entry, terms);
-        bytes32[] memory histories = _touching(order);
-        bytes memory data = abi.encode(actor.key, histories, terms);
-        _record(RevisionProposed.selector, actor, order, histories, data);
+        bytes memory data = abi.encode(actor.key, _touching(order), terms);
+        _recordOne(RevisionProposed.selector, actor, order, data);
     }
 
     /// @inheritdoc IOrders
@@ -94,21 +93,19 @@ abstract contract Orders is Book, IOrders {
         bytes32 digest = keccak256(abi.encode(proposer, histories, terms));
         bytes32 inner = keccak256(abi.encode(proposal, other, proposer, digest, uint256(proposedAt)));
         if (!_isHead(order, previousHead, RevisionProposed.selector, inner)) revert OrderRevisionNotProposed(order);
+        entry.open += terms.operations - entry.operations;
         (entry.operations, entry.inspector, entry.model) = (terms.operations, terms.inspector, terms.model);
         bytes memory data = abi.encode(actor.key, histories, proposal, terms);
-        _record(RevisionAccepted.selector, actor, order, histories, data);
+        _recordOne(RevisionAccepted.selector, actor, order, data);
     }
 
     /// @inheritdoc IOrders
     function completeOrder(bytes32 order, bytes32 claimsRoot) external {
         Actor memory actor = _actor(Roles.COORDINATOR);
         Order storage entry = _asCoordinator(order, actor, OrderState.InProduction);
-        for (uint16 operation; operation < entry.operations; ++operation) {
-            IAssignments.Assignment storage current = _assignments[order][operation];
-            if (!current.finishedOnce || _isLive(current.state)) revert OrderUnfinished(order, operation);
-        }
+        if (entry.open != 0) revert OrderUnfinished(order, entry.open);
         entry.state = OrderState.Completed;
-        _recordOrder(OrderCompleted.selector, actor, order, claimsRoot);
+        _recordRoot(OrderCompleted.selector, actor, order, claimsRoot);
     }
 
     /// @inheritdoc IOrders
@@ -118,7 +115,7 @@ abstract contract Orders is Book, IOrders {
         _requireParty(order, actor, entry.buyer);
         if (entry.state != OrderState.Completed) revert OrderStateWrong(order, entry.state);
         entry.state = OrderState.Delivered;
-        _recordOrder(OrderDelivered.selector, actor, order, claimsRoot);
+        _recordRoot(OrderDelivered.selector, actor, order, claimsRoot);
     }
 
     /// @inheritdoc IOrders
@@ -146,12 +143,6 @@ abstract contract Orders is Book, IOrders {
         uint16 needed = actor.participant == entry.buyer ? Roles.BUYER : 0;
         if (actor.participant == entry.coordinator) needed |= Roles.COORDINATOR;
         _requireHeld(actor.participant, actor.roles, needed);
-    }
-
-    /// @dev Every record of an order that carries one root and nothing else.
-    function _recordOrder(bytes32 kind, Actor memory actor, bytes32 order, bytes32 root) private {
-        bytes32[] memory histories = _touching(order);
-        _record(kind, actor, order, histories, abi.encode(actor.key, histories, root));
     }
 
     function _revisable(bytes32 order, Actor memory actor) private view returns (Order storage entry) {

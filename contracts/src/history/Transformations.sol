@@ -85,8 +85,7 @@ abstract contract Transformations is Lots {
                 output.identifierHash, tally.order, output.quantity, transformation.outputUnit, actor.participant, place
             );
             if (tally.quarantinedBy != 0) {
-                _lots[lot].state = LotState.Quarantined;
-                _lots[lot].counterparty = tally.quarantinedBy;
+                (_lots[lot].state, _lots[lot].counterparty) = (LotState.Quarantined, tally.quarantinedBy);
             }
             made += output.quantity;
             histories[transformation.inputs.length + place] = lot;

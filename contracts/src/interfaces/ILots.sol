@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ICertificates} from "./ICertificates.sol";
-
-/// @title Lots: quantities under one identifier, who holds them, what became of them
+/// @title Lots: quantities under one identifier, and what became of them
 /// @notice Quantities are whole numbers of the lot's unit, a UN/ECE Recommendation 20 code ("KGM", "GRM", "H87", padded
 /// with zero bytes). A lot is held, offered (custody moves only when offered and accepted), quarantined (it goes nowhere
-/// but rework or scrap) or spent. A packed lot goes with its parent: until it is unpacked its own custodian says nothing.
+/// but rework or scrap) or spent. A packed lot goes with its parent, and has no custodian of its own until it is unpacked.
 interface ILots {
     enum LotState {
         None,
@@ -22,14 +20,16 @@ interface ILots {
         uint40 number;
         /// `sequence` of its order's first record; 0 when it belongs to none.
         uint40 order;
-        /// `number` of the lot it is packed in; 0 when in none.
-        uint40 parent;
         /// What is left, in `unit`.
         uint40 quantity;
-        uint32 custodian;
+        /// The participant that has custody; of a packed lot, the `number` of the lot that it is packed in.
+        uint40 holder;
         /// Offered: to whom. Quarantined: by whom.
         uint32 counterparty;
+        /// How many lots are packed directly in it.
+        uint24 contents;
         bytes3 unit;
+        bool packed;
         LotState state;
     }
 
@@ -74,12 +74,6 @@ interface ILots {
         /// Ascending by lot.
         Input[] inputs;
         Output[] outputs;
-    }
-
-    /// @dev One lot of a consignment, with its order (0 for none).
-    struct Item {
-        bytes32 lot;
-        bytes32 order;
     }
 
     event LotCommissioned(
@@ -146,41 +140,6 @@ interface ILots {
         bytes32[] histories,
         bytes32 reasonRoot
     );
-    event CustodyOffered(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        bytes32[] histories,
-        uint32 to,
-        bytes32 claimsRoot
-    );
-    event CustodyAccepted(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        bytes32[] histories,
-        uint32 from,
-        bytes32 claimsRoot
-    );
-    event CustodyDeclined(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        bytes32[] histories,
-        bytes32 reasonRoot
-    );
-    event CustodyWithdrawn(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        bytes32[] histories,
-        bytes32 reasonRoot
-    );
-
     error LotUnknown(bytes32 lot);
     /// @notice The move is not allowed from `state`.
     error LotStateWrong(bytes32 lot, LotState state);
@@ -210,22 +169,6 @@ interface ILots {
     error LotQuarantineForeign(bytes32 lot, uint32 by);
     /// @notice The lot is packed in another lot than the parent given, or in none.
     error LotNotInParent(bytes32 lot, uint40 parent, uint40 expected);
-    /// @notice The consignment names lots that are not in it, or too few: `expected` more are packed in `lot`.
-    error ConsignmentIncomplete(bytes32 lot, uint256 expected);
-    error ConsignmentExcess(uint256 given, uint256 used);
-    error ConsignmentTooDeep(bytes32 lot);
-    error CustodyNotOffered(bytes32 lot, uint32 offeredTo);
-    error CustodyToSelf(bytes32 lot);
-    /// @notice The order's gate is closed: it needs a valid passing certificate of `inspector` on `model`.
-    error GateClosed(
-        bytes32 lot,
-        uint32 inspector,
-        uint40 model,
-        ICertificates.CertificateStatus status,
-        ICertificates.Verdict verdict,
-        uint32 issuer,
-        uint40 certifiedOn
-    );
 
     /// @notice Creates a lot of an order under an assignment that the caller has started. MANUFACTURER.
     /// @return lot Subject of kind Lot.
@@ -257,18 +200,5 @@ interface ILots {
     function quarantineLot(bytes32 lot, bytes32 order, bytes32 reasonRoot) external;
     /// @notice Ends a quarantine. Who imposed it, any role but AUDITOR.
     function releaseLot(bytes32 lot, bytes32 reasonRoot) external;
-    /// @notice Offers custody to another participant; a return is an offer back. The custodian, any role but AUDITOR.
-    /// @param consignment The lot, then everything packed in it: each lot followed by its own contents, ascending.
-    function offerCustody(Item[] calldata consignment, uint32 to, bytes32 claimsRoot) external;
-    /// @notice Takes custody of what was offered; the gates of all orders in it must be open for the caller. Any role but
-    /// AUDITOR.
-    function acceptCustody(Item[] calldata consignment, bytes32 claimsRoot) external;
-    /// @notice Refuses an offer. To whom it was made, any role but AUDITOR.
-    function declineCustody(bytes32 lot, bytes32 reasonRoot) external;
-    /// @notice Takes an offer back. The custodian, any role but AUDITOR.
-    function withdrawCustody(bytes32 lot, bytes32 reasonRoot) external;
-
     function lotOf(bytes32 lot) external view returns (Lot memory);
-    /// @notice How many lots are packed directly in a lot.
-    function contentsOf(bytes32 lot) external view returns (uint256);
 }

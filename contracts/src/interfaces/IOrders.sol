@@ -37,6 +37,8 @@ interface IOrders {
         uint32 coordinator;
         uint32 inspector;
         uint16 operations;
+        /// Of the operations, those that were never finished or are assigned again.
+        uint16 open;
         OrderState state;
     }
 
@@ -122,8 +124,8 @@ interface IOrders {
     error OrderOperationsFewer(bytes32 order, uint16 agreed, uint16 proposed);
     /// @notice What is shown is not the latest record of the order, or not a proposal of the other side for these terms.
     error OrderRevisionNotProposed(bytes32 order);
-    /// @notice An order is complete when every operation was finished and has no live assignment.
-    error OrderUnfinished(bytes32 order, uint16 operation);
+    /// @notice An order is complete when every operation was finished and has no live assignment; `open` of them are not.
+    error OrderUnfinished(bytes32 order, uint16 open);
 
     /// @notice Places an order with a coordinator. BUYER.
     /// @return order Subject of kind Order.

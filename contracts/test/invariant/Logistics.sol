@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAssignments} from "../../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../../src/interfaces/ICertificates.sol";
+import {ICustody} from "../../src/interfaces/ICustody.sol";
 import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Subjects} from "../../src/libraries/Subjects.sol";
@@ -32,7 +33,7 @@ abstract contract Logistics is Production {
         ILots.Lot memory stored = ledger.lotOf(lot);
         uint40 quantity = _small(_chance(95) ? 1 : 0, uint256(stored.quantity) / 3 + 1);
         if (_chance(5)) quantity = stored.quantity + 1;
-        _record(_keyOf(stored.custodian), abi.encodeCall(ILots.scrapLot, (lot, quantity, ROOT)));
+        _record(_keyOf(_custodianOf(stored)), abi.encodeCall(ILots.scrapLot, (lot, quantity, ROOT)));
     }
 
     function transform(uint256 seed) external act(seed) {
@@ -43,7 +44,7 @@ abstract contract Logistics is Production {
         ILots.Lot memory stored = ledger.lotOf(lot);
         ILots.Transformation memory change = _drawChange(lot, stored);
         if (_chance(10)) _spoil(change);
-        uint32 id = stored.custodian;
+        uint32 id = _custodianOf(stored);
         if (id == 0 || !_record(_parties[id - 1].key, abi.encodeCall(ILots.transformLots, (change)))) return;
         for (uint256 i; i < change.outputs.length; ++i) {
             _lots.push(Subjects.derive(Subjects.Kind.Lot, id, change.outputs[i].identifierHash));
@@ -56,18 +57,18 @@ abstract contract Logistics is Production {
         bytes32 child = _anyLot();
         ILots.Lot memory stored = ledger.lotOf(child);
         bytes32 parent = _companion(child, stored);
-        address by = _keyOf(stored.custodian);
+        address by = _keyOf(_custodianOf(stored));
         _record(by, abi.encodeCall(ILots.packLots, (parent, _one(child))));
     }
 
     function unpack(uint256 seed) external act(seed) {
         bytes32 parent = _anyLot();
-        for (uint256 i; i < 4 && ledger.contentsOf(parent) == 0; ++i) {
+        for (uint256 i; i < 4 && ledger.lotOf(parent).contents == 0; ++i) {
             parent = _anyLot();
         }
         bytes32[] memory children = replay.childrenOf(parent);
         bytes32 child = children.length != 0 && _chance(95) ? children[_below(children.length)] : _anyLot();
-        address by = _keyOf(ledger.lotOf(parent).custodian);
+        address by = _keyOf(_custodianOf(ledger.lotOf(parent)));
         _record(by, abi.encodeCall(ILots.unpackLots, (parent, _one(child))));
     }
 
@@ -82,7 +83,7 @@ abstract contract Logistics is Production {
             _record(_keyOf(stored.counterparty), abi.encodeCall(ILots.releaseLot, (lot, ROOT)));
         } else if (_chance(60)) {
             uint32 inspector_ = ledger.orderOf(order).inspector;
-            uint32 id = inspector_ != 0 && _chance(50) ? inspector_ : stored.custodian;
+            uint32 id = inspector_ != 0 && _chance(50) ? inspector_ : _custodianOf(stored);
             _record(_keyOf(id), abi.encodeCall(ILots.quarantineLot, (lot, order, ROOT)));
         }
     }
@@ -94,12 +95,12 @@ abstract contract Logistics is Production {
         for (uint256 i; i < 4 && !_isReady(lot); ++i) {
             lot = _anyLot();
         }
-        ILots.Item[] memory consignment = _consignment(lot);
+        ICustody.Item[] memory consignment = _consignment(lot);
         if (_chance(5)) consignment = _item(lot, replay.orderAt(ledger.lotOf(lot).order));
         uint256 toBuyer = ledger.certificateOf(lot).sequence != 0 ? 85 : 40;
         uint32 to = _chance(toBuyer) ? buyer.id : uint32(1 + _below(_parties.length));
-        bytes memory data = abi.encodeCall(ILots.offerCustody, (consignment, to, ROOT));
-        _record(_keyOf(ledger.lotOf(lot).custodian), data);
+        bytes memory data = abi.encodeCall(ICustody.offerCustody, (consignment, to, ROOT));
+        _record(_keyOf(_custodianOf(ledger.lotOf(lot))), data);
     }
 
     function answer(uint256 seed) external act(seed) {
@@ -109,12 +110,12 @@ abstract contract Logistics is Production {
         }
         ILots.Lot memory stored = ledger.lotOf(lot);
         if (_chance(75)) {
-            bytes memory data = abi.encodeCall(ILots.acceptCustody, (_consignment(lot), ROOT));
+            bytes memory data = abi.encodeCall(ICustody.acceptCustody, (_consignment(lot), ROOT));
             _record(_keyOf(stored.counterparty), data);
         } else if (_chance(50)) {
-            _record(_keyOf(stored.counterparty), abi.encodeCall(ILots.declineCustody, (lot, ROOT)));
+            _record(_keyOf(stored.counterparty), abi.encodeCall(ICustody.declineCustody, (lot, ROOT)));
         } else {
-            _record(_keyOf(stored.custodian), abi.encodeCall(ILots.withdrawCustody, (lot, ROOT)));
+            _record(_keyOf(_custodianOf(stored)), abi.encodeCall(ICustody.withdrawCustody, (lot, ROOT)));
         }
     }
 
@@ -148,26 +149,31 @@ abstract contract Logistics is Production {
 
     // ---- inside ----
 
+    /// @dev Who has custody; of a packed lot, anybody.
+    function _custodianOf(ILots.Lot memory stored) private view returns (uint32) {
+        return stored.packed ? uint32(1 + stored.holder % _parties.length) : uint32(stored.holder);
+    }
+
     /// @dev Whether the lot could be delivered, as far as its gate allows.
     function _isReady(bytes32 lot) private view returns (bool) {
         ILots.Lot memory stored = ledger.lotOf(lot);
         bool certified = stored.order == 0 || ledger.certificateOf(lot).sequence != 0;
-        return certified && stored.state == ILots.LotState.Held && stored.parent == 0;
+        return certified && stored.state == ILots.LotState.Held && !stored.packed;
     }
 
     /// @dev The lot and all that the logs packed in it, each followed by its own contents, ascending.
-    function _consignment(bytes32 lot) internal view returns (ILots.Item[] memory) {
-        ILots.Item[] memory buffer = new ILots.Item[](200);
+    function _consignment(bytes32 lot) internal view returns (ICustody.Item[] memory) {
+        ICustody.Item[] memory buffer = new ICustody.Item[](200);
         uint256 used = _fill(buffer, 0, lot);
-        ILots.Item[] memory consignment = new ILots.Item[](used);
+        ICustody.Item[] memory consignment = new ICustody.Item[](used);
         for (uint256 i; i < used; ++i) {
             consignment[i] = buffer[i];
         }
         return consignment;
     }
 
-    function _fill(ILots.Item[] memory buffer, uint256 used, bytes32 lot) private view returns (uint256) {
-        buffer[used++] = ILots.Item(lot, replay.orderAt(ledger.lotOf(lot).order));
+    function _fill(ICustody.Item[] memory buffer, uint256 used, bytes32 lot) private view returns (uint256) {
+        buffer[used++] = ICustody.Item(lot, replay.orderAt(ledger.lotOf(lot).order));
         bytes32[] memory children = replay.childrenOf(lot);
         for (uint256 i; i < children.length; ++i) {
             for (uint256 j = i + 1; j < children.length; ++j) {
@@ -183,7 +189,7 @@ abstract contract Logistics is Production {
         for (uint256 i; i < 10; ++i) {
             bytes32 other = _anyLot();
             ILots.Lot memory candidate = ledger.lotOf(other);
-            if (other == lot || candidate.custodian != stored.custodian || candidate.parent != 0) continue;
+            if (other == lot || candidate.holder != stored.holder || candidate.packed) continue;
             found = other;
             if (candidate.order == stored.order && candidate.unit == stored.unit) return found;
         }
@@ -212,7 +218,7 @@ abstract contract Logistics is Production {
             }
             change = _change(kind, order, _inputs(lot, taken), _outputs("", taken - loss));
             change.outputs[0].identifierHash = _name();
-            change.operation = _startedBy(order, stored.custodian);
+            change.operation = _startedBy(order, _custodianOf(stored));
         }
         (change.unit, change.outputUnit, change.loss) = (stored.unit, stored.unit, loss);
         if (change.kind == ILots.TransformationKind.Conversion && _chance(50)) {

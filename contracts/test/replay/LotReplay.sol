@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAssignments} from "../../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../../src/interfaces/ICertificates.sol";
+import {ICustody} from "../../src/interfaces/ICustody.sol";
 import {ILots} from "../../src/interfaces/ILots.sol";
 import {IOrders} from "../../src/interfaces/IOrders.sol";
 import {Roles} from "../../src/libraries/Roles.sol";
@@ -47,26 +48,26 @@ abstract contract LotReplay is CertificateReplay {
 
     function _applyCustody(Entry memory entry) internal returns (bool) {
         ILots.Lot storage lot = _lots[entry.subject];
-        if (entry.kind == ILots.CustodyOffered.selector) {
+        if (entry.kind == ICustody.CustodyOffered.selector) {
             (,, uint32 to,) = abi.decode(entry.data, (address, bytes32[], uint32, bytes32));
-            _actOnLot(entry, lot, lot.custodian);
+            _actOnLot(entry, lot, uint32(lot.holder));
             _hold(Property.LotMoves, lot.state == ILots.LotState.Held, "offerCustody: not held");
             _hold(Property.Authority, _rolesOf(to) & HOLDER != 0, "offerCustody: to nobody who may hold");
             _requireWayFree(entry.subject, to);
             (lot.state, lot.counterparty) = (ILots.LotState.Offered, to);
             return true;
         }
-        if (entry.kind == ILots.CustodyAccepted.selector) {
+        if (entry.kind == ICustody.CustodyAccepted.selector) {
             _actOnLot(entry, lot, lot.counterparty);
             _requireWayFree(entry.subject, entry.participant);
             if (_children[entry.subject].length != 0) ++count[PACKED_LOT_MOVED];
             (,, uint32 from,) = abi.decode(entry.data, (address, bytes32[], uint32, bytes32));
-            _hold(Property.Rebuilt, from == lot.custodian, "acceptCustody: event names another giver");
-            lot.custodian = entry.participant;
-        } else if (entry.kind == ILots.CustodyDeclined.selector) {
+            _hold(Property.Rebuilt, from == lot.holder, "acceptCustody: event names another giver");
+            lot.holder = entry.participant;
+        } else if (entry.kind == ICustody.CustodyDeclined.selector) {
             _actOnLot(entry, lot, lot.counterparty);
-        } else if (entry.kind == ILots.CustodyWithdrawn.selector) {
-            _actOnLot(entry, lot, lot.custodian);
+        } else if (entry.kind == ICustody.CustodyWithdrawn.selector) {
+            _actOnLot(entry, lot, uint32(lot.holder));
         } else {
             return false;
         }
@@ -78,7 +79,9 @@ abstract contract LotReplay is CertificateReplay {
     function _compareLot(bytes32 subject) internal {
         bool same = _same(abi.encode(_ledger.lotOf(subject)), abi.encode(_lots[subject]));
         _hold(Property.Rebuilt, same, "lot differs from its logs");
-        _hold(Property.Packing, _ledger.contentsOf(subject) == _children[subject].length, "lot: contents not counted");
+        _hold(
+            Property.Packing, _ledger.lotOf(subject).contents == _children[subject].length, "lot: contents not counted"
+        );
         _compareCertificate(subject);
     }
 
@@ -118,7 +121,7 @@ abstract contract LotReplay is CertificateReplay {
     function _scrap(Entry memory entry) private {
         ILots.Lot storage lot = _lots[entry.subject];
         (,, uint40 quantity,) = abi.decode(entry.data, (address, bytes32[], uint40, bytes32));
-        _actOnLot(entry, lot, lot.custodian);
+        _actOnLot(entry, lot, uint32(lot.holder));
         bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Quarantined;
         _hold(Property.LotMoves, free, "scrapLot: neither held nor quarantined");
         _use(entry.subject, quantity);
@@ -164,7 +167,7 @@ abstract contract LotReplay is CertificateReplay {
         ILots.Lot storage lot = _lots[input];
         bool conversion = change.kind == ILots.TransformationKind.Conversion;
         bool rework = change.kind == ILots.TransformationKind.Rework;
-        _actOnLot(entry, lot, lot.custodian);
+        _actOnLot(entry, lot, uint32(lot.holder));
         bool stays = lot.order == _orders[change.order].sequence;
         _hold(Property.Belonging, stays || (conversion && change.order != 0), "transformLots: lot left its order");
         _hold(Property.Quantities, conversion || lot.unit == change.unit, "transformLots: other unit");
@@ -178,7 +181,7 @@ abstract contract LotReplay is CertificateReplay {
     {
         _hold(Property.LotMoves, _lots[lot].number == 0, "lot made twice");
         uint40 number = abi.decode(abi.encode(uint256(entry.sequence) * 64 + place), (uint40));
-        _lots[lot] = ILots.Lot(number, order, 0, quantity, entry.participant, 0, unit, ILots.LotState.Held);
+        _lots[lot] = ILots.Lot(number, order, quantity, entry.participant, 0, 0, unit, false, ILots.LotState.Held);
         _allLots.push(lot);
         if (_balances[unit].made == 0) _units.push(unit);
         _balances[unit].made += quantity;
@@ -203,8 +206,9 @@ abstract contract LotReplay is CertificateReplay {
         for (uint256 i = 1; i < histories.length; ++i) {
             _requireFree(entry, histories[i]);
             _hold(Property.Packing, histories[i] != parent, "packLots: into itself");
-            _lots[histories[i]].parent = _lots[parent].number;
+            (_lots[histories[i]].holder, _lots[histories[i]].packed) = (_lots[parent].number, true);
             _children[parent].push(histories[i]);
+            ++_lots[parent].contents;
         }
     }
 
@@ -213,8 +217,8 @@ abstract contract LotReplay is CertificateReplay {
         _requireFree(entry, parent);
         for (uint256 i = 1; i < histories.length; ++i) {
             _hold(Property.Packing, _removeChild(parent, histories[i]), "unpackLots: was not in that parent");
-            _lots[histories[i]].parent = 0;
-            _lots[histories[i]].custodian = entry.participant;
+            (_lots[histories[i]].holder, _lots[histories[i]].packed) = (entry.participant, false);
+            --_lots[parent].contents;
         }
     }
 
@@ -233,7 +237,7 @@ abstract contract LotReplay is CertificateReplay {
         ILots.Lot storage lot = _lots[entry.subject];
         bool inspects = lot.order != 0 && _orders[_orderAt[lot.order]].inspector == entry.participant;
         if (inspects) _act(entry, entry.participant, HOLDER);
-        else _actOnLot(entry, lot, lot.custodian);
+        else _actOnLot(entry, lot, uint32(lot.holder));
         bool free = lot.state == ILots.LotState.Held || lot.state == ILots.LotState.Offered;
         _hold(Property.LotMoves, free, "quarantineLot: neither held nor offered");
         (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, entry.participant);
@@ -250,12 +254,12 @@ abstract contract LotReplay is CertificateReplay {
 
     function _actOnLot(Entry memory entry, ILots.Lot storage lot, uint32 expected) private {
         _act(entry, expected, HOLDER);
-        _hold(Property.Packing, lot.parent == 0, "packed lot moved on its own");
+        _hold(Property.Packing, !lot.packed, "packed lot moved on its own");
     }
 
     function _requireFree(Entry memory entry, bytes32 subject) private {
         ILots.Lot storage lot = _lots[subject];
-        _actOnLot(entry, lot, lot.custodian);
+        _actOnLot(entry, lot, uint32(lot.holder));
         _hold(Property.LotMoves, lot.state == ILots.LotState.Held, "packing: lot is not held");
     }
 
@@ -275,7 +279,7 @@ abstract contract LotReplay is CertificateReplay {
                 && certificate.verdict == ICertificates.Verdict.Pass && certificate.issuer == order.inspector
                 && certificate.model == order.model;
             _hold(Property.Gate, open, "custody past a closed gate");
-            ++count[_lots[subject].parent == 0 ? GATE_PASSED : GATE_PASSED_PACKED];
+            ++count[_lots[subject].packed ? GATE_PASSED_PACKED : GATE_PASSED];
         }
         _hold(Property.Quarantine, _lots[subject].state != ILots.LotState.Quarantined, "quarantined lot moved");
         bytes32[] storage children = _children[subject];

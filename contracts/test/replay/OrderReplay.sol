@@ -155,14 +155,16 @@ abstract contract OrderReplay is RegistryReplay {
 
     function _compareOrder(bytes32 subject) internal {
         IOrders.Order storage order = _orders[subject];
-        bool same = _same(abi.encode(_ledger.orderOf(subject)), abi.encode(order));
-        _hold(Property.Rebuilt, same, "order differs from its logs");
         Tally memory stored;
+        order.open = 0;
         for (uint16 operation; operation < order.operations; ++operation) {
             IAssignments.Assignment memory current = _ledger.assignmentOf(subject, operation);
             if (_isLive(current.state)) ++stored.live;
             if (current.finishedOnce) ++stored.finished;
+            if (_isLive(current.state) || !current.finishedOnce) ++order.open;
         }
+        bool same = _same(abi.encode(_ledger.orderOf(subject)), abi.encode(order));
+        _hold(Property.Rebuilt, same, "order differs from its logs");
         Tally storage counted = _tallies[subject];
         same = stored.live == counted.live && stored.finished == counted.finished;
         _hold(Property.OneLive, same, "order: its assignments are not as many as its logs say");

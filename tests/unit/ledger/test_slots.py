@@ -112,10 +112,13 @@ def test_every_bit_is_read_or_refused(kind: type) -> None:
 
 
 def test_structs_are_read_member_by_member() -> None:
-    order = (9 << 0) + (8 << 40) + (7 << 80) + (6 << 112) + (5 << 144) + (4 << 176) + (3 << 192)
-    assert decode_struct(OrderSlots, [order.to_bytes(32, "big")]) == OrderSlots(9, 8, 7, 6, 5, 4, OrderState.REJECTED)
-    lot = (64 << 0) + (2 << 40) + (3 << 80) + (4 << 120) + (5 << 160) + (6 << 192) + (0x483837 << 224) + (1 << 248)
-    assert decode_struct(LotSlots, [lot.to_bytes(32, "big")]) == LotSlots(64, 2, 3, 4, 5, 6, b"H87", LotState.HELD)
+    order = (9 << 0) + (8 << 40) + (7 << 80) + (6 << 112) + (5 << 144) + (4 << 176) + (2 << 192) + (3 << 208)
+    kept = OrderSlots(9, 8, 7, 6, 5, 4, 2, OrderState.REJECTED)
+    assert decode_struct(OrderSlots, [order.to_bytes(32, "big")]) == kept
+    lot = (64 << 0) + (2 << 40) + (3 << 80) + (4 << 120) + (5 << 160) + (6 << 192) + (0x483837 << 216)
+    lot += (1 << 240) + (1 << 248)
+    packed = LotSlots(64, 2, 3, 4, 5, 6, b"H87", True, LotState.HELD)
+    assert decode_struct(LotSlots, [lot.to_bytes(32, "big")]) == packed
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,7 +133,7 @@ def test_what_the_contract_never_writes_is_refused() -> None:
     with pytest.raises(ProofError, match="set bits outside"):
         decode_struct(KeySlots, [b"\1" + bytes(31)])
     with pytest.raises(ProofError, match="order has 200 as its state"):
-        decode_struct(OrderSlots, [(200 << 192).to_bytes(32, "big")])
+        decode_struct(OrderSlots, [(200 << 208).to_bytes(32, "big")])
     with pytest.raises(ProofError, match="participant has 2 as its suspended"):
         decode_struct(ParticipantSlots, [(2 << 32).to_bytes(32, "big")])
 
