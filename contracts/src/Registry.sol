@@ -109,12 +109,15 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
         uint32 participant = _actor(Roles.ANY);
         Key storage key = _keys[revoked];
         if (key.participant != participant) revert RegistryKeyForeign(revoked, key.participant);
-        if (key.revokedAt != 0) revert RegistryKeyRevoked(revoked, key.revokedAt);
-        if (_participants[participant].keys == 1) revert RegistryLastKey(participant, revoked);
         if (compromisedSince > block.timestamp) revert RegistryTimeInFuture(compromisedSince);
-        key.revokedAt = uint40(block.timestamp);
+        if (key.revokedAt == 0) {
+            if (_participants[participant].keys == 1) revert RegistryLastKey(participant, revoked);
+            key.revokedAt = uint40(block.timestamp);
+            --_participants[participant].keys;
+        } else if (!_isEarlier(compromisedSince, key)) {
+            revert RegistryKeyRevoked(revoked, key.revokedAt);
+        }
         key.compromisedSince = compromisedSince;
-        --_participants[participant].keys;
         emit KeyRevoked(++sequence, participant, _subject(participant), _msgSender(), revoked, compromisedSince);
     }
 
@@ -303,6 +306,12 @@ contract Registry is IRegistry, Ownable2Step, ERC2771Context, Multicall {
         entry.state = ModelState.Registered;
         entry.digest = digest;
         entry.code = code;
+    }
+
+    /// @dev Whether the time makes more of what a revoked key signed doubtful than is so already.
+    function _isEarlier(uint40 since, Key storage key) private view returns (bool) {
+        uint40 known = key.compromisedSince == 0 ? key.revokedAt : key.compromisedSince;
+        return since != 0 && since < known;
     }
 
     /// @dev A revoked key stays taken: what it signed must keep one meaning.

@@ -184,6 +184,35 @@ contract RegistryTest is RegistryFixture {
         registry.acceptKey(maker.id);
     }
 
+    /// @dev It was merely retired; later it turns out that others had used it. Doubt grows, and is never taken back.
+    function test_retiredKeyIsDeclaredCompromisedLater() public check {
+        _addKey(maker, _fresh);
+        _warp(START + 10);
+        _as(maker);
+        registry.revokeKey(_fresh, 0);
+        _warp(START + 20);
+        bytes memory known = abi.encodeWithSelector(IRegistry.RegistryKeyRevoked.selector, _fresh, START + 10);
+        _refuse(maker, known);
+        registry.revokeKey(_fresh, uint40(START + 10));
+        uint40 next = _expectEntry();
+        emit IRegistry.KeyRevoked(next, maker.id, _bytes32(maker.id), maker.key, _fresh, uint40(START + 5));
+        _as(maker);
+        registry.revokeKey(_fresh, uint40(START + 5));
+        assertEq(registry.keyOf(_fresh).compromisedSince, START + 5);
+        assertEq(registry.keyOf(_fresh).revokedAt, START + 10, "revoked since the first time");
+        assertEq(registry.participantOf(maker.id).keys, 1);
+        uint40[3] memory later = [uint40(0), uint40(START + 5), uint40(START + 6)];
+        for (uint256 i; i < 3; ++i) {
+            _refuse(maker, known);
+            registry.revokeKey(_fresh, later[i]);
+        }
+        _as(maker);
+        registry.revokeKey(_fresh, uint40(START + 4));
+        assertEq(registry.keyOf(_fresh).compromisedSince, START + 4);
+        _refuse(buyer, abi.encodeWithSelector(IRegistry.RegistryKeyForeign.selector, _fresh, maker.id));
+        registry.revokeKey(_fresh, uint40(START + 1));
+    }
+
     function test_foreignKeysAreOutOfReach() public check {
         _refuse(maker, abi.encodeWithSelector(IRegistry.RegistryKeyForeign.selector, buyer.key, buyer.id));
         registry.revokeKey(buyer.key, 0);

@@ -105,19 +105,47 @@ contract RevisionsTest is OrderFixture {
         ledger.proposeRevision(_order, _terms(2));
     }
 
-    function test_inspectorIsFixedInProduction() public check {
+    function test_gateStaysInProduction() public check {
         _startedOrder("order");
-        bytes memory reason = abi.encodeWithSelector(IOrders.OrderInspectorFixed.selector, _order, inspector.id);
-        _refuse(buyer, reason);
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderInspectorUnfit.selector, _order, 0));
         ledger.proposeRevision(_order, _ungated(1));
         _refuseAgreement(coordinator, _ungated(1), ROOT, 1, buyer.key, START);
         IOrders.OrderTerms memory terms = _terms(1);
         terms.model = model2;
+        _agree(terms);
+        assertEq(ledger.orderOf(_order).model, model2);
+    }
+
+    /// @dev The inspector is suspended while the order is made: both sides agree on another one, which takes over what
+    /// the first one left in quarantine. No manufacturer: it might own a machine that was chosen for the order.
+    function test_anotherInspectorInProduction() public check {
+        _startedOrder("order");
+        bytes32 lot = _commission(_order, "lot", 5);
+        _fail(lot, _order);
+        _suspend(inspector);
+        IOrders.OrderTerms memory terms = _terms(1);
+        terms.inspector = inspector2.id;
+        _refuse(buyer, abi.encodeWithSelector(IOrders.OrderInspectorUnfit.selector, _order, inspector2.id));
+        ledger.proposeRevision(_order, terms);
+        _setRoles(inspector2, Roles.INSPECTOR);
+        _agree(terms);
+        assertEq(ledger.orderOf(_order).inspector, inspector2.id);
+        ICertificates.Statement memory statement = _statement(lot, _order, ICertificates.Verdict.Fail);
+        _as(inspector2);
+        ledger.issueCertificate(statement);
+        statement.verdict = ICertificates.Verdict.Pass;
+        _as(inspector2);
+        ledger.issueCertificate(statement);
+        _move(maker, _item(lot, _order), buyer);
+        _assertLot(lot, ILots.LotState.Held, buyer);
+    }
+
+    /// @dev The buyer proposes, the coordinator agrees.
+    function _agree(IOrders.OrderTerms memory terms) private {
         uint40 proposal = _proposeTerms(true, terms);
         bytes32 previous = replay.previousHeadOf(_order);
         _as(coordinator);
         ledger.acceptRevision(_order, terms, previous, proposal, buyer.key, uint40(START));
-        assertEq(ledger.orderOf(_order).model, model2);
     }
 
     /// @dev The terms were checked when they were proposed. A model withdrawn since then is agreed to all the same, and

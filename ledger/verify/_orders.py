@@ -79,8 +79,8 @@ def _verify_revision(entry: Entry, order: Order, terms: Terms) -> None:
     hold(entry.participant in (order.buyer, order.coordinator), entry, "revised by neither side")
     hold(order.state in _REVISABLE, entry, f"revised while {order.state.name.lower()}")
     hold(terms.operations >= order.terms.operations, entry, "the revision takes operations away")
-    kept = order.state is not OrderState.IN_PRODUCTION or terms.inspector == order.terms.inspector
-    hold(kept, entry, "the inspector changes during production")
+    kept = order.state is not OrderState.IN_PRODUCTION or terms.inspector or not order.terms.inspector
+    hold(bool(kept), entry, "the gate is taken away during production")
 
 
 def _verify_terms(entry: Entry, state: State, terms: Terms, coordinator: int) -> None:

@@ -85,7 +85,7 @@ def run_revoke(
     compromised_since: int = typer.Option(0, min=0, help="Seconds since 1970; 0 when it is merely retired."),
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Revoke a key of the signer's participant, never its last."""
+    """Revoke a key of the signer's participant, never its last; or tell since when a revoked one was compromised."""
     revoked = parse_address(address)
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [RevokeKey(revoked, compromised_since)])

@@ -33,8 +33,10 @@ abstract contract Book is History {
         Actor memory actor,
         IAssignments.AssignmentState state
     ) internal view returns (IAssignments.Assignment storage current) {
-        current = _current(order, operation, assignment);
-        (uint32 owner, IAssignments.AssignmentState kept) = (current.owner, current.state);
+        current = _assignments[order][operation];
+        (uint40 number, uint32 owner, IAssignments.AssignmentState kept) =
+            (current.sequence, current.owner, current.state);
+        _requireCurrent(order, operation, assignment, number);
         if (owner != actor.participant) revert IAssignments.AssignmentForeign(order, operation, owner);
         if (kept != state) revert IAssignments.AssignmentStateWrong(order, operation, kept);
     }
@@ -45,8 +47,12 @@ abstract contract Book is History {
         returns (IAssignments.Assignment storage current)
     {
         current = _assignments[order][operation];
-        if (assignment == 0 || current.sequence != assignment) {
-            revert IAssignments.AssignmentNotCurrent(order, operation, assignment, current.sequence);
+        _requireCurrent(order, operation, assignment, current.sequence);
+    }
+
+    function _requireCurrent(bytes32 order, uint16 operation, uint40 assignment, uint40 current) private pure {
+        if (assignment == 0 || current != assignment) {
+            revert IAssignments.AssignmentNotCurrent(order, operation, assignment, current);
         }
     }
 

@@ -159,10 +159,13 @@ abstract contract Orders is Book, IOrders {
         if (terms.operations < entry.operations) {
             revert OrderOperationsFewer(order, entry.operations, terms.operations);
         }
-        if (entry.state == OrderState.InProduction && terms.inspector != entry.inspector) {
-            revert OrderInspectorFixed(order, entry.inspector);
-        }
         _requireTerms(terms, entry.coordinator);
+        uint32 inspector = terms.inspector;
+        if (entry.state != OrderState.InProduction || inspector == entry.inspector) return;
+        // Whoever is no manufacturer owns no machine that was chosen for the order.
+        if (inspector == 0 || registry.rolesOf(inspector) & Roles.MANUFACTURER != 0) {
+            revert OrderInspectorUnfit(order, inspector);
+        }
     }
 
     function _requireTerms(OrderTerms calldata terms, uint32 coordinator) private view {

@@ -118,8 +118,9 @@ interface IOrders {
     error OrderOperationsInvalid(uint16 operations, uint16 most);
     /// @notice A gate names an inspector and an approved model, or neither; the inspector is not the coordinator.
     error OrderGateInvalid(uint32 inspector, uint40 model);
-    /// @notice Once production began the inspector stays, since machines were chosen against it.
-    error OrderInspectorFixed(bytes32 order, uint32 inspector);
+    /// @notice Once production began, a revision may name another inspector, but no MANUFACTURER, which might inspect what
+    /// it made itself, and not none.
+    error OrderInspectorUnfit(bytes32 order, uint32 inspector);
     /// @notice A revision does not take operations away.
     error OrderOperationsFewer(bytes32 order, uint16 agreed, uint16 proposed);
     /// @notice What is shown is not the latest record of the order, or not a proposal of the other side for these terms.

@@ -89,6 +89,7 @@ interface IRegistry {
         uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key, address proposed
     );
     event KeyAdded(uint40 indexed sequence, uint32 indexed participant, bytes32 indexed subject, address key);
+    /// @notice Also when a revoked key is declared compromised; it stays revoked since the first time.
     event KeyRevoked(
         uint40 indexed sequence,
         uint32 indexed participant,
@@ -145,7 +146,7 @@ interface IRegistry {
 
     /// @notice The key signs for nobody.
     error RegistryKeyUnknown(address key);
-    /// @notice The key stopped signing for its participant.
+    /// @notice The key stopped signing for its participant, and nothing earlier is declared of it.
     error RegistryKeyRevoked(address key, uint40 revokedAt);
     /// @notice The address signs, or signed, for a participant already: a key serves one participant, once.
     error RegistryKeyTaken(address key, uint32 participant);
@@ -195,7 +196,8 @@ interface IRegistry {
     function proposeKey(address proposed) external;
     /// @notice Second half: called with the new key itself, so that nobody claims a key that is not theirs. No role.
     function acceptKey(uint32 participant) external;
-    /// @notice Ends a key of the own participant, never its last. Any role.
+    /// @notice Ends a key of the own participant, never its last. Any role. Called again for a key that is revoked, it
+    /// declares that the key was compromised before that, or earlier than declared: doubt is never taken back.
     /// @param compromisedSince Since when others may have used the key, in seconds; 0 when it is merely retired.
     function revokeKey(address revoked, uint40 compromisedSince) external;
 

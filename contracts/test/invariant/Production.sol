@@ -173,6 +173,10 @@ abstract contract Production is Draw {
         if (_try(_chance(80) ? fresh : old, address(registry), data) && registry.keyOf(fresh).revokedAt != 0) {
             (_parties[id - 1].key, old) = (old, fresh);
         }
+        if (_chance(30)) {
+            data = abi.encodeCall(IRegistry.revokeKey, (old, uint40(block.timestamp - _below(1000))));
+            _try(_parties[id - 1].key, address(registry), data);
+        }
         _strangers.push(old);
         if (_pendingKey == address(0) || _chance(50)) return;
         _try(_pendingKey, address(registry), abi.encodeCall(IRegistry.acceptKey, (_pendingId)));

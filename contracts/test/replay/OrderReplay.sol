@@ -100,8 +100,9 @@ abstract contract OrderReplay is RegistryReplay {
             bool agreed = latest.kind == IOrders.RevisionProposed.selector && latest.participant == other
                 && latest.terms == keccak256(abi.encode(terms));
             _hold(Property.Revisions, agreed, "acceptRevision: not what the other side proposed last");
-            bool fixedOne = order.state != IOrders.OrderState.InProduction || terms.inspector == order.inspector;
-            _hold(Property.Revisions, fixedOne, "acceptRevision: inspector changed in production");
+            bool same = order.state != IOrders.OrderState.InProduction || terms.inspector == order.inspector;
+            bool fit = terms.inspector != 0 && _rolesOf(terms.inspector) & Roles.MANUFACTURER == 0;
+            _hold(Property.Revisions, same || fit, "acceptRevision: in production to none or a manufacturer");
             _hold(Property.Revisions, terms.operations >= order.operations, "acceptRevision: operations taken away");
             (order.operations, order.inspector, order.model) = (terms.operations, terms.inspector, terms.model);
         } else {

@@ -104,9 +104,16 @@ abstract contract RegistryReplay is Judge {
             _hold(Property.Authority, _mayAct(id, entry.key, Roles.ANY), "revokeKey: no authority");
             (, address revoked, uint40 since) = abi.decode(entry.data, (address, address, uint40));
             IRegistry.Key storage key = _keys[revoked];
-            _hold(Property.Keys, key.participant == id && key.revokedAt == 0, "revokeKey: not an active key of its own");
-            (key.revokedAt, key.compromisedSince) = (uint40(block.timestamp), since);
-            --_participants[id].keys;
+            _hold(Property.Keys, key.participant == id, "revokeKey: not a key of its own");
+            if (key.revokedAt != 0) {
+                bool earlier =
+                    since != 0 && since < key.revokedAt && (key.compromisedSince == 0 || since < key.compromisedSince);
+                _hold(Property.Keys, earlier, "revokeKey: doubt taken back");
+            } else {
+                key.revokedAt = uint40(block.timestamp);
+                --_participants[id].keys;
+            }
+            key.compromisedSince = since;
             _touch(Part.Key, bytes32(uint256(uint160(revoked))));
         } else {
             return false;

@@ -47,10 +47,12 @@ def key_added(record: Recorded, state: State) -> None:
 
 
 def key_revoked(record: Recorded, state: State) -> None:
+    """Or declared compromised, after it was revoked."""
     key = state.need(KeyRow, raw(record.fields, "revoked"))
-    key.revoked_at = record.block_time
     key.compromised_since = number(record.fields, "compromised_since")
-    state.need(ParticipantRow, record.participant).keys -= 1
+    if not key.revoked_at:
+        key.revoked_at = record.block_time
+        state.need(ParticipantRow, record.participant).keys -= 1
 
 
 def machine_registered(record: Recorded, state: State) -> None:
