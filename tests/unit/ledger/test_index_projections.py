@@ -305,6 +305,7 @@ def test_registry(store: Store) -> None:
     fake._registry("ParticipantSuspended", 0, bytes(31) + b"\x02", suspended=2, reason_root=bytes(32))
     fake._registry("KeyProposed", 1, number, proposed=b"\x07" * 20)
     fake._registry("KeyAdded", 1, number, key=b"\x07" * 20)
+    fake._registry("KeyRevoked", 1, number, revoked=b"\x07" * 20, compromised_since=0)
     fake._registry("KeyRevoked", 1, number, revoked=b"\x07" * 20, compromised_since=5)
     machine = fake.register_machine(1, "m")
     fake._registry("MachineRetired", 1, bytes(32), machine=machine, reason_root=bytes(32))

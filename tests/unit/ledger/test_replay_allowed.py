@@ -17,10 +17,12 @@ from tests.support.story import (
     INSPECTOR,
     MAKER,
     MODEL,
+    OTHER,
     PRESS,
     PUBLISHED,
     Story,
     hidden,
+    terms_of,
 )
 
 
@@ -44,6 +46,16 @@ def test_an_order_runs_to_its_end() -> None:
     assert state.orders[ORDER].state is OrderState.DELIVERED
     assert [one.state for one in state.orders[ORDER].assignments.values()] == [AssignmentState.FINISHED]
     assert (state.lots[A].custodian, state.lots[A].state) == (BUYER, LotState.HELD)
+
+
+def test_another_inspector_is_agreed_on_in_production() -> None:
+    def tell(story: Story) -> None:
+        story.commission(A, ORDER, in_production(story))
+        terms = terms_of(inspector=OTHER)
+        proposal = story.record("RevisionProposed", BUYER, ORDER, terms=terms)
+        story.record("RevisionAccepted", COORDINATOR, ORDER, proposal=proposal, terms=terms)
+
+    assert told(tell).orders[ORDER].terms.inspector == OTHER
 
 
 def test_a_quarantine_passes_on_with_rework_and_falls_with_a_passing_certificate() -> None:
