@@ -8,18 +8,25 @@ from typing import Annotated
 
 import typer
 
+from ledger.canonical import parse_json
+from ledger.chain import read_deployment
 from ledger.errors import NotFoundError
 from ledger.signatures import Signer
 from ledger.store import AccessDesk, SharingDesk
 from services.commands.audit import audited
-from services.commands.options import PassphraseFile, SignerUri
-from services.context import Context, open_context
+from services.commands.document_gateway import asking
+from services.commands.options import Gateway, PassphraseFile, SignerUri, TokenFile
+from services.context import Context, open_context, unlock
 from services.documents import Documents, KeyRing
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.documents.recipient_keys import KeyStatement, sign_statement
+from services.files import read_bounded
 from services.output import print_json, print_lines
+from services.settings import read_settings
 
 __all__ = ["build_keys"]
+
+_MOST_STATEMENT_BYTES = 4096
 
 KeyFile = Annotated[Path, typer.Argument(help="The recipient's key file (mode 0600).", dir_okay=False)]
 
@@ -33,6 +40,8 @@ def build_keys() -> typer.Typer:
     )
     group.command("new", epilog=example + "new recipient.json")(run_new)
     group.command("sign", epilog=example + "sign recipient.json --signer keystore:owner.json > key.json")(run_sign)
+    publish = "publish key.json --gateway https://gateway.example --token-file token"
+    group.command("publish", epilog=example + publish)(run_publish)
     group.command("rotate", epilog=example + "rotate")(run_rotate)
     return group
 
@@ -42,12 +51,30 @@ def run_new(file: KeyFile) -> None:
     print_lines("0x" + create_recipient_key(file).hex())
 
 
-def run_sign(context: typer.Context, file: KeyFile, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
-    """Say, signed with a key of the participant, whose key it is; prints what `PUT /v1/recipient-key` takes."""
+def run_sign(
+    context: typer.Context,
+    file: KeyFile,
+    signer: SignerUri,
+    participant: Annotated[
+        int | None,
+        typer.Option(min=1, max=2**32 - 1, help="Number of the signer's participant; without it the index is asked."),
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Say, signed with a key of the participant, whose key it is; prints what `keys publish` takes.
+
+    With --participant it needs no chain and no index: the deployment file says for which ledger.
+    """
     public_key = read_recipient_key(file).public_key().public_bytes_raw()
-    with open_context(context.obj) as opened:
-        unlocked = opened.unlock(signer, passphrase_file)
-        statement = _statement(opened, unlocked, public_key)
+    if participant is None:
+        with open_context(context.obj) as opened:
+            unlocked = opened.unlock(signer, passphrase_file)
+            statement = _statement(opened, unlocked, public_key)
+    else:
+        settings = read_settings(context.obj)
+        unlocked, deployment = unlock(settings, signer, passphrase_file), read_deployment(settings.deployment_path)
+        now_s = int(time.time())
+        statement = KeyStatement(deployment.chain_id, deployment.ledger, participant, public_key, now_s)
     print_json(
         {
             "public_key": "0x" + public_key.hex(),
@@ -55,6 +82,18 @@ def run_sign(context: typer.Context, file: KeyFile, signer: SignerUri, passphras
             "signature": "0x" + sign_statement(statement, unlocked).hex(),
         }
     )
+
+
+def run_publish(
+    file: Annotated[Path, typer.Argument(help="What `keys sign` printed.", dir_okay=False)],
+    gateway: Gateway,
+    token_file: TokenFile,
+) -> None:
+    """Have a gateway wrap documents for the key from now on. It takes the place of an earlier one."""
+    statement = parse_json(read_bounded(file, _MOST_STATEMENT_BYTES), max_bytes=_MOST_STATEMENT_BYTES, max_depth=2)
+    with asking(gateway, token_file) as documents:
+        documents.publish_key(statement)
+    print_lines(f"documents of {gateway} are wrapped for this key from now on")
 
 
 def run_rotate(context: typer.Context) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import time
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 from ledger.errors import InputError
 from ledger.provenance.sharing import Mode
 from services.commands.audit import audited
+from services.commands.document_gateway import guess_media_type, run_fetch, run_found, run_publish, set_grant
 from services.commands.document_keys import build_keys
 from services.commands.options import AsJson
 from services.context import Context, open_context
@@ -28,6 +28,12 @@ _RECALL = "copies that were fetched before cannot be recalled"
 _MOST_SHOWN = 1000
 Id = Annotated[str, typer.Argument(metavar="ID", help="As the list shows it.")]
 Number = Annotated[int, typer.Argument(min=1, max=2**32 - 1, help="Number of a participant.")]
+OwnGateway = Annotated[
+    str | None, typer.Option("--gateway", metavar="URL", help="The company's gateway; this machine's store without it.")
+]
+OwnTokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="File (mode 0600) with a token or API key of that gateway.")
+]
 Source = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file.")]
 MediaType = Annotated[str | None, typer.Option("--type", help="Media type; guessed by the name when not given.")]
 
@@ -43,6 +49,10 @@ def register(app: typer.Typer) -> None:
     group.command("revoke", epilog=example + "revoke 5d0f2c6e... 5")(run_revoke)
     group.command("erase", epilog=example + "erase 5d0f2c6e...")(run_erase)
     group.command("erase-field", epilog=example + "erase-field 0x5e... /engraving")(run_erase_field)
+    where = "--gateway https://gateway.example --token-file token"
+    group.command("publish", epilog=example + f"publish drawing.pdf --about urn:example:hip-1 {where}")(run_publish)
+    group.command("found", epilog=example + f"found --about urn:example:hip-1 {where}")(run_found)
+    group.command("fetch", epilog=example + f"fetch 5d0f2c6e... --key recipient.json -o drawing.pdf {where}")(run_fetch)
     group.command("open", epilog=example + "open drawing.sealed --key recipient.json -o drawing.pdf")(run_open)
     group.add_typer(build_keys(), name="keys")
     app.add_typer(group, name="documents")
@@ -61,7 +71,7 @@ def run_add(
     with (
         open_context(context.obj) as opened,
         audited(opened.settings, "documents add", place.document),
-        Draft(place, file.name, _guess(file, media_type)) as draft,
+        Draft(place, file.name, guess_media_type(file, media_type)) as draft,
     ):
         draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
         _print(_documents(opened).add(draft, mode, about, int(time.time())), as_json)
@@ -73,7 +83,7 @@ def run_update(
     """Add a version to a document, under a key of its own; earlier versions stay."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents update", id_):
         documents = _documents(opened)
-        with Draft(documents.next_place(id_), file.name, _guess(file, media_type)) as draft:
+        with Draft(documents.next_place(id_), file.name, guess_media_type(file, media_type)) as draft:
             draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
             _print(documents.add_version(draft, int(time.time())), as_json)
 
@@ -101,14 +111,34 @@ def run_mode(context: typer.Context, id_: Id, mode: Mode, as_json: AsJson = Fals
         _print(_documents(opened).set_mode(id_, mode), as_json, _RECALL)
 
 
-def run_grant(context: typer.Context, id_: Id, participant: Number, as_json: AsJson = False) -> None:
+def run_grant(
+    context: typer.Context,
+    id_: Id,
+    participant: Number,
+    gateway: OwnGateway = None,
+    token_file: OwnTokenFile = None,
+    as_json: AsJson = False,
+) -> None:
     """Name a participant that may read a restricted document."""
+    if gateway is not None:
+        set_grant(id_, participant, gateway, token_file, granted=True)
+        return
     with open_context(context.obj) as opened, audited(opened.settings, "documents grant", f"{id_} {participant}"):
         _print(_documents(opened).grant(id_, participant, int(time.time())), as_json)
 
 
-def run_revoke(context: typer.Context, id_: Id, participant: Number, as_json: AsJson = False) -> None:
+def run_revoke(
+    context: typer.Context,
+    id_: Id,
+    participant: Number,
+    gateway: OwnGateway = None,
+    token_file: OwnTokenFile = None,
+    as_json: AsJson = False,
+) -> None:
     """End a grant. What the participant fetched before cannot be recalled."""
+    if gateway is not None:
+        set_grant(id_, participant, gateway, token_file, granted=False)
+        return
     with open_context(context.obj) as opened, audited(opened.settings, "documents revoke", f"{id_} {participant}"):
         _print(_documents(opened).revoke(id_, participant), as_json, _RECALL)
 
@@ -153,10 +183,6 @@ def run_open(
 
 def _documents(opened: Context) -> Documents:
     return Documents(opened.store, KeyRing(opened.settings.document_keys_path))
-
-
-def _guess(file: Path, media_type: str | None) -> str:
-    return media_type or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
 
 
 def _path(pointer: str) -> tuple[str | int, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AsJson", "PassphraseFile", "SignerUri"]
+__all__ = ["AsJson", "Gateway", "PassphraseFile", "SignerUri", "TokenFile"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 SignerUri = Annotated[
@@ -20,4 +20,10 @@ SignerUri = Annotated[
 PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", help="File (mode 0600) with the keystore's passphrase or the token's PIN."),
+]
+Gateway = Annotated[
+    str, typer.Option("--gateway", metavar="URL", help="Another participant's gateway: scheme and host, no path.")
+]
+TokenFile = Annotated[
+    Path, typer.Option("--token-file", help="File (mode 0600) with a token or API key of that gateway.", dir_okay=False)
 ]

@@ -24,7 +24,7 @@ from ledger.forwarding import (
 )
 from ledger.keys import parse_address, to_checksum
 from ledger.records import Contract, Record
-from services.commands.options import AsJson, PassphraseFile, SignerUri
+from services.commands.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
 from services.context import unlock
 from services.files import read_bounded, write_whole
 from services.output import print_json, print_lines, warn
@@ -45,10 +45,6 @@ _PAUSE_S = 0.5
 _UNIT_BYTES = 3
 
 RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="A request that `millmark relay sign` wrote.")]
-Gateway = Annotated[str, typer.Option(metavar="URL", help="The gateway of the participant that sends, without a path.")]
-TokenFile = Annotated[
-    Path, typer.Option(help="File (mode 0600) with a token or API key of that gateway, with the scope relay.")
-]
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,156 @@
+"""`millmark documents` at a gateway: publish there, and fetch what is there for the own participant."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ledger.errors import InputError
+from ledger.provenance.sharing import Mode
+from services.commands.options import AsJson, Gateway, TokenFile
+from services.documents.errors import GatewayAnswerError, SealBrokenError
+from services.documents.key_files import read_recipient_key
+from services.documents.sealed_file import MOST_DOCUMENT_BYTES, OpenedDocument, open_sealed
+from services.files import read_bounded, write_private_whole
+from services.output import print_json, print_lines
+
+if TYPE_CHECKING:
+    from services.documents.client import HttpDocuments
+
+__all__ = ["asking", "guess_media_type", "run_fetch", "run_found", "run_publish", "set_grant"]
+
+_ID_DIGITS = 32
+
+DocumentId = Annotated[str, typer.Argument(metavar="ID", help="32 hexadecimal digits, as `found` shows it.")]
+
+
+@contextmanager
+def asking(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
+    """Raises SettingsError for a token file that others can read."""
+    from services.documents.client import HttpDocuments  # noqa: PLC0415 - an HTTP client, which few commands need
+    from services.node.config import read_secret  # noqa: PLC0415 - likewise
+
+    documents = HttpDocuments(gateway, read_secret(token_file))
+    try:
+        yield documents
+    finally:
+        documents.close()
+
+
+def verify_id(document: str) -> str:
+    """Raises InputError for what would be another path."""
+    if len(document) != _ID_DIGITS or not set(document) <= set("0123456789abcdef"):
+        raise InputError(f"{document[:40]!a} is no id of a document", mend="give 32 hexadecimal digits")
+    return document
+
+
+def run_publish(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file.")],
+    gateway: Gateway,
+    token_file: TokenFile,
+    about: Annotated[str | None, typer.Option(help="Identifier of the lot or the order that it is about.")] = None,
+    mode: Annotated[Mode, typer.Option(help="Who may read it.")] = Mode.PRIVATE,
+    media_type: Annotated[str | None, typer.Option("--type", help="Media type; guessed by the name else.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a document at the company's own gateway, which encrypts it; prints its id and its root.
+
+    The same file again, within a week, is the same document: after a failure of the line, repeat the command.
+    """
+    content = read_bounded(file, MOST_DOCUMENT_BYTES)
+    given = {"name": file.name, "mode": mode.value, **({} if about is None else {"about": about})}
+    with asking(gateway, token_file) as documents:
+        added = documents.add(content, guess_media_type(file, media_type), given)
+    if as_json:
+        print_json(added)
+        return
+    document, version = _of(added)
+    print_lines(f"{document} version {version['version']} {mode.value}", f"root {version['root']}")
+
+
+def run_found(
+    gateway: Gateway,
+    token_file: TokenFile,
+    about: Annotated[str | None, typer.Option(help="Identifier of a lot or an order; finds linked ones too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the documents at a gateway that are there for the own participant."""
+    with asking(gateway, token_file) as documents:
+        items = documents.page(about)
+    if as_json:
+        print_json(items)
+        return
+    for document, version in map(_of, items):
+        print_lines(f"{document} version {version['version']} {version['name']!a}", f"  root {version['root']}")
+
+
+def run_fetch(
+    document: DocumentId,
+    gateway: Gateway,
+    token_file: TokenFile,
+    key: Annotated[Path, typer.Option(help="The recipient's key file.", dir_okay=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the document goes.", dir_okay=False)],
+    version: Annotated[int | None, typer.Option(min=1, help="Its number; the latest by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a document, open it here with the recipient's key, and check that it is the one that its root commits to.
+
+    The gateway sends it encrypted for that key, which `documents keys publish` made known. Nothing is written unless
+    all is right.
+    """
+    private = read_recipient_key(key)
+    with asking(gateway, token_file) as documents:
+        wanted = _of(documents.get(verify_id(document)))[1]["version"] if version is None else version
+        opened = open_sealed(documents.fetch(verify_id(document), _number(wanted)), private)
+    _verify_place(opened, document, _number(wanted))
+    write_private_whole(output, opened.content)
+    root = "0x" + opened.header.recipient.root.hex()
+    if as_json:
+        print_json({"name": opened.name, "media_type": opened.media_type, "size": len(opened.content), "root": root})
+        return
+    print_lines(f"{opened.name!a} ({opened.media_type!a}, {len(opened.content)} bytes) is in {output}", f"root {root}")
+
+
+def set_grant(document: str, participant: int, gateway: str, token_file: Path | None, *, granted: bool) -> None:
+    """Grants, or ends a grant, at the company's own gateway. Raises InputError without a token, NotFoundError,
+    DocumentError."""
+    if token_file is None:
+        raise InputError("--gateway without --token-file", mend="give a token or API key of it, with the scope sharing")
+    with asking(gateway, token_file) as documents:
+        change = documents.grant if granted else documents.revoke
+        change(verify_id(document), participant)
+    word = "may read" if granted else "may not read"
+    print_lines(f"participant {participant} {word} {document}")
+
+
+def guess_media_type(file: Path, stated: str | None) -> str:
+    return stated or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+
+
+def _verify_place(opened: OpenedDocument, document: str, version: int) -> None:
+    """Raises SealBrokenError when the gateway sent another document that it may well have for us."""
+    place = opened.header.place
+    if (place.document, place.version) != (document, version):
+        raise SealBrokenError("the gateway sent another document than was asked for", mend="tell who runs it")
+
+
+def _of(found: dict[str, object]) -> tuple[str, dict[str, object]]:
+    """Id and latest version."""
+    versions = found.get("versions")
+    if not isinstance(versions, list) or not versions or not isinstance(versions[-1], dict):
+        raise GatewayAnswerError("the gateway's answer cannot be used", mend="try again")
+    latest = versions[-1]
+    if not {"version", "name", "root"} <= latest.keys():
+        raise GatewayAnswerError("the gateway's answer cannot be used", mend="try again")
+    return str(found.get("document")), latest
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or not 1 <= value < 2**31:
+        raise GatewayAnswerError("the gateway's answer cannot be used", mend="try again")
+    return value
