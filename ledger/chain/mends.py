@@ -36,7 +36,8 @@ MENDS = {
     "OrderStateWrong": "see the order's state with `millmark trace`",
     "OwnableUnauthorizedAccount": "sign with the key that owns the registry",
     "RegistryKeyNotProposed": "have a key of the participant propose it with `millmark keys propose`",
-    "RegistryKeyRevoked": "sign with another key of the participant",
+    "RegistryKeyRevoked": "sign with another key of the participant; of a revoked one, only an earlier time of "
+    "compromise than was declared can be recorded",
     "RegistryKeyTaken": "use a fresh key: one serves one participant, once",
     "RegistryKeyUnknown": "have the registry's owner admit the participant, or use the key that was admitted",
     "RegistryLastKey": "add another key first",

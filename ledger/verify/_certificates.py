@@ -1,4 +1,4 @@
-"""Custody and certificates (contracts/src/interfaces: ILots, ICertificates)."""
+"""Custody and certificates (contracts/src/interfaces: ICustody, ICertificates)."""
 
 from __future__ import annotations
 

@@ -63,6 +63,10 @@ def _doubtful_certificate(verified: Verified, certificate: Certificate) -> Itera
     if status is not CertificateStatus.VALID or verdict is not Verdict.PASS:
         lot = _name(verified, certificate.lot)
         yield Remark("certificate", certificate=number, lot=lot, verdict=verdict, status=status)
+    order, issuer = verified.state.order_of(verified.state.lots[certificate.lot]), certificate.issuer
+    if order is not None and issuer in order.workers():
+        lot = _name(verified, certificate.lot)
+        yield Remark("own_work", certificate=number, lot=lot, inspector=verified.party(issuer))
     if certificate.state is CertificateState.DEMANDED:
         yield Remark("demanded", certificate=number, until=moment(certificate.opening_deadline))
 

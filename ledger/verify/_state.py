@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 K = TypeVar("K", int, bytes)
+_AT_WORK = (AssignmentState.STARTED, AssignmentState.FINISHED)
 V = TypeVar("V")
 
 
@@ -83,6 +84,10 @@ class Order:
     """Operations that were finished at least once."""
     proposal: tuple[int, int, Terms] | None = None
     """Sequence, proposer and terms of a revision, while it is the order's latest record."""
+
+    def workers(self) -> set[int]:
+        """Participants whose machines are at work for it, or were to the end of an operation."""
+        return {one.owner for one in self.assignments.values() if one.state in _AT_WORK}
 
 
 @dataclass(slots=True)

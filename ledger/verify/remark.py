@@ -22,6 +22,7 @@ REMARKS: Mapping[str, str] = {
     "spent": "nothing is left of {lot}: it was scrapped, or other lots were made of it",
     "uncertified": "{lot} has no certificate, and its order asks for one",
     "other_gate": "the certificate of {lot} is not what its order asks for: one of {inspector} with model {model}",
+    "own_work": "certificate {certificate} of {lot} is by {inspector}, who did operations of the same order",
     "one_inference": "certificates {first} and {second} are of different lots with one inference",
     "suspended": "{participant} is suspended",
     # what is not proved

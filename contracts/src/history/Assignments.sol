@@ -55,7 +55,7 @@ abstract contract Assignments is Orders, IAssignments {
         Assignment storage current = _owned(order, operation, assignment, actor, AssignmentState.Accepted);
         Order storage entry = _orders[order];
         _requireOpen(order, entry);
-        // A revision before production may have named the owner inspector meanwhile.
+        // A revision may have named the owner inspector meanwhile.
         if (entry.inspector == actor.participant) revert AssignmentOwnerInspects(order, actor.participant);
         current.state = AssignmentState.Started;
         if (entry.state == OrderState.Accepted) entry.state = OrderState.InProduction;

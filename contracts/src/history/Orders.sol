@@ -162,7 +162,7 @@ abstract contract Orders is Book, IOrders {
         _requireTerms(terms, entry.coordinator);
         uint32 inspector = terms.inspector;
         if (entry.state != OrderState.InProduction || inspector == entry.inspector) return;
-        // Whoever is no manufacturer owns no machine that was chosen for the order.
+        // Whoever is no manufacturer is given no operation. One who was, and is not any more, both parties know.
         if (inspector == 0 || registry.rolesOf(inspector) & Roles.MANUFACTURER != 0) {
             revert OrderInspectorUnfit(order, inspector);
         }

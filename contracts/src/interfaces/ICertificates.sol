@@ -5,7 +5,8 @@ import {IHistory} from "./IHistory.sol";
 
 /// @title Certificates: an inspector's verdict on a lot, bound to one inference of one model
 /// @notice A lot's latest certificate counts; the ones before it are in its history. A failing one quarantines the lot
-/// in its inspector's name (the gate's inspector also takes over its custodian's quarantine, another inspector does not),
+/// in its inspector's name (the gate's inspector also takes over a quarantine of its custodian or of the inspector that the
+/// gate named before, another inspector does not),
 /// a passing one releases what the same inspector quarantined. Certificates never pass to the outputs of a
 /// transformation. A certificate falls with its model without being touched.
 ///

@@ -118,8 +118,8 @@ interface IOrders {
     error OrderOperationsInvalid(uint16 operations, uint16 most);
     /// @notice A gate names an inspector and an approved model, or neither; the inspector is not the coordinator.
     error OrderGateInvalid(uint32 inspector, uint40 model);
-    /// @notice Once production began, a revision may name another inspector, but no MANUFACTURER, which might inspect what
-    /// it made itself, and not none.
+    /// @notice Once production began, a revision may name another inspector, but none that is a MANUFACTURER when it is
+    /// proposed, which might inspect what it made itself, and not none. Not checked: whether it was one before.
     error OrderInspectorUnfit(bytes32 order, uint32 inspector);
     /// @notice A revision does not take operations away.
     error OrderOperationsFewer(bytes32 order, uint16 agreed, uint16 proposed);

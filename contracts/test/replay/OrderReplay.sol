@@ -90,6 +90,9 @@ abstract contract OrderReplay is RegistryReplay {
             _actAsParty(entry, order);
             (,, IOrders.OrderTerms memory terms) = abi.decode(entry.data, (address, bytes32[], IOrders.OrderTerms));
             _requireTerms(terms, order.coordinator);
+            bool same = order.state != IOrders.OrderState.InProduction || terms.inspector == order.inspector;
+            bool fit = terms.inspector != 0 && _rolesOf(terms.inspector) & Roles.MANUFACTURER == 0;
+            _hold(Property.Revisions, same || fit, "proposeRevision: in production to none or a manufacturer");
             _latest[entry.subject].terms = keccak256(abi.encode(terms));
         } else if (entry.kind == IOrders.RevisionAccepted.selector) {
             _actAsParty(entry, order);
@@ -100,9 +103,8 @@ abstract contract OrderReplay is RegistryReplay {
             bool agreed = latest.kind == IOrders.RevisionProposed.selector && latest.participant == other
                 && latest.terms == keccak256(abi.encode(terms));
             _hold(Property.Revisions, agreed, "acceptRevision: not what the other side proposed last");
-            bool same = order.state != IOrders.OrderState.InProduction || terms.inspector == order.inspector;
-            bool fit = terms.inspector != 0 && _rolesOf(terms.inspector) & Roles.MANUFACTURER == 0;
-            _hold(Property.Revisions, same || fit, "acceptRevision: in production to none or a manufacturer");
+            bool gated = order.state != IOrders.OrderState.InProduction || order.inspector == 0 || terms.inspector != 0;
+            _hold(Property.Revisions, gated, "acceptRevision: the gate taken away in production");
             _hold(Property.Revisions, terms.operations >= order.operations, "acceptRevision: operations taken away");
             (order.operations, order.inspector, order.model) = (terms.operations, terms.inspector, terms.model);
         } else {

@@ -114,15 +114,31 @@ def test_scrapping_a_quarantined_part_does_not_make_it_stand_well() -> None:
     assert any("nothing is left of urn:example:hip-1" in one for one in found.attention)
 
 
+def certificate_of(content: Content, part: bytes) -> RecordShown:
+    """Its latest."""
+    shown = [content.record(one) for one in content.history(part).records if isinstance(one, int)]
+    return [one for one in shown if one.kind == "CertificateIssued"][-1]
+
+
+def test_a_certificate_of_one_who_worked_on_the_order_is_told() -> None:
+    """Of an order without a gate; or with one that was changed to a company which had lost its machines' role."""
+    content = vector_content()
+    record = certificate_of(content, part_named(content, "hip-1"))
+    for one in content.bundle.records:
+        if one.kind in ("OrderPlaced", "RevisionProposed", "RevisionAccepted"):
+            content.put(with_fields(one, inspector=0, model=0))
+    assert not any("did operations of the same order" in one for one in report(content).attention)
+    worker = next(one.participant for one in content.bundle.records if one.kind == "AssignmentFinished")
+    key = next(fields_of(one).raw("key") for one in content.bundle.records if one.participant == worker)
+    content.keys[key] = replace(content.keys[key], revoked_at=0)
+    content.put(replace(with_fields(record, key=key), participant=worker))
+    (told,) = (one for one in report(content).attention if "did operations of the same order" in one)
+    assert f"certificate {record.sequence} of urn:example:hip-1 is by Alder Forge" in told
+
+
 def test_a_certificate_with_an_easier_model_than_the_order_asks_for_is_told() -> None:
     content = vector_content()
-    part = part_named(content, "hip-3b")
-    sequence = [
-        one
-        for one in content.history(part).records
-        if isinstance(one, int) and content.record(one).kind == "CertificateIssued"
-    ][-1]
-    record = content.record(sequence)
+    record = certificate_of(content, part_named(content, "hip-3b"))
     (model,) = content.models
     content.models[model + 1] = content.models[model]
     content.put(with_fields(record, model=model + 1))
