@@ -195,7 +195,8 @@ def _small_integer(text: str) -> int:
 
 def _finite_float(text: str) -> float:
     value = float(text)
-    if value in (float("inf"), float("-inf")):
+    # RFC 8785 writes those up to 1e21 as integers, which no reader here would take back.
+    if value in (float("inf"), float("-inf")) or MAX_SAFE_INTEGER < abs(value) < 1e21:
         _refuse_number(text)
     return value
 

@@ -94,6 +94,8 @@ def _look(value: Json, max_depth: int) -> tuple[int, bool]:
                 elif kind is dict or kind is list:
                     below.append(item)
                 elif kind is float and (item.is_integer() or not 1e-4 <= abs(item) < 1e16):
+                    if MAX_SAFE_INTEGER < abs(item) < 1e21:
+                        raise _DoubtError
                     plain = False
         if not below:
             return strings, plain

@@ -5,6 +5,7 @@ What was written while one synchronisation runs is on the disk with the next: at
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from typing import Final
@@ -23,6 +24,9 @@ class Syncer:
         self._pending: dict[tuple[int, int], int] = {}
         """Descriptors of our own, by the file's device and number."""
         self._failure: OSError | None = None
+        """What the next writer is told."""
+        self._lost: OSError | None = None
+        """The kernel tells of a failure once: what it is asked later says nothing of those bytes."""
         self._thread: threading.Thread | None = None
 
     def note(self, descriptor: int) -> None:
@@ -40,32 +44,44 @@ class Syncer:
         self._wake.set()
 
     def flush(self) -> None:
-        """What was noted is on the disk when this returns. Raises OSError."""
+        """What was noted is on the disk when this returns. Raises OSError, from the first failure on for good."""
         with self._syncing:
             with self._guard:
                 pending, self._pending = self._pending, {}
-            try:
-                for descriptor in pending.values():
-                    os.fdatasync(descriptor)
-            finally:
-                for descriptor in pending.values():
-                    os.close(descriptor)
+            failures = [error for one in pending.values() if (error := _sync_and_close(one))]
+            with self._guard:
+                if failures:
+                    self._failure = self._lost = failures[0]
+                if self._lost is not None:
+                    raise self._lost
 
     def close(self) -> None:
-        """As `flush`, and the thread has ended."""
+        """As `flush`, but for failures that were told already; and the thread has ended."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-        self.flush()
+        told = self._lost
+        try:
+            self.flush()
+        except OSError as error:
+            if error is not told:
+                raise
 
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.wait()
             self._wake.clear()
-            try:
+            with contextlib.suppress(OSError):  # which is kept, for whoever notes or flushes next
                 self.flush()
-            except OSError as error:
-                with self._guard:
-                    self._failure = error
             self._stop.wait(_PAUSE_S)
+
+
+def _sync_and_close(descriptor: int) -> OSError | None:
+    try:
+        os.fdatasync(descriptor)
+    except OSError as error:
+        return error
+    finally:
+        os.close(descriptor)
+    return None

@@ -43,6 +43,8 @@ _USUAL_S = 3600
 """Ahead of now that gateways take a deadline."""
 _PAUSE_S = 0.5
 _UNIT_BYTES = 3
+_LAST_MOMENT = 253_402_300_799
+"""The end of the year 9999: deadlines of 48 bits go further than calendars."""
 
 RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="A request that `millmark relay sign` wrote.")]
 
@@ -320,4 +322,4 @@ def _parse_deadline(text: str) -> int:
 
 
 def _moment(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -36,13 +36,14 @@ def clear_home(home: Path) -> None:
     Raises SettingsError where the folder is not the demonstration's, or a gateway still runs on it.
     """
     try:
-        (home / _KEYS).mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"{home} cannot be the demo's folder: {error.strerror}", mend="name another") from error
-    if (home / SETTINGS_FILE).exists() and not (home / _DATABASE).exists():
-        raise SettingsError(f"{home} holds settings that are not the demo's", mend="name another folder with --out")
+    for name in (SETTINGS_FILE, JOURNAL, _KEYS):
+        if (home / name).exists() and not (home / _DATABASE).exists():
+            raise SettingsError(f"{home} holds {name} that is not the demo's", mend="name another folder with --out")
     discard_journal(home / JOURNAL)
-    for leftover in (*home.glob(f"{_DATABASE}*"), *(home / _KEYS).glob("*.key")):
+    for leftover in home.glob(f"{_DATABASE}*"):
         leftover.unlink()
 
 
@@ -68,8 +69,11 @@ def write_home(home: Path, line: Line) -> None:
 
 def _write_keys(home: Path, consortium: Consortium) -> None:
     """In clear: they are worth nothing outside of this chain."""
+    (home / _KEYS).mkdir(exist_ok=True)
     for company in (consortium.owner, *consortium.companies):
-        write_private(home / _key_file(company), company.signer.unsafe_secret().hex().encode())
+        path = home / _key_file(company)
+        path.unlink(missing_ok=True)  # of a former run
+        write_private(path, company.signer.unsafe_secret().hex().encode())
 
 
 def _key_file(company: Company) -> Path:

@@ -96,10 +96,12 @@ class Committer:
             except Exception as error:  # the thread must outlive any failure; every sender gets his answer
                 self.failure = _explain(error)
                 for batch in batches:
-                    batch.done.set_exception(self.failure)
+                    if batch.done.set_running_or_notify_cancel():  # a sender may be gone
+                        batch.done.set_exception(self.failure)
             else:
                 for batch, found in zip(batches, outcomes, strict=True):
-                    batch.done.set_result(found)
+                    if batch.done.set_running_or_notify_cancel():
+                        batch.done.set_result(found)
             with self._lock:
                 self._waiting_bytes -= sum(batch.size for batch in batches)
 

@@ -7,6 +7,7 @@ revoked, refuted, unopened past its deadline, or fallen with its model.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -19,8 +20,9 @@ from ledger.claims import parse_claims
 from ledger.errors import MillmarkError, NotFoundError
 from ledger.provenance import certificate
 from ledger.provenance.reader import open_reader
-from ledger.records import CertificateStatus
+from ledger.records import CertificateState, CertificateStatus
 from ledger.store import Book, Store
+from ledger.store.rows import CertificateRow
 from services.interop.credentials.certificate import CertificateFacts, issue_credential
 from services.interop.credentials.did import build_did_document
 from services.interop.credentials.from_index import read_facts, read_statuses
@@ -51,8 +53,8 @@ class Issuer:
     def __init__(self, store: Store, origin: str, keys: Mapping[str, CredentialKey], participant: int | None) -> None:
         self.store, self.origin, self.keys, self.participant = store, origin, keys, participant
         self._lock = threading.Lock()
-        self._lists: OrderedDict[tuple[bytes, int], dict[str, Json]] = OrderedDict()
-        """By index and number, the one that was asked for longest ago first."""
+        self._lists: OrderedDict[tuple[bytes, int], tuple[dict[str, Json], float]] = OrderedDict()
+        """By index and number, with the block time until which it holds; what was asked for longest ago first."""
 
     @property
     def did(self) -> str:
@@ -99,13 +101,21 @@ class Issuer:
         with open_reader(self.store) as reader:
             cursor = reader.cursor
         with self._lock:
-            found = self._lists.pop((cursor.digest, number), None)
-            if found is None:
+            found, until = self._lists.pop((cursor.digest, number), (None, 0))
+            if found is None or until <= cursor.block_time:
                 found = self._build_list(number, cursor.ledger_sequence, cursor.block_time)
-            self._lists[cursor.digest, number] = found
+                until = self._next_lapse(cursor.block_time)
+            self._lists[cursor.digest, number] = found, until
             while len(self._lists) > _MOST_LISTS:
                 self._lists.popitem(last=False)
         return found
+
+    def _next_lapse(self, block_time: int) -> float:
+        """When the next certificate falls because nobody opened it: there is no record of that."""
+        with open_reader(self.store) as reader:
+            demanded = reader.rows.find(CertificateRow, state=CertificateState.DEMANDED)
+            deadlines = [row.opening_deadline for row in demanded]
+        return min((one for one in deadlines if one > block_time), default=math.inf)
 
     def _build_list(self, number: int, last: int, block_time: int) -> dict[str, Json]:
         if number > last // SIZE:

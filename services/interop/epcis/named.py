@@ -83,6 +83,8 @@ def parse_definition(body: bytes) -> Definition:
         raise InputError(
             "the name is no text of 1 to 64 letters, digits and ._~-, or the query is no object", mend="see the schema"
         )
+    if len(canonical_json(query)) > _MOST_BYTES:
+        raise InputError("the query is too long once its numbers are written out", mend="write it in another way")
     definition = Definition(name, query)
     parse_question(definition.parameters, most_per_page=1, per_page=1)
     return definition

@@ -31,6 +31,8 @@ __all__ = [
 MOST_CHARACTERS = 4096
 """Of one parameter."""
 _MOST_VALUES: Final = 100
+_MOST_PATTERNS: Final = 4
+"""Of one question: each looks at all that is known of its field."""
 _MATCHES: Final[Mapping[str, tuple[str, ...]]] = {
     "MATCH_epc": ("epc",),
     "MATCH_parentID": ("parentID",),
@@ -122,6 +124,8 @@ def parse_question(parameters: Iterable[tuple[str, str]], *, most_per_page: int,
     if given.get("EXISTS_errorDeclaration") == "false":
         del given["EXISTS_errorDeclaration"]  # the standard gives no meaning to anything but true
     sayings = tuple(_saying(name, value) for name, value in sorted(given.items()))
+    if sum(len(one.patterns) for one in sayings) > _MOST_PATTERNS:
+        raise QueryTooComplexError(f"a question has at most {_MOST_PATTERNS} patterns", mend="ask for fewer at a time")
     query = EventQuery(sayings, tuple(one for one in spans if one != Span(one.column)), *ordered)
     return Question(query, at_most, refuse_above, min(wanted, most_per_page), token)
 

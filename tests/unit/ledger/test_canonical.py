@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, keccak256, parse_json, sha256
 from ledger.errors import CanonicalError
+from ledger.reading import parse_value
 
 CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus" / "jcs-rfc8785" / "testdata"
 NAMES = ["arrays", "french", "structures", "unicode", "values", "weird"]
@@ -140,3 +141,20 @@ def test_only_a_key_that_may_repeat_can_come_twice() -> None:
     assert parse_json(text, max_bytes=99, max_depth=3, repeatable={"id"}) == {"id": 1, "b": {"id": 3}}
     with pytest.raises(CanonicalError, match="'id' twice"):
         parse_json(text, max_bytes=99, max_depth=3, repeatable={"b"})
+
+
+@pytest.mark.parametrize("text", ["1e20", "-9007199254740992.0", "12345678901234567890.5", "9.1e15"])
+def test_a_number_that_its_canonical_form_could_not_be_read_from_is_refused(text: str) -> None:
+    with pytest.raises(CanonicalError, match="cannot be kept exact"):
+        parse_json(text.encode(), max_bytes=100, max_depth=2)
+    with pytest.raises(CanonicalError, match="cannot be kept exact"):
+        parse_value(text.encode(), max_bytes=100, max_depth=2)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_what_is_read_is_read_again_from_its_canonical_form(number: float) -> None:
+    try:
+        value = parse_json(json.dumps([number]).encode(), max_bytes=100, max_depth=2)
+    except CanonicalError:
+        return
+    assert parse_json(canonical_json(value), max_bytes=100, max_depth=2) == value

@@ -263,3 +263,12 @@ def test_the_routes_are_those_of_the_standard(caller: Caller) -> None:
         assert ours["/epcis/v2" + path.replace("{queryName}", "{name}")].keys() == known
     assert QUERY_EXAMPLE["query"].keys() <= set(PARAMETERS)
     assert caller.ask(EVENTS).status_code == 200
+
+
+def test_a_query_that_would_not_be_read_again_is_not_kept(caller: Caller) -> None:
+    numbers = ",".join(["1e15"] * 6000)  # each is sixteen digits once it is written out
+    for context in ("1e20", f"[{numbers}]"):
+        body = f'{{"name": "odd", "query": {{"@context": {context}}}}}'
+        answer = caller.ask(QUERIES, "POST", body.encode(), Content_Type="application/json")
+        assert answer.status_code == 400, answer.text
+    assert caller.ask(QUERIES).json() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from ledger.errors import NotFoundError
+from ledger.provenance.reader import open_reader
 from ledger.records import CertificateStatus
 from ledger.store import Book, open_store
 from services.interop.credentials.certificate import issue_credential, verify_credential
@@ -61,6 +63,22 @@ def test_lists_are_signed_once_for_a_block_and_few_are_kept(later: World, monkey
     issuer.status_list(1)
     assert built == [*range(17), 1], "the one that was asked for longest ago is gone"
     assert len(issuer._lists) == 16
+
+
+@pytest.mark.parametrize(("ahead", "times"), [(0, 2), (1, 1)])
+def test_a_list_is_signed_anew_when_a_certificate_fell_unopened(
+    later: World, monkeypatch: pytest.MonkeyPatch, ahead: int, times: int
+) -> None:
+    """There is no record of that, so that the index's digest stays as it is."""
+    issuer, built = Issuer(later.store, "https://inspector.example", {"k": ED25519}, None), list[int]()
+    monkeypatch.setattr(issuer, "_build_list", lambda number, *_: built.append(number) or {})
+    with open_reader(later.store) as reader:
+        now = reader.cursor.block_time
+    assert issuer._next_lapse(now) == math.inf
+    monkeypatch.setattr(issuer, "_next_lapse", lambda time: time + ahead)
+    issuer.status_list(0)
+    issuer.status_list(0)
+    assert len(built) == times
 
 
 @pytest.mark.parametrize(

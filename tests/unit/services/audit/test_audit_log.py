@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -291,3 +292,27 @@ def test_odd_texts_are_written_and_long_ones_cut(tmp_path: Path) -> None:
     assert verify_audit(tmp_path).last == 4
     assert max(map(len, (str(one["target"]) for one in read_audit(tmp_path)))) == 1024
     assert files(tmp_path)[0].stat().st_size < 4000
+
+
+def test_after_a_failed_synchronisation_nothing_passes_as_synchronised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells of it once: asked again, it would say that all is well."""
+    log = fill(tmp_path, 1)
+    log.flush()
+    log.append(access())
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fdatasync", fail)
+        with pytest.raises(AuditError, match="check the disk"):
+            log.flush()
+    with pytest.raises(AuditError, match="cannot be written"):
+        log.flush()
+    with pytest.raises(AuditError, match="cannot be written"):
+        log.append(access())
+    log.append(access())
+    with pytest.raises(AuditError, match="cannot be written"):
+        log.flush()
+
+
+def fail(_: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -14,6 +14,7 @@ from ledger.errors import SettingsError
 from services.gateway.logs import build_logger
 from services.node.chainhead import ChainHead
 from services.node.config import FolderSource
+from services.node.events import parse_event
 from services.node.folder_capture import FolderCapture
 from services.node.health import Health
 from services.node.http_capture import MOST_BATCH_BYTES, MOST_EVENTS, create_capture
@@ -142,6 +143,14 @@ def test_a_request_that_cannot_be_read_is_refused_whole(
     assert answer.headers["X-Request-ID"] == "abc"
     assert TOKEN not in answer.text
     assert parts.contents() == []
+
+
+def test_a_sender_that_is_gone_stops_nobody_elses_events(parts: Parts) -> None:
+    """The server gives up on requests that are under way when it stops."""
+    intake = parts.intake
+    gone, kept = (intake.check(parse_event(json.dumps(_event(number)).encode()))[1] for number in (1, 2))
+    intake.submit("press", [gone]).cancel()
+    assert intake.submit("press", [kept]).result(timeout=30).accepted == 1
 
 
 def test_a_full_disk_is_told_and_the_same_batch_goes_through_later(client: CaptureClient, parts: Parts) -> None:

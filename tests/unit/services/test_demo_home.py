@@ -1,0 +1,29 @@
+"""What the demonstration clears away in the folder that it is given, and what it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import SettingsError
+from services.demo.home import clear_home
+
+
+@pytest.mark.parametrize("name", ["millmark.toml", "chain.journal", "keys/treasury.key"])
+def test_a_folder_with_something_of_somebody_else_is_refused_and_stays(tmp_path: Path, name: str) -> None:
+    kept = tmp_path / name
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("mine")
+    with pytest.raises(SettingsError, match="not the demo's"):
+        clear_home(tmp_path)
+    assert kept.read_text() == "mine"
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == [kept]
+
+
+def test_keys_that_somebody_put_beside_a_former_demonstrations_stay(tmp_path: Path) -> None:
+    for name in ("demo.sqlite", "demo.sqlite-wal", "keys/treasury.key"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    clear_home(tmp_path)
+    assert [one.name for one in tmp_path.rglob("*") if one.is_file()] == ["treasury.key"]
