@@ -71,7 +71,12 @@ def test_a_list_is_signed_anew_when_a_certificate_fell_unopened(
 ) -> None:
     """There is no record of that, so that the index's digest stays as it is."""
     issuer, built = Issuer(later.store, "https://inspector.example", {"k": ED25519}, None), list[int]()
-    monkeypatch.setattr(issuer, "_build_list", lambda number, *_: built.append(number) or {})
+
+    def build(number: int, *_: int) -> dict[str, Any]:
+        built.append(number)
+        return {"number": number}
+
+    monkeypatch.setattr(issuer, "_build_list", build)
     with open_reader(later.store) as reader:
         now = reader.cursor.block_time
     assert issuer._next_lapse(now) == math.inf
