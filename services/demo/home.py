@@ -31,7 +31,9 @@ def database_of(home: Path) -> str:
 
 
 def clear_home(home: Path) -> None:
-    """Makes the folder. A former demonstration's chain and database are deleted, and nothing else; its keys are replaced.
+    """Makes the folder. A former demonstration's chain and database are deleted, and nothing else.
+
+    Its keys are replaced by `write_home`.
 
     Raises SettingsError where the folder is not the demonstration's, or a gateway still runs on it.
     """
