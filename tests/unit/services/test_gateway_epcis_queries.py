@@ -18,12 +18,12 @@ from services.gateway.epcis.queries import QUERIES
 from services.gateway.epcis.schemas import QUERY_EXAMPLE
 from services.gateway.policy import Auth
 from services.interop.epcis.questions import PARAMETERS
+from tests.support.epcis_events import THING, WORLD, capture, document, find, found
 from tests.support.fake_world import COORDINATOR, SMITH, build_world
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign_in
 from tests.support.stores import new_store
-from tests.unit.services.test_gateway_epcis import THING, WORLD, capture, document, find, found
 
 Json = dict[str, Any]
 BINDINGS = CORPUS / "epcis2" / "gs1" / "REST Bindings"
