@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -240,6 +241,12 @@ def test_a_page_looks_at_so_many_events_of_others_and_the_next_goes_on(
     for bound in ("eventCountLimit=30", "maxEventCount=30"):
         refused = smith(f"{EVENTS}?{query}&{bound}")
         assert (refused.status_code, refused.json()["type"]) == (413, "epcisException:QueryTooComplexException")
+
+
+@pytest.fixture
+def caller(tmp_path: Path) -> Iterator[Caller]:
+    with new_store(tmp_path) as store:
+        yield Caller(create_gateway(store, build_policy()))
 
 
 @pytest.mark.parametrize(("most", "status"), [(1, 413), (2, 413), (3, 200), (4, 200)])
