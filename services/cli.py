@@ -1,6 +1,6 @@
 """The `millmark` command.
 
-Failures are one line on stderr, the cause and the mend; exit code 1 when something did not work, 2 when what was given
+Failures are one line on stderr, the cause and the hint; exit code 1 when something did not work, 2 when what was given
 is unusable.
 """
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from services.gateway.app import create_gateway
-    from services.gateway.limits import Limiter, Rates
-    from services.gateway.policy import build_policy
+    from services.gateway.http.policy import build_policy
+    from services.gateway.http.rate_limits import Limiter, Rates
     from services.gateway.relay import Relaying
-    from services.gateway.server import serve
-from services.gateway.tls import build_tls, choose_tls
+    from services.serving.server import serve
+from services.serving.tls import build_tls, choose_tls
 
 __all__ = ["Limiter", "Rates", "Relaying", "build_policy", "build_tls", "choose_tls", "create_gateway", "serve"]
 

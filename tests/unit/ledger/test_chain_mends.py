@@ -2,7 +2,7 @@
 
 from ledger.chain import load_abi
 from ledger.chain.artifacts import load_artifact
-from ledger.chain.mends import MENDS
+from ledger.chain.hints import HINTS
 from ledger.records import Contract
 
 
@@ -13,4 +13,4 @@ def test_every_mend_is_for_an_error_of_the_contracts() -> None:
         for entry in (*entries, *load_artifact("Evaluator").abi, *load_artifact("Forwarder").abi)
         if entry["type"] == "error"
     }
-    assert set(MENDS) <= errors
+    assert set(HINTS) <= errors

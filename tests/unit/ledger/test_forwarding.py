@@ -12,7 +12,7 @@ from eth_account.messages import encode_typed_data
 
 from ledger.canonical import canonical_json, keccak256
 from ledger.errors import RequestError
-from ledger.forwarding import MAX_REQUEST_BYTES, ForwardRequest, SignedRequest, parse_request, sign_request
+from ledger.forward_requests import MAX_REQUEST_BYTES, ForwardRequest, SignedRequest, parse_request, sign_request
 from ledger.keys import LocalSigner
 from ledger.signatures import to_checksum
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ledger.canonical import canonical_json, parse_json
 from ledger.errors import CanonicalError
-from ledger.reading import Parsed, parse_value, parse_values, write_canonical
+from ledger.event_json import Parsed, parse_value, parse_values, write_canonical
 
 MOST: dict[str, Any] = {"max_bytes": 4000, "max_depth": 5}
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(

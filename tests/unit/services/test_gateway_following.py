@@ -17,8 +17,8 @@ from ledger.records import Contract
 from ledger.store import Store, open_store
 from ledger.store.outbox import Entry, Outbox
 from services.gateway import build_policy, create_gateway
-from services.gateway.following import Following
-from services.gateway.logs import build_logger
+from services.gateway.follower import Following
+from services.serving.logs import build_logger
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain
 
@@ -85,7 +85,7 @@ def test_follows_to_the_head_and_on(store: Store, chain: ServedChain) -> None:
 def test_a_node_that_is_down_comes_back(store: Store, chain: ServedChain, capfd: pytest.CaptureFixture[str]) -> None:
     def script(ask: Callable[[], Status]) -> None:
         until(ask, lambda now: now["equal"])
-        chain.broken = ChainUnreachableError("the chain at http://key@node does not answer", mend="try again")
+        chain.broken = ChainUnreachableError("the chain at http://key@node does not answer", hint="try again")
         down = until(ask, lambda now: now["chain"] is None)
         until(ask, lambda now: now["follower"]["last_failure"])
         assert (down["equal"], down["chain_failure"]["code"]) == (None, "chain-unreachable")
@@ -94,7 +94,7 @@ def test_a_node_that_is_down_comes_back(store: Store, chain: ServedChain, capfd:
         chain.broken = None
         back = until(ask, lambda now: now["equal"])
         assert back["chain_failure"] is None
-        assert back["follower"]["last_failure"]["mend"] == "try again"
+        assert back["follower"]["last_failure"]["hint"] == "try again"
 
     during(store, chain, script)
     assert capfd.readouterr().err.count("following failed") == 1

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from ledger.store import Store
 from services.access import Scope, new_api_key
 from services.gateway import Limiter, Rates, build_policy, create_gateway
-from services.gateway.errors import RateLimitedError
-from services.gateway.limits import BURST_S, name_address
-from services.gateway.policy import Auth
+from services.gateway.http.errors import RateLimitedError
+from services.gateway.http.policy import Auth
+from services.gateway.http.rate_limits import BURST_S, name_address
 from tests.support.fake_world import build_world
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN

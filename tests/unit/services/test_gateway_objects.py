@@ -17,8 +17,8 @@ from ledger.store import Rows, Store
 from ledger.store.rows import AnchorRow, AssignmentRow, ParticipantRow
 from services.access import Scope, new_api_key
 from services.gateway import Limiter, Rates, build_policy, create_gateway
-from services.gateway.policy import Auth
-from services.gateway.rules import RULES
+from services.gateway.http.permissions import RULES
+from services.gateway.http.policy import Auth
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,

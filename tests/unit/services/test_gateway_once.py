@@ -13,11 +13,12 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
 from ledger.errors import InputError, StoreError
-from ledger.store import AnswerDesk, Store
+from ledger.store import AnswerRepository, Store
 from ledger.store.answer_rows import AnswerRow
-from services.gateway import build_policy, create_gateway, rules
-from services.gateway.once import KEEP_S, Once
-from services.gateway.rules import Rule
+from services.gateway import build_policy, create_gateway
+from services.gateway.http import permissions
+from services.gateway.http.idempotency import KEEP_S, Once
+from services.gateway.http.permissions import Rule
 from tests.support.gateway_client import Caller
 from tests.support.stores import new_store
 
@@ -68,7 +69,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     for row in (("POST", PATH), ("PUT", PATH + "/{name}")):
-        monkeypatch.setitem(rules.RULES, row, Rule())
+        monkeypatch.setitem(permissions.RULES, row, Rule())
     with new_store(tmp_path) as store:
         yield Site(store)
 
@@ -153,7 +154,7 @@ def test_another_process_at_work_is_waited_for_and_one_that_died_is_not(site: Si
     caller = site.start()
     send(caller)
     with site.store.reading() as connection:
-        row = AnswerDesk(connection).find(0, f"POST {PATH}", KEY)
+        row = AnswerRepository(connection).find(0, f"POST {PATH}", KEY)
     assert row is not None
     alive = replace(row, status=0, body=b"", holder="elsewhere/1/2")
     for holder, now_s, status in ((alive.holder, 0, 409), (alive.holder, 120, 201), ("gone", 0, 201)):
@@ -166,7 +167,7 @@ def test_another_process_at_work_is_waited_for_and_one_that_died_is_not(site: Si
 
 def begin(store: Store, row: AnswerRow) -> None:
     with store.transaction() as connection:
-        AnswerDesk(connection).begin(row)
+        AnswerRepository(connection).begin(row)
 
 
 def dead(holder: str) -> str:
@@ -179,7 +180,7 @@ def test_a_crash_before_the_answer_is_kept_lets_the_next_try_do_it_again_under_t
 ) -> None:
     caller = site.start()
     with monkeypatch.context() as broken:
-        broken.setattr(AnswerDesk, "finish", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
+        broken.setattr(AnswerRepository, "finish", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
         assert send(caller).status_code == 503
     assert send(site.start()).status_code == 201
     assert len(site.done) == 2

@@ -12,8 +12,8 @@ import pytest
 
 from ledger.provenance import Direction, Limits, open_reader, trace
 from ledger.store import Book
-from services.gateway.remembering import Remembered
-from services.gateway.service import Service
+from services.gateway.api.provenance_service import Service
+from services.gateway.api.trace_cache import Remembered
 from tests.support.fake_world import BUYER, CARRIER, NAMES, SMITH, World, build_world
 from tests.support.stores import new_store
 

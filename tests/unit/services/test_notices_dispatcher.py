@@ -13,15 +13,15 @@ import pytest
 
 from ledger.index import Follower
 from ledger.records import Contract
-from ledger.store import Feed, Position, Rows, Store, WebhookDesk
+from ledger.store import Feed, Position, Rows, Store, WebhookRepository
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
-from services.gateway.logs import build_logger
-from services.notices.delivery import Mode
-from services.notices.dispatcher import Dispatcher, Manners
-from services.notices.feed import Filter, Notices
-from services.notices.signing import verify_webhook
-from services.notices.subscriptions import State, Subscriber, Subscriptions
+from services.serving.logs import build_logger
+from services.webhooks.delivery import Mode
+from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
+from services.webhooks.feed import Filter, Notices
+from services.webhooks.signatures import verify_webhook
+from services.webhooks.subscriptions import State, Subscriber, Subscriptions
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import NONE, PIECE
 from tests.support.fake_world import CARRIER, SMITH, World, build_world
@@ -29,7 +29,7 @@ from tests.support.receiver import Receiver, wait_until
 from tests.support.stores import new_store
 
 START = Position(0, 0)
-QUICK = Manners(loopback=True, timeout_s=1.0, waits_s=(0.05, 0.05, 0.05), interval_s=0.02)
+QUICK = DeliveryPolicy(loopback=True, timeout_s=1.0, waits_s=(0.05, 0.05, 0.05), interval_s=0.02)
 OWNER = Subscriber(20, owner=True)
 STRANGER = 21
 """Has nothing to do with anything."""
@@ -45,8 +45,8 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @contextmanager
-def telling(store: Store, manners: Manners = QUICK) -> Iterator[Dispatcher]:
-    dispatcher = Dispatcher(store, manners, build_logger())
+def telling(store: Store, delivery_policy: DeliveryPolicy = QUICK) -> Iterator[Dispatcher]:
+    dispatcher = Dispatcher(store, delivery_policy, build_logger())
     dispatcher.start()
     try:
         yield dispatcher
@@ -219,14 +219,14 @@ def test_two_dispatchers_do_not_tell_the_same_receiver(world: World) -> None:
         subscriptions = Subscriptions(world.store, loopback=True)
         id_ = subscriptions.add(OWNER, receiver.url, now_ms=1).webhook.id
         with world.store.transaction() as connection:
-            WebhookDesk(connection).change(id_, holder="elsewhere/1/1", held_until_ms=2**50)
+            WebhookRepository(connection).change(id_, holder="elsewhere/1/1", held_until_ms=2**50)
         record(world, "held elsewhere")
         with Receiver() as other:
             subscriptions.add(OWNER, other.url, after=START, now_ms=2)
             wait_until(lambda: len(other.taken) >= len(all_of(world.store)))
         assert receiver.seen == []
         with world.store.transaction() as connection:
-            WebhookDesk(connection).change(id_, held_until_ms=1)
+            WebhookRepository(connection).change(id_, held_until_ms=1)
         wait_until(lambda: len(receiver.taken) == 1)
 
 
@@ -239,7 +239,7 @@ def test_who_slept_past_its_hold_changes_nothing(world: World) -> None:
             with world.store.transaction() as connection:
                 end = Feed(connection).end()
                 place = {"registry_sequence": end.registry, "ledger_sequence": end.ledger}
-                WebhookDesk(connection).change(ids[0], holder="elsewhere/1/1", held_until_ms=2**50, **place)
+                WebhookRepository(connection).change(ids[0], holder="elsewhere/1/1", held_until_ms=2**50, **place)
         return 200
 
     with Receiver(answer) as receiver:
@@ -248,7 +248,7 @@ def test_who_slept_past_its_hold_changes_nothing(world: World) -> None:
         with telling(world.store):
             wait_until(lambda: len(receiver.taken) == 1)
             with world.store.transaction() as connection:
-                WebhookDesk(connection).change(ids[0], held_until_ms=1)
+                WebhookRepository(connection).change(ids[0], held_until_ms=1)
             record(world, "later")
             everything = all_of(world.store)
             wait_until(lambda: everything[-1] in receiver.sequences)

@@ -15,7 +15,7 @@ from ledger.errors import ChainUnreachableError
 from ledger.store import Store
 from services.portal import Proofs
 from services.portal import proofs as proofs_module
-from services.turns import Turns
+from services.serving.bounded_work import BoundedWork
 from tests.support.receiver import wait_until
 from tests.support.stores import new_store
 
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_so_many_have_a_turn_so_many_wait_and_the_next_one_is_refused() -> None:
-    turns, going, over = Turns(at_once=2, waiting=1), threading.Semaphore(0), threading.Event()
+    turns, going, over = BoundedWork(at_once=2, waiting=1), threading.Semaphore(0), threading.Event()
 
     def work() -> bool:
         with turns.take() as mine:
@@ -51,7 +51,7 @@ def test_so_many_have_a_turn_so_many_wait_and_the_next_one_is_refused() -> None:
 
 
 def test_a_turn_ends_with_a_failure() -> None:
-    turns = Turns(at_once=1, waiting=0)
+    turns = BoundedWork(at_once=1, waiting=0)
     with pytest.raises(OSError, match="no space"), turns.take():
         raise OSError("no space")
     with turns.take() as mine:
@@ -67,7 +67,7 @@ class _Hanging:
     def __getattr__(self, name: str) -> object:
         self.asked.set()
         assert self.given_up.wait(20)
-        raise ChainUnreachableError(f"the node did not answer {name}", mend="")
+        raise ChainUnreachableError(f"the node did not answer {name}", hint="")
 
 
 def test_a_node_that_hangs_holds_few_threads(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
