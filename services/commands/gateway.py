@@ -40,7 +40,8 @@ def run(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
-    from services.gateway import create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
+    from services.gateway import create_gateway  # noqa: PLC0415 - a web framework, which others do not need
+    from services.serving.server import serve  # noqa: PLC0415 - as above
 
     with open_context(context.obj) as opened, _own_chain(opened.settings):
         settings = opened.settings
@@ -150,7 +151,7 @@ def _anchoring(opened: Context) -> AnchorRule | None:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    from services.gateway import build_tls, choose_tls  # noqa: PLC0415 - as above
+    from services.serving.tls import build_tls, choose_tls  # noqa: PLC0415 - as above
 
     files = choose_tls(
         settings.from_home(settings.gateway_tls_certificate),

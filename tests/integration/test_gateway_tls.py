@@ -20,10 +20,10 @@ from ledger.errors import SettingsError
 from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
-from services.gateway import build_policy, build_tls, choose_tls, create_gateway
+from services.gateway import build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.serving.server import build_server
-from services.serving.tls import TlsFiles
+from services.serving.tls import TlsFiles, build_tls, choose_tls
 from tests.support.authority import LOOPBACK, Authority, participant
 from tests.support.command_line import Runner
 from tests.support.shared_world import OTHER, OWNER, SharedWorld, build_shared_world

@@ -10,7 +10,8 @@ from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployme
 from ledger.keys import open_signer
 from ledger.store import open_store
 from services.documents import KeyRing
-from services.gateway import Limiter, Rates, build_policy, create_gateway, serve
+from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.serving.server import serve
 from services.settings import read_settings
 
 __all__ = ["main"]

@@ -33,7 +33,7 @@ from tests.support.fake_world import (
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
-from tests.unit.ledger.test_provenance_viewing import LOTS, MACHINE, ORDERS
+from tests.unit.ledger.test_provenance_permissions import LOTS, MACHINE, ORDERS
 
 HOST = "gateway.example"
 OWNER, STRANGER = 50, 99

@@ -25,7 +25,7 @@ from tests.support.portal_pages import PAGES
 from tests.support.portal_site import BY_ROLE, FORM, NO_ROLE, OWNER, SESSION, STRANGER, SUSPENDED, Browser, Site, hidden
 from tests.support.sign_in import NOW_S, ORIGIN, sign, signer_of
 from tests.support.stores import new_store
-from tests.unit.ledger.test_provenance_viewing import LOTS, MACHINE, ORDERS
+from tests.unit.ledger.test_provenance_permissions import LOTS, MACHINE, ORDERS
 
 TENANTS = (OWNER, BUYER, SMITH, COORDINATOR, INSPECTOR, CARRIER, OTHER_BUYER, AUDITOR, STRANGER)
 Shown = Callable[[Site], Browser]
