@@ -1,8 +1,8 @@
-"""Records: what a participant wants recorded, and what the chain recorded.
+"""Records: what a participant wants recorded. What the chain recorded is in ledger.events.
 
 A `Record` is one call of one contract function; its class has the function's name and its fields the arguments' names,
-in the order of the ABI. A `Recorded` is the event that came of it. All are frozen and checked at construction: a value
-that does not fit the contract's type is refused here, never cut or rounded.
+in the order of the ABI. All are frozen and checked at construction: a value that does not fit the contract's type is
+refused here, never cut or rounded.
 """
 
 from __future__ import annotations
@@ -14,12 +14,25 @@ from ledger.records._base import (
     U32,
     U40,
     Address,
+    AssignmentNumber,
     Bytes3,
     Bytes32,
+    CertificateNumber,
+    Checked,
+    ClaimsRoot,
     LedgerRecord,
+    LotSubject,
+    MachineNumber,
+    ModelNumber,
+    Names,
+    OrderSubject,
+    ParticipantNumber,
     Record,
+    RecordNumber,
     RegistryRecord,
+    StreamSubject,
     Value,
+    optional_subject,
     snake_case,
 )
 from ledger.records._enums import (
@@ -83,7 +96,6 @@ from ledger.records._parts import (
     Statement,
     Transformation,
 )
-from ledger.records._recorded import Header, Recorded
 from ledger.records._registry import (
     AcceptKey,
     Admit,
@@ -116,14 +128,18 @@ __all__ = [
     "Admit",
     "Anchor",
     "ApproveModel",
+    "AssignmentNumber",
     "AssignmentState",
     "Bytes3",
     "Bytes32",
     "CancelAssignment",
     "CancelOrder",
+    "CertificateNumber",
     "CertificateState",
     "CertificateStatus",
     "Challenge",
+    "Checked",
+    "ClaimsRoot",
     "CommissionLot",
     "CompleteOrder",
     "ConfirmDelivery",
@@ -132,7 +148,6 @@ __all__ = [
     "DeclineCustody",
     "DemandOpening",
     "FinishAssignment",
-    "Header",
     "Inference",
     "Input",
     "IssueCertificate",
@@ -141,14 +156,20 @@ __all__ = [
     "LedgerRecord",
     "Link",
     "LotState",
+    "LotSubject",
+    "MachineNumber",
+    "ModelNumber",
     "ModelState",
+    "Names",
     "OfferCustody",
     "OpenStream",
     "Opening",
     "OrderState",
+    "OrderSubject",
     "OrderTerms",
     "Output",
     "PackLots",
+    "ParticipantNumber",
     "PlaceOrder",
     "ProposeAssignment",
     "ProposeKey",
@@ -157,7 +178,7 @@ __all__ = [
     "QuarantineLot",
     "ReceiveLot",
     "Record",
-    "Recorded",
+    "RecordNumber",
     "RegisterMachine",
     "RegisterModel",
     "RegistryRecord",
@@ -172,6 +193,7 @@ __all__ = [
     "SetRoles",
     "StartAssignment",
     "Statement",
+    "StreamSubject",
     "Supersede",
     "Suspend",
     "TransformLots",
@@ -182,6 +204,7 @@ __all__ = [
     "Verdict",
     "WithdrawCustody",
     "WithdrawModel",
+    "optional_subject",
     "snake_case",
 ]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import functools
+import operator
 
 
 class Contract(enum.Enum):
@@ -21,6 +23,11 @@ class Role(enum.IntFlag):
     INSPECTOR = 8
     CARRIER = 16
     AUDITOR = 32
+
+    @classmethod
+    def all(cls) -> Role:
+        """The mask of every role."""
+        return functools.reduce(operator.or_, cls)
 
 
 class ModelState(enum.IntEnum):

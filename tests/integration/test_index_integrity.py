@@ -3,7 +3,6 @@ a rebuild repairs it."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from ledger.errors import ChainUnreachableError
 from ledger.heads import inner_of, link, start_of
 from ledger.index import Follower, check_index, check_rows, compare_rows, fetch_status
 from ledger.index.digest import extend_digest, start_digest
-from ledger.records import Contract, Recorded
+from ledger.records import Contract
 from ledger.store import Rows, Store
 from ledger.store.rows import ChainIdentityRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
 from ledger.store.tables import INDEX, TABLES
@@ -191,7 +190,7 @@ def repair(store: Store, chain: Chain) -> None:
                 data=row.data,
                 block_time=row.block_time,
             )
-            cursor.digest = extend_digest(cursor.digest, recorded(row))
+            cursor.digest = extend_digest(cursor.digest, Contract(row.contract), row)
         by_sequence = {row.sequence: row for row in records if row.contract == "ledger"}
         heads = {row.subject: row for row in rows.find(HeadRow)}
         for head in heads.values():
@@ -202,12 +201,6 @@ def repair(store: Store, chain: Chain) -> None:
             one.head = heads[one.subject].head = link(heads[one.subject].head, row.topic, row.inner)
         for changed in (records, links, list(heads.values()), [cursor]):
             rows.update(changed)
-
-
-def recorded(row: RecordRow) -> Recorded:
-    names = {field.name for field in dataclasses.fields(Recorded)} - {"contract", "histories", "fields"}
-    values = {name: getattr(row, name) for name in names}
-    return Recorded(contract=Contract(row.contract), histories=(), fields={}, **values)
 
 
 def test_a_head_that_is_missing_altogether_is_found(indexed: tuple[Chain, Store], copy: Store) -> None:

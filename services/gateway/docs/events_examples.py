@@ -6,12 +6,30 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ledger.events.certificates import CertificateIssued
+from ledger.records import Statement, Verdict
 from services.webhooks.subscriptions import NewWebhook, Webhook
 
 __all__ = ["build_event_examples"]
 
 _NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 _LOT, _ORDER = "0x" + "1a" * 32, "0x" + "2b" * 32
+_ISSUED = CertificateIssued(
+    Statement(
+        lot=b"\x1a" * 32,
+        order=b"\x2b" * 32,
+        model=9,
+        verdict=Verdict.PASS,
+        expires_at=1_803_979_800,
+        inference_digest=b"\x46" * 32,
+        claims_root=b"\x47" * 32,
+        stream=b"\x48" * 32,
+        leaf_index=1_204,
+        leaf_hash=b"\x49" * 32,
+    ),
+    anchor_size=1_205,
+    anchor_root=b"\x4a" * 32,
+)
 _EVENT = {
     "specversion": "1.0",
     "id": "ledger-412",
@@ -32,7 +50,7 @@ _EVENT = {
         "block_number": 987,
         "block_hash": "0x" + "44" * 32,
         "transaction_hash": "0x" + "45" * 32,
-        "fields": {"model": 9, "verdict": 1},
+        "fields": _ISSUED.to_json(),
     },
 }
 

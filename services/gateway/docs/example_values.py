@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from ledger.events.lots import LotsTransformed
 from ledger.provenance import Certificate
 from ledger.provenance.answers import AsOf, Gate, HistoryRecord, Lot, Machine, Model, Order, Party, RelatedLot
-from ledger.records import CertificateStatus, LotState, ModelState, OrderState, Verdict
+from ledger.records import (
+    CertificateStatus,
+    Input,
+    LotState,
+    ModelState,
+    OrderState,
+    Output,
+    Transformation,
+    TransformationKind,
+    Verdict,
+)
 
 IDENTIFIER = "https://id.gs1.org/01/09506000013459/21/A0001"
 CHAIN_ID = 131277322940537
@@ -121,5 +132,19 @@ def record() -> HistoryRecord:
         transaction_hash=b"\xff" * 32,
         log_index=0,
         superseded_by=None,
-        fields={"kind": 2, "operation": 2},
+        fields=LotsTransformed(
+            Transformation(
+                kind=TransformationKind.CONVERSION,
+                order=ORDER,
+                operation=2,
+                unit=b"GRM",
+                output_unit=b"H87",
+                loss=40,
+                yield_in=260,
+                yield_out=1,
+                claims_root=b"\xc1" * 32,
+                inputs=(Input(b"\x4d" * 32, 300),),
+                outputs=(Output(b"\x1d" * 32, 1, b"\xc2" * 32),),
+            )
+        ),
     )

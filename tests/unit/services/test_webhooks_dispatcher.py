@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ledger.events.lots import LotReceived
 from ledger.index import Follower
-from ledger.records import Contract
 from ledger.store import Feed, Position, Rows, Store, WebhookRepository
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
@@ -67,9 +67,7 @@ def all_of(store: Store, viewer: int | None = None) -> list[tuple[str, int]]:
 
 def record(world: World, name: str) -> None:
     lot = digest("lot", name)
-    world.fake.chain.record(
-        Contract.LEDGER, "LotReceived", SMITH, lot, (lot,), quantity=1, unit=PIECE, claims_root=NONE
-    )
+    world.fake.chain.record(LotReceived(1, PIECE, NONE), SMITH, lot, (lot,))
     world.follow()
 
 
