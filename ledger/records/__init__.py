@@ -7,6 +7,7 @@ refused here, never cut or rounded.
 
 from __future__ import annotations
 
+from ledger.records import _lots, _orders, _registry
 from ledger.records._base import (
     I32,
     U8,
@@ -47,43 +48,8 @@ from ledger.records._enums import (
     TransformationKind,
     Verdict,
 )
-from ledger.records._lots import (
-    AcceptCustody,
-    Anchor,
-    Challenge,
-    CommissionLot,
-    DeclineCustody,
-    DemandOpening,
-    IssueCertificate,
-    OfferCustody,
-    OpenStream,
-    PackLots,
-    QuarantineLot,
-    ReceiveLot,
-    ReleaseLot,
-    RevokeCertificate,
-    ScrapLot,
-    TransformLots,
-    UnpackLots,
-    WithdrawCustody,
-)
-from ledger.records._orders import (
-    AcceptAssignment,
-    AcceptOrder,
-    AcceptRevision,
-    CancelAssignment,
-    CancelOrder,
-    CompleteOrder,
-    ConfirmDelivery,
-    DeclineAssignment,
-    FinishAssignment,
-    PlaceOrder,
-    ProposeAssignment,
-    ProposeRevision,
-    RejectOrder,
-    StartAssignment,
-    Supersede,
-)
+from ledger.records._lots import *  # noqa: F403  # its __all__ is the one list of them
+from ledger.records._orders import *  # noqa: F403  # its __all__ is the one list of them
 from ledger.records._parts import (
     Inference,
     Input,
@@ -96,21 +62,7 @@ from ledger.records._parts import (
     Statement,
     Transformation,
 )
-from ledger.records._registry import (
-    AcceptKey,
-    Admit,
-    ApproveModel,
-    ProposeKey,
-    PublishModel,
-    RegisterMachine,
-    RegisterModel,
-    Reinstate,
-    RetireMachine,
-    RevokeKey,
-    SetRoles,
-    Suspend,
-    WithdrawModel,
-)
+from ledger.records._registry import *  # noqa: F403  # its __all__ is the one list of them
 
 __all__ = [
     "I32",
@@ -119,38 +71,19 @@ __all__ = [
     "U16",
     "U32",
     "U40",
-    "AcceptAssignment",
-    "AcceptCustody",
-    "AcceptKey",
-    "AcceptOrder",
-    "AcceptRevision",
     "Address",
-    "Admit",
-    "Anchor",
-    "ApproveModel",
     "AssignmentNumber",
     "AssignmentState",
     "Bytes3",
     "Bytes32",
-    "CancelAssignment",
-    "CancelOrder",
     "CertificateNumber",
     "CertificateState",
     "CertificateStatus",
-    "Challenge",
     "Checked",
     "ClaimsRoot",
-    "CommissionLot",
-    "CompleteOrder",
-    "ConfirmDelivery",
     "Contract",
-    "DeclineAssignment",
-    "DeclineCustody",
-    "DemandOpening",
-    "FinishAssignment",
     "Inference",
     "Input",
-    "IssueCertificate",
     "Issued",
     "Item",
     "LedgerRecord",
@@ -161,56 +94,30 @@ __all__ = [
     "ModelNumber",
     "ModelState",
     "Names",
-    "OfferCustody",
-    "OpenStream",
     "Opening",
     "OrderState",
     "OrderSubject",
     "OrderTerms",
     "Output",
-    "PackLots",
     "ParticipantNumber",
-    "PlaceOrder",
-    "ProposeAssignment",
-    "ProposeKey",
-    "ProposeRevision",
-    "PublishModel",
-    "QuarantineLot",
-    "ReceiveLot",
     "Record",
     "RecordNumber",
-    "RegisterMachine",
-    "RegisterModel",
     "RegistryRecord",
-    "Reinstate",
-    "RejectOrder",
-    "ReleaseLot",
-    "RetireMachine",
-    "RevokeCertificate",
-    "RevokeKey",
     "Role",
-    "ScrapLot",
-    "SetRoles",
-    "StartAssignment",
     "Statement",
     "StreamSubject",
-    "Supersede",
-    "Suspend",
-    "TransformLots",
     "Transformation",
     "TransformationKind",
-    "UnpackLots",
     "Value",
     "Verdict",
-    "WithdrawCustody",
-    "WithdrawModel",
     "optional_subject",
     "snake_case",
 ]
 
-RECORD_TYPES: tuple[type[Record], ...] = tuple(
-    kind
-    for kind in list(globals().values())
-    if isinstance(kind, type) and issubclass(kind, Record) and hasattr(kind, "event")
-)
+__all__ += _lots.__all__
+__all__ += _orders.__all__
+__all__ += _registry.__all__
+
+_FAMILIES = (_lots, _orders, _registry)
+RECORD_TYPES: tuple[type[Record], ...] = tuple(vars(family)[name] for family in _FAMILIES for name in family.__all__)
 """Every kind of record, one per state-changing contract function."""

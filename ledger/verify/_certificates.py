@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.events.certificates import (
-    CertificateIssued,
-    CertificateRefuted,
-    CertificateRevoked,
-    CertificateUpheld,
-    OpeningDemanded,
-)
+from ledger.events import certificates
 from ledger.records import CertificateState, LotState, Verdict, optional_subject
 from ledger.verify._state import WORTHLESS, Certificate, Entry, Lot, State, broken, hold, on, was_approved
 
@@ -17,7 +11,7 @@ __all__ = ["CERTIFICATE_RULES"]
 _OPENING_PERIOD_S = 7 * 86_400
 
 
-def _issued(entry: Entry[CertificateIssued], state: State) -> None:
+def _issued(entry: Entry[certificates.CertificateIssued], state: State) -> None:
     statement = entry.event.statement
     lot = state.lot(entry, entry.histories[0])
     hold(statement.lot == lot.subject, entry, "the statement is about another lot")
@@ -40,7 +34,7 @@ def _issued(entry: Entry[CertificateIssued], state: State) -> None:
     _apply_verdict(state, lot, certificate.issuer, certificate.verdict)
 
 
-def _verify_statement(entry: Entry[CertificateIssued], state: State, lot: Lot) -> None:
+def _verify_statement(entry: Entry[certificates.CertificateIssued], state: State, lot: Lot) -> None:
     statement = entry.event.statement
     order = state.order_of(lot)
     inspector = 0 if order is None else order.terms.inspector
@@ -68,14 +62,14 @@ def _apply_verdict(state: State, lot: Lot, issuer: int, verdict: Verdict) -> Non
         lot.state, lot.counterparty = LotState.HELD, 0
 
 
-def _revoked(entry: Entry[CertificateRevoked], state: State) -> None:
+def _revoked(entry: Entry[certificates.CertificateRevoked], state: State) -> None:
     certificate = _latest(entry, state, "revoked")
     hold(certificate.issuer == entry.participant, entry, "revoked by another than its issuer")
     hold(certificate.state not in WORTHLESS, entry, f"revoked when it was {certificate.state.name.lower()}")
     certificate.state = CertificateState.REVOKED
 
 
-def _upheld(entry: Entry[CertificateUpheld], state: State) -> None:
+def _upheld(entry: Entry[certificates.CertificateUpheld], state: State) -> None:
     certificate = _openable(entry, state)
     hold(not certificate.has_lapsed(entry.time), entry, "upheld past its deadline")
     published = any(state.proved.model(entry, certificate.model).code)
@@ -84,7 +78,7 @@ def _upheld(entry: Entry[CertificateUpheld], state: State) -> None:
     certificate.executed = certificate.verdict if published else Verdict.NONE
 
 
-def _refuted(entry: Entry[CertificateRefuted], state: State) -> None:
+def _refuted(entry: Entry[certificates.CertificateRefuted], state: State) -> None:
     certificate = _openable(entry, state)
     executed = entry.event.executed
     hold(executed in tuple(Verdict), entry, f"{executed} is no verdict")
@@ -95,7 +89,7 @@ def _refuted(entry: Entry[CertificateRefuted], state: State) -> None:
     _apply_verdict(state, state.lot(entry, certificate.lot), certificate.issuer, verdict)
 
 
-def _demanded(entry: Entry[OpeningDemanded], state: State) -> None:
+def _demanded(entry: Entry[certificates.OpeningDemanded], state: State) -> None:
     certificate = _latest(entry, state, "demanded")
     hold(certificate.state is CertificateState.ISSUED, entry, f"demanded when {certificate.state.name.lower()}")
     deadline = entry.event.deadline
@@ -103,7 +97,9 @@ def _demanded(entry: Entry[OpeningDemanded], state: State) -> None:
     certificate.state, certificate.opening_deadline = CertificateState.DEMANDED, deadline
 
 
-def _openable(entry: Entry[CertificateUpheld | CertificateRefuted], state: State) -> Certificate:
+def _openable(
+    entry: Entry[certificates.CertificateUpheld | certificates.CertificateRefuted], state: State
+) -> Certificate:
     certificate = _latest(entry, state, "opened")
     may = certificate.state in (CertificateState.ISSUED, CertificateState.DEMANDED)
     hold(may, entry, f"opened when {certificate.state.name.lower()}")
@@ -111,7 +107,14 @@ def _openable(entry: Entry[CertificateUpheld | CertificateRefuted], state: State
 
 
 def _latest(
-    entry: Entry[CertificateRevoked | CertificateUpheld | CertificateRefuted | OpeningDemanded], state: State, done: str
+    entry: Entry[
+        certificates.CertificateRevoked
+        | certificates.CertificateUpheld
+        | certificates.CertificateRefuted
+        | certificates.OpeningDemanded
+    ],
+    state: State,
+    done: str,
 ) -> Certificate:
     """The lot's latest certificate, which the record must name."""
     lot = state.lot(entry, entry.histories[0])
@@ -123,10 +126,10 @@ def _latest(
 
 CERTIFICATE_RULES = dict(
     [
-        on(CertificateIssued, _issued),
-        on(CertificateRevoked, _revoked),
-        on(CertificateUpheld, _upheld),
-        on(CertificateRefuted, _refuted),
-        on(OpeningDemanded, _demanded),
+        on(certificates.CertificateIssued, _issued),
+        on(certificates.CertificateRevoked, _revoked),
+        on(certificates.CertificateUpheld, _upheld),
+        on(certificates.CertificateRefuted, _refuted),
+        on(certificates.OpeningDemanded, _demanded),
     ]
 )

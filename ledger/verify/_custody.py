@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.events import Event
-from ledger.events.custody import CustodyAccepted, CustodyDeclined, CustodyOffered, CustodyWithdrawn
+from ledger.events import Event, custody
 from ledger.records import LotState, Verdict
 from ledger.verify._state import WORTHLESS, Entry, Lot, State, hold, on, was_approved
 
@@ -12,7 +11,7 @@ __all__ = ["CUSTODY_RULES"]
 _MOST_DEPTH = 8
 
 
-def _offered(entry: Entry[CustodyOffered], state: State) -> None:
+def _offered(entry: Entry[custody.CustodyOffered], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     to = entry.event.to
     hold(lot.parent is None, entry, "a packed lot moves on its own")
@@ -24,7 +23,7 @@ def _offered(entry: Entry[CustodyOffered], state: State) -> None:
     lot.state, lot.counterparty = LotState.OFFERED, to
 
 
-def _accepted(entry: Entry[CustodyAccepted], state: State) -> None:
+def _accepted(entry: Entry[custody.CustodyAccepted], state: State) -> None:
     lot = _open_offer(entry, state)
     hold(lot.counterparty == entry.participant, entry, f"offered to participant {lot.counterparty}")
     hold(entry.event.from_ == lot.custodian, entry, f"participant {lot.custodian} had custody")
@@ -32,13 +31,13 @@ def _accepted(entry: Entry[CustodyAccepted], state: State) -> None:
     lot.custodian, lot.state, lot.counterparty = entry.participant, LotState.HELD, 0
 
 
-def _declined(entry: Entry[CustodyDeclined], state: State) -> None:
+def _declined(entry: Entry[custody.CustodyDeclined], state: State) -> None:
     lot = _open_offer(entry, state)
     hold(lot.counterparty == entry.participant, entry, f"offered to participant {lot.counterparty}")
     lot.state, lot.counterparty = LotState.HELD, 0
 
 
-def _withdrawn(entry: Entry[CustodyWithdrawn], state: State) -> None:
+def _withdrawn(entry: Entry[custody.CustodyWithdrawn], state: State) -> None:
     lot = _open_offer(entry, state)
     hold(lot.custodian == entry.participant, entry, f"participant {lot.custodian} has custody")
     lot.state, lot.counterparty = LotState.HELD, 0
@@ -79,9 +78,9 @@ def _verify_gate(entry: Entry[Event], state: State, lot: Lot, to: int) -> None:
 
 CUSTODY_RULES = dict(
     [
-        on(CustodyOffered, _offered),
-        on(CustodyAccepted, _accepted),
-        on(CustodyDeclined, _declined),
-        on(CustodyWithdrawn, _withdrawn),
+        on(custody.CustodyOffered, _offered),
+        on(custody.CustodyAccepted, _accepted),
+        on(custody.CustodyDeclined, _declined),
+        on(custody.CustodyWithdrawn, _withdrawn),
     ]
 )

@@ -8,17 +8,7 @@ from __future__ import annotations
 
 import itertools
 
-from ledger.events import Event
-from ledger.events.lots import (
-    LotCommissioned,
-    LotQuarantined,
-    LotReceived,
-    LotReleased,
-    LotScrapped,
-    LotsPacked,
-    LotsTransformed,
-    LotsUnpacked,
-)
+from ledger.events import Event, lots
 from ledger.records import AssignmentState, LotState, TransformationKind, optional_subject
 from ledger.verify._state import Entry, Lot, State, broken, hold, on, subject_of_lot
 from ledger.verify.refusals import ReplayRefused
@@ -29,7 +19,7 @@ _MOST_LOTS = 64
 _MAKING = (TransformationKind.CONVERSION, TransformationKind.REWORK)
 
 
-def _commissioned(entry: Entry[LotCommissioned], state: State) -> None:
+def _commissioned(entry: Entry[lots.LotCommissioned], state: State) -> None:
     event = entry.event
     order = state.order(entry, event.order)
     assignment = order.assignments.get(event.assignment)
@@ -41,7 +31,7 @@ def _commissioned(entry: Entry[LotCommissioned], state: State) -> None:
     lot.order, lot.assignment = order.subject, assignment.sequence
 
 
-def _received(entry: Entry[LotReceived], state: State) -> None:
+def _received(entry: Entry[lots.LotReceived], state: State) -> None:
     lot = _make(entry, state, entry.histories[0], entry.event.unit, entry.event.quantity)
     lot.from_outside = True
 
@@ -54,13 +44,13 @@ def _make(entry: Entry[Event], state: State, name: bytes, unit: bytes, quantity:
     return lot
 
 
-def _scrapped(entry: Entry[LotScrapped], state: State) -> None:
+def _scrapped(entry: Entry[lots.LotScrapped], state: State) -> None:
     lot = _own(entry, state.lot(entry, entry.histories[0]))
     hold(lot.state in (LotState.HELD, LotState.QUARANTINED), entry, f"scrapped while {lot.state.name.lower()}")
     _consume(entry, lot, entry.event.quantity)
 
 
-def _quarantined(entry: Entry[LotQuarantined], state: State) -> None:
+def _quarantined(entry: Entry[lots.LotQuarantined], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     order = state.order_of(lot)
     if order is None or order.terms.inspector != entry.participant:
@@ -70,7 +60,7 @@ def _quarantined(entry: Entry[LotQuarantined], state: State) -> None:
     lot.state, lot.counterparty = LotState.QUARANTINED, entry.participant
 
 
-def _released(entry: Entry[LotReleased], state: State) -> None:
+def _released(entry: Entry[lots.LotReleased], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     hold(lot.state is LotState.QUARANTINED, entry, f"released while {lot.state.name.lower()}")
     hold(lot.counterparty == entry.participant, entry, "released by another than who quarantined it")
@@ -91,7 +81,7 @@ def pass_sealed(lot: Lot, after: int) -> None:
 # Transformations
 
 
-def _transformed(entry: Entry[LotsTransformed], state: State) -> None:
+def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
     change = entry.event.transformation
     hold(change.kind in tuple(TransformationKind), entry, "a transformation of no known kind")
     _verify_shape(entry)
@@ -110,7 +100,7 @@ def _transformed(entry: Entry[LotsTransformed], state: State) -> None:
             lot.state, lot.counterparty = LotState.QUARANTINED, quarantined_by
 
 
-def _verify_shape(entry: Entry[LotsTransformed]) -> None:
+def _verify_shape(entry: Entry[lots.LotsTransformed]) -> None:
     kind, taken = entry.event.transformation.kind, entry.event.inputs
     outputs = entry.event.transformation.outputs
     made = tuple(subject_of_lot(entry.participant, one.identifier_hash) for one in outputs)
@@ -127,7 +117,7 @@ def _verify_shape(entry: Entry[LotsTransformed]) -> None:
     hold(fits, entry, f"a {kind.name.lower()} of {len(taken)} lots into {len(made)}")
 
 
-def _verify_order(entry: Entry[LotsTransformed], state: State, *, required: bool) -> int:
+def _verify_order(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> int:
     """The assignment under which it was done; 0 for none, or one of an order that is not in the bundle."""
     change = entry.event.transformation
     name = optional_subject(change.order)
@@ -142,7 +132,7 @@ def _verify_order(entry: Entry[LotsTransformed], state: State, *, required: bool
     return current.sequence
 
 
-def _take(entry: Entry[LotsTransformed], state: State, *, required: bool) -> int:
+def _take(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> int:
     """Takes the inputs and checks the balance. Returns who quarantined the reworked lot, 0 for nobody."""
     change = entry.event.transformation
     kind, order, unit = change.kind, optional_subject(change.order), change.unit
@@ -169,7 +159,7 @@ def _take(entry: Entry[LotsTransformed], state: State, *, required: bool) -> int
     return quarantined_by
 
 
-def _verify_balance(entry: Entry[LotsTransformed], total: int) -> None:
+def _verify_balance(entry: Entry[lots.LotsTransformed], total: int) -> None:
     change = entry.event.transformation
     made = sum(output.quantity for output in change.outputs)
     loss, yield_in, yield_out = change.loss, change.yield_in, change.yield_out
@@ -196,7 +186,7 @@ def _consume(entry: Entry[Event], lot: Lot, quantity: int) -> None:
 # Packing
 
 
-def _packed(entry: Entry[LotsPacked], state: State) -> None:
+def _packed(entry: Entry[lots.LotsPacked], state: State) -> None:
     parent, children = _packing(entry, state)
     _free(entry, parent)
     hold(parent.subject not in children, entry, "packed into itself")
@@ -208,7 +198,7 @@ def _packed(entry: Entry[LotsPacked], state: State) -> None:
     parent.contents.update(children)
 
 
-def _unpacked(entry: Entry[LotsUnpacked], state: State) -> None:
+def _unpacked(entry: Entry[lots.LotsUnpacked], state: State) -> None:
     parent, children = _packing(entry, state)
     _free(entry, parent)
     for name in children:
@@ -219,7 +209,7 @@ def _unpacked(entry: Entry[LotsUnpacked], state: State) -> None:
     parent.contents.difference_update(children)
 
 
-def _packing(entry: Entry[LotsPacked | LotsUnpacked], state: State) -> tuple[Lot, tuple[bytes, ...]]:
+def _packing(entry: Entry[lots.LotsPacked | lots.LotsUnpacked], state: State) -> tuple[Lot, tuple[bytes, ...]]:
     parent, *children = entry.histories
     ascending = all(one < two for one, two in itertools.pairwise(children))
     hold(0 < len(children) <= _MOST_LOTS and ascending, entry, "packed lots are 1 to 64, ascending")
@@ -241,13 +231,13 @@ def _own(entry: Entry[Event], lot: Lot) -> Lot:
 
 LOT_RULES = dict(
     [
-        on(LotCommissioned, _commissioned),
-        on(LotReceived, _received),
-        on(LotsTransformed, _transformed),
-        on(LotScrapped, _scrapped),
-        on(LotsPacked, _packed),
-        on(LotsUnpacked, _unpacked),
-        on(LotQuarantined, _quarantined),
-        on(LotReleased, _released),
+        on(lots.LotCommissioned, _commissioned),
+        on(lots.LotReceived, _received),
+        on(lots.LotsTransformed, _transformed),
+        on(lots.LotScrapped, _scrapped),
+        on(lots.LotsPacked, _packed),
+        on(lots.LotsUnpacked, _unpacked),
+        on(lots.LotQuarantined, _quarantined),
+        on(lots.LotReleased, _released),
     ]
 )

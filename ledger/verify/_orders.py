@@ -2,24 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.events import Event
-from ledger.events.orders import (
-    AssignmentAccepted,
-    AssignmentCancelled,
-    AssignmentDeclined,
-    AssignmentFinished,
-    AssignmentProposed,
-    AssignmentStarted,
-    AssignmentStep,
-    OrderAccepted,
-    OrderCancelled,
-    OrderCompleted,
-    OrderDelivered,
-    OrderPlaced,
-    OrderRejected,
-    RevisionAccepted,
-    RevisionProposed,
-)
+from ledger.events import Event, orders
 from ledger.records import AssignmentState, OrderState, OrderTerms
 from ledger.verify._state import Assignment, Entry, Order, State, broken, hold, on, was_approved
 
@@ -31,7 +14,7 @@ _OPEN = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION)
 _REVISABLE = (OrderState.PLACED, *_OPEN)
 
 
-def _placed(entry: Entry[OrderPlaced], state: State) -> None:
+def _placed(entry: Entry[orders.OrderPlaced], state: State) -> None:
     (name,) = entry.histories
     hold(name not in state.orders and name not in state.lots, entry, "the order was placed before")
     coordinator = entry.event.coordinator
@@ -40,24 +23,24 @@ def _placed(entry: Entry[OrderPlaced], state: State) -> None:
     state.orders[name] = Order(name, entry.sequence, entry.participant, coordinator, terms, OrderState.PLACED)
 
 
-def _accepted(entry: Entry[OrderAccepted], state: State) -> None:
+def _accepted(entry: Entry[orders.OrderAccepted], state: State) -> None:
     _move(entry, state, (OrderState.PLACED,), OrderState.ACCEPTED)
     _by(entry, _order(entry, state).coordinator)
 
 
-def _rejected(entry: Entry[OrderRejected], state: State) -> None:
+def _rejected(entry: Entry[orders.OrderRejected], state: State) -> None:
     _move(entry, state, (OrderState.PLACED,), OrderState.REJECTED)
     _by(entry, _order(entry, state).coordinator)
 
 
-def _cancelled(entry: Entry[OrderCancelled], state: State) -> None:
+def _cancelled(entry: Entry[orders.OrderCancelled], state: State) -> None:
     order = _order(entry, state)
     by_coordinator = order.state is OrderState.ACCEPTED and entry.participant == order.coordinator
     hold(entry.participant == order.buyer or by_coordinator, entry, "not cancelled by who may")
     _move(entry, state, (OrderState.PLACED, OrderState.ACCEPTED), OrderState.CANCELLED)
 
 
-def _completed(entry: Entry[OrderCompleted], state: State) -> None:
+def _completed(entry: Entry[orders.OrderCompleted], state: State) -> None:
     order = _order(entry, state)
     _by(entry, order.coordinator)
     for operation in range(order.terms.operations):
@@ -67,12 +50,12 @@ def _completed(entry: Entry[OrderCompleted], state: State) -> None:
     _move(entry, state, (OrderState.IN_PRODUCTION,), OrderState.COMPLETED)
 
 
-def _delivered(entry: Entry[OrderDelivered], state: State) -> None:
+def _delivered(entry: Entry[orders.OrderDelivered], state: State) -> None:
     _by(entry, _order(entry, state).buyer)
     _move(entry, state, (OrderState.COMPLETED,), OrderState.DELIVERED)
 
 
-def _revision_proposed(entry: Entry[RevisionProposed], state: State) -> None:
+def _revision_proposed(entry: Entry[orders.RevisionProposed], state: State) -> None:
     order = _order(entry, state)
     terms = entry.event.terms
     _verify_revision(entry, order, terms)
@@ -80,7 +63,7 @@ def _revision_proposed(entry: Entry[RevisionProposed], state: State) -> None:
     order.proposal = (entry.sequence, entry.participant, terms)
 
 
-def _revision_accepted(entry: Entry[RevisionAccepted], state: State) -> None:
+def _revision_accepted(entry: Entry[orders.RevisionAccepted], state: State) -> None:
     order = _order(entry, state)
     terms = entry.event.terms
     _verify_revision(entry, order, terms)
@@ -126,7 +109,7 @@ def _move(entry: Entry[Event], state: State, sources: tuple[OrderState, ...], ta
 # Assignments
 
 
-def _proposed(entry: Entry[AssignmentProposed], state: State) -> None:
+def _proposed(entry: Entry[orders.AssignmentProposed], state: State) -> None:
     order = _order(entry, state)
     event = entry.event
     operation, machine, owner = event.operation, event.machine, event.owner
@@ -144,18 +127,18 @@ def _proposed(entry: Entry[AssignmentProposed], state: State) -> None:
     order.current[operation] = order.assignments[entry.sequence] = made
 
 
-def _assignment_accepted(entry: Entry[AssignmentAccepted], state: State) -> None:
+def _assignment_accepted(entry: Entry[orders.AssignmentAccepted], state: State) -> None:
     current = _step(entry, state, (AssignmentState.PROPOSED,), AssignmentState.ACCEPTED)
     _verify_open(entry, _order(entry, state))
     retired_at = state.proved.machine(entry, current.machine).retired_at
     hold(_in_service(retired_at, entry.time), entry, f"machine {current.machine} was retired")
 
 
-def _assignment_declined(entry: Entry[AssignmentDeclined], state: State) -> None:
+def _assignment_declined(entry: Entry[orders.AssignmentDeclined], state: State) -> None:
     _step(entry, state, (AssignmentState.PROPOSED,), AssignmentState.DECLINED)
 
 
-def _started(entry: Entry[AssignmentStarted], state: State) -> None:
+def _started(entry: Entry[orders.AssignmentStarted], state: State) -> None:
     _step(entry, state, (AssignmentState.ACCEPTED,), AssignmentState.STARTED)
     order = _order(entry, state)
     _verify_open(entry, order)
@@ -163,7 +146,7 @@ def _started(entry: Entry[AssignmentStarted], state: State) -> None:
     order.state = OrderState.IN_PRODUCTION
 
 
-def _finished(entry: Entry[AssignmentFinished], state: State) -> None:
+def _finished(entry: Entry[orders.AssignmentFinished], state: State) -> None:
     current = _step(entry, state, (AssignmentState.STARTED,), AssignmentState.FINISHED)
     stream = state.proved.stream(entry, entry.event.stream)
     hold(stream.machine == current.machine, entry, "the evidence is of another machine")
@@ -171,12 +154,12 @@ def _finished(entry: Entry[AssignmentFinished], state: State) -> None:
     _order(entry, state).finished.add(current.operation)
 
 
-def _assignment_cancelled(entry: Entry[AssignmentCancelled], state: State) -> None:
+def _assignment_cancelled(entry: Entry[orders.AssignmentCancelled], state: State) -> None:
     _step(entry, state, _LIVE, AssignmentState.CANCELLED)
 
 
 def _step(
-    entry: Entry[AssignmentStep], state: State, sources: tuple[AssignmentState, ...], target: AssignmentState
+    entry: Entry[orders.AssignmentStep], state: State, sources: tuple[AssignmentState, ...], target: AssignmentState
 ) -> Assignment:
     order = _order(entry, state)
     operation, number = entry.event.operation, entry.event.assignment
@@ -200,19 +183,19 @@ def _in_service(retired_at: int, time: int) -> bool:
 
 ORDER_RULES = dict(
     [
-        on(OrderPlaced, _placed),
-        on(OrderAccepted, _accepted),
-        on(OrderRejected, _rejected),
-        on(OrderCancelled, _cancelled),
-        on(OrderCompleted, _completed),
-        on(OrderDelivered, _delivered),
-        on(RevisionProposed, _revision_proposed),
-        on(RevisionAccepted, _revision_accepted),
-        on(AssignmentProposed, _proposed),
-        on(AssignmentAccepted, _assignment_accepted),
-        on(AssignmentDeclined, _assignment_declined),
-        on(AssignmentStarted, _started),
-        on(AssignmentFinished, _finished),
-        on(AssignmentCancelled, _assignment_cancelled),
+        on(orders.OrderPlaced, _placed),
+        on(orders.OrderAccepted, _accepted),
+        on(orders.OrderRejected, _rejected),
+        on(orders.OrderCancelled, _cancelled),
+        on(orders.OrderCompleted, _completed),
+        on(orders.OrderDelivered, _delivered),
+        on(orders.RevisionProposed, _revision_proposed),
+        on(orders.RevisionAccepted, _revision_accepted),
+        on(orders.AssignmentProposed, _proposed),
+        on(orders.AssignmentAccepted, _assignment_accepted),
+        on(orders.AssignmentDeclined, _assignment_declined),
+        on(orders.AssignmentStarted, _started),
+        on(orders.AssignmentFinished, _finished),
+        on(orders.AssignmentCancelled, _assignment_cancelled),
     ]
 )

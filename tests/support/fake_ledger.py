@@ -7,35 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ledger.events import Event
-from ledger.events.certificates import (
-    CertificateIssued,
-    CertificateRefuted,
-    CertificateRevoked,
-    CertificateUpheld,
-    OpeningDemanded,
-)
-from ledger.events.custody import CustodyAccepted, CustodyDeclined, CustodyOffered, CustodyWithdrawn
-from ledger.events.evidence import StreamAnchored, StreamOpened
-from ledger.events.lots import (
-    LotCommissioned,
-    LotQuarantined,
-    LotReceived,
-    LotReleased,
-    LotScrapped,
-    LotsPacked,
-    LotsTransformed,
-    LotsUnpacked,
-)
-from ledger.events.orders import AssignmentProposed, OrderPlaced, RecordSuperseded
-from ledger.events.registry import (
-    MachineRegistered,
-    ModelApproved,
-    ModelPublished,
-    ModelRegistered,
-    ModelWithdrawn,
-    ParticipantAdmitted,
-)
+from ledger.events.lots import LotsTransformed
 from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.records import (
@@ -130,36 +102,41 @@ class FakeLedger:
         self.identities[identity.subject] = identity
         return identity.subject
 
-    def _ledger(self, event: Event, participant: int, *histories: bytes) -> int:
-        return self.chain.record(event, participant, histories[0], histories)
+    def _ledger(self, kind: str, participant: int, *histories: bytes, **fields: object) -> int:
+        return self.chain.record(event_of(kind, **fields), participant, histories[0], histories)
+
+    def _registry(self, kind: str, participant: int, subject: bytes, **fields: object) -> int:
+        return self.chain.record(event_of(kind, **fields), participant, subject)
 
     # Registry
 
     def admit(self, participant: int, roles: int = Role.all()) -> None:
-        self.chain.record(ParticipantAdmitted(participant, roles, key_of(participant), NONE), 0, _number(participant))
+        own: dict[str, object] = {"admitted": participant, "roles": roles, "first_key": key_of(participant)}
+        self._registry("ParticipantAdmitted", 0, _number(participant), **own)
 
     def register_machine(self, owner: int, name: str) -> int:
-        machine = self.chain.record(MachineRegistered(NONE), owner, self._name(SubjectKind.MACHINE, owner, name))
+        machine = self._registry("MachineRegistered", owner, self._name(SubjectKind.MACHINE, owner, name))
         self.owners[machine] = owner
         return machine
 
     def register_model(self, inspector: int, name: str) -> int:
-        return self._model(ModelRegistered(digest("weights", name), NONE), inspector, name)
+        return self._model("ModelRegistered", inspector, name)
 
     def publish_model(self, inspector: int, name: str) -> int:
-        return self._model(ModelPublished(digest("weights", name), digest("code", name)[:20], NONE), inspector, name)
+        return self._model("ModelPublished", inspector, name, code=digest("code", name)[:20])
 
-    def _model(self, event: Event, inspector: int, name: str) -> int:
-        model = self.chain.record(event, inspector, digest("model", name))
+    def _model(self, kind: str, inspector: int, name: str, **fields: object) -> int:
+        model = self._registry(kind, inspector, digest("model", name), digest=digest("weights", name), **fields)
         self.models[model] = ModelState.REGISTERED
         return model
 
     def approve_model(self, auditor: int, model: int) -> None:
-        self.chain.record(ModelApproved(model, NONE), auditor, _number(model))
+        self._registry("ModelApproved", auditor, _number(model), model=model)
         self.models[model] = ModelState.APPROVED
 
     def withdraw_model(self, participant: int, model: int, defective_since: int = 0) -> None:
-        self.chain.record(ModelWithdrawn(model, defective_since, digest("defect")), participant, _number(model))
+        own: dict[str, object] = {"defective_since": defective_since, "reason_root": digest("defect")}
+        self._registry("ModelWithdrawn", participant, _number(model), model=model, **own)
         self.models[model] = ModelState.WITHDRAWN
 
     # Orders and assignments
@@ -169,12 +146,12 @@ class FakeLedger:
     ) -> bytes:
         order = self._name(SubjectKind.ORDER, buyer, name)
         terms = OrderTerms(operations, inspector, model, self.chain.now + 86_400, digest("terms", name))
-        sequence = self._ledger(OrderPlaced(coordinator, terms), buyer, order)
+        sequence = self._ledger("OrderPlaced", buyer, order, coordinator=coordinator, terms=terms)
         self.orders[order] = Order(sequence, buyer, coordinator, inspector, model, operations)
         return order
 
     def move_order(self, order: bytes, kind: str, participant: int, state: OrderState) -> None:
-        self._ledger(event_of(kind), participant, order)
+        self._ledger(kind, participant, order)
         self.orders[order].state = state
 
     def accept_order(self, order: bytes) -> None:
@@ -182,8 +159,8 @@ class FakeLedger:
 
     def propose(self, order: bytes, operation: int, machine: int) -> int:
         entry = self.orders[order]
-        event = AssignmentProposed(operation, machine, self.owners[machine], NONE)
-        made = self._ledger(event, entry.coordinator, order)
+        own: dict[str, object] = {"operation": operation, "machine": machine, "owner": self.owners[machine]}
+        made = self._ledger("AssignmentProposed", entry.coordinator, order, **own)
         current = self.assignments.setdefault((order, operation), Assignment())
         current.sequence, current.machine, current.owner = made, machine, self.owners[machine]
         current.state = AssignmentState.PROPOSED
@@ -195,7 +172,7 @@ class FakeLedger:
     ) -> None:
         current = self.assignments[order, operation]
         actor = self.orders[order].coordinator if state is AssignmentState.CANCELLED else current.owner
-        self._ledger(event_of(kind, operation=operation, assignment=current.sequence, **fields), actor, order)
+        self._ledger(kind, actor, order, operation=operation, assignment=current.sequence, **fields)
         current.state = state
         if state not in (AssignmentState.ACCEPTED, AssignmentState.STARTED):
             self.orders[order].live -= 1
@@ -226,7 +203,7 @@ class FakeLedger:
     def open_stream(self, machine: int, name: str) -> bytes:
         owner = self.owners[machine]
         stream = self._name(SubjectKind.STREAM, owner, name)
-        self.chain.record(StreamOpened(machine, NONE), owner, stream)
+        self.chain.record(event_of("StreamOpened", machine=machine), owner, stream)
         self.streams[stream] = (0, EMPTY_ROOT)
         self.anchor(stream, owner, 1)
         return stream
@@ -236,7 +213,7 @@ class FakeLedger:
         for index in range(log.tree.size, size):
             log.append({"reading": index}, digest("entry salt", stream, index))
         root = log.tree.root(size)
-        self.chain.record(StreamAnchored(size, root), owner, stream)
+        self.chain.record(event_of("StreamAnchored", size=size, root=root), owner, stream)
         self.streams[stream] = (size, root)
 
     # Lots
@@ -244,14 +221,14 @@ class FakeLedger:
     def commission(self, name: str, order: bytes, quantity: int, operation: int = 0) -> bytes:
         current = self.assignments[order, operation]
         lot = self._name(SubjectKind.LOT, current.owner, name)
-        event = LotCommissioned(order, current.sequence, quantity, PIECE, NONE)
-        made = self._ledger(event, current.owner, lot)
+        own: dict[str, object] = {"order": order, "assignment": current.sequence, "quantity": quantity, "unit": PIECE}
+        made = self._ledger("LotCommissioned", current.owner, lot, **own)
         self.lots[lot] = Lot(made * 64, order, quantity, current.owner, PIECE)
         return lot
 
     def receive(self, name: str, holder: int, quantity: int, unit: bytes = PIECE) -> bytes:
         lot = self._name(SubjectKind.LOT, holder, name)
-        made = self._ledger(LotReceived(quantity, unit, NONE), holder, lot)
+        made = self._ledger("LotReceived", holder, lot, quantity=quantity, unit=unit)
         self.lots[lot] = Lot(made * 64, None, quantity, holder, unit)
         return lot
 
@@ -296,46 +273,44 @@ class FakeLedger:
             entry.state, entry.counterparty = LotState.SPENT, 0
 
     def scrap(self, lot: bytes, quantity: int) -> None:
-        self._ledger(LotScrapped(quantity, NONE), self.lots[lot].custodian, lot)
+        self._ledger("LotScrapped", self.lots[lot].custodian, lot, quantity=quantity)
         self._consume(lot, quantity)
 
     def pack(self, parent: bytes, *lots: bytes) -> None:
-        self._ledger(LotsPacked(), self.lots[parent].custodian, parent, *sorted(lots))
+        self._ledger("LotsPacked", self.lots[parent].custodian, parent, *sorted(lots))
         self.lots[parent].contents += len(lots)
         for lot in lots:
             self.lots[lot].parent = parent
 
     def unpack(self, parent: bytes, *lots: bytes) -> None:
         holder = self.lots[parent].custodian
-        self._ledger(LotsUnpacked(), holder, parent, *sorted(lots))
+        self._ledger("LotsUnpacked", holder, parent, *sorted(lots))
         self.lots[parent].contents -= len(lots)
         for lot in lots:
             self.lots[lot].parent, self.lots[lot].custodian = None, holder
 
     def quarantine(self, lot: bytes, by: int) -> None:
-        self._ledger(LotQuarantined(NONE), by, lot)
+        self._ledger("LotQuarantined", by, lot)
         self.lots[lot].state, self.lots[lot].counterparty = LotState.QUARANTINED, by
 
     def release(self, lot: bytes) -> None:
-        self._ledger(LotReleased(NONE), self.lots[lot].counterparty, lot)
+        self._ledger("LotReleased", self.lots[lot].counterparty, lot)
         self.lots[lot].state, self.lots[lot].counterparty = LotState.HELD, 0
 
     def offer(self, lot: bytes, to: int) -> None:
-        self._ledger(CustodyOffered(to, NONE), self.lots[lot].custodian, lot)
+        self._ledger("CustodyOffered", self.lots[lot].custodian, lot, to=to)
         self.lots[lot].state, self.lots[lot].counterparty = LotState.OFFERED, to
 
     def take(self, lot: bytes) -> None:
         """The offer is accepted."""
         entry = self.lots[lot]
-        self._ledger(CustodyAccepted(entry.custodian, NONE), entry.counterparty, lot)
+        self._ledger("CustodyAccepted", entry.counterparty, lot, from_=entry.custodian)
         entry.custodian, entry.counterparty, entry.state = entry.counterparty, 0, LotState.HELD
 
     def end_offer(self, lot: bytes, *, declined: bool) -> None:
         entry = self.lots[lot]
-        event, actor = (
-            (CustodyDeclined(NONE), entry.counterparty) if declined else (CustodyWithdrawn(NONE), entry.custodian)
-        )
-        self._ledger(event, actor, lot)
+        kind, actor = ("CustodyDeclined", entry.counterparty) if declined else ("CustodyWithdrawn", entry.custodian)
+        self._ledger(kind, actor, lot)
         entry.state, entry.counterparty = LotState.HELD, 0
 
     # Certificates
@@ -363,24 +338,26 @@ class FakeLedger:
             leaf_index=leaf_index,
             leaf_hash=self.leaf(stream, leaf_index),
         )
-        made = self._ledger(CertificateIssued(statement, *self.streams[stream]), inspector, lot)
+        size, root = self.streams[stream]
+        own: dict[str, object] = {"statement": statement, "anchor_size": size, "anchor_root": root}
+        made = self._ledger("CertificateIssued", inspector, lot, **own)
         self.certificates[lot] = Certificate(made, model, inspector, verdict)
         self._follow(entry, verdict, inspector)
         return made
 
     def revoke(self, lot: bytes) -> None:
         entry = self.certificates[lot]
-        self._ledger(CertificateRevoked(entry.sequence, NONE), entry.issuer, lot)
+        self._ledger("CertificateRevoked", entry.issuer, lot, certificate=entry.sequence)
         entry.state = CertificateState.REVOKED
 
     def uphold(self, lot: bytes, participant: int, *, executed: bool = True) -> None:
         entry = self.certificates[lot]
-        self._ledger(CertificateUpheld(entry.sequence, executed), participant, lot)
+        self._ledger("CertificateUpheld", participant, lot, certificate=entry.sequence, executed=executed)
         entry.state = CertificateState.UPHELD
 
     def refute(self, lot: bytes, participant: int, executed: Verdict) -> None:
         entry = self.certificates[lot]
-        self._ledger(CertificateRefuted(entry.sequence, executed), participant, lot)
+        self._ledger("CertificateRefuted", participant, lot, certificate=entry.sequence, executed=executed)
         entry.state = CertificateState.REFUTED
         verdict = Verdict.PASS if executed is Verdict.PASS else Verdict.FAIL
         self._follow(self.lots[lot], verdict, entry.issuer)
@@ -388,7 +365,8 @@ class FakeLedger:
     def demand(self, lot: bytes, participant: int) -> None:
         entry = self.certificates[lot]
         entry.state, entry.opening_deadline = CertificateState.DEMANDED, self.chain.now + 604_800
-        self._ledger(OpeningDemanded(entry.sequence, entry.opening_deadline), participant, lot)
+        own: dict[str, object] = {"certificate": entry.sequence, "deadline": entry.opening_deadline}
+        self._ledger("OpeningDemanded", participant, lot, **own)
 
     def _follow(self, lot: Lot, verdict: Verdict, inspector: int) -> None:
         """The lot goes where an inspector's verdict sends it."""
@@ -402,7 +380,8 @@ class FakeLedger:
             lot.state, lot.counterparty = LotState.HELD, 0
 
     def supersede(self, subject: bytes, participant: int, superseded: int) -> int:
-        return self._ledger(RecordSuperseded(superseded, digest("correction")), participant, subject)
+        own: dict[str, object] = {"superseded": superseded, "reason_root": digest("correction")}
+        return self._ledger("RecordSuperseded", participant, subject, **own)
 
 
 def _number(number: int) -> bytes:

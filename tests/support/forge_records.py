@@ -6,6 +6,7 @@ from dataclasses import replace
 from random import Random
 
 from ledger.bundle import HistoryShown, RecordShown, SealedRecord
+from ledger.events import HISTORY_EVENTS
 from ledger.events.certificates import CertificateIssued, CertificateRefuted, CertificateUpheld, OpeningDemanded
 from ledger.events.lots import LotsTransformed
 from ledger.events.orders import AssignmentProposed, OrderPlaced
@@ -15,19 +16,17 @@ from tests.support.bundle_content import Content, entry_of, event_in, inner_of_s
 from tests.support.event_data import changed, encode_event
 from tests.support.forging import changing
 
-_ACTORS = (
-    "OrderAccepted", "OrderCompleted", "OrderDelivered", "AssignmentProposed", "AssignmentAccepted",
-    "AssignmentDeclined", "AssignmentStarted", "AssignmentFinished", "AssignmentCancelled", "LotCommissioned",
-    "LotScrapped", "LotsPacked", "LotsUnpacked", "LotReleased", "CustodyOffered", "CustodyAccepted",
-    "CustodyDeclined", "CustodyWithdrawn", "CertificateIssued", "CertificateRevoked", "RecordSuperseded",
+_BY_SEVERAL = (
+    "OrderPlaced", "OrderRejected", "OrderCancelled", "RevisionProposed", "RevisionAccepted", "LotReceived",
+    "LotsTransformed", "LotQuarantined", "CertificateUpheld", "CertificateRefuted", "OpeningDemanded",
 )  # fmt: skip
+_ACTORS = tuple(HISTORY_EVENTS.keys() - set(_BY_SEVERAL))
 """Kinds that only one participant can record, by what came before."""
-_ONCE = (
-    "OrderAccepted", "OrderCompleted", "OrderDelivered", "AssignmentAccepted", "AssignmentDeclined",
-    "AssignmentStarted", "AssignmentFinished", "AssignmentCancelled", "OrderPlaced", "RevisionAccepted",
-    "LotReceived", "LotCommissioned", "CustodyAccepted", "CustodyDeclined", "CustodyWithdrawn", "CertificateRevoked",
-    "LotsTransformed", "LotsUnpacked", "LotReleased", "CertificateUpheld", "OpeningDemanded",
+_REPEATABLE = (
+    "OrderRejected", "OrderCancelled", "RevisionProposed", "AssignmentProposed", "LotScrapped", "LotsPacked",
+    "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "RecordSuperseded",
 )  # fmt: skip
+_ONCE = tuple(HISTORY_EVENTS.keys() - set(_REPEATABLE))
 """Kinds that cannot come twice in a row."""
 _ORIGINS = ("OrderPlaced", "LotReceived", "LotCommissioned", "LotsTransformed")
 

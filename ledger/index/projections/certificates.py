@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from ledger.events import Event, Recorded
-from ledger.events.certificates import (
-    CertificateIssued,
-    CertificateRefuted,
-    CertificateRevoked,
-    CertificateUpheld,
-    OpeningDemanded,
-)
-from ledger.events.evidence import StreamAnchored, StreamOpened
+from ledger.events import Event, Recorded, certificates, evidence
 from ledger.index.projections.lots import quarantine, release
 from ledger.index.state import State, on
 from ledger.records import CertificateState, LotState, Verdict, optional_subject
@@ -22,20 +14,20 @@ _EMPTY_ROOT = hashlib.sha256().digest()
 """Head of the empty tree, RFC 9162 section 2.1.1."""
 
 
-def certificate_issued(record: Recorded[CertificateIssued], state: State) -> None:
+def certificate_issued(record: Recorded[certificates.CertificateIssued], state: State) -> None:
     state.add(_certificate(record))
     lot = state.need(LotRow, record.subject)
     lot.certificate = record.sequence
     _follow(record, state, lot, record.event.statement.verdict is Verdict.FAIL, record.participant)
 
 
-def certificate_upheld(record: Recorded[CertificateUpheld], state: State) -> None:
+def certificate_upheld(record: Recorded[certificates.CertificateUpheld], state: State) -> None:
     certificate = _opened(record, state, CertificateState.UPHELD)
     if record.event.executed:
         certificate.executed = certificate.verdict
 
 
-def certificate_refuted(record: Recorded[CertificateRefuted], state: State) -> None:
+def certificate_refuted(record: Recorded[certificates.CertificateRefuted], state: State) -> None:
     """The lot goes where what was executed sends it; where nothing was, it is set apart."""
     certificate = _opened(record, state, CertificateState.REFUTED)
     certificate.executed = record.event.executed
@@ -43,14 +35,16 @@ def certificate_refuted(record: Recorded[CertificateRefuted], state: State) -> N
     _follow(record, state, lot, record.event.executed is not Verdict.PASS, certificate.issuer)
 
 
-def opening_demanded(record: Recorded[OpeningDemanded], state: State) -> None:
+def opening_demanded(record: Recorded[certificates.OpeningDemanded], state: State) -> None:
     certificate = state.need(CertificateRow, record.event.certificate)
     certificate.state = CertificateState.DEMANDED
     certificate.opening_deadline = record.event.deadline
 
 
 def _opened(
-    record: Recorded[CertificateUpheld | CertificateRefuted], state: State, outcome: CertificateState
+    record: Recorded[certificates.CertificateUpheld | certificates.CertificateRefuted],
+    state: State,
+    outcome: CertificateState,
 ) -> CertificateRow:
     certificate = state.need(CertificateRow, record.event.certificate)
     certificate.state, certificate.opened_at = outcome, record.block_time
@@ -73,14 +67,14 @@ def _holds_gate(state: State, lot: LotRow, inspector: int) -> bool:
     return lot.order is not None and state.need(OrderRow, lot.order).inspector == inspector
 
 
-def certificate_revoked(record: Recorded[CertificateRevoked], state: State) -> None:
+def certificate_revoked(record: Recorded[certificates.CertificateRevoked], state: State) -> None:
     certificate = state.need(CertificateRow, record.event.certificate)
     certificate.state = CertificateState.REVOKED
     certificate.revoked_at = record.block_time
     certificate.reason_root = record.event.reason_root
 
 
-def stream_opened(record: Recorded[StreamOpened], state: State) -> None:
+def stream_opened(record: Recorded[evidence.StreamOpened], state: State) -> None:
     state.add(
         StreamRow(
             subject=record.subject,
@@ -95,14 +89,14 @@ def stream_opened(record: Recorded[StreamOpened], state: State) -> None:
     )
 
 
-def stream_anchored(record: Recorded[StreamAnchored], state: State) -> None:
+def stream_anchored(record: Recorded[evidence.StreamAnchored], state: State) -> None:
     size, root = record.event.size, record.event.root
     stream = state.need(StreamRow, record.subject)
     stream.size, stream.root = size, root
     state.add(AnchorRow(record.sequence, record.subject, size, root, anchored_at=record.block_time))
 
 
-def _certificate(record: Recorded[CertificateIssued]) -> CertificateRow:
+def _certificate(record: Recorded[certificates.CertificateIssued]) -> CertificateRow:
     statement = record.event.statement
     return CertificateRow(
         sequence=record.sequence,
@@ -131,12 +125,12 @@ def _certificate(record: Recorded[CertificateIssued]) -> CertificateRow:
 
 PROJECTIONS = dict(
     [
-        on(CertificateIssued, certificate_issued),
-        on(CertificateRevoked, certificate_revoked),
-        on(CertificateUpheld, certificate_upheld),
-        on(CertificateRefuted, certificate_refuted),
-        on(OpeningDemanded, opening_demanded),
-        on(StreamOpened, stream_opened),
-        on(StreamAnchored, stream_anchored),
+        on(certificates.CertificateIssued, certificate_issued),
+        on(certificates.CertificateRevoked, certificate_revoked),
+        on(certificates.CertificateUpheld, certificate_upheld),
+        on(certificates.CertificateRefuted, certificate_refuted),
+        on(certificates.OpeningDemanded, opening_demanded),
+        on(evidence.StreamOpened, stream_opened),
+        on(evidence.StreamAnchored, stream_anchored),
     ]
 )

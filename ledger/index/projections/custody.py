@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.events import Event, Recorded
-from ledger.events.custody import CustodyAccepted, CustodyDeclined, CustodyOffered, CustodyWithdrawn
+from ledger.events import Event, Recorded, custody
 from ledger.index.state import State, on
 from ledger.records import LotState
 from ledger.store.rows import CustodyChangeRow, LotRow
@@ -23,25 +22,25 @@ def note_change(record: Recorded[Event], state: State, lot: LotRow, *, to: int, 
     )
 
 
-def custody_offered(record: Recorded[CustodyOffered], state: State) -> None:
+def custody_offered(record: Recorded[custody.CustodyOffered], state: State) -> None:
     lot = state.need(LotRow, record.subject)
     to = record.event.to
     note_change(record, state, lot, to=to)
     lot.state, lot.counterparty = LotState.OFFERED, to
 
 
-def custody_accepted(record: Recorded[CustodyAccepted], state: State) -> None:
+def custody_accepted(record: Recorded[custody.CustodyAccepted], state: State) -> None:
     lot = state.need(LotRow, record.subject)
     note_change(record, state, lot, to=record.participant)
     lot.custodian = record.participant
     lot.state, lot.counterparty = LotState.HELD, 0
 
 
-def custody_declined(record: Recorded[CustodyDeclined], state: State) -> None:
+def custody_declined(record: Recorded[custody.CustodyDeclined], state: State) -> None:
     _back_to_held(record, state)
 
 
-def custody_withdrawn(record: Recorded[CustodyWithdrawn], state: State) -> None:
+def custody_withdrawn(record: Recorded[custody.CustodyWithdrawn], state: State) -> None:
     _back_to_held(record, state)
 
 
@@ -53,9 +52,9 @@ def _back_to_held(record: Recorded[Event], state: State) -> None:
 
 PROJECTIONS = dict(
     [
-        on(CustodyOffered, custody_offered),
-        on(CustodyAccepted, custody_accepted),
-        on(CustodyDeclined, custody_declined),
-        on(CustodyWithdrawn, custody_withdrawn),
+        on(custody.CustodyOffered, custody_offered),
+        on(custody.CustodyAccepted, custody_accepted),
+        on(custody.CustodyDeclined, custody_declined),
+        on(custody.CustodyWithdrawn, custody_withdrawn),
     ]
 )

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.events import Event, Recorded
-from ledger.events.lots import (
-    LotCommissioned,
-    LotQuarantined,
-    LotReceived,
-    LotReleased,
-    LotScrapped,
-    LotsPacked,
-    LotsTransformed,
-    LotsUnpacked,
-)
+from ledger.events import Event, Recorded, lots
 from ledger.index.projections.custody import note_change
 from ledger.index.state import State, on
 from ledger.records import LotState, Transformation, TransformationKind, optional_subject
@@ -29,18 +19,18 @@ _MOST_LOTS = 64
 """Lots.MOST_LOTS: what a lot's number counts in."""
 
 
-def lot_commissioned(record: Recorded[LotCommissioned], state: State) -> None:
+def lot_commissioned(record: Recorded[lots.LotCommissioned], state: State) -> None:
     event = record.event
     lot = _create(record, state, record.subject, event.quantity, event.unit, event.claims_root)
     lot.order, lot.assignment = optional_subject(event.order), event.assignment
 
 
-def lot_received(record: Recorded[LotReceived], state: State) -> None:
+def lot_received(record: Recorded[lots.LotReceived], state: State) -> None:
     event = record.event
     _create(record, state, record.subject, event.quantity, event.unit, event.claims_root)
 
 
-def lots_transformed(record: Recorded[LotsTransformed], state: State) -> None:
+def lots_transformed(record: Recorded[lots.LotsTransformed], state: State) -> None:
     done = record.event.transformation
     state.add(_transformation(record, done))
     by = _take_inputs(record, state)
@@ -55,11 +45,11 @@ def lots_transformed(record: Recorded[LotsTransformed], state: State) -> None:
         state.add(LotOutputRow(record.sequence, lot.subject, lot.quantity))
 
 
-def lot_scrapped(record: Recorded[LotScrapped], state: State) -> None:
+def lot_scrapped(record: Recorded[lots.LotScrapped], state: State) -> None:
     _consume(state.need(LotRow, record.subject), record.event.quantity)
 
 
-def lots_packed(record: Recorded[LotsPacked], state: State) -> None:
+def lots_packed(record: Recorded[lots.LotsPacked], state: State) -> None:
     parent, *children = record.histories
     for child in children:
         lot = state.need(LotRow, child)
@@ -69,7 +59,7 @@ def lots_packed(record: Recorded[LotsPacked], state: State) -> None:
     state.need(LotRow, parent).contents += len(children)
 
 
-def lots_unpacked(record: Recorded[LotsUnpacked], state: State) -> None:
+def lots_unpacked(record: Recorded[lots.LotsUnpacked], state: State) -> None:
     parent, *children = record.histories
     for child in children:
         lot = state.need(LotRow, child)
@@ -80,11 +70,11 @@ def lots_unpacked(record: Recorded[LotsUnpacked], state: State) -> None:
     state.need(LotRow, parent).contents -= len(children)
 
 
-def lot_quarantined(record: Recorded[LotQuarantined], state: State) -> None:
+def lot_quarantined(record: Recorded[lots.LotQuarantined], state: State) -> None:
     quarantine(record, state, state.need(LotRow, record.subject), record.participant)
 
 
-def lot_released(record: Recorded[LotReleased], state: State) -> None:
+def lot_released(record: Recorded[lots.LotReleased], state: State) -> None:
     release(state.need(LotRow, record.subject))
 
 
@@ -132,7 +122,7 @@ def _create(
     return lot
 
 
-def _take_inputs(record: Recorded[LotsTransformed], state: State) -> int:
+def _take_inputs(record: Recorded[lots.LotsTransformed], state: State) -> int:
     """Takes the inputs out of their lots. Returns who quarantined the reworked one, 0 for nobody: no other kind of
     transformation takes a quarantined lot."""
     by = 0
@@ -178,13 +168,13 @@ def _transformation(record: Recorded[Event], done: Transformation) -> Transforma
 
 PROJECTIONS = dict(
     [
-        on(LotCommissioned, lot_commissioned),
-        on(LotReceived, lot_received),
-        on(LotsTransformed, lots_transformed),
-        on(LotScrapped, lot_scrapped),
-        on(LotsPacked, lots_packed),
-        on(LotsUnpacked, lots_unpacked),
-        on(LotQuarantined, lot_quarantined),
-        on(LotReleased, lot_released),
+        on(lots.LotCommissioned, lot_commissioned),
+        on(lots.LotReceived, lot_received),
+        on(lots.LotsTransformed, lots_transformed),
+        on(lots.LotScrapped, lot_scrapped),
+        on(lots.LotsPacked, lots_packed),
+        on(lots.LotsUnpacked, lots_unpacked),
+        on(lots.LotQuarantined, lot_quarantined),
+        on(lots.LotReleased, lot_released),
     ]
 )

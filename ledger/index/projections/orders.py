@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from ledger.events import Recorded
-from ledger.events.orders import (
-    AssignmentAccepted,
-    AssignmentCancelled,
-    AssignmentDeclined,
-    AssignmentFinished,
-    AssignmentProposed,
-    AssignmentStarted,
-    AssignmentStep,
-    OrderAccepted,
-    OrderCancelled,
-    OrderCompleted,
-    OrderDelivered,
-    OrderPlaced,
-    OrderRejected,
-    RecordSuperseded,
-    RevisionAccepted,
-    RevisionProposed,
-)
+from ledger.events import Recorded, orders
 from ledger.index.state import State, on
 from ledger.records import AssignmentState, OrderState
 from ledger.store.rows import AssignmentRow, OperationRow, OrderRow, SupersessionRow
 
 
-def record_superseded(record: Recorded[RecordSuperseded], state: State) -> None:
+def record_superseded(record: Recorded[orders.RecordSuperseded], state: State) -> None:
     state.add(SupersessionRow(record.sequence, record.event.superseded, record.event.reason_root))
 
 
-def order_placed(record: Recorded[OrderPlaced], state: State) -> None:
+def order_placed(record: Recorded[orders.OrderPlaced], state: State) -> None:
     terms = record.event.terms
     state.add(
         OrderRow(
@@ -51,32 +33,32 @@ def order_placed(record: Recorded[OrderPlaced], state: State) -> None:
     )
 
 
-def order_accepted(record: Recorded[OrderAccepted], state: State) -> None:
+def order_accepted(record: Recorded[orders.OrderAccepted], state: State) -> None:
     state.need(OrderRow, record.subject).state = OrderState.ACCEPTED
 
 
-def order_rejected(record: Recorded[OrderRejected], state: State) -> None:
+def order_rejected(record: Recorded[orders.OrderRejected], state: State) -> None:
     state.need(OrderRow, record.subject).state = OrderState.REJECTED
 
 
-def order_cancelled(record: Recorded[OrderCancelled], state: State) -> None:
+def order_cancelled(record: Recorded[orders.OrderCancelled], state: State) -> None:
     state.need(OrderRow, record.subject).state = OrderState.CANCELLED
 
 
-def order_completed(record: Recorded[OrderCompleted], state: State) -> None:
+def order_completed(record: Recorded[orders.OrderCompleted], state: State) -> None:
     state.need(OrderRow, record.subject).state = OrderState.COMPLETED
 
 
-def order_delivered(record: Recorded[OrderDelivered], state: State) -> None:
+def order_delivered(record: Recorded[orders.OrderDelivered], state: State) -> None:
     state.need(OrderRow, record.subject).state = OrderState.DELIVERED
 
 
-def revision_proposed(record: Recorded[RevisionProposed], state: State) -> None:
+def revision_proposed(record: Recorded[orders.RevisionProposed], state: State) -> None:
     """Changes nothing: terms hold once the other side accepts them."""
     state.need(OrderRow, record.subject)
 
 
-def revision_accepted(record: Recorded[RevisionAccepted], state: State) -> None:
+def revision_accepted(record: Recorded[orders.RevisionAccepted], state: State) -> None:
     order = state.need(OrderRow, record.subject)
     terms = record.event.terms
     order.operations = terms.operations
@@ -86,7 +68,7 @@ def revision_accepted(record: Recorded[RevisionAccepted], state: State) -> None:
     order.claims_root = terms.claims_root
 
 
-def assignment_proposed(record: Recorded[AssignmentProposed], state: State) -> None:
+def assignment_proposed(record: Recorded[orders.AssignmentProposed], state: State) -> None:
     operation = record.event.operation
     current = state.get(OperationRow, record.subject, operation)
     if current is None:
@@ -114,13 +96,13 @@ def assignment_proposed(record: Recorded[AssignmentProposed], state: State) -> N
     )
 
 
-def assignment_accepted(record: Recorded[AssignmentAccepted], state: State) -> None:
+def assignment_accepted(record: Recorded[orders.AssignmentAccepted], state: State) -> None:
     assignment = _assignment(record, state)
     assignment.state = AssignmentState.ACCEPTED
     assignment.accepted_at = record.block_time
 
 
-def assignment_started(record: Recorded[AssignmentStarted], state: State) -> None:
+def assignment_started(record: Recorded[orders.AssignmentStarted], state: State) -> None:
     assignment = _assignment(record, state)
     assignment.state = AssignmentState.STARTED
     assignment.started_at = record.block_time
@@ -129,15 +111,15 @@ def assignment_started(record: Recorded[AssignmentStarted], state: State) -> Non
         order.state = OrderState.IN_PRODUCTION
 
 
-def assignment_declined(record: Recorded[AssignmentDeclined], state: State) -> None:
+def assignment_declined(record: Recorded[orders.AssignmentDeclined], state: State) -> None:
     _end(record, state, AssignmentState.DECLINED)
 
 
-def assignment_cancelled(record: Recorded[AssignmentCancelled], state: State) -> None:
+def assignment_cancelled(record: Recorded[orders.AssignmentCancelled], state: State) -> None:
     _end(record, state, AssignmentState.CANCELLED)
 
 
-def assignment_finished(record: Recorded[AssignmentFinished], state: State) -> None:
+def assignment_finished(record: Recorded[orders.AssignmentFinished], state: State) -> None:
     assignment = _end(record, state, AssignmentState.FINISHED)
     assignment.stream = record.event.stream
     assignment.leaf_index = record.event.leaf_index
@@ -148,11 +130,11 @@ def assignment_finished(record: Recorded[AssignmentFinished], state: State) -> N
         state.need(OrderRow, assignment.order).finished += 1
 
 
-def _assignment(record: Recorded[AssignmentStep], state: State) -> AssignmentRow:
+def _assignment(record: Recorded[orders.AssignmentStep], state: State) -> AssignmentRow:
     return state.need(AssignmentRow, record.event.assignment)
 
 
-def _end(record: Recorded[AssignmentStep], state: State, final: AssignmentState) -> AssignmentRow:
+def _end(record: Recorded[orders.AssignmentStep], state: State, final: AssignmentState) -> AssignmentRow:
     assignment = _assignment(record, state)
     assignment.state = final
     assignment.ended_at = record.block_time
@@ -162,20 +144,20 @@ def _end(record: Recorded[AssignmentStep], state: State, final: AssignmentState)
 
 PROJECTIONS = dict(
     [
-        on(RecordSuperseded, record_superseded),
-        on(OrderPlaced, order_placed),
-        on(OrderAccepted, order_accepted),
-        on(OrderRejected, order_rejected),
-        on(OrderCancelled, order_cancelled),
-        on(OrderCompleted, order_completed),
-        on(OrderDelivered, order_delivered),
-        on(RevisionProposed, revision_proposed),
-        on(RevisionAccepted, revision_accepted),
-        on(AssignmentProposed, assignment_proposed),
-        on(AssignmentAccepted, assignment_accepted),
-        on(AssignmentStarted, assignment_started),
-        on(AssignmentDeclined, assignment_declined),
-        on(AssignmentCancelled, assignment_cancelled),
-        on(AssignmentFinished, assignment_finished),
+        on(orders.RecordSuperseded, record_superseded),
+        on(orders.OrderPlaced, order_placed),
+        on(orders.OrderAccepted, order_accepted),
+        on(orders.OrderRejected, order_rejected),
+        on(orders.OrderCancelled, order_cancelled),
+        on(orders.OrderCompleted, order_completed),
+        on(orders.OrderDelivered, order_delivered),
+        on(orders.RevisionProposed, revision_proposed),
+        on(orders.RevisionAccepted, revision_accepted),
+        on(orders.AssignmentProposed, assignment_proposed),
+        on(orders.AssignmentAccepted, assignment_accepted),
+        on(orders.AssignmentStarted, assignment_started),
+        on(orders.AssignmentDeclined, assignment_declined),
+        on(orders.AssignmentCancelled, assignment_cancelled),
+        on(orders.AssignmentFinished, assignment_finished),
     ]
 )

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from ledger.events import Event, Recorded
-from ledger.events.registry import (
-    KeyAdded,
-    KeyProposed,
-    KeyRevoked,
-    MachineRegistered,
-    MachineRetired,
-    ModelApproved,
-    ModelPublished,
-    ModelRegistered,
-    ModelWithdrawn,
-    ParticipantAdmitted,
-    ParticipantReinstated,
-    ParticipantSuspended,
-    RolesSet,
-)
+from ledger.events import Event, Recorded, registry
 from ledger.index.state import State, on
 from ledger.records import ModelState
 from ledger.store.rows import KeyRow, MachineRow, ModelRow, ParticipantRow
 
 
-def participant_admitted(record: Recorded[ParticipantAdmitted], state: State) -> None:
+def participant_admitted(record: Recorded[registry.ParticipantAdmitted], state: State) -> None:
     admitted = record.event.admitted
     state.add(
         ParticipantRow(
@@ -39,28 +24,28 @@ def participant_admitted(record: Recorded[ParticipantAdmitted], state: State) ->
     _add_key(record, state, admitted, record.event.first_key)
 
 
-def roles_set(record: Recorded[RolesSet], state: State) -> None:
+def roles_set(record: Recorded[registry.RolesSet], state: State) -> None:
     company = state.need(ParticipantRow, record.event.changed)
     company.roles = record.event.roles
 
 
-def participant_suspended(record: Recorded[ParticipantSuspended], state: State) -> None:
+def participant_suspended(record: Recorded[registry.ParticipantSuspended], state: State) -> None:
     state.need(ParticipantRow, record.event.suspended).suspended = True
 
 
-def participant_reinstated(record: Recorded[ParticipantReinstated], state: State) -> None:
+def participant_reinstated(record: Recorded[registry.ParticipantReinstated], state: State) -> None:
     state.need(ParticipantRow, record.event.reinstated).suspended = False
 
 
-def key_proposed(_record: Recorded[KeyProposed], _state: State) -> None:
+def key_proposed(_record: Recorded[registry.KeyProposed], _state: State) -> None:
     """Nothing yet: the key signs only once it is added."""
 
 
-def key_added(record: Recorded[KeyAdded], state: State) -> None:
+def key_added(record: Recorded[registry.KeyAdded], state: State) -> None:
     _add_key(record, state, record.participant, record.key)
 
 
-def key_revoked(record: Recorded[KeyRevoked], state: State) -> None:
+def key_revoked(record: Recorded[registry.KeyRevoked], state: State) -> None:
     """Or declared compromised, after it was revoked."""
     key = state.need(KeyRow, record.event.revoked)
     key.compromised_since = record.event.compromised_since
@@ -69,7 +54,7 @@ def key_revoked(record: Recorded[KeyRevoked], state: State) -> None:
         state.need(ParticipantRow, record.participant).keys -= 1
 
 
-def machine_registered(record: Recorded[MachineRegistered], state: State) -> None:
+def machine_registered(record: Recorded[registry.MachineRegistered], state: State) -> None:
     state.add(
         MachineRow(
             number=record.sequence,
@@ -82,19 +67,21 @@ def machine_registered(record: Recorded[MachineRegistered], state: State) -> Non
     )
 
 
-def machine_retired(record: Recorded[MachineRetired], state: State) -> None:
+def machine_retired(record: Recorded[registry.MachineRetired], state: State) -> None:
     state.need(MachineRow, record.event.machine).retired_at = record.block_time
 
 
-def model_registered(record: Recorded[ModelRegistered], state: State) -> None:
+def model_registered(record: Recorded[registry.ModelRegistered], state: State) -> None:
     _add_model(record, state, None)
 
 
-def model_published(record: Recorded[ModelPublished], state: State) -> None:
+def model_published(record: Recorded[registry.ModelPublished], state: State) -> None:
     _add_model(record, state, record.event.code)
 
 
-def _add_model(record: Recorded[ModelRegistered | ModelPublished], state: State, code: bytes | None) -> None:
+def _add_model(
+    record: Recorded[registry.ModelRegistered | registry.ModelPublished], state: State, code: bytes | None
+) -> None:
     state.add(
         ModelRow(
             number=record.sequence,
@@ -115,7 +102,7 @@ def _add_model(record: Recorded[ModelRegistered | ModelPublished], state: State,
     )
 
 
-def model_approved(record: Recorded[ModelApproved], state: State) -> None:
+def model_approved(record: Recorded[registry.ModelApproved], state: State) -> None:
     model = state.need(ModelRow, record.event.model)
     model.state = ModelState.APPROVED
     model.approver = record.participant
@@ -123,7 +110,7 @@ def model_approved(record: Recorded[ModelApproved], state: State) -> None:
     model.report_root = record.event.report_root
 
 
-def model_withdrawn(record: Recorded[ModelWithdrawn], state: State) -> None:
+def model_withdrawn(record: Recorded[registry.ModelWithdrawn], state: State) -> None:
     model = state.need(ModelRow, record.event.model)
     model.state = ModelState.WITHDRAWN
     model.withdrawn_at = record.block_time
@@ -138,18 +125,18 @@ def _add_key(record: Recorded[Event], state: State, participant: int, address: b
 
 PROJECTIONS = dict(
     [
-        on(ParticipantAdmitted, participant_admitted),
-        on(RolesSet, roles_set),
-        on(ParticipantSuspended, participant_suspended),
-        on(ParticipantReinstated, participant_reinstated),
-        on(KeyProposed, key_proposed),
-        on(KeyAdded, key_added),
-        on(KeyRevoked, key_revoked),
-        on(MachineRegistered, machine_registered),
-        on(MachineRetired, machine_retired),
-        on(ModelRegistered, model_registered),
-        on(ModelPublished, model_published),
-        on(ModelApproved, model_approved),
-        on(ModelWithdrawn, model_withdrawn),
+        on(registry.ParticipantAdmitted, participant_admitted),
+        on(registry.RolesSet, roles_set),
+        on(registry.ParticipantSuspended, participant_suspended),
+        on(registry.ParticipantReinstated, participant_reinstated),
+        on(registry.KeyProposed, key_proposed),
+        on(registry.KeyAdded, key_added),
+        on(registry.KeyRevoked, key_revoked),
+        on(registry.MachineRegistered, machine_registered),
+        on(registry.MachineRetired, machine_retired),
+        on(registry.ModelRegistered, model_registered),
+        on(registry.ModelPublished, model_published),
+        on(registry.ModelApproved, model_approved),
+        on(registry.ModelWithdrawn, model_withdrawn),
     ]
 )

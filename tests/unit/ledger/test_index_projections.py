@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.events import EVENTS
-from ledger.events.orders import RevisionAccepted, RevisionProposed
 from ledger.events.registry import (
     KeyAdded,
     KeyProposed,
@@ -339,12 +338,24 @@ def test_registry(store: Store) -> None:
         assert (kept.approved_at, kept.withdrawn_at, kept.defective_since) == (now, now, 77)
 
 
+def test_orders_end_as_their_records_say(store: Store) -> None:
+    fake = FakeLedger()
+    rejected, delivered = fake.place("r", 1, 2), fake.place("d", 1, 2)
+    fake.move_order(rejected, "OrderRejected", 2, OrderState.REJECTED)
+    fake.accept_order(delivered)
+    fake.move_order(delivered, "OrderCompleted", 2, OrderState.COMPLETED)
+    fake.move_order(delivered, "OrderDelivered", 1, OrderState.DELIVERED)
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    assert_mirrors(store, fake)
+
+
 def test_revision_replaces_the_terms(store: Store) -> None:
     fake = FakeLedger()
     order = fake.place("o", 1, 2)
     terms = OrderTerms(9, 4, 5, 6, b"\x08" * 32)
-    proposal = fake._ledger(RevisionProposed(terms), 1, order)
-    fake._ledger(RevisionAccepted(proposal, terms), 2, order)
+    proposal = fake._ledger("RevisionProposed", 1, order, terms=terms)
+    fake._ledger("RevisionAccepted", 2, order, proposal=proposal, terms=terms)
     fake.chain.mine()
     Follower(fake.chain, store).follow()
     with store.reading() as connection:
