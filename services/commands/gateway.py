@@ -14,7 +14,7 @@ from ledger.chain import Chain
 from ledger.errors import SettingsError
 from ledger.keys import Signer
 from ledger.provenance import parse_disclosing
-from ledger.store import AccessRepository
+from ledger.store import Registry
 from services.commands.options import PassphraseFile
 from services.context import Context, open_context
 from services.output import print_lines, warn
@@ -128,7 +128,7 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
         return None
     signer = opened.unlock(settings.gateway_signer_uri, settings.from_home(settings.gateway_passphrase_file))
     with opened.store.reading() as connection:
-        known = AccessRepository(connection).participant_of(signer.address)
+        known = Registry(connection).participant_of(signer.address)
     if known is not None and settings.gateway_participant not in (None, known.number):
         raise SettingsError(
             f"gateway_signer is a key of participant {known.number}, and gateway_participant is another",

@@ -13,7 +13,7 @@ import pytest
 
 from ledger.chain import Deployment, write_deployment
 from ledger.keys import create_keystore
-from ledger.store import DocumentRepository
+from ledger.store import Registry
 from services.access import Scope, new_api_key
 from services.documents.client import HttpDocuments
 from services.gateway import build_policy, create_gateway
@@ -36,7 +36,7 @@ class Desk:
     def __init__(self, world: SharedWorld, url: str, run: Runner) -> None:
         self.url, self.run, self.home = url, run, run.home
         with world.store.reading() as connection:
-            identity = DocumentRepository(connection).identity()
+            identity = Registry(connection).identity()
         assert identity is not None
         deployment = Deployment(identity.chain_id, b"\x11" * 20, identity.ledger, b"\x33" * 20, 0)
         write_deployment(self.home / "deployment.json", deployment)

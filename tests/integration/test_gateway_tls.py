@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from ledger.errors import SettingsError
-from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
+from services.access.repository import AccessRepository
 from services.gateway import build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.serving.server import build_server

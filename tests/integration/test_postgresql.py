@@ -15,9 +15,9 @@ from sqlalchemy import text
 
 from ledger.errors import MillmarkError, NotFoundError, StoreError
 from ledger.provenance import participants, recall, trace
-from ledger.provenance.document_access import Mode
-from ledger.store import Book, Lineage, Rows, Store, open_store
+from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import HeadRow
+from services.documents.permissions import Mode
 from services.documents.sealed_file import open_sealed
 from services.interop.epcis.capture import parse_capture
 from services.interop.epcis.event_queries import Library
@@ -28,6 +28,7 @@ from services.interop.epcis.query_parameters import parse_question
 from services.lab.bench.epcis import build_batch
 from services.lab.bench.graph import draw_plant
 from services.lab.bench.plant_store import write_plant
+from services.store import open_store
 from tests.support import postgres
 from tests.support.fake_world import World, build_world
 from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 import httpx
 
 from ledger.records import Role
-from ledger.store import AccessRepository, Rows, Store
+from ledger.store import Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope
 from services.access.credentials import issue
+from services.access.repository import AccessRepository
 from services.gateway import Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.support.fake_world import SMITH, build_world

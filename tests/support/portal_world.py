@@ -17,7 +17,7 @@ from ledger.index import Follower
 from ledger.keys import create_keystore, to_checksum
 from ledger.provenance import parse_disclosing
 from ledger.records import Verdict
-from ledger.store import Book, Store, open_store
+from ledger.store import Book, Store
 from services.gateway import Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.interop.digital_link import build_part_link
@@ -28,6 +28,7 @@ from services.lab.demo.plant import build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.portal import Proofs
 from services.serving.server import build_server
+from services.store import open_store
 
 __all__ = ["PortalWorld", "serve_world"]
 

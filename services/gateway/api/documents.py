@@ -11,9 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance.document_access import Mode
 from services.documents import Documents, Draft, new_place
 from services.documents.drafts import MOST_NAME_CHARACTERS
+from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES
 from services.documents.views import Document
 from services.gateway.docs.document_examples import DOCUMENT

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from ledger.ids import SubjectKind
 from ledger.provenance.answers import Party
-from ledger.provenance.document_access import Mode
+from services.documents.permissions import Mode
 from services.documents.views import About, Document, DocumentVersion, Grant, RecipientKey
 
 __all__ = ["DOCUMENT", "build_document_examples"]

@@ -9,9 +9,9 @@ from typing import Final, cast
 import msgspec
 
 from ledger.canonical import Json
-from ledger.store.epcis_rows import EpcisCaptureRow
 from services.gateway.recording.views import RecordFate
 from services.interop.epcis.event_queries import CONTEXT
+from services.interop.epcis.tables import EpcisCaptureRow
 
 __all__ = ["SIMPLE", "describe_capture", "query_document", "recorded_of"]
 

@@ -20,7 +20,6 @@ from starlette.exceptions import HTTPException
 from ledger.canonical import Json
 from ledger.errors import InputError
 from ledger.store import Store
-from ledger.store.epcis_rows import EpcisCaptureRow
 from services.access import Principal
 from services.gateway.epcis import schemas
 from services.gateway.epcis.answers import describe_capture, query_document, recorded_of
@@ -45,6 +44,7 @@ from services.interop.epcis.capture import Status, parse_capture
 from services.interop.epcis.documents import Document
 from services.interop.epcis.event_queries import Library
 from services.interop.epcis.intake import Behaviour, Sender, take_in
+from services.interop.epcis.tables import EpcisCaptureRow
 from services.serving.bounded_work import BoundedWork
 
 __all__ = ["build_epcis"]

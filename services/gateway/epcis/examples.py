@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ledger.store.epcis_rows import EpcisCaptureRow
 from services.gateway.epcis.answers import describe_capture, query_document
 from services.gateway.epcis.schemas import QUERY_EXAMPLE
 from services.gateway.recording.views import RecordFate
 from services.interop.epcis.event_hash import PROFILE
 from services.interop.epcis.event_queries import CONTEXT
+from services.interop.epcis.tables import EpcisCaptureRow
 
 __all__ = ["build_epcis_examples"]
 

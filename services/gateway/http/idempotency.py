@@ -28,12 +28,13 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
 
-from ledger.store import AnswerRepository, Store
-from ledger.store.answer_rows import AnswerRow
+from ledger.store import Store
 from ledger.store.process_identity import describe_process, is_gone
 from services.gateway.http.authentication import Asking, Clock
 from services.gateway.http.errors import InFlightError, KeyReusedError
 from services.gateway.http.middleware import body_digest
+from services.idempotency.repository import AnswerRepository
+from services.idempotency.tables import AnswerRow
 
 __all__ = ["KEEP_S", "REPLAYED", "Answers", "Once", "RepeatKey", "ask_once"]
 

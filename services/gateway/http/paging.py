@@ -26,10 +26,11 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field, create_model
 
 from ledger.provenance.jsonform import Printable
-from ledger.store import AnswerRepository, Store
+from ledger.store import Store
 from services.gateway.api.schemas import model_of
 from services.gateway.http.authentication import Asking
 from services.gateway.http.errors import CursorError
+from services.gateway.http.repository import SecretRepository
 
 __all__ = ["MOST_ITEMS", "Key", "Pager", "Paging", "page_of"]
 
@@ -77,7 +78,7 @@ class Pager:
     def _secret(self) -> AESGCM:
         if self._cipher is None:
             with self._store.transaction() as connection:
-                self._cipher = AESGCM(AnswerRepository(connection).secret(_KEPT_AS))
+                self._cipher = AESGCM(SecretRepository(connection).secret(_KEPT_AS))
         return self._cipher
 
 

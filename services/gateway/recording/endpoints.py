@@ -9,8 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
 from ledger.provenance import open_reader
-from ledger.store import AnswerRepository, Store
-from ledger.store.answer_rows import RecordingRow
+from ledger.store import Store
 from ledger.store.outbox import Outbox, QueuedRecord
 from services.access import Principal
 from services.gateway.api.schemas import model_of
@@ -32,6 +31,8 @@ from services.gateway.http.responses import (
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
 from services.gateway.recording.recorder import Recorder, describe_subjects
+from services.gateway.recording.repository import RecordingRepository
+from services.gateway.recording.tables import RecordingRow
 from services.gateway.recording.views import RecordFate, build_fate
 from services.gateway.recording.writes import WRITES, Write
 
@@ -106,7 +107,7 @@ class _Service:
 
     def _fate(self, record: QueuedRecord) -> RecordFate:
         with self._store.reading() as connection:
-            return build_fate(record, AnswerRepository(connection).recording(record.idempotency_key))
+            return build_fate(record, RecordingRepository(connection).get(record.idempotency_key))
 
 
 def _add_write(router: APIRouter, desk: _Service, write: Write) -> None:

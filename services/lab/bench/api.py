@@ -33,7 +33,7 @@ from ledger.errors import ChainError
 from ledger.index import Follower
 from ledger.keys import open_signer
 from ledger.records import Admit
-from ledger.store import Rows, Store, open_store
+from ledger.store import Rows, Store
 from ledger.store.rows import (
     AnchorRow,
     AssignmentRow,
@@ -50,6 +50,7 @@ from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import make_parts, place_orders
 from services.settings import SETTINGS_FILE
+from services.store import open_store
 
 __all__ = ["Fuzzed", "measure_api"]
 

@@ -17,9 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
-from ledger.store import open_store
 from services.gateway import Limiter, Rates, build_policy, create_gateway
 from services.serving.sockets import listen, serve_on
+from services.store import open_store
 
 __all__ = ["main"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
 from ledger.keys import open_signer
-from ledger.store import open_store
 from services.documents import KeyRing
 from services.gateway import Limiter, Rates, build_policy, create_gateway
 from services.serving.server import serve
 from services.settings import read_settings
+from services.store import open_store
 
 __all__ = ["main"]
 

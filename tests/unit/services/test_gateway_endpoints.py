@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from ledger.provenance import Direction, certificate, recall, trace
-from ledger.store import open_store
 from services.gateway import build_policy, create_gateway
+from services.store import open_store
 from tests.support.fake_world import World
 from tests.support.gateway_client import LINK, SLASHED, Caller, build_linked_world
 

@@ -19,14 +19,16 @@ from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.records import Admit, Role
-from ledger.store import Book, RecordingRepository, Store, open_store
+from ledger.store import Book, Store
 from ledger.store.outbox import Outbox
 from services.access import Scope, new_api_key
 from services.gateway import build_policy, create_gateway
 from services.gateway.epcis.endpoints import CAPTURE
 from services.gateway.epcis.known_names import find_parties
 from services.gateway.http.policy import Auth
+from services.gateway.recording.repository import RecordingRepository
 from services.interop.epcis.event_queries import CONTEXT
+from services.store import open_store
 from tests.support.crash import CrashingStore, CrashPoint
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from ledger.records import Contract
-from ledger.store import Store, WebhookRepository
+from ledger.store import Store
 from services.access import Scope, SignIn
 from services.access.credentials import CredentialKind, new_api_key, revoke
 from services.gateway import build_policy, create_gateway
@@ -23,6 +23,7 @@ from services.gateway.api import events as events_module
 from services.gateway.http.policy import Auth
 from services.serving.server import build_server
 from services.serving.sockets import listen, serve_on
+from services.webhooks.repository import WebhookRepository
 from services.webhooks.subscriptions import MOST_WEBHOOKS
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import NONE, PIECE

@@ -14,11 +14,12 @@ import pytest
 
 from ledger.errors import ChainUnreachableError
 from ledger.records import Contract
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox
 from services.gateway import build_policy, create_gateway
 from services.gateway.follower import Following
 from services.serving.logs import build_logger
+from services.store import open_store
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain
 

@@ -13,12 +13,13 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
 from ledger.errors import InputError, StoreError
-from ledger.store import AnswerRepository, Store
-from ledger.store.answer_rows import AnswerRow
+from ledger.store import Store
 from services.gateway import build_policy, create_gateway
 from services.gateway.http import permissions
 from services.gateway.http.idempotency import KEEP_S, Once
 from services.gateway.http.permissions import Rule
+from services.idempotency.repository import AnswerRepository
+from services.idempotency.tables import AnswerRow
 from tests.support.gateway_client import Caller
 from tests.support.stores import new_store
 

@@ -20,7 +20,6 @@ from ledger.bundle import MEDIA_TYPE
 from ledger.ids import canonical_identifier
 from ledger.provenance import Certificate, OrderTrace, Recall, Trace
 from ledger.provenance.jsonform import Printable
-from ledger.store import open_store
 from services.gateway import build_policy, create_gateway
 from services.gateway.api.contexts import CONTEXT_MEDIA
 from services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
@@ -31,6 +30,7 @@ from services.gateway.docs.example_values import IDENTIFIER
 from services.gateway.docs.examples import build_examples
 from services.gateway.http.permissions import RULES
 from services.gateway.http.problems import Problem
+from services.store import open_store
 from tests.support.fake_world import World, build_bad_world
 from tests.support.gateway_client import Caller, build_linked_world
 

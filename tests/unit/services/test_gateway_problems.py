@@ -24,10 +24,10 @@ from ledger.errors import (
     StoreDamagedError,
     WrongChainError,
 )
-from ledger.store import open_store
 from services.gateway import build_policy, create_gateway
 from services.gateway.http.permissions import PUBLIC, RULES
 from services.gateway.http.problems import build_problem
+from services.store import open_store
 from tests.support.fake_world import World
 from tests.support.gateway_client import Caller, build_linked_world
 

@@ -22,7 +22,7 @@ from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.provenance import open_reader
 from ledger.records import RECORD_TYPES, Role
-from ledger.store import AccessRepository, AnswerRepository, Book, Store
+from ledger.store import Book, Registry, Store
 from ledger.store.outbox import Outbox
 from ledger.trust import parse_trust
 from ledger.verify import verify_bundle
@@ -34,6 +34,7 @@ from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
 from services.gateway.recording.examples import build_body_examples
 from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
+from services.idempotency.repository import AnswerRepository
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.sign_in import NOW_S, ORIGIN
@@ -326,7 +327,7 @@ def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site:
     stranger = site.world.admit(Outbox(site.store), ALL)
     Follower(site.world.chain, site.store).follow()
     with site.store.reading() as connection:
-        found = AccessRepository(connection).participant_of(stranger.address)
+        found = Registry(connection).participant_of(stranger.address)
     assert found is not None
     keys = {
         number: new_api_key(site.store, number, [Scope.PROVENANCE], "ERP", now_s=NOW_S, life_s=900)[0]
@@ -345,7 +346,7 @@ def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site:
     third = site.world.admit(Outbox(site.store), ALL)
     Follower(site.world.chain, site.store).follow()
     with site.store.reading() as connection:
-        other = AccessRepository(connection).participant_of(third.address)
+        other = Registry(connection).participant_of(third.address)
     assert other is not None
     keys[other.number] = new_api_key(site.store, other.number, [Scope.PROVENANCE], "x", now_s=NOW_S, life_s=900)[0]
     foreign, none = (ask(f"/v1/bundles?lot=0x{name}", other.number) for name in (lot[2:], "77" * 32))

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ledger.store import AccessRepository
 from services.access import CredentialKind, Scope, new_api_key
 from services.access.credentials import issue
+from services.access.repository import AccessRepository
 from services.gateway import Limiter, Rates, build_policy, create_gateway
 from tests.support.fake_world import (
     AUDITOR,

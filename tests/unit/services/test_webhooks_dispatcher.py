@@ -13,13 +13,14 @@ import pytest
 
 from ledger.index import Follower
 from ledger.records import Contract
-from ledger.store import Feed, Position, Rows, Store, WebhookRepository
+from ledger.store import Feed, Position, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.serving.logs import build_logger
 from services.webhooks.delivery import Mode
 from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 from services.webhooks.feed import Filter, Notices
+from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import verify_webhook
 from services.webhooks.subscriptions import State, Subscriber, Subscriptions
 from tests.support.fake_chain import digest

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from ledger.errors import StoreError
-from ledger.provenance.document_access import Mode
-from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
+from services.access.repository import AccessRepository
 from services.audit import Access, AuditError, AuditLog, read_audit, verify_audit
+from services.documents.permissions import Mode
 from services.gateway import build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.support.command_line import Runner

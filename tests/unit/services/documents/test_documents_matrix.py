@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from ledger.provenance.document_access import Mode
-from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
+from services.access.repository import AccessRepository
+from services.documents.permissions import Mode
 from services.documents.sealed_file import open_sealed
 from services.documents.views import Document
 from services.gateway import build_policy, create_gateway

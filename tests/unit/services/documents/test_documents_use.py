@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from ledger.keys import create_keystore
-from ledger.provenance.document_access import Mode
-from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
+from services.access.repository import AccessRepository
 from services.documents import DocumentError, Draft, new_place
+from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, open_sealed
 from services.gateway import build_policy, create_gateway
 from services.gateway.http.policy import Auth
