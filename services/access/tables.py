@@ -9,8 +9,8 @@ from services.store import SERVICES
 
 @dataclass(slots=True)
 class CredentialRow:
-    """A secret that was issued: a session token or an API key. Only its SHA-256 is kept: it has 256 random bits, so there
-    is nothing to guess and no reason for a slow hash."""
+    """A secret that was issued: a session token or an API key. Only its SHA-256 is kept: it has 256 random bits, so
+    there is nothing to guess and no reason for a slow hash."""
 
     id: str
     """The secret's public part, by which it is found, listed and revoked."""

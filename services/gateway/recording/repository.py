@@ -21,8 +21,8 @@ class RecordingRepository:
         self._rows = Rows(connection)
 
     def queue(self, signer: bytes, entry: Entry, row: RecordingRow) -> int:
-        """Puts a record into the outbox and notes what it creates, in place of what was noted under its key; returns its
-        id in the outbox. Raises as Outbox.enqueue."""
+        """Puts a record into the outbox, and notes what it creates in place of what was noted under its key; returns
+        its id in the outbox. Raises as Outbox.enqueue."""
         self._rows.put(row)
         return enqueue_in(self._connection, signer, entry)
 
