@@ -78,7 +78,7 @@ def test_fetched_once_then_read_from_the_cache(index: Path, tmp_path: Path, monk
 def test_a_changed_cache_is_refused(tmp_path: Path) -> None:
     for part in (forda.TRAIN, forda.TEST):
         (tmp_path / part.name).write_bytes(rows(2, 1))
-    with pytest.raises(DataError, match=r"FordA_TRAIN.tsv has SHA-256 .*; delete it, and it will be fetched again"):
+    with pytest.raises(DataError, match=r"FordA_TRAIN.tsv has SHA-256 .*; delete it, and it will be downloaded again"):
         forda.load_ford_a(tmp_path)
 
 

@@ -196,13 +196,13 @@ def test_units_do_not_matter(kind: str, factor: float, decimals: int) -> None:
 
 
 def test_unknown_kinds_and_too_few_rows_are_refused() -> None:
-    with pytest.raises(InputError, match="there is no kind 'forest'; choose one of auto, mlp"):
+    with pytest.raises(InputError, match="unknown kind 'forest'; choose one of auto, mlp"):
         train(table(100, 2), TWO, kind="forest")
     few = table(100, 2)
     short = Problem(few.values, (np.arange(100) < 1).astype(np.int64), 2, (1.0, 1.0))
-    with pytest.raises(InputError, match="a class has 1 rows; give at least 2 of each"):
+    with pytest.raises(InputError, match="a class has 1 rows; at least 2 of each are needed"):
         train(short, TWO, kind="mlp")
-    with pytest.raises(InputError, match="there are 9 rows; give at least 10"):
+    with pytest.raises(InputError, match="there are 9 rows; at least 10 are needed"):
         train(few.take(np.arange(9)), TWO, kind="mlp")
 
 
