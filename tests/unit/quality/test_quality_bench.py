@@ -63,7 +63,7 @@ def test_forda_does_not_learn_from_test_rows(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_the_data_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no file named \*TRAIN\*"):
+    with pytest.raises(InputError, match=r"has no file named \*TRAIN\*"):
         forda.load_split(tmp_path)
 
 
@@ -148,8 +148,8 @@ def test_tables_are_aligned() -> None:
     ("arguments", "says"),
     [
         (["bench", "digest", "--model", "absent.bin"], "absent.bin cannot be read"),
-        (["bench", "steel"], "bench steel needs its data; give the folder with --data"),
-        (["bench", "forda", "--data", "absent"], "absent holds no file named *TRAIN*"),
+        (["bench", "steel"], "bench steel needs its data; pass the folder with --data"),
+        (["bench", "forda", "--data", "absent"], "absent has no file named *TRAIN*"),
     ],
 )
 def test_unusable_arguments(capsys: Capture, arguments: list[str], says: str) -> None:

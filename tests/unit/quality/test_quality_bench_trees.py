@@ -100,8 +100,8 @@ def refuse(capsys: pytest.CaptureFixture[str], bench: str, folder: Path, cause: 
 
 
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refuse(capsys, "steel", tmp_path, "holds no Faults.NNA")
-    refuse(capsys, "ai4i", tmp_path, "holds no ai4i2020.csv")
+    refuse(capsys, "steel", tmp_path, "has no Faults.NNA")
+    refuse(capsys, "ai4i", tmp_path, "has no ai4i2020.csv")
     (tmp_path / "Faults.NNA").write_text("1\t2\t3\n")
     refuse(capsys, "steel", tmp_path, "does not mark one of seven classes")
     (tmp_path / "Faults.NNA").write_text("\t".join(["1"] * 27 + ["1", "1", "0", "0", "0", "0", "0"]) + "\n")
@@ -111,9 +111,9 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "Faults.NNA").write_text("1\t2\n1\n")
     refuse(capsys, "steel", tmp_path, "is not a table of numbers")
     (tmp_path / "ai4i2020.csv").write_text("")
-    refuse(capsys, "ai4i", tmp_path, "lacks a column")
+    refuse(capsys, "ai4i", tmp_path, "a column of ai4i2020.csv is missing")
     (tmp_path / "ai4i2020.csv").write_text(HEADER.replace("Torque", "Twist") + "\n1,L1,L,1,1,1,1,1,0,0,0,0,0,0\n")
-    refuse(capsys, "ai4i", tmp_path, "lacks a column")
+    refuse(capsys, "ai4i", tmp_path, "a column of ai4i2020.csv is missing")
     for cells in ("1,L1,X,1,1,1,1,1,0,0,0,0,0,0", "1,L1,L,1,1,x,1,1,0,0,0,0,0,0", "1,L1,L,1,1"):
         (tmp_path / "ai4i2020.csv").write_text(f"{HEADER}\n{cells}\n")
         refuse(capsys, "ai4i", tmp_path, "is not a table of numbers")
