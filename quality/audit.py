@@ -89,6 +89,7 @@ class Extract:
 
 def build_context(binding: Binding) -> bytes:
     """The context (32 bytes) that binds an inference digest to one ledger, lot and evidence entry."""
+    # Words of 32 bytes each, as abi.encode lays them out, because contracts recompute this context.
     words = (
         binding.chain_id.to_bytes(32, "big"),
         binding.ledger.rjust(32, b"\0"),
@@ -132,7 +133,8 @@ def audit(extract: Extract) -> tuple[str, ...]:
 
 
 def _verify_model(extract: Extract) -> Model:
-    # The digest first: if other bytes were sent, the error should say so instead of where they fail to parse.
+    # The digest comes first: if the bytes are those of another model, the error should say that, not where they fail to
+    # parse.
     _require_equal("model digest", extract.model_digest, model_digest(extract.model))
     try:
         return parse_model(extract.model)
@@ -159,7 +161,7 @@ def _require_equal(quantity: str, stated: object, computed: object) -> None:
 def _show(value: object) -> str:
     if isinstance(value, bytes):
         shown = value.hex()
-        # An error is one line: 32 bytes are shown whole, an input is cut off.
+        # An error is one line, so an input is cut off; digests and other values of 32 bytes are shown in full.
         return shown if len(shown) <= 64 else f"{shown[:64]}..."
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
@@ -219,6 +221,7 @@ def parse_extract(content: bytes) -> Extract:
         verdict=stated.take("verdict", _verdict),
         inference_digest=stated.take("inference_digest", _hex(32)),
     )
+    # A field of a later format might change what the others mean.
     for part in (fields, binding, stated):
         part.require_empty()
     return extract

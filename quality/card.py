@@ -91,6 +91,11 @@ def _rejected(classes: Classes) -> list[int]:
 
 
 def _judge_held_out(trained: Trained, problem: Problem) -> Report:
+    """Figures on held-out rows.
+
+    Their logits come from models that were not fitted to them; the final model, which may have seen the rows, is only
+    compared with its own float model.
+    """
     rows = trained.fitted.held_out
     floats = trained.fitted.float_logits(problem.fixed[rows])
     integers = score_rows(trained.model, problem.fixed[rows])

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 DECIMALS = 6
-"""Models read sensor values in millionths of the sensor's unit, unless the values are too large or too small for it."""
+"""Models read sensor values in millionths of the sensor's unit, unless the values are too large or small for that."""
 _HEADROOM = 8
 """A model can read values up to this many times the largest one in its training data."""
 _FINE = 1000
@@ -93,7 +93,7 @@ def choose_decimals(values: Floats) -> int:
     most = float(largest.max()) * _HEADROOM
     roomy = [decimals for decimals in range(MAX_DECIMALS + 1) if most * 10**decimals <= MAX_FIXED]
     if not roomy:
-        raise InputError(f"a sensor value leaves no room below 2^53 (it is {most / _HEADROOM:.3g})", hint=_COARSER)
+        raise InputError(f"sensor values of up to {most / _HEADROOM:.3g} are too large for 53 bits", hint=_COARSER)
     spreads = values.std(axis=0)
     # A constant column has a tiny deviation from rounding; counting it would demand the most decimals for nothing.
     least = spreads[spreads > largest * _RESIDUE].min(initial=np.inf)
@@ -230,7 +230,7 @@ def _parse_npy(path: Path, content: bytes, kinds: str) -> NDArray[np.generic]:
         raise InputError(f"{path} is not a readable NPY array of numbers", hint="write it with numpy.save") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in kinds or values.ndim == 0:
         words = " or words" if "U" in kinds else ""
-        raise InputError(f"{path} does not hold an array of numbers{words}", hint="store float or integer values")
+        raise InputError(f"{path} does not contain an array of numbers{words}", hint="store float or integer values")
     return values
 
 

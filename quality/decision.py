@@ -81,4 +81,5 @@ class Decision:
         """
         if self.outputs == 1:
             return int(self.judge(logits) is Verdict.FAIL)
+        # -index, so that max prefers the lowest class on a tie.
         return max(range(self.outputs), key=lambda index: (logits[index], -index))

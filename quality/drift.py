@@ -1,8 +1,8 @@
 """Detects drift: compares a model's recent inputs and margins with a reference made at training. Does not need torch.
 
-Inspections are grouped, in order, into groups of `GROUP`. The statistics of an inspection are its margin and, for a
-table, the word of each column; for a series they are the level, range and roughness of the window. A histogram of each
-statistic, with bins bounded by the reference's quantiles, is compared with the reference by the population stability
+Inspections are taken in order, in groups of `GROUP`. The statistics of an inspection are its margin and, for a table,
+the word in each column; for a series, the level, range and roughness of the window. Over bins bounded by the
+reference's quantiles, the histogram of a group is compared with that of the reference by the population stability
 index:
 
     PSI = sum over bins of (p - q) * ln(p / q)      p observed, q reference; 0.5 added to each count so that none is 0
@@ -82,7 +82,7 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Distribution of every statistic on the rows that validated the model."""
+    """Distribution of every statistic on the model's validation rows."""
 
     rows: int
     histograms: Mapping[str, Histogram]
@@ -201,6 +201,7 @@ def _histogram(values: Integers) -> Histogram:
 
 
 def _shares(counts: NDArray[np.signedinteger]) -> NDArray[np.float64]:
+    # An empty bin would make the logarithm infinite.
     raised = counts + 0.5
     shares: NDArray[np.float64] = raised / raised.sum()
     return shares

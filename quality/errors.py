@@ -56,7 +56,7 @@ class AuditError(InferenceError):
         self.quantity = quantity
         self.stated = stated
         self.computed = computed
-        super().__init__(f"{quantity} differs: stated {stated}, computed {computed}")
+        super().__init__(f"{quantity} mismatch: stated {stated}, computed {computed}")
 
 
 class ExportError(QualityError):

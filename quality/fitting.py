@@ -59,6 +59,7 @@ class Problem:
     def row_weights(self) -> Floats:
         """Weight of each row (n,), with mean 1."""
         weights = np.asarray(self.weights, dtype=np.float64)[self.classes]
+        # Only ratios matter: learning rates and regularisation must not depend on the scale of the weights.
         scaled: Floats = weights / weights.mean()
         return scaled
 

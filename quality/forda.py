@@ -111,6 +111,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as scratch:
             scratch.write(content)
             scratch.flush()
+            # Before the rename: after a power cut, the new name must not refer to an empty file.
             os.fsync(scratch.fileno())
         Path(scratch.name).replace(path)
     except OSError as error:
@@ -120,7 +121,7 @@ def _write_atomically(path: Path, content: bytes) -> None:
 def _verify_sha256(name: str, content: bytes, expected: str, hint: str) -> None:
     actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
-        raise DataError(f"{name} has SHA-256 {actual}, pinned is {expected}", hint=hint)
+        raise DataError(f"{name} has SHA-256 {actual}, expected {expected}", hint=hint)
 
 
 def _read(folder: Path, part: _Part) -> Table:

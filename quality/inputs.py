@@ -83,7 +83,7 @@ def unpack_words(packed: bytes, *, width: int, size: int, limit: int) -> tuple[i
     Raises InputError unless it has `width` words of `size` bytes each, none above `limit` in magnitude.
     """
     if len(packed) != width * size:
-        raise InputError(f"input has {len(packed)} bytes, the model reads {width} words of {size}")
+        raise InputError(f"input has {len(packed)} bytes, the model reads {width * size}")
     cuts = range(0, len(packed), size)
     words = tuple(int.from_bytes(packed[at : at + size], "big", signed=True) for at in cuts)
     if any(abs(word) > limit for word in words):

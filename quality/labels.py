@@ -59,12 +59,13 @@ def build_classes(labels: Sequence[str] | Labels, reject: Sequence[str] = ()) ->
     """
     distinct = sort_labels({str(label) for label in labels})
     if not 2 <= len(distinct) <= MAX_OUTPUTS:
-        hint = f"use 2..{MAX_OUTPUTS} distinct labels, such as 0 and 1"
-        raise InputError(f"labels have {len(distinct)} classes ({_show(distinct)})", hint=hint)
+        hint = f"expected 2..{MAX_OUTPUTS}, such as 0 and 1"
+        raise InputError(f"number of distinct labels is {len(distinct)} ({_show(distinct)})", hint=hint)
     unknown = [label for label in reject if label not in distinct]
     if unknown:
         raise InputError(f"no label equals {unknown[0]}", hint=f"choose from {_show(distinct)}")
     rejected = set(reject) or set(distinct[1:])
+    # Two classes have a single logit, the score of class 1: that must be the defect.
     if len(distinct) == 2:
         if len(rejected) == 2:
             raise InputError("both labels are rejected", hint="name the one that means FAIL")

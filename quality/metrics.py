@@ -109,6 +109,7 @@ def average_precision(scores: Integers, actual: Booleans) -> float:
     if not actual.any():
         return 0.0
     order = np.argsort(-scores, kind="stable")
+    # The last row of each run of equal scores: rows with equal scores cannot be ordered.
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     hits = np.cumsum(actual[order])[ends]
     gains = np.diff(hits, prepend=0) / actual.sum()

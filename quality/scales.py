@@ -10,7 +10,8 @@ from quality.inputs import MAX_SHIFT, Scale
 __all__ = ["fit_scales"]
 
 _SPREAD_QUANTILE = 0.999
-"""Values farther from the mean than this quantile saturate: a few clipped outliers cost less than coarse steps."""
+"""Values whose distance from the mean is above this quantile saturate: a few clipped outliers cost less than coarse
+steps."""
 
 
 def fit_scales(fixed: NDArray[np.int64], limit: int, *, shared: bool) -> tuple[Scale, ...]:

@@ -23,6 +23,7 @@ def split_rows(classes: NDArray[np.int64], seed: int) -> tuple[Rows, Rows]:
     validation = np.zeros(len(classes), dtype=np.bool_)
     for value in np.unique(classes):
         rows = generator.permutation(np.flatnonzero(classes == value))
+        # At least one row, although a fifth of a rare class may round down to none.
         validation[rows[: max(1, len(rows) // 5)]] = True
     return np.flatnonzero(~validation), np.flatnonzero(validation)
 
@@ -60,7 +61,7 @@ def take_sample(classes: NDArray[np.int64], most: int, seed: int) -> Rows:
 def require_rows(classes: NDArray[np.int64]) -> None:
     """Raise InputError for fewer than 10 rows in all, or fewer than 2 of any class."""
     if len(classes) < _MIN_ROWS:
-        raise InputError(f"there are {len(classes)} rows", hint=f"at least {_MIN_ROWS} are needed")
+        raise InputError(f"there are only {len(classes)} rows", hint=f"at least {_MIN_ROWS} are needed")
     fewest = int(np.bincount(classes).min())
     if fewest < _MIN_CLASS_ROWS:
-        raise InputError(f"a class has {fewest} rows", hint=f"at least {_MIN_CLASS_ROWS} of each are needed")
+        raise InputError(f"a class has too few rows ({fewest})", hint=f"at least {_MIN_CLASS_ROWS} of each are needed")

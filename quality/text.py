@@ -62,7 +62,7 @@ def parse_text(name: str, content: bytes, delimiter: str) -> NDArray[np.float64]
     for number, cells in rows:
         if len(cells) != width:
             raise InputError(
-                f"{name}: line {number} has {len(cells)} values, the first has {width}",
+                f"{name}: line {number} has length {len(cells)}, the first row has {width}",
                 hint="make every row the same length",
             )
         values.append([_read_number(name, number, cell) for cell in cells])
@@ -87,7 +87,7 @@ def _read_number(name: str, line: int, cell: str) -> float:
     except ValueError as error:
         shown = repr(cell if len(cell) <= _SHOWN else cell[:_SHOWN] + "...") if cell else "an empty cell"
         hint = "encode words as numbers first" if cell else "drop or fill missing values first"
-        raise InputError(f"{name}: line {line} holds {shown}, which is not a number", hint=hint) from error
+        raise InputError(f"{name}: line {line} contains {shown}, which is not a number", hint=hint) from error
 
 
 def _is_header(cells: list[str]) -> bool:

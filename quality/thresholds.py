@@ -73,6 +73,7 @@ def choose_threshold(scores: Integers, actual: Booleans, goal: Goal) -> int:
     index = int(np.lexsort((high - low, best))[-1])
     # Any t with low < t <= high gives the rated verdicts.
     threshold = int(high[index] - (high[index] - low[index]) // 2)
+    # One above the largest possible logit, which would never predict FAIL, does not fit in the format.
     return min(LOGIT_LIMIT - 1, max(1 - LOGIT_LIMIT, threshold))
 
 

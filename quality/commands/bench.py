@@ -67,7 +67,7 @@ def _bench_digest(options: argparse.Namespace) -> Bench:
 
     if not options.model.is_file():
         raise InputError(f"{options.model} cannot be read: no such file", hint="check the path")
-    # Refuse unusable input here, before dozens of processes fail on it.
+    # Refuse unusable input here, before a process for each environment fails on it.
     rows = len(build_windows(Inspector(options.model.read_bytes()), options.rows, options.inputs))
     with show_progress() as bars:
         given = options.model, rows, options.inputs

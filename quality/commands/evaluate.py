@@ -101,6 +101,7 @@ def _read_card(path: Path, digest: str) -> tuple[str, ...] | None:
         card = json.loads(path.read_bytes())
         labels = card["labels"] if card["model"]["sha256"] == digest else None
     except (OSError, ValueError, LookupError, TypeError):
+        # The card only names the classes; without it, the labels do.
         return None
     if not isinstance(labels, list) or len(set(map(str, labels))) != len(labels):
         return None

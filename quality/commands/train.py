@@ -160,6 +160,7 @@ def _build_problem(table: Table, classes: Classes, weights: Mapping[str, float] 
     indexed = classes.index(table.labels)
     count = len(classes.labels)
     if weights is None:
+        # Balanced: all classes have the same total weight.
         shares = tuple(len(indexed) / count / int((indexed == index).sum()) for index in range(count))
     else:
         unknown = sorted(weights.keys() - set(classes.labels))

@@ -2,8 +2,8 @@
 
 Float products and sums of integers are exact as long as every partial sum stays below 2^24 in float32, or 2^53 in
 float64, whatever the order of addition, the thread count or the use of fused multiply-add. `worst_sums` bounds each
-layer, so each uses the cheapest type that is exact for it, and numpy's fast BLAS returns integers. Requantisation uses
-int64: sums and multipliers are below 2^31 (`Network` checks both), so products are below 2^62.
+layer, so each uses the cheapest type that is exact for it, and numpy's fast BLAS computes exact integers.
+Requantisation uses int64: sums and multipliers are below 2^31 (`Network` checks both), so products are below 2^62.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def _prepare_layer(layer: Layer, bound: int) -> Step:
     """One layer as a function with as few numpy calls as possible: for a single window, their fixed cost dominates."""
     if isinstance(layer, SumPool):
         return lambda values: values.sum(axis=2, dtype=np.int64)
+    # float64 is always exact here: `Network` keeps all sums below 2^31.
     exact = np.dtype(np.float32 if bound < FLOAT32_EXACT else np.float64)
     weights = np.frombuffer(layer.weights, dtype=np.int8).reshape(layer.outputs, -1).T.astype(exact)
     biases = np.array(layer.biases, dtype=exact)

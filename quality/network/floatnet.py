@@ -82,6 +82,7 @@ class FloatNetwork(nn.Module):
         self.pools = recipe.kind == "cnn"
         self.narrowest = 1
         """Width of the narrowest window that the filters fit; 1 for an MLP."""
+        # Backwards from one position behind the last filter: what each filter must read to write that many.
         for _, kernel, stride in reversed(recipe.filters):
             self.narrowest = (self.narrowest - 1) * stride + kernel
         blocks: list[Block] = []

@@ -97,6 +97,7 @@ def _fit_recipe(
     inputs = _quantise(scales, fixed)
     fitting = _Fitting(recipe, problem, inputs, rows, seed)
     fitting.run(progress)
+    # Only training rows: the held-out ones must not influence the integer network either.
     some = np.random.default_rng(seed).permutation(training)[:_CALIBRATION_ROWS]
     exported = export(fitting.network, inputs[some], scales=scales, decimals=problem.decimals)
     return FittedNetwork(
@@ -143,6 +144,7 @@ class _Fitting:
 
     def run(self, progress: Progress) -> None:
         """Train until the last epoch, or until `_PATIENCE` epochs have brought no better validation loss."""
+        # A deep copy, since a state dict refers to the tensors that training goes on changing.
         best_epoch, best_state = 0, copy.deepcopy(self.network.state_dict())
         for epoch in range(self._epochs):
             training = self._learn()

@@ -39,6 +39,7 @@ def lay_out(inputs: Inputs, features_a_kernel: int, generator: np.random.Generat
             for kernel in kernels:
                 window = inputs[generator.integers(len(inputs))]
                 responses = _respond(window, kernel, dilation, padded=padded)
+                # The sequence of quantiles continues from kernel to kernel, so that each one gets different ones.
                 shares = [(quantile + step) * _GOLDEN % 1 for step in range(1, features + 1)]
                 quantile += features
                 biases = np.clip(np.floor(np.quantile(responses, shares)), -MAX_RESPONSE, MAX_RESPONSE - 1)

@@ -66,6 +66,7 @@ def fit_ridge(copies: list[Floats], targets: Floats, row_weights: Floats) -> Rid
         residuals = (wanted - left @ (shares[:, np.newaxis] * projected)).reshape(count, rows, -1)
         missed = _leave_out(groups, shares, constant, residuals)[0] / roots[:rows]
         losses.append(float(np.average((missed**2).sum(axis=1), weights=row_weights)))
+        # Strictly less: of equal losses the first, weakest penalty wins.
         if losses[-1] < best[0]:
             best = (losses[-1], strength, missed)
     _, strength, missed = best

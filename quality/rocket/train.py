@@ -104,6 +104,7 @@ def _fit_heads(problem: Problem, inputs: Inputs, layout: Layout, name: str, prog
     count = build_counter(layout, inputs.shape[1])
     steps = 2 * -(-len(inputs) // _BATCH)
     copies = []
+    # Negating int8 is safe: words are never -128.
     for copy, words in enumerate((inputs, -inputs)):
         parts = []
         for index, start in enumerate(range(0, len(words), _BATCH)):

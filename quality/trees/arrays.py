@@ -38,6 +38,7 @@ def derive_columns(inputs: NDArray[np.int32], derived: Sequence[Derived]) -> NDA
 def prepare(forest: Forest) -> Callable[[NDArray[np.int32]], NDArray[np.int32]]:
     """A function from int32 inputs (n, width) to logits int32 (n, k), with its trees converted once."""
     links = forest.links
+    # intp, numpy's own index type: any other would be converted at every step.
     node_cuts, node_columns, children, values, roots = (
         np.array(part, dtype=np.intp) for part in (links.cuts, links.columns, links.children, links.values, links.roots)
     )

@@ -157,6 +157,7 @@ def _options(examples: Examples, growth: Growth, seed: int) -> dict[str, object]
         "deterministic": True,
         "extra_trees": growth.random,
         "feature_fraction_bynode": 0.5,
+        # Otherwise LightGBM picks the faster layout by timing, which may differ between runs.
         "force_row_wise": True,
         "lambda_l2": 1.0,
         "learning_rate": 0.1,
@@ -164,6 +165,7 @@ def _options(examples: Examples, growth: Growth, seed: int) -> dict[str, object]
         "max_bin": 1023,
         "min_data_in_leaf": min(most, max(2, len(examples.classes) // 20)),
         "num_leaves": growth.leaves,
+        # Several threads add gradients in an order that varies with their number.
         "num_threads": 1,
         "seed": seed,
         "verbosity": -1,

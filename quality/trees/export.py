@@ -80,6 +80,7 @@ def export(
         if isinstance(rounded, Split):
             kept.append((output, rounded))
         else:
+            # Rounding made all leaves equal, so the tree is a constant.
             bases[output] += rounded
     if not kept:
         raise InputError(
@@ -110,6 +111,7 @@ def _prune(tree: FloatTree, bounds: Bounds) -> FloatTree:
     """The tree with integer cuts, without splits whose outcome the bounds already decide."""
     if not isinstance(tree, Split):
         return tree
+    # For an integer x, x <= cut exactly if x <= floor(cut).
     cut = int(np.floor(tree.cut))
     low, high = bounds[tree.column]
     if cut >= high:

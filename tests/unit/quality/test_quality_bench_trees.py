@@ -1,4 +1,4 @@
-"""The benches of trees: reading the public tables, judging folds, and what the command prints."""
+"""The benchmarks of trees: reading the public tables, judging folds, and the command's output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADER = (
 
 
 def write_ai4i(folder: Path, rows: int = 120) -> None:
-    """A made-up table of that form: a machine fails when its torque passes a limit."""
+    """An invented table of that form: a machine fails if its torque exceeds a limit."""
     rng = np.random.default_rng(0)
     lines = [HEADER]
     for at in range(rows):
@@ -36,7 +36,7 @@ def write_ai4i(folder: Path, rows: int = 120) -> None:
 
 
 def write_steel(folder: Path, rows: int = 140) -> None:
-    """A made-up table of that form: the class is the first column's seventh."""
+    """An invented table of that form: the class is the integer part of the first column."""
     rng = np.random.default_rng(0)
     lines = []
     for at in range(rows):
@@ -120,7 +120,7 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("seeds", ["0", "-1", "two"])
-def test_numbers_of_seeds_that_there_are_not_are_refused(seeds: str, tmp_path: Path) -> None:
+def test_an_impossible_number_of_seeds_is_refused(seeds: str, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as refusal:
         main(["bench", "steel", "--data", str(tmp_path), "--seeds", seeds])
     assert refusal.value.code == 2

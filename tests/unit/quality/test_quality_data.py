@@ -20,7 +20,7 @@ ANNOUNCED = (
     + b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 4), }".ljust(117)
     + b"\n"
 )
-"""Announces 29 TiB of values, and holds none."""
+"""Announces 29 TiB of values, and has none."""
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -82,7 +82,7 @@ def test_room_comes_before_detail() -> None:
 
 def test_values_without_room_are_refused() -> None:
     for value in (1.2e15, 1e300, 1.7e308):
-        with pytest.raises(InputError, match="leaves no room"):
+        with pytest.raises(InputError, match="too large for 53 bits"):
             choose_decimals(np.array([[value], [0.0]]))
 
 
@@ -234,13 +234,13 @@ def test_unusable_label_arrays(tmp_path: Path, array: np.typing.NDArray[np.gener
         ("x.txt", "1,2", "is not .npy, .csv or .tsv"),
         ("x.csv", "", "has no rows"),
         ("x.csv", "a,b\n", "has no rows"),
-        ("x.csv", "1,2\n3\n", "line 2 has 1 values, the first has 2"),
-        ("x.csv", "1,2\n3,four\n", "line 2 holds 'four', which is not a number; encode words as numbers"),
-        ("x.csv", "1,2\n3,\n", "line 2 holds an empty cell, which is not a number; drop or fill missing"),
-        ("x.csv", "1,\n3,4\n", "line 1 holds an empty cell"),
-        ("x.csv", ",1\n3,4\n", "line 1 holds an empty cell"),
-        ("x.csv", ",a\n0,1\n1\n", "line 3 has 0 values, the first has 1"),
-        ("x.csv", "1,2\n3," + "x" * 999, f"line 2 holds '{'x' * 20}...', which"),
+        ("x.csv", "1,2\n3\n", "line 2 has length 1, the first row has 2"),
+        ("x.csv", "1,2\n3,four\n", "line 2 contains 'four', which is not a number; encode words as numbers"),
+        ("x.csv", "1,2\n3,\n", "line 2 contains an empty cell, which is not a number; drop or fill missing"),
+        ("x.csv", "1,\n3,4\n", "line 1 contains an empty cell"),
+        ("x.csv", ",1\n3,4\n", "line 1 contains an empty cell"),
+        ("x.csv", ",a\n0,1\n1\n", "line 3 has length 0, the first row has 1"),
+        ("x.csv", "1,2\n3," + "x" * 999, f"line 2 contains '{'x' * 20}...', which"),
         ("x.csv", "1,2\n3,nan\n", "data row 2 has a non-finite value"),
         ("x.csv", "1,2\n-inf,3\n", "data row 2 has a non-finite value"),
         ("x.csv", b"\xff\xfe1", "is not UTF-8 text"),
@@ -248,8 +248,8 @@ def test_unusable_label_arrays(tmp_path: Path, array: np.typing.NDArray[np.gener
         ("x.npy", b"not an array", "is not a readable NPY array"),
         ("x.npy", b"\x93NUMPY", "is not a readable NPY array"),
         ("x.npy", ANNOUNCED, "is not a readable NPY array"),
-        ("x.csv", '3,4\n"1,000",2\n', "line 2 holds '1,000', which is not a number"),
-        ("x.csv", "3;4\n1.000,5;2\n", "line 2 holds '1.000,5', which is not a number"),
+        ("x.csv", '3,4\n"1,000",2\n', "line 2 contains '1,000', which is not a number"),
+        ("x.csv", "3;4\n1.000,5;2\n", "line 2 contains '1.000,5', which is not a number"),
         ("x.csv", '3,4\n"' + "1" * 200_000 + '",2\n', "line 2 cannot be read: field larger"),
     ],
 )

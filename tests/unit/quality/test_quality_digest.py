@@ -1,4 +1,4 @@
-"""The inference digest commits to every field, in the layout that FORMAT.md gives."""
+"""The inference digest commits to every field, in the layout that FORMAT.md specifies."""
 
 from __future__ import annotations
 

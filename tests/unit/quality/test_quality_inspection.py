@@ -69,7 +69,7 @@ def test_an_unusable_model_is_refused() -> None:
     ("change", "cause"),
     [
         ({"model_digest": bytes(32)}, "inference names model 00"),
-        ({"input": b"\x03"}, "input has 1 bytes, the model reads 2 words of 1"),
+        ({"input": b"\x03"}, "input has 1 bytes, the model reads 2"),
         ({"input": b"\x80\x00"}, "an input word is outside -127..127"),
         ({"input": b"\x04\x00"}, r"logits are \(9,\), the model computes \(11,\)"),
         ({"logits": (8,)}, r"logits are \(8,\), the model computes \(9,\)"),

@@ -43,8 +43,8 @@ def test_classes_of_labels_and_their_verdicts() -> None:
 @pytest.mark.parametrize(
     ("labels", "reject", "cause"),
     [
-        (["1", "1"], [], r"labels have 1 classes \(1\); use 2..32 distinct labels"),
-        ([str(value) for value in range(33)], [], r"33 classes \(0, 1, 2, 3, 4, \.\.\.\)"),
+        (["1", "1"], [], r"number of distinct labels is 1 \(1\); expected 2..32"),
+        ([str(value) for value in range(33)], [], r"33 \(0, 1, 2, 3, 4, \.\.\.\)"),
         (["0", "1"], ["2"], "no label equals 2; choose from 0, 1"),
         (["0", "1"], ["0", "1"], "both labels are rejected; name the one that means FAIL"),
         (["a", "b", "c"], ["d"], "no label equals d"),
@@ -65,7 +65,7 @@ RANDOM = np.array([0.3, 0.1, 0.2, 0.9, 0.5, 0.7])
 
 
 @pytest.mark.parametrize("column", [CLASSES, 5 - CLASSES, CLASSES**2 + 0.5])
-def test_a_column_that_gives_the_label_away_is_refused(column: np.typing.NDArray[np.float64]) -> None:
+def test_a_column_that_determines_the_label_is_refused(column: np.typing.NDArray[np.float64]) -> None:
     values = np.stack([RANDOM, column], axis=1).astype(np.float64)
     with pytest.raises(InputError, match="column 2 determines the label; remove it"):
         verify_columns(values, CLASSES)
