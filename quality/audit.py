@@ -139,7 +139,8 @@ def _verify_model(extract: Extract) -> Model:
     try:
         return parse_model(extract.model)
     except ModelError as error:
-        raise AuditError("model", "canonical bytes", error.cause) from error
+        cause = f"the model is not canonical: {error.cause}"
+        raise AuditError("model", "canonical bytes", error.cause, cause=cause) from error
 
 
 def _verify_input(extract: Extract, model: Model) -> tuple[int, ...]:
@@ -149,7 +150,8 @@ def _verify_input(extract: Extract, model: Model) -> tuple[int, ...]:
             measured = tuple(load_family(model.family, "plain").quantise_row(model, extract.measured))
             _require_equal("input", extract.input, pack_words(measured, model.word_size))
     except InputError as error:
-        raise AuditError("input", "an input of this model", error.cause) from error
+        cause = f"the input is not valid for the model: {error.cause}"
+        raise AuditError("input", "an input of this model", error.cause, cause=cause) from error
     return words
 
 

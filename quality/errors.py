@@ -52,11 +52,11 @@ class InferenceError(QualityError):
 class AuditError(InferenceError):
     """A quantity stated in an extract differs from the re-executed one; both are kept as text."""
 
-    def __init__(self, quantity: str, stated: str, computed: str) -> None:
+    def __init__(self, quantity: str, stated: str, computed: str, *, cause: str = "") -> None:
         self.quantity = quantity
         self.stated = stated
         self.computed = computed
-        super().__init__(f"{quantity} mismatch: stated {stated}, computed {computed}")
+        super().__init__(cause or f"{quantity} mismatch: stated {stated}, computed {computed}")
 
 
 class ExportError(QualityError):

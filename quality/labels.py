@@ -63,7 +63,7 @@ def build_classes(labels: Sequence[str] | Labels, reject: Sequence[str] = ()) ->
         raise InputError(f"number of distinct labels is {len(distinct)} ({_show(distinct)})", hint=hint)
     unknown = [label for label in reject if label not in distinct]
     if unknown:
-        raise InputError(f"no label equals {unknown[0]}", hint=f"choose from {_show(distinct)}")
+        raise InputError(f"unknown label {unknown[0]}", hint=f"choose from {_show(distinct)}")
     rejected = set(reject) or set(distinct[1:])
     # Two classes have a single logit, the score of class 1: that must be the defect.
     if len(distinct) == 2:

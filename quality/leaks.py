@@ -18,7 +18,7 @@ def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDA
     """Raise InputError if the columns of values (n, width) cannot be trusted to predict the classes (n,).
 
     That is the case if a column is a one-to-one function of the class; if it numbers the rows, which reveals the class
-    when rows are sorted by it; if two columns of a table are equal; or if all columns are constant. Some may be
+    when rows are sorted by it; if two columns of a table are equal; or if all columns are constant. Some columns may be
     constant, as in padded windows, and two columns of a series may be equal by chance. Not established: that no column
     leaks the label in a less obvious way.
     """

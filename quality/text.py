@@ -27,7 +27,7 @@ def split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, lis
         # -sig drops the byte order mark that spreadsheets write; it would become part of the first cell.
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8 text", hint="save it as plain text") from error
+        raise InputError(f"{name} is not UTF-8 text", hint="save it as text in UTF-8") from error
     first = text.partition("\n")[0]
     found = next((other for other in (";", "\t") if other in first), delimiter)
     # csv skips empty lines, but would read a line of spaces as one empty cell.
@@ -37,7 +37,7 @@ def split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, lis
         rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
     except csv.Error as error:
         where = f"{name}: line {reader.line_num}"
-        raise InputError(f"{where} cannot be read: {error}", hint="save it as plain text") from error
+        raise InputError(f"{where} cannot be read: {error}", hint="save it as comma-separated values") from error
     if found == ";":
         rows = [(number, [_point(cell) for cell in cells]) for number, cells in rows]
     return rows

@@ -1,6 +1,7 @@
-"""Trains on FordA's default split with five fixed seeds and evaluates on its test rows. Needs what the kind needs.
+"""Trains on FordA's default split with five fixed seeds and evaluates on its test rows.
 
-Nothing is chosen on test rows: kind and seeds are given, and everything else comes from training rows.
+Nothing is chosen on test rows: kind and seeds are given, and everything else comes from training rows. Needs the
+packages that the kind needs.
 """
 
 from __future__ import annotations

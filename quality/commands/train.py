@@ -165,7 +165,7 @@ def _build_problem(table: Table, classes: Classes, weights: Mapping[str, float] 
     else:
         unknown = sorted(weights.keys() - set(classes.labels))
         if unknown:
-            raise InputError(f"no label equals {unknown[0]}", hint=f"choose from {', '.join(classes.labels)}")
+            raise InputError(f"unknown label {unknown[0]}", hint=f"choose from {', '.join(classes.labels)}")
         shares = tuple(weights.get(label, 1.0) for label in classes.labels)
     return Problem(table.values, indexed, count, shares, choose_decimals(table.values))
 

@@ -79,7 +79,9 @@ def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
     """Fit the head with the least loss on left-out rows. Raises InputError if windows are too narrow for a kernel."""
     width = problem.values.shape[1]
     if width < TAPS:
-        raise InputError(f"a rocket needs windows of {TAPS} values, these have {width}", hint="use another --kind")
+        raise InputError(
+            f"a rocket needs windows of at least {TAPS} values, these have {width}", hint="use another --kind"
+        )
     rows = take_sample(problem.classes, _MOST_ROWS, seed)
     learnt = problem.take(rows)
     fixed = learnt.fixed

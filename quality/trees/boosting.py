@@ -117,7 +117,7 @@ def cross_validate(
     seed: int,
     tell: Callable[[int, float], None],
 ) -> Tried:
-    """Grow trees for all folds in parallel, round by round, until the mean loss on held-out rows stops falling.
+    """Grow trees for all folds together, round by round, until the mean loss on held-out rows stops falling.
 
     `folds` are (training rows, held-out rows). `tell` is called with (rounds done, mean loss) after each round.
     """

@@ -45,9 +45,9 @@ def test_classes_of_labels_and_their_verdicts() -> None:
     [
         (["1", "1"], [], r"number of distinct labels is 1 \(1\); expected 2..32"),
         ([str(value) for value in range(33)], [], r"33 \(0, 1, 2, 3, 4, \.\.\.\)"),
-        (["0", "1"], ["2"], "no label equals 2; choose from 0, 1"),
+        (["0", "1"], ["2"], "unknown label 2; choose from 0, 1"),
         (["0", "1"], ["0", "1"], "both labels are rejected; name the one that means FAIL"),
-        (["a", "b", "c"], ["d"], "no label equals d"),
+        (["a", "b", "c"], ["d"], "unknown label d"),
     ],
 )
 def test_unusable_labels(labels: list[str], reject: list[str], cause: str) -> None:

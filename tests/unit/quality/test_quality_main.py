@@ -216,8 +216,8 @@ def test_the_rejected_label_may_be_the_smaller(work: Path, capsys: Capture) -> N
         ("train --labels y.npy --out o", "--labels without --inputs"),
         ("train --inputs x.npy --labels y.npy --out o", " rows; at least 10 are needed"),
         ("train --inputs x.npy --labels one.csv --out o", "number of distinct labels is 1"),
-        ("train --inputs w.npy --labels w.csv --kind cnn --out o", "a cnn needs windows of 24 values"),
-        ("train --inputs w.npy --labels w.csv --reject b,z --out o", "no label equals z; choose from a, b"),
+        ("train --inputs w.npy --labels w.csv --kind cnn --out o", "a cnn needs windows of at least 24 values"),
+        ("train --inputs w.npy --labels w.csv --reject b,z --out o", "unknown label z; choose from a, b"),
         ("train --inputs w.npy --labels w.csv --reject a,b --out o", "both labels are rejected"),
         ("train --inputs w.npy --labels w.csv --cost 1:0 --out o", "a cost is not in 1..1000000"),
         (
@@ -230,7 +230,7 @@ def test_the_rejected_label_may_be_the_smaller(work: Path, capsys: Capture) -> N
             "argument --recall: 'most' is not a share, such as 0.99",
         ),
         ("train --inputs w.npy --labels w.csv --recall 0.9 --cost 2:1 --out o", "both a cost and a recall"),
-        ("train --inputs w.npy --labels w.csv --class-weights c=2 --out o", "no label equals c"),
+        ("train --inputs w.npy --labels w.csv --class-weights c=2 --out o", "unknown label c"),
         (
             "train --inputs w.npy --labels w.csv --class-weights a=-2 --out o",
             "the weight of a is not above 0 and below 1000000",

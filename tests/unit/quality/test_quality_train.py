@@ -167,7 +167,7 @@ def test_auto_says_what_it_could_not_try(quick: None) -> None:
     trained = train(table(60, 2), TWO, kind="auto")
     obstacles = {trial.kind: trial.obstacle for trial in trained.trials}
     assert not obstacles[trained.kind]
-    assert obstacles["rocket"] == "a rocket needs windows of 9 values, these have 4"
+    assert obstacles["rocket"] == "a rocket needs windows of at least 9 values, these have 4"
 
 
 def test_what_is_said_to_be_a_table_is_not_read_as_a_signal(quick: None) -> None:
