@@ -15,7 +15,7 @@ from ledger.store import AccessRepository, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope
 from services.access.credentials import issue
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.support.fake_world import SMITH, build_world
 from tests.support.gateway_client import Caller
@@ -78,7 +78,7 @@ class Site:
         everybody = [number for number, _ in others]
         add_keys(store, *range(1, 8), *everybody, SUSPENDED)
         policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-        app = create_gateway(store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
+        app = create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9))))
         self.caller = Caller(app)
 
     def browser(self, participant: int | None = None, **issued: int) -> Browser:

@@ -27,9 +27,9 @@ from pydantic import BaseModel, Field, create_model
 
 from ledger.provenance.jsonform import Printable
 from ledger.store import AnswerRepository, Store
-from services.gateway.api.schemas import model_of
-from services.gateway.http.authentication import Asking
+from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.errors import CursorError
+from services.gateway.http.schemas import model_of
 
 __all__ = ["MOST_ITEMS", "Key", "Pager", "Paging", "page_of"]
 
@@ -106,7 +106,7 @@ class _Paging:
         return Response(json.dumps(body, separators=(",", ":")), media_type="application/json")
 
 
-def _paging(request: Request, principal: Asking, limit: _Limit = 50, cursor: _Cursor = None) -> _Paging:
+def _paging(request: Request, principal: CurrentPrincipal, limit: _Limit = 50, cursor: _Cursor = None) -> _Paging:
     pager: Pager = request.app.state.pager
     scope = _describe(request, principal.participant)
     return _Paging(pager, scope, limit, None if cursor is None else pager.open(scope, cursor))

@@ -36,6 +36,10 @@ class Policy:
     owner: int | None
     """The participant that the gateway belongs to: it sees all that index and book hold."""
 
+    @property
+    def needs_credential(self) -> bool:
+        return self.auth is Auth.REQUIRED
+
 
 def build_policy(
     auth: str = Auth.LOOPBACK_OPEN,

@@ -22,8 +22,8 @@ from ledger.records import Admit, Role
 from ledger.store import Book, RecordingRepository, Store, open_store
 from ledger.store.outbox import Outbox
 from services.access import Scope, new_api_key
-from services.gateway import build_policy, create_gateway
-from services.gateway.epcis.endpoints import CAPTURE
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.epcis.capture import CAPTURE
 from services.gateway.epcis.known_names import find_parties
 from services.gateway.http.policy import Auth
 from services.interop.epcis.event_queries import CONTEXT
@@ -87,7 +87,9 @@ class Company:
 
     def start(self, store: Store | None = None) -> None:
         """The application anew, as after a restart."""
-        app = create_gateway(store or self.store, build_policy(), recording=(self.world.chain, self.signer))
+        app = create_gateway(
+            GatewayParts(store or self.store, build_policy(), recording=(self.world.chain, self.signer))
+        )
         self.caller = Caller(app)
 
     def send(self) -> None:
@@ -380,7 +382,7 @@ def test_only_the_company_with_the_scope_records(company: Company) -> None:
     other = admit(company.world, company.store)
     policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=company.number)
     guarded = create_gateway(
-        company.store, policy, clock=lambda: NOW_S, recording=(company.world.chain, company.signer)
+        GatewayParts(company.store, policy, clock=lambda: NOW_S, recording=(company.world.chain, company.signer))
     )
 
     def ask(participant: int, *scopes: Scope, query: str = "?record=true") -> int:
@@ -398,7 +400,7 @@ def test_only_the_company_with_the_scope_records(company: Company) -> None:
 
 
 def test_without_a_key_nothing_is_captured_and_it_is_said(company: Company) -> None:
-    caller = Caller(create_gateway(company.store, build_policy()))
+    caller = Caller(create_gateway(GatewayParts(company.store, build_policy())))
     answer = caller.ask(f"{CAPTURE}?record=true", "POST", document(added(1, "keyless")))
     assert (answer.status_code, answer.json()["type"]) == (503, "epcisException:ImplementationException")
     assert "no key to record with" in answer.json()["detail"]
