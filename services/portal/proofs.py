@@ -98,7 +98,7 @@ class Proofs:
         """What a passport and its proof tell beyond the records themselves."""
         self._made: LruCache[_Made] = LruCache(_MOST_BYTES)
         self._verified: LruCache[_Verified] = LruCache(_MOST_BYTES)
-        self._turns = BoundedWork(at_once=1, waiting=_MOST_WAITING)
+        self._work = BoundedWork(at_once=1, waiting=_MOST_WAITING)
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
         """The proof for a lot at that state of the index, or the one that was made last: who saw a page gets bundle and
@@ -130,7 +130,7 @@ class Proofs:
         made = self._find(lot, state)
         if made is not None:
             return made
-        with self._turns.take() as mine:
+        with self._work.take() as mine:
             if not mine:
                 raise ProofsBusyError("other proofs are being made", hint="load the page again in a while")
             made = self._find(lot, state)  # perhaps made while we waited

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from ledger.records import Role
+from ledger.records import ALL_ROLES, Role
 from ledger.store import AccessRepository, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope
@@ -72,7 +72,7 @@ class Site:
             known = rows.get(ParticipantRow, SMITH)
             assert known is not None
             alone = [(number, int(Role[role])) for role, number in BY_ROLE.items()]
-            others = [(OWNER, 63), (STRANGER, 63), (NO_ROLE, 0), *alone]
+            others = [(OWNER, int(ALL_ROLES)), (STRANGER, int(ALL_ROLES)), (NO_ROLE, 0), *alone]
             new = [replace(known, number=one, sequence=one, keys=1, roles=roles) for one, roles in others]
             rows.insert([*new, replace(known, number=SUSPENDED, sequence=SUSPENDED, keys=1, suspended=True)])
         everybody = [number for number, _ in others]

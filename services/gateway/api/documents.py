@@ -120,6 +120,7 @@ class ModeChange(BaseModel):
 
 def add_documents(table: RouteTable, documents: Documents, clock: Clock) -> None:
     _add_reading(table, documents)
+    _add_fetching(table, documents)
     _add_uploads(table, documents, clock)
     _add_versions(table, documents, clock)
     _add_changes(table, documents, clock)
@@ -155,6 +156,10 @@ def _add_reading(table: RouteTable, documents: Documents) -> None:
     def get(principal: CurrentPrincipal, document: DocumentId, if_none_match: IfNoneMatch = None) -> Response:
         """Names, sizes and roots; the content is in the versions."""
         return reply_with_etag(documents.get(document, principal.viewer), if_none_match)
+
+
+def _add_fetching(table: RouteTable, documents: Documents) -> None:
+    routes = Routes(table, "documents", PROBLEMS_404)
 
     @routes.get(
         "/v1/documents/{id}/versions/{version}",

@@ -209,8 +209,8 @@ class _SseConnection:
         self._wanted, self._connections, self._authenticate = wanted, connections, authenticate
 
     async def run(self, place: Position) -> AsyncIterator[str]:
-        """Until the caller goes, may no more, or the gateway stops. Whoever reads slowly is waited for: nothing is
-        read ahead of what was sent."""
+        """Runs until the caller disconnects, may not follow any more, or the gateway stops. Slow readers are waited
+        for: nothing is read ahead of what was sent."""
         loop = asyncio.get_running_loop()
         try:
             yield f"retry: 2000\nid: {format_position(place)}\n: from here on\n\n"

@@ -57,7 +57,8 @@ _RULE = Rule(Scope.EVENTS)
 def add_webhooks(table: RouteTable, subscriptions: Subscriptions) -> None:
     routes = Routes(table, "events", PROBLEMS_404)
     _add_reading(routes, subscriptions)
-    _add_writing(routes, subscriptions)
+    _add_creation(routes, subscriptions)
+    _add_changes(routes, subscriptions)
 
 
 def _add_reading(routes: Routes, subscriptions: Subscriptions) -> None:
@@ -94,7 +95,7 @@ def _add_reading(routes: Routes, subscriptions: Subscriptions) -> None:
         return Response(status_code=204)
 
 
-def _add_writing(routes: Routes, subscriptions: Subscriptions) -> None:
+def _add_creation(routes: Routes, subscriptions: Subscriptions) -> None:
     @routes.post(
         "/v1/webhooks",
         "addWebhook",
@@ -120,6 +121,8 @@ def _add_writing(routes: Routes, subscriptions: Subscriptions) -> None:
         )
         return reply(made, 201, Location=f"/v1/webhooks/{made.webhook.id}")
 
+
+def _add_changes(routes: Routes, subscriptions: Subscriptions) -> None:
     @routes.post(
         "/v1/webhooks/{id}/resume",
         "resumeWebhook",

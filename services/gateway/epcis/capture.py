@@ -51,7 +51,7 @@ class CaptureService:
         return open_library(self._store, principal)
 
     def take(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
-        """The capture job. Raises InputError for a body that is no document, HTTPException 413 for too many events,
+        """The capture job. Raises InputError for a body that is not a document, HTTPException 413 for too many events,
         BusyError, and ForbiddenError or NoSignerError where nothing can be recorded."""
         recording = open_recording(self._recorder, principal) if record else None
         return self._describe(self._take_document(principal, behaviour, parse_capture(body), recording))

@@ -32,7 +32,7 @@ _MOST_PER_PAGE: Final = 200
 
 
 def number_of(principal: Principal) -> int:
-    """The participant; 0 for whoever runs a gateway that is open on the loopback."""
+    """The participant; 0 for the operator of a gateway that is open on the loopback."""
     return principal.participant or 0
 
 

@@ -23,7 +23,7 @@ from services.gateway.http.route_table import RouteTable
 __all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
 
 MOST_URI_BYTES = 8192
-"""Of path and query together: the longest identifier, percent-encoded throughout, with room to spare."""
+"""Path and query together: room for the longest identifier, percent-encoded throughout."""
 REQUEST_ID = "X-Request-ID"
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",

@@ -66,7 +66,7 @@ class Pager:
         return base64.urlsafe_b64encode(nonce + self._secret().encrypt(nonce, plain, scope.encode())).decode()
 
     def open(self, scope: str, cursor: str) -> Key:
-        """Raises CursorError for what `seal` did not give for that scope."""
+        """Raises CursorError for a text that `seal` did not return for that scope."""
         try:
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             plain = self._secret().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], scope.encode())
@@ -121,7 +121,7 @@ def _describe(request: Request, caller: int | None) -> str:
 
 _OWN = ("limit", "cursor")
 Paging = Annotated[_Paging, Depends(_paging)]
-"""In the parameters of a route that gives a list."""
+"""In the parameters of a route that answers a list."""
 
 
 def page_of(view: type) -> type[BaseModel]:

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from ledger.errors import SettingsError
-from ledger.records import Role
+from ledger.records import ALL_ROLES, Role
 from ledger.store import AccessRepository, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope
@@ -36,7 +36,7 @@ from tests.unit.services.test_access_credentials import FORGED
 OWNER, NO_ROLE, SUSPENDED = 20, 21, 22
 BY_ROLE = {role: 10 + place for place, role in enumerate(Role)}
 """A participant of each single role."""
-ADMITTED = [(number, role) for role, number in BY_ROLE.items()] + [(OWNER, Role(63)), (NO_ROLE, Role(0))]
+ADMITTED = [(number, role) for role, number in BY_ROLE.items()] + [(OWNER, ALL_ROLES), (NO_ROLE, Role(0))]
 HOST = "gateway.example"
 
 
@@ -46,7 +46,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         build_world(store)
         with store.transaction() as connection:
             rows = [ParticipantRow(number, number, roles, 1, False, 1, bytes(32)) for number, roles in ADMITTED]
-            Rows(connection).insert([*rows, ParticipantRow(SUSPENDED, SUSPENDED, 63, 1, True, 1, bytes(32))])
+            Rows(connection).insert(
+                [*rows, ParticipantRow(SUSPENDED, SUSPENDED, int(ALL_ROLES), 1, True, 1, bytes(32))]
+            )
         add_keys(store, OWNER, NO_ROLE, SUSPENDED, *BY_ROLE.values())
         yield store
 

@@ -18,7 +18,7 @@ from ledger.claims import build_claims, parse_claims
 from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
-from ledger.records import Admit, Role
+from ledger.records import ALL_ROLES, Admit
 from ledger.store import Book, RecordingRepository, Store, open_store
 from ledger.store.outbox import Outbox
 from services.access import Scope, new_api_key
@@ -34,7 +34,6 @@ from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
 
 Json = dict[str, Any]
-ALL = Role(63)
 PARTY = "urn:epc:id:pgln:9506000.00001"
 OTHER = "9506000000022"
 
@@ -139,7 +138,7 @@ def admit(world: LedgerWorld, store: Store, claims: Json | None = None) -> Compa
         with store.transaction() as connection:
             Book(connection).put_document(root, json.dumps(kept.to_json()))
     owner = world.submitter(Outbox(store), world.owner)
-    owner.submit([(f"admit-{signer.address.hex()}", Admit(int(ALL), signer.address, root))])
+    owner.submit([(f"admit-{signer.address.hex()}", Admit(int(ALL_ROLES), signer.address, root))])
     owner.drain()
     Follower(world.chain, store).follow()
     return Company(store, world, signer)

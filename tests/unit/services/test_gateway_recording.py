@@ -21,7 +21,7 @@ from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.provenance import open_reader
-from ledger.records import RECORD_TYPES, Role
+from ledger.records import ALL_ROLES, RECORD_TYPES
 from ledger.store import AccessRepository, AnswerRepository, Book, Store
 from ledger.store.outbox import Outbox
 from ledger.trust import parse_trust
@@ -37,7 +37,6 @@ from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
 
-ALL = Role(63)
 PART = "https://id.gs1.org/01/09506000134352/21/W-1"
 
 
@@ -99,7 +98,7 @@ def site(world: LedgerWorld, tmp_path: Path) -> Iterator[Site]:
 
 def found(world: LedgerWorld, folder: Path) -> Iterator[Site]:
     with new_store(folder) as store:
-        signer = world.admit(Outbox(store), ALL)
+        signer = world.admit(Outbox(store), ALL_ROLES)
         Follower(world.chain, store).follow()
         with store.reading() as connection:
             query = text("SELECT participant FROM keys WHERE address = :a")
@@ -156,7 +155,7 @@ def test_an_order_from_placing_to_delivery(site: Site) -> None:
 
 def test_a_revision_is_accepted_by_its_number_and_a_record_is_corrected(site: Site) -> None:
     terms = {"operations": 2, "inspector": 0, "model": 0, "due_at": "2100-01-01T00:00:00Z"}
-    other = site.world.admit(Outbox(site.store), ALL)
+    other = site.world.admit(Outbox(site.store), ALL_ROLES)
     Follower(site.world.chain, site.store).follow()
     order = site.final("/v1/orders", identifier="urn:example:o2", coordinator=site.number, terms=terms)["subjects"][0]
     site.final(f"/v1/orders/{order}/accept")
@@ -321,7 +320,7 @@ def test_a_bundle_over_http_is_verified_offline_with_the_trust_file_over_http(si
 
 def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87", claims={"heat": 7})["subjects"][0]
-    stranger = site.world.admit(Outbox(site.store), ALL)
+    stranger = site.world.admit(Outbox(site.store), ALL_ROLES)
     Follower(site.world.chain, site.store).follow()
     with site.store.reading() as connection:
         found = AccessRepository(connection).participant_of(stranger.address)
@@ -340,7 +339,7 @@ def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site:
     for word in ("claims", "evidence", "inferences", "/heat"):
         assert ask(f"/v1/bundles?lot={lot}&disclose={word}", site.number).status_code == 403
     assert ask(f"/v1/bundles?lot={lot}&disclose=claims", found.number).status_code == 200
-    third = site.world.admit(Outbox(site.store), ALL)
+    third = site.world.admit(Outbox(site.store), ALL_ROLES)
     Follower(site.world.chain, site.store).follow()
     with site.store.reading() as connection:
         other = AccessRepository(connection).participant_of(third.address)
