@@ -16,7 +16,7 @@ from ledger.keys import create_keystore
 from ledger.store import Registry
 from services.access import Scope, new_api_key
 from services.documents.client import HttpDocuments
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.support.command_line import Runner
 from tests.support.loopback import answering, closed_url, serving
@@ -93,7 +93,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         with store.transaction() as connection:
             connection.exec_driver_sql("DELETE FROM recipient_keys")  # nobody published a key yet
         with redirect_stderr(io.StringIO()):  # the gateway's log, which would be taken for the command's
-            app = create_gateway(store, build_policy(Auth.REQUIRED, owner=OWNER), keys=world.ring)
+            app = create_gateway(GatewayParts(store, build_policy(Auth.REQUIRED, owner=OWNER), keys=world.ring))
         url = stack.enter_context(serving(app))
         yield Desk(world, url, Runner(tmp_path / "home", monkeypatch, capsys))
 

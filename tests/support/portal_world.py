@@ -18,7 +18,7 @@ from ledger.keys import create_keystore, to_checksum
 from ledger.provenance import parse_disclosing
 from ledger.records import Verdict
 from ledger.store import Book, Store
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import Company, found_consortium
@@ -93,7 +93,7 @@ def serve_world(folder: Path) -> Iterator[PortalWorld]:
         assert buyer != policy.owner
         chain = line.consortium.chain
         proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))
-        app = create_gateway(store, policy, proofs=proofs, limiter=Limiter(Rates(1e6, 1e6)))
+        app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=Limiter(Rates(1e6, 1e6))))
         server = build_server(app, "127.0.0.1", port)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

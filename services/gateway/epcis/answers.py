@@ -18,7 +18,7 @@ __all__ = ["SIMPLE", "describe_capture", "query_document", "recorded_of"]
 SIMPLE: Final = "SimpleEventQuery"
 """The standard's own query, with parameters in the address."""
 _TOLD: Final = ("kind", "state", "done", "sequence", "refusal")
-"""Of a record's fate."""
+"""Members of a record's fate that a capture job shows."""
 
 
 def query_document(events: Sequence[Json], name: str = SIMPLE) -> dict[str, Json]:

@@ -30,13 +30,13 @@ _PART = 300
 
 @dataclass(frozen=True, slots=True)
 class EventRecording:
-    """Of one company's events."""
+    """Records what one company's events propose."""
 
     recorder: Recorder
     creator: int
     """The company."""
     caller: int
-    """Who asked: the company, or 0 for whoever runs a gateway that is open on the loopback."""
+    """The company, or 0 for the operator of a gateway that is open on the loopback."""
 
     def find(self, keys: Collection[str]) -> dict[str, list[int]]:
         """Outbox ids of what was recorded for events before, by their keys; in the order of the records."""
@@ -73,7 +73,7 @@ class EventRecording:
 
 
 def open_recording(recorder: Recorder | None, principal: Principal) -> EventRecording:
-    """Raises ForbiddenError for who may not record here, NoSignerError where there is no key that signs for them."""
+    """Raises ForbiddenError when the principal may not record here, NoSignerError when there is no key to sign with."""
     if not principal.owner or Scope.RECORDING not in principal.scopes:
         raise ForbiddenError(
             "recording is for the company that runs the gateway, with the scope recording",

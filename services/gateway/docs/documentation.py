@@ -1,5 +1,5 @@
-"""The documentation page: the OpenAPI document as plain HTML. It loads nothing, so it works without the internet and
-lets nobody else's script see who asks for what."""
+"""The documentation routes: the OpenAPI document, and the same as a page of plain HTML. The page loads nothing, so it
+works without the internet, and nobody else's script sees who reads what."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ import json
 from html import escape
 from typing import Any
 
-__all__ = ["build_page"]
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from services.access.rules import PUBLIC
+from services.gateway.http.route_table import Route, RouteTable
+
+__all__ = ["add_documentation"]
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2733}"
@@ -17,7 +23,12 @@ _STYLE = (
 )
 
 
-def build_page(document: dict[str, Any]) -> str:
+def add_documentation(table: RouteTable, app: FastAPI) -> None:
+    table.add(Route("GET", "/openapi.json", PUBLIC), lambda: JSONResponse(app.openapi()))
+    table.add(Route("GET", "/docs", PUBLIC), lambda: HTMLResponse(_build_page(app.openapi())))
+
+
+def _build_page(document: dict[str, Any]) -> str:
     """One section for each operation: parameters, answers, an example."""
     info = document["info"]
     sections = [

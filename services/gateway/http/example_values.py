@@ -1,12 +1,50 @@
-"""The small world of the documentation's examples: one order, one lot, one certificate."""
+"""Values that several examples of the documentation share: one order, one lot, one certificate.
+
+Examples are real views, so that the type checker and a test keep them true.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from ledger.provenance import Certificate
-from ledger.provenance.answers import AsOf, Gate, HistoryRecord, Lot, Machine, Model, Order, Party, RelatedLot
+from ledger.provenance.answers import (
+    AsOf,
+    CustodyChange,
+    Gate,
+    HistoryRecord,
+    Lot,
+    Machine,
+    Model,
+    Order,
+    Party,
+    RelatedLot,
+)
+from ledger.provenance.jsonform import Printable
 from ledger.records import CertificateStatus, LotState, ModelState, OrderState, Verdict
+from services.gateway.http.route_table import Examples
+
+__all__ = [
+    "BUYER",
+    "CHAIN_ID",
+    "IDENTIFIER",
+    "LOT",
+    "MAKER",
+    "NOW",
+    "ORDER",
+    "STREAM",
+    "as_of",
+    "certificate",
+    "custody_change",
+    "lot",
+    "model",
+    "order",
+    "page_examples",
+    "record",
+    "related",
+]
 
 IDENTIFIER = "https://id.gs1.org/01/09506000013459/21/A0001"
 CHAIN_ID = 131277322940537
@@ -14,6 +52,16 @@ NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 BUYER, HUB, MAKER = Party(1, "Nordwind Mobility"), Party(2, "Kestrel Coordination"), Party(5, "Cedar Assembly")
 INSPECTOR, AUDITOR = Party(6, "Umbra Inspection"), Party(7, "Vector Auditing")
 LOT, ORDER, STREAM = b"\x1a" * 32, b"\x2b" * 32, b"\x3c" * 32
+_CURSOR = "Zp1yT0c0b2pVbmx5T3BhcXVlVGV4dA=="
+
+
+def page_examples(item: Callable[[], Printable]) -> Examples:
+    """The first page of a long list, and the last page of a short one."""
+    return {"more": partial(_page, item, _CURSOR), "last": partial(_page, item, None)}
+
+
+def _page(item: Callable[[], Printable], cursor: str | None) -> dict[str, object]:
+    return {"items": [item().to_json()], "next": cursor}
 
 
 def as_of() -> AsOf:
@@ -123,3 +171,7 @@ def record() -> HistoryRecord:
         superseded_by=None,
         fields={"kind": 2, "operation": 2},
     )
+
+
+def custody_change() -> CustodyChange:
+    return CustodyChange(600, "CustodyAccepted", LOT, MAKER, BUYER, NOW)
