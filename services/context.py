@@ -20,10 +20,7 @@ from ledger.submit import Submitter
 from services.output import warn
 from services.settings import Settings, read_settings
 
-__all__ = ["ALLOWANCE_WEI", "Context", "ask", "open_context", "unlock"]
-
-ALLOWANCE_WEI = 100 * 10**18
-"""Gas money of a key, on engines that give it away."""
+__all__ = ["Context", "ask", "open_context", "unlock"]
 
 
 @dataclass(slots=True)
@@ -66,8 +63,7 @@ class Context:
         them; then they stay queued.
         """
         chain, outbox = self.chain(), Outbox(self.store)
-        if chain.profile.faucet:
-            chain.node.fund(signer.address, ALLOWANCE_WEI)
+        chain.fund(signer.address)
         submitter = Submitter(chain, outbox, signer)
         ids = submitter.submit([(str(uuid.uuid4()), record) for record in records])
         try:

@@ -21,7 +21,7 @@ from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from services.commands.integrity import compare_index
 from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import ALLOWANCE_WEI, Context, open_context
+from services.context import Context, open_context
 from services.output import print_json, print_lines
 from services.serving.sockets import listen, serve_on
 from services.text.outbox import STALL_S, describe_queue, queue_lines
@@ -67,7 +67,7 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
         owner, node = opened.unlock(signer, passphrase_file), opened.node()
         profile = find_profile(opened.settings.engine)
         if profile.faucet:
-            node.fund(owner.address, ALLOWANCE_WEI)
+            node.fund(owner.address)
         deployment = deploy(node, profile, owner)
         print_lines(
             f"registry  0x{deployment.registry.hex()}",

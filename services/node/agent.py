@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["DEAD_LETTERS", "Agent", "hold_folder", "open_agent"]
 
 DEAD_LETTERS = "dead-letters.jsonl"
-_STOP_S = 10.0
-_ALLOWANCE_WEI = 100 * 10**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +149,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
             logger.warning("the chain does not answer; events are taken, and records wait")
         sending = Sending(recorders, link, Outbox(store), parts.drafts, logger)
         sending.start()
-        stack.callback(sending.stop, _STOP_S)
+        stack.callback(sending.stop)
         intake = Intake(parts.gates(lines), parts.dead_letters, parts.metrics)
         yield Agent(config, intake, lines, sending, Outbox(store), parts.metrics, logger)
 
@@ -208,8 +206,7 @@ class _Parts:
         def link() -> Submitting:
             chain = connect(self._config, self._signer.address, self._inspector)
             verify_logs(chain, recorders)
-            if chain.profile.faucet:
-                chain.node.fund(self._signer.address, _ALLOWANCE_WEI)
+            chain.fund(self._signer.address)
             return Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
 
         return link

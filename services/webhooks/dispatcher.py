@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,8 @@ from ledger.store import AccessRepository, Feed, Position, Rows, Store, WebhookR
 from ledger.store.process_identity import describe_process, is_gone
 from ledger.store.rows import ParticipantRow
 from ledger.store.webhook_rows import WebhookRow
+from services.serving.failures import FailureLog
+from services.serving.loop import Loop
 from services.webhooks.delivery import Answer, Mode, build_request, look_up, post
 from services.webhooks.feed import Filter, Notice, Notices
 from services.webhooks.signatures import sign
@@ -45,6 +46,7 @@ _AT_ONCE: Final = 100
 """Records looked at in one reading."""
 _MOST_SIDE_BY_SIDE: Final = 64
 _DESKS: Final = 4
+_RETRY_S: Final = 2.0
 _MOST_STOP_S: Final = 15.0
 
 
@@ -81,23 +83,26 @@ class Dispatcher:
         self._store, self._manners, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
         self._notices = Notices(store)
         self._holder = describe_process(os.getpid())
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._not_read, self._not_served = (
+            FailureLog(logger, "webhooks not read"),
+            FailureLog(logger, "webhook not served"),
+        )
+        self._loop = Loop(
+            "millmark-webhooks", self._run, logger, failed="webhooks failed", retry_s=_RETRY_S, stop_s=_MOST_STOP_S
+        )
 
     def start(self) -> None:
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="millmark-webhooks", daemon=True)
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Returns when what is under way is over, at the latest after the time that a delivery may take."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_MOST_STOP_S)
+        self._loop.stop()
 
-    def _run(self) -> None:
+    def _run(self) -> float:
+        """One step is all that is served until the thread is to stop."""
         with ThreadPoolExecutor(_DESKS, "millmark-webhooks-desk") as self._desks:
             asyncio.run(self._serve())
+        return 0.0
 
     async def _at_desk(self, work: Callable[..., R], *arguments: object) -> R:
         """Database work, in threads of its own: the loop's are for looking up names, which may hang."""
@@ -107,7 +112,7 @@ class Dispatcher:
         """One task for each subscription that has something to do; a slow receiver keeps its own task busy alone."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_MOST_SIDE_BY_SIDE, "millmark-look-up"))
         busy: dict[str, asyncio.Task[None]] = {}
-        while not self._stop.is_set():
+        while not self._loop.is_stopping:
             busy = {id_: task for id_, task in busy.items() if not task.done()}
             for row in await self._due():
                 if row.id not in busy and len(busy) < _MOST_SIDE_BY_SIDE:
@@ -119,10 +124,12 @@ class Dispatcher:
 
     async def _due(self) -> list[WebhookRow]:
         try:
-            return await self._at_desk(self._read_due)
-        except Exception as error:  # the thread must outlive any failure
-            self._note("webhooks not read", error)
+            found = await self._at_desk(self._read_due)
+        except Exception as error:  # what is under way goes on
+            self._not_read.note(error)
             return []
+        self._not_read.clear()
+        return found
 
     def _read_due(self) -> list[WebhookRow]:
         with self._store.reading() as connection:
@@ -137,7 +144,7 @@ class Dispatcher:
     async def _tend(self, id_: str) -> None:
         """Tells one receiver until there is nothing left, or a delivery did not go through."""
         try:
-            while not self._stop.is_set():
+            while not self._loop.is_stopping:
                 found = await self._at_desk(self._next, id_)
                 if found is None:
                     return
@@ -149,7 +156,7 @@ class Dispatcher:
                 if not await self._at_desk(self._advance, row, end):
                     return
         except Exception as error:  # as above
-            self._note("webhook not served", error)
+            self._not_served.note(error)
 
     def _next(self, id_: str) -> tuple[WebhookRow, list[Notice], Position] | None:
         """What is to be sent now, under a hold of ours; None when there is nothing, or it is somebody else's."""
@@ -246,7 +253,3 @@ class Dispatcher:
         """The subscription, if it is there and still ours: a process that slept past its hold changes nothing of it."""
         row = desk.get(id_)
         return row if row is not None and row.holder == self._holder else None
-
-    def _note(self, what: str, error: Exception) -> None:
-        unforeseen = not isinstance(error, MillmarkError)
-        self._logger.error(what, cause=str(error)[:300] if not unforeseen else None, exc_info=unforeseen)
