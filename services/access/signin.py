@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
+import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -12,14 +15,16 @@ from ledger.store import AccessRepository, Store
 from ledger.store.access_rows import CredentialRow
 from services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
 from services.access.errors import SignInError
-from services.access.nonces import NONCE_LIFE_S, Nonces
 from services.access.principals import ALL_SCOPES
 from services.access.siwe import SignInMessage, parse_message, recover_signer
 
-__all__ = ["CLOCK_SKEW_S", "Session", "SignIn"]
+__all__ = ["CLOCK_SKEW_S", "NONCE_LIFE_S", "Nonces", "Session", "SignIn"]
 
 CLOCK_SKEW_S = 30
 """How far ahead of us a message's issue may lie."""
+NONCE_LIFE_S = 300
+_RANDOM_DIGITS, _TIME_DIGITS, _SEAL_DIGITS = 32, 10, 32
+_DIGITS = frozenset("0123456789abcdef")
 _STATEMENT = "Sign in to the Millmark gateway of this company."
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
 _MEND = "ask /v1/sign-in for a message, and sign it as it is"
@@ -32,6 +37,31 @@ class Session:
     token: str
     row: CredentialRow
     roles: int
+
+
+class Nonces:
+    """Issues nonces and knows its own again, without remembering them until somebody signed in with one, so that asking
+    for them fills no table: 16 random bytes, the second at which it expires, and a seal over both under a key that
+    lives as long as this object. After a restart, those that were pending are refused."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+
+    def issue(self, now_s: int) -> str:
+        body = f"{secrets.token_hex(_RANDOM_DIGITS // 2)}{now_s + NONCE_LIFE_S:0{_TIME_DIGITS}x}"
+        return body + self._seal(body)
+
+    def expiry(self, nonce: str) -> int | None:
+        """When one of ours expires; None for any other."""
+        body, seal = nonce[:-_SEAL_DIGITS], nonce[-_SEAL_DIGITS:]
+        if len(body) != _RANDOM_DIGITS + _TIME_DIGITS or not _DIGITS.issuperset(nonce):
+            return None
+        if not hmac.compare_digest(seal, self._seal(body)):
+            return None
+        return int(body[_RANDOM_DIGITS:], 16)
+
+    def _seal(self, body: str) -> str:
+        return hmac.new(self._key, body.encode(), hashlib.sha256).hexdigest()[:_SEAL_DIGITS]
 
 
 class SignIn:

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from ledger.canonical import Json
-from services.webhooks.errors import TargetRefusedError
-from services.webhooks.targets import Resolve, Target
+from services.webhooks.targets import Resolve, Target, TargetRefusedError
 
 __all__ = ["Answer", "Mode", "build_request", "look_up", "post"]
 

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from services.webhooks.errors import TargetRefusedError
+from ledger.errors import InputError
 
-__all__ = ["PORTS", "Resolve", "Target", "parse_target", "verify_address"]
+__all__ = ["PORTS", "Resolve", "Target", "TargetRefusedError", "parse_target", "verify_address"]
 
 PORTS: Final = frozenset({443, 8443})
 _MOST_CHARACTERS: Final = 2048
@@ -37,6 +37,12 @@ _MEND: Final = "give an https:// address that is reachable from the internet"
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 """From name and port to addresses."""
+
+
+class TargetRefusedError(InputError):
+    """The address of a receiver is not one that is sent to."""
+
+    code = "webhook-target-refused"
 
 
 @dataclass(frozen=True, slots=True)

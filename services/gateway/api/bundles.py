@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from ledger.bundle import MEDIA_TYPE
 from ledger.chain import Chain
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance import Disclosing, build_bundle, parse_disclosing
+from ledger.provenance import Disclosing, build_bundle, build_trust_file, parse_disclosing
 from ledger.store import Store
 from services.access import ForbiddenError, Principal
 from services.gateway.docs.example_values import IDENTIFIER
@@ -20,7 +20,6 @@ from services.gateway.http.authentication import Asking
 from services.gateway.http.errors import BusyError, NoChainError
 from services.gateway.http.responses import NAMED, KnownTags, tag
 from services.serving.bounded_work import BoundedWork
-from services.trust_file import build_trust
 
 __all__ = ["build_bundles"]
 
@@ -82,7 +81,7 @@ class _Workshop:
 
     def trust(self, quorum: int | None) -> bytes:
         with self._chain_at_hand() as chain:
-            return build_trust(self._store, chain, quorum=quorum).to_bytes()
+            return build_trust_file(self._store, chain, quorum=quorum).to_bytes()
 
     @contextmanager
     def _chain_at_hand(self) -> Iterator[Chain]:
