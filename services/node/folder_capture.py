@@ -127,8 +127,8 @@ class FolderCapture:
         if not events:
             return
         found = self._intake.submit(self._source.stream, events).result(_COMMIT_S)
-        for place in found.conflicts:
-            self._refuse(path, offsets[place], build_conflict(), events[place].content)
+        for position in found.conflicts:
+            self._refuse(path, offsets[position], build_conflict(), events[position].content)
         taken = {"request_id": f"{path.name}:{offsets[0]}", "last_line": offsets[-1], "duplicates": found.duplicates}
         self._logger.info("lines taken", leaves={self._source.stream: found.leaves()}, **taken)
 

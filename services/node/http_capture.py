@@ -161,10 +161,10 @@ class _Capture:
             duplicates += outcome.duplicates
             if outcome.accepted:
                 leaves[stream] = outcome.leaves()
-            for place in outcome.conflicts:
+            for at in outcome.conflicts:
                 error = build_conflict()
-                self._intake.refuse(Origin(_SOURCE, request_id, stream), error, events[place].content)
-                batch.refused.append(Refusal(positions[place], error.reason, str(error)))
+                self._intake.refuse(Origin(_SOURCE, request_id, stream), error, events[at].content)
+                batch.refused.append(Refusal(positions[at], error.reason, str(error)))
         if named:
             self._logger.info("batch taken", request_id=request_id, leaves=leaves, duplicates=duplicates)
         return self._report(accepted, duplicates, batch.refused, request_id)

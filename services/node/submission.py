@@ -16,7 +16,7 @@ from services.node.evidence_recorder import StreamRecorder
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
 
-__all__ = ["Sending", "Submitting", "Trouble", "build_report"]
+__all__ = ["KeySubmitter", "SubmissionLoop", "Trouble", "build_report"]
 
 _PAUSE_S = 0.05
 _RETRY_S = 1.0
@@ -24,7 +24,7 @@ _LOOK_S = 1.0
 _STOP_S = 10.0
 
 
-class Submitting(Protocol):
+class KeySubmitter(Protocol):
     """A submitter of one key: on an own node, or through a relay."""
 
     @property
@@ -45,13 +45,13 @@ class Trouble:
     """Seconds since 1970."""
 
 
-class Sending:
+class SubmissionLoop:
     """Goes on whatever a round raises: a chain that is away comes back, a full disk is emptied."""
 
     def __init__(
         self,
         recorders: Sequence[StreamRecorder],
-        connect: Callable[[], Submitting],
+        connect: Callable[[], KeySubmitter],
         outbox: Outbox,
         drafts: Drafts,
         logger: FilteringBoundLogger,
@@ -62,7 +62,7 @@ class Sending:
         self._outbox = outbox
         self._drafts = drafts
         self._logger = logger
-        self._submitter: Submitting | None = None
+        self._submitter: KeySubmitter | None = None
         self._wait_until_s = 0.0
         self._troubles: dict[str, Trouble] = {}
         self._failures = {where: FailureLog(logger.bind(where=where), "does not go on") for where in ("log", "chain")}
@@ -105,7 +105,7 @@ class Sending:
         if time.monotonic() >= self._look_at_s:
             self._look(self._submitter)
 
-    def _look(self, submitter: Submitting) -> None:
+    def _look(self, submitter: KeySubmitter) -> None:
         number, now_s = submitter.head_number(), time.monotonic()
         self._look_at_s = now_s + _LOOK_S
         if number is None:
