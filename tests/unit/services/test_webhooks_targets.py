@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from services.webhooks.delivery import Answer, post
+from services.webhooks.delivery import Answer
+from services.webhooks.http_post import post
 from services.webhooks.targets import Target, TargetRefusedError, parse_target, verify_address
 
 REFUSED = [
