@@ -27,7 +27,7 @@ _RANDOM_DIGITS, _TIME_DIGITS, _SEAL_DIGITS = 32, 10, 32
 _DIGITS = frozenset("0123456789abcdef")
 _STATEMENT = "Sign in to the Millmark gateway of this company."
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
-_MEND = "ask /v1/sign-in for a message, and sign it as it is"
+_HINT = "ask /v1/sign-in for a message, and sign it as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,9 @@ class SignIn:
         """
         message = parse_message(text)
         if not _SIGNATURE.fullmatch(signature):
-            raise SignInError("a signature is 0x and 130 lower-case hex digits", hint=_MEND)
+            raise SignInError("a signature is 0x and 130 lower-case hex digits", hint=_HINT)
         if recover_signer(text, bytes.fromhex(signature[2:])) != message.address:
-            raise SignInError("the signature is not of the key that the message names", hint=_MEND)
+            raise SignInError("the signature is not of the key that the message names", hint=_HINT)
         self._verify_meant(message, now_s)
         with self._store.transaction() as connection:
             return _open(AccessRepository(connection), message, now_s)
@@ -106,24 +106,24 @@ class SignIn:
     def _verify_meant(self, message: SignInMessage, now_s: int) -> None:
         """That it is for this site, of now, with a nonce of ours."""
         if (message.domain, message.uri, message.statement) != (self._domain, self._uri, _STATEMENT):
-            raise SignInError("the message is for another site", hint=_MEND)
+            raise SignInError("the message is for another site", hint=_HINT)
         if not now_s - NONCE_LIFE_S <= message.issued_at <= now_s + CLOCK_SKEW_S:
-            raise SignInError("the message is not of now", hint=_MEND)
+            raise SignInError("the message is not of now", hint=_HINT)
         if not message.issued_at <= message.expires_at <= message.issued_at + NONCE_LIFE_S:
-            raise SignInError(f"the message does not expire within {NONCE_LIFE_S} s", hint=_MEND)
+            raise SignInError(f"the message does not expire within {NONCE_LIFE_S} s", hint=_HINT)
         expiry = self._nonces.expiry(message.nonce)
         if expiry is None or now_s >= min(expiry, message.expires_at):
-            raise SignInError("the nonce is not one of ours, or has expired", hint=_MEND)
+            raise SignInError("the nonce is not one of ours, or has expired", hint=_HINT)
 
 
 def _open(desk: AccessRepository, message: SignInMessage, now_s: int) -> Session:
     if message.chain_id != _chain_id(desk):
-        raise SignInError("the message is for another chain", hint=_MEND)
+        raise SignInError("the message is for another chain", hint=_HINT)
     participant = desk.participant_of(message.address)
     if participant is None:
         raise SignInError("the key signs for no participant that may act", hint="see `millmark participants list`")
     if not desk.spend_nonce(message.nonce, now_s + 2 * NONCE_LIFE_S, now_s):
-        raise SignInError("the nonce was used before", hint=_MEND)
+        raise SignInError("the nonce was used before", hint=_HINT)
     desk.forget_credentials(CredentialKind.SESSION.value, now_s - SESSION_LIFE_S)
     text, row = issue(
         desk,

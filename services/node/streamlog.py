@@ -39,7 +39,7 @@ __all__ = ["LogPosition", "StreamLog", "explain_failure", "sync_folder"]
 
 _MOST_FRAME_BYTES = FRAME_BYTES + MOST_BODY_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_MEND = "stop the node, keep the file, and restore it from the latest backup (services/node/OPERATIONS.md)"
+_HINT = "stop the node, keep the file, and restore it from the latest backup (services/node/OPERATIONS.md)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class StreamLog:
             raise SettingsError(f"{path} cannot be opened: {error.strerror}", hint="see to the data folder") from error
         header = parse_file_header(os.pread(self._file, FILE_HEADER_BYTES, 0))
         if header is None:
-            raise StoreDamagedError(f"{path} is no log, or damaged before its first entry", hint=_MEND)
+            raise StoreDamagedError(f"{path} is no log, or damaged before its first entry", hint=_HINT)
         if header.stream != stream:
             raise SettingsError(
                 f"{path} is the log of stream 0x{header.stream.hex()}", hint="name the folder that holds this one's"
@@ -158,7 +158,7 @@ class StreamLog:
             data = os.pread(self._file, self._last_bytes, self.end.offset - self._last_bytes)
             frame = parse_frame(data, 0, self._marker)
             if frame is None or frame.digest != self.end.digest:
-                raise LogError(f"{self.path} does not hold its last entries any more", hint=_MEND)
+                raise LogError(f"{self.path} does not hold its last entries any more", hint=_HINT)
         self._broken = False
 
     # Opening
@@ -203,7 +203,7 @@ class StreamLog:
 
     def _damaged(self, position: LogPosition) -> StoreDamagedError:
         last = f"the last good entry is {position.index - 1}" if position.index else "no entry before it is good"
-        return StoreDamagedError(f"{self.path} is damaged at byte {position.offset}; {last}", hint=_MEND)
+        return StoreDamagedError(f"{self.path} is damaged at byte {position.offset}; {last}", hint=_HINT)
 
 
 def _begin(path: Path, stream: bytes) -> None:
