@@ -105,6 +105,11 @@ class Chain:
         estimate = self.node.estimate_gas(address, data, sender)
         return min(estimate * (100 + self.profile.gas_headroom_percent) // 100, self.node.gas_limit())
 
+    def fund(self, address: bytes) -> None:
+        """Gas money for a key, on engines that give it away; nothing on others."""
+        if self.profile.faucet:
+            self.node.fund(address)
+
     def contract_at(self, address: bytes) -> Contract:
         """Registry or ledger. Raises WrongContractError for any other address."""
         for contract in Contract:

@@ -18,10 +18,8 @@ from dataclasses import dataclass, field
 from ledger.bundle import Bundle, SealedRecord, parse_bundle
 from ledger.canonical import Json
 from ledger.claims import parse_claims
-from ledger.evidence import build_inference_context
 from ledger.ids import SubjectKind
 from ledger.provenance import Disclosing, build_bundle
-from ledger.records import Verdict
 from ledger.store import Book, Rows
 from ledger.store.rows import (
     AnchorRow,
@@ -32,7 +30,7 @@ from ledger.store.rows import (
     RecordRow,
 )
 from quality import Inference
-from quality.decision import Verdict as QualityVerdict
+from services.inspections.statements import InspectedEntry, to_model_verdict
 from services.lab.demo.production import Line
 
 __all__ = ["CLASSES", "Secrets", "collect_published", "collect_secrets"]
@@ -101,15 +99,8 @@ def collect_secrets(line: Line) -> Secrets:
 
 def _inference(line: Line, row: CertificateRow, salt: bytes, quantised: bytes, logits: list[int]) -> Inference:
     chain = line.consortium.chain
-    context = build_inference_context(
-        chain_id=chain.chain_id,
-        ledger=chain.ledger,
-        lot=row.lot,
-        stream=row.stream,
-        leaf_index=row.leaf_index,
-        leaf=row.leaf_hash,
-    )
-    verdict = QualityVerdict[Verdict(row.verdict).name]
+    inspected = InspectedEntry(row.lot, row.stream, row.leaf_index, row.leaf_hash)
+    context, verdict = inspected.build_context(chain.chain_id, chain.ledger), to_model_verdict(row.verdict)
     return Inference(context, line.plant.inspector.model_digest, salt, quantised, tuple(logits), verdict)
 
 
