@@ -13,8 +13,8 @@ from ledger.chain.codec import RawLog, decode_revert
 from ledger.chain.receipts import build_root, encode_receipt
 from ledger.chain.transport import RpcError, Transport
 from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError, ProofError
+from ledger.events import Header
 from ledger.headers import FIELDS, build_qbft_preimage, encode_header
-from ledger.records import Header
 from ledger.rlp import encode_integer
 
 __all__ = ["Node", "ProofAnswer", "Receipt", "Reception"]

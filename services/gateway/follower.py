@@ -9,8 +9,9 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from ledger.errors import MillmarkError
+from ledger.events import Header
 from ledger.index import ChainReader, Follower
-from ledger.records import Contract, Header
+from ledger.records import Contract
 from ledger.store import Store
 from services.gateway.http.problems import public_cause
 from services.serving.failures import FailureLog

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ledger.canonical import keccak256
-from ledger.chain import Transaction, event_topic, fee_per_gas_wei, sign_transaction
+from ledger.chain import Transaction, fee_per_gas_wei, sign_transaction
+from ledger.events import Event, Recorded
+from ledger.events.certificates import CertificateIssued
 from ledger.records import (
     ApproveModel,
     Challenge,
@@ -20,7 +22,6 @@ from ledger.records import (
     Opening,
     PublishModel,
     Record,
-    Recorded,
     Statement,
 )
 from quality import Decision, Dense, Network, Scale, build_model, model_digest
@@ -162,10 +163,10 @@ def _entry(part: _Part) -> InspectedEntry:
     return InspectedEntry(part.lot, part.stream, 0, LEAF)
 
 
-def _open(head: bytes, issuing: Recorded) -> Opening:
+def _open(head: bytes, issuing: Recorded[Event]) -> Opening:
     return Opening(
         previous_head=head,
-        kind=event_topic(Contract.LEDGER, issuing.kind),
+        kind=issuing.topic,
         sequence=issuing.sequence,
         participant=issuing.participant,
         key=issuing.key,
@@ -175,11 +176,10 @@ def _open(head: bytes, issuing: Recorded) -> Opening:
     )
 
 
-def _issued(statement: Statement, issuing: Recorded) -> Issued:
-    size, root = issuing.fields["anchor_size"], issuing.fields["anchor_root"]
-    assert isinstance(size, int)  # noqa: S101  # narrows the types: the ABI says so
-    assert isinstance(root, bytes)  # noqa: S101  # narrows the type
-    return Issued(statement, size, root)
+def _issued(statement: Statement, issuing: Recorded[Event]) -> Issued:
+    event = issuing.event
+    assert isinstance(event, CertificateIssued)  # noqa: S101  # narrows the type
+    return Issued(statement, event.anchor_size, event.anchor_root)
 
 
 def _shown(inspected: Inspected) -> Inference:

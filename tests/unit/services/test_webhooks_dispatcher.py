@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ledger.events.lots import LotReceived
 from ledger.index import Follower
-from ledger.records import ALL_ROLES, Contract
+from ledger.records import ALL_ROLES
 from ledger.store import Feed, Position, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
@@ -72,9 +73,7 @@ def all_of(store: Store, viewer: int | None = None) -> list[tuple[str, int]]:
 
 def record(world: World, name: str) -> None:
     lot = digest("lot", name)
-    world.fake.chain.record(
-        Contract.LEDGER, "LotReceived", SMITH, lot, (lot,), quantity=1, unit=PIECE, claims_root=NONE
-    )
+    world.fake.chain.record(LotReceived(1, PIECE, NONE), SMITH, lot, (lot,))
     world.follow()
 
 
