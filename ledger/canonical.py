@@ -61,10 +61,10 @@ def canonical_json(value: Json) -> bytes:
     try:
         return rfc8785.dumps(value)
     except RecursionError:
-        raise CanonicalError("value nests too deeply for JSON", mend="flatten it") from None
+        raise CanonicalError("value nests too deeply for JSON", hint="flatten it") from None
     except ValueError as error:  # rfc8785's own errors, and UnicodeEncodeError for a surrogate in a key
         cause = "a key holds a lone surrogate" if isinstance(error, UnicodeEncodeError) else str(error)[:120]
-        raise CanonicalError(f"not representable as canonical JSON: {cause}", mend=_MEND) from None
+        raise CanonicalError(f"not representable as canonical JSON: {cause}", hint=_MEND) from None
 
 
 def _plain_text(value: Json) -> bytes | None:
@@ -202,4 +202,4 @@ def _finite_float(text: str) -> float:
 
 
 def _refuse_number(text: str) -> NoReturn:
-    raise CanonicalError(f"JSON number {text[:40]} cannot be kept exact", mend="write it as a string")
+    raise CanonicalError(f"JSON number {text[:40]} cannot be kept exact", hint="write it as a string")

@@ -138,7 +138,7 @@ def parse_checkpoint(data: bytes) -> SignedCheckpoint:
         )
         return SignedCheckpoint(point, tuple(parse_hex(entry, _SIGNATURE_BYTES) for entry in signatures))
     except TrustError as error:
-        raise TrustError(f"the checkpoint file cannot be used: {error.cause}", mend=_MEND) from None
+        raise TrustError(f"the checkpoint file cannot be used: {error.cause}", hint=_MEND) from None
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> SignedCheckpoint:
@@ -154,7 +154,7 @@ def combine_checkpoints(parts: Sequence[SignedCheckpoint]) -> SignedCheckpoint:
     SignatureMalformedError.
     """
     if not parts:
-        raise WrongCheckpointError("there is no checkpoint to combine", mend="name the signed files")
+        raise WrongCheckpointError("there is no checkpoint to combine", hint="name the signed files")
     first = parts[0].checkpoint
     for part in parts:
         _verify_same(part.checkpoint, first)
@@ -162,7 +162,7 @@ def combine_checkpoints(parts: Sequence[SignedCheckpoint]) -> SignedCheckpoint:
     for part in parts:
         for address, signature in zip(part.signers(), part.signatures, strict=True):
             if address in found:
-                raise SignerTwiceError(f"{to_checksum(address)} signed twice", mend="name each signed file once")
+                raise SignerTwiceError(f"{to_checksum(address)} signed twice", hint="name each signed file once")
             found[address] = signature
     return SignedCheckpoint(first, tuple(found[address] for address in sorted(found)))
 
@@ -178,7 +178,7 @@ def verify_believed(trust: TrustFile, given: SignedCheckpoint | None) -> Believe
     if given is None:
         raise WrongCheckpointError(
             "the trust file asks for a co-signed checkpoint, and there is none",
-            mend="have one signed with `millmark checkpoint sign`, and the bundle made for it",
+            hint="have one signed with `millmark checkpoint sign`, and the bundle made for it",
         )
     point = given.checkpoint
     wanted = Checkpoint(trust.chain_id, trust.ledger.address, point.block_number, point.block_hash)
@@ -217,7 +217,7 @@ def verify_ancestry(headers: Sequence[BlockHeader], believed: BelievedBlock) -> 
     if headers[0].number > believed.number:
         raise CheckpointUnlinkedError(
             f"the proof block {headers[0].number} comes after the checkpoint {believed.number}",
-            mend="use a later checkpoint, or a bundle made for this one",
+            hint="use a later checkpoint, or a bundle made for this one",
         )
     for parent, child in itertools.pairwise(headers):
         if child.parent_hash != parent.hash or child.number != parent.number + 1:
@@ -237,10 +237,10 @@ def verify_age(header: BlockHeader, now_s: int, max_age_s: int = DEFAULT_MAX_AGE
     if age_s > max_age_s:
         raise CheckpointTooOldError(
             f"the proof block is {age_s // 86_400} days old, more than {max_age_s / 86_400:g} are allowed",
-            mend="get a new bundle, or allow more with --max-age",
+            hint="get a new bundle, or allow more with --max-age",
         )
     if age_s < -MAX_AHEAD_S:
-        raise CheckpointTooOldError("the proof block is more than a day ahead of this clock", mend="set the clock")
+        raise CheckpointTooOldError("the proof block is more than a day ahead of this clock", hint="set the clock")
 
 
 def _signer(checkpoint: Checkpoint, signature: bytes) -> bytes:
@@ -260,7 +260,7 @@ def _verify_same(found: Checkpoint, wanted: Checkpoint) -> None:
         ours, theirs = getattr(found, name), getattr(wanted, name)
         if ours != theirs:
             raise WrongCheckpointError(
-                f"the checkpoint's {shown} is {_plain(ours)}, not {_plain(theirs)}", mend="use the right checkpoint"
+                f"the checkpoint's {shown} is {_plain(ours)}, not {_plain(theirs)}", hint="use the right checkpoint"
             )
 
 

@@ -64,7 +64,7 @@ class Field:
             raise ClaimsError("a field holds one value, not a container with some")
         # Such a float is written as an integer, which no reader of ours takes back.
         if isinstance(self.value, float) and MAX_SAFE_INTEGER < abs(self.value) < 1e21:
-            raise ClaimsError(f"{self.value} is written as an integer beyond 2^53", mend="give it as a string")
+            raise ClaimsError(f"{self.value} is written as an integer beyond 2^53", hint="give it as a string")
 
     def leaf_hash(self, path: Path) -> bytes:
         """Return the hash of this field's leaf under `path`. Raises CanonicalError."""
@@ -225,7 +225,7 @@ def build_claims(document: Json, *, salt: Callable[[], bytes] = lambda: secrets.
     _flatten((), document, flat)
     flat.sort(key=lambda item: _order(item[0]))
     if len(canonical_json(document)) > MAX_BYTES:
-        raise ClaimsError(f"claims of more than {MAX_BYTES} bytes", mend="keep the document and claim its hash")
+        raise ClaimsError(f"claims of more than {MAX_BYTES} bytes", hint="keep the document and claim its hash")
     return Claims(tuple((path, Field(value, salt())) for path, value in flat))
 
 
@@ -354,7 +354,7 @@ def _assemble(fields: Sequence[tuple[Path, Field | bytes]]) -> Json:
     top: list[Json] = []
     for path, field in fields:
         if isinstance(field, bytes):
-            raise ClaimsError(f"{_shown(path)} is not there", mend="only a whole document can be put together")
+            raise ClaimsError(f"{_shown(path)} is not there", hint="only a whole document can be put together")
         at: dict[str, Json] | list[Json] = top
         step: str | int = 0
         for following in path:
@@ -397,7 +397,7 @@ def _members(value: Json, *names: str) -> list[Json]:
     if not isinstance(value, dict) or value.keys() != {"version", *names}:
         raise ClaimsError(f"expected an object with version, {', '.join(names)}")
     if value["version"] is True or value["version"] != _VERSION:
-        raise ClaimsError("unknown version of claims", mend="update this program")
+        raise ClaimsError("unknown version of claims", hint="update this program")
     return [value[name] for name in names]
 
 

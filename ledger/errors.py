@@ -35,7 +35,7 @@
         LeaseHeldError           another submitter works for the same key
       IndexHaltedError           the follower saw what it must not pass over
 
-Every class carries one line for the user: the cause, and the mend after it. `code` is stable and part of the API;
+Every class carries one line for the user: the cause, and the hint after it. `code` is stable and part of the API;
 `retry` says, from a closed list, what a caller may do next.
 """
 
@@ -98,16 +98,16 @@ class Retry(enum.Enum):
 
 
 class MillmarkError(Exception):
-    """Root of the tree. `str()` is one line: the cause, and after a semicolon the mend when there is one."""
+    """Root of the tree. `str()` is one line: the cause, and after a semicolon the hint when there is one."""
 
     code: ClassVar[str] = "failed"
     exit_code: ClassVar[int] = 1
     retry: ClassVar[Retry] = Retry.NEVER
 
-    def __init__(self, cause: str, *, mend: str = "") -> None:
+    def __init__(self, cause: str, *, hint: str = "") -> None:
         self.cause = cause
-        self.mend = mend
-        super().__init__(f"{cause}; {mend}" if mend else cause)
+        self.hint = hint
+        super().__init__(f"{cause}; {hint}" if hint else cause)
 
 
 class InputError(MillmarkError):
@@ -279,11 +279,11 @@ class ContractRefusedError(ChainError):
     code = "contract-refused"
     retry = Retry.REFRESHED
 
-    def __init__(self, name: str, values: Mapping[str, object], *, mend: str = "") -> None:
+    def __init__(self, name: str, values: Mapping[str, object], *, hint: str = "") -> None:
         self.name = name
         self.values = dict(values)
         shown = ", ".join(f"{key}={_plain(value)}" for key, value in self.values.items())
-        super().__init__(f"{name}({shown})", mend=mend)
+        super().__init__(f"{name}({shown})", hint=hint)
 
 
 class StoreError(MillmarkError):
@@ -321,7 +321,7 @@ class LeaseHeldError(SubmitError):
         self.holder = holder
         super().__init__(
             f"another submitter works for the same key ({holder})",
-            mend="run one submitter for each key; nothing was lost",
+            hint="run one submitter for each key; nothing was lost",
         )
 
 

@@ -64,7 +64,7 @@ def build_inference_context(
 
 def _verify_size(name: str, part: bytes, size: int) -> None:
     if len(part) != size:
-        raise RecordError(f"{name} has {len(part)} bytes", mend=f"give {size} bytes")
+        raise RecordError(f"{name} has {len(part)} bytes", hint=f"give {size} bytes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def open_signer(
     scheme, _, place = uri.partition(":")
     if not place or scheme not in ("keystore", "file", TOKEN_SCHEME):
         # The URI is not repeated: a key given by mistake would be.
-        raise SigningError("the signer is neither keystore:PATH, file:PATH nor pkcs11:...", mend="name a key")
+        raise SigningError("the signer is neither keystore:PATH, file:PATH nor pkcs11:...", hint="name a key")
     if scheme == TOKEN_SCHEME:
         return open_token_signer(uri, pkcs11_module, lambda token: _secret("PIN", token, passphrase_file, prompt))
     path = Path(place.removeprefix("//") if place.startswith("///") else place)
@@ -153,7 +153,7 @@ def create_key(
         return create_token_key(place, pkcs11_module, lambda token: _secret("PIN", token, passphrase_file, prompt))
     passphrase = _secret("passphrase", place, passphrase_file, prompt)
     if passphrase_file is None and prompt is not None and prompt("Once more: ") != passphrase:
-        raise SigningError("the two passphrases differ", mend="try again")
+        raise SigningError("the two passphrases differ", hint="try again")
     return create_keystore(Path(place), passphrase)
 
 
@@ -229,7 +229,7 @@ def _secret(kind: str, where: str, file: Path | None, prompt: Prompt | None) -> 
         return read_passphrase(file)
     if prompt is not None:
         return prompt(f"{kind[:1].upper()}{kind[1:]} for {where}: ")
-    raise SigningError(f"{where} needs a {kind}", mend=f"name a file of mode 0600 that holds the {kind}")
+    raise SigningError(f"{where} needs a {kind}", hint=f"name a file of mode 0600 that holds the {kind}")
 
 
 def read_private(path: Path) -> bytes:
@@ -246,9 +246,9 @@ def read_private(path: Path) -> bytes:
         if not stat.S_ISREG(facts.st_mode):
             raise SigningError(f"{path} is not a file")
         if facts.st_uid != os.geteuid():
-            raise SigningError(f"{path} belongs to another user", mend=f"chown it to user id {os.geteuid()}")
+            raise SigningError(f"{path} belongs to another user", hint=f"chown it to user id {os.geteuid()}")
         if facts.st_mode & 0o077:
-            raise SigningError(f"{path} is open to other users", mend=f"chmod 600 {path}")
+            raise SigningError(f"{path} is open to other users", hint=f"chmod 600 {path}")
         content = os.read(descriptor, _MAX_FILE_BYTES + 1)
     finally:
         os.close(descriptor)
@@ -273,7 +273,7 @@ def write_private(path: Path, content: bytes) -> None:
                 temporary.unlink()
         _sync_directory(path.parent)
     except FileExistsError:
-        raise SigningError(f"{path} exists", mend="a key file is never overwritten: choose another name") from None
+        raise SigningError(f"{path} exists", hint="a key file is never overwritten: choose another name") from None
     except OSError as error:
         raise SigningError(f"{path} cannot be written: {error.strerror}") from None
 

@@ -102,10 +102,10 @@ def parse_address(text: str) -> Address:
     """Parse "0x" and 40 hexadecimal digits. In mixed case the ERC-55 checksum must hold. Raises SigningError."""
     digits = text[2:]
     if text[:2] != "0x" or len(digits) != 40 or not set(digits) <= set("0123456789abcdefABCDEF"):
-        raise SigningError(f"{text[:60]!a} is not an address", mend="0x and 40 hexadecimal digits")
+        raise SigningError(f"{text[:60]!a} is not an address", hint="0x and 40 hexadecimal digits")
     address = bytes.fromhex(digits)
     if digits not in (digits.lower(), digits.upper()) and to_checksum(address) != text:
-        raise SigningError(f"{text} has a wrong checksum", mend="copy the address again")
+        raise SigningError(f"{text} has a wrong checksum", hint="copy the address again")
     return address
 
 

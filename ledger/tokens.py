@@ -112,10 +112,10 @@ def create_token_key(uri: str, module: Path | None, ask_pin: Callable[[str], str
     """
     place = _parse(uri)
     if place.label is None:
-        raise SigningError("the new key has no label", mend=f"write {_FORM}")
+        raise SigningError("the new key has no label", hint=f"write {_FORM}")
     with _session(place, module, ask_pin, keep=False) as session:
         if any(True for kind in _kinds() for _ in session.get_objects(_query(place, kind))):
-            raise SigningError(f"{_shown(place)} exists", mend="a key is never overwritten: choose another name")
+            raise SigningError(f"{_shown(place)} exists", hint="a key is never overwritten: choose another name")
         import pkcs11  # noqa: PLC0415 - an optional extra
 
         curve = session.create_domain_parameters(
@@ -134,21 +134,21 @@ def _parse(uri: str) -> _Place:
     """The URI is not repeated when it is refused: it may hold a PIN."""
     scheme, _, path = uri.partition(":")
     if scheme != TOKEN_SCHEME or "?" in path:
-        raise SigningError("PIN and module are not for the URI", mend=f"write {_FORM}")
+        raise SigningError("PIN and module are not for the URI", hint=f"write {_FORM}")
     found: dict[str, bytes] = {}
     for part in path.split(";"):
         name, equals, value = part.partition("=")
         if not equals or name not in _ATTRIBUTES or name in found or not _PLAIN.fullmatch(value):
-            raise SigningError("not a PKCS#11 URI that can be used", mend=f"write {_FORM}")
+            raise SigningError("not a PKCS#11 URI that can be used", hint=f"write {_FORM}")
         found[name] = unquote(value, "latin-1").encode("latin-1")
     if found.get("type", b"private") != b"private" or not found.get("token"):
-        raise SigningError("the PKCS#11 URI names no token, or no private key", mend=f"write {_FORM}")
+        raise SigningError("the PKCS#11 URI names no token, or no private key", hint=f"write {_FORM}")
     if not found.get("object") and not found.get("id"):
-        raise SigningError("the PKCS#11 URI names no key", mend=f"write {_FORM}")
+        raise SigningError("the PKCS#11 URI names no key", hint=f"write {_FORM}")
     try:
         names = {name: value.decode("utf-8") for name, value in found.items() if name != "id"}
     except UnicodeDecodeError:
-        raise SigningError("the PKCS#11 URI is not UTF-8", mend=f"write {_FORM}") from None
+        raise SigningError("the PKCS#11 URI is not UTF-8", hint=f"write {_FORM}") from None
     return _Place(names["token"], names.get("serial"), names.get("object") or None, found.get("id") or None)
 
 
@@ -181,11 +181,11 @@ def _open_session(
     try:
         import pkcs11  # noqa: PLC0415 - an optional extra
     except ModuleNotFoundError:
-        raise SigningError("keys in tokens need python-pkcs11", mend="pip install millmark[pkcs11]") from None
+        raise SigningError("keys in tokens need python-pkcs11", hint="pip install millmark[pkcs11]") from None
     if module is None:
-        raise SigningError("no PKCS#11 module is set", mend="set pkcs11_module to the token's library")
+        raise SigningError("no PKCS#11 module is set", hint="set pkcs11_module to the token's library")
     if not module.is_file():
-        raise SigningError(f"the PKCS#11 module {module} does not exist", mend="correct pkcs11_module")
+        raise SigningError(f"the PKCS#11 module {module} does not exist", hint="correct pkcs11_module")
     with _explained(f"token {place.token!r} cannot be opened"):
         wanted: dict[str, object] = {"token_label": place.token}
         if place.serial is not None:
@@ -205,8 +205,8 @@ def _find_key(session: pkcs11.Session, place: _Place) -> tuple[pkcs11.PrivateKey
         matches = list(session.get_objects(_query(place, kind)))
         if len(matches) != 1:
             what = "no" if not matches else "more than one"
-            mend = "make it with `millmark keys new`" if not matches else "name it by its id too: ;id=%01"
-            raise SigningError(f"there is {what} {kind.name.lower().replace('_', ' ')} for {_shown(place)}", mend=mend)
+            hint = "make it with `millmark keys new`" if not matches else "name it by its id too: ;id=%01"
+            raise SigningError(f"there is {what} {kind.name.lower().replace('_', ' ')} for {_shown(place)}", hint=hint)
         halves.append(matches[0])
     private, public = halves
     return private, _address(public, place)
@@ -234,7 +234,7 @@ def _address(public: Any, place: _Place) -> Address:
 
     if public.key_type != pkcs11.KeyType.EC or public[pkcs11.Attribute.EC_PARAMS] != _SECP256K1:
         raise SigningError(
-            f"{_shown(place)} is of another curve than secp256k1", mend="make one with `millmark keys new`"
+            f"{_shown(place)} is of another curve than secp256k1", hint="make one with `millmark keys new`"
         )
     point = bytes(public[pkcs11.Attribute.EC_POINT])
     if len(point) == len(_OCTET_STRING) + _POINT_BYTES and point.startswith(_OCTET_STRING):
@@ -268,14 +268,14 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except pkcs11.PinIncorrect:
-        raise SigningError(f"{what}: the PIN is wrong", mend="several wrong PINs lock a token") from None
+        raise SigningError(f"{what}: the PIN is wrong", hint="several wrong PINs lock a token") from None
     except pkcs11.NoSuchToken:
         raise SigningError(
-            f"{what}: there is no such token", mend="check the name, and that it is plugged in"
+            f"{what}: there is no such token", hint="check the name, and that it is plugged in"
         ) from None
     except pkcs11.MultipleTokensReturned:
         raise SigningError(
-            f"{what}: more than one token has the name", mend="add its serial number: ;serial=..."
+            f"{what}: more than one token has the name", hint="add its serial number: ;serial=..."
         ) from None
     except pkcs11.PKCS11Error as error:
-        raise SigningError(f"{what}: {type(error).__name__}", mend="check the token, and start again") from None
+        raise SigningError(f"{what}: {type(error).__name__}", hint="check the token, and start again") from None

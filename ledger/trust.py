@@ -82,13 +82,13 @@ class Cosigners:
 
     def __post_init__(self) -> None:
         if len(self.keys) > MAX_COSIGNERS:
-            raise TrustError(f"more than {MAX_COSIGNERS} keys of co-signers", mend=_MEND)
+            raise TrustError(f"more than {MAX_COSIGNERS} keys of co-signers", hint=_MEND)
         if len({key.address for key in self.keys}) != len(self.keys):
-            raise TrustError("a co-signer's key is named twice", mend=_MEND)
+            raise TrustError("a co-signer's key is named twice", hint=_MEND)
         if list(self.keys) != sorted(self.keys, key=lambda key: (key.participant, key.address)):
-            raise TrustError("the co-signers are not in order", mend=_MEND)
+            raise TrustError("the co-signers are not in order", hint=_MEND)
         if not 1 <= self.quorum <= len({key.participant for key in self.keys}):
-            raise TrustError("the quorum is not from 1 to the number of co-signing participants", mend=_MEND)
+            raise TrustError("the quorum is not from 1 to the number of co-signing participants", hint=_MEND)
 
 
 Trusted: TypeAlias = "BelievedBlock | Cosigners"
@@ -108,16 +108,16 @@ class TrustFile:
 
     def __post_init__(self) -> None:
         if missing := [name for name in CONTRACTS if name not in self.contracts]:
-            raise TrustError(f"the trust file lacks contract {missing[0]}", mend=_MEND)
+            raise TrustError(f"the trust file lacks contract {missing[0]}", hint=_MEND)
         if len(self.contracts) > MAX_CONTRACTS:
-            raise TrustError(f"the trust file names more than {MAX_CONTRACTS} contracts", mend=_MEND)
+            raise TrustError(f"the trust file names more than {MAX_CONTRACTS} contracts", hint=_MEND)
         for name in (*self.contracts, *self.participants.values()):
             if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
-                raise TrustError(f"a name is not 1 to {MAX_NAME_CHARACTERS} printable characters", mend=_MEND)
+                raise TrustError(f"a name is not 1 to {MAX_NAME_CHARACTERS} printable characters", hint=_MEND)
         if len({contract.address for contract in self.contracts.values()}) != len(self.contracts):
-            raise TrustError("two contracts are at one address", mend=_MEND)
+            raise TrustError("two contracts are at one address", hint=_MEND)
         if len(set(self.participants.values())) != len(self.participants):
-            raise TrustError("two participants have one name", mend="give them different names")
+            raise TrustError("two participants have one name", hint="give them different names")
 
     @property
     def registry(self) -> TrustedContract:
@@ -156,19 +156,19 @@ def parse_trust(data: bytes) -> TrustFile:
             checkpoint=_parse_checkpoint(checkpoint),
         )
     except TrustError as error:
-        raise TrustError(f"the trust file cannot be used: {error.cause}", mend=error.mend or _MEND) from None
+        raise TrustError(f"the trust file cannot be used: {error.cause}", hint=error.hint or _MEND) from None
 
 
-def parse_canonical(data: bytes, max_bytes: int, max_depth: int, what: str, mend: str) -> Json:
+def parse_canonical(data: bytes, max_bytes: int, max_depth: int, what: str, hint: str) -> Json:
     """The value of JSON in its canonical form, one final line feed allowed. Raises TrustError."""
     text = data.removesuffix(b"\n")
     try:
         value = parse_json(text, max_bytes=max_bytes, max_depth=max_depth)
         canonical = canonical_json(value)
     except CanonicalError as error:
-        raise TrustError(f"the {what} cannot be used: {error.cause}", mend=mend) from None
+        raise TrustError(f"the {what} cannot be used: {error.cause}", hint=hint) from None
     if canonical != text:
-        raise TrustError(f"the {what} is not in canonical form (RFC 8785)", mend=mend)
+        raise TrustError(f"the {what} is not in canonical form (RFC 8785)", hint=hint)
     return value
 
 

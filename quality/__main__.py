@@ -54,7 +54,7 @@ def _load_command(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"quality.commands.{name}")
     except ModuleNotFoundError as missing:
-        raise InputError(f"{name} needs {missing.name}", mend="install millmark[quality]") from missing
+        raise InputError(f"{name} needs {missing.name}", hint="install millmark[quality]") from missing
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ def parse_extract(content: bytes) -> Extract:
         raise InputError(f"extract has {len(content)} bytes, the limit is {MAX_EXTRACT_BYTES}")
     fields = _Fields("extract", _load_json(content))
     if fields.take("format", _text) != EXTRACT_FORMAT:
-        raise InputError(f"extract is not of format {EXTRACT_FORMAT}", mend="write it anew with this release")
+        raise InputError(f"extract is not of format {EXTRACT_FORMAT}", hint="write it anew with this release")
     binding, stated = (_Fields(name, fields.take(name, _object)) for name in ("binding", "stated"))
     extract = Extract(
         model=fields.take("model", _base64),
@@ -260,7 +260,7 @@ def _load_json(content: bytes) -> Mapping[str, object]:
     try:
         return _object(json.loads(content.decode("utf-8", "strict"), object_pairs_hook=once))
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError("extract is not a JSON object in UTF-8", mend="fetch it again") from error
+        raise InputError("extract is not a JSON object in UTF-8", hint="fetch it again") from error
 
 
 def _object(value: object) -> Mapping[str, object]:

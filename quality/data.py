@@ -63,7 +63,7 @@ class Table:
         if len(self.values) != len(self.labels):
             raise InputError(
                 f"{len(self.values)} rows of inputs but {len(self.labels)} labels",
-                mend="give one a row; a header must be a word",
+                hint="give one a row; a header must be a word",
             )
 
 
@@ -75,10 +75,10 @@ def to_fixed(values: Floats, decimals: int = DECIMALS) -> NDArray[np.int64]:
     beyond 2^53 - 1.
     """
     if not np.isfinite(values).all():
-        raise InputError("a sensor value is not finite", mend="drop or fill missing values first")
+        raise InputError("a sensor value is not finite", hint="drop or fill missing values first")
     scaled = np.rint(np.asarray(values, dtype=np.float64) * float(10**decimals))
     if scaled.size and np.abs(scaled).max() > MAX_FIXED:
-        raise InputError(f"a sensor value exceeds 2^53 - 1 in units of 1e-{decimals}", mend=_COARSER)
+        raise InputError(f"a sensor value exceeds 2^53 - 1 in units of 1e-{decimals}", hint=_COARSER)
     return scaled.astype(np.int64)
 
 
@@ -92,7 +92,7 @@ def choose_decimals(values: Floats) -> int:
     most = float(largest.max()) * _HEADROOM
     roomy = [decimals for decimals in range(MAX_DECIMALS + 1) if most * 10**decimals <= MAX_FIXED]
     if not roomy:
-        raise InputError(f"a sensor value leaves no room below 2^53 (it is {most / _HEADROOM:.3g})", mend=_COARSER)
+        raise InputError(f"a sensor value leaves no room below 2^53 (it is {most / _HEADROOM:.3g})", hint=_COARSER)
     spreads = values.std(axis=0)
     least = spreads[spreads > largest * _RESIDUE].min(initial=np.inf)
     fine = (decimals for decimals in range(DECIMALS, MAX_DECIMALS) if least * 10**decimals >= _FINE)
@@ -112,7 +112,7 @@ def load_table(path: Path) -> Table:
     """Windows with their labels in the first column, UCR fashion. Raises InputError."""
     values, digest = _load(path)
     if values.ndim != 2 or values.shape[1] < 2:
-        raise InputError(f"{path} has shape {values.shape}", mend="give a label and at least one value a row")
+        raise InputError(f"{path} has shape {values.shape}", hint="give a label and at least one value a row")
     return Table(values=_require_width(path, values[:, 1:]), labels=name_labels(values[:, 0]), sha256s=(digest,))
 
 
@@ -120,7 +120,7 @@ def load_inputs(path: Path) -> tuple[Floats, str]:
     """Windows (n, width) without labels, and the SHA-256 in hex of what the file holds, unpacked. Raises InputError."""
     values, digest = _load(path)
     if values.ndim != 2:
-        raise InputError(f"{path} has shape {values.shape}", mend="give two dimensions: (rows, values a row)")
+        raise InputError(f"{path} has shape {values.shape}", hint="give two dimensions: (rows, values a row)")
     return _require_width(path, values), digest
 
 
@@ -130,12 +130,12 @@ def load_labels(path: Path) -> tuple[NDArray[np.str_], str]:
     if suffix == ".npy":
         labels = _squeeze(path, _parse_npy(path, content, "fiubUS"))
         if labels.dtype.kind == "f" and not np.isfinite(labels.astype(np.float64)).all():
-            raise InputError(f"{path} has a non-finite label", mend="drop or fill missing labels first")
+            raise InputError(f"{path} has a non-finite label", hint="drop or fill missing labels first")
         named = name_labels(labels)
     else:
         named = _parse_labels(path, content, _DELIMITERS[suffix])
     if not len(named):
-        raise InputError(f"{path} has no rows", mend="give at least one")
+        raise InputError(f"{path} has no rows", hint="give at least one")
     return named, hashlib.sha256(content).hexdigest()
 
 
@@ -143,7 +143,7 @@ def _squeeze(path: Path, labels: NDArray[np.generic]) -> NDArray[np.generic]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
-        raise InputError(f"{path} has shape {labels.shape}", mend="give one label a row")
+        raise InputError(f"{path} has shape {labels.shape}", hint="give one label a row")
     return labels
 
 
@@ -151,23 +151,23 @@ def _parse_labels(path: Path, content: bytes, delimiter: str) -> NDArray[np.str_
     """Labels of one text column. A first word that no other row repeats, above numbers or words, is a header."""
     rows, headed = drop_row_names(split_rows(str(path), content, delimiter))
     if any(len(cells) != 1 for _, cells in rows):
-        raise InputError(f"{path} has more than one column", mend="give one label a row")
+        raise InputError(f"{path} has more than one column", hint="give one label a row")
     cells = [cells[0] for _, cells in rows]
     if headed or (len(cells) > 1 and not is_number(cells[0]) and cells[0] not in cells[1:]):
         del cells[0]
     if "" in cells:
-        raise InputError(f"{path} has an empty label", mend="drop or fill missing labels first")
+        raise InputError(f"{path} has an empty label", hint="drop or fill missing labels first")
     if all(is_number(cell) for cell in cells):
         numbers = np.array([float(cell) for cell in cells])
         if not np.isfinite(numbers).all():
-            raise InputError(f"{path} has a non-finite label", mend="drop or fill missing labels first")
+            raise InputError(f"{path} has a non-finite label", hint="drop or fill missing labels first")
         return name_labels(numbers)
     return np.array(cells)
 
 
 def _require_width(path: Path, values: Floats) -> Floats:
     if not 1 <= values.shape[1] <= MAX_WIDTH:
-        raise InputError(f"{path} has {values.shape[1]} values a row", mend=f"give 1..{MAX_WIDTH}")
+        raise InputError(f"{path} has {values.shape[1]} values a row", hint=f"give 1..{MAX_WIDTH}")
     return values
 
 
@@ -179,11 +179,11 @@ def _load(path: Path) -> tuple[Floats, str]:
     else:
         values = parse_text(str(path), content, _DELIMITERS[suffix])
     if not len(values):
-        raise InputError(f"{path} has no rows", mend="give at least one")
+        raise InputError(f"{path} has no rows", hint="give at least one")
     finite = np.isfinite(values)
     if not finite.all():
         row = int(np.argwhere(~finite)[0][0]) + 1
-        raise InputError(f"{path}: data row {row} has a non-finite value", mend="drop or fill missing values first")
+        raise InputError(f"{path}: data row {row} has a non-finite value", hint="drop or fill missing values first")
     return values, hashlib.sha256(content).hexdigest()
 
 
@@ -192,11 +192,11 @@ def _read(path: Path) -> tuple[str, bytes]:
     packed = path.suffix.lower() == ".gz"
     suffix = Path(path.stem if packed else path.name).suffix.lower()
     if suffix != ".npy" and suffix not in _DELIMITERS:
-        raise InputError(f"{path} is not .npy, .csv or .tsv", mend="convert it, or rename it")
+        raise InputError(f"{path} is not .npy, .csv or .tsv", hint="convert it, or rename it")
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", mend="check the path") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint="check the path") from error
     return suffix, _unpack(path, content) if packed else content
 
 
@@ -205,9 +205,9 @@ def _unpack(path: Path, content: bytes) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
             unpacked = file.read(_MAX_UNPACKED + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is no gzip file", mend="pack it again") from error
+        raise InputError(f"{path} is no gzip file", hint="pack it again") from error
     if len(unpacked) > _MAX_UNPACKED:
-        raise InputError(f"{path} unpacks to more than {_MAX_UNPACKED} bytes", mend="unpack it yourself")
+        raise InputError(f"{path} unpacks to more than {_MAX_UNPACKED} bytes", hint="unpack it yourself")
     return unpacked
 
 
@@ -216,10 +216,10 @@ def _parse_npy(path: Path, content: bytes, kinds: str) -> NDArray[np.generic]:
         _require_content(content)
         values = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path} is not a readable NPY array of numbers", mend="write it with numpy.save") from error
+        raise InputError(f"{path} is not a readable NPY array of numbers", hint="write it with numpy.save") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in kinds or values.ndim == 0:
         words = " or words" if "U" in kinds else ""
-        raise InputError(f"{path} does not hold an array of numbers{words}", mend="store float or integer values")
+        raise InputError(f"{path} does not hold an array of numbers{words}", hint="store float or integer values")
     return values
 
 

@@ -41,7 +41,7 @@ class Decision:
         if not -LOGIT_LIMIT < self.threshold < LOGIT_LIMIT:
             raise ModelError(f"threshold is {self.threshold}, outside {1 - LOGIT_LIMIT}..{LOGIT_LIMIT - 1}")
         if self._rejects_all and self.threshold:
-            raise ModelError(f"threshold is {self.threshold} where every class is rejected", mend="it must be 0")
+            raise ModelError(f"threshold is {self.threshold} where every class is rejected", hint="it must be 0")
 
     @property
     def _rejects_all(self) -> bool:

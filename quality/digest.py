@@ -26,7 +26,7 @@ MAX_INPUT_BYTES = 8 * MAX_WIDTH
 
 def _require_size(name: str, value: bytes, size: int) -> None:
     if len(value) != size:
-        raise InputError(f"{name} has {len(value)} bytes", mend=f"give {size}")
+        raise InputError(f"{name} has {len(value)} bytes", hint=f"give {size}")
 
 
 def build_input_commitment(salt: bytes, quantised: bytes) -> bytes:
@@ -63,9 +63,9 @@ class Inference:
         _require_size("model digest", self.model_digest, 32)
         _require_size("salt", self.salt, 32)
         if not 1 <= len(self.input) <= MAX_INPUT_BYTES:
-            raise InputError(f"input has {len(self.input)} bytes", mend=f"give 1..{MAX_INPUT_BYTES}")
+            raise InputError(f"input has {len(self.input)} bytes", hint=f"give 1..{MAX_INPUT_BYTES}")
         if not 1 <= len(self.logits) <= MAX_OUTPUTS:
-            raise InputError(f"inference has {len(self.logits)} logits", mend=f"give 1..{MAX_OUTPUTS}")
+            raise InputError(f"inference has {len(self.logits)} logits", hint=f"give 1..{MAX_OUTPUTS}")
         if any(not -LOGIT_LIMIT <= logit < LOGIT_LIMIT for logit in self.logits):
             raise InputError("a logit is not an int32")
 

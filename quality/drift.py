@@ -110,7 +110,7 @@ def build_reference(inputs: NDArray[np.signedinteger], margins: Integers) -> Ref
     Raises InputError for fewer than 20 rows.
     """
     if len(inputs) < 2 * BINS:
-        raise InputError(f"a drift reference of {len(inputs)} rows", mend=f"give at least {2 * BINS}")
+        raise InputError(f"a drift reference of {len(inputs)} rows", hint=f"give at least {2 * BINS}")
     columns = _observe(inputs, margins)
     return Reference(len(inputs), {name: _histogram(values) for name, values in columns.items()})
 
@@ -122,7 +122,7 @@ def watch(reference: Reference, inputs: NDArray[np.signedinteger], margins: Inte
     """
     columns = _observe(inputs, margins)
     if columns.keys() != reference.histograms.keys():
-        raise InputError("the drift reference is another model's", mend="take the card that came with the model")
+        raise InputError("the drift reference is another model's", hint="take the card that came with the model")
     groups = len(inputs) // GROUP
     history = [
         {
@@ -140,7 +140,7 @@ def watch(reference: Reference, inputs: NDArray[np.signedinteger], margins: Inte
 def parse_reference(described: object) -> Reference:
     """The reference in an untrusted card. Raises InputError."""
     if not isinstance(described, dict) or described.keys() != {"rows", "statistics"}:
-        raise InputError("the card has no drift reference", mend="train the model anew with this release")
+        raise InputError("the card has no drift reference", hint="train the model anew with this release")
     statistics = described["statistics"]
     if not isinstance(statistics, dict) or not 1 <= len(statistics) <= MAX_STATISTICS:
         raise InputError("the card's drift reference has no statistics, or too many")

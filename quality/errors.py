@@ -8,7 +8,7 @@
       ExportError      a trained network that the integer format cannot carry
       DataError        the public data set cannot be had, or is not the one that was pinned
 
-`str()` of each is one line for the user: the cause, and the mend after a semicolon.
+`str()` of each is one line for the user: the cause, and the hint after a semicolon.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["AuditError", "DataError", "ExportError", "InferenceError", "InputErr
 
 
 class QualityError(Exception):
-    """Root of the tree. `str()` is one line: the cause, and after a semicolon the mend when there is one."""
+    """Root of the tree. `str()` is one line: the cause, and after a semicolon the hint when there is one."""
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, cause: str, *, mend: str = "") -> None:
+    def __init__(self, cause: str, *, hint: str = "") -> None:
         self.cause = cause
-        self.mend = mend
-        super().__init__(f"{cause}; {mend}" if mend else cause)
+        self.hint = hint
+        super().__init__(f"{cause}; {hint}" if hint else cause)
 
 
 class InputError(QualityError):

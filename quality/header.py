@@ -41,7 +41,7 @@ class Header:
 def require_scales(width: int, scales: tuple[Scale, ...]) -> None:
     """Raise ModelError unless there is one scale for the whole window, or one a column."""
     if len(scales) not in (1, width):
-        raise ModelError(f"model has {len(scales)} scales for {width} columns", mend="give 1 or one each")
+        raise ModelError(f"model has {len(scales)} scales for {width} columns", hint="give 1 or one each")
 
 
 class Reader:
@@ -85,7 +85,7 @@ def parse_header(reader: Reader) -> Header:
     """What follows the magic, scales included. Raises ModelError."""
     version, decimals, outputs, rejects, threshold, width, scales = reader.take(_HEADER)
     if version != FORMAT_VERSION:
-        raise ModelError(f"model has format version {version}", mend=f"this release reads {FORMAT_VERSION}")
+        raise ModelError(f"model has format version {version}", hint=f"this release reads {FORMAT_VERSION}")
     return Header(
         decimals=decimals,
         decision=Decision(outputs, rejects, threshold),

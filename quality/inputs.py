@@ -58,9 +58,9 @@ class Scale:
 def verify_window(window: Sequence[int], width: int) -> None:
     """Raise InputError unless a window has `width` values, none beyond 2^53 - 1 in magnitude."""
     if len(window) != width:
-        raise InputError(f"window has {len(window)} values", mend=f"the model reads {width}")
+        raise InputError(f"window has {len(window)} values", hint=f"the model reads {width}")
     if any(abs(value) > MAX_FIXED for value in window):
-        raise InputError("a sensor value exceeds 2^53 - 1", mend="give it in a coarser unit")
+        raise InputError("a sensor value exceeds 2^53 - 1", hint="give it in a coarser unit")
 
 
 def apply_scales(scales: Sequence[Scale], window: Sequence[int], *, width: int, limit: int) -> tuple[int, ...]:

@@ -37,9 +37,9 @@ class Inspector:
         """
         values = np.array(window)
         if values.dtype.kind != "i":
-            raise InputError("window does not hold int64 integers", mend="convert sensor values with to_fixed")
+            raise InputError("window does not hold int64 integers", hint="convert sensor values with to_fixed")
         if values.shape != (self.model.width,):
-            raise InputError(f"window has shape {values.shape}", mend=f"the model reads ({self.model.width},)")
+            raise InputError(f"window has shape {values.shape}", hint=f"the model reads ({self.model.width},)")
         return self.inspect_all(values.astype(np.int64)[np.newaxis], contexts=[context], salts=[salt])[0]
 
     def inspect_all(
@@ -89,7 +89,7 @@ def verify_inference(inference: Inference, model: bytes) -> None:
     """
     parsed = parse_model(model)
     if inference.model_digest != model_digest(model):
-        raise InferenceError(f"inference names model {inference.model_digest.hex()}", mend="fetch that model")
+        raise InferenceError(f"inference names model {inference.model_digest.hex()}", hint="fetch that model")
     try:
         words = unpack_words(inference.input, width=parsed.width, size=parsed.word_size, limit=parsed.word_limit)
     except InputError as error:

@@ -40,7 +40,7 @@ class Classes:
         known = {label: index for index, label in enumerate(self.labels)}
         unknown = sort_labels({str(label) for label in labels} - known.keys())
         if unknown:
-            raise InputError(f"label {unknown[0]} is none of the model's ({_show(self.labels)})", mend="fix the labels")
+            raise InputError(f"label {unknown[0]} is none of the model's ({_show(self.labels)})", hint="fix the labels")
         return np.array([known[str(label)] for label in labels], dtype=np.int64)
 
     def fails(self, classes: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -56,15 +56,15 @@ def build_classes(labels: Sequence[str] | Labels, reject: Sequence[str] = ()) ->
     """
     distinct = sort_labels({str(label) for label in labels})
     if not 2 <= len(distinct) <= MAX_OUTPUTS:
-        mend = f"give 2..{MAX_OUTPUTS} distinct ones, such as 0 and 1"
-        raise InputError(f"labels have {len(distinct)} classes ({_show(distinct)})", mend=mend)
+        hint = f"give 2..{MAX_OUTPUTS} distinct ones, such as 0 and 1"
+        raise InputError(f"labels have {len(distinct)} classes ({_show(distinct)})", hint=hint)
     unknown = [label for label in reject if label not in distinct]
     if unknown:
-        raise InputError(f"no label equals {unknown[0]}", mend=f"choose among {_show(distinct)}")
+        raise InputError(f"no label equals {unknown[0]}", hint=f"choose among {_show(distinct)}")
     rejected = set(reject) or set(distinct[1:])
     if len(distinct) == 2:
         if len(rejected) == 2:
-            raise InputError("both labels are rejected", mend="name the one that means FAIL")
+            raise InputError("both labels are rejected", hint="name the one that means FAIL")
         return Classes(tuple(sorted(distinct, key=lambda label: label in rejected)), 2)
     return Classes(tuple(distinct), sum(1 << index for index, label in enumerate(distinct) if label in rejected))
 

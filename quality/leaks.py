@@ -28,11 +28,11 @@ def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDA
         if len(distinct) == 1:
             continue
         if len(distinct) == count and len(np.unique(codes * count + classes)) == count:
-            raise InputError(f"column {index + 1} is the label in other words", mend="leave it out of the inputs")
+            raise InputError(f"column {index + 1} is the label in other words", hint="leave it out of the inputs")
         if len(column) > 2 and len(np.unique(np.diff(column))) == 1:
-            raise InputError(f"column {index + 1} counts the rows", mend="leave it out of the inputs")
+            raise InputError(f"column {index + 1} counts the rows", hint="leave it out of the inputs")
         first = seen.setdefault(np.ascontiguousarray(column).tobytes(), index)
         if first != index and values.shape[1] <= MAX_TABLE_COLUMNS:
-            raise InputError(f"columns {first + 1} and {index + 1} are the same", mend="give each column once")
+            raise InputError(f"columns {first + 1} and {index + 1} are the same", hint="give each column once")
     if not seen:
-        raise InputError("every column is constant", mend="give columns that matter, in a unit fine enough")
+        raise InputError("every column is constant", hint="give columns that matter, in a unit fine enough")

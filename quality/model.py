@@ -108,7 +108,7 @@ def parse_model(model: bytes) -> Model:
     family = FAMILIES.get(reader.take_bytes(MAGIC_SIZE))
     if family is None:
         raise ModelError(
-            "not a model: its first bytes name no family of models", mend="give the model.bin that training wrote"
+            "not a model: its first bytes name no family of models", hint="give the model.bin that training wrote"
         )
     parsed = cast("Model", load_family(family, "format").parse_body(parse_header(reader), reader))
     if reader.left:

@@ -53,7 +53,7 @@ def take_sample(classes: NDArray[np.int64], most: int, seed: int) -> Rows:
 def require_rows(classes: NDArray[np.int64]) -> None:
     """Raise InputError for fewer than 10 rows, or 2 of a class."""
     if len(classes) < _MIN_ROWS:
-        raise InputError(f"there are {len(classes)} rows", mend=f"give at least {_MIN_ROWS}")
+        raise InputError(f"there are {len(classes)} rows", hint=f"give at least {_MIN_ROWS}")
     fewest = int(np.bincount(classes).min())
     if fewest < _MIN_CLASS_ROWS:
-        raise InputError(f"a class has {fewest} rows", mend=f"give at least {_MIN_CLASS_ROWS} of each")
+        raise InputError(f"a class has {fewest} rows", hint=f"give at least {_MIN_CLASS_ROWS} of each")

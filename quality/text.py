@@ -25,7 +25,7 @@ def split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, lis
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{name} is not UTF-8 text", mend="save it as plain text") from error
+        raise InputError(f"{name} is not UTF-8 text", hint="save it as plain text") from error
     first = text.partition("\n")[0]
     found = next((other for other in (";", "\t") if other in first), delimiter)
     lines = (line if line.strip() else "\n" for line in io.StringIO(text, newline=""))
@@ -34,7 +34,7 @@ def split_rows(name: str, content: bytes, delimiter: str) -> list[tuple[int, lis
         rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
     except csv.Error as error:
         where = f"{name}: line {reader.line_num}"
-        raise InputError(f"{where} cannot be read: {error}", mend="save it as plain text") from error
+        raise InputError(f"{where} cannot be read: {error}", hint="save it as plain text") from error
     if found == ";":
         rows = [(number, [_point(cell) for cell in cells]) for number, cells in rows]
     return rows
@@ -58,7 +58,7 @@ def parse_text(name: str, content: bytes, delimiter: str) -> NDArray[np.float64]
     for number, cells in rows:
         if len(cells) != width:
             raise InputError(
-                f"{name}: line {number} has {len(cells)} values, the first has {width}", mend="even it out"
+                f"{name}: line {number} has {len(cells)} values, the first has {width}", hint="even it out"
             )
         values.append([_read_number(name, number, cell) for cell in cells])
     return np.array(values, dtype=np.float64)
@@ -81,8 +81,8 @@ def _read_number(name: str, line: int, cell: str) -> float:
         return float(cell)
     except ValueError as error:
         shown = repr(cell if len(cell) <= _SHOWN else cell[:_SHOWN] + "...") if cell else "an empty cell"
-        mend = "give words as numbers first" if cell else "drop or fill missing values first"
-        raise InputError(f"{name}: line {line} holds {shown}, which is no number", mend=mend) from error
+        hint = "give words as numbers first" if cell else "drop or fill missing values first"
+        raise InputError(f"{name}: line {line} holds {shown}, which is no number", hint=hint) from error
 
 
 def _is_header(cells: list[str]) -> bool:

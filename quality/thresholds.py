@@ -29,11 +29,11 @@ class Goal:
 
     def __post_init__(self) -> None:
         if self.cost is not None and self.recall_ppm is not None:
-            raise InputError("both a cost and a recall are stated", mend="state one")
+            raise InputError("both a cost and a recall are stated", hint="state one")
         if self.cost is not None and not all(1 <= part <= 10**6 for part in self.cost):
-            raise InputError("a cost is not in 1..1000000", mend="state two whole numbers such as 10:1")
+            raise InputError("a cost is not in 1..1000000", hint="state two whole numbers such as 10:1")
         if self.recall_ppm is not None and not 0 < self.recall_ppm <= 10**6:
-            raise InputError("the recall is not above 0 and at most 1", mend="state a share such as 0.99")
+            raise InputError("the recall is not above 0 and at most 1", hint="state a share such as 0.99")
 
     @property
     def stated(self) -> bool:

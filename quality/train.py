@@ -104,12 +104,12 @@ def train(
 def _load_fit(kind: str) -> Fit:
     """Raises InputError when there is no such kind, or when what it needs is not installed."""
     if kind not in KINDS:
-        raise InputError(f"there is no kind {kind!r}", mend=f"choose one of auto, {', '.join(KINDS)}")
+        raise InputError(f"there is no kind {kind!r}", hint=f"choose one of auto, {', '.join(KINDS)}")
     module, name = KINDS[kind]
     try:
         return cast("Fit", getattr(importlib.import_module(module), name))
     except ModuleNotFoundError as missing:
-        raise InputError(f"kind {kind} needs {missing.name}", mend="install millmark[quality]") from missing
+        raise InputError(f"kind {kind} needs {missing.name}", hint="install millmark[quality]") from missing
 
 
 def _decide(fitted: Fitted, problem: Problem, classes: Classes, goal: Goal) -> Decision:
@@ -119,7 +119,7 @@ def _decide(fitted: Fitted, problem: Problem, classes: Classes, goal: Goal) -> D
     stated = goal.stated
     if outputs > 1 and (not stated or not plain.accepted):
         if stated:
-            raise InputError("every class is rejected, so no threshold is left to choose", mend="name fewer to reject")
+            raise InputError("every class is rejected, so no threshold is left to choose", hint="name fewer to reject")
         return plain
     scores = margins(plain, fitted.held_out_logits)
     return replace(plain, threshold=choose_threshold(scores, classes.fails(problem.classes[fitted.held_out]), goal))

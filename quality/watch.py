@@ -103,11 +103,11 @@ def log_to(folder: Path) -> Iterator[Progress]:
     try:
         from tensorboardX import SummaryWriter  # noqa: PLC0415  only training needs it
     except ModuleNotFoundError as missing:
-        raise InputError(f"training needs {missing.name}", mend="install millmark[quality]") from missing
+        raise InputError(f"training needs {missing.name}", hint="install millmark[quality]") from missing
     try:
         writer = SummaryWriter(str(folder))
     except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}", mend="choose another --out") from error
+        raise InputError(f"{folder} cannot be written: {error.strerror}", hint="choose another --out") from error
     try:
 
         def report(name: str, done: int, _planned: int, figures: Mapping[str, float]) -> None:

@@ -1,6 +1,6 @@
 """The `millmark` command.
 
-Failures are one line on stderr, the cause and the mend; exit code 1 when something did not work, 2 when what was given
+Failures are one line on stderr, the cause and the hint; exit code 1 when something did not work, 2 when what was given
 is unusable.
 """
 
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "app", "build_app", "main"]
 
 COMMANDS: Mapping[str, Sequence[str]] = {
-    "demo": ["demo"],
-    "chain": ["devchain", "deploy", "status", "rebuild"],
-    "gateway": ["gateway"],
-    "participants": ["participants"],
-    "keys": ["keys"],
-    "apikeys": ["apikeys"],
-    "audit": ["audit"],
-    "documents": ["documents"],
-    "provenance": ["trace", "recall"],
-    "bundle": ["bundle"],
-    "trust": ["checkpoint", "trust"],
-    "verify": ["verify"],
-    "quality": ["quality"],
-    "interop": ["digital-link", "epcis"],
-    "bench": ["bench"],
-    "faults": ["faults"],
-    "outbox": ["outbox"],
-    "relay": ["relay"],
-    "node": ["node"],
-    "webhooks": ["webhooks"],
+    "services.lab.commands.demo": ["demo"],
+    "services.commands.chain": ["devchain", "deploy", "status", "rebuild"],
+    "services.commands.gateway": ["gateway"],
+    "services.commands.participants": ["participants"],
+    "services.commands.keys": ["keys"],
+    "services.commands.apikeys": ["apikeys"],
+    "services.commands.audit": ["audit"],
+    "services.commands.documents": ["documents"],
+    "services.commands.provenance": ["trace", "recall"],
+    "services.commands.bundle": ["bundle"],
+    "services.commands.trust": ["checkpoint", "trust"],
+    "services.commands.verify": ["verify"],
+    "services.commands.quality": ["quality"],
+    "services.commands.interop": ["digital-link", "epcis"],
+    "services.lab.commands.bench": ["bench"],
+    "services.lab.commands.faults": ["faults"],
+    "services.commands.outbox": ["outbox"],
+    "services.commands.relay": ["relay"],
+    "services.commands.node": ["node"],
+    "services.commands.webhooks": ["webhooks"],
 }
-"""By module of services.commands, what it registers: a command imports its own module alone."""
+"""Module -> the commands that it registers. A command imports only its own module."""
 
 
 def build_app(modules: Iterable[str] = COMMANDS) -> typer.Typer:
@@ -59,7 +59,7 @@ def build_app(modules: Iterable[str] = COMMANDS) -> typer.Typer:
     )
     app.callback()(choose_home)
     for module in modules:
-        importlib.import_module(f"services.commands.{module}").register(app)
+        importlib.import_module(module).register(app)
     return app
 
 

@@ -40,7 +40,7 @@ class Context:
     def node(self) -> Node:
         """Raises SettingsError when no chain is configured."""
         if self.settings.chain_url is None:
-            raise SettingsError("no chain is configured", mend="set MILLMARK_CHAIN_URL, or chain_url in millmark.toml")
+            raise SettingsError("no chain is configured", hint="set MILLMARK_CHAIN_URL, or chain_url in millmark.toml")
         return Node(HttpTransport(self.settings.chain_url))
 
     def chain(self) -> Chain:
@@ -78,7 +78,7 @@ class Context:
         results = [outbox.record(number) for number in ids]
         for result in results:
             if result.state is not OutboxState.FINAL:
-                raise SubmitError(result.error or f"{result.kind} is {result.state}", mend="nothing was recorded")
+                raise SubmitError(result.error or f"{result.kind} is {result.state}", hint="nothing was recorded")
         return results
 
 
@@ -87,7 +87,7 @@ def open_context(home: Path) -> Iterator[Context]:
     """Opens settings and database under `home`; closes the database at the end."""
     settings = read_settings(home)
     if not home.is_dir():
-        raise SettingsError(f"{home} is no folder", mend="create it, or name another with --home")
+        raise SettingsError(f"{home} is no folder", hint="create it, or name another with --home")
     with open_store(settings.database_url) as store:
         yield Context(settings, store)
 

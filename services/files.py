@@ -46,5 +46,5 @@ def _write(path: Path, data: bytes, mode: int) -> None:
             draft.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be written: {getattr(error, 'strerror', None) or 'not a path'}", mend="name another file"
+            f"{path} cannot be written: {getattr(error, 'strerror', None) or 'not a path'}", hint="name another file"
         ) from None

@@ -39,7 +39,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}", mend="name another file") from error
+        raise InputError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
 
 
 def warn(line: str) -> None:

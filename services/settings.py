@@ -153,14 +153,14 @@ def read_settings(home: Path, **overrides: Any) -> Settings:
     known = {f"MILLMARK_{name.upper()}" for name in Settings.model_fields} | {"MILLMARK_SOLC"}
     for name in os.environ:
         if name.startswith("MILLMARK_") and name not in known:
-            raise SettingsError(f"there is no setting {name}", mend="unset it, or see the README for the settings")
+            raise SettingsError(f"there is no setting {name}", hint="unset it, or see the README for the settings")
     try:
         return Settings(home=home, **overrides)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
-            f"setting {name}: {first['msg']}", mend=f"correct it in {home / SETTINGS_FILE} or the environment"
+            f"setting {name}: {first['msg']}", hint=f"correct it in {home / SETTINGS_FILE} or the environment"
         ) from error
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{home / SETTINGS_FILE} cannot be read: {error}", mend="correct the file") from error
+        raise SettingsError(f"{home / SETTINGS_FILE} cannot be read: {error}", hint="correct the file") from error

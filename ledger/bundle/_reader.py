@@ -59,16 +59,16 @@ def read_bundle(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BUNDLE_BYTES + 1)
     except OSError as error:
-        raise NotABundleError(f"cannot read {path}: {error.strerror}", mend="give the file of a bundle") from None
+        raise NotABundleError(f"cannot read {path}: {error.strerror}", hint="give the file of a bundle") from None
 
 
 def parse_bundle(data: bytes) -> Bundle:
     """Take a bundle's bytes apart. Raises BundleError for anything but the one text of a bundle, and NotABundleError
     when they do not even begin as one. Not established: that anything in it is true."""
     if not isinstance(data, bytes) or not data.startswith(_OPENING):
-        raise NotABundleError("this is not a bundle", mend="give a file made by `millmark bundle`")
+        raise NotABundleError("this is not a bundle", hint="give a file made by `millmark bundle`")
     if len(data) > MAX_BUNDLE_BYTES:
-        raise BundleError(f"the bundle is longer than {MAX_BUNDLE_BYTES} bytes", mend="make one for fewer parts")
+        raise BundleError(f"the bundle is longer than {MAX_BUNDLE_BYTES} bytes", hint="make one for fewer parts")
     bundle = _bundle(_Scanner(data))
     _verify_canonical(data, encode_bundle(bundle))
     return bundle
@@ -156,7 +156,7 @@ class _Scanner:
 def _bundle(scan: _Scanner) -> Bundle:
     scan.literal(_OPENING)
     if _number(scan) != BUNDLE_VERSION:
-        raise NotABundleError("the bundle is of another version", mend="update this program")
+        raise NotABundleError("the bundle is of another version", hint="update this program")
     # In the order of the text: keyword arguments are evaluated from left to right.
     bundle = Bundle(
         chain_id=_member(scan, "chain_id", _number),

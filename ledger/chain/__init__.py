@@ -14,7 +14,7 @@ from ledger.chain.profiles import PROFILES, EngineProfile, find_profile
 from ledger.chain.proofs import StateProofs, fetch_headers, fetch_proofs
 from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
-from ledger.chain.trusting import fetch_checkpoint, fetch_trust, verify_seen
+from ledger.chain.trust import fetch_checkpoint, fetch_trust, verify_seen
 
 if TYPE_CHECKING:
     from ledger.chain.embedded import EmbeddedChain

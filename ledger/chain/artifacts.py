@@ -61,5 +61,5 @@ def verify_code(name: str, code: bytes, address: bytes) -> None:
         what = "no code" if not code else "other code"
         raise WrongContractError(
             f"there is {what} than {name}'s at 0x{address.hex()}",
-            mend="check the address in the settings, or use the Millmark version that deployed it",
+            hint="check the address in the settings, or use the Millmark version that deployed it",
         )

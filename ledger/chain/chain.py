@@ -12,7 +12,7 @@ from ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_ta
 from ledger.chain.node import Node
 from ledger.chain.profiles import EngineProfile
 from ledger.errors import ContractRefusedError, WrongChainError, WrongContractError
-from ledger.forwarding import SignedRequest
+from ledger.forward_requests import SignedRequest
 from ledger.records import Contract, Header, Recorded, Value
 
 __all__ = ["Chain"]
@@ -37,7 +37,7 @@ class Chain:
         if self.chain_id != deployment.chain_id:
             raise WrongChainError(
                 f"the node serves chain {self.chain_id}, the deployment is on chain {deployment.chain_id}",
-                mend="point chain_url at the right network, or use that network's deployment file",
+                hint="point chain_url at the right network, or use that network's deployment file",
             )
         self.contracts = self._connect()
         """Address of every contract whose code takes part, by its name in Solidity."""
@@ -148,7 +148,7 @@ class Chain:
         if self._word_address(Contract.LEDGER, "registry") != self.registry:
             raise WrongContractError(
                 f"the ledger at 0x{self.ledger.hex()} asks another registry than the deployment's",
-                mend="use the deployment file of that ledger",
+                hint="use the deployment file of that ledger",
             )
         self._take(contracts, "LotOperations", self._word_address(Contract.LEDGER, "lotOperations"))
         self._take(contracts, "Evaluator", self._word_address(Contract.REGISTRY, "evaluator"))
@@ -164,7 +164,7 @@ class Chain:
         if decode_result(Contract.LEDGER, "trustedForwarder", answer) != (self.forwarder,):
             raise WrongContractError(
                 f"{name} at 0x{address.hex()} takes another forwarder's word than the deployment's",
-                mend="use the deployment file of that ledger",
+                hint="use the deployment file of that ledger",
             )
 
     def _take(self, contracts: dict[str, bytes], name: str, address: bytes) -> None:

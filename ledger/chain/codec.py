@@ -15,7 +15,7 @@ from eth_abi.registry import registry as abi_types
 
 from ledger.canonical import keccak256
 from ledger.chain.artifacts import load_abi, load_artifact
-from ledger.chain.mends import MENDS
+from ledger.chain.hints import HINTS
 from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError, RecordError
 from ledger.records import RECORD_TYPES, Contract, Record, Recorded, Value, snake_case
 
@@ -225,7 +225,7 @@ def decode_result(contract: Callee, name: str, data: bytes) -> tuple[Value, ...]
         values = outputs.decode(data)
     except _MalformedError as error:
         raise ChainUnreachableError(
-            f"the node's answer to {name} cannot be used", mend="check that the node is in sync; try again"
+            f"the node's answer to {name} cannot be used", hint="check that the node is in sync; try again"
         ) from error
     return tuple(_value(p, v) for p, v in zip(outputs.parameters, values, strict=True))
 
@@ -244,7 +244,7 @@ def _decode_revert(data: bytes) -> ContractRefusedError:
         name, codec = _errors()[data[:4]]
         pairs = zip(codec.parameters, codec.decode(data[4:]), strict=True)
         values = {parameter["name"]: value for parameter, value in pairs}
-        return ContractRefusedError(name, values, mend=MENDS.get(name, ""))
+        return ContractRefusedError(name, values, hint=HINTS.get(name, ""))
     if data[:4] == _ERROR_STRING:
         return ContractRefusedError("Error", {"reason": _Codec([{"type": "string"}]).decode(data[4:])[0]})
     if data[:4] == _PANIC:
@@ -263,7 +263,7 @@ def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded | N
             return None
         raise IndexHaltedError(
             f"log {log.log_index} of block {log.block_number} is no record that this version knows",
-            mend="use the Millmark version that deployed the contracts",
+            hint="use the Millmark version that deployed the contracts",
         )
     name, codec = event
     try:
@@ -271,7 +271,7 @@ def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded | N
     except _MalformedError as error:
         raise IndexHaltedError(
             f"log {log.log_index} of block {log.block_number} does not decode as {name}",
-            mend="check the node, or use the Millmark version that deployed the contracts",
+            hint="check the node, or use the Millmark version that deployed the contracts",
         ) from error
     key, histories = (fields.pop(part, default) for part, default in zip(_HEADER, (b"", ()), strict=True))
     return Recorded(

@@ -76,7 +76,7 @@ def _create(
     node.send(signed.raw)
     receipt = _await_receipt(node, signed.hash, timeout_s)
     if not receipt.succeeded or receipt.contract_address is None:
-        raise ChainError(f"the deployment of {name} reverted", mend="check the owner's balance and the chain's fork")
+        raise ChainError(f"the deployment of {name} reverted", hint="check the owner's balance and the chain's fork")
     return receipt.contract_address
 
 
@@ -86,7 +86,7 @@ def _await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Rec
         if time.monotonic() > deadline:
             raise ChainError(
                 f"transaction 0x{transaction_hash.hex()} was not mined within {timeout_s:.0f} s",
-                mend="check that the chain makes blocks, then deploy again",
+                hint="check that the chain makes blocks, then deploy again",
             )
         time.sleep(_RECEIPT_PAUSE_S)
     return receipt
@@ -106,7 +106,7 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
         draft.write_text(json.dumps(text, indent=2) + "\n")
         draft.replace(path)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}", mend=f"write it by hand: {text}") from error
+        raise SettingsError(f"{path} cannot be written: {error.strerror}", hint=f"write it by hand: {text}") from error
 
 
 def read_deployment(path: Path) -> Deployment:
@@ -122,7 +122,7 @@ def read_deployment(path: Path) -> Deployment:
         return Deployment(numbers[0], registry, ledger, forwarder, numbers[1])
     except FileNotFoundError as error:
         raise SettingsError(
-            f"{path} does not exist", mend="get it from another participant, or deploy with `millmark deploy`"
+            f"{path} does not exist", hint="get it from another participant, or deploy with `millmark deploy`"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SettingsError(f"{path} is no deployment file ({error})", mend="deploy with `millmark deploy`") from error
+        raise SettingsError(f"{path} is no deployment file ({error})", hint="deploy with `millmark deploy`") from error

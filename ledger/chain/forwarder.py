@@ -1,4 +1,4 @@
-"""The forwarder: the contract through which one participant sends what another one signed (ledger.forwarding)."""
+"""The forwarder: the contract through which one participant sends what another one signed (ledger.forward_requests)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 from ledger.chain.codec import decode_result, encode_function
 from ledger.chain.node import Node
 from ledger.errors import WrongContractError
-from ledger.forwarding import ForwardRequest, SignedRequest, sign_request
+from ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
 from ledger.keys import LocalSigner
 
 __all__ = ["execute_data", "execute_gas", "fetch_nonce", "is_taken", "verify_domain"]
@@ -55,7 +55,7 @@ def verify_domain(node: Node, chain_id: int, forwarder: bytes, target: bytes) ->
     if not is_taken(node, sign_request(request, signer)):
         raise WrongContractError(
             f"the forwarder at 0x{forwarder.hex()} takes requests for another chain or address than its own",
-            mend="check the deployment file, and believe nothing on this ledger",
+            hint="check the deployment file, and believe nothing on this ledger",
         )
 
 

@@ -160,7 +160,7 @@ class Node:
             lambda raw: None if raw is None else _receipt(raw),
         )
         if receipt is not None and receipt.transaction_hash != transaction_hash:
-            raise ChainUnreachableError("the node gave the receipt of another transaction", mend=_MEND)
+            raise ChainUnreachableError("the node gave the receipt of another transaction", hint=_MEND)
         return receipt
 
     def header_fields(self, number: int) -> tuple[bytes, tuple[bytes, ...]]:
@@ -172,7 +172,7 @@ class Node:
         names = [_hex(slot) for slot in slots]
         answer = self._ask("eth_getProof", [_hex(address), names, hex(number)], _proof)
         if len(answer.storage) != len(slots):
-            raise ChainUnreachableError("the node gave proofs of other slots than it was asked for", mend=_MEND)
+            raise ChainUnreachableError("the node gave proofs of other slots than it was asked for", hint=_MEND)
         return answer
 
     def fund(self, address: bytes, amount_wei: int) -> None:
@@ -187,7 +187,7 @@ class Node:
         try:
             return parse(answer)
         except (TypeError, ValueError, KeyError, AttributeError, ProofError) as error:
-            raise ChainUnreachableError(f"the node's answer to {method} cannot be used", mend=_MEND) from error
+            raise ChainUnreachableError(f"the node's answer to {method} cannot be used", hint=_MEND) from error
 
 
 def _refusal(method: str, error: RpcError) -> ChainError:
@@ -197,7 +197,7 @@ def _refusal(method: str, error: RpcError) -> ChainError:
         refused: ContractRefusedError = decode_revert(error.data or b"")
         return refused
     if any(words in message for words in _OUT_OF_GAS):
-        return ContractRefusedError("OutOfGas", {}, mend="send less in one transaction")
+        return ContractRefusedError("OutOfGas", {}, hint="send less in one transaction")
     return ChainError(f"the node refuses {method}: {error.message}")
 
 

@@ -49,5 +49,5 @@ PROFILES = {
 def find_profile(name: str) -> EngineProfile:
     """Raises SettingsError when there is no such profile."""
     if name not in PROFILES:
-        raise SettingsError(f"there is no engine profile {name!r}", mend=f"use one of {', '.join(PROFILES)}")
+        raise SettingsError(f"there is no engine profile {name!r}", hint=f"use one of {', '.join(PROFILES)}")
     return PROFILES[name]

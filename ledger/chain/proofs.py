@@ -57,7 +57,7 @@ def fetch_headers(node: Node, profile: EngineProfile, first: int, last: int) -> 
     for parent, child in itertools.pairwise(parsed):
         if child.parent_hash != parent.hash:
             raise ChainUnreachableError(
-                f"the node's block {child.number} does not follow its block {parent.number}", mend="try again"
+                f"the node's block {child.number} does not follow its block {parent.number}", hint="try again"
             )
     return headers
 
@@ -81,7 +81,7 @@ class _Collection:
         except ProofError as error:
             raise ChainUnreachableError(
                 f"the node's proof at block {self.header.number} does not hold: {error.cause}",
-                mend="check that the engine setting names the node's engine, and that it keeps that block's state",
+                hint="check that the engine setting names the node's engine, and that it keeps that block's state",
             ) from error
         self.accounts[address] = account
         self.nodes.update((keccak256(node), node) for nodes in (answer.account, *answer.storage) for node in nodes)
@@ -96,12 +96,12 @@ def _fetch_header(node: Node, profile: EngineProfile, number: int) -> bytes:
     except ProofError as error:
         raise ChainUnreachableError(
             f"the node's block {number} has no header that this version knows: {error.cause}",
-            mend="check that the engine setting names the node's engine",
+            hint="check that the engine setting names the node's engine",
         ) from error
     if keccak256(header) != block_hash or parse_header(header).number != number:
         raise ChainUnreachableError(
             f"the node's block {number} does not have the hash that its header gives",
-            mend="check that the engine setting names the node's engine",
+            hint="check that the engine setting names the node's engine",
         )
     return header
 

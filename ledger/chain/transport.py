@@ -44,11 +44,11 @@ class HttpTransport:
         except OSError as error:
             raise ChainUnreachableError(
                 f"the chain at {self.url} does not answer ({type(error.__cause__ or error).__name__})",
-                mend="check the URL and that the node runs; nothing was lost, try again",
+                hint="check the URL and that the node runs; nothing was lost, try again",
             ) from error
         if not isinstance(answer, dict) or ("result" not in answer and answer.get("error") is None):
             raise ChainUnreachableError(
-                f"the chain at {self.url} gave an answer without a result", mend="check that the URL is a node's"
+                f"the chain at {self.url} gave an answer without a result", hint="check that the URL is a node's"
             )
         if answer.get("error") is not None:
             raise _as_error(answer["error"])

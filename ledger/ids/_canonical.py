@@ -24,7 +24,7 @@ def canonical_identifier(text: str) -> str:
     if len(text) > MAX_IDENTIFIER_LENGTH:
         raise IdentifierError(f"the identifier is longer than {MAX_IDENTIFIER_LENGTH} characters")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise IdentifierError("an identifier has only printable ASCII without spaces", mend="percent-encode the rest")
+        raise IdentifierError("an identifier has only printable ASCII without spaces", hint="percent-encode the rest")
     scheme = text.partition(":")[0].lower()
     if scheme in ("http", "https"):
         return parse_digital_link(text).uri
@@ -33,7 +33,7 @@ def canonical_identifier(text: str) -> str:
     if scheme == "urn":
         return parse_epc(text).uri if text.lower().startswith("urn:epc:") else canonical_urn(text)
     raise IdentifierError(
-        f"{text[:40]!a} is no GS1 Digital Link, EPC URN, did or urn", mend="give one of these, with its scheme"
+        f"{text[:40]!a} is no GS1 Digital Link, EPC URN, did or urn", hint="give one of these, with its scheme"
     )
 
 

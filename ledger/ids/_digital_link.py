@@ -56,7 +56,7 @@ class DigitalLink:
             check_value(ai, value)
         for ai in present:
             if clash := excluded_by(ai, present):
-                raise IdentifierError(f"({ai}) cannot stand beside ({clash[0]})", mend="leave one of them out")
+                raise IdentifierError(f"({ai}) cannot stand beside ({clash[0]})", hint="leave one of them out")
         return [
             f"({ai}) needs {' or '.join('(' + ') with ('.join(way) + ')' for way in needs)} on the same item"
             for ai in present
@@ -121,10 +121,10 @@ _COMPRESSED: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{10,}")
 def _split(text: str) -> tuple[str, str | None]:
     """Path and query. Raises IdentifierError for what is no web URI."""
     if not _URI.fullmatch(text):
-        raise IdentifierError("the link holds a character that no URI has", mend="percent-encode it")
+        raise IdentifierError("the link holds a character that no URI has", hint="percent-encode it")
     parts = _PARTS.fullmatch(text)
     if parts is None:
-        raise IdentifierError("not a web URI with a host and a path", mend="http:// or https://, host, /AI/value")
+        raise IdentifierError("not a web URI with a host and a path", hint="http:// or https://, host, /AI/value")
     host, path, query = parts.groups()
     if not _HOST.fullmatch(host):
         raise IdentifierError(f"{host[:80]!a} is not a host name or address")
@@ -140,7 +140,7 @@ def _path_elements(path: str) -> tuple[tuple[str, str], ...]:
         if not is_known_ai(ai):
             break
         if not value:
-            raise IdentifierError(f"({ai}) has no value", mend="take the last slash off" if not found else "")
+            raise IdentifierError(f"({ai}) has no value", hint="take the last slash off" if not found else "")
         found.append((ai, unescape(value)))
         if ai in KEYS:
             return tuple(reversed(found))
@@ -154,14 +154,14 @@ def _without_key(path: str) -> IdentifierError:
     if named is not None:
         return IdentifierError(
             f"the path ends in no GS1 key: {named!a} is a convenience name, which GS1 has withdrawn",
-            mend=f"write /{_NAMES[named.lower()]}/ instead of /{named}/",
+            hint=f"write /{_NAMES[named.lower()]}/ instead of /{named}/",
         )
     if _COMPRESSED.fullmatch(segments[-1]):
         return IdentifierError(
             "the path ends in no GS1 key: it may be a compressed link, which is not read here",
-            mend="give the uncompressed link",
+            hint="give the uncompressed link",
         )
-    return IdentifierError("the path ends in no GS1 key", mend="end it with /AI/value, such as /01/ and a GTIN")
+    return IdentifierError("the path ends in no GS1 key", hint="end it with /AI/value, such as /01/ and a GTIN")
 
 
 def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
@@ -174,13 +174,13 @@ def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tupl
         if not equals or not (ai.isascii() and ai.isdigit()):
             continue
         if ai in seen:
-            raise IdentifierError(f"({ai}) is given twice", mend="give it once")
+            raise IdentifierError(f"({ai}) is given twice", hint="give it once")
         if any(ai in allowed for allowed in KEYS[key]):
-            raise IdentifierError(f"({ai}) qualifies ({key})", mend="write it in the path")
+            raise IdentifierError(f"({ai}) qualifies ({key})", hint="write it in the path")
         if ai not in ATTRIBUTES:
-            raise IdentifierError(f"({ai}) is not a data attribute", mend="leave it out")
+            raise IdentifierError(f"({ai}) is not a data attribute", hint="leave it out")
         if not value:
-            raise IdentifierError(f"({ai}) has no value", mend="leave it out")
+            raise IdentifierError(f"({ai}) has no value", hint="leave it out")
         seen.add(ai)
         decoded = unescape(value.replace("+", " "))
         if ai == "01" and len(decoded) in (8, 12, 13):
@@ -192,5 +192,5 @@ def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tupl
 def unescape(text: str) -> str:
     """Decode percent-encoding (RFC 3986 section 2.1), byte for byte. Raises IdentifierError on a stray "%"."""
     if _BAD_ESCAPE.search(text):
-        raise IdentifierError(f'{text[:80]!a} holds a stray "%"', mend="write it as %25")
+        raise IdentifierError(f'{text[:80]!a} holds a stray "%"', hint="write it as %25")
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)

@@ -32,10 +32,10 @@ def parse_epc(text: str) -> DigitalLink:
     build = _BUILDERS.get((kind, scheme))
     if build is None:
         raise IdentifierError(
-            f"no GS1 Digital Link is defined for urn:epc:{kind[:20]}:{scheme[:20]}", mend="give the link itself"
+            f"no GS1 Digital Link is defined for urn:epc:{kind[:20]}:{scheme[:20]}", hint="give the link itself"
         )
     if not _FIELD.fullmatch(body):
-        raise IdentifierError("the EPC holds a character that must be escaped", mend="percent-encode it")
+        raise IdentifierError("the EPC holds a character that must be escaped", hint="percent-encode it")
     try:
         return DigitalLink(tuple(build(body)))
     except ValueError:
@@ -108,7 +108,7 @@ def _kind(body: str, build: Callable[[str], _Elements], key_length: int | None) 
     """The key alone, from a pattern whose last field, and no other, is open."""
     head, _, last = body.rpartition(".")
     if last != "*" or "*" in head:
-        raise IdentifierError("the pattern names more than one kind of thing", mend="leave only the serial number open")
+        raise IdentifierError("the pattern names more than one kind of thing", hint="leave only the serial number open")
     ai, value = build(f"{head}.0")[0]
     return [(ai, value[:key_length])]
 

@@ -112,7 +112,7 @@ def check_path(elements: tuple[tuple[str, str], ...]) -> None:
         check_value(ai, value)
         if (ai, value) == ("254", "0"):
             # EPC writes "no extension" as 0 (TDS 2.0 section 6.3.3): as a value it would give one place two names.
-            raise IdentifierError("(254) 0 means that there is no extension", mend="leave /254/0 out")
+            raise IdentifierError("(254) 0 means that there is no extension", hint="leave /254/0 out")
 
 
 def check_order(elements: tuple[tuple[str, str], ...]) -> None:
@@ -122,7 +122,7 @@ def check_order(elements: tuple[tuple[str, str], ...]) -> None:
     if not any(_is_subsequence(qualifiers, allowed) for allowed in alternatives or ((),)):
         orders = " or ".join(", ".join(allowed) for allowed in alternatives) or "none"
         raise IdentifierError(
-            f"({', '.join(qualifiers)}) cannot qualify ({key})", mend=f"qualifiers of ({key}), in this order: {orders}"
+            f"({', '.join(qualifiers)}) cannot qualify ({key})", hint=f"qualifiers of ({key}), in this order: {orders}"
         )
 
 
@@ -150,17 +150,17 @@ def check_value(ai: str, value: str, *, digits: bool = True) -> None:
 
 
 def _malformed(ai: str, value: str) -> IdentifierError:
-    mend = "write a GTIN with 14 digits, zeros in front" if ai == "01" and value.isdecimal() else ""
-    return IdentifierError(f"({ai}) {value[:40]!a} is not a {RULES[ai].name}", mend=mend)
+    hint = "write a GTIN with 14 digits, zeros in front" if ai == "01" and value.isdecimal() else ""
+    return IdentifierError(f"({ai}) {value[:40]!a} is not a {RULES[ai].name}", hint=hint)
 
 
 def _wrong(ai: str, value: str, check: str, part: str) -> IdentifierError:
     shown = f"({ai}) {value[:40]!a}"
     if check == "csum":
         expected = check_digit(part[:-1])
-        return IdentifierError(f"{shown} has the check digit {part[-1]} instead of {expected}", mend="read it again")
+        return IdentifierError(f"{shown} has the check digit {part[-1]} instead of {expected}", hint="read it again")
     if check == "csumalpha":
-        return IdentifierError(f"{shown} has the wrong check characters", mend="read it again")
+        return IdentifierError(f"{shown} has the wrong check characters", hint="read it again")
     if check == "pieceoftotal":
         return IdentifierError(f"{shown} is not piece n of at least n pieces")
     return IdentifierError(f"{shown} is not a {RULES[ai].name}: {part[:40]!a} fails the check {check}")

@@ -29,10 +29,10 @@ def canonical_did(text: str) -> str:
     """
     match = _DID.fullmatch(text)
     if match is None:
-        raise IdentifierError("not a DID", mend="did:method:id, nothing behind it, the method in lower case")
+        raise IdentifierError("not a DID", hint="did:method:id, nothing behind it, the method in lower case")
     method, name = match.groups()
     if _ESCAPED_PLAIN.search(name):
-        raise IdentifierError("the DID escapes a character that needs no escape", mend="write the character itself")
+        raise IdentifierError("the DID escapes a character that needs no escape", hint="write the character itself")
     if method == "web":
         host, colon, path = name.partition(":")
         name = host.lower() + colon + path
@@ -50,12 +50,12 @@ def canonical_urn(text: str) -> str:
     """
     match = _URN.fullmatch(text)
     if match is None:
-        raise IdentifierError("not a URN", mend="urn:namespace:name; leave out what begins with ? or #")
+        raise IdentifierError("not a URN", hint="urn:namespace:name; leave out what begins with ? or #")
     namespace, name = match[1].lower(), _upper_escapes(match[2])
     if namespace == "uuid":
         name = match[2].lower()
         if not _UUID.fullmatch(name):
-            raise IdentifierError("not a UUID", mend="32 hexadecimal digits, as 8-4-4-4-12")
+            raise IdentifierError("not a UUID", hint="32 hexadecimal digits, as 8-4-4-4-12")
     return f"urn:{namespace}:{name}"
 
 

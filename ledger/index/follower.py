@@ -155,7 +155,7 @@ class Follower:
                     raise _changed(cursor.block_number, now, cursor.block_hash)
                 before = rows.get(CursorRow, _ONLY)
             if before is None:
-                raise IndexHaltedError("the index lost its cursor", mend="rebuild the index")
+                raise IndexHaltedError("the index lost its cursor", hint="rebuild the index")
             cursor = before
         return cursor
 
@@ -226,7 +226,7 @@ class Follower:
 
 def _verify_alone(rows: Rows, cursor: CursorRow) -> None:
     if rows.get(CursorRow, _ONLY) != cursor:
-        raise IndexHaltedError("another follower writes this index", mend="run one follower for each store")
+        raise IndexHaltedError("another follower writes this index", hint="run one follower for each store")
 
 
 def fetch_status(store: Store) -> IndexStatus | None:
@@ -255,26 +255,26 @@ def _start(identity: ChainIdentityRow, first_block: int) -> CursorRow:
 
 
 def _verify_identity(identity: ChainIdentityRow, stored: ChainIdentityRow) -> None:
-    mend = "give the node of that chain, or another database"
+    hint = "give the node of that chain, or another database"
     if identity.chain_id != stored.chain_id:
-        raise WrongChainError(f"the index is of chain {stored.chain_id}, the node of {identity.chain_id}", mend=mend)
+        raise WrongChainError(f"the index is of chain {stored.chain_id}, the node of {identity.chain_id}", hint=hint)
     if identity.genesis_hash != stored.genesis_hash:
         raise WrongChainError(
             f"the index begins at genesis block 0x{stored.genesis_hash.hex()}, the node at "
             f"0x{identity.genesis_hash.hex()}",
-            mend=mend,
+            hint=hint,
         )
     for name in ("registry", "ledger"):
         ours, theirs = getattr(stored, name), getattr(identity, name)
         if ours != theirs:
             raise WrongContractError(
                 f"the index is of the {name} at 0x{ours.hex()}, not at 0x{theirs.hex()}",
-                mend="give the addresses of that ledger, or another database",
+                hint="give the addresses of that ledger, or another database",
             )
 
 
 def _changed(number: int, found: bytes, expected: bytes) -> IndexHaltedError:
     return IndexHaltedError(
         f"final block {number} changed: it was 0x{expected.hex()}, the chain now has 0x{found.hex()}",
-        mend=_MEND_CHANGED,
+        hint=_MEND_CHANGED,
     )

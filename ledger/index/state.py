@@ -40,7 +40,7 @@ class State:
         if row is None:
             name = kind.__name__.removesuffix("Row").lower()
             shown = ", ".join("0x" + part.hex() if isinstance(part, bytes) else str(part) for part in key)
-            raise IndexHaltedError(f"a record names {name} {shown}, which no record before it made", mend=_MEND)
+            raise IndexHaltedError(f"a record names {name} {shown}, which no record before it made", hint=_MEND)
         return row
 
     def add(self, row: object) -> None:
@@ -66,7 +66,7 @@ class State:
             for rows in new.values():
                 self._rows.insert(rows)
         except StoreError as error:
-            raise IndexHaltedError(f"a record makes anew what is there: {error.cause}", mend=_MEND) from error
+            raise IndexHaltedError(f"a record makes anew what is there: {error.cause}", hint=_MEND) from error
         for rows in changed.values():
             self._rows.update(rows)
         self._kept.clear()

@@ -45,7 +45,7 @@ def _verify_place(record: Recorded, header: Header) -> None:
     if (record.block_number, record.block_hash, record.block_time) != (header.number, header.hash, header.timestamp):
         raise IndexHaltedError(
             f"block {header.number} came with a record of another: {record.sequence} of the {record.contract.value}",
-            mend="check the node",
+            hint="check the node",
         )
 
 
@@ -57,7 +57,7 @@ def _count(record: Recorded, cursor: CursorRow) -> None:
         raise IndexHaltedError(
             f"the {record.contract.value}'s next record is {expected}, got {record.sequence} in block "
             f"{record.block_number}",
-            mend="check that the node has all logs, then follow again",
+            hint="check that the node has all logs, then follow again",
         )
     if in_registry:
         cursor.registry_sequence = expected

@@ -9,19 +9,19 @@ Answers speak of the index, so of whoever runs it: a partner who trusts nobody c
 
 from __future__ import annotations
 
-from ledger.provenance.bundling import build_bundle
+from ledger.provenance.answers import Certificate, OrderTrace, Participant, Trace
+from ledger.provenance.bundles import build_bundle
 from ledger.provenance.consortium import participants
-from ledger.provenance.disclosing import Disclosing, parse_disclosing
+from ledger.provenance.disclosure import Disclosing, parse_disclosing
 from ledger.provenance.genealogy import sort_lots
-from ledger.provenance.names import verify_name
 from ledger.provenance.openings import find_certificate, find_opening
 from ledger.provenance.passports import Fact, Passport, find_coded_lot, passport
 from ledger.provenance.reader import Direction, Limits, Reader, open_reader
+from ledger.provenance.recall_answers import Recall
 from ledger.provenance.recall_proofs import RecallBundle, build_recall_bundles
-from ledger.provenance.recall_views import Recall
-from ledger.provenance.recalling import recall
-from ledger.provenance.tracing import build_trace, certificate, trace, trace_lot, trace_order
-from ledger.provenance.views import Certificate, OrderTrace, Participant, Trace
+from ledger.provenance.recalls import recall
+from ledger.provenance.resolve import verify_name
+from ledger.provenance.traces import build_trace, certificate, trace, trace_lot, trace_order
 
 __all__ = [
     "Certificate",

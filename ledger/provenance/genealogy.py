@@ -56,4 +56,4 @@ def _refuse(circle: list[L], show: Callable[[L], str]) -> None:
     if len(circle) > _MOST_SHOWN:
         shown.append(f"... ({len(circle) - _MOST_SHOWN} more)")
     way = " -> ".join([*shown, show(circle[0])])
-    raise GenealogyError(f"a lot came of itself: {way}", mend="correct the data: one of these steps is wrong")
+    raise GenealogyError(f"a lot came of itself: {way}", hint="correct the data: one of these steps is wrong")

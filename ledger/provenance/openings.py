@@ -6,8 +6,8 @@ from ledger.canonical import keccak256
 from ledger.errors import InputError, NotFoundError
 from ledger.heads import start_of
 from ledger.ids import SubjectKind
-from ledger.provenance.names import find_subject, verify_name
 from ledger.provenance.reader import MEND_INDEX, Reader
+from ledger.provenance.resolve import find_subject, verify_name
 from ledger.records import Contract, Link, Opening
 from ledger.store.rows import CertificateRow, RecordHistoryRow, RecordRow
 
@@ -25,8 +25,8 @@ def find_certificate(reader: Reader, name: str | bytes, certificate: int | None 
     row = reader.rows.get(CertificateRow, wanted) if wanted else None
     if row is None or row.lot != subject:
         known = [one.sequence for one in reader.rows.find(CertificateRow, lot=subject)]
-        mend = f"it has {', '.join(map(str, known))}" if known else "it was never certified"
-        raise NotFoundError(f"lot 0x{subject.hex()} has no certificate {wanted or ''}".rstrip(), mend=mend)
+        hint = f"it has {', '.join(map(str, known))}" if known else "it was never certified"
+        raise NotFoundError(f"lot 0x{subject.hex()} has no certificate {wanted or ''}".rstrip(), hint=hint)
     return row
 
 
@@ -46,7 +46,7 @@ def find_opening(reader: Reader, subject: bytes, sequence: int) -> Opening:
     }
     record = records.get(sequence)
     if record is None or len(records) != len(links) - at:
-        raise NotFoundError(f"the index lacks a record of the history of 0x{subject.hex()}", mend=MEND_INDEX)
+        raise NotFoundError(f"the index lacks a record of the history of 0x{subject.hex()}", hint=MEND_INDEX)
     start = start_of(reader.identity.chain_id, reader.identity.ledger, subject)
     return Opening(
         previous_head=links[at - 1].head if at else start,

@@ -15,11 +15,11 @@ from ledger.canonical import Json
 from ledger.claims import parse_claims
 from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind, identifier_hash, subject
-from ledger.provenance import views
-from ledger.provenance.disclosing import Disclosing, choose_fields
+from ledger.provenance import answers
+from ledger.provenance.disclosure import Disclosing, choose_fields
+from ledger.provenance.permissions import View
 from ledger.provenance.reader import Direction, Limits, Reader
-from ledger.provenance.tracing import build_lot_trace
-from ledger.provenance.viewing import View
+from ledger.provenance.traces import build_lot_trace
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import IdentityRow, LotRow, ParticipantRow
 
@@ -46,7 +46,7 @@ class Fact:
 class Passport:
     """A lot as its code's holder sees it."""
 
-    trace: views.Trace
+    trace: answers.Trace
     """Up to what it came from, never down to what was made of it."""
     facts: tuple[Fact, ...]
 
@@ -63,7 +63,7 @@ def find_coded_lot(store: Store, identifier: str, salt: bytes | None) -> bytes:
         known = rows.among(IdentityRow, "subject", subjects)
         recorded = rows.among(LotRow, "subject", (row.subject for row in known))
     if len(recorded) != 1 or salt is None:
-        raise NotFoundError("there is no such passport", mend="scan the code on the part again")
+        raise NotFoundError("there is no such passport", hint="scan the code on the part again")
     return recorded[0].subject
 
 
@@ -90,7 +90,7 @@ class _CodeView(View):
         return set(subjects) if self._names else {self._lot} & set(subjects)
 
 
-def _facts(reader: Reader, trace: views.Trace, disclosing: Disclosing) -> Iterator[Fact]:
+def _facts(reader: Reader, trace: answers.Trace, disclosing: Disclosing) -> Iterator[Fact]:
     if not disclosing.fields:
         return
     for thing, about, record, root in _documents(reader, trace):
@@ -101,7 +101,7 @@ def _facts(reader: Reader, trace: views.Trace, disclosing: Disclosing) -> Iterat
                 yield Fact(thing, about, record, path, claims.value(path))
 
 
-def _documents(reader: Reader, trace: views.Trace) -> Iterator[tuple[str, bytes, int, bytes]]:
+def _documents(reader: Reader, trace: answers.Trace) -> Iterator[tuple[str, bytes, int, bytes]]:
     """Claims roots of the lot, of what it came from, of its order, its assignments and its certificates."""
     if trace.order is not None:
         yield "order", trace.order.subject, trace.order.sequence, trace.order.claims_root
@@ -113,5 +113,5 @@ def _documents(reader: Reader, trace: views.Trace) -> Iterator[tuple[str, bytes,
         yield "certificate", certificate.lot, certificate.certificate, certificate.claims_root
 
 
-def _lots(reader: Reader, trace: views.Trace) -> Iterable[LotRow]:
+def _lots(reader: Reader, trace: answers.Trace) -> Iterable[LotRow]:
     return [reader.lot(name) for name in (trace.lot.subject, *(lot.subject for lot in trace.upstream))]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from ledger.errors import NotFoundError, StoreDamagedError
-from ledger.provenance import views
+from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
 from ledger.provenance.lots import Lots
-from ledger.provenance.viewing import View
+from ledger.provenance.permissions import View
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import (
@@ -61,7 +61,7 @@ class Reader:
         self.rows, self.book, self.lineage, self.view = rows, book, lineage, view
         identity, cursor = rows.get(ChainIdentityRow, 1), rows.get(CursorRow, 1)
         if identity is None or cursor is None:
-            raise NotFoundError("nothing is indexed yet", mend="follow the chain first")
+            raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
         self.identity, self.cursor = identity, cursor
         self._names = book.names()
         self._identifiers: dict[bytes, str] = {}
@@ -69,15 +69,15 @@ class Reader:
         """Whose identifiers were looked up."""
         self._rows_of_lots = Lots(rows) if view is None else view.rows_of_lots
         self._lots: dict[bytes, LotRow] = {}
-        self._models: dict[int, views.Model] = {}
-        self._machines: dict[int, views.Machine] = {}
+        self._models: dict[int, answers.Model] = {}
+        self._machines: dict[int, answers.Machine] = {}
 
     def state(self) -> Hashable:
         """The same as long as answers are: what an answer depends on is the index's block and the names in the book."""
         return self.cursor.block_number, self.cursor.block_hash, self.cursor.digest, self.book.revision()
 
-    def as_of(self) -> views.AsOf:
-        return views.AsOf(
+    def as_of(self) -> answers.AsOf:
+        return answers.AsOf(
             chain_id=self.identity.chain_id,
             ledger=self.identity.ledger,
             block_number=self.cursor.block_number,
@@ -92,13 +92,13 @@ class Reader:
         """A row that another row names. Its absence would be a fault of the index."""
         row = self.rows.get(kind, *key)
         if row is None:
-            raise NotFoundError(f"the index lacks a {kind.__name__.removesuffix('Row').lower()}", mend=MEND_INDEX)
+            raise NotFoundError(f"the index lacks a {kind.__name__.removesuffix('Row').lower()}", hint=MEND_INDEX)
         return row
 
-    def party(self, participant: int) -> views.Party:
-        return views.Party(participant, self._names.get(participant))
+    def party(self, participant: int) -> answers.Party:
+        return answers.Party(participant, self._names.get(participant))
 
-    def some_party(self, participant: int) -> views.Party | None:
+    def some_party(self, participant: int) -> answers.Party | None:
         return self.party(participant) if participant else None
 
     def name(self, subjects: Iterable[bytes]) -> None:
@@ -113,17 +113,17 @@ class Reader:
     def identifier(self, subject: bytes) -> str | None:
         return self._identifiers.get(subject)
 
-    def machine(self, number: int) -> views.Machine:
+    def machine(self, number: int) -> answers.Machine:
         if number not in self._machines:
             row = self.need(MachineRow, number)
             self.name([row.subject])
-            self._machines[number] = views.Machine(number, self.identifier(row.subject), self.party(row.owner))
+            self._machines[number] = answers.Machine(number, self.identifier(row.subject), self.party(row.owner))
         return self._machines[number]
 
-    def model(self, number: int) -> views.Model:
+    def model(self, number: int) -> answers.Model:
         if number not in self._models:
             row = self.need(ModelRow, number)
-            self._models[number] = views.Model(
+            self._models[number] = answers.Model(
                 model=number,
                 digest=row.digest,
                 code=row.code,
@@ -150,7 +150,7 @@ class Reader:
         if subject not in self._lots:
             self.load([subject])
         if subject not in self._lots:
-            raise NotFoundError(f"the index lacks lot 0x{subject.hex()}", mend=MEND_INDEX)
+            raise NotFoundError(f"the index lacks lot 0x{subject.hex()}", hint=MEND_INDEX)
         return self._lots[subject]
 
     def carriers(self, subject: bytes) -> Nearest:
@@ -159,7 +159,7 @@ class Reader:
         parent = self.lot(subject).parent
         while parent is not None:
             if parent in found or parent == subject:
-                raise StoreDamagedError(f"the index has lot 0x{parent.hex()} packed in itself", mend=MEND_INDEX)
+                raise StoreDamagedError(f"the index has lot 0x{parent.hex()} packed in itself", hint=MEND_INDEX)
             found[parent] = len(found) + 1
             parent = self.lot(parent).parent
         return list(found.items())
@@ -170,17 +170,17 @@ class Reader:
 
     def nearest(
         self, part: str, walk: Walk, start: Collection[bytes], limits: Limits
-    ) -> tuple[Nearest, tuple[views.Cut, ...]]:
+    ) -> tuple[Nearest, tuple[answers.Cut, ...]]:
         """Whatever a walk of Lineage finds beyond its start, and whether `limits` cut it off: it looks one step and one
         lot further than it answers. `part` is the answer's name."""
         start = set(start)
         beyond = walk(start, limits.depth + 1, limits.lots + len(start) + 1)[len(start) :]
         found = [(lot, depth) for lot, depth in beyond if depth <= limits.depth]
         if len(found) > limits.lots:
-            return found[: limits.lots], (views.Cut(part, "lots", limits.lots),)
-        return found, (views.Cut(part, "depth", limits.depth),) if len(found) < len(beyond) else ()
+            return found[: limits.lots], (answers.Cut(part, "lots", limits.lots),)
+        return found, (answers.Cut(part, "depth", limits.depth),) if len(found) < len(beyond) else ()
 
-    def related(self, lots: Nearest) -> tuple[views.RelatedLot, ...]:
+    def related(self, lots: Nearest) -> tuple[answers.RelatedLot, ...]:
         self.load(lot for lot, _ in lots)
         rows = [self.lot(lot) for lot, _ in lots]
         latest = {row.sequence: row for row in self.certificate_rows(row.certificate for row in rows)}
@@ -193,9 +193,9 @@ class Reader:
 
     def _related(
         self, row: LotRow, depth: int, certificate: CertificateRow | None, machine: int | None
-    ) -> views.RelatedLot:
+    ) -> answers.RelatedLot:
         around = [row, *(self.lot(carrier) for carrier, _ in self.carriers(row.subject))]
-        return views.RelatedLot(
+        return answers.RelatedLot(
             subject=row.subject,
             identifier=self.identifier(row.subject),
             depth=depth,
@@ -230,13 +230,13 @@ class Reader:
             return CertificateStatus.UNOPENED
         return CertificateStatus.EXPIRED if row.expires_at <= self.cursor.block_time else CertificateStatus.VALID
 
-    def certificates(self, rows: Collection[CertificateRow]) -> tuple[views.Certificate, ...]:
+    def certificates(self, rows: Collection[CertificateRow]) -> tuple[answers.Certificate, ...]:
         """In the order in which they were issued."""
         self.load(row.lot for row in rows)
         return tuple(self._certificate(row) for row in sorted(rows, key=lambda row: row.sequence))
 
-    def _certificate(self, row: CertificateRow) -> views.Certificate:
-        return views.Certificate(
+    def _certificate(self, row: CertificateRow) -> answers.Certificate:
+        return answers.Certificate(
             certificate=row.sequence,
             lot=row.lot,
             identifier=self.identifier(row.lot),

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from ledger.chain import Chain, fetch_checkpoint
 from ledger.checkpoint import SignedCheckpoint
-from ledger.provenance.bundling import build_bundle
-from ledger.provenance.disclosing import Disclosing
-from ledger.provenance.recall_views import Recall
-from ledger.provenance.selecting import Selection, select_records
+from ledger.provenance.bundles import build_bundle
+from ledger.provenance.disclosure import Disclosing
+from ledger.provenance.recall_answers import Recall
+from ledger.provenance.selection import Selection, select_records
 from ledger.store import Rows, Store
 
 __all__ = ["RecallBundle", "build_recall_bundles"]

@@ -76,7 +76,7 @@ class Checked:
                 shown = "0x" + value.hex() if isinstance(value, bytes) else repr(value)
                 raise RecordError(
                     f"{type(self).__name__}.{field.name} cannot be {shown[:80]}",
-                    mend=f"give {_describe(hints[field.name])}",
+                    hint=f"give {_describe(hints[field.name])}",
                 )
 
 

@@ -9,36 +9,36 @@ Rows are the classes of ledger.store.rows. The private book survives a rebuild; 
 
 from __future__ import annotations
 
-from ledger.store.access import AccessDesk
-from ledger.store.answers import AnswerDesk
+from ledger.store.access import AccessRepository
+from ledger.store.answers import AnswerRepository
 from ledger.store.book import Book
 from ledger.store.database import Store, open_store
-from ledger.store.epcis import EpcisDesk, EventQuery, Like, Saying, Span
+from ledger.store.epcis import EpcisRepository, EventQuery, Like, Saying, Span
 from ledger.store.lineage import Lineage
-from ledger.store.querying import Cell
-from ledger.store.recording import RecordingDesk
+from ledger.store.recording import RecordingRepository
 from ledger.store.repository import Rows, key_of, values_of
-from ledger.store.sharing import SharingDesk
-from ledger.store.webhooks import Feed, Position, WebhookDesk
+from ledger.store.sharing import DocumentRepository
+from ledger.store.statements import Cell
+from ledger.store.webhooks import Feed, Position, WebhookRepository
 
 __all__ = [
-    "AccessDesk",
-    "AnswerDesk",
+    "AccessRepository",
+    "AnswerRepository",
     "Book",
     "Cell",
-    "EpcisDesk",
+    "DocumentRepository",
+    "EpcisRepository",
     "EventQuery",
     "Feed",
     "Like",
     "Lineage",
     "Position",
-    "RecordingDesk",
+    "RecordingRepository",
     "Rows",
     "Saying",
-    "SharingDesk",
     "Span",
     "Store",
-    "WebhookDesk",
+    "WebhookRepository",
     "key_of",
     "open_store",
     "values_of",

@@ -9,10 +9,10 @@ from ledger.store.repository import Rows
 from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
 from ledger.store.tables import credentials, spent_nonces
 
-__all__ = ["AccessDesk"]
+__all__ = ["AccessRepository"]
 
 
-class AccessDesk:
+class AccessRepository:
     """Reads and writes within one transaction."""
 
     def __init__(self, connection: Connection) -> None:

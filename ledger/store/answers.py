@@ -12,12 +12,12 @@ from ledger.store.answer_rows import AnswerRow, RecordingRow, SecretRow
 from ledger.store.repository import Rows
 from ledger.store.tables import answers
 
-__all__ = ["AnswerDesk"]
+__all__ = ["AnswerRepository"]
 
 _SECRET_BYTES = 32
 
 
-class AnswerDesk:
+class AnswerRepository:
     """Reads and writes within one transaction."""
 
     def __init__(self, connection: Connection) -> None:

@@ -198,7 +198,7 @@ def _entries(row: EvidenceRow) -> list[EvidenceEntry]:
     if not len(salts) == len(texts) == len(leaves) == row.count:
         raise StoreDamagedError(
             f"the evidence of stream 0x{row.stream.hex()} is damaged from entry {row.index} on",
-            mend="restore the private book from a backup",
+            hint="restore the private book from a backup",
         )
     return [
         EvidenceEntry(index, salt, json.loads(text), leaf)

@@ -65,7 +65,7 @@ class Store:
             connection.exec_driver_sql("VACUUM")
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
         if busy:
-            raise StoreError(f"{self.url} is being read: its log is not emptied yet", mend="scrub it again")
+            raise StoreError(f"{self.url} is being read: its log is not emptied yet", hint="scrub it again")
 
     def close(self) -> None:
         self._engine.dispose()
@@ -88,10 +88,10 @@ def open_store(url: str) -> Store:
     try:
         engine = build_engine(url)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise SettingsError(f"the database URL is not usable: {error}", mend=_MEND_URL) from error
+        raise SettingsError(f"the database URL is not usable: {error}", hint=_MEND_URL) from error
     except OSError as error:
         raise StoreError(
-            f"{error.filename} cannot be opened: {error.strerror}", mend="check path and rights"
+            f"{error.filename} cannot be opened: {error.strerror}", hint="check path and rights"
         ) from error
     store = Store(engine)
     try:
@@ -109,7 +109,7 @@ def _check_sound(store: Store) -> None:
             return
         findings = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
     if findings != ["ok"]:
-        raise StoreDamagedError(f"{store.url} is damaged: {findings[0]}", mend=_MEND_DAMAGED)
+        raise StoreDamagedError(f"{store.url} is damaged: {findings[0]}", hint=_MEND_DAMAGED)
 
 
 def _migrate(store: Store) -> None:
@@ -140,7 +140,7 @@ def _failures_explained(store: Store) -> Iterator[None]:
         raise  # our own mistake, not the database's
     except DatabaseError as error:
         raise _explain(store, error) from error
-    except store.failure as error:  # of the driver itself (ledger.store.querying)
+    except store.failure as error:  # of the driver itself (ledger.store.statements)
         raise _explain(store, DBAPIError.instance(None, None, error, store.failure)) from error
 
 
@@ -149,5 +149,5 @@ def _explain(store: Store, error: BaseException) -> BaseException:
         return error
     cause = " ".join(str(error.orig).split())  # PostgreSQL's go over several lines
     if isinstance(error, OperationalError):
-        return StoreError(f"{store.url} cannot be used: {cause}", mend="check that it is there and not locked")
-    return StoreDamagedError(f"{store.url} is not a usable database: {cause}", mend=_MEND_DAMAGED)
+        return StoreError(f"{store.url} cannot be used: {cause}", hint="check that it is there and not locked")
+    return StoreDamagedError(f"{store.url} is not a usable database: {cause}", hint=_MEND_DAMAGED)

@@ -12,7 +12,7 @@ from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisQueryRo
 from ledger.store.repository import Rows
 from ledger.store.tables import epcis_captures, epcis_events, epcis_queries, epcis_terms
 
-__all__ = ["EpcisDesk", "EventQuery", "Like", "Saying", "Span"]
+__all__ = ["EpcisRepository", "EventQuery", "Like", "Saying", "Span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class EventQuery:
     descending: bool = True
 
 
-class EpcisDesk:
+class EpcisRepository:
     """Reads and writes within one transaction."""
 
     def __init__(self, connection: Connection) -> None:

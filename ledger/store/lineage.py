@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 from sqlalchemy import CTE, BigInteger, Connection, Select, Table, and_, case, cast, literal_column, or_, select
 from sqlalchemy.types import LargeBinary
 
-from ledger.store.querying import AMONG, Querying, parameter
 from ledger.store.rows import CustodyChangeRow
+from ledger.store.statements import AMONG, Querying, parameter
 from ledger.store.tables import custody_changes, lot_inputs, lot_outputs, lots, packings
 
 _ZERO, _ONE, _NEVER = (literal_column(str(number), BigInteger()) for number in (0, 1, 1 << 62))

@@ -24,10 +24,10 @@ def migrate(connection: Connection, url: str, version: str = "head") -> None:
     if not set(current) <= known:
         raise StoreError(
             f"{url} was written by a newer version (schema {', '.join(current)})",
-            mend="use that version or a later one",
+            hint="use that version or a later one",
         )
     if not current and inspect(connection).get_table_names():
-        raise StoreError(f"{url} belongs to another program", mend="give a database of its own")
+        raise StoreError(f"{url} belongs to another program", hint="give a database of its own")
     if tuple(current) != tuple(script.get_heads()):
         config.attributes["connection"] = connection
         command.upgrade(config, version)

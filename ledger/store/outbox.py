@@ -1,8 +1,8 @@
 """The outbox: what must get onto the ledger, and what was sent for it.
 
 Records and transactions apart, because a record may be in several transactions over time. Callers and operators use
-Outbox; the one submitter of a key moves transactions through a Desk (ledger.store.outbox_desk), which says what a crash
-leaves behind.
+Outbox; the one submitter of a key moves transactions through an OutboxWriter (ledger.store.outbox_writer), which says
+what a crash leaves behind.
 
     QUEUED -> NONCED -> SIGNED -> SENT -> MINED -> FINAL
 
@@ -22,7 +22,6 @@ from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, SubmitError
 from ledger.store.database import Store
-from ledger.store.outbox_desk import Desk
 from ledger.store.outbox_rows import (
     block_dependants,
     free_dependants,
@@ -46,15 +45,16 @@ from ledger.store.outbox_tables import (
     outbox_relay_nonces,
     outbox_transactions,
 )
+from ledger.store.outbox_writer import OutboxWriter
 
 __all__ = [
     "CRASH_POINTS",
     "FORWARDER",
-    "Desk",
     "Entry",
     "LeaseRow",
     "Outbox",
     "OutboxState",
+    "OutboxWriter",
     "QueuedRecord",
     "SentTransaction",
     "Version",
@@ -321,7 +321,7 @@ class Outbox:
             row = connection.execute(select(outbox_leases).where(outbox_leases.c.signer == signer)).first()
         return None if row is None else LeaseRow(*row)
 
-    def take_lease(self, signer: bytes, seen: LeaseRow | None, holder: str, fence: int) -> Desk:
+    def take_lease(self, signer: bytes, seen: LeaseRow | None, holder: str, fence: int) -> OutboxWriter:
         """Takes or renews the lease of a key, provided that it still is as `seen`. Raises LeaseHeldError otherwise."""
         values = {"holder": holder, "fence": fence, "beat": 0 if seen is None else seen.beat + 1}
         with self._store.transaction() as connection:
@@ -338,13 +338,13 @@ class Outbox:
                 )
                 if connection.execute(that.values(values)).rowcount != 1:
                     raise LeaseHeldError("another process")
-        return Desk(self._store, signer, fence, relayed=self._relayed)
+        return OutboxWriter(self._store, signer, fence, relayed=self._relayed)
 
 
 def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
     """As Outbox.enqueue, of one entry and within the caller's transaction."""
     if not 0 < len(entry.idempotency_key) <= _MOST_KEY_CHARACTERS:
-        raise SubmitError(f"an idempotency key has 1 to {_MOST_KEY_CHARACTERS} characters", mend="use a shorter one")
+        raise SubmitError(f"an idempotency key has 1 to {_MOST_KEY_CHARACTERS} characters", hint="use a shorter one")
     if entry.depends_on is not None:
         _verify_dependency(connection, signer, entry)
     digest = _payload_digest(entry.contract, signer, entry.payload)
@@ -355,7 +355,7 @@ def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
     if known is not None:
         if known.payload_digest != digest:
             raise DuplicateRecordError(
-                f"idempotency key {entry.idempotency_key!r} was used for another record", mend="use a new key"
+                f"idempotency key {entry.idempotency_key!r} was used for another record", hint="use a new key"
             )
         return int(known.id)
     now = time.time()
@@ -406,7 +406,7 @@ def _verify_dependency(connection: Connection, signer: bytes, entry: Entry) -> N
     if connection.execute(query).scalar_one_or_none() != signer or entry.depends_on == entry.idempotency_key:
         raise SubmitError(
             f"{entry.idempotency_key!r} depends on {entry.depends_on!r}, which this key has not queued before it",
-            mend="queue that one first",
+            hint="queue that one first",
         )
 
 
@@ -416,9 +416,9 @@ def _each(connection: Connection, keys: Sequence[str]) -> Iterator[QueuedRecord]
         query = select(outbox_records).where(outbox_records.c.idempotency_key == key)
         row = connection.execute(query).mappings().first()
         if row is None:
-            raise NotFoundError(f"the outbox has no record {key!r}", mend="see `millmark outbox list`")
+            raise NotFoundError(f"the outbox has no record {key!r}", hint="see `millmark outbox list`")
         yield read_record(row)
 
 
-def _refused(record: QueuedRecord, action: str, mend: str) -> SubmitError:
-    return SubmitError(f"{record.idempotency_key!r} is {record.state} and cannot be {action}", mend=mend)
+def _refused(record: QueuedRecord, action: str, hint: str) -> SubmitError:
+    return SubmitError(f"{record.idempotency_key!r} is {record.state} and cannot be {action}", hint=hint)

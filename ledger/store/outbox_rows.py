@@ -40,7 +40,7 @@ STUCK = (OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED, OutboxStat
 def new_id(result: CursorResult[Any]) -> int:
     key = result.inserted_primary_key
     if key is None:
-        raise StoreError("the database gave a new row no id", mend="report this, with the kind of database")
+        raise StoreError("the database gave a new row no id", hint="report this, with the kind of database")
     return int(key[0])
 
 
@@ -86,7 +86,7 @@ def _verify_moved(result: CursorResult[Any], expected: int, before: OutboxState)
     if result.rowcount != expected:
         raise SubmitError(
             f"what was {before} in the outbox is not any more: another submitter works for the same key",
-            mend="run one submitter for each key; nothing was lost",
+            hint="run one submitter for each key; nothing was lost",
         )
 
 

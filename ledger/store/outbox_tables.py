@@ -41,7 +41,7 @@ __all__ = [
 
 
 FORWARDER = "forwarder"
-"""Contract of a record that is a forward request (ledger.forwarding): its payload is the signed request."""
+"""Contract of a record that is a forward request (ledger.forward_requests): its payload is the signed request."""
 
 
 class OutboxState(enum.StrEnum):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from ledger.store.answer_rows import RecordingRow
-from ledger.store.answers import AnswerDesk
+from ledger.store.answers import AnswerRepository
 from ledger.store.book import Book
 from ledger.store.outbox import enqueue_in
 from ledger.store.outbox_tables import Entry
 
-__all__ = ["RecordingDesk"]
+__all__ = ["RecordingRepository"]
 
 
-class RecordingDesk:
+class RecordingRepository:
     """Within one transaction, which may do more."""
 
     def __init__(self, connection: Connection) -> None:
@@ -23,5 +23,5 @@ class RecordingDesk:
 
     def queue(self, signer: bytes, entry: Entry, row: RecordingRow) -> int:
         """Its id in the outbox. Raises what Outbox.enqueue raises."""
-        AnswerDesk(self._connection).add_recording(row)
+        AnswerRepository(self._connection).add_recording(row)
         return enqueue_in(self._connection, signer, entry)

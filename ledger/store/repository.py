@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import StoreError
-from ledger.store.querying import AMONG, Cell, Querying, parameter
+from ledger.store.statements import AMONG, Cell, Querying, parameter
 from ledger.store.tables import INDEX, TABLES
 
 R = TypeVar("R")

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, delete, or_, select, update
 
 from ledger.claims import Path, parse_claims
-from ledger.store.answers import AnswerDesk
+from ledger.store.answers import AnswerRepository
 from ledger.store.book import Book
 from ledger.store.repository import Rows
 from ledger.store.rows import ChainIdentityRow
 from ledger.store.sharing_rows import GrantRow, RecipientKeyRow, SharedDocumentRow, SharedPieceRow, SharedVersionRow
 from ledger.store.tables import grants, shared_documents, shared_pieces, shared_versions
 
-__all__ = ["SharingDesk"]
+__all__ = ["DocumentRepository"]
 
 
-class SharingDesk:
+class DocumentRepository:
     """Reads and writes within one transaction. Whether somebody may read is not asked here: see
-    ledger.provenance.sharing."""
+    ledger.provenance.document_access."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -104,7 +104,7 @@ class SharingDesk:
         and roots stay."""
         for row in self.versions([id_]):
             self.erase_fields(row.root, [()])
-        AnswerDesk(self._connection).forget_saying(id_.encode())
+        AnswerRepository(self._connection).forget_saying(id_.encode())
         self._connection.execute(delete(shared_pieces).where(shared_pieces.c.document == id_))
         gone = {"name": "", "media_type": "", "size": 0, "nonce": b"", "wrapping": "", "wrapped_key": b""}
         self._connection.execute(update(shared_versions).where(shared_versions.c.document == id_).values(**gone))

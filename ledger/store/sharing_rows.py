@@ -12,7 +12,7 @@ class SharedDocumentRow:
     id: str
     """32 random hexadecimal digits."""
     mode: str
-    """Who may read it: ledger.provenance.sharing.Mode."""
+    """Who may read it: ledger.provenance.document_access.Mode."""
     kind: int
     """Of what it is about, SubjectKind; 0 when it stands alone."""
     subject: bytes

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, Text, delete, func, insert, select, update
 
-from ledger.store.querying import Cell
+from ledger.store.statements import Cell
 from ledger.store.tables import TABLES, metadata
 
 __all__ = ["Change", "Undo"]

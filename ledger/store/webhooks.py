@@ -14,7 +14,7 @@ from ledger.store.tables import records, webhooks
 from ledger.store.undo import Undo
 from ledger.store.webhook_rows import WebhookRow
 
-__all__ = ["Feed", "Position", "WebhookDesk"]
+__all__ = ["Feed", "Position", "WebhookRepository"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -85,7 +85,7 @@ def _placed(position: Position, rows: Iterable[RecordRow]) -> Iterator[tuple[Pos
         yield position, row
 
 
-class WebhookDesk:
+class WebhookRepository:
     """Reads and writes within one transaction."""
 
     def __init__(self, connection: Connection) -> None:

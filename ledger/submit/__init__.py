@@ -1,6 +1,6 @@
 """Submission of records through the outbox."""
 
-from ledger.submit.relaying import Outcome, Relay, RelaySubmitter, Terms, read_sequences
+from ledger.submit.relay import Outcome, Relay, RelaySubmitter, Terms, read_sequences
 from ledger.submit.submitter import Submitter, build_entry
 
 __all__ = ["Outcome", "Relay", "RelaySubmitter", "Submitter", "Terms", "build_entry", "read_sequences"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ledger.errors import ContractRefusedError
-from ledger.store.outbox import Desk, Outbox, QueuedRecord
+from ledger.store.outbox import Outbox, OutboxWriter, QueuedRecord
 
 __all__ = ["Batch", "Batches", "Calls"]
 
@@ -53,7 +53,7 @@ class Batches:
         self._limits: dict[tuple[object, ...], int] = {}
         """Gas limits by shape: contract, size, and how many records of each kind."""
 
-    def build(self, desk: Desk) -> Batch | None:
+    def build(self, desk: OutboxWriter) -> Batch | None:
         """The next records that the contract takes together; None when none waits, or the next one has to wait."""
         while records := self._outbox.queued(self._signer, self._size):
             records = records[: self._calls.together(records)]
@@ -73,7 +73,7 @@ class Batches:
             desk.fail_record(records[0].id, refused.name, str(refused), refused.values)
         return None
 
-    def note_reverted(self, desk: Desk, records: Iterable[QueuedRecord]) -> None:
+    def note_reverted(self, desk: OutboxWriter, records: Iterable[QueuedRecord]) -> None:
         """They were mined without effect. The next simulation tells which of them the contract refuses now, and why.
         One that reverts again and again though each simulation takes it must not spend gas for ever."""
         records = list(records)

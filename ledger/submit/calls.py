@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ledger.chain import Chain, Receipt, decode_log, execute_data, read_kinds
 from ledger.errors import ChainError
-from ledger.forwarding import parse_request
+from ledger.forward_requests import parse_request
 from ledger.records import RECORD_TYPES, Contract
 from ledger.store.outbox import FORWARDER, QueuedRecord, SentTransaction
 
@@ -72,7 +72,7 @@ def read_sequences(chain: Chain, transaction: SentTransaction, receipt: Receipt)
     if len(found) != len(events) or any(one.kind not in of for one, of in zip(found, events, strict=True)):
         raise ChainError(
             f"transaction 0x{receipt.transaction_hash.hex()} left other events than its records",
-            mend="check that the deployment file names this version's contracts",
+            hint="check that the deployment file names this version's contracts",
         )
     return [record.sequence for record in found[: len(transaction.records)]]
 

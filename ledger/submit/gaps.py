@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 
 from ledger.chain import Chain
-from ledger.store.outbox import Desk, Outbox, SentTransaction
-from ledger.submit.tracking import NOOP_GAS
+from ledger.store.outbox import Outbox, OutboxWriter, SentTransaction
+from ledger.submit.tracker import NOOP_GAS
 
 __all__ = ["Gaps"]
 
@@ -29,7 +29,7 @@ class Gaps:
         self._patience_s = patience_s
         self._since: float | None = None
 
-    def fill(self, desk: Desk, open_transactions: Sequence[SentTransaction]) -> bool:
+    def fill(self, desk: OutboxWriter, open_transactions: Sequence[SentTransaction]) -> bool:
         """Fills what is missing below the highest of `open_transactions`, once it was missing long enough. True when it
         did."""
         missing = self._missing(open_transactions)

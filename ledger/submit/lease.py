@@ -12,8 +12,8 @@ import os
 import time
 
 from ledger.errors import LeaseHeldError
-from ledger.store.holders import describe_process, is_gone
-from ledger.store.outbox import Desk, LeaseRow, Outbox
+from ledger.store.outbox import LeaseRow, Outbox, OutboxWriter
+from ledger.store.process_identity import describe_process, is_gone
 
 __all__ = ["Lease"]
 
@@ -31,13 +31,13 @@ class Lease:
         self._signer = signer
         self._lease_s = lease_s
         self._holder = describe_process(os.getpid())
-        self._desk: Desk | None = None
+        self._desk: OutboxWriter | None = None
         self._renewed_at = 0.0
         self._seen: LeaseRow | None = None
         """Of another holder, as it was first seen at `_seen_at`."""
         self._seen_at = 0.0
 
-    def hold(self) -> Desk:
+    def hold(self) -> OutboxWriter:
         """The desk, the lease taken or renewed when it is time to. Raises LeaseHeldError while another one works."""
         if self._desk is not None and time.monotonic() - self._renewed_at < self._lease_s / _RENEWALS:
             return self._desk

@@ -13,13 +13,13 @@ from ledger.chain import Chain, call_data
 from ledger.errors import LeaseHeldError, SubmitError
 from ledger.keys import Signer
 from ledger.records import Record
-from ledger.store.outbox import Desk, Entry, Outbox
+from ledger.store.outbox import Entry, Outbox, OutboxWriter
 from ledger.submit.batches import Batch, Batches
 from ledger.submit.calls import ChainCalls, recipient_of
+from ledger.submit.fees import first_fees
 from ledger.submit.gaps import Gaps
 from ledger.submit.lease import Lease
-from ledger.submit.offers import first_offer
-from ledger.submit.tracking import Patience, Report, Tracker, ignore
+from ledger.submit.tracker import Patience, Report, Tracker, ignore
 
 __all__ = ["Submitter", "build_entry"]
 
@@ -87,7 +87,7 @@ class Submitter:
             if time.monotonic() > deadline:
                 raise SubmitError(
                     f"records of 0x{self.key.hex()} still wait after {timeout_s:.0f} s",
-                    mend="check that the chain makes blocks; nothing was lost",
+                    hint="check that the chain makes blocks; nothing was lost",
                 )
             time.sleep(_PAUSE_S)
 
@@ -109,7 +109,7 @@ class Submitter:
             raise
         return self._outbox.is_idle(self.key)
 
-    def _follow_open(self, desk: Desk) -> bool:
+    def _follow_open(self, desk: OutboxWriter) -> bool:
         """In order of their nonces, and no further than the node can follow: what stands above a gap only fills its
         pool. False when it cannot follow to the end."""
         found = self._outbox.open_transactions(self.key)
@@ -117,15 +117,15 @@ class Submitter:
             found = self._outbox.open_transactions(self.key)
         return all(self._tracker.follow(desk, transaction) for transaction in found)
 
-    def _start_waiting(self, desk: Desk) -> None:
+    def _start_waiting(self, desk: OutboxWriter) -> None:
         """Some of what waits, however fast the chain is: the lease is renewed between two steps."""
         for _ in range(_MOST_UNMINED - self._outbox.count_unmined(self.key)):
             batch = self._batches.build(desk)
             if batch is None or not self._start(desk, batch):
                 break
 
-    def _start(self, desk: Desk, batch: Batch) -> bool:
-        chain_nonce, offer = self._chain.node.transaction_count(self.key), first_offer(self._chain)
+    def _start(self, desk: OutboxWriter, batch: Batch) -> bool:
+        chain_nonce, offer = self._chain.node.transaction_count(self.key), first_fees(self._chain)
         recipient = recipient_of(self._chain, batch.records)
         with desk.together():
             transaction = desk.allocate(chain_nonce, batch.records, recipient, batch.data, batch.gas_limit)

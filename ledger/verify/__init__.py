@@ -92,9 +92,9 @@ def _verify_format(data: bytes) -> tuple[Bundle, tuple[BlockHeader, ...]]:
         bundle = parse_bundle(data)
         headers = tuple(parse_header(header) for header in bundle.headers)
     except NotABundleError as error:
-        raise FormatRefused(error.cause, mend=error.mend, usable=False) from None
+        raise FormatRefused(error.cause, hint=error.hint, usable=False) from None
     except (BundleError, ProofError) as error:
-        raise FormatRefused(error.cause, mend=error.mend) from None
+        raise FormatRefused(error.cause, hint=error.hint) from None
     if not headers:
         raise FormatRefused("there is no block header")
     return bundle, headers
@@ -114,5 +114,5 @@ def _verify_checkpoint(
         verify_age(headers[0], now_s, max_age_s)
     except MillmarkError as error:
         raise (
-            error if isinstance(error, CheckpointRefused) else CheckpointRefused(error.cause, mend=error.mend)
+            error if isinstance(error, CheckpointRefused) else CheckpointRefused(error.cause, hint=error.hint)
         ) from None

@@ -53,7 +53,7 @@ def verify_identifiers(bundle: Bundle, state: State, *, nameless: bool) -> dict[
     for name in bundle.parts:
         if name not in found and not nameless:
             raise IdentifiersRefused(
-                "the part has no identifier", subject=name, mend="of a recall's file take any status"
+                "the part has no identifier", subject=name, hint="of a recall's file take any status"
             )
     return found
 

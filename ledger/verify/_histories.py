@@ -37,7 +37,7 @@ def verify_histories(bundle: Bundle, heads: Mapping[bytes, bytes]) -> list[Entry
 def _decode(record: RecordShown) -> Entry:
     kind = KINDS.get(record.kind)
     if kind is None:
-        raise HeadsRefused(f"{record.kind} is no kind of record", sequence=record.sequence, mend="update this program")
+        raise HeadsRefused(f"{record.kind} is no kind of record", sequence=record.sequence, hint="update this program")
     if record.participant >> 32 or record.sequence >> 40 or not record.sequence:
         raise HeadsRefused("its numbers are out of range", sequence=record.sequence)
     try:

@@ -63,7 +63,7 @@ def _read_trust(path: Path) -> TrustFile:
         with path.open("rb") as file:
             return parse_trust(file.read(MAX_TRUST_BYTES + 2))
     except OSError as error:
-        raise TrustError(f"cannot read {path}: {error.strerror}", mend="give a trust file") from None
+        raise TrustError(f"cannot read {path}: {error.strerror}", hint="give a trust file") from None
 
 
 def _refusal_json(refusal: VerificationError) -> dict[str, object]:
@@ -73,5 +73,5 @@ def _refusal_json(refusal: VerificationError) -> dict[str, object]:
         "subject": None if refusal.subject is None else "0x" + refusal.subject.hex(),
         "sequence": refusal.sequence,
         "cause": refusal.reason,
-        "mend": refusal.mend,
+        "hint": refusal.hint,
     }

@@ -62,7 +62,7 @@ class VerificationError(MillmarkError):
     step: ClassVar[Step]
 
     def __init__(
-        self, cause: str, *, subject: bytes | None = None, sequence: int | None = None, mend: str = ""
+        self, cause: str, *, subject: bytes | None = None, sequence: int | None = None, hint: str = ""
     ) -> None:
         self.subject = subject
         """The order, lot or stream concerned, 32 bytes."""
@@ -71,7 +71,7 @@ class VerificationError(MillmarkError):
         self.reason = cause
         place = "" if sequence is None else f" at record {sequence}"
         place += "" if subject is None else f" of 0x{subject.hex()}"
-        super().__init__(f"step {self.step.value} ({self.step.name.lower()}){place}: {cause}", mend=mend)
+        super().__init__(f"step {self.step.value} ({self.step.name.lower()}){place}: {cause}", hint=hint)
 
 
 class FormatRefused(VerificationError):  # noqa: N818  # "refused" says what the others' "error" says
@@ -79,8 +79,8 @@ class FormatRefused(VerificationError):  # noqa: N818  # "refused" says what the
 
     step = Step.FORMAT
 
-    def __init__(self, cause: str, *, mend: str = "", usable: bool = True) -> None:
-        super().__init__(cause, mend=mend)
+    def __init__(self, cause: str, *, hint: str = "", usable: bool = True) -> None:
+        super().__init__(cause, hint=hint)
         if not usable:
             self.exit_code = InputError.exit_code  # type: ignore[misc]  # a file of another kind is the user's mistake
 

@@ -39,7 +39,7 @@ def load_split(folder: Path | None) -> FordA:
 def _join(folder: Path, part: str) -> Table:
     paths = sorted(path for path in folder.glob(f"*{part}*") if path.is_file())
     if not paths:
-        raise InputError(f"{folder} holds no file named *{part}*", mend="give the folder that does with --data")
+        raise InputError(f"{folder} holds no file named *{part}*", hint="give the folder that does with --data")
     tables = [load_table(path) for path in paths]
     return Table(
         values=np.concatenate([table.values for table in tables]),

@@ -34,7 +34,7 @@ def load_steel(folder: Path) -> tuple[Floats, Classes]:
     table = _to_numbers("Faults.NNA", [line.strip('"').split("\t") for line in lines if line.strip()])
     flags = table[:, _STEEL_COLUMNS:]
     if flags.shape[1] != 7 or not (flags.sum(axis=1) == 1).all():
-        raise InputError("Faults.NNA does not mark one of seven classes a row", mend="fetch it from UCI again")
+        raise InputError("Faults.NNA does not mark one of seven classes a row", hint="fetch it from UCI again")
     return table[:, :_STEEL_COLUMNS], flags.argmax(axis=1).astype(np.int64)
 
 
@@ -43,7 +43,7 @@ def load_ai4i(folder: Path) -> tuple[Floats, Classes]:
     rows = list(csv.DictReader(_read(folder, "ai4i2020", "ai4i2020.csv").splitlines()))
     label = next((name for name in _AI4I_LABELS if rows and name in rows[0]), None)
     if label is None or not set(_AI4I_COLUMNS) <= set(rows[0]):
-        raise InputError("ai4i2020.csv lacks a column", mend="fetch it from UCI again")
+        raise InputError("ai4i2020.csv lacks a column", hint="fetch it from UCI again")
     kinds = {"L": "0", "M": "1", "H": "2"}
     cells = [[kinds.get(row["Type"], ""), *(row[name] for name in (*_AI4I_COLUMNS[1:], label))] for row in rows]
     table = _to_numbers("ai4i2020.csv", cells)
@@ -54,11 +54,11 @@ def _to_numbers(name: str, cells: list[list[str]]) -> Floats:
     try:
         return np.array([[float(cell) for cell in row] for row in cells], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} is not a table of numbers", mend="fetch it from UCI again") from error
+        raise InputError(f"{name} is not a table of numbers", hint="fetch it from UCI again") from error
 
 
 def _read(folder: Path, name: str, file: str) -> str:
     path = next((path for path in (folder / file, folder / name / file) if path.is_file()), None)
     if path is None:
-        raise InputError(f"{folder} holds no {file}", mend="give the folder that does with --data")
+        raise InputError(f"{folder} holds no {file}", hint="give the folder that does with --data")
     return path.read_text(encoding="utf-8-sig")

@@ -43,4 +43,4 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_EXTRACT_BYTES + 1)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", mend="check the path") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint="check the path") from error

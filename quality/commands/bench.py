@@ -39,7 +39,7 @@ def _bench(options: argparse.Namespace) -> Answer:
     try:
         bench = run(options)
     except ModuleNotFoundError as missing:
-        raise InputError(f"bench {options.name} needs {missing.name}", mend="install millmark[quality]") from missing
+        raise InputError(f"bench {options.name} needs {missing.name}", hint="install millmark[quality]") from missing
     sys.stderr.write(show(bench))
     return {"bench": options.name, **bench.answer, "passed": bench.passed}
 
@@ -56,7 +56,7 @@ def _bench_digest(options: argparse.Namespace) -> Bench:
     from quality.benches.digest import build_windows, run_digest  # noqa: PLC0415  likewise
 
     if not options.model.is_file():
-        raise InputError(f"{options.model} cannot be read: no such file", mend="check the path")
+        raise InputError(f"{options.model} cannot be read: no such file", hint="check the path")
     # What is unusable is refused here, and not by a process of its own.
     rows = len(build_windows(Inspector(options.model.read_bytes()), options.rows, options.inputs))
     with show_progress() as bars:
@@ -75,7 +75,7 @@ def _bench_trees(options: argparse.Namespace) -> Bench:
 
     name = options.name
     if options.data is None:
-        raise InputError(f"bench {name} needs its data", mend="give the folder with --data")
+        raise InputError(f"bench {name} needs its data", hint="give the folder with --data")
     with show_progress() as bars:
         given = name, options.data, SEEDS[: options.seeds]
         return run_trees(*given, lambda done, planned: bars(name, done, planned, {}))

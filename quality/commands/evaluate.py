@@ -49,7 +49,7 @@ def _evaluate(options: argparse.Namespace) -> Answer:
     try:
         inspector = Inspector(options.model.read_bytes())
     except OSError as error:
-        raise InputError(f"{options.model} cannot be read: {error.strerror}", mend="check the path") from error
+        raise InputError(f"{options.model} cannot be read: {error.strerror}", hint="check the path") from error
     values, labels = _load_windows(options)
     # Labels are checked before the run, so that a long one does not end in a refusal.
     classes = None if labels is None else _find_classes(options.model, inspector, labels)
@@ -67,7 +67,7 @@ def _load_windows(options: argparse.Namespace) -> tuple[Floats, NDArray[np.str_]
     """Windows (n, width), and their labels (n,) if there are any."""
     if options.inputs is None:
         if options.labels is not None:
-            raise InputError("--labels without --inputs", mend="give both, or neither for the public data")
+            raise InputError("--labels without --inputs", hint="give both, or neither for the public data")
         test = load_ford_a().test
         return test.values, test.labels
     values, sha256 = load_inputs(options.inputs)
@@ -85,8 +85,8 @@ def _find_classes(path: Path, inspector: Inspector, labels: NDArray[np.str_]) ->
         classes = build_classes(labels)
         named = classes.labels
     if len(named) != count:
-        mend = "keep the model's card.json beside it"
-        raise InputError(f"labels have {len(named)} classes, the model has {count}", mend=mend)
+        hint = "keep the model's card.json beside it"
+        raise InputError(f"labels have {len(named)} classes, the model has {count}", hint=hint)
     return Classes(named, 2 if decision.outputs == 1 else decision.rejects)
 
 

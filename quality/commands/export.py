@@ -34,11 +34,11 @@ def add_options(parser: Parser) -> None:
 
 def _export(options: argparse.Namespace) -> Answer:
     if (options.to == "bin") != (options.out is not None):
-        raise InputError("--to bin and --out go together", mend="give both, or neither to print JSON")
+        raise InputError("--to bin and --out go together", hint="give both, or neither to print JSON")
     try:
         model = parse_model(options.model.read_bytes())
     except OSError as error:
-        raise InputError(f"{options.model} cannot be read: {error.strerror}", mend="check the path") from error
+        raise InputError(f"{options.model} cannot be read: {error.strerror}", hint="check the path") from error
     if options.threshold is not None:
         model = decide(model, dataclasses.replace(model.decision, threshold=options.threshold))
     built = build_model(model)

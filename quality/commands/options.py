@@ -47,7 +47,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror}", mend="choose another --out") from error
+        raise InputError(f"{folder} cannot be made: {error.strerror}", hint="choose another --out") from error
 
 
 def write(path: Path, content: bytes) -> None:
@@ -55,4 +55,4 @@ def write(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}", mend="choose another --out") from error
+        raise InputError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error

@@ -134,11 +134,11 @@ def _train(options: argparse.Namespace) -> Answer:
 def _load_sources(options: argparse.Namespace) -> Sources:
     if options.inputs is None:
         if options.labels is not None:
-            raise InputError("--labels without --inputs", mend="give both, or neither for the public data")
+            raise InputError("--labels without --inputs", hint="give both, or neither for the public data")
         data = load_ford_a()
         return Sources("UCR FordA, default split", data.train, data.test)
     if options.labels is None:
-        raise InputError("training needs labels", mend="give --labels")
+        raise InputError("training needs labels", hint="give --labels")
     values, inputs_sha256 = load_inputs(options.inputs)
     labels, labels_sha256 = load_labels(options.labels)
     return Sources(options.inputs.name, Table(values, labels, (inputs_sha256, labels_sha256)), None)
@@ -152,7 +152,7 @@ def _build_problem(table: Table, classes: Classes, weights: Mapping[str, float] 
     else:
         unknown = sorted(weights.keys() - set(classes.labels))
         if unknown:
-            raise InputError(f"no label equals {unknown[0]}", mend=f"choose among {', '.join(classes.labels)}")
+            raise InputError(f"no label equals {unknown[0]}", hint=f"choose among {', '.join(classes.labels)}")
         shares = tuple(weights.get(label, 1.0) for label in classes.labels)
     return Problem(table.values, indexed, count, shares, choose_decimals(table.values))
 

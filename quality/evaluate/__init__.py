@@ -31,12 +31,12 @@ Evaluator: TypeAlias = Callable[[Model], Infer]
 def load_evaluator(name: str) -> Evaluator:
     """Evaluator of that name. Raises InputError when there is none, or when what it needs is not installed."""
     if name not in _PREPARE:
-        raise InputError(f"there is no evaluator {name!r}", mend=f"choose one of {', '.join(EVALUATORS)}")
+        raise InputError(f"there is no evaluator {name!r}", hint=f"choose one of {', '.join(EVALUATORS)}")
     needs = "torch" if name == "torch" else "numpy"
     try:
         importlib.import_module(needs)
     except ModuleNotFoundError as missing:
-        raise InputError(f"evaluator {name} needs {missing.name}", mend="install millmark[quality]") from missing
+        raise InputError(f"evaluator {name} needs {missing.name}", hint="install millmark[quality]") from missing
     return lambda model: _verifying(model, _PREPARE[name](model))
 
 

@@ -23,8 +23,8 @@ def verify_precision() -> None:
     if stated:
         raise InferenceError(
             f"torch is set to reduced matrix precision ({', '.join(sorted(stated))})",
-            mend='call torch.set_float32_matmul_precision("highest")',
+            hint='call torch.set_float32_matmul_precision("highest")',
         )
     mode = os.environ.get("ONEDNN_DEFAULT_FPMATH_MODE", "STRICT")
     if mode.upper() != "STRICT":
-        raise InferenceError(f"oneDNN may compute in {mode}", mend="unset ONEDNN_DEFAULT_FPMATH_MODE")
+        raise InferenceError(f"oneDNN may compute in {mode}", hint="unset ONEDNN_DEFAULT_FPMATH_MODE")

@@ -17,9 +17,9 @@ Words = NDArray[np.signedinteger]
 def verify_windows(model: Model, windows: NDArray[np.int64]) -> None:
     """Raise InputError unless these are fixed-point values (n, width), none beyond 2^53 - 1 in magnitude."""
     if windows.ndim != 2 or windows.shape[1] != model.width:
-        raise InputError(f"windows have shape {windows.shape}", mend=f"the model reads (n, {model.width})")
+        raise InputError(f"windows have shape {windows.shape}", hint=f"the model reads (n, {model.width})")
     if windows.size and (windows.min() < -MAX_FIXED or windows.max() > MAX_FIXED):
-        raise InputError("a sensor value exceeds 2^53 - 1", mend="give it in a coarser unit")
+        raise InputError("a sensor value exceeds 2^53 - 1", hint="give it in a coarser unit")
 
 
 def quantise_windows(model: Model, windows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -42,7 +42,7 @@ def verify_inputs(model: Model, inputs: Words) -> None:
     """Raise InputError unless these are inputs (n, width) of this model: words of its size, within its limit."""
     if inputs.dtype != np.dtype(f"i{model.word_size}") or inputs.ndim != 2 or inputs.shape[1] != model.width:
         expected = f"int{8 * model.word_size} of (n, {model.width})"
-        raise InputError(f"inputs are {inputs.dtype} of shape {inputs.shape}", mend=f"the model reads {expected}")
+        raise InputError(f"inputs are {inputs.dtype} of shape {inputs.shape}", hint=f"the model reads {expected}")
     # One test of each side: abs() of the type's smallest value is itself. What the type itself keeps out needs none.
     low, high = -model.word_limit, model.word_limit
     largest = 2 ** (8 * model.word_size - 1) - 1

@@ -61,7 +61,7 @@ def export(
     try:
         network = Network(calibration.shape[1], decimals, undecided(trained.head.out_features), scales, tuple(layers))
     except ModelError as error:
-        raise ExportError(f"the network does not fit the integer format: {error.cause}", mend="train again") from error
+        raise ExportError(f"the network does not fit the integer format: {error.cause}", hint="train again") from error
     return Exported(network, step * _weight_step(weight))
 
 
@@ -96,9 +96,9 @@ def _build_layer(
     biases = np.rint(bias / (weight_step * input_step))
     multiplier = 0 if output_step is None else round(weight_step * input_step / output_step * 2**24)
     if not (np.isfinite(weight).all() and np.isfinite(biases).all() and np.abs(biases).max() < LOGIT_LIMIT):
-        raise ExportError("a weight or bias is beyond what integers carry", mend="train again with another seed")
+        raise ExportError("a weight or bias is beyond what integers carry", hint="train again with another seed")
     if output_step is not None and not 1 <= multiplier <= MAX_MULTIPLIER:
-        raise ExportError(f"a layer needs the multiplier {multiplier}", mend="train again with another seed")
+        raise ExportError(f"a layer needs the multiplier {multiplier}", hint="train again with another seed")
     packed = np.rint(weight / weight_step).astype(np.int8).tobytes()
     integers = tuple(int(value) for value in biases)
     if isinstance(op, nn.Linear):

@@ -35,7 +35,7 @@ def _require_parameters(layer: Dense | Conv, weights: int) -> None:
     if len(layer.weights) != weights:
         raise ModelError(f"layer has {len(layer.weights)} weight bytes, its dimensions ask for {weights}")
     if b"\x80" in layer.weights:
-        raise ModelError("weight -128 is not allowed", mend="weights are symmetric, -127..127")
+        raise ModelError("weight -128 is not allowed", hint="weights are symmetric, -127..127")
     for bias in layer.biases:
         require_range("bias", bias, 1 - LOGIT_LIMIT, LOGIT_LIMIT - 1)
 
@@ -157,7 +157,7 @@ def _verify_chain(width: int, layers: tuple[Layer, ...], outputs: int) -> None:
             _require_same(index, "pooled positions", layer.length, length)
             length, flat = 1, True
         if not isinstance(layer, SumPool) and last != (layer.multiplier == 0):
-            raise ModelError(f"layer {index} has multiplier {layer.multiplier}", mend="0 marks the last layer only")
+            raise ModelError(f"layer {index} has multiplier {layer.multiplier}", hint="0 marks the last layer only")
     if not isinstance(layers[-1], Dense) or layers[-1].outputs != outputs:
         raise ModelError(f"the last layer must be dense with {outputs} outputs, one a logit")
 

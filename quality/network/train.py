@@ -71,7 +71,7 @@ def fit_cnn(problem: Problem, *, seed: int, progress: Progress) -> FittedNetwork
     width = problem.values.shape[1]
     if width < NARROWEST_CNN:
         raise InputError(
-            f"a cnn needs windows of {NARROWEST_CNN} values, these have {width}", mend="use another --kind"
+            f"a cnn needs windows of {NARROWEST_CNN} values, these have {width}", hint="use another --kind"
         )
     return _fit("cnn", problem, seed, progress)
 

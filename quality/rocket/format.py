@@ -52,7 +52,7 @@ def parse_body(header: Header, reader: Reader) -> Rocket:
 def _parse_section(reader: Reader, layout: struct.Struct) -> Section:
     dilation, padded, count = reader.take(_SECTION)
     if padded > 1:
-        raise ModelError(f"a section states {padded} for whether it is padded", mend="0 or 1")
+        raise ModelError(f"a section states {padded} for whether it is padded", hint="0 or 1")
     rows = layout.iter_unpack(reader.take_bytes(count * layout.size))
     return Section(dilation, bool(padded), tuple(Feature(row[0], row[1], row[2:]) for row in rows))
 

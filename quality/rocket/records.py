@@ -45,7 +45,7 @@ class Feature:
         for weight in self.weights:
             require_range("weight", weight, -MAX_WEIGHT, MAX_WEIGHT)
         if not any(self.weights):
-            raise ModelError("a feature has no weight", mend="leave it out")
+            raise ModelError("a feature has no weight", hint="leave it out")
 
 
 @dataclass(frozen=True, slots=True)

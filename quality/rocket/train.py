@@ -76,7 +76,7 @@ def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
     """The head that misses least on rows left out. Raises InputError when the windows are too narrow for a kernel."""
     width = problem.values.shape[1]
     if width < TAPS:
-        raise InputError(f"a rocket needs windows of {TAPS} values, these have {width}", mend="use another --kind")
+        raise InputError(f"a rocket needs windows of {TAPS} values, these have {width}", hint="use another --kind")
     rows = take_sample(problem.classes, _MOST_ROWS, seed)
     learnt = problem.take(rows)
     fixed = learnt.fixed
@@ -141,7 +141,7 @@ def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple
     spare = LOGIT_LIMIT - 1 - positions.sum() - 1
     step = max(np.abs(weights).max() / MAX_WEIGHT, worst / spare)
     if not (np.isfinite(step) and step > 0):
-        raise ExportError("the head of the rocket has no weights", mend="give rows that differ")
+        raise ExportError("the head of the rocket has no weights", hint="give rows that differ")
     model = Rocket(
         width=width,
         decimals=problem.decimals,

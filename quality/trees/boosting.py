@@ -18,7 +18,7 @@ try:
     from lightgbm import CVBooster
     from lightgbm.callback import CallbackEnv
 except OSError as error:  # Its library needs OpenMP, which a minimal system lacks.
-    raise InputError(f"LightGBM cannot be loaded: {error}", mend="install the system's libgomp1") from error
+    raise InputError(f"LightGBM cannot be loaded: {error}", hint="install the system's libgomp1") from error
 
 __all__ = ["Boosted", "Examples", "Growth", "Tried", "boost", "cross_validate", "most_rounds"]
 

@@ -81,7 +81,7 @@ def export(
         else:
             bases[output] += rounded
     if not kept:
-        raise InputError("the trees say the same of every window", mend="give more rows, or columns that matter")
+        raise InputError("the trees say the same of every window", hint="give more rows, or columns that matter")
     # sorted() is stable: the trees of an output stay in the order in which they were grown.
     kept.sort(key=lambda pair: pair[0])
     rounded_bases = tuple(int(base) for base in np.rint(bases))
@@ -89,7 +89,7 @@ def export(
         forest = _number(kept, rounded_bases, decimals, decision, width, scales, derived)
     except ModelError as error:
         raise ExportError(
-            f"the trees do not fit the integer format: {error.cause}", mend="train on fewer rows"
+            f"the trees do not fit the integer format: {error.cause}", hint="train on fewer rows"
         ) from error
     return Exported(forest, step)
 

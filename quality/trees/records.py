@@ -52,7 +52,7 @@ class Derived:
         least = self.first + (self.operation is Operation.DIFFERENCE)
         if not 0 <= self.first < MAX_WIDTH or not least <= self.second < MAX_WIDTH:
             raise ModelError(
-                f"derived column takes columns {self.first} and {self.second}", mend="the lower goes first"
+                f"derived column takes columns {self.first} and {self.second}", hint="the lower goes first"
             )
 
     @property
@@ -130,7 +130,7 @@ class Forest:
                 require_range(f"cut of column {column}", cuts[0], low, high - 1)
                 require_range(f"cut of column {column}", cuts[-1], low, high - 1)
             elif column >= self.width:
-                raise ModelError(f"derived column {column} has no cut", mend="leave the column out")
+                raise ModelError(f"derived column {column} has no cut", hint="leave the column out")
 
     def _verify_outputs(self) -> None:
         if len(self.bases) != self.decision.outputs:
@@ -151,7 +151,7 @@ class Forest:
 def _verify_scales(width: int, scales: tuple[Scale, ...]) -> None:
     require_scales(width, scales)
     if len(scales) > 1 and len(set(scales)) == 1:
-        raise ModelError("all columns have the same scale", mend="give it once")
+        raise ModelError("all columns have the same scale", hint="give it once")
 
 
 def _verify_derived(width: int, derived: tuple[Derived, ...]) -> None:

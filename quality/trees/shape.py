@@ -71,7 +71,7 @@ def link_trees(trees: Sequence[Sequence[int]], columns: Sequence[int]) -> Links:
             parts["values"].append(0 if split else leaf_value(word))
     unused = set(range(len(columns))).difference(word for nodes in trees for word in nodes)
     if unused:
-        raise ModelError(f"cut {min(unused)} is used by no split", mend="leave it out")
+        raise ModelError(f"cut {min(unused)} is used by no split", hint="leave it out")
     return Links(**parts, depth=depth)
 
 
@@ -88,12 +88,12 @@ def _find_rights(number: int, nodes: Sequence[int]) -> list[int]:
         left, right = sizes.pop(), sizes.pop()
         rights[at] = at + 1 + left
         if left == right and nodes[at + 1 : rights[at]] == nodes[rights[at] : rights[at] + right]:
-            raise ModelError(f"tree {number} has a split whose two sides are equal", mend="put one side in its place")
+            raise ModelError(f"tree {number} has a split whose two sides are equal", hint="put one side in its place")
         sizes.append(1 + left + right)
     if len(sizes) != 1:
         raise ModelError(f"tree {number} is {len(sizes)} trees")
     if len(nodes) == 1:
-        raise ModelError(f"tree {number} is a single leaf", mend="add its value to the base")
+        raise ModelError(f"tree {number} is a single leaf", hint="add its value to the base")
     return rights
 
 
@@ -111,7 +111,7 @@ def _verify_paths(number: int, nodes: Sequence[int], rights: Sequence[int], colu
         if word >= MAX_CUTS:
             if abs(leaf_value(word)) > MAX_LEAF:
                 raise ModelError(
-                    f"tree {number} has a leaf of {leaf_value(word)}", mend=f"at most {MAX_LEAF} either way"
+                    f"tree {number} has a leaf of {leaf_value(word)}", hint=f"at most {MAX_LEAF} either way"
                 )
             continue
         if word >= len(columns):
@@ -119,7 +119,7 @@ def _verify_paths(number: int, nodes: Sequence[int], rights: Sequence[int], colu
         low, high = known.get(columns[word], (-1, MAX_CUTS))
         if not low < word < high:
             raise ModelError(
-                f"tree {number} has a split that is decided above it", mend="put the side taken in its place"
+                f"tree {number} has a split that is decided above it", hint="put the side taken in its place"
             )
         bounds[at + 1] = known | {columns[word]: (low, word)}
         bounds[right] = known | {columns[word]: (word, high)}

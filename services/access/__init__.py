@@ -3,7 +3,7 @@
     message = SignIn(store, "https://gateway.example").offer(address, now_s)
 
 Nothing here knows HTTP. What a principal may see is decided in the queries (ledger.provenance), what it may call in
-services.gateway.rules.
+services.gateway.http.permissions.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import secrets
 from collections.abc import Iterable
 
 from ledger.errors import InputError, NotFoundError
-from ledger.store import AccessDesk, Store
+from ledger.store import AccessRepository, Store
 from ledger.store.access_rows import CredentialRow
 from ledger.store.rows import ParticipantRow
 from services.access.errors import UnauthenticatedError
@@ -50,7 +50,7 @@ _PREFIXES = {CredentialKind.SESSION: "mms", CredentialKind.API_KEY: "mmk"}
 
 
 def issue(
-    desk: AccessDesk,
+    desk: AccessRepository,
     kind: CredentialKind,
     participant: int,
     scopes: Iterable[Scope],
@@ -86,16 +86,16 @@ def new_api_key(
     scope at all, NotFoundError for a participant that is not there or is suspended."""
     wanted = frozenset(scopes)
     if not wanted:
-        raise InputError("a key without a scope opens nothing", mend=f"give one of {', '.join(Scope)}")
+        raise InputError("a key without a scope opens nothing", hint=f"give one of {', '.join(Scope)}")
     if not 0 < life_s <= MAX_API_KEY_LIFE_S:
-        raise InputError("a key lives for 1 to 366 days", mend="make a new one before it expires")
+        raise InputError("a key lives for 1 to 366 days", hint="make a new one before it expires")
     if len(label) > MAX_LABEL_CHARACTERS or not label.isprintable() or not label.strip():
-        raise InputError(f"a label is 1 to {MAX_LABEL_CHARACTERS} printable characters", mend="say who uses the key")
+        raise InputError(f"a label is 1 to {MAX_LABEL_CHARACTERS} printable characters", hint="say who uses the key")
     with store.transaction() as connection:
-        desk = AccessDesk(connection)
+        desk = AccessRepository(connection)
         if desk.participant(participant) is None:
             raise NotFoundError(
-                f"participant {participant} is suspended, or not in the index", mend="see `millmark participants list`"
+                f"participant {participant} is suspended, or not in the index", hint="see `millmark participants list`"
             )
         return issue(desk, CredentialKind.API_KEY, participant, wanted, now_s=now_s, life_s=life_s, label=label.strip())
 
@@ -110,7 +110,7 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
     if match is None:
         raise build_refusal()
     with store.reading() as connection:
-        desk = AccessDesk(connection)
+        desk = AccessRepository(connection)
         row = desk.credential(match[2])
         if row is None or not hmac.compare_digest(row.digest, _digest(text)):
             raise build_refusal()
@@ -130,11 +130,11 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
 def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
     """Raises NotFoundError when there is none of that kind, or it is revoked already."""
     with store.transaction() as connection:
-        if not AccessDesk(connection).revoke_credential(id_, kind.value, now_s):
-            raise NotFoundError(f"there is no {kind.value} {id_[:60]!a} to revoke", mend="see `millmark apikeys list`")
+        if not AccessRepository(connection).revoke_credential(id_, kind.value, now_s):
+            raise NotFoundError(f"there is no {kind.value} {id_[:60]!a} to revoke", hint="see `millmark apikeys list`")
 
 
-def _standing(desk: AccessDesk, row: CredentialRow) -> ParticipantRow | None:
+def _standing(desk: AccessRepository, row: CredentialRow) -> ParticipantRow | None:
     """The participant, while it may act; for a session, while the key that signed in is its key."""
     if row.kind == CredentialKind.API_KEY:
         return desk.participant(row.participant)
@@ -148,4 +148,4 @@ def _digest(text: str) -> bytes:
 
 def build_refusal() -> UnauthenticatedError:
     """The one answer to every credential that is not taken."""
-    return UnauthenticatedError("the credential is not taken", mend="sign in again, or ask the operator for a new key")
+    return UnauthenticatedError("the credential is not taken", hint="sign in again, or ask the operator for a new key")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from ledger.errors import NotFoundError
 from ledger.signatures import Address
-from ledger.store import AccessDesk, Store
+from ledger.store import AccessRepository, Store
 from ledger.store.access_rows import CredentialRow
 from services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
 from services.access.errors import SignInError
@@ -46,7 +46,7 @@ class SignIn:
         """A message for that key to sign. Whether the key means anything is not said. Raises NotFoundError when no
         chain was followed yet."""
         with self._store.reading() as connection:
-            chain_id = _chain_id(AccessDesk(connection))
+            chain_id = _chain_id(AccessRepository(connection))
         return SignInMessage(
             domain=self._domain,
             address=address,
@@ -66,34 +66,34 @@ class SignIn:
         """
         message = parse_message(text)
         if not _SIGNATURE.fullmatch(signature):
-            raise SignInError("a signature is 0x and 130 lower-case hex digits", mend=_MEND)
+            raise SignInError("a signature is 0x and 130 lower-case hex digits", hint=_MEND)
         if recover_signer(text, bytes.fromhex(signature[2:])) != message.address:
-            raise SignInError("the signature is not of the key that the message names", mend=_MEND)
+            raise SignInError("the signature is not of the key that the message names", hint=_MEND)
         self._verify_meant(message, now_s)
         with self._store.transaction() as connection:
-            return _open(AccessDesk(connection), message, now_s)
+            return _open(AccessRepository(connection), message, now_s)
 
     def _verify_meant(self, message: SignInMessage, now_s: int) -> None:
         """That it is for this site, of now, with a nonce of ours."""
         if (message.domain, message.uri, message.statement) != (self._domain, self._uri, _STATEMENT):
-            raise SignInError("the message is for another site", mend=_MEND)
+            raise SignInError("the message is for another site", hint=_MEND)
         if not now_s - NONCE_LIFE_S <= message.issued_at <= now_s + CLOCK_SKEW_S:
-            raise SignInError("the message is not of now", mend=_MEND)
+            raise SignInError("the message is not of now", hint=_MEND)
         if not message.issued_at <= message.expires_at <= message.issued_at + NONCE_LIFE_S:
-            raise SignInError(f"the message does not expire within {NONCE_LIFE_S} s", mend=_MEND)
+            raise SignInError(f"the message does not expire within {NONCE_LIFE_S} s", hint=_MEND)
         expiry = self._nonces.expiry(message.nonce)
         if expiry is None or now_s >= min(expiry, message.expires_at):
-            raise SignInError("the nonce is not one of ours, or has expired", mend=_MEND)
+            raise SignInError("the nonce is not one of ours, or has expired", hint=_MEND)
 
 
-def _open(desk: AccessDesk, message: SignInMessage, now_s: int) -> Session:
+def _open(desk: AccessRepository, message: SignInMessage, now_s: int) -> Session:
     if message.chain_id != _chain_id(desk):
-        raise SignInError("the message is for another chain", mend=_MEND)
+        raise SignInError("the message is for another chain", hint=_MEND)
     participant = desk.participant_of(message.address)
     if participant is None:
-        raise SignInError("the key signs for no participant that may act", mend="see `millmark participants list`")
+        raise SignInError("the key signs for no participant that may act", hint="see `millmark participants list`")
     if not desk.spend_nonce(message.nonce, now_s + 2 * NONCE_LIFE_S, now_s):
-        raise SignInError("the nonce was used before", mend=_MEND)
+        raise SignInError("the nonce was used before", hint=_MEND)
     desk.forget_credentials(CredentialKind.SESSION.value, now_s - SESSION_LIFE_S)
     text, row = issue(
         desk,
@@ -107,8 +107,8 @@ def _open(desk: AccessDesk, message: SignInMessage, now_s: int) -> Session:
     return Session(text, row, participant.roles)
 
 
-def _chain_id(desk: AccessDesk) -> int:
+def _chain_id(desk: AccessRepository) -> int:
     found = desk.chain_id()
     if found is None:
-        raise NotFoundError("nothing is indexed yet", mend="follow the chain first")
+        raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
     return found

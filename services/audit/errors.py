@@ -26,4 +26,4 @@ class AuditTamperedError(AuditError):
 
     def __init__(self, number: int, cause: str) -> None:
         self.number = number
-        super().__init__(f"entry {number} of the audit log: {cause}", mend="compare with a copy, from there on")
+        super().__init__(f"entry {number} of the audit log: {cause}", hint="compare with a copy, from there on")

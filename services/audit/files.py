@@ -64,7 +64,7 @@ def describe_line(line: bytes) -> tuple[int, bytes]:
     value = parse_line(line) or {}
     number, digest = value.get("number"), value.get("hash")
     if not isinstance(number, int) or not isinstance(digest, str) or not HASH.fullmatch(digest):
-        raise AuditError("the last entry of the audit log cannot be read", mend="verify the audit log")
+        raise AuditError("the last entry of the audit log cannot be read", hint="verify the audit log")
     return number, bytes.fromhex(digest)
 
 

@@ -62,7 +62,7 @@ def open_heads(log: EvidenceLog, size: int, root: bytes) -> list[AnchoredHead]:
     if len(log.entries) < size or log.tree.root(size) != root:
         raise AuditError(
             f"the database does not have the {size} heads that the ledger has an anchor of",
-            mend="restore the newest database; until then the audit log cannot be held against the ledger",
+            hint="restore the newest database; until then the audit log cannot be held against the ledger",
         )
     return [parse_head(one.entry) for one in log.entries[:size]]
 
@@ -75,7 +75,7 @@ def parse_head(entry: Json) -> AnchoredHead:
             whole = HASH.fullmatch(str(head)) and _MARKS.fullmatch(str(marks))
             if whole and len(str(marks)) == (last - first + 1) * _MARK_BYTES * 2:
                 return AnchoredHead(first, last, bytes.fromhex(str(head)), bytes.fromhex(str(marks)), time)
-    raise AuditError("the audit stream holds an entry that is no head", mend="give the audit log a stream of its own")
+    raise AuditError("the audit stream holds an entry that is no head", hint="give the audit log a stream of its own")
 
 
 class AnchoredHeads:

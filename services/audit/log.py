@@ -19,7 +19,7 @@ from pathlib import Path
 from services.audit.entries import START, Access, build_line
 from services.audit.errors import AuditError
 from services.audit.files import LOCK, describe_line, list_files, name_file, read_last_line
-from services.audit.syncing import Syncer
+from services.audit.sync import Syncer
 
 __all__ = ["MOST_FILE_BYTES", "AuditLog"]
 
@@ -48,7 +48,7 @@ class AuditLog:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise AuditError(f"{folder} cannot hold the audit log: {error.strerror}", mend="check its rights") from None
+            raise AuditError(f"{folder} cannot hold the audit log: {error.strerror}", hint="check its rights") from None
 
     @property
     def folder(self) -> Path:
@@ -62,7 +62,7 @@ class AuditLog:
                     self._append(access)
             except OSError as error:
                 self._forget()
-                raise AuditError(f"the audit log cannot be written: {error.strerror}", mend="make room") from None
+                raise AuditError(f"the audit log cannot be written: {error.strerror}", hint="make room") from None
 
     def close(self) -> None:
         """What was written is on the disk."""
@@ -76,7 +76,7 @@ class AuditLog:
         try:
             self._syncer.flush()
         except OSError as error:
-            raise AuditError(f"the audit log cannot be written: {error.strerror}", mend="check the disk") from None
+            raise AuditError(f"the audit log cannot be written: {error.strerror}", hint="check the disk") from None
 
     def _append(self, access: Access) -> None:
         self._catch_up()
@@ -121,7 +121,7 @@ class AuditLog:
         elif len(files) > 1:
             last, _ = read_last_line(files[-2])
             if last is None:
-                raise AuditError(f"{files[-2]} holds no entry", mend="verify the audit log")
+                raise AuditError(f"{files[-2]} holds no entry", hint="verify the audit log")
             self._number, self._head = describe_line(last)
 
     def _rotate(self) -> None:

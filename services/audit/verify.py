@@ -96,7 +96,7 @@ def read_audit(folder: Path) -> Iterator[dict[str, Json]]:
     for path, line in _lines(folder):
         value = parse_line(line)
         if value is None or value.keys() != _MEMBERS:
-            raise AuditError(f"{path} holds what is no entry", mend="verify the audit log")
+            raise AuditError(f"{path} holds what is no entry", hint="verify the audit log")
         yield value
 
 
@@ -106,7 +106,7 @@ def read_last_number(folder: Path) -> int:
         lines = (read_last_line(path)[0] for path in reversed(list_files(folder)))
         line = next((one for one in lines if one is not None), None)
     except OSError as error:
-        raise AuditError(f"the audit log cannot be read: {error.strerror}", mend="check its rights") from None
+        raise AuditError(f"the audit log cannot be read: {error.strerror}", hint="check its rights") from None
     return 0 if line is None else describe_line(line)[0]
 
 
@@ -157,7 +157,7 @@ def _lines(folder: Path, start: int = 1) -> Iterator[tuple[Path, bytes]]:
                 while file.tell() < size and (line := file.readline(MOST_LINE_BYTES + 1)):
                     yield path, line.removesuffix(b"\n") if line.endswith(b"\n") else line + b"\n"
     except OSError as error:
-        raise AuditError(f"the audit log cannot be read: {error.strerror}", mend="check its rights") from None
+        raise AuditError(f"the audit log cannot be read: {error.strerror}", hint="check its rights") from None
 
 
 def _open_files(folder: Path, start: int, opened: ExitStack) -> list[tuple[Path, BinaryIO, int]]:
@@ -165,7 +165,7 @@ def _open_files(folder: Path, start: int, opened: ExitStack) -> list[tuple[Path,
     try:
         lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise AuditError(f"{folder} holds no audit log: {error.strerror}", mend="name the gateway's home") from None
+        raise AuditError(f"{folder} holds no audit log: {error.strerror}", hint="name the gateway's home") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
         paths = list_files(folder)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import typer
 
 from ledger.errors import InputError
-from ledger.store import AccessDesk
+from ledger.store import AccessRepository
 from ledger.store.access_rows import CredentialRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.commands.audit import audited
@@ -50,7 +50,7 @@ def run_new(
 def run_list(context: typer.Context, as_json: AsJson = False) -> None:
     """List the API keys that were made, without their secrets."""
     with open_context(context.obj) as opened, opened.store.reading() as connection:
-        rows = AccessDesk(connection).credentials(CredentialKind.API_KEY.value)
+        rows = AccessRepository(connection).credentials(CredentialKind.API_KEY.value)
     plain = [_plain(row, int(time.time())) for row in rows]
     if as_json:
         print_json(plain)
@@ -72,7 +72,7 @@ def parse_scopes(text: str) -> frozenset[Scope]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     for word in words:
         if word not in list(Scope):
-            raise InputError(f"there is no scope {word[:60]!a}", mend=f"use {', '.join(Scope)}")
+            raise InputError(f"there is no scope {word[:60]!a}", hint=f"use {', '.join(Scope)}")
     return frozenset(Scope(word) for word in words)
 
 

@@ -126,7 +126,7 @@ def _hash(text: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) != 32:
-        raise InputError(f"{text[:80]!a} is no head", mend="0x and 64 hexadecimal digits, as `verify` printed it")
+        raise InputError(f"{text[:80]!a} is no head", hint="0x and 64 hexadecimal digits, as `verify` printed it")
     return found
 
 

@@ -76,7 +76,7 @@ def run_bundle(
 
 def _write_extract(context: typer.Context, identifiers: list[str], output: Path) -> None:
     if len(identifiers) != 1:
-        raise InputError("an extract is of one lot", mend="give one identifier with --audit")
+        raise InputError("an extract is of one lot", hint="give one identifier with --audit")
     with open_context(context.obj) as opened:
         silent = opened.catch_up()
         chain = None if silent is not None or opened.settings.chain_url is None else opened.chain()

@@ -22,9 +22,9 @@ from ledger.store.outbox import Outbox
 from services.commands.integrity import compare_index
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import ALLOWANCE_WEI, Context, open_context
-from services.listening import listen, serve_on
 from services.output import print_json, print_lines
-from services.waiting import STALL_S, describe_queue, queue_lines
+from services.serving.sockets import listen, serve_on
+from services.text.outbox import STALL_S, describe_queue, queue_lines
 
 if TYPE_CHECKING:
     from services.inspections.monitoring import ModelHealth
@@ -63,7 +63,7 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
     with open_context(context.obj) as opened:
         path = opened.settings.deployment_path
         if path.exists():
-            raise SettingsError(f"{path} exists already", mend="move it away to deploy another ledger")
+            raise SettingsError(f"{path} exists already", hint="move it away to deploy another ledger")
         owner, node = opened.unlock(signer, passphrase_file), opened.node()
         profile = find_profile(opened.settings.engine)
         if profile.faucet:

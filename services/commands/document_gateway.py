@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ledger.errors import InputError
-from ledger.provenance.sharing import Mode
+from ledger.provenance.document_access import Mode
 from services.commands.options import AsJson, Gateway, TokenFile
 from services.documents.errors import GatewayAnswerError, SealBrokenError
 from services.documents.key_files import read_recipient_key
@@ -45,7 +45,7 @@ def asking(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
 def verify_id(document: str) -> str:
     """Raises InputError for what would be another path."""
     if len(document) != _ID_DIGITS or not set(document) <= set("0123456789abcdef"):
-        raise InputError(f"{document[:40]!a} is no id of a document", mend="give 32 hexadecimal digits")
+        raise InputError(f"{document[:40]!a} is no id of a document", hint="give 32 hexadecimal digits")
     return document
 
 
@@ -120,7 +120,7 @@ def set_grant(document: str, participant: int, gateway: str, token_file: Path | 
     """Grants, or ends a grant, at the company's own gateway. Raises InputError without a token, NotFoundError,
     DocumentError."""
     if token_file is None:
-        raise InputError("--gateway without --token-file", mend="give a token or API key of it, with the scope sharing")
+        raise InputError("--gateway without --token-file", hint="give a token or API key of it, with the scope sharing")
     with asking(gateway, token_file) as documents:
         change = documents.grant if granted else documents.revoke
         change(verify_id(document), participant)
@@ -136,21 +136,21 @@ def _verify_place(opened: OpenedDocument, document: str, version: int) -> None:
     """Raises SealBrokenError when the gateway sent another document that it may well have for us."""
     place = opened.header.place
     if (place.document, place.version) != (document, version):
-        raise SealBrokenError("the gateway sent another document than was asked for", mend="tell who runs it")
+        raise SealBrokenError("the gateway sent another document than was asked for", hint="tell who runs it")
 
 
 def _of(found: dict[str, object]) -> tuple[str, dict[str, object]]:
     """Id and latest version."""
     versions = found.get("versions")
     if not isinstance(versions, list) or not versions or not isinstance(versions[-1], dict):
-        raise GatewayAnswerError("the gateway's answer cannot be used", mend="try again")
+        raise GatewayAnswerError("the gateway's answer cannot be used", hint="try again")
     latest = versions[-1]
     if not {"version", "name", "root"} <= latest.keys():
-        raise GatewayAnswerError("the gateway's answer cannot be used", mend="try again")
+        raise GatewayAnswerError("the gateway's answer cannot be used", hint="try again")
     return str(found.get("document")), latest
 
 
 def _number(value: object) -> int:
     if type(value) is not int or not 1 <= value < 2**31:
-        raise GatewayAnswerError("the gateway's answer cannot be used", mend="try again")
+        raise GatewayAnswerError("the gateway's answer cannot be used", hint="try again")
     return value

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ledger.errors import InputError
-from ledger.provenance.sharing import Mode
+from ledger.provenance.document_access import Mode
 from services.commands.audit import audited
 from services.commands.document_gateway import guess_media_type, run_fetch, run_found, run_publish, set_grant
 from services.commands.document_keys import build_keys
@@ -159,7 +159,7 @@ def run_erase_field(
     try:
         committed = bytes.fromhex(root.removeprefix("0x"))
     except ValueError:
-        raise InputError(f"{root[:80]!a} is no claims root", mend="0x and 64 hexadecimal digits") from None
+        raise InputError(f"{root[:80]!a} is no claims root", hint="0x and 64 hexadecimal digits") from None
     with open_context(context.obj) as opened, audited(opened.settings, "documents erase-field", root):
         _documents(opened).erase_fields(committed, [_path(pointer) for pointer in pointers])
     print_lines(f"erased {', '.join(pointers)}; {_RECALL}")
@@ -188,7 +188,7 @@ def _documents(opened: Context) -> Documents:
 def _path(pointer: str) -> tuple[str | int, ...]:
     """Digits are an index: claims tell arrays from objects, pointers do not."""
     if not pointer.startswith("/"):
-        raise InputError(f"{pointer[:80]!a} is no JSON pointer", mend="begin it with a slash: /engraving")
+        raise InputError(f"{pointer[:80]!a} is no JSON pointer", hint="begin it with a slash: /engraving")
     steps = (part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
     return tuple(int(step) if step.isascii() and step.isdigit() else step for step in steps)
 

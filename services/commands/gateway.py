@@ -14,7 +14,7 @@ from ledger.chain import Chain
 from ledger.errors import SettingsError
 from ledger.keys import Signer
 from ledger.provenance import parse_disclosing
-from ledger.store import AccessDesk
+from ledger.store import AccessRepository
 from services.commands.options import PassphraseFile
 from services.context import Context, open_context
 from services.output import print_lines, warn
@@ -23,7 +23,7 @@ from services.settings import Settings
 if TYPE_CHECKING:
     from services.gateway import Relaying
     from services.gateway.audit_anchors import AnchorRule
-    from services.gateway.policy import Policy
+    from services.gateway.http.policy import Policy
 
 __all__ = ["register"]
 
@@ -40,7 +40,8 @@ def run(
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
-    from services.gateway import create_gateway, serve  # noqa: PLC0415 - a web framework, which others do not need
+    from services.gateway import create_gateway  # noqa: PLC0415 - a web framework, which others do not need
+    from services.serving.server import serve  # noqa: PLC0415 - as above
 
     with open_context(context.obj) as opened, _own_chain(opened.settings):
         settings = opened.settings
@@ -87,8 +88,8 @@ def _parts(opened: Context) -> dict[str, Any]:
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import Limiter, Rates  # noqa: PLC0415 - as above
     from services.interop.credentials.key_files import read_credential_key  # noqa: PLC0415 - as above
-    from services.notices.dispatcher import Manners  # noqa: PLC0415 - as above
     from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
+    from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
     settings = opened.settings
     wired = settings.chain_url is not None
@@ -107,7 +108,7 @@ def _parts(opened: Context) -> dict[str, Any]:
         "audit": open_audit(settings),
         "anchoring": _anchoring(opened),
         "credential_keys": {path.stem: read_credential_key(path) for path in settings.credential_key_paths},
-        "manners": Manners(loopback=settings.webhook_loopback),
+        "delivery_policy": DeliveryPolicy(loopback=settings.webhook_loopback),
     }
 
 
@@ -127,11 +128,11 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
         return None
     signer = opened.unlock(settings.gateway_signer_uri, settings.from_home(settings.gateway_passphrase_file))
     with opened.store.reading() as connection:
-        known = AccessDesk(connection).participant_of(signer.address)
+        known = AccessRepository(connection).participant_of(signer.address)
     if known is not None and settings.gateway_participant not in (None, known.number):
         raise SettingsError(
             f"gateway_signer is a key of participant {known.number}, and gateway_participant is another",
-            mend="set both to the company whose gateway this is",
+            hint="set both to the company whose gateway this is",
         )
     return opened.chain(), signer
 
@@ -144,13 +145,13 @@ def _anchoring(opened: Context) -> AnchorRule | None:
     if stream is None:
         return None
     if settings.gateway_signer is None:
-        raise SettingsError("audit_stream is set, and nothing can be recorded", mend="set gateway_signer")
+        raise SettingsError("audit_stream is set, and nothing can be recorded", hint="set gateway_signer")
     verify_audit_stream(opened.chain(), stream, settings.gateway_participant)
     return AnchorRule(stream, settings.audit_anchor_entries, int(settings.audit_anchor_hours * 3600))
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
-    from services.gateway import build_tls, choose_tls  # noqa: PLC0415 - as above
+    from services.serving.tls import build_tls, choose_tls  # noqa: PLC0415 - as above
 
     files = choose_tls(
         settings.from_home(settings.gateway_tls_certificate),

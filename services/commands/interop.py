@@ -55,9 +55,9 @@ def _find_code(home: Path, link: DigitalLink) -> str:
     with open_context(home) as opened, opened.store.reading() as connection:
         known = [one for one in Book(connection).identities(link.uri) if one.kind is SubjectKind.LOT]
     if not known:
-        raise NotFoundError(f"{link.uri} is not in the private book", mend="give the identifier of a lot that is")
+        raise NotFoundError(f"{link.uri} is not in the private book", hint="give the identifier of a lot that is")
     if len(known) > 1:
-        raise InputError(f"{link.uri} is the name of {len(known)} lots", mend="make the code where only one is known")
+        raise InputError(f"{link.uri} is the name of {len(known)} lots", hint="make the code where only one is known")
     return build_part_link(link, known[0].salt, base_url=opened.settings.origin)
 
 
@@ -89,4 +89,4 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}", mend="name a file in a folder that exists") from None
+        raise InputError(f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists") from None

@@ -111,7 +111,7 @@ def run_sign_in(
     if key.address != parsed.address:
         raise InputError(
             f"the message is for another key than {to_checksum(key.address)}",
-            mend="ask for one with this key's address",
+            hint="ask for one with this key's address",
         )
     print_lines("0x" + key.sign_digest(build_digest(text)).to_bytes().hex())
 

@@ -17,9 +17,9 @@ from services.node.backup import back_up, restore
 from services.node.config import NodeConfig, read_config
 from services.node.dead_letters import read_dead_letters
 from services.node.health import describe_outbox
-from services.node.serving import run_node
+from services.node.run import run_node
 from services.output import print_json, print_lines
-from services.waiting import queue_lines
+from services.text.outbox import queue_lines
 
 __all__ = ["register"]
 

@@ -12,7 +12,7 @@ from ledger.store.outbox import Outbox, OutboxState
 from services.commands.options import AsJson
 from services.context import open_context
 from services.output import print_json, print_lines, print_table
-from services.waiting import describe_waiting
+from services.text.outbox import describe_waiting
 
 __all__ = ["register"]
 

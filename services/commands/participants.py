@@ -40,7 +40,7 @@ def parse_roles(text: str) -> Role:
     roles = Role(0)
     for name in text.split(","):
         if name.strip().upper() not in Role.__members__:
-            raise InputError(f"there is no role {name.strip()!r}", mend=f"use {', '.join(Role.__members__)}")
+            raise InputError(f"there is no role {name.strip()!r}", hint=f"use {', '.join(Role.__members__)}")
         roles |= Role[name.strip().upper()]
     return roles
 

@@ -18,7 +18,7 @@ from services.commands.recall_files import describe_files, write_recall
 from services.context import Context, open_context
 from services.output import print_json, print_lines, warn, write_text
 from services.pictures import build_family, describe_cut, draw_dot, draw_svg, draw_tree
-from services.traces import describe_order, describe_recall, describe_trace
+from services.text.trace import describe_order, describe_recall, describe_trace
 
 __all__ = ["register"]
 
@@ -60,7 +60,7 @@ def run_trace(
 ) -> None:
     """Say where a lot or an order comes from: order, machines, material, evidence, certificates, custody."""
     if as_json and form not in (Form.TABLE, Form.JSON):
-        raise InputError(f"--json and --as {form.value} are two forms", mend="give one of them")
+        raise InputError(f"--json and --as {form.value} are two forms", hint="give one of them")
     limits = _limits(depth, limit, _MOST)
     with open_context(context.obj) as opened:
         _catch_up(opened)
@@ -100,7 +100,7 @@ def run_recall(
 ) -> None:
     """List every certificate, lot, order and holder that a bad model, a bad lot or a bad machine reaches."""
     if checkpoint is not None and bundle is None:
-        raise InputError("a checkpoint is for a bundle", mend="give --bundle as well")
+        raise InputError("a checkpoint is for a bundle", hint="give --bundle as well")
     point = read_point(checkpoint)
     since, until = (None, None) if between is None else _parse_span(*between)
     limits = _limits(depth, limit, _RECALL)
@@ -140,7 +140,7 @@ def _write(text: str, output: Path | None) -> None:
 def _limits(depth: int, lots: int, most: Limits) -> Limits:
     for name, value, top in (("--depth", depth, most.depth), ("--limit", lots, most.lots)):
         if not 1 <= value <= top:
-            raise InputError(f"{name} {value} is out of range", mend=f"give 1 to {top}")
+            raise InputError(f"{name} {value} is out of range", hint=f"give 1 to {top}")
     return Limits(depth, lots)
 
 
@@ -158,7 +158,7 @@ def _parse_moment(text: str, of_day: timedelta) -> datetime:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise InputError(
-            f"{text} is no day and no moment with a time zone", mend="give 2026-03-02 or 2026-03-02T09:30:00Z"
+            f"{text} is no day and no moment with a time zone", hint="give 2026-03-02 or 2026-03-02T09:30:00Z"
         )
     return moment
 

@@ -243,7 +243,7 @@ def _verify_reason(reason: str) -> None:
     if not reason.strip() or len(reason) > _MOST_REASON_CHARACTERS or not reason.isprintable():
         raise InputError(
             "the reason is empty, too long or not printable",
-            mend=f"give it in one line of at most {_MOST_REASON_CHARACTERS} characters",
+            hint=f"give it in one line of at most {_MOST_REASON_CHARACTERS} characters",
         )
 
 
@@ -291,7 +291,7 @@ def _require_executable(content: bytes) -> None:
     if not dense or len(content) > _MAX_CODE_BYTES:
         raise InputError(
             f"this model cannot be executed on chain: only dense layers can, of up to {_MAX_CODE_BYTES} bytes in all",
-            mend="register its digest instead: `millmark quality register`",
+            hint="register its digest instead: `millmark quality register`",
         )
 
 
@@ -316,10 +316,10 @@ def _parse_card(text: str, content: bytes) -> Json:
         named = card["model"]["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(
-            "the card is not one that training wrote", mend="give the card.json beside the model"
+            "the card is not one that training wrote", hint="give the card.json beside the model"
         ) from None
     if named != model_digest(content).hex():
-        raise InputError("the card is another model's", mend="give the card.json beside the model")
+        raise InputError("the card is another model's", hint="give the card.json beside the model")
     found: Json = card
     return found
 

@@ -14,7 +14,7 @@ import typer
 from ledger.canonical import Json
 from ledger.chain import Deployment, read_deployment, read_kinds
 from ledger.errors import InputError, RequestError, SubmitError, WrongChainError
-from ledger.forwarding import (
+from ledger.forward_requests import (
     MAX_REQUEST_BYTES,
     SIGNATURE_BYTES,
     ForwardRequest,
@@ -119,7 +119,7 @@ def run_sign(
     Give `identifier_hash`, or `identifier` and its 32-byte `salt`. A root that is left out is zero.
     """
     if output is None and not dry:
-        raise InputError("there is no file to write to", mend="give one with -o, or --dry to sign nothing")
+        raise InputError("there is no file to write to", hint="give one with -o, or --dry to sign nothing")
     parsed = parse_records(read_bounded(records, MAX_FILE_BYTES))
     settings = read_settings(context.obj)
     deployment = read_deployment(settings.deployment_path)
@@ -182,7 +182,7 @@ def _build(
     if needed > _MOST_GAS:
         raise RequestError(
             f"{len(records)} records at {_GAS_A_RECORD} gas each are more than the {_MOST_GAS} that gateways take",
-            mend="sign fewer in one request, or state with --gas what they take",
+            hint="sign fewer in one request, or state with --gas what they take",
         )
     request = ForwardRequest(
         chain_id=deployment.chain_id,
@@ -197,7 +197,7 @@ def _build(
     size = len(SignedRequest(request, bytes(SIGNATURE_BYTES)).to_bytes())
     if size > MAX_REQUEST_BYTES:
         raise RequestError(
-            f"the request would have {size} bytes, gateways take {MAX_REQUEST_BYTES}", mend="sign fewer records in one"
+            f"the request would have {size} bytes, gateways take {MAX_REQUEST_BYTES}", hint="sign fewer records in one"
         )
     return request
 
@@ -210,7 +210,7 @@ def _read(file: Path, deployment: Deployment) -> SignedRequest:
     if (request.chain_id, request.forwarder) != (deployment.chain_id, deployment.forwarder):
         raise WrongChainError(
             f"the request is for chain {request.chain_id} and forwarder {to_checksum(request.forwarder)}",
-            mend="use that ledger's deployment file, or sign it for this ledger",
+            hint="use that ledger's deployment file, or sign it for this ledger",
         )
     _contract_of(request, deployment)
     return signed
@@ -220,7 +220,7 @@ def _contract_of(request: ForwardRequest, deployment: Deployment) -> Contract:
     contracts = {deployment.registry: Contract.REGISTRY, deployment.ledger: Contract.LEDGER}
     if request.to not in contracts:
         raise RequestError(
-            f"the request calls {to_checksum(request.to)}, neither registry nor ledger", mend="sign anew"
+            f"the request calls {to_checksum(request.to)}, neither registry nor ledger", hint="sign anew"
         )
     return contracts[request.to]
 
@@ -232,10 +232,10 @@ def _send(relay: HttpRelay, signed: SignedRequest) -> None:
         terms = relay.terms(request.signer)
         if (terms.chain_id, terms.forwarder) != (request.chain_id, request.forwarder):
             raise WrongChainError(
-                f"the gateway sends to chain {terms.chain_id}", mend="use a gateway of the ledger that was signed for"
+                f"the gateway sends to chain {terms.chain_id}", hint="use a gateway of the ledger that was signed for"
             )
         if terms.now_s >= request.deadline:
-            raise RequestError(f"its deadline passed: {_moment(request.deadline)}", mend="have it signed anew")
+            raise RequestError(f"its deadline passed: {_moment(request.deadline)}", hint="have it signed anew")
     relay.send(signed.to_bytes())
 
 
@@ -249,7 +249,7 @@ def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wa
         outcome = relay.look(request.digest)
         state = OutboxState.QUEUED if outcome is None else outcome.state
         if outcome is not None and state is OutboxState.FAILED:
-            raise SubmitError(outcome.error or "the ledger refuses it", mend="nothing was recorded")
+            raise SubmitError(outcome.error or "the ledger refuses it", hint="nothing was recorded")
         if state is OutboxState.FINAL or time.monotonic() >= until:
             break
         time.sleep(_PAUSE_S)
@@ -315,9 +315,9 @@ def _parse_deadline(text: str) -> int:
     try:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
-        raise RequestError(f"{text[:40]!a} is no moment", mend="give RFC 3339 in UTC: 2026-12-01T12:00:00Z") from None
+        raise RequestError(f"{text[:40]!a} is no moment", hint="give RFC 3339 in UTC: 2026-12-01T12:00:00Z") from None
     if moment.timestamp() <= time.time():
-        raise RequestError(f"the deadline {text} has passed", mend="give a later one, or set this machine's clock")
+        raise RequestError(f"the deadline {text} has passed", hint="give a later one, or set this machine's clock")
     return int(moment.timestamp())
 
 

@@ -24,7 +24,7 @@ from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import open_context
 from services.files import read_bounded, write_whole
 from services.output import print_json, print_lines
-from services.trusting import build_trust
+from services.trust_file import build_trust
 
 __all__ = ["register"]
 
@@ -102,9 +102,9 @@ def run_trust(
 ) -> None:
     """Write what the own node says of chain, contracts and participants as a trust file."""
     if block is not None and quorum is not None:
-        raise InputError("a trust file names one block or co-signers", mend="give --block or --quorum, not both")
+        raise InputError("a trust file names one block or co-signers", hint="give --block or --quorum, not both")
     if cosigner and quorum is None:
-        raise InputError("co-signers need a quorum", mend="give --quorum as well")
+        raise InputError("co-signers need a quorum", hint="give --quorum as well")
     with open_context(context.obj) as opened:
         opened.catch_up()
         trust = build_trust(opened.store, opened.chain(), block, quorum, cosigner or [])
@@ -129,7 +129,7 @@ def _described(trust: TrustFile) -> dict[str, object]:
 def _verify_quorum(trust: TrustFile, whole: SignedCheckpoint) -> None:
     if isinstance(trust.checkpoint, BelievedBlock):
         raise InputError(
-            "that trust file names a block itself, and asks for no signatures", mend="give one with a quorum"
+            "that trust file names a block itself, and asks for no signatures", hint="give one with a quorum"
         )
     verify_believed(trust, whole)
 

@@ -8,10 +8,10 @@ import typer
 
 from services.commands.options import AsJson
 from services.context import Context, open_context
-from services.notices.delivery import Mode
-from services.notices.feed import parse_position
-from services.notices.subscriptions import Subscriber, Subscriptions
 from services.output import print_json, print_lines, print_table
+from services.webhooks.delivery import Mode
+from services.webhooks.feed import parse_position
+from services.webhooks.subscriptions import Subscriber, Subscriptions
 
 __all__ = ["register"]
 

@@ -1,6 +1,6 @@
 """`millmark devchain`: the embedded chain behind JSON-RPC, for several processes at once."""
 
-from services.devchain.hosting import host_journal
+from services.devchain.host import host_journal
 from services.devchain.journal import JournaledChain, discard_journal
 from services.devchain.server import create_devchain
 

@@ -125,11 +125,11 @@ class JournaledChain:
         if not good:
             return StoreDamagedError(
                 f"the journal {self._path} is damaged in its first line: no block can be made again",
-                mend="restore it from a backup, or move it away to begin a new chain",
+                hint="restore it from a backup, or move it away to begin a new chain",
             )
         return StoreDamagedError(
             f"the journal {self._path} is damaged in line {number}; the last good block is {good}",
-            mend=f"restore it from a backup, or keep its first {number - 1} lines to go on from that block",
+            hint=f"restore it from a backup, or keep its first {number - 1} lines to go on from that block",
         )
 
 
@@ -149,7 +149,7 @@ def _lock(path: Path) -> int:
     except OSError as error:
         raise SettingsError(
             f"the journal {path} cannot be opened: {error.strerror}",
-            mend="check path and rights, and that no other devchain runs on it",
+            hint="check path and rights, and that no other devchain runs on it",
         ) from error
     return file
 

@@ -31,7 +31,7 @@ class HttpDocuments:
             self._client = client or httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
         except (httpx.InvalidURL, ValueError):
             raise InputError(
-                "the gateway's address is no URL", mend="give one such as https://gateway.example"
+                "the gateway's address is no URL", hint="give one such as https://gateway.example"
             ) from None
         self._client.headers["Authorization"] = f"Bearer {token}"
 
@@ -47,7 +47,7 @@ class HttpDocuments:
         found = self._json("GET", "/v1/documents", params={} if about is None else {"about": about})
         items = found.get("items")
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise GatewayAnswerError("the gateway's answer cannot be used", mend=_NO_ANSWER)
+            raise GatewayAnswerError("the gateway's answer cannot be used", hint=_NO_ANSWER)
         return items
 
     def get(self, document: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class HttpDocuments:
     def _json(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         found = _parse(self._ask(method, path, _MOST_ANSWER_BYTES, **sent))
         if found is None:
-            raise GatewayAnswerError("the gateway's answer cannot be used", mend=_NO_ANSWER)
+            raise GatewayAnswerError("the gateway's answer cannot be used", hint=_NO_ANSWER)
         return found
 
     def _ask(self, method: str, path: str, most_bytes: int, **sent: Any) -> bytes:
@@ -84,9 +84,9 @@ class HttpDocuments:
                 for part in answer.iter_bytes():
                     content += part
                     if len(content) > limit:
-                        raise GatewayAnswerError(f"the gateway sends more than {limit} bytes", mend=_NO_ANSWER)
+                        raise GatewayAnswerError(f"the gateway sends more than {limit} bytes", hint=_NO_ANSWER)
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise GatewayAnswerError("the gateway does not answer", mend=_NO_ANSWER) from None
+            raise GatewayAnswerError("the gateway does not answer", hint=_NO_ANSWER) from None
         if not answer.is_success:
             raise _refusal(answer.status_code, _parse(content) or {})
         return content
@@ -103,9 +103,9 @@ def _parse(content: bytes) -> dict[str, Any] | None:
 def _refusal(status: int, problem: Mapping[str, Any]) -> MillmarkError:
     detail = " ".join(str(problem.get("detail", f"status {status}")).split())[:_MOST_TEXT]
     if status == 404:
-        return NotFoundError("there is no such document for this participant", mend="see `millmark documents list`")
+        return NotFoundError("there is no such document for this participant", hint="see `millmark documents list`")
     if status in (401, 403):
-        return DocumentError(f"the gateway refuses this credential: {detail}", mend="see ACCESS.md of the gateway")
+        return DocumentError(f"the gateway refuses this credential: {detail}", hint="see ACCESS.md of the gateway")
     if status >= 500 or status == 429:
-        return GatewayAnswerError(f"the gateway cannot do it now: {detail}", mend="try again")
+        return GatewayAnswerError(f"the gateway cannot do it now: {detail}", hint="try again")
     return DocumentError(f"the gateway refuses: {detail}")

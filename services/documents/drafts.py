@@ -11,8 +11,8 @@ from types import TracebackType
 
 from ledger.claims import Claims, build_claims
 from ledger.errors import InputError
+from services.documents.encryption import Place, Sealer
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES
-from services.documents.sealing import Place, Sealer
 
 __all__ = ["MOST_NAME_CHARACTERS", "Draft", "verify_media_type", "verify_name"]
 
@@ -44,7 +44,7 @@ class Draft:
         """Raises InputError when the document becomes too large."""
         self.size += len(stretch)
         if self.size > MOST_DOCUMENT_BYTES:
-            raise InputError(f"a document has at most {MOST_DOCUMENT_BYTES} bytes", mend="share a smaller one")
+            raise InputError(f"a document has at most {MOST_DOCUMENT_BYTES} bytes", hint="share a smaller one")
         self._digest.update(stretch)
         self._file.write(self._sealer.update(stretch))
 
@@ -78,9 +78,9 @@ class Draft:
 def verify_name(name: str) -> str:
     """A file's name, which must be no path. Raises InputError."""
     if not 0 < len(name) <= MOST_NAME_CHARACTERS or not name.isprintable() or name != name.strip():
-        raise InputError(f"a document's name is 1 to {MOST_NAME_CHARACTERS} printable characters", mend="rename it")
+        raise InputError(f"a document's name is 1 to {MOST_NAME_CHARACTERS} printable characters", hint="rename it")
     if "/" in name or "\\" in name or name.startswith("."):
-        raise InputError("a document's name is no path, and begins with no dot", mend="give the last part alone")
+        raise InputError("a document's name is no path, and begins with no dot", hint="give the last part alone")
     return name
 
 
@@ -88,5 +88,5 @@ def verify_media_type(media_type: str) -> str:
     """Type and subtype in lower case, without parameters. Raises InputError."""
     plain = media_type.partition(";")[0].strip().lower()
     if not _MEDIA_TYPE.fullmatch(plain):
-        raise InputError(f"{media_type[:80]!a} is no media type", mend="give one such as application/pdf")
+        raise InputError(f"{media_type[:80]!a} is no media type", hint="give one such as application/pdf")
     return plain

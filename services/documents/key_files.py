@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from ledger.canonical import Json, canonical_json, parse_json
 from ledger.errors import CanonicalError, SigningError
 from ledger.keys import read_private, write_private
-from services.documents.sealing import KEY_BYTES
+from services.documents.encryption import KEY_BYTES
 
 __all__ = ["KeyRing", "create_recipient_key", "read_recipient_key"]
 
@@ -40,7 +40,7 @@ class KeyRing:
         found = self._read().get(name)
         if found is None:
             raise SigningError(
-                f"{self._path} has no key {name}", mend="restore the key file that belongs to this database"
+                f"{self._path} has no key {name}", hint="restore the key file that belongs to this database"
             )
         return found
 
@@ -59,7 +59,7 @@ class KeyRing:
         except ValueError:
             keys = {}
         if not keys:
-            raise SigningError(f"{self._path} is no file of document keys", mend="restore it from a backup")
+            raise SigningError(f"{self._path} is no file of document keys", hint="restore it from a backup")
         return keys
 
     def _replace(self, keys: list[tuple[str, bytes]]) -> None:
@@ -83,7 +83,7 @@ def read_recipient_key(path: Path) -> X25519PrivateKey:
         return X25519PrivateKey.from_private_bytes(bytes.fromhex(str(value["private_key"])))
     except (KeyError, ValueError):
         raise SigningError(
-            f"{path} holds no key of a recipient", mend="make one with `millmark documents keys new`"
+            f"{path} holds no key of a recipient", hint="make one with `millmark documents keys new`"
         ) from None
 
 

@@ -13,8 +13,16 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from ledger.canonical import Json, canonical_json, parse_json
 from ledger.claims import Disclosure, parse_disclosure, verify_disclosure
 from ledger.errors import InputError, ProofError
+from services.documents.encryption import (
+    NONCE_BYTES,
+    TAG_BYTES,
+    WRAPPED_BYTES,
+    Place,
+    Recipient,
+    open_content,
+    open_key,
+)
 from services.documents.errors import SealBrokenError
-from services.documents.sealing import NONCE_BYTES, TAG_BYTES, WRAPPED_BYTES, Place, Recipient, open_content, open_key
 
 __all__ = ["MOST_DOCUMENT_BYTES", "MOST_FILE_BYTES", "OpenedDocument", "SealedHeader", "open_sealed", "parse_sealed"]
 
@@ -82,16 +90,16 @@ def parse_sealed(data: bytes) -> tuple[SealedHeader, bytes]:
     """Header and ciphertext. Raises InputError. Not established: that they belong together, or what they say."""
     start = len(_MAGIC) + 4
     if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
-        raise InputError("not a sealed document of version 1", mend=_MEND)
+        raise InputError("not a sealed document of version 1", hint=_MEND)
     end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
     if end - start > _MOST_HEADER_BYTES or end + TAG_BYTES > len(data):
-        raise InputError("the sealed document is cut off", mend=_MEND)
+        raise InputError("the sealed document is cut off", hint=_MEND)
     try:
         header = _header(parse_json(data[start:end], max_bytes=_MOST_HEADER_BYTES, max_depth=6))
     except (KeyError, TypeError, ValueError, InputError):
         header = None
     if header is None or header.to_bytes() != data[:end]:  # one header, one spelling
-        raise InputError("the sealed document's header is malformed", mend=_MEND)
+        raise InputError("the sealed document's header is malformed", hint=_MEND)
     return header, data[end:]
 
 
@@ -108,7 +116,7 @@ def open_sealed(data: bytes, private_key: X25519PrivateKey) -> OpenedDocument:
     """
     header, sealed = parse_sealed(data)
     if private_key.public_key().public_bytes_raw() != header.recipient.public_key:
-        raise SealBrokenError("the document is sealed for another key", mend="use the key that was published")
+        raise SealBrokenError("the document is sealed for another key", hint="use the key that was published")
     data_key = open_key(private_key, header.recipient, header.place, header.wrapped_key)
     content = open_content(data_key, header.nonce, header.place, sealed)
     try:
@@ -117,9 +125,9 @@ def open_sealed(data: bytes, private_key: X25519PrivateKey) -> OpenedDocument:
             header.claims.value([key]) for key in ("name", "media_type", "size", "sha256")
         )
     except (ProofError, InputError):
-        raise SealBrokenError("the document's claims are not those of its root", mend=_MEND) from None
+        raise SealBrokenError("the document's claims are not those of its root", hint=_MEND) from None
     if (size, digest) != (len(content), hashlib.sha256(content).hexdigest()):
-        raise SealBrokenError("the document is not the one that its root commits to", mend="tell who shares it")
+        raise SealBrokenError("the document is not the one that its root commits to", hint="tell who shares it")
     return OpenedDocument(header, str(name), str(media_type), content)
 
 

@@ -16,17 +16,17 @@ from typing import TypeAlias
 from ledger.claims import Path, parse_claims
 from ledger.errors import InputError, NotFoundError, SettingsError, StoreDamagedError
 from ledger.ids import SubjectKind
-from ledger.provenance.names import find_subject
+from ledger.provenance.document_access import Mode, find_document, list_documents
 from ledger.provenance.reader import Reader, build_reader
-from ledger.provenance.sharing import Mode, find_document, list_documents
-from ledger.store import AccessDesk, Book, Lineage, Rows, SharingDesk, Store
+from ledger.provenance.resolve import find_subject
+from ledger.store import AccessRepository, Book, DocumentRepository, Lineage, Rows, Store
 from ledger.store.sharing_rows import GrantRow, SharedDocumentRow, SharedVersionRow
 from services.documents.drafts import Draft
+from services.documents.encryption import TAG_BYTES, Place, Recipient, unwrap_key, wrap_for, wrap_key
 from services.documents.errors import DocumentError
 from services.documents.key_files import KeyRing
 from services.documents.recipients import need_recipient_key
 from services.documents.sealed_file import SealedHeader
-from services.documents.sealing import TAG_BYTES, Place, Recipient, unwrap_key, wrap_for, wrap_key
 from services.documents.showing import show_document, show_documents
 from services.documents.views import Document, DocumentPage
 
@@ -53,19 +53,19 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class _Service:
     """What a transaction needs."""
 
     reader: Reader
-    sharing: SharingDesk
-    access: AccessDesk
+    sharing: DocumentRepository
+    access: AccessRepository
     book: Book
 
     def open_document(self, id_: str) -> SharedDocumentRow:
         """One of the company's that is not erased. Raises NotFoundError, DocumentError."""
         row = find_document(self.reader, self.sharing, id_)
         if row.erased_at:
-            raise DocumentError(f"document {id_} is erased", mend="add another one")
+            raise DocumentError(f"document {id_} is erased", hint="add another one")
         return row
 
     def verify(self, id_: str, expect: Expect | None) -> None:
@@ -86,7 +86,7 @@ class Documents:
     @property
     def _ring(self) -> KeyRing:
         if self._keys is None:
-            raise SettingsError("no key file for documents is configured", mend="set document_keys")
+            raise SettingsError("no key file for documents is configured", hint="set document_keys")
         return self._keys
 
     def page(self, about: str | None, after: str, most: int, viewer: int | None) -> DocumentPage:
@@ -110,7 +110,7 @@ class Documents:
             row = desk.open_document(id_)
             found = desk.sharing.version(row.id, version)
             if found is None:
-                raise NotFoundError(f"document {id_} has no version {version}", mend="see its list of versions")
+                raise NotFoundError(f"document {id_} has no version {version}", hint="see its list of versions")
             head = self._head(desk, found, recipient)
         start = head.to_bytes()
         tag = f"{id_}.{version}.{head.recipient.public_key.hex()[:16]}"
@@ -145,7 +145,7 @@ class Documents:
                 return desk.show(row.id)
             desk.verify(row.id, expect)
             if desk.sharing.version(row.id, draft.place.version) is not None:
-                raise DocumentError("another version came in meanwhile", mend="send it again")
+                raise DocumentError("another version came in meanwhile", hint="send it again")
             self._put_version(desk, draft, now_s, token)
             return desk.show(row.id)
 
@@ -166,10 +166,10 @@ class Documents:
             row = desk.open_document(id_)
             desk.verify(id_, expect)
             if Mode(row.mode) is not Mode.RESTRICTED:
-                raise DocumentError("only a restricted document names participants", mend="make it restricted first")
+                raise DocumentError("only a restricted document names participants", hint="make it restricted first")
             if desk.access.participant(participant) is None:
                 raise NotFoundError(
-                    f"participant {participant} is suspended, or not in the index", mend="see `millmark participants`"
+                    f"participant {participant} is suspended, or not in the index", hint="see `millmark participants`"
                 )
             desk.sharing.grant(GrantRow(id_, participant, now_s))
             return desk.show(id_)
@@ -183,7 +183,7 @@ class Documents:
             row = desk.open_document(id_)
             desk.verify(id_, expect)
             if not desk.sharing.revoke(row.id, participant):
-                raise NotFoundError(f"participant {participant} has no grant", mend="see the document's grants")
+                raise NotFoundError(f"participant {participant} has no grant", hint="see the document's grants")
             return desk.show(id_)
 
     def erase(self, id_: str, now_s: int, expect: Expect | None = None) -> Document:
@@ -208,7 +208,7 @@ class Documents:
         """
         with self._writing() as desk:
             if not desk.sharing.erase_fields(root, paths):
-                raise NotFoundError(f"there is no claims document 0x{root.hex()}", mend="check the root")
+                raise NotFoundError(f"there is no claims document 0x{root.hex()}", hint="check the root")
         self._store.scrub()
 
     def rotate(self) -> int:
@@ -232,7 +232,7 @@ class Documents:
     def _data_key(self, row: SharedVersionRow) -> bytes:
         return unwrap_key(row.wrapping, self._ring.key(row.wrapping), _place(row), row.wrapped_key)
 
-    def _put_version(self, desk: _Desk, draft: Draft, now_s: int, token: str) -> None:
+    def _put_version(self, desk: _Service, draft: Draft, now_s: int, token: str) -> None:
         """The key is chosen with the write lock held: a rotation is either over or yet to come."""
         claims, (name, key) = draft.finish(), self._ring.in_use()
         row = SharedVersionRow(
@@ -250,17 +250,17 @@ class Documents:
         )
         desk.sharing.add_version(row, json.dumps(claims.to_json()), draft.pieces())
 
-    def _head(self, desk: _Desk, row: SharedVersionRow, recipient: int | None) -> SealedHeader:
+    def _head(self, desk: _Service, row: SharedVersionRow, recipient: int | None) -> SealedHeader:
         if recipient is None:
             raise DocumentError(
-                "documents are sealed for a participant", mend="sign in, or open it with `millmark documents open`"
+                "documents are sealed for a participant", hint="sign in, or open it with `millmark documents open`"
             )
         statement = need_recipient_key(desk.sharing, desk.access, recipient)
         identity = desk.reader.identity
         wanted = Recipient(identity.chain_id, identity.ledger, recipient, statement.public_key, row.root)
         document = desk.book.document(row.root)
         if document is None:
-            raise StoreDamagedError(f"the claims of document {row.document} are gone", mend="restore a backup")
+            raise StoreDamagedError(f"the claims of document {row.document} are gone", hint="restore a backup")
         return SealedHeader(
             place=_place(row),
             recipient=wanted,
@@ -274,25 +274,25 @@ class Documents:
         left, position = row.size + TAG_BYTES, 0
         while left:
             with self._store.reading() as connection:
-                piece = SharingDesk(connection).piece(row.document, row.version, position)
+                piece = DocumentRepository(connection).piece(row.document, row.version, position)
             if piece is None:
-                raise DocumentError("the document is erased", mend="")
+                raise DocumentError("the document is erased", hint="")
             yield piece
             left, position = left - len(piece), position + 1
 
     @contextmanager
-    def _reading(self, viewer: int | None) -> Iterator[_Desk]:
+    def _reading(self, viewer: int | None) -> Iterator[_Service]:
         with self._store.reading() as connection:
             book = Book(connection)
             reader = build_reader(Rows(connection), book, Lineage(connection), viewer)
-            yield _Desk(reader, SharingDesk(connection), AccessDesk(connection), book)
+            yield _Service(reader, DocumentRepository(connection), AccessRepository(connection), book)
 
     @contextmanager
-    def _writing(self) -> Iterator[_Desk]:
+    def _writing(self) -> Iterator[_Service]:
         with self._store.transaction() as connection:
             book = Book(connection)
             reader = build_reader(Rows(connection), book, Lineage(connection), None)
-            yield _Desk(reader, SharingDesk(connection), AccessDesk(connection), book)
+            yield _Service(reader, DocumentRepository(connection), AccessRepository(connection), book)
 
 
 def new_place() -> Place:
@@ -311,4 +311,4 @@ def _find_about(reader: Reader, about: str) -> tuple[int, bytes]:
 
 def _verify_mode(row: SharedDocumentRow) -> None:
     if row.mode == Mode.LINKED.value and row.kind != SubjectKind.LOT:
-        raise InputError("only a document about a lot can be linked", mend="say which lot, or choose another mode")
+        raise InputError("only a document about a lot can be linked", hint="say which lot, or choose another mode")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.ids import SubjectKind
+from ledger.provenance.answers import Party
+from ledger.provenance.document_access import Mode
 from ledger.provenance.jsonform import Printable
-from ledger.provenance.sharing import Mode
-from ledger.provenance.views import Party
 
 __all__ = ["About", "Document", "DocumentPage", "DocumentVersion", "Grant", "RecipientKey"]
 

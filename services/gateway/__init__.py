@@ -10,31 +10,9 @@ no queries, errors become RFC 9457 problems in one place, and response schemas c
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
+from services.gateway.app import create_gateway
+from services.gateway.http.policy import build_policy
+from services.gateway.http.rate_limits import Limiter, Rates
+from services.gateway.relay import Relaying
 
-if TYPE_CHECKING:
-    from services.gateway.app import create_gateway
-    from services.gateway.limits import Limiter, Rates
-    from services.gateway.policy import build_policy
-    from services.gateway.relay import Relaying
-    from services.gateway.server import serve
-from services.gateway.tls import build_tls, choose_tls
-
-__all__ = ["Limiter", "Rates", "Relaying", "build_policy", "build_tls", "choose_tls", "create_gateway", "serve"]
-
-_HOMES = {
-    "Limiter": "limits",
-    "Rates": "limits",
-    "Relaying": "relay",
-    "build_policy": "policy",
-    "create_gateway": "app",
-    "serve": "server",
-}
-
-
-def __getattr__(name: str) -> object:
-    """PEP 562: a node takes its server and its logs from here, and need not wait for the whole gateway."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__all__ = ["Limiter", "Rates", "Relaying", "build_policy", "create_gateway"]

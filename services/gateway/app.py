@@ -23,37 +23,37 @@ from ledger.store import Store
 from services.access import SignIn
 from services.audit import AuditLog
 from services.documents import Documents, KeyRing, Recipients
+from services.gateway.api.bundles import build_bundles
+from services.gateway.api.contexts import build_contexts
+from services.gateway.api.credentials import build_credentials
+from services.gateway.api.documents import add_documents
+from services.gateway.api.events import Streams, build_events
+from services.gateway.api.proofs import build_proofs
+from services.gateway.api.provenance import build_router
+from services.gateway.api.provenance_service import Service
+from services.gateway.api.recipient_keys import add_recipient_keys
+from services.gateway.api.resources import build_resources
+from services.gateway.api.sessions import add_doors
+from services.gateway.api.webhooks import build_webhooks
 from services.gateway.audit_anchors import AnchorRule, AuditAnchors
-from services.gateway.bundles import build_bundles
-from services.gateway.contexts import build_contexts
-from services.gateway.credentials import build_credentials
-from services.gateway.documents import add_documents
-from services.gateway.doors import add_doors
-from services.gateway.edge import Edge, handle_error
-from services.gateway.endpoints import build_router
+from services.gateway.docs.openapi import complete_document
+from services.gateway.docs.pages import build_page
 from services.gateway.epcis.endpoints import build_epcis
-from services.gateway.events import Streams, build_events
-from services.gateway.following import FollowedChain, Following
-from services.gateway.guard import Clock, Guard
-from services.gateway.limits import Limiter, Rates
-from services.gateway.logs import build_logger
-from services.gateway.once import Answers
-from services.gateway.openapi import complete_document
-from services.gateway.pages import build_page
-from services.gateway.paging import Pager
-from services.gateway.policy import Auth, Policy
-from services.gateway.proofs import build_proofs
-from services.gateway.recipient_keys import add_recipient_keys
+from services.gateway.follower import FollowedChain, Following
+from services.gateway.http.authentication import Clock, Guard
+from services.gateway.http.idempotency import Answers
+from services.gateway.http.middleware import Edge, handle_error
+from services.gateway.http.paging import Pager
+from services.gateway.http.policy import Auth, Policy
+from services.gateway.http.rate_limits import Limiter, Rates
 from services.gateway.recording import Recorder, build_recording
 from services.gateway.relay import Relaying, build_relay
-from services.gateway.resources import build_resources
-from services.gateway.service import Service
-from services.gateway.webhooks import build_webhooks
-from services.interop.credentials.issuing import Issuer
+from services.interop.credentials.issuer import Issuer
 from services.interop.credentials.keys import CredentialKey
-from services.notices.dispatcher import Dispatcher, Manners
-from services.notices.subscriptions import Subscriptions
 from services.portal import Portal, Proofs
+from services.serving.logs import build_logger
+from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
+from services.webhooks.subscriptions import Subscriptions
 
 __all__ = ["create_gateway"]
 
@@ -114,7 +114,7 @@ def create_gateway(
     proofs: Proofs | None = None,
     audit: AuditLog | None = None,
     anchoring: AnchorRule | None = None,
-    manners: Manners | None = None,
+    delivery_policy: DeliveryPolicy | None = None,
     credential_keys: Mapping[str, CredentialKey] | None = None,
 ) -> FastAPI:
     """The application over an open store. Without `keys`, documents are neither added nor fetched. With a chain, a
@@ -122,12 +122,12 @@ def create_gateway(
     without one, the index is served as it is. With `recording`, a chain and a key, another thread records what callers
     ask for. `relaying` sends what other participants signed, as long. `proofs` says what passports disclose, and where
     their proofs come from; without it there are none. With `audit`, nothing is answered that it does not have; with
-    `anchoring` as well, and `recording`, its head is anchored on the ledger. With `manners`, another thread tells the
-    receivers of webhooks. `credential_keys` sign credentials, by their name in the DID document."""
+    `anchoring` as well, and `recording`, its head is anchored on the ledger. With `delivery_policy`, another
+    thread tells the receivers of webhooks. `credential_keys` sign credentials, by their name in the DID document."""
     logger = build_logger()
     recorder = None if recording is None else Recorder(store, *recording, logger)
     following = None if chain is None else Following(chain, store, follow_interval_s, logger)
-    dispatcher = None if manners is None else Dispatcher(store, manners, logger)
+    dispatcher = None if delivery_policy is None else Dispatcher(store, delivery_policy, logger)
     anchors = _anchors(store, recorder, audit, anchoring, clock, logger)
     running = [one for one in (following, dispatcher, relaying, anchors, recorder) if one is not None]
     service, sign_in = Service(store, following), SignIn(store, policy.origin)
@@ -142,7 +142,7 @@ def create_gateway(
         *_proofs_and_things(store, chain),
         *_standards(store, recorder, Issuer(store, policy.origin, credential_keys or {}, policy.owner)),
         build_events(store, app.state.streams, guard),
-        build_webhooks(Subscriptions(store, loopback=manners is not None and manners.loopback)),
+        build_webhooks(Subscriptions(store, loopback=delivery_policy is not None and delivery_policy.loopback)),
         build_relay(relaying),
         build_recording(store, recorder),
         _documentation(app),

@@ -19,12 +19,12 @@ from ledger.errors import MillmarkError, SettingsError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, build_leaf_data
 from ledger.merkle import Tree, leaf_hash
 from ledger.records import Anchor, Contract
-from ledger.store import Book, RecordingDesk, Store
+from ledger.store import Book, RecordingRepository, Store
 from ledger.store.answer_rows import RecordingRow
 from services.audit import AuditLog
 from services.audit.heads import MOST_MARKS, AnchoredHead, build_head, parse_head
 from services.audit.verify import read_hashes, read_last_number
-from services.gateway.problems import public_cause
+from services.gateway.http.problems import public_cause
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
 
@@ -95,7 +95,7 @@ class AuditAnchors:
         stream = self._rule.stream
         entries = [_entry(size + n, head) for n, head in enumerate(heads)]
         with self._store.transaction() as connection:
-            desk = RecordingDesk(connection)
+            desk = RecordingRepository(connection)
             if desk.book.evidence_size(stream) != size:
                 return False  # another gateway on this database was first
             desk.book.add_evidence(stream, entries)
@@ -125,9 +125,9 @@ def verify_audit_stream(chain: Chain, stream: bytes, participant: int | None) ->
     """That the stream is on the ledger, and the company's. Raises SettingsError, ChainError."""
     found = chain.read_struct(Contract.LEDGER, "streamOf", stream)
     if found["sequence"] == 0:
-        raise SettingsError("audit_stream is not on the ledger", mend="open it first, or correct its subject")
+        raise SettingsError("audit_stream is not on the ledger", hint="open it first, or correct its subject")
     if participant not in (None, found["owner"]):
-        raise SettingsError("audit_stream is another company's", mend="name a stream of your own")
+        raise SettingsError("audit_stream is another company's", hint="name a stream of your own")
 
 
 def _entry(index: int, head: AnchoredHead) -> EvidenceEntry:

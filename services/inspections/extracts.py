@@ -30,7 +30,7 @@ def find_extract(store: Store, chain: Chain | None, name: str, certificate: int 
         kept = reader.book.inference(row.sequence)
         if kept is None:
             raise NotFoundError(
-                f"the inference of certificate {row.sequence} is not kept here", mend="ask who issued the certificate"
+                f"the inference of certificate {row.sequence} is not kept here", hint="ask who issued the certificate"
             )
         content = find_model(reader, chain, row.model)
         binding = Binding(
@@ -67,7 +67,7 @@ def find_model(reader: Reader, chain: Chain | None, number: int) -> bytes:
     content = b"" if chain is None or row.code is None else chain.node.code(row.code)[1:]
     if model_digest(content) != row.digest:
         raise NotFoundError(
-            f"the bytes of model {number} are not kept here", mend="add them with `millmark quality keep FILE`"
+            f"the bytes of model {number} are not kept here", hint="add them with `millmark quality keep FILE`"
         )
     return content
 

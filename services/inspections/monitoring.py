@@ -162,7 +162,7 @@ def _health(reader: Reader, row: ModelRow) -> ModelHealth:
 
 def _drift(file: ModelFileRow | None, inferences: Sequence[InferenceRow]) -> Drift:
     if file is None or not file.card:
-        raise InputError("model and card are not kept here", mend="add them with `millmark quality keep`")
+        raise InputError("model and card are not kept here", hint="add them with `millmark quality keep`")
     model = parse_model(file.content)
     reference: Reference = parse_reference(json.loads(file.card).get("drift"))
     read = [

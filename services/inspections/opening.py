@@ -79,7 +79,7 @@ def _find_verdict(row: CertificateRow, model: ModelRow, extract: Extract) -> int
             return verdict.value
     raise InputError(
         f"the extract does not open certificate {row.sequence}: its digest is of another inference",
-        mend="demand the opening instead: `millmark quality demand`",
+        hint="demand the opening instead: `millmark quality demand`",
     )
 
 

@@ -60,7 +60,7 @@ def build_part_link(link: DigitalLink, salt: bytes, *, base_url: str = "https://
     path = link.uri.removeprefix("https://id.gs1.org")
     text = f"{base_url.rstrip('/')}{path}?{SALT_PARAMETER}={_encode(salt)}"
     if parse_digital_link(text).elements != link.elements:
-        raise IdentifierError(f"{base_url[:80]!a} changes what the link names", mend="give scheme and host")
+        raise IdentifierError(f"{base_url[:80]!a} changes what the link names", hint="give scheme and host")
     return text
 
 
@@ -74,13 +74,13 @@ def read_salt(text: str) -> bytes | None:
     if not found:
         return None
     if len(found) > 1:
-        raise IdentifierError("the link has more than one salt", mend="scan the code again")
+        raise IdentifierError("the link has more than one salt", hint="scan the code again")
     try:
         salt = base64.urlsafe_b64decode(found[0] + "=" * (-len(found[0]) % 4))
     except ValueError:
         salt = b""
     if len(salt) != SALT_BYTES or _encode(salt) != found[0]:
-        raise IdentifierError("the link's salt is not 32 bytes in base64url", mend="scan the code again")
+        raise IdentifierError("the link's salt is not 32 bytes in base64url", hint="scan the code again")
     return salt
 
 
@@ -107,7 +107,7 @@ def _make_qr(text: str) -> segno.QRCode:
     try:
         return segno.make_qr(text, error="m")
     except segno.DataOverflowError:
-        raise IdentifierError("the link is too long for one QR code", mend="shorten the host or the path") from None
+        raise IdentifierError("the link is too long for one QR code", hint="shorten the host or the path") from None
 
 
 def _encode(salt: bytes) -> str:

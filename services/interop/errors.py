@@ -23,6 +23,6 @@ class CertificateDocumentError(InputError):
 
     code = "certificate-document-malformed"
 
-    def __init__(self, cause: str, *, pointer: str = "", mend: str = "") -> None:
+    def __init__(self, cause: str, *, pointer: str = "", hint: str = "") -> None:
         self.pointer = pointer
-        super().__init__(f"{pointer}: {cause}" if pointer else cause, mend=mend)
+        super().__init__(f"{pointer}: {cause}" if pointer else cause, hint=hint)

@@ -22,26 +22,26 @@ from ledger.keys import Signer, open_signer
 from ledger.store import Store, open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
-from services.gateway.logs import build_logger
-from services.node.checkpoints import read_checkpoint
-from services.node.committer import Committer
 from services.node.config import ModelSource, MqttSource, NodeConfig, RelayConfig, StreamConfig, read_secret
 from services.node.dead_letters import DeadLetters
+from services.node.dedup_index import DedupIndex
 from services.node.drafts import Drafts
+from services.node.evidence_recorder import StreamRecorder
 from services.node.folder_capture import FolderCapture
+from services.node.group_commit import Committer
 from services.node.health import Health, StreamHealth, describe_outbox
 from services.node.http_capture import create_capture
 from services.node.intake import Gate, Intake
-from services.node.known import KnownEvents
 from services.node.metrics import Metrics
-from services.node.recording import StreamRecorder
-from services.node.sending import Sending, Submitting, build_report
-from services.node.standing import connect, connect_relay, open_relay, verify_logs
+from services.node.preflight import connect, connect_relay, open_relay, verify_logs
+from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
+from services.node.submission import Sending, Submitting, build_report
+from services.serving.logs import build_logger
 
 if TYPE_CHECKING:
     from quality import Inspector
-    from services.node.certifying import Certifier
+    from services.node.inspection import Certifier
     from services.node.mqtt_capture import MqttCapture
 
 __all__ = ["DEAD_LETTERS", "Agent", "hold_folder", "open_agent"]
@@ -181,10 +181,10 @@ class _Parts:
     def open_line(self, stack: ExitStack, stream: StreamConfig) -> _Line:
         folder = _folder(self._config.data_folder / "streams" / stream.name)
         subject = bytes.fromhex(stream.subject[2:])
-        checkpoint = read_checkpoint(folder / "checkpoint")
+        checkpoint = read_resume_point(folder / "checkpoint")
         log = StreamLog(folder / "log", subject, known=None if checkpoint is None else checkpoint.place)
         stack.callback(log.close)
-        known = KnownEvents(folder / "known", log)
+        known = DedupIndex(folder / "known", log)
         stack.callback(known.close)
         recorder = StreamRecorder(
             stream.name,
@@ -230,7 +230,7 @@ class _Parts:
         model, inspector = self._config.model, self._inspector
         if model is None or inspector is None or model.stream != stream.name:
             return None
-        from services.node.certifying import Certifier  # noqa: PLC0415 - numpy, which a node without a model lacks
+        from services.node.inspection import Certifier  # noqa: PLC0415 - numpy, which a node without a model lacks
 
         return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters)
 
@@ -243,21 +243,21 @@ def hold_folder(path: Path) -> Iterator[None]:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be used: {error.strerror}", mend="name another data_folder") from error
+        raise SettingsError(f"{path} cannot be used: {error.strerror}", hint="name another data_folder") from error
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise SettingsError(f"{path} is open to other users", mend=f"chmod 700 {path}")
+            raise SettingsError(f"{path} is open to other users", hint=f"chmod 700 {path}")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise SettingsError(f"another node works in {path}", mend="stop it first") from None
+            raise SettingsError(f"another node works in {path}", hint="stop it first") from None
         yield
     finally:
         os.close(descriptor)
 
 
 def _open_model(model: ModelSource) -> Inspector:
-    from services.node.certifying import load_inspector  # noqa: PLC0415 - as above
+    from services.node.inspection import load_inspector  # noqa: PLC0415 - as above
 
     return load_inspector(model)
 

@@ -39,7 +39,7 @@ def back_up(config: NodeConfig, target: Path) -> None:
             _copy_some(source, target, pattern)
     except (OSError, sqlite3.Error) as error:
         raise InputError(
-            f"{target} cannot be written: {error}", mend="name a folder that does not exist yet"
+            f"{target} cannot be written: {error}", hint="name a folder that does not exist yet"
         ) from error
 
 
@@ -48,9 +48,9 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
     there already, StoreDamagedError for a damaged log, SettingsError when it is another stream's."""
     database, folder = _database(config), config.data_folder
     if folder.exists() or database.exists():
-        raise InputError(f"{folder} or {database} exists", mend="move them away first")
+        raise InputError(f"{folder} or {database} exists", hint="move them away first")
     if not (backup / _DATABASE).is_file():
-        raise InputError(f"{backup} is no backup of a node", mend="name the folder that `millmark node backup` wrote")
+        raise InputError(f"{backup} is no backup of a node", hint="name the folder that `millmark node backup` wrote")
     found = {}
     with hold_folder(folder):
         for pattern in ("drafts/*.json", "streams/*/*", "folder-*.json", "dead-letters.jsonl*"):
@@ -66,7 +66,7 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
 
 def _database(config: NodeConfig) -> Path:
     if not config.database_url.startswith(_SQLITE):
-        raise SettingsError("the database is not SQLite", mend="back it up with its own tools, before the logs")
+        raise SettingsError("the database is not SQLite", hint="back it up with its own tools, before the logs")
     return Path(config.database_url.removeprefix(_SQLITE))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from services.waiting import STALL_S
+from services.text.outbox import STALL_S
 
 __all__ = ["ChainHead"]
 

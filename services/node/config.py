@@ -207,11 +207,11 @@ def read_config(path: Path) -> NodeConfig:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         told = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{path}: {place}: {told}" if place else f"{path}: {told}", mend="correct it") from None
+        raise SettingsError(f"{path}: {place}: {told}" if place else f"{path}: {told}", hint="correct it") from None
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}", mend="name the node's configuration") from None
+        raise SettingsError(f"{path} cannot be read: {error.strerror}", hint="name the node's configuration") from None
     except ValueError as error:
-        raise SettingsError(f"{path} is not TOML: {error}", mend="correct the file") from None
+        raise SettingsError(f"{path} is not TOML: {error}", hint="correct the file") from None
     return config
 
 
@@ -220,9 +220,9 @@ def read_secret(path: Path) -> str:
     try:
         secret = read_passphrase(path)
     except SigningError as error:
-        raise SettingsError(error.cause, mend=error.mend or "name a file of mode 0600") from None
+        raise SettingsError(error.cause, hint=error.hint or "name a file of mode 0600") from None
     if len(secret) < _LEAST_TOKEN:
         raise SettingsError(
-            f"{path} holds fewer than {_LEAST_TOKEN} characters", mend="write one with `openssl rand -hex 32`"
+            f"{path} holds fewer than {_LEAST_TOKEN} characters", hint="write one with `openssl rand -hex 32`"
         )
     return secret

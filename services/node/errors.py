@@ -22,9 +22,9 @@ class EventRefusedError(InputError):
 
     code = "event-refused"
 
-    def __init__(self, reason: str, cause: str, *, mend: str = "") -> None:
+    def __init__(self, reason: str, cause: str, *, hint: str = "") -> None:
         self.reason = reason
-        super().__init__(cause, mend=mend)
+        super().__init__(cause, hint=hint)
 
 
 class LogError(MillmarkError):

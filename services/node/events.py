@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from ledger.canonical import Json
 from ledger.errors import CanonicalError, IdentifierError
+from ledger.event_json import Parsed, parse_value, parse_values, write_canonical
 from ledger.ids import canonical_identifier
-from ledger.reading import Parsed, parse_value, parse_values, write_canonical
 from services.node.errors import EventRefusedError
 
 __all__ = ["MOST_DEPTH", "MOST_EVENT_BYTES", "Event", "check_event", "parse_event", "parse_events", "read_samples"]
@@ -45,7 +45,7 @@ def parse_event(line: bytes) -> Parsed:
     try:
         return parse_value(line, max_bytes=2 * MOST_EVENT_BYTES, max_depth=MOST_DEPTH)
     except CanonicalError as error:
-        raise EventRefusedError("not-json", error.cause, mend=error.mend) from None
+        raise EventRefusedError("not-json", error.cause, hint=error.hint) from None
 
 
 def parse_events(data: bytes, *, max_bytes: int = 2 * MOST_EVENT_BYTES, max_depth: int = MOST_DEPTH) -> list[Parsed]:
@@ -53,7 +53,7 @@ def parse_events(data: bytes, *, max_bytes: int = 2 * MOST_EVENT_BYTES, max_dept
     try:
         return parse_values(data, max_bytes=max_bytes, max_depth=max_depth)
     except CanonicalError as error:
-        raise EventRefusedError("not-json", error.cause, mend=error.mend) from None
+        raise EventRefusedError("not-json", error.cause, hint=error.hint) from None
 
 
 def check_event(parsed: Parsed) -> Event:
@@ -85,7 +85,7 @@ def _write(kept: Json, plain: bool) -> bytes:
     try:
         content = write_canonical(kept, plain)
     except CanonicalError as error:
-        raise EventRefusedError("not-canonical", error.cause, mend=error.mend) from None
+        raise EventRefusedError("not-canonical", error.cause, hint=error.hint) from None
     if len(content) > MOST_EVENT_BYTES:
         raise EventRefusedError("too-large", f"an event has at most {MOST_EVENT_BYTES} bytes")
     return content
@@ -101,7 +101,7 @@ def _verify_lot(lot: str) -> None:
     try:
         canonical_identifier(lot)
     except IdentifierError as error:
-        raise EventRefusedError("lot-malformed", error.cause, mend=error.mend) from None
+        raise EventRefusedError("lot-malformed", error.cause, hint=error.hint) from None
 
 
 def read_samples(value: Mapping[str, Json], field: str) -> list[int]:
@@ -113,7 +113,7 @@ def read_samples(value: Mapping[str, Json], field: str) -> list[int]:
         raise EventRefusedError(
             "samples-malformed",
             f"an event of a lot has samples in data.{field[:64]}",
-            mend="give one whole number or an array of them, in the model's unit",
+            hint="give one whole number or an array of them, in the model's unit",
         )
     return samples
 

@@ -22,7 +22,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ledger.canonical import Json
 from ledger.errors import MillmarkError, SettingsError
-from ledger.reading import Parsed
+from ledger.event_json import Parsed
 from services.files import write_whole
 from services.node.config import FolderSource
 from services.node.dead_letters import Origin
@@ -240,4 +240,4 @@ def _read_progress(path: Path) -> dict[str, Progress]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError):
-        raise SettingsError(f"{path} cannot be read", mend="remove it: what comes again is recognised") from None
+        raise SettingsError(f"{path} cannot be read", hint="remove it: what comes again is recognised") from None

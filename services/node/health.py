@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 
 from ledger.store.outbox import Outbox
 from services.node.chainhead import ChainHead
-from services.node.sending import Trouble
-from services.waiting import describe_queue
+from services.node.submission import Trouble
+from services.text.outbox import describe_queue
 
 __all__ = ["Health", "StreamHealth", "describe_outbox"]
 

@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ledger.canonical import canonical_json
 from ledger.errors import CanonicalError
-from ledger.reading import Parsed
+from ledger.event_json import Parsed
 from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError, LogError
 from services.node.events import MOST_DEPTH, Event, parse_event, parse_events

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ledger.reading import Parsed
-from services.node.committer import Committer, Outcome
+from ledger.event_json import Parsed
 from services.node.dead_letters import DeadLetters, Origin
 from services.node.errors import EventRefusedError
 from services.node.events import Event, check_event, read_samples
+from services.node.group_commit import Committer, Outcome
 from services.node.metrics import Metrics
 
 __all__ = ["Gate", "Intake", "Refusal", "build_conflict", "choose_id"]
@@ -46,7 +46,7 @@ def choose_id(given: str) -> str:
 
 def build_conflict() -> EventRefusedError:
     """What is said of an event whose id was used before."""
-    return EventRefusedError("id-used", "the id was used for another event", mend="give each event its own id")
+    return EventRefusedError("id-used", "the id was used for another event", hint="give each event its own id")
 
 
 class Intake:

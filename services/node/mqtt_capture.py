@@ -22,12 +22,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
 from ledger.errors import MillmarkError, SettingsError
-from ledger.reading import Parsed
-from services.node.committer import Outcome
+from ledger.event_json import Parsed
 from services.node.config import MqttSource, read_secret
 from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError
 from services.node.events import Event, parse_events
+from services.node.group_commit import Outcome
 from services.node.intake import Intake, build_conflict, choose_id
 from services.node.sparkplug import SparkplugReader
 
@@ -83,7 +83,7 @@ class MqttCapture:
                 self._client.tls_set(ca_certs=str(source.ca_file))
             except OSError as error:
                 raise SettingsError(
-                    f"{source.ca_file} cannot be used: {error.strerror}", mend="name a PEM file"
+                    f"{source.ca_file} cannot be used: {error.strerror}", hint="name a PEM file"
                 ) from None
         self._client.reconnect_delay_set(*_RETRY_S)
         self._client.on_connect = self._on_connect

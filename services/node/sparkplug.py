@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ledger.canonical import MAX_SAFE_INTEGER, Json
-from ledger.reading import Parsed
+from ledger.event_json import Parsed
 from services.node.errors import EventRefusedError
 
 __all__ = ["Metric", "Payload", "SparkplugReader", "build_rebirth", "parse_payload"]

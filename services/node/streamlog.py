@@ -75,13 +75,13 @@ class StreamLog:
                 _begin(path, stream)
             self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
-            raise SettingsError(f"{path} cannot be opened: {error.strerror}", mend="see to the data folder") from error
+            raise SettingsError(f"{path} cannot be opened: {error.strerror}", hint="see to the data folder") from error
         header = parse_file_header(os.pread(self._file, FILE_HEADER_BYTES, 0))
         if header is None:
-            raise StoreDamagedError(f"{path} is no log, or damaged before its first entry", mend=_MEND)
+            raise StoreDamagedError(f"{path} is no log, or damaged before its first entry", hint=_MEND)
         if header.stream != stream:
             raise SettingsError(
-                f"{path} is the log of stream 0x{header.stream.hex()}", mend="name the folder that holds this one's"
+                f"{path} is the log of stream 0x{header.stream.hex()}", hint="name the folder that holds this one's"
             )
         self._marker = header.marker
         self.start = Place(FILE_HEADER_BYTES, 0, header.digest)
@@ -154,7 +154,7 @@ class StreamLog:
             data = os.pread(self._file, self._last_bytes, self.end.offset - self._last_bytes)
             frame = parse_frame(data, 0, self._marker)
             if frame is None or frame.digest != self.end.digest:
-                raise LogError(f"{self.path} does not hold its last entries any more", mend=_MEND)
+                raise LogError(f"{self.path} does not hold its last entries any more", hint=_MEND)
         self._broken = False
 
     # Opening
@@ -192,12 +192,12 @@ class StreamLog:
             self._sync(self._file)
         except OSError as error:
             raise SettingsError(
-                f"{self.path} cannot be mended: {error.strerror}", mend="make room on the disk"
+                f"{self.path} cannot be mended: {error.strerror}", hint="make room on the disk"
             ) from error
 
     def _damaged(self, place: Place) -> StoreDamagedError:
         last = f"the last good entry is {place.index - 1}" if place.index else "no entry before it is good"
-        return StoreDamagedError(f"{self.path} is damaged at byte {place.offset}; {last}", mend=_MEND)
+        return StoreDamagedError(f"{self.path} is damaged at byte {place.offset}; {last}", hint=_MEND)
 
 
 def _begin(path: Path, stream: bytes) -> None:
@@ -234,5 +234,5 @@ def _read_all(descriptor: int, size: int, offset: int) -> bytes:
 def explain_failure(name: str, error: OSError) -> LogError:
     """What the sender of a batch is told."""
     kind = LogFullError if error.errno in _FULL else LogError
-    mend = "make room on the disk" if kind is LogFullError else "see to the disk"
-    return kind(f"{name} did not take a batch: {error.strerror}", mend=f"{mend}, and send the batch again")
+    hint = "make room on the disk" if kind is LogFullError else "see to the disk"
+    return kind(f"{name} did not take a batch: {error.strerror}", hint=f"{hint}, and send the batch again")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ledger.provenance import OrderTrace, Trace
-from ledger.provenance.views import AsOf, Cut, Machine, Party, RelatedLot, Transformation
+from ledger.provenance.answers import AsOf, Cut, Machine, Party, RelatedLot, Transformation
 from ledger.records import CertificateStatus, LotState, Verdict
 
 __all__ = ["Family", "Link", "Node", "Tone", "Words", "build_family", "describe_cut"]

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 from ledger.canonical import Json
 from ledger.provenance import Fact, Passport
-from ledger.provenance.views import Party, Trace
+from ledger.provenance.answers import Party, Trace
 
 __all__ = ["Footprint", "FootprintRow", "build_footprint", "is_footprint"]
 

@@ -53,7 +53,7 @@ class Forms:
         cookie = request.cookies.get(self._form, "")
         fits = hmac.compare_digest(self.token(request, cookie).encode(), token.encode("utf-8", "replace"))
         if not cookie or not fits or _is_foreign(request):
-            raise FormRefusedError("the form was not sent from a page of ours, or is too old", mend="load it again")
+            raise FormRefusedError("the form was not sent from a page of ours, or is too old", hint="load it again")
 
 
 def _is_foreign(request: Request) -> bool:

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ledger.errors import NotFoundError
-from ledger.provenance import Direction, Limits, OrderTrace, Trace, listing, trace
-from ledger.provenance.naming import find_names
+from ledger.provenance import Direction, Limits, OrderTrace, Trace, listings, trace
+from ledger.provenance.labels import find_names
 from ledger.provenance.workload import MOST_WORK, workload
 from ledger.records import LotState
 from ledger.store import Store
@@ -29,11 +29,11 @@ __all__ = ["Listings"]
 
 _PAGE = 25
 _LIMITS = Limits(depth=64, lots=200)
-_List: TypeAlias = "Callable[[int | None, int | None], listing.Page[Any]]"
+_List: TypeAlias = "Callable[[int | None, int | None], listings.Page[Any]]"
 
 
 class CursorMaker(Protocol):
-    """services.gateway.paging.Pager."""
+    """services.gateway.http.paging.Pager."""
 
     def seal(self, scope: str, key: tuple[int | str | bytes, ...]) -> str: ...
     def open(self, scope: str, cursor: str) -> tuple[int | str | bytes, ...]: ...
@@ -62,28 +62,28 @@ class Listings:
         return self._list(request, "orders", cursor, lambda viewer, after: self._orders(viewer, after))
 
     def lots(self, request: Request, cursor: str = "") -> Response:
-        def find(viewer: int | None, after: int | None) -> listing.Page[Any]:
-            return listing.lots(self.store, viewer, after, _PAGE, {})
+        def find(viewer: int | None, after: int | None) -> listings.Page[Any]:
+            return listings.lots(self.store, viewer, after, _PAGE, {})
 
         return self._list(request, "lots", cursor, find)
 
     def quarantine(self, request: Request, cursor: str = "") -> Response:
-        def find(viewer: int | None, after: int | None) -> listing.Page[Any]:
-            return listing.lots(self.store, viewer, after, _PAGE, {"state": int(LotState.QUARANTINED)})
+        def find(viewer: int | None, after: int | None) -> listings.Page[Any]:
+            return listings.lots(self.store, viewer, after, _PAGE, {"state": int(LotState.QUARANTINED)})
 
         return self._list(request, "quarantine", cursor, find)
 
     def machines(self, request: Request, cursor: str = "") -> Response:
-        def find(viewer: int | None, after: int | None) -> listing.Page[Any]:
-            return listing.machines(self.store, viewer, after, _PAGE, {})
+        def find(viewer: int | None, after: int | None) -> listings.Page[Any]:
+            return listings.machines(self.store, viewer, after, _PAGE, {})
 
         return self._list(request, "machines", cursor, find)
 
     def models(self, request: Request, cursor: str = "") -> Response:
         """For the company that runs the gateway with what its book keeps of them: card, drift, what was found out."""
 
-        def find(_: int | None, after: int | None) -> listing.Page[Any]:
-            return listing.models(self.store, after, _PAGE, {})
+        def find(_: int | None, after: int | None) -> listings.Page[Any]:
+            return listings.models(self.store, after, _PAGE, {})
 
         known = describe_models(self.store) if _principal(request).viewer is None else {}
         return self._list(request, "models", cursor, find, known=known)
@@ -106,14 +106,14 @@ class Listings:
     def machine(self, request: Request, number: int, cursor: str = "") -> Response:
         """A machine and its assignments, as far as their orders are there for the viewer. Raises NotFoundError."""
         viewer = _principal(request).viewer
-        machine = listing.machine(self.store, number, viewer)
+        machine = listings.machine(self.store, number, viewer)
         work = workload(self.store, number, viewer)
         load = build_load(work.spans)
 
         orders: dict[bytes, str] = {}
 
-        def find(viewer: int | None, after: int | None) -> listing.Page[Any]:
-            page = listing.assignments(self.store, viewer, after, _PAGE, {"machine": number})
+        def find(viewer: int | None, after: int | None) -> listings.Page[Any]:
+            page = listings.assignments(self.store, viewer, after, _PAGE, {"machine": number})
             orders.update(find_names(self.store, {one.order for one in page.items}, viewer))
             return page
 
@@ -121,8 +121,8 @@ class Listings:
         shown = {"machine": machine, "load": load, "cut": MOST_WORK if work.cut else None, "picture": picture}
         return self._list(request, "machine", cursor, find, orders=orders, **shown)
 
-    def _orders(self, viewer: int | None, after: int | None) -> listing.Page[Any]:
-        return listing.orders(self.store, viewer, after, _PAGE, {})
+    def _orders(self, viewer: int | None, after: int | None) -> listings.Page[Any]:
+        return listings.orders(self.store, viewer, after, _PAGE, {})
 
     def _trace(self, request: Request, subject: str) -> Trace | OrderTrace:
         try:

@@ -28,7 +28,7 @@ class Operations:
     pages: Pages
     forms: Forms
     status: Callable[[], Any]
-    """services.gateway.status.GatewayStatus."""
+    """services.gateway.api.status.GatewayStatus."""
 
     def add_routes(self, router: APIRouter) -> None:
         router.add_api_route("/portal/queues", self.queues, include_in_schema=False)

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from ledger.provenance.views import Party
+from ledger.provenance.answers import Party
 from ledger.records import Role
 from ledger.verify import Remark, Step
 from ledger.verify.report import Party as Proved
@@ -117,7 +117,7 @@ class Pages:
 
 
 def _menu(principal: Principal | None) -> list[str]:
-    """What services.gateway.rules lets the caller see."""
+    """What services.gateway.http.permissions lets the caller see."""
     if principal is None:
         return []
     recall = ["recall"] if principal.roles & ~Role.CARRIER else []

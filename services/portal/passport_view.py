@@ -10,7 +10,7 @@ from ledger.canonical import Json
 from ledger.errors import MillmarkError
 from ledger.ids import DigitalLink
 from ledger.provenance import Fact, Passport
-from ledger.provenance.views import Certificate, CustodyChange, Machine, Party, Transformation
+from ledger.provenance.answers import Certificate, CustodyChange, Machine, Party, Transformation
 from ledger.records import AssignmentState, CertificateStatus, LotState, Verdict
 from services.portal.footprint import Footprint, build_footprint, is_footprint
 from services.portal.language import Catalogue

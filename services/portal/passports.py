@@ -59,7 +59,7 @@ class Passports:
             return self._linkset(request, code)
         link = find_link(code, wanted or "defaultLink")
         if link is None:
-            raise NotFoundError("this code has no link of that type", mend="ask with linkType=all for those it has")
+            raise NotFoundError("this code has no link of that type", hint="ask with linkType=all for those it has")
         if link.media_type == BUNDLE_TYPE:
             return RedirectResponse(link.path, 307)
         return self._page(request, code, lot)
@@ -76,7 +76,7 @@ class Passports:
         if what == "label":
             name = describe_name(self.pages.catalogue(request), code.link)
             return self.pages.render(request, "label.html", code=code, name=name)
-        raise NotFoundError("there is no such passport", mend="scan the code on the part again")
+        raise NotFoundError("there is no such passport", hint="scan the code on the part again")
 
     def _find(self, request: Request) -> tuple[Code, bytes]:
         code = read_code(request)
@@ -107,7 +107,7 @@ class Passports:
     def _proof(self, lot: bytes) -> Proof:
         found = self.proofs.fetch(lot, None, self.clock())
         if not isinstance(found, Proof):
-            raise NotFoundError("no proof can be made now", mend="ask the company that runs this gateway for a bundle")
+            raise NotFoundError("no proof can be made now", hint="ask the company that runs this gateway for a bundle")
         return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from ledger.provenance import OrderTrace, Trace
-from ledger.provenance.views import AsOf, Cut, Machine, Party, Transformation
+from ledger.provenance.answers import AsOf, Cut, Machine, Party, Transformation
 from ledger.records import CertificateStatus, LotState, Verdict
 from services.pictures import Words
 from services.portal.language import Catalogue

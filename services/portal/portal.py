@@ -18,7 +18,7 @@ from services.portal.pages import Pages
 from services.portal.passports import Passports
 from services.portal.proofs import Proofs
 from services.portal.recalls import Recalls
-from services.portal.signing_in import SigningIn, ask_to_sign_in
+from services.portal.sign_in import SigningIn, ask_to_sign_in
 from services.portal.visible import Visible
 
 __all__ = ["Portal"]

@@ -20,14 +20,14 @@ from ledger.checkpoint import DEFAULT_MAX_AGE_S
 from ledger.errors import InputError, MillmarkError, Retry
 from ledger.headers import parse_header
 from ledger.provenance import Disclosing, build_bundle
-from ledger.provenance.views import AsOf
+from ledger.provenance.answers import AsOf
 from ledger.store import Store
 from ledger.trust import MAX_TRUST_BYTES, parse_trust
 from ledger.verify import Report, Step, VerificationError, verify_bundle
+from services.cache import Shelf
 from services.files import read_bounded
-from services.portal.shelf import Shelf
-from services.trusting import build_trust
-from services.turns import Turns
+from services.serving.bounded_work import BoundedWork
+from services.trust_file import build_trust
 
 __all__ = ["MARKED", "PASSPORTS", "Proof", "Proofs", "kept_names"]
 
@@ -98,7 +98,7 @@ class Proofs:
         """What a passport and its proof tell beyond the records themselves."""
         self._made: Shelf[_Made] = Shelf(_MOST_BYTES)
         self._verified: Shelf[_Verified] = Shelf(_MOST_BYTES)
-        self._turns = Turns(at_once=1, waiting=_MOST_WAITING)
+        self._turns = BoundedWork(at_once=1, waiting=_MOST_WAITING)
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
         """The proof for a lot at that state of the index, or the one that was made last: who saw a page gets bundle and
@@ -132,7 +132,7 @@ class Proofs:
             return made
         with self._turns.take() as mine:
             if not mine:
-                raise ProofsBusyError("other proofs are being made", mend="load the page again in a while")
+                raise ProofsBusyError("other proofs are being made", hint="load the page again in a while")
             made = self._find(lot, state)  # perhaps made while we waited
             if made is None:
                 made = _Made(state, *self._build(lot))

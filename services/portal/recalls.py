@@ -103,7 +103,7 @@ def _asked(request: Request) -> dict[str, str]:
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 15:
-        raise InputError(f"{text[:40]!a} is no number of a model", mend="give the number that the model's page shows")
+        raise InputError(f"{text[:40]!a} is no number of a model", hint="give the number that the model's page shows")
     return int(text)
 
 
@@ -114,5 +114,5 @@ def _moment(text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(text.replace("UTC", "").strip())
     except ValueError:
-        raise InputError(f"{text[:40]!a} is no time", mend="write it like 2026-03-02 09:30") from None
+        raise InputError(f"{text[:40]!a} is no time", hint="write it like 2026-03-02 09:30") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

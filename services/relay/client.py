@@ -58,7 +58,7 @@ class HttpRelay:
             answer = self._request(method, path, body)
             found: Any = parse_json(answer.content, max_bytes=_MOST_ANSWER_BYTES, max_depth=_MOST_DEPTH)
         except (httpx.HTTPError, ValueError, CanonicalError):
-            raise ChainUnreachableError("the relay does not answer", mend="nothing was lost, try again") from None
+            raise ChainUnreachableError("the relay does not answer", hint="nothing was lost, try again") from None
         if answer.status_code == 404 and "missing" in missing:
             return missing["missing"]
         try:
@@ -66,7 +66,7 @@ class HttpRelay:
                 return parse(found)
             refusal = _refusal(answer.status_code, found)
         except (TypeError, ValueError, KeyError, AttributeError):
-            raise ChainUnreachableError(f"the relay's answer to {method} cannot be used", mend="try again") from None
+            raise ChainUnreachableError(f"the relay's answer to {method} cannot be used", hint="try again") from None
         raise refusal
 
     def _request(self, method: str, path: str, body: object) -> httpx.Response:
@@ -91,9 +91,9 @@ def _refusal(status: int, problem: dict[str, Any]) -> ChainError | RequestError:
     if str(problem["type"]).rpartition(":")[2] == ContractRefusedError.code:
         return ContractRefusedError("Refused", {"by": detail})
     if status in _LATER or status >= 500:
-        return ChainUnreachableError(f"the relay cannot do it now: {detail}", mend="nothing was lost, try again")
+        return ChainUnreachableError(f"the relay cannot do it now: {detail}", hint="nothing was lost, try again")
     if status in (401, 403):
-        return ChainError(f"the relay refuses this participant: {detail}", mend="see ACCESS.md of the gateway")
+        return ChainError(f"the relay refuses this participant: {detail}", hint="see ACCESS.md of the gateway")
     return RequestError(f"the relay refuses the request: {detail}")
 
 

@@ -36,17 +36,17 @@ def parse_records(content: bytes) -> tuple[Record, ...]:
     try:
         document: Any = parse_json(content, max_bytes=MAX_FILE_BYTES, max_depth=_MOST_DEPTH)
     except CanonicalError as error:
-        raise InputError(f"the records cannot be read: {error.cause}", mend=_MEND) from None
+        raise InputError(f"the records cannot be read: {error.cause}", hint=_MEND) from None
     if not isinstance(document, dict) or set(document) != {"format", "version", "records"}:
-        raise InputError("the records have not the members format, version and records", mend=_MEND)
+        raise InputError("the records have not the members format, version and records", hint=_MEND)
     if document["format"] != _FORMAT or document["version"] != _VERSION or type(document["version"]) is not int:
-        raise InputError(f"this is no {_FORMAT} of version {_VERSION}", mend=_MEND)
+        raise InputError(f"this is no {_FORMAT} of version {_VERSION}", hint=_MEND)
     entries = document["records"]
     if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_RECORDS:
-        raise InputError(f"one request carries 1 to {MOST_RECORDS} records", mend="sign the others in another request")
+        raise InputError(f"one request carries 1 to {MOST_RECORDS} records", hint="sign the others in another request")
     records = tuple(_parse_record(number, entry) for number, entry in enumerate(entries, start=1))
     if len({record.contract for record in records}) > 1:
-        raise InputError("one request cannot carry records of registry and ledger", mend="sign them in two requests")
+        raise InputError("one request cannot carry records of registry and ledger", hint="sign them in two requests")
     return records
 
 
@@ -58,14 +58,14 @@ def build_call(records: tuple[Record, ...]) -> tuple[Contract, bytes]:
 
 def _parse_record(number: int, entry: object) -> Record:
     if not isinstance(entry, dict) or set(entry) != {"record", "fields"}:
-        raise InputError(f"record {number} has not the members record and fields", mend=_MEND)
+        raise InputError(f"record {number} has not the members record and fields", hint=_MEND)
     kind = _KINDS.get(entry["record"]) if isinstance(entry["record"], str) else None
     if kind is None:
-        raise InputError(f"record {number}: there is no record {str(entry['record'])[:40]!a}", mend=_MEND)
+        raise InputError(f"record {number}: there is no record {str(entry['record'])[:40]!a}", hint=_MEND)
     try:
         record: Record = _struct(kind, entry["fields"])
     except InputError as error:
-        raise InputError(f"record {number} ({kind.__name__}): {error.cause}", mend=error.mend or _MEND) from None
+        raise InputError(f"record {number} ({kind.__name__}): {error.cause}", hint=error.hint or _MEND) from None
     return record
 
 
@@ -93,7 +93,7 @@ def _field(name: str, hint: Any, given: Mapping[str, object]) -> object:
 
 def _hash(given: Mapping[str, object]) -> bytes:
     if "identifier_hash" in given:
-        raise InputError("identifier_hash is given, and identifier or salt too", mend="give one of them")
+        raise InputError("identifier_hash is given, and identifier or salt too", hint="give one of them")
     if not isinstance(given.get("identifier"), str):
         raise InputError("identifier is no text")
     return identifier_hash(_bytes("salt", given.get("salt"), 32), canonical_identifier(str(given["identifier"])))

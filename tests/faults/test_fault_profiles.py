@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.faults.chains import find_anvil
-from services.faults.runs import RUNS, run_faults
+from services.lab.faults.chains import find_anvil
+from services.lab.faults.runs import RUNS, run_faults
 
 pytestmark = [
     pytest.mark.faults,

@@ -47,7 +47,7 @@ from ledger.store import Store
 from quality import Decision, Dense, Network, Scale, build_model, model_digest
 from quality import Inference as Inspected
 from quality import Verdict as ModelVerdict
-from services.demo.consortium import Consortium, found_consortium, hash_of
+from services.lab.demo.consortium import Consortium, found_consortium, hash_of
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration

@@ -15,8 +15,8 @@ from ledger.index import Follower
 from ledger.records import RevokeCertificate, Verdict, WithdrawModel
 from ledger.store import Store
 from services.gateway import build_policy, create_gateway
-from services.gateway.credential_examples import CLAIMS
-from services.gateway.credentials import CREDENTIAL_MEDIA, DID_MEDIA
+from services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
+from services.gateway.docs.credential_examples import CLAIMS
 from services.interop.credentials.certificate import verify_credential
 from services.interop.credentials.did import Resolver
 from services.interop.credentials.keys import CredentialKey

@@ -13,11 +13,11 @@ import pytest
 
 from ledger.chain import Deployment, write_deployment
 from ledger.keys import create_keystore
-from ledger.store import SharingDesk
+from ledger.store import DocumentRepository
 from services.access import Scope, new_api_key
 from services.documents.client import HttpDocuments
 from services.gateway import build_policy, create_gateway
-from services.gateway.policy import Auth
+from services.gateway.http.policy import Auth
 from tests.support.command_line import Runner
 from tests.support.loopback import answering, closed_url, serving
 from tests.support.shared_world import BILLET, DESCENDANT, NAMED, OWNER, SIBLING, SharedWorld, build_shared_world
@@ -36,7 +36,7 @@ class Desk:
     def __init__(self, world: SharedWorld, url: str, run: Runner) -> None:
         self.url, self.run, self.home = url, run, run.home
         with world.store.reading() as connection:
-            identity = SharingDesk(connection).identity()
+            identity = DocumentRepository(connection).identity()
         assert identity is not None
         deployment = Deployment(identity.chain_id, b"\x11" * 20, identity.ledger, b"\x33" * 20, 0)
         write_deployment(self.home / "deployment.json", deployment)

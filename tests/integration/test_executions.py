@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from quality import Dense, Network, build_model
-from services.bench import executions
-from services.bench.executions import compare_executions
-from services.bench.inferences import SIZES
+from services.lab.bench import executions
+from services.lab.bench.executions import compare_executions
+from services.lab.bench.inferences import SIZES
 
 pytestmark = pytest.mark.integration
 

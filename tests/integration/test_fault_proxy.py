@@ -10,8 +10,8 @@ import pytest
 from ledger.chain import EmbeddedChain, HttpTransport, Node, RpcError
 from ledger.errors import ChainUnreachableError
 from services.devchain import create_devchain
-from services.faults.proxy import FaultProxy, fault_proxy
-from services.faults.toxics import Fault, Schedule
+from services.lab.faults.proxy import FaultProxy, fault_proxy
+from services.lab.faults.toxics import Fault, Schedule
 from tests.support.loopback import serving
 
 pytestmark = pytest.mark.integration

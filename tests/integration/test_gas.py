@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.records import RECORD_TYPES, Contract
-from services.bench.gas import measure_gas
+from services.lab.bench.gas import measure_gas
 
 pytestmark = pytest.mark.integration
 

@@ -17,13 +17,13 @@ import httpx
 import pytest
 
 from ledger.errors import SettingsError
-from ledger.store import AccessDesk
+from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
-from services.gateway import build_policy, build_tls, choose_tls, create_gateway
-from services.gateway.policy import Auth
-from services.gateway.server import build_server
-from services.gateway.tls import TlsFiles
+from services.gateway import build_policy, create_gateway
+from services.gateway.http.policy import Auth
+from services.serving.server import build_server
+from services.serving.tls import TlsFiles, build_tls, choose_tls
 from tests.support.authority import LOOPBACK, Authority, participant
 from tests.support.command_line import Runner
 from tests.support.shared_world import OTHER, OWNER, SharedWorld, build_shared_world
@@ -57,7 +57,7 @@ class Site:
 
     def token(self, number: int) -> dict[str, str]:
         with self.shared.store.transaction() as connection:
-            desk, key = AccessDesk(connection), signer_of(number).address
+            desk, key = AccessRepository(connection), signer_of(number).address
             text, _ = issue(desk, CredentialKind.SESSION, number, ALL_SCOPES, now_s=NOW_S, life_s=900, key=key)
         return {"Authorization": f"Bearer {text}"}
 

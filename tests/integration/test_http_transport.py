@@ -156,7 +156,7 @@ def test_what_is_no_answer_is_one_line(name: str) -> None:
         ask(UNUSABLE[name])
     assert "\n" not in str(caught.value)
     assert "the chain at http://127.0.0.1:" in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_nobody_listens() -> None:

@@ -19,10 +19,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ledger.errors import SettingsError
-from services.gateway.logs import build_logger
 from services.node.config import MqttSource
 from services.node.mqtt_capture import MqttCapture
 from services.node.sparkplug import build_rebirth
+from services.serving.logs import build_logger
 from tests.support.node_parts import Parts, open_parts
 
 pytestmark = pytest.mark.integration

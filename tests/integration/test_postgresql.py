@@ -15,19 +15,19 @@ from sqlalchemy import text
 
 from ledger.errors import MillmarkError, NotFoundError, StoreError
 from ledger.provenance import participants, recall, trace
-from ledger.provenance.sharing import Mode
+from ledger.provenance.document_access import Mode
 from ledger.store import Book, Lineage, Rows, Store, open_store
 from ledger.store.rows import HeadRow
-from services.bench.epcis import build_batch
-from services.bench.graph import draw_plant
-from services.bench.plant_store import write_plant
 from services.documents.sealed_file import open_sealed
 from services.interop.epcis.capture import parse_capture
+from services.interop.epcis.event_queries import Library
 from services.interop.epcis.intake import Behaviour, Sender, take_in
-from services.interop.epcis.library import Library
 from services.interop.epcis.mapping import Known
 from services.interop.epcis.named import NamedQueries, QueryNameTakenError, UnknownQueryError, parse_definition
-from services.interop.epcis.questions import parse_question
+from services.interop.epcis.query_parameters import parse_question
+from services.lab.bench.epcis import build_batch
+from services.lab.bench.graph import draw_plant
+from services.lab.bench.plant_store import write_plant
 from tests.support import postgres
 from tests.support.fake_world import World, build_world
 from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world

@@ -14,13 +14,13 @@ import pytest
 from ledger.canonical import sha256
 from ledger.chain import call_data, execute_data, multicall_data
 from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError
-from ledger.forwarding import SignedRequest, sign_request
+from ledger.forward_requests import SignedRequest, sign_request
 from ledger.keys import LocalSigner
 from ledger.records import AcceptKey, Contract, ProposeKey, ReceiveLot, Record, ScrapLot
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Outcome
 from services.access import Scope
-from services.gateway.relay.relaying import LONGEST_S, MOST_GAS
+from services.gateway.relay.relay import LONGEST_S, MOST_GAS
 from tests.support.creating import create_code
 from tests.support.engines import running_anvil
 from tests.support.ledger_world import NOTHING, verify_final
@@ -264,7 +264,7 @@ def test_a_request_that_ran_out_is_signed_anew_for_the_same_nonce(
     world: RelayWorld, monkeypatch: pytest.MonkeyPatch, ahead_s: int
 ) -> None:
     """However far the factory's clock is from the chain's: it waits for the chain's alone."""
-    monkeypatch.setattr("ledger.submit.relaying.time", Clock(ahead_s))
+    monkeypatch.setattr("ledger.submit.relay.time", Clock(ahead_s))
     relay = world.relay()
     submitter = world.submitter(relay, validity_s=1)
     ids = submitter.submit([("lot", lot("a"))])
@@ -289,7 +289,7 @@ def test_what_ran_out_at_the_relay_is_signed_anew(
     world: RelayWorld, monkeypatch: pytest.MonkeyPatch, ahead_s: int
 ) -> None:
     """The relay took it, and came to send it when it was too late."""
-    monkeypatch.setattr("ledger.submit.relaying.time", Clock(ahead_s))
+    monkeypatch.setattr("ledger.submit.relay.time", Clock(ahead_s))
     submitter = world.submitter(validity_s=1)
     ids = submitter.submit([("lot", lot("a"))])
     submitter.step()
@@ -305,7 +305,7 @@ def test_what_ran_out_at_the_relay_is_signed_anew(
 
 def test_a_relay_whose_clock_is_far_ahead_is_not_signed_for(world: RelayWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """It could keep a request alive long after it was to run out."""
-    monkeypatch.setattr("ledger.submit.relaying.time", Clock(-7200))
+    monkeypatch.setattr("ledger.submit.relay.time", Clock(-7200))
     submitter = world.submitter()
     submitter.submit([("lot", lot("a"))])
     with pytest.raises(ChainError, match="far ahead of this one; set this machine's clock"):

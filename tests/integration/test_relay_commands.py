@@ -17,7 +17,7 @@ import pytest
 
 from ledger.canonical import sha256
 from ledger.chain import Deployment, write_deployment
-from ledger.forwarding import MAX_REQUEST_BYTES, SignedRequest, parse_request
+from ledger.forward_requests import MAX_REQUEST_BYTES, SignedRequest, parse_request
 from ledger.ids import identifier_hash
 from ledger.keys import LocalSigner, create_keystore, to_checksum
 from ledger.records import ScrapLot

@@ -33,7 +33,7 @@ from ledger.records import (
 from ledger.records import Inference as OpenedInference
 from quality.decision import Verdict as ModelVerdict
 from quality.digest import Inference
-from services.demo.consortium import Company, Consortium
+from services.lab.demo.consortium import Company, Consortium
 
 NOTHING = bytes(32)
 GRAM, PIECE = b"GRM", b"H87"

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from services.gateway.epcis.endpoints import CAPTURE, EVENTS
-from services.interop.epcis.library import CONTEXT
+from services.interop.epcis.event_queries import CONTEXT
 from services.interop.epcis.schema import document_faults, event_faults
 from tests.support.gateway_client import Caller
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ledger.index import Follower
 from ledger.provenance import Trace, trace_lot
-from ledger.provenance.views import RelatedLot
+from ledger.provenance.answers import RelatedLot
 from ledger.records import TransformationKind, Verdict
 from ledger.store import Book, Store
 from tests.support.fake_ledger import FakeLedger

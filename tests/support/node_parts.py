@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
-from services.node.committer import Committer
 from services.node.dead_letters import DeadLetter, DeadLetters, read_dead_letters
+from services.node.dedup_index import DedupIndex
+from services.node.group_commit import Committer
 from services.node.intake import Gate, Intake
-from services.node.known import KnownEvents
 from services.node.metrics import Metrics
 from services.node.streamlog import StreamLog
 
@@ -40,7 +40,7 @@ class Parts:
 def open_parts(folder: Path, samples_field: str | None = None) -> Iterator[Parts]:
     """One stream, `press`."""
     log = StreamLog(folder / "log", STREAM)
-    known = KnownEvents(folder / "known", log)
+    known = DedupIndex(folder / "known", log)
     committer = Committer(log, known)
     metrics = Metrics()
     gates = {"press": Gate(committer, samples_field)}

@@ -19,8 +19,8 @@ from ledger.chain import HttpTransport, write_deployment
 from ledger.keys import create_keystore
 from ledger.records import Contract
 from ledger.store import Store
-from services.demo.consortium import Consortium, found_consortium
-from services.demo.plant import GTIN_STEEL, Plant, build_plant, receive
+from services.lab.demo.consortium import Consortium, found_consortium
+from services.lab.demo.plant import GTIN_STEEL, Plant, build_plant, receive
 
 TOKEN = "canary-token-" + "7" * 32
 PASSPHRASE = "canary-passphrase"

@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 import httpx
 
 from ledger.records import Role
-from ledger.store import AccessDesk, Rows, Store
+from ledger.store import AccessRepository, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.gateway import Limiter, Rates, build_policy, create_gateway
-from services.gateway.policy import Auth
+from services.gateway.http.policy import Auth
 from tests.support.fake_world import SMITH, build_world
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, signer_of
@@ -90,5 +90,5 @@ class Site:
     def session(self, participant: int, age_s: int = 0) -> str:
         key = signer_of(participant).address
         with self.store.transaction() as connection:
-            desk, kind = AccessDesk(connection), CredentialKind.SESSION
+            desk, kind = AccessRepository(connection), CredentialKind.SESSION
             return issue(desk, kind, participant, list(Scope), now_s=NOW_S - age_s, life_s=900, key=key)[0]

@@ -18,16 +18,16 @@ from ledger.keys import create_keystore, to_checksum
 from ledger.provenance import parse_disclosing
 from ledger.records import Verdict
 from ledger.store import Book, Store, open_store
-from services.demo.consortium import Company, found_consortium
-from services.demo.delivery import deliver_parts
-from services.demo.inspection import inspect_parts
-from services.demo.plant import build_plant
-from services.demo.production import Job, Line, make_parts, place_orders
 from services.gateway import Limiter, Rates, build_policy, create_gateway
-from services.gateway.policy import Auth
-from services.gateway.server import build_server
+from services.gateway.http.policy import Auth
 from services.interop.digital_link import build_part_link
+from services.lab.demo.consortium import Company, found_consortium
+from services.lab.demo.delivery import deliver_parts
+from services.lab.demo.inspection import inspect_parts
+from services.lab.demo.plant import build_plant
+from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.portal import Proofs
+from services.serving.server import build_server
 
 __all__ = ["PortalWorld", "serve_world"]
 

@@ -13,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from ledger.chain import Transport, call_data, multicall_data
-from ledger.forwarding import ForwardRequest, SignedRequest, sign_request
+from ledger.forward_requests import ForwardRequest, SignedRequest, sign_request
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.records import Contract, Record
@@ -22,7 +22,7 @@ from ledger.store.outbox import Outbox
 from ledger.submit import RelaySubmitter
 from services.access import Scope, new_api_key
 from services.gateway import Limiter, Rates, build_policy, create_gateway
-from services.gateway.policy import Auth
+from services.gateway.http.policy import Auth
 from services.gateway.relay import Relaying
 from services.relay import HttpRelay
 from tests.support.ledger_world import LedgerWorld, build_world

@@ -26,6 +26,6 @@ def apply(record: Recorded, state: State) -> None:
     if project is None:
         raise IndexHaltedError(
             f"record {record.sequence} of the {record.contract.value} is of an unknown kind, {record.kind}",
-            mend="use the version that belongs to the contracts",
+            hint="use the version that belongs to the contracts",
         )
     project(record, state)

@@ -42,5 +42,5 @@ def structs(fields: Fields, name: str) -> list[Fields]:
 
 def _refuse(name: str, value: object) -> NoReturn:
     raise IndexHaltedError(
-        f"a record's field {name} cannot be {value!r}", mend="use the version that belongs to the contracts"
+        f"a record's field {name} cannot be {value!r}", hint="use the version that belongs to the contracts"
     )

@@ -11,7 +11,7 @@ import msgspec
 from ledger.canonical import Json
 from ledger.store.epcis_rows import EpcisCaptureRow
 from services.gateway.recording.views import RecordFate
-from services.interop.epcis.library import CONTEXT
+from services.interop.epcis.event_queries import CONTEXT
 
 __all__ = ["SIMPLE", "describe_capture", "query_document", "recorded_of"]
 

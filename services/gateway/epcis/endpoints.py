@@ -24,8 +24,8 @@ from ledger.store.epcis_rows import EpcisCaptureRow
 from services.access import Principal
 from services.gateway.epcis import schemas
 from services.gateway.epcis.answers import describe_capture, query_document, recorded_of
-from services.gateway.epcis.finding import find_events, link_to_next, read_question, read_token, reply_json
-from services.gateway.epcis.knowing import find_known
+from services.gateway.epcis.known_names import find_known
+from services.gateway.epcis.named_queries import QUERIES, add_queries
 from services.gateway.epcis.negotiation import (
     CAPTURE_HEADERS,
     DISCOVERY,
@@ -35,17 +35,17 @@ from services.gateway.epcis.negotiation import (
     verify_media_type,
 )
 from services.gateway.epcis.problems import PREFIX
-from services.gateway.epcis.queries import QUERIES, add_queries
 from services.gateway.epcis.recording import EventRecording, find_fates, open_recording, parse_record
-from services.gateway.errors import BusyError
-from services.gateway.guard import Asking
+from services.gateway.epcis.search import find_events, link_to_next, read_question, read_token, reply_json
+from services.gateway.http.authentication import Asking
+from services.gateway.http.errors import BusyError
+from services.gateway.http.permissions import methods_of
 from services.gateway.recording import Recorder
-from services.gateway.rules import methods_of
 from services.interop.epcis.capture import Status, parse_capture
 from services.interop.epcis.documents import Document
+from services.interop.epcis.event_queries import Library
 from services.interop.epcis.intake import Behaviour, Sender, take_in
-from services.interop.epcis.library import Library
-from services.turns import Turns
+from services.serving.bounded_work import BoundedWork
 
 __all__ = ["build_epcis"]
 
@@ -79,7 +79,7 @@ def _now_ms() -> int:
 
 def build_epcis(store: Store, recorder: Recorder | None = None, clock_ms: Callable[[], int] = _now_ms) -> APIRouter:
     """The routes over one store; without a recorder events are evidence alone."""
-    router, desk = APIRouter(), _Desk(store, recorder, clock_ms)
+    router, desk = APIRouter(), _Service(store, recorder, clock_ms)
     _add_discovery(router)
     _add_capture(router, desk)
     _add_events(router, desk)
@@ -87,12 +87,12 @@ def build_epcis(store: Store, recorder: Recorder | None = None, clock_ms: Callab
     return router
 
 
-class _Desk:
+class _Service:
     """What the routes ask for, in the name of a principal."""
 
     def __init__(self, store: Store, recorder: Recorder | None, clock_ms: Callable[[], int]) -> None:
         self._store, self._recorder, self._clock_ms = store, recorder, clock_ms
-        self._turns = Turns(at_once=1, waiting=_WAITING)
+        self._turns = BoundedWork(at_once=1, waiting=_WAITING)
         """One batch at a time: it is the processor's work, and waiting for the database's one writer takes longer than
         it needs to."""
 
@@ -132,12 +132,12 @@ class _Desk:
         """The id of one event that is taken in. Raises as `take`, and HTTPException 409 for a duplicate."""
         document = parse_capture(body)
         if "epcisBody" in document.value:
-            raise InputError("this takes one event, not a document", mend=f"send documents to {CAPTURE}")
+            raise InputError("this takes one event, not a document", hint=f"send documents to {CAPTURE}")
         row = self._take_document(principal, Behaviour.ROLLBACK, document)
         [event] = json.loads(row.outcome)
         if event["status"] == Status.REJECTED:
             first = event["reasons"][0]
-            raise InputError(f"{first['pointer'] or 'the event'}: {first['reason']}", mend="correct the event")
+            raise InputError(f"{first['pointer'] or 'the event'}: {first['reason']}", hint="correct the event")
         if event["status"] == Status.DUPLICATE:
             raise HTTPException(409)
         return str(event["eventID"])
@@ -155,7 +155,7 @@ async def _discover(allowed: str, more: Mapping[str, str]) -> Response:
     return Response(status_code=204, headers={"Allow": allowed, **DISCOVERY, **more})
 
 
-def _add_capture(router: APIRouter, desk: _Desk) -> None:
+def _add_capture(router: APIRouter, desk: _Service) -> None:
     @router.post(CAPTURE, **schemas.CAPTURE)
     async def capture(request: Request, principal: Asking) -> Response:
         """Judges every event by itself: accepted, duplicate (by its hash; that is no error) or rejected, and says why.
@@ -191,7 +191,7 @@ def _add_capture(router: APIRouter, desk: _Desk) -> None:
         return reply_json(desk.job(principal, id), 200)
 
 
-def _add_events(router: APIRouter, desk: _Desk) -> None:
+def _add_events(router: APIRouter, desk: _Service) -> None:
     @router.post(EVENTS, **schemas.NEW_EVENT)
     async def add_event(request: Request, principal: Asking) -> Response:
         """One bare event, with a context of its own. 409 when it was taken in before."""

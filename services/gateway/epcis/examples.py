@@ -11,7 +11,7 @@ from services.gateway.epcis.answers import describe_capture, query_document
 from services.gateway.epcis.schemas import QUERY_EXAMPLE
 from services.gateway.recording.views import RecordFate
 from services.interop.epcis.event_hash import PROFILE
-from services.interop.epcis.library import CONTEXT
+from services.interop.epcis.event_queries import CONTEXT
 
 __all__ = ["build_epcis_examples"]
 

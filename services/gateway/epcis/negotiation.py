@@ -77,5 +77,5 @@ def parse_behaviour(headers: Headers) -> Behaviour:
     """Raises InputError for another word than the two."""
     given = headers.get("GS1-Capture-Error-Behaviour", Behaviour.ROLLBACK)
     if given not in list(Behaviour):
-        raise InputError("GS1-Capture-Error-Behaviour is neither rollback nor proceed", mend="give one of them")
+        raise InputError("GS1-Capture-Error-Behaviour is neither rollback nor proceed", hint="give one of them")
     return Behaviour(given)

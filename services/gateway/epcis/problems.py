@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from services.gateway.errors import CursorError
-from services.gateway.problems import Problem
+from services.gateway.http.errors import CursorError
+from services.gateway.http.problems import Problem
 from services.interop.epcis.named import QueryNameTakenError, SubscriptionError, UnknownQueryError
-from services.interop.epcis.questions import QueryError, QueryTooComplexError, QueryTooLargeError
+from services.interop.epcis.query_parameters import QueryError, QueryTooComplexError, QueryTooLargeError
 
 __all__ = ["PREFIX", "in_epcis_words"]
 

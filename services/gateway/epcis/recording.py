@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from ledger.errors import InputError
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.records import ReceiveLot, Record, TransformLots
-from ledger.store import RecordingDesk, Store
+from ledger.store import RecordingRepository, Store
 from ledger.store.answer_rows import RecordingRow
 from ledger.store.outbox import Outbox
 from services.access import ForbiddenError, Principal, Scope
-from services.gateway.errors import NoSignerError
+from services.gateway.http.errors import NoSignerError
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
 from services.gateway.recording.views import RecordFate, build_fate
@@ -43,7 +43,7 @@ class EventRecording:
         first = self.recorder.find_all([self._key(key, 0) for key in sorted(set(keys))])
         return {key: self._ids(key) for key in keys if self._key(key, 0) in first}
 
-    def record(self, desk: RecordingDesk, key: str, proposal: Proposal) -> list[int]:
+    def record(self, desk: RecordingRepository, key: str, proposal: Proposal) -> list[int]:
         """Queues what one event proposes."""
         named = {}
         for name, salt in proposal.salts.items():
@@ -76,17 +76,17 @@ def open_recording(recorder: Recorder | None, principal: Principal) -> EventReco
     if not principal.owner or Scope.RECORDING not in principal.scopes:
         raise ForbiddenError(
             "recording is for the company that runs the gateway, with the scope recording",
-            mend="capture without record=true: events are evidence then",
+            hint="capture without record=true: events are evidence then",
         )
     if recorder is None:
-        raise NoSignerError("this gateway has no key to record with", mend="ask its operator to set gateway_signer")
+        raise NoSignerError("this gateway has no key to record with", hint="ask its operator to set gateway_signer")
     return EventRecording(recorder, recorder.participant(principal.participant), principal.participant or 0)
 
 
 def parse_record(text: str | None) -> bool:
     """What `record` asks for. Raises InputError for another word than the two."""
     if text not in (None, "true", "false"):
-        raise InputError("record is neither true nor false", mend="give one of them, or leave it out")
+        raise InputError("record is neither true nor false", hint="give one of them, or leave it out")
     return text == "true"
 
 

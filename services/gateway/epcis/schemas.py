@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from services.gateway.problems import Problem
-from services.gateway.schemas import model_of
+from services.gateway.api.schemas import model_of
+from services.gateway.http.problems import Problem
 from services.interop.epcis.named import NAME
-from services.interop.epcis.questions import COUNTS, MOST_CHARACTERS, PARAMETERS
+from services.interop.epcis.query_parameters import COUNTS, MOST_CHARACTERS, PARAMETERS
 
 __all__ = [
     "CAPTURE",

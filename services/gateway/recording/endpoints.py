@@ -9,21 +9,31 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
 from ledger.provenance import open_reader
-from ledger.store import AnswerDesk, Store
+from ledger.store import AnswerRepository, Store
 from ledger.store.answer_rows import RecordingRow
 from ledger.store.outbox import Outbox, QueuedRecord
 from services.access import Principal
-from services.gateway.errors import NoSignerError
-from services.gateway.guard import Asking
-from services.gateway.once import Once
-from services.gateway.paging import Paging, page_of
+from services.gateway.api.schemas import model_of
+from services.gateway.http.authentication import Asking
+from services.gateway.http.errors import NoSignerError
+from services.gateway.http.idempotency import Once
+from services.gateway.http.paging import Paging, page_of
+from services.gateway.http.responses import (
+    CHECKED,
+    LOOKED_UP,
+    NAMED,
+    PROBLEM,
+    KnownTags,
+    Number,
+    Subject,
+    reply,
+    tagged,
+)
 from services.gateway.recording.bodies import body_of
-from services.gateway.recording.building import Builder
+from services.gateway.recording.build_records import Builder
 from services.gateway.recording.recorder import Recorder, describe_subjects
 from services.gateway.recording.views import RecordFate, build_fate
 from services.gateway.recording.writes import WRITES, Write
-from services.gateway.replies import CHECKED, LOOKED_UP, NAMED, PROBLEM, KnownTags, Number, Subject, reply, tagged
-from services.gateway.schemas import model_of
 
 __all__ = ["build_recording"]
 
@@ -43,14 +53,14 @@ _State: TypeAlias = Literal[
 
 def build_recording(store: Store, recorder: Recorder | None) -> APIRouter:
     """All of them over one store; without a recorder the company has no key here, and nothing is recorded."""
-    router, desk = APIRouter(), _Desk(store, recorder)
+    router, desk = APIRouter(), _Service(store, recorder)
     for write in WRITES:
         _add_write(router, desk, write)
     _add_fates(router, desk)
     return router
 
 
-class _Desk:
+class _Service:
     """Takes requests, and tells what became of them."""
 
     def __init__(self, store: Store, recorder: Recorder | None) -> None:
@@ -59,7 +69,7 @@ class _Desk:
     def take(self, write: Write, token: str, asked: Mapping[str, Any], body: BaseModel, caller: Principal) -> Response:
         """202 with where to follow it. The same token, the same record."""
         if self._recorder is None:
-            raise NoSignerError("this gateway has no key to record with", mend="ask its operator to set gateway_signer")
+            raise NoSignerError("this gateway has no key to record with", hint="ask its operator to set gateway_signer")
         key = f"api:{token}"
         found = self._recorder.find(key) or self._queue(self._recorder, write, key, asked, body, caller)
         answer = reply(self._fate(found), 202)
@@ -96,10 +106,10 @@ class _Desk:
 
     def _fate(self, record: QueuedRecord) -> RecordFate:
         with self._store.reading() as connection:
-            return build_fate(record, AnswerDesk(connection).recording(record.idempotency_key))
+            return build_fate(record, AnswerRepository(connection).recording(record.idempotency_key))
 
 
-def _add_write(router: APIRouter, desk: _Desk, write: Write) -> None:
+def _add_write(router: APIRouter, desk: _Service, write: Write) -> None:
     body = body_of(write.kind, write.given, write.asks)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
     router.add_api_route(
         write.path,
@@ -120,7 +130,7 @@ def _is_told(kind: type) -> bool:
     return not (kind.__doc__ or "").startswith(f"{kind.__name__}(")
 
 
-def _endpoint(desk: _Desk, write: Write, body_model: type[BaseModel]) -> Callable[..., Response]:
+def _endpoint(desk: _Service, write: Write, body_model: type[BaseModel]) -> Callable[..., Response]:
     """A function with the parameters that the path has."""
 
     def plain(principal: Asking, once: Once, body: BaseModel) -> Response:
@@ -147,7 +157,7 @@ def _endpoint(desk: _Desk, write: Write, body_model: type[BaseModel]) -> Callabl
     return endpoint
 
 
-def _add_fates(router: APIRouter, desk: _Desk) -> None:
+def _add_fates(router: APIRouter, desk: _Service) -> None:
     @router.get(
         "/v1/records",
         operation_id="listRecords",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.gateway import example_things as things
+from services.gateway.docs import example_values as things
 from services.gateway.recording.views import RecordFate, Refusal
 from services.gateway.recording.writes import WRITES
 

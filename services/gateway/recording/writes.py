@@ -54,7 +54,7 @@ from ledger.records import (
     WithdrawCustody,
     WithdrawModel,
 )
-from services.gateway.recording.finding import (
+from services.gateway.recording.lookups import (
     Find,
     find_assigned,
     find_certified,

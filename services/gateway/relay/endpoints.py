@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from ledger.errors import NotFoundError
-from ledger.forwarding import MAX_REQUEST_BYTES
+from ledger.forward_requests import MAX_REQUEST_BYTES
 from ledger.records import Contract
-from services.gateway.guard import Asking
-from services.gateway.relay.relaying import Relaying
+from services.gateway.http.authentication import Asking
+from services.gateway.http.responses import CHECKED, reply
+from services.gateway.http.routes import Routes
+from services.gateway.relay.relay import Relaying
 from services.gateway.relay.views import RelayedRequest, RelayTerms, Simulation
-from services.gateway.replies import CHECKED, reply
-from services.gateway.routes import Routes
 
 __all__ = ["build_relay"]
 
@@ -103,5 +103,5 @@ def build_relay(relaying: Relaying | None) -> APIRouter:
 
 def _active(relaying: Relaying | None) -> Relaying:
     if relaying is None:
-        raise NotFoundError("this gateway relays nothing", mend="ask another participant's")
+        raise NotFoundError("this gateway relays nothing", hint="ask another participant's")
     return relaying

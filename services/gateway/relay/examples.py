@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.store.outbox import OutboxState
-from services.gateway.relay.relaying import LONGEST_S, MOST_GAS
+from services.gateway.relay.relay import LONGEST_S, MOST_GAS
 from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
 
 __all__ = ["build_relay_examples"]

@@ -14,7 +14,7 @@ from services.interop.contexts.w3c import build_credentials_context, build_did_c
 from services.interop.credentials.certificate import VOCABULARY, build_certificate_context
 from services.interop.credentials.did import DID_CONTEXT, MULTIKEY_CONTEXT
 from services.interop.credentials.model import BASE_CONTEXT
-from services.interop.epcis.library import CONTEXT as EPCIS_CONTEXT
+from services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
 
 __all__ = ["PublishedContext", "published_contexts"]
 

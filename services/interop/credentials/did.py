@@ -50,7 +50,7 @@ class Resolver:
         """
         did, _, fragment = method.partition("#")
         if not fragment:
-            raise CredentialError("the verification method names no key", mend="it is a DID with a fragment")
+            raise CredentialError("the verification method names no key", hint="it is a DID with a fragment")
         if did.startswith("did:key:"):
             if did != f"did:key:{fragment}":
                 raise CredentialError("the fragment of a did:key is its own key")
@@ -63,7 +63,7 @@ class Resolver:
         except IdentifierError as error:
             raise CredentialError(f"{did[:80]!a}: {error.cause}") from None
         if document is None or document.get("id") != did:
-            raise NotFoundError(f"no document of {did[:80]!a} is at hand", mend="get it from its owner's host")
+            raise NotFoundError(f"no document of {did[:80]!a} is at hand", hint="get it from its owner's host")
         allowed = _items(document, purpose)
         if method not in allowed and not any(isinstance(one, dict) and one.get("id") == method for one in allowed):
             raise CredentialError(f"{did[:80]!a} does not allow that key for {purpose}")

@@ -24,7 +24,7 @@ def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> 
     found = certificate(store, sequence)
     if found.identifier is None:
         raise NotFoundError(
-            f"the lot of certificate {sequence} has no identifier here", mend="ask its maker for identifier and salt"
+            f"the lot of certificate {sequence} has no identifier here", hint="ask its maker for identifier and salt"
         )
     return CertificateFacts(
         chain_id=chain_id,

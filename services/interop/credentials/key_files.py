@@ -45,4 +45,4 @@ def _wrap(path: Path, key: object) -> CredentialKey:
 
 
 def _refusal(path: Path) -> SigningError:
-    return SigningError(f"{path} holds no Ed25519 or P-256 key", mend="make one with `millmark keys credential FILE`")
+    return SigningError(f"{path} holds no Ed25519 or P-256 key", hint="make one with `millmark keys credential FILE`")

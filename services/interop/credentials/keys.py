@@ -112,4 +112,4 @@ def parse_multikey(text: str) -> PublicKey:
             return PublicKey("ecdsa-jcs-2019", text, point)
     except ValueError:
         raise InputError("the key is no point of its curve") from None
-    raise InputError("a kind of key that is not used here", mend="give an Ed25519 or a P-256 key as Multikey")
+    raise InputError("a kind of key that is not used here", hint="give an Ed25519 or a P-256 key as Multikey")

@@ -76,8 +76,8 @@ def listed(value: Json) -> list[Json]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _broken(name: str, what: str, mend: str = "") -> CredentialError:
-    return CredentialError(f"{name} {what}", mend=mend)
+def _broken(name: str, what: str, hint: str = "") -> CredentialError:
+    return CredentialError(f"{name} {what}", hint=hint)
 
 
 def _document(value: Json, kind: str) -> Mapping[str, Json]:

@@ -24,7 +24,7 @@ def encode_multibase(data: bytes) -> str:
 def decode_multibase(text: str) -> bytes:
     """The bytes of a multibase text in base58btc. Raises InputError."""
     if not isinstance(text, str) or not text.startswith("z") or not 1 < len(text) <= _MAX_CHARACTERS:
-        raise InputError("not a multibase text in base58btc", mend="it begins with z")
+        raise InputError("not a multibase text in base58btc", hint="it begins with z")
     digits = text[1:]
     number = 0
     for character in digits:

@@ -52,7 +52,7 @@ def verify_proof(secured: Mapping[str, Json], resolver: Resolver, *, at: datetim
     """
     proof = secured.get("proof")
     if not isinstance(proof, dict):
-        raise CredentialError("the document has no proof, or several", mend="sets and chains of proofs are not read")
+        raise CredentialError("the document has no proof, or several", hint="sets and chains of proofs are not read")
     options = {name: value for name, value in proof.items() if name != "proofValue"}
     document = {name: value for name, value in secured.items() if name != "proof"}
     method = _checked_options(options, at)
@@ -81,7 +81,7 @@ def _verify_signature(
 
 def _checked_options(options: Mapping[str, Json], at: datetime) -> str:
     if options.get("type") != "DataIntegrityProof" or options.get("cryptosuite") not in SUITES:
-        raise CredentialError("not a proof that is read here", mend=f"DataIntegrityProof with {' or '.join(SUITES)}")
+        raise CredentialError("not a proof that is read here", hint=f"DataIntegrityProof with {' or '.join(SUITES)}")
     if options.get("proofPurpose") != _PURPOSE:
         raise CredentialError(f"the purpose of the proof is not {_PURPOSE}")
     for name in ("created", "expires"):

@@ -58,7 +58,7 @@ def encode_bitstring(bits: bytes) -> str:
 def decode_bitstring(text: Json) -> bytes:
     """The bits of an encoded list. Raises CredentialError, also for one that would unpack to more than 4 MiB."""
     if not isinstance(text, str) or not text.startswith("u"):
-        raise CredentialError("the status list is no multibase text in base64url", mend="it begins with u")
+        raise CredentialError("the status list is no multibase text in base64url", hint="it begins with u")
     try:
         packed = base64.b64decode(text[1:] + "=" * (-len(text[1:]) % 4), altchars=b"-_", validate=True)
         unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -109,7 +109,7 @@ def is_set(entry: Json, lists: Mapping[str, Mapping[str, Json]]) -> bool:
     Raises CredentialError when the entry or its list is malformed, not at hand, or of another purpose.
     """
     if not isinstance(entry, dict) or entry.get("type") != "BitstringStatusListEntry":
-        raise CredentialError("a kind of status that is not read here", mend="BitstringStatusListEntry is")
+        raise CredentialError("a kind of status that is not read here", hint="BitstringStatusListEntry is")
     url, index, purpose = (entry.get(name) for name in ("statusListCredential", "statusListIndex", "statusPurpose"))
     if not is_url(url) or not isinstance(index, str) or not (index.isascii() and index.isdigit()) or len(index) > 12:
         raise CredentialError("the status entry has no list or no index")
@@ -117,7 +117,7 @@ def is_set(entry: Json, lists: Mapping[str, Mapping[str, Json]]) -> bool:
         raise CredentialError("statuses of more than a bit are not read here")
     document = lists.get(str(url))
     if document is None:
-        raise CredentialError(f"the status list {str(url)[:120]} is not at hand", mend="get it from its issuer")
+        raise CredentialError(f"the status list {str(url)[:120]} is not at hand", hint="get it from its issuer")
     bits = _bits(document, purpose)
     place, bit = divmod(int(index), 8)
     if place >= len(bits):

@@ -88,11 +88,11 @@ class Captured:
 def parse_capture(data: bytes) -> Document:
     """A document whose events can be judged one by one. Raises InputError when it is none, naming the first fault."""
     if is_xml(data):
-        raise InputError("capture takes EPCIS 2.0 as JSON-LD, not XML", mend="convert the document")
+        raise InputError("capture takes EPCIS 2.0 as JSON-LD, not XML", hint="convert the document")
     document = parse_document(data)
     if faults := document_faults(document.value):
         pointer, reason = faults[0]
-        raise InputError(f"the document is no EPCIS 2.0, at {pointer or 'its root'}: {reason}", mend="correct it")
+        raise InputError(f"the document is no EPCIS 2.0, at {pointer or 'its root'}: {reason}", hint="correct it")
     return document
 
 

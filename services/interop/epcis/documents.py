@@ -9,7 +9,7 @@ from typing import Final
 
 from ledger.canonical import Json
 from ledger.errors import InputError
-from ledger.reading import parse_value
+from ledger.event_json import parse_value
 from services.interop.epcis.event_hash import event_hash, hash_of
 from services.interop.epcis.plain_events import read_plain
 from services.interop.epcis.terms import build_terms
@@ -36,7 +36,7 @@ class Event:
     namespaces: Namespaces
     """Prefixes in force there."""
     plain: bool = False
-    """As the whole document was read (ledger.reading)."""
+    """As the whole document was read (ledger.event_json)."""
 
     def read(self) -> tuple[str, list[tuple[str, str]]]:
         """The event hash, and the terms by which a valid event is found (see `build_terms`). Raises InputError for what
@@ -51,7 +51,7 @@ class Event:
     def tree(self) -> Node:
         """The event as the event hash takes it. Raises InputError for what is no JSON object."""
         if not isinstance(self.value, dict):
-            raise InputError(f"{self.pointer or 'the document'} is no event", mend="give a JSON object")
+            raise InputError(f"{self.pointer or 'the document'} is no event", hint="give a JSON object")
         return json_event(self.value, self.all_namespaces())
 
     def all_namespaces(self) -> Namespaces:
@@ -80,7 +80,7 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     if len(data) > MAX_BYTES:
-        raise InputError(f"{path} is longer than {MAX_BYTES >> 20} MiB", mend="split it into several documents")
+        raise InputError(f"{path} is longer than {MAX_BYTES >> 20} MiB", hint="split it into several documents")
     return data
 
 
@@ -105,11 +105,11 @@ def parse_document(data: bytes) -> Document:
         data.removeprefix(_BOM), max_bytes=MAX_BYTES, max_depth=MAX_DEPTH, repeatable=_REPEATABLE
     )
     if not isinstance(value, dict):
-        raise InputError("an EPCIS document is a JSON object", mend="give a document, or one event")
+        raise InputError("an EPCIS document is a JSON object", hint="give a document, or one event")
     namespaces = namespaces_of(value.get("@context"))
     if "epcisBody" not in value and value.get("type") not in ("EPCISDocument", "EPCISQueryDocument"):
         if not isinstance(value.get("type"), str):
-            raise InputError("the JSON is neither an EPCIS document nor an event", mend="it wants a type")
+            raise InputError("the JSON is neither an EPCIS document nor an event", hint="it wants a type")
         return Document(value, [Event("", value, namespaces, plain)])
     return Document(value, _events(value.get("epcisBody"), namespaces, plain))
 
@@ -124,4 +124,4 @@ def _events(body: Json, namespaces: Namespaces, plain: bool) -> list[Event]:
         if isinstance(found, list):
             start = "/epcisBody/" + "/".join(path)
             return [Event(f"{start}/{number}", event, namespaces, plain) for number, event in enumerate(found)]
-    raise InputError("the document has no event list", mend="events stand in epcisBody.eventList")
+    raise InputError("the document has no event list", hint="events stand in epcisBody.eventList")

@@ -15,10 +15,10 @@ from typing import Final, Protocol, cast
 import msgspec
 
 from ledger.canonical import Json, canonical_json, sha256
+from ledger.event_json import write_canonical
 from ledger.evidence import SALT_BYTES, build_leaf_data_of
 from ledger.merkle import leaf_hash
-from ledger.reading import write_canonical
-from ledger.store import Book, EpcisDesk, RecordingDesk, Store
+from ledger.store import Book, EpcisRepository, RecordingRepository, Store
 from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisTermRow
 from services.interop.epcis.capture import Judgement, Status, build_entry, judge, plain_fields
 from services.interop.epcis.documents import Document
@@ -50,7 +50,7 @@ class Recording(Protocol):
     def find(self, keys: Collection[str]) -> Mapping[str, list[int]]:
         """Outbox ids of what was recorded for events before, by their keys."""
 
-    def record(self, desk: RecordingDesk, key: str, proposal: Proposal) -> list[int]:
+    def record(self, desk: RecordingRepository, key: str, proposal: Proposal) -> list[int]:
         """Queues what one event proposes."""
 
 
@@ -98,13 +98,13 @@ def take_in(store: Store, document: Document, sender: Sender, behaviour: Behavio
     _propose(events, sender)
     before = {} if sender.recording is None else sender.recording.find([one.judgement.key for one in events])
     with store.transaction() as connection:
-        desk = EpcisDesk(connection)
+        desk = EpcisRepository(connection)
         _compare(desk, events, sender.participant)
         failed = any(one.status == Status.REJECTED for one in events)
         if failed and behaviour is Behaviour.ROLLBACK:
             events = [_rolled_back(one) for one in events]
         elif sender.recording is not None:
-            _record(RecordingDesk(connection), events, sender.recording, before)
+            _record(RecordingRepository(connection), events, sender.recording, before)
         number, call = desk.next_numbers()
         id_ = secrets.token_hex(12)
         stream = stream_of(sender.participant)
@@ -141,7 +141,7 @@ def _propose(events: Sequence[_Event], sender: Sender) -> None:
 
 
 def _record(
-    desk: RecordingDesk, events: Sequence[_Event], recording: Recording, before: Mapping[str, Sequence[int]]
+    desk: RecordingRepository, events: Sequence[_Event], recording: Recording, before: Mapping[str, Sequence[int]]
 ) -> None:
     """Also of an event that was evidence alone so far; never a second time of one that was recorded."""
     recorded = dict(before)
@@ -154,7 +154,7 @@ def _record(
         one.recorded = recorded.get(key, ())
 
 
-def _compare(desk: EpcisDesk, events: Sequence[_Event], participant: int) -> None:
+def _compare(desk: EpcisRepository, events: Sequence[_Event], participant: int) -> None:
     """With what the sender has sent before. An id is no name of an event: GS1's own documents give one to several."""
     good = [one for one in events if one.status != Status.REJECTED]
     kept = desk.kept(participant, {one.judgement.key for one in good})

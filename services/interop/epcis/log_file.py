@@ -56,7 +56,7 @@ def open_evidence_file(path: Path) -> Iterator[EvidenceFile]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise InputError(f"cannot open {path}: {error.strerror}", mend="name a file that you may write") from None
+        raise InputError(f"cannot open {path}: {error.strerror}", hint="name a file that you may write") from None
     with os.fdopen(descriptor, "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield EvidenceFile(file, _read(file, path))
@@ -71,7 +71,7 @@ def _read(file: BinaryIO, path: Path) -> EvidenceLog:
             found = json.loads(line)
             log.append(found["entry"], bytes.fromhex(found["salt"]))
         except (ValueError, TypeError, KeyError, MillmarkError):
-            raise InputError(f"{path} line {number} is no evidence entry", mend="name another file") from None
+            raise InputError(f"{path} line {number} is no evidence entry", hint="name another file") from None
     if end < len(data):
         file.truncate(end)
     file.seek(end)

@@ -9,9 +9,9 @@ from typing import Final
 
 from ledger.canonical import Json, canonical_json, parse_json
 from ledger.errors import CanonicalError, InputError, NotFoundError
-from ledger.store import EpcisDesk, Store
+from ledger.store import EpcisRepository, Store
 from ledger.store.epcis_rows import EpcisQueryRow
-from services.interop.epcis.questions import COUNTS, QueryError, parse_question
+from services.interop.epcis.query_parameters import COUNTS, QueryError, parse_question
 
 __all__ = [
     "NAME",
@@ -75,16 +75,16 @@ def parse_definition(body: bytes) -> Definition:
     try:
         value = parse_json(body, max_bytes=_MOST_BYTES, max_depth=8)
     except CanonicalError as error:
-        raise InputError(error.cause, mend="send JSON") from None
+        raise InputError(error.cause, hint="send JSON") from None
     if not isinstance(value, dict) or value.keys() != {"name", "query"}:
-        raise InputError("a definition has a name and a query, and no more", mend='{"name": "...", "query": {...}}')
+        raise InputError("a definition has a name and a query, and no more", hint='{"name": "...", "query": {...}}')
     name, query = value["name"], value["query"]
     if not isinstance(name, str) or not re.fullmatch(NAME, name) or not isinstance(query, dict):
         raise InputError(
-            "the name is no text of 1 to 64 letters, digits and ._~-, or the query is no object", mend="see the schema"
+            "the name is no text of 1 to 64 letters, digits and ._~-, or the query is no object", hint="see the schema"
         )
     if len(canonical_json(query)) > _MOST_BYTES:
-        raise InputError("the query is too long once its numbers are written out", mend="write it in another way")
+        raise InputError("the query is too long once its numbers are written out", hint="write it in another way")
     definition = Definition(name, query)
     parse_question(definition.parameters, most_per_page=1, per_page=1)
     return definition
@@ -93,7 +93,7 @@ def parse_definition(body: bytes) -> Definition:
 def _text(name: str, value: Json) -> str:
     """A parameter's value as it stands in an address. Raises QueryError for one of another kind."""
     if name in _WITHOUT:
-        raise QueryError(f"{name} is no part of a definition", mend="give it with each page")
+        raise QueryError(f"{name} is no part of a definition", hint="give it with each page")
     if name in COUNTS and type(value) is int:
         return str(value)
     if name.startswith("EXISTS_") and (value is None or value in (0, 1)):
@@ -103,7 +103,7 @@ def _text(name: str, value: Json) -> str:
     single = name in COUNTS or name.startswith(("EXISTS_", *_SINGLE))
     texts = [one for one in value if isinstance(one, str) and "|" not in one] if isinstance(value, list) else []
     if single or not isinstance(value, list) or not texts or len(texts) < len(value):
-        raise QueryError(f"the value of {name[:80]!a} is of another kind", mend="see the schema of EPCIS queries")
+        raise QueryError(f"the value of {name[:80]!a} is of another kind", hint="see the schema of EPCIS queries")
     return "|".join(texts)
 
 
@@ -116,11 +116,11 @@ class NamedQueries:
     def add(self, definition: Definition, now_ms: int) -> None:
         """Raises QueryNameTakenError, and InputError for one too many."""
         with self._store.transaction() as connection:
-            desk = EpcisDesk(connection)
+            desk = EpcisRepository(connection)
             if definition.name in _RESERVED or desk.query(self._participant, definition.name) is not None:
-                raise QueryNameTakenError(f"{definition.name} is taken", mend="take another name, or delete that query")
+                raise QueryNameTakenError(f"{definition.name} is taken", hint="take another name, or delete that query")
             if len(desk.queries(self._participant, 0, _MOST_QUERIES)) == _MOST_QUERIES:
-                raise InputError(f"there are {_MOST_QUERIES} queries already", mend="delete one")
+                raise InputError(f"there are {_MOST_QUERIES} queries already", hint="delete one")
             number = desk.next_query_number(self._participant)
             text = canonical_json(dict(definition.query)).decode()
             desk.add_query(EpcisQueryRow(self._participant, definition.name, number, now_ms, text))
@@ -128,22 +128,22 @@ class NamedQueries:
     def get(self, name: str) -> Definition:
         """Raises UnknownQueryError."""
         with self._store.reading() as connection:
-            row = EpcisDesk(connection).query(self._participant, name)
+            row = EpcisRepository(connection).query(self._participant, name)
         if row is None:
-            raise UnknownQueryError(f"there is no query {name[:80]!a}", mend="make it, or see the list of queries")
+            raise UnknownQueryError(f"there is no query {name[:80]!a}", hint="make it, or see the list of queries")
         return _definition(row)
 
     def find(self, after: int, limit: int) -> list[tuple[int, Definition]]:
         """In the order in which they were made, with their numbers."""
         with self._store.reading() as connection:
-            rows = EpcisDesk(connection).queries(self._participant, after, limit)
+            rows = EpcisRepository(connection).queries(self._participant, after, limit)
         return [(row.number, _definition(row)) for row in rows]
 
     def drop(self, name: str) -> None:
         """Raises UnknownQueryError."""
         with self._store.transaction() as connection:
-            if not EpcisDesk(connection).drop_query(self._participant, name):
-                raise UnknownQueryError(f"there is no query {name[:80]!a}", mend="see the list of queries")
+            if not EpcisRepository(connection).drop_query(self._participant, name):
+                raise UnknownQueryError(f"there is no query {name[:80]!a}", hint="see the list of queries")
 
 
 def _definition(row: EpcisQueryRow) -> Definition:

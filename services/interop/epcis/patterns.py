@@ -68,12 +68,12 @@ def parse_pattern(text: str, *, kinds: bool) -> Like:
     name, _, body = text.removeprefix(PATTERN).partition(":")
     scheme, parts = _SCHEMES.get(name), body.split(".")
     if scheme is None:
-        raise IdentifierError(f"no patterns of {name[:20]!a} are read", mend=f"these are: {', '.join(SCHEMES)}")
+        raise IdentifierError(f"no patterns of {name[:20]!a} are read", hint=f"these are: {', '.join(SCHEMES)}")
     closed = parts.index(_OPEN) if _OPEN in parts else len(parts)
     if len(parts) != scheme.fields or closed == len(parts) or set(parts[closed:]) != {_OPEN}:
         raise IdentifierError(
             f"a pattern of {name} has {scheme.fields} fields, of which the last are open",
-            mend=f"{PATTERN}{name}:9506000.{'*.*' if scheme.fields == 3 else '*'} is one",
+            hint=f"{PATTERN}{name}:9506000.{'*.*' if scheme.fields == 3 else '*'} is one",
         )
     key = _digits(scheme, name, parts[:closed]) if scheme.digits else _letters(scheme, parts[:closed])
     start = link_uri([(scheme.ai, "")])

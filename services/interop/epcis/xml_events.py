@@ -27,7 +27,7 @@ def xml_events(data: bytes) -> list[Node]:
     """The events of the first EventList in the document. Raises InputError for what is no such document."""
     found = _find(_Builder().read(data), "EventList")
     if found is None:
-        raise InputError("the XML has no EventList", mend="give an EPCIS document or query document")
+        raise InputError("the XML has no EventList", hint="give an EPCIS document or query document")
     return [_event(node) for node in found.children if node.name not in _COMMENTS]
 
 
@@ -52,7 +52,7 @@ class _Builder:
         return self._open[0][3][0]
 
     def _doctype(self, *_: object) -> None:
-        raise InputError("the XML declares a document type", mend="take the DOCTYPE out")
+        raise InputError("the XML declares a document type", hint="take the DOCTYPE out")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._open) > _MAX_DEPTH:

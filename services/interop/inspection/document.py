@@ -99,7 +99,7 @@ def build_document(
     verdict other than a pass: the document declares compliance.
     """
     if facts.verdict is not Verdict.PASS:
-        raise CertificateDocumentError("the verdict is no pass", mend="a 3.1 certificate declares compliance")
+        raise CertificateDocumentError("the verdict is no pass", hint="a 3.1 certificate declares compliance")
     if not logo_png.startswith(_PNG):
         raise CertificateDocumentError("the logo is no PNG", pointer="/Certificate/CommercialTransaction/A04")
     if unknown := claims.keys() - _FIELDS:

@@ -11,7 +11,7 @@ import pytest
 
 from ledger.errors import DuplicateRecordError, NotFoundError, Retry, SubmitError
 from ledger.store import Store
-from ledger.store.outbox import Desk, Entry, Outbox, OutboxState, SentTransaction
+from ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
 from tests.support.stores import new_store
 
@@ -39,7 +39,7 @@ def entries(count: int, prefix: str = "k") -> list[Entry]:
     return [entry(f"{prefix}{number}", payload=bytes([number])) for number in range(count)]
 
 
-def desk_of(outbox: Outbox, signer: bytes = KEY) -> Desk:
+def desk_of(outbox: Outbox, signer: bytes = KEY) -> OutboxWriter:
     """The desk of the one submitter; its lease is renewed each time."""
     row = outbox.lease(signer)
     return outbox.take_lease(signer, row, "here/1/1", 1 if row is None else row.fence)
@@ -49,7 +49,7 @@ def start(outbox: Outbox, chain_nonce: int = 0, most: int = 50) -> SentTransacti
     return desk_of(outbox).allocate(chain_nonce, outbox.queued(KEY, most), TO, b"\5", 30_000)
 
 
-Move = Callable[[Desk, int], object]
+Move = Callable[[OutboxWriter, int], object]
 MOVES: dict[str, tuple[Move, OutboxState, OutboxState, OutboxState]] = {
     "sign": (lambda o, i: o.store_signed(i, b"\6", bytes([i]) * 32, 9, 1), S.NONCED, S.SIGNED, S.SIGNED),
     "send": (lambda o, i: o.mark_sent(i), S.SIGNED, S.SENT, S.SENT),
@@ -99,7 +99,7 @@ def test_each_move_starts_from_its_state_alone(outbox: Outbox, store: Store, sta
         return
     with pytest.raises(SubmitError, match=f"what was {before} in the outbox is not any more") as caught:
         move(desk_of(outbox), transaction.id)
-    assert caught.value.mend == "run one submitter for each key; nothing was lost"
+    assert caught.value.hint == "run one submitter for each key; nothing was lost"
     assert states(outbox, store, transaction) == was
 
 
@@ -312,7 +312,7 @@ def test_a_crash_leaves_all_of_a_move_or_nothing(store: Store, name: str, stored
     outbox = Outbox(store)
     number = bring(outbox, MOVES[name][1]).id if name in MOVES else outbox.enqueue(KEY, entries(2))[0]
     fence, broken = desk_of(outbox).fence, CrashingStore(store, CrashPoint(at=1, stored=stored))
-    desk = Desk(broken, KEY, fence)
+    desk = OutboxWriter(broken, KEY, fence)
     before = everything(store)
     moves: dict[str, Callable[[], object]] = {
         "enqueue": lambda: Outbox(broken).enqueue(KEY, entries(4)),

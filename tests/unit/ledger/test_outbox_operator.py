@@ -9,7 +9,7 @@ import pytest
 
 from ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, Retry, SubmitError
 from ledger.store import Store
-from ledger.store.outbox import Desk, Entry, Outbox, OutboxState, SentTransaction
+from ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
 from tests.support.stores import new_store
 
 KEY, OTHER = b"\x01" * 20, b"\x02" * 20
@@ -31,7 +31,7 @@ def entry(key: str, depends_on: str | None = None) -> Entry:
     return Entry(key, "ledger", "Anchor", key.encode(), depends_on)
 
 
-def desk_of(outbox: Outbox) -> Desk:
+def desk_of(outbox: Outbox) -> OutboxWriter:
     row = outbox.lease(KEY)
     return outbox.take_lease(KEY, row, "here/1/1", 1 if row is None else row.fence)
 

@@ -10,7 +10,7 @@ import pytest
 from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import certificate, open_reader, recall, trace
-from ledger.provenance.viewing import View
+from ledger.provenance.permissions import View
 from ledger.records import AssignmentState, TransformationKind, Verdict
 from ledger.store import Store
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, OTHER_BUYER, SMITH, World, build_world

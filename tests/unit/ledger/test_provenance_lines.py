@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.provenance import viewing
-from ledger.provenance.viewing import View
+from ledger.provenance import permissions
+from ledger.provenance.permissions import View
 from ledger.store import Lineage, Rows, Store, open_store
 from ledger.store.rows import CustodyChangeRow, LotInputRow, LotOutputRow, LotRow
 from tests.support.stores import scratch
@@ -67,7 +67,7 @@ def test_many_are_judged_as_each_alone(
 ) -> None:
     """Also where the bounds are reached: then the lots are looked at in halves, and each within bounds of its own."""
     with scratch(store) as connection, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(viewing, "_MOST", most)
+        patch.setattr(permissions, "_MOST", most)
         rows = Rows(connection)
         rows.insert([lot(number, ME if number in held else OTHER) for number in range(LOTS)])
         for sequence, (a, b) in enumerate(sorted(edges)):

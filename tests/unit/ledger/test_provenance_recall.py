@@ -13,7 +13,7 @@ import pytest
 from ledger.errors import IdentifierError, InputError, NotFoundError
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance import Limits, certificate, recall
-from ledger.provenance.views import Cut
+from ledger.provenance.answers import Cut
 from ledger.records import CertificateStatus, LotState, TransformationKind, Verdict
 from ledger.store import Book, Rows, Store, open_store
 from ledger.store.rows import MachineRow

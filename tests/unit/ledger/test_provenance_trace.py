@@ -24,7 +24,7 @@ from ledger.provenance import (
     trace_lot,
     trace_order,
 )
-from ledger.provenance.views import Cut
+from ledger.provenance.answers import Cut
 from ledger.records import AssignmentState, CertificateStatus, LotState, OrderState, TransformationKind, Verdict
 from ledger.store import Book, open_store
 from tests.support.fake_chain import digest

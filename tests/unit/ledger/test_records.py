@@ -228,7 +228,7 @@ def test_each_field_refuses_what_does_not_fit(kind: type) -> None:
         for wrong in unfitting(hint):
             with pytest.raises(RecordError, match=rf"^{kind.__name__}\.{name} cannot be ") as caught:
                 kind(**{**good, name: wrong})
-            assert caught.value.mend.startswith("give ")
+            assert caught.value.hint.startswith("give ")
             assert "\n" not in str(caught.value)
 
 

@@ -19,7 +19,7 @@ from ledger.canonical import canonical_json
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
 from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
-from ledger.store import Book, EpcisDesk, Rows, Store, open_store
+from ledger.store import Book, EpcisRepository, Rows, Store, open_store
 from ledger.store.database import newest_schema
 from ledger.store.engine import build_engine
 from ledger.store.epcis import EventQuery, Saying
@@ -186,7 +186,7 @@ def test_what_events_said_before_there_were_runs_is_found_with_that_of_later_one
     said = [("bizStep", "old", 1), ("bizStep", "old", 3), ("bizStep", "new", 2)]
     write_as_before(path, "0019", "INSERT INTO epcis_terms (field, value, event) VALUES (?, ?, ?)", *said)
     with open_store(f"sqlite:///{path}") as store, store.transaction() as connection:
-        desk = EpcisDesk(connection)
+        desk = EpcisRepository(connection)
         events = [EpcisEventRow(at, 0, str(at), "", "", at, at, bytes(32), at, "", "") for at in range(1, 7)]
         desk.add(events, [EpcisTermRow("bizStep", "old", 4, 2)])
         query = EventQuery((Saying(("bizStep",), ("old",)),), descending=False)

@@ -17,7 +17,7 @@ from ledger.records import ReceiveLot
 from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
-from ledger.submit.offers import Offer, raised_offer
+from ledger.submit.fees import Fees, raised_fees
 from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_final, verify_once
 from tests.support.stores import new_store
 
@@ -128,14 +128,14 @@ def test_an_offer_is_not_raised_for_ever(world: LedgerWorld, outbox: Outbox) -> 
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [(Offer(10**12, 10), Offer(11 * 10**11, 11)), (Offer(10**12, 1), Offer(11 * 10**11, 2))]
+    ("before", "after"), [(Fees(10**12, 10), Fees(11 * 10**11, 11)), (Fees(10**12, 1), Fees(11 * 10**11, 2))]
 )
-def test_a_raise_is_rounded_up(world: LedgerWorld, before: Offer, after: Offer) -> None:
-    assert raised_offer(world.chain, before) == after
+def test_a_raise_is_rounded_up(world: LedgerWorld, before: Fees, after: Fees) -> None:
+    assert raised_fees(world.chain, before) == after
 
 
 def test_a_raise_follows_the_base_fee(world: LedgerWorld) -> None:
-    raised = raised_offer(world.chain, Offer(1, 1))
+    raised = raised_fees(world.chain, Fees(1, 1))
     assert raised.max_fee_wei >= world.chain.node.base_fee_wei()
 
 

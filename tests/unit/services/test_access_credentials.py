@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import InputError, NotFoundError
-from ledger.store import AccessDesk, Rows, Store
+from ledger.store import AccessRepository, Rows, Store
 from ledger.store.engine import build_engine
 from ledger.store.rows import ChainIdentityRow, ParticipantRow
 from services.access import CredentialKind, Scope, UnauthenticatedError, authenticate, new_api_key, revoke
@@ -231,6 +231,6 @@ def new_store_at(runner: Runner) -> Store:
 
 def _issued(store: Store, id_: str) -> int:
     with store.reading() as connection:
-        row = AccessDesk(connection).credential(id_)
+        row = AccessRepository(connection).credential(id_)
     assert row is not None
     return row.issued_at

@@ -16,7 +16,7 @@ HEAVY = ["alembic", "eth_account", "eth_tester", "fastapi", "httpx", "numpy", "p
 def test_each_module_registers_the_commands_it_is_said_to() -> None:
     for module, names in COMMANDS.items():
         app = typer.Typer()
-        importlib.import_module(f"services.commands.{module}").register(app)
+        importlib.import_module(module).register(app)
         commands = [command.name for command in app.registered_commands]
         found = sorted([*map(str, commands), *(str(group.name) for group in app.registered_groups)])
         assert found == sorted(names), module

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import SettingsError
-from services.demo.home import clear_home
+from services.lab.demo.home import clear_home
 
 
 @pytest.mark.parametrize("name", ["millmark.toml", "chain.journal", "keys/treasury.key"])

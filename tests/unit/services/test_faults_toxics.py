@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.faults.toxics import UNFORWARDED, Fault, Schedule, spoil
+from services.lab.faults.toxics import UNFORWARDED, Fault, Schedule, spoil
 
 SEND, HEAD = "eth_sendRawTransaction", "eth_blockNumber"
 

@@ -11,15 +11,15 @@ import pytest
 from ledger.chain import EmbeddedChain, find_profile
 from ledger.errors import SettingsError
 from ledger.index import Follower, follower
-from ledger.store import Store, outbox, outbox_desk
+from ledger.store import Store, outbox, outbox_writer
 from ledger.store.outbox import Outbox
-from ledger.submit import Submitter, tracking
-from services.faults import inspecting
-from services.faults.kill import STEPS, _deaths
-from services.faults.runs import run_faults
-from services.faults.soak import fit_slope
-from services.faults.verdict import Verdict, judge
-from services.faults.workload import Event, Site, build_events, found_site
+from ledger.submit import Submitter, tracker
+from services.lab.faults import inspecting
+from services.lab.faults.kill import STEPS, _deaths
+from services.lab.faults.runs import run_faults
+from services.lab.faults.soak import fit_slope
+from services.lab.faults.verdict import Verdict, judge
+from services.lab.faults.workload import Event, Site, build_events, found_site
 from tests.support.stores import new_store
 
 
@@ -103,7 +103,7 @@ def test_an_unknown_run_is_refused() -> None:
 
 
 def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
-    owners = (outbox, outbox_desk, tracking, follower)
+    owners = (outbox, outbox_writer, tracker, follower)
     assert sorted(STEPS) == sorted(point for owner in owners for point in owner.CRASH_POINTS)
     deaths = _deaths(200, 1)
     for step in STEPS:
@@ -113,7 +113,7 @@ def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
 
 def test_the_results_list_every_crash_point_beside_its_owner() -> None:
     told = (Path(inspecting.__file__).parent / "RESULTS.md").read_text()
-    for owner in (outbox, outbox_desk, tracking, follower):
+    for owner in (outbox, outbox_writer, tracker, follower):
         [line] = [line for line in told.splitlines() if line.startswith(f"| `{owner.__name__}` |")]
         assert line == f"| `{owner.__name__}` | {', '.join(owner.CRASH_POINTS)} |"
     for what, (call, path) in inspecting.SYSTEM_CALLS.items():

@@ -12,14 +12,14 @@ from fastapi import FastAPI
 
 from ledger.errors import SettingsError
 from ledger.records import Role
-from ledger.store import AccessDesk, Rows, Store
+from ledger.store import AccessRepository, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope
 from services.access.credentials import issue
 from services.gateway import Limiter, Rates, build_policy, create_gateway
-from services.gateway.policy import Auth
+from services.gateway.http.permissions import RULES, methods_of
+from services.gateway.http.policy import Auth
 from services.gateway.recording.writes import WRITES
-from services.gateway.rules import RULES, methods_of
 from tests.support.fake_world import build_world
 from tests.support.figures import Tell
 from tests.support.gateway_client import Caller
@@ -61,7 +61,7 @@ def token(
 ) -> str:
     key = signer_of(participant).address if kind is CredentialKind.SESSION else b""
     with store.transaction() as connection:
-        desk = AccessDesk(connection)
+        desk = AccessRepository(connection)
         return issue(desk, kind, participant, scopes, now_s=NOW_S - age_s, life_s=900, key=key)[0]
 
 
@@ -232,7 +232,7 @@ def test_every_route_by_every_caller(caller: Caller, store: Store, method: str, 
     expected = 401 if who in REFUSED else 403
     assert answer.status_code == expected
     assert answer.headers.get("www-authenticate") == ("Bearer" if expected == 401 else None)
-    assert set(answer.json()) == {"type", "title", "status", "detail", "mend", "request_id"}
+    assert set(answer.json()) == {"type", "title", "status", "detail", "hint", "request_id"}
 
 
 def test_malformed_parameters_are_not_looked_at_before_the_caller_is(caller: Caller) -> None:

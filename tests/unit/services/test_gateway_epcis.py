@@ -18,8 +18,8 @@ from services.gateway.epcis import endpoints
 from services.gateway.epcis.endpoints import CAPTURE, EVENTS
 from services.gateway.epcis.negotiation import MOST_EVENTS
 from services.interop.epcis.documents import hash_events
+from services.interop.epcis.event_queries import CONTEXT
 from services.interop.epcis.intake import stream_of
-from services.interop.epcis.library import CONTEXT
 from tests.support.epcis_events import LINK, THING, Json, capture, document, event, find, found, statuses
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS

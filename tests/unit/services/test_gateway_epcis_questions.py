@@ -16,8 +16,8 @@ from ledger.store import Book
 from services.access import SignIn
 from services.gateway import build_policy, create_gateway
 from services.gateway.epcis.endpoints import CAPTURE, EVENTS
-from services.gateway.policy import Auth
-from services.interop.epcis import library as epcis_library
+from services.gateway.http.policy import Auth
+from services.interop.epcis import event_queries as epcis_library
 from tests.support.epcis_events import LINK, PARTY, THING, WORLD, capture, document, event, find, found, statuses
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import NONE, PIECE
@@ -28,7 +28,7 @@ from tests.support.stores import new_store
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+def event_queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with new_store(tmp_path_factory.mktemp("epcis")) as store:
         caller = Caller(create_gateway(store, build_policy()))
         assert capture(caller, document(*WORLD))["success"]
@@ -90,8 +90,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
         ("MATCH_anyEPCClass=urn:epc:idpat:sgtin:9506000.*.*", ""),
     ],
 )
-def test_questions(library: Caller, query: str, expected: str) -> None:
-    assert find(library, query) == expected.split()
+def test_questions(event_queries: Caller, query: str, expected: str) -> None:
+    assert find(event_queries, query) == expected.split()
 
 
 @pytest.mark.parametrize(
@@ -109,37 +109,37 @@ def test_questions(library: Caller, query: str, expected: str) -> None:
         "MATCH_epc=" + "|".join(["urn:x:y"] * 101),
     ],
 )  # fmt: skip
-def test_questions_that_are_refused(library: Caller, query: str) -> None:
-    answer = library.ask(f"{EVENTS}?{query}")
+def test_questions_that_are_refused(event_queries: Caller, query: str) -> None:
+    answer = event_queries.ask(f"{EVENTS}?{query}")
     assert (answer.status_code, answer.json()["type"]) == (400, "epcisException:QueryParameterException")
 
 
-def test_more_events_than_are_wanted_are_refused(library: Caller) -> None:
-    answer = library.ask(f"{EVENTS}?maxEventCount=5")
+def test_more_events_than_are_wanted_are_refused(event_queries: Caller) -> None:
+    answer = event_queries.ask(f"{EVENTS}?maxEventCount=5")
     assert (answer.status_code, answer.json()["type"]) == (413, "epcisException:QueryTooLargeException")
 
 
 @pytest.mark.parametrize("query", ["", "&orderDirection=ASC", f"&MATCH_epc={THING}", "&orderBy=recordTime"])
-def test_pages_leave_nothing_out_and_show_nothing_twice(library: Caller, query: str) -> None:
-    expected = find(library, query.removeprefix("&"))
+def test_pages_leave_nothing_out_and_show_nothing_twice(event_queries: Caller, query: str) -> None:
+    expected = find(event_queries, query.removeprefix("&"))
     path, seen = f"{EVENTS}?perPage=1{query}", []
     while path:
-        answer = library.ask(path)
+        answer = event_queries.ask(path)
         seen += [one["eventID"][-2:] for one in found(answer)]
         path = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
     assert seen == expected
 
 
-def test_a_token_is_good_for_its_own_question_alone(library: Caller) -> None:
-    token = library.ask(f"{EVENTS}?perPage=1").headers["link"].partition("nextPageToken=")[2].partition(">")[0]
-    assert library.ask(f"{EVENTS}?perPage=1&EQ_action=OBSERVE&nextPageToken={token}").status_code == 400
-    assert library.ask(f"{CAPTURE}?perPage=1&nextPageToken={token}").status_code == 400
+def test_a_token_is_good_for_its_own_question_alone(event_queries: Caller) -> None:
+    token = event_queries.ask(f"{EVENTS}?perPage=1").headers["link"].partition("nextPageToken=")[2].partition(">")[0]
+    assert event_queries.ask(f"{EVENTS}?perPage=1&EQ_action=OBSERVE&nextPageToken={token}").status_code == 400
+    assert event_queries.ask(f"{CAPTURE}?perPage=1&nextPageToken={token}").status_code == 400
 
 
-def test_events_of_one_thing(library: Caller) -> None:
-    answer = library.ask(f"/epcis/v2/epcs/{quote(LINK, safe='')}/events?perPage=2")
+def test_events_of_one_thing(event_queries: Caller) -> None:
+    answer = event_queries.ask(f"/epcis/v2/epcs/{quote(LINK, safe='')}/events?perPage=2")
     assert [one["eventID"][-2:] for one in found(answer)] == ["06", "05"]
-    assert library.ask(f"/epcis/v2/epcs/{THING}/events?MATCH_anyEPC=urn:x:y").status_code == 400
+    assert event_queries.ask(f"/epcis/v2/epcs/{THING}/events?MATCH_anyEPC=urn:x:y").status_code == 400
 
 
 # Who sees which event

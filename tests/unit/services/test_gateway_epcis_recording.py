@@ -19,14 +19,14 @@ from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.records import Admit, Role
-from ledger.store import Book, RecordingDesk, Store, open_store
+from ledger.store import Book, RecordingRepository, Store, open_store
 from ledger.store.outbox import Outbox
 from services.access import Scope, new_api_key
 from services.gateway import build_policy, create_gateway
 from services.gateway.epcis.endpoints import CAPTURE
-from services.gateway.epcis.knowing import find_parties
-from services.gateway.policy import Auth
-from services.interop.epcis.library import CONTEXT
+from services.gateway.epcis.known_names import find_parties
+from services.gateway.http.policy import Auth
+from services.interop.epcis.event_queries import CONTEXT
 from tests.support.crash import CrashingStore, CrashPoint
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world
@@ -335,7 +335,7 @@ def test_a_disk_that_fails_between_event_and_record_keeps_neither(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(RecordingDesk, "queue", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
+        broken.setattr(RecordingRepository, "queue", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
         assert company.post(added(1, "disk")).status_code == 503
     assert company.caller.ask(CAPTURE).json() == []
     [told] = company.capture(added(1, "disk"))
@@ -359,7 +359,7 @@ def test_a_killed_process_neither_doubles_nor_loses(company: Company) -> None:
 def _die_at_the_second_record(company: Company) -> None:
     """In a process of its own, with its own handle on the database; never returns."""
     try:
-        queue = RecordingDesk.queue
+        queue = RecordingRepository.queue
         seen: list[int] = []
 
         def die(*given: Any) -> int:
@@ -368,7 +368,7 @@ def _die_at_the_second_record(company: Company) -> None:
             seen.append(queue(*given))
             return seen[0]
 
-        setattr(RecordingDesk, "queue", die)  # noqa: B010 - mypy knows no other way
+        setattr(RecordingRepository, "queue", die)  # noqa: B010 - mypy knows no other way
 
         company.start(open_store(company.store.url))
         company.post(added(1, "K1", "K2"))

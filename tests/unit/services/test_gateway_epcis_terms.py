@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.store import EpcisDesk, Store
+from ledger.store import EpcisRepository, Store
 from ledger.store.epcis import EventQuery, Saying
 from ledger.store.epcis_rows import EpcisEventRow
 from services.interop.epcis.capture import Judgement, Status
@@ -41,7 +41,7 @@ def row(number: int) -> EpcisEventRow:
 def test_events_are_found_by_what_they_say(store: Store, batches: list[list[list[tuple[str, str]]]], most: int) -> None:
     told: dict[int, list[tuple[str, str]]] = {}
     with scratch(store) as connection:
-        desk = EpcisDesk(connection)
+        desk = EpcisRepository(connection)
         for batch in batches:
             start = desk.next_numbers()[0]
             told |= dict(enumerate(batch, start))

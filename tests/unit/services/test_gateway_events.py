@@ -15,15 +15,15 @@ import httpx
 import pytest
 
 from ledger.records import Contract
-from ledger.store import Store, WebhookDesk
+from ledger.store import Store, WebhookRepository
 from services.access import Scope, SignIn
 from services.access.credentials import CredentialKind, new_api_key, revoke
 from services.gateway import build_policy, create_gateway
-from services.gateway import events as events_module
-from services.gateway.policy import Auth
-from services.gateway.server import build_server
-from services.listening import listen, serve_on
-from services.notices.subscriptions import MOST_WEBHOOKS
+from services.gateway.api import events as events_module
+from services.gateway.http.policy import Auth
+from services.serving.server import build_server
+from services.serving.sockets import listen, serve_on
+from services.webhooks.subscriptions import MOST_WEBHOOKS
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import NONE, PIECE
 from tests.support.fake_world import CARRIER, COORDINATOR, SMITH, World, build_world
@@ -252,7 +252,7 @@ def test_a_webhook_from_beginning_to_end(world: World) -> None:
     renewed = smith.ask(f"{path}/secret", "POST")
     assert (renewed.status_code, renewed.json()["secret"] != secret) == (201, True)
     with world.store.transaction() as connection:
-        WebhookDesk(connection).change(webhook["id"], state="parked", attempts=9, reason="answered 500")
+        WebhookRepository(connection).change(webhook["id"], state="parked", attempts=9, reason="answered 500")
     assert smith.ask(path).json()["reason"] == "answered 500"
     assert smith.ask(f"{path}/resume", "POST").json()["state"] == "active"
     assert smith.ask(path, "DELETE").status_code == 204

@@ -17,8 +17,8 @@ from ledger.store import Rows, Store
 from ledger.store.rows import AnchorRow, AssignmentRow, ParticipantRow
 from services.access import Scope, new_api_key
 from services.gateway import Limiter, Rates, build_policy, create_gateway
-from services.gateway.policy import Auth
-from services.gateway.rules import RULES
+from services.gateway.http.permissions import RULES
+from services.gateway.http.policy import Auth
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,
@@ -34,7 +34,7 @@ from tests.support.figures import Tell
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
-from tests.unit.ledger.test_provenance_viewing import LOTS, MACHINE, ORDERS
+from tests.unit.ledger.test_provenance_permissions import LOTS, MACHINE, ORDERS
 
 HOST = "gateway.example"
 OWNER, STRANGER = 50, 99

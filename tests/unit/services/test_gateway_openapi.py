@@ -22,15 +22,15 @@ from ledger.provenance import Certificate, OrderTrace, Recall, Trace
 from ledger.provenance.jsonform import Printable
 from ledger.store import open_store
 from services.gateway import build_policy, create_gateway
-from services.gateway.contexts import CONTEXT_MEDIA
-from services.gateway.credentials import CREDENTIAL_MEDIA, DID_MEDIA
-from services.gateway.documents import SEALED_MEDIA_TYPE
-from services.gateway.example_things import IDENTIFIER
-from services.gateway.examples import build_examples
-from services.gateway.problems import Problem
-from services.gateway.rules import RULES
-from services.gateway.schemas import model_of
-from services.gateway.status import GatewayStatus, Health
+from services.gateway.api.contexts import CONTEXT_MEDIA
+from services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
+from services.gateway.api.documents import SEALED_MEDIA_TYPE
+from services.gateway.api.schemas import model_of
+from services.gateway.api.status import GatewayStatus, Health
+from services.gateway.docs.example_values import IDENTIFIER
+from services.gateway.docs.examples import build_examples
+from services.gateway.http.permissions import RULES
+from services.gateway.http.problems import Problem
 from tests.support.fake_world import World, build_bad_world
 from tests.support.gateway_client import Caller, build_linked_world
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from ledger.provenance.jsonform import Printable
 from ledger.store import Store
-from services.gateway import build_policy, create_gateway, rules
-from services.gateway.errors import CursorError
-from services.gateway.paging import MOST_ITEMS, Key, Pager, Paging, page_of
-from services.gateway.rules import Rule
+from services.gateway import build_policy, create_gateway
+from services.gateway.http import permissions
+from services.gateway.http.errors import CursorError
+from services.gateway.http.paging import MOST_ITEMS, Key, Pager, Paging, page_of
+from services.gateway.http.permissions import Rule
 from tests.support.gateway_client import Caller
 from tests.support.stores import new_store
 
@@ -38,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture
 def caller(store: Store, monkeypatch: pytest.MonkeyPatch) -> Caller:
     for path in ("/v1/things", "/v1/others"):
-        monkeypatch.setitem(rules.RULES, ("GET", path), Rule())
+        monkeypatch.setitem(permissions.RULES, ("GET", path), Rule())
     app = create_gateway(store, build_policy())
 
     @app.get("/v1/things", response_model=page_of(Thing))

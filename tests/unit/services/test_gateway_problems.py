@@ -26,8 +26,8 @@ from ledger.errors import (
 )
 from ledger.store import open_store
 from services.gateway import build_policy, create_gateway
-from services.gateway.problems import build_problem
-from services.gateway.rules import PUBLIC, RULES
+from services.gateway.http.permissions import PUBLIC, RULES
+from services.gateway.http.problems import build_problem
 from tests.support.fake_world import World
 from tests.support.gateway_client import Caller, build_linked_world
 
@@ -106,7 +106,7 @@ def test_nothing_indexed_yet(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'empty.db'}") as store:
         found = Caller(create_gateway(store, build_policy())).problem("/v1/trace/urn:example:hip-1")
     assert (found["status"], found["detail"]) == (404, "nothing is indexed yet")
-    assert found["mend"] == "follow the chain first"
+    assert found["hint"] == "follow the chain first"
 
 
 def _failing(world: World, error: Exception) -> FastAPI:
@@ -172,7 +172,7 @@ def test_every_failure_of_the_ledger_is_a_problem() -> None:
 
 
 def test_addresses_of_node_and_database_stay_inside() -> None:
-    error = ChainUnreachableError("the chain at https://user:word@node:8545/key does not answer", mend="check")
+    error = ChainUnreachableError("the chain at https://user:word@node:8545/key does not answer", hint="check")
     assert build_problem(error, "r").detail == "the chain at (address withheld) does not answer"
     refused = IdentifierError("https://id.gs1.org/01/x is no link")
     assert build_problem(refused, "r").detail == "https://id.gs1.org/01/x is no link"

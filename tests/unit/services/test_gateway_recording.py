@@ -22,18 +22,18 @@ from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.provenance import open_reader
 from ledger.records import RECORD_TYPES, Role
-from ledger.store import AccessDesk, AnswerDesk, Book, Store
+from ledger.store import AccessRepository, AnswerRepository, Book, Store
 from ledger.store.outbox import Outbox
 from ledger.trust import parse_trust
 from ledger.verify import verify_bundle
 from services.access import Scope, new_api_key
 from services.gateway import build_policy, create_gateway
-from services.gateway.policy import Auth
+from services.gateway.http.permissions import RULES
+from services.gateway.http.policy import Auth
 from services.gateway.recording.bodies import body_of
-from services.gateway.recording.building import Builder
+from services.gateway.recording.build_records import Builder
 from services.gateway.recording.examples import build_body_examples
 from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
-from services.gateway.rules import RULES
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.sign_in import NOW_S, ORIGIN
@@ -196,7 +196,7 @@ def test_what_was_acknowledged_outlives_a_crash_before_it_was_sent(site: Site) -
 def test_a_crash_between_the_record_and_its_answer_doubles_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     body, before = {"identifier": "urn:example:twice", "quantity": 1, "unit": "H87"}, site.world.count()
     with monkeypatch.context() as broken:
-        broken.setattr(AnswerDesk, "finish", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
+        broken.setattr(AnswerRepository, "finish", lambda *_: (_ for _ in ()).throw(StoreError("the disk is full")))
         assert site.post("/v1/lots/receive", body, "the-same-key").status_code == 503
     site.start()
     again = site.post("/v1/lots/receive", body, "the-same-key")
@@ -326,7 +326,7 @@ def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site:
     stranger = site.world.admit(Outbox(site.store), ALL)
     Follower(site.world.chain, site.store).follow()
     with site.store.reading() as connection:
-        found = AccessDesk(connection).participant_of(stranger.address)
+        found = AccessRepository(connection).participant_of(stranger.address)
     assert found is not None
     keys = {
         number: new_api_key(site.store, number, [Scope.PROVENANCE], "ERP", now_s=NOW_S, life_s=900)[0]
@@ -345,7 +345,7 @@ def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site:
     third = site.world.admit(Outbox(site.store), ALL)
     Follower(site.world.chain, site.store).follow()
     with site.store.reading() as connection:
-        other = AccessDesk(connection).participant_of(third.address)
+        other = AccessRepository(connection).participant_of(third.address)
     assert other is not None
     keys[other.number] = new_api_key(site.store, other.number, [Scope.PROVENANCE], "x", now_s=NOW_S, life_s=900)[0]
     foreign, none = (ask(f"/v1/bundles?lot=0x{name}", other.number) for name in (lot[2:], "77" * 32))

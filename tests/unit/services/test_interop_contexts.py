@@ -17,15 +17,15 @@ from pyld.documentloader.frozen import BUNDLED_CONTEXTS
 from ledger.ids._gs1 import RULES
 from ledger.ids.dictionary import EDITION
 from services.gateway import build_policy, create_gateway
-from services.gateway.contexts import CONTEXT_MEDIA
-from services.gateway.examples import build_examples
+from services.gateway.api.contexts import CONTEXT_MEDIA
+from services.gateway.docs.examples import build_examples
 from services.interop.contexts.epcis import build_epcis_context
 from services.interop.contexts.published import published_contexts
 from services.interop.credentials.certificate import build_certificate_context, issue_credential
 from services.interop.credentials.did import DID_CONTEXT, build_did_document
 from services.interop.credentials.model import BASE_CONTEXT
 from services.interop.credentials.status_list import build_status_list
-from services.interop.epcis.library import CONTEXT as EPCIS_CONTEXT
+from services.interop.epcis.event_queries import CONTEXT as EPCIS_CONTEXT
 from services.interop.epcis.schema import event_schema
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS, DID, ED25519, FACTS, LISTS

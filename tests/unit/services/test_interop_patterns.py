@@ -8,7 +8,7 @@ import pytest
 
 from ledger.errors import IdentifierError
 from services.interop.epcis.patterns import SCHEMES, parse_pattern
-from services.interop.epcis.questions import QueryTooComplexError, parse_question
+from services.interop.epcis.query_parameters import QueryTooComplexError, parse_question
 from services.interop.epcis.values import canonical_value
 
 EPCS = {

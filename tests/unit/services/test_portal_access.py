@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ledger.store import AccessDesk
+from ledger.store import AccessRepository
 from services.access import CredentialKind, Scope, new_api_key
 from services.access.credentials import issue
 from services.gateway import Limiter, Rates, build_policy, create_gateway
@@ -26,7 +26,7 @@ from tests.support.portal_pages import PAGES
 from tests.support.portal_site import BY_ROLE, FORM, NO_ROLE, OWNER, SESSION, STRANGER, SUSPENDED, Browser, Site, hidden
 from tests.support.sign_in import NOW_S, ORIGIN, sign, signer_of
 from tests.support.stores import new_store
-from tests.unit.ledger.test_provenance_viewing import LOTS, MACHINE, ORDERS
+from tests.unit.ledger.test_provenance_permissions import LOTS, MACHINE, ORDERS
 
 TENANTS = (OWNER, BUYER, SMITH, COORDINATOR, INSPECTOR, CARRIER, OTHER_BUYER, AUDITOR, STRANGER)
 Shown = Callable[[Site], Browser]
@@ -302,6 +302,6 @@ def test_an_unknown_key_is_offered_a_message_as_any(site: Site) -> None:
 
 def test_a_bearer_of_a_scope_too_small_sees_nothing(site: Site) -> None:
     with site.store.transaction() as connection:
-        desk, key = AccessDesk(connection), signer_of(BUYER).address
+        desk, key = AccessRepository(connection), signer_of(BUYER).address
         token, _ = issue(desk, CredentialKind.SESSION, BUYER, [Scope.STATUS], now_s=NOW_S, life_s=900, key=key)
     assert with_token(site, token).get("/portal/orders").status_code == 404

@@ -197,7 +197,7 @@ def test_status_tells_how_far_index_and_chain_are_and_what_went_wrong(tmp_path: 
             page = until(read, language, equal)
             assert page.count(f"{block} {head.number} ,") == 2
             assert page.count(head.hash.hex()[:8]) == 2
-        chain.broken = ChainUnreachableError("the chain at http://key@node does not answer", mend="try again")
+        chain.broken = ChainUnreachableError("the chain at http://key@node does not answer", hint="try again")
         silent = until(read, "en", "The chain does not answer: the index is as it was.")
         assert "the chain at (address withheld) does not answer; try again" in silent
         assert "key@node" not in silent

@@ -10,8 +10,8 @@ import pytest
 
 from ledger.store import Store
 from ledger.verify import Step
+from services.cache import Shelf
 from services.portal.proofs import Proof, Proofs, kept_names
-from services.portal.shelf import Shelf
 from tests.support.bundle_content import fields_of
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_now, vector_trust
 from tests.support.stores import new_store

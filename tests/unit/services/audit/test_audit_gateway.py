@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from ledger.errors import StoreError
-from ledger.provenance.sharing import Mode
-from ledger.store import AccessDesk
+from ledger.provenance.document_access import Mode
+from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
 from services.audit import Access, AuditError, AuditLog, read_audit, verify_audit
 from services.gateway import build_policy, create_gateway
-from services.gateway.policy import Auth
+from services.gateway.http.policy import Auth
 from tests.support.command_line import Runner
 from tests.support.gateway_client import Caller
 from tests.support.shared_world import BILLET, OTHER, OWNER, SharedWorld, build_shared_world
@@ -45,7 +45,7 @@ def caller(shared: SharedWorld, audit: AuditLog) -> Caller:
 
 def token(shared: SharedWorld, participant: int) -> str:
     with shared.store.transaction() as connection:
-        desk, key = AccessDesk(connection), signer_of(participant).address
+        desk, key = AccessRepository(connection), signer_of(participant).address
         return issue(desk, CredentialKind.SESSION, participant, ALL_SCOPES, now_s=NOW_S, life_s=900, key=key)[0]
 
 
@@ -102,7 +102,7 @@ class Full(AuditLog):
     """A log on a full disk."""
 
     def append(self, access: Access) -> None:  # noqa: ARG002  # as the real one
-        raise AuditError("the audit log cannot be written: no space left on device", mend="make room")
+        raise AuditError("the audit log cannot be written: no space left on device", hint="make room")
 
 
 def test_nothing_is_answered_that_the_log_does_not_have(shared: SharedWorld, tmp_path: Path) -> None:
@@ -177,4 +177,4 @@ def test_the_log_stands_apart_from_the_database(shared: SharedWorld, tmp_path: P
 
 
 def _broken() -> None:
-    raise StoreError("the database is gone", mend="")
+    raise StoreError("the database is gone", hint="")

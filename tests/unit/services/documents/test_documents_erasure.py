@@ -12,8 +12,8 @@ import pytest
 
 from ledger.claims import build_claims, parse_claims, verify_disclosure
 from ledger.errors import ClaimsError, NotFoundError, SigningError, StoreError
-from ledger.provenance.sharing import Mode
-from ledger.store import Book, SharingDesk
+from ledger.provenance.document_access import Mode
+from ledger.store import Book, DocumentRepository
 from services.documents import DocumentError, Documents, Draft
 from services.documents.sealed_file import open_sealed, parse_sealed
 from tests.support.shared_world import CONTENT, DESCENDANT, NAME, NAMED, OWNER, SharedWorld, build_shared_world
@@ -30,7 +30,7 @@ def shared(tmp_path: Path) -> Iterator[SharedWorld]:
 def secrets_of(shared: SharedWorld, id_: str) -> dict[str, bytes]:
     """Whatever would open a document or its commitment, as it is stored."""
     with shared.store.reading() as connection:
-        desk, book = SharingDesk(connection), Book(connection)
+        desk, book = DocumentRepository(connection), Book(connection)
         found: dict[str, bytes] = {"name": NAME.encode()}
         for row in desk.versions([id_]):
             piece = desk.piece(id_, row.version, 0)

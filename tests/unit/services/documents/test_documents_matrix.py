@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from ledger.provenance.sharing import Mode
-from ledger.store import AccessDesk
+from ledger.provenance.document_access import Mode
+from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
 from services.documents.sealed_file import open_sealed
 from services.documents.views import Document
 from services.gateway import build_policy, create_gateway
-from services.gateway.policy import Auth
+from services.gateway.http.policy import Auth
 from tests.support.gateway_client import Caller
 from tests.support.shared_world import (
     BILLET,
@@ -99,7 +99,7 @@ def ask(
         with shared.store.transaction() as connection:
             key = signer_of(participant).address
             token, _ = issue(
-                AccessDesk(connection),
+                AccessRepository(connection),
                 CredentialKind.SESSION,
                 participant,
                 ALL_SCOPES,

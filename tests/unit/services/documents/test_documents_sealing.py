@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyhpke import AEADId, CipherSuite, KDFId, KEMId
 
 from services.documents import RecipientKeyError, SealBrokenError
-from services.documents.sealing import (
+from services.documents.encryption import (
     KEY_BYTES,
     WRAPPED_BYTES,
     Place,

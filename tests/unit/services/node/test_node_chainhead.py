@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.node.chainhead import ChainHead
-from services.waiting import STALL_S
+from services.text.outbox import STALL_S
 
 
 def test_a_chain_that_was_never_reached_does_not_stall() -> None:

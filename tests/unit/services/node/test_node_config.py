@@ -1,4 +1,4 @@
-"""A node that would be unsafe, or that does not fit together, does not start: one line each, with the mend."""
+"""A node that would be unsafe, or that does not fit together, does not start: one line each, with the hint."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ledger.errors import SettingsError, SigningError
 from ledger.keys import LocalSigner, create_keystore
 from ledger.records import Contract
 from services.node.agent import hold_folder, open_agent
-from services.node.certifying import load_inspector
 from services.node.config import NodeConfig, read_config, read_secret
-from services.node.standing import verify_standing
+from services.node.inspection import load_inspector
+from services.node.preflight import verify_standing
 from tests.support.loopback import closed_url
 
 SUBJECT = "0x" + "ab" * 32
@@ -79,7 +79,7 @@ def test_a_configuration_that_does_not_fit_is_refused_in_one_line(tmp_path: Path
     line = str(caught.value)
     assert told in line
     assert "\n" not in line
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_key_given_by_mistake_is_not_repeated(tmp_path: Path) -> None:
@@ -185,4 +185,4 @@ def test_a_stream_that_is_not_this_participants_is_refused(tmp_path: Path, strea
     verify_standing(_Chain(), config, bytes(20), None)  # type: ignore[arg-type]  # the two reads are all that is asked
     with pytest.raises(SettingsError, match=told) as caught:
         verify_standing(_Chain(**stream), config, bytes(20), None)  # type: ignore[arg-type]  # as above
-    assert caught.value.mend
+    assert caught.value.hint

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
+from services.node.dedup_index import DedupIndex
 from services.node.errors import LogError, LogFullError
 from services.node.frames import FILE_HEADER_BYTES, LogEntry, build_frame, parse_frame
-from services.node.known import KnownEvents
 from services.node.streamlog import StreamLog
 
 STREAM = bytes(range(32))
@@ -222,20 +222,20 @@ def test_the_index_is_rebuilt_when_it_is_lost_or_broken(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log", STREAM)
     name = "3" + "x" * 20
     path = tmp_path / "known"
-    KnownEvents(path, log).close()
+    DedupIndex(path, log).close()
     for spoil in (path.unlink, lambda: path.write_bytes(b"rubbish" * 1000), lambda: None):
         spoil()
-        known = KnownEvents(path, log)
+        known = DedupIndex(path, log)
         assert known.find([name, "absent"]) == {name: _entry(3).content}
         known.close()
 
 
 def test_the_index_catches_up_with_what_a_killed_process_left_out(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log", STREAM)
-    known = KnownEvents(tmp_path / "known", log)
+    known = DedupIndex(tmp_path / "known", log)
     log.append([_entry(0)])
     known.close()
-    reopened = KnownEvents(tmp_path / "known", log)
+    reopened = DedupIndex(tmp_path / "known", log)
     assert reopened.find(["0" + "x" * 20]) == {"0" + "x" * 20: _entry(0).content}
     reopened.close()
 
@@ -243,11 +243,11 @@ def test_the_index_catches_up_with_what_a_killed_process_left_out(tmp_path: Path
 def test_a_damaged_or_cut_index_is_not_trusted(tmp_path: Path) -> None:
     _written(tmp_path / "log", [2])
     log, path = StreamLog(tmp_path / "log", STREAM), tmp_path / "known"
-    KnownEvents(path, log).close()
+    DedupIndex(path, log).close()
     whole, ids = path.read_bytes(), ["0" + "x" * 20, "1" + "x" * 20]
     for data in (whole[:20] + bytes(1) + whole[21:], whole[:100], whole[:-4096], b""):
         path.write_bytes(data)
-        known = KnownEvents(path, log)
+        known = DedupIndex(path, log)
         assert list(known.find(ids)) == ids
         known.close()
 
@@ -256,14 +256,14 @@ def test_an_index_is_trusted_until_the_next_boot(tmp_path: Path, monkeypatch: py
     """Of what was never synchronised, a power cut leaves anything."""
     _written(tmp_path / "log", [2])
     log, path, name = StreamLog(tmp_path / "log", STREAM), tmp_path / "known", "1" + "x" * 20
-    KnownEvents(path, log).close()
+    DedupIndex(path, log).close()
     header = path.read_bytes()[:4096]
     lost = header + bytes(path.stat().st_size - len(header))
     for boot, found in (("/proc/sys/kernel/random/boot_id", []), (str(tmp_path / "other"), [name])):
         path.write_bytes(lost)
         (tmp_path / "other").write_text("another boot")
-        monkeypatch.setattr("services.node.known._BOOT_ID", Path(boot))
-        known = KnownEvents(path, log)
+        monkeypatch.setattr("services.node.dedup_index._BOOT_ID", Path(boot))
+        known = DedupIndex(path, log)
         assert list(known.find([name])) == found
         known.close()
 
@@ -272,22 +272,22 @@ def test_an_index_that_is_ahead_of_its_place_doubles_nothing(tmp_path: Path) -> 
     """As a kill between the slots and the place leaves it."""
     log, path = StreamLog(tmp_path / "log", STREAM), tmp_path / "known"
     log.append([_entry(0)])
-    KnownEvents(path, log).close()
+    DedupIndex(path, log).close()
     before = path.read_bytes()[:4096]
     log.append([_entry(number) for number in range(1, 100)])
-    KnownEvents(path, log).close()
+    DedupIndex(path, log).close()
     filled = path.read_bytes()
     path.write_bytes(before + filled[4096:])
-    KnownEvents(path, log).close()
+    DedupIndex(path, log).close()
     assert path.read_bytes() == filled
 
 
 def test_the_index_grows_and_still_knows_the_first_and_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.node.known._FIRST_SLOTS", 1 << 13)
+    monkeypatch.setattr("services.node.dedup_index._FIRST_SLOTS", 1 << 13)
     log, path, many, each = StreamLog(tmp_path / "log", STREAM), tmp_path / "known", 4500, 900
-    known = KnownEvents(path, log)
+    known = DedupIndex(path, log)
     small = path.stat().st_size
     for start in range(0, many, each):
         entries = [LogEntry(0, bytes(32), b'{"data":{},"id":"%d"}' % number) for number in range(start, start + each)]
@@ -302,7 +302,7 @@ def test_the_index_grows_and_still_knows_the_first_and_the_last(
         assert set(known.find(ids)) == set(ids[:3])
     assert path.stat().st_size == small + 4 * (small - (64 << 10))
     known.close()
-    again = KnownEvents(path, log)
+    again = DedupIndex(path, log)
     assert again.find(["4499"]) == {"4499": b'{"data":{},"id":"4499"}'}
     again.close()
 
@@ -310,14 +310,14 @@ def test_the_index_grows_and_still_knows_the_first_and_the_last(
 def test_an_index_for_which_there_is_no_room_is_told(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log", STREAM)
     with _file_size_limit(1 << 20), pytest.raises(StoreError, match="see to the data folder"):
-        KnownEvents(tmp_path / "known", log)
-    KnownEvents(tmp_path / "known", log).close()
+        DedupIndex(tmp_path / "known", log)
+    DedupIndex(tmp_path / "known", log).close()
 
 
 def test_ids_of_one_hash_are_told_apart_by_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slot that says what another id's would say."""
     log, path = StreamLog(tmp_path / "log", STREAM), tmp_path / "known"
-    known = KnownEvents(path, log)
+    known = DedupIndex(path, log)
     log.append([_entry(0), _entry(1)])
     names = ["0" + "x" * 20, "1" + "x" * 20]
     known.find(names)
@@ -331,7 +331,7 @@ def test_ids_of_one_hash_are_told_apart_by_the_log(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("offset", [1, 5, FILE_HEADER_BYTES + 49, 1 << 40])
 def test_a_slot_that_points_at_no_entry_is_passed_over(tmp_path: Path, offset: int) -> None:
     log = StreamLog(tmp_path / "log", STREAM)
-    known = KnownEvents(tmp_path / "known", log)
+    known = DedupIndex(tmp_path / "known", log)
     log.append([_entry(0)])
     name = "0" + "x" * 20
     table, number = known._tables[0], known._hash(name)
@@ -344,10 +344,10 @@ def test_a_log_shorter_than_what_was_acknowledged_is_refused(tmp_path: Path) -> 
     """The last frame damaged on the disk looks like a torn one; the index knows better."""
     _written(tmp_path / "log", [2, 1])
     log = StreamLog(tmp_path / "log", STREAM)
-    KnownEvents(tmp_path / "known", log).close()
+    DedupIndex(tmp_path / "known", log).close()
     log.close()
     data = (tmp_path / "log").read_bytes()
     (tmp_path / "log").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     cut = StreamLog(tmp_path / "log", STREAM)
     with pytest.raises(StoreDamagedError, match="has 2 entries, of 3 that were acknowledged"):
-        KnownEvents(tmp_path / "known", cut)
+        DedupIndex(tmp_path / "known", cut)

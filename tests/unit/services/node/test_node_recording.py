@@ -21,17 +21,17 @@ from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
 from ledger.records import Anchor
 from ledger.store import Book, Store
 from ledger.store.outbox import Entry, Outbox, QueuedRecord
-from services.gateway.logs import build_logger
-from services.node.certifying import Certifier, load_inspector
-from services.node.checkpoints import read_checkpoint
 from services.node.config import AnchorRule, ModelSource
 from services.node.dead_letters import DeadLetters, read_dead_letters
 from services.node.drafts import Draft, Drafts
+from services.node.evidence_recorder import StreamRecorder
 from services.node.frames import LogEntry
-from services.node.peaks import Peaks
-from services.node.recording import StreamRecorder
+from services.node.inspection import Certifier, load_inspector
+from services.node.merkle_frontier import MerkleFrontier
+from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
 from services.node.windows import Windows
+from services.serving.logs import build_logger
 from tests.support.stores import new_store
 
 STREAM, SIGNER = bytes(range(32)), b"k" * 20
@@ -153,7 +153,7 @@ def test_anchors_come_by_size(site: Site) -> None:
 
 def test_anchors_come_by_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("services.node.recording.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("services.node.evidence_recorder.time.monotonic", lambda: now[0])
     site.add(_plain(0))
     recorder = site.recorder(AnchorRule(seconds=5))
     for seconds, anchors in ((4.0, 0), (1.0, 1), (5.0, 1)):
@@ -237,7 +237,7 @@ def test_a_start_reads_what_came_after_the_checkpoint(site: Site) -> None:
     site.recorder(rule).step()
     expected = site.expected_anchors(10, 20, 30, 40)
     whole = site.log.path.read_bytes()
-    known = read_checkpoint(site.checkpoint)
+    known = read_resume_point(site.checkpoint)
     assert known is not None
     assert (known.peaks.size, known.place.index) == (40, 40)
     site.log.path.write_bytes(whole[:200] + bytes(8) + whole[208:])
@@ -255,7 +255,7 @@ def test_a_checkpoint_within_a_frame_goes_on_within_it(site: Site) -> None:
     rule = AnchorRule(count=10, seconds=1000)
     site.add(*[_plain(number) for number in range(25)])
     site.recorder(rule).step()
-    known = read_checkpoint(site.checkpoint)
+    known = read_resume_point(site.checkpoint)
     assert known is not None
     assert (known.peaks.size, known.place) == (20, site.log.start)
     site.add(*[_plain(number) for number in range(25, 31)])
@@ -278,7 +278,7 @@ def test_a_checkpoint_that_is_not_as_it_was_written_counts_for_nothing(site: Sit
         "empty": "",
     }
     site.checkpoint.write_text(changed[harm])
-    assert read_checkpoint(site.checkpoint) is None
+    assert read_resume_point(site.checkpoint) is None
     site.add(*[_plain(number) for number in range(12, 20)])
     site.recorder(rule).step()
     assert site.anchors() == site.expected_anchors(10, 20)
@@ -287,7 +287,7 @@ def test_a_checkpoint_that_is_not_as_it_was_written_counts_for_nothing(site: Sit
 def test_a_checkpoint_of_another_log_is_not_believed(site: Site, tmp_path: Path) -> None:
     site.add(*[_plain(number) for number in range(10)])
     site.recorder(AnchorRule(count=10, seconds=1000)).step()
-    known = read_checkpoint(site.checkpoint)
+    known = read_resume_point(site.checkpoint)
     assert known is not None
     with closing(StreamLog(tmp_path / "other", STREAM)) as other:
         other.append([LogEntry(0, b"t" * 32, canonical_json(_plain(number))) for number in range(10)])
@@ -302,13 +302,13 @@ def test_unfinished_windows_keep_the_checkpoint_before_them(site: Site) -> None:
     half: dict[str, Json] = {"data": {"samples": [1] * (WIDTH // 2)}, "lot": LOTS[0]}
     site.add(_plain(0), _plain(1), {**half, "id": "first"}, _plain(2))
     site.recorder(rule).step()
-    known = read_checkpoint(site.checkpoint)
+    known = read_resume_point(site.checkpoint)
     assert known is not None
     assert known.peaks.size == 2
     site.add({**half, "id": "second"}, _plain(3))
     site.recorder(rule).step()
     assert [record.kind for record in site.queued()].count("IssueCertificate") == 1
-    known = read_checkpoint(site.checkpoint)
+    known = read_resume_point(site.checkpoint)
     assert known is not None
     assert known.peaks.size == 6
 
@@ -352,14 +352,14 @@ def test_inferences_move_into_the_book_when_their_certificates_are_final(
 
 @given(st.lists(st.integers(0, 40), max_size=6))
 def test_peaks_have_the_root_of_the_whole_tree(groups: list[int]) -> None:
-    peaks = Peaks()
+    peaks = MerkleFrontier()
     leaves: list[bytes] = []
     for group in groups:
         some = [leaf_hash(bytes([len(leaves) + number])) for number in range(group)]
         peaks.extend(some)
         leaves += some
         assert (peaks.size, peaks.root()) == (len(leaves), Tree(leaves).root())
-        assert Peaks(peaks.size, peaks.peaks).root() == peaks.root()
+        assert MerkleFrontier(peaks.size, peaks.peaks).root() == peaks.root()
 
 
 @given(

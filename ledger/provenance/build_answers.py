@@ -1,0 +1,208 @@
+"""The parts that traces are put together from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+
+from ledger.provenance import answers
+from ledger.provenance.jsonform import moment
+from ledger.provenance.reader import Limits, Reader, unit
+from ledger.records import AssignmentState, Contract, LotState, OrderState, TransformationKind
+from ledger.store.rows import (
+    AnchorRow,
+    AssignmentRow,
+    HeadRow,
+    LotInputRow,
+    LotOutputRow,
+    LotRow,
+    OperationRow,
+    OrderRow,
+    RecordHistoryRow,
+    RecordRow,
+    StreamRow,
+    SupersessionRow,
+    TransformationRow,
+)
+
+
+def head_of(reader: Reader, subject: bytes) -> bytes:
+    return reader.need(HeadRow, subject).head
+
+
+def build_lot(reader: Reader, row: LotRow) -> answers.Lot:
+    return answers.Lot(
+        subject=row.subject,
+        identifier=reader.identifier(row.subject),
+        sequence=row.sequence,
+        unit=unit(row.unit),
+        quantity=row.quantity,
+        quantity_created=row.quantity_created,
+        state=LotState(row.state),
+        custodian=reader.party(row.custodian),
+        holder=reader.party(reader.holder(row.subject)),
+        counterparty=reader.some_party(row.counterparty),
+        order=row.order,
+        parent=row.parent,
+        assignment=row.assignment or None,
+        created_at=moment(row.created_at),
+        claims_root=row.claims_root,
+    )
+
+
+def build_orders(reader: Reader, subjects: Iterable[bytes]) -> tuple[answers.Order, ...]:
+    """In the order in which they were placed."""
+    rows = reader.rows.among(OrderRow, "subject", subjects)
+    reader.name(row.subject for row in rows)
+    return tuple(_order(reader, row) for row in sorted(rows, key=lambda row: row.sequence))
+
+
+def _order(reader: Reader, row: OrderRow) -> answers.Order:
+    return answers.Order(
+        subject=row.subject,
+        identifier=reader.identifier(row.subject),
+        sequence=row.sequence,
+        state=OrderState(row.state),
+        buyer=reader.party(row.buyer),
+        coordinator=reader.party(row.coordinator),
+        gate=answers.Gate(reader.party(row.inspector), row.model) if row.inspector else None,
+        operations=row.operations,
+        finished=row.finished,
+        live=row.live,
+        placed_at=moment(row.placed_at),
+        due_at=moment(row.due_at),
+        claims_root=row.claims_root,
+    )
+
+
+def build_assignments(reader: Reader, order: bytes) -> tuple[answers.Assignment, ...]:
+    """All of an order, by operation, then in time."""
+    current = {row.assignment for row in reader.rows.find(OperationRow, order=order)}
+    found = reader.rows.find(AssignmentRow, order=order)
+    found.sort(key=lambda row: (row.operation, row.sequence))
+    return tuple(build_assignment(reader, row, row.sequence in current) for row in found)
+
+
+def build_assignment(reader: Reader, row: AssignmentRow, current: bool) -> answers.Assignment:
+    return answers.Assignment(
+        assignment=row.sequence,
+        order=row.order,
+        operation=row.operation,
+        current=current,
+        state=AssignmentState(row.state),
+        machine=reader.machine(row.machine),
+        owner=reader.party(row.owner),
+        proposed_at=moment(row.proposed_at),
+        accepted_at=moment(row.accepted_at),
+        started_at=moment(row.started_at),
+        ended_at=moment(row.ended_at),
+        stream=row.stream,
+        leaf_index=row.leaf_index if row.stream else None,
+        leaf_hash=row.leaf_hash,
+        claims_root=row.claims_root,
+    )
+
+
+def build_custody(reader: Reader, lot: bytes, limits: Limits) -> tuple[answers.CustodyChange, ...]:
+    return tuple(
+        answers.CustodyChange(
+            sequence=row.sequence,
+            kind=row.kind,
+            lot=row.lot,
+            from_=reader.some_party(row.from_participant),
+            to=reader.party(row.to_participant),
+            time=moment(row.changed_at),
+        )
+        for row in reader.lineage.custody(lot, limits.depth)
+    )
+
+
+def build_transformations(reader: Reader, lots: Iterable[bytes]) -> tuple[answers.Transformation, ...]:
+    """Those that made one of the lots, with all their inputs and outputs."""
+    sequences = {row.sequence for row in reader.rows.among(LotOutputRow, "lot", lots)}
+    inputs, outputs = _quantities(reader, LotInputRow, sequences), _quantities(reader, LotOutputRow, sequences)
+    found = reader.rows.among(TransformationRow, "sequence", sequences)
+    return tuple(
+        answers.Transformation(
+            sequence=row.sequence,
+            kind=TransformationKind(row.kind),
+            participant=reader.party(row.participant),
+            order=row.order,
+            unit=unit(row.unit),
+            output_unit=unit(row.output_unit),
+            loss=row.loss,
+            yield_in=row.yield_in,
+            yield_out=row.yield_out,
+            time=moment(row.transformed_at),
+            inputs=tuple(inputs[row.sequence]),
+            outputs=tuple(outputs[row.sequence]),
+        )
+        for row in sorted(found, key=lambda row: row.sequence)
+    )
+
+
+def _quantities(
+    reader: Reader, kind: type[LotInputRow] | type[LotOutputRow], sequences: set[int]
+) -> dict[int, list[answers.TransformedQuantity]]:
+    rows: list[LotInputRow | LotOutputRow] = [*reader.rows.among(kind, "sequence", sequences)]
+    reader.name(row.lot for row in rows)
+    found: dict[int, list[answers.TransformedQuantity]] = {sequence: [] for sequence in sequences}
+    for row in rows:
+        found[row.sequence].append(answers.TransformedQuantity(row.lot, reader.identifier(row.lot), row.quantity))
+    return found
+
+
+def build_streams(
+    reader: Reader, assignments: Iterable[answers.Assignment], certificates: Iterable[answers.Certificate]
+) -> tuple[answers.Stream, ...]:
+    """The evidence that assignments and certificates point into."""
+    named = {item.stream for item in assignments if item.stream} | {item.stream for item in certificates}
+    return build_streams_of(reader, named)
+
+
+def build_streams_of(reader: Reader, subjects: Collection[bytes]) -> tuple[answers.Stream, ...]:
+    """In the order in which they were opened."""
+    reader.name(subjects)
+    found = sorted(reader.rows.among(StreamRow, "subject", subjects), key=lambda row: row.sequence)
+    return tuple(
+        answers.Stream(
+            subject=row.subject,
+            identifier=reader.identifier(row.subject),
+            machine=reader.machine(row.machine),
+            size=row.size,
+            root=row.root,
+            opened_at=moment(row.opened_at),
+            anchors=tuple(
+                answers.Anchor(anchor.sequence, anchor.size, anchor.root, moment(anchor.anchored_at))
+                for anchor in reader.rows.find(AnchorRow, stream=row.subject)
+            ),
+        )
+        for row in found
+    )
+
+
+def build_records(reader: Reader, subject: bytes) -> tuple[answers.HistoryRecord, ...]:
+    """The history of an order or lot, oldest first."""
+    sequences = {row.sequence for row in reader.rows.find(RecordHistoryRow, subject=subject)}
+    found = [
+        row for row in reader.rows.among(RecordRow, "sequence", sequences) if row.contract == Contract.LEDGER.value
+    ]
+    later = reader.rows.among(SupersessionRow, "superseded", sequences)
+    superseded = {row.superseded: row.sequence for row in sorted(later, key=lambda row: row.sequence)}
+    return tuple(
+        answers.HistoryRecord(
+            sequence=row.sequence,
+            kind=row.kind,
+            participant=reader.party(row.participant),
+            subject=row.subject,
+            key=row.key,
+            time=moment(row.block_time),
+            block_number=row.block_number,
+            block_hash=row.block_hash,
+            transaction_hash=row.transaction_hash,
+            log_index=row.log_index,
+            superseded_by=superseded.get(row.sequence),
+            fields=json.loads(row.fields),
+        )
+        for row in sorted(found, key=lambda row: row.sequence)
+    )

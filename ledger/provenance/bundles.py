@@ -1,0 +1,163 @@
+"""Bundles: what the index has of some lots, what the chain proves of it, and what the sender discloses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from ledger.bundle import Bundle, IdentityShown, encode_bundle
+from ledger.chain import Chain, StateProofs, fetch_headers, fetch_proofs, fetch_trust, verify_seen
+from ledger.checkpoint import MAX_ANCESTRY, SignedCheckpoint
+from ledger.errors import ChainError, NotFoundError
+from ledger.headers import parse_header
+from ledger.ids import SubjectKind, identifier_hash, subject
+from ledger.provenance.disclosure import (
+    Disclosing,
+    disclose_claims,
+    disclose_evidence,
+    disclose_identities,
+    disclose_inferences,
+)
+from ledger.provenance.reader import Reader, open_reader
+from ledger.provenance.resolve import find_subject, verify_name
+from ledger.provenance.selection import Selection, select_records
+from ledger.slots import (
+    KeySlots,
+    MachineSlots,
+    ModelSlots,
+    ParticipantSlots,
+    StreamSlots,
+    decode_struct,
+    head_slot,
+    machine_slot,
+    slots_of,
+)
+from ledger.store import Store
+from ledger.trust import BelievedBlock
+from ledger.verify import verify_bundle
+
+__all__ = ["build_bundle"]
+
+
+def build_bundle(
+    store: Store,
+    chain: Chain,
+    names: Sequence[str | bytes],
+    disclosing: Disclosing | None = None,
+    checkpoint: SignedCheckpoint | None = None,
+    *,
+    viewer: int | None = None,
+) -> bytes:
+    """The bytes of a bundle about one or more lots, given by identifier or subject: at the checkpoint, or at an
+    ancestor that the index has reached; without one at the last block that is in the index. For a `viewer`, a
+    participant, only of lots that there are for it, and with no other names than it may know.
+
+    What is returned was verified as a receiver would, against the own node's word. Raises NotFoundError, InputError,
+    ChainError, WrongCheckpointError when the own node does not have the checkpoint, ProofError when the private book
+    does not fit what was anchored, VerificationError when the index does not fit the chain.
+    """
+    for name in names:
+        verify_name(name)
+    if checkpoint is not None:
+        verify_seen(chain, checkpoint.checkpoint)
+    with open_reader(store, viewer) as reader:
+        parts = {find_subject(reader, name, SubjectKind.LOT)[1] for name in names}
+        first, last = _blocks(reader, chain, checkpoint)
+        bundle = _assemble(reader, chain, parts, first, disclosing or Disclosing())
+    bundle = replace(
+        bundle,
+        headers=fetch_headers(chain.node, chain.profile, first, last),
+        signatures=_signatures(checkpoint),
+    )
+    data = encode_bundle(bundle)
+    _verify(chain, bundle, data)
+    return data
+
+
+def _blocks(reader: Reader, chain: Chain, checkpoint: SignedCheckpoint | None) -> tuple[int, int]:
+    """The proof block, and the checkpoint after which nothing is shown."""
+    indexed = min(reader.cursor.block_number, chain.final_number())
+    last = indexed if checkpoint is None else checkpoint.checkpoint.block_number
+    first = min(indexed, last)
+    if last - first > MAX_ANCESTRY:
+        raise ChainError(
+            f"the index is {last - first} blocks behind the checkpoint, more than {MAX_ANCESTRY}",
+            hint="let the index catch up with the chain",
+        )
+    return first, last
+
+
+def _assemble(reader: Reader, chain: Chain, parts: Collection[bytes], number: int, disclosing: Disclosing) -> Bundle:
+    """Everything but the headers, at block `number`."""
+    selection = select_records(reader.rows, parts, number, seal=not disclosing.unrelated)
+    for name, history in selection.histories.items():
+        if not history:
+            raise NotFoundError(f"nothing is recorded of 0x{name.hex()} up to block {number}", hint="use a later block")
+    identities = disclose_identities(reader.rows, reader.book, selection, disclosing, reader.view)
+    proofs = fetch_proofs(chain.node, chain.profile, _slots(chain, selection, identities), number)
+    streams = {name: _stream(chain, proofs, name) for name in selection.streams}
+    return Bundle(
+        chain_id=chain.chain_id,
+        registry=chain.registry,
+        ledger=chain.ledger,
+        contracts=tuple(sorted(chain.contracts.values())),
+        headers=(),
+        signatures=(),
+        nodes=tuple(sorted(proofs.nodes.values())),
+        parts=tuple(sorted(parts)),
+        histories=selection.build_histories(),
+        records=selection.build_records(),
+        participants=tuple(sorted(selection.participants)),
+        keys=tuple(sorted(selection.keys)),
+        machines=tuple(sorted(selection.machines)),
+        models=tuple(sorted(selection.models)),
+        streams=tuple(sorted(selection.streams)),
+        identities=identities,
+        claims=tuple(disclose_claims(reader.book, selection, disclosing)),
+        evidence=tuple(disclose_evidence(reader.rows, reader.book, selection, streams, disclosing)),
+        inferences=tuple(disclose_inferences(reader.book, selection, disclosing)),
+    )
+
+
+def _slots(chain: Chain, selection: Selection, identities: Iterable[IdentityShown]) -> dict[bytes, list[bytes]]:
+    wanted: dict[bytes, list[bytes]] = {address: [] for address in chain.contracts.values()}
+    wanted[chain.registry] += _registry_slots(selection)
+    wanted[chain.registry] += [
+        machine_slot(subject(one.kind, one.creator, identifier_hash(one.salt, one.identifier)))
+        for one in identities
+        if one.kind is SubjectKind.MACHINE
+    ]
+    wanted[chain.ledger] += [head_slot(name) for name in selection.histories]
+    wanted[chain.ledger] += [slot for name in selection.streams for slot in slots_of(StreamSlots, name)]
+    return wanted
+
+
+def _registry_slots(selection: Selection) -> Iterator[bytes]:
+    tables: tuple[tuple[type, Iterable[int | bytes]], ...] = (
+        (ParticipantSlots, selection.participants),
+        (KeySlots, selection.keys),
+        (MachineSlots, selection.machines),
+        (ModelSlots, selection.models),
+    )
+    for kind, names in tables:
+        for name in names:
+            yield from slots_of(kind, name)
+
+
+def _stream(chain: Chain, proofs: StateProofs, name: bytes) -> StreamSlots:
+    return decode_struct(StreamSlots, [proofs.words[chain.ledger, slot] for slot in slots_of(StreamSlots, name)])
+
+
+def _signatures(checkpoint: SignedCheckpoint | None) -> tuple[bytes, ...]:
+    """By the signers' addresses."""
+    if checkpoint is None:
+        return ()
+    signed = zip(checkpoint.signers(), checkpoint.signatures, strict=True)
+    return tuple(signature for _, signature in sorted(signed))
+
+
+def _verify(chain: Chain, bundle: Bundle, data: bytes) -> None:
+    """As a receiver with a node of its own would, at the proof block's own time, whatever the certificates' status."""
+    proof_block, believed = parse_header(bundle.headers[0]), parse_header(bundle.headers[-1])
+    trust = fetch_trust(chain, {}, BelievedBlock(believed.number, believed.hash))
+    verify_bundle(data, trust, now_s=proof_block.timestamp, any_status=True)

@@ -1,0 +1,163 @@
+"""What of the private book goes into a bundle, by the sender's choice: names, fields, evidence, inferences.
+
+Whatever is not chosen stays out; that it exists the records say all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ledger.bundle import EvidenceEntryShown, IdentityShown, InferenceShown, ShownClaims, ShownEvidence
+from ledger.claims import Claims, Path, parse_claims
+from ledger.errors import InputError, ProofError
+from ledger.evidence import EvidenceLog
+from ledger.ids import Identity, SubjectKind
+from ledger.provenance.permissions import View
+from ledger.provenance.selection import Selection, roots_of
+from ledger.slots import StreamSlots
+from ledger.store import Book, Rows
+from ledger.store.rows import CertificateRow, MachineRow
+
+__all__ = ["Disclosing", "choose_fields", "parse_disclosing"]
+
+_NAMES, _CLAIMS, _EVIDENCE, _INFERENCES = "names", "claims", "evidence", "inferences"
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosing:
+    """The sender's choice. Names of the parts themselves are always told."""
+
+    names: bool = False
+    """What everything else in the bundle is called, with the salts."""
+    fields: tuple[tuple[str, ...], ...] = ()
+    """Beginnings of paths into claims documents, array indices as digits; () is every field of every document."""
+    entries: bool = False
+    """The evidence itself; that it is in its stream is proved wherever the log is known."""
+    inferences: bool = False
+    """Inputs and logits of the certificates' inferences."""
+    unrelated: bool = False
+    """What was made for others of shared material; sealed otherwise."""
+    nameless: bool = False
+    """Parts whose identifier the book does not know, too: the receiver must take any status."""
+
+
+def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing:
+    """A choice out of `names`, `claims`, `evidence`, `inferences`, and JSON pointers (RFC 6901) to fields of documents.
+
+    Raises InputError for anything else.
+    """
+    fields: list[tuple[str, ...]] = []
+    for word in words:
+        if word == _CLAIMS:
+            fields.append(())
+        elif word.startswith("/"):
+            fields.append(tuple(part.replace("~1", "/").replace("~0", "~") for part in word[1:].split("/")))
+        elif word not in (_NAMES, _EVIDENCE, _INFERENCES):
+            raise InputError(
+                f"there is nothing to disclose under {word!r}",
+                hint="use names, claims, evidence, inferences, or the pointer to a field such as /legal_name",
+            )
+    return Disclosing(_NAMES in words, tuple(fields), _EVIDENCE in words, _INFERENCES in words, unrelated)
+
+
+def disclose_identities(
+    rows: Rows, book: Book, selection: Selection, policy: Disclosing, view: View | None = None
+) -> tuple[IdentityShown, ...]:
+    """With a view, only of what there is for its participant. Raises InputError for a part whose identifier the book
+    does not know, unless such parts were chosen: nobody could check whose bundle it is."""
+    found = [identity for subject in sorted(selection.parts) if (identity := book.identity(subject)) is not None]
+    if len(found) < len(selection.parts) and not policy.nameless:
+        raise InputError("a part has no identifier in the private book", hint="import its identifier and salt first")
+    if policy.names:
+        machines = {row.subject for row in rows.among(MachineRow, "number", selection.machines)}
+        others = (selection.histories.keys() | selection.streams | machines) - selection.parts
+        others = others if view is None else set(view.identifiers(others))
+        found += [identity for subject in others if (identity := book.identity(subject)) is not None]
+    return tuple(sorted(map(_shown, found)))
+
+
+def _shown(identity: Identity) -> IdentityShown:
+    return IdentityShown(SubjectKind(identity.kind), identity.creator, identity.identifier, identity.salt)
+
+
+def disclose_claims(book: Book, selection: Selection, policy: Disclosing) -> Iterator[ShownClaims]:
+    """The chosen fields of every document that the book has, unless they were erased."""
+    if not policy.fields:
+        return
+    for row in selection.shown():
+        for place, root in enumerate(roots_of(selection.fields[row.sequence])):
+            document = book.document(root)
+            if document is None:
+                continue
+            claims = parse_claims(json.loads(document))
+            paths = choose_fields(claims, policy)
+            if paths:
+                yield ShownClaims(row.sequence, place, claims.disclose(paths))
+
+
+def choose_fields(claims: Claims, policy: Disclosing) -> list[Path]:
+    """Paths of a document's chosen fields, but for those that were erased."""
+    return [
+        path
+        for path, field in claims.fields
+        if not isinstance(field, bytes) and any(_begins(beginning, path) for beginning in policy.fields)
+    ]
+
+
+def _begins(beginning: tuple[str, ...], path: Path) -> bool:
+    return tuple(str(step) for step in path[: len(beginning)]) == beginning
+
+
+def disclose_evidence(
+    rows: Rows, book: Book, selection: Selection, streams: Mapping[bytes, StreamSlots], policy: Disclosing
+) -> Iterator[ShownEvidence]:
+    """Proofs for every leaf that a record names in a stream whose log the book has. `streams` are as the proof block
+    has them. Raises ProofError when the book's log is not the one that was anchored."""
+    logs: dict[bytes, EvidenceLog] = {}
+    anchors = {
+        row.sequence: row.anchor_size
+        for row in rows.among(CertificateRow, "sequence", (row.sequence for row in selection.shown()))
+    }
+    for row in selection.shown():
+        named = selection.fields[row.sequence].get("statement", selection.fields[row.sequence])
+        if "leaf_hash" not in named:
+            continue
+        stream = bytes.fromhex(named["stream"][2:])
+        log = logs.setdefault(stream, logs.get(stream) or book.evidence(stream))
+        if log.entries:
+            _verify_log(log, stream, streams[stream])
+            size = anchors.get(row.sequence)
+            yield _evidence(row.sequence, named["leaf_index"], size, log, streams[stream].size, policy)
+
+
+def _verify_log(log: EvidenceLog, stream: bytes, latest: StreamSlots) -> None:
+    if log.tree.size < latest.size or log.tree.root(latest.size) != latest.root:
+        raise ProofError(
+            f"the book's evidence of stream 0x{stream.hex()} is not what was anchored",
+            hint="restore the private book from a backup",
+        )
+
+
+def _evidence(
+    record: int, index: int, certified: int | None, log: EvidenceLog, latest: int, policy: Disclosing
+) -> ShownEvidence:
+    """`certified` is the anchor's size when a certificate was issued; None for a finished assignment."""
+    entry = log.entries[index]
+    return ShownEvidence(
+        record=record,
+        inclusion=tuple(log.tree.inclusion_proof(index, latest if certified is None else certified)),
+        consistency=() if certified is None else tuple(log.tree.consistency_proof(certified, latest)),
+        shown=EvidenceEntryShown(entry.salt, entry.entry) if policy.entries else None,
+    )
+
+
+def disclose_inferences(book: Book, selection: Selection, policy: Disclosing) -> Iterator[InferenceShown]:
+    """What the book has of the inferences behind the certificates."""
+    for row in selection.shown():
+        if not policy.inferences or row.kind != "CertificateIssued":
+            continue
+        kept = book.inference(row.sequence)
+        if kept is not None:
+            yield InferenceShown(row.sequence, kept.salt, kept.input, tuple(json.loads(kept.logits)))

@@ -1,0 +1,212 @@
+"""What a bad model, a bad lot or a bad machine reached."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from ledger.errors import InputError, NotFoundError
+from ledger.ids import SubjectKind
+from ledger.provenance import answers
+from ledger.provenance.build_answers import build_lot, build_orders
+from ledger.provenance.reader import Limits, Nearest, Reader, open_reader
+from ledger.provenance.recall_answers import Holder, Recall, RecallCounts
+from ledger.provenance.resolve import (
+    build_unknown,
+    find_machine,
+    find_subject,
+    parse_machine,
+    verify_name,
+    verify_number,
+)
+from ledger.records import CertificateStatus, LotState
+from ledger.store import Store
+from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, LotRow, ModelRow, StreamRow
+
+_DEFAULT = Limits(depth=256, lots=100_000)
+"""A recall that leaves something out is worse than a slow one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """What is recalled, and the lots that it reached at once."""
+
+    lots: list[bytes]
+    model: answers.Model | None = None
+    lot: answers.Lot | None = None
+    machine: answers.Machine | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    certificates: tuple[answers.Certificate, ...] | None = None
+    """None: those on the lots reached."""
+    cuts: tuple[answers.Cut, ...] = ()
+
+
+def recall(
+    store: Store,
+    *,
+    model: int | None = None,
+    lot: str | bytes | None = None,
+    machine: int | str | bytes | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limits: Limits = _DEFAULT,
+    viewer: int | None = None,
+) -> Recall:
+    """What is in doubt: everything that a model certified; a lot with what is packed in it; or what a machine made and
+    measured from `since` to `until`, both included. And all that was made of that.
+
+    `lot` is an identifier or subject, `machine` a number, identifier or subject. Raises InputError unless one of the
+    three is given, and both moments with a machine alone; NotFoundError when it is not known. To a `viewer`, a
+    participant, only models that it registered or approved, lots that it made or had, and its own machines are known.
+    """
+    if sum(one is not None for one in (model, lot, machine)) != 1:
+        raise InputError("a recall is of a model, of a lot or of a machine", hint="give one of them")
+    since, until = (None if moment is None else _in_utc(moment) for moment in (since, until))
+    _verify_span(machine is not None, since, until)
+    if model is not None:
+        verify_number("model", model)
+    if lot is not None:
+        verify_name(lot)
+    if machine is not None:
+        machine = parse_machine(machine)
+    with open_reader(store, viewer) as reader:
+        if model is not None:
+            cause = _blame_model(reader, model)
+        elif lot is not None:
+            subject = find_subject(reader, lot, SubjectKind.LOT)[1]
+            if reader.view is not None and not reader.view.held([subject]):
+                raise build_unknown(reader, lot)
+            cause = _blame_lot(reader, subject, limits)
+        else:
+            assert machine is not None  # noqa: S101  # narrows the types: one of the three is given, and a machine
+            assert since is not None  # noqa: S101  # has both moments
+            assert until is not None  # noqa: S101  # narrows the type
+            cause = _blame_machine(reader, machine, since, until)
+        return _follow(reader, cause, limits)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Raises InputError for a moment without a time zone, and for one beyond the calendar's years 1 to 9999."""
+    if moment.tzinfo is None:
+        raise InputError(f"{moment} without a time zone can be any of many moments", hint="give one with a time zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InputError(f"{moment} is in no year from 1 to 9999 in UTC", hint="give an earlier or later one") from None
+
+
+def _verify_span(of_machine: bool, since: datetime | None, until: datetime | None) -> None:
+    given = [moment for moment in (since, until) if moment is not None]
+    if of_machine and len(given) < 2:
+        raise InputError("it is not said when the machine was bad", hint="give the first and the last moment")
+    if given and not of_machine:
+        raise InputError("moments go with a machine", hint="give a machine, or leave them out")
+    if given and given[0] > given[1]:
+        raise InputError(f"{given[0]} is after {given[1]}", hint="give the earlier moment first")
+
+
+def _blame_model(reader: Reader, model: int) -> _Cause:
+    known = reader.rows.get(ModelRow, model)
+    if known is None or not (reader.view is None or reader.view.participant in (known.inspector, known.approver)):
+        raise NotFoundError(
+            f"record {model} registered no model up to block {reader.cursor.block_number}",
+            hint="give the sequence of the record that registered it",
+        )
+    rows = reader.rows.find(CertificateRow, model=model)
+    lots = sorted({row.lot for row in rows})
+    return _Cause(lots, model=reader.model(model), certificates=reader.certificates(rows))
+
+
+def _blame_lot(reader: Reader, lot: bytes, limits: Limits) -> _Cause:
+    contents, cuts = reader.nearest("contents", reader.lineage.contents, [lot], limits)
+    lots = [lot, *(inner for inner, _ in contents)]
+    return _Cause(lots, lot=build_lot(reader, reader.lot(lot)), cuts=cuts)
+
+
+def _blame_machine(reader: Reader, name: int | str | bytes, since: datetime, until: datetime) -> _Cause:
+    """What it made: the lots of its assignments that were open at some moment of these. What it measured: the lots
+    whose certificates rest on evidence that was put into its streams then. Records say when they were made, not when
+    the work was done, so assignments and evidence count in whole."""
+    machine = find_machine(reader, name)
+    first_s, last_s = int(since.timestamp()), int(until.timestamp())
+    open_then = [
+        row.sequence
+        for row in reader.rows.find(AssignmentRow, machine=machine.number)
+        if 0 < (row.started_at or row.accepted_at) <= last_s and (not row.ended_at or row.ended_at >= first_s)
+    ]
+    made = {row.subject for row in reader.rows.among(LotRow, "assignment", open_then)}
+    measured = set(_measured(reader, machine.number, first_s, last_s))
+    return _Cause(sorted(made | measured), machine=reader.machine(machine.number), since=since, until=until)
+
+
+def _measured(reader: Reader, machine: int, first_s: int, last_s: int) -> Iterator[bytes]:
+    """Lots certified on a leaf that came between two anchors of which the later is not before the first moment, and the
+    earlier not after the last."""
+    streams = {row.subject: row for row in reader.rows.find(StreamRow, machine=machine)}
+    anchors = {
+        subject: sorted(reader.rows.find(AnchorRow, stream=subject), key=lambda row: row.size) for subject in streams
+    }
+    for certificate in reader.rows.among(CertificateRow, "stream", streams):
+        of_stream = anchors[certificate.stream]
+        place = bisect_right(of_stream, certificate.leaf_index, key=lambda row: row.size)
+        after = of_stream[place - 1].anchored_at if place else streams[certificate.stream].opened_at
+        if after <= last_s and of_stream[place].anchored_at >= first_s:
+            yield certificate.lot
+
+
+def _follow(reader: Reader, cause: _Cause, limits: Limits) -> Recall:
+    made, cut = reader.nearest("lots", reader.lineage.downstream, cause.lots, limits)
+    reached: Nearest = [*((subject, 0) for subject in cause.lots), *made]
+    lots = reader.related(reached)
+    certificates = cause.certificates
+    if certificates is None:
+        certificates = reader.certificates(reader.rows.among(CertificateRow, "lot", (lot.subject for lot in lots)))
+    orders = build_orders(reader, {lot.order for lot in lots if lot.order is not None})
+    holders = _holders(lots)
+    return Recall(
+        as_of=reader.as_of(),
+        model=cause.model,
+        lot=cause.lot,
+        machine=cause.machine,
+        since=cause.since,
+        until=cause.until,
+        counts=_count(lots, certificates, orders, holders),
+        certificates=certificates,
+        lots=lots,
+        orders=orders,
+        holders=holders,
+        truncated=bool(cause.cuts or cut),
+        cuts=(*cause.cuts, *cut),
+    )
+
+
+def _holders(lots: tuple[answers.RelatedLot, ...]) -> tuple[Holder, ...]:
+    found: dict[int, Holder] = {}
+    for lot in lots:
+        if lot.state is not LotState.SPENT:
+            party = lot.holder
+            known = found.get(party.participant, Holder(party.participant, party.name, 0, 0))
+            found[party.participant] = replace(
+                known, lots=known.lots + 1, quarantined=known.quarantined + lot.quarantined
+            )
+    return tuple(found[participant] for participant in sorted(found))
+
+
+def _count(
+    lots: tuple[answers.RelatedLot, ...],
+    certificates: tuple[answers.Certificate, ...],
+    orders: tuple[answers.Order, ...],
+    holders: tuple[Holder, ...],
+) -> RecallCounts:
+    return RecallCounts(
+        lots=len(lots),
+        unspent=sum(holder.lots for holder in holders),
+        quarantined=sum(holder.quarantined for holder in holders),
+        certificates=len(certificates),
+        valid=sum(one.status is CertificateStatus.VALID for one in certificates),
+        orders=len(orders),
+        holders=len(holders),
+    )

@@ -1,0 +1,1 @@
+"""Millmark's own routes: provenance, bundles, documents, sessions."""

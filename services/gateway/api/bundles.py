@@ -1,0 +1,155 @@
+"""Routes of what is checked offline: bundles, and the trust file to check them with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+
+from ledger.bundle import MEDIA_TYPE
+from ledger.chain import Chain
+from ledger.ids import MAX_IDENTIFIER_LENGTH
+from ledger.provenance import Disclosing, build_bundle, parse_disclosing
+from ledger.store import Store
+from services.access import ForbiddenError, Principal
+from services.gateway.docs.example_values import IDENTIFIER
+from services.gateway.http.authentication import Asking
+from services.gateway.http.errors import BusyError, NoChainError
+from services.gateway.http.responses import NAMED, KnownTags, tag
+from services.serving.bounded_work import BoundedWork
+from services.trust_file import build_trust
+
+__all__ = ["build_bundles"]
+
+_MOST_LOTS = 16
+_AT_ONCE = 2
+"""Bundles that are made at a time: each reads much of the chain's state."""
+_WAITING = 8
+_PIECE_BYTES = 64 * 1024
+_OPEN = frozenset({"names"})
+"""What everybody may ask to have disclosed: names of what there is for them anyway."""
+
+_BUNDLE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {MEDIA_TYPE: {"schema": {"type": "object", "required": ["bundle_version", "parts", "records"]}}}}
+}
+_TRUST: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"schema": {"type": "object", "required": ["format", "contracts"]}}}}
+}
+LotNames = Annotated[
+    list[Annotated[str, Query(min_length=1, max_length=MAX_IDENTIFIER_LENGTH)]],
+    Query(
+        alias="lot",
+        min_length=1,
+        max_length=_MOST_LOTS,
+        description="Identifier or subject of a lot; several make one bundle of all.",
+        examples=[[IDENTIFIER]],
+    ),
+]
+Disclosed = Annotated[
+    list[Annotated[str, Query(min_length=1, max_length=200)]],
+    Query(
+        alias="disclose",
+        max_length=_MOST_LOTS,
+        description="What to show besides the records: `names`, of what there is for the caller. Only the company that "
+        "runs the gateway also discloses `claims`, `evidence`, `inferences`, or a field by its JSON pointer.",
+        examples=[["names"]],
+    ),
+]
+Quorum = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=1000,
+        description="Believe blocks that so many participants signed, instead of the last final one.",
+        examples=[2],
+    ),
+]
+
+
+class _Workshop:
+    """Makes bundles, a few at a time."""
+
+    def __init__(self, store: Store, chain: Chain | None) -> None:
+        self._store, self._chain = store, chain
+        self._turns = BoundedWork(at_once=_AT_ONCE, waiting=_WAITING)
+
+    def bundle(self, lots: list[str], disclosing: Disclosing, viewer: int | None) -> bytes:
+        with self._chain_at_hand() as chain:
+            return build_bundle(self._store, chain, lots, disclosing, viewer=viewer)
+
+    def trust(self, quorum: int | None) -> bytes:
+        with self._chain_at_hand() as chain:
+            return build_trust(self._store, chain, quorum=quorum).to_bytes()
+
+    @contextmanager
+    def _chain_at_hand(self) -> Iterator[Chain]:
+        """Raises NoChainError; BusyError when too many others wait."""
+        if self._chain is None:
+            raise NoChainError("this gateway follows no chain", hint="set chain_url")
+        with self._turns.take() as mine:
+            if not mine:
+                raise BusyError("too many bundles are being made", retry_after_s=5)
+            yield self._chain
+
+
+def build_bundles(store: Store, chain: Chain | None) -> APIRouter:
+    """Both routes over one store."""
+    router, workshop = APIRouter(), _Workshop(store, chain)
+
+    @router.get(
+        "/v1/bundles",
+        operation_id="getBundle",
+        summary="The provenance file of some lots",
+        response_class=StreamingResponse,
+        responses={**_BUNDLE, **NAMED},
+        tags=["proof"],
+    )
+    def get_bundle(
+        principal: Asking, lots: LotNames, disclose: Disclosed = _NOTHING, known: KnownTags = None
+    ) -> Response:
+        """Records, state proofs and headers, so that the lots' provenance can be checked offline
+        (`millmark verify FILE --trust FILE`). It was verified before it is sent. The same lots at the same block give
+        the same bytes."""
+        disclosing = parse_disclosing(_allowed(disclose, principal))
+        whole = Response(workshop.bundle(lots, disclosing, principal.viewer), media_type=MEDIA_TYPE)
+        return _stream(tag(whole, known))
+
+    @router.get(
+        "/v1/trust",
+        operation_id="getTrust",
+        summary="A trust file",
+        response_class=Response,
+        responses={**_TRUST, **NAMED},
+        tags=["proof"],
+    )
+    def get_trust(quorum: Quorum = None) -> Response:
+        """Chain, contracts and participants as this company's node has them. Whoever takes it from here trusts this
+        company for it: compare it with another's."""
+        return Response(workshop.trust(quorum), media_type="application/json")
+
+    return router
+
+
+_NOTHING: list[str] = []
+
+
+def _allowed(words: list[str], principal: Principal) -> list[str]:
+    """Raises ForbiddenError for what only the owner's own people disclose."""
+    if not principal.owner and not _OPEN.issuperset(words):
+        raise ForbiddenError(
+            "claims, evidence and inferences are disclosed by the company that runs the gateway",
+            hint="ask for names alone, or ask that company",
+        )
+    return words
+
+
+def _stream(whole: Response) -> Response:
+    """In pieces, so that no copy of it all waits for a slow reader."""
+    if whole.status_code != 200:
+        return whole
+    body = bytes(whole.body)
+    pieces = (body[start : start + _PIECE_BYTES] for start in range(0, len(body), _PIECE_BYTES))
+    return StreamingResponse(pieces, headers=dict(whole.headers), media_type=MEDIA_TYPE)

@@ -1,0 +1,208 @@
+"""What is recorded, as it becomes final: a page at a time, or as a stream of server-sent events.
+
+Both have the same places (`R.L`, see services.webhooks.feed): a stream goes on behind `Last-Event-ID`, a page behind
+`after`. Streams are few, and end by themselves when the credential does; who follows asks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from ledger.errors import MillmarkError
+from ledger.store import Position, Store
+from services.access import Principal
+from services.gateway.http.authentication import Asking
+from services.gateway.http.errors import BusyError
+from services.gateway.http.responses import CHECKED, PROBLEM
+from services.webhooks.feed import Filter, Notice, Notices, format_position, parse_filter, parse_position
+
+__all__ = ["EVENT_SCHEMA", "Streams", "build_events"]
+
+_AT_ONCE: Final = 100
+_MOST_STREAMS: Final = 64
+_MOST_STREAMS_EACH: Final = 8
+_INTERVAL_S: Final = 0.5
+_HEARTBEAT_S: Final = 15.0
+_TEXT: Final[dict[str, Any]] = {"type": "string"}
+EVENT_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "A CloudEvent (1.0).",
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {**_TEXT, "description": "Contract and sequence of the record: the same for every follower."},
+        "source": {**_TEXT, "format": "uri"},
+        "type": {**_TEXT, "description": "`millmark.`, contract, `.`, kind of the record."},
+        "subject": {**_TEXT, "description": "What the record is about."},
+        "time": {**_TEXT, "format": "date-time"},
+        "datacontenttype": {"const": "application/json"},
+        "position": {**_TEXT, "description": "Place in the feed: sequences of registry and ledger up to it."},
+        "data": {"type": "object"},
+    },
+    "required": ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "position", "data"],
+}
+_PAGE: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "Some of the feed.",
+    "properties": {
+        "items": {"type": "array", "items": EVENT_SCHEMA},
+        "next": {**_TEXT, "description": "`after` of the next page. The same as before when there is nothing new."},
+    },
+    "required": ["items", "next"],
+}
+_STREAM: Final[dict[str, Any]] = {
+    "schema": _TEXT,
+    "examples": {
+        "one": {"value": 'id: 31.412\nevent: millmark.ledger.CertificateIssued\ndata: {"specversion":"1.0",...}\n\n'}
+    },
+}
+
+_PLACE = r"^(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})$"
+After = Annotated[
+    str | None, Query(pattern=_PLACE, description="Place behind which to begin; `0.0` for all.", examples=["31.412"])
+]
+LastId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", pattern=_PLACE, description="Of a stream: as `after`.", examples=["31.412"]),
+]
+Kinds = Annotated[
+    list[str] | None,
+    Query(max_length=50, description="Kinds of record; all when there are none.", examples=[["LotReceived"]]),
+]
+Subjects = Annotated[
+    list[str] | None,
+    Query(max_length=50, description="Orders and lots whose records are wanted.", examples=[["0x" + "1a" * 32]]),
+]
+
+
+class Streams:
+    """How many streams are open, and whether they are to end."""
+
+    def __init__(self) -> None:
+        self.stopping: Callable[[], bool] = lambda: False
+        self._open: dict[int, int] = {}
+
+    def enter(self, participant: int) -> None:
+        """Raises BusyError when there are too many."""
+        if sum(self._open.values()) >= _MOST_STREAMS or self._open.get(participant, 0) >= _MOST_STREAMS_EACH:
+            raise BusyError("too many streams are open", retry_after_s=30, hint="close one")
+        self._open[participant] = self._open.get(participant, 0) + 1
+
+    def leave(self, participant: int) -> None:
+        self._open[participant] -= 1
+        if not self._open[participant]:
+            del self._open[participant]
+
+
+def build_events(store: Store, streams: Streams, check: Callable[[Request], Any]) -> APIRouter:
+    """The route over one store. `check` says again who asks, and raises when they may not any more."""
+    router, notices = APIRouter(), Notices(store)
+
+    @router.get(
+        "/v1/events",
+        operation_id="followEvents",
+        summary="What is recorded, as it becomes final",
+        response_model=None,
+        responses={
+            200: {"content": {"application/json": {"schema": _PAGE}, "text/event-stream": _STREAM}},
+            400: PROBLEM,
+            **CHECKED,
+        },
+        tags=["events"],
+    )
+    async def events(
+        request: Request,
+        principal: Asking,
+        after: After = None,
+        kinds: Kinds = None,
+        subjects: Subjects = None,
+        last_id: LastId = None,
+    ) -> Response:
+        """CloudEvents in the order of the chain, without gaps: those records that there are for the caller.
+
+        With `Accept: text/event-stream`, a stream that goes on: `id` is the place, `event` the kind, `data` the
+        CloudEvent, and a comment every 15 seconds says that the stream lives. It begins with what is recorded next,
+        unless `Last-Event-ID` or `after` says otherwise. Else one page, from the beginning unless `after` says
+        otherwise."""
+        wanted = parse_filter(kinds or (), subjects or ())
+        place = last_id or after
+        if "text/event-stream" not in request.headers.get("accept", ""):
+            start = parse_position(place or "0.0")
+            found, end = await run_in_threadpool(notices.after, start, _AT_ONCE, principal.viewer, wanted)
+            page = {"items": [one.event for one in found], "next": format_position(end)}
+            return Response(json.dumps(page, separators=(",", ":")), media_type="application/json")
+        start = parse_position(place) if place else await run_in_threadpool(notices.end)
+        participant = principal.participant or 0
+        streams.enter(participant)
+        body = _Stream(request, principal, notices, wanted, streams, check).run(start)
+        return _Streaming(body, lambda: streams.leave(participant))
+
+    return router
+
+
+class _Streaming(StreamingResponse):
+    """A stream that leaves its place when it is over, also when not even its head went out (the audit log did not take
+    it): then its iterator is never started, and never ends."""
+
+    def __init__(self, body: AsyncIterator[str], leave: Callable[[], None]) -> None:
+        super().__init__(
+            body, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}, media_type="text/event-stream"
+        )
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
+
+
+class _Stream:
+    """One open stream."""
+
+    def __init__(
+        self,
+        request: Request,
+        principal: Principal,
+        notices: Notices,
+        wanted: Filter,
+        streams: Streams,
+        check: Callable[[Request], Any],
+    ) -> None:
+        self._request, self._principal, self._notices = request, principal, notices
+        self._wanted, self._streams, self._check = wanted, streams, check
+
+    async def run(self, place: Position) -> AsyncIterator[str]:
+        """Until the caller goes, may no more, or the gateway stops. Whoever reads slowly is waited for: nothing is
+        read ahead of what was sent."""
+        loop = asyncio.get_running_loop()
+        try:
+            yield f"retry: 2000\nid: {format_position(place)}\n: from here on\n\n"
+            beat = loop.time()
+            while not self._streams.stopping() and not self._request.state.head:
+                found, end = await run_in_threadpool(
+                    self._notices.after, place, _AT_ONCE, self._principal.viewer, self._wanted
+                )
+                for notice in found:
+                    yield _written(notice)
+                if end == place:
+                    await asyncio.sleep(_INTERVAL_S)
+                place = end
+                if loop.time() - beat >= _HEARTBEAT_S:
+                    beat = loop.time()
+                    await self._check(self._request)
+                    yield f"id: {format_position(place)}\n: alive\n\n"
+        except MillmarkError:
+            return  # the credential is over, or the database does not answer: asked again, the gateway says which
+
+
+def _written(notice: Notice) -> str:
+    data = json.dumps(notice.event, separators=(",", ":"))
+    return f"id: {format_position(notice.position)}\nevent: {notice.event['type']}\ndata: {data}\n\n"

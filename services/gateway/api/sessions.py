@@ -1,0 +1,126 @@
+"""The routes by which callers come and go: a message to sign, a session for it, the end of the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ledger.errors import InputError, SigningError
+from ledger.keys import parse_address
+from ledger.provenance.jsonform import Printable, moment
+from ledger.records import Role
+from ledger.store import Store
+from services.access import CredentialKind, Principal, SignIn, revoke
+from services.access.siwe import MAX_MESSAGE_CHARACTERS
+from services.gateway.http.authentication import Asking, Clock
+from services.gateway.http.responses import PROBLEM, reply
+from services.gateway.http.routes import Routes
+
+__all__ = ["Caller", "MessageToSign", "OpenedSession", "add_doors"]
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {"default": PROBLEM}
+Address = Annotated[
+    str,
+    Query(
+        pattern="^0x[0-9a-fA-F]{40}$",
+        description="Address of the key that will sign.",
+        examples=["0x6813Eb9362372EEF6200f3b1dbC3f819671cBA69"],
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageToSign(Printable):
+    """A message to sign."""
+
+    message: str
+    """EIP-4361; sign it as it is, with `personal_sign` (EIP-191)."""
+    expires_at: datetime | None
+    """Until when the signature must be here."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession(Printable):
+    """A session, whose token is shown this once."""
+
+    token: str
+    """For `Authorization: Bearer TOKEN`."""
+    participant: int
+    roles: tuple[str, ...]
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller(Printable):
+    """Who asks, as the gateway sees it."""
+
+    participant: int | None
+    """Null for whoever runs a gateway that is open on the loopback."""
+    roles: tuple[str, ...]
+    scopes: tuple[str, ...]
+    owner: bool
+    """Whether the gateway is theirs."""
+    expires_at: datetime | None
+    """Of the credential; null without one."""
+
+
+class SignedMessage(BaseModel):
+    """A message as it was handed out, and its signature."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str = Field(max_length=MAX_MESSAGE_CHARACTERS)
+    signature: str = Field(pattern="^0x[0-9a-f]{130}$", description="r, s and v = 27 or 28.")
+
+
+def add_doors(router: APIRouter, store: Store, sign_in: SignIn, clock: Clock) -> None:
+    """Adds the routes."""
+    routes = Routes(router, "access", _PROBLEMS)
+
+    @routes.get("/v1/sign-in", "offerSignIn", "A message to sign in with", MessageToSign)
+    def offer(address: Address) -> Response:
+        """Bound to this site and chain, good for five minutes and one session. Whether the key means anything here is
+        not said."""
+        try:
+            message = sign_in.offer(parse_address(address), clock())
+        except SigningError as error:
+            raise InputError(error.cause, hint=error.hint) from error
+        return reply(MessageToSign(message.to_text(), moment(message.expires_at)))
+
+    @routes.post("/v1/sessions", "openSession", "Sign in with a signed message", OpenedSession, status_code=201)
+    def open_session(body: SignedMessage) -> Response:
+        """The key must be active for a participant that is not suspended. The token is good for a quarter of an hour,
+        and no longer than the key."""
+        session = sign_in.accept(body.message, body.signature, clock())
+        row = session.row
+        opened = OpenedSession(session.token, row.participant, name_roles(session.roles), moment(row.expires_at))
+        return reply(opened, 201)
+
+    @routes.get("/v1/session", "getSession", "Who one is here", Caller)
+    def who(principal: Asking) -> Response:
+        """Participant, roles and scopes of the credential that is shown."""
+        return reply(describe(principal))
+
+    @routes.delete("/v1/session", "closeSession", "Sign out", status_code=204)
+    def close_session(principal: Asking) -> Response:
+        """Ends the session of the token that is shown. API keys are revoked by the operator alone."""
+        revoke(store, principal.credential, CredentialKind.SESSION, now_s=clock())
+        return Response(status_code=204)
+
+
+def describe(principal: Principal) -> Caller:
+    return Caller(
+        participant=principal.participant,
+        roles=name_roles(principal.roles),
+        scopes=tuple(sorted(principal.scopes)),
+        owner=principal.owner,
+        expires_at=moment(principal.expires_at),
+    )
+
+
+def name_roles(mask: int) -> tuple[str, ...]:
+    return tuple(role.name.lower() for role in Role if role & mask and role.name)

@@ -1,0 +1,1 @@
+"""The documentation of the HTTP API: the OpenAPI document, its page, and its examples."""

@@ -1,0 +1,143 @@
+"""What FastAPI's OpenAPI document lacks: problems under their media type, headers, 304, and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from ledger.provenance.jsonform import Printable
+from services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
+from services.gateway.docs.examples import build_examples, build_problem_example
+from services.gateway.http.idempotency import REPLAYED
+from services.gateway.http.permissions import RULES
+from services.gateway.http.problems import MEDIA_TYPE
+from services.gateway.http.responses import ETAG_EXAMPLE
+from services.gateway.recording.examples import build_body_examples
+
+__all__ = ["complete_document"]
+
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "The token of a session (sign in with a participant's key), or an API key. 401 without one that "
+    "counts, 403 when it lacks a scope or its participant a role.",
+}
+
+_REQUEST_ID = {
+    "description": "Names this request in the operator's log; the caller's own X-Request-ID when it was a sane one.",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+}
+_ETAG = {
+    "description": "Changes with the answer.",
+    "required": True,
+    "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
+    "example": ETAG_EXAMPLE,
+}
+
+
+_RETRY_AFTER = {
+    "description": "After how many seconds the same request may be sent again.",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+    "example": 2,
+}
+_REPLAYED = {
+    "description": "`true` when the request was answered before, and this is that answer.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+_LOCATION = {
+    "description": "What became of the record.",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^/v1/records/[0-9]+$"},
+    "example": "/v1/records/17",
+}
+
+
+def complete_document(document: dict[str, Any], *, secured: bool) -> dict[str, Any]:
+    """Adds to the document in place, and gives it back. `secured` is whether callers need a credential."""
+    examples, bodies = build_examples(), build_body_examples()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _complete_operation(operation, examples[operation["operationId"]])
+            _complete_body(operation, bodies)
+            if secured and not _is_public(method, path):
+                operation["security"] = [{"bearer": []}]
+    if secured:
+        document.setdefault("components", {})["securitySchemes"] = {"bearer": _BEARER}
+    return document
+
+
+def _is_public(method: str, path: str) -> bool:
+    """The document writes paths without the converters that the router has."""
+    return any(
+        rule.public
+        for (verb, known), rule in RULES.items()
+        if verb == method.upper() and known.replace(":path}", "}") == path
+    )
+
+
+def _complete_operation(operation: dict[str, Any], examples: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    headers = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
+    for status, response in responses.items():
+        response["headers"] = {"X-Request-ID": _REQUEST_ID}
+        if not status.startswith("2"):
+            _complete_problem(status, response)
+        else:
+            _complete_answer(response, examples)
+            if "Idempotency-Key" in headers:
+                response["headers"][REPLAYED] = _REPLAYED
+            if status == "202" and operation["tags"] == ["recording"]:
+                response["headers"]["Location"] = _LOCATION
+    if "If-None-Match" in headers:
+        responses["200"]["headers"]["ETag"] = _ETAG
+        known = {"X-Request-ID": _REQUEST_ID, "ETag": _ETAG}
+        responses["304"] = {"description": "The answer that is at hand is still right.", "headers": known}
+    if "If-Match" in headers:
+        responses["412"] = {
+            **responses["default"],
+            "description": "It was changed since, as a problem (RFC 9457).",
+            "headers": {"X-Request-ID": _REQUEST_ID},
+        }
+        if "200" in responses:
+            responses["200"]["headers"]["ETag"] = _ETAG
+    for status in ("409", "429") if "Idempotency-Key" in headers else ("429",):
+        _add_later(status, responses)
+
+
+def _complete_body(operation: dict[str, Any], bodies: Mapping[str, Mapping[str, object]]) -> None:
+    example = bodies.get(operation["operationId"])
+    if example is not None:
+        operation["requestBody"]["content"]["application/json"]["examples"] = {"plain": {"value": example}}
+
+
+def _complete_answer(response: dict[str, Any], examples: dict[str, Any]) -> None:
+    content = response.get("content", {})
+    response["description"] = "The answer." if content else "It is done."
+    for media, body in content.items():
+        if "json" in media or media in (CREDENTIAL_MEDIA, DID_MEDIA):
+            body["examples"] = {name: {"value": _shown(view)} for name, view in examples.items()}
+
+
+def _shown(example: object) -> object:
+    return example.to_json() if isinstance(example, Printable) else example
+
+
+def _add_later(status: str, responses: dict[str, Any]) -> None:
+    """The problem of a request that may be sent again."""
+    responses[status] = {
+        **responses["default"],
+        "description": f"{HTTPStatus(int(status)).phrase}, as a problem (RFC 9457).",
+        "headers": {"X-Request-ID": _REQUEST_ID, "Retry-After": _RETRY_AFTER},
+    }
+
+
+def _complete_problem(status: str, response: dict[str, Any]) -> None:
+    phrase = HTTPStatus(int(status)).phrase if status.isdigit() else "Any other failure"
+    response["description"] = f"{phrase}, as a problem (RFC 9457)."
+    body = response["content"].pop("application/json")
+    if status == "404":
+        body["examples"] = {"unknown": {"value": build_problem_example().to_json()}}
+    response["content"][MEDIA_TYPE] = body

@@ -1,0 +1,88 @@
+"""What captured events can name: lots and names of lots, and companies by their party GLN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from functools import lru_cache
+
+from ledger.claims import parse_claims
+from ledger.errors import IdentifierError
+from ledger.ids import canonical_identifier
+from ledger.provenance.labels import Named, find_items
+from ledger.records import Item, ReceiveLot
+from ledger.store import AnswerRepository, Book, Lineage, Rows, Store
+from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.rows import ParticipantRow
+from services.gateway.recording.recorder import describe_subjects
+from services.interop.epcis.mapping import Known
+
+__all__ = ["find_known", "find_parties"]
+
+_MOST_READ = 512
+"""Claims documents whose party is remembered: all captures read those of the same few companies."""
+_PARTY = "https://id.gs1.org/417/"
+_NO_ORDER = bytes(32)
+_REFUSED = (OutboxState.FAILED, OutboxState.CANCELLED)
+_PART = 300
+
+
+def find_known(store: Store, names: set[str], viewer: int | None, creator: int | None = None) -> Known:
+    """What there is of those names for a viewer; None sees all. Names are given out by who runs the gateway: to others
+    none is taken. With a `creator`, in whose name records are made, also the lots that are on their way to the ledger
+    for it: what uses them goes out behind them."""
+    lots = find_items(store, names, viewer)
+    if not names:
+        return Known()
+    with store.reading() as connection:
+        named = Named(Rows(connection), Lineage(connection), None)
+        taken = named.lots(names) if viewer is None else ()
+    if creator is not None:
+        lots = {**_coming(store, set(taken) - lots.keys()), **lots}
+    return Known(lots, find_parties(store), frozenset(taken), creator)
+
+
+def _coming(store: Store, names: Collection[str]) -> dict[str, Item]:
+    """Lots without an order that a record of this gateway makes, one a record, which was not refused so far; by name.
+    Where one name is of several, none of them."""
+    if not names:
+        return {}
+    with store.reading() as connection:
+        named = Named(Rows(connection), Lineage(connection), None).lots(names)
+        single = {describe_subjects(lots): (name, lots[0]) for name, lots in named.items() if len(lots) == 1}
+        asked = {row.key: single[row.subjects] for row in AnswerRepository(connection).recordings_of(single)}
+    outbox, found, keys = Outbox(store), {}, list(asked)
+    for start in range(0, len(keys), _PART):
+        for key, record in outbox.find(keys[start : start + _PART]).items():
+            if record.kind == ReceiveLot.__name__ and record.state not in _REFUSED:
+                name, lot = asked[key]
+                found[name] = Item(lot, _NO_ORDER)
+    return found
+
+
+def find_parties(store: Store) -> dict[str, int]:
+    """Canonical identifier -> participant: the GLN (`gln`) in the claims with which a company was admitted, and names
+    that are identifiers. What two companies have is of neither."""
+    found: dict[str, set[int]] = {}
+    with store.reading() as connection:
+        book, rows = Book(connection), Rows(connection).find(ParticipantRow)
+        names, documents = book.names(), book.documents(row.claims_root for row in rows)
+        for row in rows:
+            for said in (names.get(row.number), _gln(documents.get(row.claims_root))):
+                if said is not None and (name := _canonical(said)) is not None:
+                    found.setdefault(name, set()).add(row.number)
+    return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
+
+
+@lru_cache(maxsize=_MOST_READ)
+def _gln(kept: str | None) -> str | None:
+    document = None if kept is None else parse_claims(json.loads(kept)).document
+    gln = document.get("gln") if isinstance(document, dict) else None
+    return f"{_PARTY}{gln}" if isinstance(gln, str) else None
+
+
+def _canonical(text: str) -> str | None:
+    try:
+        return canonical_identifier(text)
+    except IdentifierError:
+        return None

@@ -1,0 +1,91 @@
+"""The dependency before every route: who asks, and whether they may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from ledger.store import Store
+from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate, build_refusal
+from services.access.cookies import session_cookie
+from services.gateway.http.permissions import find_rule
+from services.gateway.http.policy import Auth, Policy
+from services.gateway.http.rate_limits import Limiter, name_address
+from services.serving.tls import CLIENT
+
+__all__ = ["Asking", "Clock", "Guard"]
+
+Clock = Callable[[], int]
+"""Seconds since 1970."""
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_ANYBODY = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
+_OPERATOR = Principal(participant=None, roles=63, scopes=ALL_SCOPES, credential="", owner=True, expires_at=0)
+
+
+class Guard:
+    """Leaves the principal in the request's state; a route that it did not run for has none, and fails."""
+
+    def __init__(self, store: Store, policy: Policy, clock: Clock, limiter: Limiter) -> None:
+        self._store, self._policy, self._clock, self._limiter = store, policy, clock, limiter
+
+    async def __call__(self, request: Request) -> None:
+        """Raises UnauthenticatedError, ForbiddenError, RateLimitedError. Public routes read nothing from the
+        database."""
+        rule = find_rule(request.method, request.scope["route"].path)
+        if rule.public:
+            self._charge_address(request, rule.cost)
+            request.state.principal = _ANYBODY
+            return
+        try:
+            principal = await self._identify(request, page=rule.page)
+        except UnauthenticatedError:
+            self._charge_address(request, 1)
+            raise
+        if principal.participant is not None:
+            self._limiter.take(principal.participant, rule.cost)
+        request.state.principal = principal  # also of who may not: the audit log says who it was
+        rule.verify(principal)
+
+    def _charge_address(self, request: Request, cost: int) -> None:
+        if cost:
+            self._limiter.take(name_address(request.client.host if request.client else None), cost)
+
+    async def _identify(self, request: Request, *, page: bool) -> Principal:
+        given = self._session(request) if page else request.headers.getlist("authorization")
+        if not given and self._policy.auth is Auth.LOOPBACK_OPEN and not _is_forwarded(request):
+            return _OPERATOR
+        if not given:
+            raise UnauthenticatedError("this needs a credential", hint="send Authorization: Bearer TOKEN")
+        scheme, _, text = given[0].partition(" ")
+        if len(given) > 1 or scheme.lower() != "bearer":
+            raise UnauthenticatedError("the Authorization header is not one bearer token", hint="send one")
+        now_s, owner = self._clock(), self._policy.owner
+        principal = await run_in_threadpool(authenticate, self._store, text, now_s=now_s, owner=owner)
+        named = getattr(request.state, CLIENT, None)
+        if named and principal.participant not in named:
+            raise build_refusal()  # as if it were unknown: a stolen token is not confirmed
+        return principal
+
+    def _session(self, request: Request) -> list[str]:
+        """The session that a browser keeps, as a header would say it; pages take nothing else, and nothing else takes
+        it: no page of another site can have a browser call the API with it."""
+        token = request.cookies.get(session_cookie(secure=self._policy.origin.startswith("https:")))
+        return [] if not token else [f"Bearer {token}"] if token.startswith("mms_") else ["none"]
+
+
+def _is_forwarded(request: Request) -> bool:
+    """Whether somebody's proxy stands before us: then the caller may be anybody, whatever address we listen on."""
+    return any(name in request.headers for name in _FORWARDED)
+
+
+async def _principal_of(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
+
+
+Asking = Annotated[Principal, Depends(_principal_of)]
+"""Who asks, in a route's parameters."""

@@ -1,0 +1,141 @@
+"""Long lists, a page at a time: each page begins after the last thing of the one before, whatever came in between.
+
+    def lots(paging: Paging) -> Response:
+        found, last = service.lots(after=paging.after, limit=paging.limit)
+        return paging.answer(found, last)
+
+A cursor says where the next page begins. It is encrypted and bound to the list, its filters and the caller: nothing is
+read out of it, and none is made up. It outlives restarts. A page may be shorter than its limit, or empty, and more may
+yet come: the last one is the one without a cursor.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from fastapi import Depends, Query, Request, Response
+from pydantic import BaseModel, Field, create_model
+
+from ledger.provenance.jsonform import Printable
+from ledger.store import AnswerRepository, Store
+from services.gateway.api.schemas import model_of
+from services.gateway.http.authentication import Asking
+from services.gateway.http.errors import CursorError
+
+__all__ = ["MOST_ITEMS", "Key", "Pager", "Paging", "page_of"]
+
+MOST_ITEMS = 200
+_MOST_CURSOR = 512
+_NONCE_BYTES = 12
+_KEPT_AS = "cursors"
+"""Name of the key that cursors are under."""
+
+Key: TypeAlias = "tuple[int | str | bytes, ...]"
+"""Where a list is, by the columns that order it."""
+_Limit = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="Most items of a page.", examples=[50])]
+_Cursor = Annotated[
+    str | None,
+    Query(
+        max_length=_MOST_CURSOR,
+        description="`next` of the page before; with the same filters.",
+        examples=["Zp1yT0c0b2pVbmx5T3BhcXVl"],
+    ),
+]
+
+
+class Pager:
+    """Makes cursors and reads them again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._cipher: AESGCM | None = None
+
+    def seal(self, scope: str, key: Key) -> str:
+        """A cursor for the list that `scope` describes."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        plain = json.dumps([_plain(part) for part in key]).encode()
+        return base64.urlsafe_b64encode(nonce + self._secret().encrypt(nonce, plain, scope.encode())).decode()
+
+    def open(self, scope: str, cursor: str) -> Key:
+        """Raises CursorError for what `seal` did not give for that scope."""
+        try:
+            sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
+            plain = self._secret().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], scope.encode())
+        except (InvalidTag, ValueError, binascii.Error):
+            raise CursorError("the cursor is not one of this list's", hint="begin with the first page") from None
+        return tuple(_part(value) for value in json.loads(plain))
+
+    def _secret(self) -> AESGCM:
+        if self._cipher is None:
+            with self._store.transaction() as connection:
+                self._cipher = AESGCM(AnswerRepository(connection).secret(_KEPT_AS))
+        return self._cipher
+
+
+@dataclass(frozen=True, slots=True)
+class _Paging:
+    """Where a page begins, and how much is on it."""
+
+    pager: Pager
+    scope: str
+    limit: int
+    after: Key | None
+    """None for the first page."""
+
+    @property
+    def number(self) -> int | None:
+        """`after`, in lists that one number orders."""
+        if self.after is None:
+            return None
+        (number,) = self.after
+        return int(number)
+
+    def answer(self, items: Sequence[Printable], last: Key | None) -> Response:
+        """The page. `last`: where it ends when more may come, None when nothing does."""
+        cursor = None if last is None else self.pager.seal(self.scope, last)
+        body = {"items": [item.to_json() for item in items], "next": cursor}
+        return Response(json.dumps(body, separators=(",", ":")), media_type="application/json")
+
+
+def _paging(request: Request, principal: Asking, limit: _Limit = 50, cursor: _Cursor = None) -> _Paging:
+    pager: Pager = request.app.state.pager
+    scope = _describe(request, principal.participant)
+    return _Paging(pager, scope, limit, None if cursor is None else pager.open(scope, cursor))
+
+
+def _describe(request: Request, caller: int | None) -> str:
+    """List, filters and caller."""
+    filters = sorted((name, value) for name, value in request.query_params.multi_items() if name not in _OWN)
+    parts = json.dumps([request.scope["path"], filters, caller])
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+_OWN = ("limit", "cursor")
+Paging = Annotated[_Paging, Depends(_paging)]
+"""In the parameters of a route that gives a list."""
+
+
+def page_of(view: type) -> type[BaseModel]:
+    """The schema of a page of such things."""
+    members: dict[str, Any] = {
+        "items": (list[model_of(view)], Field(description="In the list's order.")),  # type: ignore[misc]  # known only now
+        "next": (str | None, Field(description="Cursor of the next page; null on the last one.")),
+    }
+    return create_model(f"PageOf{view.__name__}", __doc__="Some of a list.", **members)
+
+
+def _plain(part: int | str | bytes) -> int | str | dict[str, str]:
+    return {"hex": part.hex()} if isinstance(part, bytes) else part
+
+
+def _part(value: int | str | dict[str, str]) -> int | str | bytes:
+    return bytes.fromhex(value["hex"]) if isinstance(value, dict) else value

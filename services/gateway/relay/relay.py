@@ -1,0 +1,237 @@
+"""What other participants signed, checked, kept and sent: the thread that sends, and the answers about it.
+
+A request is durable in this gateway's outbox before it is acknowledged. From then on it is sent as any record is, under
+the relay's own key, which pays; who acts is the signer. Refused before that, so that nothing is paid for in vain:
+another chain or forwarder, another target than registry and ledger, a call that makes no record, more gas or a later
+deadline than allowed, a deadline that has passed, a nonce that is not the next one, a signature that is not the
+signer's, a key of another participant than the caller, and what the ledger would refuse, by its own error.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from structlog.typing import FilteringBoundLogger
+
+from ledger.chain import Chain, RawLog, read_kinds
+from ledger.errors import (
+    ContractRefusedError,
+    MillmarkError,
+    NotFoundError,
+    RequestError,
+    WrongContractError,
+)
+from ledger.forward_requests import ForwardRequest, parse_request
+from ledger.keys import Signer
+from ledger.records import Contract
+from ledger.store import Store
+from ledger.store.outbox import FORWARDER, Entry, Outbox, OutboxState, QueuedRecord
+from ledger.submit import Submitter
+from services.access import ForbiddenError, Principal
+from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
+from services.serving.logs import build_logger
+
+__all__ = ["LONGEST_S", "MOST_GAS", "Relaying"]
+
+MOST_GAS = 10_000_000
+"""A third of a usual block: whoever signs for more would have one block to itself."""
+LONGEST_S = 3600
+_PAUSE_S = 0.05
+_RETRY_S = 1.0
+_STOP_S = 20.0
+_ALLOWANCE_WEI = 100 * 10**18
+_PREFIX = "relay/"
+_IN_BLOCK = (OutboxState.MINED, OutboxState.FINAL)
+
+
+class Relaying:
+    """Of one gateway, under one key."""
+
+    def __init__(
+        self, chain: Chain, sending: Chain, store: Store, signer: Signer, logger: FilteringBoundLogger | None = None
+    ) -> None:
+        """`sending` is the same chain as `chain`, through a connection that the thread has to itself."""
+        self._chain = chain
+        self._outbox = Outbox(store)
+        self._signer = signer
+        self._logger = logger or build_logger()
+        self._submitter = Submitter(sending, self._outbox, signer)
+        self._funded = not chain.profile.faucet
+        self._accepting = threading.Lock()
+        self._trouble = ""
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # The thread
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="millmark-relaying", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when the thread has ended, or does not end in time: what it does is safe to cut off."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_STOP_S)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.step()
+                self._trouble = ""
+            except Exception as error:  # the thread must outlive any failure
+                self._note(error)
+                self._stop.wait(_RETRY_S)
+            self._stop.wait(_PAUSE_S)
+
+    def step(self) -> bool:
+        """One round. True when nothing is left to do."""
+        if not self._funded:
+            self._chain.node.fund(self._signer.address, _ALLOWANCE_WEI)
+            self._funded = True
+        return self._submitter.step()
+
+    def _note(self, error: Exception) -> None:
+        """Logs a failure when it is another than the last one."""
+        code = error.code if isinstance(error, MillmarkError) else "unexpected"
+        if code != self._trouble:
+            self._trouble = code
+            self._logger.error("relaying does not go on", code=code, exc_info=not isinstance(error, MillmarkError))
+
+    # The answers
+
+    def terms(self, key: bytes) -> RelayTerms:
+        chain = self._chain
+        final = chain.header(chain.final_number())
+        number = None if chain.profile.finality_depth == 0 else final.number
+        return RelayTerms(
+            chain_id=chain.chain_id,
+            forwarder=chain.forwarder,
+            nonce=chain.forward_nonce(key),
+            final_nonce=chain.forward_nonce(key, number),
+            final_time_s=final.timestamp,
+            now_s=self._now_s(),
+            most_gas=MOST_GAS,
+            longest_s=LONGEST_S,
+        )
+
+    def simulate(self, contract: Contract, data: bytes, key: bytes, principal: Principal) -> Simulation:
+        """Raises RecordError for a call that makes no record, ForbiddenError for another participant's key."""
+        self._verify_key(key, principal)
+        read_kinds(contract, data)
+        try:
+            gas = self._chain.simulate_as(contract, data, key)
+        except ContractRefusedError as error:
+            return Simulation(None, error.name, str(error))
+        return Simulation(min(gas, MOST_GAS), None, None)
+
+    def accept(self, raw: bytes, principal: Principal) -> RelayedRequest:
+        """Keeps a request, or finds the same one again. Raises RequestError, RecordError, ForbiddenError,
+        ContractRefusedError with the error that the ledger would answer with, ChainUnreachableError."""
+        signed = parse_request(raw)
+        signed.verify()
+        self._verify_key(signed.request.signer, principal)
+        with self._accepting:  # so that no two for one nonce are taken
+            if self._find(signed.request.digest) is None:
+                self._verify(signed.request)
+                self._chain.simulate_forward(signed, self._signer.address)
+                entry = Entry(_name(signed.request), FORWARDER, "Forward", signed.to_bytes())
+                self._outbox.enqueue(self._signer.address, [entry])
+        return self.look(signed.request.digest, principal)
+
+    def look(self, digest: bytes, principal: Principal) -> RelayedRequest:
+        """Raises NotFoundError for a request that is not there, or another participant's."""
+        record = self._find(digest)
+        if record is None:
+            raise _missing()
+        request = parse_request(record.payload).request
+        try:
+            self._verify_key(request.signer, principal)
+        except ForbiddenError:
+            raise _missing() from None
+        return self._describe(request, record)
+
+    # Inside
+
+    def _find(self, digest: bytes) -> QueuedRecord | None:
+        key = f"{_PREFIX}{digest.hex()}"
+        return self._outbox.find([key]).get(key)
+
+    def _verify_key(self, key: bytes, principal: Principal) -> None:
+        """A key that is nobody's yet may accept to be one: the ledger decides what it may."""
+        owner = self._chain.read_struct(Contract.REGISTRY, "keyOf", key)["participant"]
+        if owner not in (0, principal.participant) and not principal.owner:
+            raise ForbiddenError("the key is another participant's", hint="have its own participant hand it in")
+
+    def _verify(self, request: ForwardRequest) -> None:
+        chain = self._chain
+        if (request.chain_id, request.forwarder) != (chain.chain_id, chain.forwarder):
+            raise RequestError(
+                "the request is for another chain or forwarder", hint="use this ledger's deployment file"
+            )
+        _read_kinds(chain, request)
+        if request.gas > MOST_GAS:
+            raise RequestError(f"the request states more than {MOST_GAS} gas", hint="send less in one request")
+        now_s = self._now_s()
+        if not now_s < request.deadline <= now_s + LONGEST_S:
+            raise RequestError(
+                f"the deadline is not within {LONGEST_S} s from now", hint="set the clock, and sign it again"
+            )
+        nonce = chain.forward_nonce(request.signer)
+        if request.nonce != nonce:
+            raise RequestError(
+                f"the nonce is {request.nonce}, the key's next one is {nonce}", hint="sign it for that one"
+            )
+        if self._is_taken(request):
+            raise RequestError("another request of that nonce is under way", hint="wait for what becomes of it")
+
+    def _now_s(self) -> int:
+        """What deadlines are compared with: no block comes before the last one."""
+        return max(int(time.time()), self._chain.node.header().timestamp)
+
+    def _is_taken(self, request: ForwardRequest) -> bool:
+        others = (
+            parse_request(one.payload).request for one in self._outbox.open_records(self._signer.address, FORWARDER)
+        )
+        return any((one.signer, one.nonce) == (request.signer, request.nonce) for one in others)
+
+    def _describe(self, request: ForwardRequest, record: QueuedRecord) -> RelayedRequest:
+        sent = self._outbox.latest_transaction(record.id) if record.state is not OutboxState.QUEUED else None
+        receipt = None if sent is None or sent.hash is None else self._chain.node.receipt(sent.hash)
+        done = receipt if record.state in _IN_BLOCK else None
+        gone = record.state in _IN_BLOCK and done is None
+        return RelayedRequest(
+            digest=request.digest,
+            key=request.signer,
+            nonce=request.nonce,
+            deadline=request.deadline,
+            kinds=_read_kinds(self._chain, request),
+            state=OutboxState.SENT if gone else record.state,
+            error_name=record.error_name,
+            error=record.error,
+            transaction_hash=None if sent is None else sent.hash,
+            block_number=None if done is None else done.block_number,
+            block_hash=None if done is None else done.block_hash,
+            gas_used=None if done is None else done.gas_used,
+            logs=() if done is None else tuple(_log(log) for log in done.logs if log.address == request.to),
+        )
+
+
+def _read_kinds(chain: Chain, request: ForwardRequest) -> tuple[str, ...]:
+    try:
+        return read_kinds(chain.contract_at(request.to), request.data)
+    except WrongContractError as error:
+        raise RequestError(error.cause, hint="relay records of registry and ledger alone") from None
+
+
+def _name(request: ForwardRequest) -> str:
+    return f"{_PREFIX}{request.digest.hex()}"
+
+
+def _missing() -> NotFoundError:
+    return NotFoundError("there is no such request", hint="hand it in with POST /v1/relay")
+
+
+def _log(log: RawLog) -> RelayedLog:
+    return RelayedLog(log.address, log.topics, log.data, log.log_index)

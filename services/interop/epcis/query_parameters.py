@@ -1,0 +1,225 @@
+"""EPCIS 2.0 SimpleEventQuery: parameters of a URL, made into what the store is asked.
+
+Lists are delimited by `|`. Values are brought into the form of the event hash, so that every spelling of a key, a step
+or a place finds the same events. What the standard has and is not taken here is refused by name, never passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.errors import IdentifierError, InputError
+from ledger.store import EventQuery, Like, Saying, Span
+from services.interop.epcis import vocabulary as words
+from services.interop.epcis.patterns import PATTERN, parse_pattern
+from services.interop.epcis.terms import CLASSES, THINGS, millis_of
+from services.interop.epcis.tree import namespaces_of, text_of
+
+__all__ = [
+    "COUNTS",
+    "MOST_CHARACTERS",
+    "PARAMETERS",
+    "QueryError",
+    "QueryTooComplexError",
+    "QueryTooLargeError",
+    "Question",
+    "parse_question",
+]
+
+MOST_CHARACTERS = 4096
+"""Of one parameter."""
+_MOST_VALUES: Final = 100
+_MOST_PATTERNS: Final = 4
+"""Of one question: each looks at all that is known of its field."""
+_MATCHES: Final[Mapping[str, tuple[str, ...]]] = {
+    "MATCH_epc": ("epc",),
+    "MATCH_parentID": ("parentID",),
+    "MATCH_inputEPC": ("inputEPC",),
+    "MATCH_outputEPC": ("outputEPC",),
+    "MATCH_anyEPC": THINGS,
+    "MATCH_epcClass": ("epcClass",),
+    "MATCH_inputEPCClass": ("inputEPCClass",),
+    "MATCH_outputEPCClass": ("outputEPCClass",),
+    "MATCH_anyEPCClass": CLASSES,
+}
+_EQUALS: Final[Mapping[str, tuple[str, str]]] = {
+    "EQ_bizStep": ("bizStep", "bizStep"),
+    "EQ_disposition": ("disposition", "disposition"),
+    "EQ_persistentDisposition_set": ("persistentDisposition_set", "set"),
+    "EQ_persistentDisposition_unset": ("persistentDisposition_unset", "unset"),
+    "EQ_readPoint": ("readPoint", "id"),
+    "EQ_bizLocation": ("bizLocation", "id"),
+    "EQ_transformationID": ("transformationID", "transformationID"),
+    "EQ_correctiveEventID": ("errorDeclaration_correctiveEventIDs", "correctiveEventIDs"),
+}
+"""Parameter -> the term's field, and the event's field by whose rules its values are read."""
+_LINKED: Final = ("bizTransaction", "source", "destination")
+"""`EQ_bizTransaction_type` and so on: the type is part of the parameter's name."""
+_TYPES: Final = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "TransactionEvent", "TransformationEvent")
+_SPANS: Final = {"eventTime": "event_time_ms", "recordTime": "record_time_ms"}
+_NAMESPACES: Final = namespaces_of(None)
+_PLAIN: Final = ("eventType", "EQ_action", "EQ_eventID", "EQ_errorReason", "EXISTS_errorDeclaration")
+COUNTS: Final = ("eventCountLimit", "maxEventCount")
+_PAGING: Final = ("orderBy", "orderDirection", *COUNTS, "perPage", "nextPageToken")
+PARAMETERS: Final = (
+    *_PLAIN,
+    *(f"{edge}_{name}" for name in _SPANS for edge in ("GE", "LT")),
+    *_EQUALS,
+    *(f"EQ_{name}_TYPE" for name in _LINKED),
+    *_MATCHES,
+    *_PAGING,
+)
+"""What is taken."""
+
+
+class QueryError(InputError):
+    """A query parameter is not one that is taken, or its value is malformed."""
+
+    code = "epcis-query-refused"
+
+
+class QueryTooLargeError(QueryError):
+    """There are more events than were asked for at most."""
+
+    code = "epcis-query-too-large"
+
+
+class QueryTooComplexError(QueryError):
+    """Too much would have to be looked at."""
+
+    code = "epcis-query-too-complex"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A checked query."""
+
+    query: EventQuery
+    at_most: int | None
+    """Events that are wanted at all."""
+    refuse_above: int | None
+    """Above how many the query is to fail."""
+    per_page: int
+    token: str | None
+
+
+def parse_question(parameters: Iterable[tuple[str, str]], *, most_per_page: int, per_page: int) -> Question:
+    """Raises QueryError naming the parameter."""
+    given: dict[str, str] = {}
+    for name, value in parameters:
+        if name in given:
+            raise QueryError(f"{name[:80]} stands twice", hint="delimit several values by |")
+        if "\0" in value or not 0 < len(value) <= MOST_CHARACTERS:
+            raise QueryError(f"{name[:80]} has not 1 to {MOST_CHARACTERS} characters", hint="ask in parts")
+        given[name] = value
+    ordered = _order(given)
+    at_most, refuse_above = (_count(given, name) for name in COUNTS)
+    if at_most is not None and refuse_above is not None:
+        raise QueryError("eventCountLimit and maxEventCount exclude each other", hint="give one of them")
+    wanted = _count(given, "perPage") or per_page
+    token = given.pop("nextPageToken", None)
+    spans = tuple(_span(given, name, column) for name, column in _SPANS.items())
+    if given.get("EXISTS_errorDeclaration") == "false":
+        del given["EXISTS_errorDeclaration"]  # the standard gives no meaning to anything but true
+    sayings = tuple(_saying(name, value) for name, value in sorted(given.items()))
+    if sum(len(one.patterns) for one in sayings) > _MOST_PATTERNS:
+        raise QueryTooComplexError(f"a question has at most {_MOST_PATTERNS} patterns", hint="ask for fewer at a time")
+    query = EventQuery(sayings, tuple(one for one in spans if one != Span(one.column)), *ordered)
+    return Question(query, at_most, refuse_above, min(wanted, most_per_page), token)
+
+
+def _order(given: dict[str, str]) -> tuple[str, bool]:
+    """Column, and whether the newest come first, as the standard has it where nothing is said."""
+    order, way = given.pop("orderBy", "eventTime"), given.pop("orderDirection", "DESC")
+    if order not in _SPANS:
+        raise QueryError(f"orderBy {order[:80]!a} is not taken", hint="give eventTime or recordTime")
+    if way not in ("ASC", "DESC"):
+        raise QueryError(f"orderDirection {way[:80]!a} is neither ASC nor DESC")
+    return _SPANS[order], way == "DESC"
+
+
+def _count(given: dict[str, str], name: str) -> int | None:
+    text = given.pop(name, None)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text[:10]) < 10**9:
+        raise QueryError(f"{name} is no number of events", hint="give a whole number from 1")
+    return int(text)
+
+
+def _span(given: dict[str, str], name: str, column: str) -> Span:
+    return Span(column, _moment(given, "GE_" + name), _moment(given, "LT_" + name))
+
+
+def _moment(given: dict[str, str], name: str) -> int | None:
+    text = given.pop(name, None)
+    if text is None:
+        return None
+    try:
+        if "T" not in text.upper():
+            raise ValueError
+        return millis_of(text.replace(" ", "+"))  # a plus that nobody encoded
+    except (ValueError, TypeError):
+        raise QueryError(f"{name} is no time with an offset", hint="2026-03-02T09:30:00Z is one") from None
+
+
+def _saying(name: str, value: str) -> Saying:
+    values = tuple(value.split("|"))
+    if len(values) > _MOST_VALUES or not all(values):
+        raise QueryError(f"{name[:80]} has an empty value, or more than {_MOST_VALUES}")
+    if name in _MATCHES:
+        patterns = tuple(_pattern(name, one) for one in values if _is_pattern(one))
+        return Saying(_MATCHES[name], tuple(_matched(name, one) for one in values if not _is_pattern(one)), patterns)
+    if name in _EQUALS:
+        field, read_as = _EQUALS[name]
+        return Saying((field,), tuple(_text(one, "", read_as) for one in values))
+    for linked in _LINKED:
+        if name.startswith(f"EQ_{linked}_"):
+            kind = _text(name.removeprefix(f"EQ_{linked}_"), linked, "type")
+            return Saying((f"{linked}_{kind}",), tuple(_text(one, linked, linked) for one in values))
+    return _plain(name, values)
+
+
+def _plain(name: str, values: tuple[str, ...]) -> Saying:
+    if name == "eventType":
+        return Saying(("type",), _known(name, values, _TYPES))
+    if name == "EQ_action":
+        return Saying(("action",), _known(name, values, ("ADD", "OBSERVE", "DELETE")))
+    if name == "EQ_eventID":
+        return Saying(("eventID",), values)
+    if name == "EQ_errorReason":
+        reasons = (_text(one, "", "").removeprefix(words.CBV + "ER-") for one in values)
+        return Saying(("errorDeclaration_reason",), tuple(reasons))
+    if name == "EXISTS_errorDeclaration":
+        return Saying(("errorDeclaration",), _known(name, values, ("true",)))
+    raise QueryError(f"the parameter {name[:80]!a} is not taken", hint=f"these are: {', '.join(PARAMETERS)}")
+
+
+def _known(name: str, values: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if value not in known:
+            raise QueryError(f"{name} {value[:80]!a} is none of {', '.join(known)}")
+    return values
+
+
+def _is_pattern(value: str) -> bool:
+    return value.startswith(PATTERN)
+
+
+def _pattern(name: str, value: str) -> Like:
+    try:
+        return parse_pattern(value, kinds=set(_MATCHES[name]) <= set(CLASSES))
+    except IdentifierError as error:
+        raise QueryError(f"{name} {value[:80]!a}: {error.cause}", hint=error.hint) from None
+
+
+def _matched(name: str, value: str) -> str:
+    if ":" not in value:
+        raise QueryError(f"{name} {value[:80]!a} is no URI")
+    return _text(value, "", "epc")
+
+
+def _text(value: str, owner: str, name: str) -> str:
+    return text_of(value, owner=owner, name=name, namespaces=_NAMESPACES)

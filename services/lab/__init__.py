@@ -1,0 +1,1 @@
+"""The laboratory: benchmarks, fault runs, the demonstration. Nothing here is imported by the gateway or the node."""

@@ -1,0 +1,245 @@
+"""The HTTP API against its own document: generated requests, right and wrong ones, at a real gateway on a real chain.
+
+Every answer is held against the OpenAPI document: status, media type, headers, schema. Half of the requests break the
+document, and have to be refused. A failure is any answer of 500 and above, and any that the document does not allow.
+"""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import httpx
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.config import SchemathesisConfig
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from ledger.chain import HttpTransport, write_deployment
+from ledger.errors import ChainError
+from ledger.index import Follower
+from ledger.keys import open_signer
+from ledger.records import Admit
+from ledger.store import Rows, Store, open_store
+from ledger.store.rows import (
+    AnchorRow,
+    AssignmentRow,
+    CertificateRow,
+    LotRow,
+    MachineRow,
+    ModelRow,
+    OrderRow,
+    StreamRow,
+)
+from services.lab.bench.ports import free_port, wait_for
+from services.lab.demo.consortium import found_consortium
+from services.lab.demo.inspection import inspect_parts
+from services.lab.demo.plant import build_plant
+from services.lab.demo.production import make_parts, place_orders
+from services.settings import SETTINGS_FILE
+
+__all__ = ["Fuzzed", "measure_api"]
+
+_ORDERS = 2
+_ASK_S = 30.0
+_REFUSED = ["400", "401", "403", "404", "405", "406", "409", "411", "413", "414", "415", "422", "429", "431"]
+_MOST_SHOWN = 20
+
+
+@dataclass(slots=True)
+class Fuzzed:
+    """What came of it."""
+
+    operations: int = 0
+    cases: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    server_errors: int = 0
+    failures: list[str] = field(default_factory=list)
+    """One line for each operation that answered what its document does not say."""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "operations": self.operations,
+            "cases": self.cases,
+            "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
+            "server_errors": self.server_errors,
+            "schema_breaks": len(self.failures),
+            "failures": self.failures[:_MOST_SHOWN],
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def measure_api(cases: int, number: int) -> Fuzzed:
+    """At least `cases` requests, spread evenly over operations, half of them wrong. The same seed `number` draws the
+    same requests."""
+    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder, _devchain() as url:
+        known = _prepare(Path(folder), url)
+        with _gateway(Path(folder)) as origin:
+            return _fuzz(origin, known, cases, number)
+
+
+def _fuzz(origin: str, known: dict[str, list[Any]], cases: int, number: int) -> Fuzzed:
+    config = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": _REFUSED}}})
+    schema = schemathesis.openapi.from_url(f"{origin}/openapi.json", config=config)
+    operations: list[Any] = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
+    found, started = Fuzzed(operations=len(operations)), time.monotonic()
+    while found.cases < cases and not found.failures:  # what has no parameters is soon all asked
+        each = -(-(cases - found.cases) // len(operations))
+        for operation in operations:
+            before = found.cases
+            for mode in (GenerationMode.NEGATIVE, GenerationMode.POSITIVE):
+                wanted = -(-each // 2) if mode is GenerationMode.NEGATIVE else each - (found.cases - before)
+                _ask_many(operation, mode, known, max(1, wanted), number + found.cases, found)
+    found.seconds = time.monotonic() - started
+    return found
+
+
+def _ask_many(
+    operation: Any, mode: GenerationMode, known: dict[str, list[Any]], count: int, number: int, found: Fuzzed
+) -> None:
+    """Requests of one operation, until `count` were sent or one was answered wrongly."""
+
+    @seed(number)
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(data=st.data())
+    def ask(data: st.DataObject) -> None:
+        case: Case[Any] = data.draw(operation.as_strategy(generation_mode=mode))
+        if mode is GenerationMode.POSITIVE and data.draw(st.booleans()):
+            _name_things(case, known, data)
+        _call(case, found)
+
+    label = f"{operation.method.upper()} {operation.path}"
+    try:
+        ask()
+    except (Exception, BaseExceptionGroup) as error:  # a failed check, or what hypothesis cannot generate
+        if "Unsatisfiable" not in type(error).__name__ and "is not possible" not in str(error):
+            found.failures.append(f"{label}: {' '.join(str(error).split())[:400]}")
+
+
+def _name_things(case: Case[Any], known: dict[str, list[Any]], data: st.DataObject) -> None:
+    """Chance alone never finds what is recorded."""
+    for name in case.path_parameters or {}:
+        if name in known:
+            case.path_parameters[name] = data.draw(st.sampled_from(known[name]))
+    for name in case.query or {}:
+        if name in known:
+            case.query[name] = data.draw(st.sampled_from(known[name]))
+
+
+def _call(case: Case[Any], found: Fuzzed) -> None:
+    if case.operation.path == "/v1/events":
+        case.headers["Accept"] = "application/json"  # a stream does not end
+    found.cases += 1
+    response = case.call(timeout=_ASK_S)
+    found.statuses[response.status_code] += 1
+    found.server_errors += response.status_code >= 500
+    # Left out: that every text of the right length is accepted. A schema cannot say which are identifiers.
+    case.validate_response(response, excluded_checks=[positive_data_acceptance])
+
+
+def _prepare(home: Path, url: str) -> dict[str, list[Any]]:
+    """A home with a small plant on the chain behind `url`, and what there is in it by the names of parameters."""
+    with open_store(f"sqlite:///{home / 'bench.sqlite'}") as store:
+        consortium = found_consortium(store, HttpTransport(url))
+        models = resources.files("quality") / "models"
+        plant = build_plant(consortium, (models / "forda.bin").read_bytes(), "{}")
+        now_s = int(time.time())
+        line = place_orders(consortium, plant, _ORDERS, now_s)
+        make_parts(line)
+        inspect_parts(line, line.jobs, [[0] * plant.inspector.model.width] * _ORDERS, now_s)
+        write_deployment(home / "deployment.json", consortium.chain.deployment)
+        Follower(consortium.chain, store).follow()
+        key = _new_key(home)
+        admitted = Admit(63, open_signer(f"file:{key}").address, bytes(32))
+        consortium.record(consortium.owner, [admitted])
+        Follower(consortium.chain, store).follow()
+        known = _find_things(store)
+    (home / SETTINGS_FILE).write_text(
+        f'database = "sqlite:///bench.sqlite"\nchain_url = "{url}"\ngateway_signer = "file:{key}"\n'
+    )
+    return known
+
+
+def _new_key(home: Path) -> Path:
+    """Of a company that has every role."""
+    key = home / "company.key"
+    key.touch(mode=0o600)
+    key.write_text(secrets.token_hex(32))
+    return key
+
+
+def _find_things(store: Store) -> dict[str, list[Any]]:
+    with store.reading() as connection:
+        rows = Rows(connection)
+        lots, orders = rows.find(LotRow), rows.find(OrderRow)
+        numbers = [
+            *(row.sequence for row in rows.find(CertificateRow)),
+            *(row.sequence for row in rows.find(AssignmentRow)),
+        ]
+        numbers += [*(row.number for row in rows.find(MachineRow)), *(row.number for row in rows.find(ModelRow))]
+        named = [*(row.subject for row in lots), *(row.subject for row in orders)]
+        subjects = ["0x" + one.hex() for one in (*named, *(row.subject for row in rows.find(StreamRow)))]
+        anchors = [row.sequence for row in rows.find(AnchorRow)]
+    return {
+        "identifier": subjects,
+        "subject": subjects,
+        "id": numbers,
+        "number": [1, 2, 3],
+        "lot": subjects,
+        "order": subjects,
+        "anchor": anchors,
+        "first": anchors,
+        "second": anchors,
+        "index": [0, 1],
+        "participant": [1, 2, 3],
+    }
+
+
+@contextmanager
+def _devchain() -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-c", "from services.cli import main; main()", "devchain", "--port", str(port)]
+    with _running(command, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _gateway(home: Path) -> Iterator[str]:
+    port = free_port()
+    with _running([sys.executable, "-m", "services.lab.bench.fuzzed_gateway", str(home), str(port)], port):
+        origin = f"http://127.0.0.1:{port}"
+        if httpx.get(f"{origin}/health").status_code != 200:
+            raise ChainError("the gateway does not answer", hint="run `millmark gateway` by hand and see why")
+        yield origin
+
+
+@contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            wait_for(port, process)
+            yield
+        finally:
+            process.terminate()
+            process.wait()

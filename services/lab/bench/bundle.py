@@ -1,0 +1,178 @@
+"""A provenance file for a part of many lots: its size, and how long making and verifying it takes.
+
+The part comes out of a tree of merges, and every lot of it goes to and fro between two factories: the records are real
+ones, on the embedded chain, with everything disclosed that there is. Next to verification stands the time of merely
+decoding the file's JSON: what any reader spends before it has checked anything.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.bundle import parse_bundle
+from ledger.chain import fetch_checkpoint, fetch_trust
+from ledger.errors import InputError
+from ledger.ids import SubjectKind
+from ledger.index import Follower
+from ledger.provenance import Disclosing, build_bundle
+from ledger.records import (
+    AcceptCustody,
+    Input,
+    Item,
+    OfferCustody,
+    Output,
+    ReceiveLot,
+    Record,
+    Transformation,
+    TransformationKind,
+    TransformLots,
+)
+from ledger.store import Store, open_store
+from ledger.trust import BelievedBlock
+from ledger.verify import verify_bundle
+from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
+
+__all__ = ["Measured", "grow_part", "measure_bundle"]
+
+_KILOGRAM = b"KGM"
+_BATCH = 100
+_REPEATS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    ancestors: int
+    records: int
+    bytes: int
+    nodes: int
+    """Trie nodes in the file."""
+    build_ms: float
+    verify_ms: float
+    """Median."""
+    verify_cpu_ms: float
+    """Median of the processor's time: what others do on the machine does not count."""
+    decode_ms: float
+    """Median of `json.loads` on the same file."""
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "ancestors": self.ancestors,
+            "records": self.records,
+            "bytes": self.bytes,
+            "nodes": self.nodes,
+            "build_ms": self.build_ms,
+            "verify_median_ms": self.verify_ms,
+            "verify_median_cpu_ms": self.verify_cpu_ms,
+            "json_decode_median_ms": self.decode_ms,
+            "times_json_decode": round(self.verify_ms / self.decode_ms, 1),
+        }
+
+
+def measure_bundle(leaves: int, rounds: int) -> Measured:
+    """For a part out of `leaves` lots from outside, each lot going to and fro `rounds` times. Raises InputError."""
+    if not 2 <= leaves <= 500 or not 0 <= rounds <= 100:
+        raise InputError("2 to 500 leaves and 0 to 100 rounds", hint="give numbers in these ranges")
+    with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'bench.db'}") as store:
+        consortium = found_consortium(store)
+        part = grow_part(consortium, leaves, rounds)
+        return _measure(consortium, store, part)
+
+
+def _measure(consortium: Consortium, store: Store, part: bytes) -> Measured:
+    chain = consortium.chain
+    Follower(chain, store).follow()
+    disclosing = Disclosing(names=True, fields=((),), entries=True, inferences=True)
+    started = time.perf_counter()
+    data = build_bundle(store, chain, [part], disclosing)
+    built = time.perf_counter() - started
+    point = fetch_checkpoint(chain)
+    trust = fetch_trust(chain, {}, BelievedBlock(point.block_number, point.block_hash))
+    now_s = int(time.time())
+    report = verify_bundle(data, trust, now_s=now_s)
+    verifying, processor = _timed(lambda: verify_bundle(data, trust, now_s=now_s))
+    decoding, _ = _timed(lambda: json.loads(data))
+    return Measured(
+        ancestors=len(report.parts[0].ancestors),
+        records=report.records,
+        bytes=len(data),
+        nodes=len(parse_bundle(data).nodes),
+        build_ms=round(1000 * built, 1),
+        verify_ms=verifying,
+        verify_cpu_ms=processor,
+        decode_ms=decoding,
+    )
+
+
+def _timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Medians by the clock and of the processor's time, in milliseconds."""
+    clock, processor = [], []
+    for _ in range(_REPEATS):
+        gc.collect()
+        start, start_cpu = time.perf_counter(), time.process_time()
+        work()
+        clock.append(1000 * (time.perf_counter() - start))
+        processor.append(1000 * (time.process_time() - start_cpu))
+    return round(statistics.median(clock), 1), round(statistics.median(processor), 1)
+
+
+def grow_part(consortium: Consortium, leaves: int, rounds: int) -> bytes:
+    """Receipts, then merges two by two until one lot is left."""
+    maker, other = consortium.makers[:2]
+    identities = [consortium.name(SubjectKind.LOT, maker, f"urn:example:leaf-{number}") for number in range(leaves)]
+    claims = consortium.document({"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
+    _record(consortium, maker, [ReceiveLot(hash_of(one), 1, _KILOGRAM, claims) for one in identities])
+    level = [(one.subject, 1) for one in identities]
+    made = 0
+    while True:
+        _travel(consortium, maker, other, [lot for lot, _ in level], rounds)
+        if len(level) == 1:
+            return level[0][0]
+        merged, changes = [], []
+        for one, two in zip(level[::2], level[1::2], strict=False):
+            made += 1
+            lot, change = _merge(consortium, maker, made, one, two)
+            merged.append((lot, one[1] + two[1]))
+            changes.append(TransformLots(change))
+        _record(consortium, maker, changes)
+        level = merged + level[len(level) & ~1 :]
+
+
+def _merge(
+    consortium: Consortium, maker: Company, number: int, *lots: tuple[bytes, int]
+) -> tuple[bytes, Transformation]:
+    identity = consortium.name(SubjectKind.LOT, maker, f"urn:example:merged-{number}")
+    total = sum(quantity for _, quantity in lots)
+    change = Transformation(
+        kind=TransformationKind.MERGE,
+        order=NOTHING,
+        operation=0,
+        unit=_KILOGRAM,
+        output_unit=_KILOGRAM,
+        loss=0,
+        yield_in=1,
+        yield_out=1,
+        claims_root=consortium.document({"step": "melting", "charge": number}),
+        inputs=tuple(Input(lot, quantity) for lot, quantity in sorted(lots)),
+        outputs=(Output(hash_of(identity), total, NOTHING),),
+    )
+    return identity.subject, change
+
+
+def _travel(consortium: Consortium, maker: Company, other: Company, lots: Sequence[bytes], rounds: int) -> None:
+    for number in range(2 * rounds):
+        giver, taker = (maker, other) if number % 2 == 0 else (other, maker)
+        items = [(Item(lot, NOTHING),) for lot in lots]
+        _record(consortium, giver, [OfferCustody(item, taker.number, NOTHING) for item in items])
+        _record(consortium, taker, [AcceptCustody(item, NOTHING) for item in items])
+
+
+def _record(consortium: Consortium, company: Company, records: Sequence[Record]) -> None:
+    for start in range(0, len(records), _BATCH):
+        consortium.record(company, records[start : start + _BATCH])

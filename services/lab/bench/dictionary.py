@@ -1,0 +1,227 @@
+"""A dictionary attack on everything that a ledger publishes in hashes.
+
+The attacker knows all formats, and every value that is behind the hashes of this ledger, among a catalogue of values
+like them: serial numbers in order, engravings, verdicts, measured windows. Missing are the salts alone. A hit is a
+published hash that a guess gives, of whatever kind. Guesses leave the salts out, or take them for zeros.
+
+So that a zero means something, the same guesses are held against a control: what the same ledger would have published
+without salts, made by the library with zeros in their place. All of it must be hit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+from ledger.canonical import Json, canonical_json, keccak256
+from ledger.claims import build_claims, claims_root
+from ledger.evidence import EVIDENCE_TAG, EvidenceLog
+from ledger.ids import Identity, SubjectKind
+from ledger.index import Follower
+from ledger.merkle import Tree, leaf_hash
+from ledger.store import Store, open_store
+from quality import Inference
+from quality.digest import INPUT_TAG, ZERO
+from services.lab.bench.published import CLASSES, Secrets, collect_published, collect_secrets
+from services.lab.demo.consortium import found_consortium
+from services.lab.demo.delivery import deliver_parts
+from services.lab.demo.inspection import inspect_parts
+from services.lab.demo.plant import build_plant
+from services.lab.demo.production import ENGRAVINGS, Line, make_parts, place_orders
+
+__all__ = ["Attacked", "attack", "build_control", "guess", "measure_dictionary"]
+
+ORDERS = 6
+_PATHS_TAG, _FIELD_TAG = b"millmark.claims-paths.v1\0", b"millmark.claims-field.v1\0"
+_KINDS = (SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.STREAM, SubjectKind.MACHINE)
+_NO_SALT = (b"", ZERO)
+"""What stands in a salt's place in a guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attacked:
+    """What became of one class of hashes."""
+
+    name: str
+    published: int
+    hits: int
+    control: int
+    """Hashes of the unsalted twin."""
+    control_hits: int
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "published": self.published,
+            "hits": self.hits,
+            "control": self.control,
+            "control_hits": self.control_hits,
+        }
+
+
+def measure_dictionary(guesses: int, orders: int = ORDERS) -> tuple[list[Attacked], int]:
+    """On a ledger that a few orders were made on, with a bundle of a delivered part; and the guesses that were made."""
+    with (
+        tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder,
+        open_store(f"sqlite:///{Path(folder) / 'ledger.db'}") as store,
+    ):
+        line = _produce(store, orders)
+        secrets = collect_secrets(line)
+        published = collect_published(line, [line.jobs[0].lot], secrets)
+    return attack(published, secrets, guesses)
+
+
+def attack(published: dict[str, set[bytes]], secrets: Secrets, guesses: int) -> tuple[list[Attacked], int]:
+    """Tries so many guesses, the true values first. Gives the number that was tried: no less than the true values."""
+    control = build_control(secrets)
+    hits: set[bytes] = set()
+    found: set[bytes] = set()
+    everything, twin = set().union(*published.values()), set().union(*control.values())
+    tried, known = 0, sum(1 for _ in _guess_known(secrets))
+    for digest in itertools.islice(guess(secrets), max(guesses, known)):
+        tried += 1
+        if digest in everything:
+            hits.add(digest)
+        if digest in twin:
+            found.add(digest)
+    return [
+        Attacked(
+            name, len(published[name]), len(hits & published[name]), len(control[name]), len(found & control[name])
+        )
+        for name in CLASSES
+    ], tried
+
+
+def build_control(secrets: Secrets) -> dict[str, set[bytes]]:
+    """What would be published of the same secrets with zeros for salts, by the library's own functions."""
+    control: dict[str, set[bytes]] = {name: set() for name in CLASSES}
+    for kind, creator, identifier in secrets.identities:
+        control["names"].add(Identity(kind, creator, identifier, ZERO).subject)
+    for document in secrets.documents:
+        claims = build_claims(document, salt=lambda: ZERO)
+        control["claims"].add(claims.root)
+        control["bundle"] |= {field.leaf_hash(path) for path, field in claims.fields if not isinstance(field, bytes)}
+    for place, entries in enumerate(secrets.streams):
+        log = EvidenceLog()
+        control["evidence"] |= {log.append(entry, ZERO).leaf_hash for entry in entries}
+        control["evidence"] |= {log.tree.root(size) for at, size in secrets.anchored if at == place}
+    for inference in secrets.inferences:
+        unsalted = replace(inference, salt=ZERO)
+        control["inputs"].add(unsalted.input_commitment)
+        control["inferences"].add(unsalted.digest)
+    return control
+
+
+def guess(secrets: Secrets) -> Iterator[bytes]:
+    """Without end: first all true values, then others like them, of all kinds in turn."""
+    yield from _guess_known(secrets)
+    kinds = itertools.cycle((_more_names(), _more_documents(), _more_entries(), _more_inferences(secrets)))
+    for kind in kinds:
+        yield from itertools.islice(kind, 64)
+
+
+def _guess_known(secrets: Secrets) -> Iterator[bytes]:
+    for identifier in sorted({identifier for _, _, identifier in secrets.identities}):
+        yield from _name(identifier)
+    for document in secrets.documents:
+        yield from _claims(document)
+    for place, entries in enumerate(secrets.streams):
+        yield from _stream(entries, [size for at, size in secrets.anchored if at == place])
+    for inference in secrets.inferences:
+        yield from _inference(inference)
+
+
+def _name(identifier: str, creators: Iterable[int] = range(1, 9)) -> Iterator[bytes]:
+    for salt in _NO_SALT:
+        hashed = hashlib.sha256(salt + identifier.encode()).digest()
+        yield hashed
+        for kind, creator in itertools.product(_KINDS, creators):
+            yield keccak256(int(kind).to_bytes(32, "big") + creator.to_bytes(32, "big") + hashed)
+
+
+def _claims(document: Json) -> Iterator[bytes]:
+    """Roots, and the hashes of single fields, which stand in for hidden ones."""
+    fields = build_claims(document, salt=lambda: ZERO).fields
+    paths: list[Json] = [list(path) for path, _ in fields]
+    first = leaf_hash(_PATHS_TAG + canonical_json(paths))
+    for salt in _NO_SALT:
+        leaves = [
+            leaf_hash(_FIELD_TAG + salt + canonical_json([path, field.value]))
+            for path, (_, field) in zip(paths, fields, strict=True)
+            if not isinstance(field, bytes)
+        ]
+        yield from leaves
+        yield claims_root(len(leaves) + 1, Tree([first, *leaves]).root())
+
+
+def _stream(entries: list[Json], sizes: Iterable[int]) -> Iterator[bytes]:
+    for salt in _NO_SALT:
+        tree = Tree([leaf_hash(EVIDENCE_TAG + salt + canonical_json(entry)) for entry in entries])
+        for place in range(tree.size):
+            yield leaf_hash(EVIDENCE_TAG + salt + canonical_json(entries[place]))
+        for size in sizes:
+            yield tree.root(size)
+
+
+def _inference(inference: Inference) -> Iterator[bytes]:
+    for salt in _NO_SALT:
+        yield hashlib.sha256(INPUT_TAG + salt + inference.input).digest()
+    yield replace(inference, salt=ZERO).digest
+
+
+def _more_names() -> Iterator[bytes]:
+    """The serial numbers and batches that come next, at every company."""
+    for number in itertools.count():
+        for form in (
+            "01/09506000013459/21/A{:04}",
+            "01/09506000013459/21/F{:04}",
+            "01/09506000001012/10/HEAT{}",
+            "253/9506000000777{:04}",
+        ):
+            yield from _name("https://id.gs1.org/" + form.format(number))
+
+
+def _more_documents() -> Iterator[bytes]:
+    for number in itertools.count():
+        for engraving in ENGRAVINGS:
+            yield from _claims({"engraving": engraving, "number": number, "passport": {"productName": "crankshaft"}})
+        yield from _claims({"inspection": "acoustic, end of line", "part": number})
+
+
+def _more_entries() -> Iterator[bytes]:
+    for number in itertools.count():
+        entry: Json = {"machine": f"FORGE-{number % 4}", "kind": "press force", "part": number // 4, "unit": "N"}
+        yield from _stream([entry], [1])
+
+
+def _more_inferences(secrets: Secrets) -> Iterator[bytes]:
+    """Windows that differ in one value, under the true contexts."""
+    for change in itertools.count(1):
+        for inference in secrets.inferences:
+            number = int.from_bytes(inference.input, "big") + change
+            changed = number.to_bytes(len(inference.input) + 1, "big")[-len(inference.input) :]
+            yield from _inference(replace(inference, input=changed))
+
+
+def _draw_windows(count: int, width: int) -> list[list[int]]:
+    """Values of few digits, as cheap sensors give them."""
+    return [[(place * (step + 1) % 97 - 48) * 50_000 for place in range(width)] for step in range(count)]
+
+
+def _produce(store: Store, orders: int) -> Line:
+    consortium = found_consortium(store)
+    model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
+    card = (resources.files("quality") / "models" / "forda.json").read_text()
+    now = int(time.time())
+    line = place_orders(consortium, build_plant(consortium, model, card), orders, now)
+    make_parts(line)
+    width = line.plant.inspector.model.width
+    inspect_parts(line, line.jobs, _draw_windows(orders, width), now)
+    deliver_parts(line)
+    Follower(consortium.chain, store).follow()
+    return line

@@ -1,0 +1,134 @@
+"""Does the contract say what the evaluators say? Drawn inputs of each network that is promised on chain, by all four.
+
+One input in ten is none that the network reads: a value of -128, or one value too many or too few. There the contract
+has to answer with no verdict and the evaluators have to refuse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ledger.chain import Chain, Transport
+from ledger.records import Contract, PublishModel
+from ledger.store import open_store
+from quality import Network, build_model
+from quality.errors import QualityError
+from quality.evaluate import load_evaluator
+from quality.inputs import unpack_words
+from services.lab.bench.inferences import SIZES, build_network, evaluation_data, read_code
+from services.lab.demo.consortium import NOTHING, found_consortium
+
+__all__ = ["Agreement", "answer_by_evaluators", "compare_executions", "draw_inputs"]
+
+Answer = tuple[int, tuple[int, ...]]
+"""Verdict and logits; (0, ()) of an input that the network does not read."""
+NO_ANSWER: Answer = (0, ())
+_EVALUATORS = ("numpy", "python", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How often the contract and the evaluators said the same."""
+
+    sizes: tuple[int, ...]
+    inputs: int
+    invalid: int
+    """Of them, those that the network does not read."""
+    differing: int
+    """Inputs of which not all said the same."""
+    digest: str
+    """SHA-256 in hex over the contract's answers, in order."""
+
+    @property
+    def name(self) -> str:
+        return "-".join(map(str, self.sizes))
+
+
+def compare_executions(
+    count: int, seed: int, tell: Callable[[str, int], None], transport: Transport | None = None
+) -> list[Agreement]:
+    """`count` inputs of each size, on an embedded chain unless another is given; `tell` hears (size, inputs done)."""
+    found = []
+    with open_store("sqlite://") as store:
+        consortium = found_consortium(store, transport)
+        for sizes in SIZES:
+            network = build_network(sizes, seed)
+            [number] = consortium.record(consortium.inspector, [PublishModel(build_model(network), NOTHING)])
+            evaluator = OnChain(consortium.chain, read_code(consortium, number))
+            inputs = draw_inputs(sizes[0], count, seed)
+            executed = []
+            for done, values in enumerate(inputs, 1):
+                executed.append(evaluator.answer(values))
+                tell("-".join(map(str, sizes)), done)
+            found.append(_compare(sizes, network, inputs, executed))
+    return found
+
+
+def draw_inputs(width: int, count: int, seed: int) -> list[bytes]:
+    """Packed int8 values, every tenth of them no input of a network of this width."""
+    draw = random.Random(seed)  # noqa: S311  # inputs that anybody can draw again, no secret
+    inputs = []
+    for index in range(count):
+        values = bytearray(draw.randrange(-127, 128) & 0xFF for _ in range(width))
+        if index % 30 == 9:
+            values[draw.randrange(width)] = 0x80
+        elif index % 30 == 19:
+            values.pop()
+        elif index % 30 == 29:
+            values.append(0)
+        inputs.append(bytes(values))
+    return inputs
+
+
+class OnChain:
+    """A model that is kept as contract code, asked by calls that change nothing."""
+
+    def __init__(self, chain: Chain, code: bytes) -> None:
+        [evaluator] = chain.read(Contract.REGISTRY, "evaluator")
+        assert isinstance(evaluator, bytes)  # noqa: S101  # narrows the type: the ABI says address
+        self._node, self._evaluator, self._code = chain.node, evaluator, code
+
+    def answer(self, values: bytes) -> Answer:
+        found = self._node.call(self._evaluator, evaluation_data(self._code, values))
+        # verdict, offset of the logits, their number, the logits
+        words = [int.from_bytes(found[at : at + 32], signed=True) for at in range(0, len(found), 32)]
+        return words[0], tuple(words[3:])
+
+
+def answer_by_evaluators(network: Network, inputs: Sequence[bytes]) -> dict[str, list[Answer]]:
+    """What each evaluator says of the inputs, by its name."""
+    rows: list[list[int]] = []
+    valid: list[int] = []
+    for index, values in enumerate(inputs):
+        try:
+            rows.append(list(unpack_words(values, width=network.width, size=1, limit=network.word_limit)))
+        except QualityError:
+            continue
+        valid.append(index)
+    found = {}
+    for name in _EVALUATORS:
+        logits = load_evaluator(name)(network)(np.array(rows, dtype=np.int8).reshape(len(rows), network.width))
+        answers = [NO_ANSWER] * len(inputs)
+        for index, row in zip(valid, logits.tolist(), strict=True):
+            answers[index] = int(network.decision.judge(row)), tuple(row)
+        found[name] = answers
+    return found
+
+
+def _compare(
+    sizes: tuple[int, ...], network: Network, inputs: Sequence[bytes], executed: Sequence[Answer]
+) -> Agreement:
+    answered = answer_by_evaluators(network, inputs)
+    differing = sum(len({one, *others}) > 1 for one, *others in zip(executed, *answered.values(), strict=True))
+    return Agreement(
+        sizes=sizes,
+        inputs=len(inputs),
+        invalid=list(executed).count(NO_ANSWER),
+        differing=differing,
+        digest=hashlib.sha256(repr(executed).encode()).hexdigest(),
+    )

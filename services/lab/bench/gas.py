@@ -1,0 +1,310 @@
+"""Gas per record of every kind: 50 records of one kind in one transaction, on the embedded chain.
+
+Gas depends on code and state alone, so the figures hardly move between runs (a zero byte in a random hash costs less
+than another), and a snapshot of them is a test.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from importlib import resources
+
+from ledger.canonical import keccak256
+from ledger.chain import event_topic
+from ledger.evidence import EvidenceLog
+from ledger.ids import SubjectKind
+from ledger.records import (
+    AcceptAssignment,
+    AcceptCustody,
+    AcceptOrder,
+    AcceptRevision,
+    Anchor,
+    CancelAssignment,
+    CancelOrder,
+    CommissionLot,
+    CompleteOrder,
+    ConfirmDelivery,
+    Contract,
+    DeclineAssignment,
+    DeclineCustody,
+    FinishAssignment,
+    Input,
+    IssueCertificate,
+    Item,
+    OfferCustody,
+    Opening,
+    OpenStream,
+    OrderTerms,
+    Output,
+    PackLots,
+    PlaceOrder,
+    ProposeAssignment,
+    ProposeRevision,
+    QuarantineLot,
+    ReceiveLot,
+    Record,
+    Recorded,
+    RejectOrder,
+    ReleaseLot,
+    RevokeCertificate,
+    ScrapLot,
+    StartAssignment,
+    Statement,
+    Supersede,
+    Transformation,
+    TransformationKind,
+    TransformLots,
+    UnpackLots,
+    Verdict,
+    WithdrawCustody,
+)
+from ledger.store import open_store
+from services.lab.bench.inferences import measure_inferences
+from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
+from services.lab.demo.plant import PIECE, Plant, build_plant
+
+__all__ = ["BATCH", "measure_gas"]
+
+BATCH = 50
+ROOT = b"\xff" * 32
+"""A claims root of no zero bytes: the dearest there is."""
+PER_PARENT = 8
+FAR_S = 30 * 24 * 3600
+
+
+def measure_gas() -> dict[str, tuple[int, int]]:
+    """(records, gas) by kind; a name in brackets tells a variant of a kind."""
+    with open_store("sqlite://") as store:
+        consortium = found_consortium(store)
+        model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
+        meter = _Meter(consortium, build_plant(consortium, model, "{}"))
+        meter.orders()
+        meter.assignments()
+        meter.lots()
+        meter.custody()
+        meter.inferences()
+        return dict(sorted(meter.found.items()))
+
+
+def _hashes() -> list[bytes]:
+    return [secrets.token_bytes(32) for _ in range(BATCH)]
+
+
+class _Meter:
+    """Has every kind recorded, and keeps what it cost."""
+
+    def __init__(self, consortium: Consortium, plant: Plant) -> None:
+        self._consortium = consortium
+        self._plant = plant
+        self._now = int(time.time())
+        self.found: dict[str, tuple[int, int]] = {}
+
+    def _measure(self, company: Company, records: Sequence[Record], variant: str = "") -> list[int]:
+        kind = type(records[0]).__name__
+        before = self._consortium.outbox.gas_by_kind().get(kind, (0, 0))
+        sequences = self._consortium.record(company, records)
+        after = self._consortium.outbox.gas_by_kind()[kind]
+        self.found.setdefault(f"{kind} ({variant})" if variant else kind, (after[0] - before[0], after[1] - before[1]))
+        return sequences
+
+    # Orders
+
+    def orders(self) -> None:
+        buyer, coordinator = self._consortium.buyer, self._consortium.coordinator
+        self._orders = self._place()
+        self._measure(coordinator, [AcceptOrder(order, ROOT) for order in self._orders])
+        self._measure(coordinator, [RejectOrder(order, ROOT) for order in self._place()])
+        self._measure(buyer, [CancelOrder(order, ROOT) for order in self._place()])
+        self._revise()
+
+    def _terms(self) -> OrderTerms:
+        return OrderTerms(1, self._consortium.inspector.number, self._plant.model, self._now + FAR_S, ROOT)
+
+    def _place(self) -> list[bytes]:
+        names = [self._subject(SubjectKind.ORDER, self._consortium.buyer, value) for value in _hashes()]
+        records = [PlaceOrder(value, self._consortium.coordinator.number, self._terms()) for value, _ in names]
+        self._measure(self._consortium.buyer, records)
+        return [order for _, order in names]
+
+    @staticmethod
+    def _subject(kind: SubjectKind, creator: Company, identifier_hash: bytes) -> tuple[bytes, bytes]:
+        """A hash and the subject that the contract makes of it."""
+        words = bytes([kind]).rjust(32, b"\0") + creator.number.to_bytes(32, "big") + identifier_hash
+        return identifier_hash, keccak256(words)
+
+    def _revise(self) -> None:
+        heads = [self._consortium.chain.head(order) for order in self._orders]
+        self._measure(self._consortium.buyer, [ProposeRevision(order, self._terms()) for order in self._orders])
+        proposals = self._latest()
+        records = [
+            AcceptRevision(order, self._terms(), head, proposal.sequence, proposal.key, proposal.block_time)
+            for order, head, proposal in zip(self._orders, heads, proposals, strict=True)
+        ]
+        self._measure(self._consortium.coordinator, records)
+
+    def _latest(self) -> tuple[Recorded, ...]:
+        chain = self._consortium.chain
+        return chain.recorded(chain.header(chain.final_number()))
+
+    # Assignments
+
+    def assignments(self) -> None:
+        maker, coordinator = self._consortium.makers[0], self._consortium.coordinator
+        pairs = self._propose()
+        self._measure(maker, [DeclineAssignment(order, 0, number, ROOT) for order, number in pairs])
+        pairs = self._propose()
+        self._measure(coordinator, [CancelAssignment(order, 0, number, ROOT) for order, number in pairs])
+        self._pairs = self._propose()
+        self._measure(maker, [AcceptAssignment(order, 0, number, ROOT) for order, number in self._pairs])
+        self._measure(maker, [StartAssignment(order, 0, number, ROOT) for order, number in self._pairs])
+
+    def _propose(self) -> list[tuple[bytes, int]]:
+        machine = self._plant.machines[0].number
+        records = [ProposeAssignment(order, 0, machine, ROOT) for order in self._orders]
+        return list(zip(self._orders, self._measure(self._consortium.coordinator, records), strict=True))
+
+    def _evidence(self) -> bytes:
+        """Opens and anchors 50 streams of the first machine; gives one of them."""
+        maker, machine = self._consortium.makers[0], self._plant.machines[0].number
+        names = [self._subject(SubjectKind.STREAM, maker, value) for value in _hashes()]
+        self._measure(maker, [OpenStream(value, machine, ROOT) for value, _ in names])
+        log = EvidenceLog()
+        log.append({"n": 1})
+        self._measure(maker, [Anchor(stream, 1, log.tree.root()) for _, stream in names])
+        return names[0][1]
+
+    # Lots
+
+    def lots(self) -> None:
+        maker, buyer, coordinator = self._consortium.makers[0], self._consortium.buyer, self._consortium.coordinator
+        made = [self._subject(SubjectKind.LOT, maker, value) for value in _hashes()]
+        self._measure(
+            maker,
+            [
+                CommissionLot(value, order, 0, 1, PIECE, ROOT)
+                for order, (value, _) in zip(self._orders, made, strict=True)
+            ],
+        )
+        self._items = [Item(lot, order) for order, (_, lot) in zip(self._orders, made, strict=True)]
+        self._transform()
+        stream = self._evidence()
+        self._measure(maker, [FinishAssignment(order, 0, number, stream, 0, ROOT) for order, number in self._pairs])
+        self._received = self._receive()
+        self._measure(maker, [ScrapLot(lot, 1, ROOT) for lot in self._received])
+        self._measure(maker, [QuarantineLot(lot, NOTHING, ROOT) for lot in self._received])
+        self._measure(maker, [ReleaseLot(lot, ROOT) for lot in self._received])
+        self._certify(stream)
+        self._measure(coordinator, [CompleteOrder(order, ROOT) for order in self._orders])
+        self._measure(buyer, [ConfirmDelivery(order, ROOT) for order in self._orders])
+
+    def _receive(self) -> list[bytes]:
+        maker = self._consortium.makers[0]
+        names = [self._subject(SubjectKind.LOT, maker, value) for value in _hashes()]
+        self._measure(maker, [ReceiveLot(value, 100, PIECE, ROOT) for value, _ in names])
+        return [lot for _, lot in names]
+
+    def _transform(self) -> None:
+        """One lot into one, under an order: the usual step of making."""
+        material = self._receive()
+        records = [
+            TransformLots(
+                Transformation(
+                    kind=TransformationKind.CONVERSION,
+                    order=order,
+                    operation=0,
+                    unit=PIECE,
+                    output_unit=PIECE,
+                    loss=0,
+                    yield_in=1,
+                    yield_out=1,
+                    claims_root=ROOT,
+                    inputs=(Input(lot, 1),),
+                    outputs=(Output(value, 1, ROOT),),
+                )
+            )
+            for order, lot, value in zip(self._orders, material, _hashes(), strict=True)
+        ]
+        self._measure(self._consortium.makers[0], records, "1 lot into 1")
+
+    def _certify(self, stream: bytes) -> None:
+        inspector = self._consortium.inspector
+        sequences = []
+        for variant in ("", "again", "last"):
+            statements = [self._statement(item, stream) for item in self._items]
+            sequences = self._measure(inspector, [IssueCertificate(statement) for statement in statements], variant)
+            if variant == "":
+                revoked = [
+                    RevokeCertificate(item.lot, number, ROOT)
+                    for item, number in zip(self._items, sequences, strict=True)
+                ]
+                self._measure(inspector, revoked)
+        del self.found["IssueCertificate (last)"]
+
+    def _statement(self, item: Item, stream: bytes) -> Statement:
+        return Statement(
+            item.lot, item.order, self._plant.model, Verdict.PASS, self._now + FAR_S, ROOT, ROOT, stream, 0, ROOT
+        )
+
+    # Models
+
+    def inferences(self) -> None:
+        stream = self._evidence()
+        self.found.update(measure_inferences(self._consortium, self._receive(), stream, self._measure))
+        del self.found["IssueCertificate (last)"]
+
+    # Custody
+
+    def custody(self) -> None:
+        maker, carrier, buyer = self._consortium.makers[0], self._consortium.carrier, self._consortium.buyer
+        single = [(Item(lot, NOTHING),) for lot in self._received]
+        for answer in (DeclineCustody, WithdrawCustody):
+            self._offer(maker, carrier, single)
+            company = carrier if answer is DeclineCustody else maker
+            self._measure(company, [answer(lot, ROOT) for lot in self._received])
+        self._offer(maker, carrier, single)
+        self._measure(carrier, [AcceptCustody(items, ROOT) for items in single])
+        gated = [(item,) for item in self._items]
+        self._offer(maker, buyer, gated, "through a gate")
+        self._measure(buyer, [AcceptCustody(items, ROOT) for items in gated], "through a gate")
+        self._pack()
+        self._supersede()
+
+    def _offer(
+        self, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]], variant: str = ""
+    ) -> None:
+        self._measure(giver, [OfferCustody(items, taker.number, ROOT) for items in consignments], variant)
+
+    def _pack(self) -> None:
+        maker = self._consortium.makers[0]
+        parents, lots = self._receive(), sorted(self._receive())
+        loads = [tuple(lots[start : start + PER_PARENT]) for start in range(0, len(lots) - PER_PARENT + 1, PER_PARENT)]
+        pairs = list(zip(parents, loads, strict=False))
+        self._measure(maker, [PackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
+        self._measure(maker, [UnpackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
+
+    def _supersede(self) -> None:
+        """Of each lot's only record."""
+        maker = self._consortium.makers[0]
+        lots = self._receive()
+        records = [
+            Supersede(lot, self._opening(lot, recorded), ROOT)
+            for lot, recorded in zip(lots, self._latest(), strict=True)
+        ]
+        self._measure(maker, records)
+
+    def _opening(self, lot: bytes, recorded: Recorded) -> Opening:
+        chain = self._consortium.chain
+        tag = keccak256(b"millmark.history.v1")
+        words = tag + chain.chain_id.to_bytes(32, "big") + chain.ledger.rjust(32, b"\0") + lot
+        return Opening(
+            previous_head=keccak256(words),
+            kind=event_topic(Contract.LEDGER, recorded.kind),
+            sequence=recorded.sequence,
+            participant=recorded.participant,
+            key=recorded.key,
+            digest=keccak256(recorded.data),
+            timestamp=recorded.block_time,
+            later=(),
+        )

@@ -1,0 +1,189 @@
+"""Gas of what models cost on chain: publishing one, executing it, settling a certificate by it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ledger.canonical import keccak256
+from ledger.chain import Transaction, event_topic, fee_per_gas_wei, sign_transaction
+from ledger.evidence import build_inference_context
+from ledger.records import (
+    ApproveModel,
+    Challenge,
+    Contract,
+    DemandOpening,
+    Inference,
+    IssueCertificate,
+    Issued,
+    Opening,
+    PublishModel,
+    Record,
+    Recorded,
+    Statement,
+    Verdict,
+)
+from quality import Decision, Dense, Network, Scale, build_model, model_digest
+from quality import Inference as Inspected
+from quality.network.plain import infer_row
+from services.lab.demo.consortium import NOTHING, Company, Consortium
+
+__all__ = ["SIZES", "build_network", "evaluation_data", "measure_inferences", "read_code"]
+
+SIZES = ((16, 32, 16, 2), (152, 32, 16, 2))
+"""Width, outputs of the hidden layers, number of logits: the networks whose gas is promised."""
+SIZE_NAME = "-".join(map(str, SIZES[0]))
+LEAF = b"\xff" * 32
+"""A hash of no zero bytes."""
+MOST_GAS = 10_000_000
+YEAR_S = 365 * 86_400
+Measure = Callable[[Company, Sequence[Record], str], list[int]]
+"""Has the records made, notes their gas under their kind and the variant, and gives their sequences."""
+
+
+def build_network(sizes: Sequence[int], seed: int) -> Network:
+    """A network of dense layers with drawn weights; its multipliers spread what each layer writes over 0..127."""
+    draw = random.Random(seed)  # noqa: S311  # weights that anybody can draw again, no secret
+    layers: list[Dense] = []
+    for inputs, outputs in pairwise(sizes):
+        last = len(layers) == len(sizes) - 2
+        weights = bytes(draw.randrange(-127, 128) & 0xFF for _ in range(inputs * outputs))
+        biases = tuple(draw.randrange(-10_000, 10_001) for _ in range(outputs))
+        layers.append(Dense(inputs, outputs, 0 if last else int(2**24 * 40 / (5000 * inputs**0.5)), biases, weights))
+    decision = Decision(outputs=sizes[-1], rejects=1, threshold=0)
+    return Network(sizes[0], 6, decision, (Scale(0, 1, 0),), tuple(layers))
+
+
+def draw_input(width: int, draw: random.Random) -> bytes:
+    """One of no zero bytes, the dearest there is."""
+    return bytes(draw.choice((-1, 1)) * draw.randrange(1, 128) & 0xFF for _ in range(width))
+
+
+def evaluation_data(code: bytes, values: bytes) -> bytes:
+    """Calldata of `IEvaluator.evaluate`."""
+    padded = values.ljust(-(-len(values) // 32) * 32, b"\0")
+    head = code.rjust(32, b"\0") + (64).to_bytes(32, "big") + len(values).to_bytes(32, "big")
+    return keccak256(b"evaluate(address,bytes)")[:4] + head + padded
+
+
+def signed(values: bytes) -> list[int]:
+    """The int8 values of packed bytes."""
+    return [value - 256 if value > 127 else value for value in values]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A lot without an order, and the entry that was measured of it."""
+
+    lot: bytes
+    stream: bytes
+
+
+def measure_inferences(
+    consortium: Consortium, lots: Sequence[bytes], stream: bytes, measure: Measure
+) -> dict[str, tuple[int, int]]:
+    """(records, gas) of executing a model of each size in a transaction of its own; the records go through `measure`.
+    `lots` belong to no order and were never certified; `stream` is anchored."""
+    found = {}
+    numbers = []
+    for seed, sizes in enumerate(SIZES):
+        name = "-".join(map(str, sizes))
+        network = build_network(sizes, seed)
+        [number] = measure(consortium.inspector, [PublishModel(build_model(network), NOTHING)], name)
+        numbers.append(number)
+        code = read_code(consortium, number)
+        values = draw_input(sizes[0], random.Random(seed))  # noqa: S311  # as above
+        found[f"Evaluation ({name})"] = (1, _execute(consortium, evaluation_data(code, values)))
+    consortium.record(consortium.auditor, [ApproveModel(numbers[0], NOTHING)])
+    _settle(consortium, build_network(SIZES[0], 0), numbers[0], [_Part(lot, stream) for lot in lots], measure)
+    return found
+
+
+def read_code(consortium: Consortium, number: int) -> bytes:
+    code = consortium.chain.read_struct(Contract.REGISTRY, "modelOf", number)["code"]
+    assert isinstance(code, bytes)  # noqa: S101  # narrows the type: the ABI says address
+    return code
+
+
+def _execute(consortium: Consortium, data: bytes) -> int:
+    """Gas of a transaction to the evaluator."""
+    chain, signer = consortium.chain, consortium.owner.signer
+    [evaluator] = chain.read(Contract.REGISTRY, "evaluator")
+    assert isinstance(evaluator, bytes)  # noqa: S101  # narrows the type: the ABI says address
+    transaction = Transaction(
+        chain_id=chain.chain_id,
+        nonce=chain.node.transaction_count(signer.address),
+        max_priority_fee_wei=chain.profile.priority_fee_wei,
+        max_fee_wei=fee_per_gas_wei(chain.node, chain.profile),
+        gas_limit=MOST_GAS,
+        to=evaluator,
+        data=data,
+    )
+    sent = sign_transaction(transaction, signer)
+    chain.node.send(sent.raw)
+    receipt = chain.node.receipt(sent.hash)
+    assert receipt is not None  # noqa: S101  # narrows the type: this chain mines at once
+    assert receipt.succeeded, "the evaluator refuses a model of its own format"  # noqa: S101  # a bench, no service
+    return receipt.gas_used
+
+
+def _settle(consortium: Consortium, network: Network, model: int, parts: Sequence[_Part], measure: Measure) -> None:
+    """Certifies each lot truly, demands one opening, then opens all."""
+    inspected = [_inspect(consortium, network, part) for part in parts]
+    statements = [_state(consortium, model, part, one) for part, one in zip(parts, inspected, strict=True)]
+    heads = [consortium.chain.head(part.lot) for part in parts]
+    measure(consortium.inspector, [IssueCertificate(statement) for statement in statements], "last")
+    issuings = consortium.chain.recorded(consortium.chain.header(consortium.chain.final_number()))
+    challenges = [
+        Challenge(part.lot, _open(head, issuing), _issued(statement, issuing), _shown(one))
+        for part, head, issuing, statement, one in zip(parts, heads, issuings, statements, inspected, strict=True)
+    ]
+    measure(consortium.carrier, challenges[1:], SIZE_NAME)
+    measure(consortium.auditor, [DemandOpening(parts[0].lot, NOTHING, issuings[0].sequence)], "alone")
+
+
+def _inspect(consortium: Consortium, network: Network, part: _Part) -> Inspected:
+    context = build_inference_context(
+        chain_id=consortium.chain.chain_id,
+        ledger=consortium.chain.ledger,
+        lot=part.lot,
+        stream=part.stream,
+        leaf_index=0,
+        leaf=LEAF,
+    )
+    values = draw_input(network.width, random.Random(0))  # noqa: S311  # as above
+    logits = infer_row(network, signed(values))
+    digest = model_digest(build_model(network))
+    return Inspected(context, digest, LEAF, values, logits, network.decision.judge(logits))
+
+
+def _state(consortium: Consortium, model: int, part: _Part, inspected: Inspected) -> Statement:
+    now = consortium.chain.header(consortium.chain.final_number()).timestamp
+    verdict = Verdict(int(inspected.verdict))
+    return Statement(part.lot, NOTHING, model, verdict, now + YEAR_S, inspected.digest, LEAF, part.stream, 0, LEAF)
+
+
+def _open(head: bytes, issuing: Recorded) -> Opening:
+    return Opening(
+        previous_head=head,
+        kind=event_topic(Contract.LEDGER, issuing.kind),
+        sequence=issuing.sequence,
+        participant=issuing.participant,
+        key=issuing.key,
+        digest=keccak256(issuing.data),
+        timestamp=issuing.block_time,
+        later=(),
+    )
+
+
+def _issued(statement: Statement, issuing: Recorded) -> Issued:
+    size, root = issuing.fields["anchor_size"], issuing.fields["anchor_root"]
+    assert isinstance(size, int)  # noqa: S101  # narrows the types: the ABI says so
+    assert isinstance(root, bytes)  # noqa: S101  # narrows the type
+    return Issued(statement, size, root)
+
+
+def _shown(inspected: Inspected) -> Inference:
+    return Inference(inspected.input, inspected.salt, inspected.logits, int(inspected.verdict))

@@ -1,0 +1,212 @@
+"""`millmark bench`: figures, measured now."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from services.commands.options import AsJson
+from services.output import print_json, print_table
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Measure.")
+    group.command("gas", epilog="Example: millmark bench gas --json")(run_gas)
+    group.command("genealogy", epilog="Example: millmark bench genealogy --json")(run_genealogy)
+    group.command("bundle", epilog="Example: millmark bench bundle --json")(run_bundle)
+    group.command("gateway", epilog="Example: millmark bench gateway --json")(run_gateway)
+    group.command("api", epilog="Example: millmark bench api --cases 10000 --json")(run_api)
+    group.command("capture", epilog="Example: millmark bench capture --json")(run_capture)
+    group.command("executions", epilog="Example: millmark bench executions --inputs 1000 --json")(run_executions)
+    group.command("dictionary", epilog="Example: millmark bench dictionary --guesses 1000000 --json")(run_dictionary)
+    group.command("epcis", epilog="Example: millmark bench epcis --json")(run_epcis)
+    app.add_typer(group, name="bench")
+
+
+def run_gas(as_json: AsJson = False) -> None:
+    """Gas per record of every kind, 50 of a kind in one transaction, on the embedded chain. Exact and repeatable."""
+    from services.lab.bench.gas import measure_gas  # noqa: PLC0415 - needs numpy, which others do not
+
+    found = measure_gas()
+    if as_json:
+        print_json({kind: {"records": count, "gas": gas // count} for kind, (count, gas) in found.items()})
+        return
+    print_table("gas per record", ["kind", "records", "gas"], [[kind, n, gas // n] for kind, (n, gas) in found.items()])
+
+
+def run_executions(
+    inputs: Annotated[int, typer.Option(min=10, max=100_000, help="Drawn inputs of each network.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same networks and inputs.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Verdicts by the contract beside those of the evaluators in numpy, Python and Torch.
+
+    On anvil where it is installed, else on a devchain, at about 30 ms an input. Exit code 1 when any differs.
+    """
+    from services.lab.bench.executions import compare_executions  # noqa: PLC0415 - needs numpy, which others do not
+    from services.lab.faults.chains import running_chain  # noqa: PLC0415 - likewise
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
+        bar = bars.add_task("executions", total=None)
+        tell = lambda name, done: bars.update(bar, description=name, completed=done, total=inputs)  # noqa: E731 - short
+        with tempfile.TemporaryDirectory() as folder, running_chain(Path(folder)) as chain:
+            found = compare_executions(inputs, seed, tell, chain.transport)
+    if as_json:
+        print_json([{"network": agreement.name, **asdict(agreement)} for agreement in found])
+    else:
+        rows = [[one.name, one.inputs, one.invalid, one.differing, one.digest[:16]] for one in found]
+        print_table("contract, numpy, Python, Torch", ["network", "inputs", "invalid", "differing", "digest"], rows)
+    if any(agreement.differing for agreement in found):
+        raise typer.Exit(1)
+
+
+def run_genealogy(
+    lots: Annotated[int, typer.Option(help="Lots of the plant that is asked about.")] = 200_000,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same plant.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Ancestors and recalls in a large plant, next to the same questions through SQLAlchemy's ORM; milliseconds."""
+    from services.lab.bench.genealogy import measure_genealogy  # noqa: PLC0415 - loads the peer, which others do not need
+
+    found = measure_genealogy(lots, seed)
+    if as_json:
+        print_json({"lots": lots, "seed": seed, **{timing.question: timing.to_json() for timing in found}})
+        return
+    columns = ["question", "asked", "lots found", "median ms", "CPU ms", "ORM objects ms", "ORM query ms"]
+    rows = [
+        [t.question, t.asked, t.lots, t.median_ms, t.cpu_ms, *(t.peer_ms.get(way, "") for way in ("objects", "query"))]
+        for t in found
+    ]
+    print_table(f"genealogy of {lots:,} lots", columns, rows)
+
+
+def run_bundle(
+    leaves: Annotated[
+        int, typer.Option(help="Lots from outside that the part is made of; it has 2 N - 2 ancestors.")
+    ] = 26,
+    rounds: Annotated[int, typer.Option(help="Times that each lot goes to another factory and back.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Size of a part's provenance file, and how long making and verifying it takes; milliseconds."""
+    from services.lab.bench.bundle import measure_bundle  # noqa: PLC0415 - starts a chain, which others do not need
+
+    found = measure_bundle(leaves, rounds)
+    if as_json:
+        print_json(found.to_json())
+        return
+    columns = ["ancestors", "records", "bytes", "build ms", "verify ms", "verify CPU ms", "JSON decode ms"]
+    row = [found.ancestors, found.records, found.bytes, found.build_ms, found.verify_ms, found.verify_cpu_ms]
+    print_table("provenance file of one part", columns, [[*row, found.decode_ms]])
+
+
+def run_gateway(
+    ancestors: Annotated[int, typer.Option(help="Of the part that is asked about.")] = 50,
+    rate: Annotated[int, typer.Option(min=1, max=2000, help="Requests a second, whatever the answers take.")] = 100,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="Of each round.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Others use the machine too: repeat.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """How long a partner waits for a trace, at a real gateway under a steady rate of requests; milliseconds."""
+    from services.lab.bench.gateway import measure_gateway  # noqa: PLC0415 - starts a chain, which others do not need
+
+    found = measure_gateway(ancestors, rate, seconds, rounds)
+    if as_json:
+        print_json([waited.to_json() for waited in found])
+        return
+    columns = ["round", "requests", "errors", "p50 ms", "p99 ms", "slowest ms", "server CPU ms", "load"]
+    rows = [list(waited.to_json().values()) for waited in found]
+    print_table(f"trace of a part with {ancestors} ancestors, {rate} requests/s", columns, rows)
+
+
+def run_api(
+    cases: Annotated[int, typer.Option(min=200, help="Requests, at least.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same requests.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Generated requests, right and wrong ones, against the OpenAPI document, at a real gateway on a real chain. Exit
+    code 1 when one is answered with a 5xx, or otherwise than the document says."""
+    from services.lab.bench.api import measure_api  # noqa: PLC0415 - needs schemathesis, which others do not
+
+    found = measure_api(cases, seed)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_table(
+            "the API against its document", ["figure", "value"], [[n, str(v)] for n, v in found.to_json().items()]
+        )
+    if found.server_errors or found.failures:
+        raise typer.Exit(1)
+
+
+def run_capture(
+    events: Annotated[int, typer.Option(min=1000, help="Events of a round, in batches.")] = 50_000,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in a batch.")] = 5000,
+    rate: Annotated[int, typer.Option(min=1, max=10_000, help="Single events a second.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long single events are sent.")] = 10.0,
+    http_batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in a batch over HTTP.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Events a second that a node takes in batches, next to one commit an event; how long one event waits; and
+    microseconds an event in batches over HTTP, next to one FastAPI and pydantic request an event."""
+    from services.lab.bench.capture import measure_ack, measure_throughput  # noqa: PLC0415 - loads the node, as above
+    from services.lab.bench.capture_http import measure_http  # noqa: PLC0415 - as above
+
+    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
+        first, second, third = (Path(folder) / name for name in ("log", "node", "http"))
+        for one in (first, second, third):
+            one.mkdir()
+        throughput, ack = measure_throughput(first, events, batch), measure_ack(second, rate, seconds)
+        http = measure_http(third, http_batch)
+    found = {**throughput.to_json(), **{f"ack_{name}": value for name, value in ack.to_json().items()}}
+    found |= {f"http_{name}": value for name, value in http.to_json().items()}
+    if as_json:
+        print_json(found)
+        return
+    print_table("capture", ["figure", "value"], [[name, str(value)] for name, value in found.items()])
+
+
+def run_dictionary(
+    guesses: Annotated[int, typer.Option(min=1, max=1_000_000_000, help="Guesses, the true values first.")] = 1_000_000,
+    orders: Annotated[int, typer.Option(min=1, max=200, help="Orders that the attacked ledger is about.")] = 6,
+    as_json: AsJson = False,
+) -> None:
+    """A dictionary attack on all published hashes of a fresh ledger, and on its twin without salts. Exit code 1 unless
+    nothing of the one and all of the other is hit."""
+    from services.lab.bench.dictionary import measure_dictionary  # noqa: PLC0415 - starts a chain, as above
+
+    found, tried = measure_dictionary(guesses, orders)
+    held = not any(one.hits for one in found) and all(one.control_hits == one.control for one in found)
+    if as_json:
+        print_json({"guesses": tried, "held": held, **{one.name: one.to_json() for one in found}})
+    else:
+        columns = ["hashes", "published", "hit", "without salts", "hit"]
+        rows = [[one.name, one.published, one.hits, one.control, one.control_hits] for one in found]
+        print_table(f"{tried:,} guesses", columns, rows)
+    if not held:
+        raise typer.Exit(1)
+
+
+def run_epcis(
+    batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in a batch.")] = 100,
+    batches: Annotated[int, typer.Option(min=4, max=1000, help="Batches of a round.")] = 40,
+    singles: Annotated[int, typer.Option(min=50, max=10_000, help="Events of a round that come one by one.")] = 400,
+    as_json: AsJson = False,
+) -> None:
+    """EPCIS events taken in over HTTP in batches, next to one FastAPI and pydantic request an event; microseconds."""
+    from services.lab.bench.epcis import measure_intake  # noqa: PLC0415 - loads the peer, which others do not need
+
+    with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
+        found = measure_intake(Path(folder), batches, batch, singles).to_json()
+    if as_json:
+        print_json(found)
+        return
+    print_table("EPCIS capture, an event", ["figure", "value"], [[name, str(value)] for name, value in found.items()])

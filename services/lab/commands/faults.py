@@ -1,0 +1,47 @@
+"""`millmark faults`: what the ledger promises, under faults, counted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from services.commands.options import AsJson
+from services.lab.faults.runs import RUNS, FaultReport, run_faults
+from services.output import print_json, print_lines
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("faults", epilog="Example: millmark faults rpc --count 500 --seed 7 --json")(run_named)
+
+
+def run_named(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(RUNS)}.")],
+    count: Annotated[int, typer.Option(min=1, help="Faults to inject, at least; for soak, seconds.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed injects the same faults again.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Inject faults into a ledger of its own, on a real chain, and count what was lost, doubled or made up. Exit code 1
+    when anything was."""
+    report = run_faults(name, count, seed)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        print_lines(*_as_text(report))
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _as_text(report: FaultReport) -> list[str]:
+    found = report.outcome.verdict
+    injected = sum(report.outcome.injected.values())
+    return [
+        f"{report.name}: {injected} faults, seed {report.seed}, on {report.outcome.engine}, {report.seconds:.1f} s",
+        f"{found.events} events: {found.acknowledged} acknowledged, {found.failed} failed, {found.unknown} unknown",
+        f"{found.lost} lost, {found.duplicate} duplicate, {found.phantom} phantom, {found.misordered} out of order",
+        f"index equals replay: {found.replay_equal}; equals contracts: {found.heads_equal}",
+        *report.outcome.broken,
+        "passed" if report.passed else "FAILED",
+    ]

@@ -1,0 +1,82 @@
+"""The folder that the demonstration leaves: all that the next commands need, chain and keys of the companies too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ledger.chain import write_deployment
+from ledger.errors import SettingsError
+from ledger.keys import write_private
+from ledger.store import Book
+from services.devchain import discard_journal
+from services.lab.demo.consortium import Company, Consortium
+from services.lab.demo.production import Line
+from services.settings import SETTINGS_FILE
+
+__all__ = ["JOURNAL", "clear_home", "database_of", "write_home"]
+
+JOURNAL = "chain.journal"
+_DATABASE = "demo.sqlite"
+_KEYS = "keys"
+_CHAIN_URL = "http://127.0.0.1:8601"
+"""Beside the gateway's own port: 8545 may be another chain's."""
+_DISCLOSE = ("names", "/passport")
+"""What the demonstration's passports tell beyond the records."""
+
+
+def database_of(home: Path) -> str:
+    """URL of the database."""
+    return f"sqlite:///{home / _DATABASE}"
+
+
+def clear_home(home: Path) -> None:
+    """Makes the folder. A former demonstration's chain and database are deleted, and nothing else.
+
+    Its keys are replaced by `write_home`.
+
+    Raises SettingsError where the folder is not the demonstration's, or a gateway still runs on it.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"{home} cannot be the demo's folder: {error.strerror}", hint="name another") from error
+    for name in (SETTINGS_FILE, JOURNAL, _KEYS):
+        if (home / name).exists() and not (home / _DATABASE).exists():
+            raise SettingsError(f"{home} holds {name} that is not the demo's", hint="name another folder with --out")
+    discard_journal(home / JOURNAL)
+    for leftover in home.glob(f"{_DATABASE}*"):
+        leftover.unlink()
+
+
+def write_home(home: Path, line: Line) -> None:
+    """Settings of the buyer's gateway, the deployment, everybody's keys, and each machine's evidence with its salts."""
+    consortium = line.consortium
+    settings: dict[str, str | int | list[str]] = {
+        "database": f"sqlite:///{_DATABASE}",
+        "passport_disclose": list(_DISCLOSE),
+        "chain_url": _CHAIN_URL,
+        "devchain_journal": JOURNAL,
+        "gateway_participant": consortium.buyer.number,
+        "gateway_signer": f"file:{_key_file(consortium.buyer)}",
+    }
+    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+    (home / SETTINGS_FILE).write_text(text)
+    write_deployment(home / "deployment.json", consortium.chain.deployment)
+    _write_keys(home, consortium)
+    with consortium.store.transaction() as connection:
+        for machine in line.plant.machines:
+            Book(connection).add_evidence(machine.stream, machine.log.entries)
+
+
+def _write_keys(home: Path, consortium: Consortium) -> None:
+    """In clear: they are worth nothing outside of this chain."""
+    (home / _KEYS).mkdir(exist_ok=True)
+    for company in (consortium.owner, *consortium.companies):
+        path = home / _key_file(company)
+        path.unlink(missing_ok=True)  # of a former run
+        write_private(path, company.signer.unsafe_secret().hex().encode())
+
+
+def _key_file(company: Company) -> Path:
+    return Path(_KEYS, f"{company.name.lower().replace(' ', '-')}.key")

@@ -1,0 +1,65 @@
+"""Parts measured, inspected by the quality model, certified."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from ledger.evidence import EvidenceEntry, build_inference_context
+from ledger.records import IssueCertificate, Statement, Verdict
+from ledger.store import Book
+from quality import Inference
+from services.lab.demo.production import Job, Line
+
+__all__ = ["inspect_parts"]
+
+YEAR_S = 365 * 24 * 3600
+
+
+def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[int]], now: int) -> None:
+    """Anchors what the bench measured of each part, and certifies what the model says of it."""
+    bench, inspector = line.plant.bench, line.consortium.inspector
+    entries = [
+        bench.note("engine noise", {"part": job.index + 1, "unit": "1e-6", "window": list(window)})
+        for job, window in zip(jobs, windows, strict=True)
+    ]
+    line.consortium.record(inspector, [bench.anchor()])
+    inferences = [_infer(line, job, window, entry) for job, window, entry in zip(jobs, windows, entries, strict=True)]
+    records = []
+    for job, entry, inference in zip(jobs, entries, inferences, strict=True):
+        job.verdict = Verdict(inference.verdict.value)
+        line.certificates.append(job.verdict)
+        records.append(IssueCertificate(_state(line, job, entry, inference.digest, now)))
+    certificates = line.consortium.record(inspector, records)
+    with line.consortium.store.transaction() as connection:
+        book = Book(connection)
+        for certificate, inference in zip(certificates, inferences, strict=True):
+            book.put_inference(certificate, inference.salt, inference.input, inference.logits)
+
+
+def _infer(line: Line, job: Job, window: Sequence[int], entry: EvidenceEntry) -> Inference:
+    """Bound to this lot and this entry: the digest is worth nothing for another part."""
+    context = build_inference_context(
+        chain_id=line.consortium.chain.chain_id,
+        ledger=line.consortium.chain.ledger,
+        lot=job.lot,
+        stream=line.plant.bench.stream,
+        leaf_index=entry.index,
+        leaf=entry.leaf_hash,
+    )
+    return line.plant.inspector.inspect(window, context=context, salt=secrets.token_bytes(32))
+
+
+def _state(line: Line, job: Job, entry: EvidenceEntry, digest: bytes, now: int) -> Statement:
+    return Statement(
+        lot=job.lot,
+        order=job.order.subject,
+        model=line.plant.model,
+        verdict=job.verdict,
+        expires_at=now + YEAR_S,
+        inference_digest=digest,
+        claims_root=line.consortium.document({"inspection": "acoustic, end of line", "part": job.index + 1}),
+        stream=line.plant.bench.stream,
+        leaf_index=entry.index,
+        leaf_hash=entry.leaf_hash,
+    )

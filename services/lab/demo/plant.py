@@ -1,0 +1,110 @@
+"""Machines with their evidence streams, material, and the quality model: what stands ready before the first order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ledger.evidence import EvidenceEntry, EvidenceLog
+from ledger.ids import SubjectKind
+from ledger.records import Anchor, ApproveModel, OpenStream, ReceiveLot, RegisterMachine, RegisterModel
+from ledger.store import Book
+from quality import Inspector
+from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
+
+__all__ = ["GTIN_BEARING", "GTIN_STEEL", "Machine", "Plant", "build_plant", "receive", "with_check_digit"]
+
+PREFIX = "9506000"
+"""GS1 company prefix that GS1 keeps for examples."""
+GRAM, PIECE, SET = b"GRM", b"H87", b"SET"
+MACHINES = (
+    (2, "FORGE-1", "forging press"),
+    (2, "FORGE-2", "forging press"),
+    (3, "LATHE-1", "turning centre"),
+    (3, "LATHE-2", "turning centre"),
+    (4, "CELL-1", "assembly cell"),
+    (4, "CELL-2", "assembly cell"),
+    (5, "BENCH-1", "acoustic test bench"),
+)
+"""(index of the owning company, name, what it is)."""
+
+
+def with_check_digit(digits: str) -> str:
+    """A GS1 key with its check digit (GS1 General Specifications, section 7.9)."""
+    total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits)))
+    return digits + str(-total % 10)
+
+
+GTIN_STEEL = with_check_digit(f"0{PREFIX}00101")
+GTIN_BEARING = with_check_digit(f"0{PREFIX}00202")
+
+
+@dataclass(slots=True)
+class Machine:
+    """A machine in service, and its log of evidence."""
+
+    owner: Company
+    name: str
+    number: int
+    stream: bytes
+    log: EvidenceLog = field(default_factory=EvidenceLog)
+
+    def anchor(self) -> Anchor:
+        """The record that fixes the log as it stands."""
+        return Anchor(self.stream, self.log.tree.size, self.log.tree.root())
+
+    def note(self, kind: str, values: dict[str, int | str | list[int]]) -> EvidenceEntry:
+        """One entry of measured data."""
+        return self.log.append({"machine": self.name, "kind": kind, **values})
+
+
+@dataclass(slots=True)
+class Plant:
+    machines: list[Machine]
+    """Two of each factory, in order of the operations, then the inspector's bench."""
+    model: int
+    """Number of the approved quality model."""
+    inspector: Inspector
+
+    def machine(self, operation: int, job: int) -> Machine:
+        """The work of one operation is spread over its factory's two machines."""
+        return self.machines[2 * operation + job % 2]
+
+    @property
+    def bench(self) -> Machine:
+        return self.machines[-1]
+
+
+def build_plant(consortium: Consortium, model: bytes, card: str) -> Plant:
+    """Registers machines and streams, and has the model registered and approved."""
+    machines = [_install(consortium, *machine) for machine in MACHINES]
+    inspector = Inspector(model)
+    card_root = consortium.document(json.loads(card))
+    with consortium.store.transaction() as connection:
+        Book(connection).put_model(inspector.model_digest, model, card)
+    [number] = consortium.record(consortium.inspector, [RegisterModel(inspector.model_digest, card_root)])
+    report_root = consortium.document({"report": "model card, data hashes and held-out metrics re-computed"})
+    consortium.record(consortium.auditor, [ApproveModel(number, report_root)])
+    return Plant(machines, number, inspector)
+
+
+def _install(consortium: Consortium, index: int, name: str, what: str) -> Machine:
+    owner = consortium.companies[index]
+    machine = consortium.name(SubjectKind.MACHINE, owner, f"https://id.gs1.org/8004/{PREFIX}{name}")
+    claims = consortium.document({"name": name, "equipment": what})
+    [number] = consortium.record(owner, [RegisterMachine(hash_of(machine), claims)])
+    stream = consortium.name(SubjectKind.STREAM, owner, f"https://id.gs1.org/8004/{PREFIX}{name}-LOG")
+    consortium.record(owner, [OpenStream(hash_of(stream), number, NOTHING)])
+    return Machine(owner, name, number, stream.subject)
+
+
+def receive(
+    consortium: Consortium, company: Company, gtin: str, lots: Sequence[str], quantity: int, unit: bytes
+) -> list[bytes]:
+    """Material from outside, on its supplier's certificate; gives the lots' subjects."""
+    identities = [consortium.name(SubjectKind.LOT, company, f"https://id.gs1.org/01/{gtin}/10/{lot}") for lot in lots]
+    claims = consortium.document({"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
+    records = [ReceiveLot(hash_of(identity), quantity, unit, claims) for identity in identities]
+    consortium.record(company, records)
+    return [identity.subject for identity in identities]

@@ -1,0 +1,241 @@
+"""From order to finished part: orders placed, operations assigned and done, custody passed from factory to factory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+
+from ledger.canonical import Json
+from ledger.ids import Identity, SubjectKind
+from ledger.records import (
+    AcceptAssignment,
+    AcceptCustody,
+    AcceptOrder,
+    FinishAssignment,
+    Input,
+    Item,
+    OfferCustody,
+    OrderTerms,
+    Output,
+    PlaceOrder,
+    ProposeAssignment,
+    StartAssignment,
+    Transformation,
+    TransformationKind,
+    TransformLots,
+    Verdict,
+)
+from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
+from services.lab.demo.plant import GRAM, GTIN_BEARING, GTIN_STEEL, PIECE, PREFIX, SET, Plant, receive, with_check_digit
+
+__all__ = ["OPERATIONS", "Job", "Line", "hand_over", "make_parts", "place_orders", "rework_parts"]
+
+OPERATIONS = ("forging", "turning", "assembly")
+ASSEMBLY = len(OPERATIONS) - 1
+GTIN_PART = with_check_digit(f"0{PREFIX}01345")
+ORDER_LINK = f"https://id.gs1.org/253/{with_check_digit(PREFIX + '00077')}"
+"""Orders are documents of one GS1 type (GDTI); each one's serial follows."""
+ENGRAVINGS = ("for Mara", "No. 7", "Team Blue", "1998", "M. K.", "Ahoy")
+STEEL_G, SCALE_G = 5000, 200
+"""Steel that one part takes, and what of it is lost as scale."""
+GRID_KG_PER_KWH = Decimal("0.38")
+"""Carbon dioxide of the electricity that the demonstration's factories use."""
+PER_LOT = 8
+"""Parts that one lot of material is enough for."""
+DUE_S = 14 * 24 * 3600
+
+
+@dataclass(slots=True)
+class Job:
+    """One order on its way through the factories."""
+
+    index: int
+    order: Identity
+    lot: bytes = b""
+    """What the order's work is in now."""
+    part: Identity | None = None
+    """The finished part, once assembled; after rework, the new one."""
+    verdict: Verdict = Verdict.NONE
+    window: int = 0
+    """Row of the measured window behind the verdict."""
+    reworked: bool = False
+    delivered: bool = False
+
+
+@dataclass(slots=True)
+class Line:
+    """The jobs of one demonstration, the plant they run in, and the material they take."""
+
+    consortium: Consortium
+    plant: Plant
+    jobs: list[Job]
+    steel: list[bytes]
+    bearings: list[bytes]
+    certificates: list[Verdict] = field(default_factory=list)
+    """Verdicts of all certificates issued."""
+
+
+def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> Line:
+    """Material comes in, personalised orders are placed with the coordinator, who accepts them."""
+    lots = range(1, -(-count // PER_LOT) + 1)
+    heats, boxes = [f"HEAT{number}" for number in lots], [f"BOX{number}" for number in lots]
+    steel = receive(consortium, consortium.makers[0], GTIN_STEEL, heats, STEEL_G * PER_LOT, GRAM)
+    bearings = receive(consortium, consortium.makers[2], GTIN_BEARING, boxes, PER_LOT, SET)
+    jobs = [
+        Job(index, consortium.name(SubjectKind.ORDER, consortium.buyer, f"{ORDER_LINK}{index + 1:04d}"))
+        for index in range(count)
+    ]
+    placed = [_placing(consortium, plant, job, now) for job in jobs]
+    consortium.record(consortium.buyer, placed)
+    consortium.record(consortium.coordinator, [AcceptOrder(job.order.subject, NOTHING) for job in jobs])
+    return Line(consortium, plant, jobs, steel, bearings)
+
+
+def _placing(consortium: Consortium, plant: Plant, job: Job, now: int) -> PlaceOrder:
+    engraving = ENGRAVINGS[job.index % len(ENGRAVINGS)]
+    claims = consortium.document(
+        {"engraving": engraving, "number": job.index + 1, "passport": {"productName": "crankshaft"}}
+    )
+    terms = OrderTerms(
+        operations=len(OPERATIONS),
+        inspector=consortium.inspector.number,
+        model=plant.model,
+        due_at=now + DUE_S,
+        claims_root=claims,
+    )
+    return PlaceOrder(hash_of(job.order), consortium.coordinator.number, terms)
+
+
+def make_parts(line: Line) -> None:
+    """All operations on all jobs, custody passing from factory to factory."""
+    assigned = [_assign(line, line.jobs, operation) for operation in range(len(OPERATIONS))]
+    for operation, assignments in enumerate(assigned):
+        if operation > 0:
+            consignments = [(Item(job.lot, job.order.subject),) for job in line.jobs]
+            giver, taker = line.consortium.makers[operation - 1 : operation + 1]
+            hand_over(line.consortium, giver, taker, consignments)
+        _operate(line, line.jobs, operation, assignments, partial(_convert, line, operation))
+
+
+def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
+    """A new assignment of the assembly makes a failed part into a new one, which stays quarantined until it passes."""
+    assignments = _assign(line, jobs, ASSEMBLY)
+    _operate(line, jobs, ASSEMBLY, assignments, partial(_rework, line))
+    for job in jobs:
+        job.reworked = True
+
+
+def hand_over(consortium: Consortium, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]]) -> None:
+    """Custody offered and accepted."""
+    consortium.record(giver, [OfferCustody(items, taker.number, NOTHING) for items in consignments])
+    consortium.record(taker, [AcceptCustody(items, NOTHING) for items in consignments])
+
+
+def _assign(line: Line, jobs: Sequence[Job], operation: int) -> list[int]:
+    """Proposed by the coordinator, accepted by the machines' owner; gives the assignments."""
+    consortium = line.consortium
+    proposals = [
+        ProposeAssignment(job.order.subject, operation, line.plant.machine(operation, job.index).number, NOTHING)
+        for job in jobs
+    ]
+    assignments = consortium.record(consortium.coordinator, proposals)
+    accepted = [
+        AcceptAssignment(job.order.subject, operation, assignment, NOTHING)
+        for job, assignment in zip(jobs, assignments, strict=True)
+    ]
+    consortium.record(consortium.makers[operation], accepted)
+    return assignments
+
+
+def _operate(
+    line: Line,
+    jobs: Sequence[Job],
+    operation: int,
+    assignments: Sequence[int],
+    transform: Callable[[Job], TransformLots],
+) -> None:
+    """Start, work, evidence, finish: what the factory's node records."""
+    pairs = list(zip(jobs, assignments, strict=True))
+    starts = [StartAssignment(job.order.subject, operation, assignment, NOTHING) for job, assignment in pairs]
+    work = [transform(job) for job in jobs]
+    finishes = [_finish(line, job, operation, assignment) for job, assignment in pairs]
+    used = {line.plant.machine(operation, job.index).number: line.plant.machine(operation, job.index) for job in jobs}
+    anchors = [machine.anchor() for machine in used.values()]
+    line.consortium.record(line.consortium.makers[operation], [*starts, *work, *anchors, *finishes])
+
+
+def _finish(line: Line, job: Job, operation: int, assignment: int) -> FinishAssignment:
+    machine = line.plant.machine(operation, job.index)
+    entry = machine.note(OPERATIONS[operation], {"job": job.index + 1, "lot": "0x" + job.lot.hex()})
+    return FinishAssignment(job.order.subject, operation, assignment, machine.stream, entry.index, entry.leaf_hash)
+
+
+def _convert(line: Line, operation: int, job: Job) -> TransformLots:
+    """Steel by weight into a blank, a blank into a shaft, shaft and bearings into the part."""
+    forging = operation == 0
+    inputs = [Input(line.steel[job.index // PER_LOT], STEEL_G) if forging else Input(job.lot, 1)]
+    if operation == ASSEMBLY:
+        inputs.append(Input(line.bearings[job.index // PER_LOT], 1))
+    inputs.sort(key=lambda entry: entry.lot)
+    return TransformLots(
+        Transformation(
+            kind=TransformationKind.CONVERSION,
+            order=job.order.subject,
+            operation=operation,
+            unit=GRAM if forging else PIECE,
+            output_unit=PIECE,
+            loss=SCALE_G if forging else 0,
+            yield_in=STEEL_G - SCALE_G if forging else 1,
+            yield_out=1,
+            claims_root=NOTHING,
+            inputs=tuple(inputs),
+            outputs=(_new_lot(line, job, operation),),
+        )
+    )
+
+
+def _rework(line: Line, job: Job) -> TransformLots:
+    failed = Input(job.lot, 1)
+    return TransformLots(
+        Transformation(
+            kind=TransformationKind.REWORK,
+            order=job.order.subject,
+            operation=ASSEMBLY,
+            unit=PIECE,
+            output_unit=PIECE,
+            loss=0,
+            yield_in=1,
+            yield_out=1,
+            claims_root=NOTHING,
+            inputs=(failed,),
+            outputs=(_new_lot(line, job, ASSEMBLY, suffix="R"),),
+        )
+    )
+
+
+def _new_lot(line: Line, job: Job, operation: int, suffix: str = "") -> Output:
+    """A serialised piece of the order's work; the job is in it from now on."""
+    maker = line.consortium.makers[operation]
+    serial = f"{OPERATIONS[operation][0].upper()}{job.index + 1:04d}{suffix}"
+    identity = line.consortium.name(SubjectKind.LOT, maker, f"https://id.gs1.org/01/{GTIN_PART}/21/{serial}")
+    job.lot = identity.subject
+    if operation == ASSEMBLY:
+        job.part = identity
+    claims = line.consortium.document({"serial": serial, "passport": _passport(operation, job.index)})
+    return Output(hash_of(identity), 1, claims)
+
+
+def _passport(operation: int, index: int) -> dict[str, Json]:
+    """What may be told to whoever holds the part, under the names of services/portal/PASSPORT.md."""
+    energy_kwh = (Decimal("4.2"), Decimal("1.8"), Decimal("0.6"))[operation] + Decimal(index) / 1000
+    return {
+        "material": "42CrMo4",
+        "energy": {"type": "Energy", "value": str(energy_kwh), "uom": "KWH"},
+        "emissionsScorecard": {
+            "carbonFootprint": str((energy_kwh * GRID_KG_PER_KWH).quantize(Decimal("0.001"))),
+            "declaredUnit": "H87",
+            "operationalScope": "GateToGate",
+        },
+    }

@@ -1,0 +1,174 @@
+"""One part's bundle as a partner gets it: verified, then tampered with in six ways, each of which must be refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ledger.bundle import (
+    Bundle,
+    EvidenceEntryShown,
+    HistoryShown,
+    IdentityShown,
+    RecordShown,
+    ShownClaims,
+    encode_bundle,
+    parse_bundle,
+)
+from ledger.chain import Chain, event_topic, fetch_checkpoint, fetch_trust
+from ledger.errors import MillmarkError
+from ledger.heads import inner_of, link, start_of
+from ledger.ids import identifier_hash, subject
+from ledger.provenance import Disclosing, build_bundle
+from ledger.records import Contract, Verdict
+from ledger.store import Store
+from ledger.trust import BelievedBlock, TrustFile
+from ledger.verify import Report, VerificationError, verify_bundle
+
+__all__ = ["BUNDLE", "TRUST", "Proof", "Refusal", "prove_part"]
+
+BUNDLE, TRUST = "part.bundle", "trust.json"
+_EVERYTHING = Disclosing(names=True, fields=((),), entries=True, inferences=True)
+_VERDICT = slice(5 * 32, 6 * 32)
+"""Of a CertificateIssued's data: after the key and the histories' offset come lot, order, model, verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A tampering, and why it was refused."""
+
+    tampering: str
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    report: Report
+    size: int
+    """Of the bundle, in bytes."""
+    refusals: tuple[Refusal, ...]
+
+
+def prove_part(store: Store, chain: Chain, lot: bytes, names: Mapping[int, str], home: Path) -> Proof:
+    """Writes bundle and trust file into `home`, verifies them, and tries the tamperings.
+
+    Raises VerificationError when the true bundle is refused, MillmarkError when a false one is not.
+    """
+    data = build_bundle(store, chain, [lot], _EVERYTHING)
+    point = fetch_checkpoint(chain)
+    trust = fetch_trust(chain, names, BelievedBlock(point.block_number, point.block_hash))
+    (home / BUNDLE).write_bytes(data)
+    (home / TRUST).write_bytes(trust.to_bytes())
+    report = verify_bundle(data, trust, now_s=int(time.time()))
+    bundle = parse_bundle(data)
+    refusals = [_refuse(name, encode_bundle(tamper(bundle)), trust) for name, tamper in _TAMPERINGS.items()]
+    staging = replace(trust, chain_id=trust.chain_id + 1)
+    refusals.append(_refuse("a bundle of a staging chain, given for the real one", data, staging))
+    return Proof(report, len(data), tuple(refusals))
+
+
+def _refuse(tampering: str, data: bytes, trust: TrustFile) -> Refusal:
+    try:
+        verify_bundle(data, trust, now_s=int(time.time()))
+    except VerificationError as error:
+        return Refusal(tampering, error.step.value, str(error))
+    raise MillmarkError(f"a false bundle was believed: {tampering}", hint="do not rely on this release")
+
+
+def _certificate(bundle: Bundle) -> RecordShown:
+    """The one that somebody would want to hide or to change: a failing one, where there is one."""
+    issued = [record for record in bundle.records if record.kind == "CertificateIssued"]
+    return max(issued, key=lambda record: int.from_bytes(record.data[_VERDICT], "big"))
+
+
+def _leave_out(bundle: Bundle) -> Bundle:
+    gone = _certificate(bundle)
+    histories = tuple(
+        replace(history, records=tuple(one for one in history.records if one != gone.sequence))
+        for history in bundle.histories
+    )
+    return replace(bundle, histories=histories, records=tuple(one for one in bundle.records if one != gone))
+
+
+def _turn_verdict(bundle: Bundle) -> Bundle:
+    """And the head that the chain's state has for the lot, so that records and state agree."""
+    old = _certificate(bundle)
+    verdict = Verdict.PASS if old.data[_VERDICT][-1] == Verdict.FAIL else Verdict.FAIL
+    data = old.data[: _VERDICT.start] + int(verdict).to_bytes(32, "big") + old.data[_VERDICT.stop :]
+    new = replace(old, data=data)
+    records = tuple(new if one == old else one for one in bundle.records)
+    changed = replace(bundle, records=records)
+    for before, after in zip(_heads(bundle), _heads(changed), strict=True):
+        nodes = tuple(sorted(node.replace(before, after) for node in changed.nodes))
+        changed = replace(changed, nodes=nodes)
+    return changed
+
+
+def _heads(bundle: Bundle) -> list[bytes]:
+    shown = {record.sequence: record for record in bundle.records}
+    return [_head(bundle, history, shown) for history in bundle.histories]
+
+
+def _head(bundle: Bundle, history: HistoryShown, shown: Mapping[int, RecordShown]) -> bytes:
+    head = start_of(bundle.chain_id, bundle.ledger, history.subject)
+    for entry in history.records:
+        if isinstance(entry, int):
+            record = shown[entry]
+            inner = inner_of(
+                sequence=record.sequence,
+                participant=record.participant,
+                key=record.data[12:32],
+                data=record.data,
+                block_time=record.block_time,
+            )
+            head = link(head, event_topic(Contract.LEDGER, record.kind), inner)
+        else:
+            head = link(head, event_topic(Contract.LEDGER, entry.kind), entry.inner)
+    return head
+
+
+def _rename(bundle: Bundle) -> Bundle:
+    """The passport of one part under the serial number of another."""
+    identities = [
+        replace(one, identifier=one.identifier + "X") if _subject(one) in bundle.parts else one
+        for one in bundle.identities
+    ]
+    return replace(bundle, identities=tuple(sorted(identities)))
+
+
+def _subject(identity: IdentityShown) -> bytes:
+    return subject(identity.kind, identity.creator, identifier_hash(identity.salt, identity.identifier))
+
+
+def _change_field(bundle: Bundle) -> Bundle:
+    def change(claims: ShownClaims) -> ShownClaims:
+        shown = tuple(
+            (place, replace(field, value="for Nobody") if claims.disclosure.paths[place] == ("engraving",) else field)
+            for place, field in claims.disclosure.shown
+        )
+        return replace(claims, disclosure=replace(claims.disclosure, shown=shown))
+
+    return replace(bundle, claims=tuple(change(claims) for claims in bundle.claims))
+
+
+def _change_measurement(bundle: Bundle) -> Bundle:
+    def change(shown: EvidenceEntryShown | None) -> EvidenceEntryShown | None:
+        if shown is None or not isinstance(shown.entry, dict) or "window" not in shown.entry:
+            return shown
+        window = shown.entry["window"]
+        assert isinstance(window, list)  # noqa: S101  # what the bench writes
+        return replace(shown, entry={**shown.entry, "window": [0, *window[1:]]})
+
+    return replace(bundle, evidence=tuple(replace(one, shown=change(one.shown)) for one in bundle.evidence))
+
+
+_TAMPERINGS: Mapping[str, Callable[[Bundle], Bundle]] = {
+    "a certificate left out": _leave_out,
+    "a verdict turned, and the chain's state with it": _turn_verdict,
+    "another serial number": _rename,
+    "another engraving in the order": _change_field,
+    "a measured value changed": _change_measurement,
+}

@@ -1,0 +1,106 @@
+"""The demonstration's summary, for a person and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ledger.verify import describe
+from services.interop.digital_link import build_qr_text
+from services.lab.demo.proof import BUNDLE, TRUST
+from services.lab.demo.run import DemoResult
+from services.output import print_lines, print_table
+from services.settings import read_settings
+from services.text.trace import describe_trace
+
+__all__ = ["build_json", "print_summary"]
+
+
+def print_summary(result: DemoResult, home: Path, program: str) -> None:
+    """What was done, what it cost, one part's trace and proof, and how to go on."""
+    rows = [[kind, count, *_gas(result, kind)] for kind, count in sorted(result.records.items())]
+    print_table("records", ["kind", "count", "gas each"], rows)
+    print_lines("", *_facts(result), "")
+    print_lines("one part, traced:", *(f"  {line}" for line in describe_trace(result.trace)), "")
+    print_lines(
+        f"its proof, {BUNDLE}, {result.proof.size:,} bytes, verified with {TRUST} and nothing else:",
+        *(f"  {line}" for line in describe(result.proof.report)),
+        "",
+        "the same proof tampered with, each refused:",
+        *(f"  {refusal.tampering}\n    {refusal.reason}" for refusal in result.proof.refusals),
+        "",
+    )
+    print_lines(*_onward(result, home, program))
+
+
+def build_json(result: DemoResult) -> dict[str, object]:
+    """The same, for programs."""
+    return {
+        "orders": result.orders,
+        "delivered": result.delivered,
+        "records": dict(sorted(result.records.items())),
+        "certificates": dict(result.verdicts),
+        "certificates_agreeing_with_label": result.agreeing,
+        "model_accuracy": {"value": round(result.accuracy, 6), "windows": result.windows},
+        "gas_per_record": {kind: gas // count for kind, (count, gas) in sorted(result.gas.items())},
+        "chain_sequence": result.chain_sequences,
+        "index_sequence": result.index_sequences,
+        "sequences_equal": result.chain_sequences == result.index_sequences,
+        "index_digest": "0x" + result.digest.hex(),
+        "seconds": {step: round(seconds, 3) for step, seconds in result.seconds.items()},
+        "trace": result.trace.to_json(),
+        "code": result.code,
+        "bundle": {
+            "file": BUNDLE,
+            "trust_file": TRUST,
+            "bytes": result.proof.size,
+            "report": result.proof.report.to_json(),
+            "refused": [
+                {"tampering": refusal.tampering, "step": refusal.step, "reason": refusal.reason}
+                for refusal in result.proof.refusals
+            ],
+        },
+    }
+
+
+def _gas(result: DemoResult, kind: str) -> tuple[int | str]:
+    count, gas = result.gas.get(kind, (0, 0))
+    return (gas // count if count else "-",)
+
+
+def _facts(result: DemoResult) -> list[str]:
+    equal = "equal" if result.chain_sequences == result.index_sequences else "NOT EQUAL"
+    sequences = ", ".join(f"{name} {number}" for name, number in result.chain_sequences.items())
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(result.verdicts.items()))
+    return [
+        f"{result.delivered} of {result.orders} orders delivered; the others wait in quarantine",
+        f"certificates: {verdicts}; {result.agreeing} of {result.orders} final verdicts are the window's own label",
+        f"model: accuracy {result.accuracy:.4f}, measured now over all {result.windows} labelled windows",
+        f"sequences on chain: {sequences}; in the index: {equal}",
+        f"{sum(result.records.values())} records in {sum(result.seconds.values()):.1f} s, everything included",
+    ]
+
+
+def _onward(result: DemoResult, home: Path, program: str) -> list[str]:
+    """From here to the passport in a browser and its proof checked, and what else there is."""
+    part = result.trace.lot
+    name = part.identifier or "0x" + part.subject.hex()
+    return [
+        "next, as whoever scans the code on the part:",
+        "  1. start the gateway of its buyer, which brings the chain back, and leave it running",
+        f"     {program} --home {home} gateway",
+        "  2. open the passport in a browser, or scan it",
+        f"     {result.code}",
+        "",
+        *build_qr_text(result.code).splitlines(),
+        "",
+        "  3. download proof and trust file there, or here",
+        f"     curl -sLo part.bundle '{result.code}&linkType=gs1:traceability'",
+        f"     curl -so trust.json '{result.code.replace('/01/', '/passport/trust/01/', 1)}'",
+        "  4. check them where they are, alone and offline",
+        f"     {program} verify part.bundle --trust trust.json",
+        "",
+        "and as a company:",
+        f"  {program} --home {home} trace {name}",
+        f"  {program} --home {home} recall --model {result.model}",
+        f"  {read_settings(home).origin}/portal",
+    ]

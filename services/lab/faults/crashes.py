@@ -1,0 +1,111 @@
+"""A process that kills itself, as SIGKILL does, right before or right after a named step."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ledger.chain import Transport
+from ledger.store import Store
+from ledger.store.outbox import Entry, LeaseRow, Outbox, OutboxWriter
+from ledger.store.outbox_writer import CRASH_POINTS
+
+__all__ = ["CrashingOutboxWriter", "DyingOutbox", "DyingStore", "DyingTransport", "KillPoint"]
+
+_SEND = "eth_sendRawTransaction"
+
+
+@dataclass(slots=True)
+class KillPoint:
+    """The step `name`, the `countdown`-th time that it is reached. An empty name is never reached."""
+
+    name: str = ""
+    after: bool = False
+    countdown: int = 1
+
+    @contextmanager
+    def around(self, name: str) -> Iterator[None]:
+        """Dies before or after what is done inside, when `name` is the step."""
+        here = name == self.name
+        self.countdown -= here
+        if here and self.countdown == 0 and not self.after:
+            _die()
+        yield
+        if here and self.countdown == 0 and self.after:
+            _die()
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class CrashingOutboxWriter(OutboxWriter):
+    """Dies at the methods that ledger.store.outbox_writer lists."""
+
+    def __init__(self, desk: OutboxWriter, store: Store, signer: bytes, point: KillPoint) -> None:
+        super().__init__(store, signer, desk.fence)
+        self._point = point
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in CRASH_POINTS or name == "together":
+            return found
+        point = super().__getattribute__("_point")
+
+        def step(*values: Any, **named: Any) -> Any:
+            with point.around(name):
+                return found(*values, **named)
+
+        return step
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        with self._point.around("together"), super().together():
+            yield
+
+
+class DyingOutbox(Outbox):
+    def __init__(self, store: Store, point: KillPoint) -> None:
+        super().__init__(store)
+        self._point = point
+
+    def enqueue(self, signer: bytes, entries: Sequence[Entry]) -> list[int]:
+        with self._point.around("enqueue"):
+            return super().enqueue(signer, entries)
+
+    def take_lease(self, signer: bytes, seen: LeaseRow | None, holder: str, fence: int) -> OutboxWriter:
+        with self._point.around("take_lease"):
+            return CrashingOutboxWriter(
+                super().take_lease(signer, seen, holder, fence), self._store, signer, self._point
+            )
+
+
+class DyingStore(Store):
+    """For the follower: dies at its commits."""
+
+    def __init__(self, store: Store, point: KillPoint) -> None:
+        super().__init__(store._engine)
+        self._point = point
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        with self._point.around("index"), super().transaction() as connection:
+            yield connection
+
+
+class DyingTransport:
+    """Dies when a transaction is sent: the node has it, or has not."""
+
+    def __init__(self, node: Transport, point: KillPoint) -> None:
+        self._node = node
+        self._point = point
+
+    def request(self, method: str, params: list[Any]) -> Any:
+        if method != _SEND:
+            return self._node.request(method, params)
+        with self._point.around("send"):
+            return self._node.request(method, params)

@@ -1,0 +1,171 @@
+"""`disk`: the disk takes no more bytes, reports an error, or does not synchronise; and then takes data again.
+
+Half of the faults hit submitter and index: the kernel refuses writes beyond a file size (RLIMIT_FSIZE). The other half
+hit a node in a process of its own, which is not told (strace's `inject=...:error=`), at its log and at its database.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ledger.errors import StoreError, SubmitError
+from ledger.index import Follower
+from ledger.store import open_store
+from ledger.store.outbox import Outbox
+from ledger.submit import Submitter
+from services.lab.faults.chains import running_chain
+from services.lab.faults.factory import Factory, Machine, find_strace, found_factory, running_node
+from services.lab.faults.inspecting import connect, finish, inject
+from services.lab.faults.outcome import Outcome
+from services.lab.faults.reading import judge_factory
+from services.lab.faults.verdict import judge
+from services.lab.faults.workload import build_events, found_site
+
+__all__ = ["run_disk"]
+
+_GROUP = 3
+_MOST_TRIES = 4
+"""For each refusal: some limits lie beyond what the step writes."""
+_STUCK_S = 60.0
+_PAGE = 4096
+_FAULTS_A_LIFE = 6
+_WINDOWS_A_LIFE = 16
+_FIRST = 12
+"""Calls of a life that are spared at least: the node starts with some."""
+_INJECTED = "(INJECTED)"
+_LOG, _DATABASE = "streams/bench/log", "millmark.sqlite-wal"
+FAILURES = {
+    "no room for the log": ("pwrite64", _LOG, "ENOSPC", 2),
+    "EIO writing the log": ("pwrite64", _LOG, "EIO", 2),
+    "EIO synchronising the log": ("fdatasync", _LOG, "EIO", 3),
+    "no room for the database": ("pwrite64", _DATABASE, "ENOSPC", 60),
+    "EIO writing the database": ("pwrite64", _DATABASE, "EIO", 60),
+    "EIO synchronising the database": ("fdatasync", _DATABASE, "EIO", 12),
+    "EIO synchronising drafts": ("fsync", "drafts", "EIO", 2),
+}
+"""Call, file or folder below the data folder, error, and from one failure to the next at least so many calls: more than
+one transaction takes."""
+
+
+def run_disk(folder: Path, count: int, seed: int) -> Outcome:
+    """`count` faults in all. What was answered with an error is sent again, a step that failed is taken again."""
+    find_strace()
+    parts = []
+    for name, run, share in (("records", _fill_disk, count // 2), ("node", _break_disk, count - count // 2)):
+        part = folder / name
+        part.mkdir()
+        parts.append(run(part, share, seed))
+    injected = sum((Counter(part.injected) for part in parts), Counter[str]())
+    figures = {name: value for part in parts for name, value in part.figures.items()}
+    broken = tuple(line for part in parts for line in part.broken)
+    return Outcome(parts[0].engine, injected, parts[0].verdict.join(parts[1].verdict), figures, broken)
+
+
+def _break_disk(folder: Path, count: int, seed: int) -> Outcome:
+    """Lives of a node in each of which calls of one kind fail every so often. It answers with an error, and goes on."""
+    chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
+    injected: Counter[str] = Counter()
+    with running_chain(folder) as process, open_store(f"sqlite:///{folder / 'index.sqlite'}") as index:
+        lives = max(count // _FAULTS_A_LIFE, 2)
+        factory = found_factory(folder, process, lives * _WINDOWS_A_LIFE)
+        chain, planned = connect(factory, process), factory.events()
+        machine = Machine([], batch=1)
+        for number, name in zip(range(lives), itertools.cycle(FAILURES), strict=False):
+            machine.events = planned[: len(planned) * (number + 1) // lives]
+            injected[name] += _live(factory, machine, name, chance)
+            Follower(chain, index).follow()
+        finish(factory, machine)
+        verdict = judge_factory(factory, chain, index, folder, machine)
+    broken = () if injected.total() >= count else (f"only {injected.total()} calls of the node failed",)
+    return Outcome(process.engine, injected, verdict, {"refused_batches": len(machine.refusals)}, broken)
+
+
+def _live(factory: Factory, machine: Machine, name: str, chance: random.Random) -> int:
+    """How many calls failed. The machine sends all it has, and the node gets it onto the ledger while its disk still
+    fails."""
+    call, path, error, least = FAILURES[name]
+    report = factory.folder / "strace.txt"
+    when = f"{chance.randint(_FIRST, 2 * _FIRST)}+{chance.randint(least, 2 * least)}"
+    with running_node(factory, *inject(factory, call, [path], f"error={error}:when={when}", report)) as node:
+        if node is None:
+            return report.read_text().count(_INJECTED)  # it did not start: that is said in one line, and tried again
+        while not machine.is_done and machine.send(node):
+            pass
+        node.settle()
+    return report.read_text().count(_INJECTED)
+
+
+def _fill_disk(folder: Path, count: int, seed: int) -> Outcome:
+    """Writes that are refused while events come in, are recorded and indexed."""
+    chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
+    injected: Counter[str] = Counter()
+    acknowledged: set[str] = set()
+    planned = build_events(count * _GROUP * _MOST_TRIES)
+    tries = 0
+    with running_chain(folder) as process, open_store(f"sqlite:///{folder / 'node.sqlite'}") as store:
+        site = found_site(folder, process.transport, process.profile, seed)
+        chain = site.connect(process.transport)
+        submitter = Submitter(chain, Outbox(store), site.signer, batch_size=2, resend_s=0.1)
+        follower = Follower(chain, store)
+        while injected.total() < count and tries < count * _MOST_TRIES:
+            group = planned[tries * _GROUP : (tries + 1) * _GROUP]
+            tries += 1
+            records = [(event.key, site.record(event)) for event in group]
+            steps: dict[str, Callable[[], object]] = {
+                "taking in": lambda records=records: submitter.submit(records),  # type: ignore[misc]  # mypy infers no lambda with a default
+                "submitting": submitter.step,
+                "indexing": follower.follow,
+            }
+            target = chance.choice(list(steps))
+            for name, step in steps.items():
+                if name == target:
+                    injected[name] += _try_full(folder, step, chance)
+                _insist(step)
+            acknowledged |= {event.key for event in group}
+        submitter.drain()
+        verdict = judge(site, chain, store, folder, planned[: tries * _GROUP], acknowledged)
+    broken = () if injected.total() >= count else (f"only {injected.total()} writes were refused",)
+    return Outcome(process.engine, injected, verdict, {"tries": tries}, broken)
+
+
+def _try_full(folder: Path, step: Callable[[], object], chance: random.Random) -> int:
+    """1 when the step failed, with an error that the user can read."""
+    log = folder / "node.sqlite-wal"
+    size = log.stat().st_size if log.exists() else 0
+    with _limited(chance.randint(0, size // _PAGE + 1) * _PAGE if chance.randrange(4) else 0):
+        try:
+            step()
+        except StoreError:
+            return 1
+    return 0
+
+
+@contextmanager
+def _limited(most_bytes: int) -> Iterator[None]:
+    """No file of this process grows beyond, or is written beyond."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def _insist(step: Callable[[], object]) -> None:
+    """Once there is room again, the same process goes on."""
+    deadline = time.monotonic() + _STUCK_S
+    while True:
+        try:
+            step()
+        except StoreError as error:
+            if time.monotonic() > deadline:
+                raise SubmitError(f"the node did not recover: {error}", hint="report this, with the seed") from error
+        else:
+            return

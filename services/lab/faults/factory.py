@@ -1,0 +1,231 @@
+"""A factory on the lab's chain: the demonstration's inspection bench, with a real node in a process of its own.
+
+The bench measures the demonstration's own signals, FordA. A machine sends them over HTTP, in order, and again until
+they are acknowledged, as a machine does that must not lose anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import cast
+
+import httpx
+
+from ledger.chain import Deployment, write_deployment
+from ledger.errors import SettingsError, SubmitError
+from ledger.store import open_store
+from quality import to_fixed
+from quality.forda import load_ford_a
+from services.lab.demo.consortium import found_consortium
+from services.lab.demo.plant import GTIN_STEEL, build_plant, receive
+from services.lab.faults.chains import ChainProcess
+
+__all__ = ["Event", "Factory", "Machine", "NodeProcess", "find_strace", "found_factory", "running_node"]
+
+_START_S = 60.0
+_ANSWER_S = 20.0
+_STOP_S = 30.0
+_SETTLE_S = 120.0
+_PAUSE_S = 0.05
+_TOKEN = "fault-lab-" + "7" * 32
+_EVENTS_A_WINDOW = 4
+
+Event = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Factory:
+    """What stands ready on the chain, and the node's folder."""
+
+    folder: Path
+    config: Path
+    deployment: Deployment
+    engine: str
+    stream: bytes
+    lots: tuple[bytes, ...]
+    """One for each window that is inspected."""
+    windows: tuple[tuple[int, ...], ...]
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.data / "streams" / "bench" / "log"
+
+    def events(self) -> list[Event]:
+        """All that the bench reports: of each lot its window, and plain readings in between."""
+        found: list[Event] = []
+        for number, (lot, window) in enumerate(zip(self.lots, self.windows, strict=True)):
+            found.append({"id": f"window-{number}", "lot": "0x" + lot.hex(), "data": {"samples": list(window)}})
+            start = number * (_EVENTS_A_WINDOW - 1)
+            readings = range(start, start + _EVENTS_A_WINDOW - 1)
+            found += [{"id": f"reading-{reading}", "data": {"spindle_rpm": 2000 + reading}} for reading in readings]
+        return found
+
+
+def found_factory(folder: Path, process: ChainProcess, lots: int) -> Factory:
+    """Founds the demonstration's consortium and plant, and writes the configuration of the inspector's node."""
+    home = folder / "node"
+    home.mkdir()
+    models = resources.files("quality") / "models"
+    with open_store(f"sqlite:///{folder / 'founding.sqlite'}") as store:
+        consortium = found_consortium(store, process.transport)
+        plant = build_plant(consortium, (models / "forda.bin").read_bytes(), (models / "forda.json").read_text())
+        names = [f"LAB{number}" for number in range(lots)]
+        subjects = receive(consortium, consortium.makers[0], GTIN_STEEL, names, 1000, b"GRM")
+    write_deployment(home / "deployment.json", consortium.chain.deployment)
+    _write_secret(home / "key", consortium.inspector.signer.unsafe_secret().hex())
+    _write_secret(home / "token", _TOKEN)
+    config = home / "node.toml"
+    config.write_text(
+        f'data_folder = "data"\nrecord = "certificates"\n'
+        f'[chain]\nurl = "{process.url}"\nengine = "{process.engine}"\n[signer]\nuri = "file:{home / "key"}"\n'
+        f'[[streams]]\nname = "bench"\nmachine = {plant.bench.number}\nsubject = "0x{plant.bench.stream.hex()}"\n'
+        f'[http]\nport = 0\ntoken_file = "token"\n[anchor]\ncount = 7\nseconds = 0.2\n'
+        f'[model]\nfile = "{models / "forda.bin"}"\nnumber = {plant.model}\nfield = "samples"\nwidth = 500\nhop = 500\n'
+        f'stream = "bench"\n'
+    )
+    signals = to_fixed(load_ford_a().test.values[:lots], plant.inspector.model.decimals)
+    windows = tuple(tuple(int(value) for value in row) for row in signals)
+    return Factory(
+        home, config, consortium.chain.deployment, process.engine, plant.bench.stream, tuple(subjects), windows
+    )
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text + "\n")
+
+
+# The node
+
+
+@dataclass(slots=True)
+class NodeProcess:
+    """A node that answers."""
+
+    process: subprocess.Popen[str]
+    client: httpx.Client
+    ready_s: float
+    """From its start until it takes events."""
+    processor_s: float
+    """Of the processor, until then."""
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def settle_or_die(self) -> None:
+        """Returns when everything is on the ledger, or when the node is gone."""
+        with contextlib.suppress(httpx.TransportError):
+            self.settle()
+
+    def settle(self) -> None:
+        """Returns when all that was taken in is on the ledger. Raises SubmitError when that takes too long."""
+        deadline = time.monotonic() + _SETTLE_S
+        while time.monotonic() < deadline:
+            told = self.client.get("/ready").json()
+            recorded = all(stream["anchored"] == stream["entries"] for stream in told["streams"])
+            if recorded and told["outbox"]["oldest_waiting"] is None:
+                return
+            time.sleep(_PAUSE_S)
+        raise SubmitError(f"records still wait: {told['outbox']}", hint="report this, with the seed")
+
+
+@contextmanager
+def running_node(factory: Factory, *wrapper: str) -> Iterator[NodeProcess | None]:
+    """Starts the node, inside `wrapper` when there is one, and ends it on leaving; None when it ended by itself before
+    it took anything."""
+    command = [*wrapper, sys.executable, "-m", "services.cli", "node", "--config", str(factory.config)]
+    started = time.monotonic()
+    with (
+        (factory.folder / "node.txt").open("a") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        try:
+            found = re.match(r"node on (http://\S+);", cast(str, process.stdout and process.stdout.readline()))
+            if found is None:
+                process.wait(_STOP_S)
+                yield None
+                return
+            ready_s, processor_s = time.monotonic() - started, _processor_s(process.pid)
+            headers = {"Authorization": f"Bearer {_TOKEN}"}
+            with httpx.Client(base_url=found[1], headers=headers, timeout=_ANSWER_S) as client:
+                yield NodeProcess(process, client, ready_s, processor_s)
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _processor_s(number: int) -> float:
+    """Fields 14 and 15 of /proc/PID/stat (proc(5)), in hundredths; 0 of a process that is gone."""
+    try:
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def find_strace() -> str:
+    """Raises SettingsError when it is not here."""
+    found = shutil.which("strace")
+    if found is None:
+        raise SettingsError("strace is not here", hint="install it: apt-get install strace")
+    return found
+
+
+# The machine
+
+
+@dataclass(slots=True)
+class Machine:
+    """Sends events in order, and none before those in front of it are acknowledged."""
+
+    events: Sequence[Event]
+    batch: int = 3
+    """Most events in one request."""
+    acknowledged: int = 0
+    """Events so far: as many from the first on."""
+    refusals: list[int] = field(default_factory=list)
+    """HTTP status of each answer that was none to have."""
+
+    @property
+    def is_done(self) -> bool:
+        return self.acknowledged == len(self.events)
+
+    def send(self, node: NodeProcess) -> bool:
+        """A few events. False when the node is gone. Raises SubmitError when it refuses what it must take."""
+        batch = self.events[self.acknowledged : self.acknowledged + self.batch]
+        try:
+            answer = node.client.post("/v1/events", json=list(batch))
+        except httpx.TransportError:
+            return node.process.poll() is None
+        if answer.status_code != httpx.codes.OK:
+            self.refusals.append(answer.status_code)
+            time.sleep(_PAUSE_S)
+            return True
+        told = answer.json()
+        if told["accepted"] + told["duplicates"] != len(batch):
+            raise SubmitError(f"the node refused events: {told['refused'][:1]}", hint="report this, with the seed")
+        self.acknowledged += len(batch)
+        return True
+
+
+def is_killed(code: int | None) -> bool:
+    """Whether a process ended by SIGKILL, its own or that of what it was wrapped in."""
+    return code in (-signal.SIGKILL, 128 + signal.SIGKILL)

@@ -1,0 +1,73 @@
+"""`rpc`: submitter and follower behind a line that fails and lies."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+from ledger.chain import HttpTransport
+from ledger.errors import ChainError, SubmitError
+from ledger.index import Follower
+from ledger.store import open_store
+from ledger.store.outbox import Outbox
+from ledger.submit import Submitter
+from services.lab.faults.chains import running_chain
+from services.lab.faults.outcome import Outcome
+from services.lab.faults.proxy import fault_proxy
+from services.lab.faults.toxics import Schedule
+from services.lab.faults.verdict import judge
+from services.lab.faults.workload import build_events, found_site
+
+__all__ = ["run_line"]
+
+_EVENTS_PERCENT = 40
+"""Events for each hundred faults."""
+_FAULT_PERCENT = 35
+_BATCH = 2
+_GROUP = 8
+_TIMEOUT_S = 5.0
+_STUCK_S = 120.0
+
+
+def run_line(folder: Path, count: int, seed: int) -> Outcome:
+    """At least `count` faults while two events for five of them are recorded and indexed."""
+    events = build_events(max(count * _EVENTS_PERCENT // 100, _GROUP))
+    with (
+        running_chain(folder) as process,
+        open_store(f"sqlite:///{folder / 'node.sqlite'}") as store,
+        fault_proxy(process.url, None) as (proxy, url),
+    ):
+        site = found_site(folder, process.transport, process.profile, seed)
+        chain = site.connect(HttpTransport(url, _TIMEOUT_S))
+        proxy.schedule = Schedule(seed, _FAULT_PERCENT)
+        submitter = Submitter(
+            chain, Outbox(store), site.signer, batch_size=_BATCH, receipt_grace_s=_STUCK_S, resend_s=0.1
+        )
+        for start in range(0, len(events), _GROUP):
+            submitter.submit([(event.key, site.record(event)) for event in events[start : start + _GROUP]])
+            _settle(submitter, Follower(chain, store))
+        while proxy.faults.total() < count:
+            _attempt(submitter, Follower(chain, store))
+        proxy.schedule = None
+        verdict = judge(site, site.connect(process.transport), store, folder, events, {event.key for event in events})
+    return Outcome(process.engine, proxy.faults, verdict, {"requests": proxy.requests})
+
+
+def _settle(submitter: Submitter, follower: Follower) -> None:
+    deadline = time.monotonic() + _STUCK_S
+    while not _attempt(submitter, follower):
+        if time.monotonic() > deadline:
+            raise SubmitError(
+                "records still wait, though the line works now and then", hint="report this, with the seed"
+            )
+
+
+def _attempt(submitter: Submitter, follower: Follower) -> bool:
+    """One round of both, as a node's main loop has it: what fails is tried again in the next."""
+    done = False
+    with contextlib.suppress(ChainError):
+        done = submitter.step()
+    with contextlib.suppress(ChainError):
+        follower.follow()
+    return done

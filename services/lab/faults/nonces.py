@@ -1,0 +1,91 @@
+"""`nonce`: the node drops transactions that it took, the key is used elsewhere, and the database counts too far."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from pathlib import Path
+
+from ledger.errors import SubmitError
+from ledger.index import Follower
+from ledger.store import Store, open_store
+from ledger.store.outbox import Outbox
+from ledger.submit import Submitter
+from services.lab.faults.chains import ChainProcess, running_chain
+from services.lab.faults.outcome import Outcome
+from services.lab.faults.verdict import judge
+from services.lab.faults.workload import Site, build_events, found_site
+
+__all__ = ["run_nonce"]
+
+_EVENTS = 6
+"""Come in each round, each in a transaction of its own."""
+_RESEND_S = 0.5
+_GAPS_EVERY = 5
+"""In one round of so many, a nonce is skipped too."""
+_STUCK_S = 60.0
+
+
+def run_nonce(folder: Path, count: int, seed: int) -> Outcome:
+    """At least `count` dropped transactions. A gap may not outlive two intervals of sending again."""
+    chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
+    drops: Counter[str] = Counter()
+    waits_s: list[float] = []
+    rounds = -(-count * 2 // _EVENTS)
+    events = build_events(rounds * _EVENTS)
+    with (
+        running_chain(folder, need_anvil=True) as process,
+        open_store(f"sqlite:///{folder / 'node.sqlite'}") as store,
+    ):
+        site = found_site(folder, process.transport, process.profile, seed)
+        chain = site.connect(process.transport)
+        outbox = Outbox(store)
+        submitter = Submitter(chain, outbox, site.signer, batch_size=1, receipt_grace_s=_STUCK_S, resend_s=_RESEND_S)
+        for number in range(rounds):
+            process.transport.request("evm_setAutomine", [False])
+            if number % _GAPS_EVERY == 0 and number:
+                _skip_nonce(store)
+                drops["skipped nonce"] += 1
+            sent = events[number * _EVENTS : (number + 1) * _EVENTS]
+            submitter.submit([(event.key, site.record(event)) for event in sent])
+            submitter.step()
+            drops["dropped"] += _drop(process, site, outbox, chance)
+            waits_s.append(_refill(process, submitter, outbox))
+        process.transport.request("evm_setAutomine", [True])
+        Follower(chain, store).follow()
+        verdict = judge(site, chain, store, folder, events, {event.key for event in events})
+    waits_s.sort()
+    slow = sum(wait > 2 * _RESEND_S for wait in waits_s)
+    broken = (f"{slow} gaps outlived two intervals of sending again",) if slow else ()
+    figures = {"gap_p50_s": round(waits_s[len(waits_s) // 2], 3), "gap_max_s": round(waits_s[-1], 3)}
+    return Outcome(process.engine, drops, verdict, figures, broken)
+
+
+def _skip_nonce(store: Store) -> None:
+    with store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE outbox_nonces SET next_nonce = next_nonce + 1")
+
+
+def _drop(process: ChainProcess, site: Site, outbox: Outbox, chance: random.Random) -> int:
+    """Half of what is under way, at random."""
+    pending = [each for each in outbox.open_transactions(site.signer.address) if each.hash is not None]
+    dropped = chance.sample(pending, max(len(pending) // 2, 1)) if pending else []
+    for transaction in dropped:
+        process.transport.request("anvil_dropTransaction", ["0x" + (transaction.hash or b"").hex()])
+    return len(dropped)
+
+
+def _refill(process: ChainProcess, submitter: Submitter, outbox: Outbox) -> float:
+    """Steps until the node can mine all that holds a nonce; gives the seconds that took. Then lets it mine."""
+    started, key = time.monotonic(), submitter.key
+    last = max(transaction.nonce for transaction in outbox.open_transactions(key))
+    while int(process.transport.request("eth_getTransactionCount", ["0x" + key.hex(), "pending"]), 16) <= last:
+        if time.monotonic() - started > _STUCK_S:
+            raise SubmitError("a gap was never filled", hint="report this, with the seed")
+        submitter.step()
+    lived_s = time.monotonic() - started
+    process.transport.request("evm_setAutomine", [True])
+    process.transport.request("evm_mine", [])
+    submitter.drain()
+    return lived_s

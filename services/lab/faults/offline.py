@@ -1,0 +1,85 @@
+"""`offline`: a day without the chain, then all that waited at once, with the power cut three times on the way."""
+
+from __future__ import annotations
+
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from ledger.errors import SubmitError
+from ledger.store import open_store
+from ledger.store.outbox import Outbox
+from ledger.submit import Submitter
+from services.lab.faults.agent import build_plan
+from services.lab.faults.chains import running_chain
+from services.lab.faults.outcome import Outcome
+from services.lab.faults.verdict import judge
+from services.lab.faults.workload import build_events, found_site
+
+__all__ = ["run_offline"]
+
+_RESTARTS = 3
+_GROUP = 500
+_BATCH = 50
+_LONGEST_S = 3600.0
+_POLL_S = 0.1
+
+
+def run_offline(folder: Path, count: int, seed: int) -> Outcome:
+    """A backlog of `count` events, and three SIGKILLs while it goes out."""
+    chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
+    events, injected = build_events(count), Counter({"restarts": 0})
+    with running_chain(folder) as process, open_store(f"sqlite:///{folder / 'node.sqlite'}") as store:
+        site = found_site(folder, process.transport, process.profile, seed)
+        chain, outbox = site.connect(process.transport), Outbox(store)
+        waiting = Submitter(chain, outbox, site.signer)
+        started = time.monotonic()
+        for start in range(0, count, _GROUP):
+            waiting.submit([(event.key, site.record(event)) for event in events[start : start + _GROUP]])
+        taken_s = time.monotonic() - started
+        plan = build_plan(folder, process, site, seed, [], batch_size=_BATCH).write(folder / "plan.json")
+        started = time.monotonic()
+        marks = sorted(chance.sample(range(count // 10, count), _RESTARTS))
+        for mark in marks:
+            injected["restarts"] += _live(plan, outbox, mark)
+        _live(plan, outbox, None)
+        drained_s, worked_s = time.monotonic() - started, _processor_s()
+        verdict = judge(site, chain, store, folder, events, {event.key for event in events})
+    figures = {
+        "taken_in_per_s": round(count / taken_s),
+        "drained_per_s": round(count / drained_s),
+        "drained_per_processor_s": round(count / worked_s),
+    }
+    broken = () if injected["restarts"] == _RESTARTS else ("the backlog was gone before the last restart",)
+    return Outcome(process.engine, injected, verdict, figures, broken)
+
+
+def _processor_s() -> float:
+    """Of all lives so far, from their starts on; the chain is not among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _live(plan: Path, outbox: Outbox, mark: int | None) -> int:
+    """A node at work until `mark` events are final, when it is killed, or until the end. 1 when it was killed."""
+    command = [sys.executable, "-m", "services.lab.faults.agent", str(plan)]
+    deadline = time.monotonic() + _LONGEST_S
+    with (
+        plan.with_suffix(".txt").open("a") as errors,
+        subprocess.Popen(command, stdout=errors, stderr=errors) as process,
+    ):
+        while process.poll() is None:
+            if mark is not None and outbox.counts().get("final", 0) >= mark:
+                process.kill()
+                return 1
+            if time.monotonic() > deadline:
+                process.kill()
+                raise SubmitError("the backlog did not go out", hint="report this, with the seed")
+            time.sleep(_POLL_S)
+    if process.returncode != 0:
+        raise SubmitError(f"the node ended with {process.returncode}", hint=plan.with_suffix(".txt").read_text()[-500:])
+    return 0

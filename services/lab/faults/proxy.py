@@ -1,0 +1,121 @@
+"""A JSON-RPC proxy on loopback that does to requests what a schedule says. HTTP/1.1, one request at a time a
+connection: what this project's client speaks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from services.lab.faults.toxics import UNFORWARDED, Fault, Schedule, spoil
+
+__all__ = ["FaultProxy", "fault_proxy"]
+
+_DELAY_S = 0.05
+_UPSTREAM_TIMEOUT_S = 30.0
+_STATUS = {Fault.STATUS_429: "429 Too Many Requests", Fault.STATUS_503: "503 Service Unavailable"}
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER on, 0 s: closing sends a reset."""
+
+
+class FaultProxy:
+    """Between a client and the node at `upstream`. `schedule` may be replaced at any time; None lets all pass."""
+
+    def __init__(self, upstream: str, schedule: Schedule | None) -> None:
+        self._upstream = upstream
+        self.schedule = schedule
+        self.requests = 0
+        self.faults: Counter[str] = Counter()
+        """Injected so far, by kind."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client's connection, until it or a fault closes it."""
+        try:
+            async with httpx.AsyncClient(timeout=_UPSTREAM_TIMEOUT_S) as client:
+                while (body := await _read_request(reader)) is not None:
+                    if not await self._answer(client, body, writer):
+                        break
+        except (OSError, httpx.HTTPError, asyncio.IncompleteReadError):
+            pass  # either side is gone: the client sees its connection end
+        finally:
+            writer.close()
+
+    async def _answer(self, client: httpx.AsyncClient, body: bytes, writer: asyncio.StreamWriter) -> bool:
+        """False when the connection is to be closed."""
+        request = json.loads(body)
+        fault = self._next_fault(request["method"])
+        answer: dict[str, Any] | None = None
+        if fault not in UNFORWARDED:
+            answer = (await client.post(self._upstream, content=body, headers=_JSON)).json()
+        if fault in (Fault.REFUSE, Fault.CUT_BEFORE, Fault.CUT_AFTER):
+            if fault is Fault.REFUSE:
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            return False
+        if fault is Fault.DELAY:
+            await asyncio.sleep(_DELAY_S)
+        writer.write(_response(fault, json.dumps(spoil(fault, request, answer)).encode()))
+        await writer.drain()
+        return fault is not Fault.TRUNCATED
+
+    def _next_fault(self, method: str) -> Fault | None:
+        self.requests += 1
+        fault = None if self.schedule is None else self.schedule.fault(self.requests, method)
+        if fault is not None:
+            self.faults[fault.value] += 1
+        return fault
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+async def _read_request(reader: asyncio.StreamReader) -> bytes | None:
+    """The next request's body; None at the end of the connection."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    lengths = [line.partition(b":")[2] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+    return await reader.readexactly(int(lengths[0]))
+
+
+def _response(fault: Fault | None, body: bytes) -> bytes:
+    status = _STATUS.get(fault, "200 OK") if fault is not None else "200 OK"
+    length = len(body)
+    if fault is Fault.TRUNCATED:
+        body = body[: length // 2]
+    elif fault is Fault.NOT_JSON:
+        body = b"<" + body[1:]
+    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode() + body
+
+
+@contextmanager
+def fault_proxy(upstream: str, schedule: Schedule | None) -> Iterator[tuple[FaultProxy, str]]:
+    """A running proxy and its URL; it runs in a thread of its own."""
+    proxy, started = FaultProxy(upstream, schedule), threading.Event()
+    running: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+        running.append((server.sockets[0].getsockname()[1], asyncio.get_running_loop(), stop))
+        started.set()
+        await stop.wait()
+        server.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    started.wait()
+    [(port, loop, stop)] = running
+    try:
+        yield proxy, f"http://127.0.0.1:{port}"
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()

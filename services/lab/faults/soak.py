@@ -1,0 +1,94 @@
+"""`soak`: a node at steady work, whose memory and open files may not grow."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ledger.store import open_store
+from services.lab.faults.chains import running_chain
+from services.lab.faults.factory import Event, Machine, NodeProcess, found_factory, running_node
+from services.lab.faults.inspecting import connect
+from services.lab.faults.outcome import Outcome
+from services.lab.faults.reading import judge_factory
+
+__all__ = ["fit_slope", "run_soak"]
+
+_RATE = 200
+"""Events a second."""
+_BATCH = 20
+_WINDOW_EVERY_S = 10
+"""One part is inspected and certified in so many seconds."""
+_WARM_UP = 1 / 3
+"""Of the whole time: caches and pools fill meanwhile."""
+_SAMPLE_S = 2.0
+_MOST_MIB = 1.0
+_TEN_MINUTES_S = 600.0
+_PAGE_MIB = 4096 / 2**20
+
+
+def run_soak(folder: Path, count: int, seed: int) -> Outcome:
+    """`count` seconds, at a rate that does not depend on `seed`; it only names the events."""
+    with running_chain(folder) as process, open_store(f"sqlite:///{folder / 'index.sqlite'}") as index:
+        factory = found_factory(folder, process, count // _WINDOW_EVERY_S + 1)
+        machine, chain = Machine([], batch=_BATCH), connect(factory, process)
+        windows = [event for event in factory.events() if "lot" in event]
+        with running_node(factory) as node:
+            samples = [] if node is None else _work(node, machine, windows, count, seed)
+        verdict = judge_factory(factory, chain, index, folder, machine)
+    settled = [sample for sample in samples if sample[0] >= count * _WARM_UP]
+    slope = fit_slope([(at_s, memory) for at_s, memory, _ in settled]) * _TEN_MINUTES_S
+    files = [number for _, _, number in settled]
+    figures = {
+        "memory_slope_mib_per_10_min": round(slope, 2),
+        "memory_first_mib": round(settled[0][1], 1),
+        "memory_last_mib": round(settled[-1][1], 1),
+        "files_least": min(files),
+        "files_most": max(files),
+    }
+    broken = [] if slope < _MOST_MIB else [f"memory grows by {slope:.1f} MiB in ten minutes"]
+    if files[-1] > files[0]:
+        broken.append(f"{files[-1]} files are open at the end, {files[0]} were after the warm-up")
+    return Outcome(process.engine, Counter({"seconds of work": count}), verdict, figures, tuple(broken))
+
+
+def _work(
+    node: NodeProcess, machine: Machine, windows: Sequence[Event], seconds: int, seed: int
+) -> list[tuple[float, float, int]]:
+    """Seconds since the start, MiB of memory, and open files, every so often."""
+    samples: list[tuple[float, float, int]] = []
+    events: list[Event] = []
+    machine.events = events
+    begun, due = time.monotonic(), iter(windows)
+    for turn in range(seconds * _RATE // _BATCH):
+        time.sleep(max(begun + turn * _BATCH / _RATE - time.monotonic(), 0))
+        if turn % (_WINDOW_EVERY_S * _RATE // _BATCH) == 0:
+            events.append(next(due))
+        start = turn * _BATCH
+        events += [
+            {"id": f"reading-{seed}-{number}", "data": {"spindle_rpm": 2000 + number % 97}}
+            for number in range(start, start + _BATCH)
+        ]
+        while not machine.is_done and machine.send(node):
+            pass
+        at_s = time.monotonic() - begun
+        if not samples or at_s - samples[-1][0] >= _SAMPLE_S:
+            samples.append((at_s, *_measure(node.process.pid)))
+    node.settle()
+    return samples
+
+
+def _measure(number: int) -> tuple[float, int]:
+    """Resident memory in MiB and open files of a process (proc(5))."""
+    resident = int(Path(f"/proc/{number}/statm").read_text().split()[1]) * _PAGE_MIB
+    return resident, sum(1 for _ in Path(f"/proc/{number}/fd").iterdir())
+
+
+def fit_slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of the straight line with the least squares; 0 for fewer than two points."""
+    mean_x = sum(x for x, _ in points) / max(len(points), 1)
+    mean_y = sum(y for _, y in points) / max(len(points), 1)
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0

@@ -1,0 +1,210 @@
+"""Inspection: windows of a lot's signal, judged by the model, and the certificates that say so."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import quality
+from ledger.canonical import Json
+from ledger.claims import build_claims
+from ledger.errors import SettingsError
+from ledger.evidence import EvidenceEntry, build_inference_context
+from ledger.ids import SubjectKind, canonical_identifier
+from ledger.records import IssueCertificate, Statement, Verdict
+from ledger.store import Book, Store
+from quality.errors import InputError as QualityInputError
+from services.files import write_whole
+from services.node.config import ModelSource
+from services.node.dead_letters import DeadLetters, Origin
+from services.node.drafts import Draft
+from services.node.errors import EventRefusedError
+from services.node.events import read_samples
+from services.node.windows import Window, Windows
+
+if TYPE_CHECKING:
+    from quality import Inference, Inspector
+
+__all__ = ["Certified", "Certifier", "certificate_key", "load_inspector"]
+
+_DAY_S = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A certificate that is ready to be queued, and what its digest is made of."""
+
+    record: IssueCertificate
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    window: Window
+    entry: EvidenceEntry
+    received_at_ms: int
+
+
+def load_inspector(model: ModelSource) -> Inspector:
+    """Imports numpy. Raises SettingsError, or QualityError for a file that is no model."""
+    try:
+        inspector = quality.Inspector(model.file.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{model.file} cannot be read: {error.strerror}", hint="name the model's file") from None
+    if inspector.model.width != model.width:
+        raise SettingsError(
+            f"windows have {model.width} samples, the model reads {inspector.model.width}", hint="correct the width"
+        )
+    return inspector
+
+
+def certificate_key(stream: bytes, leaf: int, number: int) -> str:
+    """Idempotency key of a window's certificate."""
+    return f"node/certificate/{stream.hex()}/{leaf:013d}/{number:04d}"
+
+
+class Certifier:
+    """Of one stream. A lot that failed gets no further certificate here: a later window of the same bad part must not
+    release it. Rework makes a new lot."""
+
+    def __init__(
+        self,
+        stream: bytes,
+        ledger: tuple[int, bytes],
+        model: ModelSource,
+        inspector: Inspector,
+        store: Store,
+        folder: Path,
+        dead_letters: DeadLetters,
+    ) -> None:
+        """`ledger`: chain id and address. `folder`: of the stream."""
+        self._stream = stream
+        self._chain_id, self._ledger = ledger
+        self._model = model
+        self._inspector = inspector
+        self._store = store
+        self._dead_letters = dead_letters
+        self._windows = Windows(model.width, model.hop)
+        self._due: list[_Due] = []
+        self._failed_path = folder / "failed-lots.json"
+        self._failed = _read_failed(self._failed_path)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether what comes next is inspected alike with and without what came before."""
+        return not self._due and self._windows.is_even
+
+    def feed(self, entry: EvidenceEntry, received_at_ms: int, queued: bool) -> None:
+        """Takes an entry in. `queued`: its certificates are in the outbox, and only unfinished windows count."""
+        value = entry.entry
+        if not isinstance(value, Mapping) or "lot" not in value:
+            return
+        try:
+            samples = read_samples(value, self._model.field)
+        except EventRefusedError as error:
+            if not queued:
+                self._refuse(error, entry)
+            return
+        name, order = str(value["lot"]), value.get("order")
+        lot = name if name.startswith("0x") else canonical_identifier(name)
+        windows = self._windows.feed(entry.index, lot, order if isinstance(order, str) else None, samples)
+        if not queued:
+            self._due += [_Due(window, entry, received_at_ms) for window in windows]
+
+    def build(self) -> list[Certified]:
+        """Certificates of all windows that are due, in order; they stay due until `done`. Raises StoreError, InputError
+        and OSError."""
+        found = [self._certify(due) for due in self._due]
+        return [certified for certified in found if certified is not None]
+
+    def done(self) -> None:
+        """What was built is queued."""
+        self._due.clear()
+
+    def _certify(self, due: _Due) -> Certified | None:
+        window, here = due.window, [due.window.leaf, due.window.number]
+        try:
+            lot = self._find_lot(window.lot)
+            if self._failed.get(lot.hex(), here) < here:
+                raise EventRefusedError("lot-failed", "the lot failed in an earlier window")
+            inference = self._infer(window, due.entry, lot)
+        except EventRefusedError as error:
+            self._refuse(error, due.entry)
+            return None
+        verdict = Verdict(inference.verdict.value)
+        if verdict is Verdict.FAIL and lot.hex() not in self._failed:
+            self._failed[lot.hex()] = here
+            write_whole(self._failed_path, json.dumps(self._failed).encode())
+        key = certificate_key(self._stream, window.leaf, window.number)
+        draft = Draft(key, inference.salt, inference.input, inference.logits)
+        return Certified(IssueCertificate(self._state(due, lot, inference, verdict)), draft)
+
+    def _infer(self, window: Window, entry: EvidenceEntry, lot: bytes) -> Inference:
+        context = build_inference_context(
+            chain_id=self._chain_id,
+            ledger=self._ledger,
+            lot=lot,
+            stream=self._stream,
+            leaf_index=entry.index,
+            leaf=entry.leaf_hash,
+        )
+        try:
+            return self._inspector.inspect(window.samples, context=context, salt=secrets.token_bytes(32))
+        except (QualityInputError, OverflowError) as error:
+            raise EventRefusedError("window-unfit", f"the model does not read the window: {error}") from None
+
+    def _state(self, due: _Due, lot: bytes, inference: Inference, verdict: Verdict) -> Statement:
+        window = due.window
+        order = bytes(32) if window.order is None else bytes.fromhex(window.order[2:])
+        document: Json = {"inspection": "in line", "leaf": window.leaf, "window": window.number, "hop": self._model.hop}
+        return Statement(
+            lot=lot,
+            order=order,
+            model=self._model.number,
+            verdict=verdict,
+            expires_at=due.received_at_ms // 1000 + self._model.validity_days * _DAY_S,
+            inference_digest=inference.digest,
+            claims_root=self._keep(document),
+            stream=self._stream,
+            leaf_index=due.entry.index,
+            leaf_hash=due.entry.leaf_hash,
+        )
+
+    def _keep(self, document: Json) -> bytes:
+        claims = build_claims(document)
+        with self._store.transaction() as connection:
+            Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
+        return claims.root
+
+    def _find_lot(self, name: str) -> bytes:
+        if name.startswith("0x"):
+            return bytes.fromhex(name[2:])
+        with self._store.reading() as connection:
+            found = [one for one in Book(connection).identities(name) if one.kind is SubjectKind.LOT]
+        if len(found) != 1:
+            raise EventRefusedError(
+                "lot-unknown",
+                f"{len(found)} lots are known here under that identifier",
+                hint="note the lot in this node's database, or name it by its subject",
+            )
+        return found[0].subject
+
+    def _refuse(self, error: EventRefusedError, entry: EvidenceEntry) -> None:
+        """The entry stays evidence; what is refused is a certificate for it."""
+        origin = Origin("certificate", f"leaf-{entry.index}", "0x" + self._stream.hex())
+        self._dead_letters.add(origin, error, json.dumps(entry.entry).encode())
+
+
+def _read_failed(path: Path) -> dict[str, list[int]]:
+    """By lot's subject, the window that failed: (leaf, number)."""
+    try:
+        found: dict[str, list[int]] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        raise SettingsError(f"{path} cannot be read", hint="restore it from the latest backup") from None
+    return found

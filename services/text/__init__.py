@@ -1,0 +1,1 @@
+"""Text for people: what the outbox holds, what a trace says."""

@@ -1,0 +1,160 @@
+"""Traces and recalls as text for a person."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+from ledger.provenance import Certificate, OrderTrace, Recall, Trace
+from ledger.provenance.answers import AsOf, Assignment, CustodyChange, Cut, Lot, Order, Party, RelatedLot
+from ledger.provenance.recall_answers import Holder
+from ledger.records import LotState, Verdict
+from services.pictures import describe_cut
+
+__all__ = ["describe_order", "describe_recall", "describe_trace"]
+
+_SHOWN = 20
+"""Lines of one list; JSON has them all."""
+
+
+def describe_trace(trace: Trace) -> list[str]:
+    """A lot: what it is, who wanted, made, inspected and holds it, and from what."""
+    lines = [*_lot(trace.lot), ""]
+    if trace.order is not None:
+        lines += [*_order(trace.order), *_section("made by", map(_assignment, trace.assignments))]
+    lines += _section("certificates", map(_certificate, trace.certificates))
+    lines += _section("custody", map(_custody, trace.custody))
+    lines += _section("packed in", map(_related, trace.packed_in))
+    lines += _section("contains", map(_related, trace.contents))
+    lines += _section("made from", map(_related, trace.upstream))
+    lines += _section("went into", map(_related, trace.downstream))
+    return [*lines, *_cuts(trace.cuts), *_closing(trace.as_of, len(trace.records), trace.head)]
+
+
+def describe_order(trace: OrderTrace) -> list[str]:
+    """An order: how far it is, who works on it, its lots."""
+    lines = [*_order(trace.order), *_section("made by", map(_assignment, trace.assignments))]
+    lines += _section("lots", map(_related, trace.lots))
+    lines += _section("certificates", map(_certificate, trace.certificates))
+    lines += _section("its lots were made from", map(_related, trace.upstream))
+    lines += _section("its lots went into", map(_related, trace.downstream))
+    return [*lines, *_cuts(trace.cuts), *_closing(trace.as_of, len(trace.records), trace.head)]
+
+
+def describe_recall(recall: Recall) -> list[str]:
+    """What a bad model, lot or machine reaches."""
+    lines = []
+    if recall.model is not None:
+        model = recall.model
+        lines.append(
+            f"model {model.model} ({_word(model.state)}) of {_party(model.inspector)}, digest 0x{model.digest.hex()}"
+        )
+    if recall.lot is not None:
+        lines += _lot(recall.lot)
+    if recall.machine is not None:
+        machine = recall.machine.identifier or f"machine {recall.machine.machine}"
+        lines.append(f"{machine} of {_party(recall.machine.owner)}, {_time(recall.since)} to {_time(recall.until)}")
+    counts = recall.counts
+    lines += _section(
+        f"certificates: {counts.certificates}, valid: {counts.valid}", map(_certificate, recall.certificates)
+    )
+    lines += _section(
+        f"lots reached: {counts.lots}, not spent: {counts.unspent}, quarantined: {counts.quarantined}",
+        map(_related, recall.lots),
+    )
+    lines += _section(f"orders: {counts.orders}", map(_wanted, recall.orders))
+    lines += _section(f"holders: {counts.holders}", map(_holder, recall.holders))
+    return [*lines, *_cuts(recall.cuts), *_closing(recall.as_of, None, None)]
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    found = list(lines)
+    if not found:
+        return []
+    more = [f"  ... and {len(found) - _SHOWN} more, see --json"] if len(found) > _SHOWN else []
+    return [title, *(f"  {line}" for line in found[:_SHOWN]), *more]
+
+
+def _lot(lot: Lot) -> list[str]:
+    where = f"held by {_party(lot.holder)}"
+    if lot.counterparty is not None:
+        where += f", {_word(lot.state)} {'to' if _word(lot.state) == 'offered' else 'by'} {_party(lot.counterparty)}"
+    return [
+        f"{lot.identifier or '0x' + lot.subject.hex()}",
+        f"  lot of {lot.quantity} {lot.unit}, {_word(lot.state)}, {where}",
+        f"  recorded as {lot.sequence} on {_time(lot.created_at)}, subject 0x{lot.subject.hex()}",
+    ]
+
+
+def _order(order: Order) -> list[str]:
+    gate = "no gate"
+    if order.gate is not None:
+        gate = f"gate: {_party(order.gate.inspector)} on model {order.gate.model}"
+    return [
+        f"order {order.identifier or '0x' + order.subject.hex()}: {_word(order.state)}",
+        f"  placed {_time(order.placed_at)} by {_party(order.buyer)}",
+        f"  coordinated by {_party(order.coordinator)}; {gate}",
+    ]
+
+
+def _assignment(assignment: Assignment) -> str:
+    machine = assignment.machine.identifier or f"machine {assignment.machine.machine}"
+    evidence = f", evidence leaf {assignment.leaf_index}" if assignment.leaf_index is not None else ""
+    return (
+        f"operation {assignment.operation}: {machine} of {_party(assignment.owner)}, {_word(assignment.state)}"
+        f" {_time(assignment.ended_at or assignment.started_at or assignment.proposed_at)}{evidence}"
+    )
+
+
+def _certificate(certificate: Certificate) -> str:
+    latest = "" if certificate.latest else ", superseded by a later one"
+    return (
+        f"certificate {certificate.certificate}: {_word(certificate.verdict)}, {_word(certificate.status)}{latest}; "
+        f"{_party(certificate.inspector)} {_time(certificate.issued_at)} on model {certificate.model.model} "
+        f"0x{certificate.model.digest.hex()[:16]}..., inference 0x{certificate.inference_digest.hex()[:16]}..."
+    )
+
+
+def _custody(change: CustodyChange) -> str:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", change.kind).lower()
+    return f"{_time(change.time)} {words}: {_party(change.from_) if change.from_ else 'nobody'} -> {_party(change.to)}"
+
+
+def _related(lot: RelatedLot) -> str:
+    verdict = f", {_word(lot.verdict)} ({_word(lot.status)})" if lot.verdict is not Verdict.NONE else ""
+    name = lot.identifier or "0x" + lot.subject.hex()
+    apart = ", quarantined with its carrier" if lot.quarantined and lot.state is not LotState.QUARANTINED else ""
+    what = f"{lot.quantity} {lot.unit} {_word(lot.state)} at {_party(lot.holder)}"
+    return f"{'  ' * lot.depth}{name}: {what}{verdict}{apart}"
+
+
+def _wanted(order: Order) -> str:
+    return f"{order.identifier or '0x' + order.subject.hex()}: {_word(order.state)}, for {_party(order.buyer)}"
+
+
+def _holder(holder: Holder) -> str:
+    name = holder.name or f"participant {holder.participant}"
+    return f"{name}: {holder.lots} {'lot' if holder.lots == 1 else 'lots'}, {holder.quarantined} quarantined"
+
+
+def _cuts(cuts: Iterable[Cut]) -> list[str]:
+    return [f"cut off: {describe_cut(cut)}" for cut in cuts]
+
+
+def _closing(as_of: AsOf, records: int | None, head: bytes | None) -> list[str]:
+    history = "" if records is None or head is None else f"{records} records, head 0x{head.hex()}; "
+    return ["", f"{history}as of block {as_of.block_number}, {_time(as_of.time)}, from this company's own index"]
+
+
+def _party(party: Party) -> str:
+    return party.name or f"participant {party.participant}"
+
+
+def _word(value: enum.Enum) -> str:
+    return value.name.lower().replace("_", " ")
+
+
+def _time(value: datetime | None) -> str:
+    return "-" if value is None else value.strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,156 @@
+"""The follower thread, and what /v1/status says of it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from ledger.errors import ChainUnreachableError
+from ledger.records import Contract
+from ledger.store import Store, open_store
+from ledger.store.outbox import Entry, Outbox
+from services.gateway import build_policy, create_gateway
+from services.gateway.follower import Following
+from services.serving.logs import build_logger
+from tests.support.fake_ledger import FakeLedger
+from tests.support.gateway_client import Caller, ServedChain
+
+Status = dict[str, Any]
+_MOST_S = 10.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{tmp_path / 'index.db'}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def chain() -> ServedChain:
+    """Blocks in more than one step, records in some."""
+    made = FakeLedger(ServedChain())
+    made.admit(1)
+    made.receive("a", 1, 10)
+    made.chain.mine(150)
+    made.receive("b", 1, 10)
+    made.chain.mine()
+    assert isinstance(made.chain, ServedChain)
+    return made.chain
+
+
+def during(store: Store, chain: ServedChain, script: Callable[[Callable[[], Status]], None]) -> None:
+    """Runs `script` while the application is up; it is given a way to ask for the status."""
+    app = create_gateway(store, build_policy(), chain=chain, follow_interval_s=0.01)
+
+    async def run() -> None:
+        async with app.router.lifespan_context(app):
+            await asyncio.to_thread(script, lambda: Caller(app).ask("/v1/status").json())
+
+    asyncio.run(run())
+
+
+def until(ask: Callable[[], Status], holds: Callable[[Status], object]) -> Status:
+    """Steps of the thread cannot be counted from outside, so the status is asked until it says so."""
+    end = time.monotonic() + _MOST_S
+    while not holds(found := ask()):
+        assert time.monotonic() < end, found
+        time.sleep(0.005)
+    return found
+
+
+def test_follows_to_the_head_and_on(store: Store, chain: ServedChain) -> None:
+    def script(ask: Callable[[], Status]) -> None:
+        found = until(ask, lambda now: now["equal"])
+        header = chain.headers[-1]
+        assert found["chain"]["block_number"] == found["index"]["block_number"] == header.number
+        assert found["chain"]["block_hash"] == "0x" + header.hash.hex()
+        assert (found["chain"]["ledger_sequence"], found["chain"]["registry_sequence"]) == (2, 1)
+        assert found["chain_failure"] is found["follower"]["last_failure"] is None
+        chain.record(Contract.REGISTRY, "ParticipantAdmitted", 0, bytes(32), admitted=2, roles=1,
+                     first_key=b"\x02" * 20, claims_root=bytes(32))  # fmt: skip
+        chain.mine()
+        until(ask, lambda now: now["index"]["registry_sequence"] == 2 and now["equal"])
+
+    during(store, chain, script)
+    assert not [thread for thread in threading.enumerate() if thread.name == "millmark-follower"]
+
+
+def test_a_node_that_is_down_comes_back(store: Store, chain: ServedChain, capfd: pytest.CaptureFixture[str]) -> None:
+    def script(ask: Callable[[], Status]) -> None:
+        until(ask, lambda now: now["equal"])
+        chain.broken = ChainUnreachableError("the chain at http://key@node does not answer", hint="try again")
+        down = until(ask, lambda now: now["chain"] is None)
+        until(ask, lambda now: now["follower"]["last_failure"])
+        assert (down["equal"], down["chain_failure"]["code"]) == (None, "chain-unreachable")
+        assert down["chain_failure"]["detail"] == "the chain at (address withheld) does not answer"
+        assert down["index"]["ledger_sequence"] == 2
+        chain.broken = None
+        back = until(ask, lambda now: now["equal"])
+        assert back["chain_failure"] is None
+        assert back["follower"]["last_failure"]["hint"] == "try again"
+
+    during(store, chain, script)
+    assert capfd.readouterr().err.count("following failed") == 1
+
+
+def test_a_halted_index_is_served_and_says_so(store: Store, chain: ServedChain) -> None:
+    def script(ask: Callable[[], Status]) -> None:
+        until(ask, lambda now: now["equal"])
+        other = ServedChain(genesis="other")
+        other.mine(len(chain.headers))
+        chain.headers[1:] = other.headers[1:]
+        halted = until(ask, lambda now: now["follower"]["last_failure"])
+        assert halted["follower"]["last_failure"]["code"] == "index-halted"
+        assert halted["index"]["ledger_sequence"] == 2
+
+    during(store, chain, script)
+
+
+def test_any_failure_is_outlived_and_logged_once(
+    store: Store, chain: ServedChain, capfd: pytest.CaptureFixture[str]
+) -> None:
+    chain.broken = RuntimeError("secret of the house")
+    following = Following(chain, store, 1.0, build_logger())
+    assert not following.step()
+    assert not following.step()
+    failure = following.seen().failure
+    assert failure is not None
+    assert (failure.code, "secret" in failure.cause) == ("unexpected", False)
+    assert capfd.readouterr().err.count("secret of the house") == 1
+    chain.broken = None
+    assert following.step()
+    assert following.seen().failure is failure
+
+
+def test_status_without_a_chain(store: Store) -> None:
+    Outbox(store).enqueue(b"\x01" * 20, [Entry("k", Contract.LEDGER.value, "PlaceOrder", b"x")])
+    found = Caller(create_gateway(store, build_policy())).ask("/v1/status").json()
+    assert (found["index"], found["chain"], found["equal"], found["follower"]) == (None, None, None, None)
+    assert found["chain_failure"]["code"] == "chain-not-configured"
+    assert (found["outbox"]["queued"], found["outbox"]["failed"]) == (1, 0)
+
+
+def test_status_before_the_node_was_asked(store: Store, chain: ServedChain) -> None:
+    found = Caller(create_gateway(store, build_policy(), chain=chain)).ask("/v1/status").json()
+    assert (found["chain"], found["chain_failure"]["code"]) == (None, "chain-not-asked")
+
+
+def test_an_idle_application_stops_at_once(store: Store, chain: ServedChain) -> None:
+    app = create_gateway(store, build_policy(), chain=chain, follow_interval_s=3600)
+
+    async def run() -> httpx.Response:
+        async with app.router.lifespan_context(app):
+            return await httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost").get(
+                "/health"
+            )
+
+    start = time.monotonic()
+    assert asyncio.run(run()).status_code == 200
+    assert time.monotonic() - start < _MOST_S
