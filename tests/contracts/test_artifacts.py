@@ -23,15 +23,6 @@ def artifacts() -> dict[str, dict[str, Any]]:
     return toolchain.read_artifacts()
 
 
-@pytest.fixture(scope="module")
-def forge_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forge's output folder: <source file>/<contract>.json."""
-    output = tmp_path_factory.mktemp("forge")
-    done = toolchain.run_forge(["build", "--force", "src"], output=output)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return output / "out"
-
-
 def interface_entries(forge_build: Path) -> dict[str, str]:
     """Signature of every error and event of the interfaces, with the interface that declares it."""
     entries = {}

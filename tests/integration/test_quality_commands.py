@@ -148,7 +148,7 @@ def test_a_lie_is_found_by_the_auditor_and_refuted_on_chain(desk: Desk, line: Li
     audited = subprocess.run(
         [sys.executable, "-m", "quality", "audit", str(extract)], capture_output=True, text=True, env=os.environ
     )
-    assert (audited.returncode, audited.stderr) == (1, "error: verdict differs: stated PASS, computed FAIL\n")
+    assert (audited.returncode, audited.stderr) == (1, "error: verdict mismatch: stated PASS, computed FAIL\n")
 
     asked = desk.run("quality", "challenge", _name(job), f"--extract={extract}", *auditor)
     assert "becomes public for good" in asked.stderr

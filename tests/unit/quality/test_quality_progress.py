@@ -1,4 +1,4 @@
-"""Progress where nobody draws bars: few lines, none of them late."""
+"""Progress without a terminal: few lines, none of them late."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import io
 
 import pytest
 
-from quality.watch import Lines, show_progress
+from quality.progress import Lines, show_progress
 
 
 class Watched:
-    """Lines written by a clock that is set by hand."""
+    """Lines with a clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,6 +1,6 @@
-"""What a long run shows meanwhile: bars on a terminal, lines in a file, and logs that TensorBoard draws.
+"""Shows the progress of a long run: bars on a terminal, lines in a file, and curves for TensorBoard.
 
-Neither rich nor tensorboardX is needed to evaluate, so each is imported where it is first used.
+Evaluating needs neither rich nor tensorboardX, so each is imported at its first use.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["Lines", "log_to", "show_progress"]
 
 _EVERY_S = 10.0
+"""Seconds between the lines of one long step."""
 _LEAST_S = 1.0
+"""A step that ends sooner than this many seconds after the latest line gets no line, lest a log fill with them."""
 
 
 @contextmanager
 def show_progress() -> Iterator[Progress]:
-    """What runs and how far it is, on stderr: a bar for each step on a terminal, plain lines elsewhere."""
+    """A `Progress` that reports on stderr: one bar per step on a terminal, plain lines elsewhere."""
     bars = _import_bars() if sys.stderr.isatty() else None
     if bars is None:
         lines = Lines(sys.stderr)
@@ -55,21 +57,23 @@ def _import_bars() -> Bars | None:
 
 
 class Lines:
-    """Progress for a file: a line when the first step begins, one when a step is over, and one each ten seconds.
+    """Progress as lines of text: one when the first step begins, one when a step ends, and one every ten seconds.
 
-    Steps that are over less than a second after the line before, or the beginning, get none. A step can be over before
-    all that was planned is done.
+    A step that ends within a second of the previous line, or of the start, gets no line. A step may end before all
+    that was planned is done, by early stopping for instance.
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
         self._begun = clock()
         self._shown: float | None = None
-        """When the latest line was written, in seconds since the beginning."""
+        """When the latest line was written, in seconds since the start; None before the first."""
         self._latest: tuple[str, str] | None = None
-        """Step and text of the latest report, when no line shows it."""
+        """Step and text of the latest report; None once a line has shown it."""
 
     def report(self, name: str, done: int, planned: int, figures: Mapping[str, float]) -> None:
+        """A `quality.fitting.Progress`."""
+        # Steps run one after another: another name is the only sign that a step ended early.
         if self._latest is not None and self._latest[0] != name:
             self.finish()
         told = "".join(f", {figure} {value:.4g}" for figure, value in figures.items())
@@ -81,7 +85,7 @@ class Lines:
             self._show(now)
 
     def finish(self) -> None:
-        """The latest step is over."""
+        """Call at the end of the run: the latest step has ended."""
         now = self._clock() - self._begun
         if now - (self._shown or 0.0) >= _LEAST_S:
             self._show(now)
@@ -96,9 +100,9 @@ class Lines:
 
 @contextmanager
 def log_to(folder: Path) -> Iterator[Progress]:
-    """Writes every figure of a run into `folder`, a curve each, for `tensorboard --logdir`.
+    """A `Progress` that writes every figure into `folder`, one curve per figure, for `tensorboard --logdir`.
 
-    Raises InputError when tensorboardX is not installed or the folder cannot be written.
+    Raises InputError if tensorboardX is not installed or the folder cannot be written.
     """
     try:
         from tensorboardX import SummaryWriter  # noqa: PLC0415  only training needs it
