@@ -222,7 +222,9 @@ def test_what_is_no_list_of_logs_is_no_answer(answer: Any) -> None:
         ask("logs", answer)
 
 
-@pytest.mark.parametrize("field", sorted(RECEIPT.keys() - {"contractAddress", "type", "cumulativeGasUsed", "logsBloom"}))
+@pytest.mark.parametrize(
+    "field", sorted(RECEIPT.keys() - {"contractAddress", "type", "cumulativeGasUsed", "logsBloom"})
+)
 @pytest.mark.parametrize("wrong", [None, 5, "zz", {"a": 1}], ids=repr)
 def test_a_malformed_receipt_is_no_answer(field: str, wrong: Any) -> None:
     with pytest.raises(ChainUnreachableError):
