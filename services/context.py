@@ -14,11 +14,12 @@ from ledger.errors import ChainError, ChainUnreachableError, SettingsError, Subm
 from ledger.index import Follower
 from ledger.keys import Signer, open_signer
 from ledger.records import Record
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 from ledger.submit import Submitter
 from services.output import warn
 from services.settings import Settings, read_settings
+from services.store import open_store
 
 __all__ = ["ALLOWANCE_WEI", "Context", "ask", "open_context", "unlock"]
 

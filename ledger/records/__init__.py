@@ -23,6 +23,7 @@ from ledger.records._base import (
     snake_case,
 )
 from ledger.records._enums import (
+    ALL_ROLES,
     AssignmentState,
     CertificateState,
     CertificateStatus,
@@ -101,6 +102,7 @@ from ledger.records._registry import (
 )
 
 __all__ = [
+    "ALL_ROLES",
     "I32",
     "RECORD_TYPES",
     "U8",

@@ -23,6 +23,10 @@ class Role(enum.IntFlag):
     AUDITOR = 32
 
 
+ALL_ROLES = Role.BUYER | Role.COORDINATOR | Role.MANUFACTURER | Role.INSPECTOR | Role.CARRIER | Role.AUDITOR
+"""The mask of all of them."""
+
+
 class ModelState(enum.IntEnum):
     NONE = 0
     REGISTERED = 1

@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 
 from ledger.errors import NotFoundError
 from ledger.signatures import Address
-from ledger.store import AccessRepository, Store
-from ledger.store.access_rows import CredentialRow
+from ledger.store import Registry, Store
 from services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
 from services.access.errors import SignInError
 from services.access.nonces import NONCE_LIFE_S, Nonces
 from services.access.principals import ALL_SCOPES
+from services.access.repository import AccessRepository
 from services.access.siwe import SignInMessage, parse_message, recover_signer
+from services.access.tables import CredentialRow
 
 __all__ = ["CLOCK_SKEW_S", "Session", "SignIn"]
 
@@ -46,7 +47,7 @@ class SignIn:
         """A message for that key to sign. Whether the key means anything is not said. Raises NotFoundError when no
         chain was followed yet."""
         with self._store.reading() as connection:
-            chain_id = _chain_id(AccessRepository(connection))
+            chain_id = _chain_id(Registry(connection))
         return SignInMessage(
             domain=self._domain,
             address=address,
@@ -71,7 +72,7 @@ class SignIn:
             raise SignInError("the signature is not of the key that the message names", hint=_MEND)
         self._verify_meant(message, now_s)
         with self._store.transaction() as connection:
-            return _open(AccessRepository(connection), message, now_s)
+            return _open(Registry(connection), AccessRepository(connection), message, now_s)
 
     def _verify_meant(self, message: SignInMessage, now_s: int) -> None:
         """That it is for this site, of now, with a nonce of ours."""
@@ -86,17 +87,17 @@ class SignIn:
             raise SignInError("the nonce is not one of ours, or has expired", hint=_MEND)
 
 
-def _open(desk: AccessRepository, message: SignInMessage, now_s: int) -> Session:
-    if message.chain_id != _chain_id(desk):
+def _open(registry: Registry, access: AccessRepository, message: SignInMessage, now_s: int) -> Session:
+    if message.chain_id != _chain_id(registry):
         raise SignInError("the message is for another chain", hint=_MEND)
-    participant = desk.participant_of(message.address)
+    participant = registry.participant_of(message.address)
     if participant is None:
         raise SignInError("the key signs for no participant that may act", hint="see `millmark participants list`")
-    if not desk.spend_nonce(message.nonce, now_s + 2 * NONCE_LIFE_S, now_s):
+    if not access.spend_nonce(message.nonce, now_s + 2 * NONCE_LIFE_S, now_s):
         raise SignInError("the nonce was used before", hint=_MEND)
-    desk.forget_credentials(CredentialKind.SESSION.value, now_s - SESSION_LIFE_S)
+    access.forget_credentials(CredentialKind.SESSION.value, now_s - SESSION_LIFE_S)
     text, row = issue(
-        desk,
+        access,
         CredentialKind.SESSION,
         participant.number,
         ALL_SCOPES,
@@ -107,8 +108,8 @@ def _open(desk: AccessRepository, message: SignInMessage, now_s: int) -> Session
     return Session(text, row, participant.roles)
 
 
-def _chain_id(desk: AccessRepository) -> int:
-    found = desk.chain_id()
-    if found is None:
+def _chain_id(registry: Registry) -> int:
+    identity = registry.identity()
+    if identity is None:
         raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
-    return found
+    return identity.chain_id

@@ -17,13 +17,13 @@ from ledger.chain import Chain, deploy, find_profile, write_deployment
 from ledger.errors import ChainError, SettingsError
 from ledger.index import Follower, IndexCheck, check_rows, fetch_status
 from ledger.records import Contract
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from services.commands.integrity import compare_index
 from services.commands.options import AsJson, PassphraseFile, SignerUri
 from services.context import ALLOWANCE_WEI, Context, open_context
 from services.output import print_json, print_lines
 from services.serving.sockets import listen, serve_on
+from services.store import open_store
 from services.text.outbox import STALL_S, describe_queue, queue_lines
 
 if TYPE_CHECKING:

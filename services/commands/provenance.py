@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ledger.errors import InputError
-from ledger.provenance import Direction, Limits, OrderTrace, Recall, Trace, recall, trace
+from ledger.provenance import MOST_RECALLED, MOST_TRACED, Direction, Limits, OrderTrace, Recall, Trace, recall, trace
 from services.commands.bundle import read_point
 from services.commands.options import AsJson
 from services.commands.recall_files import describe_files, write_recall
@@ -22,9 +22,7 @@ from services.text.trace import describe_order, describe_recall, describe_trace
 
 __all__ = ["register"]
 
-_DEPTH, _LOTS = 64, 1_000
-_MOST = Limits(depth=256, lots=10_000)
-_RECALL = Limits(depth=256, lots=100_000)
+_DEFAULT = Limits()
 
 
 class Form(enum.Enum):
@@ -54,14 +52,14 @@ def run_trace(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write to, instead of the terminal.")
     ] = None,
-    depth: Annotated[int, typer.Option(help=f"Most steps either way, 1 to {_MOST.depth}.")] = _DEPTH,
-    limit: Annotated[int, typer.Option(help=f"Most lots in one list, 1 to {_MOST.lots}.")] = _LOTS,
+    depth: Annotated[int, typer.Option(help=f"Most steps either way, 1 to {MOST_TRACED.depth}.")] = _DEFAULT.depth,
+    limit: Annotated[int, typer.Option(help=f"Most lots in one list, 1 to {MOST_TRACED.lots}.")] = _DEFAULT.lots,
     as_json: AsJson = False,
 ) -> None:
     """Say where a lot or an order comes from: order, machines, material, evidence, certificates, custody."""
     if as_json and form not in (Form.TABLE, Form.JSON):
         raise InputError(f"--json and --as {form.value} are two forms", hint="give one of them")
-    limits = _limits(depth, limit, _MOST)
+    limits = _limits(depth, limit, MOST_TRACED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
         found = trace(opened.store, identifier, direction=direction, limits=limits)
@@ -83,8 +81,8 @@ def run_recall(
         tuple[str, str] | None,
         typer.Option(metavar="FROM TO", help="With --machine: days, or moments with a time zone; both included."),
     ] = None,
-    depth: Annotated[int, typer.Option(help=f"Most steps, 1 to {_RECALL.depth}.")] = _RECALL.depth,
-    limit: Annotated[int, typer.Option(help=f"Most lots, 1 to {_RECALL.lots}.")] = _RECALL.lots,
+    depth: Annotated[int, typer.Option(help=f"Most steps, 1 to {MOST_RECALLED.depth}.")] = MOST_RECALLED.depth,
+    limit: Annotated[int, typer.Option(help=f"Most lots, 1 to {MOST_RECALLED.lots}.")] = MOST_RECALLED.lots,
     bundle: Annotated[
         Path | None,
         typer.Option(
@@ -103,7 +101,7 @@ def run_recall(
         raise InputError("a checkpoint is for a bundle", hint="give --bundle as well")
     point = read_point(checkpoint)
     since, until = (None, None) if between is None else _parse_span(*between)
-    limits = _limits(depth, limit, _RECALL)
+    limits = _limits(depth, limit, MOST_RECALLED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
         found: Recall = recall(

@@ -19,14 +19,14 @@ from ledger.errors import MillmarkError, SettingsError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, build_leaf_data
 from ledger.merkle import Tree, leaf_hash
 from ledger.records import Anchor, Contract
-from ledger.store import Book, RecordingRepository, Store
-from ledger.store.answer_rows import RecordingRow
+from ledger.store import Book, Store
 from services.audit import AuditLog
 from services.audit.heads import MOST_MARKS, AnchoredHead, build_head, parse_head
 from services.audit.verify import read_hashes, read_last_number
 from services.gateway.http.problems import public_cause
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
+from services.gateway.recording.tables import RecordingRow
 
 __all__ = ["AnchorRule", "AuditAnchors", "verify_audit_stream"]
 
@@ -95,14 +95,14 @@ class AuditAnchors:
         stream = self._rule.stream
         entries = [_entry(size + n, head) for n, head in enumerate(heads)]
         with self._store.transaction() as connection:
-            desk = RecordingRepository(connection)
-            if desk.book.evidence_size(stream) != size:
+            book = Book(connection)
+            if book.evidence_size(stream) != size:
                 return False  # another gateway on this database was first
-            desk.book.add_evidence(stream, entries)
+            book.add_evidence(stream, entries)
             whole = size + len(entries)
-            anchor = Anchor(stream, whole, Tree(desk.book.leaves(stream, whole)).root())
+            anchor = Anchor(stream, whole, Tree(book.leaves(stream, whole)).root())
             key = f"audit/anchor/{stream.hex()}/{whole:013d}"
-            self._recorder.queue_in(desk, RecordingRow(key, 0, describe_subjects([stream])), anchor)
+            self._recorder.queue_in(connection, RecordingRow(key, 0, describe_subjects([stream])), anchor)
         self._recorder.wake()
         return True
 

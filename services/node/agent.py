@@ -19,7 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from ledger.chain import Deployment, read_deployment
 from ledger.errors import ChainUnreachableError, SettingsError
 from ledger.keys import Signer, open_signer
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.node.config import ModelSource, MqttSource, NodeConfig, RelayConfig, StreamConfig, read_secret
@@ -38,6 +38,7 @@ from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
 from services.node.submission import Sending, Submitting, build_report
 from services.serving.logs import build_logger
+from services.store import open_store
 
 if TYPE_CHECKING:
     from quality import Inspector

@@ -24,7 +24,7 @@ from ledger.provenance.answers import AsOf
 from ledger.store import Store
 from ledger.trust import MAX_TRUST_BYTES, parse_trust
 from ledger.verify import Report, Step, VerificationError, verify_bundle
-from services.cache import Shelf
+from services.cache import LruCache
 from services.files import read_bounded
 from services.serving.bounded_work import BoundedWork
 from services.trust_file import build_trust
@@ -96,9 +96,9 @@ class Proofs:
         self._store, self._chain, self._folder = store, chain, folder
         self.disclosing = disclosing
         """What a passport and its proof tell beyond the records themselves."""
-        self._made: Shelf[_Made] = Shelf(_MOST_BYTES)
-        self._verified: Shelf[_Verified] = Shelf(_MOST_BYTES)
-        self._turns = BoundedWork(at_once=1, waiting=_MOST_WAITING)
+        self._made: LruCache[_Made] = LruCache(_MOST_BYTES)
+        self._verified: LruCache[_Verified] = LruCache(_MOST_BYTES)
+        self._work = BoundedWork(at_once=1, waiting=_MOST_WAITING)
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
         """The proof for a lot at that state of the index, or the one that was made last: who saw a page gets bundle and
@@ -130,7 +130,7 @@ class Proofs:
         made = self._find(lot, state)
         if made is not None:
             return made
-        with self._turns.take() as mine:
+        with self._work.take() as mine:
             if not mine:
                 raise ProofsBusyError("other proofs are being made", hint="load the page again in a while")
             made = self._find(lot, state)  # perhaps made while we waited

@@ -27,14 +27,16 @@ from typing import Final, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from ledger.errors import MillmarkError
-from ledger.store import AccessRepository, Feed, Position, Rows, Store, WebhookRepository
+from ledger.store import Feed, Position, Rows, Store
 from ledger.store.process_identity import describe_process, is_gone
 from ledger.store.rows import ParticipantRow
-from ledger.store.webhook_rows import WebhookRow
+from services.access.repository import AccessRepository
 from services.webhooks.delivery import Answer, Mode, build_request, look_up, post
 from services.webhooks.feed import Filter, Notice, Notices
+from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import sign
 from services.webhooks.subscriptions import State, keys_of
+from services.webhooks.tables import WebhookRow
 from services.webhooks.targets import Resolve, parse_target
 
 __all__ = ["DeliveryPolicy", "Dispatcher"]

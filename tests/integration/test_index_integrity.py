@@ -18,7 +18,8 @@ from ledger.index.digest import extend_digest, start_digest
 from ledger.records import Contract, Recorded
 from ledger.store import Rows, Store
 from ledger.store.rows import ChainIdentityRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
-from ledger.store.tables import INDEX, TABLES
+from ledger.store.schema import TABLES
+from ledger.store.tables import INDEX
 from tests.support.bundle_chapters import build_bundle_world
 from tests.support.stores import copy_database, new_store
 

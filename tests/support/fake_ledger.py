@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.records import (
+    ALL_ROLES,
     AssignmentState,
     CertificateState,
     Contract,
@@ -104,7 +105,7 @@ class FakeLedger:
 
     # Registry
 
-    def admit(self, participant: int, roles: int = 63) -> None:
+    def admit(self, participant: int, roles: int = int(ALL_ROLES)) -> None:
         fields: dict[str, Value] = {"roles": roles, "first_key": key_of(participant), "claims_root": NONE}
         self._registry("ParticipantAdmitted", 0, _number(participant), admitted=participant, **fields)
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from ledger.bundle import Bundle, HistoryShown, SealedRecord
 from ledger.canonical import sha256
-from ledger.records import ModelState, TransformationKind
+from ledger.records import ALL_ROLES, ModelState, TransformationKind
 from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
 from ledger.verify._abi import Fields
 from ledger.verify._replay import replay
@@ -96,7 +96,7 @@ class Story:
         keys = {key_of(one): KeySlots(one, START_S, 0, 0) for one in range(1, 8)}
         proved = Proved(
             heads={},
-            participants=Table({}, ParticipantSlots(63, 1, False, 1)),  # type: ignore[arg-type]  # what replay asks of it
+            participants=Table({}, ParticipantSlots(ALL_ROLES, 1, False, 1)),  # type: ignore[arg-type]  # what replay asks of it
             keys=Table(keys),  # type: ignore[arg-type]  # as above
             machines=Table(self.machines),  # type: ignore[arg-type]  # as above
             models=Table(self.models),  # type: ignore[arg-type]  # as above

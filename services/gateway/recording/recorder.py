@@ -12,13 +12,14 @@ from ledger.chain import Chain
 from ledger.errors import LeaseHeldError, MillmarkError
 from ledger.keys import Signer
 from ledger.records import Record
-from ledger.store import AccessRepository, Book, RecordingRepository, Store
-from ledger.store.answer_rows import RecordingRow
+from ledger.store import Book, Connection, Registry, Store
 from ledger.store.outbox import Outbox, QueuedRecord
 from ledger.submit import Submitter, build_entry
 from services.context import ALLOWANCE_WEI
 from services.gateway.http.errors import NoSignerError
 from services.gateway.http.problems import public_cause
+from services.gateway.recording.repository import RecordingRepository
+from services.gateway.recording.tables import RecordingRow
 
 __all__ = ["Recorder"]
 
@@ -47,7 +48,7 @@ class Recorder:
     def participant(self, caller: int | None) -> int:
         """For whom the key signs. Raises NoSignerError when it signs for nobody, or not for the caller."""
         with self._store.reading() as connection:
-            found = AccessRepository(connection).participant_of(self._address)
+            found = Registry(connection).participant_of(self._address)
         if found is None:
             raise NoSignerError("the gateway's key signs for no participant that may act", hint="tell its operator")
         if caller not in (None, found.number):
@@ -66,15 +67,14 @@ class Recorder:
     def queue(self, row: RecordingRow, record: Record, keep: Callable[[Book], None]) -> QueuedRecord:
         """Makes a record durable, and what the book has to keep for it."""
         with self._store.transaction() as connection:
-            desk = RecordingRepository(connection)
-            keep(desk.book)
-            number = self.queue_in(desk, row, record)
+            keep(Book(connection))
+            number = self.queue_in(connection, row, record)
         self.wake()
         return self._outbox.record(number)
 
-    def queue_in(self, desk: RecordingRepository, row: RecordingRow, record: Record) -> int:
+    def queue_in(self, connection: Connection, row: RecordingRow, record: Record) -> int:
         """As `queue`, within the caller's transaction, after which the caller wakes the recorder; gives its id."""
-        return desk.queue(self._address, build_entry(row.key, record), row)
+        return RecordingRepository(connection).queue(self._address, build_entry(row.key, record), row)
 
     def wake(self) -> None:
         """Looks at once for what was queued."""

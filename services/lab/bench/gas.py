@@ -60,10 +60,10 @@ from ledger.records import (
     Verdict,
     WithdrawCustody,
 )
-from ledger.store import open_store
 from services.lab.bench.inferences import measure_inferences
 from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from services.lab.demo.plant import PIECE, Plant, build_plant
+from services.store import open_store
 
 __all__ = ["BATCH", "measure_gas"]
 

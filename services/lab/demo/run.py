@@ -19,7 +19,7 @@ from ledger.ids import parse_digital_link
 from ledger.index import Follower
 from ledger.provenance import Trace, trace_lot
 from ledger.records import Contract, Verdict
-from ledger.store import Store, open_store
+from ledger.store import Store
 from quality import Inspector, to_fixed
 from quality.data import Table, load_table
 from quality.forda import load_ford_a
@@ -34,6 +34,7 @@ from services.lab.demo.plant import Plant, build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders, rework_parts
 from services.lab.demo.proof import Proof, prove_part
 from services.settings import read_settings
+from services.store import open_store
 
 __all__ = ["DemoResult", "run_demo"]
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from ledger.chain import Chain
 from ledger.index import Follower, fetch_status
 from ledger.records import Contract, ProposeRevision
-from ledger.store import Rows, Store, open_store
+from ledger.store import Rows, Store
 from ledger.store.rows import HeadRow, RecordRow
 from services.lab.faults.workload import Event, Site
+from services.store import open_store
 
 __all__ = ["Verdict", "judge"]
 

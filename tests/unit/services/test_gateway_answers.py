@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ledger.provenance.answers import OrderTrace, Trace
 from ledger.provenance.jsonform import Printable
 from ledger.provenance.recall_answers import Recall
-from services.gateway.api.schemas import model_of
+from services.gateway.http.schemas import model_of
 
 _ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**128), 2**256) | st.text(),

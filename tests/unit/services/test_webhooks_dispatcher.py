@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from ledger.index import Follower
-from ledger.records import Contract
-from ledger.store import Feed, Position, Rows, Store, WebhookRepository
+from ledger.records import ALL_ROLES, Contract
+from ledger.store import Feed, Position, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.serving.logs import build_logger
 from services.webhooks.delivery import Mode
 from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 from services.webhooks.feed import Filter, Notices
+from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import verify_webhook
 from services.webhooks.subscriptions import State, Subscriber, Subscriptions
 from tests.support.fake_chain import digest
@@ -40,7 +41,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     with new_store(tmp_path) as store:
         told = build_world(store)
         with store.transaction() as connection:
-            Rows(connection).insert([ParticipantRow(one, one, 63, 1, False, 1, bytes(32)) for one in (20, STRANGER)])
+            Rows(connection).insert(
+                [ParticipantRow(one, one, int(ALL_ROLES), 1, False, 1, bytes(32)) for one in (20, STRANGER)]
+            )
         yield told
 
 
