@@ -12,6 +12,7 @@
         SettingsError            a setting is missing, unknown or unsafe
         TrustError               not a trust file, or not a checkpoint file
         RequestError             not a forward request, or not one that may be relayed
+        NotInstalledError        packages of an extra are missing
       ProofError                 a Merkle proof does not hold
       CheckpointError            a block is not one that the trust file lets us believe
         WrongCheckpointError     the checkpoint is of another chain, ledger or block
@@ -64,6 +65,7 @@ __all__ = [
     "MillmarkError",
     "NotABundleError",
     "NotFoundError",
+    "NotInstalledError",
     "ProofError",
     "QuorumMissedError",
     "RecordError",
@@ -175,6 +177,15 @@ class RequestError(InputError):
     """Not a forward request, or not one that may be relayed."""
 
     code = "request-unusable"
+
+
+class NotInstalledError(InputError):
+    """This installation lacks the packages of an extra."""
+
+    code = "extra-missing"
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs {package}", hint=f"pip install 'millmark[{extra}]'")
 
 
 class ProofError(MillmarkError):

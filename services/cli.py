@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ledger.errors import MillmarkError
+from ledger.errors import MillmarkError, NotInstalledError
 from quality.errors import QualityError
 
 if TYPE_CHECKING:
@@ -45,6 +45,15 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.webhooks": ["webhooks"],
 }
 """Module -> the commands that it registers. A command imports only its own module."""
+
+EXTRAS: Mapping[str, str] = {
+    "lightgbm": "quality",
+    "numpy": "quality",
+    "schemathesis": "dev",
+    "tensorboardX": "quality",
+    "torch": "quality",
+}
+"""Package -> the extra that brings it, for what a command imports only when it is called."""
 
 
 def build_app(modules: Iterable[str] = COMMANDS) -> typer.Typer:
@@ -92,7 +101,7 @@ def _needed(arguments: Sequence[str]) -> Iterable[str]:
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the command that the process was started with, and exit with its code."""
     _forbid_core_files()
     try:
         code = build_app(_needed(sys.argv[1:]))(standalone_mode=False)  # hands us the command line's own refusals
@@ -102,6 +111,12 @@ def main() -> None:
     except (MillmarkError, QualityError) as error:
         sys.stderr.write(f"millmark: {error}\n")
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        sys.stderr.write(f"millmark: {NotInstalledError('this command', package, EXTRAS[package])}\n")
+        sys.exit(NotInstalledError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("millmark: interrupted\n")
         sys.exit(130)

@@ -6,11 +6,11 @@ Each domain declares its tables in a module `tables`, and reads and writes them 
 from __future__ import annotations
 
 from ledger import store as library
-from ledger.store import Schema, Store
+from ledger.store import Store, schema_of
 
 __all__ = ["SERVICES", "open_store"]
 
-SERVICES = Schema("services", "alembic_version_services")
+SERVICES = schema_of("services")
 """One for all services, which share a database: a command opens it as a gateway or a node does."""
 
 

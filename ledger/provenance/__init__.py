@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ledger.provenance.answers import Certificate, OrderTrace, Participant, Trace
 from ledger.provenance.bundles import build_bundle
-from ledger.provenance.consortium import participants
+from ledger.provenance.consortium import build_trust_file, participants
 from ledger.provenance.disclosure import Disclosing, parse_disclosing
 from ledger.provenance.genealogy import sort_lots
 from ledger.provenance.limits import MOST_RECALLED, MOST_TRACED, Limits
@@ -42,6 +42,7 @@ __all__ = [
     "build_bundle",
     "build_recall_bundles",
     "build_trace",
+    "build_trust_file",
     "certificate",
     "find_certificate",
     "find_coded_lot",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import functools
+import operator
 
 
 class Contract(enum.Enum):
@@ -23,7 +25,7 @@ class Role(enum.IntFlag):
     AUDITOR = 32
 
 
-ALL_ROLES = Role.BUYER | Role.COORDINATOR | Role.MANUFACTURER | Role.INSPECTOR | Role.CARRIER | Role.AUDITOR
+ALL_ROLES = functools.reduce(operator.or_, Role)
 """The mask of all of them."""
 
 

@@ -18,7 +18,7 @@ from ledger.store.feed import Feed, Position
 from ledger.store.lineage import Lineage
 from ledger.store.registry import Registry
 from ledger.store.repository import Rows, key_of, values_of
-from ledger.store.schema import Schema
+from ledger.store.schema import Schema, schema_of
 from ledger.store.statements import Cell
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "Store",
     "key_of",
     "open_store",
+    "schema_of",
     "values_of",
 ]

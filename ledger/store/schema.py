@@ -8,6 +8,7 @@ for all, in which the library would meet the revisions of programs that it does 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, fields
 from importlib.resources import files
 from typing import get_args, get_type_hints
@@ -16,7 +17,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, LargeBina
 
 from ledger.errors import StoreError
 
-__all__ = ["TABLES", "Schema", "migrate", "read_revisions"]
+__all__ = ["TABLES", "Schema", "migrate", "read_revisions", "schema_of"]
 
 TABLES: dict[type, Table] = {}
 """The table of each class of rows, of all schemas."""
@@ -75,6 +76,13 @@ def _column(name: str, hint: object, key: list[str]) -> Column[object]:
     nullable = type(None) in get_args(hint)
     kind = get_args(hint)[0] if nullable else hint
     return Column(name, _TYPES[kind](), primary_key=name in key, autoincrement=False, nullable=nullable)
+
+
+@functools.cache
+def schema_of(package: str) -> Schema:
+    """The schema of a program that keeps tables beside the library's, by its top-level package: the same object at
+    every call, so that each domain can declare its tables without importing what opens the store."""
+    return Schema(package, f"alembic_version_{package}")
 
 
 def read_revisions(connection: Connection, schema: Schema) -> list[str]:

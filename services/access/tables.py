@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.store import SERVICES
+from ledger.store import schema_of
 
 
 @dataclass(slots=True)
@@ -35,5 +35,6 @@ class SpentNonceRow:
     expires_at: int
 
 
-credentials = SERVICES.table("credentials", CredentialRow, "id")
-spent_nonces = SERVICES.table("spent_nonces", SpentNonceRow, "nonce")
+_SCHEMA = schema_of("services")
+credentials = _SCHEMA.table("credentials", CredentialRow, "id")
+spent_nonces = _SCHEMA.table("spent_nonces", SpentNonceRow, "nonce")

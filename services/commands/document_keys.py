@@ -14,13 +14,13 @@ from ledger.errors import NotFoundError
 from ledger.signatures import Signer
 from ledger.store import Registry
 from services.commands.audit import audited
+from services.commands.context import Context, open_context, unlock
 from services.commands.document_gateway import asking
-from services.commands.options import Gateway, PassphraseFile, SignerUri, TokenFile
-from services.context import Context, open_context, unlock
 from services.documents import Documents, KeyRing
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.documents.recipient_keys import KeyStatement, sign_statement
 from services.files import read_bounded
+from services.options import Gateway, PassphraseFile, SignerUri, TokenFile
 from services.output import print_json, print_lines
 from services.settings import read_settings
 

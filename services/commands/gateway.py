@@ -15,8 +15,8 @@ from ledger.errors import SettingsError
 from ledger.keys import Signer
 from ledger.provenance import parse_disclosing
 from ledger.store import Registry
-from services.commands.options import PassphraseFile
-from services.context import Context, open_context
+from services.commands.context import Context, open_context
+from services.options import PassphraseFile
 from services.output import print_lines, warn
 from services.settings import Settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.store import SERVICES
+from ledger.store import schema_of
 
 
 @dataclass(slots=True)
@@ -76,8 +76,9 @@ class RecipientKeyRow:
     signature: bytes
 
 
-shared_documents = SERVICES.table("shared_documents", SharedDocumentRow, "id", "subject")
-shared_versions = SERVICES.table("shared_versions", SharedVersionRow, "document version", "token")
-shared_pieces = SERVICES.table("shared_pieces", SharedPieceRow, "document version position")
-grants = SERVICES.table("grants", GrantRow, "document participant", "participant")
-recipient_keys = SERVICES.table("recipient_keys", RecipientKeyRow, "participant")
+_SCHEMA = schema_of("services")
+shared_documents = _SCHEMA.table("shared_documents", SharedDocumentRow, "id", "subject")
+shared_versions = _SCHEMA.table("shared_versions", SharedVersionRow, "document version", "token")
+shared_pieces = _SCHEMA.table("shared_pieces", SharedPieceRow, "document version position")
+grants = _SCHEMA.table("grants", GrantRow, "document participant", "participant")
+recipient_keys = _SCHEMA.table("recipient_keys", RecipientKeyRow, "participant")

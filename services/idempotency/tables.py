@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.store import SERVICES
+from ledger.store import schema_of
 
 
 @dataclass(slots=True)
@@ -29,4 +29,5 @@ class AnswerRow:
     body: bytes
 
 
-answers = SERVICES.table("answers", AnswerRow, "caller route key", "begun_at")
+_SCHEMA = schema_of("services")
+answers = _SCHEMA.table("answers", AnswerRow, "caller route key", "begun_at")

@@ -19,7 +19,7 @@ from ledger.chain import Chain
 from ledger.checkpoint import DEFAULT_MAX_AGE_S
 from ledger.errors import InputError, MillmarkError, Retry
 from ledger.headers import parse_header
-from ledger.provenance import Disclosing, build_bundle
+from ledger.provenance import Disclosing, build_bundle, build_trust_file
 from ledger.provenance.answers import AsOf
 from ledger.store import Store
 from ledger.trust import MAX_TRUST_BYTES, parse_trust
@@ -27,7 +27,6 @@ from ledger.verify import Report, Step, VerificationError, verify_bundle
 from services.cache import LruCache
 from services.files import read_bounded
 from services.serving.bounded_work import BoundedWork
-from services.trust_file import build_trust
 
 __all__ = ["MARKED", "PASSPORTS", "Proof", "Proofs", "kept_names"]
 
@@ -147,7 +146,7 @@ class Proofs:
         assert self._chain is not None  # noqa: S101  # narrows the type: `fetch` asked
         data = build_bundle(self._store, self._chain, [lot], self.disclosing)
         block = parse_header(parse_bundle(data).headers[-1])
-        return data, build_trust(self._store, self._chain, block.number).to_bytes()
+        return data, build_trust_file(self._store, self._chain, block.number).to_bytes()
 
     def _verify(self, bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
         """All steps as a receiver would, at most once for the same two files and the same outcome: they say which part,

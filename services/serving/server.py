@@ -1,4 +1,4 @@
-"""The gateway on a socket."""
+"""An HTTP application on a socket."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.store import SERVICES
+from ledger.store import schema_of
 
 
 @dataclass(slots=True)
@@ -43,4 +43,5 @@ class WebhookRow:
     """Public part of the API key that it ends with; empty for none."""
 
 
-webhooks = SERVICES.table("webhooks", WebhookRow, "id", "participant", "state next_try_ms")
+_SCHEMA = schema_of("services")
+webhooks = _SCHEMA.table("webhooks", WebhookRow, "id", "participant", "state next_try_ms")

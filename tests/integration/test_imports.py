@@ -13,6 +13,7 @@ from ledger.store import open_store
 pytestmark = pytest.mark.integration
 
 HEAVY = ["alembic", "eth_account", "eth_tester", "fastapi", "httpx", "numpy", "paho", "requests", "torch", "web3"]
+HEAVY += ["services.gateway", "services.lab"]
 FOREIGN = {"web3", "eth_tester", "sqlalchemy", "alembic", "requests", "httpx", "fastapi", "eth_abi", "numpy", "torch"}
 """What a verifier does without."""
 

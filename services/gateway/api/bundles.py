@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from ledger.bundle import MEDIA_TYPE
 from ledger.chain import Chain
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance import Disclosing, build_bundle, parse_disclosing
+from ledger.provenance import Disclosing, build_bundle, build_trust_file, parse_disclosing
 from ledger.store import Store
 from services.access import ForbiddenError, Principal, Scope
 from services.access.rules import Rule
@@ -23,7 +23,6 @@ from services.gateway.http.responses import PROBLEMS_400_404, IfNoneMatch, with_
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.serving.bounded_work import BoundedWork
-from services.trust_file import build_trust
 
 __all__ = ["add_bundles"]
 
@@ -85,7 +84,7 @@ class _BundleBuilder:
 
     def trust(self, quorum: int | None) -> bytes:
         with self._chain_at_hand() as chain:
-            return build_trust(self._store, chain, quorum=quorum).to_bytes()
+            return build_trust_file(self._store, chain, quorum=quorum).to_bytes()
 
     @contextmanager
     def _chain_at_hand(self) -> Iterator[Chain]:

@@ -18,6 +18,8 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from ledger.errors import MillmarkError
+from ledger.events.certificates import CertificateIssued
+from ledger.records import Statement, Verdict
 from ledger.store import Position, Store
 from services.access import Principal, Scope
 from services.access.rules import Rule
@@ -69,6 +71,22 @@ _STREAM: Final[dict[str, Any]] = {
 }
 
 _LOT, _ORDER = "0x" + "1a" * 32, "0x" + "2b" * 32
+_ISSUED = CertificateIssued(
+    Statement(
+        lot=b"\x1a" * 32,
+        order=b"\x2b" * 32,
+        model=9,
+        verdict=Verdict.PASS,
+        expires_at=1_803_979_800,
+        inference_digest=b"\x46" * 32,
+        claims_root=b"\x47" * 32,
+        stream=b"\x48" * 32,
+        leaf_index=1_204,
+        leaf_hash=b"\x49" * 32,
+    ),
+    anchor_size=1_205,
+    anchor_root=b"\x4a" * 32,
+)
 _EXAMPLE: Final[dict[str, Any]] = {
     "specversion": "1.0",
     "id": "ledger-412",
@@ -89,7 +107,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
         "block_number": 987,
         "block_hash": "0x" + "44" * 32,
         "transaction_hash": "0x" + "45" * 32,
-        "fields": {"model": 9, "verdict": 1},
+        "fields": _ISSUED.to_json(),
     },
 }
 

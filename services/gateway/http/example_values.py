@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from ledger.events.lots import LotsTransformed
 from ledger.provenance import Certificate
 from ledger.provenance.answers import (
     AsOf,
@@ -23,7 +24,17 @@ from ledger.provenance.answers import (
     RelatedLot,
 )
 from ledger.provenance.jsonform import Printable
-from ledger.records import CertificateStatus, LotState, ModelState, OrderState, Verdict
+from ledger.records import (
+    CertificateStatus,
+    Input,
+    LotState,
+    ModelState,
+    OrderState,
+    Output,
+    Transformation,
+    TransformationKind,
+    Verdict,
+)
 from services.gateway.http.route_table import Examples
 
 __all__ = [
@@ -169,7 +180,21 @@ def record() -> HistoryRecord:
         transaction_hash=b"\xff" * 32,
         log_index=0,
         superseded_by=None,
-        fields={"kind": 2, "operation": 2},
+        fields=LotsTransformed(
+            Transformation(
+                kind=TransformationKind.CONVERSION,
+                order=ORDER,
+                operation=2,
+                unit=b"GRM",
+                output_unit=b"H87",
+                loss=40,
+                yield_in=260,
+                yield_out=1,
+                claims_root=b"\xc1" * 32,
+                inputs=(Input(b"\x4d" * 32, 300),),
+                outputs=(Output(b"\x1d" * 32, 1, b"\xc2" * 32),),
+            )
+        ),
     )
 
 

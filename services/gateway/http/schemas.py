@@ -14,7 +14,9 @@ from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from ledger.events import HISTORY_EVENTS, ArrayOf, Event, Struct, Type, struct_of
 
 __all__ = ["model_of"]
 
@@ -25,7 +27,8 @@ _PLAIN = (bool, int, str, datetime, type(None))
 @cache
 def model_of(view: type) -> type[BaseModel]:
     """The pydantic model of what `Printable.to_json` makes of a frozen dataclass: bytes as 0x-hex, times as date-time,
-    enumerations as lower-case words, tuples as arrays. Descriptions are the sentences in the dataclass's source.
+    enumerations as lower-case words, tuples as arrays, events as one of their kinds. Descriptions are the sentences in
+    the dataclass's source.
 
     Raises TypeError for a field of a type that has no JSON form there.
     """
@@ -52,6 +55,9 @@ def _as_json(hint: Any) -> Any:
 def _scalar(hint: Any) -> Any:
     if hint is bytes:
         return _Hex
+    if hint is Event:
+        kinds: list[type] = list(HISTORY_EVENTS.values())
+        return Union[tuple(_fields_of(kind) for kind in kinds)]  # noqa: UP007  # as above
     if isinstance(hint, type) and is_dataclass(hint):
         return model_of(hint)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -61,6 +67,23 @@ def _scalar(hint: Any) -> Any:
     if hint in _PLAIN:
         return hint
     raise TypeError(f"{hint} has no JSON form")
+
+
+@cache
+def _fields_of(kind: type) -> type[BaseModel]:
+    """The pydantic model of what `Event.to_json` makes of an event, or of a struct in one: numbers for enumerations."""
+    members: dict[str, Any] = {name.rstrip("_"): (_as_field(member), ...) for name, member in struct_of(kind).members}
+    return create_model(f"{kind.__name__}Fields", __config__=ConfigDict(extra="forbid"), **members)
+
+
+def _as_field(member: Type) -> Any:
+    if isinstance(member, Struct):
+        return _fields_of(member.kind)
+    if isinstance(member, ArrayOf):
+        return list[_as_field(member.item)]  # type: ignore[misc]  # the item is known only now
+    if member.abi == "bool":
+        return bool
+    return int if member.abi.startswith("uint") else _Hex
 
 
 def _has_sentence(view: type) -> bool:

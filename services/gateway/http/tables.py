@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.store import SERVICES
+from ledger.store import schema_of
 
 
 @dataclass(slots=True)
@@ -15,4 +15,5 @@ class SecretRow:
     value: bytes
 
 
-secrets = SERVICES.table("secrets", SecretRow, "name")
+_SCHEMA = schema_of("services")
+secrets = _SCHEMA.table("secrets", SecretRow, "name")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.store import SERVICES
+from ledger.store import schema_of
 
 
 @dataclass(slots=True)
@@ -19,4 +19,5 @@ class RecordingRow:
     """JSON list of 0x-hex: the new things that it names, in its own order."""
 
 
-recordings = SERVICES.table("recordings", RecordingRow, "key")
+_SCHEMA = schema_of("services")
+recordings = _SCHEMA.table("recordings", RecordingRow, "key")

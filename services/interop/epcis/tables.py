@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.store import SERVICES
+from ledger.store import schema_of
 
 
 @dataclass(slots=True)
@@ -70,7 +70,8 @@ class EpcisCaptureRow:
     """What became of each event, as JSON."""
 
 
-epcis_events = SERVICES.table(
+_SCHEMA = schema_of("services")
+epcis_events = _SCHEMA.table(
     "epcis_events",
     EpcisEventRow,
     "number",
@@ -79,6 +80,6 @@ epcis_events = SERVICES.table(
     "event_time_ms number",
     "record_time_ms number",
 )
-epcis_terms = SERVICES.table("epcis_terms", EpcisTermRow, "field value first")
-epcis_queries = SERVICES.table("epcis_queries", EpcisQueryRow, "participant name")
-epcis_captures = SERVICES.table("epcis_captures", EpcisCaptureRow, "id", "number")
+epcis_terms = _SCHEMA.table("epcis_terms", EpcisTermRow, "field value first")
+epcis_queries = _SCHEMA.table("epcis_queries", EpcisQueryRow, "participant name")
+epcis_captures = _SCHEMA.table("epcis_captures", EpcisCaptureRow, "id", "number")

@@ -25,6 +25,7 @@ from quality.data import Table, load_table
 from quality.forda import load_ford_a
 from quality.labels import find_defects
 from services.devchain import JournaledChain
+from services.inspections.statements import to_ledger_verdict
 from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
@@ -169,7 +170,7 @@ def _rework(line: Line, table: Table, windows: NDArray[np.int64], now: int) -> N
 def _accuracy(inspector: Inspector, table: Table) -> float:
     """Share of all windows whose verdict is their label."""
     inferences = inspector.inspect_all(to_fixed(table.values, inspector.model.decimals))
-    failed = np.array([inference.verdict.value == Verdict.FAIL.value for inference in inferences])
+    failed = np.array([to_ledger_verdict(inference.verdict) is Verdict.FAIL for inference in inferences])
     return float((failed == find_defects(table.labels)).mean())
 
 

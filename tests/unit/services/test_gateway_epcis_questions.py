@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from ledger.canonical import canonical_json
+from ledger.events.lots import LotReceived
 from ledger.ids import Identity, SubjectKind
-from ledger.records import Contract
 from ledger.store import Book
 from services.access import SignIn
 from services.gateway import GatewayParts, build_policy, create_gateway
@@ -164,9 +164,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def _receive(told: World, participant: int, link: str) -> None:
     identity = Identity(SubjectKind.LOT, participant, link, digest("salt", link, participant))
     lot = identity.subject
-    told.fake.chain.record(
-        Contract.LEDGER, "LotReceived", participant, lot, (lot,), quantity=1, unit=PIECE, claims_root=NONE
-    )
+    told.fake.chain.record(LotReceived(1, PIECE, NONE), participant, lot, (lot,))
     with told.store.transaction() as connection:
         Book(connection).add_identity(identity)
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.records import Contract
+from ledger.events.lots import LotReceived
 from ledger.store import Store
 from services.access import Scope, SignIn
 from services.access.credentials import CredentialKind, new_api_key, revoke
@@ -65,9 +65,7 @@ class Person:
 
 def record(world: World, name: str, participant: int = SMITH) -> None:
     lot = digest("lot", name)
-    world.fake.chain.record(
-        Contract.LEDGER, "LotReceived", participant, lot, (lot,), quantity=1, unit=PIECE, claims_root=NONE
-    )
+    world.fake.chain.record(LotReceived(1, PIECE, NONE), participant, lot, (lot,))
     world.follow()
 
 

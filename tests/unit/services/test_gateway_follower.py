@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from ledger.errors import ChainUnreachableError
+from ledger.events.registry import ParticipantAdmitted
 from ledger.records import Contract
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox
@@ -74,8 +75,7 @@ def test_follows_to_the_head_and_on(store: Store, chain: ServedChain) -> None:
         assert found["chain"]["block_hash"] == "0x" + header.hash.hex()
         assert (found["chain"]["ledger_sequence"], found["chain"]["registry_sequence"]) == (2, 1)
         assert found["chain_failure"] is found["follower"]["last_failure"] is None
-        chain.record(Contract.REGISTRY, "ParticipantAdmitted", 0, bytes(32), admitted=2, roles=1,
-                     first_key=b"\x02" * 20, claims_root=bytes(32))  # fmt: skip
+        chain.record(ParticipantAdmitted(2, 1, b"\x02" * 20, bytes(32)), 0, bytes(32))
         chain.mine()
         until(ask, lambda now: now["index"]["registry_sequence"] == 2 and now["equal"])
 

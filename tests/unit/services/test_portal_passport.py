@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from ledger.claims import build_claims
+from ledger.events.lots import LotReceived
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance import Disclosing
-from ledger.records import Contract
 from ledger.store import Book, Store
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.portal import Proofs
@@ -55,9 +55,7 @@ def add_lot(store: Store, world: World) -> None:
     identity = Identity(SubjectKind.LOT, SMITH, LOT_KEY, digest("salt", LOT_KEY))
     claims = build_claims(DOCUMENT)  # type: ignore[arg-type]  # it is JSON
     lot = identity.subject
-    world.fake.chain.record(
-        Contract.LEDGER, "LotReceived", SMITH, lot, (lot,), quantity=1, unit=PIECE, claims_root=claims.root
-    )
+    world.fake.chain.record(LotReceived(1, PIECE, claims.root), SMITH, lot, (lot,))
     with store.transaction() as connection:
         Book(connection).add_identity(identity)
         Book(connection).put_document(claims.root, json.dumps(claims.to_json()))

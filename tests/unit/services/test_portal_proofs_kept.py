@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ledger.events.certificates import OpeningDemanded
 from ledger.store import Store
 from ledger.verify import Step
 from services.portal.proofs import Proof, Proofs, kept_names
-from tests.support.bundle_content import fields_of
+from tests.support.bundle_content import event_in
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_now, vector_trust
 from tests.support.stores import new_store
 
@@ -44,7 +45,8 @@ def fetch(proofs: Proofs, now_s: int) -> Proof:
 
 def deadline() -> int:
     """Of the demand to open a part's certificate: what comes first of all that time alone changes."""
-    return fields_of([one for one in vector_bundle().records if one.kind == "OpeningDemanded"][-1]).number("deadline")
+    demanded = [one for one in vector_bundle().records if one.kind == "OpeningDemanded"][-1]
+    return event_in(demanded, OpeningDemanded).deadline
 
 
 def test_the_same_file_is_verified_once(proofs: Proofs) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from ledger.records._base import Value
-from ledger.records._enums import Contract
+from ledger.events._base import Event
+from ledger.records import Contract
+
+E = TypeVar("E", bound=Event, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +27,11 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Generic[E]):
     """A record as the chain has it."""
 
-    contract: Contract
-    kind: str
-    """Name of the event."""
-    topic: bytes
-    """Topic 0, 32 bytes: what history links call the kind."""
+    event: E
+    """What it says beside what stands here."""
     sequence: int
     participant: int
     """0 for the registry's owner."""
@@ -42,8 +41,6 @@ class Recorded:
     """The address that signed, 20 bytes."""
     histories: tuple[bytes, ...]
     """Orders and lots touched; empty in the registry and for evidence."""
-    fields: Mapping[str, Value]
-    """The event's other fields, in snake case."""
     data: bytes
     """The event's data as logged; its keccak256 is in the histories."""
     block_number: int
@@ -52,3 +49,17 @@ class Recorded:
     """Seconds since 1970."""
     transaction_hash: bytes
     log_index: int
+
+    @property
+    def contract(self) -> Contract:
+        return self.event.contract
+
+    @property
+    def kind(self) -> str:
+        """Name of the event."""
+        return self.event.kind
+
+    @property
+    def topic(self) -> bytes:
+        """Topic 0, 32 bytes: what history links call the kind."""
+        return self.event.topic

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
 from ledger.errors import ChainError, ChainUnreachableError, SettingsError, SubmitError
-from ledger.index import Follower
+from ledger.index import Follower, IndexCheck, check_index
 from ledger.keys import Signer, open_signer
 from ledger.records import Record
 from ledger.store import Store
@@ -21,10 +21,7 @@ from services.output import warn
 from services.settings import Settings, read_settings
 from services.store import open_store
 
-__all__ = ["ALLOWANCE_WEI", "Context", "ask", "open_context", "unlock"]
-
-ALLOWANCE_WEI = 100 * 10**18
-"""Gas money of a key, on engines that give it away."""
+__all__ = ["Context", "ask", "open_context", "unlock"]
 
 
 @dataclass(slots=True)
@@ -60,6 +57,25 @@ class Context:
             return error
         return None
 
+    def compare_index(self) -> IndexCheck | None:
+        """Records, heads and digest against the chain; None where nothing is indexed, or the node no longer has the
+        state of the index's block, which is warned of."""
+        try:
+            return check_index(self.store, self.chain())
+        except ChainError as error:
+            warn(f"millmark: the index was not compared with the chain: {error}")
+            return None
+
+    def warn_of_differences(self) -> None:
+        """At a checkpoint its maker looks at the chain anyway: one line when the own index says otherwise. The
+        checkpoint is the node's word, not the index's, so it is made all the same."""
+        check = self.compare_index()
+        if check is not None and check.differences:
+            warn(
+                f"millmark: the index is not what the chain says at block {check.block_number}: {check.differences} "
+                "differences; see `millmark status`, then read it anew with `millmark rebuild`"
+            )
+
     def record(self, signer: Signer, records: Sequence[Record]) -> list[QueuedRecord]:
         """Has the signer's participant record all of them; gives what became of each.
 
@@ -67,8 +83,7 @@ class Context:
         them; then they stay queued.
         """
         chain, outbox = self.chain(), Outbox(self.store)
-        if chain.profile.faucet:
-            chain.node.fund(signer.address, ALLOWANCE_WEI)
+        chain.fund(signer.address)
         submitter = Submitter(chain, outbox, signer)
         ids = submitter.submit([(str(uuid.uuid4()), record) for record in records])
         try:
