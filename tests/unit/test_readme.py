@@ -88,7 +88,9 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
             continue
         reached.add(page)
         waiting += [
-            (page.parent / link).resolve() for link in _links(page.read_text()) if link.endswith(".md") and ":" not in link
+            (page.parent / link).resolve()
+            for link in _links(page.read_text())
+            if link.endswith(".md") and ":" not in link
         ]
     assert {str(page.relative_to(ROOT)) for page in PAGES} - {str(page.relative_to(ROOT)) for page in reached} == set()
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.bundle_vector import TRUST, vector_bytes
 
+pytestmark = pytest.mark.integration
+
 MEMORY = 384 << 20
 """Address space of the verifier's process, interpreter included. The largest file that is read takes 32 MiB of it."""
 _RUN = f"""
