@@ -26,7 +26,7 @@ quality = [
     "torch>=2.9,<3", # as in ours
 ]
 """
-BACKEND = '''
+BACKEND = """
 import zipfile
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
         wheel.writestr("sample-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr("sample-1.dist-info/RECORD", "")
     return NAME
-'''
+"""
 
 
 def build_wheel(folder: Path, name: str, version: str, requires: Sequence[str] = (), extras: Sequence[str] = ()) -> str:
@@ -51,9 +51,7 @@ def build_wheel(folder: Path, name: str, version: str, requires: Sequence[str] =
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr(f"{name.replace('-', '_')}.py", f"VERSION = '{version}'\n")
         wheel.writestr(f"{about}.dist-info/METADATA", "\n".join(metadata) + "\n")
-        wheel.writestr(
-            f"{about}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
+        wheel.writestr(f"{about}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{about}.dist-info/RECORD", "")
     return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
@@ -91,8 +89,12 @@ class Checkout:
 
     def installed(self, folder: str = ".venv") -> set[str]:
         """`NAME VERSION` of the packages, but pip and what came with it."""
-        found = (path.name.split("-")[:2] for path in (self.root / folder).glob("lib/python*/site-packages/*.dist-info"))
-        return {f"{name} {version.removesuffix('.dist')}" for name, version in found if name not in ("pip", "setuptools")}
+        found = (
+            path.name.split("-")[:2] for path in (self.root / folder).glob("lib/python*/site-packages/*.dist-info")
+        )
+        return {
+            f"{name} {version.removesuffix('.dist')}" for name, version in found if name not in ("pip", "setuptools")
+        }
 
     def stamps(self) -> list[str]:
         return sorted(path.name.rsplit("-", 1)[0] for path in (self.root / ".venv").glob(".prepared-*"))
