@@ -1,0 +1,7 @@
+"""The programs around the library, on four levels. A room imports nothing above or beside it; import-linter checks it.
+
+1. cli, commands, lab: the command line; benchmarks, faults and the demo
+2. gateway, node: the two servers
+3. portal, documents, webhooks, text, devchain: what they are made of
+4. access, audit, interop, inspections, relay, pictures, serving: they need no other room, nor do the single modules
+"""

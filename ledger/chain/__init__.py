@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ledger.chain.artifacts import load_abi, load_artifact, verify_code
 from ledger.chain.chain import Chain
-from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, event_topic, multicall_data, read_kinds
+from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, multicall_data, read_kinds
 from ledger.chain.deployment import Deployment, deploy, fee_per_gas_wei, read_deployment, write_deployment
 from ledger.chain.forwarder import execute_data
 from ledger.chain.node import Node, Receipt, Reception
@@ -40,7 +40,6 @@ __all__ = [
     "decode_log",
     "decode_revert",
     "deploy",
-    "event_topic",
     "execute_data",
     "fee_per_gas_wei",
     "fetch_checkpoint",

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import typer
 
 from ledger.errors import InputError
-from ledger.store import AccessRepository
-from ledger.store.access_rows import CredentialRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
+from services.access.repository import AccessRepository
+from services.access.tables import CredentialRow
 from services.commands.audit import audited
-from services.commands.options import AsJson
-from services.context import open_context
+from services.commands.context import open_context
+from services.options import AsJson
 from services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]

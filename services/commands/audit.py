@@ -16,8 +16,8 @@ from ledger.errors import InputError, MillmarkError
 from ledger.records import Contract
 from ledger.store import Book
 from services.audit import Access, AnchoredHeads, AuditLog, open_heads, read_audit, verify_audit
-from services.commands.options import AsJson
-from services.context import open_context
+from services.commands.context import open_context
+from services.options import AsJson
 from services.output import print_json, print_lines, print_table
 from services.settings import Settings, read_settings
 

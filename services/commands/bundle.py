@@ -13,10 +13,10 @@ from ledger.errors import InputError
 from ledger.headers import parse_header
 from ledger.provenance import build_bundle, parse_disclosing
 from quality.audit import build_extract
-from services.commands.options import AsJson
-from services.context import open_context
+from services.commands.context import open_context
 from services.files import read_bounded, write_whole
 from services.inspections.extracts import find_extract
+from services.options import AsJson
 from services.output import print_json, print_lines
 
 __all__ = ["describe_bundle", "read_point", "register"]

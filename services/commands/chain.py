@@ -17,13 +17,12 @@ from ledger.chain import Chain, deploy, find_profile, write_deployment
 from ledger.errors import ChainError, SettingsError
 from ledger.index import Follower, IndexCheck, check_rows, fetch_status
 from ledger.records import Contract
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
-from services.commands.integrity import compare_index
-from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import ALLOWANCE_WEI, Context, open_context
+from services.commands.context import Context, open_context
+from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines
 from services.serving.sockets import listen, serve_on
+from services.store import open_store
 from services.text.outbox import STALL_S, describe_queue, queue_lines
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
         owner, node = opened.unlock(signer, passphrase_file), opened.node()
         profile = find_profile(opened.settings.engine)
         if profile.faucet:
-            node.fund(owner.address, ALLOWANCE_WEI)
+            node.fund(owner.address)
         deployment = deploy(node, profile, owner)
         print_lines(
             f"registry  0x{deployment.registry.hex()}",
@@ -107,7 +106,7 @@ def run_status(
 
 def _check(opened: Context, deep: bool) -> IndexCheck | None:
     if not deep:
-        return compare_index(opened)
+        return opened.compare_index()
     with TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'scratch.sqlite'}") as scratch:
         return check_rows(opened.store, opened.chain(), scratch)
 

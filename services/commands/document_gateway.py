@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ledger.errors import InputError
-from ledger.provenance.document_access import Mode
-from services.commands.options import AsJson, Gateway, TokenFile
 from services.documents.errors import GatewayAnswerError, SealBrokenError
 from services.documents.key_files import read_recipient_key
+from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, OpenedDocument, open_sealed
 from services.files import read_bounded, write_private_whole
+from services.options import AsJson, Gateway, TokenFile
 from services.output import print_json, print_lines
 
 if TYPE_CHECKING:

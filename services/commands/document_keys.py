@@ -12,15 +12,15 @@ from ledger.canonical import parse_json
 from ledger.chain import read_deployment
 from ledger.errors import NotFoundError
 from ledger.signatures import Signer
-from ledger.store import AccessRepository, DocumentRepository
+from ledger.store import Registry
 from services.commands.audit import audited
+from services.commands.context import Context, open_context, unlock
 from services.commands.document_gateway import asking
-from services.commands.options import Gateway, PassphraseFile, SignerUri, TokenFile
-from services.context import Context, open_context, unlock
 from services.documents import Documents, KeyRing
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.documents.recipient_keys import KeyStatement, sign_statement
 from services.files import read_bounded
+from services.options import Gateway, PassphraseFile, SignerUri, TokenFile
 from services.output import print_json, print_lines
 from services.settings import read_settings
 
@@ -107,8 +107,8 @@ def _statement(opened: Context, signer: Signer, public_key: bytes) -> KeyStateme
     """Of the signer's participant, on the ledger that the index follows."""
     opened.catch_up()
     with opened.store.reading() as connection:
-        identity = DocumentRepository(connection).identity()
-        participant = AccessRepository(connection).participant_of(signer.address)
+        registry = Registry(connection)
+        identity, participant = registry.identity(), registry.participant_of(signer.address)
     if identity is None or participant is None:
         raise NotFoundError("the key signs for no participant in the index", hint="see `millmark participants list`")
     return KeyStatement(identity.chain_id, identity.ledger, participant.number, public_key, int(time.time()))

@@ -9,17 +9,17 @@ from typing import Annotated
 import typer
 
 from ledger.errors import InputError
-from ledger.provenance.document_access import Mode
 from services.commands.audit import audited
+from services.commands.context import Context, open_context
 from services.commands.document_gateway import guess_media_type, run_fetch, run_found, run_publish, set_grant
 from services.commands.document_keys import build_keys
-from services.commands.options import AsJson
-from services.context import Context, open_context
 from services.documents import Documents, Draft, KeyRing, new_place
 from services.documents.key_files import read_recipient_key
+from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, MOST_FILE_BYTES, open_sealed
 from services.documents.views import Document
 from services.files import read_bounded, write_private_whole
+from services.options import AsJson
 from services.output import print_json, print_lines, print_table, warn
 
 __all__ = ["register"]

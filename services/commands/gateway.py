@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,16 +14,17 @@ from ledger.chain import Chain
 from ledger.errors import SettingsError
 from ledger.keys import Signer
 from ledger.provenance import parse_disclosing
-from ledger.store import AccessRepository
-from services.commands.options import PassphraseFile
-from services.context import Context, open_context
+from ledger.store import Registry
+from services.commands.context import Context, open_context
+from services.options import PassphraseFile
 from services.output import print_lines, warn
 from services.settings import Settings
 
 if TYPE_CHECKING:
-    from services.gateway import Relaying
+    from services.gateway import GatewayParts, Relaying
     from services.gateway.audit_anchors import AnchorRule
     from services.gateway.http.policy import Policy
+    from services.portal import Proofs
 
 __all__ = ["register"]
 
@@ -50,7 +51,7 @@ def run(
         if settings.chain_url is None:
             warn("no chain is configured: the index is served as it is")
         relaying = _relaying(opened, relay_signer, passphrase_file)
-        app = create_gateway(opened.store, policy, relaying=relaying, **_parts(opened))
+        app = create_gateway(_build_parts(opened, policy, relaying))
         print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")
         serve(app, settings.gateway_host, settings.gateway_port, tls)
 
@@ -82,34 +83,41 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
     )
 
 
-def _parts(opened: Context) -> dict[str, Any]:
-    """What the gateway is put together from, but for store, policy and relay."""
+def _build_parts(opened: Context, policy: Policy, relaying: Relaying | None) -> GatewayParts:
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
-    from services.gateway import Limiter, Rates  # noqa: PLC0415 - as above
+    from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
     from services.interop.credentials.key_files import read_credential_key  # noqa: PLC0415 - as above
-    from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
     from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
     settings = opened.settings
-    wired = settings.chain_url is not None
-    return {
-        "recording": _recording(opened),
-        "keys": KeyRing(settings.document_keys_path),
-        "chain": opened.chain() if wired else None,
-        "follow_interval_s": settings.follow_interval_s,
-        "limiter": Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate)),
-        "proofs": Proofs(
-            opened.store,
-            opened.chain() if wired else None,  # a connection of its own: the other one is the follower's
-            settings.home / PASSPORTS,
-            parse_disclosing(list(settings.passport_disclose)),
-        ),
-        "audit": open_audit(settings),
-        "anchoring": _anchoring(opened),
-        "credential_keys": {path.stem: read_credential_key(path) for path in settings.credential_key_paths},
-        "delivery_policy": DeliveryPolicy(loopback=settings.webhook_loopback),
-    }
+    return GatewayParts(
+        opened.store,
+        policy,
+        recording=_recording(opened),
+        relaying=relaying,
+        keys=KeyRing(settings.document_keys_path),
+        chain=None if settings.chain_url is None else opened.chain(),
+        follow_interval_s=settings.follow_interval_s,
+        limiter=Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate)),
+        proofs=_proofs(opened),
+        audit=open_audit(settings),
+        anchoring=_anchoring(opened),
+        credential_keys={path.stem: read_credential_key(path) for path in settings.credential_key_paths},
+        delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
+    )
+
+
+def _proofs(opened: Context) -> Proofs:
+    from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
+
+    settings = opened.settings
+    return Proofs(
+        opened.store,
+        None if settings.chain_url is None else opened.chain(),  # not the follower's connection: threads do not share
+        settings.home / PASSPORTS,
+        parse_disclosing(list(settings.passport_disclose)),
+    )
 
 
 def _relaying(opened: Context, relay_signer: str | None, passphrase_file: Path | None) -> Relaying | None:
@@ -128,7 +136,7 @@ def _recording(opened: Context) -> tuple[Chain, Signer] | None:
         return None
     signer = opened.unlock(settings.gateway_signer_uri, settings.from_home(settings.gateway_passphrase_file))
     with opened.store.reading() as connection:
-        known = AccessRepository(connection).participant_of(signer.address)
+        known = Registry(connection).participant_of(signer.address)
     if known is not None and settings.gateway_participant not in (None, known.number):
         raise SettingsError(
             f"gateway_signer is a key of participant {known.number}, and gateway_participant is another",

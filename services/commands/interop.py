@@ -10,7 +10,7 @@ import typer
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import DigitalLink, SubjectKind
 from ledger.store import Book
-from services.context import open_context
+from services.commands.context import open_context
 from services.interop.digital_link import build_part_link, build_qr_svg, read_link
 from services.interop.epcis.capture import all_kept, capture, parse_capture
 from services.interop.epcis.documents import hash_events, read_bytes

@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
-from services.commands.options import AsJson
 from services.node.agent import DEAD_LETTERS
 from services.node.backup import back_up, restore
 from services.node.config import NodeConfig, read_config
 from services.node.dead_letters import read_dead_letters
 from services.node.health import describe_outbox
 from services.node.run import run_node
+from services.options import AsJson
 from services.output import print_json, print_lines
+from services.store import open_store
 from services.text.outbox import queue_lines
 
 __all__ = ["register"]

@@ -9,8 +9,8 @@ import typer
 
 from ledger.keys import parse_address, to_checksum
 from ledger.store.outbox import Outbox, OutboxState
-from services.commands.options import AsJson
-from services.context import open_context
+from services.commands.context import open_context
+from services.options import AsJson
 from services.output import print_json, print_lines, print_table
 from services.text.outbox import describe_waiting
 

@@ -14,8 +14,8 @@ from ledger.keys import parse_address, to_checksum
 from ledger.provenance import participants
 from ledger.records import Admit, Contract, Reinstate, Role, SetRoles, Suspend
 from ledger.store import Book
-from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import open_context
+from services.commands.context import open_context
+from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]

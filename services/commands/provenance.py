@@ -10,21 +10,33 @@ from typing import Annotated
 
 import typer
 
+from ledger.chain import Chain
+from ledger.checkpoint import SignedCheckpoint
 from ledger.errors import InputError
-from ledger.provenance import Direction, Limits, OrderTrace, Recall, Trace, recall, trace
-from services.commands.bundle import read_point
-from services.commands.options import AsJson
-from services.commands.recall_files import describe_files, write_recall
-from services.context import Context, open_context
+from ledger.provenance import (
+    MOST_RECALLED,
+    MOST_TRACED,
+    Direction,
+    Limits,
+    OrderTrace,
+    Recall,
+    Trace,
+    build_recall_bundles,
+    recall,
+    trace,
+)
+from ledger.store import Store
+from services.commands.bundle import describe_bundle, read_point
+from services.commands.context import Context, open_context
+from services.files import write_whole
+from services.options import AsJson
 from services.output import print_json, print_lines, warn, write_text
 from services.pictures import build_family, describe_cut, draw_dot, draw_svg, draw_tree
 from services.text.trace import describe_order, describe_recall, describe_trace
 
 __all__ = ["register"]
 
-_DEPTH, _LOTS = 64, 1_000
-_MOST = Limits(depth=256, lots=10_000)
-_RECALL = Limits(depth=256, lots=100_000)
+_DEFAULT = Limits()
 
 
 class Form(enum.Enum):
@@ -54,14 +66,14 @@ def run_trace(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write to, instead of the terminal.")
     ] = None,
-    depth: Annotated[int, typer.Option(help=f"Most steps either way, 1 to {_MOST.depth}.")] = _DEPTH,
-    limit: Annotated[int, typer.Option(help=f"Most lots in one list, 1 to {_MOST.lots}.")] = _LOTS,
+    depth: Annotated[int, typer.Option(help=f"Most steps either way, 1 to {MOST_TRACED.depth}.")] = _DEFAULT.depth,
+    limit: Annotated[int, typer.Option(help=f"Most lots in one list, 1 to {MOST_TRACED.lots}.")] = _DEFAULT.lots,
     as_json: AsJson = False,
 ) -> None:
     """Say where a lot or an order comes from: order, machines, material, evidence, certificates, custody."""
     if as_json and form not in (Form.TABLE, Form.JSON):
         raise InputError(f"--json and --as {form.value} are two forms", hint="give one of them")
-    limits = _limits(depth, limit, _MOST)
+    limits = _limits(depth, limit, MOST_TRACED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
         found = trace(opened.store, identifier, direction=direction, limits=limits)
@@ -83,8 +95,8 @@ def run_recall(
         tuple[str, str] | None,
         typer.Option(metavar="FROM TO", help="With --machine: days, or moments with a time zone; both included."),
     ] = None,
-    depth: Annotated[int, typer.Option(help=f"Most steps, 1 to {_RECALL.depth}.")] = _RECALL.depth,
-    limit: Annotated[int, typer.Option(help=f"Most lots, 1 to {_RECALL.lots}.")] = _RECALL.lots,
+    depth: Annotated[int, typer.Option(help=f"Most steps, 1 to {MOST_RECALLED.depth}.")] = MOST_RECALLED.depth,
+    limit: Annotated[int, typer.Option(help=f"Most lots, 1 to {MOST_RECALLED.lots}.")] = MOST_RECALLED.lots,
     bundle: Annotated[
         Path | None,
         typer.Option(
@@ -103,19 +115,19 @@ def run_recall(
         raise InputError("a checkpoint is for a bundle", hint="give --bundle as well")
     point = read_point(checkpoint)
     since, until = (None, None) if between is None else _parse_span(*between)
-    limits = _limits(depth, limit, _RECALL)
+    limits = _limits(depth, limit, MOST_RECALLED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
         found: Recall = recall(
             opened.store, model=model, lot=lot, machine=machine, since=since, until=until, limits=limits
         )
-        files = None if bundle is None else write_recall(opened.store, opened.chain(), found, bundle, point)
+        files = None if bundle is None else _write_recall(opened.store, opened.chain(), found, bundle, point)
     if as_json:
         print_json(found.to_json() | ({} if files is None else {"bundles": files}))
         for cut in found.cuts:
             warn(f"millmark: cut off: {describe_cut(cut)}")
     else:
-        print_lines(*describe_recall(found), *([] if files is None else describe_files(found, files)))
+        print_lines(*describe_recall(found), *([] if files is None else _describe_files(found, files)))
 
 
 def _show(found: Trace | OrderTrace, form: Form, direction: Direction) -> str:
@@ -167,3 +179,35 @@ def _catch_up(opened: Context) -> None:
     unreachable = opened.catch_up()
     if unreachable is not None:
         warn(f"millmark: {unreachable.cause}: answering from the index")
+
+
+def _write_recall(
+    store: Store, chain: Chain, found: Recall, output: Path, checkpoint: SignedCheckpoint | None
+) -> list[dict[str, object]]:
+    """Writes `output`, or `output` with numbers in its name when one file would be too large: all or none is built
+    before any is written. Says of each what `millmark bundle` says. Raises as `build_recall_bundles`, InputError."""
+    built = [bundle.data for bundle in build_recall_bundles(store, chain, found, checkpoint)]
+    paths = [output] if len(built) == 1 else [_numbered(output, place) for place in range(1, len(built) + 1)]
+    for path, data in zip(paths, built, strict=True):
+        write_whole(path, data)
+    return [describe_bundle(data, path) for path, data in zip(paths, built, strict=True)]
+
+
+def _numbered(path: Path, place: int) -> Path:
+    return path.with_name(f"{path.stem}-{place}{path.suffix}")
+
+
+def _describe_files(found: Recall, files: list[dict[str, object]]) -> list[str]:
+    """What was written, and what it proves."""
+    if not files:
+        return ["no lot is reached, so there is nothing to prove: no file is written"]
+    lines = [f"{len(files)} files, since one would be too large"] if len(files) > 1 else []
+    for file in files:
+        size = f"{file['records']} records, {file['bytes']} bytes, as of block {file['block_number']}"
+        lines.append(f"written to {file['file']}: {size}; verify it with --any-status")
+    lines.append("proved: each lot's whole history, with its certificates, order and holder, and what was made of it")
+    if found.lot is None:
+        lines.append("not proved: that these are all lots of that model or machine; this is the word of the index")
+    if found.truncated:
+        lines.append("not proved: what was cut off")
+    return lines

@@ -27,11 +27,11 @@ from ledger.store import Book
 from quality import Dense, Network
 from quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extract
 from quality.model import MAX_MODEL_BYTES, model_digest, parse_model
-from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import Context, open_context
+from services.commands.context import Context, open_context
 from services.files import read_bounded, write_whole
 from services.inspections.extracts import find_extract
 from services.inspections.opening import Prepared, prepare_challenge
+from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines, warn
 
 __all__ = ["register"]

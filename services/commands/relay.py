@@ -24,9 +24,9 @@ from ledger.forward_requests import (
 )
 from ledger.keys import parse_address, to_checksum
 from ledger.records import Contract, Record
-from services.commands.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
-from services.context import unlock
+from services.commands.context import unlock
 from services.files import read_bounded, write_whole
+from services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
 from services.output import print_json, print_lines, warn
 from services.relay.records import MAX_FILE_BYTES, build_call, parse_records
 from services.settings import read_settings

@@ -18,13 +18,12 @@ from ledger.checkpoint import (
 )
 from ledger.errors import InputError
 from ledger.keys import to_checksum
+from ledger.provenance import build_trust_file
 from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, parse_trust
-from services.commands.integrity import warn_of_differences
-from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import open_context
+from services.commands.context import open_context
 from services.files import read_bounded, write_whole
+from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines
-from services.trust_file import build_trust
 
 __all__ = ["register"]
 
@@ -50,7 +49,7 @@ def run_fetch(context: typer.Context, output: Output, block: Number = None, as_j
     otherwise than the chain."""
     with open_context(context.obj) as opened:
         found = SignedCheckpoint(fetch_checkpoint(opened.chain(), block))
-        warn_of_differences(opened)
+        opened.warn_of_differences()
     write_whole(output, found.to_bytes())
     _print(found, output, as_json)
 
@@ -68,7 +67,7 @@ def run_sign(
     with open_context(context.obj) as opened:
         verify_seen(opened.chain(), point)
         signed = sign_checkpoint(point, opened.unlock(signer, passphrase_file))
-        warn_of_differences(opened)
+        opened.warn_of_differences()
     write_whole(output, signed.to_bytes())
     _print(signed, output, as_json)
 
@@ -107,7 +106,7 @@ def run_trust(
         raise InputError("co-signers need a quorum", hint="give --quorum as well")
     with open_context(context.obj) as opened:
         opened.catch_up()
-        trust = build_trust(opened.store, opened.chain(), block, quorum, cosigner or [])
+        trust = build_trust_file(opened.store, opened.chain(), block, quorum, cosigner or [])
     write_whole(output, trust.to_bytes())
     if as_json:
         print_json({"file": str(output), **_described(trust)})

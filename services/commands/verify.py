@@ -9,7 +9,7 @@ import typer
 
 from ledger.checkpoint import DEFAULT_MAX_AGE_S
 from ledger.verify.files import DAY_S, verify_files
-from services.commands.options import AsJson
+from services.options import AsJson
 from services.output import print_json, print_lines, warn
 
 __all__ = ["register"]

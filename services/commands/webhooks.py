@@ -6,8 +6,8 @@ import time
 
 import typer
 
-from services.commands.options import AsJson
-from services.context import Context, open_context
+from services.commands.context import Context, open_context
+from services.options import AsJson
 from services.output import print_json, print_lines, print_table
 from services.webhooks.delivery import Mode
 from services.webhooks.feed import parse_position

@@ -7,14 +7,13 @@ import json
 from ledger.chain import Chain
 from ledger.errors import NotFoundError
 from ledger.provenance import Reader, find_certificate, open_reader
-from ledger.records import Verdict
 from ledger.store import Store
 from ledger.store.rows import CertificateRow, ModelRow
 from quality.audit import Binding, Extract
-from quality.decision import Verdict as QualityVerdict
 from quality.digest import build_input_commitment
 from quality.errors import QualityError
 from quality.model import load_family, model_digest, parse_model
+from services.inspections.statements import to_model_verdict
 
 __all__ = ["find_extract", "find_model"]
 
@@ -50,7 +49,7 @@ def find_extract(store: Store, chain: Chain | None, name: str, certificate: int 
             model_digest=reader.need(ModelRow, row.model).digest,
             input_commitment=build_input_commitment(kept.salt, kept.input),
             logits=tuple(json.loads(kept.logits)),
-            verdict=QualityVerdict[Verdict(row.verdict).name],
+            verdict=to_model_verdict(row.verdict),
             inference_digest=row.inference_digest,
         )
 

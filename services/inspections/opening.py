@@ -13,6 +13,7 @@ from quality.audit import Extract, audit, build_context
 from quality.decision import Verdict as QualityVerdict
 from quality.digest import Inference as QualityInference
 from quality.errors import AuditError, QualityError
+from services.inspections.statements import to_ledger_verdict
 
 __all__ = ["Prepared", "prepare_challenge"]
 
@@ -76,7 +77,7 @@ def _find_verdict(row: CertificateRow, model: ModelRow, extract: Extract) -> int
         except QualityError as error:
             raise InputError(f"the extract is no inference: {error.cause}") from error
         if inference.digest == row.inference_digest:
-            return verdict.value
+            return to_ledger_verdict(verdict).value
     raise InputError(
         f"the extract does not open certificate {row.sequence}: its digest is of another inference",
         hint="demand the opening instead: `millmark quality demand`",

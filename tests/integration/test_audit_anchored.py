@@ -20,8 +20,8 @@ import pytest
 from ledger.chain import Chain, HttpTransport, write_deployment
 from ledger.index import Follower
 from ledger.keys import create_keystore
-from ledger.store import open_store
 from services.audit.files import list_files
+from services.store import open_store
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
 from tests.support.command_line import Runner
 from tests.support.ledger_world import build_world

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ledger.canonical import keccak256
 from ledger.chain import Transport
+from ledger.events.orders import AssignmentStarted
 from ledger.evidence import EvidenceLog
 from ledger.ids import SubjectKind
 from ledger.keys import LocalSigner
@@ -206,13 +207,12 @@ def _finish(world: BundleWorld) -> None:
     for order in ("hip", "rail"):
         entry = world.note("press", {"force_n": [1200, 1190], "order": order})
         subject = world.orders[order]
-        number = max(
-            one.sequence for one in world.recorded() if one.kind == "AssignmentStarted" and one.subject == subject
+        started = [
+            one.event for one in world.recorded() if isinstance(one.event, AssignmentStarted) and one.subject == subject
+        ]
+        finish = FinishAssignment(
+            subject, 0, started[-1].assignment, world.streams["press"], entry.index, entry.leaf_hash
         )
-        started = next(one for one in world.recorded() if one.sequence == number)
-        assignment = started.fields["assignment"]
-        assert isinstance(assignment, int)
-        finish = FinishAssignment(subject, 0, assignment, world.streams["press"], entry.index, entry.leaf_hash)
         [sequence] = world.act(world.maker, finish)
         world.finished[sequence] = entry
         world.note("press", {"cleaned": True})

@@ -1,4 +1,4 @@
-"""Questions out of addresses, pages of events into answers."""
+"""From query parameters to pages of events."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from fastapi import Request, Response
 
+from ledger.store import Store
 from services.access import Principal
 from services.gateway.epcis.answers import SIMPLE, query_document
 from services.gateway.epcis.negotiation import VERSIONS, verify_acceptable
@@ -16,10 +17,28 @@ from services.gateway.http.paging import Pager
 from services.interop.epcis.event_queries import Library
 from services.interop.epcis.query_parameters import QueryError, QueryTooLargeError, Question, parse_question
 
-__all__ = ["find_events", "link_to_next", "read_question", "read_token", "reply_json"]
+__all__ = [
+    "find_events",
+    "link_to_next",
+    "number_of",
+    "open_library",
+    "read_question",
+    "read_token",
+    "reply_json",
+]
 
 _PER_PAGE: Final = 30
 _MOST_PER_PAGE: Final = 200
+
+
+def number_of(principal: Principal) -> int:
+    """The participant; 0 for the operator of a gateway that is open on the loopback."""
+    return principal.participant or 0
+
+
+def open_library(store: Store, principal: Principal) -> Library:
+    """The events that the caller may see."""
+    return Library(store, number_of(principal), principal.viewer)
 
 
 def find_events(

@@ -17,10 +17,11 @@ from ledger.canonical import Json
 from ledger.errors import IdentifierError, NotFoundError
 from ledger.ids import canonical_identifier
 from ledger.provenance.labels import Named
-from ledger.store import EpcisRepository, EventQuery, Lineage, Rows, Saying, Store
-from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow
+from ledger.store import Lineage, Rows, Store
 from services.interop.epcis.documents import Event
 from services.interop.epcis.query_parameters import QueryTooComplexError
+from services.interop.epcis.repository import EpcisRepository, EventQuery, Saying
+from services.interop.epcis.tables import EpcisCaptureRow, EpcisEventRow
 from services.interop.epcis.terms import CLASSES, THINGS
 from services.interop.epcis.tree import namespaces_of
 

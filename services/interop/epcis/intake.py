@@ -18,12 +18,13 @@ from ledger.canonical import Json, canonical_json, sha256
 from ledger.event_json import write_canonical
 from ledger.evidence import SALT_BYTES, build_leaf_data_of
 from ledger.merkle import leaf_hash
-from ledger.store import Book, EpcisRepository, RecordingRepository, Store
-from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow, EpcisTermRow
+from ledger.store import Book, Connection, Store
 from services.interop.epcis.capture import Judgement, Status, build_entry, judge, plain_fields
 from services.interop.epcis.documents import Document
 from services.interop.epcis.event_hash import PROFILE
 from services.interop.epcis.mapping import Known, Proposal, names_of, propose
+from services.interop.epcis.repository import EpcisRepository
+from services.interop.epcis.tables import EpcisCaptureRow, EpcisEventRow, EpcisTermRow
 from services.interop.epcis.terms import event_id_of
 
 __all__ = ["Behaviour", "Recording", "Sender", "stream_of", "take_in"]
@@ -50,8 +51,8 @@ class Recording(Protocol):
     def find(self, keys: Collection[str]) -> Mapping[str, list[int]]:
         """Outbox ids of what was recorded for events before, by their keys."""
 
-    def record(self, desk: RecordingRepository, key: str, proposal: Proposal) -> list[int]:
-        """Queues what one event proposes."""
+    def record(self, connection: Connection, key: str, proposal: Proposal) -> list[int]:
+        """Queues what one event proposes, within the transaction that keeps the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def take_in(store: Store, document: Document, sender: Sender, behaviour: Behavio
         if failed and behaviour is Behaviour.ROLLBACK:
             events = [_rolled_back(one) for one in events]
         elif sender.recording is not None:
-            _record(RecordingRepository(connection), events, sender.recording, before)
+            _record(connection, events, sender.recording, before)
         number, call = desk.next_numbers()
         id_ = secrets.token_hex(12)
         stream = stream_of(sender.participant)
@@ -141,7 +142,7 @@ def _propose(events: Sequence[_Event], sender: Sender) -> None:
 
 
 def _record(
-    desk: RecordingRepository, events: Sequence[_Event], recording: Recording, before: Mapping[str, Sequence[int]]
+    connection: Connection, events: Sequence[_Event], recording: Recording, before: Mapping[str, Sequence[int]]
 ) -> None:
     """Also of an event that was evidence alone so far; never a second time of one that was recorded."""
     recorded = dict(before)
@@ -150,7 +151,7 @@ def _record(
             continue
         key = one.judgement.key
         if key not in recorded and one.proposal is not None and one.proposal.records:
-            recorded[key] = recording.record(desk, key, one.proposal)
+            recorded[key] = recording.record(connection, key, one.proposal)
         one.recorded = recorded.get(key, ())
 
 

@@ -9,9 +9,10 @@ from typing import Final
 
 from ledger.canonical import Json, canonical_json, parse_json
 from ledger.errors import CanonicalError, InputError, NotFoundError
-from ledger.store import EpcisRepository, Store
-from ledger.store.epcis_rows import EpcisQueryRow
+from ledger.store import Store
 from services.interop.epcis.query_parameters import COUNTS, QueryError, parse_question
+from services.interop.epcis.repository import EpcisRepository
+from services.interop.epcis.tables import EpcisQueryRow
 
 __all__ = [
     "NAME",

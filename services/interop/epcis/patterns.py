@@ -14,7 +14,7 @@ from typing import Final
 
 from ledger.errors import IdentifierError
 from ledger.ids import link_uri, parse_epc
-from ledger.store import Like
+from services.interop.epcis.repository import Like
 
 __all__ = ["PATTERN", "SCHEMES", "parse_pattern"]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import IdentifierError, InputError
-from ledger.store import EventQuery, Like, Saying, Span
 from services.interop.epcis import vocabulary as words
 from services.interop.epcis.patterns import PATTERN, parse_pattern
+from services.interop.epcis.repository import EventQuery, Like, Saying, Span
 from services.interop.epcis.terms import CLASSES, THINGS, millis_of
 from services.interop.epcis.tree import namespaces_of, text_of
 

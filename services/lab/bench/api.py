@@ -32,8 +32,8 @@ from ledger.chain import HttpTransport, write_deployment
 from ledger.errors import ChainError
 from ledger.index import Follower
 from ledger.keys import open_signer
-from ledger.records import Admit
-from ledger.store import Rows, Store, open_store
+from ledger.records import ALL_ROLES, Admit
+from ledger.store import Rows, Store
 from ledger.store.rows import (
     AnchorRow,
     AssignmentRow,
@@ -50,6 +50,7 @@ from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import make_parts, place_orders
 from services.settings import SETTINGS_FILE
+from services.store import open_store
 
 __all__ = ["Fuzzed", "measure_api"]
 
@@ -170,7 +171,7 @@ def _prepare(home: Path, url: str) -> dict[str, list[Any]]:
         write_deployment(home / "deployment.json", consortium.chain.deployment)
         Follower(consortium.chain, store).follow()
         key = _new_key(home)
-        admitted = Admit(63, open_signer(f"file:{key}").address, bytes(32))
+        admitted = Admit(int(ALL_ROLES), open_signer(f"file:{key}").address, bytes(32))
         consortium.record(consortium.owner, [admitted])
         Follower(consortium.chain, store).follow()
         known = _find_things(store)

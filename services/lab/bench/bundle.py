@@ -34,10 +34,11 @@ from ledger.records import (
     TransformationKind,
     TransformLots,
 )
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.trust import BelievedBlock
 from ledger.verify import verify_bundle
 from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
+from services.store import open_store
 
 __all__ = ["Measured", "grow_part", "measure_bundle"]
 

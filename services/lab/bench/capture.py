@@ -32,7 +32,7 @@ from services.node.events import MOST_DEPTH, parse_events
 from services.node.frames import LogEntry
 from services.node.group_commit import Committer, Outcome
 from services.node.http_capture import MOST_BATCH_BYTES
-from services.node.intake import Gate, Intake
+from services.node.intake import Intake, StreamIntake
 from services.node.metrics import Metrics
 from services.node.run import tune_interpreter
 from services.node.streamlog import StreamLog
@@ -155,7 +155,7 @@ def _intake(folder: Path) -> Iterator[Intake]:
     known = DedupIndex(folder / "known", log)
     committer = Committer(log, known)
     try:
-        yield Intake({"press": Gate(committer, None)}, DeadLetters(folder / "dead"), Metrics())
+        yield Intake({"press": StreamIntake(committer, None)}, DeadLetters(folder / "dead"), Metrics())
     finally:
         committer.stop()
         known.close()

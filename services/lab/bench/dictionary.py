@@ -25,7 +25,7 @@ from ledger.evidence import EVIDENCE_TAG, EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
 from ledger.merkle import Tree, leaf_hash
-from ledger.store import Store, open_store
+from ledger.store import Store
 from quality import Inference
 from quality.digest import INPUT_TAG, ZERO
 from services.lab.bench.published import CLASSES, Secrets, collect_published, collect_secrets
@@ -34,6 +34,7 @@ from services.lab.demo.delivery import deliver_parts
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import ENGRAVINGS, Line, make_parts, place_orders
+from services.store import open_store
 
 __all__ = ["Attacked", "attack", "build_control", "guess", "measure_dictionary"]
 

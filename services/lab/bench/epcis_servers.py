@@ -17,9 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
-from ledger.store import open_store
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.serving.sockets import listen, serve_on
+from services.store import open_store
 
 __all__ = ["main"]
 
@@ -89,7 +89,7 @@ def _database(path: Path) -> sqlite3.Connection:
 def _app(name: str, folder: Path) -> FastAPI:
     if name == "gateway":
         store = open_store(f"sqlite:///{folder / 'gateway.sqlite'}")
-        return create_gateway(store, build_policy(), limiter=Limiter(Rates(_NO_LIMIT, _NO_LIMIT)))
+        return create_gateway(GatewayParts(store, build_policy(), limiter=Limiter(Rates(_NO_LIMIT, _NO_LIMIT))))
     model = ObjectEvent if name.startswith("peer") else PlainEvent
     return _peer(model, None if name.endswith("-memory") else _database(folder / f"{name}.sqlite"))
 

@@ -15,13 +15,13 @@ import numpy as np
 
 from ledger.chain import Chain, Transport
 from ledger.records import Contract, PublishModel
-from ledger.store import open_store
 from quality import Network, build_model
 from quality.errors import QualityError
 from quality.evaluate import load_evaluator
 from quality.inputs import unpack_words
 from services.lab.bench.inferences import SIZES, build_network, evaluation_data, read_code
 from services.lab.demo.consortium import NOTHING, found_consortium
+from services.store import open_store
 
 __all__ = ["Agreement", "answer_by_evaluators", "compare_executions", "draw_inputs"]
 

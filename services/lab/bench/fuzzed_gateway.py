@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
 from ledger.keys import open_signer
-from ledger.store import open_store
 from services.documents import KeyRing
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.serving.server import serve
 from services.settings import read_settings
+from services.store import open_store
 
 __all__ = ["main"]
 
@@ -27,12 +27,14 @@ def main(home: Path, port: int) -> None:
     signer = open_signer(settings.gateway_signer or "", passphrase_file=None, prompt=_nobody, pkcs11_module=None)
     with open_store(settings.database_url) as store:
         app = create_gateway(
-            store,
-            build_policy(port=port),
-            keys=KeyRing(settings.document_keys_path),
-            chain=chain,
-            limiter=Limiter(Rates(_UNLIMITED, _UNLIMITED)),
-            recording=(chain, signer),
+            GatewayParts(
+                store,
+                build_policy(port=port),
+                keys=KeyRing(settings.document_keys_path),
+                chain=chain,
+                limiter=Limiter(Rates(_UNLIMITED, _UNLIMITED)),
+                recording=(chain, signer),
+            )
         )
         serve(app, "127.0.0.1", port)
 

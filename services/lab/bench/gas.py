@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from ledger.canonical import keccak256
-from ledger.chain import event_topic
+from ledger.events import Event, Recorded
 from ledger.evidence import EvidenceLog
 from ledger.ids import SubjectKind
 from ledger.records import (
@@ -26,7 +26,6 @@ from ledger.records import (
     CommissionLot,
     CompleteOrder,
     ConfirmDelivery,
-    Contract,
     DeclineAssignment,
     DeclineCustody,
     FinishAssignment,
@@ -45,7 +44,6 @@ from ledger.records import (
     QuarantineLot,
     ReceiveLot,
     Record,
-    Recorded,
     RejectOrder,
     ReleaseLot,
     RevokeCertificate,
@@ -60,10 +58,10 @@ from ledger.records import (
     Verdict,
     WithdrawCustody,
 )
-from ledger.store import open_store
 from services.lab.bench.inferences import measure_inferences
 from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from services.lab.demo.plant import PIECE, Plant, build_plant
+from services.store import open_store
 
 __all__ = ["BATCH", "measure_gas"]
 
@@ -144,7 +142,7 @@ class _Meter:
         ]
         self._measure(self._consortium.coordinator, records)
 
-    def _latest(self) -> tuple[Recorded, ...]:
+    def _latest(self) -> tuple[Recorded[Event], ...]:
         chain = self._consortium.chain
         return chain.recorded(chain.header(chain.final_number()))
 
@@ -294,13 +292,13 @@ class _Meter:
         ]
         self._measure(maker, records)
 
-    def _opening(self, lot: bytes, recorded: Recorded) -> Opening:
+    def _opening(self, lot: bytes, recorded: Recorded[Event]) -> Opening:
         chain = self._consortium.chain
         tag = keccak256(b"millmark.history.v1")
         words = tag + chain.chain_id.to_bytes(32, "big") + chain.ledger.rjust(32, b"\0") + lot
         return Opening(
             previous_head=keccak256(words),
-            kind=event_topic(Contract.LEDGER, recorded.kind),
+            kind=recorded.topic,
             sequence=recorded.sequence,
             participant=recorded.participant,
             key=recorded.key,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ledger.canonical import keccak256
-from ledger.chain import Transaction, event_topic, fee_per_gas_wei, sign_transaction
-from ledger.evidence import build_inference_context
+from ledger.chain import Transaction, fee_per_gas_wei, sign_transaction
+from ledger.events import Event, Recorded
+from ledger.events.certificates import CertificateIssued
 from ledger.records import (
     ApproveModel,
     Challenge,
@@ -21,13 +22,12 @@ from ledger.records import (
     Opening,
     PublishModel,
     Record,
-    Recorded,
     Statement,
-    Verdict,
 )
 from quality import Decision, Dense, Network, Scale, build_model, model_digest
 from quality import Inference as Inspected
 from quality.network.plain import infer_row
+from services.inspections.statements import InspectedEntry
 from services.lab.demo.consortium import NOTHING, Company, Consortium
 
 __all__ = ["SIZES", "build_network", "evaluation_data", "measure_inferences", "read_code"]
@@ -145,14 +145,7 @@ def _settle(consortium: Consortium, network: Network, model: int, parts: Sequenc
 
 
 def _inspect(consortium: Consortium, network: Network, part: _Part) -> Inspected:
-    context = build_inference_context(
-        chain_id=consortium.chain.chain_id,
-        ledger=consortium.chain.ledger,
-        lot=part.lot,
-        stream=part.stream,
-        leaf_index=0,
-        leaf=LEAF,
-    )
+    context = _entry(part).build_context(consortium.chain.chain_id, consortium.chain.ledger)
     values = draw_input(network.width, random.Random(0))  # noqa: S311  # as above
     logits = infer_row(network, signed(values))
     digest = model_digest(build_model(network))
@@ -161,14 +154,19 @@ def _inspect(consortium: Consortium, network: Network, part: _Part) -> Inspected
 
 def _state(consortium: Consortium, model: int, part: _Part, inspected: Inspected) -> Statement:
     now = consortium.chain.header(consortium.chain.final_number()).timestamp
-    verdict = Verdict(int(inspected.verdict))
-    return Statement(part.lot, NOTHING, model, verdict, now + YEAR_S, inspected.digest, LEAF, part.stream, 0, LEAF)
+    return _entry(part).build_statement(
+        inspected.digest, inspected.verdict, order=NOTHING, model=model, expires_at=now + YEAR_S, claims_root=LEAF
+    )
 
 
-def _open(head: bytes, issuing: Recorded) -> Opening:
+def _entry(part: _Part) -> InspectedEntry:
+    return InspectedEntry(part.lot, part.stream, 0, LEAF)
+
+
+def _open(head: bytes, issuing: Recorded[Event]) -> Opening:
     return Opening(
         previous_head=head,
-        kind=event_topic(Contract.LEDGER, issuing.kind),
+        kind=issuing.topic,
         sequence=issuing.sequence,
         participant=issuing.participant,
         key=issuing.key,
@@ -178,11 +176,10 @@ def _open(head: bytes, issuing: Recorded) -> Opening:
     )
 
 
-def _issued(statement: Statement, issuing: Recorded) -> Issued:
-    size, root = issuing.fields["anchor_size"], issuing.fields["anchor_root"]
-    assert isinstance(size, int)  # noqa: S101  # narrows the types: the ABI says so
-    assert isinstance(root, bytes)  # noqa: S101  # narrows the type
-    return Issued(statement, size, root)
+def _issued(statement: Statement, issuing: Recorded[Event]) -> Issued:
+    event = issuing.event
+    assert isinstance(event, CertificateIssued)  # noqa: S101  # narrows the type
+    return Issued(statement, event.anchor_size, event.anchor_root)
 
 
 def _shown(inspected: Inspected) -> Inference:

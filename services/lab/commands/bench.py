@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from services.commands.options import AsJson
+from services.options import AsJson
 from services.output import print_json, print_table
 
 __all__ = ["register"]

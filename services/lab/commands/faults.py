@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from services.commands.options import AsJson
 from services.lab.faults.runs import RUNS, FaultReport, run_faults
+from services.options import AsJson
 from services.output import print_json, print_lines
 
 __all__ = ["register"]

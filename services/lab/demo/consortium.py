@@ -22,9 +22,6 @@ from ledger.submit import Submitter
 __all__ = ["Company", "Consortium", "found_consortium"]
 
 NOTHING = bytes(32)
-_ALLOWANCE_WEI = 100 * 10**18
-"""Gas money of a key on the embedded chain."""
-
 COMPANIES = (
     ("Nordwind Mobility", Role.BUYER),
     ("Kestrel Coordination", Role.COORDINATOR),
@@ -126,7 +123,7 @@ def found_consortium(store: Store, transport: Transport | None = None) -> Consor
     node = Node(transport or EmbeddedChain())
     outbox = Outbox(store)
     owner = LocalSigner.generate()
-    node.fund(owner.address, _ALLOWANCE_WEI)
+    node.fund(owner.address)
     profile = find_profile("embedded")
     deployment: Deployment = deploy(node, profile, owner)
     chain = Chain(node, profile, deployment)
@@ -140,7 +137,7 @@ def _admit(consortium: Consortium) -> None:
     signers = [LocalSigner.generate() for _ in COMPANIES]
     admissions = []
     for (name, role), signer in zip(COMPANIES, signers, strict=True):
-        consortium.chain.node.fund(signer.address, _ALLOWANCE_WEI)
+        consortium.chain.fund(signer.address)
         root = consortium.document({"legal_name": name})
         admissions.append(Admit(int(role), signer.address, root))
     consortium.record(consortium.owner, admissions)

@@ -17,12 +17,14 @@ from ledger.bundle import (
     encode_bundle,
     parse_bundle,
 )
-from ledger.chain import Chain, event_topic, fetch_checkpoint, fetch_trust
+from ledger.chain import Chain, fetch_checkpoint, fetch_trust
 from ledger.errors import MillmarkError
+from ledger.events import HISTORY_EVENTS, topic_of
+from ledger.events.certificates import CertificateIssued
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import identifier_hash, subject
 from ledger.provenance import Disclosing, build_bundle
-from ledger.records import Contract, Verdict
+from ledger.records import Verdict
 from ledger.store import Store
 from ledger.trust import BelievedBlock, TrustFile
 from ledger.verify import Report, VerificationError, verify_bundle
@@ -80,7 +82,7 @@ def _refuse(tampering: str, data: bytes, trust: TrustFile) -> Refusal:
 
 def _certificate(bundle: Bundle) -> RecordShown:
     """The one that somebody would want to hide or to change: a failing one, where there is one."""
-    issued = [record for record in bundle.records if record.kind == "CertificateIssued"]
+    issued = [record for record in bundle.records if record.kind == CertificateIssued.__name__]
     return max(issued, key=lambda record: int.from_bytes(record.data[_VERDICT], "big"))
 
 
@@ -124,9 +126,9 @@ def _head(bundle: Bundle, history: HistoryShown, shown: Mapping[int, RecordShown
                 data=record.data,
                 block_time=record.block_time,
             )
-            head = link(head, event_topic(Contract.LEDGER, record.kind), inner)
+            head = link(head, topic_of(HISTORY_EVENTS[record.kind]), inner)
         else:
-            head = link(head, event_topic(Contract.LEDGER, entry.kind), entry.inner)
+            head = link(head, topic_of(HISTORY_EVENTS[entry.kind]), entry.inner)
     return head
 
 

@@ -19,12 +19,13 @@ from ledger.ids import parse_digital_link
 from ledger.index import Follower
 from ledger.provenance import Trace, trace_lot
 from ledger.records import Contract, Verdict
-from ledger.store import Store, open_store
+from ledger.store import Store
 from quality import Inspector, to_fixed
 from quality.data import Table, load_table
 from quality.forda import load_ford_a
 from quality.labels import find_defects
 from services.devchain import JournaledChain
+from services.inspections.statements import to_ledger_verdict
 from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
@@ -34,6 +35,7 @@ from services.lab.demo.plant import Plant, build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders, rework_parts
 from services.lab.demo.proof import Proof, prove_part
 from services.settings import read_settings
+from services.store import open_store
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -168,7 +170,7 @@ def _rework(line: Line, table: Table, windows: NDArray[np.int64], now: int) -> N
 def _accuracy(inspector: Inspector, table: Table) -> float:
     """Share of all windows whose verdict is their label."""
     inferences = inspector.inspect_all(to_fixed(table.values, inspector.model.decimals))
-    failed = np.array([inference.verdict.value == Verdict.FAIL.value for inference in inferences])
+    failed = np.array([to_ledger_verdict(inference.verdict) is Verdict.FAIL for inference in inferences])
     return float((failed == find_defects(table.labels)).mean())
 
 

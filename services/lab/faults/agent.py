@@ -23,7 +23,6 @@ from ledger.chain import HttpTransport, find_profile
 from ledger.chain.deployment import read_deployment, write_deployment
 from ledger.errors import ChainError, IndexHaltedError, LeaseHeldError, StoreError
 from ledger.index import Follower
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from ledger.submit.lease import Lease
@@ -31,6 +30,7 @@ from services.lab.faults.chains import ChainProcess
 from services.lab.faults.crashes import DyingOutbox, DyingStore, DyingTransport, KillPoint
 from services.lab.faults.mischief import MISCHIEF, Scene
 from services.lab.faults.workload import Event, Site, build_signer
+from services.store import open_store
 
 __all__ = ["Plan", "build_plan", "main"]
 

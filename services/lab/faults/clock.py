@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ledger.errors import SubmitError
-from ledger.store import open_store
 from ledger.store.outbox import LeaseRow, Outbox
 from services.lab.faults.agent import build_plan
 from services.lab.faults.chains import running_chain
 from services.lab.faults.outcome import Outcome
 from services.lab.faults.verdict import judge
 from services.lab.faults.workload import Event, found_site
+from services.store import open_store
 
 __all__ = ["run_clock"]
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from ledger.errors import StoreError, SubmitError
 from ledger.index import Follower
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.chains import running_chain
@@ -27,6 +26,7 @@ from services.lab.faults.outcome import Outcome
 from services.lab.faults.reading import judge_factory
 from services.lab.faults.verdict import judge
 from services.lab.faults.workload import build_events, found_site
+from services.store import open_store
 
 __all__ = ["run_disk"]
 

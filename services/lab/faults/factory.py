@@ -24,12 +24,12 @@ import httpx
 
 from ledger.chain import Deployment, write_deployment
 from ledger.errors import SettingsError, SubmitError
-from ledger.store import open_store
 from quality import to_fixed
 from quality.forda import load_ford_a
 from services.lab.demo.consortium import found_consortium
 from services.lab.demo.plant import GTIN_STEEL, build_plant, receive
 from services.lab.faults.chains import ChainProcess
+from services.store import open_store
 
 __all__ = ["Event", "Factory", "Machine", "NodeProcess", "find_strace", "found_factory", "running_node"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from ledger.chain import Chain, Node, find_profile
 from ledger.index import Follower
-from ledger.store import open_store
 from services.lab.faults.chains import ChainProcess, running_chain
 from services.lab.faults.factory import Factory, Machine, find_strace, found_factory, is_killed, running_node
 from services.lab.faults.outcome import Outcome
 from services.lab.faults.reading import judge_factory
+from services.store import open_store
 
 __all__ = ["SYSTEM_CALLS", "inject", "run_node_kills"]
 

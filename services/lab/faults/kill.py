@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import OutboxState
 from services.lab.faults.agent import build_plan
 from services.lab.faults.chains import ChainProcess, running_chain
@@ -22,6 +22,7 @@ from services.lab.faults.mischief import VICTIM
 from services.lab.faults.outcome import Outcome
 from services.lab.faults.verdict import Verdict, judge
 from services.lab.faults.workload import Event, Site, found_site
+from services.store import open_store
 
 __all__ = ["STEPS", "run_kill"]
 

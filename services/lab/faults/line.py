@@ -9,7 +9,6 @@ from pathlib import Path
 from ledger.chain import HttpTransport
 from ledger.errors import ChainError, SubmitError
 from ledger.index import Follower
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.chains import running_chain
@@ -18,6 +17,7 @@ from services.lab.faults.proxy import fault_proxy
 from services.lab.faults.toxics import Schedule
 from services.lab.faults.verdict import judge
 from services.lab.faults.workload import build_events, found_site
+from services.store import open_store
 
 __all__ = ["run_line"]
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from ledger.errors import SubmitError
 from ledger.index import Follower
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.chains import ChainProcess, running_chain
 from services.lab.faults.outcome import Outcome
 from services.lab.faults.verdict import judge
 from services.lab.faults.workload import Site, build_events, found_site
+from services.store import open_store
 
 __all__ = ["run_nonce"]
 

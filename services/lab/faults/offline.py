@@ -11,7 +11,6 @@ from collections import Counter
 from pathlib import Path
 
 from ledger.errors import SubmitError
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.agent import build_plan
@@ -19,6 +18,7 @@ from services.lab.faults.chains import running_chain
 from services.lab.faults.outcome import Outcome
 from services.lab.faults.verdict import judge
 from services.lab.faults.workload import build_events, found_site
+from services.store import open_store
 
 __all__ = ["run_offline"]
 

@@ -14,12 +14,13 @@ from ledger.evidence import EVIDENCE_TAG
 from ledger.index import Follower, fetch_status
 from ledger.merkle import leaf_hash
 from ledger.records import Contract
-from ledger.store import Rows, Store, open_store
+from ledger.store import Rows, Store
 from ledger.store.rows import CertificateRow
 from services.lab.faults.factory import Factory, Machine
 from services.lab.faults.verdict import Verdict
 from services.node.merkle_frontier import MerkleFrontier
 from services.node.streamlog import StreamLog
+from services.store import open_store
 
 __all__ = ["judge_factory"]
 

@@ -17,13 +17,14 @@ from ledger.errors import SubmitError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.records import AcceptKey, ProposeKey, Record, RevokeKey
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 from services.lab.faults.chains import running_chain
 from services.lab.faults.outcome import Outcome
 from services.lab.faults.verdict import judge
 from services.lab.faults.workload import Event, Site, build_events, build_signer, found_site
+from services.store import open_store
 
 __all__ = ["run_rotate"]
 

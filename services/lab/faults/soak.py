@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger.store import open_store
 from services.lab.faults.chains import running_chain
 from services.lab.faults.factory import Event, Machine, NodeProcess, found_factory, running_node
 from services.lab.faults.inspecting import connect
 from services.lab.faults.outcome import Outcome
 from services.lab.faults.reading import judge_factory
+from services.store import open_store
 
 __all__ = ["fit_slope", "run_soak"]
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.chain import Chain
+from ledger.events.orders import RevisionProposed
 from ledger.index import Follower, fetch_status
-from ledger.records import Contract, ProposeRevision
-from ledger.store import Rows, Store, open_store
+from ledger.records import Contract
+from ledger.store import Rows, Store
 from ledger.store.rows import HeadRow, RecordRow
 from services.lab.faults.workload import Event, Site
+from services.store import open_store
 
 __all__ = ["Verdict", "judge"]
 
@@ -96,8 +97,8 @@ def _read(site: Site, store: Store) -> list[bytes]:
     """Roots of the events' records, in the order of the ledger."""
     with store.reading() as connection:
         rows = Rows(connection).find(RecordRow, contract=Contract.LEDGER.value)
-    proposed = [row for row in rows if row.kind == ProposeRevision.event and row.subject in site.orders]
-    return [bytes.fromhex(json.loads(row.fields)["terms"]["claims_root"][2:]) for row in proposed]
+    events = [row.event() for row in rows if row.subject in site.orders]
+    return [event.terms.claims_root for event in events if isinstance(event, RevisionProposed)]
 
 
 def _misordered(read: Sequence[Event]) -> int:

@@ -15,9 +15,9 @@ from ledger.chain.profiles import EngineProfile
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
 from ledger.records import Admit, OrderTerms, PlaceOrder, ProposeRevision, Record, Role
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
+from services.store import open_store
 
 __all__ = ["Event", "Site", "build_events", "found_site"]
 

@@ -1,4 +1,4 @@
-"""Evaluating trees needs numpy or nothing; only training imports the library that trains."""
+"""Evaluating trees needs numpy or nothing; only training imports LightGBM."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import typer
 from services.cli import COMMANDS, build_app
 
 HEAVY = ["alembic", "eth_account", "eth_tester", "fastapi", "httpx", "numpy", "paho", "requests", "torch", "web3"]
+HEAVY += ["services.gateway", "services.lab"]
 
 
 def test_each_module_registers_the_commands_it_is_said_to() -> None:

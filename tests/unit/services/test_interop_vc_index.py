@@ -12,7 +12,7 @@ import pytest
 from ledger.errors import NotFoundError
 from ledger.provenance.reader import open_reader
 from ledger.records import CertificateStatus
-from ledger.store import Book, open_store
+from ledger.store import Book
 from services.interop.credentials.certificate import issue_credential, verify_credential
 from services.interop.credentials.did import Resolver, build_did_document
 from services.interop.credentials.from_index import read_facts, read_statuses
@@ -20,6 +20,7 @@ from services.interop.credentials.issuer import Issuer
 from services.interop.credentials.proofs import add_proof, parse_timestamp
 from services.interop.credentials.status_list import build_status_list, status_bits
 from services.interop.errors import CredentialError
+from services.store import open_store
 from tests.support.fake_world import World, build_bad_world
 from tests.support.interop import DID, ED25519, LISTS
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.provenance import Direction, Limits, OrderTrace, Trace, trace, trace_order
-from ledger.store import open_store
 from services.pictures import Family, build_family, draw_dot, draw_svg, draw_tree
 from services.pictures.family import Link, Node, Tone
 from services.pictures.layout import place
+from services.store import open_store
 from tests.support.fake_world import World, build_world, lot_trace
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ledger.store import AccessRepository
 from services.access import CredentialKind, Scope, new_api_key
 from services.access.credentials import issue
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.access.repository import AccessRepository
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,
@@ -216,7 +216,9 @@ def test_cookies_are_for_this_host_by_https_and_for_no_script(site: Site) -> Non
 
 
 def test_on_the_loopback_cookies_go_without_https(site: Site) -> None:
-    app = create_gateway(site.store, build_policy(), clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
+    app = create_gateway(
+        GatewayParts(site.store, build_policy(), clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
+    )
     line = Browser(Caller(app), host="localhost").get("/portal/sign-in").headers["set-cookie"]
     assert line.startswith("millmark-form=")
     assert "secure" not in line.lower()

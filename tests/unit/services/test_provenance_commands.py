@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.provenance import Limits, recall, trace
-from ledger.store import open_store
+from services.store import open_store
 from tests.support.command_line import Runner
 from tests.support.fake_world import World, build_world
 

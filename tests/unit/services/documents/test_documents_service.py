@@ -12,11 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ledger.errors import InputError, MillmarkError, NotFoundError, SettingsError, SigningError
-from ledger.provenance.document_access import Mode
 from services.documents import DocumentError, Documents, Draft, KeyRing, RecipientKeyError, SealBrokenError, new_place
 from services.documents.drafts import verify_media_type, verify_name
 from services.documents.encryption import Place
 from services.documents.key_files import create_recipient_key, read_recipient_key
+from services.documents.permissions import Mode
 from services.documents.recipient_keys import sign_statement
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, open_sealed, parse_sealed
 from tests.support.shared_world import (
