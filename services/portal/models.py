@@ -11,7 +11,7 @@ from ledger.store import Store
 from ledger.store.rows import ModelRow
 
 if TYPE_CHECKING:
-    from services.inspections.monitoring import ModelHealth
+    from services.inspections.model_health import ModelHealth
 
 __all__ = ["KnownModel", "describe_models"]
 
@@ -42,7 +42,7 @@ def describe_models(store: Store) -> dict[int, KnownModel]:
 
 def _monitor(store: Store) -> list[ModelHealth]:
     try:
-        from services.inspections.monitoring import monitor  # noqa: PLC0415 - needs numpy, which others do not
+        from services.inspections.model_health import monitor  # noqa: PLC0415 - needs numpy, which others do not
     except ModuleNotFoundError:
         return []
     return monitor(store)
