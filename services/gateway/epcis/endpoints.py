@@ -42,9 +42,9 @@ from services.gateway.http.errors import BusyError
 from services.gateway.http.permissions import methods_of
 from services.gateway.recording import Recorder
 from services.interop.epcis.capture import Status, parse_capture
+from services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
 from services.interop.epcis.documents import Document
-from services.interop.epcis.event_queries import Library
-from services.interop.epcis.intake import Behaviour, Sender, take_in
+from services.interop.epcis.event_queries import EventQueries
 from services.serving.bounded_work import BoundedWork
 
 __all__ = ["build_epcis"]
@@ -96,8 +96,8 @@ class _Service:
         """One batch at a time: it is the processor's work, and waiting for the database's one writer takes longer than
         it needs to."""
 
-    def library(self, principal: Principal) -> Library:
-        return Library(self._store, principal.participant or _OPERATOR, principal.viewer)
+    def library(self, principal: Principal) -> EventQueries:
+        return EventQueries(self._store, principal.participant or _OPERATOR, principal.viewer)
 
     def take(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
         """The capture job. Raises InputError for a body that is no document, HTTPException 413 for too many events,
@@ -123,7 +123,7 @@ class _Service:
         with self._turns.take() as mine:
             if not mine:
                 raise BusyError("too many captures are waiting", retry_after_s=1)
-            row = take_in(self._store, document, sender, behaviour, now_ms=self._clock_ms())
+            row = run_capture_job(self._store, document, sender, behaviour, now_ms=self._clock_ms())
         if recording is not None:
             recording.recorder.wake()
         return row

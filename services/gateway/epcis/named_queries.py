@@ -16,8 +16,8 @@ from services.gateway.epcis.negotiation import verify_acceptable, verify_media_t
 from services.gateway.epcis.problems import PREFIX
 from services.gateway.epcis.search import find_events, link_to_next, read_question, read_token, reply_json
 from services.gateway.http.authentication import Asking
-from services.interop.epcis.event_queries import Library
-from services.interop.epcis.named import NAME, NamedQueries, SubscriptionError, parse_definition
+from services.interop.epcis.event_queries import EventQueries
+from services.interop.epcis.named_queries import NAME, NamedQueries, SubscriptionError, parse_definition
 
 __all__ = ["QUERIES", "add_queries"]
 
@@ -86,6 +86,6 @@ def _add_one(router: APIRouter, store: Store) -> None:
         read_question(request, _PAGING)
         definition = _mine(store, principal).get(name)
         question = read_question(request, more=definition.parameters)
-        library = Library(store, principal.participant or _OPERATOR, principal.viewer)
+        library = EventQueries(store, principal.participant or _OPERATOR, principal.viewer)
         asked = canonical_json(dict(definition.query)).decode()
         return find_events(request, principal, library, question, name, asked)

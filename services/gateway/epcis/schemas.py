@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from services.gateway.api.schemas import model_of
 from services.gateway.http.problems import Problem
-from services.interop.epcis.named import NAME
+from services.interop.epcis.named_queries import NAME
 from services.interop.epcis.query_parameters import COUNTS, MOST_CHARACTERS, PARAMETERS
 
 __all__ = [

@@ -17,9 +17,9 @@ from services.gateway import build_policy, create_gateway
 from services.gateway.epcis import endpoints
 from services.gateway.epcis.endpoints import CAPTURE, EVENTS
 from services.gateway.epcis.negotiation import MOST_EVENTS
+from services.interop.epcis.capture_jobs import stream_of
 from services.interop.epcis.documents import hash_events
 from services.interop.epcis.event_queries import CONTEXT
-from services.interop.epcis.intake import stream_of
 from tests.support.epcis_events import LINK, THING, Json, capture, document, event, find, found, statuses
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ledger.store import EpcisRepository, Store
 from ledger.store.epcis import EventQuery, Saying
 from ledger.store.epcis_rows import EpcisEventRow
-from services.interop.epcis.capture import Judgement, Status
+from services.interop.epcis.capture import Status, Validation
+from services.interop.epcis.capture_jobs import _Event, _terms
 from services.interop.epcis.documents import Event
-from services.interop.epcis.intake import _Event, _terms
 from tests.support.stores import new_store, scratch
 
 FIELDS, VALUES = ("bizStep", "epc"), ("a", "b", "c")
@@ -29,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def event(said: list[tuple[str, str]]) -> _Event:
-    return _Event(Judgement(Event("", {}, {}), Status.ACCEPTED, "", "", (), said), Status.ACCEPTED)
+    return _Event(Validation(Event("", {}, {}), Status.ACCEPTED, "", "", (), said), Status.ACCEPTED)
 
 
 def row(number: int) -> EpcisEventRow:
