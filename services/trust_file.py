@@ -1,4 +1,4 @@
-"""Trust files, out of what the own node and the index say."""
+"""Builds trust files from the company's own node and index."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ __all__ = ["build_trust"]
 def build_trust(
     store: Store, chain: Chain, block: int | None = None, quorum: int | None = None, cosigners: Sequence[int] = ()
 ) -> TrustFile:
-    """Believing one final block, the last by default; or, with a quorum, what so many of the co-signers signed (all
-    participants that act, unless some are named). Raises InputError for a co-signer that does not act, ChainError."""
+    """A trust file that believes one final block, by default the latest; or, with a quorum, any checkpoint signed by
+    that many of the co-signers (by default all participants that are not suspended).
+
+    Raises InputError for a co-signer that is unknown or suspended, ChainError.
+    """
     members = participants(store)
     names = {member.participant: member.name for member in members if member.name}
     if quorum is None:
@@ -26,7 +29,7 @@ def build_trust(
     known = {member.participant: member for member in members if not member.suspended}
     for number in cosigners:
         if number not in known:
-            raise InputError(f"participant {number} does not act", hint="see `millmark participants list`")
+            raise InputError(f"participant {number} is unknown or suspended", hint="see `millmark participants list`")
     chosen = cosigners or sorted(known)
     keys = sorted((number, key) for number in set(chosen) for key in known[number].keys)
     return fetch_trust(chain, names, Cosigners(quorum, tuple(Cosigner(number, key) for number, key in keys)))

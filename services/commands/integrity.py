@@ -1,4 +1,4 @@
-"""Whether the index is what the chain says, as commands tell it."""
+"""Comparison of the index with the chain, as reported by commands."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["compare_index", "warn_of_differences"]
 
 
 def compare_index(opened: Context) -> IndexCheck | None:
-    """Records, heads and digest against the chain; None where nothing is indexed, or the node no longer has the state
-    of the index's block, which is warned of."""
+    """Compares records, heads and digest with the chain. None if nothing is indexed; None with a warning if the node no
+    longer has the state of the index's block."""
     try:
         return check_index(opened.store, opened.chain())
     except ChainError as error:
@@ -21,11 +21,13 @@ def compare_index(opened: Context) -> IndexCheck | None:
 
 
 def warn_of_differences(opened: Context) -> None:
-    """At a checkpoint its maker looks at the chain anyway: one line when the own index says otherwise. The checkpoint
-    is the node's word, not the index's, so it is made all the same."""
+    """Prints a warning if the index differs from the chain.
+
+    Commands that make a checkpoint call this and continue: the checkpoint comes from the node, not from the index.
+    """
     check = compare_index(opened)
     if check is not None and check.differences:
         warn(
-            f"millmark: the index is not what the chain says at block {check.block_number}: {check.differences} "
-            "differences; see `millmark status`, then read it anew with `millmark rebuild`"
+            f"millmark: the index differs from the chain at block {check.block_number}: {check.differences} "
+            "differences; see `millmark status`, then build it again with `millmark rebuild`"
         )
