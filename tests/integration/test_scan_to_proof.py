@@ -219,4 +219,4 @@ def test_its_chain_is_the_one_that_the_index_was_read_from(left: Left, link: str
     done = left.run(f"{MILLMARK} --home millmark-demo status")
     assert done.returncode == 0, done.stdout
     assert "index equals chain" in done.stdout
-    assert "heads are the chain's at block" in done.stdout
+    assert "heads equal the chain's at block" in done.stdout
