@@ -1,8 +1,10 @@
-"""Quality inspection that anybody can re-execute: models of integers only, one canonical byte layout, one digest.
+"""Quality inspection that anybody can re-execute: integer-only models, one canonical byte layout, one digest.
 
-`import quality` needs neither numpy nor torch. `Inspector`, `verify_inference` and `to_fixed` import numpy when they
-are first used; torch is imported by its evaluator and by the training of networks. `quality/FORMAT.md` specifies the
-bytes.
+`import quality` needs neither numpy nor torch. `Inspector`, `verify_inference` and `to_fixed` import numpy on first
+use; only the torch evaluator and the training of networks import torch. `quality/FORMAT.md` specifies the byte layouts.
+
+This package imports neither `ledger` nor `services`, so that an auditor can run it alone. Its `Inference`, `Verdict`
+and `build_context` therefore have counterparts in `ledger`; a test holds the two contexts equal.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ _NEEDING_NUMPY = {
 
 
 def __getattr__(name: str) -> object:
-    """PEP 562: the names that need numpy are imported when first asked for."""
+    """Import the names that need numpy on first access (PEP 562)."""
     if name not in _NEEDING_NUMPY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_NEEDING_NUMPY[name]), name)

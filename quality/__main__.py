@@ -1,6 +1,7 @@
-"""`python -m quality`: train a model, evaluate it, measure. Answers are JSON on stdout, errors one line on stderr.
+"""`python -m quality`: train, evaluate, export and audit models, run benchmarks.
 
-Only the command that is asked for is imported, so that none needs what another does.
+Results are JSON on stdout; an error is one line on stderr. Only the module of the requested command is imported, so a
+command needs no more packages than it uses itself: `audit` runs on Python alone.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from quality.commands.options import Answer, Parser
 from quality.errors import InputError, QualityError
 
 _COMMANDS = {
-    "train": "train a model and write it with its card",
-    "evaluate": "run a model on many windows and print the digest of all inferences",
+    "train": "train a model and write it together with its card",
+    "evaluate": "run a model on many windows and print one digest over all inferences",
     "export": "print a model as JSON, or write it again with another threshold",
-    "audit": "re-execute one certified verdict; exit code 1 names the first quantity that differs",
-    "bench": "measure accuracy, speed, or that there is one digest; exit code 1 when a bar is missed",
+    "audit": "re-execute one certified verdict; on a mismatch, name the first differing quantity and exit with code 1",
+    "bench": "measure accuracy, speed or reproducibility; exit with code 1 if a bar is missed",
 }
-"""Name, which is also that of a module in `quality.commands`, and what it does."""
+"""Command name, which is also its module's name in `quality.commands`, and its help text."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code of a command line: 0, 1 for a failure or a missed bar, 2 for unusable input."""
+    """Run a command line and return its exit code: 0 success, 1 a failure or a missed bar, 2 unusable input.
+
+    `arguments` defaults to `sys.argv[1:]`. A QualityError becomes one line on stderr; any other exception is a bug and
+    keeps its traceback.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     try:
         options = _build_parser(given).parse_args(given)
@@ -36,15 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     sys.stdout.write(json.dumps(answer) + "\n")
+    # Only benchmarks have bars to pass.
     return 0 if answer.get("passed", True) else 1
 
 
 def _build_parser(given: Sequence[str]) -> Parser:
-    """Parser with the options of the command that is given. Raises InputError when it lacks a package."""
+    """Parser that knows all commands, but only the given command's options.
+
+    Raises InputError if a package that this command needs is not installed.
+    """
     parser = Parser(prog="python -m quality", description="Quality models that anybody can re-execute.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
+        # Adding a command's options imports its module, and with it numpy or torch.
         if given and given[0] == name:
             _load_command(name).add_options(command)
     return parser

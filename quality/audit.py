@@ -1,4 +1,4 @@
-"""Re-executing a verdict from an extract: a small JSON file, its model inside, that needs neither chain nor ledger.
+"""Re-executes a verdict from an extract: a small JSON file that contains the model and needs neither chain nor ledger.
 
 The extract's layout is section 9 of `quality/FORMAT.md`. Needs neither numpy nor torch.
 """
@@ -32,49 +32,54 @@ __all__ = [
 
 EXTRACT_FORMAT = "millmark/audit/1"
 MAX_EXTRACT_BYTES = 4 * 2**20
+"""Room for a model of 1 MiB in base64, the widest input and window, and everything else."""
 CONTEXT_TAG = b"millmark.inference-context.v1\0"
 ESTABLISHED = (
     "the model's bytes have the stated digest",
     "the inference is bound to the stated ledger, lot and evidence entry",
-    "logits and verdict are what the model gives for this input",
-    "the stated inference digest commits to all of it",
+    "the model computes the stated logits and verdict from this input",
+    "the stated inference digest commits to all of this",
 )
-MEASURED = "the input is what the model makes of the measured window"
+MEASURED = "the input is the measured window, quantised by the model's scales"
 NOT_ESTABLISHED = (
     "that the digest is the one on the ledger: look it up, or verify a bundle",
-    "that the sensor told the truth",
-    "that the model is any good: see its card",
+    "that the sensor measured correctly",
+    "that the model is accurate: see its card",
 )
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What an inference on a ledger belongs to."""
+    """The ledger, lot and evidence entry that an inference belongs to."""
 
     chain_id: int
     ledger: bytes
-    """Address, 20 bytes."""
+    """Address of the contract, 20 bytes."""
     lot: bytes
-    """Subject, 32 bytes."""
+    """Subject of the lot, 32 bytes."""
     stream: bytes
-    """Subject, 32 bytes."""
+    """Subject of the evidence stream, 32 bytes."""
     leaf_index: int
+    """Position of the evidence entry in its stream, from 0."""
     leaf: bytes
     """Leaf hash of the evidence entry, 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """An opened inference, and what somebody states about it. Nothing is checked but sizes."""
+    """An opened inference and the values stated for it.
+
+    Parsing checks forms and sizes only; that the values agree is for `audit` to establish.
+    """
 
     model: bytes
     binding: Binding
     salt: bytes
     input: bytes
-    """Words of the model, as an input commitment hashes them."""
+    """The input's words, packed as an input commitment hashes them."""
     measured: tuple[int, ...] | None
-    """Fixed-point sensor values of the window; None when they are not shown."""
+    """Fixed-point sensor values of the window; None if they are not disclosed."""
     model_digest: bytes
     input_commitment: bytes
     logits: tuple[int, ...]
@@ -83,7 +88,8 @@ class Extract:
 
 
 def build_context(binding: Binding) -> bytes:
-    """32 bytes that bind an inference to one ledger, lot and evidence entry: the context of its digest."""
+    """The context (32 bytes) that binds an inference digest to one ledger, lot and evidence entry."""
+    # Words of 32 bytes each, as abi.encode lays them out, because contracts recompute this context.
     words = (
         binding.chain_id.to_bytes(32, "big"),
         binding.ledger.rjust(32, b"\0"),
@@ -96,17 +102,17 @@ def build_context(binding: Binding) -> bytes:
 
 
 def audit(extract: Extract) -> tuple[str, ...]:
-    """Re-execute the extract's verdict; gives what is established.
+    """Re-execute the extract's verdict and return what that establishes.
 
     1. The model is canonical and has the stated digest.
-    2. The input is one that the model reads, and what it makes of the measured window, where that is shown.
-    3. Salt and input give the stated input commitment.
-    4. Model and input give the stated logits.
-    5. Logits and threshold give the stated verdict.
-    6. All of it, in the context of this ledger, lot and evidence entry, gives the stated inference digest.
+    2. The input is valid for the model, and equals the quantised measured window if the window is disclosed.
+    3. Salt and input have the stated input commitment.
+    4. The model computes the stated logits from the input.
+    5. The model's threshold turns the logits into the stated verdict.
+    6. The stated inference digest commits to all of this, in the context of this ledger, lot and evidence entry.
 
-    Raises AuditError, which names the first quantity that differs, the stated value and the computed one. Not
-    established: `NOT_ESTABLISHED`.
+    Raises AuditError naming the first quantity that differs, with the stated and the computed value. Not established:
+    `NOT_ESTABLISHED`.
     """
     model = _verify_model(extract)
     words = _verify_input(extract, model)
@@ -127,11 +133,14 @@ def audit(extract: Extract) -> tuple[str, ...]:
 
 
 def _verify_model(extract: Extract) -> Model:
+    # The digest comes first: if the bytes are those of another model, the error should say that, not where they fail to
+    # parse.
     _require_equal("model digest", extract.model_digest, model_digest(extract.model))
     try:
         return parse_model(extract.model)
     except ModelError as error:
-        raise AuditError("model", "canonical bytes", error.cause) from error
+        cause = f"the model is not canonical: {error.cause}"
+        raise AuditError("model", "canonical bytes", error.cause, cause=cause) from error
 
 
 def _verify_input(extract: Extract, model: Model) -> tuple[int, ...]:
@@ -141,7 +150,8 @@ def _verify_input(extract: Extract, model: Model) -> tuple[int, ...]:
             measured = tuple(load_family(model.family, "plain").quantise_row(model, extract.measured))
             _require_equal("input", extract.input, pack_words(measured, model.word_size))
     except InputError as error:
-        raise AuditError("input", "one that the model reads", error.cause) from error
+        cause = f"the input is not valid for the model: {error.cause}"
+        raise AuditError("input", "an input of this model", error.cause, cause=cause) from error
     return words
 
 
@@ -153,6 +163,7 @@ def _require_equal(quantity: str, stated: object, computed: object) -> None:
 def _show(value: object) -> str:
     if isinstance(value, bytes):
         shown = value.hex()
+        # An error is one line, so an input is cut off; digests and other values of 32 bytes are shown in full.
         return shown if len(shown) <= 64 else f"{shown[:64]}..."
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
@@ -160,7 +171,7 @@ def _show(value: object) -> str:
 
 
 def build_extract(extract: Extract) -> bytes:
-    """The one form of an extract: JSON with sorted keys and no spaces."""
+    """Bytes of an extract: JSON with sorted keys and no spaces."""
     binding = extract.binding
     document: dict[str, object] = {
         "format": EXTRACT_FORMAT,
@@ -189,15 +200,16 @@ def build_extract(extract: Extract) -> bytes:
 
 
 def parse_extract(content: bytes) -> Extract:
-    """The extract in untrusted bytes.
+    """Parse an extract from untrusted bytes.
 
-    Raises InputError unless they are JSON of exactly the documented form: at most 4 MiB, no field twice, none unknown.
+    Raises InputError unless they are JSON of exactly the documented form: at most 4 MiB, no duplicate and no unknown
+    fields. Not established: that the stated values agree; see `audit`.
     """
     if len(content) > MAX_EXTRACT_BYTES:
         raise InputError(f"extract has {len(content)} bytes, the limit is {MAX_EXTRACT_BYTES}")
     fields = _Fields("extract", _load_json(content))
     if fields.take("format", _text) != EXTRACT_FORMAT:
-        raise InputError(f"extract is not of format {EXTRACT_FORMAT}", hint="write it anew with this release")
+        raise InputError(f"extract does not have format {EXTRACT_FORMAT}", hint="write it again with this release")
     binding, stated = (_Fields(name, fields.take(name, _object)) for name in ("binding", "stated"))
     extract = Extract(
         model=fields.take("model", _base64),
@@ -211,6 +223,7 @@ def parse_extract(content: bytes) -> Extract:
         verdict=stated.take("verdict", _verdict),
         inference_digest=stated.take("inference_digest", _hex(32)),
     )
+    # A field of a later format might change what the others mean.
     for part in (fields, binding, stated):
         part.require_empty()
     return extract
@@ -228,7 +241,7 @@ def _parse_binding(fields: _Fields) -> Binding:
 
 
 class _Fields:
-    """An object's fields, each taken once."""
+    """The fields of a JSON object, each to be taken exactly once."""
 
     def __init__(self, name: str, fields: Mapping[str, object]) -> None:
         self._name = name
@@ -243,6 +256,7 @@ class _Fields:
         try:
             return convert(self._left.pop(name))
         except (ValueError, TypeError) as error:
+            # The converters below raise the expected form as their message.
             raise InputError(f"{name!r} of the {self._name} is not {error}") from error
 
     def require_empty(self) -> None:
@@ -252,15 +266,17 @@ class _Fields:
 
 def _load_json(content: bytes) -> Mapping[str, object]:
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        # json.loads keeps the last of two equal names; another parser may keep the first, and audit something else.
         fields = dict(pairs)
         if len(fields) != len(pairs):
-            raise InputError("extract names a field twice")
+            raise InputError("extract has a duplicate field")
         return fields
 
     try:
         return _object(json.loads(content.decode("utf-8", "strict"), object_pairs_hook=once))
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError("extract is not a JSON object in UTF-8", hint="fetch it again") from error
+        # RecursionError: thousands of nested brackets. ValueError: also an integer of more than 4300 digits.
+        raise InputError("extract is not a JSON object in UTF-8", hint="obtain it again") from error
 
 
 def _object(value: object) -> Mapping[str, object]:
@@ -271,11 +287,12 @@ def _object(value: object) -> Mapping[str, object]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("a text")
+        raise TypeError("a string")
     return value
 
 
 def _natural(value: object) -> int:
+    # bool is a subclass of int, hence the exact type.
     if type(value) is not int or not 0 <= value < 2**53:
         raise ValueError("an integer from 0 to 2^53 - 1")
     return value
@@ -285,7 +302,7 @@ def _integers(value: object) -> tuple[int, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_WIDTH:
         raise ValueError(f"a list of 1 to {MAX_WIDTH} integers")
     if any(type(item) is not int or abs(item) > MAX_FIXED for item in value):
-        raise ValueError("of integers up to 2^53 - 1")
+        raise ValueError("a list of integers up to 2^53 - 1 in magnitude")
     return tuple(value)
 
 
@@ -320,6 +337,7 @@ def _base64(value: object) -> bytes:
         decoded = base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("base64url with padding") from None
+    # b64decode ignores unused trailing bits, so that several texts decode to the same bytes; only one is allowed.
     if _encode(decoded) != text:
         raise ValueError("base64url with padding")
     return decoded

@@ -1,8 +1,8 @@
-"""The model card: what a model was trained on and how it did, as canonical JSON (section 8 of `quality/FORMAT.md`).
+"""The model card: a model's training data and performance as canonical JSON (section 8 of `quality/FORMAT.md`).
 
-Keys sorted, no spaces, ASCII, no floats: ratios are integer parts per million, so that a card has one byte form and
-one hash. Everything in it is a claim of whoever trained the model; only what repeats the model's own bytes (digest,
-threshold, sizes, sums) can be checked from them.
+Keys are sorted, there are no spaces, only ASCII and no floats: ratios are integers in parts per million. So a card has
+exactly one byte form and one hash, which the ledger records. All of it is a claim by the person who trained the model;
+only what repeats the model's own bytes (digest, threshold, sizes, sums) can be checked against them.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ _LIBRARIES = ("lightgbm", "numpy", "torch")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The data behind a model."""
+    """The data that a model was trained and tested on."""
 
     name: str
-    """What people call the data."""
+    """Name of the data, for people."""
     training: Table
-    """Split into training and validation rows by the training run."""
+    """The training run splits it into training and validation rows."""
     test: Table | None
-    """Never seen by the training run; None when there is none."""
+    """Never seen by the training run; None if there are no test data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card, and the figures behind its pictures."""
+    """A card's bytes, and the figures that the pictures beside it show."""
 
     content: bytes
     """Canonical JSON."""
@@ -64,7 +64,7 @@ def ppm(share: float) -> int:
 
 
 def build_card(trained: Trained, problem: Problem, sources: Sources) -> Card:
-    """Card of a model that was trained on this problem. Evaluates the model on the test table, if there is one."""
+    """Build the card of a model that was trained on this problem. Evaluates the model on the test table, if any."""
     validation, test = _judge_held_out(trained, problem), _judge_test(trained, sources)
     card: dict[str, CardValue] = {
         "choice": _describe_choice(trained),
@@ -91,6 +91,11 @@ def _rejected(classes: Classes) -> list[int]:
 
 
 def _judge_held_out(trained: Trained, problem: Problem) -> Report:
+    """Figures on held-out rows.
+
+    Their logits come from models that were not fitted to them; the final model, which may have seen the rows, is only
+    compared with its own float model.
+    """
     rows = trained.fitted.held_out
     floats = trained.fitted.float_logits(problem.fixed[rows])
     integers = score_rows(trained.model, problem.fixed[rows])
@@ -109,7 +114,7 @@ def _judge_test(trained: Trained, sources: Sources) -> Report | None:
 
 
 def _watch_from(trained: Trained, problem: Problem) -> Mapping[str, CardValue] | None:
-    """What later inspections are compared with; None for too few rows."""
+    """The drift reference from held-out rows, as JSON; None if there are too few."""
     rows = trained.fitted.held_out
     inputs: NDArray[np.signedinteger] = load_family(trained.model.family, "arrays").quantise(
         trained.model, problem.fixed[rows]
@@ -118,12 +123,13 @@ def _watch_from(trained: Trained, problem: Problem) -> Mapping[str, CardValue] |
         reference = build_reference(inputs, margins(trained.model.decision, trained.fitted.held_out_logits))
     except InputError:
         return None
+    # Through JSON, which gives it the type of a card's value.
     described: Mapping[str, CardValue] = json.loads(json.dumps(reference.describe()))
     return described
 
 
 def _describe_choice(trained: Trained) -> Mapping[str, CardValue]:
-    """Why this kind: F1 of each kind on each fold, of FAIL for two classes, else the mean over classes."""
+    """How the kind was chosen, with the F1 of each kind on each fold if by cross-validation."""
     if not trained.trials:
         return {"kind": trained.kind, "why": "stated"}
     columns = trained.columns.value
@@ -182,7 +188,7 @@ def _describe_model(trained: Trained) -> Mapping[str, CardValue]:
 
 
 def describe_report(report: Report) -> Mapping[str, CardValue]:
-    """As a card holds it: counts, and shares in parts per million with their 95 % intervals."""
+    """JSON form of a report: counts, and shares in parts per million with their 95 % intervals."""
     described: dict[str, CardValue] = {
         "confusion": report.confusion.tolist(),
         "reliability": [[rows, ppm(predicted), ppm(observed)] for rows, predicted, observed in report.reliability],
@@ -202,7 +208,7 @@ def describe_report(report: Report) -> Mapping[str, CardValue]:
 
 
 def _list_versions() -> Mapping[str, CardValue]:
-    """Of Python and of what training may have used, as far as it is installed."""
+    """Versions of Python and of those libraries for training that are installed."""
     versions: dict[str, CardValue] = {"python": platform.python_version()}
     for library in _LIBRARIES:
         try:

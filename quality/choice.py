@@ -1,10 +1,9 @@
-"""Which kind of model suits the data: how kinds did on the same folds, which of near equals is taken. Needs numpy.
+"""Chooses the kind of model that suits the data, from cross-validation of all kinds on the same folds. Needs numpy.
 
-Rows are *signals* when their columns are one quantity at one moment after the other, and *tables* when columns are
-quantities of their own. Nobody has to say which: it is guessed, and the guess only says which kinds come first.
-Cross-validation settles it, but for differences that chance explains: of the kinds that are not worse than the best by
-more than a standard error, the first is taken. On few rows the best of four is often so by luck: without that rule, a
-kind for signals is taken for a plain table now and then.
+Rows are *signals* if their columns are one quantity sampled over time, and *tables* if each column is a quantity of its
+own. Unless the caller states which, it is guessed; a guess only sets the order in which kinds are preferred. Of the
+kinds that are worse than the best by no more than a standard error, the first in that order is chosen: on few rows the
+best of four is often best by luck, and without this rule a kind for signals would now and then be chosen for a table.
 """
 
 from __future__ import annotations
@@ -21,9 +20,10 @@ __all__ = ["FOLDS", "SAMPLE_ROWS", "Columns", "Trial", "choose", "guess_columns"
 
 FOLDS = 3
 SAMPLE_ROWS = 1200
-"""Cross-validation looks at about as many rows, so that choosing takes minutes whatever the size of the data."""
+"""Cross-validation uses about this many rows at most, so that choosing takes minutes however large the data are."""
 _MOST_REPEATS = 3
 _SMOOTH = 0.5
+"""Roughness (see `_roughness`) below which columns look like a signal; 1 is that of values in random order."""
 
 Floats = NDArray[np.float64]
 
@@ -32,55 +32,57 @@ class Columns(enum.Enum):
     """What the columns of a row are."""
 
     SIGNAL = "signal"
-    """One quantity, from moment to moment."""
+    """One quantity sampled over time."""
     TABLE = "table"
-    """Quantities of their own, in any order."""
+    """Different quantities, in any order."""
 
 
 _ORDER: Mapping[Columns, Sequence[str]] = {
     Columns.SIGNAL: ("rocket", "cnn", "mlp", "trees"),
     Columns.TABLE: ("mlp", "trees", "rocket", "cnn"),
 }
-"""Kinds that suit the columns before those that do not; of those the one first that a contract can execute, or that is
-the better by experience."""
+"""Order of preference: kinds that suit the columns first. Among these, the MLP comes first for tables because the
+contract can execute it, and the rocket for signals because it is usually the more accurate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How a kind did in cross-validation."""
+    """The result of one kind in cross-validation."""
 
     kind: str
     figures: tuple[float, ...]
-    """F1 on each fold, the same folds for every kind: of FAIL for two classes, else the mean over classes."""
+    """F1 on each fold, with the same folds for every kind: of FAIL for two classes, else the mean over classes."""
     obstacle: str = ""
-    """Why the kind could not be tried; then there are no figures."""
+    """Why the kind could not be tried; there are no figures then."""
 
     @property
     def mean(self) -> float:
+        """Mean F1 over folds; -1 if the kind was not tried, which is below any F1."""
         return float(np.mean(self.figures)) if self.figures else -1.0
 
     @property
     def spread(self) -> float:
-        """Standard deviation over folds."""
+        """Standard deviation of F1 over folds."""
         return float(np.std(self.figures)) if self.figures else 0.0
 
     def error_against(self, other: Trial) -> float:
-        """Standard error of the difference of two means, for folds that share rows to learn from.
+        """Standard error of the difference between two means, corrected for folds that share training rows.
 
         C. Nadeau, Y. Bengio, "Inference for the Generalization Error", Machine Learning 52, 2003: the variance over
-        folds times 1/folds + rows that judge / rows that train.
+        folds times (1 / folds + held-out rows / training rows).
         """
         differences = np.subtract(self.figures, other.figures)
         return float(differences.std(ddof=1)) * sqrt(1 / len(differences) + 1 / (FOLDS - 1))
 
 
 def guess_columns(values: Floats) -> Columns:
-    """What the columns of rows (n, width) look like.
+    """Guess whether rows (n, width) are signals or a table.
 
-    Signals change little from one value to the next: less than half as much, by mean square, as between two values of a
-    row at random (von Neumann's ratio), both as they are and after each column was brought to one scale. The median row
-    decides. A signal that is all noise looks like a table.
+    Neighbouring values of a signal differ little: by less than half the mean square difference between two random
+    values of the row (von Neumann's ratio), both in raw values and with each column standardised. The median row
+    decides. A signal of pure noise looks like a table.
     """
+    # Constant columns, such as padding, say nothing, and cannot be standardised.
     moving = values[:, values.std(axis=0) > 0]
     if moving.shape[1] < 2:
         return Columns.TABLE
@@ -89,21 +91,21 @@ def guess_columns(values: Floats) -> Columns:
 
 
 def _roughness(values: Floats) -> float:
-    """Mean square between neighbours over that of any two values, of the median row; 1 for values in no order."""
+    """Mean square difference of neighbours over that of any two values, for the median row; about 1 in random order."""
     steps = np.mean(np.diff(values, axis=1) ** 2, axis=1)
     spread = 2 * values.var(axis=1)
     return float(np.median(np.divide(steps, spread, out=np.ones_like(steps), where=spread > 0)))
 
 
 def repeats_for(rows: int) -> int:
-    """How often all folds are drawn: more often when rows are few, and one drawing says little."""
+    """How many times the rows are split into folds: more often with few rows, where a single split says little."""
     return min(_MOST_REPEATS, max(1, SAMPLE_ROWS // rows))
 
 
 def choose(trials: Sequence[Trial], columns: Columns) -> Trial:
-    """The first kind, in the order that suits the columns, that is not worse than the best by more than an error.
+    """The first kind, in the columns' order of preference, that is at most one standard error worse than the best.
 
-    At least one trial has figures.
+    At least one trial must have figures.
     """
     tried = {trial.kind: trial for trial in trials if trial.figures}
     best = max(tried.values(), key=lambda trial: trial.mean)

@@ -1,4 +1,4 @@
-"""From logits to verdict: which classes mean FAIL, and from which margin on. Shared by every family of models."""
+"""From logits to a verdict: which classes mean FAIL, and at which margin. Shared by all model families."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from quality.errors import ModelError
 __all__ = ["LOGIT_LIMIT", "MAX_OUTPUTS", "Decision", "Verdict"]
 
 LOGIT_LIMIT = 2**31
-"""Logits and every sum on the way to them stay below this in magnitude, so that they are int32 everywhere."""
+"""Logits and all intermediate sums stay below this in magnitude, so that they fit in int32 in every evaluator."""
 MAX_OUTPUTS = 32
 
 
 class Verdict(enum.IntEnum):
-    """What an inspection says of a part. 0 is left out, so that nothing uninitialised reads as a verdict."""
+    """The outcome of an inspection. 0 is unused, so that uninitialised storage never reads as a verdict."""
 
     PASS = 1
     FAIL = 2
@@ -27,11 +27,11 @@ class Decision:
     """How a model's logits become its verdict. Raises ModelError unless the three fields are in canonical form."""
 
     outputs: int
-    """Number of logits, 1..32: one logit is a score of the defect, more are one score a class."""
+    """Number of logits, 1..32: a single logit scores the defect, several score one class each."""
     rejects: int
-    """Bit c is set when class c means FAIL; exactly 1 when there is one logit, never 0."""
+    """Bit c is set if class c means FAIL. Never 0; exactly 1 for a single logit."""
     threshold: int
-    """The verdict is FAIL when the margin is at least this. 0 when every one of several classes is rejected."""
+    """The verdict is FAIL if the margin is at least this. Must be 0 if all of several classes are rejected."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.outputs <= MAX_OUTPUTS:
@@ -40,6 +40,7 @@ class Decision:
             raise ModelError(f"rejected classes {self.rejects:#x} are not among the {self.outputs} there are")
         if not -LOGIT_LIMIT < self.threshold < LOGIT_LIMIT:
             raise ModelError(f"threshold is {self.threshold}, outside {1 - LOGIT_LIMIT}..{LOGIT_LIMIT - 1}")
+        # The margin is always 0 then: a negative threshold would repeat the same decision, a positive one pass all.
         if self._rejects_all and self.threshold:
             raise ModelError(f"threshold is {self.threshold} where every class is rejected", hint="it must be 0")
 
@@ -49,19 +50,19 @@ class Decision:
 
     @property
     def rejected(self) -> tuple[int, ...]:
-        """Classes that mean FAIL, ascending; (0,) when there is one logit."""
+        """Classes that mean FAIL, ascending; (0,) for a single logit."""
         return tuple(index for index in range(self.outputs) if self.rejects >> index & 1)
 
     @property
     def accepted(self) -> tuple[int, ...]:
-        """Classes that mean PASS, ascending; empty when there is one logit or all are rejected."""
+        """Classes that mean PASS, ascending; empty for a single logit, or if all classes are rejected."""
         return tuple(index for index in range(self.outputs) if not self.rejects >> index & 1)
 
     def margin(self, logits: Sequence[int]) -> int:
-        """How much more the logits speak for FAIL than for PASS; up to 33 bits.
+        """How far the logits favour FAIL over PASS; needs up to 33 bits.
 
-        One logit is its own margin; of several, the largest among the rejected less the largest among the accepted.
-        0, like the threshold, when every class is rejected: the verdict is then always FAIL.
+        A single logit is its own margin. Otherwise the margin is the largest rejected logit minus the largest accepted
+        one; if all classes are rejected it is 0, like the threshold, so that the verdict is always FAIL.
         """
         if self.outputs == 1:
             return logits[0]
@@ -70,14 +71,15 @@ class Decision:
         return max(logits[index] for index in self.rejected) - max(logits[index] for index in self.accepted)
 
     def judge(self, logits: Sequence[int]) -> Verdict:
-        """FAIL from the threshold on, else PASS."""
+        """FAIL if the margin reaches the threshold, else PASS."""
         return Verdict.FAIL if self.margin(logits) >= self.threshold else Verdict.PASS
 
     def classify(self, logits: Sequence[int]) -> int:
-        """The class to show to people: the largest logit, the first of equals; with one logit 1 for FAIL, 0 for PASS.
+        """The class to show to people: the one with the largest logit, the lowest class on a tie.
 
-        No verdict depends on it.
+        For a single logit, 1 for FAIL and 0 for PASS. Verdicts do not depend on it.
         """
         if self.outputs == 1:
             return int(self.judge(logits) is Verdict.FAIL)
+        # -index, so that max prefers the lowest class on a tie.
         return max(range(self.outputs), key=lambda index: (logits[index], -index))

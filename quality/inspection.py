@@ -1,4 +1,4 @@
-"""Inspecting one window, and re-executing what somebody else's inspection says. Needs numpy, not torch."""
+"""Inspects windows, and re-executes inferences made by others. Needs numpy, not torch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["Inspector", "verify_inference"]
 
 
 class Inspector:
-    """A model made ready to inspect. Raises ModelError when the bytes are no canonical model.
+    """A model prepared for inspection. Raises ModelError if the bytes are not a canonical model.
 
-    Holds no state that an inspection changes, so threads may share one.
+    Inspecting changes no state, so threads may share one inspector.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -30,14 +30,15 @@ class Inspector:
         self._infer = load_evaluator("numpy")(self.model)
 
     def inspect(self, window: Sequence[int], *, context: bytes, salt: bytes) -> Inference:
-        """Inference on one window of fixed-point sensor values (width integers, units of 10^-decimals).
+        """Inference on one window of fixed-point sensor values (width integers, in units of 10^-decimals).
 
-        `context` (32 bytes) says what the inference belongs to, `salt` (32 random bytes) hides the input behind its
-        commitment. Raises InputError when a value is no integer, or a size or range is wrong.
+        `context` (32 bytes) identifies what the inference belongs to; `salt` (32 random bytes) hides the input behind
+        its commitment. Raises InputError if a value is not an integer, or a size or range is wrong.
         """
+        # No dtype given: numpy would silently truncate floats to int64.
         values = np.array(window)
         if values.dtype.kind != "i":
-            raise InputError("window does not hold int64 integers", hint="convert sensor values with to_fixed")
+            raise InputError("window does not contain int64 integers", hint="convert sensor values with to_fixed")
         if values.shape != (self.model.width,):
             raise InputError(f"window has shape {values.shape}", hint=f"the model reads ({self.model.width},)")
         return self.inspect_all(values.astype(np.int64)[np.newaxis], contexts=[context], salts=[salt])[0]
@@ -52,9 +53,8 @@ class Inspector:
     ) -> tuple[Inference, ...]:
         """Inferences on many windows (n, width), in order.
 
-        `infer` is this model made ready by another evaluator, which changes nothing but the speed.
-
-        Contexts and salts are zero when not given. Raises InputError as `inspect` does.
+        Contexts and salts default to zero. `infer` is this model as prepared by another evaluator; it affects only the
+        speed. Raises InputError as `inspect` does.
         """
         inputs = self._arrays.quantise(self.model, windows)
         contexts = [ZERO] * len(inputs) if contexts is None else contexts
@@ -76,20 +76,20 @@ class Inspector:
 
 
 def verify_inference(inference: Inference, model: bytes) -> None:
-    """Re-execute an inference, and raise unless it follows from this model and its own input.
+    """Re-execute an inference and raise unless it follows from this model and its own input.
 
     1. The model is canonical (ModelError).
     2. The inference names this model.
-    3. Its input is one that the model reads.
-    4. The logits are what the model gives for it.
-    5. The verdict is what the model's threshold makes of them.
+    3. The input is valid for the model.
+    4. The model computes the stated logits from the input.
+    5. The model's threshold turns them into the stated verdict.
 
-    Steps 2 to 5 raise InferenceError. Not established: that the input is what a sensor measured, nor what the context
-    stands for.
+    Steps 2 to 5 raise InferenceError. Not established: that a sensor measured this input, or what the context stands
+    for.
     """
     parsed = parse_model(model)
     if inference.model_digest != model_digest(model):
-        raise InferenceError(f"inference names model {inference.model_digest.hex()}", hint="fetch that model")
+        raise InferenceError(f"inference names model {inference.model_digest.hex()}", hint="obtain that model")
     try:
         words = unpack_words(inference.input, width=parsed.width, size=parsed.word_size, limit=parsed.word_limit)
     except InputError as error:
@@ -97,7 +97,7 @@ def verify_inference(inference: Inference, model: bytes) -> None:
     inputs = np.array([words], dtype=f"i{parsed.word_size}")
     logits = tuple(load_evaluator("numpy")(parsed)(inputs)[0].tolist())
     if inference.logits != logits:
-        raise InferenceError(f"logits are {inference.logits}, the model gives {logits}")
+        raise InferenceError(f"logits are {inference.logits}, the model computes {logits}")
     verdict = parsed.decision.judge(logits)
     if inference.verdict is not verdict:
-        raise InferenceError(f"verdict is {inference.verdict.name}, the model says {verdict.name}")
+        raise InferenceError(f"verdict is {inference.verdict.name}, the model computes {verdict.name}")

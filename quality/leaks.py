@@ -1,4 +1,4 @@
-"""Columns that give the label away, come twice, count the rows or never change: found before training, not after.
+"""Refuses columns that leak the label, number the rows, repeat another column or are all constant, before training.
 
 Needs numpy.
 """
@@ -15,24 +15,27 @@ __all__ = ["verify_columns"]
 
 
 def verify_columns(values: NDArray[np.float64] | NDArray[np.int64], classes: NDArray[np.int64]) -> None:
-    """Raise InputError when a column (n, width) is a one-to-one function of the class (n,), or equals another column.
+    """Raise InputError if the columns of values (n, width) cannot be trusted to predict the classes (n,).
 
-    Also when one counts the rows, which tells their class wherever they are sorted by it, or when all are constant;
-    some may be, as in padded windows. In windows too wide for a table, two moments may well be alike. Not established:
-    that no column gives the label away in a less obvious manner.
+    That is the case if a column is a one-to-one function of the class; if it numbers the rows, which reveals the class
+    when rows are sorted by it; if two columns of a table are equal; or if all columns are constant. Some columns may be
+    constant, as in padded windows, and two columns of a series may be equal by chance. Not established: that no column
+    leaks the label in a less obvious way.
     """
     count = len(np.unique(classes))
     seen: dict[bytes, int] = {}
+    # Column numbers in messages count from 1, as spreadsheets do.
     for index, column in enumerate(values.T):
         distinct, codes = np.unique(column, return_inverse=True)
         if len(distinct) == 1:
             continue
+        # One-to-one: as many values as classes, and as many (value, class) pairs.
         if len(distinct) == count and len(np.unique(codes * count + classes)) == count:
-            raise InputError(f"column {index + 1} is the label in other words", hint="leave it out of the inputs")
+            raise InputError(f"column {index + 1} determines the label", hint="remove it from the inputs")
         if len(column) > 2 and len(np.unique(np.diff(column))) == 1:
-            raise InputError(f"column {index + 1} counts the rows", hint="leave it out of the inputs")
+            raise InputError(f"column {index + 1} numbers the rows", hint="remove it from the inputs")
         first = seen.setdefault(np.ascontiguousarray(column).tobytes(), index)
         if first != index and values.shape[1] <= MAX_TABLE_COLUMNS:
-            raise InputError(f"columns {first + 1} and {index + 1} are the same", hint="give each column once")
+            raise InputError(f"columns {first + 1} and {index + 1} are equal", hint="keep one of them")
     if not seen:
-        raise InputError("every column is constant", hint="give columns that matter, in a unit fine enough")
+        raise InputError("every column is constant", hint="provide columns that vary, or use a finer unit")

@@ -1,4 +1,4 @@
-"""How good a model is on labelled rows: counts, ratios, and how far chance alone could move them. Needs numpy."""
+"""Metrics of a model on labelled rows: counts, ratios and their confidence intervals. Needs numpy."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ Integers = NDArray[np.int64]
 Interval = tuple[float, float]
 
 _NORMAL_95 = 1.959963984540054
-"""Standard deviations of the normal distribution that 95 % lie within."""
+"""95 % of a normal distribution lie within this many standard deviations of its mean."""
 _RESAMPLES = 300
 _SEED = 20259
+"""Fixed, so that the same rows always have the same interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Verdicts against truth; positive means FAIL."""
+    """Verdicts compared with the truth; positive means FAIL."""
 
     true_positives: int
     false_positives: int
@@ -45,7 +46,7 @@ class Counts:
 
     @staticmethod
     def of(predicted: Booleans, actual: Booleans) -> Counts:
-        """Counts of predictions (n,) against truth (n,)."""
+        """Compare predictions (n,) with the truth (n,)."""
         return Counts(
             true_positives=int(np.sum(predicted & actual)),
             false_positives=int(np.sum(predicted & ~actual)),
@@ -63,14 +64,14 @@ class Counts:
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall of FAIL; 0 when nothing was predicted or is positive."""
+        """Harmonic mean of precision and recall of FAIL; 0 if no row is positive, predicted or true."""
         twice = 2 * self.true_positives
         total = twice + self.false_positives + self.false_negatives
         return twice / total if total else 0.0
 
 
 def margins(decision: Decision, logits: Integers) -> Integers:
-    """Margins (n,) of logits (n, k), as `Decision.margin` gives them."""
+    """Margins (n,) of logits (n, k), equal to `Decision.margin` of each row."""
     if decision.outputs == 1:
         return logits[:, 0]
     if not decision.accepted:
@@ -80,33 +81,35 @@ def margins(decision: Decision, logits: Integers) -> Integers:
 
 
 def classify_all(decision: Decision, logits: Integers) -> Integers:
-    """Classes (n,) of logits (n, k), as `Decision.classify` gives them."""
+    """Classes (n,) of logits (n, k), equal to `Decision.classify` of each row."""
     if decision.outputs == 1:
         return (logits[:, 0] >= decision.threshold).astype(np.int64)
+    # argmax returns the first of equal logits, as `Decision.classify` does.
     largest: Integers = logits.argmax(axis=1)
     return largest
 
 
 def confusion(predicted: Integers, actual: Integers, count: int) -> Integers:
-    """(count, count): rows by true class, columns by predicted class."""
+    """Confusion matrix (count, count): rows by true class, columns by predicted class."""
     return np.bincount(actual * count + predicted, minlength=count * count).reshape(count, count)
 
 
 def macro_f1(matrix: Integers) -> float:
-    """Mean over classes, of those that occur or are predicted, of their F1."""
+    """Mean F1 over the classes that occur or are predicted, from a confusion matrix."""
     right = np.diag(matrix)
     total = matrix.sum(axis=0) + matrix.sum(axis=1)
     return float(np.mean(2 * right[total > 0] / total[total > 0]))
 
 
 def average_precision(scores: Integers, actual: Booleans) -> float:
-    """Sum over distinct scores, from the highest, of precision times gain in recall; equal scores count as one step.
+    """Sum, over distinct scores from the highest down, of precision times gain in recall.
 
-    The definition of scikit-learn's `average_precision_score`. 0 when nothing is positive.
+    Equal scores are one step. Same definition as scikit-learn's `average_precision_score`; 0 if no row is positive.
     """
     if not actual.any():
         return 0.0
     order = np.argsort(-scores, kind="stable")
+    # The last row of each run of equal scores: rows with equal scores cannot be ordered.
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     hits = np.cumsum(actual[order])[ends]
     gains = np.diff(hits, prepend=0) / actual.sum()
@@ -114,9 +117,9 @@ def average_precision(scores: Integers, actual: Booleans) -> float:
 
 
 def macro_average_precision(logits: Integers, actual: Integers) -> float:
-    """Average precision of FAIL for one logit; of several, the mean over the classes that occur, each against the rest.
+    """Average precision of FAIL for a single logit, else the mean over the classes that occur, each against the rest.
 
-    A class is ranked by its logit less the largest of the others, which is what decides whether it wins.
+    Rows are ranked for a class by its logit minus the largest other logit, whose sign decides whether the class wins.
     """
     if logits.shape[1] == 1:
         return average_precision(logits[:, 0], actual == 1)
@@ -127,7 +130,7 @@ def macro_average_precision(logits: Integers, actual: Integers) -> float:
 
 
 def wilson(hits: int, rows: int) -> Interval:
-    """95 % interval of a share, hits of rows. E. B. Wilson, JASA 22, 1927. (0, 1) when there are no rows."""
+    """95 % Wilson interval of the share hits / rows; (0, 1) without rows. E. B. Wilson, JASA 22, 1927."""
     if not rows:
         return 0.0, 1.0
     square = _NORMAL_95**2
@@ -138,7 +141,11 @@ def wilson(hits: int, rows: int) -> Interval:
 
 
 def bootstrap(figure: Callable[[Integers], float], strata: Integers) -> Interval:
-    """95 % interval of a figure of row numbers: 300 resamples, always the same, each class (n,) in its size."""
+    """95 % interval of a figure, by stratified bootstrap; `figure` maps row numbers to a value.
+
+    Each of the 300 resamples keeps the size of every stratum (n,), so that a rare class is never missing. The draws are
+    fixed: the same rows always have the same interval.
+    """
     generator = np.random.default_rng(_SEED)
     groups = [np.flatnonzero(strata == value) for value in np.unique(strata)]
     figures = []

@@ -1,15 +1,15 @@
-"""What every family of models offers, and the one way from untrusted bytes to a model.
+"""The interface of a model family, and the parser that turns untrusted bytes into a model.
 
-A family is a package of `quality` named in `FAMILIES`, with four modules:
+A family is a package of `quality` listed in `FAMILIES`, with four modules:
 
     format    MAGIC; parse_body(header, reader) -> model; build_body(model) -> bytes;
-              describe(model) -> (what it is made of, worst sum of each accumulator)        neither numpy nor torch
+              describe(model) -> (its structure, worst sum of each accumulator)             neither numpy nor torch
     plain     quantise_row(model, window) -> words; infer_row(model, words) -> logits       neither numpy nor torch
     arrays    quantise(model, windows) -> inputs; prepare(model) -> infer(inputs)           numpy
     tensors   prepare(model) -> infer(inputs)                                               torch
 
-Windows are fixed-point int64 (n, width), inputs the model's words (n, width), logits int32 (n, k). They are imported
-when a model of the family is met, and not before.
+Windows are fixed-point int64 (n, width), inputs are the model's words (n, width), logits are int32 (n, k). A family's
+module is imported when a model first needs it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ __all__ = [
 ]
 
 FAMILIES = {b"MMQN": "network", b"MMQR": "rocket", b"MMQT": "trees"}
-"""Magic of the bytes, and the family that it announces."""
+"""The magic at the start of the model's bytes, and the family that it stands for."""
 MAX_MODEL_BYTES = 2**20
+"""Bounds what a parser reads before it knows anything about the model."""
 
 
 class Model(Protocol):
@@ -46,7 +47,7 @@ class Model(Protocol):
 
     @property
     def family(self) -> str:
-        """The package under `quality` that knows it: a value of `FAMILIES`."""
+        """The package under `quality` that implements it: a value of `FAMILIES`."""
 
     @property
     def width(self) -> int:
@@ -58,15 +59,15 @@ class Model(Protocol):
 
     @property
     def decision(self) -> Decision:
-        """From logits to verdict."""
+        """Turns logits into a verdict."""
 
     @property
     def scales(self) -> tuple[Scale, ...]:
-        """From sensor values to words."""
+        """Turn sensor values into words: one scale for all columns, or one per column."""
 
     @property
     def word_size(self) -> int:
-        """Bytes of one word of the input: 1, 2, 4 or 8."""
+        """Bytes in one word of the input: 1, 2, 4 or 8."""
 
     @property
     def word_limit(self) -> int:
@@ -74,22 +75,22 @@ class Model(Protocol):
 
 
 def decide(model: Model, decision: Decision) -> Model:
-    """The same model with another decision. Raises ModelError when the model may not have it."""
+    """A copy of the model with another decision. Raises ModelError if the decision does not fit the model."""
     return cast("Model", replace(cast("Any", model), decision=decision))
 
 
 def load_family(family: str, module: str) -> ModuleType:
-    """One of the four modules of a family. ModuleNotFoundError when what it needs is not installed."""
+    """One of a family's four modules. Raises ModuleNotFoundError if a package that it needs is not installed."""
     return importlib.import_module(f"quality.{family}.{module}")
 
 
 def model_digest(model: bytes) -> bytes:
-    """SHA-256 of the model's canonical bytes (32 bytes): the name of the model everywhere."""
+    """SHA-256 of the model's canonical bytes (32 bytes), which identifies the model everywhere."""
     return hashlib.sha256(model).digest()
 
 
 def build_model(model: Model) -> bytes:
-    """Canonical bytes of a model. Raises ModelError when they would exceed 1 MiB."""
+    """Canonical bytes of a model. Raises ModelError if they would exceed 1 MiB."""
     layout = load_family(model.family, "format")
     header = Header(model.decimals, model.decision, model.width, model.scales)
     built = cast("bytes", build_header(layout.MAGIC, header) + layout.build_body(model))
@@ -98,19 +99,20 @@ def build_model(model: Model) -> bytes:
 
 
 def parse_model(model: bytes) -> Model:
-    """Model of untrusted bytes, of whichever family they announce.
+    """Parse untrusted bytes into a model of the family that their magic names.
 
-    On return `build_model(result) == model`, every field is within its limits and no sum can leave int32. Lengths are
-    compared with what is there before anything of that length is made. Raises ModelError.
+    On return `build_model(result) == model`, every field is within its limits and no sum can overflow int32. A stated
+    length is compared with the bytes that remain before memory of that length is allocated. Raises ModelError.
     """
     _require_size(model)
     reader = Reader(model)
     family = FAMILIES.get(reader.take_bytes(MAGIC_SIZE))
     if family is None:
         raise ModelError(
-            "not a model: its first bytes name no family of models", hint="give the model.bin that training wrote"
+            "not a model: its first bytes name no family of models", hint="use the model.bin that training wrote"
         )
     parsed = cast("Model", load_family(family, "format").parse_body(parse_header(reader), reader))
+    # Trailing bytes would give one model two digests.
     if reader.left:
         raise ModelError(f"model is followed by {reader.left} more bytes")
     return parsed

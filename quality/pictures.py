@@ -1,4 +1,4 @@
-"""Two pictures for a model's folder, as SVG text: who was taken for what, and whether stated chances come true."""
+"""Draws the confusion matrix and the reliability diagram of a model as SVG text, byte for byte the same every time."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def _shorten(label: str) -> str:
 
 
 def draw_confusion(matrix: NDArray[np.int64], labels: Sequence[str], title: str) -> str:
-    """Counts (classes, classes), rows by true class and columns by the class that the model shows.
+    """Draw a confusion matrix (classes, classes): rows by true class, columns by predicted class.
 
-    The darker, the larger the share of its row; the diagonal is blue, mistakes are red.
+    A cell is darker the larger its share of its row; the diagonal is blue, mistakes are red.
     """
     size, left, top = len(labels), 150, 92
     side = size * _CELL
     parts = [_text(20, 30, title, size=16, anchor="start")]
-    parts.append(_text(left + side / 2, 58, "what the model says", size=12, colour=_FAINT))
-    parts.append(_turned(24, top + side / 2, "what was true"))
+    parts.append(_text(left + side / 2, 58, "predicted class", size=12, colour=_FAINT))
+    parts.append(_turned(24, top + side / 2, "true class"))
     totals = np.maximum(matrix.sum(axis=1), 1)
     for row, label in enumerate(labels):
         middle = top + row * _CELL + _CELL / 2
@@ -78,9 +78,10 @@ def _draw_cell(x: float, y: float, count: int, share: float, right: bool) -> lis
 
 
 def draw_reliability(bins: Sequence[tuple[int, float, float]], title: str) -> str:
-    """(rows, predicted share of FAIL, observed share) of each bin: on the diagonal, stated chances come true.
+    """Draw a reliability diagram of bins (rows, predicted probability of FAIL, observed share of FAIL).
 
-    A circle's area follows its number of rows; the bars are 95 % intervals by the normal approximation.
+    Bins of a well-calibrated model lie on the diagonal. A larger circle has more rows; bars are 95 % intervals by the
+    normal approximation.
     """
     left, top, side = 70.0, 60.0, 320.0
     most = max((rows for rows, _, _ in bins), default=1)
@@ -98,10 +99,8 @@ def draw_reliability(bins: Sequence[tuple[int, float, float]], title: str) -> st
         parts.append(_line(x, max(top, y - half), x, min(top + side, y + half), _FILL))
         radius = 3 + 9 * float(np.sqrt(rows / most))
         parts.append(f"<circle cx='{x:.1f}' cy='{y:.1f}' r='{radius:.1f}' fill='{_FILL}' fill-opacity='0.75'/>")
-    parts.append(
-        _text(left + side / 2, top + side + 42, "chance of FAIL that the model states", size=12, colour=_FAINT)
-    )
-    parts.append(_turned(22, top + side / 2, "share that truly was FAIL"))
+    parts.append(_text(left + side / 2, top + side + 42, "predicted probability of FAIL", size=12, colour=_FAINT))
+    parts.append(_turned(22, top + side / 2, "observed share of FAIL"))
     return _frame(left + side + 30, top + side + 60, title, parts)
 
 

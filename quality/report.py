@@ -1,4 +1,4 @@
-"""The figures of one model on one set of rows, with how far chance alone could move them. Needs numpy."""
+"""The figures of one model on one set of rows, with their 95 % intervals. Needs numpy."""
 
 from __future__ import annotations
 
@@ -32,25 +32,26 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a model did."""
+    """The performance of a model on one set of rows."""
 
     confusion: Integers
-    """(classes, classes): rows by true class, columns by the class that is shown."""
+    """(classes, classes): rows by true class, columns by the class shown to people."""
     counts: Counts
-    """Verdicts; positive means FAIL."""
+    """Verdicts compared with the truth; positive means FAIL."""
     figures: Mapping[str, tuple[float, Interval]]
-    """Share and 95 % interval: accuracy, f1 and average_precision of the classes, precision and recall of FAIL."""
+    """Value and 95 % interval: accuracy, f1 and average_precision of the classes, precision and recall of FAIL."""
     reliability: tuple[tuple[int, float, float], ...]
-    """Rows, mean predicted and observed share of FAIL, of each tenth of the predicted scale that has rows."""
+    """(rows, mean predicted probability of FAIL, observed share of FAIL) for each tenth of the probability scale that
+    has rows."""
     same_verdicts: int
-    """Rows on which the floats, before any rounding, come to the same verdict."""
+    """Rows on which the float model, before any rounding, reaches the same verdict."""
 
 
 def build_report(trained: Trained, logits: Integers, actual: Integers, *, integers: Integers, floats: Floats) -> Report:
-    """Report on logits (n, outputs) of rows whose classes (n,) are known.
+    """Report on logits (n, outputs) of rows whose true classes (n,) are known.
 
-    `integers` and `floats` (n, outputs) are what the final model and its float twin say of the rows; on held-out rows
-    the judged logits may come from others that did not see them.
+    `integers` and `floats` (n, outputs) are the logits of the final integer model and of the float model that it was
+    rounded from. `logits` may differ from `integers`: held-out rows are scored by models that were not fitted to them.
     """
     decision, classes = trained.model.decision, trained.classes
     shown = classify_all(decision, logits)
@@ -68,6 +69,7 @@ def build_report(trained: Trained, logits: Integers, actual: Integers, *, intege
 def _measure(
     logits: Integers, shown: Integers, actual: Integers, counts: Counts
 ) -> Mapping[str, tuple[float, Interval]]:
+    """The `figures` of a report: Wilson intervals for shares of rows, bootstrap intervals for the others."""
     several = logits.shape[1] > 1
     size = int(max(shown.max(), actual.max())) + 1
 
@@ -93,7 +95,7 @@ def _measure(
 
 
 def _chance_of_fail(trained: Trained, logits: Integers) -> Floats:
-    """(n,) probability of FAIL by the logits, whatever the threshold."""
+    """Probability of FAIL (n,) according to the logits, independent of the threshold."""
     chances = probabilities(logits.astype(np.float64) * trained.fitted.logit_step)
     rejected = trained.classes.fails(np.arange(len(trained.classes.labels)))
     total: Floats = chances[:, rejected].sum(axis=1)
@@ -101,7 +103,7 @@ def _chance_of_fail(trained: Trained, logits: Integers) -> Floats:
 
 
 def _float_fails(trained: Trained, floats: Floats) -> NDArray[np.bool_]:
-    """Verdicts (n,) of float logits (n, outputs), with the threshold in their units."""
+    """Verdicts (n,) of float logits (n, outputs), with the threshold converted to their units; True means FAIL."""
     decision = trained.model.decision
     if decision.outputs == 1:
         margin = floats[:, 0]
@@ -113,6 +115,7 @@ def _float_fails(trained: Trained, floats: Floats) -> NDArray[np.bool_]:
 
 
 def _bin(chances: Floats, failed: NDArray[np.bool_]) -> tuple[tuple[int, float, float], ...]:
+    # A probability of exactly 1 belongs to the last bin.
     bins = np.minimum((chances * _BINS).astype(np.int64), _BINS - 1)
     groups = [bins == index for index in range(_BINS)]
     return tuple(

@@ -1,6 +1,6 @@
-"""Training: choose a kind by cross-validation, fit it, choose where the verdict turns. Torch only if a kind needs it.
+"""Training: choose a kind of model by cross-validation, fit it, choose its threshold. Needs torch only if a kind does.
 
-Nothing here sees test data. A threshold is chosen from scores of rows that did not train what scored them.
+Nothing here sees test data. The threshold is chosen on rows whose scores come from models that were not fitted to them.
 """
 
 from __future__ import annotations
@@ -32,34 +32,36 @@ KINDS = {
     "rocket": ("quality.rocket.train", "fit"),
     "trees": ("quality.trees.train", "fit"),
 }
-"""Kind, and the module and name of its `Fit`."""
+"""Kind of model, and the module and name of its `Fit`. Imported by name, so that one kind does not need another's
+packages."""
 FOR_SIGNALS = ("cnn", "rocket")
-"""Kinds that read a row as one quantity from moment to moment."""
+"""Kinds that read a row as one quantity sampled over time."""
 WIDEST_FOR_TREES = 256
-"""Wider windows are series, in which trees would compare single values, at length."""
+"""Wider windows are time series: trees would compare single samples, and take long to train."""
 _BATCH = 256
+"""Windows scored at a time, to bound memory."""
 
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The model, and what its card has to say about how it came to be."""
+    """A trained model, and what its card reports about the training."""
 
     model: Model
-    """With its decision."""
+    """The final model, with its threshold."""
     fitted: Fitted
-    """What the model is made of, with no decision yet."""
+    """The fit that the model comes from; its own model has no threshold yet."""
     kind: str
     seed: int
     classes: Classes
     goal: Goal
     trials: tuple[Trial, ...]
-    """Empty unless the kind was chosen by cross-validation."""
+    """One per kind; empty unless the kind was chosen by cross-validation."""
     sampled: int
-    """Rows that cross-validation looked at; 0 when there was none."""
+    """Rows used by cross-validation; 0 without it."""
     columns: Columns
-    """What they were said, or guessed, to be."""
+    """As stated by the caller, or guessed."""
 
 
 def train(
@@ -72,10 +74,10 @@ def train(
     goal: Goal | None = None,
     progress: Progress = silent,
 ) -> Trained:
-    """Model of a kind, or of the kind that cross-validation on these rows prefers.
+    """Train a model of the given kind, or of the kind that cross-validation on these rows selects.
 
-    `columns` are guessed when nobody says what they are; kinds for signals are not tried on what is said to be a table.
-    Raises InputError for unusable data, ExportError when no integer model comes out.
+    `columns` is guessed if not stated; kinds for signals are not tried on columns stated to be a table. Raises
+    InputError for unusable data, and ExportError if the fitted model does not fit the integer format.
     """
     goal = Goal() if goal is None else goal
     require_rows(problem.classes)
@@ -86,6 +88,7 @@ def train(
     if kind == "auto":
         sampled = take_sample(problem.classes, SAMPLE_ROWS, seed)
         sample = problem.take(sampled)
+        # Only a statement bars a kind. A guess may be wrong, so it merely orders the kinds: see `choose`.
         barred = FOR_SIGNALS if columns is Columns.TABLE else ()
         trials = tuple(
             Trial(name, (), "the columns are said to be a table")
@@ -96,15 +99,16 @@ def train(
         if not any(trial.figures for trial in trials):
             raise InputError(f"no kind suits the data: {trials[0].obstacle}")
         kind = choose(trials, found).kind
+    # The trials' models saw a sample and only some folds of it; the chosen kind is fitted again, to all rows.
     fitted = _load_fit(kind)(problem, seed=seed, progress=progress)
     decision = _decide(fitted, problem, classes, goal)
     return Trained(decide(fitted.model, decision), fitted, kind, seed, classes, goal, trials, len(sampled), found)
 
 
 def _load_fit(kind: str) -> Fit:
-    """Raises InputError when there is no such kind, or when what it needs is not installed."""
+    """Raises InputError if the kind is unknown, or a package that it needs is not installed."""
     if kind not in KINDS:
-        raise InputError(f"there is no kind {kind!r}", hint=f"choose one of auto, {', '.join(KINDS)}")
+        raise InputError(f"unknown kind {kind!r}", hint=f"choose one of auto, {', '.join(KINDS)}")
     module, name = KINDS[kind]
     try:
         return cast("Fit", getattr(importlib.import_module(module), name))
@@ -113,20 +117,26 @@ def _load_fit(kind: str) -> Fit:
 
 
 def _decide(fitted: Fitted, problem: Problem, classes: Classes, goal: Goal) -> Decision:
-    """Of several classes the largest logit decides, unless a cost or recall is stated."""
+    """The decision with its threshold.
+
+    With several classes the threshold is 0, so that the largest logit decides, unless a cost or a recall is stated.
+    """
     outputs = classes.outputs
     plain = Decision(outputs, classes.mask, 0)
     stated = goal.stated
     if outputs > 1 and (not stated or not plain.accepted):
         if stated:
-            raise InputError("every class is rejected, so no threshold is left to choose", hint="name fewer to reject")
+            raise InputError("every class is rejected, so there is no threshold to choose", hint="reject fewer labels")
         return plain
     scores = margins(plain, fitted.held_out_logits)
     return replace(plain, threshold=choose_threshold(scores, classes.fails(problem.classes[fitted.held_out]), goal))
 
 
 def _try(kind: str, problem: Problem, classes: Classes, seed: int, goal: Goal, progress: Progress) -> Trial:
-    """Fit on all folds but one and judge on that one, for each fold."""
+    """Cross-validate one kind: fit to all folds but one and measure F1 on that one, for each fold.
+
+    An error of the kind itself becomes the trial's obstacle: the other kinds are still tried.
+    """
     width = problem.values.shape[1]
     if kind == "trees" and width > WIDEST_FOR_TREES:
         return Trial(kind, (), f"windows of {width} values are series, and trees compare single values")
@@ -149,7 +159,7 @@ def _try(kind: str, problem: Problem, classes: Classes, seed: int, goal: Goal, p
 
 
 def f1_of(decision: Decision, logits: Integers, actual: Integers) -> float:
-    """F1 of FAIL for one logit, else the mean over classes of the class that is shown."""
+    """F1 of FAIL for a single logit, else the mean over classes of each class's F1 (macro F1)."""
     predicted = classify_all(decision, logits)
     if decision.outputs == 1:
         return Counts.of(predicted == 1, actual == 1).f1

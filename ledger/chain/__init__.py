@@ -1,4 +1,4 @@
-"""JSON-RPC and contracts: the only part that talks to a chain."""
+"""JSON-RPC and contracts: the only part of the library that communicates with a chain."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ledger.chain.proofs import StateProofs, fetch_headers, fetch_proofs
 from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
 from ledger.chain.trust import fetch_checkpoint, fetch_trust, verify_seen
+from ledger.errors import NotInstalledError
 
 if TYPE_CHECKING:
     from ledger.chain.embedded import EmbeddedChain
@@ -59,9 +60,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """PEP 562: the embedded chain brings a whole EVM, which is imported when it is first asked for."""
+    """PEP 562: the embedded chain brings a whole EVM, which is imported when it is first asked for. Raises
+    NotInstalledError where it is not installed."""
     if name != "EmbeddedChain":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ledger.chain.embedded import EmbeddedChain  # noqa: PLC0415  # as the docstring says
-
+    try:
+        from ledger.chain.embedded import EmbeddedChain  # noqa: PLC0415  # as the docstring says
+    except ModuleNotFoundError as missing:
+        raise NotInstalledError("the embedded chain", "eth-tester", "devchain") from missing
     return EmbeddedChain

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 
 from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
-from ledger.provenance.reader import Limits, Reader, unit
+from ledger.provenance.limits import Limits
+from ledger.provenance.reader import Reader, unit
 from ledger.records import AssignmentState, Contract, LotState, OrderState, TransformationKind
 from ledger.store.rows import (
     AnchorRow,

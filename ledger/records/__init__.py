@@ -37,6 +37,7 @@ from ledger.records._base import (
     snake_case,
 )
 from ledger.records._enums import (
+    ALL_ROLES,
     AssignmentState,
     CertificateState,
     CertificateStatus,
@@ -65,6 +66,7 @@ from ledger.records._parts import (
 from ledger.records._registry import *  # noqa: F403  # its __all__ is the one list of them
 
 __all__ = [
+    "ALL_ROLES",
     "I32",
     "RECORD_TYPES",
     "U8",

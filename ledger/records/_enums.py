@@ -24,10 +24,9 @@ class Role(enum.IntFlag):
     CARRIER = 16
     AUDITOR = 32
 
-    @classmethod
-    def all(cls) -> Role:
-        """The mask of every role."""
-        return functools.reduce(operator.or_, cls)
+
+ALL_ROLES = functools.reduce(operator.or_, Role)
+"""The mask of all of them."""
 
 
 class ModelState(enum.IntEnum):

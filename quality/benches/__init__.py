@@ -1,1 +1,1 @@
-"""Measurements that anybody can repeat: one module a table. `python -m quality bench NAME` prints them."""
+"""Benchmarks that anybody can repeat with `python -m quality bench NAME`. RESULTS.md records what they printed."""

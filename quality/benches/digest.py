@@ -1,8 +1,8 @@
-"""One digest over everything that floats trip over: evaluator, batch, threads, library, instruction set.
+"""Counts distinct digests over what makes float results differ: evaluator, batch, threads, library, instruction set.
 
-Each instruction set is a process of its own, since torch reads its environment once. The other CPUs are emulated by
-what these variables forbid; another architecture is not. A process that takes too long is stopped: what it had found by
-then counts, and the table says how many settings that were.
+Each instruction set runs in a process of its own, since torch reads the environment variables once. Older CPUs are
+emulated by forbidding newer instructions; other architectures are not covered. A process that runs too long is stopped;
+the settings that it finished still count, and the table shows how many there were.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
 BATCHES = (1, 7, 64, 512)
 THREADS = (1, 2)
 PYTHON_ROWS = 64
-"""Pure Python is slow: it runs these rows only, and numpy runs them once more to compare."""
+"""Rows for pure Python, which is slow; numpy runs the same rows again for comparison."""
 _SETTINGS = len(BATCHES) * (1 + 2 * len(THREADS))
-"""Of one process, without pure Python."""
+"""Settings per process, without pure Python."""
 _TIMEOUT_S = 600
-"""Of one process."""
+"""Limit per process."""
 _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Threads sleep while they wait. By default they spin, which on a machine with other work makes two threads a window at
-a time twenty times slower than one."""
+"""Makes waiting threads sleep. By default they spin: on a busy machine, two threads at one window per batch then take
+twenty times as long as one thread."""
 
 
 def run_digest(model: Path, rows: int, inputs: Path | None, tell: Callable[[str, int, int], None]) -> Bench:
-    """Number of distinct digests of a model on random windows, or on the first `rows` of a file's.
+    """Count a model's distinct digests on random windows, or on the first `rows` windows of a file.
 
-    Raises QualityError when a run fails.
+    Raises QualityError if a process fails.
     """
     found: dict[str, dict[str, str]] = {}
     for index, (name, variables) in enumerate(ENVIRONMENTS.items()):
@@ -66,6 +66,7 @@ def run_digest(model: Path, rows: int, inputs: Path | None, tell: Callable[[str,
 def _judge(found: dict[str, dict[str, str]], title: str, model: Path, rows: int) -> Bench:
     planned = len(found) * _SETTINGS + 2
     settings = [(setting, digest) for run in found.values() for setting, digest in run.items()]
+    # Settings that ran on fewer rows, for pure Python, have "rows" in their names: theirs is another digest.
     whole = {digest for setting, digest in settings if "rows" not in setting}
     part = {digest for setting, digest in settings if "rows" in setting}
     table = [
@@ -93,7 +94,7 @@ def _judge(found: dict[str, dict[str, str]], title: str, model: Path, rows: int)
 def _run_in(
     variables: dict[str, str], model: Path, rows: int, inputs: Path | None, *, with_python: bool
 ) -> dict[str, str]:
-    """What a process under these variables found, as far as it got in time."""
+    """Digests by setting from a process with these environment variables, as far as it got in time."""
     command = [sys.executable, "-m", "quality.benches.digest", str(model), str(rows), str(int(with_python))]
     command += [] if inputs is None else [str(inputs)]
     try:
@@ -104,19 +105,19 @@ def _run_in(
         return _parse_lines(stopped.stdout or b"")
     if done.returncode:
         reasons = done.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        raise QualityError(f"a run under {variables} failed: {reasons[-1]}")
+        raise QualityError(f"a run with {variables} failed: {reasons[-1]}")
     return _parse_lines(done.stdout)
 
 
 def _parse_lines(output: bytes) -> dict[str, str]:
-    """Digests by setting; a line that was cut off does not count."""
+    """Digests by setting; ignores a last line that was cut off when the process was stopped."""
     whole = output[: output.rfind(b"\n") + 1]
     return dict(json.loads(line) for line in whole.splitlines())
 
 
 def evaluate_all(model: Path, rows: int, inputs: Path | None = None, *, with_python: bool) -> Iterator[tuple[str, str]]:
-    """(setting, digest) of every setting of this process. Raises InputError when the model cannot read the windows."""
-    import torch  # noqa: PLC0415  the parent process does without
+    """(setting, digest) for every setting of this process. Raises InputError if the model cannot read the windows."""
+    import torch  # noqa: PLC0415  the parent process does not need it
 
     inspector = Inspector(model.read_bytes())
     windows = build_windows(inspector, rows, inputs)
@@ -136,7 +137,7 @@ def evaluate_all(model: Path, rows: int, inputs: Path | None = None, *, with_pyt
 
 
 def build_windows(inspector: Inspector, rows: int, inputs: Path | None) -> NDArray[np.int64]:
-    """The first windows of a file, or random ones; fixed-point. Raises InputError when the model cannot read them."""
+    """Fixed-point windows: the first of a file, or random ones. Raises InputError if the model cannot read them."""
     if inputs is None:
         return build_random_windows(rows, inspector.model.width, seed=5)
     windows = to_fixed(load_inputs(inputs)[0][:rows], inspector.model.decimals)
@@ -159,4 +160,5 @@ if __name__ == "__main__":
     given = Path(sys.argv[4]) if len(sys.argv) > 4 else None
     for found in evaluate_all(Path(sys.argv[1]), int(sys.argv[2]), given, with_python=sys.argv[3] == "1"):
         sys.stdout.write(json.dumps(found) + "\n")
+        # Flushed line by line, so that a process that is stopped loses only the setting in progress.
         sys.stdout.flush()

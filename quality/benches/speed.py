@@ -1,7 +1,7 @@
-"""How fast the integer network 152-32-16-2 is, beside the same network in plain float32 torch, on one thread.
+"""Times the integer network 152-32-16-2 beside the same network in float32 torch, on one thread.
 
-Medians of interleaved repeats: what else runs on the machine slows both sides of the ratio alike, so that means more
-than the times. Single parts are timed apart from batches, which would empty the caches between them.
+Reports medians of interleaved repeats. Other work on the machine slows both sides of the ratio alike, so the ratio is
+more telling than the times. Single parts are timed separately from batches, which would evict the caches between them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TORCH_BAR = 4.0
 
 
 def run_speed() -> Bench:
-    """Medians in microseconds."""
+    """Medians in microseconds. Passes if one part with numpy, and torch's integers beside floats, reach their bars."""
     torch.set_num_threads(1)
     network = build_random_mlp(LAYERS, seed=1)
     inspector = Inspector(build_model(network))
@@ -71,12 +71,12 @@ def run_speed() -> Bench:
 
 
 def _time(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median microseconds of each call."""
+    """Median time of each call, in microseconds."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(REPEATS + 20):
         for name, call in calls.items():
             start = time.perf_counter()
             call()
-            if repeat >= 20:  # the first warm caches and pools
+            if repeat >= 20:  # the first repeats warm up caches and thread pools
                 times[name].append((time.perf_counter() - start) * 1e6)
     return {name: statistics.median(values) for name, values in times.items()}

@@ -1,4 +1,4 @@
-"""What a measurement answers: a table for people, and JSON for machines."""
+"""The result of a benchmark: a table for people, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ __all__ = ["Bench", "show"]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One table."""
+    """The result of one benchmark."""
 
     title: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     answer: Mapping[str, object]
-    """The same and more, as JSON can hold it."""
+    """The table's content and more, as JSON values."""
     passed: bool
-    """Whether every bar is reached."""
+    """Whether every bar was reached."""
 
 
 def show(bench: Bench) -> str:
-    """The table as text, columns aligned, numbers to the right."""
+    """The table as text, with the first column left-aligned and the others right-aligned."""
     lines = [list(bench.heads), *(list(row) for row in bench.rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(bench.heads))]
     shown = [bench.title]

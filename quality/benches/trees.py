@@ -1,9 +1,9 @@
-"""How well trees do on two public tables, by honest cross-validation over five fixed seeds.
+"""Evaluates trees on two public tables by nested cross-validation with five fixed seeds.
 
-The folder holds `Faults.NNA` (UCI Steel Plates Faults) or `ai4i2020.csv` (AI4I 2020), itself or in the folder of that
-name in the UCI archive. Everything about a model (derived columns, recipe, rounds, threshold) is chosen inside the
-training folds; a test fold is only ever judged. Agreement is with the float trees that LightGBM grew, on columns before
-they are rounded to words: it says what integers cost, not what other trees would say.
+The data folder contains `Faults.NNA` (UCI Steel Plates Faults) or `ai4i2020.csv` (AI4I 2020), directly or in a
+subfolder named as in the UCI archive. Everything about a model (derived columns, recipe, rounds, threshold) is chosen
+on the training folds; a test fold only evaluates. Agreement is with the float trees from which the model was exported,
+on unrounded columns: it measures the cost of integers, not the variance between trainings.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ Classes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class PublicTable:
-    """One table and how it is judged."""
+    """A public table, and how models are evaluated on it."""
 
     title: str
     load: Callable[[Path], tuple[Floats, Classes]]
+    """Reads (values, classes) from the data folder."""
     folds: int
     bars: Mapping[str, float]
-    """What each figure's mean over the seeds has to reach."""
+    """Least mean over the seeds, by figure."""
 
 
 TABLES = {
@@ -51,8 +52,10 @@ TABLES = {
 
 
 def run_trees(name: str, folder: Path, seeds: Sequence[int], tell: Callable[[int, int], None]) -> Bench:
-    """One column a seed: figures over all rows, each judged once by a model that had not seen it; `by fold` is the mean
-    of the folds' figures, `bytes` a model's mean size. `tell` hears (folds done, folds planned). Raises QualityError.
+    """One column per seed, with figures over all rows, each predicted once by a model that was not trained on it.
+
+    Figures `by fold` are means over the folds' own figures; `bytes` is the mean size of a model. `tell` is called with
+    (folds done, folds planned) after each fold. Raises QualityError.
     """
     table = TABLES[name]
     values, classes = table.load(folder)
@@ -100,14 +103,15 @@ def _report(table: PublicTable, problem: Problem, seeds: Sequence[int], judged: 
 
 @dataclass(frozen=True, slots=True)
 class _Fold:
-    """What one fold's model says of the rows that it had not seen."""
+    """Predictions of one fold's model for the held-out rows."""
 
     actual: Classes
     said: Classes
-    """The first class with the largest logit; for one logit, whether it reaches the threshold."""
+    """Predicted class: the first one with the largest logit; for a single logit, whether it reaches the threshold."""
     float_said: Classes
+    """Predicted class of the float trees."""
     scores: Classes
-    """The first logit in millionths of a nat, so that those of models with other steps can be ranked together."""
+    """The first logit in millionths of a nat, so that models with different steps can be ranked together."""
     size: int
     """Bytes of the model."""
 
@@ -128,7 +132,7 @@ def _judge_fold(learnt: Problem, held: Problem, seed: int) -> _Fold:
 
 
 def _summarise(folds: Sequence[_Fold], binary: bool) -> dict[str, float]:
-    """Figures over all rows, each judged once; `_by_fold` is the mean of the folds' own figures."""
+    """Figures over the rows of all folds together; `_by_fold` figures are means over the folds' own figures."""
     actual, said, float_said, scores = (
         np.concatenate(parts)
         for parts in zip(*((f.actual, f.said, f.float_said, f.scores) for f in folds), strict=True)

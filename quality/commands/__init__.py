@@ -1,1 +1,1 @@
-"""The commands of `python -m quality`. Each module adds its options to a parser and answers with what JSON can hold."""
+"""The commands of `python -m quality`. Each module adds its options to a parser; its answer is printed as JSON."""

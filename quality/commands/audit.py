@@ -1,4 +1,4 @@
-"""`python -m quality audit`. Works with Python alone."""
+"""`python -m quality audit`: re-execute a certified verdict. Needs only Python."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _EXAMPLES = """  python -m quality audit extract.json"""
 
 
 def add_options(parser: Parser) -> None:
-    """Options of the command, and what it runs."""
+    """Add the command's options and its function to a parser."""
     add_examples(parser, _EXAMPLES)
-    parser.add_argument("extract", type=Path, metavar="EXTRACT", help="what `millmark quality extract` wrote")
+    parser.add_argument("extract", type=Path, metavar="EXTRACT", help="file written by `millmark quality extract`")
     parser.set_defaults(command=_audit)
 
 
 def _audit(options: argparse.Namespace) -> Answer:
-    """Raises AuditError, exit code 1, with the first quantity that differs; InputError, 2, for what is no extract."""
+    """Raises AuditError (exit code 1) naming the first differing quantity, InputError (2) for an unusable extract."""
     extract = parse_extract(_read(options.extract))
     established = audit(extract)
     return {
@@ -41,6 +41,7 @@ def _audit(options: argparse.Namespace) -> Answer:
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
+            # One byte past the limit, so that parsing refuses a longer file without reading all of it.
             return file.read(MAX_EXTRACT_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", hint="check the path") from error

@@ -1,4 +1,4 @@
-"""`python -m quality bench NAME`: one table a name, as text on stderr and as JSON on stdout."""
+"""`python -m quality bench NAME`: run one benchmark; its table goes to stderr as text, its result to stdout as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from quality.benches.tables import Bench, show
 from quality.commands.options import Answer, Parser, add_examples, positive
 from quality.errors import InputError
 from quality.inspection import Inspector
-from quality.watch import show_progress
+from quality.progress import show_progress
 
 __all__ = ["add_options"]
 
@@ -22,15 +22,25 @@ _MODEL = Path(__file__).parents[1] / "models" / "forda.bin"
 
 
 def add_options(parser: Parser) -> None:
-    """Options of the command, and what it runs."""
+    """Add the command's options and its function to a parser."""
     add_examples(parser, _EXAMPLES)
     parser.add_argument("name", choices=["ai4i", "digest", "forda", "speed", "steel"])
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the public data (forda: fetched if absent)")
-    parser.add_argument("--seeds", type=positive, default=5, metavar="N", help="the first N of five seeds (default 5)")
-    parser.add_argument("--kind", choices=["mlp", "cnn", "rocket"], default="rocket", help="of forda (default rocket)")
-    parser.add_argument("--model", type=Path, default=_MODEL, metavar="FILE", help="of digest (default: the FordA CNN)")
-    parser.add_argument("--inputs", type=Path, metavar="FILE", help="windows of digest (default: random ones)")
-    parser.add_argument("--rows", type=positive, default=512, metavar="N", help="most windows of digest (default 512)")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder with the public data (forda: downloaded if omitted)"
+    )
+    parser.add_argument(
+        "--seeds", type=positive, default=5, metavar="N", help="use the first N of five seeds (default 5)"
+    )
+    parser.add_argument(
+        "--kind", choices=["mlp", "cnn", "rocket"], default="rocket", help="forda: kind of model (default rocket)"
+    )
+    parser.add_argument(
+        "--model", type=Path, default=_MODEL, metavar="FILE", help="digest: model to run (default: the FordA CNN)"
+    )
+    parser.add_argument("--inputs", type=Path, metavar="FILE", help="digest: windows to run (default: random ones)")
+    parser.add_argument(
+        "--rows", type=positive, default=512, metavar="N", help="digest: number of windows, at most (default 512)"
+    )
     parser.set_defaults(command=_bench)
 
 
@@ -57,7 +67,7 @@ def _bench_digest(options: argparse.Namespace) -> Bench:
 
     if not options.model.is_file():
         raise InputError(f"{options.model} cannot be read: no such file", hint="check the path")
-    # What is unusable is refused here, and not by a process of its own.
+    # Refuse unusable input here, before a process for each environment fails on it.
     rows = len(build_windows(Inspector(options.model.read_bytes()), options.rows, options.inputs))
     with show_progress() as bars:
         given = options.model, rows, options.inputs
@@ -75,7 +85,7 @@ def _bench_trees(options: argparse.Namespace) -> Bench:
 
     name = options.name
     if options.data is None:
-        raise InputError(f"bench {name} needs its data", hint="give the folder with --data")
+        raise InputError(f"bench {name} needs its data", hint="pass the folder with --data")
     with show_progress() as bars:
         given = name, options.data, SEEDS[: options.seeds]
         return run_trees(*given, lambda done, planned: bars(name, done, planned, {}))

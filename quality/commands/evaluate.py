@@ -1,4 +1,4 @@
-"""`python -m quality evaluate`. Works with numpy alone."""
+"""`python -m quality evaluate`: run a model on many windows. Needs only numpy, unless torch evaluates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from quality.forda import load_ford_a
 from quality.inspection import Inspector
 from quality.labels import Classes, build_classes
 from quality.metrics import Counts, classify_all, confusion, macro_average_precision, macro_f1, margins
-from quality.watch import show_progress
+from quality.progress import show_progress
 
 __all__ = ["add_options"]
 
@@ -27,21 +27,23 @@ _EXAMPLES = """  python -m quality evaluate --model quality/models/forda.bin
 
 
 def add_options(parser: Parser) -> None:
-    """Options of the command, and what it runs."""
+    """Add the command's options and its function to a parser."""
     add_examples(parser, _EXAMPLES)
-    parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used without --inputs")
-    parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one window a row")
+    parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used if --inputs is omitted")
+    parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv with one window per row")
     parser.add_argument(
         "--labels",
         type=Path,
         metavar="FILE",
-        help="one label a row; what they mean is read from the"
-        " card.json beside the model, else from the labels themselves",
+        help="one label per row; their meaning is taken from the card.json beside the model,"
+        " or from the labels themselves if there is none",
     )
-    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="a model.bin")
-    parser.add_argument("--evaluator", choices=EVALUATORS, default="numpy", help="all give the same (default numpy)")
-    parser.add_argument("--batch", type=positive, default=64, help="windows at a time (default 64)")
-    parser.add_argument("--threads", type=positive, default=1, help="of the torch evaluator (default 1)")
+    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="model file (model.bin)")
+    parser.add_argument(
+        "--evaluator", choices=EVALUATORS, default="numpy", help="results are identical (default numpy)"
+    )
+    parser.add_argument("--batch", type=positive, default=64, help="windows per batch (default 64)")
+    parser.add_argument("--threads", type=positive, default=1, help="threads of the torch evaluator (default 1)")
     parser.set_defaults(command=_evaluate)
 
 
@@ -51,7 +53,7 @@ def _evaluate(options: argparse.Namespace) -> Answer:
     except OSError as error:
         raise InputError(f"{options.model} cannot be read: {error.strerror}", hint="check the path") from error
     values, labels = _load_windows(options)
-    # Labels are checked before the run, so that a long one does not end in a refusal.
+    # Check labels first, so that a long run does not end in a refusal.
     classes = None if labels is None else _find_classes(options.model, inspector, labels)
     actual = None if labels is None or classes is None else classes.index(labels)
     fixed = to_fixed(values, inspector.model.decimals)
@@ -64,10 +66,10 @@ def _evaluate(options: argparse.Namespace) -> Answer:
 
 
 def _load_windows(options: argparse.Namespace) -> tuple[Floats, NDArray[np.str_] | None]:
-    """Windows (n, width), and their labels (n,) if there are any."""
+    """Windows (n, width) and, if given, their labels (n,)."""
     if options.inputs is None:
         if options.labels is not None:
-            raise InputError("--labels without --inputs", hint="give both, or neither for the public data")
+            raise InputError("--labels without --inputs", hint="use both, or neither for the public data")
         test = load_ford_a().test
         return test.values, test.labels
     values, sha256 = load_inputs(options.inputs)
@@ -77,7 +79,10 @@ def _load_windows(options: argparse.Namespace) -> tuple[Floats, NDArray[np.str_]
 
 
 def _find_classes(path: Path, inspector: Inspector, labels: NDArray[np.str_]) -> Classes:
-    """What the model's classes are called: by its own card, or by the labels when they are as many as its classes."""
+    """Labels of the model's classes: from the model's card, else the labels' own, if there are as many as classes.
+
+    Raises InputError if their number differs from the model's.
+    """
     decision = inspector.model.decision
     count = max(2, decision.outputs)
     named = _read_card(path.parent / "card.json", inspector.model_digest.hex())
@@ -85,17 +90,18 @@ def _find_classes(path: Path, inspector: Inspector, labels: NDArray[np.str_]) ->
         classes = build_classes(labels)
         named = classes.labels
     if len(named) != count:
-        hint = "keep the model's card.json beside it"
+        hint = "keep the model's card.json beside the model"
         raise InputError(f"labels have {len(named)} classes, the model has {count}", hint=hint)
     return Classes(named, 2 if decision.outputs == 1 else decision.rejects)
 
 
 def _read_card(path: Path, digest: str) -> tuple[str, ...] | None:
-    """The labels in this model's card, by class; None when there is no such card."""
+    """The labels in this model's card, by class; None if there is no card, or it is another model's or unusable."""
     try:
         card = json.loads(path.read_bytes())
         labels = card["labels"] if card["model"]["sha256"] == digest else None
     except (OSError, ValueError, LookupError, TypeError):
+        # The card only names the classes; without it, the labels do.
         return None
     if not isinstance(labels, list) or len(set(map(str, labels))) != len(labels):
         return None
@@ -103,7 +109,10 @@ def _read_card(path: Path, digest: str) -> tuple[str, ...] | None:
 
 
 def _measure(inspector: Inspector, classes: Classes, logits: NDArray[np.int64], actual: NDArray[np.int64]) -> Answer:
-    """Of FAIL for two classes; of several, of the class that is shown, F1 and average precision as their means."""
+    """Accuracy, F1 and average precision: of FAIL for two classes, else of the predicted class.
+
+    With several classes, F1 and average precision are means over classes, and the verdicts have figures of their own.
+    """
     decision = inspector.model.decision
     shown = classify_all(decision, logits)
     counts = Counts.of(margins(decision, logits) >= decision.threshold, classes.fails(actual))
@@ -119,7 +128,7 @@ def _measure(inspector: Inspector, classes: Classes, logits: NDArray[np.int64], 
 
 
 def _run(inspector: Inspector, fixed: NDArray[np.int64], options: argparse.Namespace) -> list[Inference]:
-    """All inferences in order, `--batch` windows at a time, with zero contexts and salts."""
+    """All inferences, in order, with zero contexts and salts; `--batch` windows are evaluated at a time."""
     infer = load_evaluator(options.evaluator)(inspector.model)
     if options.evaluator == "torch":
         import torch  # noqa: PLC0415  only this evaluator has threads

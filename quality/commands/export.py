@@ -1,4 +1,4 @@
-"""`python -m quality export`: a model as JSON that people and other programs read, or again with another threshold."""
+"""`python -m quality export`: print a model as JSON, or write it with another threshold."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ _EXAMPLES = """  python -m quality export --model model.bin --to json > model.js
 
 
 def add_options(parser: Parser) -> None:
-    """Options of the command, and what it runs."""
+    """Add the command's options and its function to a parser."""
     add_examples(parser, _EXAMPLES)
-    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="a model.bin")
-    parser.add_argument("--to", choices=["json", "bin"], default="json", help="every number of it, or its bytes")
+    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="model file (model.bin)")
+    parser.add_argument(
+        "--to", choices=["json", "bin"], default="json", help="print every number as JSON, or write the bytes"
+    )
     parser.add_argument(
         "--threshold",
         type=int,
         metavar="N",
-        help="FAIL from this margin on (default: as it is); makes another model, with a digest of its own and no card",
+        help="FAIL at this margin or above (default: unchanged); this makes another model, with a new digest, no card",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where the bytes go")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="file to write the bytes to")
     parser.set_defaults(command=_export)
 
 
 def _export(options: argparse.Namespace) -> Answer:
     if (options.to == "bin") != (options.out is not None):
-        raise InputError("--to bin and --out go together", hint="give both, or neither to print JSON")
+        raise InputError("--to bin and --out go together", hint="use both, or neither to print JSON")
     try:
         model = parse_model(options.model.read_bytes())
     except OSError as error:
@@ -50,7 +52,7 @@ def _export(options: argparse.Namespace) -> Answer:
 
 
 def describe_model(value: object) -> object:
-    """Records as objects by the names of their fields, int8 weights and other sequences as lists, integers as such."""
+    """JSON form of a model: dataclasses as objects with their `kind`, bytes (int8 weights) and sequences as lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         named = [field.name for field in dataclasses.fields(value) if field.init]
         kind = {"kind": type(value).__name__}

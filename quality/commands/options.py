@@ -1,4 +1,4 @@
-"""Options and arguments that commands have in common."""
+"""Argument types and helpers that the commands share."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ Answer: TypeAlias = dict[str, object]
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse prints its usage before an error; here an error is one line."""
+    """A parser whose errors are one line; argparse would print its usage before them."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
 def add_examples(parser: Parser, examples: str) -> None:
-    """Prints them, as they are, at the end of the command's help."""
+    """Print the examples, verbatim, at the end of the command's help."""
     parser.epilog = f"examples:\n{examples}"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def natural(text: str) -> int:
-    """0..2^32 - 1."""
+    """Argument type: an integer in 0..2^32 - 1."""
     value = int(text)
     if not 0 <= value < 2**32:
         raise argparse.ArgumentTypeError(f"{text} is not in 0..4294967295")
@@ -35,7 +35,7 @@ def natural(text: str) -> int:
 
 
 def positive(text: str) -> int:
-    """1..2^20."""
+    """Argument type: an integer in 1..2^20."""
     value = int(text)
     if not 1 <= value <= 2**20:
         raise argparse.ArgumentTypeError(f"{text} is not in 1..1048576")
@@ -43,15 +43,15 @@ def positive(text: str) -> int:
 
 
 def make_folder(folder: Path) -> None:
-    """Raises InputError when it cannot be made."""
+    """Create a folder and its parents, unless it exists. Raises InputError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror}", hint="choose another --out") from error
+        raise InputError(f"{folder} cannot be created: {error.strerror}", hint="choose another --out") from error
 
 
 def write(path: Path, content: bytes) -> None:
-    """Raises InputError when it cannot be written."""
+    """Write a file. Raises InputError if that fails."""
     try:
         path.write_bytes(content)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`python -m quality train`."""
+"""`python -m quality train`: train a model; write it with its card, pictures and TensorBoard logs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from quality.forda import load_ford_a
 from quality.labels import Classes, build_classes
 from quality.model import build_model
 from quality.pictures import draw_confusion, draw_reliability
+from quality.progress import log_to, show_progress
 from quality.thresholds import Goal
 from quality.train import KINDS, Trained, train
-from quality.watch import log_to, show_progress
 
 __all__ = ["add_options"]
 
@@ -29,44 +29,55 @@ _EXAMPLES = """  python -m quality train --out forda
   python -m quality train --inputs X.csv --labels y.csv --kind mlp --cost 50:1 --out model
   tensorboard --logdir model/logs"""
 _FEW_ROWS = 10
+"""Classes with fewer rows get a warning."""
 
 
 def add_options(parser: Parser) -> None:
-    """Options of the command, and what it runs."""
+    """Add the command's options and its function to a parser."""
     add_examples(parser, _EXAMPLES)
-    parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used without --inputs")
-    parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one window a row")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help=".npy, .csv or .tsv: one label a row, any words")
-    parser.add_argument("--kind", choices=["auto", *KINDS], default="auto", help="auto cross-validates all (default)")
+    parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used if --inputs is omitted")
+    parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv with one window per row")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help=".npy, .csv or .tsv with one label per row: numbers or words"
+    )
+    parser.add_argument(
+        "--kind", choices=["auto", *KINDS], default="auto", help="auto (default) chooses by cross-validation"
+    )
     parser.add_argument(
         "--columns",
         choices=[columns.value for columns in Columns],
-        help="for auto: one quantity over time, or quantities of their own (default: guessed, and said)",
+        help="for auto: signal is one quantity over time, table is different quantities (default: guessed and shown)",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="model.bin, card.json, pictures, logs")
-    parser.add_argument("--seed", type=natural, default=0, help="of splits, initial weights and order (default 0)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="for model.bin, card.json, pictures and logs"
+    )
+    parser.add_argument(
+        "--seed", type=natural, default=0, help="seed of splits, initial weights and row order (default 0)"
+    )
     parser.add_argument(
         "--reject",
         type=_parse_list,
         default=(),
         metavar="LABELS",
-        help="labels that mean FAIL, comma between them (default: all but the first, sorted)",
+        help="labels that mean FAIL, separated by commas (default: all but the first in sorted order)",
     )
     parser.add_argument(
         "--cost",
         type=_parse_cost,
         metavar="FN:FP",
-        help="threshold for the cost of a missed defect to that of a false alarm, such as 50:1",
+        help="choose the threshold for this cost of a missed defect to a false alarm, such as 50:1",
     )
-    parser.add_argument("--recall", type=_parse_recall, metavar="R", help="threshold that finds this share of defects")
+    parser.add_argument(
+        "--recall", type=_parse_recall, metavar="R", help="choose the threshold that finds this share of the defects"
+    )
     parser.add_argument(
         "--class-weights",
         type=_parse_weights,
         default={},
         metavar="WEIGHTS",
-        help="balanced, or LABEL=WEIGHT,... (default: every row counts alike)",
+        help="balanced, or LABEL=WEIGHT,... (default: all rows weigh the same)",
     )
-    parser.add_argument("--threads", type=positive, default=1, help="of torch (default 1)")
+    parser.add_argument("--threads", type=positive, default=1, help="threads of torch (default 1)")
     parser.set_defaults(command=_train)
 
 
@@ -78,7 +89,7 @@ def _parse_cost(text: str) -> tuple[int, int]:
     try:
         missed, alarmed = map(int, text.split(":"))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not two whole numbers such as 50:1") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not two whole numbers, such as 50:1") from error
     return missed, alarmed
 
 
@@ -86,15 +97,16 @@ def _parse_recall(text: str) -> int:
     try:
         return ppm(float(text))
     except (ValueError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 0.99") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, such as 0.99") from error
 
 
 def _parse_weights(text: str) -> Mapping[str, float] | None:
-    """None for balanced."""
+    """Weight by label; None for "balanced", which needs the labels' counts."""
     if text == "balanced":
         return None
     weights = {}
     for part in _parse_list(text):
+        # From the right: a label may contain "=", a weight cannot.
         label, _, weight = part.rpartition("=")
         try:
             weights[label] = float(weight)
@@ -110,7 +122,7 @@ def _train(options: argparse.Namespace) -> Answer:
     sources = _load_sources(options)
     classes = build_classes(sources.training.labels, options.reject)
     problem = _build_problem(sources.training, classes, options.class_weights)
-    # Before the minutes of training, not after them.
+    # An unwritable folder should fail before minutes of training, not after.
     make_folder(options.out)
     _set_threads(options.threads)
     with show_progress() as bars, log_to(options.out / "logs") as log:
@@ -134,11 +146,11 @@ def _train(options: argparse.Namespace) -> Answer:
 def _load_sources(options: argparse.Namespace) -> Sources:
     if options.inputs is None:
         if options.labels is not None:
-            raise InputError("--labels without --inputs", hint="give both, or neither for the public data")
+            raise InputError("--labels without --inputs", hint="use both, or neither for the public data")
         data = load_ford_a()
         return Sources("UCR FordA, default split", data.train, data.test)
     if options.labels is None:
-        raise InputError("training needs labels", hint="give --labels")
+        raise InputError("training needs labels", hint="pass --labels")
     values, inputs_sha256 = load_inputs(options.inputs)
     labels, labels_sha256 = load_labels(options.labels)
     return Sources(options.inputs.name, Table(values, labels, (inputs_sha256, labels_sha256)), None)
@@ -148,18 +160,19 @@ def _build_problem(table: Table, classes: Classes, weights: Mapping[str, float] 
     indexed = classes.index(table.labels)
     count = len(classes.labels)
     if weights is None:
+        # Balanced: all classes have the same total weight.
         shares = tuple(len(indexed) / count / int((indexed == index).sum()) for index in range(count))
     else:
         unknown = sorted(weights.keys() - set(classes.labels))
         if unknown:
-            raise InputError(f"no label equals {unknown[0]}", hint=f"choose among {', '.join(classes.labels)}")
+            raise InputError(f"unknown label {unknown[0]}", hint=f"choose from {', '.join(classes.labels)}")
         shares = tuple(weights.get(label, 1.0) for label in classes.labels)
     return Problem(table.values, indexed, count, shares, choose_decimals(table.values))
 
 
 def _set_threads(threads: int) -> None:
     try:
-        import torch  # noqa: PLC0415  a kind without torch may still be trained
+        import torch  # noqa: PLC0415  some kinds train without it
     except ModuleNotFoundError:
         return
     torch.set_num_threads(threads)
@@ -176,8 +189,9 @@ def _write_all(folder: Path, trained: Trained, card: Card) -> None:
 
 
 def _explain_choice(trained: Trained) -> list[str]:
+    """One line per kind tried, the chosen one marked, and why it was preferred if another had the better mean."""
     columns, chosen = trained.columns.value, next(trial for trial in trained.trials if trial.kind == trained.kind)
-    lines = [f"the rows are taken for a {columns}; kind, F1 in cross-validation on {trained.sampled} training rows:"]
+    lines = [f"rows treated as a {columns}; mean F1 by kind, cross-validated on {trained.sampled} training rows:"]
     for trial in trained.trials:
         mark = "*" if trial is chosen else " "
         figures = f"{trial.mean:.4f} +- {trial.spread:.4f}" if trial.figures else f"not tried: {trial.obstacle}"
@@ -185,14 +199,16 @@ def _explain_choice(trained: Trained) -> list[str]:
     best = max(trained.trials, key=lambda trial: trial.mean)
     if best.mean > chosen.mean:
         error = best.error_against(chosen)
-        lines.append(f"{best.kind} is better by {best.mean - chosen.mean:.4f}, within a standard error of {error:.4f}")
+        lines.append(
+            f"{best.kind} is better by {best.mean - chosen.mean:.4f}, but within the standard error of {error:.4f}"
+        )
     return lines
 
 
 def _explain(trained: Trained, card: Card, rows_by_label: Mapping[str, int]) -> str:
-    """Why this kind, and how it did, for people."""
+    """For people, on stderr: warnings, how the kind was chosen, and the model's figures."""
     lines = [
-        f"class {label} has {rows} rows: its figures mean little"
+        f"class {label} has only {rows} rows: its figures are unreliable"
         for label, rows in rows_by_label.items()
         if rows < _FEW_ROWS
     ]

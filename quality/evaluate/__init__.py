@@ -1,10 +1,10 @@
-"""Evaluators of a model. They agree byte for byte; any of them may check any other.
+"""Evaluators of a model. They agree byte for byte, so any of them can check another.
 
-    python    pure Python, no dependency; the one to read, and the one to port
-    numpy     what the inspection service and an auditor use
+    python    pure Python without dependencies; the one to read, and to port
+    numpy     used by the inspection service and by auditors
     torch     for large batches
 
-`load_evaluator` imports what the one that is asked for needs, and nothing else.
+`load_evaluator` imports only what the requested evaluator needs.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["EVALUATORS", "Evaluator", "Infer", "load_evaluator"]
 
 Infer: TypeAlias = "Callable[[NDArray[np.signedinteger]], NDArray[np.int32]]"
-"""Inputs (n, width) of one model to its logits (n, k). Raises InputError when they are no inputs of that model."""
+"""Maps inputs (n, width) of one model to its logits (n, k). Raises InputError if they are not inputs of that model."""
 Evaluator: TypeAlias = Callable[[Model], Infer]
-"""Makes a model ready, which is worth doing once."""
+"""Prepares a model for inference: the costly part, to be done once per model."""
 
 
 def load_evaluator(name: str) -> Evaluator:
-    """Evaluator of that name. Raises InputError when there is none, or when what it needs is not installed."""
+    """The evaluator of that name. Raises InputError if it is unknown, or a package that it needs is not installed."""
     if name not in _PREPARE:
-        raise InputError(f"there is no evaluator {name!r}", hint=f"choose one of {', '.join(EVALUATORS)}")
+        raise InputError(f"unknown evaluator {name!r}", hint=f"choose one of {', '.join(EVALUATORS)}")
+    # "python" needs numpy too: its callers pass arrays. The pure functions in a family's `plain` do not.
     needs = "torch" if name == "torch" else "numpy"
     try:
         importlib.import_module(needs)
@@ -41,7 +42,8 @@ def load_evaluator(name: str) -> Evaluator:
 
 
 def _verifying(model: Model, infer: Infer) -> Infer:
-    from quality.evaluate.scaling import verify_inputs  # noqa: PLC0415  naming the evaluators must not need numpy
+    """Check inputs in one place, so that every evaluator refuses the same ones."""
+    from quality.evaluate.scaling import verify_inputs  # noqa: PLC0415  listing the evaluators must not need numpy
 
     def verified(inputs: NDArray[np.signedinteger]) -> NDArray[np.int32]:
         verify_inputs(model, inputs)
@@ -51,7 +53,7 @@ def _verifying(model: Model, infer: Infer) -> Infer:
 
 
 def _prepare_plain(model: Model) -> Infer:
-    import numpy as np  # noqa: PLC0415  only to speak numpy to the caller; the family's module does without
+    import numpy as np  # noqa: PLC0415  only for the caller's arrays; the family's module does not need it
 
     infer_row = load_family(model.family, "plain").infer_row
 
@@ -68,14 +70,16 @@ def _prepare_arrays(model: Model) -> Infer:
 
 
 def _prepare_tensors(model: Model) -> Infer:
-    import torch  # noqa: PLC0415  the other evaluators do without
+    import torch  # noqa: PLC0415  the other evaluators do not need it
 
     from quality.evaluate.precision import verify_precision  # noqa: PLC0415  likewise
 
     prepared: Infer = load_family(model.family, "tensors").prepare(model)
 
     def infer(inputs: NDArray[np.signedinteger]) -> NDArray[np.int32]:
+        # Checked on each call: these are global settings, which other code may change at any time.
         verify_precision()
+        # Autocast would run the products in bfloat16, which is not exact.
         with torch.inference_mode(), torch.autocast("cpu", enabled=False):
             return prepared(inputs)
 

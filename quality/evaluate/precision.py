@@ -1,4 +1,4 @@
-"""Whether torch computes float32 products exactly as IEEE 754 says, or was told that less will do. Imports torch."""
+"""Checks that torch computes float32 products by IEEE 754, not in a reduced precision. Imports torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _EXACT = {"none", "ieee"}
 
 
 def verify_precision() -> None:
-    """Raise InferenceError when torch may take bfloat16 or TF32 products, which are not exact, for float32 ones."""
-    # torch.set_float32_matmul_precision and the newer settings both end here; asking the former while the latter are in
-    # use is an error of torch's own.
-    everywhere: str = torch.backends.fp32_precision  # type: ignore[attr-defined]  # set at import, unknown to its stubs
+    """Raise InferenceError if torch may replace float32 products by bfloat16 or TF32 ones, which are not exact."""
+    # torch.set_float32_matmul_precision and the newer settings both set these attributes. Its getter is not used here,
+    # because it raises once the newer settings have been used.
+    everywhere: str = torch.backends.fp32_precision  # type: ignore[attr-defined]  # set at import, missing in the stubs
     products: str = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]  # likewise
     stated = {everywhere, products} - _EXACT
     if stated:

@@ -1,4 +1,4 @@
-"""Scales and words in numpy, for every family: sensor values in, inputs out."""
+"""Turns sensor values into inputs by a model's scales, in numpy, for all families."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ Words = NDArray[np.signedinteger]
 
 
 def verify_windows(model: Model, windows: NDArray[np.int64]) -> None:
-    """Raise InputError unless these are fixed-point values (n, width), none beyond 2^53 - 1 in magnitude."""
+    """Raise InputError unless these are fixed-point values (n, width), none above 2^53 - 1 in magnitude."""
     if windows.ndim != 2 or windows.shape[1] != model.width:
         raise InputError(f"windows have shape {windows.shape}", hint=f"the model reads (n, {model.width})")
     if windows.size and (windows.min() < -MAX_FIXED or windows.max() > MAX_FIXED):
-        raise InputError("a sensor value exceeds 2^53 - 1", hint="give it in a coarser unit")
+        raise InputError("a sensor value exceeds 2^53 - 1", hint="use a coarser unit")
 
 
 def quantise_windows(model: Model, windows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Words (n, width) of fixed-point windows (n, width) by the model's scales. Raises InputError."""
+    """Words (n, width) of fixed-point windows (n, width), by the model's scales. Raises InputError."""
     verify_windows(model, windows)
     return apply_scales(model.scales, windows, model.word_limit)
 
 
 def apply_scales(scales: tuple[Scale, ...], windows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """Words of windows (n, width) that are within range, by one scale or by one a column."""
+    """Words (n, width) of verified windows (n, width), by a shared scale or one per column.
+
+    Same formula as `quality.inputs.apply_scales`. The bounds of `Scale` keep every step in int64.
+    """
     zero, multiplier, shift = np.array(
         [(scale.zero, scale.multiplier, scale.shift) for scale in scales], dtype=np.int64
     ).T
@@ -39,11 +42,12 @@ def apply_scales(scales: tuple[Scale, ...], windows: NDArray[np.int64], limit: i
 
 
 def verify_inputs(model: Model, inputs: Words) -> None:
-    """Raise InputError unless these are inputs (n, width) of this model: words of its size, within its limit."""
+    """Raise InputError unless these are inputs (n, width) of this model: words of its size and within its limit."""
     if inputs.dtype != np.dtype(f"i{model.word_size}") or inputs.ndim != 2 or inputs.shape[1] != model.width:
         expected = f"int{8 * model.word_size} of (n, {model.width})"
         raise InputError(f"inputs are {inputs.dtype} of shape {inputs.shape}", hint=f"the model reads {expected}")
-    # One test of each side: abs() of the type's smallest value is itself. What the type itself keeps out needs none.
+    # Both sides are compared, since abs() of the type's smallest value overflows to itself. A limit that is the type's
+    # largest value cannot be exceeded, so the comparison is skipped.
     low, high = -model.word_limit, model.word_limit
     largest = 2 ** (8 * model.word_size - 1) - 1
     if inputs.size and (inputs.min() < low or (high < largest and inputs.max() > high)):
@@ -51,5 +55,5 @@ def verify_inputs(model: Model, inputs: Words) -> None:
 
 
 def pack_inputs(inputs: Words) -> list[bytes]:
-    """The bytes of each row that an input commitment hashes: big-endian words."""
+    """Bytes of each row, as an input commitment hashes them: big-endian words."""
     return [row.tobytes() for row in inputs.astype(inputs.dtype.newbyteorder(">"))]

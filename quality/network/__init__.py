@@ -1,4 +1,4 @@
-"""Family of small networks: dense and convolutional layers of int8 weights, trained in torch, folded into integers."""
+"""The family of small networks: dense and convolutional layers with int8 weights, trained in torch and quantised."""
 
 from __future__ import annotations
 

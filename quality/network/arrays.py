@@ -1,9 +1,9 @@
-"""The integer network in numpy: n windows at once.
+"""The integer network in numpy, for n windows at once.
 
-A float32 product or sum of integers is exact as long as every partial sum stays below 2^24, in float64 below 2^53,
-whatever the order, the thread count or the use of fused multiply-add. `worst_sums` gives the bound of each layer, so
-each takes the cheaper type that is exact for it, and numpy's BLAS gives integer results. Requantisation is int64:
-sums and multipliers stay below 2^31 (`Network` checks both), so products stay below 2^62.
+Float products and sums of integers are exact as long as every partial sum stays below 2^24 in float32, or 2^53 in
+float64, whatever the order of addition, the thread count or the use of fused multiply-add. `worst_sums` bounds each
+layer, so each uses the cheapest type that is exact for it, and numpy's fast BLAS computes exact integers.
+Requantisation uses int64: sums and multipliers are below 2^31 (`Network` checks both), so products are below 2^62.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from quality.network.records import FLOAT32_EXACT, Conv, Dense, Layer, Network, 
 __all__ = ["prepare", "quantise"]
 
 Values: TypeAlias = NDArray[np.integer | np.floating]
-"""(n, channels, positions), or (n, channels) where there is one position."""
+"""(n, channels, positions), or (n, channels) for a single position."""
 Step: TypeAlias = Callable[[Values], Values]
 
 
 def quantise(network: Network, windows: NDArray[np.int64]) -> NDArray[np.int8]:
     """int8 inputs (n, width) of fixed-point sensor values (n, width) in units of 10^-decimals.
 
-    Raises InputError when the shape is another or a value exceeds 2^53 - 1 in magnitude.
+    Raises InputError if the shape differs, or a value exceeds 2^53 - 1 in magnitude.
     """
     return quantise_windows(network, windows).astype(np.int8)
 
 
 def prepare(network: Network) -> Callable[[NDArray[np.int8]], NDArray[np.int32]]:
-    """A function from int8 inputs (n, width) to logits int32 (n, k), with the weights made ready once."""
+    """A function from int8 inputs (n, width) to logits int32 (n, k), with its weights converted once."""
     steps = [_prepare_layer(*pair) for pair in zip(network.layers, worst_sums(network.layers), strict=True)]
 
     def infer(inputs: NDArray[np.int8]) -> NDArray[np.int32]:
@@ -47,9 +47,10 @@ def prepare(network: Network) -> Callable[[NDArray[np.int8]], NDArray[np.int32]]
 
 
 def _prepare_layer(layer: Layer, bound: int) -> Step:
-    """Numpy's fixed cost a call is most of what one window takes, so each step makes as few calls as it can."""
+    """One layer as a function with as few numpy calls as possible: for a single window, their fixed cost dominates."""
     if isinstance(layer, SumPool):
         return lambda values: values.sum(axis=2, dtype=np.int64)
+    # float64 is always exact here: `Network` keeps all sums below 2^31.
     exact = np.dtype(np.float32 if bound < FLOAT32_EXACT else np.float64)
     weights = np.frombuffer(layer.weights, dtype=np.int8).reshape(layer.outputs, -1).T.astype(exact)
     biases = np.array(layer.biases, dtype=exact)
@@ -73,7 +74,7 @@ def _prepare_dense(layer: Dense, weights: Values, biases: Values) -> Step:
 
 def _prepare_conv(layer: Conv, weights: Values, biases: Values) -> Step:
     def add_up(values: Values) -> Values:
-        # fields are (n, channels, positions, kernel), columns (n, positions, channels * kernel)
+        # fields is (n, channels, positions, kernel), columns is (n, positions, channels * kernel)
         fields = sliding_window_view(values, layer.kernel, axis=2)[:, :, :: layer.stride]
         columns = fields.transpose(0, 2, 1, 3).reshape(len(values), fields.shape[2], layer.inputs * layer.kernel)
         return (columns @ weights + biases).transpose(0, 2, 1)
@@ -82,8 +83,8 @@ def _prepare_conv(layer: Conv, weights: Values, biases: Values) -> Step:
 
 
 def _prepare_requantisation(multiplier: int) -> Step:
-    """Sums to the next layer's 0..127."""
-    # Operands of no dimension are taken faster than Python's integers.
+    """A function from a layer's sums to the next layer's inputs, 0..127."""
+    # Zero-dimensional arrays are faster operands than Python integers, which numpy converts on each call.
     factor, half, shift, low, high = (np.array(value, dtype=np.int64) for value in (multiplier, 2**23, 24, 0, 127))
 
     def requantise(sums: Values) -> Values:

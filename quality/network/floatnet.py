@@ -1,7 +1,8 @@
-"""The float networks that training fits, before they become integers. Imports torch.
+"""The float networks that training fits before they are quantised. Imports torch.
 
-Both kinds are blocks of (linear operation, batch norm, ReLU) and one linear layer of logits; the CNN averages over time
-between them. That is all that the integer format knows, so every trained network can be exported.
+Both kinds consist of blocks of (linear operation, batch norm, ReLU) followed by a linear layer for the logits; the CNN
+averages over time before that layer. The integer format supports exactly this, so every trained network has a layer
+structure that can be exported.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from torch import nn
 __all__ = ["INPUT_STEP", "NARROWEST_CNN", "Block", "FloatNetwork", "Recipe", "build_recipes"]
 
 INPUT_STEP = 1 / 32
-"""The float network reads the int8 input times this, so -127..127 becomes about -4..4."""
+"""The float network reads the int8 input multiplied by this: -127..127 becomes about -4..4."""
 NARROWEST_CNN = 24
-"""Values in the narrowest window that a CNN's filters fit."""
+"""Values in the narrowest window that a CNN accepts."""
 
 _LONG_FILTERS = ((8, 31, 2), (16, 15, 2), (24, 9, 2), (32, 5, 2))
 _SHORT_FILTERS = ((8, 7, 1), (16, 5, 2), (32, 3, 2))
@@ -26,30 +27,34 @@ _HIDDEN = (32, 16)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One way to train. Everything that decides the outcome besides data and seed."""
+    """Hyperparameters: everything besides data and seed that determines a trained network."""
 
     kind: str
     """"cnn" or "mlp"."""
     filters: tuple[tuple[int, int, int], ...] = ()
-    """Channels, kernel, stride of each convolution."""
+    """(channels, kernel, stride) of each convolution."""
     hidden: tuple[int, ...] = ()
     """Outputs of each dense block."""
     augmented: bool = False
-    """Show the network reversed, negated and cut windows as well; right for stationary signals such as noise."""
+    """Train on reversed, negated and cropped windows too; suits stationary signals such as noise."""
     epochs: int = 60
     batch: int = 64
+    """Rows per optimiser step."""
     rate: float = 4e-3
+    """Largest learning rate of the one-cycle schedule."""
     decay: float = 1e-2
+    """Weight decay of AdamW."""
     smoothing: float = 0.05
-    """Targets are this much closer to an even chance of all classes than to certainty."""
+    """Label smoothing: the share of each target that is spread evenly over all classes."""
 
     @property
     def name(self) -> str:
+        """The recipe as the card states it."""
         return f"{self.kind}, augmented" if self.augmented else self.kind
 
 
 def build_recipes(kind: str, width: int) -> tuple[Recipe, ...]:
-    """What to try for a kind, "mlp" or "cnn", on windows of `width` values, simplest first."""
+    """The recipes to try for a kind ("mlp" or "cnn") on windows of `width` values, simplest first."""
     if kind == "mlp":
         return (Recipe("mlp", hidden=_HIDDEN),)
     filters = _LONG_FILTERS if width >= _LONG_WIDTH else _SHORT_FILTERS
@@ -57,7 +62,7 @@ def build_recipes(kind: str, width: int) -> tuple[Recipe, ...]:
 
 
 class Block(nn.Module):
-    """relu(norm(op(x))); the operation has no bias of its own, since the norm has one."""
+    """relu(norm(op(x))). The operation has no bias, since the batch norm adds one."""
 
     def __init__(self, op: nn.Conv1d | nn.Linear, outputs: int) -> None:
         super().__init__()
@@ -70,13 +75,14 @@ class Block(nn.Module):
 
 
 class FloatNetwork(nn.Module):
-    """(n, width) to logits (n, logits)."""
+    """Maps inputs (n, width), multiplied by `INPUT_STEP`, to logits (n, logits)."""
 
     def __init__(self, recipe: Recipe, width: int, logits: int) -> None:
         super().__init__()
         self.pools = recipe.kind == "cnn"
         self.narrowest = 1
-        """Fewest positions that a CNN can read."""
+        """Width of the narrowest window that the filters fit; 1 for an MLP."""
+        # Backwards from one position behind the last filter: what each filter must read to write that many.
         for _, kernel, stride in reversed(recipe.filters):
             self.narrowest = (self.narrowest - 1) * stride + kernel
         blocks: list[Block] = []
@@ -91,7 +97,7 @@ class FloatNetwork(nn.Module):
         self.head = nn.Linear(inputs, logits)
 
     def spread(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, width) to what the first block reads: (n, 1, width) for a CNN."""
+        """Reshape (n, width) to what the first block reads: (n, 1, width) for a CNN."""
         return x.unsqueeze(1) if self.pools else x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
-"""Canonical bytes of an integer network, after the header: section 3.1 of `quality/FORMAT.md`.
+"""Canonical bytes of an integer network after the header: section 3.1 of `quality/FORMAT.md`.
 
-There is exactly one byte string per network, and `parse_body` accepts nothing else. Needs neither numpy nor torch.
+A network has exactly one byte form, and `parse_body` accepts no other. Needs neither numpy nor torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DENSE, _CONV, _SUM_POOL = 1, 2, 3
 
 
 def build_body(network: Network) -> bytes:
-    """What follows the scales."""
+    """Bytes that follow the scales."""
     return _COUNT.pack(len(network.layers)) + b"".join(_build_layer(layer) for layer in network.layers)
 
 
@@ -36,7 +36,7 @@ def _build_layer(layer: Layer) -> bytes:
 
 
 def parse_body(header: Header, reader: Reader) -> Network:
-    """Network of the header and the untrusted bytes behind it. Raises ModelError."""
+    """Parse a network from its header and the untrusted bytes that follow. Raises ModelError."""
     (layers,) = reader.take(_COUNT)
     return Network(
         width=header.width,
@@ -69,7 +69,7 @@ def _parse_parameters(reader: Reader, biases: int, weights: int) -> tuple[tuple[
 
 
 def describe(network: Network) -> tuple[list[str], list[int]]:
-    """A line a layer, and the largest magnitude that its sums can reach."""
+    """For the card: one line per layer, and the largest magnitude that each layer's sums can reach."""
     return [_describe_layer(layer) for layer in network.layers], list(worst_sums(network.layers))
 
 

@@ -1,6 +1,6 @@
-"""The integer network in pure Python: slow, short, and without any dependency but the language.
+"""The integer network in pure Python: slow, short and without dependencies.
 
-Python's integers do not overflow and its `>>` rounds towards minus infinity, which is what FORMAT.md asks for.
+Python's integers do not overflow, and its `>>` rounds towards minus infinity, as FORMAT.md requires.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ __all__ = ["infer_row", "quantise_row"]
 
 
 def quantise_row(network: Network, window: Sequence[int]) -> tuple[int, ...]:
-    """Input (width) of one window of fixed-point sensor values (width integers in units of 10^-decimals).
+    """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
 
-    Raises InputError when the window has another width or a value beyond 2^53 - 1 in magnitude.
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
     """
     return apply_scales(network.scales, window, width=network.width, limit=MAX_ACTIVATION)
 
 
 def infer_row(network: Network, words: Sequence[int]) -> tuple[int, ...]:
-    """Logits of one input (width values in -127..127)."""
-    # One list of positions a channel; a dense layer writes one position a channel.
+    """Logits of one input (width words in -127..127)."""
+    # One list of positions per channel; a dense layer writes one position per channel.
     channels = [list(words)]
     for layer in network.layers:
         if isinstance(layer, SumPool):
@@ -58,5 +58,5 @@ def _conv(layer: Conv, channels: list[list[int]]) -> list[list[int]]:
 
 
 def _requantise(total: int, multiplier: int) -> int:
-    """Sum to the next layer's 0..127; multiplier 0 marks the last layer, which keeps its sums."""
+    """Convert a sum to the next layer's 0..127; multiplier 0 marks the last layer, which keeps its sums."""
     return max(0, min(127, (total * multiplier + 2**23) >> 24)) if multiplier else total

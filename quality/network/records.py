@@ -1,8 +1,8 @@
-"""The integer network as records: what a model of this family may be, and how large its sums can grow.
+"""The integer network as dataclasses that enforce the rules of the format, including the bounds of all sums.
 
-A network takes one window of `width` sensor values, turns them into int8 by its scales, and passes them through its
-layers to its logits. `quality/FORMAT.md` is the specification; this module holds its rules, `format` its bytes.
-Nothing here needs numpy or torch.
+A network converts a window of `width` sensor values to int8 by its scales and passes them through its layers to the
+logits. The specification is section 3.1 of `quality/FORMAT.md`; this module enforces its rules, `format` reads and
+writes its bytes. Needs neither numpy nor torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_UNITS = 1024
 MAX_LAYERS = 16
 MAX_MULTIPLIER = 2**31 - 1
 FLOAT32_EXACT = 2**24
-"""Sums that stay below this are exact in float32, whatever their order."""
+"""Sums of integers that stay below this are exact in float32, in any order of addition."""
 
 
 def _require_parameters(layer: Dense | Conv, weights: int) -> None:
@@ -34,6 +34,7 @@ def _require_parameters(layer: Dense | Conv, weights: int) -> None:
         raise ModelError(f"layer has {len(layer.biases)} biases for {layer.outputs} outputs")
     if len(layer.weights) != weights:
         raise ModelError(f"layer has {len(layer.weights)} weight bytes, its dimensions ask for {weights}")
+    # Without -128, magnitudes stay within 127, for which the bounds in `worst_sums` are computed.
     if b"\x80" in layer.weights:
         raise ModelError("weight -128 is not allowed", hint="weights are symmetric, -127..127")
     for bias in layer.biases:
@@ -42,15 +43,15 @@ def _require_parameters(layer: Dense | Conv, weights: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """Fully connected layer. Raises ModelError when a field is out of range."""
+    """Fully connected layer. Raises ModelError if a field is out of range."""
 
     inputs: int
-    """Number of values read; a conv layer before it is flattened channel by channel."""
+    """Number of values read; the output of a conv layer is flattened channel by channel."""
     outputs: int
     multiplier: int
     """Requantisation: `clamp((acc * multiplier + 2^23) >> 24, 0, 127)`; 0 in the last layer, which keeps `acc`."""
     biases: tuple[int, ...]
-    """One int32 an output, in units of the accumulator."""
+    """One int32 per output, in units of the accumulator."""
     weights: bytes
     """int8, row-major (outputs, inputs)."""
 
@@ -62,20 +63,20 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """One-dimensional convolution without padding. Raises ModelError when a field is out of range."""
+    """One-dimensional convolution without padding. Raises ModelError if a field is out of range."""
 
     inputs: int
     """Channels read."""
     outputs: int
     """Channels written."""
     kernel: int
-    """Positions under one filter."""
+    """Positions that a filter covers."""
     stride: int
-    """Positions between neighbouring outputs."""
+    """Distance between the starts of neighbouring outputs, in positions read."""
     multiplier: int
     """As in `Dense`; never 0, since a conv layer is never the last."""
     biases: tuple[int, ...]
-    """One int32 an output channel, in units of the accumulator."""
+    """One int32 per output channel, in units of the accumulator."""
     weights: bytes
     """int8, row-major (outputs, inputs, kernel)."""
 
@@ -87,17 +88,17 @@ class Conv:
         _require_parameters(self, self.inputs * self.outputs * self.kernel)
 
     def length_after(self, length: int) -> int:
-        """Positions written for `length` positions read; 0 when the kernel does not fit."""
+        """Positions written for `length` positions read; 0 if the kernel does not fit."""
         return 0 if length < self.kernel else (length - self.kernel) // self.stride + 1
 
 
 @dataclass(frozen=True, slots=True)
 class SumPool:
-    """Sum of each channel over all positions; the mean's division lives in the next layer's scale."""
+    """Sum of each channel over all positions. The division that makes it a mean is in the next layer's multiplier."""
 
     channels: int
     length: int
-    """Positions summed: all that the layer before it writes."""
+    """Positions summed: all that the previous layer writes."""
 
     def __post_init__(self) -> None:
         require_range("pool channels", self.channels, 1, MAX_UNITS)
@@ -109,9 +110,10 @@ Layer: TypeAlias = Dense | Conv | SumPool
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One integer network. Construction checks that the layers fit together and that no sum can overflow.
+    """An integer network. Construction checks that the layers fit together and that no sum can overflow.
 
-    Raises ModelError. Not established: that the network is any good; its card says how it did on which data.
+    Raises ModelError. Not established: that the network is accurate; its card reports how it performed, and on which
+    data.
     """
 
     family: ClassVar[str] = "network"
@@ -121,13 +123,14 @@ class Network:
     width: int
     """Sensor values in one window."""
     decimals: int
-    """A sensor value enters as an integer in units of 10^-decimals of the sensor's unit (6: millionths)."""
+    """Sensor values are integers in units of 10^-decimals of the sensor's unit (6: millionths)."""
     decision: Decision
     scales: tuple[Scale, ...]
-    """One for the whole window, or one a column."""
+    """One for the whole window, or one per column."""
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        # Built for its checks only.
         Header(self.decimals, self.decision, self.width, self.scales)
         require_scales(self.width, self.scales)
         require_range("number of layers", len(self.layers), 1, MAX_LAYERS)
@@ -138,7 +141,7 @@ class Network:
 
 
 def _verify_chain(width: int, layers: tuple[Layer, ...], outputs: int) -> None:
-    """Raise ModelError unless each layer reads exactly what the one before it writes, ending in the logits."""
+    """Raise ModelError unless each layer reads exactly what the previous one writes, and the last writes the logits."""
     channels, length, flat = 1, width, False
     for index, layer in enumerate(layers):
         last = index == len(layers) - 1
@@ -170,12 +173,13 @@ def _require_same(index: int, name: str, stated: int, actual: int) -> None:
 def worst_sums(layers: tuple[Layer, ...]) -> tuple[int, ...]:
     """Largest magnitude that any partial sum of each layer can reach, in any order of addition.
 
-    For dense and conv: max over outputs of `sum(|w|) * max|x| + |bias|`; for a pool: `127 * length`.
+    Dense and conv: max over outputs of `sum(|w|) * max|x| + |bias|`. Pool: `127 * length`.
     """
     sums: list[int] = []
     largest = MAX_ACTIVATION
     for layer in layers:
         if isinstance(layer, SumPool):
+            # Not clamped to 127: the next layer reads the sums themselves.
             largest *= layer.length
             sums.append(largest)
             continue

@@ -1,7 +1,7 @@
-"""The integer network in torch, exact in floating point: BLAS speed, integer results.
+"""The integer network in torch: float matrix products at BLAS speed, with exact integer results.
 
-Types are chosen as in `arrays`. Convolutions are unfolded into matrix products, because a library's own convolution
-may use a transform (Winograd, FFT) that is not exact.
+Types are chosen as in `arrays`. Convolutions are unfolded into matrix products: torch's own convolution may use a
+transform (Winograd, FFT) that is not exact.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from quality.network.records import FLOAT32_EXACT, Conv, Dense, Layer, Network, 
 __all__ = ["prepare"]
 
 Step: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
-"""(n, channels, positions) to the same."""
+"""Maps (n, channels, positions) to (n, channels, positions)."""
 
 
 def prepare(network: Network) -> Callable[[NDArray[np.int8]], NDArray[np.int32]]:
-    """A function from int8 inputs (n, width) to logits int32 (n, k), with the weights made ready once."""
+    """A function from int8 inputs (n, width) to logits int32 (n, k), with its weights converted once."""
     steps = [_prepare_layer(*pair) for pair in zip(network.layers, worst_sums(network.layers), strict=True)]
 
     def infer(inputs: NDArray[np.int8]) -> NDArray[np.int32]:
+        # A copy, since torch warns about read-only arrays.
         values = torch.from_numpy(inputs.copy()).unsqueeze(1)
         for step in steps:
             values = step(values)
@@ -61,8 +62,8 @@ def _prepare_conv(layer: Conv, weights: torch.Tensor, biases: torch.Tensor) -> S
 
 
 def _requantise(sums: torch.Tensor, multiplier: int) -> torch.Tensor:
-    """Sums to the next layer's 0..127; multiplier 0 marks the last layer, which keeps them."""
+    """Convert sums to the next layer's 0..127; multiplier 0 marks the last layer, which keeps them."""
     if not multiplier:
         return sums
-    # The product needs 62 bits: past float64, so it is taken in int64. torch's >> on signed integers is arithmetic.
+    # In int64, since the product needs 62 bits and float64 has 53. torch's >> is arithmetic on signed integers.
     return ((sums.to(torch.int64) * multiplier + 2**23) >> 24).clamp(0, 127)

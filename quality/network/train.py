@@ -1,7 +1,8 @@
-"""Fit a small network: recipes one after the other, each turned into integers, the best by validation. Imports torch.
+"""Fits a small network: trains each recipe, quantises it, keeps the best by validation loss. Imports torch.
 
-A fifth of the rows validates: it decides when to stop, which recipe wins and, by its scores, the threshold. Training
-is seeded but not promised to be reproducible elsewhere: the model's bytes are what is published.
+A fifth of the rows is held out for validation. It decides when to stop, which recipe is kept and, by its scores, the
+threshold. Not established: that training is reproducible on another machine, although it is seeded. What is published
+is the model's bytes.
 """
 
 from __future__ import annotations
@@ -28,16 +29,18 @@ from quality.splits import split_rows
 __all__ = ["FittedNetwork", "fit_cnn", "fit_mlp"]
 
 _CALIBRATION_ROWS = 512
+"""Training rows that set the activation ranges of the integer network."""
 _MAX_STEPS = 6000
+"""Optimiser steps of one recipe, at most."""
 _MAX_VALUES = 10**8
-"""Of a recipe: values that are learnt from, each as often as it is shown. Large data need fewer passes, and the time is
-bounded: a convolution takes about a microsecond a value."""
+"""Input values that one recipe is trained on, at most, counted once per epoch. Bounds the time, since a convolution
+takes about a microsecond per value; large data need fewer epochs."""
 _MIN_EPOCHS = 10
-"""Where there is no room for as many on all rows, each sees as many as there is room for, drawn anew."""
+"""If so many epochs of all rows would exceed the limits above, each epoch trains on a new random part of the rows."""
 _PATIENCE = 25
-"""Epochs without a better validation loss after which fitting stops."""
+"""Epochs without a better validation loss after which training stops."""
 _BATCH = 1024
-"""Rows at a time where nothing is learned."""
+"""Rows evaluated at a time."""
 
 Inputs = NDArray[np.int8]
 Floats = NDArray[np.float64]
@@ -46,10 +49,11 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class FittedNetwork:
-    """See `quality.fitting.Fitted`. The floats read the same int8 inputs as the integers."""
+    """See `quality.fitting.Fitted`. Float and integer network read the same int8 inputs."""
 
     model: Network
     floats: FloatNetwork
+    """The network that the model was quantised from."""
     recipe: str
     logit_step: float
     held_out: Rows
@@ -57,21 +61,21 @@ class FittedNetwork:
     validation_loss: float
 
     def float_logits(self, fixed: NDArray[np.int64]) -> Floats:
-        """(n, outputs) logits of the float network on fixed-point windows (n, width)."""
+        """Logits (n, outputs) of the float network on fixed-point windows (n, width)."""
         return _float_logits(self.floats, _quantise(self.model.scales, fixed)).numpy().astype(np.float64)
 
 
 def fit_mlp(problem: Problem, *, seed: int, progress: Progress) -> FittedNetwork:
-    """Dense layers; right for tables, whose columns have units of their own."""
+    """Fit dense layers; suits tables, as each column has a scale of its own."""
     return _fit("mlp", problem, seed, progress)
 
 
 def fit_cnn(problem: Problem, *, seed: int, progress: Progress) -> FittedNetwork:
-    """Convolutions over time, averaged. Raises InputError when the windows are too narrow."""
+    """Fit convolutions over time, averaged over positions. Raises InputError if the windows are too narrow."""
     width = problem.values.shape[1]
     if width < NARROWEST_CNN:
         raise InputError(
-            f"a cnn needs windows of {NARROWEST_CNN} values, these have {width}", hint="use another --kind"
+            f"a cnn needs windows of at least {NARROWEST_CNN} values, these have {width}", hint="use another --kind"
         )
     return _fit("cnn", problem, seed, progress)
 
@@ -80,7 +84,7 @@ def _fit(kind: str, problem: Problem, seed: int, progress: Progress) -> FittedNe
     rows = split_rows(problem.classes, seed)
     recipes = build_recipes(kind, problem.values.shape[1])
     fitted = [_fit_recipe(recipe, problem, rows, seed, progress) for recipe in recipes]
-    # min keeps the first of equals, and recipes come simplest first.
+    # min returns the first of equals, and recipes are ordered from simple to complex.
     return min(fitted, key=lambda one: one.validation_loss)
 
 
@@ -93,6 +97,7 @@ def _fit_recipe(
     inputs = _quantise(scales, fixed)
     fitting = _Fitting(recipe, problem, inputs, rows, seed)
     fitting.run(progress)
+    # Only training rows: the held-out ones must not influence the integer network either.
     some = np.random.default_rng(seed).permutation(training)[:_CALIBRATION_ROWS]
     exported = export(fitting.network, inputs[some], scales=scales, decimals=problem.decimals)
     return FittedNetwork(
@@ -117,7 +122,7 @@ def _integer_logits(network: Network, inputs: Inputs) -> NDArray[np.int64]:
 
 
 class _Fitting:
-    """One recipe on one split; after `run`, `network` is that of the epoch with the smallest validation loss."""
+    """Trains one recipe on one split. After `run`, `network` is that of the epoch with the smallest validation loss."""
 
     def __init__(self, recipe: Recipe, problem: Problem, inputs: Inputs, rows: tuple[Rows, Rows], seed: int) -> None:
         torch.manual_seed(seed)
@@ -127,7 +132,7 @@ class _Fitting:
         self._wanted = _build_targets(problem)
         self.network = FloatNetwork(recipe, inputs.shape[1], problem.outputs)
         self.best = float("inf")
-        # A batch norm cannot learn from a single row, so a remainder of one is left out of the epoch.
+        # Batch norm needs at least two rows, so a last batch of one row is skipped.
         count = len(rows[0])
         starts = [start for start in range(0, count, recipe.batch) if count - start > 1]
         room = max(_MIN_EPOCHS, min(_MAX_STEPS, _MAX_VALUES // (recipe.batch * inputs.shape[1])))
@@ -138,6 +143,8 @@ class _Fitting:
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(self._optimiser, recipe.rate, total_steps=steps)
 
     def run(self, progress: Progress) -> None:
+        """Train until the last epoch, or until `_PATIENCE` epochs have brought no better validation loss."""
+        # A deep copy, since a state dict refers to the tensors that training goes on changing.
         best_epoch, best_state = 0, copy.deepcopy(self.network.state_dict())
         for epoch in range(self._epochs):
             training = self._learn()
@@ -152,7 +159,7 @@ class _Fitting:
         self.network.eval()
 
     def _learn(self) -> float:
-        """One pass over the training rows in a new order; their mean loss."""
+        """Train for one epoch, with the rows in a new order; returns their mean loss."""
         self.network.train()
         rows = torch.from_numpy(self._rows[0])
         order = rows[torch.randperm(len(rows))]
@@ -178,7 +185,7 @@ class _Fitting:
 
 
 def _build_targets(problem: Problem) -> torch.Tensor:
-    """(n, outputs): 0 or 1 for one score of the defect, else one-hot."""
+    """Targets (n, outputs): 0 or 1 for a single logit, else one-hot."""
     classes = torch.from_numpy(problem.classes)
     if problem.outputs == 1:
         return classes.to(torch.float32).unsqueeze(1)
@@ -190,7 +197,7 @@ def _soften(wanted: torch.Tensor, smoothing: float) -> torch.Tensor:
 
 
 def _loss(logits: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy, binary for one logit; mean over rows of the given weights."""
+    """Mean cross-entropy over rows, weighted; binary for a single logit."""
     if logits.shape[1] == 1:
         each = nn.functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")[:, 0]
     else:
@@ -199,7 +206,7 @@ def _loss(logits: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor) -> 
 
 
 def _augment(x: torch.Tensor, narrowest: int) -> torch.Tensor:
-    """Each row negated or not, the batch reversed or not, and cut at random to four fifths of its width."""
+    """Negate each row at random, reverse the batch at random, and crop it at random to four fifths of its width."""
     x = x * (torch.randint(0, 2, (len(x), 1)) * 2 - 1)
     if int(torch.randint(0, 2, (1,))):
         x = x.flip(1)

@@ -1,8 +1,8 @@
-"""The rocket model in numpy: n windows at once.
+"""The rocket model in numpy, for n windows at once.
 
-Responses are float32 matrix products of integers: no partial sum exceeds 12 * 127, so they are exact in any order and
-fit int16, in which they are compared and counted. Counts times weights are added up in float64, which is exact: no
-partial sum reaches 2^31 (`Rocket` checks it), let alone 2^53.
+Responses are float32 matrix products of integers. No partial sum exceeds 12 * 127, so they are exact in any order of
+addition and fit in int16, the type in which they are compared and counted. Products of counts and weights are summed in
+float64, which is exact too: `Rocket` checks that no partial sum reaches 2^31, let alone 2^53.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ __all__ = ["prepare", "prepare_section", "quantise"]
 Words = NDArray[np.int8]
 Counts = NDArray[np.int16]
 _CHUNK_BYTES = 2**21
-"""Responses that are in memory at a time: about what a processor's cache holds."""
+"""Responses in memory at a time: about the size of a processor's cache."""
 
 
 def quantise(model: Rocket, windows: NDArray[np.int64]) -> Words:
     """int8 inputs (n, width) of fixed-point sensor values (n, width) in units of 10^-decimals.
 
-    Raises InputError when the shape is another or a value exceeds 2^53 - 1 in magnitude.
+    Raises InputError if the shape differs, or a value exceeds 2^53 - 1 in magnitude.
     """
     return quantise_windows(model, windows).astype(np.int8)
 
 
 def prepare(model: Rocket) -> Callable[[Words], NDArray[np.int32]]:
-    """A function from int8 inputs (n, width) to logits int32 (n, k)."""
+    """A function from int8 inputs (n, width) to logits int32 (n, k), with its kernels and weights converted once."""
     counters = [prepare_section(section, model.width) for section in model.sections]
     features = [feature for section in model.sections for feature in section.features]
     weights = np.array([feature.weights for feature in features], dtype=np.float64)
@@ -47,6 +47,7 @@ def prepare(model: Rocket) -> Callable[[Words], NDArray[np.int32]]:
 
 def prepare_section(section: Section, width: int) -> Callable[[Words], Counts]:
     """A function from int8 inputs (n, width) to counts int16 (n, features) of one section."""
+    # Each kernel is applied once, however many features compare its responses with different biases.
     used = sorted({feature.kernel for feature in section.features})
     kernels = np.full((len(used), TAPS), -1, dtype=np.float32)
     for row, kernel in enumerate(used):

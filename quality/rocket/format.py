@@ -1,6 +1,6 @@
-"""Canonical bytes of a rocket model, after the header: section 3.2 of `quality/FORMAT.md`.
+"""Canonical bytes of a rocket model after the header: section 3.2 of `quality/FORMAT.md`.
 
-There is exactly one byte string per model, and `parse_body` accepts nothing else. Needs neither numpy nor torch.
+A model has exactly one byte form, and `parse_body` accepts no other. Needs neither numpy nor torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _feature_layout(outputs: int) -> struct.Struct:
 
 
 def build_body(model: Rocket) -> bytes:
-    """What follows the scales."""
+    """Bytes that follow the scales."""
     layout = _feature_layout(model.decision.outputs)
     parts = [struct.pack(f">{len(model.biases)}i", *model.biases), _COUNT.pack(len(model.sections))]
     for section in model.sections:
@@ -34,7 +34,7 @@ def build_body(model: Rocket) -> bytes:
 
 
 def parse_body(header: Header, reader: Reader) -> Rocket:
-    """Rocket model of the header and the untrusted bytes behind it. Raises ModelError."""
+    """Parse a rocket model from its header and the untrusted bytes that follow. Raises ModelError."""
     outputs = header.decision.outputs
     biases = reader.take(struct.Struct(f">{outputs}i"))
     (sections,) = reader.take(_COUNT)
@@ -52,13 +52,14 @@ def parse_body(header: Header, reader: Reader) -> Rocket:
 def _parse_section(reader: Reader, layout: struct.Struct) -> Section:
     dilation, padded, count = reader.take(_SECTION)
     if padded > 1:
-        raise ModelError(f"a section states {padded} for whether it is padded", hint="0 or 1")
+        raise ModelError(f"a section states {padded} for whether it is padded", hint="must be 0 or 1")
+    # All features of a section at once: their length is checked before any of them is built.
     rows = layout.iter_unpack(reader.take_bytes(count * layout.size))
     return Section(dilation, bool(padded), tuple(Feature(row[0], row[1], row[2:]) for row in rows))
 
 
 def describe(model: Rocket) -> tuple[list[str], list[int]]:
-    """A line a section, and the largest magnitude that the sums of each logit can reach."""
+    """For the card: one line per section, and the largest magnitude that the sums of each logit can reach."""
     lines = [
         f"{len(section.features)} features, dilation {section.dilation}, {'padded' if section.padded else 'inside'}"
         for section in model.sections

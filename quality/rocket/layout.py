@@ -1,6 +1,6 @@
-"""Which features a rocket counts: kernels, dilations, and biases from the data's own quantiles. Needs numpy.
+"""Chooses a rocket's features: kernels, dilations, and biases that are quantiles of training responses. Needs numpy.
 
-The biases are quantiles of responses to training windows; no label is read.
+Labels play no part, so the features cannot overfit them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _GOLDEN = (np.sqrt(5) + 1) / 2
 Floats: TypeAlias = NDArray[np.float64]
 Inputs: TypeAlias = NDArray[np.int8]
 Layout: TypeAlias = list[tuple[int, bool, list[tuple[int, int]]]]
-"""(dilation, padded, [(kernel, bias)]), all ascending."""
+"""[(dilation, padded, [(kernel, bias)])], all ascending."""
 
 
 def lay_out(inputs: Inputs, features_a_kernel: int, generator: np.random.Generator) -> Layout:
-    """Dilations spread over powers of two; biases at quantiles of the responses of single training windows.
+    """Choose features: dilations in powers of two, and biases at quantiles of the responses to single training windows.
 
-    As in MiniRocket: exponential dilations up to the window, quantiles by the golden ratio, padding on every other
-    kernel, the other way round at every other dilation. Features that repeat each other are left out.
+    As in MiniRocket, dilations grow exponentially up to the window's width, quantiles follow the golden ratio, and
+    every other kernel is padded, alternating between dilations. Duplicate features are dropped.
     """
     width = inputs.shape[1]
     layout: dict[tuple[int, bool], set[tuple[int, int]]] = {}
@@ -39,6 +39,7 @@ def lay_out(inputs: Inputs, features_a_kernel: int, generator: np.random.Generat
             for kernel in kernels:
                 window = inputs[generator.integers(len(inputs))]
                 responses = _respond(window, kernel, dilation, padded=padded)
+                # The sequence of quantiles continues from kernel to kernel, so that each one gets different ones.
                 shares = [(quantile + step) * _GOLDEN % 1 for step in range(1, features + 1)]
                 quantile += features
                 biases = np.clip(np.floor(np.quantile(responses, shares)), -MAX_RESPONSE, MAX_RESPONSE - 1)
@@ -47,7 +48,7 @@ def lay_out(inputs: Inputs, features_a_kernel: int, generator: np.random.Generat
 
 
 def _spread_dilations(width: int, features_a_kernel: int) -> list[tuple[int, int]]:
-    """(dilation, features a kernel) pairs, ascending; the features add up to `features_a_kernel`."""
+    """(dilation, features per kernel) pairs, ascending; the features add up to `features_a_kernel`."""
     largest = np.log2((width - 1) / REACH)
     dilations = np.floor(2 ** np.linspace(0, largest, features_a_kernel)).astype(int)
     return [
@@ -56,16 +57,18 @@ def _spread_dilations(width: int, features_a_kernel: int) -> list[tuple[int, int
 
 
 def _respond(window: Inputs, kernel: int, dilation: int, *, padded: bool) -> NDArray[np.int64]:
+    """Responses (positions,) of one kernel to one window (width,)."""
     margin = REACH // 2 * dilation if padded else 0
     words = np.pad(window.astype(np.int64), margin)
     positions = len(words) - REACH * dilation
     taps = [words[tap * dilation : tap * dilation + positions] for tap in range(TAPS)]
+    # Weights are 2 on three taps and -1 on all others: three times the three taps, minus the sum of all nine.
     heavy = sum((taps[tap] for tap in KERNELS[kernel]), start=np.zeros(positions, dtype=np.int64))
     return 3 * heavy - sum(taps, start=np.zeros(positions, dtype=np.int64))
 
 
 def build_counter(layout: Layout, width: int) -> Callable[[Inputs], Floats]:
-    """A function from int8 inputs (n, width) to counts (n, features) in the layout's order."""
+    """A function from int8 inputs (n, width) to counts (n, features), in the layout's order."""
     counters = [
         prepare_section(Section(dilation, padded, tuple(Feature(*key, (1,)) for key in features)), width)
         for dilation, padded, features in layout
@@ -74,6 +77,6 @@ def build_counter(layout: Layout, width: int) -> Callable[[Inputs], Floats]:
 
 
 def list_positions(layout: Layout, width: int) -> NDArray[np.int64]:
-    """(features,): the largest count of each, in the layout's order."""
+    """Largest possible count of each feature (features,), in the layout's order."""
     sizes = [np.full(len(keys), width if padded else width - REACH * dilation) for dilation, padded, keys in layout]
     return np.concatenate(sizes)

@@ -1,4 +1,4 @@
-"""The rocket model in pure Python: slow, short, and without any dependency but the language."""
+"""The rocket model in pure Python: slow, short and without dependencies."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["infer_row", "quantise_row"]
 
 
 def quantise_row(model: Rocket, window: Sequence[int]) -> tuple[int, ...]:
-    """Input (width) of one window of fixed-point sensor values (width integers in units of 10^-decimals).
+    """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
 
-    Raises InputError when the window has another width or a value beyond 2^53 - 1 in magnitude.
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
     """
     return apply_scales(model.scales, window, width=model.width, limit=MAX_WORD)
 
 
 def infer_row(model: Rocket, words: Sequence[int]) -> tuple[int, ...]:
-    """Logits of one input (width values in -127..127)."""
+    """Logits of one input (width words in -127..127)."""
     logits = list(model.biases)
     for section in model.sections:
         taps = _spread(section, words)
-        # A kernel weighs its three taps 2 and the others -1: three times its own, less all.
+        # Weights are 2 on three taps and -1 on all others: three times the three taps, minus the sum of all nine.
         totals = [sum(column) for column in zip(*taps, strict=True)]
         for feature in section.features:
             first, second, third = (taps[tap] for tap in KERNELS[feature.kernel])
@@ -34,7 +34,7 @@ def infer_row(model: Rocket, words: Sequence[int]) -> tuple[int, ...]:
 
 
 def _spread(section: Section, words: Sequence[int]) -> list[Sequence[int]]:
-    """What each of the nine taps sees, at every position."""
+    """The word that each of the nine taps reads, at every position."""
     margin = [0] * (REACH // 2 * section.dilation if section.padded else 0)
     padded = [*margin, *words, *margin]
     positions = section.positions(len(words))

@@ -1,6 +1,6 @@
-"""The rocket model as records: what a model of this family may be, and how large its sums can grow.
+"""The rocket model as dataclasses that enforce the rules of the format, including the bounds of all sums.
 
-`quality/FORMAT.md` section 3.2 is the specification. Needs neither numpy nor torch.
+The specification is section 3.2 of `quality/FORMAT.md`. Needs neither numpy nor torch.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ __all__ = ["KERNELS", "REACH", "TAPS", "Feature", "Rocket", "Section"]
 
 TAPS = 9
 REACH = TAPS - 1
-"""Positions from a kernel's first tap to its last, in units of the dilation."""
+"""Distance from a kernel's first tap to its last, in units of the dilation."""
 KERNELS = tuple(combinations(range(TAPS), 3))
-"""The 84 kernels, each by its three taps of weight 2, in lexicographic order; the other six weigh -1."""
+"""The 84 kernels in lexicographic order, each given by its three taps of weight 2; the other six have weight -1."""
 MAX_WORD = 127
 MAX_RESPONSE = 12 * MAX_WORD
-"""Largest magnitude of a kernel's response: three words times 2, six times -1."""
+"""Largest magnitude of a kernel's response: three words times 2 and six times -1."""
 MAX_WEIGHT = 2**15 - 1
 MAX_SECTIONS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """The number of positions at which a kernel's response exceeds a bias. Raises ModelError when out of range."""
+    """The number of positions at which a kernel's response exceeds a bias. Raises ModelError if out of range."""
 
     kernel: int
     """Index into `KERNELS`."""
     bias: int
-    """-1524..1523; beyond that no input tells the feature from a constant."""
+    """-1524..1523; outside this range the feature would be constant."""
     weights: tuple[int, ...]
-    """What one position adds to each logit; int16, never -2^15, not all 0."""
+    """Added to each logit per counted position; int16, never -2^15, not all 0."""
 
     def __post_init__(self) -> None:
         require_range("kernel", self.kernel, 0, len(KERNELS) - 1)
@@ -53,10 +53,11 @@ class Section:
     """Features of one dilation. Raises ModelError unless they ascend by (kernel, bias)."""
 
     dilation: int
-    """Positions between neighbouring taps."""
+    """Distance between neighbouring taps, in positions."""
     padded: bool
-    """Whether responses at the ends of the window count, with 0 where there is no word."""
+    """Whether responses at the ends of the window count, with zeros beyond its ends."""
     features: tuple[Feature, ...]
+    """Ascending by (kernel, bias), at least one."""
 
     def __post_init__(self) -> None:
         require_range("dilation", self.dilation, 1, (MAX_WIDTH - 1) // REACH)
@@ -65,15 +66,15 @@ class Section:
             raise ModelError("features of a section are not in ascending order, or there are none")
 
     def positions(self, width: int) -> int:
-        """Responses in a window of `width` words; not positive when the kernel does not fit."""
+        """Number of responses in a window of `width` words; 0 or negative if the kernel does not fit."""
         return width if self.padded else width - REACH * self.dilation
 
 
 @dataclass(frozen=True, slots=True)
 class Rocket:
-    """One rocket model. Construction checks that every kernel fits and that no sum can overflow. Raises ModelError.
+    """A rocket model. Construction checks that every kernel fits and that no sum can overflow. Raises ModelError.
 
-    Not established: that the model is any good; its card says how it did on which data.
+    Not established: that the model is accurate; its card reports how it performed, and on which data.
     """
 
     family: ClassVar[str] = "rocket"
@@ -83,27 +84,31 @@ class Rocket:
     width: int
     """Sensor values in one window."""
     decimals: int
-    """A sensor value enters as an integer in units of 10^-decimals of the sensor's unit (6: millionths)."""
+    """Sensor values are integers in units of 10^-decimals of the sensor's unit (6: millionths)."""
     decision: Decision
     scales: tuple[Scale, ...]
-    """One for the whole window, or one a column."""
+    """One for the whole window, or one per column."""
     biases: tuple[int, ...]
-    """One int32 a logit."""
+    """One int32 per logit."""
     sections: tuple[Section, ...]
     """Ascending by (dilation, padded)."""
 
     def __post_init__(self) -> None:
+        # Built for its checks only.
         Header(self.decimals, self.decision, self.width, self.scales)
         require_scales(self.width, self.scales)
         require_range("number of sections", len(self.sections), 1, MAX_SECTIONS)
         keys = [(section.dilation, section.padded) for section in self.sections]
         if any(left >= right for left, right in pairwise(keys)):
             raise ModelError("sections are not in ascending order")
+        # Sections ascend, so the last one has the largest dilation.
         if REACH * self.sections[-1].dilation >= self.width:
             raise ModelError(f"dilation {self.sections[-1].dilation} does not fit into {self.width} columns")
         counts = [len(feature.weights) for section in self.sections for feature in section.features]
         if {len(self.biases), *counts} != {self.decision.outputs}:
-            raise ModelError(f"model does not have {self.decision.outputs} biases and weights a feature, one a logit")
+            raise ModelError(
+                f"model needs {self.decision.outputs} biases, and as many weights per feature: one per logit"
+            )
         for bias in self.biases:
             require_range("bias of a logit", bias, 1 - LOGIT_LIMIT, LOGIT_LIMIT - 1)
         for index, bound in enumerate(self.worst_sums()):

@@ -1,6 +1,6 @@
 """The rocket model in torch, for large batches.
 
-As in `arrays`: float32 products and float64 sums that are exact by their bounds, and int16 between them.
+Types are those of `arrays`: float32 products and float64 sums, exact by their bounds, with int16 in between.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from quality.rocket.records import KERNELS, REACH, TAPS, Rocket, Section
 __all__ = ["prepare", "prepare_section"]
 
 _CHUNK_BYTES = 2**21
-"""Responses that are in memory at a time: about what a processor's cache holds."""
+"""Responses in memory at a time: about the size of a processor's cache."""
 
 
 def prepare(model: Rocket) -> Callable[[NDArray[np.int8]], NDArray[np.int32]]:
-    """A function from int8 inputs (n, width) to logits int32 (n, k)."""
+    """A function from int8 inputs (n, width) to logits int32 (n, k), with its kernels and weights converted once."""
     counters = [prepare_section(section, model.width) for section in model.sections]
     features = [feature for section in model.sections for feature in section.features]
     weights = torch.tensor([feature.weights for feature in features], dtype=torch.float64)
@@ -36,7 +36,7 @@ def prepare(model: Rocket) -> Callable[[NDArray[np.int8]], NDArray[np.int32]]:
 
 
 def prepare_section(section: Section, width: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A function from words as float32 (n, width) to counts int16 (n, features) of one section."""
+    """A function from float32 words (n, width) to counts int16 (n, features) of one section."""
     used = sorted({feature.kernel for feature in section.features})
     kernels = torch.full((len(used), TAPS), -1.0)
     for row, kernel in enumerate(used):

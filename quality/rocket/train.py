@@ -1,9 +1,9 @@
-"""Fit a rocket model: features by the data's own quantiles, a ridge head, both turned into integers. Needs numpy.
+"""Fits a rocket model: features from quantiles of the data, a ridge head, both quantised. Needs numpy.
 
-Several heads compete: on few or many features a kernel, and on the rows as they are or with their mirrored twins (all
-words negated), which is right for vibrations and noise, whose sign means nothing. Rows that were left out of a head's
-fit judge the strength of its ridge, which head wins and, by their scores, the threshold. No other rows decide anything.
-Not established: the loss of the winner, being the least of several, is a little less than it will be on new rows.
+Several heads are compared: with few or many features per kernel, on the rows as they are or with mirrored copies (all
+words negated). Mirroring suits vibrations and noise, whose sign means nothing. Predictions for rows left out of a fit
+decide the strength of the ridge, the head and, by their scores, the threshold; nothing else decides them. Not
+established: that the chosen head's loss holds on new rows; as the least of several, it is slightly too low.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ from quality.splits import take_sample
 __all__ = ["FEATURES_A_KERNEL", "FittedRocket", "fit"]
 
 FEATURES_A_KERNEL = (6, 12, 24)
-"""What is tried: 504, 1008 and 2016 features, for one logit up to 10 kB of model."""
+"""Tried in this order: 504, 1008 and 2016 features; at most 10 kB of model for a single logit."""
 _MOST_ROWS = 20_000
-"""A head learns from a sample of so many rows when there are more."""
+"""Heads are fitted to a sample of this many rows if there are more."""
 _MOST_COUNTS = 2**25
-"""Counts of both copies of all rows that are in memory at a time, a quarter of a gigabyte; more rows try fewer features
-a kernel."""
+"""Counts in memory at a time, of both copies of all rows: a quarter of a gigabyte. With more rows, fewer features per
+kernel are tried."""
 _BATCH = 256
+"""Windows that are counted at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class FittedRocket:
-    """See `quality.fitting.Fitted`. All rows of the sample are held out: a head that did not see them scores them."""
+    """See `quality.fitting.Fitted`. All rows of the sample are held out, each scored by a fit without it."""
 
     model: Rocket
     recipe: str
@@ -48,19 +49,21 @@ class FittedRocket:
     held_out: NDArray[np.int64]
     held_out_logits: NDArray[np.int64]
     count: Callable[[Inputs], Floats]
+    """Counts (n, features) of int8 inputs (n, width)."""
     weights: Floats
-    """(features, outputs) of the float head."""
+    """Weights (features, outputs) of the float head."""
     biases: Floats
+    """Biases (outputs,) of the float head."""
 
     def float_logits(self, fixed: NDArray[np.int64]) -> Floats:
-        """(n, outputs) of the head before its weights were rounded, on fixed-point windows (n, width)."""
+        """Logits (n, outputs) of the head before its weights were rounded, on fixed-point windows (n, width)."""
         logits: Floats = self.count(_quantise(self.model.scales, fixed)) @ self.weights + self.biases
         return logits
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """One that competes."""
+    """A fitted head that is compared with others."""
 
     recipe: str
     layout: Layout
@@ -68,15 +71,17 @@ class _Head:
 
     @property
     def loss(self) -> float:
-        """Of rows that it did not see."""
+        """Mean squared error on left-out rows, at the chosen strength."""
         return min(self.ridge.losses)
 
 
 def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
-    """The head that misses least on rows left out. Raises InputError when the windows are too narrow for a kernel."""
+    """Fit the head with the least loss on left-out rows. Raises InputError if windows are too narrow for a kernel."""
     width = problem.values.shape[1]
     if width < TAPS:
-        raise InputError(f"a rocket needs windows of {TAPS} values, these have {width}", hint="use another --kind")
+        raise InputError(
+            f"a rocket needs windows of at least {TAPS} values, these have {width}", hint="use another --kind"
+        )
     rows = take_sample(problem.classes, _MOST_ROWS, seed)
     learnt = problem.take(rows)
     fixed = learnt.fixed
@@ -86,21 +91,22 @@ def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
     for features in _choose_features(len(inputs)):
         layout = lay_out(inputs, features, np.random.default_rng(seed))
         heads += _fit_heads(learnt, inputs, layout, f"rocket, {features} features a kernel", progress)
-    # min keeps the first of equals, and heads come simplest first.
+    # min returns the first of equals, and heads are ordered from simple to complex.
     return _round(learnt, rows, min(heads, key=lambda head: head.loss), scales)
 
 
 def _choose_features(rows: int) -> list[int]:
-    """Features a kernel that there is room to try, at least the fewest."""
+    """Numbers of features per kernel that fit in memory; at least the smallest."""
     roomy = [features for features in FEATURES_A_KERNEL if 2 * rows * features * len(KERNELS) <= _MOST_COUNTS]
     return roomy or [FEATURES_A_KERNEL[0]]
 
 
 def _fit_heads(problem: Problem, inputs: Inputs, layout: Layout, name: str, progress: Progress) -> Iterator[_Head]:
-    """On the rows as they are, then with their mirrored twins."""
+    """Fit a head to the rows as they are, then one with mirrored copies."""
     count = build_counter(layout, inputs.shape[1])
     steps = 2 * -(-len(inputs) // _BATCH)
     copies = []
+    # Negating int8 is safe: words are never -128.
     for copy, words in enumerate((inputs, -inputs)):
         parts = []
         for index, start in enumerate(range(0, len(words), _BATCH)):
@@ -122,13 +128,16 @@ def _quantise(scales: tuple[Scale, ...], fixed: NDArray[np.int64]) -> Inputs:
 
 
 def _build_targets(problem: Problem) -> Floats:
-    """(n, outputs): 1 for the class, -1 for the others."""
+    """Targets (n, outputs): 1 for the row's class, -1 for the others."""
     wanted = [1] if problem.outputs == 1 else list(range(problem.outputs))
     return np.where(problem.classes[:, np.newaxis] == np.array(wanted), 1.0, -1.0)
 
 
 def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple[Scale, ...]) -> FittedRocket:
-    """Calibrate the head to log odds, then round it as finely as int16 weights and int32 sums allow."""
+    """Calibrate the head to log odds, then quantise it as finely as int16 weights and int32 sums allow.
+
+    Raises ExportError if all weights are 0.
+    """
     ridge, width = head.ridge, problem.values.shape[1]
     if problem.outputs == 1:
         slope, offset = fit_log_odds(ridge.left_out[:, 0], problem.classes == 1)
@@ -137,11 +146,12 @@ def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple
     weights, biases = ridge.weights * slope, ridge.biases * slope + offset
     positions = list_positions(head.layout, width)
     worst = (positions @ (np.abs(weights)) + np.abs(biases)).max()
-    # Rounding adds at most half a unit a position, which the spare part of the limit takes up.
+    # Rounding changes a weight by at most half a unit, so a sum by at most half a unit per position: room for a whole
+    # unit per position is reserved.
     spare = LOGIT_LIMIT - 1 - positions.sum() - 1
     step = max(np.abs(weights).max() / MAX_WEIGHT, worst / spare)
     if not (np.isfinite(step) and step > 0):
-        raise ExportError("the head of the rocket has no weights", hint="give rows that differ")
+        raise ExportError("all weights of the rocket's head are zero", hint="provide rows that differ")
     model = Rocket(
         width=width,
         decimals=problem.decimals,
@@ -156,7 +166,7 @@ def _round(problem: Problem, rows: NDArray[np.int64], head: _Head, scales: tuple
 
 
 def _build_sections(layout: Layout, weights: NDArray[np.int64]) -> tuple[Section, ...]:
-    """Sections of the features that have a weight left."""
+    """Sections of the features that still have a weight after rounding."""
     sections, at = [], 0
     for dilation, padded, keys in layout:
         rows = weights[at : at + len(keys)].tolist()

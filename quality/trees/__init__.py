@@ -1,6 +1,6 @@
-"""Family of tree ensembles, for tables: integer cuts, fixed-point leaves; trained by LightGBM, exact by comparison.
+"""The family of tree ensembles, for tables: integer cuts and fixed-point leaves, trained with LightGBM.
 
-Evaluating needs numpy or nothing; only `quality.trees.train` imports the library that trains.
+Comparing and adding integers is exact. Evaluation needs numpy or nothing at all; only training imports LightGBM.
 """
 
 from __future__ import annotations

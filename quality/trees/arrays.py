@@ -1,4 +1,4 @@
-"""The tree ensemble in numpy: all trees of many windows take one step down at a time."""
+"""The tree ensemble in numpy: the trees of many windows are walked together, one level at a time."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from quality.trees.records import Derived, Forest, Operation
 __all__ = ["STEP_ELEMENTS", "derive_columns", "prepare", "quantise"]
 
 STEP_ELEMENTS = 2**20
-"""Trees times windows that are walked at once; bounds memory."""
+"""Trees times windows that are walked at a time, to bound memory."""
 
 
 def quantise(forest: Forest, windows: NDArray[np.int64]) -> NDArray[np.int32]:
     """int32 inputs (n, width) of fixed-point sensor values (n, width) in units of 10^-decimals.
 
-    Raises InputError when the shape is another or a value exceeds 2^53 - 1 in magnitude.
+    Raises InputError if the shape differs, or a value exceeds 2^53 - 1 in magnitude.
     """
     return quantise_windows(forest, windows).astype(np.int32)
 
 
 def derive_columns(inputs: NDArray[np.int32], derived: Sequence[Derived]) -> NDArray[np.int64]:
-    """int64 (n, width + derived): the input's columns and the derived ones. No value leaves 63 bits."""
+    """int64 (n, width + derived): the input's columns, then the derived ones; their magnitudes are below 2^62."""
     columns = np.empty((len(inputs), inputs.shape[1] + len(derived)), dtype=np.int64)
     columns[:, : inputs.shape[1]] = inputs
     for at, column in enumerate(derived, inputs.shape[1]):
@@ -36,8 +36,9 @@ def derive_columns(inputs: NDArray[np.int32], derived: Sequence[Derived]) -> NDA
 
 
 def prepare(forest: Forest) -> Callable[[NDArray[np.int32]], NDArray[np.int32]]:
-    """A function from int32 inputs (n, width) to logits int32 (n, k), with the trees made ready once."""
+    """A function from int32 inputs (n, width) to logits int32 (n, k), with its trees converted once."""
     links = forest.links
+    # intp, numpy's own index type: any other would be converted at every step.
     node_cuts, node_columns, children, values, roots = (
         np.array(part, dtype=np.intp) for part in (links.cuts, links.columns, links.children, links.values, links.roots)
     )
@@ -47,7 +48,7 @@ def prepare(forest: Forest) -> Callable[[NDArray[np.int32]], NDArray[np.int32]]:
 
     def walk(inputs: NDArray[np.int32]) -> NDArray[np.int64]:
         columns = derive_columns(inputs, forest.derived)
-        # Per column, the number of the first cut that is not passed; a cut of the column is passed when it is less.
+        # For each column, the number of the first cut that is not passed: see `plain`.
         passed = np.zeros(columns.shape, dtype=np.intp)
         for at, (column_cuts, first) in enumerate(zip(cuts, firsts[:-1], strict=True)):
             if len(column_cuts):
@@ -55,6 +56,7 @@ def prepare(forest: Forest) -> Callable[[NDArray[np.int32]], NDArray[np.int32]]:
         flat = passed.ravel()
         rows = np.arange(0, flat.size, columns.shape[1])[:, np.newaxis]
         at_nodes = np.broadcast_to(roots, (len(inputs), len(roots)))
+        # A fixed number of steps: leaves are their own children, so shallow trees stay where they are.
         for _ in range(links.depth):
             right = node_cuts[at_nodes] < flat[rows + node_columns[at_nodes]]
             at_nodes = children[2 * at_nodes + right]

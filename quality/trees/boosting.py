@@ -1,4 +1,4 @@
-"""The one place that knows LightGBM: boosting, cross-validation, and its trees as our own records."""
+"""The only module that uses LightGBM: boosting, cross-validation, and conversion of its trees."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ try:
     import lightgbm
     from lightgbm import CVBooster
     from lightgbm.callback import CallbackEnv
-except OSError as error:  # Its library needs OpenMP, which a minimal system lacks.
-    raise InputError(f"LightGBM cannot be loaded: {error}", hint="install the system's libgomp1") from error
+except OSError as error:  # Its library needs OpenMP, which minimal systems lack.
+    raise InputError(f"LightGBM cannot be loaded: {error}", hint="install the system package libgomp1") from error
 
 __all__ = ["Boosted", "Examples", "Growth", "Tried", "boost", "cross_validate", "most_rounds"]
 
@@ -26,11 +26,11 @@ _MAX_ROUNDS = 1000
 _PATIENCE = 25
 """Rounds without a better loss after which cross-validation stops."""
 _MOST_ROWS_IN_LEAF = 10
-"""A leaf has as many rows at least; of fewer than 200 rows in all, a twentieth, or a small table would grow no tree."""
+"""Fewest rows in a leaf; below 200 rows a twentieth of them, since a small table would otherwise grow no trees."""
 _ROWS_IN_RANDOM_LEAF = 3
-"""Of trees whose cuts are drawn at random: no single cut follows the rows so closely."""
+"""Fewest rows in a leaf of trees with random cuts; since these fit the rows less closely, leaves may be smaller."""
 _LEAST_GAIN = 1e-4
-"""Nats a row that make a loss better. Where classes are easily told apart, losses fall for ever, by next to nothing."""
+"""Nats per row that count as an improvement: with easily separated classes, losses keep falling by next to nothing."""
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -38,73 +38,74 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What trees learn from."""
+    """The training rows of trees."""
 
     columns: Floats
-    """(n, columns): integers, as float64 carries them."""
+    """(n, columns): integers, in float64 because LightGBM reads floats."""
     classes: NDArray[np.int64]
     """(n,), numbered from 0."""
     outputs: int
-    """Number of logits: 1 for two classes, else one a class."""
+    """Number of logits: 1 for two classes, else one per class."""
     weights: Floats
-    """(n,)."""
+    """Weight of each row (n,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How trees grow."""
+    """Hyperparameters of tree growth."""
 
     leaves: int
-    """Most leaves of a tree."""
+    """Largest number of leaves per tree."""
     random: bool = False
-    """Whether each split compares with a value drawn at random, one a column (P. Geurts, D. Ernst, L. Wehenkel,
-    "Extremely randomized trees", Machine Learning 63, 2006)."""
+    """Whether a split considers only one random cut per column (P. Geurts, D. Ernst, L. Wehenkel, "Extremely randomized
+    trees", Machine Learning 63, 2006)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What cross-validation says of one way to grow trees."""
+    """The result of cross-validating one `Growth`."""
 
     loss: float
-    """Mean over the folds of the cross-entropy (nats a row) on rows not learnt from."""
+    """Mean over folds of the cross-entropy (nats per row) on held-out rows."""
     spread: float
-    """Its standard deviation over the folds."""
+    """Standard deviation of that cross-entropy over folds."""
     slack: float
-    """How much more loss is as good: a quarter of the mean's standard error."""
+    """Losses that are larger by no more than this count as equal: a quarter of the mean's standard error."""
     rounds: int
-    """The fewest whose loss is as good as that of the best number."""
+    """The smallest number of rounds whose loss counts as equal to the best."""
     held_out: Floats
-    """Logits (n, k) of every row, by trees that had not seen it."""
+    """Logits (n, k) of every row, from trees that were not trained on it."""
 
 
 class Boosted:
-    """Float trees."""
+    """Float trees grown by LightGBM."""
 
     def __init__(self, booster: lightgbm.Booster, outputs: int) -> None:
         self._booster = booster
         self._outputs = outputs
 
     def logits(self, columns: Floats) -> Floats:
-        """(n, columns) to (n, k)."""
+        """Logits (n, k) of columns (n, columns)."""
         return _predict(self._booster, columns, self._outputs)
 
     def gains(self) -> Floats:
-        """How much loss the splits of each column took away (columns,)."""
+        """Total reduction in loss by the splits on each column (columns,)."""
         return np.asarray(self._booster.feature_importance("gain"), dtype=np.float64)
 
     def trees(self) -> list[tuple[int, FloatTree]]:
         """All trees with their outputs, in the order in which they were grown. Raises ExportError."""
+        # A round grows one tree per output, in order.
         grown = self._booster.dump_model()["tree_info"]
         return [(number % self._outputs, _read_tree(tree["tree_structure"])) for number, tree in enumerate(grown)]
 
 
 def most_rounds(outputs: int, leaves: int) -> int:
-    """Rounds that may be tried for so many logits: no more than have room for a cut of its own in every split."""
+    """Largest number of rounds: every split could have a cut of its own, and the format limits the number of cuts."""
     return min(_MAX_ROUNDS, MAX_CUTS // (outputs * (leaves - 1)))
 
 
 def boost(examples: Examples, rounds: int, growth: Growth, seed: int) -> Boosted:
-    """Trees grown on all rows."""
+    """Grow trees on all rows."""
     options = _options(examples, growth, seed)
     return Boosted(lightgbm.train(options, _build_dataset(examples), rounds), examples.outputs)
 
@@ -116,9 +117,9 @@ def cross_validate(
     seed: int,
     tell: Callable[[int, float], None],
 ) -> Tried:
-    """Grow trees on all folds' rows side by side, round by round, until the mean loss on the others stops falling.
+    """Grow trees for all folds together, round by round, until the mean loss on held-out rows stops falling.
 
-    `tell` hears (rounds done, mean loss).
+    `folds` are (training rows, held-out rows). `tell` is called with (rounds done, mean loss) after each round.
     """
 
     def told(state: CallbackEnv) -> None:
@@ -138,6 +139,7 @@ def cross_validate(
         np.array(found[f"valid {options['metric']}-{kind}"], dtype=np.float64) for kind in ("mean", "stdv")
     )
     slack = float(spreads[losses.argmin()]) / len(folds) ** 0.5 / 4
+    # As few rounds as are as good: each one adds trees to the model.
     rounds = int(np.flatnonzero(losses <= losses.min() + slack)[0]) + 1
     held_out = np.empty((len(examples.classes), examples.outputs))
     for booster, (_, judged) in zip(cast("CVBooster", found["cvbooster"]).boosters, folds, strict=True):
@@ -155,13 +157,15 @@ def _options(examples: Examples, growth: Growth, seed: int) -> dict[str, object]
         "deterministic": True,
         "extra_trees": growth.random,
         "feature_fraction_bynode": 0.5,
+        # Otherwise LightGBM picks the faster layout by timing, which may differ between runs.
         "force_row_wise": True,
         "lambda_l2": 1.0,
         "learning_rate": 0.1,
-        # Products of columns need fine bins: where a physical limit lies, a few rows decide.
+        # Products of columns need fine bins: few rows lie near a physical limit.
         "max_bin": 1023,
         "min_data_in_leaf": min(most, max(2, len(examples.classes) // 20)),
         "num_leaves": growth.leaves,
+        # Several threads add gradients in an order that varies with their number.
         "num_threads": 1,
         "seed": seed,
         "verbosity": -1,
@@ -178,7 +182,7 @@ def _predict(booster: lightgbm.Booster, columns: Floats, outputs: int, rounds: i
 
 
 def _read_tree(node: dict[str, object]) -> FloatTree:
-    """LightGBM's description of a node. Raises ExportError when it compares in a way that a forest does not."""
+    """Convert LightGBM's description of a node. Raises ExportError for a comparison that the format cannot express."""
     if "split_feature" not in node:
         return float(str(node["leaf_value"]))
     if node["decision_type"] != "<=" or node["missing_type"] != "None":

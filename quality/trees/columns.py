@@ -1,4 +1,4 @@
-"""What trees may compare: scales that keep sensor values apart, and candidates for derived columns."""
+"""The columns that trees compare: scales that keep sensor values apart, and candidates for derived columns."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from quality.trees.records import MAX_INPUT, Derived, Operation
 __all__ = ["derive_floats", "fit_scales", "propose_derived"]
 
 _SHIFT_STEP = 8
+"""Shifts are multiples of this, so that columns with the same unit mostly share a scale."""
 _HEADROOM = 4
-"""Values up to this many times the largest that training saw are not clamped."""
+"""Values up to this many times the largest one in training are not clamped."""
 
 
 def fit_scales(fixed: NDArray[np.int64]) -> tuple[Scale, ...]:
-    """Scales for fixed-point values (n, width): one when all columns can share it, else one a column.
+    """Scales for fixed-point values (n, width): one if all columns can share it, else one per column.
 
-    Zero stays zero, so that a product of two columns is one of two physical quantities. The shift is the least multiple
-    of 8 that leaves headroom; by such coarse steps, columns of one unit mostly share a scale, and only such columns
-    have a difference that means anything.
+    Zero maps to zero, so that the product of two columns is a product of two physical quantities. The shift is the
+    smallest multiple of 8 that leaves headroom. With such coarse steps, columns with the same unit mostly share a
+    scale; only then is their difference meaningful.
     """
     scales = []
     for largest in np.abs(fixed).max(axis=0).tolist():
@@ -35,7 +36,7 @@ def fit_scales(fixed: NDArray[np.int64]) -> tuple[Scale, ...]:
 
 
 def propose_derived(columns: Sequence[int], scales: Sequence[Scale]) -> tuple[Derived, ...]:
-    """All products of two of these columns, and all differences of two that have the same scale; ascending."""
+    """All differences of two of these columns that share a scale, then all products of two; ascending."""
     pairs = list(combinations(sorted(columns), 2))
     alike = [pair for pair in pairs if len(scales) == 1 or scales[pair[0]] == scales[pair[1]]]
     return tuple(Derived(Operation.DIFFERENCE, *pair) for pair in alike) + tuple(
@@ -44,7 +45,7 @@ def propose_derived(columns: Sequence[int], scales: Sequence[Scale]) -> tuple[De
 
 
 def derive_floats(fixed: NDArray[np.int64], scales: Sequence[Scale], derived: Sequence[Derived]) -> NDArray[np.float64]:
-    """Columns (n, width + derived) of fixed-point values (n, width) in the units of the integer ones, not rounded."""
+    """Columns (n, width + derived) of fixed-point values (n, width), in the integer columns' units but unrounded."""
     zero, factor = np.array([(scale.zero, scale.multiplier / 2**scale.shift) for scale in scales], dtype=np.float64).T
     columns = (fixed - zero) * factor
     extra = [

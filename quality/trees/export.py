@@ -1,7 +1,7 @@
-"""From the float trees that training grew to a forest in canonical form.
+"""Converts trained float trees to an integer forest in canonical form.
 
-Cuts are rounded down, which changes no comparison with an integer. Leaves lose their tree's middle to the base, so that
-they are small and symmetric, and are then rounded to one step that all outputs share.
+Cuts are rounded down, which changes no comparison with an integer. The middle of each tree's leaf values moves into the
+base, which makes leaves small and symmetric; they are then rounded to a step that all outputs share.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["Exported", "FloatTree", "Split", "export"]
 
 
 _MAX_BASE = 2**30
-"""Bases are kept well below what an int32 sum has room for."""
+"""Largest magnitude of a base; leaves half of the int32 range to the leaves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A comparison in a tree under construction: values up to `cut` go left."""
+    """A comparison in a float tree: values up to and including `cut` go left."""
 
     column: int
     cut: float
@@ -37,17 +37,18 @@ class Split:
 
 
 FloatTree: TypeAlias = "Split | float"
-"""A split, or the value of a leaf."""
+"""A split, or a leaf's value."""
 Bounds: TypeAlias = Mapping[int, tuple[int, int]]
-"""Per column, what the splits above say: larger than the first, at most the second."""
+"""By column, the values that the splits above allow: larger than the first, at most the second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An integer forest, and the float logit that one unit of its logits stands for."""
+    """An integer forest, and the size of its logit unit."""
 
     forest: Forest
     logit_step: float
+    """Float logit per unit of integer logit."""
 
 
 def export(
@@ -59,10 +60,10 @@ def export(
     scales: tuple[Scale, ...],
     derived: Sequence[Derived],
 ) -> Exported:
-    """Integer forest of float trees, each given with its output.
+    """Convert float trees, each with its output, to an integer forest.
 
-    Columns of the trees are the `width` inputs and then `derived` in this order; those that no split needs are left
-    out. Raises InputError when nothing but constants remains, ExportError when the forest does not fit the format.
+    The trees' columns are the `width` inputs followed by `derived`, of which those that no split uses are dropped.
+    Raises InputError if only constants remain, and ExportError if the forest does not fit the format.
     """
     spans = [(-MAX_INPUT, MAX_INPUT)] * width + [column.span for column in derived]
     bounds = {column: (low - 1, high) for column, (low, high) in enumerate(spans)}
@@ -79,9 +80,12 @@ def export(
         if isinstance(rounded, Split):
             kept.append((output, rounded))
         else:
+            # Rounding made all leaves equal, so the tree is a constant.
             bases[output] += rounded
     if not kept:
-        raise InputError("the trees say the same of every window", hint="give more rows, or columns that matter")
+        raise InputError(
+            "training produced a constant model", hint="provide more rows, or columns that depend on the class"
+        )
     # sorted() is stable: the trees of an output stay in the order in which they were grown.
     kept.sort(key=lambda pair: pair[0])
     rounded_bases = tuple(int(base) for base in np.rint(bases))
@@ -97,16 +101,17 @@ def export(
 def _choose_step(
     grown: Sequence[tuple[int, FloatTree]], middles: Sequence[float], starts: NDArray[np.float64]
 ) -> float:
-    """The finest step in which every leaf and every base fits."""
+    """The finest step at which every leaf and every base fits."""
     pairs = zip(grown, middles, strict=True)
     largest = max((abs(leaf - middle) for (_, tree), middle in pairs for leaf in _leaves(tree)), default=0.0)
     return max(largest / MAX_LEAF, float(np.abs(starts).max()) / _MAX_BASE) or 1.0
 
 
 def _prune(tree: FloatTree, bounds: Bounds) -> FloatTree:
-    """The tree with integer cuts, without splits whose outcome the bounds decide."""
+    """The tree with integer cuts, without splits whose outcome the bounds already decide."""
     if not isinstance(tree, Split):
         return tree
+    # For an integer x, x <= cut exactly if x <= floor(cut).
     cut = int(np.floor(tree.cut))
     low, high = bounds[tree.column]
     if cut >= high:
@@ -132,7 +137,7 @@ def _middle(tree: FloatTree) -> float:
 
 
 def _round(tree: FloatTree, middle: float, step: float) -> FloatTree:
-    """The tree with leaves in whole steps from the middle, without splits that this leaves with two equal sides."""
+    """The tree with leaves as whole steps from the middle, without splits whose two sides have become equal."""
     if not isinstance(tree, Split):
         return float(np.rint((tree - middle) / step))
     left, right = _round(tree.left, middle, step), _round(tree.right, middle, step)
@@ -155,7 +160,7 @@ def _number(
     scales: tuple[Scale, ...],
     derived: Sequence[Derived],
 ) -> Forest:
-    """Forest of rounded trees: cuts collected and numbered through, unused derived columns dropped."""
+    """Forest from rounded trees: collects and numbers the cuts, and drops unused derived columns. Raises ModelError."""
     used = sorted({(split.column, int(split.cut)) for _, tree in trees for split in _splits(tree)})
     kept = sorted({column for column, _ in used if column >= width}, key=lambda column: derived[column - width])
     columns = [*range(width), *kept]
@@ -175,7 +180,7 @@ def _number(
 
 
 def _words(tree: FloatTree, numbers: Mapping[tuple[int, int], int]) -> Iterator[int]:
-    """Pre-order."""
+    """Words of a tree, in pre-order."""
     if isinstance(tree, Split):
         yield numbers[tree.column, int(tree.cut)]
         yield from _words(tree.left, numbers)

@@ -1,6 +1,6 @@
-"""Canonical bytes of a tree ensemble, after the header: the section "Trees" of `quality/FORMAT.md`.
+"""Canonical bytes of a tree ensemble after the header: section 3.3 of `quality/FORMAT.md`.
 
-There is exactly one byte string per forest, and `parse_body` accepts nothing else. Needs neither numpy nor torch.
+A forest has exactly one byte form, and `parse_body` accepts no other. Needs neither numpy nor torch.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NODE = struct.Struct(">H")
 
 
 def build_body(forest: Forest) -> bytes:
-    """What follows the scales."""
+    """Bytes that follow the scales."""
     parts = [_COUNT.pack(len(forest.derived))]
     parts += [_DERIVED.pack(column.operation, column.first, column.second) for column in forest.derived]
     for column, cuts in enumerate(forest.cuts):
@@ -37,12 +37,12 @@ def build_body(forest: Forest) -> bytes:
 
 
 def _cut_layout(width: int, column: int, count: int) -> struct.Struct:
-    """A column of the input has int32 cuts, a derived one int64."""
+    """Layout of a column's cuts: int32 for an input column, int64 for a derived one."""
     return struct.Struct(f">{count}{'i' if column < width else 'q'}")
 
 
 def parse_body(header: Header, reader: Reader) -> Forest:
-    """Forest of the header and the untrusted bytes behind it. Raises ModelError."""
+    """Parse a forest from its header and the untrusted bytes that follow. Raises ModelError."""
     (count,) = reader.take(_COUNT)
     derived = tuple(_parse_derived(*reader.take(_DERIVED)) for _ in range(count))
     cuts = tuple(_parse_cuts(reader, header.width, column) for column in range(header.width + count))
@@ -76,7 +76,7 @@ def _parse_cuts(reader: Reader, width: int, column: int) -> tuple[int, ...]:
 
 
 def _parse_nodes(reader: Reader) -> tuple[int, ...]:
-    """The words of one tree: as many as its own splits ask for."""
+    """The words of one tree. No length is stored: the tree ends where its last split has both subtrees."""
     nodes: list[int] = []
     wanted = 1
     while wanted:
@@ -87,7 +87,7 @@ def _parse_nodes(reader: Reader) -> tuple[int, ...]:
 
 
 def describe(forest: Forest) -> tuple[list[str], list[int]]:
-    """Trees and derived columns in a line each, and the largest magnitude that the sums of each logit can reach."""
+    """For the card: a line for the trees and one per derived column, and the largest magnitude of each logit's sums."""
     nodes = sum(len(tree.nodes) for tree in forest.trees)
     lines = [f"{len(forest.trees)} trees of {nodes} nodes"]
     lines += [

@@ -1,4 +1,4 @@
-"""The tree ensemble in pure Python: short, and without any dependency but the language."""
+"""The tree ensemble in pure Python: short and without dependencies."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ __all__ = ["infer_row", "quantise_row"]
 
 
 def quantise_row(forest: Forest, window: Sequence[int]) -> tuple[int, ...]:
-    """Input (width) of one window of fixed-point sensor values (width integers in units of 10^-decimals).
+    """Input (width words) from one window of fixed-point sensor values (width integers in units of 10^-decimals).
 
-    Raises InputError when the window has another width or a value beyond 2^53 - 1 in magnitude.
+    Raises InputError if the window has another width, or a value above 2^53 - 1 in magnitude.
     """
     return apply_scales(forest.scales, window, width=forest.width, limit=MAX_INPUT)
 
 
 def infer_row(forest: Forest, words: Sequence[int]) -> tuple[int, ...]:
-    """Logits of one input (width values in -(2^31 - 1)..2^31 - 1)."""
+    """Logits of one input (width words in -(2^31 - 1)..2^31 - 1)."""
     passed = _count_passed(forest, words)
     links = forest.links
     logits = list(forest.bases)
     for tree, root in zip(forest.trees, links.roots, strict=True):
         at, child = -1, root
+        # Only a leaf is its own child.
         while child != at:
             at = child
             child = links.children[2 * at + (links.cuts[at] < passed[links.columns[at]])]
@@ -34,9 +35,10 @@ def infer_row(forest: Forest, words: Sequence[int]) -> tuple[int, ...]:
 
 
 def _count_passed(forest: Forest, words: Sequence[int]) -> list[int]:
-    """Per column, the number of the first cut that its value does not pass.
+    """For each column, the number of the first cut that its value does not pass.
 
-    Cuts ascend within their column and are numbered through, so a cut of the column is passed when its number is less.
+    Cut numbers ascend with the cuts of a column, so the value passes exactly the column's cuts with smaller numbers:
+    one binary search per column replaces the comparisons of all trees.
     """
     passed: list[int] = []
     first = 0

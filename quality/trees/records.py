@@ -1,9 +1,9 @@
-"""The tree ensemble as records: what a forest may be, and how large its sums can grow.
+"""The tree ensemble as dataclasses that enforce the rules of the format, including the bounds of all sums.
 
-A forest takes one window of `width` sensor values, turns them into int32 by its scales, derives further columns by
-difference and product, and compares columns with *cuts*. Every tree adds one leaf to one logit. The section "Trees" of
-`quality/FORMAT.md` is the specification; this module holds its rules, `shape` those of a single tree, `format` the
-bytes. Nothing here needs numpy, torch or the library that trains.
+A forest converts a window of `width` sensor values to int32 by its scales, derives further columns as differences and
+products, and compares columns with *cuts*. Every tree adds the value of one leaf to one logit. The specification is
+section 3.3 of `quality/FORMAT.md`; this module enforces its rules for a forest, `shape` those for a single tree, and
+`format` reads and writes the bytes. Needs neither numpy, torch nor LightGBM.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from quality.trees.shape import MAX_CUTS, Links, leaf_value, link_trees
 __all__ = ["MAX_INPUT", "Derived", "Forest", "Operation", "Tree", "worst_sums"]
 
 MAX_INPUT = 2**31 - 1
-"""Largest magnitude of a scaled sensor value; int32 without -2^31."""
+"""Largest magnitude of an input word: int32 without -2^31."""
 MAX_DERIVED = 255
 MAX_TREES = 2**16 - 1
-"""Largest number of trees of one output."""
+"""Largest number of trees per output."""
 
 
 class Operation(enum.IntEnum):
-    """How a derived column follows from two columns of the input."""
+    """How a derived column is computed from two columns of the input."""
 
     DIFFERENCE = 1
     PRODUCT = 2
@@ -38,26 +38,28 @@ class Operation(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Derived:
-    """One derived column: `first - second` or `first * second`, of scaled values.
+    """A derived column: `first - second` or `first * second`, computed from input words.
 
-    Raises ModelError unless first < second; a product may also be a square, first = second.
+    Raises ModelError unless first < second; a product may also be a square (first = second). The order makes the form
+    of a product unique, and a difference of opposite sign needs only other cuts.
     """
 
     operation: Operation
     first: int
-    """A column of the input, from 0."""
+    """Number of an input column, from 0."""
     second: int
+    """Number of an input column, from 0."""
 
     def __post_init__(self) -> None:
         least = self.first + (self.operation is Operation.DIFFERENCE)
         if not 0 <= self.first < MAX_WIDTH or not least <= self.second < MAX_WIDTH:
             raise ModelError(
-                f"derived column takes columns {self.first} and {self.second}", hint="the lower goes first"
+                f"derived column takes columns {self.first} and {self.second}", hint="the lower number goes first"
             )
 
     @property
     def span(self) -> tuple[int, int]:
-        """Smallest and largest value; neither leaves int64."""
+        """Smallest and largest value; both fit in int64."""
         if self.operation is Operation.DIFFERENCE:
             return -2 * MAX_INPUT, 2 * MAX_INPUT
         return 0 if self.first == self.second else -(MAX_INPUT**2), MAX_INPUT**2
@@ -65,22 +67,23 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """One tree, and the output that it adds to."""
+    """A tree, and the output that it adds to."""
 
     output: int
+    """Number of the logit, from 0."""
     nodes: tuple[int, ...]
-    """One u16 a node in pre-order: a split is the number of its cut, below 2^15; what follows is its left subtree, then
-    its right one. A leaf is 2^15 + 2^14 + its value, which is -(2^14 - 1)..2^14 - 1."""
+    """One u16 per node, in pre-order. A split is the number of its cut (below 2^15), followed by its left subtree and
+    then its right one. A leaf is 2^15 + 2^14 + its value, which is in -(2^14 - 1)..2^14 - 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """One tree ensemble. Construction checks that it is in canonical form and that no sum can overflow.
+    """A tree ensemble. Construction checks that it is in canonical form and that no sum can overflow.
 
-    Canonical: columns and cuts in ascending order, every derived column and every cut used, no split whose outcome its
-    ancestors' cuts on the same column decide, none whose two subtrees are equal, no tree that is a single leaf. Raises
-    ModelError. Not established: that the forest is any good, nor that every leaf can be reached: derived columns
-    depend on the others.
+    In canonical form, derived columns and cuts ascend, every derived column and every cut is used, no split is already
+    decided by its ancestors' cuts on the same column, no split has two equal subtrees, and no tree is a single leaf.
+    Raises ModelError. Not established: that the forest is accurate, or that every leaf can be reached, since derived
+    columns depend on others.
     """
 
     family: ClassVar[str] = "trees"
@@ -90,23 +93,24 @@ class Forest:
     width: int
     """Sensor values in one window."""
     decimals: int
-    """A sensor value enters as an integer in units of 10^-decimals of the sensor's unit (6: millionths)."""
+    """Sensor values are integers in units of 10^-decimals of the sensor's unit (6: millionths)."""
     decision: Decision
     scales: tuple[Scale, ...]
-    """To int32; one when all columns have the same, else one a column."""
+    """Sensor values to int32: one if all columns share it, else one per column."""
     derived: tuple[Derived, ...]
-    """Ascending; the first is column `width`."""
+    """Ascending; the first one is column `width`."""
     cuts: tuple[tuple[int, ...], ...]
-    """Per column, derived ones last: ascending, each from the column's smallest value to its largest less 1. A value
-    passes a cut, and goes right, when it is larger. Cuts are numbered through, from the first column's first."""
+    """Cuts of each column, derived columns last: ascending, from the column's smallest value to its largest minus 1. A
+    value that is larger than a cut passes it, and goes right. Cuts are numbered consecutively through all columns."""
     bases: tuple[int, ...]
-    """What each logit starts from."""
+    """Value that each logit starts from."""
     trees: tuple[Tree, ...]
-    """In order of their outputs."""
+    """Ordered by output."""
     links: Links = field(init=False, repr=False, compare=False)
-    """The trees made ready to walk."""
+    """The trees as arrays, for the evaluators."""
 
     def __post_init__(self) -> None:
+        # Built for its checks only.
         Header(self.decimals, self.decision, self.width, self.scales)
         _verify_scales(self.width, self.scales)
         _verify_derived(self.width, self.derived)
@@ -139,9 +143,10 @@ class Forest:
             require_range("base", base, 1 - LOGIT_LIMIT, LOGIT_LIMIT - 1)
         outputs = [tree.output for tree in self.trees]
         if outputs != sorted(outputs):
-            raise ModelError("trees are not in the order of their outputs")
+            raise ModelError("trees are not ordered by output")
         if not outputs:
             raise ModelError("model has no tree")
+        # Outputs ascend: checking the first and the last is enough.
         require_range("output of a tree", outputs[0], 0, self.decision.outputs - 1)
         require_range("output of a tree", outputs[-1], 0, self.decision.outputs - 1)
         for output in set(outputs):
@@ -150,8 +155,9 @@ class Forest:
 
 def _verify_scales(width: int, scales: tuple[Scale, ...]) -> None:
     require_scales(width, scales)
+    # One form per model: a shared scale is stated once.
     if len(scales) > 1 and len(set(scales)) == 1:
-        raise ModelError("all columns have the same scale", hint="give it once")
+        raise ModelError("all columns have the same scale", hint="state it once")
 
 
 def _verify_derived(width: int, derived: tuple[Derived, ...]) -> None:

@@ -1,6 +1,6 @@
-"""The shape of trees: pre-order words to nodes that an evaluator can walk, and the rules that words must follow.
+"""Turns a tree's pre-order words into nodes for the evaluators, and enforces the rules for a single tree.
 
-A word below 2^15 is a split by the cut of that number; a word from there on is a leaf.
+A word below 2^15 is a split by the cut of that number; any other word is a leaf.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from quality.errors import ModelError
 __all__ = ["MAX_CUTS", "MAX_DEPTH", "MAX_LEAF", "Links", "leaf_value", "leaf_word", "link_trees"]
 
 MAX_CUTS = 2**15
-"""Cuts are numbered below this; words from this on are leaves."""
+"""Cut numbers are below this; words at or above it are leaves."""
 MAX_LEAF = 2**14 - 1
 """Largest magnitude of a leaf's value."""
 MAX_DEPTH = 32
-"""Most splits between a root and a leaf; bounds the work on one row."""
+"""Largest number of splits between a root and a leaf; bounds the work per row."""
 _LEAF_ZERO = MAX_CUTS + 2**14
 
 
@@ -28,33 +28,34 @@ def leaf_value(word: int) -> int:
 
 
 def leaf_word(value: int) -> int:
-    """Word of a leaf of that value, which is at most 2^14 - 1 in magnitude."""
+    """Word of a leaf with that value, at most 2^14 - 1 in magnitude."""
     return value + _LEAF_ZERO
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """All trees of a forest as flat arrays of int32, one element a node (children: two)."""
+    """All trees of a forest as flat int32 arrays, with one element per node (two in `children`)."""
 
     cuts: array[int]
     """Number of the split's cut; 0 for a leaf."""
     columns: array[int]
     """Column of the split's cut; 0 for a leaf."""
     children: array[int]
-    """Left and right child of each node; a leaf is its own, so that walking on stays there."""
+    """Left and right child of each node. A leaf is its own child, so that all trees can be walked for equally many
+    steps."""
     values: array[int]
     """Value of a leaf; 0 for a split."""
     roots: array[int]
     """First node of each tree."""
     depth: int
-    """Most splits between a root and a leaf."""
+    """Largest number of splits between a root and a leaf."""
 
 
 def link_trees(trees: Sequence[Sequence[int]], columns: Sequence[int]) -> Links:
-    """Links of trees whose cuts belong to these columns (one a cut, ascending).
+    """Links of trees; `columns` has the column of each cut, ascending.
 
-    Raises ModelError when the words are not exactly one tree each, when a tree is a single leaf or too deep, when a
-    split is not needed (its outcome is decided above it, or both its subtrees are equal), or when a cut is not used.
+    Raises ModelError if the words of a tree do not encode exactly one tree, if a tree is a single leaf or too deep, if
+    a split is superfluous (already decided above it, or with two equal subtrees), or if a cut is unused.
     """
     parts = {name: array("i") for name in ("cuts", "columns", "children", "values", "roots")}
     depth = 0
@@ -71,12 +72,16 @@ def link_trees(trees: Sequence[Sequence[int]], columns: Sequence[int]) -> Links:
             parts["values"].append(0 if split else leaf_value(word))
     unused = set(range(len(columns))).difference(word for nodes in trees for word in nodes)
     if unused:
-        raise ModelError(f"cut {min(unused)} is used by no split", hint="leave it out")
+        raise ModelError(f"cut {min(unused)} is used by no split", hint="remove it")
     return Links(**parts, depth=depth)
 
 
 def _find_rights(number: int, nodes: Sequence[int]) -> list[int]:
-    """Right child of each split, 0 for a leaf; the left child is the node that follows the split."""
+    """Right child of each split, 0 for a leaf; the left child is the node after the split. Raises ModelError.
+
+    Works backwards with a stack of subtree sizes, not recursively: untrusted words could nest thousands deep, since the
+    depth is only checked afterwards.
+    """
     rights = [0] * len(nodes)
     sizes: list[int] = []
     for at in range(len(nodes) - 1, -1, -1):
@@ -88,10 +93,12 @@ def _find_rights(number: int, nodes: Sequence[int]) -> list[int]:
         left, right = sizes.pop(), sizes.pop()
         rights[at] = at + 1 + left
         if left == right and nodes[at + 1 : rights[at]] == nodes[rights[at] : rights[at] + right]:
-            raise ModelError(f"tree {number} has a split whose two sides are equal", hint="put one side in its place")
+            raise ModelError(
+                f"tree {number} has a split whose two sides are equal", hint="replace the split by one of them"
+            )
         sizes.append(1 + left + right)
     if len(sizes) != 1:
-        raise ModelError(f"tree {number} is {len(sizes)} trees")
+        raise ModelError(f"the words of tree {number} encode {len(sizes)} trees")
     if len(nodes) == 1:
         raise ModelError(f"tree {number} is a single leaf", hint="add its value to the base")
     return rights
@@ -100,10 +107,10 @@ def _find_rights(number: int, nodes: Sequence[int]) -> list[int]:
 def _verify_paths(number: int, nodes: Sequence[int], rights: Sequence[int], columns: Sequence[int]) -> int:
     """Raise ModelError unless every split can still go both ways; return the depth.
 
-    Cuts of a column are numbered in ascending order, so what the splits above say of a column is an open interval of
-    cut numbers.
+    Cut numbers of a column ascend with the cuts, so the splits above a node leave an open interval of cut numbers for
+    each column.
     """
-    # What is known at a node is dropped as soon as it is left, so that no more than one path's worth is kept.
+    # The bounds of a node are dropped once its children have theirs, so that only one path's worth is kept.
     bounds: list[dict[int, tuple[int, int]]] = [{}] * len(nodes)
     depths = [0] * len(nodes)
     for at, (word, right) in enumerate(zip(nodes, rights, strict=True)):
@@ -111,7 +118,7 @@ def _verify_paths(number: int, nodes: Sequence[int], rights: Sequence[int], colu
         if word >= MAX_CUTS:
             if abs(leaf_value(word)) > MAX_LEAF:
                 raise ModelError(
-                    f"tree {number} has a leaf of {leaf_value(word)}", hint=f"at most {MAX_LEAF} either way"
+                    f"tree {number} has a leaf of {leaf_value(word)}", hint=f"at most {MAX_LEAF} in magnitude"
                 )
             continue
         if word >= len(columns):
@@ -119,7 +126,8 @@ def _verify_paths(number: int, nodes: Sequence[int], rights: Sequence[int], colu
         low, high = known.get(columns[word], (-1, MAX_CUTS))
         if not low < word < high:
             raise ModelError(
-                f"tree {number} has a split that is decided above it", hint="put the side taken in its place"
+                f"tree {number} has a split that is decided above it",
+                hint="replace it by the subtree that is always taken",
             )
         bounds[at + 1] = known | {columns[word]: (low, word)}
         bounds[right] = known | {columns[word]: (word, high)}

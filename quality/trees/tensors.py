@@ -1,4 +1,4 @@
-"""The tree ensemble in torch: integers throughout, all trees of many windows take one step down at a time."""
+"""The tree ensemble in torch, with integers throughout: trees are walked together, one level at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["prepare"]
 
 
 def prepare(forest: Forest) -> Callable[[NDArray[np.int32]], NDArray[np.int32]]:
-    """A function from int32 inputs (n, width) to logits int32 (n, k), with the trees made ready once."""
+    """A function from int32 inputs (n, width) to logits int32 (n, k), with its trees converted once."""
     links = forest.links
     node_cuts, node_columns, children, values, roots = (
         torch.tensor(part.tolist(), dtype=torch.int64)
@@ -44,7 +44,8 @@ def prepare(forest: Forest) -> Callable[[NDArray[np.int32]], NDArray[np.int32]]:
 
 
 def _prepare_columns(forest: Forest) -> Callable[[torch.Tensor], torch.Tensor]:
-    """From int64 inputs (n, width): per column, derived ones last, the number of the first cut that is not passed."""
+    """A function from int64 inputs (n, width) to (n, columns): for each column, derived ones last, the number of the
+    first cut that its value does not pass."""
     first = torch.tensor([column.first for column in forest.derived], dtype=torch.int64)
     second = torch.tensor([column.second for column in forest.derived], dtype=torch.int64)
     differs = torch.tensor([column.operation is Operation.DIFFERENCE for column in forest.derived], dtype=torch.bool)
@@ -54,7 +55,7 @@ def _prepare_columns(forest: Forest) -> Callable[[torch.Tensor], torch.Tensor]:
     def count_passed(inputs: torch.Tensor) -> torch.Tensor:
         left, right = inputs[:, first], inputs[:, second]
         columns = torch.cat([inputs, torch.where(differs, left - right, left * right)], dim=1)
-        # Each column is searched as a row of its own memory.
+        # searchsorted is fast only on contiguous memory.
         pairs = zip(cuts, columns.T.contiguous(), strict=True)
         return torch.stack([torch.searchsorted(own, column) for own, column in pairs], dim=1) + firsts
 

@@ -1,7 +1,7 @@
-"""Training a forest: derive columns, compare recipes by cross-validation, boost, export. Imports LightGBM.
+"""Trains a forest: derives columns, compares recipes by cross-validation, boosts, exports. Imports LightGBM.
 
-Everything is chosen on the rows that are given, by cross-validation among them. Training is seeded and runs in one
-thread, but it is not promised to be reproducible elsewhere: the model's bytes are what is published.
+Everything is chosen on the given rows, by cross-validation among them. Not established: that training is reproducible
+on another machine, although it is seeded and runs in one thread. What is published is the model's bytes.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ __all__ = ["FittedForest", "fit"]
 
 _FOLDS = 5
 _MAX_PAIRED = 12
-"""Columns that are paired with one another; of a wider table, those that matter most."""
+"""Columns that are paired with one another; in a wider table, those with the largest gain."""
 _MAX_DERIVED = 8
+"""Derived columns of a model, at most."""
 _LOOK_ROUNDS, _LOOK = 30, Growth(15)
-"""Of the quick looks that rank columns."""
+"""Rounds and growth of the short boosting runs that rank columns."""
 _ROWS_A_LEAF = 200
-"""Larger trees are tried when there are this many rows for each of their leaves."""
+"""Larger trees are tried only with this many rows per leaf."""
 _FEW_ROWS = 1000
-"""Random cuts are tried on as many rows at most."""
+"""Random cuts are tried on at most this many rows."""
 
 Build: TypeAlias = Callable[[Sequence[Derived]], Examples]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One way to grow trees."""
+    """Hyperparameters to compare by cross-validation."""
 
     name: str
     growth: Growth
@@ -59,13 +60,13 @@ _RECIPES = (
 
 @dataclass(frozen=True, slots=True)
 class FittedForest:
-    """A forest, and what ties it to the float trees that it came from; see `quality.fitting.Fitted`."""
+    """See `quality.fitting.Fitted`. The float model is the trees before rounding, on unrounded columns."""
 
     model: Forest
     recipe: str
     logit_step: float
     held_out: NDArray[np.int64]
-    """All rows: each has a logit by trees of its fold, which had not seen it."""
+    """All rows: each was scored by the trees of a fold that held it out."""
     held_out_logits: NDArray[np.int64]
     boosted: Boosted
     """The float trees."""
@@ -73,15 +74,16 @@ class FittedForest:
     """Derived columns that the float trees read."""
 
     def float_logits(self, fixed: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(n, outputs) of fixed-point windows (n, width), by the float trees on columns that were not rounded."""
+        """Logits (n, outputs) of the float trees, on unrounded columns of fixed-point windows (n, width)."""
         return self.boosted.logits(derive_floats(fixed, self.model.scales, self.derived))
 
 
 def fit(problem: Problem, *, seed: int, progress: Progress = silent) -> FittedForest:
-    """The best forest that cross-validation among the problem's rows finds.
+    """Fit the forest whose recipe is best in cross-validation on the problem's rows.
 
-    Derived columns are chosen on all rows, so that the losses in cross-validation flatter recipes with them a little.
-    Raises InputError when the columns tell nothing about the classes, ExportError when no integer forest comes out.
+    Raises InputError if the columns say nothing about the classes, and ExportError if the forest does not fit the
+    integer format. Not established: that the losses of recipes with derived columns hold on new rows; they are slightly
+    too low, since these columns are chosen on all rows.
     """
     folds = tuple(split_folds(problem.classes, _FOLDS, seed))
     scales = fit_scales(problem.fixed)
@@ -121,7 +123,7 @@ def fit(problem: Problem, *, seed: int, progress: Progress = silent) -> FittedFo
 
 
 def _choose_derived(build: Build, scales: Sequence[Scale], seed: int) -> tuple[Derived, ...]:
-    """The derived columns that a quick look splits by to most effect, ascending; none when it splits by none."""
+    """The derived columns with the largest gains in a short boosting run, ascending; those without gain are dropped."""
     plain = build(())
     gains = boost(plain, _LOOK_ROUNDS, _LOOK, seed).gains()
     paired = np.argsort(-gains, kind="stable")[:_MAX_PAIRED]
@@ -134,14 +136,14 @@ def _choose_derived(build: Build, scales: Sequence[Scale], seed: int) -> tuple[D
 
 
 def _choose_recipes(rows: int, derived: Sequence[Derived]) -> list[Recipe]:
-    """What is worth trying, simplest first."""
+    """The recipes worth trying on this many rows, simplest first."""
     leaves = max(_RECIPES[0].growth.leaves, rows // _ROWS_A_LEAF)
     fitting = (recipe for recipe in _RECIPES if recipe.growth.leaves <= leaves and (derived or not recipe.derives))
     return [recipe for recipe in fitting if rows <= _FEW_ROWS or not recipe.growth.random]
 
 
 def _choose_best(tried: Sequence[tuple[Recipe, Tried]]) -> tuple[Recipe, Tried]:
-    """The simplest recipe whose loss is as good as the best; recipes come simplest first."""
+    """The first, hence simplest, recipe whose loss is within the slack of the best one."""
     best = min((result for _, result in tried), key=lambda result: result.loss)
     return next(pair for pair in tried if pair[1].loss <= best.loss + best.slack)
 

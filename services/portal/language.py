@@ -70,7 +70,7 @@ def choose_language(accepted: str) -> Language:
 
 
 def _weight(text: str) -> float:
-    """Of `q=0.8`; 1 when nothing is said, 0 for what is no number from 0 to 1."""
+    """The weight in `q=0.8`; 1 when none is given, 0 when it is not a number from 0 to 1."""
     name, _, value = text.strip().partition("=")
     if not name:
         return 1.0

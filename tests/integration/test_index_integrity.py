@@ -28,7 +28,8 @@ from ledger.store.rows import (
     RecordHistoryRow,
     RecordRow,
 )
-from ledger.store.tables import INDEX, TABLES
+from ledger.store.schema import TABLES
+from ledger.store.tables import INDEX
 from tests.support.bundle_chapters import build_bundle_world
 from tests.support.stores import copy_database, new_store
 

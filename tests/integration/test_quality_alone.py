@@ -1,4 +1,4 @@
-"""Quality without the rest of Millmark: an auditor has this package and numpy, or not even that."""
+"""Quality without the rest of Millmark: an auditor has this package and numpy, or this package alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which there is the quality package only."""
+    """A folder with only the quality package."""
     folder = tmp_path_factory.mktemp("bare")
     (folder / "quality").symlink_to(ROOT / "quality")
     return folder
@@ -36,7 +36,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of packages in which there is numpy, and the quality package."""
+    """A folder with only numpy and the quality package."""
     folder = tmp_path_factory.mktemp("site")
     installed = metadata.distribution("numpy")
     for name in {path.parts[0] for path in installed.files or () if path.parts[0].startswith("numpy")}:
@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(site: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`-S` leaves out the environment's own packages."""
+    """Run Python with the packages of `site` alone; `-S` leaves out those of the environment."""
     environment = {"PYTHONPATH": str(site), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-S", "-W", "error", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -65,7 +65,7 @@ MODELS: dict[str, Callable[[], Model]] = {
 
 
 def write_extract(path: Path, model: Model, **changes: object) -> Inference:
-    """An honest inspection of one window, shown to an auditor; `changes` are what is stated otherwise."""
+    """Write the extract of an honest inspection of one window, with `changes` to what it states."""
     built = build_model(model)
     window = [(31 * place) % 201 - 100 for place in range(model.width)]
     binding = Binding(31337, b"\x11" * 20, b"\x22" * 32, b"\x33" * 32, 7, b"\x44" * 32)
@@ -104,7 +104,7 @@ def test_such_an_audit_names_what_differs(bare: Path, tmp_path: Path, family: st
     write_extract(tmp_path / "extract.json", model, logits=(12345,) * model.decision.outputs)
     done = run(bare, tmp_path, "-m", "quality", "audit", "extract.json")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: logits differs: stated 12345")
+    assert done.stderr.startswith("error: logits mismatch: stated 12345")
     assert done.stderr.count("\n") == 1
 
 
@@ -117,7 +117,7 @@ def test_other_commands_say_that_they_need_numpy(bare: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("family", MODELS)
 @pytest.mark.parametrize("evaluator", ["numpy", "python"])
-def test_evaluate_gives_the_digest_that_torch_gives(
+def test_evaluate_prints_the_same_digest_as_torch(
     site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], family: str, evaluator: str
 ) -> None:
     model = MODELS[family]()

@@ -11,6 +11,7 @@ from ledger.events.lots import LotsTransformed
 from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.records import (
+    ALL_ROLES,
     AssignmentState,
     CertificateState,
     Input,
@@ -19,7 +20,6 @@ from ledger.records import (
     OrderState,
     OrderTerms,
     Output,
-    Role,
     Statement,
     Transformation,
     TransformationKind,
@@ -110,7 +110,7 @@ class FakeLedger:
 
     # Registry
 
-    def admit(self, participant: int, roles: int = Role.all()) -> None:
+    def admit(self, participant: int, roles: int = int(ALL_ROLES)) -> None:
         own: dict[str, object] = {"admitted": participant, "roles": roles, "first_key": key_of(participant)}
         self._registry("ParticipantAdmitted", 0, _number(participant), **own)
 

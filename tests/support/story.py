@@ -9,7 +9,16 @@ from typing import Generic, TypeVar
 from ledger.bundle import Bundle, HistoryShown, SealedRecord
 from ledger.canonical import sha256
 from ledger.events import Event
-from ledger.records import Input, ModelState, OrderTerms, Output, Statement, Transformation, TransformationKind
+from ledger.records import (
+    ALL_ROLES,
+    Input,
+    ModelState,
+    OrderTerms,
+    Output,
+    Statement,
+    Transformation,
+    TransformationKind,
+)
 from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
 from ledger.verify._replay import replay
 from ledger.verify._state import Entry, Proved, State, subject_of_lot
@@ -97,7 +106,7 @@ class Story:
         keys = {key_of(one): KeySlots(one, START_S, 0, 0) for one in range(1, 8)}
         proved = Proved(
             heads={},
-            participants=Table({}, ParticipantSlots(63, 1, False, 1)),  # type: ignore[arg-type]  # what replay asks of it
+            participants=Table({}, ParticipantSlots(ALL_ROLES, 1, False, 1)),  # type: ignore[arg-type]  # what replay asks of it
             keys=Table(keys),  # type: ignore[arg-type]  # as above
             machines=Table(self.machines),  # type: ignore[arg-type]  # as above
             models=Table(self.models),  # type: ignore[arg-type]  # as above

@@ -25,14 +25,14 @@ _NONE = bytes(32)
 
 @dataclass(slots=True)
 class Builder:
-    """Of one record."""
+    """Builds one record."""
 
     rows: Rows
-    """Of the index."""
+    """The index."""
     creator: int
     """Participant that records."""
     names: SubjectKind | None
-    """Of which kind what the record makes is."""
+    """Kind of the thing that the record makes."""
     identities: list[Identity] = field(default_factory=list)
     documents: list[Claims] = field(default_factory=list)
 
@@ -112,7 +112,7 @@ def _raw(text: str) -> bytes:
 
 
 def _seconds(name: str, text: str) -> int:
-    """Raises InputError for a day that there is not."""
+    """Raises InputError for a date that does not exist, such as 30 February."""
     try:
         found = int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
     except ValueError:

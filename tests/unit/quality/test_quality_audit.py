@@ -1,4 +1,4 @@
-"""An extract is re-executed by whoever holds it; the first quantity that differs is named."""
+"""Anybody who has an extract can re-execute it; the error names the first quantity that differs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BINDING = Binding(31337, b"\x11" * 20, b"\x22" * 32, b"\x33" * 32, 7, b"\x44" * 
 
 
 def open_inference(model: bytes, window: tuple[int, ...], binding: Binding = BINDING) -> Extract:
-    """What an honest inspector shows of its inspection of a window."""
+    """The extract of an honest inspection of a window."""
     inference = Inspector(model).inspect(window, context=build_context(binding), salt=SALT)
     return Extract(
         model=model,
@@ -50,7 +50,7 @@ def open_inference(model: bytes, window: tuple[int, ...], binding: Binding = BIN
 
 
 def tiny_extract() -> Extract:
-    """q0 * 2 - q1 + 3 at threshold 10, of (5, 2): logit 11, FAIL."""
+    """q0 * 2 - q1 + 3 with threshold 10, for (5, 2): logit 11, FAIL."""
     return open_inference(build_model(tiny_network()), (5, 2))
 
 
@@ -88,7 +88,7 @@ TAMPERINGS: dict[str, tuple[str, Callable[[Extract], Extract]]] = {
         "model digest",
         lambda extract: replace(extract, model=build_model(tiny_network(threshold=11))),
     ),
-    "a model that is no model, with its digest": (
+    "bytes that are not a model, with their digest": (
         "model",
         lambda extract: replace(extract, model=b"MMQN", model_digest=model_digest(b"MMQN")),
     ),
@@ -129,10 +129,10 @@ def test_a_tampered_quantity_is_named(name: str) -> None:
 
 
 def test_an_input_used_again_for_another_lot_is_caught() -> None:
-    """The inspector certifies lot B with the digest of lot A's inspection: B's own context does not give it."""
+    """The inspector certifies lot B with the digest of lot A's inspection, which does not follow from B's context."""
     of_a = tiny_extract()
     for_b = rebind(of_a, lot=b"\x99" * 32)
-    with pytest.raises(AuditError, match="inference digest differs"):
+    with pytest.raises(AuditError, match="inference digest mismatch"):
         audit(for_b)
 
 
@@ -149,11 +149,11 @@ def test_the_command_names_what_differs(tmp_path: Path, capsys: pytest.CaptureFi
     path = tmp_path / "extract.json"
     path.write_bytes(build_extract(replace(tiny_extract(), logits=(10,))))
     assert main(["audit", str(path)]) == 1
-    assert capsys.readouterr().err == "error: logits differs: stated 10, computed 11\n"
+    assert capsys.readouterr().err == "error: logits mismatch: stated 10, computed 11\n"
 
 
 @pytest.mark.parametrize("content", [None, b"{}"])
-def test_the_command_refuses_what_is_no_extract(
+def test_the_command_refuses_an_unusable_extract(
     content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "extract.json"
@@ -204,7 +204,7 @@ BROKEN = _broken()
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_no_extract_is_refused_in_one_line(name: str) -> None:
+def test_an_unusable_extract_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_extract(BROKEN[name])
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The benches of trees: reading the public tables, judging folds, and what the command prints."""
+"""The benchmarks of trees: reading the public tables, judging folds, and the command's output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADER = (
 
 
 def write_ai4i(folder: Path, rows: int = 120) -> None:
-    """A made-up table of that form: a machine fails when its torque passes a limit."""
+    """An invented table of that form: a machine fails if its torque exceeds a limit."""
     rng = np.random.default_rng(0)
     lines = [HEADER]
     for at in range(rows):
@@ -36,7 +36,7 @@ def write_ai4i(folder: Path, rows: int = 120) -> None:
 
 
 def write_steel(folder: Path, rows: int = 140) -> None:
-    """A made-up table of that form: the class is the first column's seventh."""
+    """An invented table of that form: the class is the integer part of the first column."""
     rng = np.random.default_rng(0)
     lines = []
     for at in range(rows):
@@ -100,8 +100,8 @@ def refuse(capsys: pytest.CaptureFixture[str], bench: str, folder: Path, cause: 
 
 
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    refuse(capsys, "steel", tmp_path, "holds no Faults.NNA")
-    refuse(capsys, "ai4i", tmp_path, "holds no ai4i2020.csv")
+    refuse(capsys, "steel", tmp_path, "has no Faults.NNA")
+    refuse(capsys, "ai4i", tmp_path, "has no ai4i2020.csv")
     (tmp_path / "Faults.NNA").write_text("1\t2\t3\n")
     refuse(capsys, "steel", tmp_path, "does not mark one of seven classes")
     (tmp_path / "Faults.NNA").write_text("\t".join(["1"] * 27 + ["1", "1", "0", "0", "0", "0", "0"]) + "\n")
@@ -111,16 +111,16 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "Faults.NNA").write_text("1\t2\n1\n")
     refuse(capsys, "steel", tmp_path, "is not a table of numbers")
     (tmp_path / "ai4i2020.csv").write_text("")
-    refuse(capsys, "ai4i", tmp_path, "lacks a column")
+    refuse(capsys, "ai4i", tmp_path, "a column of ai4i2020.csv is missing")
     (tmp_path / "ai4i2020.csv").write_text(HEADER.replace("Torque", "Twist") + "\n1,L1,L,1,1,1,1,1,0,0,0,0,0,0\n")
-    refuse(capsys, "ai4i", tmp_path, "lacks a column")
+    refuse(capsys, "ai4i", tmp_path, "a column of ai4i2020.csv is missing")
     for cells in ("1,L1,X,1,1,1,1,1,0,0,0,0,0,0", "1,L1,L,1,1,x,1,1,0,0,0,0,0,0", "1,L1,L,1,1"):
         (tmp_path / "ai4i2020.csv").write_text(f"{HEADER}\n{cells}\n")
         refuse(capsys, "ai4i", tmp_path, "is not a table of numbers")
 
 
 @pytest.mark.parametrize("seeds", ["0", "-1", "two"])
-def test_numbers_of_seeds_that_there_are_not_are_refused(seeds: str, tmp_path: Path) -> None:
+def test_an_impossible_number_of_seeds_is_refused(seeds: str, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as refusal:
         main(["bench", "steel", "--data", str(tmp_path), "--seeds", seeds])
     assert refusal.value.code == 2

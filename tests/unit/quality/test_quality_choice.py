@@ -1,4 +1,4 @@
-"""Near equals are told apart by what suits the columns; what is better beyond chance is taken whatever it is."""
+"""Of kinds that are about equal, the one that suits the columns is chosen; one that is clearly better always is."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_what_is_better_beyond_chance_is_taken_though_it_does_not_suit() -> None
 
 
 def test_a_difference_on_every_fold_counts_for_more_than_one_on_some() -> None:
-    """Both means differ by 0.02; folds that are hard for both say nothing."""
+    """The means differ by 0.02 both times; folds that are hard for both kinds do not matter."""
     steady = trials(mlp=[0.50, 0.70, 0.90], trees=[0.52, 0.72, 0.92])
     assert choose(steady, Columns.TABLE).kind == "trees"
     by_luck = trials(mlp=[0.50, 0.70, 0.90], trees=[0.60, 0.64, 0.92])
@@ -56,7 +56,7 @@ def waves(rows: int, width: int) -> Floats:
 
 
 def quantities(rows: int, width: int) -> Floats:
-    """Of units of their own, a few of them large and side by side."""
+    """Columns with different units, a few of them with large values and next to each other."""
     rng = np.random.default_rng(6)
     common = rng.normal(size=(rows, 1))
     return (rng.normal(size=(rows, width)) + common) * 10.0 ** np.sort(rng.integers(-3, 5, width))

@@ -1,4 +1,4 @@
-"""The inference digest commits to every field, in the layout that FORMAT.md gives."""
+"""The inference digest commits to every field, in the layout that FORMAT.md specifies."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_fields_of_wrong_size_are_refused(change: dict[str, object]) -> None:
 
 
 def test_a_commitment_needs_a_whole_salt() -> None:
-    with pytest.raises(InputError, match="salt has 16 bytes; give 32"):
+    with pytest.raises(InputError, match="salt has 16 bytes; expected 32"):
         build_input_commitment(bytes(16), b"\x00")
 
 

@@ -1,4 +1,4 @@
-"""Drift: silent while the data stay what they were, loud when they do not."""
+"""Drift: no alarm for unchanged data, an alarm for data that have changed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DRAW: dict[str, Callable[[np.random.Generator, int], tuple[NDArray[np.signedinte
 
 @pytest.mark.parametrize("kind", DRAW)
 def test_unchanged_data_raise_no_alarm(kind: str) -> None:
-    """100 references and twice 200 inspections each; the largest index that was ever met is far from the alarm."""
+    """100 references with twice 200 inspections each; the largest index is far below the alarm's."""
     largest = 0.0
     for seed in range(100):
         rng = np.random.default_rng(seed)

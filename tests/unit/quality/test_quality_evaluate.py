@@ -169,5 +169,5 @@ def test_autocast_changes_nothing() -> None:
 
 
 def test_an_unknown_evaluator_is_named() -> None:
-    with pytest.raises(InputError, match="there is no evaluator 'abacus'; choose one of numpy, python, torch"):
+    with pytest.raises(InputError, match="unknown evaluator 'abacus'; choose one of numpy, python, torch"):
         load_evaluator("abacus")

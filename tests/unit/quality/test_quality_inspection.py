@@ -51,7 +51,7 @@ def test_unusable_windows_are_refused(window: list[int]) -> None:
 
 @pytest.mark.parametrize("sizes", [(31, 32), (32, 33)])
 def test_context_and_salt_have_32_bytes(sizes: tuple[int, int]) -> None:
-    with pytest.raises(InputError, match="give 32"):
+    with pytest.raises(InputError, match="expected 32"):
         Inspector(MODEL).inspect([1, 2], context=bytes(sizes[0]), salt=bytes(sizes[1]))
 
 
@@ -69,12 +69,12 @@ def test_an_unusable_model_is_refused() -> None:
     ("change", "cause"),
     [
         ({"model_digest": bytes(32)}, "inference names model 00"),
-        ({"input": b"\x03"}, "input has 1 bytes, the model reads 2 words of 1"),
+        ({"input": b"\x03"}, "input has 1 bytes, the model reads 2"),
         ({"input": b"\x80\x00"}, "an input word is outside -127..127"),
-        ({"input": b"\x04\x00"}, r"logits are \(9,\), the model gives \(11,\)"),
-        ({"logits": (8,)}, r"logits are \(8,\), the model gives \(9,\)"),
-        ({"logits": (9, 0)}, "the model gives"),
-        ({"verdict": Verdict.FAIL}, "verdict is FAIL, the model says PASS"),
+        ({"input": b"\x04\x00"}, r"logits are \(9,\), the model computes \(11,\)"),
+        ({"logits": (8,)}, r"logits are \(8,\), the model computes \(9,\)"),
+        ({"logits": (9, 0)}, "the model computes"),
+        ({"verdict": Verdict.FAIL}, "verdict is FAIL, the model computes PASS"),
     ],
 )
 def test_tampering_is_caught(change: dict[str, object], cause: str) -> None:

@@ -43,11 +43,11 @@ def test_classes_of_labels_and_their_verdicts() -> None:
 @pytest.mark.parametrize(
     ("labels", "reject", "cause"),
     [
-        (["1", "1"], [], r"labels have 1 classes \(1\); give 2..32 distinct ones"),
-        ([str(value) for value in range(33)], [], r"33 classes \(0, 1, 2, 3, 4, \.\.\.\)"),
-        (["0", "1"], ["2"], "no label equals 2; choose among 0, 1"),
+        (["1", "1"], [], r"number of distinct labels is 1 \(1\); expected 2..32"),
+        ([str(value) for value in range(33)], [], r"33 \(0, 1, 2, 3, 4, \.\.\.\)"),
+        (["0", "1"], ["2"], "unknown label 2; choose from 0, 1"),
         (["0", "1"], ["0", "1"], "both labels are rejected; name the one that means FAIL"),
-        (["a", "b", "c"], ["d"], "no label equals d"),
+        (["a", "b", "c"], ["d"], "unknown label d"),
     ],
 )
 def test_unusable_labels(labels: list[str], reject: list[str], cause: str) -> None:
@@ -56,7 +56,7 @@ def test_unusable_labels(labels: list[str], reject: list[str], cause: str) -> No
 
 
 def test_a_label_of_another_model_is_named() -> None:
-    with pytest.raises(InputError, match=r"label 2 is none of the model's \(0, 1\)"):
+    with pytest.raises(InputError, match=r"label 2 is not one of the model's \(0, 1\)"):
         build_classes(["0", "1"]).index(np.array(["0", "2"]))
 
 
@@ -65,15 +65,15 @@ RANDOM = np.array([0.3, 0.1, 0.2, 0.9, 0.5, 0.7])
 
 
 @pytest.mark.parametrize("column", [CLASSES, 5 - CLASSES, CLASSES**2 + 0.5])
-def test_a_column_that_gives_the_label_away_is_refused(column: np.typing.NDArray[np.float64]) -> None:
+def test_a_column_that_determines_the_label_is_refused(column: np.typing.NDArray[np.float64]) -> None:
     values = np.stack([RANDOM, column], axis=1).astype(np.float64)
-    with pytest.raises(InputError, match="column 2 is the label in other words; leave it out"):
+    with pytest.raises(InputError, match="column 2 determines the label; remove it"):
         verify_columns(values, CLASSES)
 
 
 def test_a_column_given_twice_is_refused() -> None:
     values = np.stack([RANDOM, RANDOM**2, RANDOM], axis=1)
-    with pytest.raises(InputError, match="columns 1 and 3 are the same; give each column once"):
+    with pytest.raises(InputError, match="columns 1 and 3 are equal; keep one of them"):
         verify_columns(values, CLASSES)
 
 
@@ -81,7 +81,7 @@ def test_two_moments_of_a_series_may_be_alike() -> None:
     windows = np.random.default_rng(1).normal(size=(6, 65))
     windows[:, 64] = windows[:, 63]
     verify_columns(windows, CLASSES)
-    with pytest.raises(InputError, match="columns 63 and 64 are the same"):
+    with pytest.raises(InputError, match="columns 63 and 64 are equal"):
         verify_columns(windows[:, 1:], CLASSES)
 
 
@@ -98,5 +98,5 @@ def test_columns_that_never_change_are_refused_when_there_are_no_others() -> Non
 
 @pytest.mark.parametrize("column", [np.arange(6), 100 - 2 * np.arange(6)])
 def test_a_column_that_counts_the_rows_is_refused(column: np.typing.NDArray[np.int64]) -> None:
-    with pytest.raises(InputError, match="column 2 counts the rows; leave it out of the inputs"):
+    with pytest.raises(InputError, match="column 2 numbers the rows; remove it from the inputs"):
         verify_columns(np.stack([np.array([3, 1, 4, 1, 5, 9]), column], axis=1), CLASSES)

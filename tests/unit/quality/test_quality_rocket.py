@@ -1,4 +1,4 @@
-"""The rocket family: features by hand, a ridge judged by leaving rows out, and calibration."""
+"""The rocket family: features by hand, leave-one-out predictions of the ridge, and calibration."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_other_models_are_refused(changes: dict[str, object]) -> None:
 
 
 def fit_without(copies: list[Floats], targets: Floats, weights: Floats, strength: float, row: int) -> Floats:
-    """What a ridge says of a row when it was fitted without the row and its twins, by plain normal equations."""
+    """Prediction for a row by a ridge fitted without the row and its copies, by plain normal equations."""
     kept = np.arange(len(targets)) != row
     features = np.concatenate([copy[kept] for copy in copies])
     everything = np.concatenate(copies)
@@ -141,7 +141,7 @@ def test_mirroring_is_chosen_where_the_sign_means_nothing() -> None:
 
 
 def fit_watched(problem: Problem) -> tuple[FittedRocket, dict[int, dict[str, float]]]:
-    """The model, and of each number of features a kernel the least loss as the rows are and mirrored."""
+    """The model, and the least loss for each number of features per kernel, on rows as they are and mirrored."""
     least: dict[int, dict[str, float]] = {}
 
     def watch(name: str, _done: int, _planned: int, figures: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Training on small invented data: it learns, its integers follow its floats, and it refuses what it must."""
+"""Training on small invented data: it learns, its integers agree with its floats, and it refuses unusable data."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def trained(request: pytest.FixtureRequest) -> Trained:
 
 
 def train_rows(trained: Trained) -> Problem:
-    """Those that the fixture trained on."""
+    """The rows that the fixture trained on."""
     count = len(trained.classes.labels)
     return table(ROWS, count) if trained.kind == "mlp" else tones(ROWS, count)
 
 
 def sample(trained: Trained, seed: int) -> Problem:
-    """Rows of the kind that the model was trained on."""
+    """New rows of the kind that the model was trained on."""
     count = len(trained.classes.labels)
     return table(ROWS, count, seed) if trained.kind == "mlp" else tones(ROWS, count, seed)
 
@@ -93,7 +93,7 @@ def test_the_decision_is_the_classes(trained: Trained) -> None:
         assert decision.threshold == 0
 
 
-def test_a_table_has_a_scale_a_column_and_a_series_has_one(trained: Trained) -> None:
+def test_a_table_has_a_scale_per_column_and_a_series_has_one(trained: Trained) -> None:
     assert len(trained.model.scales) == (trained.model.width if trained.kind == "mlp" else 1)
 
 
@@ -159,7 +159,7 @@ def test_auto_takes_the_kind_that_cross_validates_best(quick: None) -> None:
     figures = {trial.kind: trial.mean for trial in trained.trials}
     assert figures.keys() == KINDS.keys()
     assert trained.kind == max(figures, key=lambda kind: figures[kind]) != "mlp"
-    assert (trained.sampled, trained.columns) == (90, Columns.TABLE)  # a tone in noise is no smooth signal
+    assert (trained.sampled, trained.columns) == (90, Columns.TABLE)  # a tone in noise is not a smooth signal
     assert "choosing: mlp, fold 3 of 3" in shown
 
 
@@ -167,7 +167,7 @@ def test_auto_says_what_it_could_not_try(quick: None) -> None:
     trained = train(table(60, 2), TWO, kind="auto")
     obstacles = {trial.kind: trial.obstacle for trial in trained.trials}
     assert not obstacles[trained.kind]
-    assert obstacles["rocket"] == "a rocket needs windows of 9 values, these have 4"
+    assert obstacles["rocket"] == "a rocket needs windows of at least 9 values, these have 4"
 
 
 def test_what_is_said_to_be_a_table_is_not_read_as_a_signal(quick: None) -> None:
@@ -196,13 +196,13 @@ def test_units_do_not_matter(kind: str, factor: float, decimals: int) -> None:
 
 
 def test_unknown_kinds_and_too_few_rows_are_refused() -> None:
-    with pytest.raises(InputError, match="there is no kind 'forest'; choose one of auto, mlp"):
+    with pytest.raises(InputError, match="unknown kind 'forest'; choose one of auto, mlp"):
         train(table(100, 2), TWO, kind="forest")
     few = table(100, 2)
     short = Problem(few.values, (np.arange(100) < 1).astype(np.int64), 2, (1.0, 1.0))
-    with pytest.raises(InputError, match="a class has 1 rows; give at least 2 of each"):
+    with pytest.raises(InputError, match=r"a class has too few rows \(1\); at least 2 of each are needed"):
         train(short, TWO, kind="mlp")
-    with pytest.raises(InputError, match="there are 9 rows; give at least 10"):
+    with pytest.raises(InputError, match="there are only 9 rows; at least 10 are needed"):
         train(few.take(np.arange(9)), TWO, kind="mlp")
 
 
@@ -223,7 +223,7 @@ def test_trees_grow_on_forty_rows() -> None:
 
 @pytest.mark.parametrize(("most", "epochs"), [(10**8, 60), (4 * 64 * 4 * 15, 15), (4 * 64 * 4 * 5, 10), (1, 10)])
 def test_learning_is_bounded(monkeypatch: pytest.MonkeyPatch, most: int, epochs: int) -> None:
-    """250 rows of 4 values train, in 4 batches of up to 64; two and a half batches an epoch are two."""
+    """250 rows of 4 values train in 4 batches of up to 64; two and a half batches per epoch are rounded to two."""
     monkeypatch.setattr(network_train, "_MAX_VALUES", most)
     monkeypatch.setattr(network_train, "_PATIENCE", 60)
     planned: list[int] = []

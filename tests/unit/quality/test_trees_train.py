@@ -19,7 +19,7 @@ from quality.trees.train import FittedForest, fit
 
 
 def pose_two(rows: int = 400, seed: int = 0, weights: tuple[float, ...] = (1, 1)) -> Problem:
-    """Three columns; a part is bad when the product of the first two passes a limit."""
+    """Three columns; a part is bad if the product of the first two exceeds a limit."""
     values = np.random.default_rng(seed).uniform(1, 10, (rows, 3)).round(2)
     return Problem(values, (values[:, 0] * values[:, 1] > 40).astype(np.int64), 2, weights)
 
@@ -130,9 +130,9 @@ def test_values_that_no_model_reads_are_refused(value: float) -> None:
 
 
 def test_rows_too_much_alike_to_split_are_refused() -> None:
-    """A leaf of one row is none."""
+    """A leaf needs at least two rows."""
     values = (np.arange(12) == 3).astype(np.float64)[:, np.newaxis]
-    with pytest.raises(InputError, match="the same of every window"):
+    with pytest.raises(InputError, match="training produced a constant model"):
         fit(Problem(values, (np.arange(12) > 5).astype(np.int64), 2, (1, 1)), seed=0)
 
 

@@ -18,7 +18,7 @@ from ledger.events import HISTORY_EVENTS, Event, struct_of
 from ledger.provenance.answers import OrderTrace, Trace
 from ledger.provenance.jsonform import Printable
 from ledger.provenance.recall_answers import Recall
-from services.gateway.api.schemas import model_of
+from services.gateway.http.schemas import model_of
 from tests.support.event_data import logged
 
 _ANY_JSON = st.recursive(

@@ -16,7 +16,7 @@ from ledger.events.lots import LotReceived
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance import Disclosing
 from ledger.store import Book, Store
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.portal import Proofs
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
@@ -69,7 +69,9 @@ def caller(world: World) -> Caller:
 
 def serve(world: World, proofs: Proofs | None = None) -> Caller:
     limiter = Limiter(Rates(1e6, 1e6))
-    return Caller(create_gateway(world.store, build_policy(), clock=lambda: NOW_S, limiter=limiter, proofs=proofs))
+    return Caller(
+        create_gateway(GatewayParts(world.store, build_policy(), clock=lambda: NOW_S, limiter=limiter, proofs=proofs))
+    )
 
 
 def told(answer: httpx.Response) -> tuple[int, str, dict[str, str]]:
