@@ -117,7 +117,7 @@ def test_a_transaction_that_is_in_no_block_has_no_receipt() -> None:
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("answer", NO_NUMBERS, ids=repr)
 def test_what_is_no_number_is_no_answer(name: str, answer: Any) -> None:
-    with pytest.raises(ChainUnreachableError, match=f"the node's answer to {QUESTIONS[name][0]} cannot be used"):
+    with pytest.raises(ChainUnreachableError, match=f"the node's response to {QUESTIONS[name][0]} is unusable"):
         ask(name, answer)
 
 
@@ -138,7 +138,7 @@ def test_what_are_no_bytes_is_no_answer(name: str, answer: Any) -> None:
 def spoilt(whole: dict[str, Any], keep: tuple[str, ...] = ()) -> list[Any]:
     """Each field missing, and of each kind of wrong type."""
     cases: list[Any] = [5, "0x", [], True, [[]]]
-    for field in whole.keys() - set(keep):
+    for field in sorted(whole.keys() - set(keep)):
         cases.append({name: value for name, value in whole.items() if name != field})
         cases += [{**whole, field: wrong} for wrong in (5, "zz", "0x", {"a": 1}, [5], None)]
     return cases
@@ -205,7 +205,7 @@ def test_a_malformed_receipt_of_a_block_is_no_answer(answer: Any) -> None:
     ],
 )  # fmt: skip
 def test_receipts_that_are_not_the_whole_block_are_no_answer(answer: Any) -> None:
-    with pytest.raises(ChainUnreachableError, match="the node's answer to eth_getBlockReceipts cannot be used"):
+    with pytest.raises(ChainUnreachableError, match="the node's response to eth_getBlockReceipts is unusable"):
         ask("logs", answer)
 
 
@@ -222,7 +222,9 @@ def test_what_is_no_list_of_logs_is_no_answer(answer: Any) -> None:
         ask("logs", answer)
 
 
-@pytest.mark.parametrize("field", [*RECEIPT.keys() - {"contractAddress", "type", "cumulativeGasUsed", "logsBloom"}])
+@pytest.mark.parametrize(
+    "field", sorted(RECEIPT.keys() - {"contractAddress", "type", "cumulativeGasUsed", "logsBloom"})
+)
 @pytest.mark.parametrize("wrong", [None, 5, "zz", {"a": 1}], ids=repr)
 def test_a_malformed_receipt_is_no_answer(field: str, wrong: Any) -> None:
     with pytest.raises(ChainUnreachableError):

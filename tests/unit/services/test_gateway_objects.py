@@ -29,6 +29,7 @@ from tests.support.fake_world import (
     World,
     build_world,
 )
+from tests.support.figures import Tell
 from tests.support.gateway_client import Caller
 from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
@@ -145,7 +146,7 @@ def told(answer: httpx.Response, thing: Thing) -> tuple[object, ...]:
     return answer.status_code, text, headers
 
 
-def test_every_thing_by_every_company(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_thing_by_every_company(site: Site, tell: Tell) -> None:
     cells = 0
     for thing in site.things():
         for label, tenant in TENANTS.items():
@@ -160,8 +161,7 @@ def test_every_thing_by_every_company(site: Site, capsys: pytest.CaptureFixture[
                 assert answer.status_code == none.status_code == 404, (case, answer.text)
                 assert told(answer, thing) == told(none, thing), case
             cells += 1
-    with capsys.disabled():
-        print(f"\n{cells} cells of things by companies")  # noqa: T201 - figures of the run
+    tell(f"{cells} cells of things by companies")
     assert cells > 400
 
 

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.integration
+
 IMPORTS = {
     "a node over HTTP": "from ledger.chain import HttpTransport; HttpTransport('http://127.0.0.1:1')",
     "the embedded chain": "from ledger.chain import EmbeddedChain",
