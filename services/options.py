@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Option types that several commands use."""
 
 from __future__ import annotations
 

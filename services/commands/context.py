@@ -1,4 +1,4 @@
-"""What a command works with: settings, the open store, the chain when there is one, a signer."""
+"""The context that commands run in: settings, the open store, the chain if one is configured, a signer."""
 
 from __future__ import annotations
 
@@ -26,29 +26,32 @@ __all__ = ["Context", "ask", "open_context", "unlock"]
 
 @dataclass(slots=True)
 class Context:
-    """Settings and open database of one command."""
+    """The settings and the open database of one command."""
 
     settings: Settings
     store: Store
 
     def unlock(self, uri: str, passphrase_file: Path | None) -> Signer:
-        """As the function of that name, with these settings."""
+        """Opens a signer as the function `unlock` does, with these settings."""
         return unlock(self.settings, uri, passphrase_file)
 
     def node(self) -> Node:
-        """Raises SettingsError when no chain is configured."""
+        """A JSON-RPC client of the configured node. Raises SettingsError when no chain is configured."""
         if self.settings.chain_url is None:
             raise SettingsError("no chain is configured", hint="set MILLMARK_CHAIN_URL, or chain_url in millmark.toml")
         return Node(HttpTransport(self.settings.chain_url))
 
     def chain(self) -> Chain:
-        """The checked contracts. Raises SettingsError, ChainError and their kinds."""
+        """The deployed contracts, after their code was checked. Raises SettingsError, ChainError or a subclass."""
         profile = find_profile(self.settings.engine)
         return Chain(self.node(), profile, read_deployment(self.settings.deployment_path))
 
     def catch_up(self) -> ChainUnreachableError | None:
-        """Brings the index up to the chain's final block. Without a chain, or when it does not answer, the index stays
-        as it is: what it says is dated. Gives the reason when it does not answer."""
+        """Brings the index up to the chain's final block.
+
+        Without a configured chain the index stays as it is. When the chain does not answer, the error is returned, not
+        raised: a command can still answer from the index, which names the block that it is current to.
+        """
         if self.settings.chain_url is None:
             return None
         try:
@@ -77,19 +80,21 @@ class Context:
             )
 
     def record(self, signer: Signer, records: Sequence[Record]) -> list[QueuedRecord]:
-        """Has the signer's participant record all of them; gives what became of each.
+        """Submits the records with the signer's key, waits until all are final, and returns them in the same order.
 
-        Raises SubmitError with the contract's own error when it refused one, ChainError when the chain did not take
-        them; then they stay queued.
+        Raises SubmitError with the contract's own error if it refused one of them. Raises ChainError if the chain could
+        not be reached or accepted nothing; the records then stay queued.
         """
         chain, outbox = self.chain(), Outbox(self.store)
         chain.fund(signer.address)
         submitter = Submitter(chain, outbox, signer)
+        # Random idempotency keys: a command that is called again is meant to record again.
         ids = submitter.submit([(str(uuid.uuid4()), record) for record in records])
+        # From here on the records are durable: a failure below must not suggest that nothing was queued.
         try:
             submitter.drain()
         except ChainError:
-            warn("millmark: what was to be recorded stays queued, and goes out with this key's next command")
+            warn("millmark: the records stay queued and are sent by the next command that uses this key")
             raise
         results = [outbox.record(number) for number in ids]
         for result in results:
@@ -100,19 +105,19 @@ class Context:
 
 @contextmanager
 def open_context(home: Path) -> Iterator[Context]:
-    """Opens settings and database under `home`; closes the database at the end."""
+    """Reads the settings and opens the database of `home`; closes the database on exit. Raises SettingsError."""
     settings = read_settings(home)
     if not home.is_dir():
-        raise SettingsError(f"{home} is no folder", hint="create it, or name another with --home")
+        raise SettingsError(f"{home} is not a folder", hint="create it, or name another with --home")
     with open_store(settings.database_url) as store:
         yield Context(settings, store)
 
 
 def unlock(settings: Settings, uri: str, passphrase_file: Path | None) -> Signer:
-    """The signer behind a URI; asks for passphrase or PIN when no file holds it."""
+    """Opens the signer that a URI names; prompts for the passphrase or PIN unless a file holds it."""
     return open_signer(uri, passphrase_file=passphrase_file, prompt=ask, pkcs11_module=settings.pkcs11_module)
 
 
 def ask(question: str) -> str:
-    """The answer of the person at the terminal, which does not show it."""
+    """Prompts on the terminal, without echo."""
     return getpass(question)

@@ -28,7 +28,7 @@ from services.portal.picture_words import PictureWords
 from services.portal.routes import MEMBERS, PageRoute
 
 if TYPE_CHECKING:
-    from services.inspections.monitoring import ModelHealth
+    from services.inspections.model_health import ModelHealth
 
 __all__ = ["Listings"]
 
@@ -193,7 +193,7 @@ def _describe_models(store: Store) -> dict[int, _KnownModel]:
 
 def _monitor(store: Store) -> list[ModelHealth]:
     try:
-        from services.inspections.monitoring import monitor  # noqa: PLC0415 - needs numpy, which others do not
+        from services.inspections.model_health import monitor  # noqa: PLC0415 - needs numpy, which others do not
     except ModuleNotFoundError:
         return []
     return monitor(store)

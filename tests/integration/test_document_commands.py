@@ -139,8 +139,8 @@ def test_what_a_partner_may_not_is_refused(desk: Desk) -> None:
     assert "refuses this credential" in desk.refused("publish", str(desk.home / "drawing.pdf"), *desk.at(SIBLING))
     assert "refuses this credential" in desk.refused("grant", document, str(NAMED), *desk.at(DESCENDANT))
     assert "no such document" in desk.refused(*desk.fetching("0" * 32, DESCENDANT))
-    assert "is no id of a document" in desk.refused(*desk.fetching("../recipient-keys/1", DESCENDANT))
-    assert "without --token-file" in desk.refused("grant", document, str(NAMED), f"--gateway={desk.url}")
+    assert "is not a document id" in desk.refused(*desk.fetching("../recipient-keys/1", DESCENDANT))
+    assert "--gateway needs --token-file" in desk.refused("grant", document, str(NAMED), f"--gateway={desk.url}")
     assert "there is no such document" in desk.refused("revoke", "0" * 32, str(NAMED), *desk.at(OWNER))
 
 
@@ -175,7 +175,7 @@ def test_a_gateway_that_sends_something_else_is_not_believed(desk: Desk) -> None
         with answering(lambda line: line.sendall(head + body)) as url:
             return desk.refused(*desk.fetching(document, DESCENDANT, "--version=1", url=url))
 
-    assert "another document than was asked for" in sends(sealed)
+    assert "another document than the requested one" in sends(sealed)
     assert "malformed" in sends(sealed[:40] + b"?" + sealed[41:])
     assert "millmark:" in sends(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     assert "cut off" in sends(sealed[:100])

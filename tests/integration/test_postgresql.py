@@ -20,11 +20,11 @@ from ledger.store.rows import HeadRow
 from services.documents.permissions import Mode
 from services.documents.sealed_file import open_sealed
 from services.interop.epcis.capture import parse_capture
-from services.interop.epcis.event_queries import Library
-from services.interop.epcis.intake import Behaviour, Sender, take_in
+from services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
+from services.interop.epcis.event_queries import EventQueries
 from services.interop.epcis.mapping import Known
-from services.interop.epcis.named import NamedQueries, QueryNameTakenError, UnknownQueryError, parse_definition
-from services.interop.epcis.query_parameters import parse_question
+from services.interop.epcis.named_queries import NamedQueries, QueryNameTakenError, UnknownQueryError, parse_definition
+from services.interop.epcis.query_parameters import parse_query
 from services.lab.bench.epcis import build_batch
 from services.lab.bench.graph import draw_plant
 from services.lab.bench.plant_store import write_plant
@@ -205,16 +205,18 @@ def traces(store: Store, folder: Path, secrets: dict[str, bytes]) -> set[str]:
 def test_epcis_events_come_in_once_and_are_found(store: Store) -> None:
     sender = Sender(0, lambda _: Known())
     for _ in range(2):
-        row = take_in(store, parse_capture(build_batch(0, 30)), sender, Behaviour.ROLLBACK, now_ms=1_700_000_000_000)
+        row = run_capture_job(
+            store, parse_capture(build_batch(0, 30)), sender, Behaviour.ROLLBACK, now_ms=1_700_000_000_000
+        )
     assert {one["status"] for one in json.loads(row.outcome)} == {"duplicate"}
-    library = Library(store, 0, None)
+    library = EventQueries(store, 0, None)
     asked = [("MATCH_epc", "urn:epc:id:sgtin:9506000.001345.A7"), ("EQ_bizStep", "inspecting")]
-    found = library.find(parse_question(asked, most_per_page=200, per_page=30).query, None, 30)
+    found = library.find(parse_query(asked, most_per_page=200, per_page=30).query, None, 30)
     assert len(found.events) == 1
     for pattern, count in (("9506000.001345.*", 30), ("9506000.*.*", 30), ("9506001.*.*", 0)):
-        question = parse_question([("MATCH_epc", f"urn:epc:idpat:sgtin:{pattern}")], most_per_page=200, per_page=30)
+        question = parse_query([("MATCH_epc", f"urn:epc:idpat:sgtin:{pattern}")], most_per_page=200, per_page=30)
         assert len(library.find(question.query, None, 30).events) == count
-    everything = parse_question([], most_per_page=200, per_page=30).query
+    everything = parse_query([], most_per_page=200, per_page=30).query
     first = library.find(everything, None, 20)
     assert (len(first.events), len(library.find(everything, first.last, 20).events)) == (20, 10)
 

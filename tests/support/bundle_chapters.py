@@ -64,12 +64,16 @@ from tests.support.bundle_world import GRAM, MODEL_DIGEST, NOTHING, PIECE, YEAR_
 
 def build_bundle_world(store: Store, transport: Transport | None = None) -> BundleWorld:
     world = BundleWorld(found_consortium(store, transport))
+    tell_chapters(world)
+    return world
+
+
+def tell_chapters(world: BundleWorld) -> None:
     chapters: tuple[Callable[[BundleWorld], None], ...] = (
         _plant, _orders, _steel, _pieces, _inspect, _correct, _deliver, _finish, _refused_orders, _rotate_key,
     )  # fmt: skip
     for chapter in chapters:
         chapter(world)
-    return world
 
 
 def _plant(world: BundleWorld) -> None:

@@ -33,7 +33,7 @@ def rank(item: pytest.Item) -> int:
     return next((place for place, name in enumerate(_FIRST) if item.nodeid.startswith(name)), len(_FIRST))
 
 
-class LongestFirst(LoadFileScheduling):
+class LongestFirst(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
     """In the order of collection, which `rank` has sorted."""
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
@@ -43,5 +43,5 @@ class LongestFirst(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(_APART):
             return nodeid
-        file = super()._split_scope(nodeid)
+        file: str = super()._split_scope(nodeid)
         return _TOGETHER.get(file, file)

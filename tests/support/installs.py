@@ -1,4 +1,4 @@
-"""Installations that hold chosen distributions and nothing else: folders of links to the packages of this environment."""
+"""Installations with chosen distributions and nothing else: folders of links to the packages of this environment."""
 
 from __future__ import annotations
 

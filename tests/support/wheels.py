@@ -89,12 +89,9 @@ class Checkout:
 
     def installed(self, folder: str = ".venv") -> set[str]:
         """`NAME VERSION` of the packages, but pip and what came with it."""
-        found = (
-            path.name.split("-")[:2] for path in (self.root / folder).glob("lib/python*/site-packages/*.dist-info")
-        )
-        return {
-            f"{name} {version.removesuffix('.dist')}" for name, version in found if name not in ("pip", "setuptools")
-        }
+        folders = (self.root / folder).glob("lib/python*/site-packages/*.dist-info")
+        found = [path.name.removesuffix(".dist-info").split("-")[:2] for path in folders]
+        return {f"{name} {version}" for name, version in found if name not in ("pip", "setuptools")}
 
     def stamps(self) -> list[str]:
         return sorted(path.name.rsplit("-", 1)[0] for path in (self.root / ".venv").glob(".prepared-*"))

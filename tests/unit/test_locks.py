@@ -54,7 +54,7 @@ def test_a_lock_holds_nothing_else() -> None:
 def test_a_gap_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when pytest-cov began to ask for coverage's extra, and as when a version no longer satisfies."""
     [cov] = [pin for pin in METADATA if pin.startswith("pytest-cov==") and close("dev", HERE).lock["pytest-cov"] in pin]
-    monkeypatch.setitem(METADATA, cov, {"python": "", "requires": ["coverage[toml]>=99", "left-pad"]})  # type: ignore[arg-type]
+    monkeypatch.setitem(METADATA, cov, {"python": "", "requires": ["coverage[toml]>=99", "left-pad"]})
     version = close("dev", HERE).lock["coverage"]
     assert close("dev", HERE).gaps == [
         f"{cov} needs coverage[toml]>=99, and the lock has {version}",

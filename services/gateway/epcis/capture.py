@@ -21,13 +21,13 @@ from services.gateway.epcis.known_names import find_known
 from services.gateway.epcis.negotiation import MOST_EVENTS
 from services.gateway.epcis.problems import PREFIX
 from services.gateway.epcis.recording import EventRecording, find_fates, open_recording
-from services.gateway.epcis.search import number_of, open_library
+from services.gateway.epcis.search import number_of, open_event_queries
 from services.gateway.http.errors import BusyError
 from services.gateway.recording import Recorder
 from services.interop.epcis.capture import Status, parse_capture
+from services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
 from services.interop.epcis.documents import Document
-from services.interop.epcis.event_queries import Library
-from services.interop.epcis.intake import Behaviour, Sender, take_in
+from services.interop.epcis.event_queries import EventQueries
 from services.interop.epcis.tables import EpcisCaptureRow
 from services.serving.bounded_work import BoundedWork
 
@@ -47,8 +47,8 @@ class CaptureService:
         """One batch at a time: it is the processor's work, and waiting for the database's one writer takes longer than
         it needs to."""
 
-    def library(self, principal: Principal) -> Library:
-        return open_library(self._store, principal)
+    def library(self, principal: Principal) -> EventQueries:
+        return open_event_queries(self._store, principal)
 
     def take(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
         """The capture job. Raises InputError for a body that is not a document, HTTPException 413 for too many events,
@@ -74,7 +74,7 @@ class CaptureService:
         with self._work.take() as mine:
             if not mine:
                 raise BusyError("too many captures are waiting", retry_after_s=1)
-            row = take_in(self._store, document, sender, behaviour, now_ms=self._clock_ms())
+            row = run_capture_job(self._store, document, sender, behaviour, now_ms=self._clock_ms())
         if recording is not None:
             recording.recorder.wake()
         return row

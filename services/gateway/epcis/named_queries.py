@@ -20,7 +20,7 @@ from services.gateway.epcis.search import (
     find_events,
     link_to_next,
     number_of,
-    open_library,
+    open_event_queries,
     read_question,
     read_token,
     reply_json,
@@ -28,7 +28,7 @@ from services.gateway.epcis.search import (
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.responses import PROBLEM
 from services.gateway.http.routes import Routes
-from services.interop.epcis.named import NAME, NamedQueries, SubscriptionError, parse_definition
+from services.interop.epcis.named_queries import NAME, NamedQueries, SubscriptionError, parse_definition
 
 __all__ = ["QUERIES", "add_queries"]
 
@@ -134,7 +134,7 @@ def _add_events(routes: Routes, store: Store) -> None:
         read_question(request, _PAGING)
         definition = _mine(store, principal).get(name)
         question = read_question(request, more=definition.parameters)
-        library = open_library(store, principal)
+        library = open_event_queries(store, principal)
         asked = canonical_json(dict(definition.query)).decode()
         return find_events(request, principal, library, question, name, asked)
 

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from ledger.errors import InputError
-from services.interop.epcis.intake import Behaviour
+from services.interop.epcis.capture_jobs import Behaviour
 
 __all__ = [
     "CAPTURE_HEADERS",

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.gateway.http.errors import CursorError
 from services.gateway.http.problems import Problem
-from services.interop.epcis.named import QueryNameTakenError, SubscriptionError, UnknownQueryError
+from services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
 from services.interop.epcis.query_parameters import QueryError, QueryTooComplexError, QueryTooLargeError
 
 __all__ = ["PREFIX", "reword_problem"]

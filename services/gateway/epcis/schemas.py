@@ -8,7 +8,7 @@ from typing import Any, Final, TypedDict
 from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.responses import PROBLEM, Problems
 from services.interop.epcis.event_queries import CONTEXT
-from services.interop.epcis.named import NAME
+from services.interop.epcis.named_queries import NAME
 from services.interop.epcis.query_parameters import COUNTS, MOST_CHARACTERS, PARAMETERS
 
 __all__ = [

@@ -14,14 +14,14 @@ from services.access import Principal
 from services.gateway.epcis.answers import SIMPLE, query_document
 from services.gateway.epcis.negotiation import VERSIONS, verify_acceptable
 from services.gateway.http.paging import Pager
-from services.interop.epcis.event_queries import Library
-from services.interop.epcis.query_parameters import QueryError, QueryTooLargeError, Question, parse_question
+from services.interop.epcis.event_queries import EventQueries
+from services.interop.epcis.query_parameters import ParsedQuery, QueryError, QueryTooLargeError, parse_query
 
 __all__ = [
     "find_events",
     "link_to_next",
     "number_of",
-    "open_library",
+    "open_event_queries",
     "read_question",
     "read_token",
     "reply_json",
@@ -36,13 +36,18 @@ def number_of(principal: Principal) -> int:
     return principal.participant or 0
 
 
-def open_library(store: Store, principal: Principal) -> Library:
+def open_event_queries(store: Store, principal: Principal) -> EventQueries:
     """The events that the caller may see."""
-    return Library(store, number_of(principal), principal.viewer)
+    return EventQueries(store, number_of(principal), principal.viewer)
 
 
 def find_events(
-    request: Request, principal: Principal, library: Library, question: Question, name: str = SIMPLE, asked: str = ""
+    request: Request,
+    principal: Principal,
+    library: EventQueries,
+    question: ParsedQuery,
+    name: str = SIMPLE,
+    asked: str = "",
 ) -> Response:
     """A page of what a question finds, as the results of the query of that name; `asked` is what is asked beside what
     stands in the address. Raises QueryError."""
@@ -63,13 +68,13 @@ def find_events(
 
 def read_question(
     request: Request, only: set[str] | None = None, more: list[tuple[str, str]] | None = None
-) -> Question:
+) -> ParsedQuery:
     """What the address asks for, and `more`. With `only`, nothing else is taken. Raises QueryError."""
     given = [*request.query_params.multi_items(), *(more or [])]
     for name, _ in given:
         if only is not None and name not in only:
             raise QueryError(f"the parameter {name[:80]!a} is not taken", hint=f"these are: {', '.join(sorted(only))}")
-    return parse_question(given, most_per_page=_MOST_PER_PAGE, per_page=_PER_PAGE)
+    return parse_query(given, most_per_page=_MOST_PER_PAGE, per_page=_PER_PAGE)
 
 
 def _scope(request: Request, principal: Principal, asked: str) -> str:
@@ -78,7 +83,9 @@ def _scope(request: Request, principal: Principal, asked: str) -> str:
     return json.dumps([request.scope["path"], filters, principal.participant, *([asked] if asked else [])])
 
 
-def read_token(request: Request, principal: Principal, question: Question, asked: str = "") -> tuple[int, int] | None:
+def read_token(
+    request: Request, principal: Principal, question: ParsedQuery, asked: str = ""
+) -> tuple[int, int] | None:
     """Where the page begins. Raises CursorError."""
     if question.token is None:
         return None

@@ -1,5 +1,7 @@
-"""The gateway that `millmark bench api` asks: real server, store, chain and outbox; only webhooks are not sent, since
-generated ones would go to whoever has the address."""
+"""The gateway that `millmark bench api` tests: real server, store, chain and outbox.
+
+Webhooks are not sent, because the generated addresses may belong to strangers.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,11 @@ _UNLIMITED = 1e9
 
 
 def main(home: Path, port: int) -> None:
-    """Serves until it is told to stop."""
+    """Serves until terminated."""
     settings = read_settings(home)
     node, deployment = Node(HttpTransport(settings.chain_url or "")), read_deployment(settings.deployment_path)
     chain = Chain(node, find_profile(settings.engine), deployment)
-    signer = open_signer(settings.gateway_signer or "", passphrase_file=None, prompt=_nobody, pkcs11_module=None)
+    signer = open_signer(settings.gateway_signer or "", passphrase_file=None, prompt=_no_passphrase, pkcs11_module=None)
     with open_store(settings.database_url) as store:
         app = create_gateway(
             GatewayParts(
@@ -39,7 +41,7 @@ def main(home: Path, port: int) -> None:
         serve(app, "127.0.0.1", port)
 
 
-def _nobody(_: str) -> str:
+def _no_passphrase(_: str) -> str:
     return ""
 
 

@@ -1,11 +1,11 @@
-"""What a ledger publishes in hashes, and what is behind them: the one from logs and a bundle, the other from the book.
+"""Collects the hashes that a ledger publishes, from logs and a bundle, and the secrets behind them, from the book.
 
-names       32 bytes that stand for orders, lots, machines and streams, and the identifier hashes they are made of
-claims      claims roots, under all their names
-evidence    leaves, and roots of streams
+names       subjects of orders, lots, machines and streams, and the identifier hashes that they are derived from
+claims      claims roots, in all fields that carry one
+evidence    leaf hashes, and roots of streams
 inferences  inference digests
-inputs      input commitments, which auditors are given
-bundle      whatever else has 32 bytes in a provenance file: hashes of hidden fields, nodes of proofs, state
+inputs      input commitments, which are given to auditors
+bundle      all other 32-byte values in a bundle: hashes of withheld fields, proof nodes, state
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ __all__ = ["CLASSES", "Secrets", "collect_published", "collect_secrets"]
 
 CLASSES = ("names", "claims", "evidence", "inferences", "inputs", "bundle")
 _IN_CLEAR = ("Participant", "Key", "Roles", "Model")
-"""Beginnings of the registry's events whose subject is a number, or follows from a model's digest: no secrets."""
+"""Prefixes of the registry's events whose subject is not secret: a number, or derived from a model's digest."""
 _SHOWN = Disclosing(fields=(("passport",),))
-"""One field of the orders' documents, so that the others are hidden behind hashes in its proof."""
+"""Discloses one field of the orders' documents, so that the bundle holds hashes of all the others."""
 
 
 @dataclass(slots=True)
 class Secrets:
-    """What the hashes hide: the attacker is given all of it but the salts."""
+    """The values behind the hashes. The attacker knows all of them, but no salts."""
 
     identities: list[tuple[SubjectKind, int, str]] = field(default_factory=list)
-    """Kind, creator, identifier."""
+    """Kind, creator and identifier of each subject."""
     documents: list[Json] = field(default_factory=list)
     streams: list[list[Json]] = field(default_factory=list)
-    """The entries of each."""
+    """The entries of each stream."""
     anchored: list[tuple[int, int]] = field(default_factory=list)
-    """Place in `streams`, and a size that was anchored."""
+    """Anchors, each as an index into `streams` and a size."""
     inferences: list[Inference] = field(default_factory=list)
 
 
 def collect_published(line: Line, lots: list[bytes], secrets: Secrets) -> dict[str, set[bytes]]:
-    """By class. `lots` are those that the bundle is about."""
+    """The published hashes by class. `lots` are the parts of the bundle."""
     found: dict[str, set[bytes]] = {name: set() for name in CLASSES}
     store = line.consortium.store
     with store.reading() as connection:
@@ -73,13 +73,14 @@ def collect_published(line: Line, lots: list[bytes], secrets: Secrets) -> dict[s
         found["names"] |= {row.subject for row in Rows(connection).scan(RecordHistoryRow)}
     found["inputs"] = {inference.input_commitment for inference in secrets.inferences}
     found["bundle"] = set(_read_bundle(parse_bundle(build_bundle(store, line.consortium.chain, lots, _SHOWN))))
+    # Zeros mean "none" in several fields, and hide nothing.
     for values in found.values():
         values.discard(bytes(32))
     return found
 
 
 def collect_secrets(line: Line) -> Secrets:
-    """Out of the private book of the company that has all of it."""
+    """The secrets of the whole consortium, whose companies share one private book in the demo."""
     secrets, streams = Secrets(), {machine.stream: place for place, machine in enumerate(line.plant.machines)}
     secrets.streams = [[entry.entry for entry in machine.log.entries] for machine in line.plant.machines]
     with line.consortium.store.reading() as connection:
@@ -102,7 +103,7 @@ def _inference(line: Line, row: CertificateRow, salt: bytes, quantised: bytes, l
 
 
 def _hashes(event: Event) -> Iterator[tuple[str, bytes]]:
-    """What of an event VISIBLE.md calls a name or a hash, by class."""
+    """The hashes of an event that VISIBLE.md calls a name or a hash, with their class."""
     for what in (Names.ORDER, Names.LOT, Names.STREAM):
         yield from (("names", subject) for subject in event.subjects(what))
     yield from (("claims", root) for root in event.roots())
@@ -119,7 +120,7 @@ def _hashes(event: Event) -> Iterator[tuple[str, bytes]]:
 
 
 def _read_bundle(bundle: Bundle) -> Iterator[bytes]:
-    """Everything of 32 bytes. In the nodes of the state's trie, whatever place they begin at."""
+    """Yields all 32-byte values of a bundle. In trie nodes, values at every offset, because RLP does not align them."""
     for record in bundle.records:
         yield from (record.data[at : at + 32] for at in range(0, len(record.data), 32))
     for history in bundle.histories:

@@ -1,4 +1,4 @@
-"""Parts measured, inspected by the quality model, certified."""
+"""Inspection of parts: measured windows are anchored, judged by the quality model, and certified."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ YEAR_S = 365 * 24 * 3600
 
 
 def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[int]], now: int) -> None:
-    """Anchors what the bench measured of each part, and certifies what the model says of it."""
+    """Anchors the test bench's measurement of each part, and certifies the model's verdict on it.
+
+    `now` is Unix time in seconds.
+    """
     bench, inspector = line.plant.bench, line.consortium.inspector
     entries = [
         bench.note("engine noise", {"part": job.index + 1, "unit": "1e-6", "window": list(window)})
         for job, window in zip(jobs, windows, strict=True)
     ]
-    line.consortium.record(inspector, [bench.anchor()])
+    line.consortium.record(inspector, [bench.anchor()])  # a certificate must name an anchored leaf
     inferences = [_infer(line, job, window, entry) for job, window, entry in zip(jobs, windows, entries, strict=True)]
     records = []
     for job, entry, inference in zip(jobs, entries, inferences, strict=True):
@@ -32,6 +35,7 @@ def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[in
         line.certificates.append(job.verdict)
         records.append(IssueCertificate(_state(line, job, entry, inference, now)))
     certificates = line.consortium.record(inspector, records)
+    # Stored afterwards, because the book keeps inferences by the certificate's sequence.
     with line.consortium.store.transaction() as connection:
         book = Book(connection)
         for certificate, inference in zip(certificates, inferences, strict=True):

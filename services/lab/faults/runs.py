@@ -1,4 +1,4 @@
-"""The faults by name, and the report that each run gives."""
+"""The fault profiles by name, and the report of a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from services.lab.faults.outcome import Outcome
 __all__ = ["RUNS", "FaultReport", "run_faults"]
 
 Run: TypeAlias = "Callable[[Path, int, int], Outcome]"
-"""Takes an empty folder, how many faults to inject at least (seconds of work for `soak`), and a seed."""
+"""Takes an empty folder, the minimum number of faults (for `soak`, seconds of work), and a seed."""
 
 RUNS: Mapping[str, tuple[str, str]] = {
-    "rpc": ("services.lab.faults.line", "run_line"),
+    "rpc": ("services.lab.faults.rpc", "run_rpc"),
     "kill": ("services.lab.faults.kill", "run_kill"),
     "nonce": ("services.lab.faults.nonces", "run_nonce"),
     "reorg": ("services.lab.faults.reorg", "run_reorg"),
@@ -27,7 +27,7 @@ RUNS: Mapping[str, tuple[str, str]] = {
     "clock": ("services.lab.faults.clock", "run_clock"),
     "offline": ("services.lab.faults.offline", "run_offline"),
     "rotate": ("services.lab.faults.rotate", "run_rotate"),
-    "node": ("services.lab.faults.inspecting", "run_node_kills"),
+    "node": ("services.lab.faults.node_kills", "run_node_kills"),
     "soak": ("services.lab.faults.soak", "run_soak"),
 }
 """Name -> module and function. The names are part of the command line, which must not import numpy to print them."""
@@ -35,7 +35,7 @@ RUNS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FaultReport:
-    """What one run did. The same name, count and seed inject the same faults again."""
+    """Report of one run. The same name, count and seed inject the same faults."""
 
     name: str
     count: int
@@ -45,7 +45,7 @@ class FaultReport:
 
     @property
     def passed(self) -> bool:
-        return self.outcome.verdict.passed and not self.outcome.broken
+        return self.outcome.check.passed and not self.outcome.broken
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -55,7 +55,7 @@ class FaultReport:
             "passed": self.passed,
             "engine": self.outcome.engine,
             "injected": dict(sorted(self.outcome.injected.items())),
-            **asdict(self.outcome.verdict),
+            **asdict(self.outcome.check),
             **self.outcome.figures,
             "broken": list(self.outcome.broken),
             "seconds": round(self.seconds, 1),
@@ -63,9 +63,10 @@ class FaultReport:
 
 
 def run_faults(name: str, count: int, seed: int) -> FaultReport:
-    """Raises SettingsError when there is no such run, or what it needs is not here."""
+    """Runs a fault profile in a temporary folder. Raises SettingsError if it is unknown or a program it needs is not
+    installed."""
     if name not in RUNS:
-        raise SettingsError(f"there are no faults named {name!r}", hint=f"use one of {', '.join(RUNS)}")
+        raise SettingsError(f"unknown fault profile {name!r}", hint=f"use one of {', '.join(RUNS)}")
     run = _load(name)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="millmark-faults-") as folder:

@@ -101,9 +101,9 @@ def test_millmark_verify_answers_alike(tmp_path: Path) -> None:
     assert other.exit_code == 2
 
 
-def test_the_readme_installs_what_the_verifier_needs_and_no_more() -> None:
-    readme = (Path(ledger.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    [install] = re.findall(r"^    pip install --no-deps \.\n    pip install (.+)$", readme, re.MULTILINE)
+def test_the_page_of_commands_installs_what_the_verifier_needs_and_no_more() -> None:
+    page = (Path(ledger.__file__).parents[1] / "services" / "COMMANDS.md").read_text(encoding="utf-8")
+    [install] = re.findall(r"^    pip install --no-deps \.\n    pip install (.+)$", page, re.MULTILINE)
     assert tuple(install.split()) == NEEDED
 
 

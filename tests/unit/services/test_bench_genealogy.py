@@ -111,5 +111,5 @@ def test_the_benchmark_takes_no_time_of_a_wrong_answer(monkeypatch: pytest.Monke
 
 
 def test_a_plant_has_a_least_size() -> None:
-    with pytest.raises(InputError, match="39 lots are no plant"):
+    with pytest.raises(InputError, match="39 lots are too few"):
         genealogy.measure_genealogy(39, SEED)

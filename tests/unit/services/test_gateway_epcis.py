@@ -18,9 +18,9 @@ from services.gateway.epcis import capture as capture_module
 from services.gateway.epcis.capture import CAPTURE
 from services.gateway.epcis.endpoints import EVENTS
 from services.gateway.epcis.negotiation import MOST_EVENTS
+from services.interop.epcis.capture_jobs import stream_of
 from services.interop.epcis.documents import hash_events
 from services.interop.epcis.event_queries import CONTEXT
-from services.interop.epcis.intake import stream_of
 from tests.support.epcis_events import LINK, THING, Json, capture, document, event, find, found, statuses
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS

@@ -18,7 +18,7 @@ from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.epcis.capture import CAPTURE
 from services.gateway.epcis.endpoints import EVENTS
 from services.gateway.http.policy import Auth
-from services.interop.epcis import event_queries as epcis_library
+from services.interop.epcis import event_queries as epcis_queries
 from tests.support.epcis_events import LINK, PARTY, THING, WORLD, capture, document, event, find, found, statuses
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import NONE, PIECE
@@ -230,8 +230,8 @@ def test_a_page_looks_at_so_many_events_of_others_and_the_next_goes_on(
     query = "EQ_action=OBSERVE&orderDirection=ASC&GE_eventTime=" + quote(event(30)["eventTime"])
     whole = pages_of(smith, query)
     assert len(whole) == 1
-    monkeypatch.setattr(epcis_library, "_AT_ONCE", 2)
-    monkeypatch.setattr(epcis_library, "_MOST_SCANNED", 4)
+    monkeypatch.setattr(epcis_queries, "_AT_ONCE", 2)
+    monkeypatch.setattr(epcis_queries, "_MOST_SCANNED", 4)
     for per_page in (1, 2, 30):
         pages = pages_of(smith, f"{query}&perPage={per_page}")
         assert [one for page in pages for one in page] == whole[0]

@@ -225,7 +225,7 @@ def test_no_name_is_given_twice_not_even_before_the_first_is_on_the_ledger(compa
     company.post(added(1, "Z"))
     one, two, three = company.capture(added(2, "Z"), added(3, "Q"), added(4, "Q"))
     assert "recorded" not in one
-    assert "there already" in one["evidence_only"][0]
+    assert "a lot already has that identifier" in one["evidence_only"][0]
     assert [record["state"] for record in two["recorded"]] == ["final"]
     assert "recorded" not in three
     assert len(company.lots("Z")) == len(company.lots("Q")) == 1
@@ -285,9 +285,9 @@ def test_a_lot_that_has_to_be_waited_for_is_said_so_and_the_event_is_taken_up_th
     [told] = company.post(scrapped(3, "O1"), query=query).json()["events"]
     assert "recorded" not in told
     [reason] = told["evidence_only"]
-    assert "on its way to the ledger, or was refused: send the event again when it is there" in reason
+    assert "is queued or was refused; once the lot is on the ledger, send the event again" in reason
     [unknown] = company.post(scrapped(4, "nothing"), query=query).json()["events"]
-    assert "no lot of that name is known" in unknown["evidence_only"][0]
+    assert "no lot with that identifier is known" in unknown["evidence_only"][0]
     company.send()
     [again] = company.capture(scrapped(3, "O1"))
     assert (again["status"], [one["state"] for one in again["recorded"]]) == ("duplicate", ["final"])

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.store import Store
-from services.interop.epcis.capture import Judgement, Status
+from services.interop.epcis.capture import Status, Validation
+from services.interop.epcis.capture_jobs import _Event, _terms
 from services.interop.epcis.documents import Event
-from services.interop.epcis.intake import _Event, _terms
 from services.interop.epcis.repository import EpcisRepository, EventQuery, Saying
 from services.interop.epcis.tables import EpcisEventRow, EpcisTermRow
 from tests.support.stores import new_store, scratch
@@ -29,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def event(said: list[tuple[str, str]]) -> _Event:
-    return _Event(Judgement(Event("", {}, {}), Status.ACCEPTED, "", "", (), said), Status.ACCEPTED)
+    return _Event(Validation(Event("", {}, {}), Status.ACCEPTED, "", "", (), said), Status.ACCEPTED)
 
 
 def row(number: int) -> EpcisEventRow:

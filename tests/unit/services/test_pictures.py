@@ -87,7 +87,7 @@ def test_a_tree_goes_where_it_was_asked_to(built: World) -> None:
 def test_pictures_say_what_they_leave_out(built: World) -> None:
     found = trace(built.store, built.lots["hip 3 again"], limits=Limits(depth=1, lots=10))
     family = build_family(found)
-    said = "upstream goes on beyond 1 steps: ask with a larger depth"
+    said = "upstream at depth 1; use a larger depth"
     for drawn in (draw_svg(family), draw_dot(family), "\n".join(draw_tree(family, Direction.BOTH))):
         assert said in drawn
 

@@ -38,7 +38,7 @@ def _create_chain() -> None:
     create_table(
         "records",
         "contract:str sequence:int kind:str topic:bytes participant:int subject:bytes key:bytes block_number:int "
-        "block_hash:bytes block_time:int transaction_hash:bytes log_index:int data:bytes inner:bytes fields:str",
+        "block_hash:bytes block_time:int transaction_hash:bytes log_index:int data:bytes inner:bytes",
         "contract sequence",
         "block_number",
         "subject",

@@ -1,4 +1,4 @@
-"""The judge: what is on the ledger at the end, against what was acknowledged, and the index against both."""
+"""The check after a fault run: compares the ledger with what was acknowledged, and the index with the ledger."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from ledger.store.rows import HeadRow, RecordRow
 from services.lab.faults.workload import Event, Site
 from services.store import open_store
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["LedgerCheck", "check_ledger"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """All but the first four are to be 0, and the last two true."""
+class LedgerCheck:
+    """Result of the check. The counts from `lost` on must be 0, and the last two fields true."""
 
     events: int
     acknowledged: int
     failed: int
-    """Refused to the sender: he knows that they are not on the ledger."""
+    """Events refused to the sender, which therefore must not be on the ledger."""
     unknown: int
-    """Never answered: they may be on the ledger or not."""
+    """Events without an answer, which may or may not be on the ledger."""
     lost: int
-    """Acknowledged, and not on the ledger."""
+    """Acknowledged events that are not on the ledger."""
     duplicate: int
-    """On the ledger more than once."""
+    """Surplus copies of events on the ledger."""
     phantom: int
-    """On the ledger, and failed or never sent."""
+    """Events on the ledger that failed or were never sent."""
     misordered: int
-    """Behind a later event of the same machine."""
+    """Events after a later event of the same machine."""
     replay_equal: bool
-    """The index has the digest of a fresh replay."""
+    """Whether the index has the digest of a new replay."""
     heads_equal: bool
-    """Heads and sequences of the index are those in the contracts."""
+    """Whether heads and sequences of the index equal those in the contracts."""
 
-    def join(self, other: Verdict) -> Verdict:
-        """Of two runs together."""
-        fields = [field.name for field in dataclasses.fields(Verdict) if not field.name.endswith("_equal")]
-        return Verdict(
+    def join(self, other: LedgerCheck) -> LedgerCheck:
+        """The result of two runs together."""
+        fields = [field.name for field in dataclasses.fields(LedgerCheck) if not field.name.endswith("_equal")]
+        return LedgerCheck(
             **{name: getattr(self, name) + getattr(other, name) for name in fields},
             replay_equal=self.replay_equal and other.replay_equal,
             heads_equal=self.heads_equal and other.heads_equal,
@@ -58,7 +58,7 @@ class Verdict:
         return wrong == 0 and self.replay_equal and self.heads_equal
 
 
-def judge(
+def check_ledger(
     site: Site,
     chain: Chain,
     index: Store,
@@ -66,8 +66,13 @@ def judge(
     events: Sequence[Event],
     acknowledged: Collection[str],
     failed: Collection[str] = (),
-) -> Verdict:
-    """Reads everything through `chain`, a line without faults. `acknowledged` and `failed` are keys of events."""
+) -> LedgerCheck:
+    """Compares ledger and index with the events; `acknowledged` and `failed` hold their keys.
+
+    `chain` is a direct connection without faults. The index is brought up to date first; a second one is built from
+    scratch.
+    """
+    # Replayed from scratch in a database of its own: the node's index is part of what is checked.
     fresh_path = folder / "fresh.sqlite"
     fresh_path.unlink(missing_ok=True)
     with open_store(f"sqlite:///{fresh_path}") as fresh:
@@ -78,8 +83,9 @@ def judge(
         heads_equal = _heads_equal(chain, index) and _heads_equal(chain, fresh)
     counts = Counter(read)
     known = {event.root: event for event in events}
+    # An event that failed must not be on the ledger; one without an answer may be.
     may_be_there = {event.root for event in events if event.key not in failed}
-    return Verdict(
+    return LedgerCheck(
         events=len(events),
         acknowledged=len(acknowledged),
         failed=len(failed),
@@ -94,7 +100,7 @@ def judge(
 
 
 def _read(site: Site, store: Store) -> list[bytes]:
-    """Roots of the events' records, in the order of the ledger."""
+    """Claims roots of the events' records, in the order of the ledger."""
     with store.reading() as connection:
         rows = Rows(connection).find(RecordRow, contract=Contract.LEDGER.value)
     events = [row.event() for row in rows if row.subject in site.orders]

@@ -1,4 +1,4 @@
-"""How each model does: drift of what it sees, and what became of the parts that it judged."""
+"""Health of each model: drift of its inputs, and precision and recall from findings in the field."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from quality.model import parse_model
 __all__ = ["FieldFigures", "ModelHealth", "Share", "monitor"]
 
 MOST_INSPECTIONS = 10 * GROUP
-"""Of one model, the latest: alarms look at two groups."""
+"""How many of a model's latest inspections are examined; alarms look at the last two groups."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A share and its 95 % Wilson interval."""
+    """A proportion with its 95 % Wilson interval, all from 0 to 1."""
 
     value: float
     low: float
@@ -42,55 +42,58 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class FieldFigures:
-    """What became of certified parts, as far as it was found out."""
+    """Findings about certified parts, counted by verdict and by whether the part was defective."""
 
     hits: int
-    """Failed, and had the defect."""
+    """Parts that failed and were defective."""
     false_alarms: int
+    """Parts that failed but were sound."""
     misses: int
-    """Passed, and had the defect."""
+    """Parts that passed but were defective."""
     sound: int
-    """Passed, and were sound."""
+    """Parts that passed and were sound."""
     unknown: int
-    """Certificates of which nothing is known."""
+    """Certificates without a finding."""
 
     @property
     def precision(self) -> Share | None:
-        """Of failed parts, the share that had the defect; None before the first finding."""
+        """Share of failed parts that were defective; None if there is no finding about a failed part."""
         return Share.of(self.hits, self.hits + self.false_alarms)
 
     @property
     def recall(self) -> Share | None:
-        """Of defective parts, the share that failed; None before the first finding."""
+        """Share of defective parts that failed; None if there is no finding of a defect."""
         return Share.of(self.hits, self.hits + self.misses)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelHealth:
+    """One registered model, with its drift and its figures from the field."""
+
     model: int
     digest: bytes
     state: ModelState
     on_chain: bool
-    """Whether its bytes are kept as contract code; otherwise it is audited off chain only."""
+    """Whether its bytes are stored as contract code; otherwise it can be audited off chain only."""
     certificates: int
     drift: Drift | None
     why_not: str | None
-    """Why drift cannot be told."""
+    """Why drift cannot be computed; None if it was."""
     field: FieldFigures
 
     def describe(self) -> list[str]:
-        """For people."""
-        kept = "kept on chain" if self.on_chain else "digest alone on chain"
+        """Lines of text for the terminal."""
+        kept = "stored on chain" if self.on_chain else "only its digest on chain"
         found = self.certificates - self.field.unknown
         return [
             f"model {self.model}, {self.state.name.lower()}, {kept}: {self.certificates} certificates",
             f"  drift {self.describe_drift()}",
-            f"  in the field, {found} parts known: precision {_text(self.field.precision)}, "
+            f"  in the field, {found} parts with findings: precision {_text(self.field.precision)}, "
             f"recall {_text(self.field.recall)}",
         ]
 
     def describe_drift(self) -> str:
-        """In a few words."""
+        """The drift in a few words."""
         drift = self.drift
         if drift is None:
             return f"unknown: {self.why_not}"
@@ -133,7 +136,7 @@ class ModelHealth:
 
 
 def monitor(store: Store) -> list[ModelHealth]:
-    """Every registered model, in the order of registration. Raises NotFoundError before anything is indexed."""
+    """The health of every registered model, in order of registration. Raises NotFoundError if nothing is indexed."""
     with open_reader(store) as reader:
         return [_health(reader, row) for row in reader.rows.find(ModelRow)]
 
@@ -141,6 +144,7 @@ def monitor(store: Store) -> list[ModelHealth]:
 def _health(reader: Reader, row: ModelRow) -> ModelHealth:
     certificates = reader.rows.find(CertificateRow, model=row.number)
     latest = [certificate.sequence for certificate in certificates[-MOST_INSPECTIONS:]]
+    # Drift needs inputs, which the chain does not have: only inspections whose inference is in the book count.
     kept = reader.book.inferences(latest)
     file = reader.book.model(row.digest)
     drift, why_not = None, None
@@ -162,7 +166,7 @@ def _health(reader: Reader, row: ModelRow) -> ModelHealth:
 
 def _drift(file: ModelFileRow | None, inferences: Sequence[InferenceRow]) -> Drift:
     if file is None or not file.card:
-        raise InputError("model and card are not kept here", hint="add them with `millmark quality keep`")
+        raise InputError("model and card are not stored here", hint="add them with `millmark quality keep`")
     model = parse_model(file.content)
     reference: Reference = parse_reference(json.loads(file.card).get("drift"))
     read = [

@@ -1,4 +1,4 @@
-"""The judge of a factory: what its node acknowledged, against its log and against the ledger."""
+"""Check of a factory: compares what its node acknowledged with the node's log and with the ledger."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ from ledger.records import Contract
 from ledger.store import Rows, Store
 from ledger.store.rows import CertificateRow
 from services.lab.faults.factory import Factory, Machine
-from services.lab.faults.verdict import Verdict
+from services.lab.faults.ledger_check import LedgerCheck
 from services.node.merkle_frontier import MerkleFrontier
 from services.node.streamlog import StreamLog
 from services.store import open_store
 
-__all__ = ["judge_factory"]
+__all__ = ["check_factory"]
 
 
-def judge_factory(factory: Factory, chain: Chain, index: Store, folder: Path, machine: Machine) -> Verdict:
-    """Once the node has ended. An event is on the ledger when it is under the anchored root of its stream. A window
-    without a certificate counts as lost, with two as doubled, and a certificate of another entry as made up."""
+def check_factory(factory: Factory, chain: Chain, index: Store, folder: Path, machine: Machine) -> LedgerCheck:
+    """Compares events, log and ledger after the node has ended.
+
+    An event counts as on the ledger if the anchored root of its stream covers it. A window without a certificate counts
+    as lost, one with two as duplicated; a certificate for an entry that does not exist counts as phantom.
+    """
     sent = [str(event["id"]) for event in machine.events]
     acknowledged = sent[: machine.acknowledged]
     with closing(StreamLog(factory.log, factory.stream)) as log:
@@ -36,6 +39,7 @@ def judge_factory(factory: Factory, chain: Chain, index: Store, folder: Path, ma
     leaves = [leaf_hash(EVIDENCE_TAG + entry.salt + entry.content) for entry in entries]
     stream = chain.read_struct(Contract.LEDGER, "streamOf", factory.stream)
     size = cast(int, stream["size"])
+    # A log with fewer entries than the anchor lost some that were on the ledger.
     rooted = size <= len(leaves) and _root(leaves[:size]) == stream["root"]
     with open_store(f"sqlite:///{folder / 'fresh.sqlite'}") as fresh:
         Follower(chain, fresh).follow()
@@ -48,7 +52,7 @@ def judge_factory(factory: Factory, chain: Chain, index: Store, folder: Path, ma
     inspected = sum(name.startswith("window-") for name in acknowledged)
     places = {name: place for place, name in enumerate(sent)}
     order = [places[name] for name in read if name in places]
-    return Verdict(
+    return LedgerCheck(
         events=len(sent),
         acknowledged=len(acknowledged),
         failed=0,

@@ -1,7 +1,7 @@
-"""The faults of a JSON-RPC line, and which of them a request can suffer.
+"""The faults of a JSON-RPC connection, and the schedule that assigns them to requests.
 
-A fault is chosen by seed and number of the request alone, so the same seed gives the same faults in the same places.
-Most are honest failures; the last group are lies: answers that parse, and are wrong.
+A fault depends only on the seed and the number of the request, so the same seed injects the same faults in the same
+places. Most faults are plain failures; the others are false answers, which parse but are wrong.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Fault", "Schedule", "spoil"]
+__all__ = ["Fault", "Schedule", "corrupt"]
 
 _STALE_BLOCKS = 3
 _SEND = "eth_sendRawTransaction"
 
 
 class Fault(enum.StrEnum):
+    """Kinds of faults."""
+
     REFUSE = "refuse"
     """The connection is reset before the request is read."""
     CUT_BEFORE = "cut before forward"
@@ -30,13 +32,13 @@ class Fault(enum.StrEnum):
     NOT_JSON = "not JSON"
     WRONG_ID = "wrong id"
     ALREADY_KNOWN = "already known"
-    """The node takes the transaction, and says that it had it."""
+    """The node accepts the transaction but claims to have had it already."""
     STALE_HEAD = "stale head"
     STALE_NONCE = "stale nonce"
     EMPTY_LOGS = "empty logs"
     WRONG_BLOCK_HASH = "wrong block hash"
     NONCE_TOO_LOW = "nonce too low"
-    """The node takes nothing, and says so wrongly; so with the next one."""
+    """The node accepts nothing, and gives a false reason; the same holds for UNDERPRICED."""
     UNDERPRICED = "underpriced"
     DROPPED = "accepted and dropped"
 
@@ -61,7 +63,8 @@ _OF: Mapping[str, tuple[Fault, ...]] = {
     "eth_getBlockByNumber": (Fault.WRONG_BLOCK_HASH,),
     "eth_getTransactionReceipt": (Fault.WRONG_BLOCK_HASH,),
 }
-"""Beside `_ANY`. Each is as likely as all of `_ANY` together: few requests can suffer them."""
+"""Faults of single methods, in addition to `_ANY`. They are half of these methods' faults, because such requests are
+rare."""
 _REFUSALS = {
     Fault.ALREADY_KNOWN: "already known",
     Fault.NONCE_TOO_LOW: "nonce too low",
@@ -78,18 +81,19 @@ UNFORWARDED = frozenset(
         Fault.DROPPED,
     }
 )
-"""Faults whose request never reaches the node."""
+"""Faults whose requests never reach the node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Which request suffers what. `percent`: of requests that suffer anything."""
+    """Assigns faults to requests. `percent` of the requests have a fault."""
 
     seed: int
     percent: int
 
     def fault(self, number: int, method: str) -> Fault | None:
-        """What the request `number` suffers."""
+        """The fault of request `number`; None for most requests."""
+        # A generator per request, so that no fault depends on the faults before it.
         chance = random.Random(f"{self.seed}/{number}")  # noqa: S311 - a replay needs a seed, not secrecy
         if chance.randrange(100) >= self.percent:
             return None
@@ -97,8 +101,8 @@ class Schedule:
         return chance.choice(own) if own and chance.randrange(2) else chance.choice(_ANY)
 
 
-def spoil(fault: Fault | None, request: Mapping[str, Any], answer: dict[str, Any] | None) -> dict[str, Any]:
-    """The answer that the client gets instead of the node's; `answer` is None when the node was never asked."""
+def corrupt(fault: Fault | None, request: Mapping[str, Any], answer: dict[str, Any] | None) -> dict[str, Any]:
+    """The answer that the client receives. `answer` is the node's, or None if the request was not forwarded."""
     identity = request.get("id")
     if fault in _REFUSALS:
         return {"jsonrpc": "2.0", "id": identity, "error": {"code": -32000, "message": _REFUSALS[fault]}}

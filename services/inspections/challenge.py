@@ -1,4 +1,4 @@
-"""A certificate opened on chain: what is sent, and what is expected to come of it."""
+"""Challenges: records that open a certificate on chain, with the outcome expected from re-execution here."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from quality.digest import Inference as QualityInference
 from quality.errors import AuditError, QualityError
 from services.inspections.statements import to_ledger_verdict
 
-__all__ = ["Prepared", "prepare_challenge"]
+__all__ = ["PreparedChallenge", "prepare_challenge"]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedChallenge:
     """A challenge that is ready to be signed."""
 
     record: Challenge
     certificate: int
     executable: bool
-    """Whether the model's bytes are on chain; otherwise only the digest's verdict is compared with the stated one."""
+    """Whether the model's bytes are on chain. Otherwise the contract only compares the verdict in the digest with the
+    stated one."""
     fault: str | None
-    """What re-execution found here; None when the certificate is right."""
+    """Fault that re-execution found here; None if the certificate is right."""
 
 
-def prepare_challenge(store: Store, name: str, extract: Extract) -> Prepared:
-    """The record that opens a lot's latest certificate with what an extract shows.
+def prepare_challenge(store: Store, name: str, extract: Extract) -> PreparedChallenge:
+    """Builds the record that opens a lot's latest certificate with an extract.
 
-    Raises NotFoundError, InputError when the extract does not open the certificate: the contract would refuse it.
+    Raises NotFoundError, and InputError if the extract does not open the certificate; the contract would refuse it.
     """
+    # One read transaction: opening, certificate and model must belong to the same state of the index.
     with open_reader(store) as reader:
         row = find_certificate(reader, name)
         model = reader.need(ModelRow, row.model)
@@ -44,7 +46,7 @@ def prepare_challenge(store: Store, name: str, extract: Extract) -> Prepared:
             issued=Issued(_state(row), row.anchor_size, row.anchor_root),
             inference=Inference(extract.input, extract.salt, extract.logits, _find_verdict(row, model, extract)),
         )
-    return Prepared(record, row.sequence, model.code is not None, _find_fault(extract))
+    return PreparedChallenge(record, row.sequence, model.code is not None, _find_fault(extract))
 
 
 def _state(row: CertificateRow) -> Statement:
@@ -63,7 +65,8 @@ def _state(row: CertificateRow) -> Statement:
 
 
 def _find_verdict(row: CertificateRow, model: ModelRow, extract: Extract) -> int:
-    """The verdict that the digest commits to, which need not be the stated one."""
+    """The verdict that the digest commits to, which may differ from the stated one. Raises InputError."""
+    # The digest hides the verdict, so each possible one is tried: a lying inspector committed to another one.
     for verdict in QualityVerdict:
         try:
             inference = QualityInference(
@@ -75,11 +78,11 @@ def _find_verdict(row: CertificateRow, model: ModelRow, extract: Extract) -> int
                 verdict=verdict,
             )
         except QualityError as error:
-            raise InputError(f"the extract is no inference: {error.cause}") from error
+            raise InputError(f"the extract is not a valid inference: {error.cause}") from error
         if inference.digest == row.inference_digest:
             return to_ledger_verdict(verdict).value
     raise InputError(
-        f"the extract does not open certificate {row.sequence}: its digest is of another inference",
+        f"the extract does not open certificate {row.sequence}, whose digest commits to another inference",
         hint="demand the opening instead: `millmark quality demand`",
     )
 

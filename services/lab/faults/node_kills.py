@@ -1,6 +1,6 @@
-"""`node`: the demonstration's own node, killed at random times and at each system call that makes something durable.
+"""`node`: the demo's node, killed at random times and inside each system call that makes something durable.
 
-The kernel kills it (strace's `inject=...:signal=SIGKILL`), inside the call, so nothing of the node knows that it dies.
+The kernel kills it during the call (strace's `inject=...:signal=SIGKILL`), so the node cannot react in any way.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ledger.chain import Chain, Node, find_profile
 from ledger.index import Follower
 from services.lab.faults.chains import ChainProcess, running_chain
 from services.lab.faults.factory import Factory, Machine, find_strace, found_factory, is_killed, running_node
+from services.lab.faults.factory_check import check_factory
 from services.lab.faults.outcome import Outcome
-from services.lab.faults.reading import judge_factory
 from services.store import open_store
 
 __all__ = ["SYSTEM_CALLS", "inject", "run_node_kills"]
@@ -29,99 +29,102 @@ SYSTEM_CALLS = {
     "outbox and book synchronised": ("fdatasync", "millmark.sqlite-wal"),
     "draft synchronised": ("fsync", "drafts"),
 }
-"""By what the call does: its name, and the file or folder that it does it to, below the data folder."""
+"""System call, and the file or folder below the data folder that it acts on, by the call's effect."""
 _RANDOM_EVERY = 4
 _LATEST_KILL_S = 1.5
 _LATEST_CALL = 2
-"""A life anchors, and so certifies, a few times."""
-_WINDOWS_A_LIFE = 3
-_MOST_LIVES = 2
-"""For each kill: a life may end before it gets to its call."""
+"""The kill comes at the first or second call of its kind: a node anchors and certifies only a few times."""
+_WINDOWS_A_RUN = 3
+_MOST_RUNS = 2
+"""Runs of the node per wanted kill: a run may end before it reaches its call."""
 
 
 @dataclass(slots=True)
-class _Lives:
+class _Runs:
     kills: Counter[str] = field(default_factory=Counter)
     ready_s: list[float] = field(default_factory=list)
     processor_s: list[float] = field(default_factory=list)
-    """Both of lives that nothing looks into."""
+    """CPU time until ready; like `ready_s`, only of runs without strace."""
 
 
 def run_node_kills(folder: Path, count: int, seed: int) -> Outcome:
-    """`count` lives of the node that end by SIGKILL while the bench measures, and a clean one."""
-    chance, lives = random.Random(seed), _Lives()  # noqa: S311 - a replay needs a seed, not secrecy
+    """Runs the node until `count` runs ended by SIGKILL while the bench was measuring, then once more undisturbed."""
+    chance, runs = random.Random(seed), _Runs()  # noqa: S311 - a replay needs a seed, not secrecy
     with running_chain(folder) as process:
-        factory = found_factory(folder, process, count * _MOST_LIVES * _WINDOWS_A_LIFE)
+        factory = found_factory(folder, process, count * _MOST_RUNS * _WINDOWS_A_RUN)
         planned = factory.events()
         machine = Machine([])
         with open_store(f"sqlite:///{folder / 'index.sqlite'}") as index:
             chain = connect(factory, process)
-            for number in range(count * _MOST_LIVES):
-                if lives.kills.total() >= count:
+            for number in range(count * _MOST_RUNS):
+                if runs.kills.total() >= count:
                     break
-                machine.events = planned[: len(planned) * (number + 1) // (count * _MOST_LIVES)]
-                _live(factory, machine, lives, _death(number, chance))
+                machine.events = planned[: len(planned) * (number + 1) // (count * _MOST_RUNS)]
+                _run_once(factory, machine, runs, _plan_kill(number, chance))
                 Follower(chain, index).follow()
             finish(factory, machine)
-            verdict = judge_factory(factory, chain, index, folder, machine)
-    broken = () if lives.kills.total() >= count else (f"only {lives.kills.total()} lives ended by SIGKILL",)
-    return Outcome(process.engine, lives.kills, verdict, _figures(lives), broken)
+            check = check_factory(factory, chain, index, folder, machine)
+    broken = () if runs.kills.total() >= count else (f"only {runs.kills.total()} runs ended by SIGKILL",)
+    return Outcome(process.engine, runs.kills, check, _figures(runs), broken)
 
 
 @dataclass(frozen=True, slots=True)
-class _Death:
-    """At which call, and which of its kind; no call means a time."""
+class _Kill:
+    """When to kill: at the `when`-th system call of a kind; if `call` is empty, `at_s` seconds after the start."""
 
     call: str
     when: int
     at_s: float
 
 
-def _death(number: int, chance: random.Random) -> _Death:
+def _plan_kill(number: int, chance: random.Random) -> _Kill:
     calls = list(SYSTEM_CALLS)
     when, at_s = chance.randint(1, _LATEST_CALL), chance.random() * _LATEST_KILL_S
     turn = number - number // _RANDOM_EVERY
-    return _Death("" if number % _RANDOM_EVERY == _RANDOM_EVERY - 1 else calls[turn % len(calls)], when, at_s)
+    return _Kill("" if number % _RANDOM_EVERY == _RANDOM_EVERY - 1 else calls[turn % len(calls)], when, at_s)
 
 
-def _live(factory: Factory, machine: Machine, lives: _Lives, death: _Death) -> None:
-    """The machine sends all that it has, and the node dies on the way, or lives on and is stopped."""
+def _run_once(factory: Factory, machine: Machine, runs: _Runs, kill: _Kill) -> None:
+    """Runs the node once while the machine sends all its events. The node is killed on the way, or stopped at the end
+    if it did not reach its call."""
     wrapper: Sequence[str] = ()
-    if death.call:
-        name, path = SYSTEM_CALLS[death.call]
-        wrapper = inject(factory, name, [path], f"signal=SIGKILL:when={death.when}")
+    if kill.call:
+        name, path = SYSTEM_CALLS[kill.call]
+        wrapper = inject(factory, name, [path], f"signal=SIGKILL:when={kill.when}")
     with running_node(factory, *wrapper) as node:
         if node is not None:
-            if not death.call:
-                lives.ready_s.append(node.ready_s)
-                lives.processor_s.append(node.processor_s)
-                threading.Timer(death.at_s, node.kill).start()
+            if not kill.call:
+                runs.ready_s.append(node.ready_s)
+                runs.processor_s.append(node.processor_s)
+                threading.Timer(kill.at_s, node.kill).start()
             while not machine.is_done and machine.send(node):
                 pass
-            if not death.call:
+            if not kill.call:
                 node.process.wait()
             elif node.process.poll() is None:
                 node.settle_or_die()
             code = node.process.poll()
+    # A node that was killed while starting never answered, and counts as killed.
     if node is None or is_killed(code):
-        lives.kills[death.call or "at random"] += 1
+        runs.kills[kill.call or "at random"] += 1
 
 
 def inject(factory: Factory, call: str, paths: Sequence[str], what: str, report: Path | None = None) -> list[str]:
-    """A command that runs another one, to whose system calls on files below the data folder happens `what` (strace(1),
-    -e inject). The other one is not strace's child."""
+    """A command prefix that runs a program under strace, which applies `what` (strace(1), -e inject) to system calls on
+    the given files below the data folder. The program is not a child of strace."""
+    # -D makes strace a grandchild, so that the process id and its signals are the program's own.
     places = [part for path in paths for part in ("-P", str(factory.data / path))]
     options = ["-D", "-f", "-qq", "-o", str(report or "/dev/null")]
     return [find_strace(), *options, *places, "-e", f"trace={call}", "-e", f"inject={call}:{what}"]
 
 
 def connect(factory: Factory, process: ChainProcess) -> Chain:
-    """Past the node."""
+    """A direct connection to the chain, bypassing the node."""
     return Chain(Node(process.transport), find_profile(process.engine), factory.deployment)
 
 
 def finish(factory: Factory, machine: Machine) -> None:
-    """A clean life: the machine sends what is left, and all of it gets onto the ledger."""
+    """Runs the node undisturbed until the machine has sent its remaining events and all are on the ledger."""
     with running_node(factory) as node:
         if node is not None:
             while not machine.is_done and machine.send(node):
@@ -129,10 +132,10 @@ def finish(factory: Factory, machine: Machine) -> None:
             node.settle()
 
 
-def _figures(lives: _Lives) -> dict[str, float]:
-    if not lives.ready_s:
+def _figures(runs: _Runs) -> dict[str, float]:
+    if not runs.ready_s:
         return {}
-    ready_s, processor_s = sorted(lives.ready_s), sorted(lives.processor_s)
+    ready_s, processor_s = sorted(runs.ready_s), sorted(runs.processor_s)
     return {
         "ready_p50_s": round(ready_s[len(ready_s) // 2], 2),
         "ready_max_s": round(ready_s[-1], 2),

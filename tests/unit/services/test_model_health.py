@@ -15,7 +15,7 @@ from ledger.store.rows import CertificateRow, ChainIdentityRow, CursorRow, Model
 from quality import build_model, model_digest
 from quality.drift import GROUP, build_reference
 from quality.inputs import pack_words
-from services.inspections.monitoring import Share, monitor
+from services.inspections.model_health import Share, monitor
 from tests.support.quality_samples import tiny_network
 from tests.support.stores import new_store
 
@@ -111,8 +111,8 @@ def _certificate(sequence: int, verdict: Verdict) -> CertificateRow:
 def test_a_model_without_a_card_says_what_is_missing(store: Store) -> None:
     [health] = monitor(store)
     assert health.drift is None
-    assert "unknown: model and card are not kept here" in health.describe()[1]
-    assert health.to_json()["why_no_drift"] == "model and card are not kept here"
+    assert "unknown: model and card are not stored here" in health.describe()[1]
+    assert health.to_json()["why_no_drift"] == "model and card are not stored here"
 
 
 def test_a_card_without_a_reference_is_no_reference(store: Store) -> None:

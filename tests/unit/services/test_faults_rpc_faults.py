@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.lab.faults.toxics import UNFORWARDED, Fault, Schedule, spoil
+from services.lab.faults.rpc_faults import UNFORWARDED, Fault, Schedule, corrupt
 
 SEND, HEAD = "eth_sendRawTransaction", "eth_blockNumber"
 
@@ -48,16 +48,16 @@ def test_every_fault_happens() -> None:
     ],
 )
 def test_a_lie_is_the_answer_but_for_one_thing(fault: Fault | None, result: Any, spoilt: Any) -> None:
-    assert spoil(fault, {"id": 3}, answer(result)) == answer(spoilt)
+    assert corrupt(fault, {"id": 3}, answer(result)) == answer(spoilt)
 
 
 @pytest.mark.parametrize("fault", [Fault.ALREADY_KNOWN, Fault.NONCE_TOO_LOW, Fault.UNDERPRICED])
 def test_a_refusal_hides_what_the_node_says(fault: Fault) -> None:
     given = None if fault in UNFORWARDED else answer("0x1")
-    assert spoil(fault, {"id": 3}, given)["error"]["message"].endswith(fault.value)
+    assert corrupt(fault, {"id": 3}, given)["error"]["message"].endswith(fault.value)
 
 
 def test_what_is_dropped_is_answered_as_if_it_were_taken() -> None:
     assert Fault.DROPPED in UNFORWARDED
-    assert spoil(Fault.DROPPED, {"id": 3}, None) == answer("0x" + "00" * 32)
-    assert spoil(Fault.WRONG_ID, {"id": 3}, answer("0x1"))["id"] != 3
+    assert corrupt(Fault.DROPPED, {"id": 3}, None) == answer("0x" + "00" * 32)
+    assert corrupt(Fault.WRONG_ID, {"id": 3}, answer("0x1"))["id"] != 3
