@@ -124,14 +124,14 @@ def parse_json(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Colle
     times, and the last value counts: for members that third parties' documents repeat and that nothing depends on.
     Raises CanonicalError. Not established: that `data` is in canonical form.
     """
-    if not isinstance(data, bytes):
+    if not isinstance(data, bytes):  # a str has no definite size in bytes, and may contain surrogates unescaped
         raise CanonicalError("JSON must be passed as bytes")
     if len(data) > max_bytes:
         raise CanonicalError(f"JSON of {len(data)} bytes exceeds the limit of {max_bytes}")
     _check_depth(data, max_depth)  # before the parser recurses
     try:
         value: Json = json.loads(
-            data.decode("utf-8"),
+            data.decode("utf-8"),  # json.loads would also accept UTF-16 and UTF-32
             object_pairs_hook=partial(_object_without_duplicates, repeatable),
             parse_constant=_refuse_number,
             parse_int=_small_integer,

@@ -24,7 +24,7 @@ from ledger.recursion import bound_recursion
 
 __all__ = ["open_contract"]
 
-bound_recursion()
+bound_recursion()  # after web3's import, which raised the limit
 
 
 class _Provider(JSONBaseProvider):
@@ -35,7 +35,7 @@ class _Provider(JSONBaseProvider):
         self._transport = transport
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """Send a request. Raises ChainUnreachableError if there is no response."""
+        """Send a request. Raises ChainUnreachableError if there is no answer."""
         answer: RPCResponse = {"jsonrpc": "2.0", "id": 0}
         try:
             answer["result"] = self._transport.request(method, list(params))

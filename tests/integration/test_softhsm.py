@@ -162,7 +162,9 @@ def test_a_serial_number_tells_twins_apart(hsm: softhsm.Hsm) -> None:
     uris = [f"pkcs11:token=twin;serial={serial};object=node" for serial in serials]
     made = [create_key(uri, prompt=lambda _: softhsm.PIN, pkcs11_module=hsm.module) for uri in uris]
     assert made[0] != made[1]
-    with pytest.raises(SigningError, match="cannot be opened: the PIN is wrong; several wrong PINs in a row lock a token"):
+    with pytest.raises(
+        SigningError, match="cannot be opened: the PIN is wrong; several wrong PINs in a row lock a token"
+    ):
         opened(hsm, uris[0], pin="canary-wrong-pin")
     assert [opened(hsm, uri).address for uri in uris] == made
     with pytest.raises(SigningError, match="no such token"):
