@@ -15,7 +15,16 @@ import sha3  # type: ignore[import-untyped]  # safe-pysha3 ships no types
 
 from ledger.errors import CanonicalError
 
-__all__ = ["MAX_SAFE_INTEGER", "Json", "canonical_json", "keccak256", "parse_json", "sha256"]
+__all__ = [
+    "MAX_SAFE_INTEGER",
+    "Json",
+    "canonical_json",
+    "keccak256",
+    "parse_hex32",
+    "parse_json",
+    "sha256",
+    "to_hex",
+]
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 """A JSON value. Parsing returns `list` and `dict`; writing also accepts tuples."""
@@ -23,6 +32,7 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 MAX_SAFE_INTEGER = 2**53 - 1
 """Largest integer magnitude that every JSON reader represents exactly (RFC 7493 section 2.2)."""
 
+_HEX32 = re.compile("0x[0-9a-f]{64}")
 _HINT = "write large integers and bytes as strings"
 
 _ENCODER = json.JSONEncoder(
@@ -47,6 +57,18 @@ def keccak256(data: bytes) -> bytes:
 def sha256(data: bytes) -> bytes:
     """Return the 32-byte SHA-256 of `data` (FIPS 180-4)."""
     return hashlib.sha256(data).digest()
+
+
+def to_hex(data: bytes) -> str:
+    """`0x` and two small hex digits a byte: how bytes are written outside of this library."""
+    return "0x" + data.hex()
+
+
+def parse_hex32(text: str) -> bytes:
+    """The 32 bytes that `to_hex` writes so. Raises CanonicalError for any other text."""
+    if not _HEX32.fullmatch(text):
+        raise CanonicalError(f"{text[:80]!a} is not 32 bytes in hex", hint="write 0x and 64 small hex digits")
+    return bytes.fromhex(text[2:])
 
 
 def canonical_json(value: Json) -> bytes:

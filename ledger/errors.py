@@ -64,6 +64,7 @@ __all__ = [
     "MillmarkError",
     "NotABundleError",
     "NotFoundError",
+    "NotInstalledError",
     "ProofError",
     "QuorumMissedError",
     "RecordError",
@@ -175,6 +176,15 @@ class RequestError(InputError):
     """A forward request is malformed, or must not be relayed."""
 
     code = "request-unusable"
+
+
+class NotInstalledError(InputError):
+    """This installation lacks the packages of an extra."""
+
+    code = "extra-missing"
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs {package}", hint=f"pip install 'millmark[{extra}]'")
 
 
 class ProofError(MillmarkError):

@@ -1,0 +1,8 @@
+"""The programs around the library, on four levels. A room imports nothing above or beside it; import-linter checks it.
+
+1. entry, commands, lab: the command line; benchmarks, faults and the demo
+2. gateway, node: the two servers
+3. portal, documents, webhooks, text, devchain: what they are made of
+4. access, audit, idempotency, interop, inspections, relay, pictures, serving and the single modules: they need no other
+   room; cli.py only knows the names of the modules that hold the commands
+"""

@@ -1,40 +1,76 @@
-"""What was made with effort and may be wanted again, in bounded memory."""
+"""LRU caches in bounded memory. Threads share them."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-__all__ = ["Shelf"]
+__all__ = ["LruCache", "StateCache"]
 
 T = TypeVar("T")
+_AT_ONCE = 2
+"""Values that are computed at a time: one computes while the other waits for the database. More would take Python's
+one lock from each other at every query, and all be done later."""
 
 
-class Shelf(Generic[T]):
-    """At most `most_bytes` as whoever puts something there counts them; what was longest not asked for goes first.
-    Threads share it."""
+class LruCache(Generic[T]):
+    """Evicts what was least recently used once the sizes, as the callers of `put` state them, exceed `max_bytes`."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most = most_bytes
-        self._things: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._entries: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> T | None:
         with self._lock:
-            found = self._things.get(key)
+            found = self._entries.get(key)
             if found is None:
                 return None
-            self._things.move_to_end(key)
+            self._entries.move_to_end(key)
             return found[0]
 
-    def put(self, key: Hashable, thing: T, size: int) -> None:
-        """In the place of what was there under the key. What is larger than the whole shelf is not kept."""
+    def put(self, key: Hashable, value: T, size: int) -> None:
+        """Replaces the entry under the key. A value larger than the whole cache is not kept."""
         with self._lock:
-            before = self._things.pop(key, None)
+            before = self._entries.pop(key, None)
             self._bytes += size - (0 if before is None else before[1])
-            self._things[key] = thing, size
-            while self._bytes > self._most:
-                self._bytes -= self._things.popitem(last=False)[1][1]
+            self._entries[key] = value, size
+            while self._bytes > self._max_bytes:
+                self._bytes -= self._entries.popitem(last=False)[1][1]
+
+
+class StateCache:
+    """Computed bytes that hold as long as the state that they were computed from; another state empties the cache."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._state: Hashable = None
+        self._values: LruCache[bytes] = LruCache(max_bytes)
+        self._lock = threading.Lock()
+        self._computing = threading.BoundedSemaphore(_AT_ONCE)
+
+    def get_or_compute(self, state: Hashable, key: Hashable, compute: Callable[[], bytes]) -> bytes:
+        """What `compute` returns, or returned in the same state. It has to read that state and no other."""
+        found = self._find(state, key)
+        if found is not None:
+            return found
+        with self._computing:
+            found = self._find(state, key)  # another thread may have computed it while this one waited
+            if found is None:
+                found = compute()
+                self._keep(state, key, found)
+        return found
+
+    def _find(self, state: Hashable, key: Hashable) -> bytes | None:
+        with self._lock:
+            if state != self._state:
+                self._state, self._values = state, LruCache(self._max_bytes)
+            return self._values.get(key)
+
+    def _keep(self, state: Hashable, key: Hashable, value: bytes) -> None:
+        with self._lock:
+            if state == self._state:  # else it was overtaken while it was computed
+                self._values.put(key, value, len(value))

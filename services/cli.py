@@ -1,7 +1,7 @@
-"""The `millmark` command.
+"""The `millmark` command line.
 
-Failures are one line on stderr, the cause and the hint; exit code 1 when something did not work, 2 when what was given
-is unusable.
+A failure prints one line on stderr, the cause and a hint, and no traceback. Exit code 1: the command failed; 2: its
+input is unusable; 130: interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ledger.errors import MillmarkError
+from ledger.errors import MillmarkError, NotInstalledError
 from quality.errors import QualityError
 
 if TYPE_CHECKING:
@@ -44,11 +44,21 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     "services.commands.node": ["node"],
     "services.commands.webhooks": ["webhooks"],
 }
-"""Module -> the commands that it registers. A command imports only its own module."""
+"""The commands that each module registers. Running one command imports only the module that declares it, which keeps
+start-up short and optional packages optional."""
+
+EXTRAS: Mapping[str, str] = {
+    "lightgbm": "quality",
+    "numpy": "quality",
+    "schemathesis": "dev",
+    "tensorboardX": "quality",
+    "torch": "quality",
+}
+"""Package -> the extra that brings it, for what a command imports only when it is called."""
 
 
 def build_app(modules: Iterable[str] = COMMANDS) -> typer.Typer:
-    """The command line, with the commands of `modules`."""
+    """Builds the typer application with the commands of `modules`."""
     app = typer.Typer(
         name="millmark",
         help="A permissioned traceability ledger for distributed, made-to-order manufacturing.",
@@ -78,30 +88,37 @@ def choose_home(
 
 
 def __getattr__(name: str) -> object:
-    """PEP 562: `app`, with all commands, for who asks for it."""
+    """PEP 562: `app`, with all commands, is built when it is read, so that importing this module loads no command."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return build_app()
 
 
 def _needed(arguments: Sequence[str]) -> Iterable[str]:
-    """The module of the command that is called; all of them where that is not plain."""
+    """The module of the command being called, or all modules when the arguments do not tell which."""
+    # Only `--home FOLDER` is expected before the command. Anything else loads all modules, which is slower but right.
     called = arguments[2] if len(arguments) > 2 and arguments[0] == "--home" else next(iter(arguments), "")
     found = [module for module, commands in COMMANDS.items() if called in commands]
     return found or COMMANDS
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the command that the process was started with, and exit with its code."""
     _forbid_core_files()
     try:
-        code = build_app(_needed(sys.argv[1:]))(standalone_mode=False)  # hands us the command line's own refusals
+        code = build_app(_needed(sys.argv[1:]))(standalone_mode=False)  # usage errors are raised, not printed
     except typer.TyperException as error:
         sys.stderr.write(_explain(error))
         sys.exit(error.exit_code)
     except (MillmarkError, QualityError) as error:
         sys.stderr.write(f"millmark: {error}\n")
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        sys.stderr.write(f"millmark: {NotInstalledError('this command', package, EXTRAS[package])}\n")
+        sys.exit(NotInstalledError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("millmark: interrupted\n")
         sys.exit(130)
@@ -109,15 +126,15 @@ def main() -> None:
 
 
 def _forbid_core_files() -> None:
-    """The image of a process that holds keys is a file with keys in it."""
+    """Disables core dumps: a dump of this process could contain private keys."""
     if sys.platform != "win32":
-        import resource  # noqa: PLC0415 - elsewhere alone
+        import resource  # noqa: PLC0415 - POSIX only
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _explain(error: typer.TyperException) -> str:
-    """One line: the cause, and which help to read. Nothing where the help itself was the answer."""
+    """One line with the cause and the help to read; empty when the help text itself was the answer."""
     cause = " ".join(error.format_message().split()).rstrip(".")
     command = getattr(getattr(error, "ctx", None), "command_path", "millmark")
     return f"millmark: {cause[:1].lower()}{cause[1:]}; see {command} --help\n" if cause else ""

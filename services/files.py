@@ -1,4 +1,4 @@
-"""Files that a user names, read within bounds and written whole."""
+"""Bounded reading and atomic writing of files that a user names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ __all__ = ["read_bounded", "write_private_whole", "write_whole"]
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
-    """The bytes of a file of at most `most_bytes`. Raises InputError; one too large is not read any further."""
+    """The content of a file of at most `most_bytes` bytes.
+
+    Raises InputError for a file that is larger, of which no more than that is read, or that cannot be read.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(most_bytes + 1)
@@ -24,16 +27,19 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file, or replaces it, whole or not at all. Raises InputError."""
+    """Creates or replaces a file atomically: readers see the old content or the new. Raises InputError."""
     _write(path, data, 0o666)
 
 
 def write_private_whole(path: Path, data: bytes) -> None:
-    """As `write_whole`; nobody else can read the file (mode 0600)."""
+    """Like `write_whole`, but only the owner can read the file (mode 0600)."""
     _write(path, data, 0o600)
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
+    # In the same folder, because a rename is atomic within one file system only; synchronised before the rename, so
+    # that a power cut cannot leave an empty file under the final name. O_EXCL never follows a link that somebody else
+    # put there.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:

@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs."""
+"""Output of commands: tables and lines for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def print_lines(*lines: str) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Right-aligned where every cell of a column is a number."""
+    """Prints a table; columns that hold only integers are right-aligned."""
     from rich.console import Console  # noqa: PLC0415 - a node never prints a table
-    from rich.table import Table  # noqa: PLC0415  # few commands print tables
+    from rich.table import Table  # noqa: PLC0415 - few commands print tables
 
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for index, column in enumerate(columns):
@@ -35,7 +35,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
 
 def write_text(path: Path, text: str) -> None:
-    """Raises InputError when the file cannot be written."""
+    """Writes a text file as UTF-8. Raises InputError when the file cannot be written."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -1,4 +1,7 @@
-"""Settings: from `millmark.toml` in the home folder, and MILLMARK_... variables over it. Unknown names are refused."""
+"""Settings, read from `millmark.toml` in the home folder; MILLMARK_... environment variables override it.
+
+Unknown names are refused in both.
+"""
 
 from __future__ import annotations
 
@@ -17,73 +20,73 @@ SETTINGS_FILE = "millmark.toml"
 
 
 class Settings(BaseSettings):
-    """What the commands and the gateway need to know. Relative paths start at the home folder."""
+    """Settings of the commands and the gateway. Relative paths are relative to the home folder."""
 
     model_config = SettingsConfigDict(env_prefix="MILLMARK_", extra="forbid")
 
     home: Path = Path()
-    """Folder of the settings file; everything else is found from here."""
+    """Folder of the settings file; the other relative paths start here."""
     chain_url: str | None = Field(default=None, pattern=r"^https?://")
-    """JSON-RPC address of the own node. Without it commands read the index only."""
+    """JSON-RPC address of the company's own node. Without it, commands read the index only."""
     devchain_journal: Path | None = None
-    """Journal of an embedded chain that the gateway itself runs, at `chain_url`, as long as it lives: for
-    development."""
+    """Journal of an embedded chain that the gateway itself serves at `chain_url` while it runs; for development."""
     engine: str = "embedded"
-    """Engine profile of the chain: finality, fees."""
+    """Name of the engine profile, which fixes finality depth and fee policy."""
     deployment: Path = Path("deployment.json")
-    """Written by `millmark deploy`: chain id and contract addresses."""
+    """Deployment file written by `millmark deploy`: chain id and contract addresses."""
     database: str = "sqlite:///millmark.sqlite"
-    """SQLAlchemy URL of index, outbox and private book. Whoever reads it can link identifiers to the chain."""
+    """SQLAlchemy URL of index, outbox and private book. A reader of this database can link identifiers to the chain."""
     audit: Path = Path("audit")
     """Folder of the audit log."""
     audit_files: int = Field(default=64, ge=2, le=100_000)
-    """Files of 16 MiB that the audit log has at most; the oldest is deleted."""
+    """Maximum number of audit log files of 16 MiB each; the oldest is deleted for a new one."""
     audit_stream: str | None = Field(default=None, pattern=r"^0x[0-9a-f]{64}$")
-    """Subject of a stream of evidence of the company's own on which the gateway anchors the audit log's head; it needs
-    `gateway_signer`. Without it, the log's end can be rewritten unseen."""
+    """Subject of one of the company's own evidence streams, on which the gateway anchors the head of the audit log;
+    requires `gateway_signer`. Without it, the end of the log can be rewritten unnoticed."""
     audit_anchor_entries: int = Field(default=10_000, ge=1, le=1_000_000)
-    """Entries after which the head is anchored anew."""
+    """Number of new entries after which the head is anchored again."""
     audit_anchor_hours: float = Field(default=24.0, gt=0, le=24 * 366)
-    """Hours after which it is, if anything is new."""
+    """Hours after which the head is anchored again if there are new entries."""
     document_keys: Path = Path("document-keys.json")
-    """Key file (mode 0600) that opens the documents in the database; made with the first document."""
+    """Key file (mode 0600) that decrypts the documents in the database; created with the first document."""
     pkcs11_module: Path | None = None
-    """Library (absolute path) that talks to hardware tokens, for signers `pkcs11:...`. It runs in every command that
-    opens such a signer."""
+    """Absolute path of the PKCS #11 library for signers `pkcs11:...`. Its code runs in every command that opens such a
+    signer."""
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8600, ge=1, le=65535)
     gateway_auth: Literal["required", "loopback-open"] = "loopback-open"
-    """Whether callers need a credential. `loopback-open` gives whoever reaches it all, and is refused off the
-    loopback."""
+    """Whether callers need a credential. `loopback-open` grants every caller full access; it is refused unless the
+    gateway listens on the loopback."""
     gateway_tls_certificate: Path | None = None
-    """PEM file of the gateway's certificate, when it speaks TLS itself."""
+    """PEM file of the gateway's certificate, if it terminates TLS itself."""
     gateway_tls_key: Path | None = None
-    """PEM file (mode 0600) of its key."""
+    """PEM file (mode 0600) of the key of `gateway_tls_certificate`."""
     gateway_tls_client_ca: Path | None = None
-    """PEM file of the authorities whose certificates clients must show; without it they show none."""
+    """PEM file of the authorities that must have issued a client's certificate. Without it, clients present none."""
     gateway_tls_crl: Path | None = None
-    """PEM file of those authorities' revocation lists; read again when it changes."""
+    """PEM file of the revocation lists of `gateway_tls_client_ca`; reread when it changes."""
     gateway_url: str | None = None
-    """Address under which callers reach the gateway, when it is another than where it listens."""
+    """Public URL of the gateway, if it differs from the address that it listens on."""
     gateway_participant: int | None = Field(default=None, ge=1, le=2**32 - 1)
-    """Whose gateway it is; that participant sees all that index and private book hold."""
+    """Number of the participant that runs this gateway. It may see everything in index and private book."""
     gateway_signer: str | None = None
-    """Key with which the gateway records in its company's name, as `--signer` takes it, its file from the home folder.
-    Without it, it records nothing."""
+    """URI of the key with which the gateway records for its company, as for `--signer`; a relative file is relative to
+    the home folder. Without it, the gateway records nothing."""
     gateway_passphrase_file: Path | None = None
-    """File (mode 0600) with that keystore's passphrase or token's PIN; asked for at start when it is not set."""
+    """File (mode 0600) with the passphrase or PIN of `gateway_signer`; prompted for at start when not set."""
     gateway_rate: float = Field(default=200.0, gt=0, le=100_000)
-    """Requests a second of one participant; five seconds' worth may come at once."""
+    """Rate limit of one participant, in requests per second; bursts of five seconds' worth are allowed."""
     gateway_anonymous_rate: float = Field(default=20.0, gt=0, le=100_000)
-    """As `gateway_rate`, of one address without a credential that counts."""
+    """Rate limit of one address without a valid credential, in requests per second; bursts as for `gateway_rate`."""
     passport_disclose: tuple[str, ...] = ("/passport",)
-    """What passports and their proofs tell beyond the records: names, evidence, inferences, pointers to fields."""
+    """What passports and their proofs disclose beyond the records: names, evidence, inferences, JSON pointers."""
     credential_keys: tuple[Path, ...] = ()
-    """Files (mode 0600) of the keys that sign credentials, the one in use first; the others still prove older ones."""
+    """Files (mode 0600) of the keys that sign credentials. The first one signs; the others stay published, so that
+    credentials signed with them still verify."""
     webhook_loopback: bool = False
-    """Whether webhooks may go to this machine, over http too: for development."""
+    """Whether webhooks may be delivered to this machine, also over plain http; for development."""
     follow_interval_s: float = Field(default=1.0, ge=0.1, le=3600)
-    """How often the gateway looks for new blocks."""
+    """Interval at which the gateway polls for new blocks, in seconds."""
 
     @classmethod
     def settings_customise_sources(
@@ -94,7 +97,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """First what the command line says, then the environment, then the file."""
+        """The sources in order of precedence: command line, environment, settings file."""
         home = Path(init_settings().get("home", "."))
         file = TomlConfigSettingsSource(settings_cls, home / SETTINGS_FILE)
         return init_settings, env_settings, file
@@ -105,18 +108,19 @@ class Settings(BaseSettings):
 
     @property
     def origin(self) -> str:
-        """Address under which callers reach the gateway."""
+        """Scheme, host and port under which callers reach the gateway."""
         host = f"[{self.gateway_host}]" if ":" in self.gateway_host else self.gateway_host
         scheme = "http" if self.gateway_tls_certificate is None else "https"
         return self.gateway_url or f"{scheme}://{host}:{self.gateway_port}"
 
     def from_home(self, path: Path | None) -> Path | None:
-        """A path out of these settings, relative ones from the home folder."""
+        """Resolves a path of these settings; relative paths start at the home folder."""
         return None if path is None else self.home / path
 
     @property
     def gateway_signer_uri(self) -> str | None:
-        """The signer, the file of a relative path taken from the home folder."""
+        """`gateway_signer` with a relative file path resolved against the home folder."""
+        # `///` begins an absolute path, and other schemes, such as pkcs11, name no file.
         scheme, _, place = (self.gateway_signer or "").partition(":")
         if not place or scheme not in ("keystore", "file") or place.startswith("///"):
             return self.gateway_signer
@@ -140,7 +144,7 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
-        """The URL, a relative SQLite path taken from the home folder."""
+        """`database` with a relative SQLite path resolved against the home folder."""
         prefix = "sqlite:///"
         path = Path(self.database.removeprefix(prefix))
         if not self.database.startswith(prefix) or path.is_absolute():
@@ -149,8 +153,9 @@ class Settings(BaseSettings):
 
 
 def read_settings(home: Path, **overrides: Any) -> Settings:
-    """Raises SettingsError for an unknown name, a value that does not fit, or a file that is no TOML."""
+    """The settings of `home`. Raises SettingsError for an unknown name, an invalid value or a file that is not TOML."""
     known = {f"MILLMARK_{name.upper()}" for name in Settings.model_fields} | {"MILLMARK_SOLC"}
+    # pydantic ignores unknown environment variables: a misspelt one would silently leave the default in force.
     for name in os.environ:
         if name.startswith("MILLMARK_") and name not in known:
             raise SettingsError(f"there is no setting {name}", hint="unset it, or see the README for the settings")

@@ -1,10 +1,49 @@
-"""For all tests."""
+"""For all tests: what is the same in each worker process, how they are distributed, what the run tells at its end."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
 
 from ledger.recursion import bound_recursion
+from tests.support.distribution import LongestFirst, rank
+from tests.support.figures import FIGURE, Tell, read_figures
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
 
 bound_recursion()  # web3 brings a pytest plugin, whose import raises the limit before any test
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's idle threads sleep: spinning, they slow each other down
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # every other core has a worker of its own
+# How long an example takes is the machine's affair: on a busy one, a time limit fails what is right.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("suite")
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """For a figure of the run: shown at its end, whichever process it comes from."""
+    return lambda figure: record_property(FIGURE, figure)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures = read_figures(terminalreporter.getreports("passed"))
+    if figures:
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(figures))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=rank)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LongestFirst | None:
+    """Unless the command line asks for another distribution."""
+    return LongestFirst(config, log) if config.getoption("dist") == "loadfile" else None

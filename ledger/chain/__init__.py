@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ledger.chain.artifacts import load_abi, load_artifact, verify_code
 from ledger.chain.chain import Chain
-from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, event_topic, multicall_data, read_kinds
+from ledger.chain.codec import RawLog, call_data, decode_log, decode_revert, multicall_data, read_kinds
 from ledger.chain.deployment import Deployment, deploy, fee_per_gas_wei, read_deployment, write_deployment
 from ledger.chain.forwarder import execute_data
 from ledger.chain.node import Node, Receipt, Reception
@@ -15,6 +15,7 @@ from ledger.chain.proofs import StateProofs, fetch_headers, fetch_proofs
 from ledger.chain.transactions import SignedTransaction, Transaction, sign_transaction
 from ledger.chain.transport import HttpTransport, RpcError, Transport
 from ledger.chain.trust import fetch_checkpoint, fetch_trust, verify_seen
+from ledger.errors import NotInstalledError
 
 if TYPE_CHECKING:
     from ledger.chain.embedded import EmbeddedChain
@@ -39,7 +40,6 @@ __all__ = [
     "decode_log",
     "decode_revert",
     "deploy",
-    "event_topic",
     "execute_data",
     "fee_per_gas_wei",
     "fetch_checkpoint",
@@ -60,9 +60,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """PEP 562: the embedded chain brings a whole EVM, which is imported when it is first asked for."""
+    """PEP 562: the embedded chain brings a whole EVM, which is imported when it is first asked for. Raises
+    NotInstalledError where it is not installed."""
     if name != "EmbeddedChain":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ledger.chain.embedded import EmbeddedChain  # noqa: PLC0415  # as the docstring says
-
+    try:
+        from ledger.chain.embedded import EmbeddedChain  # noqa: PLC0415  # as the docstring says
+    except ModuleNotFoundError as missing:
+        raise NotInstalledError("the embedded chain", "eth-tester", "devchain") from missing
     return EmbeddedChain

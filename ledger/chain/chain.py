@@ -12,8 +12,9 @@ from ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_ta
 from ledger.chain.node import Node
 from ledger.chain.profiles import EngineProfile
 from ledger.errors import ContractRefusedError, WrongChainError, WrongContractError
+from ledger.events import Event, Header, Recorded
 from ledger.forward_requests import SignedRequest
-from ledger.records import Contract, Header, Recorded, Value
+from ledger.records import Contract, Value
 
 __all__ = ["Chain"]
 
@@ -63,7 +64,7 @@ class Chain:
     def header(self, number: int) -> Header:
         return self.node.header(number)
 
-    def recorded(self, header: Header) -> tuple[Recorded, ...]:
+    def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:
         """All records of one block, in log order. Complete: the receipts are checked against the header's root."""
         contracts = {self.registry: Contract.REGISTRY, self.ledger: Contract.LEDGER}
         logs = self.node.logs(header, list(contracts))
@@ -106,6 +107,11 @@ class Chain:
             return fixed
         estimate = self.node.estimate_gas(address, data, sender)
         return min(estimate * (100 + self.profile.gas_headroom_percent) // 100, self.node.gas_limit())
+
+    def fund(self, address: bytes) -> None:
+        """Gas money for a key, on engines that give it away; nothing on others."""
+        if self.profile.faucet:
+            self.node.fund(address)
 
     def contract_at(self, address: bytes) -> Contract:
         """Return which of registry and ledger has this address. Raises WrongContractError for any other address."""

@@ -17,7 +17,8 @@ from ledger.canonical import keccak256
 from ledger.chain.artifacts import load_abi, load_artifact
 from ledger.chain.hints import HINTS
 from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError, RecordError
-from ledger.records import RECORD_TYPES, Contract, Record, Recorded, Value, snake_case
+from ledger.events import Event, Recorded, decode, find_event
+from ledger.records import RECORD_TYPES, Contract, Record, Value, snake_case
 
 __all__ = [
     "Callee",
@@ -28,7 +29,6 @@ __all__ = [
     "decode_revert",
     "encode_constructor",
     "encode_function",
-    "event_topic",
     "multicall_data",
     "read_kinds",
 ]
@@ -36,7 +36,6 @@ __all__ = [
 Callee: TypeAlias = "Contract | str"
 """What answers a call: registry or ledger, or another contract by its name in Solidity."""
 
-_HEADER = ("key", "histories")
 _ERROR_STRING = bytes.fromhex("08c379a0")
 _PANIC = bytes.fromhex("4e487b71")
 
@@ -79,10 +78,6 @@ class _Codec:
         except (DecodingError, ValueError, OverflowError) as error:
             raise _MalformedError(f"{len(data)} bytes are no {self.type}") from error
 
-    def named(self, data: bytes) -> dict[str, Value]:
-        values = self.decode(data)
-        return {snake_case(p["name"]): _value(p, v) for p, v in zip(self.parameters, values, strict=True)}
-
 
 def _type_of(parameter: dict[str, Any]) -> str:
     kind = str(parameter["type"])
@@ -92,7 +87,7 @@ def _type_of(parameter: dict[str, Any]) -> str:
 
 
 def _value(parameter: dict[str, Any], value: Any) -> Value:
-    """As in `Recorded`: addresses are 20 bytes, arrays tuples, structs mappings."""
+    """As `Value` says: addresses are 20 bytes, arrays tuples, structs mappings."""
     kind = str(parameter["type"])
     if kind.endswith("[]"):
         item = {**parameter, "type": kind[:-2]}
@@ -124,17 +119,6 @@ def _functions(callee: Callee) -> dict[str, _Function]:
 
 
 @functools.cache
-def _events(contract: Contract) -> dict[bytes, tuple[str, _Codec]]:
-    """Topic 0 -> name and codec of the data, for events that are records."""
-    found = {}
-    for entry in load_abi(contract):
-        if entry["type"] == "event" and entry["inputs"][0]["name"] == "sequence":
-            data = [parameter for parameter in entry["inputs"] if not parameter["indexed"]]
-            found[_selector(entry)] = (entry["name"], _Codec(data))
-    return found
-
-
-@functools.cache
 def _errors() -> dict[bytes, tuple[str, _Codec]]:
     """Selector -> name and codec. The registry's errors pass through the ledger, the evaluator's through both; the
     forwarder's are its own."""
@@ -143,12 +127,6 @@ def _errors() -> dict[bytes, tuple[str, _Codec]]:
     return {
         _selector(entry)[:4]: (entry["name"], _Codec(entry["inputs"])) for entry in entries if entry["type"] == "error"
     }
-
-
-@functools.cache
-def event_topic(contract: Contract, name: str) -> bytes:
-    """Topic 0 of a record's event."""
-    return next(topic for topic, (event, _) in _events(contract).items() if event == name)
 
 
 def call_data(record: Record) -> bytes:
@@ -252,38 +230,33 @@ def _decode_revert(data: bytes) -> ContractRefusedError:
     return ContractRefusedError("Reverted", {"data": data} if data else {})
 
 
-def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded | None:
+def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded[Event] | None:
     """The record behind a log; None for logs of ours that are no records (ownership of the registry).
 
     Raises IndexHaltedError when the log is a record of another version or does not decode.
     """
-    event = _events(contract).get(log.topics[0]) if log.topics else None
-    if event is None or len(log.topics) != 4:
+    kind = find_event(contract, log.topics[0]) if log.topics else None
+    if kind is None or len(log.topics) != 4:
         if contract is Contract.REGISTRY and log.topics and log.topics[0] in _ownership_topics():
             return None
         raise IndexHaltedError(
             f"log {log.log_index} of block {log.block_number} is no record that this version knows",
             hint="use the Millmark version that deployed the contracts",
         )
-    name, codec = event
     try:
-        fields = codec.named(log.data)
-    except _MalformedError as error:
+        key, histories, event = decode(kind, log.data)
+    except RecordError as error:
         raise IndexHaltedError(
-            f"log {log.log_index} of block {log.block_number} does not decode as {name}",
+            f"log {log.log_index} of block {log.block_number} does not decode as {kind.__name__}",
             hint="check the node, or use the Millmark version that deployed the contracts",
         ) from error
-    key, histories = (fields.pop(part, default) for part, default in zip(_HEADER, (b"", ()), strict=True))
     return Recorded(
-        contract=contract,
-        kind=name,
-        topic=log.topics[0],
+        event=event,
         sequence=int.from_bytes(log.topics[1], "big"),
         participant=int.from_bytes(log.topics[2], "big"),
         subject=log.topics[3],
-        key=cast(bytes, key),
-        histories=cast(tuple[bytes, ...], histories),
-        fields=fields,
+        key=key,
+        histories=histories,
         data=log.data,
         block_number=log.block_number,
         block_hash=log.block_hash,

@@ -21,6 +21,7 @@ from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionN
 from eth_utils.exceptions import ValidationError as EvmValidationError
 from rlp import RLPException
 
+from ledger.chain.embedded_logs import LogQuery
 from ledger.chain.embedded_state import prove
 from ledger.chain.transport import RpcError
 from ledger.headers import FIELDS
@@ -158,18 +159,22 @@ class EmbeddedChain:
         return {**fields, "hash": block["hash"], "transactions": list(block["transactions"])}
 
     def _logs(self, query: dict[str, Json]) -> Json:
-        """Logs of one block, by its hash, from the receipts: eth-tester's own filter supports only block numbers."""
-        if not query.keys() <= {"blockHash", "address"}:
-            raise RpcError(_INVALID_PARAMS, "only blockHash and address are supported as filters for logs")
+        wanted = LogQuery.parse(query)
+        receipts = [self._tester.get_transaction_receipt(tx) for tx in self._transactions(wanted)]
+        logs = [_log(log) for receipt in receipts for log in receipt["logs"]]
+        return [log for log in logs if wanted.wants(log)]
+
+    def _transactions(self, wanted: LogQuery) -> list[str]:
         try:
-            block = self._tester.get_block_by_hash(query["blockHash"])
+            if wanted.block_hash is not None:
+                return list(self._tester.get_block_by_hash(wanted.block_hash)["transactions"])
+            first, last = (int(self._block_by_number(number)["number"], 16) for number in (wanted.first, wanted.last))
         except BlockNotFound:
             raise RpcError(_SERVER_ERROR, "unknown block") from None
-        wanted = query.get("address") or []
-        addresses = {address.lower() for address in ([wanted] if isinstance(wanted, str) else wanted)}
-        receipts = [self._tester.get_transaction_receipt(tx) for tx in block["transactions"]]
-        logs = [_log(log) for receipt in receipts for log in receipt["logs"]]
-        return [log for log in logs if not addresses or log["address"] in addresses]
+        header = self._tester.backend.chain.get_canonical_block_header_by_number
+        numbers = [number for number in range(first, last + 1) if wanted.may_match(header(number).bloom)]
+        blocks = (self._tester.get_block_by_number(number) for number in numbers)
+        return [transaction for block in blocks for transaction in block["transactions"]]
 
     def _count(self, address: str, block: str = "latest") -> str:
         try:

@@ -13,8 +13,8 @@ from ledger.chain.codec import RawLog, decode_revert
 from ledger.chain.receipts import build_root, encode_receipt
 from ledger.chain.transport import RpcError, Transport
 from ledger.errors import ChainError, ChainUnreachableError, ContractRefusedError, ProofError
+from ledger.events import Header
 from ledger.headers import FIELDS, build_qbft_preimage, encode_header
-from ledger.records import Header
 from ledger.rlp import encode_integer
 
 __all__ = ["Node", "ProofAnswer", "Receipt", "Reception"]
@@ -50,6 +50,7 @@ _RECEPTIONS = {
 _OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+")
 _BYTES = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
+_ALLOWANCE_WEI = 100 * 10**18
 _HINT = "check that the node is in sync; try again"
 
 
@@ -182,8 +183,8 @@ class Node:
             raise ChainUnreachableError("the node returned proofs of other slots than requested", hint=_HINT)
         return answer
 
-    def fund(self, address: bytes, amount_wei: int) -> None:
-        """Sets a balance; development engines only."""
+    def fund(self, address: bytes, amount_wei: int = _ALLOWANCE_WEI) -> None:
+        """Sets a balance, by default more than any key spends on gas; development engines only."""
         self._ask("anvil_setBalance", [_hex(address), hex(amount_wei)], lambda _: None)
 
     def _ask(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T:

@@ -4,23 +4,29 @@ No other module uses web3.py, which is slow to import.
 
     ledger = open_contract(transport, deployment, Contract.LEDGER)
     ledger.functions.headOf(lot).call()
+
+Importing this module raises NotInstalledError where web3.py is not installed.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from eth_typing import URI
-from web3 import Web3
-from web3.contract import Contract as Web3Contract
-from web3.providers import JSONBaseProvider
-from web3.types import RPCEndpoint, RPCResponse
-
 from ledger.chain.artifacts import load_abi
 from ledger.chain.deployment import Deployment
 from ledger.chain.transport import RpcError, Transport
+from ledger.errors import NotInstalledError
 from ledger.records import Contract
 from ledger.recursion import bound_recursion
+
+try:
+    from eth_typing import URI
+    from web3 import Web3
+    from web3.contract import Contract as Web3Contract
+    from web3.providers import JSONBaseProvider
+    from web3.types import RPCEndpoint, RPCResponse
+except ModuleNotFoundError as missing:
+    raise NotInstalledError("ledger.chain.web3py", "web3", "web3") from missing
 
 __all__ = ["open_contract"]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ledger.canonical import keccak256, sha256
-from ledger.records import Contract, Recorded
+from ledger.events import Event, Recorded
+from ledger.records import Contract
+from ledger.store.rows import RecordRow
 
 _DIGEST_TAG = b"millmark.index.v1"
 _CONTRACTS = {Contract.REGISTRY: b"\x01", Contract.LEDGER: b"\x02"}
@@ -14,12 +16,12 @@ def start_digest(chain_id: int, genesis_hash: bytes, registry: bytes, ledger: by
     return sha256(_DIGEST_TAG + _word(chain_id) + genesis_hash + registry + ledger)
 
 
-def extend_digest(digest: bytes, record: Recorded) -> bytes:
+def extend_digest(digest: bytes, contract: Contract, record: Recorded[Event] | RecordRow) -> bytes:
     """The digest after one more record; commits to what the record says and to where on the chain it is. Two indexes
     with the same digest saw the same records in the same order."""
     return sha256(
         digest
-        + _CONTRACTS[record.contract]
+        + _CONTRACTS[contract]
         + record.topic
         + _word(record.sequence)
         + _word(record.participant)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ledger.errors import IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
+from ledger.events import Event, Header, Recorded
 from ledger.index.bloom import may_contain
 from ledger.index.digest import start_digest
 from ledger.index.state import State
 from ledger.index.writer import Block, write_block
-from ledger.records import Header, Recorded
 from ledger.store import Rows, Store, values_of
 from ledger.store.rows import ChainIdentityRow, CursorRow
 from ledger.store.undo import Change, Undo
@@ -55,7 +55,7 @@ class ChainReader(Protocol):
         """The highest block that is final by the engine's profile; -1 for none."""
 
     def header(self, number: int) -> Header: ...
-    def recorded(self, header: Header) -> tuple[Recorded, ...]:
+    def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:
         """Both contracts' records in that very block, in log order."""
 
 
@@ -188,7 +188,7 @@ class Follower:
             parent = header.hash
             yield Block(header, self._records(header))
 
-    def _records(self, header: Header) -> tuple[Recorded, ...]:
+    def _records(self, header: Header) -> tuple[Recorded[Event], ...]:
         addresses = (self._chain.registry, self._chain.ledger)
         if not any(may_contain(header.logs_bloom, address) for address in addresses):
             return ()

@@ -5,7 +5,7 @@ head and the digest of all, and compares them with what is stored; the heads, an
 with proofs out of the state of the block that the index has reached. So a record of an order or lot that was changed,
 moved, dropped or added is found, whoever changed the rest of the database to fit. Price: reading all records once, and
 one proof for every order and lot. What it does not see: a changed row that was only derived from the records (a lot, a
-certificate, a record's decoded fields), and a registry's or a stream's record changed together with the digest.
+certificate), and a registry's or a stream's record changed together with the digest.
 
 `check_rows` follows the chain once more, into an empty database, and compares every row of every table: nothing that
 follows from the chain can differ unseen. Price: that of a rebuild, and the room for a second index.
@@ -20,7 +20,7 @@ from ledger.chain import Chain, fetch_proofs
 from ledger.heads import inner_of, link, start_of
 from ledger.index.digest import extend_digest, start_digest
 from ledger.index.follower import Follower, fetch_status
-from ledger.records import Contract, Recorded
+from ledger.records import Contract
 from ledger.slots import decode_sequence, head_slot, sequence_slot
 from ledger.store import Rows, Store, key_of
 from ledger.store.rows import ChainIdentityRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
@@ -121,7 +121,7 @@ class _Computed:
         self.counts[contract] += 1
         if row.sequence != self.counts[contract]:
             yield f"record {row.sequence} of the {row.contract} stands where {self.counts[contract]} belongs"
-        self.digest = extend_digest(self.digest, _recorded(row, contract))
+        self.digest = extend_digest(self.digest, contract, row)
         if inner != row.inner:
             yield f"record {row.sequence} of the {row.contract} is not the one that its links carry"
         if contract is Contract.LEDGER:
@@ -242,23 +242,3 @@ def _histories(data: bytes) -> Iterator[bytes]:
     if start < 2 * _WORD or len(data) < first + count * _WORD:
         raise ValueError("no list of histories")
     return (data[place : place + _WORD] for place in range(first, first + count * _WORD, _WORD))
-
-
-def _recorded(row: RecordRow, contract: Contract) -> Recorded:
-    return Recorded(
-        contract=contract,
-        kind=row.kind,
-        topic=row.topic,
-        sequence=row.sequence,
-        participant=row.participant,
-        subject=row.subject,
-        key=row.key,
-        histories=(),
-        fields={},
-        data=row.data,
-        block_number=row.block_number,
-        block_hash=row.block_hash,
-        block_time=row.block_time,
-        transaction_hash=row.transaction_hash,
-        log_index=row.log_index,
-    )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
 
 from ledger.errors import IndexHaltedError, StoreError
+from ledger.events import Event, Recorded
 from ledger.store import Cell, Rows, key_of, values_of
 from ledger.store.undo import Change
 
 R = TypeVar("R")
+E = TypeVar("E", bound=Event)
 _MEND = "rebuild the index"
 _Place = tuple[type, tuple[Cell, ...]]
 
@@ -72,3 +75,11 @@ class State:
         self._kept.clear()
         self._stored.clear()
         return changes
+
+
+Projection: TypeAlias = Callable[[Recorded[Any], State], None]
+
+
+def on(kind: type[E], project: Callable[[Recorded[E], State], None]) -> tuple[type[Event], Projection]:
+    """A row of a table of projections: the types say that the function takes such events."""
+    return kind, project

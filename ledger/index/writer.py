@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ledger.errors import IndexHaltedError
+from ledger.events import Event, Header, Recorded
 from ledger.heads import inner_of, link, start_of
 from ledger.index.digest import extend_digest
 from ledger.index.projections import apply
 from ledger.index.state import State
-from ledger.records import Contract, Header, Recorded, Value
+from ledger.records import Contract
 from ledger.store.rows import BlockRow, CursorRow, HeadRow, RecordHistoryRow, RecordRow
 
 
@@ -20,7 +19,7 @@ class Block:
     """A header and the records in its block, in log order."""
 
     header: Header
-    records: tuple[Recorded, ...]
+    records: tuple[Recorded[Event], ...]
 
 
 def write_block(block: Block, state: State, cursor: CursorRow, chain_id: int, ledger: bytes) -> CursorRow:
@@ -37,11 +36,11 @@ def write_block(block: Block, state: State, cursor: CursorRow, chain_id: int, le
         state.add(_row(record, inner))
         _extend_histories(record, inner, state, chain_id, ledger)
         apply(record, state)
-        after.digest = extend_digest(after.digest, record)
+        after.digest = extend_digest(after.digest, record.contract, record)
     return after
 
 
-def _verify_place(record: Recorded, header: Header) -> None:
+def _verify_place(record: Recorded[Event], header: Header) -> None:
     if (record.block_number, record.block_hash, record.block_time) != (header.number, header.hash, header.timestamp):
         raise IndexHaltedError(
             f"block {header.number} came with a record of another: {record.sequence} of the {record.contract.value}",
@@ -49,7 +48,7 @@ def _verify_place(record: Recorded, header: Header) -> None:
         )
 
 
-def _count(record: Recorded, cursor: CursorRow) -> None:
+def _count(record: Recorded[Event], cursor: CursorRow) -> None:
     """Each contract numbers its records without gaps, so none can be missed or taken twice unnoticed."""
     in_registry = record.contract is Contract.REGISTRY
     expected = (cursor.registry_sequence if in_registry else cursor.ledger_sequence) + 1
@@ -65,7 +64,7 @@ def _count(record: Recorded, cursor: CursorRow) -> None:
         cursor.ledger_sequence = expected
 
 
-def _inner(record: Recorded) -> bytes:
+def _inner(record: Recorded[Event]) -> bytes:
     return inner_of(
         sequence=record.sequence,
         participant=record.participant,
@@ -75,7 +74,7 @@ def _inner(record: Recorded) -> bytes:
     )
 
 
-def _extend_histories(record: Recorded, inner: bytes, state: State, chain_id: int, ledger: bytes) -> None:
+def _extend_histories(record: Recorded[Event], inner: bytes, state: State, chain_id: int, ledger: bytes) -> None:
     for position, subject in enumerate(record.histories):
         head = state.get(HeadRow, subject)
         if head is None:
@@ -87,7 +86,7 @@ def _extend_histories(record: Recorded, inner: bytes, state: State, chain_id: in
         state.add(RecordHistoryRow(record.sequence, position, subject, head.head))
 
 
-def _row(record: Recorded, inner: bytes) -> RecordRow:
+def _row(record: Recorded[Event], inner: bytes) -> RecordRow:
     return RecordRow(
         contract=record.contract.value,
         sequence=record.sequence,
@@ -103,15 +102,4 @@ def _row(record: Recorded, inner: bytes) -> RecordRow:
         log_index=record.log_index,
         data=record.data,
         inner=inner,
-        fields=json.dumps(_plain(record.fields), sort_keys=True, separators=(",", ":")),
     )
-
-
-def _plain(value: Value) -> object:
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    return value

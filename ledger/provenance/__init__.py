@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from ledger.provenance.answers import Certificate, OrderTrace, Participant, Trace
 from ledger.provenance.bundles import build_bundle
-from ledger.provenance.consortium import participants
+from ledger.provenance.consortium import build_trust_file, participants
 from ledger.provenance.disclosure import Disclosing, parse_disclosing
 from ledger.provenance.genealogy import sort_lots
+from ledger.provenance.limits import MOST_RECALLED, MOST_TRACED, Limits
 from ledger.provenance.openings import find_certificate, find_opening
 from ledger.provenance.passports import Fact, Passport, find_coded_lot, passport
-from ledger.provenance.reader import Direction, Limits, Reader, open_reader
+from ledger.provenance.reader import Direction, Reader, open_reader
 from ledger.provenance.recall_answers import Recall
 from ledger.provenance.recall_proofs import RecallBundle, build_recall_bundles
 from ledger.provenance.recalls import recall
@@ -24,6 +25,8 @@ from ledger.provenance.resolve import verify_name
 from ledger.provenance.traces import build_trace, certificate, trace, trace_lot, trace_order
 
 __all__ = [
+    "MOST_RECALLED",
+    "MOST_TRACED",
     "Certificate",
     "Direction",
     "Disclosing",
@@ -39,6 +42,7 @@ __all__ = [
     "build_bundle",
     "build_recall_bundles",
     "build_trace",
+    "build_trust_file",
     "certificate",
     "find_certificate",
     "find_coded_lot",

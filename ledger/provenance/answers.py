@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ledger.events import Event
 from ledger.provenance.jsonform import Printable
 from ledger.records import (
     AssignmentState,
@@ -306,8 +307,8 @@ class HistoryRecord(Printable):
     transaction_hash: bytes
     log_index: int
     superseded_by: int | None
-    fields: object
-    """The event's own fields, as JSON."""
+    fields: Event
+    """The event's own fields."""
 
 
 @dataclass(frozen=True, slots=True)

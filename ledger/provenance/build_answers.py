@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 
 from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
-from ledger.provenance.reader import Limits, Reader, unit
+from ledger.provenance.limits import Limits
+from ledger.provenance.reader import Reader, unit
 from ledger.records import AssignmentState, Contract, LotState, OrderState, TransformationKind
 from ledger.store.rows import (
     AnchorRow,
@@ -202,7 +202,7 @@ def build_records(reader: Reader, subject: bytes) -> tuple[answers.HistoryRecord
             transaction_hash=row.transaction_hash,
             log_index=row.log_index,
             superseded_by=superseded.get(row.sequence),
-            fields=json.loads(row.fields),
+            fields=row.event(),
         )
         for row in sorted(found, key=lambda row: row.sequence)
     )

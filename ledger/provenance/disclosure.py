@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from ledger.bundle import EvidenceEntryShown, IdentityShown, InferenceShown, ShownClaims, ShownEvidence
 from ledger.claims import Claims, Path, parse_claims
 from ledger.errors import InputError, ProofError
+from ledger.events.certificates import CertificateIssued
 from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance.permissions import View
-from ledger.provenance.selection import Selection, roots_of
+from ledger.provenance.selection import Selection
 from ledger.slots import StreamSlots
 from ledger.store import Book, Rows
 from ledger.store.rows import CertificateRow, MachineRow
@@ -87,7 +88,7 @@ def disclose_claims(book: Book, selection: Selection, policy: Disclosing) -> Ite
     if not policy.fields:
         return
     for row in selection.shown():
-        for place, root in enumerate(roots_of(selection.fields[row.sequence])):
+        for place, root in enumerate(selection.events[row.sequence].roots()):
             document = book.document(root)
             if document is None:
                 continue
@@ -121,15 +122,14 @@ def disclose_evidence(
         for row in rows.among(CertificateRow, "sequence", (row.sequence for row in selection.shown()))
     }
     for row in selection.shown():
-        named = selection.fields[row.sequence].get("statement", selection.fields[row.sequence])
-        if "leaf_hash" not in named:
+        leaf = selection.events[row.sequence].leaf()
+        if leaf is None:
             continue
-        stream = bytes.fromhex(named["stream"][2:])
-        log = logs.setdefault(stream, logs.get(stream) or book.evidence(stream))
+        log = logs.setdefault(leaf.stream, logs.get(leaf.stream) or book.evidence(leaf.stream))
         if log.entries:
-            _verify_log(log, stream, streams[stream])
-            size = anchors.get(row.sequence)
-            yield _evidence(row.sequence, named["leaf_index"], size, log, streams[stream].size, policy)
+            latest = streams[leaf.stream]
+            _verify_log(log, leaf.stream, latest)
+            yield _evidence(row.sequence, leaf.index, anchors.get(row.sequence), log, latest.size, policy)
 
 
 def _verify_log(log: EvidenceLog, stream: bytes, latest: StreamSlots) -> None:
@@ -156,7 +156,7 @@ def _evidence(
 def disclose_inferences(book: Book, selection: Selection, policy: Disclosing) -> Iterator[InferenceShown]:
     """What the book has of the inferences behind the certificates."""
     for row in selection.shown():
-        if not policy.inferences or row.kind != "CertificateIssued":
+        if not policy.inferences or not isinstance(selection.events[row.sequence], CertificateIssued):
             continue
         kept = book.inference(row.sequence)
         if kept is not None:

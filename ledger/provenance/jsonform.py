@@ -13,6 +13,8 @@ from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from ledger.events import Event
+
 _LATEST_S = 253_402_300_799
 """9999-12-31T23:59:59Z: RFC 3339 has no later year, a contract's clock has."""
 _Form: TypeAlias = "Callable[[Any], object]"
@@ -66,7 +68,7 @@ def _form(hint: Any) -> _Form | None:
     kind = kinds[0] if len(kinds) == 1 else hint
     if not isinstance(kind, type):
         return _plain
-    if issubclass(kind, Printable):
+    if issubclass(kind, Printable | Event):
         return kind.to_json
     if issubclass(kind, enum.Enum):
         return {value: value.name.lower() for value in kind}.__getitem__

@@ -15,7 +15,8 @@ from ledger.ids import SubjectKind
 from ledger.provenance import answers
 from ledger.provenance.build_answers import build_assignment, build_custody, build_lot, build_orders
 from ledger.provenance.jsonform import moment
-from ledger.provenance.reader import Limits, Reader, open_reader
+from ledger.provenance.limits import Limits
+from ledger.provenance.reader import Reader, open_reader
 from ledger.provenance.resolve import build_unknown
 from ledger.provenance.resource_answers import RegisteredMachine
 from ledger.records import AssignmentState

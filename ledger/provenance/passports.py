@@ -17,8 +17,9 @@ from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind, identifier_hash, subject
 from ledger.provenance import answers
 from ledger.provenance.disclosure import Disclosing, choose_fields
+from ledger.provenance.limits import Limits
 from ledger.provenance.permissions import View
-from ledger.provenance.reader import Direction, Limits, Reader
+from ledger.provenance.reader import Direction, Reader
 from ledger.provenance.traces import build_lot_trace
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import IdentityRow, LotRow, ParticipantRow

@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from ledger.ids import SubjectKind
+from ledger.provenance.limits import MOST_TRACED
 from ledger.provenance.lots import Lots
 from ledger.records import AssignmentState, Contract, LotState
 from ledger.store import Cell, Lineage, Rows
@@ -37,7 +38,7 @@ from ledger.store.rows import (
 
 __all__ = ["View"]
 
-_DEPTH, _MOST = 256, 10_000
+_DEPTH, _MOST = MOST_TRACED.depth, MOST_TRACED.lots
 _TAKEN = "CustodyAccepted"
 _TURNED_DOWN = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
 _TAKEN_ON = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from ledger.errors import NotFoundError, StoreDamagedError
 from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
+from ledger.provenance.limits import Limits
 from ledger.provenance.lots import Lots
 from ledger.provenance.permissions import View
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
@@ -41,16 +41,6 @@ class Direction(enum.Enum):
     DOWN = "down"
     """To what was made of it."""
     BOTH = "both"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How far an answer goes; what lies beyond is cut off, and the answer says so."""
-
-    depth: int = 64
-    """Steps from the lot that is asked about."""
-    lots: int = 1_000
-    """In one list of lots, the nearest first."""
 
 
 class Reader:

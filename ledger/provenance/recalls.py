@@ -11,7 +11,8 @@ from ledger.errors import InputError, NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import answers
 from ledger.provenance.build_answers import build_lot, build_orders
-from ledger.provenance.reader import Limits, Nearest, Reader, open_reader
+from ledger.provenance.limits import MOST_RECALLED, Limits
+from ledger.provenance.reader import Nearest, Reader, open_reader
 from ledger.provenance.recall_answers import Holder, Recall, RecallCounts
 from ledger.provenance.resolve import (
     build_unknown,
@@ -25,7 +26,6 @@ from ledger.records import CertificateStatus, LotState
 from ledger.store import Store
 from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, LotRow, ModelRow, StreamRow
 
-_DEFAULT = Limits(depth=256, lots=100_000)
 """A recall that leaves something out is worse than a slow one."""
 
 
@@ -52,7 +52,7 @@ def recall(
     machine: int | str | bytes | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    limits: Limits = _DEFAULT,
+    limits: Limits = MOST_RECALLED,
     viewer: int | None = None,
 ) -> Recall:
     """What is in doubt: everything that a model certified; a lot with what is packed in it; or what a machine made and

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from ledger.bundle import HistoryShown, RecordShown, SealedRecord
-from ledger.records import Contract
+from ledger.events import Event
+from ledger.events.lots import LotsTransformed
+from ledger.records import Contract, Names
 from ledger.store import Rows
 from ledger.store.rows import RecordHistoryRow, RecordRow, StreamRow
 
-__all__ = ["Selection", "roots_of", "select_records"]
+__all__ = ["Selection", "select_records"]
 
 _LEDGER = Contract.LEDGER.value
-_ZERO = "0x" + "00" * 32
 
 
 @dataclass(slots=True)
@@ -27,8 +26,8 @@ class Selection:
     histories: dict[bytes, list[int]] = field(default_factory=dict)
     """Sequences, ascending, by subject."""
     records: dict[int, RecordRow] = field(default_factory=dict)
-    fields: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    """The events' own fields, by sequence; bytes as 0x-hex."""
+    events: dict[int, Event] = field(default_factory=dict)
+    """What the records say, by sequence."""
     touched: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     """Subjects in whose histories a record is, in its own order."""
     sealed: frozenset[int] = frozenset()
@@ -76,22 +75,13 @@ def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, s
     return found
 
 
-def roots_of(fields: Mapping[str, Any]) -> tuple[bytes, ...]:
-    """The claims roots that a record carries, in the order of its data; zeros where it has no document."""
-    if "transformation" in fields:
-        change = fields["transformation"]
-        return tuple(_raw(part["claims_root"]) for part in (change, *change["outputs"]))
-    holder = fields.get("terms") or fields.get("statement") or fields
-    return tuple(_raw(holder[name]) for name in ("claims_root", "reason_root") if name in holder)
-
-
 def _read(rows: Rows, found: Selection, subjects: Iterable[bytes]) -> None:
     links = rows.among(RecordHistoryRow, "subject", subjects)
     missing = {link.sequence for link in links} - found.records.keys()
     for row in rows.among(RecordRow, "sequence", missing):
         if row.contract == _LEDGER and row.block_number <= found.block_number:
             found.records[row.sequence] = row
-            found.fields[row.sequence] = json.loads(row.fields)
+            found.events[row.sequence] = row.event()
     _read_touched(rows, found, missing & found.records.keys())
     found.histories.update((subject, []) for subject in subjects)
     for link in sorted(links, key=lambda link: link.sequence):
@@ -109,46 +99,22 @@ def _read_touched(rows: Rows, found: Selection, sequences: Collection[int]) -> N
 def _needs(found: Selection, subject: bytes) -> Iterator[bytes]:
     """The histories that the records of one history ask for."""
     for number in found.histories[subject]:
-        kind, fields, touched = found.records[number].kind, found.fields[number], found.touched[number]
-        if kind == "LotCommissioned":
-            yield _raw(fields["order"])
-        elif kind == "LotsPacked" and touched[0] != subject:
-            yield touched[0]
-        elif kind == "LotsTransformed" and subject not in _inputs(fields):
-            yield from _inputs(fields)
-            if fields["transformation"]["order"] != _ZERO:
-                yield _raw(fields["transformation"]["order"])
-
-
-def _inputs(fields: Mapping[str, Any]) -> list[bytes]:
-    return [_raw(taken["lot"]) for taken in fields["transformation"]["inputs"]]
+        yield from found.events[number].needs(subject, found.touched[number])
 
 
 def _may_be_sealed(found: Selection, number: int) -> bool:
     """Whether a record took from shared material what went into lots that the parts did not come from."""
-    if found.records[number].kind != "LotsTransformed":
+    event = found.events[number]
+    if not event.sealable or not isinstance(event, LotsTransformed):
         return False
-    inputs = _inputs(found.fields[number])
-    made = found.touched[number][len(inputs) :]
-    return found.parts.isdisjoint(inputs) and found.histories.keys().isdisjoint(made)
+    made = event.outputs(found.touched[number])
+    return found.parts.isdisjoint(event.inputs) and found.histories.keys().isdisjoint(made)
 
 
 def _note_names(found: Selection, row: RecordRow) -> None:
-    fields = found.fields[row.sequence]
-    found.participants.add(row.participant)
+    event = found.events[row.sequence]
+    found.participants.update((row.participant, *event.numbers(Names.PARTICIPANT)))
     found.keys.add(row.key)
-    found.participants.update(fields[name] for name in ("coordinator", "owner", "to") if name in fields)
-    found.machines.update(fields[name] for name in ("machine",) if name in fields)
-    terms = fields.get("terms")
-    if terms and terms["inspector"]:
-        found.participants.add(terms["inspector"])
-        found.models.add(terms["model"])
-    stated = fields.get("statement")
-    if stated:
-        found.models.add(stated["model"])
-    if stated or "leaf_hash" in fields:
-        found.streams.add(_raw((stated or fields)["stream"]))
-
-
-def _raw(text: str) -> bytes:
-    return bytes.fromhex(text[2:])
+    found.machines.update(event.numbers(Names.MACHINE))
+    found.models.update(event.numbers(Names.MODEL))
+    found.streams.update(event.subjects(Names.STREAM))

@@ -19,7 +19,8 @@ from ledger.provenance.build_answers import (
     head_of,
 )
 from ledger.provenance.genealogy import sort_lots
-from ledger.provenance.reader import MEND_INDEX, Direction, Limits, Nearest, Reader, open_reader
+from ledger.provenance.limits import Limits
+from ledger.provenance.reader import MEND_INDEX, Direction, Nearest, Reader, open_reader
 from ledger.provenance.resolve import find_subject, verify_name
 from ledger.store import Store
 from ledger.store.rows import CertificateRow, LotRow

@@ -1,12 +1,13 @@
-"""Records: what a participant wants recorded, and what the chain recorded.
+"""Records: what a participant wants recorded. What the chain recorded is in ledger.events.
 
 A `Record` is one call of one contract function; its class has the function's name and its fields the arguments' names,
-in the order of the ABI. A `Recorded` is the event that came of it. All are frozen and checked at construction: a value
-that does not fit the contract's type is refused here, never cut or rounded.
+in the order of the ABI. All are frozen and checked at construction: a value that does not fit the contract's type is
+refused here, never cut or rounded.
 """
 
 from __future__ import annotations
 
+from ledger.records import _lots, _orders, _registry
 from ledger.records._base import (
     I32,
     U8,
@@ -14,15 +15,29 @@ from ledger.records._base import (
     U32,
     U40,
     Address,
+    AssignmentNumber,
     Bytes3,
     Bytes32,
+    CertificateNumber,
+    Checked,
+    ClaimsRoot,
     LedgerRecord,
+    LotSubject,
+    MachineNumber,
+    ModelNumber,
+    Names,
+    OrderSubject,
+    ParticipantNumber,
     Record,
+    RecordNumber,
     RegistryRecord,
+    StreamSubject,
     Value,
+    optional_subject,
     snake_case,
 )
 from ledger.records._enums import (
+    ALL_ROLES,
     AssignmentState,
     CertificateState,
     CertificateStatus,
@@ -34,43 +49,8 @@ from ledger.records._enums import (
     TransformationKind,
     Verdict,
 )
-from ledger.records._lots import (
-    AcceptCustody,
-    Anchor,
-    Challenge,
-    CommissionLot,
-    DeclineCustody,
-    DemandOpening,
-    IssueCertificate,
-    OfferCustody,
-    OpenStream,
-    PackLots,
-    QuarantineLot,
-    ReceiveLot,
-    ReleaseLot,
-    RevokeCertificate,
-    ScrapLot,
-    TransformLots,
-    UnpackLots,
-    WithdrawCustody,
-)
-from ledger.records._orders import (
-    AcceptAssignment,
-    AcceptOrder,
-    AcceptRevision,
-    CancelAssignment,
-    CancelOrder,
-    CompleteOrder,
-    ConfirmDelivery,
-    DeclineAssignment,
-    FinishAssignment,
-    PlaceOrder,
-    ProposeAssignment,
-    ProposeRevision,
-    RejectOrder,
-    StartAssignment,
-    Supersede,
-)
+from ledger.records._lots import *  # noqa: F403  # its __all__ is the one list of them
+from ledger.records._orders import *  # noqa: F403  # its __all__ is the one list of them
 from ledger.records._parts import (
     Inference,
     Input,
@@ -83,111 +63,63 @@ from ledger.records._parts import (
     Statement,
     Transformation,
 )
-from ledger.records._recorded import Header, Recorded
-from ledger.records._registry import (
-    AcceptKey,
-    Admit,
-    ApproveModel,
-    ProposeKey,
-    PublishModel,
-    RegisterMachine,
-    RegisterModel,
-    Reinstate,
-    RetireMachine,
-    RevokeKey,
-    SetRoles,
-    Suspend,
-    WithdrawModel,
-)
+from ledger.records._registry import *  # noqa: F403  # its __all__ is the one list of them
 
 __all__ = [
+    "ALL_ROLES",
     "I32",
     "RECORD_TYPES",
     "U8",
     "U16",
     "U32",
     "U40",
-    "AcceptAssignment",
-    "AcceptCustody",
-    "AcceptKey",
-    "AcceptOrder",
-    "AcceptRevision",
     "Address",
-    "Admit",
-    "Anchor",
-    "ApproveModel",
+    "AssignmentNumber",
     "AssignmentState",
     "Bytes3",
     "Bytes32",
-    "CancelAssignment",
-    "CancelOrder",
+    "CertificateNumber",
     "CertificateState",
     "CertificateStatus",
-    "Challenge",
-    "CommissionLot",
-    "CompleteOrder",
-    "ConfirmDelivery",
+    "Checked",
+    "ClaimsRoot",
     "Contract",
-    "DeclineAssignment",
-    "DeclineCustody",
-    "DemandOpening",
-    "FinishAssignment",
-    "Header",
     "Inference",
     "Input",
-    "IssueCertificate",
     "Issued",
     "Item",
     "LedgerRecord",
     "Link",
     "LotState",
+    "LotSubject",
+    "MachineNumber",
+    "ModelNumber",
     "ModelState",
-    "OfferCustody",
-    "OpenStream",
+    "Names",
     "Opening",
     "OrderState",
+    "OrderSubject",
     "OrderTerms",
     "Output",
-    "PackLots",
-    "PlaceOrder",
-    "ProposeAssignment",
-    "ProposeKey",
-    "ProposeRevision",
-    "PublishModel",
-    "QuarantineLot",
-    "ReceiveLot",
+    "ParticipantNumber",
     "Record",
-    "Recorded",
-    "RegisterMachine",
-    "RegisterModel",
+    "RecordNumber",
     "RegistryRecord",
-    "Reinstate",
-    "RejectOrder",
-    "ReleaseLot",
-    "RetireMachine",
-    "RevokeCertificate",
-    "RevokeKey",
     "Role",
-    "ScrapLot",
-    "SetRoles",
-    "StartAssignment",
     "Statement",
-    "Supersede",
-    "Suspend",
-    "TransformLots",
+    "StreamSubject",
     "Transformation",
     "TransformationKind",
-    "UnpackLots",
     "Value",
     "Verdict",
-    "WithdrawCustody",
-    "WithdrawModel",
+    "optional_subject",
     "snake_case",
 ]
 
-RECORD_TYPES: tuple[type[Record], ...] = tuple(
-    kind
-    for kind in list(globals().values())
-    if isinstance(kind, type) and issubclass(kind, Record) and hasattr(kind, "event")
-)
+__all__ += _lots.__all__
+__all__ += _orders.__all__
+__all__ += _registry.__all__
+
+_FAMILIES = (_lots, _orders, _registry)
+RECORD_TYPES: tuple[type[Record], ...] = tuple(vars(family)[name] for family in _FAMILIES for name in family.__all__)
 """Every kind of record, one per state-changing contract function."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import re
 from collections.abc import Mapping
@@ -30,8 +31,42 @@ Bytes3 = Annotated[bytes, 3]
 Bytes32 = Annotated[bytes, 32]
 Address = Annotated[bytes, 20]
 
+
+class Names(enum.Enum):
+    """What a field points to, beside being a number or bytes."""
+
+    PARTICIPANT = "participant"
+    MACHINE = "machine"
+    MODEL = "model"
+    CERTIFICATE = "certificate"
+    ASSIGNMENT = "assignment"
+    RECORD = "record"
+    ORDER = "order"
+    LOT = "lot"
+    STREAM = "stream"
+    CLAIMS = "claims"
+    """A claims document, by its root."""
+
+
+ParticipantNumber = Annotated[int, 32, Names.PARTICIPANT]
+MachineNumber = Annotated[int, 40, Names.MACHINE]
+ModelNumber = Annotated[int, 40, Names.MODEL]
+CertificateNumber = Annotated[int, 40, Names.CERTIFICATE]
+AssignmentNumber = Annotated[int, 40, Names.ASSIGNMENT]
+RecordNumber = Annotated[int, 40, Names.RECORD]
+OrderSubject = Annotated[bytes, 32, Names.ORDER]
+LotSubject = Annotated[bytes, 32, Names.LOT]
+StreamSubject = Annotated[bytes, 32, Names.STREAM]
+ClaimsRoot = Annotated[bytes, 32, Names.CLAIMS]
+"""Of these, zero names nothing."""
+
 Value: TypeAlias = "int | bool | bytes | str | tuple[Value, ...] | Mapping[str, Value]"
-"""What an event's field can be: arrays are tuples, structs are mappings by field name."""
+"""What a contract function returns: arrays are tuples, structs are mappings by field name."""
+
+
+def optional_subject(subject: bytes) -> bytes | None:
+    """None for the 32 zero bytes that the contracts write where there is no order or lot."""
+    return subject if any(subject) else None
 
 
 def snake_case(name: str) -> str:
@@ -42,7 +77,7 @@ def snake_case(name: str) -> str:
 def _fits(value: object, hint: object) -> bool:
     """Whether `value` is exactly of the annotated type: no coercion, so True is no number."""
     if get_origin(hint) is Annotated:
-        base, size = get_args(hint)
+        base, size, *_ = get_args(hint)
         if base is int:
             least, most = _range(size)
             return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
@@ -87,7 +122,7 @@ def _hints(kind: type) -> dict[str, object]:
 
 def _describe(hint: object) -> str:
     if get_origin(hint) is Annotated:
-        base, size = get_args(hint)
+        base, size, *_ = get_args(hint)
         if isinstance(size, Signed):
             return f"a whole number from -2^{size.bits - 1} to 2^{size.bits - 1} - 1"
         return f"a whole number below 2^{size}" if base is int else f"{size} bytes"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import functools
+import operator
 
 
 class Contract(enum.Enum):
@@ -21,6 +23,10 @@ class Role(enum.IntFlag):
     INSPECTOR = 8
     CARRIER = 16
     AUDITOR = 32
+
+
+ALL_ROLES = functools.reduce(operator.or_, Role)
+"""The mask of all of them."""
 
 
 class ModelState(enum.IntEnum):

@@ -7,6 +7,27 @@ from dataclasses import dataclass
 from ledger.records._base import U16, U32, U40, Bytes3, Bytes32, LedgerRecord
 from ledger.records._parts import Inference, Issued, Item, Opening, Statement, Transformation
 
+__all__ = [
+    "AcceptCustody",
+    "Anchor",
+    "Challenge",
+    "CommissionLot",
+    "DeclineCustody",
+    "DemandOpening",
+    "IssueCertificate",
+    "OfferCustody",
+    "OpenStream",
+    "PackLots",
+    "QuarantineLot",
+    "ReceiveLot",
+    "ReleaseLot",
+    "RevokeCertificate",
+    "ScrapLot",
+    "TransformLots",
+    "UnpackLots",
+    "WithdrawCustody",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class OpenStream(LedgerRecord):

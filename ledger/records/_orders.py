@@ -7,6 +7,24 @@ from dataclasses import dataclass
 from ledger.records._base import U16, U32, U40, Address, Bytes32, LedgerRecord
 from ledger.records._parts import Opening, OrderTerms
 
+__all__ = [
+    "AcceptAssignment",
+    "AcceptOrder",
+    "AcceptRevision",
+    "CancelAssignment",
+    "CancelOrder",
+    "CompleteOrder",
+    "ConfirmDelivery",
+    "DeclineAssignment",
+    "FinishAssignment",
+    "PlaceOrder",
+    "ProposeAssignment",
+    "ProposeRevision",
+    "RejectOrder",
+    "StartAssignment",
+    "Supersede",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Supersede(LedgerRecord):

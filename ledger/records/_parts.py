@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.records._base import I32, U8, U16, U32, U40, Address, Bytes3, Bytes32, Checked
+from ledger.records._base import (
+    I32,
+    U8,
+    U16,
+    U32,
+    U40,
+    Address,
+    Bytes3,
+    Bytes32,
+    Checked,
+    ClaimsRoot,
+    LotSubject,
+    ModelNumber,
+    OrderSubject,
+    ParticipantNumber,
+    StreamSubject,
+)
 from ledger.records._enums import TransformationKind, Verdict
 
 
@@ -13,15 +29,15 @@ class OrderTerms(Checked):
     """What buyer and coordinator agree on (IOrders.OrderTerms)."""
 
     operations: U16
-    inspector: U32
-    model: U40
+    inspector: ParticipantNumber
+    model: ModelNumber
     due_at: U40
-    claims_root: Bytes32
+    claims_root: ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
 class Input(Checked):
-    lot: Bytes32
+    lot: LotSubject
     quantity: U40
 
 
@@ -29,7 +45,7 @@ class Input(Checked):
 class Output(Checked):
     identifier_hash: Bytes32
     quantity: U40
-    claims_root: Bytes32
+    claims_root: ClaimsRoot
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +53,14 @@ class Transformation(Checked):
     """What goes in and out; `inputs` ascend by lot (ILots.Transformation)."""
 
     kind: TransformationKind
-    order: Bytes32
+    order: OrderSubject
     operation: U16
     unit: Bytes3
     output_unit: Bytes3
     loss: U40
     yield_in: U40
     yield_out: U40
-    claims_root: Bytes32
+    claims_root: ClaimsRoot
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
 
@@ -53,22 +69,22 @@ class Transformation(Checked):
 class Item(Checked):
     """One lot of a consignment and its order, zero bytes for none."""
 
-    lot: Bytes32
-    order: Bytes32
+    lot: LotSubject
+    order: OrderSubject
 
 
 @dataclass(frozen=True, slots=True)
 class Statement(Checked):
     """What an inspector states (ICertificates.Statement)."""
 
-    lot: Bytes32
-    order: Bytes32
-    model: U40
+    lot: LotSubject
+    order: OrderSubject
+    model: ModelNumber
     verdict: Verdict
     expires_at: U40
     inference_digest: Bytes32
-    claims_root: Bytes32
-    stream: Bytes32
+    claims_root: ClaimsRoot
+    stream: StreamSubject
     leaf_index: U40
     leaf_hash: Bytes32
 

@@ -6,6 +6,22 @@ from dataclasses import dataclass
 
 from ledger.records._base import U16, U32, U40, Address, Bytes32, RegistryRecord
 
+__all__ = [
+    "AcceptKey",
+    "Admit",
+    "ApproveModel",
+    "ProposeKey",
+    "PublishModel",
+    "RegisterMachine",
+    "RegisterModel",
+    "Reinstate",
+    "RetireMachine",
+    "RevokeKey",
+    "SetRoles",
+    "Suspend",
+    "WithdrawModel",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Admit(RegistryRecord):

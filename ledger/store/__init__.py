@@ -5,41 +5,35 @@
         Book(connection).set_names({1: "Acme"})
 
 Rows are the classes of ledger.store.rows. The private book survives a rebuild; everything else follows from the chain.
+A program that keeps tables of its own in the same database declares them in a Schema, and opens the store with it.
 """
 
 from __future__ import annotations
 
-from ledger.store.access import AccessRepository
-from ledger.store.answers import AnswerRepository
+from sqlalchemy import Connection
+
 from ledger.store.book import Book
 from ledger.store.database import Store, open_store
-from ledger.store.epcis import EpcisRepository, EventQuery, Like, Saying, Span
+from ledger.store.feed import Feed, Position
 from ledger.store.lineage import Lineage
-from ledger.store.recording import RecordingRepository
+from ledger.store.registry import Registry
 from ledger.store.repository import Rows, key_of, values_of
-from ledger.store.sharing import DocumentRepository
+from ledger.store.schema import Schema, schema_of
 from ledger.store.statements import Cell
-from ledger.store.webhooks import Feed, Position, WebhookRepository
 
 __all__ = [
-    "AccessRepository",
-    "AnswerRepository",
     "Book",
     "Cell",
-    "DocumentRepository",
-    "EpcisRepository",
-    "EventQuery",
+    "Connection",
     "Feed",
-    "Like",
     "Lineage",
     "Position",
-    "RecordingRepository",
+    "Registry",
     "Rows",
-    "Saying",
-    "Span",
+    "Schema",
     "Store",
-    "WebhookRepository",
     "key_of",
     "open_store",
+    "schema_of",
     "values_of",
 ]

@@ -1,20 +1,37 @@
-"""The database as a whole: opened, brought up to date, checked, used in transactions."""
+"""The database as a whole: opened, brought up to date, checked, used in transactions; how connections are set up."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
 from types import TracebackType
 
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ledger.errors import SettingsError, StoreDamagedError, StoreError
-from ledger.store.engine import BARE, WRITES, build_engine
+from ledger.store.schema import Schema, migrate, read_revisions
+from ledger.store.tables import LEDGER
 
-_MEND_URL = "give sqlite:///FILE, or postgresql://... after pip install 'millmark[postgres]'"
-_MEND_DAMAGED = (
+__all__ = ["Store", "build_engine", "open_store"]
+
+_BUSY_TIMEOUT_MS = 10_000
+_LOCK = int.from_bytes(b"millmark")
+"""Which of a database's advisory locks is ours."""
+_CONNECTIONS = 32
+"""That stay open to one SQLite file, the last used first: a new one reads the whole schema and prepares every statement
+anew."""
+_WRITES = "millmark_writes"
+"""Execution option of a connection whose transaction will write."""
+_BARE = "millmark_bare"
+"""Execution option of a connection that begins no transaction, for what SQLite does outside of one alone."""
+
+_HINT_URL = "give sqlite:///FILE, or postgresql://... after pip install 'millmark[postgres]'"
+_HINT_DAMAGED = (
     "move it away, start again to rebuild the index from the chain, and restore the private book from a backup"
 )
 
@@ -34,7 +51,7 @@ class Store:
         write lock from the start, so keep network calls outside. Raises StoreError when the database fails."""
         with (
             _failures_explained(self),
-            self._engine.connect().execution_options(**{WRITES: True}) as connection,
+            self._engine.connect().execution_options(**{_WRITES: True}) as connection,
             connection.begin(),
         ):
             yield connection
@@ -61,7 +78,7 @@ class Store:
             if connection.dialect.name != "sqlite":
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM FULL")
                 return
-            connection = connection.execution_options(**{BARE: True})
+            connection = connection.execution_options(**{_BARE: True})
             connection.exec_driver_sql("VACUUM")
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
         if busy:
@@ -79,8 +96,9 @@ class Store:
         self.close()
 
 
-def open_store(url: str) -> Store:
-    """Opens a database by SQLAlchemy URL, creates or migrates its tables, and checks that it is sound.
+def open_store(url: str, *schemas: Schema) -> Store:
+    """Opens a database by SQLAlchemy URL, checks that it is sound, and creates or migrates the library's tables and
+    those of `schemas`, which a program keeps beside them. Tables of other programs' schemas stay as they are.
 
     Raises SettingsError for a URL that names no usable driver, StoreDamagedError for a file that is damaged or no
     database, StoreError for one of a newer version or of another program, or one that cannot be reached.
@@ -88,7 +106,7 @@ def open_store(url: str) -> Store:
     try:
         engine = build_engine(url)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise SettingsError(f"the database URL is not usable: {error}", hint=_MEND_URL) from error
+        raise SettingsError(f"the database URL is not usable: {error}", hint=_HINT_URL) from error
     except OSError as error:
         raise StoreError(
             f"{error.filename} cannot be opened: {error.strerror}", hint="check path and rights"
@@ -96,7 +114,7 @@ def open_store(url: str) -> Store:
     store = Store(engine)
     try:
         _check_sound(store)
-        _migrate(store)
+        _migrate(store, (LEDGER, *schemas))
     except BaseException as error:
         store.close()
         raise _explain(store, error) from error
@@ -109,27 +127,73 @@ def _check_sound(store: Store) -> None:
             return
         findings = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
     if findings != ["ok"]:
-        raise StoreDamagedError(f"{store.url} is damaged: {findings[0]}", hint=_MEND_DAMAGED)
+        raise StoreDamagedError(f"{store.url} is damaged: {findings[0]}", hint=_HINT_DAMAGED)
 
 
-def _migrate(store: Store) -> None:
-    """A database of this version's schema is known by one look: what migrates it takes a while to import."""
+def _migrate(store: Store, schemas: tuple[Schema, ...]) -> None:
+    """One look tells a database that is up to date. Any other is looked at again once the write lock is held: another
+    program may have migrated it meanwhile."""
     with store.reading() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            found = []
-        else:
-            found = list(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
-    if found != [newest_schema()]:
-        from ledger.store.migrating import migrate  # noqa: PLC0415 - Alembic, as above
-
-        with store.transaction() as connection:
-            migrate(connection, store.url)
+        if all(read_revisions(connection, schema) == [schema.newest()] for schema in schemas):
+            return
+    with store.transaction() as connection:
+        if not read_revisions(connection, LEDGER) and inspect(connection).get_table_names():
+            raise StoreError(f"{store.url} belongs to another program", hint="give a database of its own")
+        for schema in schemas:
+            migrate(connection, schema, store.url)
 
 
-def newest_schema() -> str:
-    """Of this version: migrations are numbered by their files' names, without a branch."""
-    versions = Path(__file__).with_name("migrations") / "versions"
-    return max(path.name[:4] for path in versions.glob("[0-9]*.py"))
+def build_engine(url: str) -> Engine:
+    """An engine for any SQLAlchemy URL; PostgreSQL's driver is psycopg where the URL names none. A SQLite file that
+    does not exist is created readable by its owner alone: it holds the salts that hide identifiers."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = create_engine(parsed, pool_pre_ping=True)
+        event.listen(engine, "begin", _lock)
+        return engine
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        engine = create_engine(parsed)
+    else:
+        engine = create_engine(parsed, pool_size=_CONNECTIONS, pool_use_lifo=True)
+        _create_private(Path(parsed.database))
+    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _create_private(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _set_up(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
+    """WAL lets readers go on beside the one writer. FULL waits for the disk at each commit: what was acknowledged
+    survives a power cut. What is deleted is overwritten. The driver begins no transactions of its own: it would leave
+    reads and DDL outside of them."""
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout={_BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _lock(connection: Connection) -> None:
+    """PostgreSQL's writers take turns as SQLite's do: what a transaction read stays true until it has written."""
+    if connection.get_execution_options().get(_WRITES, False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+
+
+def _begin(connection: Connection) -> None:
+    """A writer takes the lock at once: one that reads first and finds out later cannot wait, only fail."""
+    options = connection.get_execution_options()
+    if not options.get(_BARE, False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES, False) else "BEGIN")
 
 
 @contextmanager
@@ -150,4 +214,4 @@ def _explain(store: Store, error: BaseException) -> BaseException:
     cause = " ".join(str(error.orig).split())  # PostgreSQL's go over several lines
     if isinstance(error, OperationalError):
         return StoreError(f"{store.url} cannot be used: {cause}", hint="check that it is there and not locked")
-    return StoreDamagedError(f"{store.url} is not a usable database: {cause}", hint=_MEND_DAMAGED)
+    return StoreDamagedError(f"{store.url} is not a usable database: {cause}", hint=_HINT_DAMAGED)

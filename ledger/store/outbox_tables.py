@@ -20,7 +20,7 @@ from sqlalchemy import (
     false,
 )
 
-from ledger.store.tables import metadata
+from ledger.store.tables import LEDGER
 
 __all__ = [
     "FORWARDER",
@@ -64,7 +64,7 @@ class OutboxState(enum.StrEnum):
 
 outbox_records = Table(
     "outbox_records",
-    metadata,
+    LEDGER.metadata,
     Column("id", Integer, primary_key=True),
     Column("idempotency_key", String(256), nullable=False, unique=True),
     Column("signer", LargeBinary(20), nullable=False),
@@ -87,7 +87,7 @@ outbox_records = Table(
 
 outbox_transactions = Table(
     "outbox_transactions",
-    metadata,
+    LEDGER.metadata,
     Column("id", Integer, primary_key=True),
     Column("signer", LargeBinary(20), nullable=False),
     Column("nonce", BigInteger, nullable=False),
@@ -111,7 +111,7 @@ outbox_transactions = Table(
 
 outbox_attempts = Table(
     "outbox_attempts",
-    metadata,
+    LEDGER.metadata,
     Column("transaction_id", Integer, ForeignKey("outbox_transactions.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("record_id", Integer, ForeignKey("outbox_records.id"), nullable=False),
@@ -120,7 +120,7 @@ outbox_attempts = Table(
 
 outbox_replaced = Table(
     "outbox_replaced",
-    metadata,
+    LEDGER.metadata,
     Column("hash", LargeBinary(32), primary_key=True),
     Column("transaction_id", Integer, ForeignKey("outbox_transactions.id"), nullable=False),
     Column("raw", LargeBinary, nullable=False),
@@ -133,7 +133,7 @@ outbox_replaced = Table(
 
 outbox_leases = Table(
     "outbox_leases",
-    metadata,
+    LEDGER.metadata,
     Column("signer", LargeBinary(20), primary_key=True),
     Column("holder", String, nullable=False),
     Column("fence", BigInteger, nullable=False),
@@ -142,7 +142,7 @@ outbox_leases = Table(
 
 outbox_nonces = Table(
     "outbox_nonces",
-    metadata,
+    LEDGER.metadata,
     Column("signer", LargeBinary(20), primary_key=True),
     Column("next_nonce", BigInteger, nullable=False),
 )
@@ -150,7 +150,7 @@ outbox_nonces = Table(
 
 outbox_relay_nonces = Table(
     "outbox_relay_nonces",
-    metadata,
+    LEDGER.metadata,
     Column("signer", LargeBinary(20), primary_key=True),
     Column("next_nonce", BigInteger, nullable=False),
 )

@@ -14,8 +14,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import StoreError
+from ledger.store.schema import TABLES
 from ledger.store.statements import AMONG, Cell, Querying, parameter
-from ledger.store.tables import INDEX, TABLES
+from ledger.store.tables import INDEX
 
 R = TypeVar("R")
 _AT_ONCE = 1_000
@@ -23,7 +24,7 @@ _AT_ONCE = 1_000
 
 
 class Rows:
-    """Reads and writes within one transaction. `kind` is a class of ledger.store.rows throughout."""
+    """Reads and writes within one transaction. `kind` is a class of rows that has a table (Schema.table) throughout."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

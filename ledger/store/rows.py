@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ledger.errors import RecordError, StoreDamagedError
+from ledger.events import Event, decode, find_event
+from ledger.records import Contract
+
 # What the index follows
 
 
@@ -63,8 +67,19 @@ class RecordRow:
     data: bytes
     inner: bytes
     """What history links carry of the record, 32 bytes; also of records that are in no history."""
-    fields: str
-    """The event's own fields as JSON with sorted keys, bytes as 0x-hex."""
+
+    def event(self) -> Event:
+        """What the record says, out of its data. Raises StoreDamagedError when they are not those of an event."""
+        kind = find_event(Contract(self.contract), self.topic)
+        try:
+            if kind is not None:
+                return decode(kind, self.data)[2]
+        except RecordError:
+            pass  # as for a topic that is no event's
+        raise StoreDamagedError(
+            f"record {self.sequence} of the {self.contract} cannot be read: its data are not those of a {self.kind}",
+            hint="rebuild the index",
+        )
 
 
 @dataclass(slots=True)

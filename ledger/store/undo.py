@@ -12,21 +12,22 @@ from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, Text, delete, func, insert, select, update
 
+from ledger.store.schema import TABLES
 from ledger.store.statements import Cell
-from ledger.store.tables import TABLES, metadata
+from ledger.store.tables import INDEX, LEDGER
 
 __all__ = ["Change", "Undo"]
 
 index_undo = Table(
     "index_undo",
-    metadata,
+    LEDGER.metadata,
     Column("block_number", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("table_name", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("before", Text),
 )
-_KINDS = {table.name: kind for kind, table in TABLES.items()}
+_KINDS = {TABLES[kind].name: kind for kind in INDEX}
 
 
 @dataclass(frozen=True, slots=True)

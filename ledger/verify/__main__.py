@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from ledger.checkpoint import DEFAULT_MAX_AGE_S
 from ledger.errors import MillmarkError
@@ -18,9 +19,15 @@ from ledger.verify.files import DAY_S, verify_files
 __all__ = ["main"]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    given = _parser().parse_args(arguments)
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, like every other failure."""
+        self.exit(2, f"millmark: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: list[str] | None = None, program: str = "python -m ledger.verify") -> int:
+    """Run the command and return its exit code. `program` is what the user typed to start it."""
+    given = _parser(program).parse_args(arguments)
     try:
         answer = verify_files(
             given.bundle,
@@ -39,11 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     return answer.exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m ledger.verify",
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=program,
         description="Verify a provenance bundle offline: exit code 0 verified, 1 refused, 2 unusable input.",
-        epilog="Example: python -m ledger.verify part.bundle --trust trust.json",
+        epilog=f"Example: {program} part.bundle --trust trust.json",
     )
     parser.add_argument("bundle", type=Path, help="the provenance file")
     parser.add_argument("--trust", type=Path, required=True, help="the trust file")

@@ -2,79 +2,47 @@
 
 `abi.encode` writes each dynamic part right behind the one before it; a reader that follows offsets also takes other
 forms, of which a forger could make many. Here an offset is only compared with where the part must be.
+
+The layout is that of the declarations (ledger.events), the decoder is the verifier's own: what a company's index reads
+and what a partner verifies must not go wrong together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias, cast
+import enum
+from collections.abc import Iterable
+from typing import TypeAlias, TypeVar, cast
 
-__all__ = ["ArrayOf", "Fields", "MalformedError", "Struct", "Type", "decode"]
+from ledger.events import ArrayOf, Event, Struct, Type, Word, header_of, struct_of, unsafe_build
 
+__all__ = ["MalformedError", "decode"]
+
+E = TypeVar("E", bound=Event)
+_Value: TypeAlias = "int | bytes | tuple[_Value, ...] | object"
 _WORD = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Struct:
-    """Named members."""
-
-    members: tuple[tuple[str, Type], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayOf:
-    """A dynamic array; its items are never dynamic themselves in what the contracts log."""
-
-    item: Type
-
-
-Type: TypeAlias = "str | Struct | ArrayOf"
-"""A string is an elementary type: uintN, bytesN, bool or address."""
-_Value: TypeAlias = "int | bytes | Fields | tuple[_Value, ...]"
 
 
 class MalformedError(ValueError):
     """Bytes that `abi.encode` does not give for the type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Decoded members; each getter is for names whose type the layout fixes."""
+def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
+    """Key, histories and event out of the data of a record that is in histories. Raises MalformedError for any other
+    bytes than `abi.encode` gives.
 
-    values: dict[str, _Value]
-
-    def number(self, name: str) -> int:
-        return cast(int, self.values[name])
-
-    def raw(self, name: str) -> bytes:
-        return cast(bytes, self.values[name])
-
-    def subject(self, name: str) -> bytes | None:
-        """32 bytes; None when all are zero."""
-        value = self.raw(name)
-        return value if any(value) else None
-
-    def struct(self, name: str) -> Fields:
-        return cast(Fields, self.values[name])
-
-    def structs(self, name: str) -> tuple[Fields, ...]:
-        return cast("tuple[Fields, ...]", self.values[name])
-
-    def raws(self, name: str) -> tuple[bytes, ...]:
-        return cast("tuple[bytes, ...]", self.values[name])
-
-
-def decode(layout: Struct, data: bytes) -> Fields:
-    """The values of an event's data. Raises MalformedError for any other bytes than `abi.encode` gives."""
-    values, end = _members(layout, data, 0)
+    Not established: that a number of an enumeration names something; one that does not stays a number, for replay to
+    refuse.
+    """
+    values, end = _members((*header_of(kind), *struct_of(kind).members), data, 0)
     if end != len(data):
         raise MalformedError(f"{len(data)} bytes, not {end}")
-    return values
+    key, histories, *own = values
+    return cast(bytes, key), cast("tuple[bytes, ...]", histories), unsafe_build(kind, own)
 
 
 def static_words(kind: Type) -> int | None:
     """How many words a type takes; None when that depends on the value."""
-    if isinstance(kind, str):
+    if isinstance(kind, Word):
         return 1
     if isinstance(kind, ArrayOf):
         return None
@@ -82,25 +50,28 @@ def static_words(kind: Type) -> int | None:
     return None if None in sizes else sum(cast("list[int]", sizes))
 
 
-def _members(layout: Struct, data: bytes, base: int) -> tuple[Fields, int]:
+def _members(members: Iterable[tuple[str, Type]], data: bytes, base: int) -> tuple[list[_Value], int]:
     """The members whose heads begin at `base`, and where the last one ends."""
     at = base
-    end = base + sum(_WORD * (static_words(kind) or 1) for _, kind in layout.members)
-    values: dict[str, _Value] = {}
-    for name, kind in layout.members:
+    members = tuple(members)
+    end = base + sum(_WORD * (static_words(kind) or 1) for _, kind in members)
+    values: list[_Value] = []
+    for name, kind in members:
         if static_words(kind) is None:
             if _number(data, at, 256) != end - base:
                 raise MalformedError(f"{name} does not begin where it must")
-            values[name], end = _dynamic(kind, data, end)
+            value, end = _dynamic(kind, data, end)
             at += _WORD
         else:
-            values[name], at = _static(kind, data, at)
-    return Fields(values), end
+            value, at = _static(kind, data, at)
+        values.append(value)
+    return values, end
 
 
 def _dynamic(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
     if isinstance(kind, Struct):
-        return _members(kind, data, at)
+        values, end = _members(kind.members, data, at)
+        return unsafe_build(kind.kind, values), end
     item = cast(ArrayOf, kind).item
     length = _number(data, at, 256)
     at += _WORD
@@ -115,25 +86,31 @@ def _dynamic(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
 
 def _static(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
     if isinstance(kind, Struct):
-        values: dict[str, _Value] = {}
-        for name, member in kind.members:
-            values[name], at = _static(member, data, at)
-        return Fields(values), at
-    return _elementary(cast(str, kind), data, at), at + _WORD
+        values: list[_Value] = []
+        for _, member in kind.members:
+            value, at = _static(member, data, at)
+            values.append(value)
+        return unsafe_build(kind.kind, values), at
+    return _elementary(cast(Word, kind), data, at), at + _WORD
 
 
-def _elementary(kind: str, data: bytes, at: int) -> int | bytes:
-    if kind.startswith("uint"):
-        return _number(data, at, int(kind[4:]))
-    if kind == "bool":
+def _elementary(kind: Word, data: bytes, at: int) -> int | bytes:
+    if kind.abi.startswith("uint"):
+        number = _number(data, at, int(kind.abi[4:]))
+        return number if kind.enumeration is None else _member(kind.enumeration, number)
+    if kind.abi == "bool":
         return bool(_number(data, at, 1))
-    if kind == "address":
+    if kind.abi == "address":
         return _number(data, at, 160).to_bytes(20, "big")
-    size = int(kind[5:])
+    size = int(kind.abi[5:])
     word = _word(data, at)
     if any(word[size:]):
-        raise MalformedError(f"{kind} is not padded with zeros")
+        raise MalformedError(f"{kind.abi} is not padded with zeros")
     return word[:size]
+
+
+def _member(enumeration: type[enum.IntEnum], number: int) -> int:
+    return enumeration(number) if number in enumeration._value2member_map_ else number
 
 
 def _number(data: bytes, at: int, bits: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ledger.events.lots import LotsTransformed
 from ledger.verify._state import Lot, State
 
 __all__ = ["ancestors_of", "made_of"]
@@ -29,7 +30,5 @@ def made_of(state: State, parts: Iterable[bytes]) -> set[bytes]:
 
 def _outputs(state: State, part: bytes) -> Iterator[bytes]:
     for entry in state.entries_of[part].values():
-        if entry.kind == "LotsTransformed":
-            taken = [one.raw("lot") for one in entry.fields.struct("transformation").structs("inputs")]
-            if part in taken:
-                yield from entry.histories[len(taken) :]
+        if isinstance(entry.event, LotsTransformed) and part in entry.event.inputs:
+            yield from entry.event.outputs(entry.histories)

@@ -9,10 +9,11 @@ from ledger.bundle import Bundle, InferenceShown, ShownEvidence
 from ledger.canonical import sha256
 from ledger.claims import verify_disclosure
 from ledger.errors import CanonicalError, IdentifierError, ProofError
+from ledger.events import Event
+from ledger.events.orders import AssignmentFinished
 from ledger.evidence import build_inference_context, build_leaf_data
 from ledger.ids import SubjectKind, canonical_identifier
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
-from ledger.verify._kinds import roots_of
 from ledger.verify._proofs import subject_of
 from ledger.verify._state import Certificate, Entry, State
 from ledger.verify.refusals import ClaimsRefused, EvidenceRefused, IdentifiersRefused, InferencesRefused
@@ -58,13 +59,13 @@ def verify_identifiers(bundle: Bundle, state: State, *, nameless: bool) -> dict[
     return found
 
 
-def verify_claims(bundle: Bundle, entries: Mapping[int, Entry]) -> None:
+def verify_claims(bundle: Bundle, entries: Mapping[int, Entry[Event]]) -> None:
     """Step 8: disclosed fields are those of the documents behind the records. Raises ClaimsRefused."""
     for claims in bundle.claims:
         entry = entries.get(claims.record)
         if entry is None:
             raise ClaimsRefused("the bundle has no such record", sequence=claims.record)
-        roots = roots_of(entry.fields)
+        roots = entry.event.roots()
         if claims.root >= len(roots) or not any(roots[claims.root]):
             raise ClaimsRefused(f"the record has no document {claims.root}", sequence=claims.record)
         try:
@@ -73,37 +74,37 @@ def verify_claims(bundle: Bundle, entries: Mapping[int, Entry]) -> None:
             raise ClaimsRefused(error.cause, sequence=claims.record) from None
 
 
-def verify_evidence(bundle: Bundle, state: State, entries: Mapping[int, Entry]) -> None:
+def verify_evidence(bundle: Bundle, state: State, entries: Mapping[int, Entry[Event]]) -> None:
     """Step 9: the leaves that certificates and assignments name are in their streams, under the anchor in force then
     and under the latest. Raises EvidenceRefused."""
     for evidence in bundle.evidence:
         entry = entries.get(evidence.record)
         certificate = state.certificates.get(evidence.record)
-        if certificate is None and (entry is None or entry.kind != "AssignmentFinished"):
+        finished = entry.event if entry is not None and isinstance(entry.event, AssignmentFinished) else None
+        if certificate is None and finished is None:
             raise EvidenceRefused("no record of the bundle that names evidence", sequence=evidence.record)
         try:
             if certificate is not None:
                 _verify_certified(evidence, certificate, state)
-            elif entry is not None:
-                _verify_finished(evidence, entry, state)
+            elif finished is not None:
+                _verify_finished(evidence, finished, state)
         except (ProofError, CanonicalError) as error:
             raise EvidenceRefused(error.cause, sequence=evidence.record) from None
 
 
 def _verify_certified(evidence: ShownEvidence, certificate: Certificate, state: State) -> None:
     statement, size, root = certificate.statement, certificate.anchor_size, certificate.anchor_root
-    leaf = statement.raw("leaf_hash")
+    leaf = statement.leaf_hash
     _verify_entry(evidence, leaf)
-    verify_inclusion(leaf, statement.number("leaf_index"), size, evidence.inclusion, root)
-    latest = state.proved.streams[statement.raw("stream")]
+    verify_inclusion(leaf, statement.leaf_index, size, evidence.inclusion, root)
+    latest = state.proved.streams[statement.stream]
     verify_consistency(size, latest.size, evidence.consistency, root, latest.root)
 
 
-def _verify_finished(evidence: ShownEvidence, entry: Entry, state: State) -> None:
-    leaf = entry.fields.raw("leaf_hash")
-    _verify_entry(evidence, leaf)
-    latest = state.proved.streams[entry.fields.raw("stream")]
-    verify_inclusion(leaf, entry.fields.number("leaf_index"), latest.size, evidence.inclusion, latest.root)
+def _verify_finished(evidence: ShownEvidence, finished: AssignmentFinished, state: State) -> None:
+    _verify_entry(evidence, finished.leaf_hash)
+    latest = state.proved.streams[finished.stream]
+    verify_inclusion(finished.leaf_hash, finished.leaf_index, latest.size, evidence.inclusion, latest.root)
     if evidence.consistency:
         raise ProofError("an assignment has no anchor to be consistent with")
 
@@ -124,7 +125,7 @@ def verify_inferences(bundle: Bundle, state: State) -> None:
             raise InferencesRefused("no certificate of the bundle", sequence=inference.record)
         if not inference.logits:
             raise InferencesRefused("it has no logits", subject=certificate.lot, sequence=inference.record)
-        if _digest(bundle, inference, certificate, state) != certificate.statement.raw("inference_digest"):
+        if _digest(bundle, inference, certificate, state) != certificate.statement.inference_digest:
             raise InferencesRefused(
                 "not the certificate's inference: changed, or of another lot, measurement or model",
                 subject=certificate.lot,
@@ -139,9 +140,9 @@ def _digest(bundle: Bundle, inference: InferenceShown, certificate: Certificate,
         chain_id=bundle.chain_id,
         ledger=bundle.ledger,
         lot=certificate.lot,
-        stream=statement.raw("stream"),
-        leaf_index=statement.number("leaf_index"),
-        leaf=statement.raw("leaf_hash"),
+        stream=statement.stream,
+        leaf_index=statement.leaf_index,
+        leaf=statement.leaf_hash,
     )
     count = len(inference.logits)
     return sha256(

@@ -6,16 +6,16 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from ledger.bundle import Bundle, HistoryShown, RecordShown, SealedRecord
+from ledger.events import HISTORY_EVENTS, Event, topic_of
 from ledger.heads import inner_of, link, start_of
 from ledger.verify._abi import MalformedError, decode
-from ledger.verify._kinds import KINDS, SEALABLE, TOPICS
 from ledger.verify._state import Entry
 from ledger.verify.refusals import HeadsRefused
 
 __all__ = ["verify_histories"]
 
 
-def verify_histories(bundle: Bundle, heads: Mapping[bytes, bytes]) -> list[Entry]:
+def verify_histories(bundle: Bundle, heads: Mapping[bytes, bytes]) -> list[Entry[Event]]:
     """Decode the records, oldest first, and verify that they give the proved heads. Raises HeadsRefused."""
     entries = {record.sequence: _decode(record) for record in bundle.records}
     inners = {
@@ -34,28 +34,27 @@ def verify_histories(bundle: Bundle, heads: Mapping[bytes, bytes]) -> list[Entry
     return list(entries.values())
 
 
-def _decode(record: RecordShown) -> Entry:
-    kind = KINDS.get(record.kind)
+def _decode(record: RecordShown) -> Entry[Event]:
+    kind = HISTORY_EVENTS.get(record.kind)
     if kind is None:
         raise HeadsRefused(f"{record.kind} is no kind of record", sequence=record.sequence, hint="update this program")
     if record.participant >> 32 or record.sequence >> 40 or not record.sequence:
         raise HeadsRefused("its numbers are out of range", sequence=record.sequence)
     try:
-        fields = decode(kind.layout, record.data)
+        key, histories, event = decode(kind, record.data)
     except MalformedError as error:
         raise HeadsRefused(f"not the data of {record.kind}: {error}", sequence=record.sequence) from None
     return Entry(
-        kind=record.kind,
+        event=event,
         sequence=record.sequence,
         participant=record.participant,
-        key=fields.raw("key"),
+        key=key,
         time=record.block_time,
-        histories=fields.raws("histories"),
-        fields=fields,
+        histories=histories,
     )
 
 
-def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry]) -> None:
+def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry[Event]]) -> None:
     """Each record stands exactly in those of the given histories that it names."""
     shown = {history.subject for history in histories}
     missing = {(name, entry.sequence) for entry in entries.values() for name in entry.histories if name in shown}
@@ -80,17 +79,22 @@ def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry
 
 
 def _verify_head(
-    bundle: Bundle, history: HistoryShown, proved: bytes, entries: Mapping[int, Entry], inners: Mapping[int, bytes]
+    bundle: Bundle,
+    history: HistoryShown,
+    proved: bytes,
+    entries: Mapping[int, Entry[Event]],
+    inners: Mapping[int, bytes],
 ) -> None:
     head, last = start_of(bundle.chain_id, bundle.ledger, history.subject), 0
     for one in history.records:
         if isinstance(one, SealedRecord):
-            if one.kind not in SEALABLE:
+            kind = HISTORY_EVENTS.get(one.kind)
+            if kind is None or not kind.sealable:
                 raise HeadsRefused(f"a {one.kind} is sealed", subject=history.subject, sequence=last)
-            head = link(head, TOPICS[one.kind], one.inner)
+            head = link(head, topic_of(kind), one.inner)
         else:
             last = one
-            head = link(head, TOPICS[entries[one].kind], inners[one])
+            head = link(head, entries[one].event.topic, inners[one])
     if head != proved:
         raise HeadsRefused(
             f"its {len(history.records)} records do not give the proved head: one is missing, changed or foreign",

@@ -7,11 +7,10 @@ quantity, nobody knows how much: from then on `quantity` is what is left at most
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
 
-from ledger.records import AssignmentState, LotState, TransformationKind
-from ledger.verify._abi import Fields
-from ledger.verify._state import Entry, Lot, State, broken, hold, subject_of_lot
+from ledger.events import Event, lots
+from ledger.records import AssignmentState, LotState, TransformationKind, optional_subject
+from ledger.verify._state import Entry, Lot, State, broken, hold, on, subject_of_lot
 from ledger.verify.refusals import ReplayRefused
 
 __all__ = ["LOT_RULES", "pass_sealed"]
@@ -20,24 +19,24 @@ _MOST_LOTS = 64
 _MAKING = (TransformationKind.CONVERSION, TransformationKind.REWORK)
 
 
-def _commissioned(entry: Entry, state: State) -> None:
-    fields = entry.fields
-    order = state.order(entry, fields.raw("order"))
-    assignment = order.assignments.get(fields.number("assignment"))
+def _commissioned(entry: Entry[lots.LotCommissioned], state: State) -> None:
+    event = entry.event
+    order = state.order(entry, event.order)
+    assignment = order.assignments.get(event.assignment)
     if assignment is None:
-        raise broken(entry, f"the order has no assignment {fields.number('assignment')}")
+        raise broken(entry, f"the order has no assignment {event.assignment}")
     started = assignment.state is AssignmentState.STARTED and assignment.owner == entry.participant
     hold(started and order.current[assignment.operation] is assignment, entry, "made under no started assignment")
-    lot = _make(entry, state, entry.histories[0], fields.raw("unit"), fields.number("quantity"))
+    lot = _make(entry, state, entry.histories[0], event.unit, event.quantity)
     lot.order, lot.assignment = order.subject, assignment.sequence
 
 
-def _received(entry: Entry, state: State) -> None:
-    lot = _make(entry, state, entry.histories[0], entry.fields.raw("unit"), entry.fields.number("quantity"))
+def _received(entry: Entry[lots.LotReceived], state: State) -> None:
+    lot = _make(entry, state, entry.histories[0], entry.event.unit, entry.event.quantity)
     lot.from_outside = True
 
 
-def _make(entry: Entry, state: State, name: bytes, unit: bytes, quantity: int) -> Lot:
+def _make(entry: Entry[Event], state: State, name: bytes, unit: bytes, quantity: int) -> Lot:
     hold(name not in state.lots and name not in state.orders, entry, "the lot was made before", name)
     hold(quantity > 0 and any(unit), entry, "the lot has no quantity, or no unit", name)
     lot = Lot(name, entry.sequence, entry.participant, None, unit, quantity, quantity, entry.participant)
@@ -45,13 +44,13 @@ def _make(entry: Entry, state: State, name: bytes, unit: bytes, quantity: int) -
     return lot
 
 
-def _scrapped(entry: Entry, state: State) -> None:
+def _scrapped(entry: Entry[lots.LotScrapped], state: State) -> None:
     lot = _own(entry, state.lot(entry, entry.histories[0]))
     hold(lot.state in (LotState.HELD, LotState.QUARANTINED), entry, f"scrapped while {lot.state.name.lower()}")
-    _consume(entry, lot, entry.fields.number("quantity"))
+    _consume(entry, lot, entry.event.quantity)
 
 
-def _quarantined(entry: Entry, state: State) -> None:
+def _quarantined(entry: Entry[lots.LotQuarantined], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     order = state.order_of(lot)
     if order is None or order.terms.inspector != entry.participant:
@@ -61,7 +60,7 @@ def _quarantined(entry: Entry, state: State) -> None:
     lot.state, lot.counterparty = LotState.QUARANTINED, entry.participant
 
 
-def _released(entry: Entry, state: State) -> None:
+def _released(entry: Entry[lots.LotReleased], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     hold(lot.state is LotState.QUARANTINED, entry, f"released while {lot.state.name.lower()}")
     hold(lot.counterparty == entry.participant, entry, "released by another than who quarantined it")
@@ -82,31 +81,29 @@ def pass_sealed(lot: Lot, after: int) -> None:
 # Transformations
 
 
-def _transformed(entry: Entry, state: State) -> None:
-    change = entry.fields.struct("transformation")
-    hold(change.number("kind") in TransformationKind.__members__.values(), entry, "a transformation of no known kind")
-    kind = TransformationKind(change.number("kind"))
-    inputs, outputs = change.structs("inputs"), change.structs("outputs")
-    _verify_shape(entry, kind, inputs, outputs)
-    making = any(name in state.shown for name in entry.histories[len(inputs) :])
-    under = _verify_order(entry, state, change, kind, required=making)
-    quarantined_by = _take(entry, state, change, kind, required=making)
-    for name, output in zip(entry.histories[len(inputs) :], outputs, strict=True):
-        hold(
-            output.number("quantity") > 0 and any(change.raw("output_unit")), entry, "an output without quantity", name
-        )
+def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
+    change = entry.event.transformation
+    hold(change.kind in tuple(TransformationKind), entry, "a transformation of no known kind")
+    _verify_shape(entry)
+    made = entry.event.outputs(entry.histories)
+    making = any(name in state.shown for name in made)
+    under = _verify_order(entry, state, required=making)
+    quarantined_by = _take(entry, state, required=making)
+    for name, output in zip(made, change.outputs, strict=True):
+        hold(output.quantity > 0 and any(change.output_unit), entry, "an output without quantity", name)
         if name not in state.shown:
             continue
-        lot = _make(entry, state, name, change.raw("output_unit"), output.number("quantity"))
-        lot.order, lot.assignment = change.subject("order"), under
-        lot.inputs = tuple(taken.raw("lot") for taken in inputs)
+        lot = _make(entry, state, name, change.output_unit, output.quantity)
+        lot.order, lot.assignment = optional_subject(change.order), under
+        lot.inputs = entry.event.inputs
         if quarantined_by:
             lot.state, lot.counterparty = LotState.QUARANTINED, quarantined_by
 
 
-def _verify_shape(entry: Entry, kind: TransformationKind, inputs: Sequence[Fields], outputs: Sequence[Fields]) -> None:
-    taken = tuple(one.raw("lot") for one in inputs)
-    made = tuple(subject_of_lot(entry.participant, one.raw("identifier_hash")) for one in outputs)
+def _verify_shape(entry: Entry[lots.LotsTransformed]) -> None:
+    kind, taken = entry.event.transformation.kind, entry.event.inputs
+    outputs = entry.event.transformation.outputs
+    made = tuple(subject_of_lot(entry.participant, one.identifier_hash) for one in outputs)
     hold(entry.histories == taken + made, entry, "its histories are not its inputs and outputs")
     hold(len(set(entry.histories)) == len(taken + made), entry, "a lot stands in it twice")
     hold(all(one < two for one, two in itertools.pairwise(taken)), entry, "its inputs do not ascend")
@@ -120,27 +117,29 @@ def _verify_shape(entry: Entry, kind: TransformationKind, inputs: Sequence[Field
     hold(fits, entry, f"a {kind.name.lower()} of {len(taken)} lots into {len(made)}")
 
 
-def _verify_order(entry: Entry, state: State, change: Fields, kind: TransformationKind, *, required: bool) -> int:
+def _verify_order(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> int:
     """The assignment under which it was done; 0 for none, or one of an order that is not in the bundle."""
-    name = change.subject("order")
+    change = entry.event.transformation
+    name = optional_subject(change.order)
     if name is None or (name not in state.orders and not required):
         return 0
     order = state.order(entry, name)
-    if kind not in _MAKING:
+    if change.kind not in _MAKING:
         return 0
-    current = order.current.get(change.number("operation"))
+    current = order.current.get(change.operation)
     if current is None or current.state is not AssignmentState.STARTED or current.owner != entry.participant:
         raise broken(entry, "made under no started assignment", name)
     return current.sequence
 
 
-def _take(entry: Entry, state: State, change: Fields, kind: TransformationKind, *, required: bool) -> int:
+def _take(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> int:
     """Takes the inputs and checks the balance. Returns who quarantined the reworked lot, 0 for nobody."""
-    order, unit = change.subject("order"), change.raw("unit")
+    change = entry.event.transformation
+    kind, order, unit = change.kind, optional_subject(change.order), change.unit
     quarantined_by = total = 0
     complete = True
-    for taken in change.structs("inputs"):
-        name, quantity = taken.raw("lot"), taken.number("quantity")
+    for taken in change.inputs:
+        name, quantity = taken.lot, taken.quantity
         if name not in state.lots and not required:
             complete = complete and kind is not TransformationKind.CONVERSION  # where all have the one unit
             total += quantity
@@ -156,25 +155,26 @@ def _take(entry: Entry, state: State, change: Fields, kind: TransformationKind, 
         total += quantity if lot.unit == unit else 0
         _consume(entry, lot, quantity)
     if complete:
-        _verify_balance(entry, change, kind, total)
+        _verify_balance(entry, total)
     return quarantined_by
 
 
-def _verify_balance(entry: Entry, change: Fields, kind: TransformationKind, total: int) -> None:
-    made = sum(output.number("quantity") for output in change.structs("outputs"))
-    loss, yield_in, yield_out = change.number("loss"), change.number("yield_in"), change.number("yield_out")
-    same = change.raw("unit") == change.raw("output_unit")
+def _verify_balance(entry: Entry[lots.LotsTransformed], total: int) -> None:
+    change = entry.event.transformation
+    made = sum(output.quantity for output in change.outputs)
+    loss, yield_in, yield_out = change.loss, change.yield_in, change.yield_out
+    same = change.unit == change.output_unit
     balanced = (
         loss <= total
         and yield_in > 0
         and yield_out > 0
         and (total - loss) * yield_out == made * yield_in
-        and (yield_in == yield_out if same else kind is TransformationKind.CONVERSION)
+        and (yield_in == yield_out if same else change.kind is TransformationKind.CONVERSION)
     )
     hold(balanced, entry, f"{total} in, {loss} lost and {made} out do not balance at {yield_in} to {yield_out}")
 
 
-def _consume(entry: Entry, lot: Lot, quantity: int) -> None:
+def _consume(entry: Entry[Event], lot: Lot, quantity: int) -> None:
     hold(quantity > 0, entry, "nothing is taken", lot.subject)
     hold(quantity <= lot.quantity, entry, f"{quantity} taken of {lot.quantity}", lot.subject)
     hold(not lot.contents, entry, "taken with lots packed in it", lot.subject)
@@ -186,7 +186,7 @@ def _consume(entry: Entry, lot: Lot, quantity: int) -> None:
 # Packing
 
 
-def _packed(entry: Entry, state: State) -> None:
+def _packed(entry: Entry[lots.LotsPacked], state: State) -> None:
     parent, children = _packing(entry, state)
     _free(entry, parent)
     hold(parent.subject not in children, entry, "packed into itself")
@@ -198,7 +198,7 @@ def _packed(entry: Entry, state: State) -> None:
     parent.contents.update(children)
 
 
-def _unpacked(entry: Entry, state: State) -> None:
+def _unpacked(entry: Entry[lots.LotsUnpacked], state: State) -> None:
     parent, children = _packing(entry, state)
     _free(entry, parent)
     for name in children:
@@ -209,33 +209,35 @@ def _unpacked(entry: Entry, state: State) -> None:
     parent.contents.difference_update(children)
 
 
-def _packing(entry: Entry, state: State) -> tuple[Lot, tuple[bytes, ...]]:
+def _packing(entry: Entry[lots.LotsPacked | lots.LotsUnpacked], state: State) -> tuple[Lot, tuple[bytes, ...]]:
     parent, *children = entry.histories
     ascending = all(one < two for one, two in itertools.pairwise(children))
     hold(0 < len(children) <= _MOST_LOTS and ascending, entry, "packed lots are 1 to 64, ascending")
     return state.lot(entry, parent), tuple(children)
 
 
-def _free(entry: Entry, lot: Lot) -> Lot:
+def _free(entry: Entry[Event], lot: Lot) -> Lot:
     _own(entry, lot)
     hold(lot.state is LotState.HELD, entry, f"packing while {lot.state.name.lower()}", lot.subject)
     return lot
 
 
-def _own(entry: Entry, lot: Lot) -> Lot:
+def _own(entry: Entry[Event], lot: Lot) -> Lot:
     """The lot, when who acts has custody of it and it is not packed."""
     hold(lot.parent is None, entry, "a packed lot moves on its own", lot.subject)
     hold(lot.custodian == entry.participant, entry, f"participant {lot.custodian} has custody", lot.subject)
     return lot
 
 
-LOT_RULES: dict[str, Callable[[Entry, State], None]] = {
-    "LotCommissioned": _commissioned,
-    "LotReceived": _received,
-    "LotsTransformed": _transformed,
-    "LotScrapped": _scrapped,
-    "LotsPacked": _packed,
-    "LotsUnpacked": _unpacked,
-    "LotQuarantined": _quarantined,
-    "LotReleased": _released,
-}
+LOT_RULES = dict(
+    [
+        on(lots.LotCommissioned, _commissioned),
+        on(lots.LotReceived, _received),
+        on(lots.LotsTransformed, _transformed),
+        on(lots.LotScrapped, _scrapped),
+        on(lots.LotsPacked, _packed),
+        on(lots.LotsUnpacked, _unpacked),
+        on(lots.LotQuarantined, _quarantined),
+        on(lots.LotReleased, _released),
+    ]
+)

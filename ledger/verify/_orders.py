@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from ledger.records import AssignmentState, OrderState
-from ledger.verify._abi import Fields
-from ledger.verify._state import Assignment, Entry, Order, State, Terms, broken, hold, was_approved
+from ledger.events import Event, orders
+from ledger.records import AssignmentState, OrderState, OrderTerms
+from ledger.verify._state import Assignment, Entry, Order, State, broken, hold, on, was_approved
 
 __all__ = ["ORDER_RULES"]
 
@@ -16,33 +14,33 @@ _OPEN = (OrderState.ACCEPTED, OrderState.IN_PRODUCTION)
 _REVISABLE = (OrderState.PLACED, *_OPEN)
 
 
-def _placed(entry: Entry, state: State) -> None:
+def _placed(entry: Entry[orders.OrderPlaced], state: State) -> None:
     (name,) = entry.histories
     hold(name not in state.orders and name not in state.lots, entry, "the order was placed before")
-    coordinator = entry.fields.number("coordinator")
-    terms = _terms(entry.fields.struct("terms"))
+    coordinator = entry.event.coordinator
+    terms = entry.event.terms
     _verify_terms(entry, state, terms, coordinator)
     state.orders[name] = Order(name, entry.sequence, entry.participant, coordinator, terms, OrderState.PLACED)
 
 
-def _accepted(entry: Entry, state: State) -> None:
+def _accepted(entry: Entry[orders.OrderAccepted], state: State) -> None:
     _move(entry, state, (OrderState.PLACED,), OrderState.ACCEPTED)
     _by(entry, _order(entry, state).coordinator)
 
 
-def _rejected(entry: Entry, state: State) -> None:
+def _rejected(entry: Entry[orders.OrderRejected], state: State) -> None:
     _move(entry, state, (OrderState.PLACED,), OrderState.REJECTED)
     _by(entry, _order(entry, state).coordinator)
 
 
-def _cancelled(entry: Entry, state: State) -> None:
+def _cancelled(entry: Entry[orders.OrderCancelled], state: State) -> None:
     order = _order(entry, state)
     by_coordinator = order.state is OrderState.ACCEPTED and entry.participant == order.coordinator
     hold(entry.participant == order.buyer or by_coordinator, entry, "not cancelled by who may")
     _move(entry, state, (OrderState.PLACED, OrderState.ACCEPTED), OrderState.CANCELLED)
 
 
-def _completed(entry: Entry, state: State) -> None:
+def _completed(entry: Entry[orders.OrderCompleted], state: State) -> None:
     order = _order(entry, state)
     _by(entry, order.coordinator)
     for operation in range(order.terms.operations):
@@ -52,30 +50,30 @@ def _completed(entry: Entry, state: State) -> None:
     _move(entry, state, (OrderState.IN_PRODUCTION,), OrderState.COMPLETED)
 
 
-def _delivered(entry: Entry, state: State) -> None:
+def _delivered(entry: Entry[orders.OrderDelivered], state: State) -> None:
     _by(entry, _order(entry, state).buyer)
     _move(entry, state, (OrderState.COMPLETED,), OrderState.DELIVERED)
 
 
-def _revision_proposed(entry: Entry, state: State) -> None:
+def _revision_proposed(entry: Entry[orders.RevisionProposed], state: State) -> None:
     order = _order(entry, state)
-    terms = _terms(entry.fields.struct("terms"))
+    terms = entry.event.terms
     _verify_revision(entry, order, terms)
     _verify_terms(entry, state, terms, order.coordinator)
     order.proposal = (entry.sequence, entry.participant, terms)
 
 
-def _revision_accepted(entry: Entry, state: State) -> None:
+def _revision_accepted(entry: Entry[orders.RevisionAccepted], state: State) -> None:
     order = _order(entry, state)
-    terms = _terms(entry.fields.struct("terms"))
+    terms = entry.event.terms
     _verify_revision(entry, order, terms)
     other = order.coordinator if entry.participant == order.buyer else order.buyer
-    proposed = (entry.fields.number("proposal"), other, terms)
+    proposed = (entry.event.proposal, other, terms)
     hold(order.proposal == proposed, entry, "the revision is not what the other side proposed last")
     order.terms = terms
 
 
-def _verify_revision(entry: Entry, order: Order, terms: Terms) -> None:
+def _verify_revision(entry: Entry[Event], order: Order, terms: OrderTerms) -> None:
     hold(entry.participant in (order.buyer, order.coordinator), entry, "revised by neither side")
     hold(order.state in _REVISABLE, entry, f"revised while {order.state.name.lower()}")
     hold(terms.operations >= order.terms.operations, entry, "the revision takes operations away")
@@ -83,7 +81,7 @@ def _verify_revision(entry: Entry, order: Order, terms: Terms) -> None:
     hold(bool(kept), entry, "the gate is taken away during production")
 
 
-def _verify_terms(entry: Entry, state: State, terms: Terms, coordinator: int) -> None:
+def _verify_terms(entry: Entry[Event], state: State, terms: OrderTerms, coordinator: int) -> None:
     state.proved.participant(entry, coordinator)
     hold(0 < terms.operations <= _MOST_OPERATIONS, entry, "an order has 1 to 64 operations")
     if not terms.inspector and not terms.model:
@@ -93,26 +91,16 @@ def _verify_terms(entry: Entry, state: State, terms: Terms, coordinator: int) ->
     hold(was_approved(state.proved.model(entry, terms.model), entry.time), entry, "the gate's model was not approved")
 
 
-def _terms(fields: Fields) -> Terms:
-    return Terms(
-        fields.number("operations"),
-        fields.number("inspector"),
-        fields.number("model"),
-        fields.number("due_at"),
-        fields.raw("claims_root"),
-    )
-
-
-def _order(entry: Entry, state: State) -> Order:
+def _order(entry: Entry[Event], state: State) -> Order:
     (name,) = entry.histories
     return state.order(entry, name)
 
 
-def _by(entry: Entry, expected: int) -> None:
+def _by(entry: Entry[Event], expected: int) -> None:
     hold(entry.participant == expected, entry, f"by participant {entry.participant}, not {expected}")
 
 
-def _move(entry: Entry, state: State, sources: tuple[OrderState, ...], target: OrderState) -> None:
+def _move(entry: Entry[Event], state: State, sources: tuple[OrderState, ...], target: OrderState) -> None:
     order = _order(entry, state)
     hold(order.state in sources, entry, f"{target.name.lower()} while {order.state.name.lower()}")
     order.state = target
@@ -121,10 +109,10 @@ def _move(entry: Entry, state: State, sources: tuple[OrderState, ...], target: O
 # Assignments
 
 
-def _proposed(entry: Entry, state: State) -> None:
+def _proposed(entry: Entry[orders.AssignmentProposed], state: State) -> None:
     order = _order(entry, state)
-    fields = entry.fields
-    operation, machine, owner = fields.number("operation"), fields.number("machine"), fields.number("owner")
+    event = entry.event
+    operation, machine, owner = event.operation, event.machine, event.owner
     _by(entry, order.coordinator)
     _verify_open(entry, order)
     hold(operation < order.terms.operations, entry, f"the order has no operation {operation}")
@@ -139,18 +127,18 @@ def _proposed(entry: Entry, state: State) -> None:
     order.current[operation] = order.assignments[entry.sequence] = made
 
 
-def _assignment_accepted(entry: Entry, state: State) -> None:
+def _assignment_accepted(entry: Entry[orders.AssignmentAccepted], state: State) -> None:
     current = _step(entry, state, (AssignmentState.PROPOSED,), AssignmentState.ACCEPTED)
     _verify_open(entry, _order(entry, state))
     retired_at = state.proved.machine(entry, current.machine).retired_at
     hold(_in_service(retired_at, entry.time), entry, f"machine {current.machine} was retired")
 
 
-def _assignment_declined(entry: Entry, state: State) -> None:
+def _assignment_declined(entry: Entry[orders.AssignmentDeclined], state: State) -> None:
     _step(entry, state, (AssignmentState.PROPOSED,), AssignmentState.DECLINED)
 
 
-def _started(entry: Entry, state: State) -> None:
+def _started(entry: Entry[orders.AssignmentStarted], state: State) -> None:
     _step(entry, state, (AssignmentState.ACCEPTED,), AssignmentState.STARTED)
     order = _order(entry, state)
     _verify_open(entry, order)
@@ -158,21 +146,23 @@ def _started(entry: Entry, state: State) -> None:
     order.state = OrderState.IN_PRODUCTION
 
 
-def _finished(entry: Entry, state: State) -> None:
+def _finished(entry: Entry[orders.AssignmentFinished], state: State) -> None:
     current = _step(entry, state, (AssignmentState.STARTED,), AssignmentState.FINISHED)
-    stream = state.proved.stream(entry, entry.fields.raw("stream"))
+    stream = state.proved.stream(entry, entry.event.stream)
     hold(stream.machine == current.machine, entry, "the evidence is of another machine")
-    hold(entry.fields.number("leaf_index") < stream.size, entry, "the evidence was never anchored")
+    hold(entry.event.leaf_index < stream.size, entry, "the evidence was never anchored")
     _order(entry, state).finished.add(current.operation)
 
 
-def _assignment_cancelled(entry: Entry, state: State) -> None:
+def _assignment_cancelled(entry: Entry[orders.AssignmentCancelled], state: State) -> None:
     _step(entry, state, _LIVE, AssignmentState.CANCELLED)
 
 
-def _step(entry: Entry, state: State, sources: tuple[AssignmentState, ...], target: AssignmentState) -> Assignment:
+def _step(
+    entry: Entry[orders.AssignmentStep], state: State, sources: tuple[AssignmentState, ...], target: AssignmentState
+) -> Assignment:
     order = _order(entry, state)
-    operation, number = entry.fields.number("operation"), entry.fields.number("assignment")
+    operation, number = entry.event.operation, entry.event.assignment
     current = order.current.get(operation)
     if current is None or current.sequence != number:
         raise broken(entry, f"assignment {number} is not the current one of operation {operation}")
@@ -182,7 +172,7 @@ def _step(entry: Entry, state: State, sources: tuple[AssignmentState, ...], targ
     return current
 
 
-def _verify_open(entry: Entry, order: Order) -> None:
+def _verify_open(entry: Entry[Event], order: Order) -> None:
     hold(order.state in _OPEN, entry, f"an assignment moves while the order is {order.state.name.lower()}")
 
 
@@ -191,19 +181,21 @@ def _in_service(retired_at: int, time: int) -> bool:
     return not retired_at or retired_at >= time
 
 
-ORDER_RULES: dict[str, Callable[[Entry, State], None]] = {
-    "OrderPlaced": _placed,
-    "OrderAccepted": _accepted,
-    "OrderRejected": _rejected,
-    "OrderCancelled": _cancelled,
-    "OrderCompleted": _completed,
-    "OrderDelivered": _delivered,
-    "RevisionProposed": _revision_proposed,
-    "RevisionAccepted": _revision_accepted,
-    "AssignmentProposed": _proposed,
-    "AssignmentAccepted": _assignment_accepted,
-    "AssignmentDeclined": _assignment_declined,
-    "AssignmentStarted": _started,
-    "AssignmentFinished": _finished,
-    "AssignmentCancelled": _assignment_cancelled,
-}
+ORDER_RULES = dict(
+    [
+        on(orders.OrderPlaced, _placed),
+        on(orders.OrderAccepted, _accepted),
+        on(orders.OrderRejected, _rejected),
+        on(orders.OrderCancelled, _cancelled),
+        on(orders.OrderCompleted, _completed),
+        on(orders.OrderDelivered, _delivered),
+        on(orders.RevisionProposed, _revision_proposed),
+        on(orders.RevisionAccepted, _revision_accepted),
+        on(orders.AssignmentProposed, _proposed),
+        on(orders.AssignmentAccepted, _assignment_accepted),
+        on(orders.AssignmentDeclined, _assignment_declined),
+        on(orders.AssignmentStarted, _started),
+        on(orders.AssignmentFinished, _finished),
+        on(orders.AssignmentCancelled, _assignment_cancelled),
+    ]
+)

@@ -8,7 +8,6 @@ from ledger.checkpoint import Checkpoint, SignedCheckpoint
 from ledger.records import CertificateState, CertificateStatus, LotState, Verdict
 from ledger.trust import BelievedBlock, Cosigners
 from ledger.verify._descent import ancestors_of, made_of
-from ledger.verify._kinds import roots_of
 from ledger.verify._state import Certificate, Lot, State
 from ledger.verify._status import Verified, status_of
 from ledger.verify.remark import Remark
@@ -94,7 +93,7 @@ def _same_digests(state: State) -> Iterator[Remark]:
     """An inference belongs to one lot: the same digest for two says that at least one was never inspected."""
     first: dict[bytes, Certificate] = {}
     for certificate in state.certificates.values():
-        earlier = first.setdefault(certificate.statement.raw("inference_digest"), certificate)
+        earlier = first.setdefault(certificate.statement.inference_digest, certificate)
         if earlier.lot != certificate.lot:
             yield Remark("one_inference", first=earlier.sequence, second=certificate.sequence)
 
@@ -155,7 +154,7 @@ def _not_shown(verified: Verified) -> Iterator[Remark]:
     nameless = sum(part not in verified.identifiers for part in bundle.parts)
     if nameless:
         yield Remark("nameless", parts=nameless)
-    documents = sum(any(root) for entry in verified.entries for root in roots_of(entry.fields)) - len(bundle.claims)
+    documents = sum(any(root) for entry in verified.entries for root in entry.event.roots()) - len(bundle.claims)
     if documents:
         yield Remark("documents", documents=documents)
     without = set(state.certificates) - {evidence.record for evidence in bundle.evidence}

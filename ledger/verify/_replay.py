@@ -9,21 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ledger.bundle import Bundle, SealedRecord
-from ledger.verify._certificates import CERTIFICATE_RULES, CUSTODY_RULES
+from ledger.events import Event
+from ledger.events.lots import LotsPacked, LotsTransformed, LotsUnpacked
+from ledger.events.orders import RecordSuperseded, RevisionProposed
+from ledger.verify._certificates import CERTIFICATE_RULES
+from ledger.verify._custody import CUSTODY_RULES
 from ledger.verify._lots import LOT_RULES, pass_sealed
 from ledger.verify._orders import ORDER_RULES
-from ledger.verify._state import Entry, Proved, State, hold
+from ledger.verify._state import Entry, Proved, State, hold, on
 from ledger.verify.refusals import ReplayRefused
 
-__all__ = ["replay"]
+__all__ = ["RULES", "replay"]
 
-_SEVERAL = ("LotsTransformed", "LotsPacked", "LotsUnpacked")
+_SEVERAL = (LotsTransformed, LotsPacked, LotsUnpacked)
 """Kinds that touch several lots; every other has one history."""
 
 
-def _superseded(entry: Entry, state: State) -> None:
+def _superseded(entry: Entry[RecordSuperseded], state: State) -> None:
     (name,) = entry.histories
-    number = entry.fields.number("superseded")
+    number = entry.event.superseded
     earlier = state.entries_of.get(name, {}).get(number)
     hold(number < entry.sequence, entry, f"record {number} is superseded before it was made")
     if earlier is None:
@@ -33,10 +37,11 @@ def _superseded(entry: Entry, state: State) -> None:
     state.superseded[number] = entry.sequence
 
 
-_RULES = {**ORDER_RULES, **LOT_RULES, **CUSTODY_RULES, **CERTIFICATE_RULES, "RecordSuperseded": _superseded}
+RULES = dict([on(RecordSuperseded, _superseded)]) | ORDER_RULES | LOT_RULES | CUSTODY_RULES | CERTIFICATE_RULES
+"""How each kind is judged."""
 
 
-def replay(bundle: Bundle, entries: Sequence[Entry], proved: Proved, time: int) -> State:
+def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time: int) -> State:
     """The state after all records of a bundle, whose histories are those that its parts need and no others. `time` is
     the proof block's, in seconds since 1970. Raises ReplayRefused."""
     state = State(
@@ -83,19 +88,19 @@ def _pass_sealed(state: State, name: bytes, count: int) -> None:
         pass_sealed(lot, next(reversed(state.entries_of[name])))  # they come by sequence
 
 
-def _apply(entry: Entry, state: State) -> None:
-    hold(entry.kind in _SEVERAL or len(entry.histories) == 1, entry, f"a {entry.kind} of several histories")
+def _apply(entry: Entry[Event], state: State) -> None:
+    hold(isinstance(entry.event, _SEVERAL) or len(entry.histories) == 1, entry, f"a {entry.kind} of several histories")
     key = state.proved.key(entry, entry.key)
     state.proved.participant(entry, entry.participant)
     hold(key.participant == entry.participant, entry, f"the key is of participant {key.participant}")
     hold(key.added_at <= entry.time, entry, "the key was added later")
     hold(not key.revoked_at or key.revoked_at >= entry.time, entry, "the key was revoked before")
-    _RULES[entry.kind](entry, state)
+    RULES[type(entry.event)](entry, state)
     for name in entry.histories:
         if name not in state.shown:
             continue
         state.entries_of.setdefault(name, {})[entry.sequence] = entry
-        if name in state.orders and entry.kind != "RevisionProposed":
+        if name in state.orders and not isinstance(entry.event, RevisionProposed):
             state.orders[name].proposal = None
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ledger.bundle import Bundle, SealedRecord
+from ledger.events import Event
 from ledger.records import LotState
 from ledger.trust import BelievedBlock
 from ledger.verify._descent import ancestors_of
@@ -134,15 +135,15 @@ def _certificate(verified: Verified, certificate: Certificate) -> CertificateRep
     )
 
 
-def _evidence(bundle: Bundle, entries: dict[int, Entry]) -> Iterator[EvidenceReport]:
+def _evidence(bundle: Bundle, entries: dict[int, Entry[Event]]) -> Iterator[EvidenceReport]:
     for evidence in bundle.evidence:
-        fields = entries[evidence.record].fields
-        named = fields.struct("statement") if "statement" in fields.values else fields
+        leaf = entries[evidence.record].event.leaf()
+        assert leaf is not None  # noqa: S101  # narrows the type: step 9 refused evidence of other records
         shown = evidence.shown
         yield EvidenceReport(
             record=evidence.record,
-            stream=named.raw("stream"),
-            leaf_index=named.number("leaf_index"),
+            stream=leaf.stream,
+            leaf_index=leaf.index,
             entry=None if shown is None else shown.entry,
             shown=shown is not None,
         )

@@ -2,59 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from ledger.events import Event
 from ledger.ids import SubjectKind, subject
-from ledger.records import AssignmentState, CertificateState, LotState, ModelState, OrderState, Verdict
+from ledger.records import (
+    AssignmentState,
+    CertificateState,
+    LotState,
+    ModelState,
+    OrderState,
+    OrderTerms,
+    Statement,
+    Verdict,
+)
 from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
-from ledger.verify._abi import Fields
 from ledger.verify.refusals import ReplayRefused
 
 __all__ = [
+    "WORTHLESS",
     "Assignment",
     "Certificate",
     "Entry",
     "Lot",
     "Order",
     "Proved",
+    "Rule",
     "State",
-    "Terms",
     "broken",
     "hold",
+    "on",
     "subject_of_lot",
     "was_approved",
 ]
 
 K = TypeVar("K", int, bytes)
+WORTHLESS = (CertificateState.REVOKED, CertificateState.REFUTED)
+"""What a certificate does not come back from."""
 _AT_WORK = (AssignmentState.STARTED, AssignmentState.FINISHED)
 V = TypeVar("V")
+E = TypeVar("E", bound=Event)
+EV = TypeVar("EV", bound=Event, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Generic[EV]):
     """A record in full, decoded."""
 
-    kind: str
+    event: EV
     sequence: int
     participant: int
     key: bytes
     time: int
     """Of its block, in seconds since 1970."""
     histories: tuple[bytes, ...]
-    fields: Fields
 
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Of an order: how many operations, and its gate (both 0: none)."""
-
-    operations: int
-    inspector: int
-    model: int
-    due_at: int
-    claims_root: bytes
+    @property
+    def kind(self) -> str:
+        return self.event.kind
 
 
 @dataclass(slots=True)
@@ -74,7 +81,7 @@ class Order:
     sequence: int
     buyer: int
     coordinator: int
-    terms: Terms
+    terms: OrderTerms
     state: OrderState
     current: dict[int, Assignment] = field(default_factory=dict)
     """By operation."""
@@ -82,7 +89,7 @@ class Order:
     """All of them, by sequence."""
     finished: set[int] = field(default_factory=set)
     """Operations that were finished at least once."""
-    proposal: tuple[int, int, Terms] | None = None
+    proposal: tuple[int, int, OrderTerms] | None = None
     """Sequence, proposer and terms of a revision, while it is the order's latest record."""
 
     def workers(self) -> set[int]:
@@ -99,7 +106,7 @@ class Certificate:
     verdict: Verdict
     issued_at: int
     expires_at: int
-    statement: Fields
+    statement: Statement
     anchor_size: int
     anchor_root: bytes
     state: CertificateState = CertificateState.ISSUED
@@ -160,19 +167,19 @@ class Proved:
     """Numbers of the machines that identities name, by subject."""
     asked: set[tuple[str, int | bytes]] = field(default_factory=set)
 
-    def participant(self, entry: Entry, number: int) -> ParticipantSlots:
+    def participant(self, entry: Entry[Event], number: int) -> ParticipantSlots:
         return self._get(self.participants, "participant", number, entry)
 
-    def key(self, entry: Entry, address: bytes) -> KeySlots:
+    def key(self, entry: Entry[Event], address: bytes) -> KeySlots:
         return self._get(self.keys, "key", address, entry)
 
-    def machine(self, entry: Entry, number: int) -> MachineSlots:
+    def machine(self, entry: Entry[Event], number: int) -> MachineSlots:
         return self._get(self.machines, "machine", number, entry)
 
-    def model(self, entry: Entry, number: int) -> ModelSlots:
+    def model(self, entry: Entry[Event], number: int) -> ModelSlots:
         return self._get(self.models, "model", number, entry)
 
-    def stream(self, entry: Entry, subject: bytes) -> StreamSlots:
+    def stream(self, entry: Entry[Event], subject: bytes) -> StreamSlots:
         found = self._get(self.streams, "stream", subject, entry)
         self.machine(entry, found.machine)
         return found
@@ -191,7 +198,7 @@ class Proved:
                     return f"{what} {_shown(name)}"
         return None
 
-    def _get(self, table: Mapping[K, V], what: str, name: K, entry: Entry) -> V:
+    def _get(self, table: Mapping[K, V], what: str, name: K, entry: Entry[Event]) -> V:
         self.asked.add((what, name))
         found = table.get(name)
         if found is None:
@@ -211,7 +218,7 @@ class State:
     parts: frozenset[bytes]
     with_sealed: frozenset[bytes]
     """Subjects whose histories hold sealed records."""
-    entries_of: dict[bytes, dict[int, Entry]] = field(default_factory=dict)
+    entries_of: dict[bytes, dict[int, Entry[Event]]] = field(default_factory=dict)
     """The records of each history so far, by sequence."""
     orders: dict[bytes, Order] = field(default_factory=dict)
     lots: dict[bytes, Lot] = field(default_factory=dict)
@@ -219,14 +226,14 @@ class State:
     superseded: dict[int, int] = field(default_factory=dict)
     """By which record."""
 
-    def order(self, entry: Entry, name: bytes) -> Order:
+    def order(self, entry: Entry[Event], name: bytes) -> Order:
         """An order whose history must be there."""
         found = self.orders.get(name)
         if found is None:
             raise ReplayRefused("the history of that order is missing", subject=name, sequence=entry.sequence)
         return found
 
-    def lot(self, entry: Entry, name: bytes) -> Lot:
+    def lot(self, entry: Entry[Event], name: bytes) -> Lot:
         """A lot whose history must be there."""
         found = self.lots.get(name)
         if found is None:
@@ -238,13 +245,21 @@ class State:
         return None if lot.order is None else self.orders[lot.order]
 
 
-def hold(holds: bool, entry: Entry, otherwise: str, subject: bytes | None = None) -> None:
+Rule: TypeAlias = Callable[[Entry[Any], State], None]
+
+
+def on(kind: type[E], rule: Callable[[Entry[E], State], None]) -> tuple[type[Event], Rule]:
+    """A row of a table of rules: the types say that the rule judges such events."""
+    return kind, rule
+
+
+def hold(holds: bool, entry: Entry[Event], otherwise: str, subject: bytes | None = None) -> None:
     """Raises ReplayRefused unless `holds`."""
     if not holds:
         raise broken(entry, otherwise, subject)
 
 
-def broken(entry: Entry, cause: str, subject: bytes | None = None) -> ReplayRefused:
+def broken(entry: Entry[Event], cause: str, subject: bytes | None = None) -> ReplayRefused:
     """What to raise for a record that could not follow; about its first history unless another subject is named."""
     return ReplayRefused(cause, subject=entry.histories[0] if subject is None else subject, sequence=entry.sequence)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.bundle import Bundle
+from ledger.events import Event
 from ledger.headers import BlockHeader
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.trust import TrustFile
@@ -25,7 +26,7 @@ class Verified:
     trust: TrustFile
     headers: Sequence[BlockHeader]
     state: State
-    entries: Sequence[Entry]
+    entries: Sequence[Entry[Event]]
     identifiers: dict[bytes, str]
     now_s: int
 

@@ -2,8 +2,8 @@
 
     message = SignIn(store, "https://gateway.example").offer(address, now_s)
 
-Nothing here knows HTTP. What a principal may see is decided in the queries (ledger.provenance), what it may call in
-services.gateway.http.permissions.
+Nothing here knows HTTP. What a principal may see is decided in the queries (ledger.provenance), what it may call by the
+rule of each route (services.access.rules).
 """
 
 from __future__ import annotations

@@ -17,11 +17,12 @@ import secrets
 from collections.abc import Iterable
 
 from ledger.errors import InputError, NotFoundError
-from ledger.store import AccessRepository, Store
-from ledger.store.access_rows import CredentialRow
+from ledger.store import Registry, Store
 from ledger.store.rows import ParticipantRow
 from services.access.errors import UnauthenticatedError
 from services.access.principals import Principal, Scope
+from services.access.repository import AccessRepository
+from services.access.tables import CredentialRow
 
 __all__ = [
     "MAX_API_KEY_LIFE_S",
@@ -50,7 +51,7 @@ _PREFIXES = {CredentialKind.SESSION: "mms", CredentialKind.API_KEY: "mmk"}
 
 
 def issue(
-    desk: AccessRepository,
+    access: AccessRepository,
     kind: CredentialKind,
     participant: int,
     scopes: Iterable[Scope],
@@ -75,7 +76,7 @@ def issue(
         expires_at=now_s + life_s,
         revoked_at=0,
     )
-    desk.add_credential(row)
+    access.add_credential(row)
     return text, row
 
 
@@ -92,12 +93,12 @@ def new_api_key(
     if len(label) > MAX_LABEL_CHARACTERS or not label.isprintable() or not label.strip():
         raise InputError(f"a label is 1 to {MAX_LABEL_CHARACTERS} printable characters", hint="say who uses the key")
     with store.transaction() as connection:
-        desk = AccessRepository(connection)
-        if desk.participant(participant) is None:
+        if Registry(connection).participant(participant) is None:
             raise NotFoundError(
                 f"participant {participant} is suspended, or not in the index", hint="see `millmark participants list`"
             )
-        return issue(desk, CredentialKind.API_KEY, participant, wanted, now_s=now_s, life_s=life_s, label=label.strip())
+        access, kind = AccessRepository(connection), CredentialKind.API_KEY
+        return issue(access, kind, participant, wanted, now_s=now_s, life_s=life_s, label=label.strip())
 
 
 def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> Principal:
@@ -110,11 +111,10 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
     if match is None:
         raise build_refusal()
     with store.reading() as connection:
-        desk = AccessRepository(connection)
-        row = desk.credential(match[2])
+        row = AccessRepository(connection).credential(match[2])
         if row is None or not hmac.compare_digest(row.digest, _digest(text)):
             raise build_refusal()
-        participant = _standing(desk, row)
+        participant = _standing(Registry(connection), row)
     if row.revoked_at or now_s >= row.expires_at or participant is None:
         raise build_refusal()
     return Principal(
@@ -134,11 +134,11 @@ def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
             raise NotFoundError(f"there is no {kind.value} {id_[:60]!a} to revoke", hint="see `millmark apikeys list`")
 
 
-def _standing(desk: AccessRepository, row: CredentialRow) -> ParticipantRow | None:
+def _standing(registry: Registry, row: CredentialRow) -> ParticipantRow | None:
     """The participant, while it may act; for a session, while the key that signed in is its key."""
     if row.kind == CredentialKind.API_KEY:
-        return desk.participant(row.participant)
-    found = desk.participant_of(row.key)
+        return registry.participant(row.participant)
+    found = registry.participant_of(row.key)
     return found if found is not None and found.number == row.participant else None
 
 

@@ -6,7 +6,7 @@
           SignInError            a sign-in message or its signature does not count
         ForbiddenError           it is known, and it is not for them
 
-A reason is given for what the caller can mend and nobody else learns from. Of a credential that is not taken none is:
+An error gives its reason when the caller can act on it and nobody else learns from it. A refused credential gets none:
 unknown, altered, expired and revoked look alike.
 """
 

@@ -47,7 +47,7 @@ _FORM = re.compile(
     r"Issued At: (?P<issued_at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)\n"
     r"Expiration Time: (?P<expires_at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)"
 )
-_MEND = "ask /v1/sign-in for a message, and sign it as it is"
+_HINT = "ask /v1/sign-in for a message, and sign it as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def parse_message(text: str) -> SignInMessage:
     """Parse a message. Raises SignInError. Not established: that anybody signed it, or that it is for this site."""
     found = _FORM.fullmatch(text) if len(text) <= MAX_MESSAGE_CHARACTERS else None
     if found is None:
-        raise SignInError("this is not a sign-in message of the form that is handed out here", hint=_MEND)
+        raise SignInError("this is not a sign-in message of the form that is handed out here", hint=_HINT)
     try:
         message = SignInMessage(
             domain=found["domain"],
@@ -91,9 +91,9 @@ def parse_message(text: str) -> SignInMessage:
             expires_at=_parse_time(found["expires_at"]),
         )
     except (SigningError, ValueError):
-        raise SignInError("the message names an address or a time that there is not", hint=_MEND) from None
+        raise SignInError("the message names an address or a time that there is not", hint=_HINT) from None
     if message.to_text() != text:  # an address without its checksum
-        raise SignInError("the message is not in its one form", hint=_MEND)
+        raise SignInError("the message is not in its one form", hint=_HINT)
     return message
 
 
@@ -108,7 +108,7 @@ def recover_signer(text: str, signature: bytes) -> Address:
     try:
         return recover_address(build_digest(text), Signature.from_bytes(signature))
     except SigningError as error:
-        raise SignInError(f"the signature cannot be used: {error.cause}", hint=_MEND) from None
+        raise SignInError(f"the signature cannot be used: {error.cause}", hint=_HINT) from None
 
 
 def _show(moment_s: int) -> str:

@@ -1,4 +1,4 @@
-"""Who asked for what, and what was decided: an append-only log, chained by hash. See AUDIT.md.
+"""Audit log: an append-only, hash-chained record of requests and of the decisions on them. See AUDIT.md.
 
 audit = AuditLog(home / "audit", clock)
 audit.append(Access(...))

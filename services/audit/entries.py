@@ -1,4 +1,4 @@
-"""What one line of the log says, and how lines are chained."""
+"""Content and hash of one audit log entry."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ledger.canonical import Json, canonical_json, sha256
 __all__ = ["START", "Access", "Decision", "build_line", "hash_entry"]
 
 START = bytes(32)
-"""What the first entry follows."""
+"""The `previous` hash of the first entry."""
 _TAG = b"millmark.audit-entry.v1\0"
 _MOST_TARGET = 1024
 
 
 class Decision(enum.Enum):
-    """What became of a request."""
+    """Outcome of a request."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
-    """It is not for them, or it is not known who asks."""
+    """The caller is not authenticated, or lacks the permission."""
     ABSENT = "absent"
-    """There is no such thing, for whoever asked."""
+    """The resource does not exist, or is not visible to the caller."""
     REFUSED = "refused"
-    """It could not be done as it was asked."""
+    """The request was invalid or conflicted with the present state."""
     FAILED = "failed"
 
     @classmethod
     def of(cls, status: int) -> Decision:
-        """By the HTTP status."""
+        """The decision that an HTTP status stands for."""
         if status < 400:
             return cls.ALLOWED
         if status in (401, 403):
@@ -42,25 +42,25 @@ class Decision(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One request, as it was decided."""
+    """One request and the decision on it."""
 
     participant: int | None
-    """Who asked; None when it was not known, or the operator on this machine."""
+    """The caller; None if unauthenticated, and for the operator on this machine."""
     credential: str
-    """Public part of what was shown."""
+    """Public part of the session or API key; `operator` for commands."""
     action: str
     """Method and route, or the command."""
     target: str
-    """What was asked for: the path without its query, or what the command was given."""
+    """The path without its query, or the argument of the command."""
     status: int
-    """Of the answer, as in HTTP."""
+    """HTTP status of the response."""
     request_id: str
     body_digest: bytes | None
-    """SHA-256 of the request's body; None without one."""
+    """SHA-256 of the request body; None if there is no body."""
 
 
 def build_line(number: int, time: str, access: Access, previous: bytes) -> tuple[bytes, bytes]:
-    """An entry's one form, RFC 8785, without the newline; and its hash."""
+    """The entry as canonical JSON (RFC 8785) without a newline, and its hash. `time` is UTC, ISO 8601."""
     value: dict[str, Json] = {
         "number": number,
         "time": time,
@@ -79,5 +79,8 @@ def build_line(number: int, time: str, access: Access, previous: bytes) -> tuple
 
 
 def hash_entry(value: Mapping[str, Json]) -> bytes:
-    """What the next entry follows: SHA-256(tag || JCS of all members but `hash`). Raises CanonicalError."""
+    """Hash of an entry, which the next one repeats: SHA-256(tag || JCS of all members but `hash`).
+
+    Raises CanonicalError.
+    """
     return sha256(_TAG + canonical_json({name: member for name, member in value.items() if name != "hash"}))

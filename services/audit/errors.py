@@ -1,7 +1,7 @@
-"""What the audit log adds to the tree of `ledger.errors`.
+"""Errors of the audit log, below the root in `ledger.errors`.
 
 MillmarkError
-  AuditError                 the audit log cannot be written or read: then nothing is answered
+  AuditError                 the log cannot be written or read; the gateway then answers no request
     AuditTamperedError       an entry is not the one that was written
 """
 
@@ -20,10 +20,10 @@ class AuditError(MillmarkError):
 
 
 class AuditTamperedError(AuditError):
-    """An entry of the audit log is not the one that was written. `number` says which is the first."""
+    """An entry of the audit log is not the one that was written; `number` is the first such entry."""
 
     code = "audit-tampered"
 
     def __init__(self, number: int, cause: str) -> None:
         self.number = number
-        super().__init__(f"entry {number} of the audit log: {cause}", hint="compare with a copy, from there on")
+        super().__init__(f"entry {number} of the audit log: {cause}", hint="compare the log with a backup")

@@ -1,4 +1,4 @@
-"""The log's files: `audit-N.jsonl`, N the number of the first entry, twelve digits."""
+"""The files of the log, `audit-N.jsonl`, where N is the number of the file's first entry in twelve digits."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ def name_file(folder: Path, number: int) -> Path:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """In the order of their entries."""
+    """The files of the log in the order of their entries."""
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
 
 
 def read_last_line(path: Path) -> tuple[bytes | None, int]:
-    """The last whole line, None when there is none, and where it ends."""
+    """The last complete line, or None if there is none, and the byte offset of its end."""
+    # Two lines' worth of bytes hold at least one complete line, even behind a line that a power cut left incomplete.
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         start = max(0, size - 2 * MOST_LINE_BYTES)
@@ -51,7 +52,7 @@ def read_last_line(path: Path) -> tuple[bytes | None, int]:
 
 
 def parse_line(line: bytes) -> dict[str, Json] | None:
-    """An entry's members; None for what is no entry."""
+    """The members of an entry; None if the line is not a JSON object within the bounds."""
     try:
         value = parse_json(line, max_bytes=MOST_LINE_BYTES, max_depth=2)
     except CanonicalError:
@@ -60,14 +61,14 @@ def parse_line(line: bytes) -> dict[str, Json] | None:
 
 
 def describe_line(line: bytes) -> tuple[int, bytes]:
-    """Number and hash of an entry. Raises AuditError: nothing is written behind what cannot be read."""
+    """Number and hash of an entry. Raises AuditError for a line that is not an entry: nothing may be appended to it."""
     value = parse_line(line) or {}
     number, digest = value.get("number"), value.get("hash")
     if not isinstance(number, int) or not isinstance(digest, str) or not HASH.fullmatch(digest):
-        raise AuditError("the last entry of the audit log cannot be read", hint="verify the audit log")
+        raise AuditError("the last entry of the audit log cannot be read", hint="run `millmark audit verify`")
     return number, bytes.fromhex(digest)
 
 
 def first_number(path: Path) -> int:
-    """Of the entry that a file begins with, by its name."""
+    """Number of a file's first entry, taken from the file name."""
     return int(path.stem.removeprefix("audit-"))

@@ -1,7 +1,7 @@
-"""Heads of the log as evidence: what an anchor on the ledger holds of it, and the check of the log against that.
+"""Heads of the log as evidence entries, which are anchored on the ledger, and the check of the log against them.
 
-An entry of evidence tells of up to 1,000 entries of the log: the hash of the last one, which fixes all before it, and
-four bytes of the hash of each, by which the first that was altered is found.
+One evidence entry covers up to 1,000 log entries. It holds the hash of the last one, which commits to all before it,
+and four bytes of the hash of each, which locate the first altered entry.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _MARKS: Final = re.compile(r"(?:[0-9a-f]{8}){1,1000}")
 
 @dataclass(frozen=True, slots=True)
 class AnchoredHead:
-    """Of the log's entries `first` to `last`."""
+    """Commitment to the log entries `first` to `last`, both included."""
 
     first: int
     last: int
     head: bytes
     marks: bytes
     time: int
-    """Seconds since 1970, when it was kept."""
+    """Unix time, in seconds, at which the head was taken."""
 
     def to_json(self) -> dict[str, Json]:
         return {
@@ -51,35 +51,38 @@ class AnchoredHead:
 
 
 def build_head(first: int, hashes: Sequence[bytes], now_s: int) -> AnchoredHead:
-    """Of entries that follow each other, at least one and at most MOST_MARKS."""
+    """The head of consecutive entries that begin with number `first`; 1 to MOST_MARKS hashes."""
     marks = b"".join(one[:_MARK_BYTES] for one in hashes)
     return AnchoredHead(first, first + len(hashes) - 1, hashes[-1], marks, now_s)
 
 
 def open_heads(log: EvidenceLog, size: int, root: bytes) -> list[AnchoredHead]:
-    """The heads under an anchor of the ledger, from what the private book has. Raises AuditError when the book does not
-    have what was anchored."""
+    """The heads that an anchor on the ledger (size, root) covers, read from the private book.
+
+    Raises AuditError when the book lacks some of them or holds others.
+    """
+    # Entries after the first `size` are stored but not anchored yet, so they prove nothing.
     if len(log.entries) < size or log.tree.root(size) != root:
         raise AuditError(
-            f"the database does not have the {size} heads that the ledger has an anchor of",
-            hint="restore the newest database; until then the audit log cannot be held against the ledger",
+            f"the database does not hold the {size} audit heads that are anchored on the ledger",
+            hint="restore the latest database backup; until then the audit log cannot be checked against the ledger",
         )
     return [parse_head(one.entry) for one in log.entries[:size]]
 
 
 def parse_head(entry: Json) -> AnchoredHead:
-    """Raises AuditError for another entry: the stream holds heads alone."""
+    """Reads a head from an evidence entry. Raises AuditError for any other entry: the stream may hold heads only."""
     if isinstance(entry, dict) and entry.get("kind") == KIND:
         first, last, head, marks, time = (entry.get(name) for name in ("first", "last", "head", "marks", "time"))
         if isinstance(first, int) and isinstance(last, int) and isinstance(time, int) and 0 < first <= last:
             whole = HASH.fullmatch(str(head)) and _MARKS.fullmatch(str(marks))
             if whole and len(str(marks)) == (last - first + 1) * _MARK_BYTES * 2:
                 return AnchoredHead(first, last, bytes.fromhex(str(head)), bytes.fromhex(str(marks)), time)
-    raise AuditError("the audit stream holds an entry that is no head", hint="give the audit log a stream of its own")
+    raise AuditError("the audit stream holds an entry that is not an audit head", hint="use a stream of its own")
 
 
 class AnchoredHeads:
-    """Holds entries, in their order, against heads in theirs."""
+    """Compares log entries, fed in ascending order, with the anchored heads."""
 
     def __init__(self, heads: Iterable[AnchoredHead]) -> None:
         self._heads = list(heads)
@@ -87,20 +90,20 @@ class AnchoredHeads:
 
     @property
     def last(self) -> int:
-        """Number of the last entry that an anchor fixes; 0 for none."""
+        """Number of the last entry that an anchor covers; 0 if there is none."""
         return self._heads[-1].last if self._heads else 0
 
     def verify(self, number: int, digest: bytes) -> None:
-        """Raises AuditTamperedError for an entry that is not the one whose head was anchored."""
+        """Raises AuditTamperedError for an entry that is not the anchored one. Entries outside all heads pass."""
         while self._at < len(self._heads) and self._heads[self._at].last < number:
             self._at += 1
         if self._at == len(self._heads) or number < self._heads[self._at].first:
             return
         head = self._heads[self._at]
         if head.mark(number) != digest[:_MARK_BYTES] or (number == head.last and head.head != digest):
-            raise AuditTamperedError(number, "it is not the one whose hash is anchored on the ledger")
+            raise AuditTamperedError(number, "its hash differs from the one anchored on the ledger")
 
     def verify_end(self, last: int) -> None:
-        """Raises AuditTamperedError for a log that ends too soon."""
+        """Raises AuditTamperedError for a log that ends before the last anchored entry."""
         if last < self.last:
-            raise AuditTamperedError(last + 1, f"it is missing, as is all to entry {self.last}, which the ledger has")
+            raise AuditTamperedError(last + 1, f"it is missing; the ledger anchors entries up to {self.last}")

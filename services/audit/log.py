@@ -1,9 +1,8 @@
-"""Writing the log: one line an entry, a new file when one is full.
+"""Writer of the log: one line per entry, a new file when the current one is full.
 
-Several processes may write: each entry is written under a lock on the folder, by whoever has it, after the last entry
-that is there. An entry is in the hands of the operating system before its answer goes out, so it survives the end of
-the process; on the disk it is a second later, by a thread that no answer waits for, so a
-power cut may take the last of them.
+Several processes may write: each takes the lock on the folder and appends after the last entry that is then there. An
+entry is handed to the operating system before the response is sent, so it survives the end of the process. A background
+thread brings it to the disk about a second later, so a power cut may lose the last entries.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ MOST_FILE_BYTES = 16 << 20
 
 
 class AuditLog:
-    """The log in one folder; threads share it."""
+    """The audit log of one folder. Thread-safe."""
 
     def __init__(
         self,
@@ -37,8 +36,10 @@ class AuditLog:
         keep_files: int = 64,
         most_file_bytes: int = MOST_FILE_BYTES,
     ) -> None:
-        """`keep_files`: how many files there are at most; the oldest is deleted. Raises AuditError for a folder that
-        cannot be written."""
+        """`clock` returns Unix time in seconds. At most `keep_files` files are kept; the oldest is deleted.
+
+        Raises AuditError for a folder that cannot be written.
+        """
         self._folder, self._clock = folder, clock
         self._keep, self._most = keep_files, most_file_bytes
         self._threads = threading.Lock()
@@ -48,37 +49,41 @@ class AuditLog:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise AuditError(f"{folder} cannot hold the audit log: {error.strerror}", hint="check its rights") from None
+            raise AuditError(
+                f"the audit log cannot be opened in {folder}: {error.strerror}", hint="check the folder's permissions"
+            ) from None
 
     @property
     def folder(self) -> Path:
         return self._folder
 
     def append(self, access: Access) -> None:
-        """Raises AuditError when it cannot be written; then nothing may be answered."""
+        """Writes one entry. Raises AuditError when that fails; the caller must then not answer the request."""
         with self._threads:
             try:
                 with self._locked():
                     self._append(access)
             except OSError as error:
+                # How much was written is unknown: the next append opens the file again and looks for its end.
                 self._forget()
-                raise AuditError(f"the audit log cannot be written: {error.strerror}", hint="make room") from None
+                raise AuditError(f"the audit log cannot be written: {error.strerror}", hint="free disk space") from None
 
     def close(self) -> None:
-        """What was written is on the disk."""
+        """Synchronises what was written, then releases files and lock."""
         with self._threads:
             self._syncer.close()
             self._forget()
             os.close(self._lock)
 
     def flush(self) -> None:
-        """What was written so far is on the disk. Raises AuditError."""
+        """Brings everything written so far to the disk. Raises AuditError."""
         try:
             self._syncer.flush()
         except OSError as error:
             raise AuditError(f"the audit log cannot be written: {error.strerror}", hint="check the disk") from None
 
     def _append(self, access: Access) -> None:
+        # Under the folder's lock, so that the entry follows the last one of any process.
         self._catch_up()
         moment = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         line, digest = build_line(self._number + 1, moment, access, self._head)
@@ -86,13 +91,14 @@ class AuditLog:
             self._rotate()
         written = os.write(self._descriptor, line + b"\n")
         if written != len(line) + 1:
-            os.ftruncate(self._descriptor, self._size)  # as it was: half an entry is none
+            os.ftruncate(self._descriptor, self._size)  # removes the incomplete line: the next entry starts afresh
             raise OSError(0, "the disk is full")
         self._number, self._head, self._size = self._number + 1, digest, self._size + written
         self._syncer.note(self._descriptor)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        # flock belongs to the open file, so it also excludes a second AuditLog in this process.
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
             yield
@@ -100,31 +106,32 @@ class AuditLog:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _catch_up(self) -> None:
-        """To the last entry that is there, when another process wrote it."""
+        """Moves to the last entry of the log, which another process may have written."""
         files = list_files(self._folder)
         if not files:
             self._open(name_file(self._folder, 1))
             self._number, self._head = 0, START
             return
-        if files[-1] != self._file:
+        if files[-1] != self._file:  # another process rotated, or this one just started
             self._open(files[-1])
-            self._size = -1
+            self._size = -1  # equals no size, so the last entry is read below
         size = os.fstat(self._descriptor).st_size
         if size == self._size:
             return
         line, end = read_last_line(self._file)
-        if end != size:  # half a line, cut off by a power cut before its answer went out
+        if end != size:  # an incomplete line, left by a crash before its request was answered
             os.ftruncate(self._descriptor, end)
         self._size = end
         if line is not None:
             self._number, self._head = describe_line(line)
-        elif len(files) > 1:
+        elif len(files) > 1:  # a crash between creating this file and writing its first entry
             last, _ = read_last_line(files[-2])
             if last is None:
-                raise AuditError(f"{files[-2]} holds no entry", hint="verify the audit log")
+                raise AuditError(f"{files[-2]} contains no entry", hint="run `millmark audit verify`")
             self._number, self._head = describe_line(last)
 
     def _rotate(self) -> None:
+        # The new file first: a crash before the deletion leaves one file too many, never one too few.
         self._open(name_file(self._folder, self._number + 1))
         for old in list_files(self._folder)[: -self._keep]:
             old.unlink()

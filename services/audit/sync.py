@@ -1,6 +1,6 @@
-"""Bringing what was written to the disk, in a thread of its own: whoever answers a request waits for no disk.
+"""Background synchronisation of written files, so that no request waits for the disk.
 
-What was written while one synchronisation runs is on the disk with the next: at most one runs in a second.
+At most one synchronisation runs per second; what is written while one runs is covered by the next.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ _PAUSE_S: Final = 1.0
 
 
 class Syncer:
-    """Of one writer's files. Threads share it."""
+    """Synchronises the files of one writer. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard, self._syncing = threading.Lock(), threading.Lock()
         self._wake, self._stop = threading.Event(), threading.Event()
         self._pending: dict[tuple[int, int], int] = {}
-        """Descriptors of our own, by the file's device and number."""
+        """Duplicated descriptors, by device and inode, so that the writer may close its own at any time."""
         self._failure: OSError | None = None
-        """What the next writer is told."""
+        """Raised to the next writer, once."""
         self._lost: OSError | None = None
-        """The kernel tells of a failure once: what it is asked later says nothing of those bytes."""
+        """The first failure, for good: the kernel reports a failed write-back once, and a later fdatasync that succeeds
+        says nothing about the lost pages."""
         self._thread: threading.Thread | None = None
 
     def note(self, descriptor: int) -> None:
-        """Something was written to that file. Raises the OSError with which an earlier one did not get to the disk."""
+        """Schedules the synchronisation of a file that was written. Raises the OSError of an earlier failed one."""
         with self._guard:
             failure, self._failure = self._failure, None
             if failure is not None:
@@ -44,7 +45,9 @@ class Syncer:
         self._wake.set()
 
     def flush(self) -> None:
-        """What was noted is on the disk when this returns. Raises OSError, from the first failure on for good."""
+        """Synchronises all scheduled files before it returns. Raises OSError, on every call after the first failure."""
+        # `_syncing` lets one flush at a time run, so a caller returns only when its own files are on disk as well.
+        # `_guard` is held just for the swap: writers must not wait for fdatasync.
         with self._syncing:
             with self._guard:
                 pending, self._pending = self._pending, {}
@@ -56,11 +59,12 @@ class Syncer:
                     raise self._lost
 
     def close(self) -> None:
-        """As `flush`, but for failures that were told already; and the thread has ended."""
+        """Ends the thread and flushes. Raises OSError unless that failure was raised before."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
+        # A failure that was raised before is not raised twice, but one of this last flush must not pass unnoticed.
         told = self._lost
         try:
             self.flush()
@@ -72,9 +76,9 @@ class Syncer:
         while not self._stop.is_set():
             self._wake.wait()
             self._wake.clear()
-            with contextlib.suppress(OSError):  # which is kept, for whoever notes or flushes next
+            with contextlib.suppress(OSError):  # kept in _failure and _lost for the next note or flush
                 self.flush()
-            self._stop.wait(_PAUSE_S)
+            self._stop.wait(_PAUSE_S)  # collects a second's entries into one synchronisation
 
 
 def _sync_and_close(descriptor: int) -> OSError | None:

@@ -1,4 +1,4 @@
-"""Checking the log: every entry follows the one before it, and none was changed, left out, moved or put in."""
+"""Verification of the log: every entry follows its predecessor, and none was changed, removed, moved or inserted."""
 
 from __future__ import annotations
 
@@ -48,26 +48,27 @@ _MEMBERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What was checked."""
+    """Range and hashes of a log that verified."""
 
     first: int
-    """Number of the first entry that is there; more than 1 when older files were taken away."""
+    """Number of the first entry present; above 1 when older files were removed."""
     last: int
     """0 for an empty log."""
     files: int
     head: bytes
-    """What the next entry will follow. Who kept an earlier head can tell that nothing up to it was rewritten."""
+    """Hash of the last entry. Passed as `known_head` later on, it shows that nothing up to it was rewritten."""
     follows: bytes
-    """What the first entry follows: 32 zeros at the beginning of the log."""
+    """The `previous` hash of the first entry present; 32 zero bytes at the beginning of the log."""
 
 
 def verify_audit(folder: Path, known_head: bytes | None = None, anchored: AnchoredHeads | None = None) -> AuditReport:
-    """Every entry is in its one form, hashes to what it says, has the next number, and follows the one before.
+    """On return, every entry is in canonical form, matches its hash, has the next number, and follows its predecessor.
 
-    With `known_head`, an entry of that hash must be there: so that neither the end was cut off nor all of it written
-    anew since. With `anchored`, every entry that it tells of must be the one that it tells of, as far as files are
-    there. Raises AuditTamperedError, whose number is that of the first wrong entry, AuditError. Not established of what
-    is behind the known head and the anchored ones: that it is all there, and is what was written.
+    With `known_head`, an entry with that hash is present: the log was neither cut off before it nor rewritten since it
+    was noted. With `anchored`, every entry that an anchored head covers matches it, as far as files are present.
+
+    Raises AuditTamperedError, whose number is that of the first wrong entry, or AuditError. Not established: that
+    entries after the known head and the last anchor are complete and as they were written.
     """
     anchored = anchored or AnchoredHeads(())
     first, last, head, follows, found = 0, 0, START, START, known_head in (None, START)
@@ -81,38 +82,41 @@ def verify_audit(folder: Path, known_head: bytes | None = None, anchored: Anchor
             anchored.verify(last, head)
         _verify_form(line, value, last + 1)
         if value["previous"] != head.hex():
-            raise AuditTamperedError(max(last, 1), "the next one does not follow it: it was changed, hash and all")
+            # Blame the predecessor: its content matches its hash, so both were replaced together.
+            raise AuditTamperedError(max(last, 1), "the next entry names another hash; this one was replaced")
         last, head = last + 1, bytes.fromhex(str(value["hash"]))
         anchored.verify(last, head)
         found = found or head == known_head
     anchored.verify_end(last)
     if not found:
-        raise AuditTamperedError(last + 1, "the log ends without ever having the head that is known")
+        raise AuditTamperedError(last + 1, "the log does not contain the known head")
     return AuditReport(first, last, len(files), head, follows)
 
 
 def read_audit(folder: Path) -> Iterator[dict[str, Json]]:
-    """The entries, in order; unchecked. Raises AuditError for what is none."""
+    """Yields the entries in order, unverified. Raises AuditError for a line that is not an entry."""
     for path, line in _lines(folder):
         value = parse_line(line)
         if value is None or value.keys() != _MEMBERS:
-            raise AuditError(f"{path} holds what is no entry", hint="verify the audit log")
+            raise AuditError(f"{path} contains a line that is not an entry", hint="run `millmark audit verify`")
         yield value
 
 
 def read_last_number(folder: Path) -> int:
-    """Of the last entry that is there; 0 for an empty log. Raises AuditError."""
+    """Number of the last entry; 0 for an empty log. Raises AuditError."""
     try:
         lines = (read_last_line(path)[0] for path in reversed(list_files(folder)))
         line = next((one for one in lines if one is not None), None)
     except OSError as error:
-        raise AuditError(f"the audit log cannot be read: {error.strerror}", hint="check its rights") from None
+        raise AuditError(f"the audit log cannot be read: {error.strerror}", hint="check its permissions") from None
     return 0 if line is None else describe_line(line)[0]
 
 
 def read_hashes(folder: Path, after: int, most: int) -> tuple[int, list[bytes]]:
-    """Hashes of up to `most` entries behind number `after`, and the number of the first: a later one when older files
-    were deleted; unchecked. Raises AuditError."""
+    """The hashes of up to `most` entries after number `after`, unverified, and the number of the first of them.
+
+    That number is above `after + 1` when older files were deleted. Raises AuditError.
+    """
     start, hashes = after + 1, list[bytes]()
     for _, line in _lines(folder, start):
         number, digest = describe_line(line)
@@ -127,7 +131,9 @@ def read_hashes(folder: Path, after: int, most: int) -> tuple[int, list[bytes]]:
 
 
 def _beginning(path: Path, value: Mapping[str, Json]) -> tuple[int, int, bytes]:
-    """Number of the first entry that is there, and number and hash of the one that it follows."""
+    """Number of the first entry present, and number and hash of its predecessor."""
+    # Older files may have been deleted. The predecessor of the first entry present is then taken as given, and reported
+    # as `follows`, so that it can be compared with a backup.
     first, previous = first_number(path), str(value.get("previous"))
     if first <= 1 or not HASH.fullmatch(previous):
         return 1, 0, START
@@ -141,35 +147,40 @@ def _verify_form(line: bytes, value: Mapping[str, Json], number: int) -> None:
     except CanonicalError:
         whole = hashed = False
     if not whole:
-        raise AuditTamperedError(number, "it is not in the form that entries have")
+        raise AuditTamperedError(number, "it is not canonical JSON with the members of an entry")
     if value["number"] != number:
-        raise AuditTamperedError(number, f"number {value['number']!r} stands in its place")
+        raise AuditTamperedError(number, f"its place is taken by entry {value['number']!r}")
     if not hashed:
-        raise AuditTamperedError(number, "it was changed: it does not hash to what it says")
+        raise AuditTamperedError(number, "it was changed: its content does not match its hash")
 
 
 def _lines(folder: Path, start: int = 1) -> Iterator[tuple[Path, bytes]]:
-    """All lines of the files as they follow each other, from the one on that holds entry `start`; up to where the log
-    was at the call. Nobody who writes waits for longer than it takes to open them."""
+    """Yields path and line of every entry, beginning with the file that holds entry `start`, up to the end that the log
+    had at the call. Writers are blocked only while the files are opened."""
     try:
         with ExitStack() as opened:
             for path, file, size in _open_files(folder, start, opened):
                 while file.tell() < size and (line := file.readline(MOST_LINE_BYTES + 1)):
+                    # A line without its newline is incomplete: with one added it cannot pass for canonical JSON.
                     yield path, line.removesuffix(b"\n") if line.endswith(b"\n") else line + b"\n"
     except OSError as error:
-        raise AuditError(f"the audit log cannot be read: {error.strerror}", hint="check its rights") from None
+        raise AuditError(f"the audit log cannot be read: {error.strerror}", hint="check its permissions") from None
 
 
 def _open_files(folder: Path, start: int, opened: ExitStack) -> list[tuple[Path, BinaryIO, int]]:
-    """Under the writers' lock, with the size that each has then."""
+    """Opens the files from the one with entry `start` on, with their sizes, all under the writers' lock."""
     try:
         lock = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise AuditError(f"{folder} holds no audit log: {error.strerror}", hint="name the gateway's home") from None
+        raise AuditError(
+            f"{folder} contains no audit log: {error.strerror}", hint="name the gateway's home with --home"
+        ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
+        # Under the lock no entry is half written and no file is being deleted. The sizes bound what is read later.
         paths = list_files(folder)
         later = [path for path in paths if first_number(path) > start]
+        # The file before the later ones may contain entry `start`.
         files = [(path, opened.enter_context(path.open("rb"))) for path in paths[max(0, len(paths) - len(later) - 1) :]]
         return [(path, file, os.fstat(file.fileno()).st_size) for path, file in files]
     finally:

@@ -1,1 +1,1 @@
-"""One module per group of commands; each registers its own on the application."""
+"""The commands of `millmark`, one module per group; each module registers its commands on the application."""

@@ -1,4 +1,4 @@
-"""`millmark apikeys`: API keys for machines that ask this gateway."""
+"""`millmark apikeys`: API keys for machines that call this gateway."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import typer
 
 from ledger.errors import InputError
-from ledger.store import AccessRepository
-from ledger.store.access_rows import CredentialRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
+from services.access.repository import AccessRepository
+from services.access.tables import CredentialRow
 from services.commands.audit import audited
-from services.commands.options import AsJson
-from services.context import open_context
+from services.commands.context import open_context
+from services.options import AsJson
 from services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
@@ -22,7 +22,7 @@ _DAY_S = 86_400
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys for machines that ask the gateway.")
+    group = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys for machine clients.")
     group.command("new", epilog="Example: millmark apikeys new 3 --label 'warehouse ERP' --days 90")(run_new)
     group.command("list", epilog="Example: millmark apikeys list --json")(run_list)
     group.command("revoke", epilog="Example: millmark apikeys revoke 4f1c09aa27de")(run_revoke)
@@ -31,24 +31,24 @@ def register(app: typer.Typer) -> None:
 
 def run_new(
     context: typer.Context,
-    participant: int = typer.Argument(help="Number of the participant that the key speaks for."),
-    label: str = typer.Option(..., "--label", help="Who uses it, for the list."),
-    scopes: str = typer.Option(Scope.PROVENANCE.value, "--scopes", help=f"Some of {','.join(Scope)}."),
-    days: int = typer.Option(90, "--days", help="How long it lives, 1 to 366."),
+    participant: int = typer.Argument(help="Number of the participant that the key acts for."),
+    label: str = typer.Option(..., "--label", help="Who uses the key; shown by `list`."),
+    scopes: str = typer.Option(Scope.PROVENANCE.value, "--scopes", help=f"Comma-separated, out of {', '.join(Scope)}."),
+    days: int = typer.Option(90, "--days", help="Days until it expires, 1 to 366."),
     as_json: AsJson = False,
 ) -> None:
-    """Make an API key and show it, once: only its SHA-256 is kept."""
+    """Create an API key and print it. It is printed only once: only its SHA-256 is stored."""
     wanted = parse_scopes(scopes)
     with open_context(context.obj) as opened, audited(opened.settings, "apikeys new", str(participant)):
         text, row = new_api_key(opened.store, participant, wanted, label, now_s=int(time.time()), life_s=days * _DAY_S)
     if as_json:
         print_json({"key": text, **_plain(row, row.issued_at)})
         return
-    print_lines(text, f"expires {_moment(row.expires_at)}; it is not shown again, revoke it as {row.id}")
+    print_lines(text, f"expires {_moment(row.expires_at)}; it is not shown again; revoke it by its id, {row.id}")
 
 
 def run_list(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the API keys that were made, without their secrets."""
+    """List the API keys, without their secrets."""
     with open_context(context.obj) as opened, opened.store.reading() as connection:
         rows = AccessRepository(connection).credentials(CredentialKind.API_KEY.value)
     plain = [_plain(row, int(time.time())) for row in rows]
@@ -60,19 +60,19 @@ def run_list(context: typer.Context, as_json: AsJson = False) -> None:
     print_table("API keys", [name.replace("_at", "") for name in columns], cells)
 
 
-def run_revoke(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="As the list shows it.")) -> None:
-    """Revoke an API key, at once and for good."""
+def run_revoke(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="Id that `list` shows.")) -> None:
+    """Revoke an API key, immediately and irreversibly."""
     with open_context(context.obj) as opened, audited(opened.settings, "apikeys revoke", id_):
         revoke(opened.store, id_, CredentialKind.API_KEY, now_s=int(time.time()))
     print_lines(f"revoked {id_}")
 
 
 def parse_scopes(text: str) -> frozenset[Scope]:
-    """Words separated by commas. Raises InputError naming the unknown one."""
+    """Reads scopes separated by commas. Raises InputError naming the first unknown one."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     for word in words:
         if word not in list(Scope):
-            raise InputError(f"there is no scope {word[:60]!a}", hint=f"use {', '.join(Scope)}")
+            raise InputError(f"unknown scope {word[:60]!a}", hint=f"use {', '.join(Scope)}")
     return frozenset(Scope(word) for word in words)
 
 

@@ -1,4 +1,4 @@
-"""`millmark audit`: the log of who asked for what, and what was decided."""
+"""`millmark audit`: verify and read the log of requests and decisions."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ledger.errors import InputError, MillmarkError
 from ledger.records import Contract
 from ledger.store import Book
 from services.audit import Access, AnchoredHeads, AuditLog, open_heads, read_audit, verify_audit
-from services.commands.options import AsJson
-from services.context import open_context
+from services.commands.context import open_context
+from services.options import AsJson
 from services.output import print_json, print_lines, print_table
 from services.settings import Settings, read_settings
 
 __all__ = ["audited", "open_audit", "register"]
 
 _DONE, _FAILED = 200, 409
-"""As HTTP says it, so that one log has one word for each decision."""
+"""HTTP statuses, so that commands and requests are logged with the same decisions."""
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Check and read the log of who asked the gateway for what.")
+    group = typer.Typer(no_args_is_help=True, help="Verify and read the log of requests and decisions.")
     group.command("verify", epilog="Example: millmark audit verify --head 0x5e... --json")(run_verify)
     group.command("show", epilog="Example: millmark audit show --target 5d0f2c6e --last 20")(run_show)
     app.add_typer(group, name="audit")
@@ -37,13 +37,13 @@ def register(app: typer.Typer) -> None:
 def run_verify(
     context: typer.Context,
     head: Annotated[
-        str | None, typer.Option(help="A head that is known from before: then the end may not be missing.")
+        str | None, typer.Option(help="Head that an earlier run printed; the log must still contain it.")
     ] = None,
-    folder: Annotated[Path | None, typer.Option(help="Another folder, such as a copy.", file_okay=False)] = None,
+    folder: Annotated[Path | None, typer.Option(help="Another folder, such as a backup.", file_okay=False)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that no entry was changed, left out, moved or put in; against the heads that the ledger has an anchor of,
-    where `audit_stream` is set. Prints the head, to be kept elsewhere."""
+    """Check that no entry was changed, removed, moved or inserted, and compare the log with the heads anchored on the
+    ledger if `audit_stream` is set. Prints the head of the log; keep it in another place."""
     settings = read_settings(context.obj)
     anchored = _anchored(context.obj, settings)
     found = verify_audit(folder or settings.audit_path, None if head is None else _hash(head), anchored)
@@ -58,24 +58,24 @@ def run_verify(
     if as_json:
         print_json(shown)
         return
-    older = f"; older ones, to {shown['follows']}, are elsewhere" if found.first > 1 else ""
+    older = f"; older entries, up to hash {shown['follows']}, are not here" if found.first > 1 else ""
     print_lines(f"entries {found.first} to {found.last} in {found.files} files are as they were written{older}")
     if anchored is None:
-        print_lines("the ledger has no anchor of it: whoever can write the folder can write the end anew")
+        print_lines("the log is not anchored on the ledger: anyone who can write the folder can rewrite its end")
     else:
-        print_lines(f"entries up to {anchored.last} are those that the ledger has an anchor of")
+        print_lines(f"entries up to {anchored.last} match the heads anchored on the ledger")
     print_lines(f"head {shown['head']}")
 
 
 def run_show(
     context: typer.Context,
-    target: Annotated[str, typer.Option(help="Only entries whose target has this in it.")] = "",
-    participant: Annotated[int | None, typer.Option(help="Only those of this participant.")] = None,
-    decision: Annotated[str, typer.Option(help="Only those that were so decided, such as denied.")] = "",
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many, the latest.")] = 50,
+    target: Annotated[str, typer.Option(help="Only entries whose target contains this text.")] = "",
+    participant: Annotated[int | None, typer.Option(help="Only entries of this participant.")] = None,
+    decision: Annotated[str, typer.Option(help="Only entries with this decision, such as denied.")] = "",
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="Number of entries, counted from the latest.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Show the latest entries; unchecked, see `millmark audit verify`."""
+    """Show the latest entries without verifying them; see `millmark audit verify`."""
     chosen: deque[dict[str, Json]] = deque(maxlen=last)
     for entry in read_audit(read_settings(context.obj).audit_path):
         fits = target in str(entry["target"]) and decision in ("", entry["decision"])
@@ -89,16 +89,18 @@ def run_show(
 
 
 def open_audit(settings: Settings) -> AuditLog:
-    """Raises AuditError."""
+    """The audit log of these settings, open for writing. Raises AuditError."""
     return AuditLog(settings.audit_path, lambda: int(time.time()), keep_files=settings.audit_files)
 
 
 def _anchored(home: Path, settings: Settings) -> AnchoredHeads | None:
-    """What the ledger itself has an anchor of; None where none is made. Raises AuditError, ChainError."""
+    """The heads that the ledger anchors, by its own state; None if no audit stream is set. Raises AuditError,
+    ChainError."""
     stream = settings.audit_stream_subject
     if stream is None:
         return None
     with open_context(home) as opened:
+        # From the contract, not from the index: the database is part of what is being checked.
         found = opened.chain().read_struct(Contract.LEDGER, "streamOf", stream)
         with opened.store.reading() as connection:
             log = Book(connection).evidence(stream)
@@ -107,7 +109,11 @@ def _anchored(home: Path, settings: Settings) -> AnchoredHeads | None:
 
 @contextmanager
 def audited(settings: Settings, action: str, target: str) -> Iterator[None]:
-    """Has what a command does in the log: whoever has the database and the key file does it as the operator."""
+    """Logs the command in the `with` block as done by the operator, whether it succeeds or fails.
+
+    A person at the command line has the database and the key file, so there is no caller to authenticate.
+    """
+    # Opened first, so that nothing is done if the log cannot be written. Entries state the outcome, so they come last.
     log = open_audit(settings)
     try:
         yield
@@ -126,7 +132,7 @@ def _hash(text: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) != 32:
-        raise InputError(f"{text[:80]!a} is no head", hint="0x and 64 hexadecimal digits, as `verify` printed it")
+        raise InputError(f"{text[:80]!a} is not a head", hint="give 0x and 64 hexadecimal digits, as `verify` prints")
     return found
 
 

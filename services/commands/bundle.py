@@ -1,4 +1,4 @@
-"""`millmark bundle`: the provenance file that a partner gets."""
+"""`millmark bundle`: write a provenance file for a partner."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ledger.errors import InputError
 from ledger.headers import parse_header
 from ledger.provenance import build_bundle, parse_disclosing
 from quality.audit import build_extract
-from services.commands.options import AsJson
-from services.context import open_context
+from services.commands.context import open_context
 from services.files import read_bounded, write_whole
 from services.inspections.extracts import find_extract
+from services.options import AsJson
 from services.output import print_json, print_lines
 
 __all__ = ["describe_bundle", "read_point", "register"]
@@ -32,8 +32,8 @@ def register(app: typer.Typer) -> None:
 
 def run_bundle(
     context: typer.Context,
-    identifiers: Annotated[list[str], typer.Argument(help="Lots: identifiers, or subjects in 0x-hex.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write; one that is there is replaced.")],
+    identifiers: Annotated[list[str], typer.Argument(help="Lots, as identifiers or as subjects in 0x-hex.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write; an existing file is replaced.")],
     checkpoint: Annotated[
         Path | None,
         typer.Option("--checkpoint", help="Co-signed block that the receiver starts from; the latest by default."),
@@ -41,19 +41,19 @@ def run_bundle(
     disclose: Annotated[
         list[str] | None,
         typer.Option(
-            help="What to show besides the records: names, claims, evidence, inferences, or the pointer to a field of "
-            "a document, such as /legal_name; may be repeated."
+            help="What to disclose besides the records: names, claims, evidence, inferences, or a JSON pointer to a "
+            "field of a claims document, such as /legal_name. May be repeated."
         ),
     ] = None,
     unrelated: Annotated[
-        bool, typer.Option(help="Show what was made for others of shared material, too, instead of sealing it.")
+        bool, typer.Option(help="Also show lots made for others from the same material, which are sealed by default.")
     ] = False,
     audit: Annotated[
-        bool, typer.Option("--audit", help="Write the one lot's inference instead, for `python -m quality audit`.")
+        bool, typer.Option("--audit", help="Write the inference of one lot instead, for `python -m quality audit`.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write one file that proves where the lots come from, with all that the ledger recorded. It is verified first."""
+    """Write one file that proves where the lots come from, with every record of them. It is verified before writing."""
     if audit:
         _write_extract(context, identifiers, output)
         return
@@ -76,8 +76,9 @@ def run_bundle(
 
 def _write_extract(context: typer.Context, identifiers: list[str], output: Path) -> None:
     if len(identifiers) != 1:
-        raise InputError("an extract is of one lot", hint="give one identifier with --audit")
+        raise InputError("an extract covers exactly one lot", hint="give one identifier with --audit")
     with open_context(context.obj) as opened:
+        # An unreachable chain is no obstacle: the book may hold the model's bytes.
         silent = opened.catch_up()
         chain = None if silent is not None or opened.settings.chain_url is None else opened.chain()
         extract = find_extract(opened.store, chain, identifiers[0])
@@ -86,12 +87,12 @@ def _write_extract(context: typer.Context, identifiers: list[str], output: Path)
 
 
 def read_point(path: Path | None) -> SignedCheckpoint | None:
-    """The checkpoint of a file, when one is named. Raises InputError, CheckpointError."""
+    """Reads a checkpoint file; None if no path is given. Raises InputError, CheckpointError."""
     return None if path is None else parse_checkpoint(read_bounded(path, MAX_CHECKPOINT_BYTES))
 
 
 def describe_bundle(data: bytes, output: Path) -> dict[str, object]:
-    """What a file holds, as JSON's types."""
+    """Summary of a bundle, in JSON types: file, size, blocks, parts (0x-hex), and counts."""
     bundle = parse_bundle(data)
     links = {link for history in bundle.histories for link in history.records if not isinstance(link, int)}
     return {

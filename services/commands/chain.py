@@ -1,4 +1,4 @@
-"""`devchain`, `deploy`, `status`, `rebuild`."""
+"""`millmark devchain`, `deploy`, `status` and `rebuild`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from ledger.chain import Chain, deploy, find_profile, write_deployment
 from ledger.errors import ChainError, SettingsError
 from ledger.index import Follower, IndexCheck, check_rows, fetch_status
 from ledger.records import Contract
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
-from services.commands.integrity import compare_index
-from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import ALLOWANCE_WEI, Context, open_context
+from services.commands.context import Context, open_context
+from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines
 from services.serving.sockets import listen, serve_on
+from services.store import open_store
 from services.text.outbox import STALL_S, describe_queue, queue_lines
 
 if TYPE_CHECKING:
-    from services.inspections.monitoring import ModelHealth
+    from services.inspections.model_health import ModelHealth
 
 __all__ = ["register"]
 
@@ -41,33 +40,35 @@ def register(app: typer.Typer) -> None:
 
 def run_devchain(
     host: str = typer.Option("127.0.0.1", help="Address to listen on; the chain has no authentication."),
-    port: int = typer.Option(8545, min=0, max=65535, help="0 for any that is free."),
+    port: int = typer.Option(8545, min=0, max=65535, help="Port to listen on; 0 for any free one."),
     journal: Path | None = typer.Option(
-        None, "--journal", dir_okay=False, help="File that keeps the chain: the next run with it goes on from there."
+        None, "--journal", dir_okay=False, help="File that keeps the chain; the next run with it continues the chain."
     ),
 ) -> None:
-    """Run the embedded chain behind JSON-RPC, for development. It lives in memory and ends with the command, unless a
-    journal keeps it."""
-    from services.devchain import JournaledChain, create_devchain  # noqa: PLC0415 - a whole EVM, which others do not need
+    """Run the embedded chain behind JSON-RPC, for development. It is held in memory and lost when the command ends,
+    unless a journal keeps it."""
+    from services.devchain import JournaledChain, create_devchain  # noqa: PLC0415 - a whole EVM, used here only
 
     chain = None if journal is None else JournaledChain(journal)
     listener = listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     print_lines(f"devchain on {url}, engine profile 'embedded'; stop with Ctrl-C")
-    sys.stdout.flush()
+    sys.stdout.flush()  # programs that start a devchain read its URL from this line
     serve_on(listener, uvicorn.Server(uvicorn.Config(create_devchain(chain), log_level="warning")))
 
 
 def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
-    """Deploy Forwarder, Registry and TraceLedger, owned by the signer, and write the deployment file."""
+    """Deploy Forwarder, Registry and TraceLedger with the signer as owner, and write the deployment file."""
     with open_context(context.obj) as opened:
         path = opened.settings.deployment_path
+        # Checked before gas is spent, and the addresses are printed before the file is written, so that they are not
+        # lost if that fails.
         if path.exists():
             raise SettingsError(f"{path} exists already", hint="move it away to deploy another ledger")
         owner, node = opened.unlock(signer, passphrase_file), opened.node()
         profile = find_profile(opened.settings.engine)
         if profile.faucet:
-            node.fund(owner.address, ALLOWANCE_WEI)
+            node.fund(owner.address)
         deployment = deploy(node, profile, owner)
         print_lines(
             f"registry  0x{deployment.registry.hex()}",
@@ -82,11 +83,12 @@ def run_deploy(context: typer.Context, signer: SignerUri, passphrase_file: Passp
 def run_status(
     context: typer.Context,
     deep: bool = typer.Option(
-        False, "--deep", help="Follow the whole chain once more, and compare every row: takes as long as a rebuild."
+        False, "--deep", help="Follow the whole chain again and compare every row; takes as long as a rebuild."
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Say how far chain, index and outbox are, and whether the index is what the chain says. Exit code 1 when not."""
+    """Print the state of chain, index and outbox, and compare the index with the chain. Exit code 1 if they differ or
+    the chain does not answer."""
     with open_context(context.obj) as opened:
         unreachable = opened.catch_up()
         found = _status(opened)
@@ -107,15 +109,15 @@ def run_status(
 
 def _check(opened: Context, deep: bool) -> IndexCheck | None:
     if not deep:
-        return compare_index(opened)
+        return opened.compare_index()
     with TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'scratch.sqlite'}") as scratch:
         return check_rows(opened.store, opened.chain(), scratch)
 
 
 def _models(opened: Context) -> list[ModelHealth]:
-    """How each model does, where numpy is installed."""
+    """The health of each model; empty if numpy is not installed."""
     try:
-        from services.inspections.monitoring import monitor  # noqa: PLC0415 - needs numpy, which others do not
+        from services.inspections.model_health import monitor  # noqa: PLC0415 - numpy is optional
     except ModuleNotFoundError:
         return []
     return monitor(opened.store)
@@ -126,10 +128,10 @@ def _findings(check: IndexCheck | None) -> list[str]:
         return []
     if not check.differences:
         return [
-            f"check   {check.records} records and {check.heads} heads are the chain's at block {check.block_number}"
+            f"check   {check.records} records and {check.heads} heads equal the chain's at block {check.block_number}"
         ]
     lines = [f"check   {line}" for line in check.findings]
-    return [*lines, f"{check.differences} differences; `millmark rebuild` reads the index anew from the chain"]
+    return [*lines, f"{check.differences} differences; `millmark rebuild` builds the index again from the chain"]
 
 
 def _status(opened: Context) -> dict[str, object]:
@@ -160,8 +162,8 @@ def _status(opened: Context) -> dict[str, object]:
 
 
 def _head(chain: Chain, outbox: Outbox) -> dict[str, object]:
-    """The latest block, its age by this machine's clock, and whether the chain makes no further one though transactions
-    wait for it."""
+    """The latest block, its age in seconds by this machine's clock, and whether the chain stalls: no new block for
+    STALL_S seconds although transactions are pending."""
     head = chain.node.header()
     age_s = max(round(time.time() - head.timestamp), 0)
     return {"block_number": head.number, "head_age_s": age_s, "stalls": age_s >= STALL_S and outbox.has_unmined()}
@@ -181,7 +183,7 @@ def _as_text(found: dict[str, object]) -> list[str]:
 
 
 def run_rebuild(context: typer.Context) -> None:
-    """Throw the index away and read it anew from the chain. Outbox, identifiers and documents stay."""
+    """Discard the index and build it again from the chain. Outbox, identifiers and documents are kept."""
     with open_context(context.obj) as opened:
         progress = Follower(opened.chain(), opened.store).rebuild()
     print_lines(f"{progress.records} records, up to block {progress.block_number}")

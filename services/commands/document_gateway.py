@@ -1,4 +1,4 @@
-"""`millmark documents` at a gateway: publish there, and fetch what is there for the own participant."""
+"""`millmark documents` over HTTP: publish to a gateway, and fetch the documents it shares with your company."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ledger.errors import InputError
-from ledger.provenance.document_access import Mode
-from services.commands.options import AsJson, Gateway, TokenFile
 from services.documents.errors import GatewayAnswerError, SealBrokenError
 from services.documents.key_files import read_recipient_key
+from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, OpenedDocument, open_sealed
 from services.files import read_bounded, write_private_whole
+from services.options import AsJson, Gateway, TokenFile
 from services.output import print_json, print_lines
 
 if TYPE_CHECKING:
     from services.documents.client import HttpDocuments
 
-__all__ = ["asking", "guess_media_type", "run_fetch", "run_found", "run_publish", "set_grant"]
+__all__ = ["guess_media_type", "open_client", "run_fetch", "run_found", "run_publish", "set_grant"]
 
 _ID_DIGITS = 32
 
-DocumentId = Annotated[str, typer.Argument(metavar="ID", help="32 hexadecimal digits, as `found` shows it.")]
+DocumentId = Annotated[str, typer.Argument(metavar="ID", help="Document id: 32 hexadecimal digits, as `found` shows.")]
 
 
 @contextmanager
-def asking(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
-    """Raises SettingsError for a token file that others can read."""
+def open_client(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
+    """A client of a gateway's document routes, closed on exit. Raises SettingsError for a token file that other users
+    can read."""
     from services.documents.client import HttpDocuments  # noqa: PLC0415 - an HTTP client, which few commands need
     from services.node.config import read_secret  # noqa: PLC0415 - likewise
 
@@ -43,28 +44,29 @@ def asking(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
 
 
 def verify_id(document: str) -> str:
-    """Raises InputError for what would be another path."""
+    """Raises InputError for anything but a document id: it becomes part of the request's path."""
     if len(document) != _ID_DIGITS or not set(document) <= set("0123456789abcdef"):
-        raise InputError(f"{document[:40]!a} is no id of a document", hint="give 32 hexadecimal digits")
+        raise InputError(f"{document[:40]!a} is not a document id", hint="give 32 hexadecimal digits")
     return document
 
 
 def run_publish(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File to publish.")],
     gateway: Gateway,
     token_file: TokenFile,
-    about: Annotated[str | None, typer.Option(help="Identifier of the lot or the order that it is about.")] = None,
-    mode: Annotated[Mode, typer.Option(help="Who may read it.")] = Mode.PRIVATE,
-    media_type: Annotated[str | None, typer.Option("--type", help="Media type; guessed by the name else.")] = None,
+    about: Annotated[str | None, typer.Option(help="Identifier of the lot or order that it is about.")] = None,
+    mode: Annotated[Mode, typer.Option(help="Access mode: who may read the document.")] = Mode.PRIVATE,
+    media_type: Annotated[str | None, typer.Option("--type", help="Media type; by default from the file name.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a document at the company's own gateway, which encrypts it; prints its id and its root.
+    """Upload a document to your company's gateway, which encrypts it; prints its id and its root.
 
-    The same file again, within a week, is the same document: after a failure of the line, repeat the command.
+    Uploading the same file again within a week creates no second document, so repeat the command after a failed
+    connection.
     """
     content = read_bounded(file, MOST_DOCUMENT_BYTES)
     given = {"name": file.name, "mode": mode.value, **({} if about is None else {"about": about})}
-    with asking(gateway, token_file) as documents:
+    with open_client(gateway, token_file) as documents:
         added = documents.add(content, guess_media_type(file, media_type), given)
     if as_json:
         print_json(added)
@@ -76,11 +78,11 @@ def run_publish(
 def run_found(
     gateway: Gateway,
     token_file: TokenFile,
-    about: Annotated[str | None, typer.Option(help="Identifier of a lot or an order; finds linked ones too.")] = None,
+    about: Annotated[str | None, typer.Option(help="Lot or order, by identifier; includes linked documents.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the documents at a gateway that are there for the own participant."""
-    with asking(gateway, token_file) as documents:
+    """List the documents that a gateway shares with your company."""
+    with open_client(gateway, token_file) as documents:
         items = documents.page(about)
     if as_json:
         print_json(items)
@@ -93,18 +95,19 @@ def run_fetch(
     document: DocumentId,
     gateway: Gateway,
     token_file: TokenFile,
-    key: Annotated[Path, typer.Option(help="The recipient's key file.", dir_okay=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where the document goes.", dir_okay=False)],
-    version: Annotated[int | None, typer.Option(min=1, help="Its number; the latest by default.")] = None,
+    key: Annotated[Path, typer.Option(help="Recipient key file.", dir_okay=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.", dir_okay=False)],
+    version: Annotated[int | None, typer.Option(min=1, help="Version number; the latest by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a document, open it here with the recipient's key, and check that it is the one that its root commits to.
+    """Fetch a document, decrypt it with the recipient key, and check that it is the one that its root commits to.
 
-    The gateway sends it encrypted for that key, which `documents keys publish` made known. Nothing is written unless
-    all is right.
+    The gateway sends it encrypted for the key that `documents keys publish` registered. Nothing is written if any check
+    fails.
     """
     private = read_recipient_key(key)
-    with asking(gateway, token_file) as documents:
+    with open_client(gateway, token_file) as documents:
+        # The version is fixed before fetching: a newer one may be added in between.
         wanted = _of(documents.get(verify_id(document)))[1]["version"] if version is None else version
         opened = open_sealed(documents.fetch(verify_id(document), _number(wanted)), private)
     _verify_place(opened, document, _number(wanted))
@@ -117,11 +120,13 @@ def run_fetch(
 
 
 def set_grant(document: str, participant: int, gateway: str, token_file: Path | None, *, granted: bool) -> None:
-    """Grants, or ends a grant, at the company's own gateway. Raises InputError without a token, NotFoundError,
-    DocumentError."""
+    """Grants or revokes a participant's access at the company's own gateway. Raises InputError without a token file,
+    NotFoundError, DocumentError."""
     if token_file is None:
-        raise InputError("--gateway without --token-file", hint="give a token or API key of it, with the scope sharing")
-    with asking(gateway, token_file) as documents:
+        raise InputError(
+            "--gateway needs --token-file", hint="give a file with a token or API key that has the scope `sharing`"
+        )
+    with open_client(gateway, token_file) as documents:
         change = documents.grant if granted else documents.revoke
         change(verify_id(document), participant)
     word = "may read" if granted else "may not read"
@@ -133,24 +138,26 @@ def guess_media_type(file: Path, stated: str | None) -> str:
 
 
 def _verify_place(opened: OpenedDocument, document: str, version: int) -> None:
-    """Raises SealBrokenError when the gateway sent another document that it may well have for us."""
+    """Raises SealBrokenError for another document or version, even one that the gateway may share with us."""
     place = opened.header.place
     if (place.document, place.version) != (document, version):
-        raise SealBrokenError("the gateway sent another document than was asked for", hint="tell who runs it")
+        raise SealBrokenError(
+            "the gateway sent another document than the requested one", hint="tell the gateway's operator"
+        )
 
 
 def _of(found: dict[str, object]) -> tuple[str, dict[str, object]]:
-    """Id and latest version."""
+    """Id and latest version of a document in the gateway's JSON form. Raises GatewayAnswerError."""
     versions = found.get("versions")
     if not isinstance(versions, list) or not versions or not isinstance(versions[-1], dict):
-        raise GatewayAnswerError("the gateway's answer cannot be used", hint="try again")
+        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
     latest = versions[-1]
     if not {"version", "name", "root"} <= latest.keys():
-        raise GatewayAnswerError("the gateway's answer cannot be used", hint="try again")
+        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
     return str(found.get("document")), latest
 
 
 def _number(value: object) -> int:
     if type(value) is not int or not 1 <= value < 2**31:
-        raise GatewayAnswerError("the gateway's answer cannot be used", hint="try again")
+        raise GatewayAnswerError("the gateway's response is malformed", hint="try again")
     return value

@@ -1,4 +1,4 @@
-"""`millmark documents keys`: a recipient's key and who says whose it is; the gateway's own keys."""
+"""`millmark documents keys`: recipient keys and their signed statements; the gateway's own data keys."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ledger.canonical import parse_json
 from ledger.chain import read_deployment
 from ledger.errors import NotFoundError
 from ledger.signatures import Signer
-from ledger.store import AccessRepository, DocumentRepository
+from ledger.store import Registry
 from services.commands.audit import audited
-from services.commands.document_gateway import asking
-from services.commands.options import Gateway, PassphraseFile, SignerUri, TokenFile
-from services.context import Context, open_context, unlock
+from services.commands.context import Context, open_context, unlock
+from services.commands.document_gateway import open_client
 from services.documents import Documents, KeyRing
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.documents.recipient_keys import KeyStatement, sign_statement
 from services.files import read_bounded
+from services.options import Gateway, PassphraseFile, SignerUri, TokenFile
 from services.output import print_json, print_lines
 from services.settings import read_settings
 
@@ -28,14 +28,14 @@ __all__ = ["build_keys"]
 
 _MOST_STATEMENT_BYTES = 4096
 
-KeyFile = Annotated[Path, typer.Argument(help="The recipient's key file (mode 0600).", dir_okay=False)]
+KeyFile = Annotated[Path, typer.Argument(help="Recipient key file (mode 0600).", dir_okay=False)]
 
 
 def build_keys() -> typer.Typer:
     example = "Example: millmark documents keys "
     group = typer.Typer(
         no_args_is_help=True,
-        help="Make and sign the key that documents are wrapped for; rotate the gateway's own.",
+        help="Create, sign and publish the key that documents are encrypted for; rotate the gateway's own keys.",
         epilog=example + "new recipient.json",
     )
     group.command("new", epilog=example + "new recipient.json")(run_new)
@@ -47,7 +47,7 @@ def build_keys() -> typer.Typer:
 
 
 def run_new(file: KeyFile) -> None:
-    """Make a recipient's key (X25519) in a new file, and print its public part. It never leaves the file."""
+    """Create a recipient key (X25519) in a new file and print its public part. The private part stays in the file."""
     print_lines("0x" + create_recipient_key(file).hex())
 
 
@@ -57,14 +57,15 @@ def run_sign(
     signer: SignerUri,
     participant: Annotated[
         int | None,
-        typer.Option(min=1, max=2**32 - 1, help="Number of the signer's participant; without it the index is asked."),
+        typer.Option(min=1, max=2**32 - 1, help="Number of the signer's participant; taken from the index if omitted."),
     ] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Say, signed with a key of the participant, whose key it is; prints what `keys publish` takes.
+    """Sign, with a key of the participant, a statement that the recipient key is its own; prints it for `keys publish`.
 
-    With --participant it needs no chain and no index: the deployment file says for which ledger.
+    With --participant, neither chain nor index is needed: the deployment file names the ledger.
     """
+    # With --participant no database is opened, so that the company's signing key may stay on another machine.
     public_key = read_recipient_key(file).public_key().public_bytes_raw()
     if participant is None:
         with open_context(context.obj) as opened:
@@ -85,30 +86,31 @@ def run_sign(
 
 
 def run_publish(
-    file: Annotated[Path, typer.Argument(help="What `keys sign` printed.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="File with the output of `keys sign`.", dir_okay=False)],
     gateway: Gateway,
     token_file: TokenFile,
 ) -> None:
-    """Have a gateway wrap documents for the key from now on. It takes the place of an earlier one."""
+    """Register the key at a gateway, which from then on encrypts documents for it. It replaces an earlier key."""
     statement = parse_json(read_bounded(file, _MOST_STATEMENT_BYTES), max_bytes=_MOST_STATEMENT_BYTES, max_depth=2)
-    with asking(gateway, token_file) as documents:
+    with open_client(gateway, token_file) as documents:
         documents.publish_key(statement)
-    print_lines(f"documents of {gateway} are wrapped for this key from now on")
+    print_lines(f"{gateway} encrypts documents for this key from now on")
 
 
 def run_rotate(context: typer.Context) -> None:
-    """Wrap all data keys of this gateway's documents under a new key, and forget the old one. A gateway may run."""
+    """Encrypt all data keys of this gateway's documents under a new key and delete the old one. The gateway may keep
+    running."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents keys rotate", ""):
         count = Documents(opened.store, KeyRing(opened.settings.document_keys_path)).rotate()
-    print_lines(f"{count} data keys are wrapped under a new key; older backups of the key file open nothing any more")
+    print_lines(f"{count} data keys are encrypted under a new key; older backups of the key file are now useless")
 
 
 def _statement(opened: Context, signer: Signer, public_key: bytes) -> KeyStatement:
-    """Of the signer's participant, on the ledger that the index follows."""
+    """The statement of the signer's participant, for the ledger that the index follows. Raises NotFoundError."""
     opened.catch_up()
     with opened.store.reading() as connection:
-        identity = DocumentRepository(connection).identity()
-        participant = AccessRepository(connection).participant_of(signer.address)
+        registry = Registry(connection)
+        identity, participant = registry.identity(), registry.participant_of(signer.address)
     if identity is None or participant is None:
-        raise NotFoundError("the key signs for no participant in the index", hint="see `millmark participants list`")
+        raise NotFoundError("the index knows no participant with this key", hint="see `millmark participants list`")
     return KeyStatement(identity.chain_id, identity.ledger, participant.number, public_key, int(time.time()))

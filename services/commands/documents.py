@@ -1,4 +1,4 @@
-"""`millmark documents`: what a company shares with its partners, encrypted; and what a partner opens it with."""
+"""`millmark documents`: store documents encrypted, share them with partners, and open what partners share."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Annotated
 import typer
 
 from ledger.errors import InputError
-from ledger.provenance.document_access import Mode
 from services.commands.audit import audited
+from services.commands.context import Context, open_context
 from services.commands.document_gateway import guess_media_type, run_fetch, run_found, run_publish, set_grant
 from services.commands.document_keys import build_keys
-from services.commands.options import AsJson
-from services.context import Context, open_context
 from services.documents import Documents, Draft, KeyRing, new_place
 from services.documents.key_files import read_recipient_key
+from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, MOST_FILE_BYTES, open_sealed
 from services.documents.views import Document
 from services.files import read_bounded, write_private_whole
+from services.options import AsJson
 from services.output import print_json, print_lines, print_table, warn
 
 __all__ = ["register"]
 
-_RECALL = "copies that were fetched before cannot be recalled"
+_RECALL = "copies fetched earlier cannot be recalled"
 _MOST_SHOWN = 1000
-Id = Annotated[str, typer.Argument(metavar="ID", help="As the list shows it.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="Document id, as `list` shows it.")]
 Number = Annotated[int, typer.Argument(min=1, max=2**32 - 1, help="Number of a participant.")]
 OwnGateway = Annotated[
-    str | None, typer.Option("--gateway", metavar="URL", help="The company's gateway; this machine's store without it.")
+    str | None, typer.Option("--gateway", metavar="URL", help="Your company's gateway; by default the local store.")
 ]
 OwnTokenFile = Annotated[
     Path | None, typer.Option("--token-file", help="File (mode 0600) with a token or API key of that gateway.")
 ]
-Source = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The file.")]
-MediaType = Annotated[str | None, typer.Option("--type", help="Media type; guessed by the name when not given.")]
+Source = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="File with the document.")]
+MediaType = Annotated[str | None, typer.Option("--type", help="Media type; guessed from the file name if omitted.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Keep documents encrypted, share them with participants, open them.")
+    group = typer.Typer(no_args_is_help=True, help="Store, share and open encrypted documents.")
     example = "Example: millmark documents "
     group.command("add", epilog=example + "add drawing.pdf --about urn:example:hip-1 --mode linked")(run_add)
     group.command("update", epilog=example + "update 5d0f2c6e... drawing.pdf")(run_update)
@@ -61,13 +61,13 @@ def register(app: typer.Typer) -> None:
 def run_add(
     context: typer.Context,
     file: Source,
-    about: Annotated[str | None, typer.Option(help="Identifier of the lot or the order that it is about.")] = None,
-    mode: Annotated[Mode, typer.Option(help="Who may read it.")] = Mode.PRIVATE,
+    about: Annotated[str | None, typer.Option(help="Identifier of the lot or order that it is about.")] = None,
+    mode: Annotated[Mode, typer.Option(help="Access mode: who may read the document.")] = Mode.PRIVATE,
     media_type: MediaType = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep a document, encrypted under a key of its own; prints its id and the root that a record can carry."""
-    place = new_place()
+    """Store a document, encrypted under a key of its own; prints its id and the root that a record can commit to."""
+    place = new_place()  # drawn here, so that the audit entry names the document even if adding it fails
     with (
         open_context(context.obj) as opened,
         audited(opened.settings, "documents add", place.document),
@@ -80,7 +80,7 @@ def run_add(
 def run_update(
     context: typer.Context, id_: Id, file: Source, media_type: MediaType = None, as_json: AsJson = False
 ) -> None:
-    """Add a version to a document, under a key of its own; earlier versions stay."""
+    """Add a version to a document, encrypted under a key of its own; earlier versions are kept."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents update", id_):
         documents = _documents(opened)
         with Draft(documents.next_place(id_), file.name, guess_media_type(file, media_type)) as draft:
@@ -90,14 +90,14 @@ def run_update(
 
 def run_list(
     context: typer.Context,
-    about: Annotated[str | None, typer.Option(help="Only those about this lot or order.")] = None,
+    about: Annotated[str | None, typer.Option(help="Only documents about this lot or order.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the documents that are kept here."""
+    """List the documents stored here."""
     with open_context(context.obj) as opened:
         page = _documents(opened).page(about, "", _MOST_SHOWN, None)
     if page.next is not None:
-        warn(f"millmark: only the first {_MOST_SHOWN} are shown; ask for those about one thing")
+        warn(f"millmark: only the first {_MOST_SHOWN} are shown; narrow the list with --about")
     if as_json:
         print_json([one.to_json() for one in page.documents])
         return
@@ -106,7 +106,7 @@ def run_list(
 
 
 def run_mode(context: typer.Context, id_: Id, mode: Mode, as_json: AsJson = False) -> None:
-    """Change who may read a document, from now on. Grants end with the mode `restricted`."""
+    """Change who may read a document from now on. Leaving the mode `restricted` ends all grants."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents mode", id_):
         _print(_documents(opened).set_mode(id_, mode), as_json, _RECALL)
 
@@ -119,7 +119,7 @@ def run_grant(
     token_file: OwnTokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Name a participant that may read a restricted document."""
+    """Allow a participant to read a restricted document."""
     if gateway is not None:
         set_grant(id_, participant, gateway, token_file, granted=True)
         return
@@ -135,7 +135,7 @@ def run_revoke(
     token_file: OwnTokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """End a grant. What the participant fetched before cannot be recalled."""
+    """Revoke a grant. Copies that the participant fetched earlier cannot be recalled."""
     if gateway is not None:
         set_grant(id_, participant, gateway, token_file, granted=False)
         return
@@ -144,8 +144,8 @@ def run_revoke(
 
 
 def run_erase(context: typer.Context, id_: Id, as_json: AsJson = False) -> None:
-    """Erase a document for good: content, keys, name and salts. Its root, where a record carries it, says nothing any
-    more. Backups and fetched copies are out of reach."""
+    """Erase a document irreversibly: content, keys, name and salts. A root that a record carries then reveals nothing.
+    Backups and fetched copies are not affected."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents erase", id_):
         _print(_documents(opened).erase(id_, int(time.time())), as_json, _RECALL)
 
@@ -155,23 +155,23 @@ def run_erase_field(
     root: Annotated[str, typer.Argument(help="Claims root, 0x and 64 hexadecimal digits.")],
     pointers: Annotated[list[str], typer.Argument(help="Fields, as JSON pointers (RFC 6901).")],
 ) -> None:
-    """Erase fields of a claims document in the private book. Its root and proofs of other fields stay what they are."""
+    """Erase fields of a claims document in the private book. Its root and the proofs of other fields stay valid."""
     try:
         committed = bytes.fromhex(root.removeprefix("0x"))
     except ValueError:
-        raise InputError(f"{root[:80]!a} is no claims root", hint="0x and 64 hexadecimal digits") from None
+        raise InputError(f"{root[:80]!a} is not a claims root", hint="give 0x and 64 hexadecimal digits") from None
     with open_context(context.obj) as opened, audited(opened.settings, "documents erase-field", root):
         _documents(opened).erase_fields(committed, [_path(pointer) for pointer in pointers])
     print_lines(f"erased {', '.join(pointers)}; {_RECALL}")
 
 
 def run_open(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="As the gateway sent it.")],
-    key: Annotated[Path, typer.Option(help="The recipient's key file.", dir_okay=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the document goes.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Sealed file, as the gateway sent it.")],
+    key: Annotated[Path, typer.Option(help="Recipient key file.", dir_okay=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.", dir_okay=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Open a sealed document, offline, and check that it is the one that its root commits to."""
+    """Decrypt a sealed document offline, and check that it is the one that its root commits to."""
     opened = open_sealed(read_bounded(file, MOST_FILE_BYTES), read_recipient_key(key))
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()
@@ -186,9 +186,12 @@ def _documents(opened: Context) -> Documents:
 
 
 def _path(pointer: str) -> tuple[str | int, ...]:
-    """Digits are an index: claims tell arrays from objects, pointers do not."""
+    """Parses a JSON pointer (RFC 6901). Raises InputError.
+
+    A step of digits is taken as an array index: unlike claims, a pointer does not distinguish arrays from objects.
+    """
     if not pointer.startswith("/"):
-        raise InputError(f"{pointer[:80]!a} is no JSON pointer", hint="begin it with a slash: /engraving")
+        raise InputError(f"{pointer[:80]!a} is not a JSON pointer", hint="begin it with a slash: /engraving")
     steps = (part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
     return tuple(int(step) if step.isascii() and step.isdigit() else step for step in steps)
 

@@ -1,4 +1,4 @@
-"""`millmark gateway`."""
+"""`millmark gateway`: put the gateway together from the settings and serve it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -14,16 +14,17 @@ from ledger.chain import Chain
 from ledger.errors import SettingsError
 from ledger.keys import Signer
 from ledger.provenance import parse_disclosing
-from ledger.store import AccessRepository
-from services.commands.options import PassphraseFile
-from services.context import Context, open_context
+from ledger.store import Registry
+from services.commands.context import Context, open_context
+from services.options import PassphraseFile
 from services.output import print_lines, warn
 from services.settings import Settings
 
 if TYPE_CHECKING:
-    from services.gateway import Relaying
+    from services.gateway import GatewayParts, Relaying
     from services.gateway.audit_anchors import AnchorRule
     from services.gateway.http.policy import Policy
+    from services.portal import Proofs
 
 __all__ = ["register"]
 
@@ -35,12 +36,12 @@ def register(app: typer.Typer) -> None:
 def run(
     context: typer.Context,
     relay_signer: str | None = typer.Option(
-        None, "--relay-signer", help="Key that pays for what other participants sign and have sent: keystore:FILE."
+        None, "--relay-signer", help="Key that pays for records that other participants sign and relay: keystore:FILE."
     ),
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Serve the partner HTTP API and the portal; the API's documentation is under /docs."""
-    from services.gateway import create_gateway  # noqa: PLC0415 - a web framework, which others do not need
+    from services.gateway import create_gateway  # noqa: PLC0415 - a web framework, used here only
     from services.serving.server import serve  # noqa: PLC0415 - as above
 
     with open_context(context.obj) as opened, _own_chain(opened.settings):
@@ -48,23 +49,23 @@ def run(
         tls = _tls(settings)
         policy = _policy(settings, tls)
         if settings.chain_url is None:
-            warn("no chain is configured: the index is served as it is")
+            warn("no chain is configured: the index is served without updates")
         relaying = _relaying(opened, relay_signer, passphrase_file)
-        app = create_gateway(opened.store, policy, relaying=relaying, **_parts(opened))
+        app = create_gateway(_build_parts(opened, policy, relaying))
         print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")
         serve(app, settings.gateway_host, settings.gateway_port, tls)
 
 
 @contextmanager
 def _own_chain(settings: Settings) -> Iterator[None]:
-    """The chain that the gateway runs itself, where the settings want it to."""
+    """Serves the embedded chain of the `devchain_journal` setting during the `with` block, if there is one."""
     journal = settings.from_home(settings.devchain_journal)
     if journal is None:
         yield
         return
-    from services.devchain import host_journal  # noqa: PLC0415 - a whole EVM, which others do not need
+    from services.devchain import host_journal  # noqa: PLC0415 - a whole EVM, used here only
 
-    warn(f"making the chain of {journal} again ...")
+    warn(f"replaying the chain in {journal} ...")
     with host_journal(journal, settings.chain_url):
         yield
 
@@ -82,34 +83,41 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
     )
 
 
-def _parts(opened: Context) -> dict[str, Any]:
-    """What the gateway is put together from, but for store, policy and relay."""
+def _build_parts(opened: Context, policy: Policy, relaying: Relaying | None) -> GatewayParts:
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
-    from services.gateway import Limiter, Rates  # noqa: PLC0415 - as above
+    from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
     from services.interop.credentials.key_files import read_credential_key  # noqa: PLC0415 - as above
-    from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
     from services.webhooks.dispatcher import DeliveryPolicy  # noqa: PLC0415 - as above
 
     settings = opened.settings
-    wired = settings.chain_url is not None
-    return {
-        "recording": _recording(opened),
-        "keys": KeyRing(settings.document_keys_path),
-        "chain": opened.chain() if wired else None,
-        "follow_interval_s": settings.follow_interval_s,
-        "limiter": Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate)),
-        "proofs": Proofs(
-            opened.store,
-            opened.chain() if wired else None,  # a connection of its own: the other one is the follower's
-            settings.home / PASSPORTS,
-            parse_disclosing(list(settings.passport_disclose)),
-        ),
-        "audit": open_audit(settings),
-        "anchoring": _anchoring(opened),
-        "credential_keys": {path.stem: read_credential_key(path) for path in settings.credential_key_paths},
-        "delivery_policy": DeliveryPolicy(loopback=settings.webhook_loopback),
-    }
+    return GatewayParts(
+        opened.store,
+        policy,
+        recording=_recording(opened),
+        relaying=relaying,
+        keys=KeyRing(settings.document_keys_path),
+        chain=None if settings.chain_url is None else opened.chain(),
+        follow_interval_s=settings.follow_interval_s,
+        limiter=Limiter(Rates(settings.gateway_rate, settings.gateway_anonymous_rate)),
+        proofs=_proofs(opened),
+        audit=open_audit(settings),
+        anchoring=_anchoring(opened),
+        credential_keys={path.stem: read_credential_key(path) for path in settings.credential_key_paths},
+        delivery_policy=DeliveryPolicy(loopback=settings.webhook_loopback),
+    )
+
+
+def _proofs(opened: Context) -> Proofs:
+    from services.portal import PASSPORTS, Proofs  # noqa: PLC0415 - as above
+
+    settings = opened.settings
+    return Proofs(
+        opened.store,
+        None if settings.chain_url is None else opened.chain(),  # not the follower's connection: threads do not share
+        settings.home / PASSPORTS,
+        parse_disclosing(list(settings.passport_disclose)),
+    )
 
 
 def _relaying(opened: Context, relay_signer: str | None, passphrase_file: Path | None) -> Relaying | None:
@@ -122,30 +130,31 @@ def _relaying(opened: Context, relay_signer: str | None, passphrase_file: Path |
 
 
 def _recording(opened: Context) -> tuple[Chain, Signer] | None:
-    """What the gateway records with. Raises SettingsError when the key signs for another company than its own."""
+    """Chain and key for recording; None if no key is set. Raises SettingsError for a key of another company."""
     settings = opened.settings
     if settings.gateway_signer_uri is None:
         return None
     signer = opened.unlock(settings.gateway_signer_uri, settings.from_home(settings.gateway_passphrase_file))
     with opened.store.reading() as connection:
-        known = AccessRepository(connection).participant_of(signer.address)
+        known = Registry(connection).participant_of(signer.address)
+    # A key that the index does not know is accepted: the index may be behind the chain.
     if known is not None and settings.gateway_participant not in (None, known.number):
         raise SettingsError(
-            f"gateway_signer is a key of participant {known.number}, and gateway_participant is another",
-            hint="set both to the company whose gateway this is",
+            f"gateway_signer is a key of participant {known.number}, but gateway_participant names another",
+            hint="set both for the company that runs this gateway",
         )
     return opened.chain(), signer
 
 
 def _anchoring(opened: Context) -> AnchorRule | None:
-    """When the audit log's head is anchored. Raises SettingsError where it cannot be."""
+    """The rule by which the audit log is anchored; None if no stream is set. Raises SettingsError if it cannot be."""
     from services.gateway.audit_anchors import AnchorRule, verify_audit_stream  # noqa: PLC0415 - as above
 
     settings, stream = opened.settings, opened.settings.audit_stream_subject
     if stream is None:
         return None
     if settings.gateway_signer is None:
-        raise SettingsError("audit_stream is set, and nothing can be recorded", hint="set gateway_signer")
+        raise SettingsError("audit_stream is set, but the gateway has no key to record with", hint="set gateway_signer")
     verify_audit_stream(opened.chain(), stream, settings.gateway_participant)
     return AnchorRule(stream, settings.audit_anchor_entries, int(settings.audit_anchor_hours * 3600))
 

@@ -10,9 +10,9 @@ import typer
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import DigitalLink, SubjectKind
 from ledger.store import Book
-from services.context import open_context
+from services.commands.context import open_context
 from services.interop.digital_link import build_part_link, build_qr_svg, read_link
-from services.interop.epcis.capture import all_kept, capture, parse_capture
+from services.interop.epcis.capture import capture, none_rejected, parse_capture
 from services.interop.epcis.documents import hash_events, read_bytes
 from services.interop.epcis.log_file import open_evidence_file
 from services.output import print_json, print_lines
@@ -38,8 +38,8 @@ def run_digital_link(
     code: bool = typer.Option(
         False,
         "--code",
-        help="The link for the code on that part: at the gateway's address, with the salt from the private book. "
-        "Whoever reads it can open the part's passport.",
+        help="Use the link for the code on the part: at the gateway's address, with the salt from the private book. "
+        "Anyone who reads that code can open the part's passport.",
     ),
 ) -> None:
     """Check a GS1 Digital Link; print its values by application identifier and its canonical form, as JSON."""
@@ -51,18 +51,19 @@ def run_digital_link(
 
 
 def _find_code(home: Path, link: DigitalLink) -> str:
-    """Raises NotFoundError when the book has no lot of that name, InputError when it has several."""
+    """The link for the code on a part. Raises NotFoundError if the book has no such lot, InputError if several."""
     with open_context(home) as opened, opened.store.reading() as connection:
         known = [one for one in Book(connection).identities(link.uri) if one.kind is SubjectKind.LOT]
     if not known:
-        raise NotFoundError(f"{link.uri} is not in the private book", hint="give the identifier of a lot that is")
+        raise NotFoundError(f"{link.uri} is not in the private book", hint="give the identifier of a lot in it")
+    # Lots of several makers may share an identifier, each with a salt of its own; a code can only lead to one.
     if len(known) > 1:
-        raise InputError(f"{link.uri} is the name of {len(known)} lots", hint="make the code where only one is known")
+        raise InputError(f"{link.uri} names {len(known)} lots", hint="use a book that has only one of them")
     return build_part_link(link, known[0].salt, base_url=opened.settings.origin)
 
 
 def run_hash(file: Path = typer.Argument(help="EPCIS document: JSON-LD or XML, or one event as JSON-LD.")) -> None:
-    """Print the event hash (CBV 2.0) of every event in the file, one `ni:` URI a line."""
+    """Print the event hash (CBV 2.0) of every event in the file, one `ni:` URI per line."""
     print_lines(*hash_events(read_bytes(file)))
 
 
@@ -70,18 +71,18 @@ def run_capture(
     context: typer.Context,
     file: Path = typer.Argument(help="EPCIS 2.0 document, query document or event, as JSON-LD."),
     log: Path | None = typer.Option(
-        None, "--log", help="Evidence log that keeps the events; epcis-events.jsonl in the home folder by default."
+        None, "--log", help="Evidence log to append to; epcis-events.jsonl in the home folder by default."
     ),
 ) -> None:
-    """Judge every event in the file, keep the good ones as evidence, and print what became of each as a JSON line.
+    """Validate every event in the file, store the valid ones as evidence, and print the outcome of each as a JSON line.
 
-    Exit code 0 when none was rejected (a duplicate is not), 1 when some were, 2 when the file holds no EPCIS document.
+    Exit code 0: none was rejected (duplicates do not count); 1: some were; 2: the file is not an EPCIS document.
     """
     document = parse_capture(read_bytes(file))
     with open_evidence_file(log or Path(context.obj) / "epcis-events.jsonl") as evidence:
         captured = capture(document, evidence)
     print_lines(*(json.dumps(one.to_json()) for one in captured))
-    if not all_kept(captured):
+    if not none_rejected(captured):
         raise typer.Exit(1)
 
 

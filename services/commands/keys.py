@@ -1,4 +1,4 @@
-"""`millmark keys`: key files on this machine, and the keys of a participant on the chain."""
+"""`millmark keys`: key files on this machine, and a participant's keys on the chain."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ledger.errors import InputError
 from ledger.keys import create_key, parse_address, to_checksum
 from ledger.records import AcceptKey, ProposeKey, RevokeKey
 from services.access.siwe import MAX_MESSAGE_CHARACTERS, build_digest, parse_message
-from services.commands.options import PassphraseFile, SignerUri
-from services.context import ask, open_context, unlock
+from services.commands.context import ask, open_context, unlock
 from services.files import read_bounded
 from services.interop.credentials.key_files import create_credential_key
+from services.options import PassphraseFile, SignerUri
 from services.output import print_lines, warn
 from services.settings import read_settings
 
@@ -26,7 +26,7 @@ Place = Annotated[str, typer.Argument(help="New keystore file, or pkcs11:token=N
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Make key files; propose, accept and revoke keys of a participant.")
+    group = typer.Typer(no_args_is_help=True, help="Create key files; propose, accept and revoke participants' keys.")
     group.command("new", epilog="Example: millmark keys new owner.json --passphrase-file owner.pass")(run_new)
     group.command("show", epilog="Example: millmark keys show --signer keystore:owner.json")(run_show)
     group.command("credential", epilog="Example: millmark keys credential vc-2026.pem")(run_credential)
@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run_new(context: typer.Context, place: Place, passphrase_file: PassphraseFile = None) -> None:
-    """Make a new key in a keystore file (mode 0600) or in a hardware token, never over an existing one."""
+    """Create a key in a new keystore file (mode 0600) or in a hardware token. An existing key is never overwritten."""
     module = read_settings(context.obj).pkcs11_module
     address = create_key(place, passphrase_file=passphrase_file, prompt=ask, pkcs11_module=module)
     print_lines(to_checksum(address))
@@ -52,27 +52,27 @@ def run_show(context: typer.Context, signer: SignerUri, passphrase_file: Passphr
 
 
 def run_credential(
-    file: Path = typer.Argument(dir_okay=False, help="New file, mode 0600, for `credential_keys`."),
-    kind: Literal["ed25519", "p256"] = typer.Option("ed25519", "--kind", help="Of the key."),
+    file: Path = typer.Argument(dir_okay=False, help="New file (mode 0600), for the setting `credential_keys`."),
+    kind: Literal["ed25519", "p256"] = typer.Option("ed25519", "--kind", help="Kind of key."),
 ) -> None:
-    """Make a key that signs credentials, and print its public part (Multikey)."""
+    """Create a key that signs credentials, and print its public part (Multikey)."""
     print_lines(create_credential_key(file, kind).public.multikey)
 
 
 def run_propose(
     context: typer.Context, address: str, signer: SignerUri, passphrase_file: PassphraseFile = None
 ) -> None:
-    """Propose a further key for the signer's participant; the new key must accept."""
+    """Propose an additional key for the signer's participant; the new key must accept."""
     proposed = parse_address(address)
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [ProposeKey(proposed)])
-    print_lines(f"proposed {to_checksum(proposed)}; now run `millmark keys accept` with it")
+    print_lines(f"proposed {to_checksum(proposed)}; now run `millmark keys accept` with that key")
 
 
 def run_accept(
     context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
 ) -> None:
-    """Accept, as the proposed key, to sign for a participant."""
+    """Accept, with the proposed key, to sign for a participant."""
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [AcceptKey(participant)])
     print_lines(f"the key signs for participant {participant}")
@@ -82,10 +82,10 @@ def run_revoke(
     context: typer.Context,
     address: str,
     signer: SignerUri,
-    compromised_since: int = typer.Option(0, min=0, help="Seconds since 1970; 0 when it is merely retired."),
+    compromised_since: int = typer.Option(0, min=0, help="Unix time in seconds; 0 if the key is merely retired."),
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Revoke a key of the signer's participant, never its last; or tell since when a revoked one was compromised."""
+    """Revoke a key of the signer's participant, except its last; or date the compromise of a revoked key."""
     revoked = parse_address(address)
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [RevokeKey(revoked, compromised_since)])
@@ -97,27 +97,28 @@ def run_sign_in(
     signer: SignerUri,
     message: Annotated[
         Path | None,
-        typer.Option("--message", help="File with the message as the site shows it; standard input without."),
+        typer.Option("--message", help="File with the message that the site shows; standard input if omitted."),
     ] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Sign the message with which a gateway's portal lets a key in (EIP-4361). Says first what it signs; nothing but
-    such a message is signed."""
+    """Sign the sign-in message of a gateway's portal (EIP-4361). Prints first what is signed; refuses any other kind of
+    message."""
     text = _read_message(message)
     parsed = parse_message(text)
-    warn(f"to sign in at {parsed.domain}, on chain {parsed.chain_id}, as {to_checksum(parsed.address)},")
-    warn(f"good until {datetime.fromtimestamp(parsed.expires_at, UTC):%Y-%m-%d %H:%M:%S} UTC, for one session")
+    # Before the key is unlocked, so that a passphrase is typed only by somebody who has seen what is signed.
+    warn(f"signing in at {parsed.domain}, on chain {parsed.chain_id}, as {to_checksum(parsed.address)};")
+    warn(f"valid until {datetime.fromtimestamp(parsed.expires_at, UTC):%Y-%m-%d %H:%M:%S} UTC, for one session")
     key = unlock(read_settings(context.obj), signer, passphrase_file)
     if key.address != parsed.address:
         raise InputError(
-            f"the message is for another key than {to_checksum(key.address)}",
-            hint="ask for one with this key's address",
+            f"the message is not for the key {to_checksum(key.address)}",
+            hint="request a message for this key's address",
         )
     print_lines("0x" + key.sign_digest(build_digest(text)).to_bytes().hex())
 
 
 def _read_message(path: Path | None) -> str:
-    """As it was shown: line ends of other systems, and those that an editor adds at the end, are not part of it."""
+    """The message as it was shown: line ends become LF, and those that an editor added at the end are removed."""
     most = 4 * MAX_MESSAGE_CHARACTERS
     data = sys.stdin.buffer.read(most + 1)[:most] if path is None else read_bounded(path, most)
     return data.decode("utf-8", "replace").replace("\r\n", "\n").strip("\n")

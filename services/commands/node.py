@@ -9,23 +9,23 @@ from typing import Annotated
 
 import typer
 
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
-from services.commands.options import AsJson
 from services.node.agent import DEAD_LETTERS
 from services.node.backup import back_up, restore
 from services.node.config import NodeConfig, read_config
 from services.node.dead_letters import read_dead_letters
 from services.node.health import describe_outbox
 from services.node.run import run_node
+from services.options import AsJson
 from services.output import print_json, print_lines
+from services.store import open_store
 from services.text.outbox import queue_lines
 
 __all__ = ["register"]
 
 _ASK_S = 5.0
 _MOST_SHOWN = 200
-"""Characters of a refused event; all that is kept is in the JSON."""
+"""Characters of a refused event that text output shows; `--json` prints all that is kept."""
 _EXAMPLE = "Example: millmark node --config node.toml"
 
 
@@ -41,16 +41,17 @@ def register(app: typer.Typer) -> None:
 
 def run(
     context: typer.Context,
-    config: Annotated[Path, typer.Option("--config", dir_okay=False, help="The node's TOML file.")],
+    config: Annotated[Path, typer.Option("--config", dir_okay=False, help="The node's configuration file (TOML).")],
 ) -> None:
-    """Run the factory agent: take machine data in, keep it, inspect it, anchor and certify it."""
+    """Run the factory agent: capture machine data, store and inspect it, anchor it, and certify lots."""
+    # Subcommands of other groups find the home folder in `obj`; those of the node find its configuration there.
     context.obj = read_config(config)
     if context.invoked_subcommand is None:
         run_node(context.obj)
 
 
 def run_status(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show what the node takes in, what waits to get onto the ledger, and why."""
+    """Show the node's streams, its connection to the chain, and which records are queued and why."""
     config: NodeConfig = context.obj
     found = _ask(config)
     if found is None:
@@ -64,10 +65,10 @@ def run_status(context: typer.Context, as_json: AsJson = False) -> None:
 
 def run_dead_letters(
     context: typer.Context,
-    most: Annotated[int, typer.Option(min=1, max=10_000, help="Refusals to show, the latest.")] = 50,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="How many of the latest refusals to show.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List events that were refused, and why."""
+    """List refused events with the reasons."""
     config: NodeConfig = context.obj
     found = read_dead_letters(config.data_folder / DEAD_LETTERS, most)
     if as_json:
@@ -83,24 +84,25 @@ def run_backup(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(file_okay=False, help="A folder that does not exist yet.")],
 ) -> None:
-    """Copy logs and database, while the node runs or not. Keys, passphrase and token are not copied."""
+    """Copy logs and database; the node may be running. Keys, passphrase and token are not copied."""
     back_up(context.obj, folder)
-    print_lines(f"copied to {folder}; who reads it knows all that was measured")
+    print_lines(f"copied to {folder}; it contains everything that was measured, so protect it")
 
 
 def run_restore(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A backup.")],
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with the backup.")],
 ) -> None:
-    """Bring a backup into a data folder that does not exist yet, and check its logs."""
+    """Restore a backup into a data folder that does not exist yet, and check its logs."""
     for name, entries in restore(context.obj, folder).items():
         print_lines(f"stream {name}: {entries} entries")
 
 
 def _ask(config: NodeConfig) -> dict[str, object] | None:
-    """What the running node says; None when none answers."""
-    import httpx  # noqa: PLC0415 - the node itself need not wait for it
+    """Status of the running node, over HTTP; None if it does not answer."""
+    import httpx  # noqa: PLC0415 - keeps the node's own start short
 
+    # trust_env=False: the node is on this machine, so no proxy from the environment may come between.
     host = f"[{config.http.host}]" if ":" in config.http.host else config.http.host
     try:
         answer = httpx.get(f"http://{host}:{config.http.port}/ready", timeout=_ASK_S, trust_env=False)
@@ -125,9 +127,9 @@ def _lines(found: dict[str, object]) -> list[str]:
 def _chain_lines(connected: bool, chain: Mapping[str, object]) -> list[str]:
     lines = [f"chain {'answers' if connected else 'does not answer'}"]
     if chain["head_block"] is not None:
-        lines.append(f"head block {chain['head_block']}, seen {chain['head_age_s']} s ago")
+        lines.append(f"latest block {chain['head_block']}, seen {chain['head_age_s']} s ago")
     if chain["stalled_s"]:
-        lines.append(f"the chain stalls: no block for {chain['stalled_s']} s, and transactions wait for one")
+        lines.append(f"the chain stalls: no block for {chain['stalled_s']} s although transactions are pending")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""`millmark outbox`: what waits to get onto the ledger, and the operator's say in it."""
+"""`millmark outbox`: list queued records, and pause, resume, cancel or reassign them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 from ledger.keys import parse_address, to_checksum
 from ledger.store.outbox import Outbox, OutboxState
-from services.commands.options import AsJson
-from services.context import open_context
+from services.commands.context import open_context
+from services.options import AsJson
 from services.output import print_json, print_lines, print_table
 from services.text.outbox import describe_waiting
 
@@ -21,7 +21,7 @@ Keys = Annotated[list[str], typer.Argument(help="Idempotency keys, as `millmark 
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="See and steer what waits to get onto the ledger.")
+    group = typer.Typer(no_args_is_help=True, help="List and control the records queued for the ledger.")
     group.command("list", epilog="Example: millmark outbox list --json")(run_list)
     group.command("pause", epilog="Example: millmark outbox pause order-17")(run_pause)
     group.command("resume", epilog="Example: millmark outbox resume order-17")(run_resume)
@@ -32,10 +32,10 @@ def register(app: typer.Typer) -> None:
 
 def run_list(
     context: typer.Context,
-    most: Annotated[int, typer.Option(min=1, max=_MOST, help="Records to show, the oldest first.")] = 100,
+    most: Annotated[int, typer.Option(min=1, max=_MOST, help="Number of records to show, oldest first.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List records that are not on the ledger for good, and why each waits."""
+    """List the records that are not final on the ledger yet, and why each is waiting."""
     with open_context(context.obj) as opened:
         found = Outbox(opened.store).unfinished(most)
     now = time.time()
@@ -43,42 +43,42 @@ def run_list(
     if as_json:
         print_json(rows)
     elif not rows:
-        print_lines("nothing waits")
+        print_lines("the outbox is empty")
     else:
         print_table("outbox", list(rows[0]), [list(row.values()) for row in rows])
 
 
 def run_pause(context: typer.Context, keys: Keys) -> None:
-    """Hold records back that were not sent yet, and what depends on them."""
+    """Hold back records that were not sent yet, and the records that depend on them."""
     with open_context(context.obj) as opened:
         Outbox(opened.store).pause(keys)
     print_lines(*(f"{key} is paused" for key in keys))
 
 
 def run_resume(context: typer.Context, keys: Keys) -> None:
-    """Let paused records go, and try failed ones anew."""
+    """Release paused records, and retry failed ones."""
     with open_context(context.obj) as opened:
         Outbox(opened.store).resume(keys)
-    print_lines(*(f"{key} waits again" for key in keys))
+    print_lines(*(f"{key} is queued again" for key in keys))
 
 
 def run_cancel(context: typer.Context, keys: Keys) -> None:
-    """Give records up. One that was sent may still get onto the ledger: `millmark outbox list` shows it until that is
-    decided."""
+    """Cancel records. One that was already sent may still get onto the ledger; `millmark outbox list` shows it until
+    that is decided."""
     with open_context(context.obj) as opened:
         found = Outbox(opened.store).cancel(keys)
     for record in found:
         over = record.state is OutboxState.CANCELLED
-        print_lines(f"{record.idempotency_key} is {'cancelled' if over else 'to be cancelled, if it is not too late'}")
+        print_lines(f"{record.idempotency_key} is {'cancelled' if over else 'being cancelled; it was already sent'}")
 
 
 def run_hand_over(
-    before: Annotated[str, typer.Argument(help="Address of the key that waits: revoked, or about to be.")],
+    before: Annotated[str, typer.Argument(help="Address of the present key: revoked, or about to be.")],
     after: Annotated[str, typer.Argument(help="Address of another key of the same participant.")],
     context: typer.Context,
 ) -> None:
-    """Give what waits for one key to another one. Do it again when something was under way."""
+    """Reassign the records queued for one key to another one. Repeat the command if some were being sent."""
     keys = parse_address(before), parse_address(after)
     with open_context(context.obj) as opened:
         count = Outbox(opened.store).hand_over(*keys)
-    print_lines(f"{count} records wait for {to_checksum(keys[1])}")
+    print_lines(f"{count} records are now queued for {to_checksum(keys[1])}")

@@ -1,4 +1,4 @@
-"""`millmark participants`: who is in the consortium."""
+"""`millmark participants`: admit, list, suspend and reinstate the companies of the consortium."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ledger.keys import parse_address, to_checksum
 from ledger.provenance import participants
 from ledger.records import Admit, Contract, Reinstate, Role, SetRoles, Suspend
 from ledger.store import Book
-from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import open_context
+from services.commands.context import open_context
+from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines, print_table
 
 __all__ = ["register"]
@@ -36,17 +36,17 @@ def register(app: typer.Typer) -> None:
 
 
 def parse_roles(text: str) -> Role:
-    """Role names separated by commas. Raises InputError naming the unknown one."""
+    """Reads role names separated by commas. Raises InputError naming the first unknown one."""
     roles = Role(0)
     for name in text.split(","):
         if name.strip().upper() not in Role.__members__:
-            raise InputError(f"there is no role {name.strip()!r}", hint=f"use {', '.join(Role.__members__)}")
+            raise InputError(f"unknown role {name.strip()!r}", hint=f"use {', '.join(Role.__members__)}")
         roles |= Role[name.strip().upper()]
     return roles
 
 
 def run_list(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the participants that the index knows, with their roles and keys."""
+    """List the participants in the index, with their roles and keys."""
     with open_context(context.obj) as opened:
         opened.catch_up()
         found = participants(opened.store)
@@ -72,18 +72,20 @@ def run_admit(
     key: str,
     signer: SignerUri,
     roles: str = typer.Option(..., help="Role names separated by commas: " + ", ".join(Role.__members__)),
-    gln: Annotated[str, typer.Option(help="Party GLN, by which EPCIS events name the company.")] = "",
+    gln: Annotated[str, typer.Option(help="Party GLN, which names the company in EPCIS events.")] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Admit a company with its first key. Owner of the registry only."""
     mask, address = parse_roles(roles), parse_address(key)
     if gln:
-        canonical_identifier(f"https://id.gs1.org/417/{gln}")
+        canonical_identifier(f"https://id.gs1.org/417/{gln}")  # raises for a wrong check digit, before anything is sent
     claims = build_claims({"legal_name": name, **({"gln": gln} if gln else {})})
     with open_context(context.obj) as opened:
-        with opened.store.transaction() as connection:  # before the record: what it commits to must not get lost
+        with opened.store.transaction() as connection:  # first: a crash must not lose what the record commits to
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
         opened.record(opened.unlock(signer, passphrase_file), [Admit(int(mask), address, claims.root)])
+        # The contract assigns the number, so the name can be stored only now. A crash before that leaves the
+        # participant without a name here, which can be added later.
         key_entry = opened.chain().read_struct(Contract.REGISTRY, "keyOf", to_checksum(address))
         number = cast(int, key_entry["participant"])
         with opened.store.transaction() as connection:
@@ -105,7 +107,7 @@ def run_roles(
 def run_suspend(
     context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
 ) -> None:
-    """Stop every key of a participant. Owner of the registry only."""
+    """Suspend a participant: none of its keys may act. Owner of the registry only."""
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [Suspend(participant, _NOTHING)])
     print_lines(f"participant {participant} is suspended")
@@ -114,7 +116,7 @@ def run_suspend(
 def run_reinstate(
     context: typer.Context, participant: int, signer: SignerUri, passphrase_file: PassphraseFile = None
 ) -> None:
-    """Let a suspended participant act again. Owner of the registry only."""
+    """Reinstate a suspended participant. Owner of the registry only."""
     with open_context(context.obj) as opened:
         opened.record(opened.unlock(signer, passphrase_file), [Reinstate(participant)])
-    print_lines(f"participant {participant} may act again")
+    print_lines(f"participant {participant} is reinstated")

@@ -1,4 +1,4 @@
-"""`millmark trace` and `millmark recall`."""
+"""`millmark trace` and `millmark recall`: where things come from, and where they went."""
 
 from __future__ import annotations
 
@@ -10,25 +10,37 @@ from typing import Annotated
 
 import typer
 
+from ledger.chain import Chain
+from ledger.checkpoint import SignedCheckpoint
 from ledger.errors import InputError
-from ledger.provenance import Direction, Limits, OrderTrace, Recall, Trace, recall, trace
-from services.commands.bundle import read_point
-from services.commands.options import AsJson
-from services.commands.recall_files import describe_files, write_recall
-from services.context import Context, open_context
+from ledger.provenance import (
+    MOST_RECALLED,
+    MOST_TRACED,
+    Direction,
+    Limits,
+    OrderTrace,
+    Recall,
+    Trace,
+    build_recall_bundles,
+    recall,
+    trace,
+)
+from ledger.store import Store
+from services.commands.bundle import describe_bundle, read_point
+from services.commands.context import Context, open_context
+from services.files import write_whole
+from services.options import AsJson
 from services.output import print_json, print_lines, warn, write_text
 from services.pictures import build_family, describe_cut, draw_dot, draw_svg, draw_tree
 from services.text.trace import describe_order, describe_recall, describe_trace
 
 __all__ = ["register"]
 
-_DEPTH, _LOTS = 64, 1_000
-_MOST = Limits(depth=256, lots=10_000)
-_RECALL = Limits(depth=256, lots=100_000)
+_DEPTH, _LOTS = Limits().depth, Limits().lots
 
 
 class Form(enum.Enum):
-    """How a trace is shown."""
+    """Output format of a trace."""
 
     TABLE = "table"
     TREE = "tree"
@@ -46,27 +58,26 @@ def run_trace(
     context: typer.Context,
     identifier: str,
     direction: Annotated[
-        Direction, typer.Option(help="Up: what it was made from. Down: what was made of it.")
+        Direction, typer.Option(help="Up: what it was made from. Down: what was made from it.")
     ] = Direction.BOTH,
     form: Annotated[
-        Form, typer.Option("--as", help="Everything as table or JSON; the lots alone as tree or picture.")
+        Form, typer.Option("--as", help="Format. Table and JSON show everything; tree, dot and svg show the lots only.")
     ] = Form.TABLE,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write to, instead of the terminal.")
-    ] = None,
-    depth: Annotated[int, typer.Option(help=f"Most steps either way, 1 to {_MOST.depth}.")] = _DEPTH,
-    limit: Annotated[int, typer.Option(help=f"Most lots in one list, 1 to {_MOST.lots}.")] = _LOTS,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead of printing.")] = None,
+    depth: Annotated[int, typer.Option(help=f"Maximum number of steps either way, 1 to {MOST_TRACED.depth}.")] = _DEPTH,
+    limit: Annotated[int, typer.Option(help=f"Maximum number of lots in one list, 1 to {MOST_TRACED.lots}.")] = _LOTS,
     as_json: AsJson = False,
 ) -> None:
-    """Say where a lot or an order comes from: order, machines, material, evidence, certificates, custody."""
+    """Show where a lot or an order comes from: order, machines, material, evidence, certificates, custody."""
     if as_json and form not in (Form.TABLE, Form.JSON):
-        raise InputError(f"--json and --as {form.value} are two forms", hint="give one of them")
-    limits = _limits(depth, limit, _MOST)
+        raise InputError(f"--json contradicts --as {form.value}", hint="give one of them")
+    limits = _limits(depth, limit, MOST_TRACED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
         found = trace(opened.store, identifier, direction=direction, limits=limits)
     form = Form.JSON if as_json else form
     _write(_show(found, form, direction), output)
+    # On the terminal, tables and trees end with what was cut off; a file or a picture might hide it.
     if output is not None or form not in (Form.TABLE, Form.TREE):
         for cut in found.cuts:
             warn(f"millmark: cut off: {describe_cut(cut)}")
@@ -74,22 +85,26 @@ def run_trace(
 
 def run_recall(
     context: typer.Context,
-    model: Annotated[int | None, typer.Option(help="Number of a quality model: everything it certified.")] = None,
-    lot: Annotated[str | None, typer.Option(help="Identifier of a lot: everything made of it.")] = None,
+    model: Annotated[int | None, typer.Option(help="Recall everything that this model certified; its number.")] = None,
+    lot: Annotated[str | None, typer.Option(help="Recall everything made from this lot; its identifier.")] = None,
     machine: Annotated[
-        str | None, typer.Option(help="Number or identifier of a machine: everything it made and measured then.")
+        str | None, typer.Option(help="Recall all that this machine made and measured; its number or identifier.")
     ] = None,
     between: Annotated[
         tuple[str, str] | None,
-        typer.Option(metavar="FROM TO", help="With --machine: days, or moments with a time zone; both included."),
+        typer.Option(metavar="FROM TO", help="With --machine: days, or times with a time zone; both ends included."),
     ] = None,
-    depth: Annotated[int, typer.Option(help=f"Most steps, 1 to {_RECALL.depth}.")] = _RECALL.depth,
-    limit: Annotated[int, typer.Option(help=f"Most lots, 1 to {_RECALL.lots}.")] = _RECALL.lots,
+    depth: Annotated[
+        int, typer.Option(help=f"Maximum number of steps, 1 to {MOST_RECALLED.depth}.")
+    ] = MOST_RECALLED.depth,
+    limit: Annotated[
+        int, typer.Option(help=f"Maximum number of lots, 1 to {MOST_RECALLED.lots}.")
+    ] = MOST_RECALLED.lots,
     bundle: Annotated[
         Path | None,
         typer.Option(
-            help="File to write with proof of all these lots, for `millmark verify --any-status`; several, numbered, "
-            "when one would be too large."
+            help="File to write with the proof of all these lots, for `millmark verify --any-status`; split into "
+            "numbered files if one would be too large."
         ),
     ] = None,
     checkpoint: Annotated[
@@ -98,24 +113,24 @@ def run_recall(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List every certificate, lot, order and holder that a bad model, a bad lot or a bad machine reaches."""
+    """List every certificate, lot, order and holder affected by a bad model, lot or machine."""
     if checkpoint is not None and bundle is None:
-        raise InputError("a checkpoint is for a bundle", hint="give --bundle as well")
+        raise InputError("--checkpoint needs --bundle", hint="give --bundle as well")
     point = read_point(checkpoint)
     since, until = (None, None) if between is None else _parse_span(*between)
-    limits = _limits(depth, limit, _RECALL)
+    limits = _limits(depth, limit, MOST_RECALLED)
     with open_context(context.obj) as opened:
         _catch_up(opened)
         found: Recall = recall(
             opened.store, model=model, lot=lot, machine=machine, since=since, until=until, limits=limits
         )
-        files = None if bundle is None else write_recall(opened.store, opened.chain(), found, bundle, point)
+        files = None if bundle is None else _write_recall(opened.store, opened.chain(), found, bundle, point)
     if as_json:
         print_json(found.to_json() | ({} if files is None else {"bundles": files}))
         for cut in found.cuts:
             warn(f"millmark: cut off: {describe_cut(cut)}")
     else:
-        print_lines(*describe_recall(found), *([] if files is None else describe_files(found, files)))
+        print_lines(*describe_recall(found), *([] if files is None else _describe_files(found, files)))
 
 
 def _show(found: Trace | OrderTrace, form: Form, direction: Direction) -> str:
@@ -145,20 +160,24 @@ def _limits(depth: int, lots: int, most: Limits) -> Limits:
 
 
 def _parse_span(first: str, last: str) -> tuple[datetime, datetime]:
-    """Raises InputError for what is neither a day (in UTC) nor a moment with a time zone. A day counts in whole."""
+    """First and last second of a period, both included. Either end is a whole day in UTC or a time with a time zone.
+
+    Raises InputError for anything else.
+    """
     return _parse_moment(first, timedelta(0)), _parse_moment(last, timedelta(days=1, seconds=-1))
 
 
 def _parse_moment(text: str, of_day: timedelta) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
+        # `fromisoformat` also accepts 20260302 and 2026-W10; these have no time zone and are refused below.
         if len(text) == len("2026-03-02"):
             return moment.replace(tzinfo=UTC) + of_day
     except (ValueError, OverflowError):
         moment = None
     if moment is None or moment.tzinfo is None:
         raise InputError(
-            f"{text} is no day and no moment with a time zone", hint="give 2026-03-02 or 2026-03-02T09:30:00Z"
+            f"{text} is neither a day nor a time with a time zone", hint="give 2026-03-02 or 2026-03-02T09:30:00Z"
         )
     return moment
 
@@ -166,4 +185,39 @@ def _parse_moment(text: str, of_day: timedelta) -> datetime:
 def _catch_up(opened: Context) -> None:
     unreachable = opened.catch_up()
     if unreachable is not None:
-        warn(f"millmark: {unreachable.cause}: answering from the index")
+        warn(f"millmark: {unreachable.cause}; answering from the index, which may be out of date")
+
+
+def _write_recall(
+    store: Store, chain: Chain, found: Recall, output: Path, checkpoint: SignedCheckpoint | None
+) -> list[dict[str, object]]:
+    """Writes `output`, or several files with numbered names if one would be too large; returns a summary of each.
+
+    Raises InputError, and the errors of `build_recall_bundles`.
+    """
+    # All are built before the first is written, so that a failure leaves no incomplete set of files.
+    built = [bundle.data for bundle in build_recall_bundles(store, chain, found, checkpoint)]
+    paths = [output] if len(built) == 1 else [_numbered(output, place) for place in range(1, len(built) + 1)]
+    for path, data in zip(paths, built, strict=True):
+        write_whole(path, data)
+    return [describe_bundle(data, path) for path, data in zip(paths, built, strict=True)]
+
+
+def _numbered(path: Path, place: int) -> Path:
+    return path.with_name(f"{path.stem}-{place}{path.suffix}")
+
+
+def _describe_files(found: Recall, files: list[dict[str, object]]) -> list[str]:
+    """Lines that say which files were written, and what they prove and do not prove."""
+    if not files:
+        return ["no lot is affected, so no file is written"]
+    lines = [f"{len(files)} files, because one would be too large"] if len(files) > 1 else []
+    for file in files:
+        size = f"{file['records']} records, {file['bytes']} bytes, as of block {file['block_number']}"
+        lines.append(f"written to {file['file']}: {size}; verify it with --any-status")
+    lines.append("proved: each lot's whole history, with its certificates, order and holder, and what was made from it")
+    if found.lot is None:
+        lines.append("not proved: that these are all lots of that model or machine, which only the index says")
+    if found.truncated:
+        lines.append("not proved: anything about the lots that were cut off")
+    return lines

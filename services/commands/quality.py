@@ -1,4 +1,4 @@
-"""`millmark quality`: models on the ledger, certificates opened, extracts for auditors, monitoring."""
+"""`millmark quality`: models on the ledger, challenges of certificates, extracts for auditors, monitoring."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from ledger.store import Book
 from quality import Dense, Network
 from quality.audit import MAX_EXTRACT_BYTES, build_extract, parse_extract
 from quality.model import MAX_MODEL_BYTES, model_digest, parse_model
-from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import Context, open_context
+from services.commands.context import Context, open_context
 from services.files import read_bounded, write_whole
+from services.inspections.challenge import PreparedChallenge, prepare_challenge
 from services.inspections.extracts import find_extract
-from services.inspections.opening import Prepared, prepare_challenge
+from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines, warn
 
 __all__ = ["register"]
@@ -39,21 +39,21 @@ __all__ = ["register"]
 _NOTHING = bytes(32)
 _MAX_CARD_BYTES = 2**20
 _MAX_CODE_BYTES = 24_575
-"""A contract's code limit, less the zero byte before a model."""
+"""The code size limit of a contract (EIP-170), minus the zero byte that precedes a model's bytes."""
 _MOST_REASON_CHARACTERS = 1000
 
-ModelFile = Annotated[Path, typer.Argument(help="A model.bin that training wrote.")]
-CardFile = Annotated[Path | None, typer.Option("--card", help="Its card.json, whose claims root goes on chain.")]
+ModelFile = Annotated[Path, typer.Argument(help="The model.bin that training wrote.")]
+CardFile = Annotated[Path | None, typer.Option("--card", help="The model's card.json; its claims root goes on chain.")]
 Lot = Annotated[str, typer.Argument(help="A lot: its identifier, or its subject in 0x-hex.")]
 CertificateNumber = Annotated[
-    int | None, typer.Option("--certificate", min=1, help="Its sequence; the lot's latest by default.")
+    int | None, typer.Option("--certificate", min=1, help="Number of the certificate; the lot's latest by default.")
 ]
 ModelNumber = Annotated[int, typer.Argument(min=1, help="The model's number on the ledger.")]
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        no_args_is_help=True, help="Register models, open and revoke certificates, watch how models do."
+        no_args_is_help=True, help="Register models, challenge and revoke certificates, monitor models."
     )
     group.command("publish", epilog="Example: millmark quality publish model.bin --card card.json --signer ...")(
         run_publish
@@ -82,16 +82,16 @@ def run_publish(
     card: CardFile = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Register a model and keep its bytes on chain, where anybody can have a verdict of it executed again.
+    """Register a model and store its bytes on chain, where anyone can have one of its verdicts re-executed.
 
-    For networks of dense layers of up to some kilobytes; others are registered by their digest alone. Inspectors only.
+    Works for dense networks of up to some kilobytes; register others by their digest. Inspectors only.
     """
     content = read_bounded(model, MAX_MODEL_BYTES)
     _require_executable(content)
     with open_context(context.obj) as opened:
         root = _keep(opened, content, card)
         number = _record(opened, signer, passphrase_file, PublishModel(content, root))
-    print_lines(f"model {number}, kept on chain: 0x{model_digest(content).hex()}", "an auditor approves it next")
+    print_lines(f"model {number}, stored on chain: 0x{model_digest(content).hex()}", "an auditor must approve it next")
 
 
 def run_register(
@@ -101,28 +101,28 @@ def run_register(
     card: CardFile = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Register a model by its digest alone: its verdicts are audited off chain only. Inspectors only."""
+    """Register a model by its digest only: its verdicts can be audited off chain only. Inspectors only."""
     content = read_bounded(model, MAX_MODEL_BYTES)
     parse_model(content)
     with open_context(context.obj) as opened:
         root = _keep(opened, content, card)
         number = _record(opened, signer, passphrase_file, RegisterModel(model_digest(content), root))
-    print_lines(f"model {number}, by digest alone: 0x{model_digest(content).hex()}", "an auditor approves it next")
+    print_lines(f"model {number}, by digest only: 0x{model_digest(content).hex()}", "an auditor must approve it next")
 
 
 def run_keep(context: typer.Context, model: ModelFile, card: CardFile = None) -> None:
-    """Keep a model's bytes and card here, for extracts and monitoring. Nothing is recorded."""
+    """Store a model's bytes and card locally, for extracts and monitoring. Nothing is recorded on the ledger."""
     content = read_bounded(model, MAX_MODEL_BYTES)
     parse_model(content)
     with open_context(context.obj) as opened:
         _keep(opened, content, card)
-    print_lines(f"kept: 0x{model_digest(content).hex()}")
+    print_lines(f"stored: 0x{model_digest(content).hex()}")
 
 
 def run_approve(
     context: typer.Context, model: ModelNumber, signer: SignerUri, passphrase_file: PassphraseFile = None
 ) -> None:
-    """Approve a registered model, so that certificates can name it. Auditors only, and not the inspector itself."""
+    """Approve a registered model, so that certificates can name it. Auditors only, and not its own inspector."""
     with open_context(context.obj) as opened:
         _record(opened, signer, passphrase_file, ApproveModel(model, _NOTHING))
     print_lines(f"model {model} is approved")
@@ -133,25 +133,27 @@ def run_withdraw(
     model: ModelNumber,
     signer: SignerUri,
     since: Annotated[
-        int | None, typer.Option(min=0, help="Since when it was defective, in seconds since 1970; now by default.")
+        int | None, typer.Option(min=0, help="Unix time in seconds from which it was defective; now by default.")
     ] = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Withdraw a model: every certificate that names it falls at once. Its inspector or its approver."""
+    """Withdraw a model: its certificates issued since it was defective become invalid at once. Only by its inspector or
+    approver."""
     with open_context(context.obj) as opened:
         chain = opened.chain()
+        # The chain's clock, not this machine's: the contract compares this time with block times.
         defective = chain.node.header().timestamp if since is None else since
         _record(opened, signer, passphrase_file, WithdrawModel(model, defective, _NOTHING))
-    print_lines(f"model {model} is withdrawn", f"what it reached: millmark recall --model {model}")
+    print_lines(f"model {model} is withdrawn", f"list what it affected: millmark recall --model {model}")
 
 
 def run_extract(
     context: typer.Context,
     lot: Lot,
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write; one that is there is replaced.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write; an existing file is replaced.")],
     certificate: CertificateNumber = None,
 ) -> None:
-    """Write an opened inference as one file, for `python -m quality audit`. It shows the measured input."""
+    """Write an opened inference as a file for `python -m quality audit`. It discloses the measured input."""
     with open_context(context.obj) as opened:
         opened.catch_up()
         extract = find_extract(opened.store, _chain(opened), lot, certificate)
@@ -164,14 +166,14 @@ def run_challenge(
     lot: Lot,
     signer: SignerUri,
     extract: Annotated[
-        Path | None, typer.Option("--extract", help="What opens the certificate; the own book's by default.")
+        Path | None, typer.Option("--extract", help="Extract that opens it; by default from your private book.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the input becomes public.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the input is made public.")] = False,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Open a lot's latest certificate on chain: the contract upholds it or refutes it.
+    """Open a lot's latest certificate on chain: the contract upholds or refutes it.
 
-    Any participant that holds the input can. It answers a demand for opening, too.
+    Any participant that holds the input can do so. It also answers a demand for opening.
     """
     with open_context(context.obj) as opened:
         opened.catch_up()
@@ -185,27 +187,27 @@ def run_challenge(
         if not yes:
             typer.confirm("Record it?", abort=True, err=True)
         _record(opened, signer, passphrase_file, prepared.record)
-        opened.catch_up()
+        opened.catch_up()  # so that the status below includes the challenge
         with open_reader(opened.store) as reader:
             status = reader.status(find_certificate(reader, lot, prepared.certificate))
     print_lines(f"certificate {prepared.certificate} is {status.name.lower()}")
 
 
-def _announce(prepared: Prepared) -> None:
+def _announce(prepared: PreparedChallenge) -> None:
     size = len(prepared.record.inference.input)
-    warn(f"The measured input of certificate {prepared.certificate} ({size} bytes) becomes public for good.")
+    warn(f"The measured input of certificate {prepared.certificate} ({size} bytes) becomes public permanently.")
     if prepared.fault is not None:
-        warn(f"Executed here, the certificate is wrong: {prepared.fault}.")
+        warn(f"Re-executed here, the certificate is wrong: {prepared.fault}.")
     else:
-        warn("Executed here, the certificate is right: it will be upheld.")
+        warn("Re-executed here, the certificate is right and will be upheld.")
     if not prepared.executable:
-        warn("The model is not on chain: only the digest and its verdict will be checked there.")
+        warn("The model's bytes are not on chain: the contract only checks the digest and its verdict.")
 
 
 def run_demand(context: typer.Context, lot: Lot, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
-    """Demand that a lot's latest certificate be opened within seven days, or stop counting.
+    """Demand that a lot's latest certificate be opened within seven days; it is not valid if it is not opened by then.
 
-    The buyer of the lot's order, or an auditor; one demand an hour.
+    Only by the buyer of the lot's order or an auditor, once per hour.
     """
     with open_context(context.obj) as opened:
         opened.catch_up()
@@ -218,14 +220,14 @@ def run_demand(context: typer.Context, lot: Lot, signer: SignerUri, passphrase_f
 def run_revoke(
     context: typer.Context,
     lot: Lot,
-    reason: Annotated[str, typer.Option(help="Why. It stays in the own book; the chain gets its salted hash.")],
+    reason: Annotated[str, typer.Option(help="Reason; stays in your private book, its salted hash goes on chain.")],
     signer: SignerUri,
     certificate: CertificateNumber = None,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Take back a lot's latest certificate, for good. Only the inspector that issued it can.
+    """Revoke a lot's latest certificate, irreversibly. Only the inspector that issued it can.
 
-    A revoked certificate opens no gate and cannot be challenged any more. A quarantine by its verdict stays.
+    A revoked certificate satisfies no gate and can no longer be challenged. A quarantine caused by its verdict stays.
     """
     _verify_reason(reason)
     claims = build_claims({"reason": reason})
@@ -233,7 +235,7 @@ def run_revoke(
         opened.catch_up()
         with open_reader(opened.store) as reader:
             row = find_certificate(reader, lot, certificate)
-        with opened.store.transaction() as connection:  # before the record: what it commits to must not get lost
+        with opened.store.transaction() as connection:  # first: a crash must not lose what the record commits to
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
         _record(opened, signer, passphrase_file, RevokeCertificate(row.lot, row.sequence, claims.root))
     print_lines(f"certificate {row.sequence} is revoked", f"root of the reason 0x{claims.root.hex()}")
@@ -253,9 +255,10 @@ def run_finding(
     defect: Annotated[bool, typer.Option("--defect/--sound", help="Whether the part had the defect.")],
     certificate: CertificateNumber = None,
 ) -> None:
-    """Note what became of a certified part: the model's precision and recall in the field follow from it.
+    """Store whether a certified part proved defective or sound; the model's field precision and recall are computed
+    from these findings.
 
-    Kept here, not on the ledger.
+    Stored locally, not on the ledger.
     """
     with open_context(context.obj) as opened:
         opened.catch_up()
@@ -267,11 +270,11 @@ def run_finding(
 
 
 def run_monitor(context: typer.Context, as_json: AsJson = False) -> None:
-    """Say of each model whether what it sees has drifted, and how right it was in the field.
+    """Show for each model whether its inputs have drifted, and its precision and recall in the field.
 
     Exit code 1 on an alarm.
     """
-    from services.inspections.monitoring import monitor  # noqa: PLC0415 - needs numpy, which others do not
+    from services.inspections.model_health import monitor  # noqa: PLC0415 - numpy is optional
 
     with open_context(context.obj) as opened:
         opened.catch_up()
@@ -285,18 +288,18 @@ def run_monitor(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 def _require_executable(content: bytes) -> None:
-    """What the contract refuses for its kind or size, said before anything is sent."""
+    """Raises InputError for a model that the contract would refuse, by its kind or size, before anything is sent."""
     model = parse_model(content)
     dense = isinstance(model, Network) and all(isinstance(layer, Dense) for layer in model.layers)
     if not dense or len(content) > _MAX_CODE_BYTES:
         raise InputError(
-            f"this model cannot be executed on chain: only dense layers can, of up to {_MAX_CODE_BYTES} bytes in all",
+            f"this model cannot be executed on chain; only dense networks of at most {_MAX_CODE_BYTES} bytes can",
             hint="register its digest instead: `millmark quality register`",
         )
 
 
 def _keep(opened: Context, content: bytes, card: Path | None) -> bytes:
-    """Keeps model and card; gives the card's claims root, zero without a card."""
+    """Stores model and card; returns the claims root of the card, or zeros without a card."""
     text = "" if card is None else read_bounded(card, _MAX_CARD_BYTES).decode("utf-8", "replace")
     root = _NOTHING
     with opened.store.transaction() as connection:
@@ -305,6 +308,7 @@ def _keep(opened: Context, content: bytes, card: Path | None) -> bytes:
             claims = build_claims(_parse_card(text, content))
             root = claims.root
             book.put_document(root, json.dumps(claims.to_json()))
+        # Without a new card an earlier one stays: it belongs to the same bytes.
         kept = book.model(model_digest(content))
         book.put_model(model_digest(content), content, text or (kept.card if kept is not None else ""))
     return root
@@ -316,10 +320,10 @@ def _parse_card(text: str, content: bytes) -> Json:
         named = card["model"]["sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InputError(
-            "the card is not one that training wrote", hint="give the card.json beside the model"
+            "the card is not one that training wrote", hint="give the card.json next to the model"
         ) from None
     if named != model_digest(content).hex():
-        raise InputError("the card is another model's", hint="give the card.json beside the model")
+        raise InputError("the card belongs to another model", hint="give the card.json next to the model")
     found: Json = card
     return found
 

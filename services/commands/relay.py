@@ -1,4 +1,4 @@
-"""`millmark relay`: sign records where no chain can be reached, and have another participant's gateway send them."""
+"""`millmark relay`: sign records offline, and submit them through another participant's gateway."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from ledger.forward_requests import (
 )
 from ledger.keys import parse_address, to_checksum
 from ledger.records import Contract, Record
-from services.commands.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
-from services.context import unlock
+from services.commands.context import unlock
 from services.files import read_bounded, write_whole
+from services.options import AsJson, Gateway, PassphraseFile, SignerUri, TokenFile
 from services.output import print_json, print_lines, warn
 from services.relay.records import MAX_FILE_BYTES, build_call, parse_records
 from services.settings import read_settings
@@ -38,20 +38,20 @@ __all__ = ["register"]
 
 _GAS_A_RECORD = 250_000
 _MOST_GAS = 10_000_000
-"""That gateways take (ledger/RELAY.md)."""
+"""Gas limit that gateways accept for one request (ledger/RELAY.md)."""
 _USUAL_S = 3600
-"""Ahead of now that gateways take a deadline."""
+"""How far ahead of now a deadline may be for gateways to accept it."""
 _PAUSE_S = 0.5
 _UNIT_BYTES = 3
 _LAST_MOMENT = 253_402_300_799
-"""The end of the year 9999: deadlines of 48 bits go further than calendars."""
+"""The end of the year 9999, the last that `datetime` can show; deadlines have 48 bits."""
 
-RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="A request that `millmark relay sign` wrote.")]
+RequestFile = Annotated[Path, typer.Argument(metavar="FILE", help="Request written by `millmark relay sign`.")]
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        no_args_is_help=True, help="Sign records offline; have a gateway of another participant put them on the ledger."
+        no_args_is_help=True, help="Sign records offline, and submit them through another participant's gateway."
     )
     example = "Example: millmark relay "
     group.command("terms", epilog=example + "terms 0x... --gateway https://gateway.example --token-file token")(
@@ -67,12 +67,12 @@ def register(app: typer.Typer) -> None:
 
 
 def run_terms(
-    address: Annotated[str, typer.Argument(help="Address of the key that signs.")],
+    address: Annotated[str, typer.Argument(help="Address of the signing key.")],
     gateway: Gateway,
     token_file: TokenFile,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a gateway what the key's next request has to fit: nonce, and the time that deadlines are compared with."""
+    """Ask a gateway for the key's next nonce, and for the time that deadlines are compared with."""
     key = parse_address(address)
     relay = _open(gateway, token_file)
     try:
@@ -93,52 +93,53 @@ def run_terms(
 
 def run_sign(
     context: typer.Context,
-    records: Annotated[Path, typer.Argument(metavar="RECORDS", help="JSON file of the records to be made.")],
+    records: Annotated[Path, typer.Argument(metavar="RECORDS", help="JSON file with the records.")],
     signer: SignerUri,
-    nonce: Annotated[int, typer.Option(min=0, help="The key's next one at the forwarder: `millmark relay terms`.")],
-    deadline: Annotated[str, typer.Option(help="Last moment, by the chain's clock: 2026-12-01T12:00:00Z.")],
+    nonce: Annotated[int, typer.Option(min=0, help="The key's next nonce, as `millmark relay terms` prints it.")],
+    deadline: Annotated[str, typer.Option(help="Latest time by the chain's clock, such as 2026-12-01T12:00:00Z.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write the request to.")] = None,
     gas: Annotated[
-        int | None, typer.Option(min=1, max=_MOST_GAS, help=f"For all records; {_GAS_A_RECORD} a record by default.")
+        int | None, typer.Option(min=1, max=_MOST_GAS, help=f"Gas limit; {_GAS_A_RECORD} per record by default.")
     ] = None,
-    dry: Annotated[bool, typer.Option("--dry", help="Show what would be signed, and sign nothing.")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Show what would be signed without signing it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before signing.")] = False,
     as_json: AsJson = False,
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Sign records as one request, offline: no chain, no gateway and no database is used.
+    """Sign records as one request, offline: neither chain nor gateway nor database is used.
 
-    Only the deployment file says which ledger it is for. All records are made, or none. The same input gives the same
-    bytes. What is signed is shown first.
+    The deployment file alone determines the ledger. Either all records are made or none. The same input produces the
+    same bytes. What is signed is shown first.
 
-    RECORDS is JSON; fields are those of the record, bytes as 0x-hex, and nothing is looked up or drawn:
+    RECORDS is JSON. Fields are those of the record, bytes are 0x-hex, and no value is looked up or generated:
 
     `{"format": "millmark-records", "version": 1, "records": [{"record": "ReceiveLot", "fields": {"identifier":
     "urn:example:a", "salt": "0x...", "quantity": 5, "unit": "H87", "claims_root": "0x..."}}]}`
 
-    Give `identifier_hash`, or `identifier` and its 32-byte `salt`. A root that is left out is zero.
+    Give `identifier_hash`, or `identifier` and its 32-byte `salt`. Omitted roots are zero.
     """
     if output is None and not dry:
-        raise InputError("there is no file to write to", hint="give one with -o, or --dry to sign nothing")
+        raise InputError("no output file is given", hint="give one with -o, or use --dry to sign nothing")
     parsed = parse_records(read_bounded(records, MAX_FILE_BYTES))
     settings = read_settings(context.obj)
     deployment = read_deployment(settings.deployment_path)
     deadline_s = _parse_deadline(deadline)
     key = unlock(settings, signer, passphrase_file)
     request = _build(parsed, deployment, key.address, nonce, deadline_s, gas)
+    # Shown in full before the key signs: the signature commits to the chain, the contract and every field.
     _tell(request, deployment, parsed, as_json)
     if dry or output is None:
         return
     if deadline_s > time.time() + _USUAL_S:
-        warn("Gateways take a request only in the last hour before its deadline.")
+        warn("Gateways accept a request only within the last hour before its deadline.")
     if not yes:
         typer.confirm("Sign it?", abort=True, err=True)
     write_whole(output, sign_request(request, key).to_bytes())
-    warn(f"signed, in {output}; have it sent with: millmark relay submit {output} --gateway ... --token-file ...")
+    warn(f"signed, written to {output}; submit it: millmark relay submit {output} --gateway ... --token-file ...")
 
 
 def run_show(context: typer.Context, file: RequestFile, as_json: AsJson = False) -> None:
-    """Show a signed request, and check its signature and that it is for the ledger of the deployment file."""
+    """Show a signed request after checking its signature and that it is for the deployment file's ledger."""
     deployment = read_deployment(read_settings(context.obj).deployment_path)
     signed = _read(file, deployment)
     _tell(signed.request, deployment, (), as_json)
@@ -150,14 +151,14 @@ def run_submit(
     gateway: Gateway,
     token_file: TokenFile,
     wait_s: Annotated[
-        int, typer.Option("--wait", min=0, max=3600, help="Seconds to wait until it is on the ledger for good.")
+        int, typer.Option("--wait", min=0, max=3600, help="Seconds to wait until its records are final.")
     ] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Hand a signed request to a gateway, and say what became of it.
+    """Submit a signed request to a gateway, and print its outcome.
 
-    The same request again is the same one: after a failure of the line, repeat the command. The gateway can neither
-    change nor double it.
+    Submitting is idempotent: after a failed connection, repeat the command. The gateway can neither change the request
+    nor execute it twice.
     """
     deployment = read_deployment(read_settings(context.obj).deployment_path)
     signed = _read(file, deployment)
@@ -181,8 +182,8 @@ def _build(
     needed = _GAS_A_RECORD * len(records) if gas is None else gas
     if needed > _MOST_GAS:
         raise RequestError(
-            f"{len(records)} records at {_GAS_A_RECORD} gas each are more than the {_MOST_GAS} that gateways take",
-            hint="sign fewer in one request, or state with --gas what they take",
+            f"{len(records)} records at {_GAS_A_RECORD} gas each exceed the {_MOST_GAS} that gateways accept",
+            hint="sign fewer records in one request, or state a lower limit with --gas",
         )
     request = ForwardRequest(
         chain_id=deployment.chain_id,
@@ -197,13 +198,14 @@ def _build(
     size = len(SignedRequest(request, bytes(SIGNATURE_BYTES)).to_bytes())
     if size > MAX_REQUEST_BYTES:
         raise RequestError(
-            f"the request would have {size} bytes, gateways take {MAX_REQUEST_BYTES}", hint="sign fewer records in one"
+            f"the request would have {size} bytes; gateways accept {MAX_REQUEST_BYTES}",
+            hint="sign fewer records in one request",
         )
     return request
 
 
 def _read(file: Path, deployment: Deployment) -> SignedRequest:
-    """Raises RequestError unless it is a request that its signer signed, for this ledger."""
+    """Reads a request file. Raises RequestError for an invalid signature, WrongChainError for another ledger."""
     signed = parse_request(read_bounded(file, MAX_REQUEST_BYTES))
     signed.verify()
     request = signed.request
@@ -220,36 +222,41 @@ def _contract_of(request: ForwardRequest, deployment: Deployment) -> Contract:
     contracts = {deployment.registry: Contract.REGISTRY, deployment.ledger: Contract.LEDGER}
     if request.to not in contracts:
         raise RequestError(
-            f"the request calls {to_checksum(request.to)}, neither registry nor ledger", hint="sign anew"
+            f"the request calls {to_checksum(request.to)}, which is neither registry nor ledger", hint="sign it again"
         )
     return contracts[request.to]
 
 
 def _send(relay: HttpRelay, signed: SignedRequest) -> None:
-    """Raises RequestError when it came too late, or for another chain than the gateway's."""
+    """Submits the request. Raises RequestError if its deadline has passed, WrongChainError for a gateway of another
+    chain."""
     request = signed.request
+    # A request that the gateway already has is sent again without these checks: it may have been executed long ago.
     if relay.look(request.digest) is None:
         terms = relay.terms(request.signer)
         if (terms.chain_id, terms.forwarder) != (request.chain_id, request.forwarder):
             raise WrongChainError(
-                f"the gateway sends to chain {terms.chain_id}", hint="use a gateway of the ledger that was signed for"
+                f"the gateway serves chain {terms.chain_id}", hint="use a gateway of the ledger that was signed for"
             )
         if terms.now_s >= request.deadline:
-            raise RequestError(f"its deadline passed: {_moment(request.deadline)}", hint="have it signed anew")
+            raise RequestError(f"the deadline {_moment(request.deadline)} has passed", hint="have it signed again")
     relay.send(signed.to_bytes())
 
 
 def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wait_s: int) -> tuple[str, list[int]]:
-    """State and records' sequences, when it is over or the time is. Raises SubmitError when the ledger refused it."""
-    from ledger.store.outbox import OutboxState  # noqa: PLC0415 - a database's, which signing does without
+    """Waits until the request is final or `wait_s` has passed; returns its state and the sequences of its records.
+
+    Raises SubmitError if the ledger refused it.
+    """
+    from ledger.store.outbox import OutboxState  # noqa: PLC0415 - imports the database, which signing does not need
     from ledger.submit import read_sequences  # noqa: PLC0415 - likewise
 
     until = time.monotonic() + wait_s
     while True:
-        outcome = relay.look(request.digest)
+        outcome = relay.look(request.digest)  # before any waiting, so that `--wait 0` reports the present state
         state = OutboxState.QUEUED if outcome is None else outcome.state
         if outcome is not None and state is OutboxState.FAILED:
-            raise SubmitError(outcome.error or "the ledger refuses it", hint="nothing was recorded")
+            raise SubmitError(outcome.error or "the ledger refused the request", hint="nothing was recorded")
         if state is OutboxState.FINAL or time.monotonic() >= until:
             break
         time.sleep(_PAUSE_S)
@@ -262,13 +269,13 @@ def _await(relay: HttpRelay, request: ForwardRequest, deployment: Deployment, wa
 
 def _open(gateway: str, token_file: Path) -> HttpRelay:
     from services.node.config import read_secret  # noqa: PLC0415 - as below
-    from services.relay import HttpRelay  # noqa: PLC0415 - an HTTP client, which signing does without
+    from services.relay import HttpRelay  # noqa: PLC0415 - an HTTP client, which signing does not need
 
     return HttpRelay(gateway, read_secret(token_file))
 
 
 def _tell(request: ForwardRequest, deployment: Deployment, records: tuple[Record, ...], as_json: bool) -> None:
-    """What is signed; the records' fields where they are at hand, else their kinds."""
+    """Prints what is signed: with the fields of `records` if they are given, otherwise the kinds of its records."""
     contract = _contract_of(request, deployment)
     shown: dict[str, Json] = {
         "chain_id": request.chain_id,
@@ -298,6 +305,7 @@ def _fields(record: object) -> dict[str, Json]:
 
 
 def _printable(value: object) -> Json:
+    # Only a unit code has three bytes: text, padded with zeros.
     if isinstance(value, bytes):
         return value.rstrip(b"\0").decode("ascii", "replace") if len(value) == _UNIT_BYTES else "0x" + value.hex()
     if isinstance(value, tuple):
@@ -306,16 +314,18 @@ def _printable(value: object) -> Json:
         return _fields(value)
     if isinstance(value, enum.Enum):
         return value.name.lower()
-    assert isinstance(value, int | str)  # noqa: S101  # all that a record has else
+    assert isinstance(value, int | str)  # noqa: S101  # records have no other types
     return value
 
 
 def _parse_deadline(text: str) -> int:
-    """Raises RequestError for no moment, or one that has passed by this machine's clock."""
+    """Unix time in seconds. Raises RequestError for a malformed time, or one in the past by this machine's clock."""
     try:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
-        raise RequestError(f"{text[:40]!a} is no moment", hint="give RFC 3339 in UTC: 2026-12-01T12:00:00Z") from None
+        raise RequestError(
+            f"{text[:40]!a} is not a valid time", hint="use RFC 3339 in UTC, such as 2026-12-01T12:00:00Z"
+        ) from None
     if moment.timestamp() <= time.time():
         raise RequestError(f"the deadline {text} has passed", hint="give a later one, or set this machine's clock")
     return int(moment.timestamp())

@@ -1,4 +1,4 @@
-"""`millmark checkpoint` and `millmark trust`: what a verifier starts from."""
+"""`millmark checkpoint` and `millmark trust`: the files that a verifier starts from."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ from ledger.checkpoint import (
 )
 from ledger.errors import InputError
 from ledger.keys import to_checksum
+from ledger.provenance import build_trust_file
 from ledger.trust import MAX_TRUST_BYTES, BelievedBlock, TrustFile, parse_trust
-from services.commands.integrity import warn_of_differences
-from services.commands.options import AsJson, PassphraseFile, SignerUri
-from services.context import open_context
+from services.commands.context import open_context
 from services.files import read_bounded, write_whole
+from services.options import AsJson, PassphraseFile, SignerUri
 from services.output import print_json, print_lines
-from services.trust_file import build_trust
 
 __all__ = ["register"]
 
-Output = Annotated[Path, typer.Option("-o", "--output", help="File to write; one that is there is replaced.")]
-Number = Annotated[int | None, typer.Option("--block", min=0, help="Number of a final block; the last one by default.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="File to write; an existing file is replaced.")]
+Number = Annotated[int | None, typer.Option("--block", min=0, help="Number of a final block; the latest by default.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Name, co-sign and combine the block that a verifier starts from.")
+    group = typer.Typer(no_args_is_help=True, help="Fetch, co-sign and combine checkpoints for verifiers.")
     group.command("fetch", epilog="Example: millmark checkpoint fetch -o block.json")(run_fetch)
     group.command(
         "sign", epilog="Example: millmark checkpoint sign block.json --signer keystore:alder.json -o alder-signed.json"
@@ -46,11 +45,10 @@ def register(app: typer.Typer) -> None:
 
 
 def run_fetch(context: typer.Context, output: Output, block: Number = None, as_json: AsJson = False) -> None:
-    """Write a final block of the own node as a checkpoint that nobody signed yet. Warns when the own index says
-    otherwise than the chain."""
+    """Write a final block of your own node as an unsigned checkpoint. Warns if your index differs from the chain."""
     with open_context(context.obj) as opened:
         found = SignedCheckpoint(fetch_checkpoint(opened.chain(), block))
-        warn_of_differences(opened)
+        opened.warn_of_differences()
     write_whole(output, found.to_bytes())
     _print(found, output, as_json)
 
@@ -63,12 +61,12 @@ def run_sign(
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign a checkpoint, once the own node is seen to have that very block. Other signatures are left out."""
+    """Sign a checkpoint after checking that your own node has that very block. Signatures in the input are dropped."""
     point = _read_checkpoint(checkpoint).checkpoint
     with open_context(context.obj) as opened:
-        verify_seen(opened.chain(), point)
+        verify_seen(opened.chain(), point)  # a co-signer vouches only for what its own node has seen
         signed = sign_checkpoint(point, opened.unlock(signer, passphrase_file))
-        warn_of_differences(opened)
+        opened.warn_of_differences()
     write_whole(output, signed.to_bytes())
     _print(signed, output, as_json)
 
@@ -79,7 +77,7 @@ def run_combine(
     trust: Annotated[Path | None, typer.Option("--trust", help="Trust file whose quorum the result must have.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put the signatures of several files about one block into one."""
+    """Combine the signatures of several files about one block into one file."""
     whole = combine_checkpoints([_read_checkpoint(path) for path in checkpoints])
     if trust is not None:
         _verify_quorum(parse_trust(read_bounded(trust, MAX_TRUST_BYTES)), whole)
@@ -93,21 +91,21 @@ def run_trust(
     block: Number = None,
     quorum: Annotated[
         int | None,
-        typer.Option(min=1, help="Believe blocks that this many participants signed, instead of one block."),
+        typer.Option(min=1, help="Trust blocks that this many participants signed, instead of one block."),
     ] = None,
     cosigner: Annotated[
-        list[int] | None, typer.Option(help="Participant whose signature counts; may be repeated; all by default.")
+        list[int] | None, typer.Option(help="Participant whose signature counts; may be repeated. All by default.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write what the own node says of chain, contracts and participants as a trust file."""
+    """Write a trust file with chain, contracts and participants as your own node reports them."""
     if block is not None and quorum is not None:
-        raise InputError("a trust file names one block or co-signers", hint="give --block or --quorum, not both")
+        raise InputError("a trust file names one block or co-signers, not both", hint="give --block or --quorum")
     if cosigner and quorum is None:
         raise InputError("co-signers need a quorum", hint="give --quorum as well")
     with open_context(context.obj) as opened:
         opened.catch_up()
-        trust = build_trust(opened.store, opened.chain(), block, quorum, cosigner or [])
+        trust = build_trust_file(opened.store, opened.chain(), block, quorum, cosigner or [])
     write_whole(output, trust.to_bytes())
     if as_json:
         print_json({"file": str(output), **_described(trust)})
@@ -129,7 +127,7 @@ def _described(trust: TrustFile) -> dict[str, object]:
 def _verify_quorum(trust: TrustFile, whole: SignedCheckpoint) -> None:
     if isinstance(trust.checkpoint, BelievedBlock):
         raise InputError(
-            "that trust file names a block itself, and asks for no signatures", hint="give one with a quorum"
+            "this trust file names a block and requires no signatures", hint="give a trust file with a quorum"
         )
     verify_believed(trust, whole)
 

@@ -1,4 +1,4 @@
-"""`millmark verify`."""
+"""`millmark verify`: check a provenance file offline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from ledger.checkpoint import DEFAULT_MAX_AGE_S
 from ledger.verify.files import DAY_S, verify_files
-from services.commands.options import AsJson
+from services.options import AsJson
 from services.output import print_json, print_lines, warn
 
 __all__ = ["register"]
@@ -20,19 +20,19 @@ def register(app: typer.Typer) -> None:
 
 
 def run_verify(
-    bundle: Path = typer.Argument(help="The provenance file.", dir_okay=False),
-    trust: Path = typer.Option(..., help="The trust file.", dir_okay=False),
+    bundle: Path = typer.Argument(help="Provenance file to verify.", dir_okay=False),
+    trust: Path = typer.Option(..., help="Trust file to verify it with.", dir_okay=False),
     max_age: float = typer.Option(
-        DEFAULT_MAX_AGE_S / DAY_S, min=0, max=1e6, metavar="DAYS", help="How old the proof block may be."
+        DEFAULT_MAX_AGE_S / DAY_S, min=0, max=1e6, metavar="DAYS", help="Maximum age of the proof block."
     ),
     any_status: bool = typer.Option(
         False,
         "--any-status",
-        help="Accept parts that are quarantined or spent, whose certificate does not count, or without identifier.",
+        help="Also accept parts that are quarantined or spent, or lack a valid certificate or an identifier.",
     ),
     as_json: AsJson = False,
 ) -> None:
-    """Verify a provenance file offline: exit code 0 verified, 1 refused (the line names the step), 2 unusable input."""
+    """Verify a provenance file offline. Exit code 0: verified; 1: refused, naming the step; 2: unusable input."""
     answer = verify_files(bundle, trust, now_s=int(time.time()), max_age_days=max_age, any_status=any_status)
     if as_json:
         print_json(answer.to_json())

@@ -1,4 +1,4 @@
-"""`millmark webhooks`: who is told of records by this gateway."""
+"""`millmark webhooks`: manage the webhooks through which this gateway reports records."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 
 import typer
 
-from services.commands.options import AsJson
-from services.context import Context, open_context
+from services.commands.context import Context, open_context
+from services.options import AsJson
 from services.output import print_json, print_lines, print_table
 from services.webhooks.delivery import Mode
 from services.webhooks.feed import parse_position
@@ -16,6 +16,7 @@ from services.webhooks.subscriptions import Subscriber, Subscriptions
 __all__ = ["register"]
 
 _OPERATOR = Subscriber(0, owner=True)
+"""The person at the command line, who may manage the webhooks of all participants."""
 
 
 def register(app: typer.Typer) -> None:
@@ -32,15 +33,17 @@ def register(app: typer.Typer) -> None:
 
 def run_add(
     context: typer.Context,
-    url: str = typer.Argument(help="https, on a public address; port 443 or 8443."),
-    participant: int = typer.Option(0, "--participant", min=0, help="Whose view it has; 0 for the company's own."),
-    kinds: list[str] = typer.Option([], "--kind", help="Kind of record, may be given again; all without."),
-    subjects: list[str] = typer.Option([], "--subject", help="Order or lot (0x...), may be given again; all without."),
-    mode: Mode = typer.Option(Mode.STRUCTURED, "--mode", help="Of CloudEvents over HTTP."),
-    after: str | None = typer.Option(None, "--after", help="Place in the feed to begin behind; 0.0 for all."),
+    url: str = typer.Argument(help="https URL with a public address and port 443 or 8443."),
+    participant: int = typer.Option(
+        0, "--participant", min=0, help="Participant whose permissions apply; 0 for your company."
+    ),
+    kinds: list[str] = typer.Option([], "--kind", help="Kind of record; may be repeated. All by default."),
+    subjects: list[str] = typer.Option([], "--subject", help="Order or lot (0x...); may be repeated. All by default."),
+    mode: Mode = typer.Option(Mode.STRUCTURED, "--mode", help="Content mode of CloudEvents over HTTP."),
+    after: str | None = typer.Option(None, "--after", help="Position in the feed to start after; 0.0 for all records."),
     as_json: AsJson = False,
 ) -> None:
-    """Add a webhook and show its secret, once."""
+    """Add a webhook and print its secret, which is not shown again."""
     with open_context(context.obj) as opened:
         own = participant in (0, opened.settings.gateway_participant)
         made = _subscriptions(opened).add(
@@ -56,7 +59,7 @@ def run_add(
 
 
 def run_list(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the webhooks, how far their receivers were told, and why not further."""
+    """List the webhooks with the position each has reached, and why a stopped one stopped."""
     with open_context(context.obj) as opened:
         found = [one.to_json() for one in _subscriptions(opened).list(_OPERATOR)]
     if as_json:
@@ -66,26 +69,26 @@ def run_list(context: typer.Context, as_json: AsJson = False) -> None:
     print_table("webhooks", list(columns), [[one[name] or "" for name in columns] for one in found])
 
 
-def run_resume(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="As the list shows it.")) -> None:
-    """Send on from where a webhook was parked; a running gateway does so at once."""
+def run_resume(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="Id that `list` shows.")) -> None:
+    """Resume a parked webhook after its last delivery; a running gateway then delivers at once."""
     with open_context(context.obj) as opened:
         found = _subscriptions(opened).resume(_OPERATOR, id_)
-    print_lines(f"{found.id} goes on behind {found.position}")
+    print_lines(f"{found.id} continues after {found.position}")
 
 
 def run_secret(
     context: typer.Context,
-    id_: str = typer.Argument(metavar="ID", help="As the list shows it."),
+    id_: str = typer.Argument(metavar="ID", help="Id that `list` shows."),
     as_json: AsJson = False,
 ) -> None:
-    """Make a new secret and show it, once; the one before signs for another day."""
+    """Create a new secret and print it once. For one more day, deliveries are signed with the old secret too."""
     with open_context(context.obj) as opened:
         made = _subscriptions(opened).rotate(_OPERATOR, id_, now_ms=_now_ms())
     _show_secret(made.to_json(), as_json)
 
 
-def run_remove(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="As the list shows it.")) -> None:
-    """Remove a webhook for good."""
+def run_remove(context: typer.Context, id_: str = typer.Argument(metavar="ID", help="Id that `list` shows.")) -> None:
+    """Remove a webhook permanently."""
     with open_context(context.obj) as opened:
         _subscriptions(opened).remove(_OPERATOR, id_)
     print_lines(f"removed {id_}")
@@ -101,7 +104,7 @@ def _show_secret(made: dict[str, object], as_json: bool) -> None:
         return
     webhook = made["webhook"]
     assert isinstance(webhook, dict)  # noqa: S101 - for the type checker
-    print_lines(str(made["secret"]), f"signs what is sent for {webhook['id']}; it is not shown again")
+    print_lines(str(made["secret"]), f"this secret signs the deliveries of {webhook['id']}; it is not shown again")
 
 
 def _now_ms() -> int:

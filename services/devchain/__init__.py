@@ -1,4 +1,4 @@
-"""`millmark devchain`: the embedded chain behind JSON-RPC, for several processes at once."""
+"""`millmark devchain`: the embedded chain served over JSON-RPC, so that several processes can use it."""
 
 from services.devchain.host import host_journal
 from services.devchain.journal import JournaledChain, discard_journal

@@ -1,9 +1,10 @@
-"""A devchain's journal: what made each block, so that a restart makes the same blocks again.
+"""A devchain's journal: the requests that made its blocks, so that a restart makes the same blocks again.
 
-One JSON object a line. The first tells the genesis block's time and hash; each other one the request that made a block,
-the block's time, number and hash. `check` is the SHA-256 over the line before's and the line without it (RFC 8785), so
-that no line can be changed, left out or moved unnoticed. A line is on disk before its request is answered. A last line
-without its end was being written when the power went: nobody got an answer to it, and it is dropped.
+One JSON object per line. The first holds time and hash of the genesis block; each further one holds the request that
+made a block, and that block's time, number and hash. `check` is the SHA-256 over the previous line's `check` and the
+line without its own (RFC 8785), so no line can be changed, removed or moved unnoticed. A line is on disk before its
+request is answered. An incomplete last line was being written during a crash; its request was never answered, so it is
+dropped.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _HEAD = ("eth_getBlockByNumber", ["latest", False])
 
 
 class JournaledChain:
-    """An embedded chain behind a journal; a new one when there is no file at `path` yet.
+    """An embedded chain with a journal at `path`, which is created if it does not exist.
 
-    Raises StoreDamagedError, which names the last good block, when the journal is damaged or does not make the blocks
-    that it tells of; SettingsError when it cannot be opened, or another devchain writes it.
+    Raises StoreDamagedError, naming the last good block, if the journal is damaged or its requests do not produce the
+    blocks it lists; SettingsError if it cannot be opened, or another devchain is writing it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +42,7 @@ class JournaledChain:
         self._broken: OSError | None = None
         self._file = _lock(path)
         lines = path.read_bytes().splitlines(keepends=True)
-        if lines and not lines[-1].endswith(b"\n"):
+        if lines and not lines[-1].endswith(b"\n"):  # never acknowledged, see the module's docstring
             os.truncate(path, sum(map(len, lines[:-1])))
             lines.pop()
         os.lseek(self._file, 0, os.SEEK_END)
@@ -54,13 +55,17 @@ class JournaledChain:
             self._append({"journal": _FORMAT, "genesis_time_s": time_s, "hash": genesis["hash"]})
 
     def request(self, method: str, params: list[Any]) -> Any:
-        """As EmbeddedChain answers. What makes a block is answered once its line is on disk; when it cannot be written,
-        this chain makes no more blocks."""
+        """The answer of the embedded chain. A request that makes a block is answered once its line is on disk.
+
+        Raises RpcError. After a line could not be written, the chain makes no more blocks.
+        """
         with self._lock:
             if method not in _WRITING:
                 return self._chain.request(method, params)
             if self._broken is not None:
                 raise RpcError(_SERVER_ERROR, f"the journal cannot be written: {self._broken.strerror}")
+            # The block's time and hash are known only after it was made, so the line is written after it. A crash
+            # between the two loses a block that no caller has seen.
             before = self._chain.request(*_HEAD)
             answer = self._chain.request(method, params)
             head = self._chain.request(*_HEAD)
@@ -76,18 +81,18 @@ class JournaledChain:
         try:
             self._append({**block, "method": method, "params": params})
         except OSError as error:
-            self._broken = error
+            self._broken = error  # this block is not in the journal: a later one would not replay on top of it
             raise RpcError(_SERVER_ERROR, f"the journal cannot be written: {error.strerror}") from error
 
     def _append(self, entry: dict[str, Any]) -> None:
         check = _check(self._check, entry)
         line = json.dumps({**entry, "check": check.hex()}, separators=(",", ":")).encode() + b"\n"
-        while line:
+        while line:  # write() may write less than it was given
             line = line[os.write(self._file, line) :]
         os.fsync(self._file)
         self._check = check
 
-    # Making the chain again
+    # Replay
 
     def _replay(self, lines: list[bytes]) -> EmbeddedChain:
         first = self._parse(lines[0], 1, "")
@@ -103,6 +108,7 @@ class JournaledChain:
                 chain.request_at(entry["time_s"], entry["method"], entry["params"])
             except (RpcError, KeyError, TypeError) as error:
                 raise self._damaged(number, good) from error
+            # The hash covers state, time and parent, so an equal one means an equal chain up to here.
             if chain.request(*_HEAD)["hash"] != entry["hash"]:
                 raise self._damaged(number, good)
             good = _describe(chain)
@@ -121,35 +127,36 @@ class JournaledChain:
         return entry
 
     def _damaged(self, number: int, good: str) -> StoreDamagedError:
-        self.close()
+        self.close()  # a failed start must not hold the lock
         if not good:
             return StoreDamagedError(
-                f"the journal {self._path} is damaged in its first line: no block can be made again",
-                hint="restore it from a backup, or move it away to begin a new chain",
+                f"the journal {self._path} is damaged in its first line, so no block can be replayed",
+                hint="restore it from a backup, or move it away to start a new chain",
             )
         return StoreDamagedError(
             f"the journal {self._path} is damaged in line {number}; the last good block is {good}",
-            hint=f"restore it from a backup, or keep its first {number - 1} lines to go on from that block",
+            hint=f"restore it from a backup, or cut it to its first {number - 1} lines to continue from that block",
         )
 
 
 def discard_journal(path: Path) -> None:
-    """Deletes the journal, if there is one. Raises SettingsError when a devchain runs on it."""
+    """Deletes the journal if it exists. Raises SettingsError if a devchain is using it."""
     if path.exists():
+        # Deleted under the lock, so never below a running devchain; one that starts afterwards gets a new file.
         file = _lock(path)
         path.unlink()
         os.close(file)
 
 
 def _lock(path: Path) -> int:
-    """The open file, which nobody else writes."""
+    """Opens the file, creating it if needed, with an exclusive lock that lives as long as the descriptor."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise SettingsError(
             f"the journal {path} cannot be opened: {error.strerror}",
-            hint="check path and rights, and that no other devchain runs on it",
+            hint="check its path and permissions, and that no other devchain uses it",
         ) from error
     return file
 

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 over HTTP before an embedded chain. For development: no authentication, listens on loopback."""
+"""JSON-RPC 2.0 over HTTP for an embedded chain. For development only: it has no authentication."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PARSE_ERROR, _INVALID_REQUEST, _TOO_LARGE, _SERVER_ERROR = -32700, -32600, -326
 
 
 def create_devchain(chain: Transport | None = None) -> FastAPI:
-    """The application; a chain of its own unless one is given."""
+    """Builds the application; it serves a new chain in memory unless one is given."""
     served = EmbeddedChain() if chain is None else chain
     app = FastAPI(title="Millmark devchain", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -28,6 +28,7 @@ def create_devchain(chain: Transport | None = None) -> FastAPI:
         body = await _read(request)
         if body is None:
             return _json(_failure(None, _TOO_LARGE, f"requests are limited to {_MOST_BYTES} bytes"), 413)
+        # Executing transactions takes long; meanwhile the event loop must answer other connections.
         return _json(await run_in_threadpool(_answer, served, body))
 
     @app.get("/health")
@@ -38,7 +39,7 @@ def create_devchain(chain: Transport | None = None) -> FastAPI:
 
 
 async def _read(request: Request) -> bytes | None:
-    """The body, or None when it is too large; no more of it is kept than the limit."""
+    """The body; None if it is too large, as soon as it exceeds the limit."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -69,7 +70,7 @@ def _answer_one(chain: Transport, asked: Any) -> dict[str, Any]:
         return {"jsonrpc": "2.0", "id": asked.get("id"), "result": chain.request(asked["method"], params)}
     except RpcError as error:
         return _failure(asked.get("id"), error.code, error.message, error.data)
-    except ChainError as error:  # of a chain behind another one
+    except ChainError as error:  # when the served chain is itself a client of another one
         return _failure(asked.get("id"), _SERVER_ERROR, str(error))
 
 

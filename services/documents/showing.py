@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 from ledger.ids import SubjectKind
-from ledger.provenance.document_access import Mode
 from ledger.provenance.jsonform import moment
 from ledger.provenance.reader import Reader
-from ledger.store import DocumentRepository
-from ledger.store.sharing_rows import SharedDocumentRow, SharedVersionRow
+from services.documents.permissions import Mode
+from services.documents.repository import DocumentRepository
+from services.documents.tables import SharedDocumentRow, SharedVersionRow
 from services.documents.views import About, Document, DocumentVersion, Grant
 
 __all__ = ["show_document", "show_documents"]
 
 
-def show_documents(reader: Reader, desk: DocumentRepository, rows: list[SharedDocumentRow]) -> tuple[Document, ...]:
+def show_documents(
+    reader: Reader, documents: DocumentRepository, rows: list[SharedDocumentRow]
+) -> tuple[Document, ...]:
     """What the viewer may know of documents that it may read."""
     reader.name(row.subject for row in rows if row.subject)
-    versions = desk.versions(row.id for row in rows)
-    return tuple(_document(reader, desk, row, [one for one in versions if one.document == row.id]) for row in rows)
+    versions = documents.versions(row.id for row in rows)
+    return tuple(_document(reader, documents, row, [one for one in versions if one.document == row.id]) for row in rows)
 
 
-def show_document(reader: Reader, desk: DocumentRepository, row: SharedDocumentRow) -> Document:
-    return show_documents(reader, desk, [row])[0]
+def show_document(reader: Reader, documents: DocumentRepository, row: SharedDocumentRow) -> Document:
+    return show_documents(reader, documents, [row])[0]
 
 
 def _document(
-    reader: Reader, desk: DocumentRepository, row: SharedDocumentRow, versions: list[SharedVersionRow]
+    reader: Reader, documents: DocumentRepository, row: SharedDocumentRow, versions: list[SharedVersionRow]
 ) -> Document:
     return Document(
         document=row.id,
         mode=Mode(row.mode),
         about=_about(reader, row),
         versions=tuple(_version(one) for one in versions),
-        grants=_grants(reader, desk, row),
+        grants=_grants(reader, documents, row),
         added_at=moment(row.added_at),
         erased_at=moment(row.erased_at),
     )
@@ -45,10 +47,10 @@ def _about(reader: Reader, row: SharedDocumentRow) -> About | None:
     return About(kind, row.subject, reader.identifier(row.subject))
 
 
-def _grants(reader: Reader, desk: DocumentRepository, row: SharedDocumentRow) -> tuple[Grant, ...] | None:
+def _grants(reader: Reader, documents: DocumentRepository, row: SharedDocumentRow) -> tuple[Grant, ...] | None:
     if reader.view is not None:
         return None
-    return tuple(Grant(reader.party(one.participant), moment(one.granted_at)) for one in desk.grants(row.id))
+    return tuple(Grant(reader.party(one.participant), moment(one.granted_at)) for one in documents.grants(row.id))
 
 
 def _version(row: SharedVersionRow) -> DocumentVersion:

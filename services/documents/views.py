@@ -7,8 +7,8 @@ from datetime import datetime
 
 from ledger.ids import SubjectKind
 from ledger.provenance.answers import Party
-from ledger.provenance.document_access import Mode
 from ledger.provenance.jsonform import Printable
+from services.documents.permissions import Mode
 
 __all__ = ["About", "Document", "DocumentPage", "DocumentVersion", "Grant", "RecipientKey"]
 

@@ -7,7 +7,6 @@ and goes out with all that the gateway records. So a crash leaves both or neithe
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,24 +14,23 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from ledger.chain import Chain
-from ledger.errors import MillmarkError, SettingsError
+from ledger.errors import SettingsError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, build_leaf_data
 from ledger.merkle import Tree, leaf_hash
 from ledger.records import Anchor, Contract
-from ledger.store import Book, RecordingRepository, Store
-from ledger.store.answer_rows import RecordingRow
+from ledger.store import Book, Store
 from services.audit import AuditLog
 from services.audit.heads import MOST_MARKS, AnchoredHead, build_head, parse_head
 from services.audit.verify import read_hashes, read_last_number
-from services.gateway.http.problems import public_cause
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
+from services.gateway.recording.tables import RecordingRow
+from services.serving.loop import Loop
 
 __all__ = ["AnchorRule", "AuditAnchors", "verify_audit_stream"]
 
 _LOOK_S: Final = 5.0
 """Between two looks at how far the log is."""
-_MOST_STOP_S: Final = 20.0
 _MOST_AT_ONCE: Final = 50 * MOST_MARKS
 """Entries under one anchor; a longer log takes several."""
 
@@ -60,20 +58,19 @@ class AuditAnchors:
         logger: FilteringBoundLogger,
     ) -> None:
         self._store, self._recorder, self._audit, self._rule = store, recorder, audit, rule
-        self._clock, self._logger = clock, logger
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._told = ""
+        self._clock = clock
+        failed = "anchoring of the audit log failed"
+        self._loop = Loop("millmark-audit-anchors", self._round, logger, failed=failed, retry_s=_LOOK_S)
 
     def start(self) -> None:
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="millmark-audit-anchors", daemon=True)
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_MOST_STOP_S)
+        self._loop.stop()
+
+    def _round(self) -> float:
+        """A log that is far ahead takes several anchors, without a pause."""
+        return 0.0 if self.step() else _LOOK_S
 
     def step(self) -> bool:
         """Queues an anchor if one is due; tells whether it did. Raises StoreError, AuditError."""
@@ -95,30 +92,16 @@ class AuditAnchors:
         stream = self._rule.stream
         entries = [_entry(size + n, head) for n, head in enumerate(heads)]
         with self._store.transaction() as connection:
-            desk = RecordingRepository(connection)
-            if desk.book.evidence_size(stream) != size:
+            book = Book(connection)
+            if book.evidence_size(stream) != size:
                 return False  # another gateway on this database was first
-            desk.book.add_evidence(stream, entries)
+            book.add_evidence(stream, entries)
             whole = size + len(entries)
-            anchor = Anchor(stream, whole, Tree(desk.book.leaves(stream, whole)).root())
+            anchor = Anchor(stream, whole, Tree(book.leaves(stream, whole)).root())
             key = f"audit/anchor/{stream.hex()}/{whole:013d}"
-            self._recorder.queue_in(desk, RecordingRow(key, 0, describe_subjects([stream])), anchor)
+            self._recorder.queue_in(connection, RecordingRow(key, 0, describe_subjects([stream])), anchor)
         self._recorder.wake()
         return True
-
-    def _run(self) -> None:
-        while not self._stop.wait(_LOOK_S):
-            try:
-                while self.step() and not self._stop.is_set():
-                    self._told = ""
-            except Exception as error:  # the thread must outlive any failure
-                self._tell(error)
-
-    def _tell(self, error: Exception) -> None:
-        cause = public_cause(error) if isinstance(error, MillmarkError) else repr(type(error).__name__)
-        if cause != self._told:
-            self._logger.error("anchoring of the audit log failed", cause=cause)
-        self._told = cause
 
 
 def verify_audit_stream(chain: Chain, stream: bytes, participant: int | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -10,17 +9,18 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from ledger.errors import MillmarkError
+from ledger.events import Header
 from ledger.index import ChainReader, Follower
-from ledger.records import Contract, Header
+from ledger.records import Contract
 from ledger.store import Store
 from services.gateway.http.problems import public_cause
+from services.serving.failures import FailureLog
+from services.serving.loop import Loop
 
 __all__ = ["Failure", "FollowedChain", "Following", "Head", "Seen"]
 
 _STEP_BLOCKS = 64
 """Blocks between two looks at the stop signal."""
-_MOST_STOP_S = 20.0
-"""Longer than a node may take to answer."""
 
 
 class HeadReader(Protocol):
@@ -78,41 +78,34 @@ class Following:
         self._chain = chain
         self._follower = Follower(chain, store)
         self._interval_s = interval_s
-        self._logger = logger
+        self._logger, self._failures = logger, FailureLog(logger, "following failed")
         self._seen = Seen()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._loop = Loop("millmark-follower", self._round, logger, failed="follower failed", retry_s=interval_s)
 
     def seen(self) -> Seen:
         return self._seen
 
     def start(self) -> None:
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="millmark-follower", daemon=True)
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Returns when the thread has ended; one that hangs in a request to the node is left behind."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_MOST_STOP_S)
-            if self._thread.is_alive():
-                self._logger.warning("follower left behind", waited_s=_MOST_STOP_S)
+        self._loop.stop()
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            more = self.step()
-            self._look()
-            if not more:
-                self._stop.wait(self._interval_s)
+    def _round(self) -> float:
+        more = self.step()
+        self._look()
+        return 0.0 if more else self._interval_s
 
     def step(self) -> bool:
         """Indexes some blocks; tells whether there are more."""
         try:
             progress = self._follower.follow(limit=_STEP_BLOCKS)
-        except Exception as error:  # the thread must outlive any failure
-            self._seen = replace(self._seen, failure=self._note(error))
+        except Exception as error:  # the head is looked at all the same, and the failure shown
+            self._failures.note(error)
+            self._seen = replace(self._seen, failure=_failure(error))
             return False
+        self._failures.clear()
         self._seen = replace(self._seen, followed_at=datetime.now(UTC))
         if progress.records:
             self._logger.info("indexed", block_number=progress.block_number, records=progress.records)
@@ -129,14 +122,6 @@ class Following:
         chain = self._chain
         registry, ledger = chain.sequence(Contract.REGISTRY), chain.sequence(Contract.LEDGER)
         return Head(chain.chain_id, chain.node.header(), registry, ledger, datetime.now(UTC))
-
-    def _note(self, error: Exception) -> Failure:
-        """Logs a failure when it is another than the last one."""
-        failure, before = _failure(error), self._seen.failure
-        if before is None or (before.code, before.cause) != (failure.code, failure.cause):
-            unforeseen = not isinstance(error, MillmarkError)
-            self._logger.error("following failed", code=failure.code, cause=failure.cause, exc_info=unforeseen)
-        return failure
 
 
 def _failure(error: Exception) -> Failure:

@@ -1,1 +1,1 @@
-"""What an inspector, a challenger and an auditor do with certificates: extracts, openings, monitoring."""
+"""Work on certificates for inspectors, challengers and auditors: extracts, challenges, monitoring of models."""

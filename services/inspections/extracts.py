@@ -1,4 +1,4 @@
-"""Extracts of certified inferences, out of the private book: what `python -m quality audit` re-executes."""
+"""Extracts of certified inferences from the private book, for re-execution by `python -m quality audit`."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import json
 from ledger.chain import Chain
 from ledger.errors import NotFoundError
 from ledger.provenance import Reader, find_certificate, open_reader
-from ledger.records import Verdict
 from ledger.store import Store
 from ledger.store.rows import CertificateRow, ModelRow
 from quality.audit import Binding, Extract
-from quality.decision import Verdict as QualityVerdict
 from quality.digest import build_input_commitment
 from quality.errors import QualityError
 from quality.model import load_family, model_digest, parse_model
+from services.inspections.statements import to_model_verdict
 
 __all__ = ["find_extract", "find_model"]
 
 
 def find_extract(store: Store, chain: Chain | None, name: str, certificate: int | None = None) -> Extract:
-    """The opened inference behind a lot's certificate, the latest when none is named by its sequence.
+    """The opened inference of a lot's certificate: of the one with the given sequence, by default of the latest.
 
-    What it states is what the ledger says, and what the book's input gave then. Raises NotFoundError when certificate,
-    inference or model are not known here.
+    Verdict and digests are those of the ledger; input, salt and logits are those in the book, unverified. Raises
+    NotFoundError if certificate, inference or model are not known here.
     """
     with open_reader(store) as reader:
         row = find_certificate(reader, name, certificate)
         kept = reader.book.inference(row.sequence)
         if kept is None:
             raise NotFoundError(
-                f"the inference of certificate {row.sequence} is not kept here", hint="ask who issued the certificate"
+                f"the inference of certificate {row.sequence} is not stored here",
+                hint="ask the inspector that issued the certificate for an extract",
             )
         content = find_model(reader, chain, row.model)
         binding = Binding(
@@ -50,44 +50,45 @@ def find_extract(store: Store, chain: Chain | None, name: str, certificate: int 
             model_digest=reader.need(ModelRow, row.model).digest,
             input_commitment=build_input_commitment(kept.salt, kept.input),
             logits=tuple(json.loads(kept.logits)),
-            verdict=QualityVerdict[Verdict(row.verdict).name],
+            verdict=to_model_verdict(row.verdict),
             inference_digest=row.inference_digest,
         )
 
 
 def find_model(reader: Reader, chain: Chain | None, number: int) -> bytes:
-    """A model's canonical bytes: as the book keeps them, else as the chain does.
+    """A model's canonical bytes, from the book or else from the chain. Their digest is the registered one.
 
-    Raises NotFoundError when neither has them. Their digest is the registered one.
+    Raises NotFoundError if neither has them.
     """
     row = reader.need(ModelRow, number)
     kept = reader.book.model(row.digest)
     if kept is not None:
         return kept.content
+    # The first byte of the contract code is a zero, which stops any call to it from executing the model's bytes.
     content = b"" if chain is None or row.code is None else chain.node.code(row.code)[1:]
     if model_digest(content) != row.digest:
         raise NotFoundError(
-            f"the bytes of model {number} are not kept here", hint="add them with `millmark quality keep FILE`"
+            f"the bytes of model {number} are not stored here", hint="add them with `millmark quality keep FILE`"
         )
     return content
 
 
 def _find_measured(reader: Reader, row: CertificateRow, content: bytes, quantised: bytes) -> tuple[int, ...] | None:
-    """The measured window out of the evidence entry, where the entry has one that the model makes this input of.
+    """The measured window in the evidence entry, if the model quantises it to this input; otherwise None.
 
-    What the entry calls it is its writer's business, so the first list of integers of the right length is tried; an
-    input that no list gives is shown without a window, and is not held against anybody.
+    The name of the window's member is up to the writer of the entry, so the first list of integers that has the model's
+    width is tried. An extract without a window is valid.
     """
     kept = reader.book.evidence_entry(row.stream, row.leaf_index)
     entry = None if kept is None else kept.entry
     model = parse_model(content)
     for value in entry.values() if isinstance(entry, dict) else ():
         if isinstance(value, list) and len(value) == model.width and all(type(item) is int for item in value):
-            return _if_it_gives(tuple(value), content, quantised)
+            return _window_of(tuple(value), content, quantised)
     return None
 
 
-def _if_it_gives(window: tuple[int, ...], content: bytes, quantised: bytes) -> tuple[int, ...] | None:
+def _window_of(window: tuple[int, ...], content: bytes, quantised: bytes) -> tuple[int, ...] | None:
     model = parse_model(content)
     try:
         words = load_family(model.family, "plain").quantise_row(model, window)

@@ -1,8 +1,8 @@
-"""GS1 Digital Links as people and scanners give them, and as the code on a part carries them.
+"""GS1 Digital Links, as entered or scanned, and as encoded in the code on a part.
 
-A part's code is its canonical link with one more query parameter, `salt`: the subject's 32 random bytes, as 43
-characters of base64url. Who holds the part can so find its subject; who does not cannot test guesses (DESIGN section
-2). `salt` is no application identifier: other readers pass over it, and it never becomes part of the identifier.
+A part's code is its canonical link with one more query parameter, `salt`: the subject's 32-byte salt as 43 characters
+of base64url. With it, the holder of the part can find its subject; nobody else can test guesses (DESIGN section 2).
+`salt` is not an application identifier: other readers ignore it, and it never becomes part of the identifier.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ __all__ = ["SALT_PARAMETER", "LinkReport", "build_part_link", "build_qr_svg", "b
 
 SALT_PARAMETER = "salt"
 _QUIET_MODULES = 4
-"""White border of a QR code (ISO/IEC 18004 section 9.1)."""
+"""Width of the white border of a QR code, in modules (ISO/IEC 18004 section 9.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkReport:
-    """A link that keeps all rules that one link can keep or break."""
+    """A valid link: it breaks no rule that can be checked on one link alone."""
 
     link: DigitalLink
     unmet: tuple[str, ...]
-    """What its identifiers still need on the same item, one line each; another code on the item may carry it."""
+    """Identifiers that the link requires on the same item but lacks, one line each; another code may carry them."""
 
     def to_json(self) -> dict[str, object]:
-        """Values by application identifier, key and qualifiers before attributes; the canonical URI; what is unmet."""
+        """The values by application identifier (key and qualifiers before attributes), the canonical URI, and the unmet
+        requirements."""
         return {
             "ai": dict((*self.link.elements, *self.link.attributes)),
             "canonical": self.link.uri,
@@ -42,32 +43,33 @@ class LinkReport:
 
 
 def read_link(text: str) -> LinkReport:
-    """Parse one uncompressed Digital Link, attributes and their values included. Raises IdentifierError.
+    """Parses and validates an uncompressed Digital Link, including its attributes. Raises IdentifierError.
 
-    Not established: that GS1 or a company ever issued the key, or that anything answers at the link.
+    Not established: that the key was ever issued, or that the URL resolves.
     """
     link = parse_digital_link(text)
     return LinkReport(link, tuple(link.check_attributes()))
 
 
 def build_part_link(link: DigitalLink, salt: bytes, *, base_url: str = "https://id.gs1.org") -> str:
-    """The link for the code on a part: under `base_url` (scheme and host, perhaps a path), with the subject's salt.
+    """The link for the code on a part: under `base_url` (scheme, host and an optional path), with the subject's salt.
 
-    Raises IdentifierError when the salt is not 32 bytes, or when the result would not read as the same link.
+    Raises IdentifierError if the salt is not 32 bytes, or if the result would not parse to the same identifiers.
     """
     if len(salt) != SALT_BYTES:
-        raise IdentifierError(f"a salt is {SALT_BYTES} bytes")
+        raise IdentifierError(f"the salt is not {SALT_BYTES} bytes")
     path = link.uri.removeprefix("https://id.gs1.org")
     text = f"{base_url.rstrip('/')}{path}?{SALT_PARAMETER}={_encode(salt)}"
+    # Parsed back: the path of a base URL could be read as part of the link.
     if parse_digital_link(text).elements != link.elements:
-        raise IdentifierError(f"{base_url[:80]!a} changes what the link names", hint="give scheme and host")
+        raise IdentifierError(f"{base_url[:80]!a} changes the link's identifiers", hint="give scheme and host only")
     return text
 
 
 def read_salt(text: str) -> bytes | None:
-    """The salt in a part's link, or None when it has no such parameter.
+    """The salt in a part's link, or None if it has no such parameter.
 
-    Raises IdentifierError when there are several, or one that is not 32 bytes in base64url without padding.
+    Raises IdentifierError for several salts, or for one that is not 32 bytes in base64url without padding.
     """
     query = text.partition("#")[0].partition("?")[2]
     found = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == SALT_PARAMETER]
@@ -79,15 +81,16 @@ def read_salt(text: str) -> bytes | None:
         salt = base64.urlsafe_b64decode(found[0] + "=" * (-len(found[0]) % 4))
     except ValueError:
         salt = b""
+    # Encoded again, because base64 decoders accept several spellings of the same bytes.
     if len(salt) != SALT_BYTES or _encode(salt) != found[0]:
         raise IdentifierError("the link's salt is not 32 bytes in base64url", hint="scan the code again")
     return salt
 
 
 def build_qr_svg(text: str, *, module_px: int = 4) -> str:
-    """A QR code as one SVG element: error correction M or better, a white border of four modules, no script, no link.
+    """A QR code as one SVG element without scripts or links: error correction M or better, a border of four modules.
 
-    Raises IdentifierError when the text does not fit in one code.
+    Raises IdentifierError if the text does not fit in one code.
     """
     out = io.BytesIO()
     _make_qr(text).save(
@@ -97,7 +100,7 @@ def build_qr_svg(text: str, *, module_px: int = 4) -> str:
 
 
 def build_qr_text(text: str) -> str:
-    """A QR code of half-block characters, for terminals. Raises IdentifierError as `build_qr_svg`."""
+    """A QR code in half-block characters, for terminals. Raises IdentifierError as `build_qr_svg`."""
     out = io.StringIO()
     _make_qr(text).terminal(out, border=2, compact=True)
     return out.getvalue()

@@ -1,8 +1,8 @@
-"""What the standards add to the tree of `ledger.errors`.
+"""Errors of the interop package, below the root in `ledger.errors`.
 
 MillmarkError
-  CredentialError            a credential breaks the data model, is not proved, or no longer holds
-  CertificateDocumentError   an inspection document breaks its schema
+  CredentialError            a credential violates the data model, lacks a valid proof, or is no longer valid
+  CertificateDocumentError   an inspection document violates its schema
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ __all__ = ["CertificateDocumentError", "CredentialError"]
 
 
 class CredentialError(MillmarkError):
-    """A credential breaks the data model, is not proved, or no longer holds."""
+    """A credential violates the data model, lacks a valid proof, or is no longer valid."""
 
     code = "credential-refused"
 
 
 class CertificateDocumentError(InputError):
-    """An inspection document breaks its schema. `pointer` is the place in it (RFC 6901)."""
+    """An inspection document violates its schema. `pointer` locates the fault (JSON pointer, RFC 6901)."""
 
     code = "certificate-document-malformed"
 

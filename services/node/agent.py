@@ -19,7 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from ledger.chain import Deployment, read_deployment
 from ledger.errors import ChainUnreachableError, SettingsError
 from ledger.keys import Signer, open_signer
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.node.config import ModelSource, MqttSource, NodeConfig, RelayConfig, StreamConfig, read_secret
@@ -31,13 +31,14 @@ from services.node.folder_capture import FolderCapture
 from services.node.group_commit import Committer
 from services.node.health import Health, StreamHealth, describe_outbox
 from services.node.http_capture import create_capture
-from services.node.intake import Gate, Intake
+from services.node.intake import Intake, StreamIntake
 from services.node.metrics import Metrics
 from services.node.preflight import connect, connect_relay, open_relay, verify_logs
 from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
-from services.node.submission import Sending, Submitting, build_report
+from services.node.submission import KeySubmitter, SubmissionLoop, build_report
 from services.serving.logs import build_logger
+from services.store import open_store
 
 if TYPE_CHECKING:
     from quality import Inspector
@@ -47,12 +48,10 @@ if TYPE_CHECKING:
 __all__ = ["DEAD_LETTERS", "Agent", "hold_folder", "open_agent"]
 
 DEAD_LETTERS = "dead-letters.jsonl"
-_STOP_S = 10.0
-_ALLOWANCE_WEI = 100 * 10**18
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _Stream:
     """One stream's parts."""
 
     name: str
@@ -68,8 +67,8 @@ class Agent:
         self,
         config: NodeConfig,
         intake: Intake,
-        lines: Sequence[_Line],
-        sending: Sending,
+        streams: Sequence[_Stream],
+        submission: SubmissionLoop,
         outbox: Outbox,
         metrics: Metrics,
         logger: FilteringBoundLogger,
@@ -77,16 +76,16 @@ class Agent:
         self.config = config
         self.intake = intake
         self.logger = logger
-        self._lines = lines
-        self._sending = sending
+        self._streams = streams
+        self._submission = submission
         self._outbox = outbox
         self._metrics = metrics
 
     def health(self) -> Health:
         """As it is now; brings the gauges up to date."""
-        streams = [_look(line) for line in self._lines]
-        sending, outbox = self._sending, describe_outbox(self._outbox)
-        found = Health(streams, sending.connected, sending.head, sending.troubles(), outbox)
+        streams = [_look(stream) for stream in self._streams]
+        submission, outbox = self._submission, describe_outbox(self._outbox)
+        found = Health(streams, submission.connected, submission.head, submission.troubles(), outbox)
         self._measure(found)
         return found
 
@@ -139,9 +138,9 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
         store = stack.enter_context(open_store(config.database_url))
 
         parts = _Parts(config, store, signer, inspector, (deployment.chain_id, deployment.ledger), logger)
-        lines = [parts.open_line(stack, stream) for stream in config.streams]
+        streams = [parts.open_stream(stack, stream) for stream in config.streams]
         parts.drafts.drop_orphans()
-        recorders = [line.recorder for line in lines]
+        recorders = [stream.recorder for stream in streams]
 
         relay = config.relay
         link = parts.direct(recorders) if relay is None else parts.relayed(stack, relay, deployment)
@@ -149,11 +148,11 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
             link()
         except ChainUnreachableError:
             logger.warning("the chain does not answer; events are taken, and records wait")
-        sending = Sending(recorders, link, Outbox(store), parts.drafts, logger)
-        sending.start()
-        stack.callback(sending.stop, _STOP_S)
-        intake = Intake(parts.gates(lines), parts.dead_letters, parts.metrics)
-        yield Agent(config, intake, lines, sending, Outbox(store), parts.metrics, logger)
+        submission = SubmissionLoop(recorders, link, Outbox(store), parts.drafts, logger)
+        submission.start()
+        stack.callback(submission.stop)
+        intake = Intake(parts.intakes(streams), parts.dead_letters, parts.metrics)
+        yield Agent(config, intake, streams, submission, Outbox(store), parts.metrics, logger)
 
 
 class _Parts:
@@ -178,11 +177,11 @@ class _Parts:
         self.dead_letters = DeadLetters(config.data_folder / DEAD_LETTERS)
         self.drafts = Drafts(_folder(config.data_folder / "drafts"), store)
 
-    def open_line(self, stack: ExitStack, stream: StreamConfig) -> _Line:
+    def open_stream(self, stack: ExitStack, stream: StreamConfig) -> _Stream:
         folder = _folder(self._config.data_folder / "streams" / stream.name)
         subject = bytes.fromhex(stream.subject[2:])
-        checkpoint = read_resume_point(folder / "checkpoint")
-        log = StreamLog(folder / "log", subject, known=None if checkpoint is None else checkpoint.place)
+        resume_point = read_resume_point(folder / "resume")
+        log = StreamLog(folder / "log", subject, known=None if resume_point is None else resume_point.position)
         stack.callback(log.close)
         known = DedupIndex(folder / "known", log)
         stack.callback(known.close)
@@ -196,35 +195,32 @@ class _Parts:
             self.drafts,
             self._logger,
             self._certifier(stream, subject, folder),
-            folder / "checkpoint",
+            folder / "resume",
         )
         committer = Committer(log, known, self.metrics.frames.labels(stream.name).observe)
         stack.callback(committer.stop)
-        return _Line(stream.name, log, committer, recorder)
+        return _Stream(stream.name, log, committer, recorder)
 
-    def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], Submitting]:
+    def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], KeySubmitter]:
         """What connects to the own node."""
 
-        def link() -> Submitting:
+        def link() -> KeySubmitter:
             chain = connect(self._config, self._signer.address, self._inspector)
             verify_logs(chain, recorders)
-            if chain.profile.faucet:
-                chain.node.fund(self._signer.address, _ALLOWANCE_WEI)
+            chain.fund(self._signer.address)
             return Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
 
         return link
 
-    def relayed(self, stack: ExitStack, config: RelayConfig, deployment: Deployment) -> Callable[[], Submitting]:
+    def relayed(self, stack: ExitStack, config: RelayConfig, deployment: Deployment) -> Callable[[], KeySubmitter]:
         """What connects to the relay."""
         relay = open_relay(stack, config)
         return lambda: connect_relay(relay, config, deployment, self._store, self._signer)
 
-    def gates(self, lines: Sequence[_Line]) -> Mapping[str, Gate]:
+    def intakes(self, streams: Sequence[_Stream]) -> Mapping[str, StreamIntake]:
         model = self._config.model
-        return {
-            line.name: Gate(line.committer, model.field if model is not None and model.stream == line.name else None)
-            for line in lines
-        }
+        fields = {} if model is None else {model.stream: model.field}
+        return {stream.name: StreamIntake(stream.committer, fields.get(stream.name)) for stream in streams}
 
     def _certifier(self, stream: StreamConfig, subject: bytes, folder: Path) -> Certifier | None:
         model, inspector = self._config.model, self._inspector
@@ -273,10 +269,10 @@ def _start(stack: ExitStack, source: FolderCapture | MqttCapture) -> None:
     stack.callback(source.stop)
 
 
-def _look(line: _Line) -> StreamHealth:
-    failure = line.committer.failure
+def _look(stream: _Stream) -> StreamHealth:
+    failure = stream.committer.failure
     return StreamHealth(
-        line.name, line.log.end.index, line.recorder.anchored, None if failure is None else str(failure)
+        stream.name, stream.log.end.index, stream.recorder.anchored, None if failure is None else str(failure)
     )
 
 

@@ -34,7 +34,7 @@ def _from_file(path: Path, info: ValidationInfo) -> Path:
     return Path(info.context["folder"]) / path if info.context else path
 
 
-Place: TypeAlias = Annotated[Path, AfterValidator(_from_file)]
+ConfigPath: TypeAlias = Annotated[Path, AfterValidator(_from_file)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Subject = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 
@@ -49,14 +49,14 @@ class ChainConfig(_Part):
     url: str | None = Field(default=None, pattern=r"^https?://")
     """JSON-RPC of the own node; without one, a relay sends."""
     engine: str = "embedded"
-    deployment: Place = Field(default=Path("deployment.json"), validate_default=True)
+    deployment: ConfigPath = Field(default=Path("deployment.json"), validate_default=True)
 
 
 class RelayConfig(_Part):
     """Another participant's gateway, which sends what this node signs."""
 
     url: str = Field(pattern=r"^https?://[^/@]+$")
-    token_file: Place | None = None
+    token_file: ConfigPath | None = None
     """Mode 0600: an API key of that gateway, with the scope `relay`, for this node's participant."""
     validity_s: int = Field(default=300, ge=5, le=3600)
     """From signing to a request's deadline. When the relay lets it pass, the request is signed anew."""
@@ -72,7 +72,7 @@ class SignerConfig(_Part):
     """Who signs."""
 
     uri: str = Field(pattern=r"^(keystore|file):.")
-    passphrase_file: Place | None = None
+    passphrase_file: ConfigPath | None = None
 
 
 class StreamConfig(_Part):
@@ -91,7 +91,7 @@ class HttpSource(_Part):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8610, ge=0, le=65535)
-    token_file: Place | None = None
+    token_file: ConfigPath | None = None
     """Mode 0600, one line of at least 32 characters, which senders give as a bearer token."""
 
     @model_validator(mode="after")
@@ -104,7 +104,7 @@ class HttpSource(_Part):
 class FolderSource(_Part):
     """A folder into which machines write `*.jsonl` and `*.csv` files."""
 
-    path: Place
+    path: ConfigPath
     stream: Name
     interval_s: float = Field(default=1.0, ge=0.05, le=3600)
 
@@ -119,8 +119,8 @@ class MqttSource(_Part):
     format: Literal["json", "sparkplug"] = "json"
     client_id: str = Field(default="millmark-node", pattern=r"^[A-Za-z0-9-]{1,64}$")
     username: str | None = None
-    password_file: Place | None = None
-    ca_file: Place | None = None
+    password_file: ConfigPath | None = None
+    ca_file: ConfigPath | None = None
     """Certificates that the broker's is checked against; without it the connection is not encrypted."""
 
     @model_validator(mode="after")
@@ -133,7 +133,7 @@ class MqttSource(_Part):
 class ModelSource(_Part):
     """What inspects."""
 
-    file: Place
+    file: ConfigPath
     number: int = Field(ge=1, lt=2**40)
     """The model's number in the registry."""
     field: str = Field(min_length=1, max_length=64)
@@ -157,7 +157,7 @@ class AnchorRule(_Part):
 class NodeConfig(_Part):
     """All of it."""
 
-    data_folder: Place
+    data_folder: ConfigPath
     """Logs, drafts and, by default, the database. Whoever reads it knows all that was measured."""
     database: str | None = None
     """SQLAlchemy URL of outbox and private book; `millmark.sqlite` in the data folder when it is left out."""

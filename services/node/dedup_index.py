@@ -23,7 +23,7 @@ import msgspec
 
 from ledger.errors import StoreDamagedError, StoreError
 from services.node.frames import LogEntry, entry_offsets
-from services.node.streamlog import Place, StreamLog
+from services.node.streamlog import LogPosition, StreamLog
 
 __all__ = ["DedupIndex"]
 
@@ -79,16 +79,16 @@ class DedupIndex:
         self._room = 0
         """Entries that the tables have slots for."""
         self._boot = _boot_digest()
-        place = _read_place(path, log, self._boot)
-        if place is not None and place.index > log.end.index:
+        position = _read_position(path, log, self._boot)
+        if position is not None and position.index > log.end.index:
             raise StoreDamagedError(
-                f"{log.path} has {log.end.index} entries, of {place.index} that were acknowledged",
+                f"{log.path} has {log.end.index} entries, of {position.index} that were acknowledged",
                 hint="restore the log from the latest backup, or its .torn file; or remove "
                 f"{path} to go on without them",
             )
-        self._behind = log.start if place is None else place
+        self._behind = log.start if position is None else position
         try:
-            if place is None:
+            if position is None:
                 path.unlink(missing_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             os.posix_fallocate(self._file, 0, _HEADER_BYTES)
@@ -121,12 +121,11 @@ class DedupIndex:
         if self._behind.offset == self._log.end.offset:
             return
         for frame in self._log.frames(self._behind):
-            place = Place(self._behind.offset + frame.size, frame.first + len(frame.entries), frame.digest)
-            self.add([_named(entry.content).id for entry in frame.entries], frame.entries, place)
+            self.add([_named(entry.content).id for entry in frame.entries], frame.entries, self._behind.behind(frame))
 
-    def add(self, ids: Sequence[str], entries: Sequence[LogEntry], place: Place) -> None:
-        """The frame that was just appended, up to `place`. Raises OSError; then the next `find` reads it from the log.
-        Once more is fine, as it is after a kill: a slot is the same then."""
+    def add(self, ids: Sequence[str], entries: Sequence[LogEntry], position: LogPosition) -> None:
+        """Takes in the frame that was just appended, up to `position`. Raises OSError; then the next `find` reads it
+        from the log. Idempotent, as it has to be after a kill: a slot is the same then."""
         table, hashes = self._tables[-1], self._hashes
         offsets = entry_offsets(self._behind.offset, entries)
         for index, (identity, offset) in enumerate(zip(ids, offsets, strict=True), self._behind.index):
@@ -139,8 +138,10 @@ class DedupIndex:
             while (held := slots[at]) and held != value:
                 at = (at + 1) & mask
             slots[at] = value
-        self._behind = place
-        packed = _HEADER.pack(_MAGIC, self._boot, self._log.start.digest, place.offset, place.index, place.digest)
+        self._behind = position
+        packed = _HEADER.pack(
+            _MAGIC, self._boot, self._log.start.digest, position.offset, position.index, position.digest
+        )
         self._header[: len(packed) + _DIGEST_BYTES] = packed + _digest(packed)
 
     def close(self) -> None:
@@ -170,7 +171,7 @@ class DedupIndex:
             return None  # no entry begins there
 
 
-def _read_place(path: Path, log: StreamLog, boot: bytes) -> Place | None:
+def _read_position(path: Path, log: StreamLog, boot: bytes) -> LogPosition | None:
     """Up to where the index is sound; None when there is none, or one of another log or boot, or when it cannot be read
     to its end."""
     try:
@@ -184,8 +185,8 @@ def _read_place(path: Path, log: StreamLog, boot: bytes) -> Place | None:
     packed, digest = head[: _HEADER.size], head[_HEADER.size :]
     if len(packed) < _HEADER.size or digest != _digest(packed):
         return None
-    magic, noted_in, beginning, offset, index, place_digest = _HEADER.unpack(packed)
-    found = Place(offset, index, place_digest)
+    magic, noted_in, beginning, offset, index, position_digest = _HEADER.unpack(packed)
+    found = LogPosition(offset, index, position_digest)
     if (magic, beginning) != (_MAGIC, log.start.digest):
         return None
     if found.index > log.end.index:

@@ -10,8 +10,6 @@ MillmarkError
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from ledger.errors import InputError, MillmarkError, Retry
 
 __all__ = ["EventRefusedError", "LogBusyError", "LogError", "LogFullError"]
@@ -32,19 +30,15 @@ class LogError(MillmarkError):
 
     code = "log-failed"
     retry = Retry.UNCHANGED
-    status: ClassVar[int] = 503
-    """HTTP status (RFC 9110 section 15)."""
 
 
 class LogFullError(LogError):
     """No room on the disk."""
 
     code = "disk-full"
-    status = 507  # RFC 4918 section 11.5
 
 
 class LogBusyError(LogError):
     """More waits for the disk than may."""
 
     code = "log-busy"
-    status = 429  # RFC 6585 section 4

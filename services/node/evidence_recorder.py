@@ -30,7 +30,7 @@ from services.node.drafts import Drafts
 from services.node.frames import ENTRY_BYTES, Frame, LogEntry, body_bytes
 from services.node.merkle_frontier import MerkleFrontier
 from services.node.resume import ResumePoint, read_resume_point, write_resume_point
-from services.node.streamlog import Place, StreamLog
+from services.node.streamlog import StreamLog
 
 if TYPE_CHECKING:
     from services.node.inspection import Certified, Certifier
@@ -48,7 +48,7 @@ def _anchor_prefix(stream: bytes) -> str:
 
 
 @dataclass(slots=True)
-class _Open:
+class _Unanchored:
     """What no anchor covers yet."""
 
     count: int = 0
@@ -75,9 +75,9 @@ class StreamRecorder:
         drafts: Drafts,
         logger: FilteringBoundLogger,
         certifier: Certifier | None = None,
-        checkpoint: Path | None = None,
+        resume_path: Path | None = None,
     ) -> None:
-        """`checkpoint`: file of how far the log was recorded. Raises StoreDamagedError when the log has fewer entries
+        """`resume_path`: file of how far the log was recorded. Raises StoreDamagedError when the log has fewer entries
         than were anchored or kept."""
         self.name = name
         self._stream = stream
@@ -88,10 +88,10 @@ class StreamRecorder:
         self._drafts = drafts
         self._certifier = certifier
         self._logger = logger
-        self._checkpoint_path = checkpoint
+        self._resume_path = resume_path
         self._left: Sequence[LogEntry] = ()
         """Of a frame that was read, what was not taken in when an anchor became due."""
-        self._open = _Open()
+        self._unanchored = _Unanchored()
         latest = Outbox(store).latest_key(_anchor_prefix(stream))
         self.anchored = 0 if latest is None else int(latest.rpartition("/")[2])
         """Entries under the latest anchor in the outbox."""
@@ -103,18 +103,18 @@ class StreamRecorder:
                 f"{log.path} has {log.end.index} entries, of {least} that are anchored or in the database",
                 hint="restore the log from the latest backup; no node may go on with a shorter one",
             )
-        found = None if checkpoint is None else read_resume_point(checkpoint)
-        if found is None or not log.holds(found.place) or found.peaks.size > min(self.anchored, self._kept):
+        found = None if resume_path is None else read_resume_point(resume_path)
+        if found is None or not log.holds(found.position) or found.peaks.size > min(self.anchored, self._kept):
             found = ResumePoint(log.start)
-        self._checkpoint = found
-        self._place = self._frame = found.place
+        self._resume_point = found
+        self._position = self._frame = found.position
         """Behind the frame that was read last, and at its beginning."""
         self._peaks = MerkleFrontier(found.peaks.size, found.peaks.peaks)
 
     @property
     def open_count(self) -> int:
         """Entries that no anchor covers yet, as far as they were taken in."""
-        return self._open.count
+        return self._unanchored.count
 
     @property
     def stream(self) -> bytes:
@@ -130,9 +130,9 @@ class StreamRecorder:
                 "the database is older than the ledger",
                 hint="restore the newest database (services/node/OPERATIONS.md)",
             )
-        known = self._checkpoint if self._checkpoint.peaks.size <= size else ResumePoint(self._log.start)
+        known = self._resume_point if self._resume_point.peaks.size <= size else ResumePoint(self._log.start)
         peaks = MerkleFrontier(known.peaks.size, known.peaks.peaks)
-        for frame in self._log.frames(known.place) if peaks.size < size else ():
+        for frame in self._log.frames(known.position) if peaks.size < size else ():
             peaks.extend(_leaves(frame.entries[peaks.size - frame.first : size - frame.first]))
             if peaks.size == size:
                 break
@@ -146,16 +146,16 @@ class StreamRecorder:
         """Takes in what is new, and queues an anchor for whatever is due. Raises StoreError, InputError or OSError when
         the disk does not take it; the next step tries again."""
         self._anchor_if_due()
-        while self._left or self._place.offset < self._log.end.offset:
+        while self._left or self._position.offset < self._log.end.offset:
             if not self._left:
-                self._read(next(self._log.frames(self._place)))
+                self._read(next(self._log.frames(self._position)))
             while self._left:
                 self._take()
                 self._anchor_if_due()
 
     def _read(self, frame: Frame) -> None:
-        self._frame = self._place
-        self._place = Place(self._place.offset + frame.size, frame.first + len(frame.entries), frame.digest)
+        self._frame = self._position
+        self._position = self._position.behind(frame)
         self._left = frame.entries[max(self._peaks.size - frame.first, 0) :]
 
     def _take(self) -> None:
@@ -169,32 +169,34 @@ class StreamRecorder:
         if self._certifier is not None:
             self._feed(self._certifier, first, taken, leaves, queued)
         new = max(self._kept - first, 0)
-        self._open.entries += taken[new:]
-        self._open.leaves += leaves[new:]
+        self._unanchored.entries += taken[new:]
+        self._unanchored.leaves += leaves[new:]
         if queued:
             return
-        if not self._open.count:
-            self._open.since_s = time.monotonic()
-        self._open.count += len(taken)
-        self._open.size_bytes += body_bytes([entry.content for entry in taken])
+        if not self._unanchored.count:
+            self._unanchored.since_s = time.monotonic()
+        self._unanchored.count += len(taken)
+        self._unanchored.size_bytes += body_bytes([entry.content for entry in taken])
 
     def _room(self) -> int:
         """Entries until an anchor is due, one at least."""
-        number = max(self._rule.count - self._open.count, 1)
+        number = max(self._rule.count - self._unanchored.count, 1)
         sizes = accumulate([ENTRY_BYTES + len(content) for _, _, content in self._left[:number]])
-        return min(bisect_left(list(sizes), self._rule.bytes - self._open.size_bytes) + 1, number)
+        return min(bisect_left(list(sizes), self._rule.bytes - self._unanchored.size_bytes) + 1, number)
 
     @staticmethod
     def _feed(
         certifier: Certifier, first: int, taken: Sequence[LogEntry], leaves: Sequence[bytes], queued: bool
     ) -> None:
+        # A search of the bytes spares the parser all events without a lot. A flag in each entry of the log would spare
+        # no more than this search, and what has a lot is parsed for its samples all the same.
         for index, (kept, leaf) in enumerate(zip(taken, leaves, strict=True), first):
             if b'"lot":' in kept.content:
                 entry = EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf)
                 certifier.feed(entry, kept.received_at_ms, queued)
 
     def _anchor_if_due(self) -> None:
-        rule, waiting = self._rule, self._open
+        rule, waiting = self._rule, self._unanchored
         if waiting.count and (
             waiting.count >= rule.count
             or waiting.size_bytes >= rule.bytes
@@ -220,19 +222,19 @@ class StreamRecorder:
         self.anchored, self._kept = size, max(self._kept, size)
         if self._certifier is not None:
             self._certifier.done()
-        self._open = _Open()
+        self._unanchored = _Unanchored()
         self._note()
 
     def _note(self) -> None:
-        """Where windows are unfinished, the next start needs their entries, and the checkpoint before stays."""
-        if self._checkpoint_path is None or (self._certifier is not None and not self._certifier.is_even):
+        """Where windows are unfinished, the next start needs their entries, and the resume point before stays."""
+        if self._resume_path is None or (self._certifier is not None and not self._certifier.is_even):
             return
-        place = self._frame if self._left else self._place
-        write_resume_point(self._checkpoint_path, ResumePoint(place, self._peaks))
+        position = self._frame if self._left else self._position
+        write_resume_point(self._resume_path, ResumePoint(position, self._peaks))
 
     def _queue(self, anchor: Anchor, certified: Sequence[Certified]) -> None:
         """With the entries that it covers, all at once."""
-        key, opened = anchor_key(self._stream, anchor.size), self._open
+        key, opened = anchor_key(self._stream, anchor.size), self._unanchored
         first = anchor.size - len(opened.entries)
         salts, texts = [entry.salt for entry in opened.entries], [entry.content for entry in opened.entries]
         with self._store.transaction() as connection:

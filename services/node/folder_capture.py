@@ -11,7 +11,6 @@ import csv
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -21,7 +20,7 @@ from typing import BinaryIO
 from structlog.typing import FilteringBoundLogger
 
 from ledger.canonical import Json
-from ledger.errors import MillmarkError, SettingsError
+from ledger.errors import SettingsError
 from ledger.event_json import Parsed
 from services.files import write_whole
 from services.node.config import FolderSource
@@ -29,6 +28,7 @@ from services.node.dead_letters import Origin
 from services.node.errors import EventRefusedError
 from services.node.events import MOST_EVENT_BYTES, Event, parse_event
 from services.node.intake import Intake, build_conflict
+from services.serving.loop import Loop
 
 __all__ = ["FolderCapture", "Progress"]
 
@@ -62,16 +62,20 @@ class FolderCapture:
         self._state = state
         self._logger = logger
         self._progress = _read_progress(state)
-        self._failure = ""
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="millmark-folder", daemon=True)
+        self._loop = Loop(
+            "millmark-folder",
+            self._round,
+            logger.bind(stream=source.stream),
+            failed="folder failed",
+            retry_s=source.interval_s,
+            stop_s=_COMMIT_S,
+        )
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(_COMMIT_S)
+        self._loop.stop()
 
     def step(self) -> int:
         """Takes in what is new in all files, the oldest first; gives how many lines that were. Raises OSError, LogError
@@ -82,22 +86,9 @@ class FolderCapture:
         self._forget({_key(path) for path in found})
         return lines
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.step()
-                self._failure = ""
-            except (MillmarkError, OSError) as error:
-                self._note(str(error))
-            except Exception as error:  # the thread must outlive any failure
-                self._logger.error("folder failed", stream=self._source.stream, exc_info=error)
-            self._stop.wait(self._source.interval_s)
-
-    def _note(self, cause: str) -> None:
-        """Logs a failure when it is another than the last one."""
-        if cause != self._failure:
-            self._failure = cause
-            self._logger.error("folder failed", stream=self._source.stream, cause=cause)
+    def _round(self) -> float:
+        self.step()
+        return self._source.interval_s
 
     def _take_file(self, path: Path) -> int:
         taken = 0
@@ -106,7 +97,7 @@ class FolderCapture:
             file.seek(progress.offset)
             header = _header(file) if ".csv" in path.name else None
             file.seek(max(progress.offset, file.tell() if header is not None and not progress.offset else 0))
-            while (lines := _whole_lines(file)) and not self._stop.is_set():
+            while (lines := _whole_lines(file)) and not self._loop.is_stopping:
                 self._take(path, file.tell() - sum(map(len, lines)), lines, header)
                 taken += len(lines)
                 self._save(key, _measure(file, file.tell()))
@@ -136,8 +127,8 @@ class FolderCapture:
         if not events:
             return
         found = self._intake.submit(self._source.stream, events).result(_COMMIT_S)
-        for place in found.conflicts:
-            self._refuse(path, offsets[place], build_conflict(), events[place].content)
+        for position in found.conflicts:
+            self._refuse(path, offsets[position], build_conflict(), events[position].content)
         taken = {"request_id": f"{path.name}:{offsets[0]}", "last_line": offsets[-1], "duplicates": found.duplicates}
         self._logger.info("lines taken", leaves={self._source.stream: found.leaves()}, **taken)
 

@@ -34,7 +34,7 @@ class Outcome:
     duplicates: int = 0
     """Were durable before."""
     conflicts: list[int] = field(default_factory=list)
-    """Places in the batch of those whose id was used for another content; they are not kept."""
+    """Positions in the batch of those whose id was used for another content; they are not kept."""
 
     def leaves(self) -> list[int]:
         """The first and the last of those that were accepted, for the log; none where none was."""
@@ -132,17 +132,17 @@ class Committer:
         for batch in batches:
             outcome = Outcome(self._log.end.index + len(entries))
             salts = secrets.token_bytes(SALT_BYTES * len(batch.events))
-            for place, (identity, _, content) in enumerate(batch.events):
+            for position, (identity, _, content) in enumerate(batch.events):
                 before = known.get(identity)
                 if before is None:
                     known[identity] = content
                     ids.append(identity)
-                    salt = salts[SALT_BYTES * place : SALT_BYTES * (place + 1)]
+                    salt = salts[SALT_BYTES * position : SALT_BYTES * (position + 1)]
                     entries.append(LogEntry(batch.received_at_ms, salt, content))
                 elif before == content:
                     outcome.duplicates += 1
                 else:
-                    outcome.conflicts.append(place)
+                    outcome.conflicts.append(position)
             outcome.accepted = self._log.end.index + len(entries) - outcome.first
             outcomes.append(outcome)
         if entries:

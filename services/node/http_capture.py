@@ -20,7 +20,7 @@ from ledger.canonical import canonical_json
 from ledger.errors import CanonicalError
 from ledger.event_json import Parsed
 from services.node.dead_letters import Origin
-from services.node.errors import EventRefusedError, LogError
+from services.node.errors import EventRefusedError, LogBusyError, LogError, LogFullError
 from services.node.events import MOST_DEPTH, Event, parse_event, parse_events
 from services.node.health import Health
 from services.node.intake import Intake, Refusal, build_conflict, choose_id
@@ -36,6 +36,12 @@ _SOURCE = "http"
 _LINES = ("application/x-ndjson", "application/jsonl")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _REQUEST_ID = "X-Request-ID"
+_STATUS: dict[type, int] = {
+    LogError: 503,
+    LogFullError: 507,  # RFC 4918 section 11.5
+    LogBusyError: 429,  # RFC 6585 section 4
+}
+"""The nearest class of an error decides."""
 
 
 class _RequestError(Exception):
@@ -120,7 +126,8 @@ class _Capture:
             return _problem(error, request_id)
         except LogError as error:
             self._logger.error("batch not taken", request_id=request_id, code=error.code, cause=error.cause)
-            return _problem(_RequestError(error.status, error.code, str(error)), request_id)
+            status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+            return _problem(_RequestError(status, error.code, str(error)), request_id)
 
     def _sort(self, body: bytes, lines: bool, request_id: str) -> _Batch:
         """Raises _RequestError when the body as a whole cannot be read."""
@@ -154,10 +161,10 @@ class _Capture:
             duplicates += outcome.duplicates
             if outcome.accepted:
                 leaves[stream] = outcome.leaves()
-            for place in outcome.conflicts:
+            for at in outcome.conflicts:
                 error = build_conflict()
-                self._intake.refuse(Origin(_SOURCE, request_id, stream), error, events[place].content)
-                batch.refused.append(Refusal(positions[place], error.reason, str(error)))
+                self._intake.refuse(Origin(_SOURCE, request_id, stream), error, events[at].content)
+                batch.refused.append(Refusal(positions[at], error.reason, str(error)))
         if named:
             self._logger.info("batch taken", request_id=request_id, leaves=leaves, duplicates=duplicates)
         return self._report(accepted, duplicates, batch.refused, request_id)

@@ -13,12 +13,13 @@ import quality
 from ledger.canonical import Json
 from ledger.claims import build_claims
 from ledger.errors import SettingsError
-from ledger.evidence import EvidenceEntry, build_inference_context
+from ledger.evidence import EvidenceEntry
 from ledger.ids import SubjectKind, canonical_identifier
-from ledger.records import IssueCertificate, Statement, Verdict
+from ledger.records import IssueCertificate, Statement
 from ledger.store import Book, Store
 from quality.errors import InputError as QualityInputError
 from services.files import write_whole
+from services.inspections.statements import InspectedEntry
 from services.node.config import ModelSource
 from services.node.dead_letters import DeadLetters, Origin
 from services.node.drafts import Draft
@@ -131,47 +132,36 @@ class Certifier:
             lot = self._find_lot(window.lot)
             if self._failed.get(lot.hex(), here) < here:
                 raise EventRefusedError("lot-failed", "the lot failed in an earlier window")
-            inference = self._infer(window, due.entry, lot)
+            inspected = InspectedEntry(lot, self._stream, due.entry.index, due.entry.leaf_hash)
+            inference = self._infer(window, inspected)
         except EventRefusedError as error:
             self._refuse(error, due.entry)
             return None
-        verdict = Verdict(inference.verdict.value)
-        if verdict is Verdict.FAIL and lot.hex() not in self._failed:
+        if inference.verdict is quality.Verdict.FAIL and lot.hex() not in self._failed:
             self._failed[lot.hex()] = here
             write_whole(self._failed_path, json.dumps(self._failed).encode())
         key = certificate_key(self._stream, window.leaf, window.number)
         draft = Draft(key, inference.salt, inference.input, inference.logits)
-        return Certified(IssueCertificate(self._state(due, lot, inference, verdict)), draft)
+        return Certified(IssueCertificate(self._state(due, inspected, inference)), draft)
 
-    def _infer(self, window: Window, entry: EvidenceEntry, lot: bytes) -> Inference:
-        context = build_inference_context(
-            chain_id=self._chain_id,
-            ledger=self._ledger,
-            lot=lot,
-            stream=self._stream,
-            leaf_index=entry.index,
-            leaf=entry.leaf_hash,
-        )
+    def _infer(self, window: Window, inspected: InspectedEntry) -> Inference:
+        context = inspected.build_context(self._chain_id, self._ledger)
         try:
             return self._inspector.inspect(window.samples, context=context, salt=secrets.token_bytes(32))
         except (QualityInputError, OverflowError) as error:
             raise EventRefusedError("window-unfit", f"the model does not read the window: {error}") from None
 
-    def _state(self, due: _Due, lot: bytes, inference: Inference, verdict: Verdict) -> Statement:
+    def _state(self, due: _Due, inspected: InspectedEntry, inference: Inference) -> Statement:
         window = due.window
         order = bytes(32) if window.order is None else bytes.fromhex(window.order[2:])
         document: Json = {"inspection": "in line", "leaf": window.leaf, "window": window.number, "hop": self._model.hop}
-        return Statement(
-            lot=lot,
+        return inspected.build_statement(
+            inference.digest,
+            inference.verdict,
             order=order,
             model=self._model.number,
-            verdict=verdict,
             expires_at=due.received_at_ms // 1000 + self._model.validity_days * _DAY_S,
-            inference_digest=inference.digest,
             claims_root=self._keep(document),
-            stream=self._stream,
-            leaf_index=due.entry.index,
-            leaf_hash=due.entry.leaf_hash,
         )
 
     def _keep(self, document: Json) -> bytes:

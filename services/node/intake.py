@@ -16,14 +16,14 @@ from services.node.events import Event, check_event, read_samples
 from services.node.group_commit import Committer, Outcome
 from services.node.metrics import Metrics
 
-__all__ = ["Gate", "Intake", "Refusal", "build_conflict", "choose_id"]
+__all__ = ["Intake", "Refusal", "StreamIntake", "build_conflict", "choose_id"]
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """Where a stream's events go."""
+class StreamIntake:
+    """Where one stream's events go."""
 
     committer: Committer
     samples_field: str | None
@@ -52,9 +52,9 @@ def build_conflict() -> EventRefusedError:
 class Intake:
     """All streams of a node."""
 
-    def __init__(self, gates: Mapping[str, Gate], dead_letters: DeadLetters, metrics: Metrics) -> None:
-        self._gates = gates
-        self._only = next(iter(gates)) if len(gates) == 1 else None
+    def __init__(self, streams: Mapping[str, StreamIntake], dead_letters: DeadLetters, metrics: Metrics) -> None:
+        self._streams = streams
+        self._only = next(iter(streams)) if len(streams) == 1 else None
         """The stream of events that name none."""
         self._dead_letters = dead_letters
         self._metrics = metrics
@@ -65,17 +65,17 @@ class Intake:
         name = event.stream or stream or self._only
         if name is None:
             raise EventRefusedError("stream-missing", "an event names its stream, where there are several")
-        gate = self._gates.get(name)
-        if gate is None or (stream is not None and name != stream):
+        found = self._streams.get(name)
+        if found is None or (stream is not None and name != stream):
             raise EventRefusedError("stream-unknown", "the event's stream is not one of this source")
-        if gate.samples_field is not None and isinstance(parsed.value, Mapping) and "lot" in parsed.value:
-            read_samples(parsed.value, gate.samples_field)
+        if found.samples_field is not None and isinstance(parsed.value, Mapping) and "lot" in parsed.value:
+            read_samples(parsed.value, found.samples_field)
         return name, event
 
     def submit(self, stream: str, events: Sequence[Event]) -> Future[Outcome]:
         """Raises LogBusyError; the future raises LogError."""
         begun = time.perf_counter()
-        done = self._gates[stream].committer.submit(events)
+        done = self._streams[stream].committer.submit(events)
         done.add_done_callback(lambda settled: self._count(stream, settled, time.perf_counter() - begun))
         return done
 

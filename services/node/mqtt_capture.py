@@ -169,8 +169,8 @@ class MqttCapture:
             self._back_off(failure, origin)
             return
         found = settled.result()
-        for place in found.conflicts:
-            self._refuse(origin, build_conflict(), events[place].content)
+        for position in found.conflicts:
+            self._refuse(origin, build_conflict(), events[position].content)
         if came.named:
             leaves = {origin.stream: found.leaves()}
             self._logger.info("message taken", request_id=origin.request_id, leaves=leaves, duplicates=found.duplicates)

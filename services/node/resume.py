@@ -1,7 +1,7 @@
 """How far a stream's log was read and recorded, so that a start reads what came after, however long the log has become.
 
-A checkpoint is a hint: it counts only where the log holds, at its place, the digest that chains all frames before; what
-it says is then about this very log. It can be removed at any time, and costs one reading of the whole log.
+A resume point is a hint. It counts only where the log holds, at its position, the digest that chains all frames before:
+then it is about this very log. It can be removed at any time, at the cost of reading the whole log once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.node.merkle_frontier import MerkleFrontier
-from services.node.streamlog import Place
+from services.node.streamlog import LogPosition
 
 __all__ = ["ResumePoint", "read_resume_point", "write_resume_point"]
 
@@ -22,7 +22,7 @@ __all__ = ["ResumePoint", "read_resume_point", "write_resume_point"]
 class ResumePoint:
     """The entries before `peaks.size` are anchored in the outbox and in the book, and no window needs them any more."""
 
-    place: Place
+    position: LogPosition
     """Of a frame's beginning, at that entry or before it."""
     peaks: MerkleFrontier = field(default_factory=MerkleFrontier)
 
@@ -33,19 +33,21 @@ def read_resume_point(path: Path) -> ResumePoint | None:
         found = json.loads(path.read_bytes())
         if found.pop("check") != _check(found):
             return None
-        place = Place(int(found["offset"]), int(found["index"]), bytes.fromhex(found["digest"]))
-        return ResumePoint(place, MerkleFrontier(int(found["size"]), [bytes.fromhex(peak) for peak in found["peaks"]]))
+        position = LogPosition(int(found["offset"]), int(found["index"]), bytes.fromhex(found["digest"]))
+        return ResumePoint(
+            position, MerkleFrontier(int(found["size"]), [bytes.fromhex(peak) for peak in found["peaks"]])
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def write_resume_point(path: Path, checkpoint: ResumePoint) -> None:
+def write_resume_point(path: Path, resume_point: ResumePoint) -> None:
     """Raises OSError when the disk does not take it."""
-    place, peaks = checkpoint.place, checkpoint.peaks
+    position, peaks = resume_point.position, resume_point.peaks
     value = {
-        "offset": place.offset,
-        "index": place.index,
-        "digest": place.digest.hex(),
+        "offset": position.offset,
+        "index": position.index,
+        "digest": position.digest.hex(),
         "size": peaks.size,
         "peaks": [peak.hex() for peak in peaks.peaks],
     }
@@ -58,5 +60,5 @@ def write_resume_point(path: Path, checkpoint: ResumePoint) -> None:
 
 
 def _check(value: dict[str, object]) -> str:
-    """A digest: a place that is off by a little would make sound frames look torn."""
+    """A digest: a position that is off by a little would make sound frames look torn."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -35,22 +35,26 @@ from services.node.frames import (
     parse_frame,
 )
 
-__all__ = ["Place", "StreamLog", "explain_failure", "sync_folder"]
+__all__ = ["LogPosition", "StreamLog", "explain_failure", "sync_folder"]
 
 _MOST_FRAME_BYTES = FRAME_BYTES + MOST_BODY_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_MEND = "stop the node, keep the file, and restore it from the latest backup (services/node/OPERATIONS.md)"
+_HINT = "stop the node, keep the file, and restore it from the latest backup (services/node/OPERATIONS.md)"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Between two frames."""
+class LogPosition:
+    """A position between two frames."""
 
     offset: int
     index: int
     """Entries before it."""
     digest: bytes
     """Of what is before it."""
+
+    def behind(self, frame: Frame) -> LogPosition:
+        """The position behind a frame that begins here."""
+        return LogPosition(self.offset + frame.size, self.index + len(frame.entries), frame.digest)
 
 
 class StreamLog:
@@ -61,12 +65,12 @@ class StreamLog:
         path: Path,
         stream: bytes,
         *,
-        known: Place | None = None,
+        known: LogPosition | None = None,
         sync: Callable[[int], None] = os.fdatasync,
     ) -> None:
         """Opens the log, or begins it. Raises StoreDamagedError when entries in its middle are broken, SettingsError
-        when it is of another stream or cannot be opened. `known`: a place up to which it was read before; where the log
-        has the same digest there, what is in front of it is not read again."""
+        when it is of another stream or cannot be opened. `known`: a position up to which it was read before; where the
+        log has the same digest there, what is in front of it is not read again."""
         self.path = path
         self._sync = sync
         self._broken = False
@@ -78,13 +82,13 @@ class StreamLog:
             raise SettingsError(f"{path} cannot be opened: {error.strerror}", hint="see to the data folder") from error
         header = parse_file_header(os.pread(self._file, FILE_HEADER_BYTES, 0))
         if header is None:
-            raise StoreDamagedError(f"{path} is no log, or damaged before its first entry", hint=_MEND)
+            raise StoreDamagedError(f"{path} is no log, or damaged before its first entry", hint=_HINT)
         if header.stream != stream:
             raise SettingsError(
                 f"{path} is the log of stream 0x{header.stream.hex()}", hint="name the folder that holds this one's"
             )
         self._marker = header.marker
-        self.start = Place(FILE_HEADER_BYTES, 0, header.digest)
+        self.start = LogPosition(FILE_HEADER_BYTES, 0, header.digest)
         self.end = self.start if known is None or not self.holds(known) else known
         """Behind the last durable frame. Replaced, never changed, so that threads can share it."""
         self._last_bytes = 0
@@ -105,25 +109,25 @@ class StreamLog:
             self._broken = True
             raise explain_failure(self.path.name, error) from error
         first = self.end.index
-        self.end = Place(self.end.offset + len(frame), first + len(entries), frame[-16:])
+        self.end = LogPosition(self.end.offset + len(frame), first + len(entries), frame[-16:])
         self._last_bytes = len(frame)
         return first
 
-    def holds(self, place: Place) -> bool:
-        """Whether the log is, up to this place, the one in which it was noted."""
-        if place.offset <= self.start.offset:
-            return place == self.start
-        digest = os.pread(self._file, len(place.digest), place.offset - len(place.digest))
-        return digest == place.digest
+    def holds(self, position: LogPosition) -> bool:
+        """Whether the log is, up to this position, the one in which it was noted."""
+        if position.offset <= self.start.offset:
+            return position == self.start
+        digest = os.pread(self._file, len(position.digest), position.offset - len(position.digest))
+        return digest == position.digest
 
-    def frames(self, place: Place) -> Iterator[Frame]:
-        """Durable frames from `place` on, up to the end as it is now. Raises StoreDamagedError."""
+    def frames(self, position: LogPosition) -> Iterator[Frame]:
+        """Durable frames from `position` on, up to the end as it is now. Raises StoreDamagedError."""
         end = self.end
-        while place.offset < end.offset:
-            frame = self._read(place)
+        while position.offset < end.offset:
+            frame = self._read(position)
             if frame is None:
-                raise self._damaged(place)
-            place = Place(place.offset + frame.size, place.index + len(frame.entries), frame.digest)
+                raise self._damaged(position)
+            position = position.behind(frame)
             yield frame
 
     def entry(self, offset: int) -> LogEntry | None:
@@ -154,7 +158,7 @@ class StreamLog:
             data = os.pread(self._file, self._last_bytes, self.end.offset - self._last_bytes)
             frame = parse_frame(data, 0, self._marker)
             if frame is None or frame.digest != self.end.digest:
-                raise LogError(f"{self.path} does not hold its last entries any more", hint=_MEND)
+                raise LogError(f"{self.path} does not hold its last entries any more", hint=_HINT)
         self._broken = False
 
     # Opening
@@ -162,22 +166,24 @@ class StreamLog:
     def _find_end(self) -> int:
         size = os.fstat(self._file).st_size
         while (frame := self._read(self.end)) is not None:
-            self.end = Place(self.end.offset + frame.size, self.end.index + len(frame.entries), frame.digest)
+            self.end = self.end.behind(frame)
             self._last_bytes = frame.size
         torn = size - self.end.offset
         if torn:
             self._set_aside(torn)
         return torn
 
-    def _read(self, place: Place) -> Frame | None:
-        head = os.pread(self._file, FRAME_BYTES, place.offset)
+    def _read(self, position: LogPosition) -> Frame | None:
+        head = os.pread(self._file, FRAME_BYTES, position.offset)
         if len(head) < FRAME_BYTES:
             return None
         length = int.from_bytes(head[44:48], "big")
         if length > MOST_BODY_BYTES:
             return None
-        frame = parse_frame(_read_all(self._file, FRAME_BYTES + length, place.offset), 0, self._marker, place.digest)
-        return frame if frame is not None and frame.first == place.index else None
+        frame = parse_frame(
+            _read_all(self._file, FRAME_BYTES + length, position.offset), 0, self._marker, position.digest
+        )
+        return frame if frame is not None and frame.first == position.index else None
 
     def _set_aside(self, torn: int) -> None:
         if torn > _MOST_FRAME_BYTES:
@@ -195,9 +201,9 @@ class StreamLog:
                 f"{self.path} cannot be mended: {error.strerror}", hint="make room on the disk"
             ) from error
 
-    def _damaged(self, place: Place) -> StoreDamagedError:
-        last = f"the last good entry is {place.index - 1}" if place.index else "no entry before it is good"
-        return StoreDamagedError(f"{self.path} is damaged at byte {place.offset}; {last}", hint=_MEND)
+    def _damaged(self, position: LogPosition) -> StoreDamagedError:
+        last = f"the last good entry is {position.index - 1}" if position.index else "no entry before it is good"
+        return StoreDamagedError(f"{self.path} is damaged at byte {position.offset}; {last}", hint=_HINT)
 
 
 def _begin(path: Path, stream: bytes) -> None:

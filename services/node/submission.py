@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,20 +9,22 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from ledger.errors import ChainUnreachableError, MillmarkError
 from ledger.store.outbox import Outbox, SentTransaction
 from services.node.chainhead import ChainHead
 from services.node.drafts import Drafts
 from services.node.evidence_recorder import StreamRecorder
+from services.serving.failures import FailureLog
+from services.serving.loop import Loop
 
-__all__ = ["Sending", "Submitting", "Trouble", "build_report"]
+__all__ = ["KeySubmitter", "SubmissionLoop", "Trouble", "build_report"]
 
 _PAUSE_S = 0.05
 _RETRY_S = 1.0
 _LOOK_S = 1.0
+_STOP_S = 10.0
 
 
-class Submitting(Protocol):
+class KeySubmitter(Protocol):
     """A submitter of one key: on an own node, or through a relay."""
 
     @property
@@ -44,13 +45,13 @@ class Trouble:
     """Seconds since 1970."""
 
 
-class Sending:
+class SubmissionLoop:
     """Goes on whatever a round raises: a chain that is away comes back, a full disk is emptied."""
 
     def __init__(
         self,
         recorders: Sequence[StreamRecorder],
-        connect: Callable[[], Submitting],
+        connect: Callable[[], KeySubmitter],
         outbox: Outbox,
         drafts: Drafts,
         logger: FilteringBoundLogger,
@@ -61,11 +62,13 @@ class Sending:
         self._outbox = outbox
         self._drafts = drafts
         self._logger = logger
-        self._submitter: Submitting | None = None
+        self._submitter: KeySubmitter | None = None
         self._wait_until_s = 0.0
         self._troubles: dict[str, Trouble] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="millmark-sending", daemon=True)
+        self._failures = {where: FailureLog(logger.bind(where=where), "does not go on") for where in ("log", "chain")}
+        self._loop = Loop(
+            "millmark-sending", self._round, logger, failed="sending failed", retry_s=_RETRY_S, stop_s=_STOP_S
+        )
         self.connected = False
         """Whether the last round reached the chain."""
         self.head = ChainHead()
@@ -75,21 +78,20 @@ class Sending:
         return list(self._troubles.values())
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
-    def stop(self, timeout_s: float) -> None:
+    def stop(self) -> None:
         """Returns when the thread has ended, or does not end in time: what it does is safe to cut off."""
-        self._stop.set()
-        self._thread.join(timeout_s)
+        self._loop.stop()
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._try("log", self._record)
-            if time.monotonic() >= self._wait_until_s:
-                self.connected = self._try("chain", self._send)
-                if not self.connected:
-                    self._wait_until_s = time.monotonic() + _RETRY_S
-            self._stop.wait(_PAUSE_S)
+    def _round(self) -> float:
+        """A log that fails does not keep what is recorded from the chain, nor the chain the log."""
+        self._try("log", self._record)
+        if time.monotonic() >= self._wait_until_s:
+            self.connected = self._try("chain", self._send)
+            if not self.connected:
+                self._wait_until_s = time.monotonic() + _RETRY_S
+        return _PAUSE_S
 
     def _record(self) -> None:
         for recorder in self._recorders:
@@ -103,7 +105,7 @@ class Sending:
         if time.monotonic() >= self._look_at_s:
             self._look(self._submitter)
 
-    def _look(self, submitter: Submitting) -> None:
+    def _look(self, submitter: KeySubmitter) -> None:
         number, now_s = submitter.head_number(), time.monotonic()
         self._look_at_s = now_s + _LOOK_S
         if number is None:
@@ -117,26 +119,15 @@ class Sending:
     def _try(self, where: str, act: Callable[[], None]) -> bool:
         try:
             act()
-        except Exception as error:  # the thread must outlive any failure
-            self._note(where, error)
+        except Exception as error:
+            found = self._failures[where].note(error)
+            if found is not None:
+                self._troubles[where] = Trouble(where, *found, time.time())
             return False
-        if self._troubles.pop(where, None) is not None:
+        if self._failures[where].clear():
+            del self._troubles[where]
             self._logger.info("goes on", where=where)
         return True
-
-    def _note(self, where: str, error: Exception) -> None:
-        """Logs a failure when it is another than the last one."""
-        known = isinstance(error, MillmarkError)
-        code = error.code if isinstance(error, MillmarkError) else "unexpected"
-        cause = str(error) if known or isinstance(error, OSError) else "not foreseen; see the log"
-        if isinstance(error, ChainUnreachableError):
-            cause = (
-                "the chain's node, or the relay, does not answer"  # its own words may hold the address, with a password
-            )
-        before = self._troubles.get(where)
-        if before is None or (before.code, before.cause) != (code, cause):
-            self._troubles[where] = Trouble(where, code, cause, time.time())
-            self._logger.error("does not go on", where=where, code=code, cause=cause, exc_info=not known)
 
 
 def build_report(logger: FilteringBoundLogger) -> Callable[[str, SentTransaction], None]:

@@ -1,4 +1,4 @@
-"""Genealogies to look at: a tree of text, a Graphviz document, an SVG picture.
+"""Drawings of genealogies: a text tree, a Graphviz document, an SVG picture.
 
 draw_svg(build_family(trace(store, identifier)))
 """

@@ -1,4 +1,4 @@
-"""A genealogy as a Graphviz document (the DOT language), for whoever has Graphviz or a tool that reads it."""
+"""Draws a genealogy as a Graphviz document (DOT language)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOOKS = {
 
 
 def draw_dot(family: Family) -> str:
-    """Time runs from left to right. Every text is quoted, so that no name can be taken for DOT."""
+    """The DOT document, with time from left to right. All text is quoted, so that no name can be parsed as DOT."""
     head = [
         "digraph genealogy {",
         f"  graph [rankdir=LR, label={_quote(family.title, *family.summary)}, fontname=sans];",
@@ -31,12 +31,13 @@ def _node(node: Node) -> str:
 
 
 def _link(link: Link) -> str:
+    # constraint=false: packing must not move a lot to another rank, since ranks show the order of steps.
     looks = " [style=dashed, arrowhead=none, constraint=false]" if link.packed else ""
     return f"{_quote(link.before)} -> {_quote(link.after)}{looks};"
 
 
 def _quote(*lines: str) -> str:
-    """A double-quoted string of several lines. A backslash would begin an escape (\\N is the node's name)."""
+    """A double-quoted string of several lines. Backslashes are escaped: DOT expands \\N to the node's name."""
     return '"' + r"\n".join(_escape(line) for line in lines) + '"'
 
 

@@ -1,4 +1,4 @@
-"""A trace as a graph of lots and the steps between them: what all pictures are drawn from."""
+"""The graph of lots and steps in a trace, from which all pictures are drawn."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ __all__ = ["Family", "Link", "Node", "Tone", "Words", "build_family", "describe_
 
 
 class Tone(enum.Enum):
-    """What a node is, for its looks."""
+    """Kind of a node, which determines its appearance."""
 
     ASKED = "asked"
     LOT = "lot"
     STOPPED = "stopped"
-    """A lot that goes nowhere, or whose latest verdict is bad or no longer counts."""
+    """A quarantined lot, or one whose latest certificate failed or is no longer valid."""
     STEP = "step"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A lot or a step."""
+    """A lot or a transformation."""
 
     key: str
     lines: tuple[str, ...]
-    """What it is called, then what is said of it."""
+    """Name, followed by the description."""
     tone: Tone
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Between two nodes. `packed`: the first travels in the second; otherwise the first goes into the second."""
+    """A link between two nodes: the first goes into the second or, if `packed`, is packed in it."""
 
     before: str
     after: str
@@ -44,20 +44,20 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The lots of one answer. Links made of steps never run in a circle; packing may run against them."""
+    """The graph of one trace. Links of steps form no cycle; links of packing may run against them."""
 
     title: str
     summary: tuple[str, ...]
-    """Counts and block, then what was cut off; a sentence each."""
+    """Sentences with counts and block, then with what was cut off."""
     roots: tuple[str, ...]
-    """Keys of the lots that were asked about."""
+    """Keys of the traced lots."""
     nodes: dict[str, Node]
     links: tuple[Link, ...]
     cuts: tuple[Cut, ...]
 
 
 class Words:
-    """What pictures say, in English; who shows them in another language has a class of its own."""
+    """The English texts of pictures. Subclasses translate them."""
 
     def title(self, trace: Trace | OrderTrace, name: str) -> str:
         return f"Genealogy of {'lot' if isinstance(trace, Trace) else 'order'} {name}"
@@ -75,7 +75,7 @@ class Words:
         return f"{quantity} {unit} {_word(state)}"
 
     def judged(self, verdict: Verdict, status: CertificateStatus) -> str:
-        """Follows the state; a line feed begins a new line."""
+        """Text after the state; a line feed starts a new line."""
         return f", {_word(verdict)} ({_word(status)})"
 
     def made_on(self, machine: Machine) -> str:
@@ -96,7 +96,7 @@ _ENGLISH = Words()
 
 
 def build_family(trace: Trace | OrderTrace, words: Words = _ENGLISH) -> Family:
-    """Lots that are not in the answer are left out, and with them the steps that made nothing else."""
+    """Builds the graph of a trace. Lots that the trace lacks are left out, as are steps without any lot on one side."""
     asked, lots = _lots(trace, words)
     nodes = {node.key: node for node in [*asked, *lots]}
     steps, links = _steps(trace.transformations, nodes, words)
@@ -111,10 +111,10 @@ def build_family(trace: Trace | OrderTrace, words: Words = _ENGLISH) -> Family:
 
 
 def describe_cut(cut: Cut) -> str:
-    """One line about what an answer leaves out, and how to get it."""
+    """What was cut off and where, and the remedy; follows "cut off: "."""
     if cut.limit == "depth":
-        return f"{cut.part} goes on beyond {cut.at} steps: ask with a larger depth"
-    return f"{cut.part} goes on beyond {cut.at} lots: ask with a larger limit"
+        return f"{cut.part} at depth {cut.at}; use a larger depth"
+    return f"{cut.part} at the limit of {cut.at}; use a larger limit"
 
 
 def _lots(trace: Trace | OrderTrace, words: Words) -> tuple[list[Node], list[Node]]:
@@ -145,7 +145,7 @@ def _steps(
 
 
 def _packings(trace: Trace | OrderTrace, lots: dict[str, Node]) -> Iterator[Link]:
-    """Contents and carriers: each lot with what it is packed in, as far as that is in the answer."""
+    """Links from each lot to the lot it is packed in, if the trace has both."""
     if isinstance(trace, OrderTrace):
         pairs = {lot.subject: lot.parent for lot in trace.lots}
     else:
@@ -178,6 +178,7 @@ def _related(lot: RelatedLot, tone: Tone, words: Words) -> Node:
 
 def _tone(lot: RelatedLot, tone: Tone) -> Tone:
     bad = lot.verdict is Verdict.FAIL or lot.status not in (CertificateStatus.NONE, CertificateStatus.VALID)
+    # A bad certificate of a spent lot stops nothing any more.
     stopped = lot.quarantined or (bad and lot.state is not LotState.SPENT)
     return Tone.STOPPED if stopped and tone is Tone.LOT else tone
 

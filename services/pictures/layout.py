@@ -1,9 +1,9 @@
-"""Places for boxes and wires: a layered drawing that reads from left to right.
+"""Layered graph layout, from left to right.
 
 After Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical system structures" (IEEE
-Transactions on Systems, Man, and Cybernetics 11(2), 1981): layers by longest way, wires over several layers bent at
-stand-ins, order within a layer by the mean place of neighbours; then heights by least squares under the distances that
-boxes keep (pool adjacent violators). Deterministic; made for one to a few hundred boxes.
+Transactions on Systems, Man, and Cybernetics 11(2), 1981): layers by longest path, wires over several layers bent at
+dummy nodes, order within a layer by the mean position of neighbours; then positions by least squares under minimum
+distances (pool adjacent violators). Deterministic; meant for up to a few hundred boxes.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from services.pictures.family import Family, Link
 __all__ = ["Layout", "Wire", "place"]
 
 _SWEEPS = 12
-_STAND_IN = 8.0
-"""Height of a stand-in, in pixels."""
+_DUMMY_PX = 8.0
+"""Height of a dummy node, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A link and the points that it goes through, from left to right, as (layer, middle in pixels)."""
+    """A link, and the points it passes from left to right: for each, its layer and its position there in pixels."""
 
     link: Link
     onward: bool
-    """Whether it begins on the left."""
+    """Whether the link starts on the left."""
     points: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything is: a layer counted from the left, and the middle of the box in pixels from the top."""
+    """Positions of boxes: layer counted from the left, and middle of the box in pixels from the top."""
 
     layers: int
     height: float
@@ -46,7 +46,7 @@ class Layout:
 
 @dataclass(slots=True)
 class _Grid:
-    """Boxes and stand-ins layer by layer, and their neighbours on either side."""
+    """Boxes and dummy nodes layer by layer, with their neighbours on either side."""
 
     layers: list[list[str]]
     left: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -54,7 +54,7 @@ class _Grid:
 
 
 def place(family: Family, heights: dict[str, float], gap: float) -> Layout:
-    """`heights` are those of the boxes by key, in pixels; boxes of one layer keep `gap` between them."""
+    """Computes the layout. `heights` are those of the boxes by key, `gap` the space between boxes, in pixels."""
     links = _oriented(family)
     layers = _layers(list(family.nodes), links)
     grid, bends = _build_grid(layers, links)
@@ -66,8 +66,8 @@ def place(family: Family, heights: dict[str, float], gap: float) -> Layout:
 
 
 def _oriented(family: Family) -> list[tuple[str, str]]:
-    """Links as (left, right). A lot may be packed in what it was made from; then all packings run with the steps, and
-    some leftwards."""
+    """The links as (left, right). If packing makes a cycle, because a lot is packed in what it was made from, packings
+    are oriented along the steps, so that some links run leftwards."""
     plain = [(link.before, link.after) for link in family.links]
     if _is_sortable(plain):
         return plain
@@ -85,7 +85,7 @@ def _is_sortable(links: Sequence[tuple[str, str]]) -> bool:
 
 
 def _longest(keys: Collection[str], links: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """The longest way to each key, in links."""
+    """Length of the longest path to each key, in links."""
     before: dict[str, list[str]] = defaultdict(list)
     for left, right in links:
         before[right].append(left)
@@ -96,7 +96,7 @@ def _longest(keys: Collection[str], links: Sequence[tuple[str, str]]) -> dict[st
 
 
 def _layers(keys: Collection[str], links: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Longest ways; what nothing leads to moves right, next to what it first leads to."""
+    """Layers by longest path. Sources move right, next to the first node that they lead to."""
     layers = _longest(keys, links)
     reached = {right for _, right in links}
     after: dict[str, list[str]] = defaultdict(list)
@@ -115,11 +115,12 @@ def _build_grid(
     for key, layer in layers.items():
         grid.layers[layer].append(key)
     bends: dict[tuple[str, str], list[str]] = {}
+    # A pair of boxes may have two links, a step and a packing; they share their dummies.
     for left, right in dict.fromkeys(links):
         between = range(layers[left] + 1, layers[right])
         bends[left, right] = [f"{left} {right} {layer}" for layer in between]
-        for layer, stand_in in zip(between, bends[left, right], strict=True):
-            grid.layers[layer].append(stand_in)
+        for layer, dummy in zip(between, bends[left, right], strict=True):
+            grid.layers[layer].append(dummy)
         way = [left, *bends[left, right], right]
         for one, other in itertools.pairwise(way):
             grid.right[one].append(other)
@@ -128,7 +129,7 @@ def _build_grid(
 
 
 def _order(grid: _Grid) -> None:
-    """Sweeps to and fro; each layer by the mean place of the neighbours in the layer before."""
+    """Sorts each layer by the mean position of the neighbours in the previous layer, in sweeps to and fro."""
     for sweep in range(_SWEEPS):
         forth = sweep % 2 == 0
         neighbours = grid.left if forth else grid.right
@@ -136,15 +137,15 @@ def _order(grid: _Grid) -> None:
         for before, layer in itertools.pairwise(layers):
             at = {key: place for place, key in enumerate(before)}
             mean = {key: _mean([at[other] for other in neighbours[key]], place) for place, key in enumerate(layer)}
-            layer.sort(key=mean.__getitem__)
+            layer.sort(key=mean.__getitem__)  # stable: ties keep the order of the previous sweep
 
 
 def _settle(grid: _Grid, heights: dict[str, float], gap: float) -> dict[str, float]:
-    """Middles in pixels: each box as near to the mean of its neighbours as order and distances let it."""
+    """Middles in pixels: each box as close to the mean of its neighbours as order and distances allow."""
     middles: dict[str, float] = {}
     offsets = {}
     for number, layer in enumerate(grid.layers):
-        offsets[number] = _stack([heights.get(key, _STAND_IN) for key in layer], gap)
+        offsets[number] = _stack([heights.get(key, _DUMMY_PX) for key in layer], gap)
         middles.update(zip(layer, offsets[number], strict=True))
     for sweep in range(_SWEEPS):
         order = range(len(grid.layers)) if sweep % 2 == 0 else range(len(grid.layers) - 1, -1, -1)
@@ -154,12 +155,12 @@ def _settle(grid: _Grid, heights: dict[str, float], gap: float) -> dict[str, flo
                 _mean([middles[other] for other in grid.left[key] + grid.right[key]], middles[key]) for key in layer
             ]
             middles.update(zip(layer, _apart(wished, offsets[number]), strict=True))
-    top = min(middles[key] - heights.get(key, _STAND_IN) / 2 for key in middles)
+    top = min(middles[key] - heights.get(key, _DUMMY_PX) / 2 for key in middles)
     return {key: middle - top for key, middle in middles.items()}
 
 
 def _stack(heights: Sequence[float], gap: float) -> list[float]:
-    """Middles of boxes piled up from zero."""
+    """Middles of boxes stacked from zero."""
     found, edge = [], 0.0
     for height in heights:
         found.append(edge + height / 2)
@@ -168,7 +169,9 @@ def _stack(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def _apart(wished: Sequence[float], offsets: Sequence[float]) -> list[float]:
-    """The places nearest to what is wished, in squares, of which neighbours differ by no less than `offsets` do."""
+    """The positions closest to the wished ones (least squares) whose distances are at least those of `offsets`."""
+    # Pool adjacent violators: with the offsets subtracted, positions must not decrease. Neighbouring pools whose means
+    # are out of order are merged, and every member of a pool gets its mean.
     pools: list[tuple[float, int]] = []
     for wish, offset in zip(wished, offsets, strict=True):
         total, count = wish - offset, 1

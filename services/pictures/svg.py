@@ -1,7 +1,7 @@
-"""A genealogy as one SVG file that stands alone: no script, no font, nothing loaded.
+"""Draws a genealogy as one self-contained SVG file: no scripts, fonts or external resources.
 
-Title, summary and the full text of every box are there for screen readers; what colour says, words and line styles say
-as well.
+Screen readers get the title, the summary and the full text of every box. Nothing is conveyed by colour alone: words and
+line styles say the same.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["draw_svg"]
 _BOX_WIDTH, _STEP_WIDTH = 270, 156
 _LINE, _PAD, _MARGIN = 16, 10, 24
 _GAP, _AISLE = 14, 56
-"""Between the boxes of a layer, and between layers."""
+"""Space between the boxes of a layer, and between layers, in pixels."""
 _LEAST_WIDTH = 640
 _SIGN_WIDTH, _BOLD_SIGN_WIDTH = 7.4, 8.4
-"""Of a character at 12 pixels, on average."""
+"""Average width of a character at 12 pixels."""
 _BOLD = ' class="n"'
 _Columns: TypeAlias = "list[tuple[int, int]]"
 _STYLE = (
@@ -33,7 +33,7 @@ _STYLE = (
 
 
 def draw_svg(family: Family) -> str:
-    """Time runs from left to right: lots as boxes, steps as rounded ones, packing as dashed lines."""
+    """The SVG document: time from left to right, lots as boxes, steps as rounded boxes, packing as dashed lines."""
     heights = {key: float(len(node.lines) * _LINE + 2 * _PAD) for key, node in family.nodes.items()}
     layout = place(family, heights, _GAP)
     top = _MARGIN + 2 * _LINE + len(family.summary) * _LINE
@@ -62,7 +62,7 @@ def draw_svg(family: Family) -> str:
 
 
 def _columns(family: Family, layout: Layout) -> list[tuple[int, int]]:
-    """Left edge and width of each layer, in pixels: as wide as its widest box."""
+    """Left edge and width of each layer, in pixels; a layer is as wide as its widest box."""
     widths = [0] * layout.layers
     for key, (layer, _) in layout.places.items():
         widths[layer] = max(widths[layer], _width(family.nodes[key]))
@@ -78,13 +78,14 @@ def _width(node: Node) -> int:
 
 
 def _wire(family: Family, columns: _Columns, wire: Wire) -> str:
-    """From the right edge of the left box to the left edge of the right one; straight through the layers between."""
+    """A path from the right edge of the left box to the left edge of the right one, straight through layers between."""
     ends = [wire.link.before, wire.link.after]
     first, last = (_width(family.nodes[key]) for key in (ends if wire.onward else ends[::-1]))
     stops: list[tuple[float, float]] = []
     for layer, middle in wire.points:
         edge, width = columns[layer]
         stops += [(edge, middle), (edge + width, middle)]
+    # Boxes are centred in their layer, so the ends of a wire move from the layer's edge to that of the box.
     stops = stops[1:-1]
     stops[0] = (columns[wire.points[0][0]][0] + (columns[wire.points[0][0]][1] + first) / 2, stops[0][1])
     stops[-1] = (columns[wire.points[-1][0]][0] + (columns[wire.points[-1][0]][1] - last) / 2, stops[-1][1])
@@ -114,10 +115,10 @@ def _box(node: Node, columns: _Columns, at: tuple[int, float], height: float) ->
 
 
 def _shorten(line: str, room: int) -> str:
-    """Keeps the end: it tells serial numbers apart."""
+    """Shortens a line, keeping its end, where serial numbers differ."""
     return line if len(line) <= room else "…" + line[len(line) - room + 1 :]
 
 
 def _text(line: str) -> str:
-    """As XML text. Signs that XML 1.0 has no way to write become U+FFFD."""
+    """Escapes text for XML. Characters that XML 1.0 cannot represent become U+FFFD."""
     return escape("".join(sign if sign.isprintable() else "\ufffd" for sign in line))

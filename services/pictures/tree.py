@@ -1,4 +1,4 @@
-"""A genealogy as indented text. What is reached on several ways is opened once; other places refer to it."""
+"""Draws a genealogy as indented text. A lot reached by several paths is expanded once and referred to elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from services.pictures.family import Family, Link, Tone, describe_cut
 __all__ = ["draw_tree"]
 
 _Branches = dict[str, list[tuple[str, str]]]
-"""From a lot to (how, lot)."""
+"""For each lot, the next lots, each with the step or packing that leads there."""
 
 
 def draw_tree(family: Family, direction: Direction) -> list[str]:
-    """Lines: each asked lot with what it came of, what became of it, or both, one under the other."""
+    """The lines of a tree: each traced lot with its ancestors, its descendants, or both in turn."""
     lines = [family.title]
     ways = []
     if direction is not Direction.DOWN:
@@ -32,7 +32,7 @@ def _notices(family: Family) -> list[str]:
 
 
 def _branches(family: Family, *, up: bool) -> _Branches:
-    """Steps are passed through: from lot to lot, with the step as the reason."""
+    """Links from lot to lot, labelled with the step between them."""
     ends: dict[str, list[Link]] = {}
     for link in family.links:
         ends.setdefault(link.after if up else link.before, []).append(link)
@@ -54,7 +54,7 @@ def _beyond(family: Family, ends: dict[str, list[Link]], key: str, up: bool) -> 
 
 
 def _walk(family: Family, branches: _Branches, root: str, opened: set[str]) -> Iterator[str]:
-    """Depth first without recursion: a chain may be longer than Python's stack is deep."""
+    """Walks depth first, without recursion: a chain of lots may exceed Python's recursion limit."""
     waiting = [("", "", root, "")]
     while waiting:
         indent, elbow, key, how = waiting.pop()
@@ -68,7 +68,7 @@ def _walk(family: Family, branches: _Branches, root: str, opened: set[str]) -> I
         children = [
             (inner, "└─ " if place == last else "├─ ", other, by) for place, (by, other) in enumerate(branches[key])
         ]
-        waiting.extend(reversed(children))
+        waiting.extend(reversed(children))  # the last one added is visited first
 
 
 def _label(family: Family, key: str, how: str) -> str:

@@ -1,7 +1,7 @@
-"""A genealogy from top to bottom, one narrow SVG element to stand in a page: what a part came from, and the part below.
+"""Draws a genealogy from top to bottom, as a narrow SVG element for a web page: ancestors above, the part below.
 
-The page's style sheet gives the looks, by the classes of the tones. Title, summary and the full text of every box are
-there for screen readers.
+The page's style sheet styles the classes of the tones. Screen readers get the title, the summary and the full text of
+every box.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["draw_upright"]
 _BOX_WIDTH, _STEP_WIDTH = 138, 116
 _LINE, _PAD, _MARGIN = 15, 8, 4
 _GAP, _AISLE = 12, 26
-"""Between the boxes of a layer, and between layers."""
+"""Space between the boxes of a layer, and between layers, in pixels."""
 _SIGN_WIDTH = 6.2
-"""Of a character at 11 pixels, on average; others than ASCII are twice as wide."""
+"""Average width of an ASCII character at 11 pixels; other characters count twice."""
 _Rows: TypeAlias = "list[tuple[float, float]]"
 
 
 def draw_upright(family: Family, language: str) -> str:
-    """Lots as boxes, steps as rounded ones, packing as dashed lines. What is too long is cut."""
+    """The SVG element: lots as boxes, steps as rounded boxes, packing as dashed lines. Long texts are shortened."""
     layout = place(family, {key: float(_width(node)) for key, node in family.nodes.items()}, _GAP)
     rows = _rows(family, layout)
     width, height = layout.height + 2 * _MARGIN, rows[-1][0] + rows[-1][1] + _MARGIN
@@ -43,7 +43,7 @@ def draw_upright(family: Family, language: str) -> str:
 
 
 def _rows(family: Family, layout: Layout) -> _Rows:
-    """Upper edge and height of each layer: as high as its highest box."""
+    """Upper edge and height of each layer; a layer is as high as its highest box."""
     heights = [0.0] * layout.layers
     for key, (layer, _) in layout.places.items():
         heights[layer] = max(heights[layer], _height(family.nodes[key]))
@@ -60,13 +60,14 @@ def _height(node: Node) -> float:
 
 
 def _wire(family: Family, rows: _Rows, wire: Wire) -> str:
-    """From the lower edge of the upper box to the upper edge of the lower one; straight through the layers between."""
+    """A path from the upper box's lower edge to the lower box's upper edge, straight through layers between."""
     ends = [wire.link.before, wire.link.after]
     first, last = (_height(family.nodes[key]) for key in (ends if wire.onward else ends[::-1]))
     stops: list[tuple[float, float]] = []
     for layer, middle in wire.points:
         edge, height = rows[layer]
         stops += [(middle + _MARGIN, edge), (middle + _MARGIN, edge + height)]
+    # Boxes are centred in their layer, so the ends of a wire move from the layer's edge to that of the box.
     stops = stops[1:-1]
     upper, lower = rows[wire.points[0][0]], rows[wire.points[-1][0]]
     stops[0] = (stops[0][0], upper[0] + (upper[1] + first) / 2)
@@ -94,7 +95,7 @@ def _box(node: Node, row: tuple[float, float], middle: float) -> str:
 
 
 def _cut(line: str, room: float, *, name: bool) -> str:
-    """A name keeps its end, which tells serial numbers apart, anything else its beginning."""
+    """Shortens a line. A name keeps its end, where serial numbers differ; other text keeps its beginning."""
     for kept, sign in enumerate(reversed(line) if name else line):
         room -= _SIGN_WIDTH if sign.isascii() else 2 * _SIGN_WIDTH
         if room < _SIGN_WIDTH and kept + 1 < len(line):

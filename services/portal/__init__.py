@@ -1,6 +1,6 @@
 """The portal: passports behind the codes on parts, and pages for participants. Plain HTML, made here, without script.
 
-    app.include_router(Portal(store, origin, Proofs(store, chain, folder), ...).build_routes())
+    Portal(store, origin, Proofs(store, chain, folder), ...).routes
 
 PASSPORT.md says what a passport shows and where it comes from.
 """

@@ -43,7 +43,7 @@ class Code:
 def read_code(request: Request) -> Code:
     """The code in a request's path and query, as it was written: `%2F` and `/` are different things in a key.
 
-    A salt that is none is read as no salt. Raises IdentifierError for what is no GS1 Digital Link.
+    A malformed salt counts as none. Raises IdentifierError for a text that is not a GS1 Digital Link.
     """
     raw: bytes = request.scope.get("raw_path") or b""
     text = f"{_HOST}{_BEFORE.sub(b'', raw, count=1).decode('latin-1')}"

@@ -10,6 +10,9 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 
+from ledger.events import EVENTS
+from ledger.records import snake_case
+
 __all__ = ["Catalogue", "Language", "choose_language", "read_catalogues"]
 
 
@@ -35,8 +38,24 @@ class Catalogue:
 
 
 def read_catalogues() -> dict[Language, Catalogue]:
-    folder = resources.files("services.portal") / "catalogue"
-    return {one: Catalogue(one, json.loads((folder / f"{one}.json").read_text("utf-8"))) for one in Language}
+    """A kind of record without words of its own under `event.` goes by its name, as the page of what is visible has
+    it: any kind may come up in a part's journey."""
+    return {one: Catalogue(one, {**_names_of_kinds(one), **_read(f"{one}.json")}) for one in Language}
+
+
+def _names_of_kinds(language: Language) -> dict[str, str]:
+    kinds = [kind.__name__ for kind in EVENTS]
+    if language is Language.EN:
+        return {f"event.{kind}": snake_case(kind).replace("_", " ").capitalize() for kind in kinds}
+    names = _read(f"visible.{language}.json")
+    return {f"event.{kind}": names[kind] for kind in kinds}
+
+
+def _read(name: str) -> dict[str, str]:
+    words: dict[str, str] = json.loads(
+        (resources.files("services.portal") / "catalogue" / name).read_text(encoding="utf-8")
+    )
+    return words
 
 
 def choose_language(accepted: str) -> Language:
@@ -51,7 +70,7 @@ def choose_language(accepted: str) -> Language:
 
 
 def _weight(text: str) -> float:
-    """Of `q=0.8`; 1 when nothing is said, 0 for what is no number from 0 to 1."""
+    """The weight in `q=0.8`; 1 when none is given, 0 when it is not a number from 0 to 1."""
     name, _, value = text.strip().partition("=")
     if not name:
         return 1.0

@@ -4,30 +4,36 @@ ledger.provenance's, in the caller's view."""
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from ledger.errors import NotFoundError
-from ledger.provenance import Direction, Limits, OrderTrace, Trace, listings, trace
+from ledger.provenance import Direction, Limits, OrderTrace, Trace, listings, open_reader, trace
 from ledger.provenance.labels import find_names
 from ledger.provenance.workload import MOST_WORK, workload
 from ledger.records import LotState
 from ledger.store import Store
+from ledger.store.rows import ModelRow
 from services.access import Principal
 from services.pictures import build_family, draw_upright
 from services.portal.forms import Forms
 from services.portal.load import build_load, draw_load
-from services.portal.models import describe_models
 from services.portal.pages import Pages
 from services.portal.picture_words import PictureWords
+from services.portal.routes import MEMBERS, PageRoute
+
+if TYPE_CHECKING:
+    from services.inspections.model_health import ModelHealth
 
 __all__ = ["Listings"]
 
 _PAGE = 25
+_METRICS = ("accuracy", "f1", "average_precision", "precision", "recall")
 _LIMITS = Limits(depth=64, lots=200)
 _List: TypeAlias = "Callable[[int | None, int | None], listings.Page[Any]]"
 
@@ -45,18 +51,17 @@ class Listings:
     pages: Pages
     forms: Forms
 
-    def add_routes(self, router: APIRouter) -> None:
-        for path, answer in (
-            ("orders", self.orders),
-            ("orders/{subject}", self.order),
-            ("lots", self.lots),
-            ("lots/{subject}", self.lot),
-            ("quarantine", self.quarantine),
-            ("machines", self.machines),
-            ("machines/{number}", self.machine),
-            ("models", self.models),
-        ):
-            router.add_api_route(f"/portal/{path}", answer, include_in_schema=False)
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute("/portal/orders", self.orders, MEMBERS, menu="orders"),
+            PageRoute("/portal/orders/{subject}", self.order, MEMBERS),
+            PageRoute("/portal/machines", self.machines, MEMBERS, menu="machines"),
+            PageRoute("/portal/machines/{number}", self.machine, MEMBERS),
+            PageRoute("/portal/lots", self.lots, MEMBERS, menu="lots"),
+            PageRoute("/portal/lots/{subject}", self.lot, MEMBERS),
+            PageRoute("/portal/quarantine", self.quarantine, MEMBERS, menu="quarantine"),
+            PageRoute("/portal/models", self.models, MEMBERS, menu="models"),
+        )
 
     def orders(self, request: Request, cursor: str = "") -> Response:
         return self._list(request, "orders", cursor, lambda viewer, after: self._orders(viewer, after))
@@ -85,7 +90,7 @@ class Listings:
         def find(_: int | None, after: int | None) -> listings.Page[Any]:
             return listings.models(self.store, after, _PAGE, {})
 
-        known = describe_models(self.store) if _principal(request).viewer is None else {}
+        known = _describe_models(self.store) if _principal(request).viewer is None else {}
         return self._list(request, "models", cursor, find, known=known)
 
     def order(self, request: Request, subject: str) -> Response:
@@ -160,3 +165,49 @@ def _principal(request: Request) -> Principal:
 def _pager(request: Request) -> CursorMaker:
     found: CursorMaker = request.app.state.pager
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownModel:
+    """What a company's own book knows of a quality model: the card of its training, drift, findings in the field."""
+
+    rows: int | None
+    """Of the test data that the card's metrics were measured on."""
+    metrics: tuple[tuple[str, float], ...]
+    health: ModelHealth | None
+    """None where numpy is not installed."""
+
+
+def _describe_models(store: Store) -> dict[int, _KnownModel]:
+    """By number; a model whose card is not kept has no metrics."""
+    health = {one.model: one for one in _monitor(store)}
+    found: dict[int, _KnownModel] = {}
+    with open_reader(store) as reader:
+        for row in reader.rows.find(ModelRow):
+            kept = reader.book.model(row.digest)
+            test = _test(kept.card) if kept is not None else {}
+            rows = test.get("rows")
+            found[row.number] = _KnownModel(rows if type(rows) is int else None, _metrics(test), health.get(row.number))
+    return found
+
+
+def _monitor(store: Store) -> list[ModelHealth]:
+    try:
+        from services.inspections.model_health import monitor  # noqa: PLC0415 - needs numpy, which others do not
+    except ModuleNotFoundError:
+        return []
+    return monitor(store)
+
+
+def _test(card: str) -> dict[str, Any]:
+    """The card's part about test data; empty for a card that another program wrote."""
+    try:
+        found = json.loads(card or "{}").get("test", {})
+    except (ValueError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _metrics(test: dict[str, Any]) -> tuple[tuple[str, float], ...]:
+    values = ((name, test.get(f"{name}_ppm")) for name in _METRICS)
+    return tuple((name, value / 1e6) for name, value in values if type(value) is int and 0 <= value <= 1_000_000)

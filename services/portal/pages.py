@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import enum
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property, partial
 from importlib import resources
@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from ledger.provenance.answers import Party
-from ledger.records import Role
 from ledger.verify import Remark, Step
 from ledger.verify.report import Party as Proved
 from services.access import Principal
@@ -44,10 +43,17 @@ _MEDIA = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 
 
 class Pages:
-    """Templates, catalogues and assets. `secure` is whether callers reach us by https."""
+    """Templates, catalogues and assets. `secure` is whether callers reach us by https; `build_menu` names the entries
+    of a caller's menu."""
 
-    def __init__(self, *, secure: bool, catalogues: Mapping[Language, Catalogue] | None = None) -> None:
-        self._secure = secure
+    def __init__(
+        self,
+        *,
+        secure: bool,
+        build_menu: Callable[[Principal], list[str]],
+        catalogues: Mapping[Language, Catalogue] | None = None,
+    ) -> None:
+        self._secure, self._build_menu = secure, build_menu
         self._catalogues = catalogues or read_catalogues()
         self._environment = Environment(
             loader=PackageLoader("services.portal"),
@@ -88,7 +94,7 @@ class Pages:
             languages=[(one.value, _with_language(request, one)) for one in Language],
             path=request.url.path,
             principal=principal,
-            menu=_menu(principal),
+            menu=[] if principal is None else self._build_menu(principal),
             token=forms.token(request, cookie) if forms and cookie else None,
             **values,
         )
@@ -114,15 +120,6 @@ class Pages:
 
     def _asset_url(self, name: str) -> str:
         return f"/portal/assets/{_tag(self._assets[name])}/{name}"
-
-
-def _menu(principal: Principal | None) -> list[str]:
-    """What services.gateway.http.permissions lets the caller see."""
-    if principal is None:
-        return []
-    recall = ["recall"] if principal.roles & ~Role.CARRIER else []
-    own = ["queues", "status"] if principal.owner else []
-    return ["orders", "machines", "lots", "quarantine", "models", *recall, *own]
 
 
 def _tag(content: bytes) -> str:

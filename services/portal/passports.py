@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import RedirectResponse, Response
 
 from ledger.errors import NotFoundError
 from ledger.provenance import Limits, find_coded_lot, passport
 from ledger.store import Store
+from services.access.rules import PUBLIC
 from services.interop.digital_link import build_qr_svg
 from services.pictures import build_family, draw_upright
 from services.portal.codes import Code, read_code
@@ -21,6 +22,7 @@ from services.portal.passport_view import build_view, describe_name
 from services.portal.picture_words import PictureWords
 from services.portal.proofs import Proof, Proofs
 from services.portal.resolver import BUNDLE_TYPE, LINKSET, build_description, build_linkset, find_link, prefers_linkset
+from services.portal.routes import CODE_HOLDERS, PageRoute
 
 __all__ = ["CODE_PATH", "PART_PATH", "Passports"]
 
@@ -39,13 +41,12 @@ class Passports:
     origin: str
     clock: Callable[[], int]
 
-    def add_routes(self, router: APIRouter) -> None:
-        for path, answer in (
-            ("/.well-known/gs1resolver", self.describe),
-            (CODE_PATH, self.resolve),
-            (PART_PATH, self.part),
-        ):
-            router.add_api_route(path, answer, include_in_schema=False)
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute("/.well-known/gs1resolver", self.describe, PUBLIC),
+            PageRoute(CODE_PATH, self.resolve, CODE_HOLDERS),
+            PageRoute(PART_PATH, self.part, CODE_HOLDERS),
+        )
 
     def describe(self) -> Response:
         return Response(json.dumps(build_description(self.origin)), media_type="application/json")

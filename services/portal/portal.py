@@ -1,31 +1,40 @@
-"""All routes of the portal, and what its failures look like."""
+"""All pages of the portal, and what its failures look like."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from ledger.errors import IdentifierError, NotFoundError
 from ledger.store import Store
-from services.access import SignIn, UnauthenticatedError
+from ledger.store.outbox import Outbox, OutboxState
+from services.access import Principal, SignIn, UnauthenticatedError
+from services.access.rules import Rule
 from services.portal.forms import Forms
 from services.portal.listings import Listings
-from services.portal.operations import Operations
 from services.portal.pages import Pages
 from services.portal.passports import Passports
 from services.portal.proofs import Proofs
 from services.portal.recalls import Recalls
+from services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
 from services.portal.sign_in import SigningIn, ask_to_sign_in
 from services.portal.visible import Visible
 
 __all__ = ["Portal"]
 
+_SHOWN = 50
+"""Records on the page of queues."""
+_STATES = tuple(state for state in OutboxState if state is not OutboxState.REPLACED)
+"""Of records; that one is of transactions."""
+_ASSET = Rule(public=True, page=True, cost=0, audited=False)
+
 
 class Portal:
-    """`origin` is the address under which callers reach the gateway, `status` how it does."""
+    """`origin` is the address under which callers reach the gateway, `read_status` how it does."""
 
     def __init__(
         self,
@@ -33,27 +42,28 @@ class Portal:
         origin: str,
         proofs: Proofs,
         sign_in: SignIn,
-        status: Callable[[], Any],
+        read_status: Callable[[], Any],
         clock: Callable[[], int],
     ) -> None:
         secure = origin.startswith("https:")
-        self.pages, self.forms = Pages(secure=secure), Forms(secure=secure)
-        self._parts = (
-            SigningIn(store, self.pages, self.forms, sign_in, secure, clock),
-            Listings(store, self.pages, self.forms),
-            Recalls(store, self.pages, self.forms),
-            Operations(store, self.pages, self.forms, status),
-            Passports(store, self.pages, proofs, origin, clock),
-            Visible(self.pages),
+        self._store, self._read_status = store, read_status
+        self.pages, self.forms = Pages(secure=secure, build_menu=self._build_menu), Forms(secure=secure)
+        self.routes: tuple[PageRoute, ...] = (
+            PageRoute("/", self.home, ANYBODY),
+            PageRoute("/portal", self.overview, MEMBERS),
+            PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
+            *SigningIn(store, self.pages, self.forms, sign_in, secure, clock).routes(),
+            *Listings(store, self.pages, self.forms).routes(),
+            *Recalls(store, self.pages, self.forms).routes(),
+            PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),
+            PageRoute("/portal/status", self.status, OWNER, menu="status"),
+            *Visible(self.pages).routes(),
+            *Passports(store, self.pages, proofs, origin, clock).routes(),
         )
 
-    def build_routes(self) -> APIRouter:
-        router = APIRouter()
-        for path, answer in (("/", self.home), ("/portal", self.overview), ("/portal/assets/{tag}/{name}", self.asset)):
-            router.add_api_route(path, answer, include_in_schema=False)
-        for part in self._parts:
-            part.add_routes(router)
-        return router
+    def _build_menu(self, principal: Principal) -> list[str]:
+        """Entries of the pages that the principal may see."""
+        return [page.menu for page in self.routes if page.menu and page.rule.is_met_by(principal)]
 
     def home(self, request: Request) -> Response:
         return self.pages.render(request, "home.html")
@@ -67,6 +77,19 @@ class Portal:
         if found is None:
             raise NotFoundError("there is no such file")
         return found
+
+    def queues(self, request: Request) -> Response:
+        outbox, now = Outbox(self._store), time.time()
+        counts, waiting = outbox.counts(), outbox.unfinished(_SHOWN)
+        values: dict[str, Any] = {
+            "counts": [(state, counts.get(state.value, 0)) for state in _STATES],
+            "waiting": [(one, max(round(now - one.queued_at_s), 0)) for one in waiting],
+            "most": _SHOWN,
+        }
+        return self.pages.render(request, "queues.html", forms=self.forms, **values)
+
+    def status(self, request: Request) -> Response:
+        return self.pages.render(request, "status.html", forms=self.forms, gateway=self._read_status())
 
     def refuse(self, request: Request, error: Exception, status: int) -> Response:
         """The page of a failure. What is unknown, foreign, or asked for with a wrong salt looks the same."""

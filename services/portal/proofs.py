@@ -19,15 +19,14 @@ from ledger.chain import Chain
 from ledger.checkpoint import DEFAULT_MAX_AGE_S
 from ledger.errors import InputError, MillmarkError, Retry
 from ledger.headers import parse_header
-from ledger.provenance import Disclosing, build_bundle
+from ledger.provenance import Disclosing, build_bundle, build_trust_file
 from ledger.provenance.answers import AsOf
 from ledger.store import Store
 from ledger.trust import MAX_TRUST_BYTES, parse_trust
 from ledger.verify import Report, Step, VerificationError, verify_bundle
-from services.cache import Shelf
+from services.cache import LruCache
 from services.files import read_bounded
 from services.serving.bounded_work import BoundedWork
-from services.trust_file import build_trust
 
 __all__ = ["MARKED", "PASSPORTS", "Proof", "Proofs", "kept_names"]
 
@@ -96,9 +95,9 @@ class Proofs:
         self._store, self._chain, self._folder = store, chain, folder
         self.disclosing = disclosing
         """What a passport and its proof tell beyond the records themselves."""
-        self._made: Shelf[_Made] = Shelf(_MOST_BYTES)
-        self._verified: Shelf[_Verified] = Shelf(_MOST_BYTES)
-        self._turns = BoundedWork(at_once=1, waiting=_MOST_WAITING)
+        self._made: LruCache[_Made] = LruCache(_MOST_BYTES)
+        self._verified: LruCache[_Verified] = LruCache(_MOST_BYTES)
+        self._work = BoundedWork(at_once=1, waiting=_MOST_WAITING)
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
         """The proof for a lot at that state of the index, or the one that was made last: who saw a page gets bundle and
@@ -130,7 +129,7 @@ class Proofs:
         made = self._find(lot, state)
         if made is not None:
             return made
-        with self._turns.take() as mine:
+        with self._work.take() as mine:
             if not mine:
                 raise ProofsBusyError("other proofs are being made", hint="load the page again in a while")
             made = self._find(lot, state)  # perhaps made while we waited
@@ -147,7 +146,7 @@ class Proofs:
         assert self._chain is not None  # noqa: S101  # narrows the type: `fetch` asked
         data = build_bundle(self._store, self._chain, [lot], self.disclosing)
         block = parse_header(parse_bundle(data).headers[-1])
-        return data, build_trust(self._store, self._chain, block.number).to_bytes()
+        return data, build_trust_file(self._store, self._chain, block.number).to_bytes()
 
     def _verify(self, bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
         """All steps as a receiver would, at most once for the same two files and the same outcome: they say which part,

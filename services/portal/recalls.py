@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from ledger.errors import InputError, NotFoundError
-from ledger.provenance import Recall, recall
-from ledger.provenance.reader import Limits
+from ledger.provenance import MOST_RECALLED, Recall, recall
+from ledger.records import ALL_ROLES, Role
 from ledger.store import Store
+from services.access import Scope
+from services.access.rules import Rule
 from services.portal.forms import Forms
 from services.portal.pages import Pages
+from services.portal.routes import PageRoute
 
 __all__ = ["Recalls"]
 
-_LIMITS = Limits(depth=256, lots=100_000)
+_RULE = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=4)
 _SHOWN = 100
 """Lots on the page; the file has them all."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -36,9 +39,11 @@ class Recalls:
     pages: Pages
     forms: Forms
 
-    def add_routes(self, router: APIRouter) -> None:
-        router.add_api_route("/portal/recall", self.show, include_in_schema=False)
-        router.add_api_route("/portal/recall.csv", self.download, include_in_schema=False)
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute("/portal/recall", self.show, _RULE, menu="recall"),
+            PageRoute("/portal/recall.csv", self.download, _RULE),
+        )
 
     def show(self, request: Request) -> Response:
         """The form; with what it asks for, the answer as well. What is not there for the viewer is unknown."""
@@ -71,7 +76,7 @@ class Recalls:
             machine=asked.get("machine"),
             since=_moment(asked.get("since")),
             until=_moment(asked.get("until")),
-            limits=_LIMITS,
+            limits=MOST_RECALLED,
             viewer=request.state.principal.viewer,
         )
 

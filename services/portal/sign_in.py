@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Request
+from fastapi import Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from ledger.errors import NotFoundError, SigningError
@@ -17,9 +17,11 @@ from ledger.store import Store
 from services.access import CredentialKind, SignIn, SignInError, revoke
 from services.access.cookies import session_cookie
 from services.access.credentials import SESSION_LIFE_S
+from services.access.rules import Rule
 from services.access.siwe import MAX_MESSAGE_CHARACTERS
 from services.portal.forms import Forms
 from services.portal.pages import Pages
+from services.portal.routes import ANYBODY, PageRoute
 
 __all__ = ["SIGN_IN", "SigningIn", "ask_to_sign_in"]
 
@@ -39,10 +41,12 @@ class SigningIn:
     secure: bool
     clock: Callable[[], int]
 
-    def add_routes(self, router: APIRouter) -> None:
-        router.add_api_route(SIGN_IN, self.offer, include_in_schema=False)
-        router.add_api_route(SIGN_IN, self.accept, methods=["POST"], include_in_schema=False)
-        router.add_api_route("/portal/sign-out", self.leave, methods=["POST"], include_in_schema=False)
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (
+            PageRoute(SIGN_IN, self.offer, ANYBODY),
+            PageRoute(SIGN_IN, self.accept, ANYBODY, method="POST"),
+            PageRoute("/portal/sign-out", self.leave, Rule(page=True), method="POST"),
+        )
 
     def offer(self, request: Request, address: str = "", next: str = "") -> Response:  # the parameter's name
         """The form for the address, or the message for it to sign."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from services.portal.language import Language
 from services.portal.pages import Pages
+from services.portal.routes import ANYBODY, PageRoute
 
 __all__ = ["Section", "Table", "Visible", "parse_sections", "texts_of", "translate"]
 
@@ -51,8 +52,8 @@ class Visible:
 
     pages: Pages
 
-    def add_routes(self, router: APIRouter) -> None:
-        router.add_api_route("/portal/visible", self.show, include_in_schema=False)
+    def routes(self) -> tuple[PageRoute, ...]:
+        return (PageRoute("/portal/visible", self.show, ANYBODY),)
 
     def show(self, request: Request) -> Response:
         language = self.pages.catalogue(request).language

@@ -1,4 +1,4 @@
-"""The relay of another participant's gateway, as its users see it."""
+"""Client of another participant's relay, and the file format of records to be signed offline."""
 
 from services.relay.client import HttpRelay
 

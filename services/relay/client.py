@@ -1,4 +1,4 @@
-"""The routes /v1/relay of a gateway, asked over HTTP. Every answer is untrusted: what does not parse is no answer."""
+"""HTTP client for a gateway's /v1/relay routes. Responses are untrusted: one that does not parse counts as missing."""
 
 from __future__ import annotations
 
@@ -26,9 +26,14 @@ _MOST_TEXT = 1000
 
 
 class HttpRelay:
-    """`token` is a session's or an API key's, of the participant whose key signs."""
+    """The relay of one gateway. `token` is a session token or API key of the participant whose key signs.
+
+    All methods raise ChainUnreachableError if the gateway does not answer usably (the request may be repeated), and
+    ChainError or RequestError if it refuses.
+    """
 
     def __init__(self, url: str, token: str | None, client: httpx.Client | None = None) -> None:
+        # trust_env=False: no proxy and no .netrc from the environment, so that the token goes to this gateway only.
         self._client = client or httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
         if token is not None:
             self._client.headers["Authorization"] = f"Bearer {token}"
@@ -53,12 +58,12 @@ class HttpRelay:
         return self._ask("GET", f"/v1/relay/{_hex(digest)}", None, _outcome, missing=None)
 
     def _ask(self, method: str, path: str, body: object, parse: Callable[[Any], T], **missing: T) -> T:
-        """`missing`: the answer to 404, where that is one."""
+        """Sends a request and parses the response. `missing` is returned for 404, if it is given."""
         try:
             answer = self._request(method, path, body)
             found: Any = parse_json(answer.content, max_bytes=_MOST_ANSWER_BYTES, max_depth=_MOST_DEPTH)
         except (httpx.HTTPError, ValueError, CanonicalError):
-            raise ChainUnreachableError("the relay does not answer", hint="nothing was lost, try again") from None
+            raise ChainUnreachableError("the relay does not answer", hint="nothing was lost; try again") from None
         if answer.status_code == 404 and "missing" in missing:
             return missing["missing"]
         try:
@@ -66,7 +71,7 @@ class HttpRelay:
                 return parse(found)
             refusal = _refusal(answer.status_code, found)
         except (TypeError, ValueError, KeyError, AttributeError):
-            raise ChainUnreachableError(f"the relay's answer to {method} cannot be used", hint="try again") from None
+            raise ChainUnreachableError(f"the relay's response to {method} is malformed", hint="try again") from None
         raise refusal
 
     def _request(self, method: str, path: str, body: object) -> httpx.Response:
@@ -74,13 +79,14 @@ class HttpRelay:
             sent = self._client.build_request(method, path, content=body, headers={"Content-Type": "application/json"})
         else:
             sent = self._client.build_request(method, path, json=body)
+        # Read in parts: a hostile gateway could send without end.
         answer = self._client.send(sent, stream=True)
         try:
             content = b""
             for part in answer.iter_bytes():
                 content += part
                 if len(content) > _MOST_ANSWER_BYTES:
-                    raise ValueError("the answer is too long")
+                    raise ValueError("the response is too long")
         finally:
             answer.close()
         return httpx.Response(answer.status_code, content=content)
@@ -91,9 +97,11 @@ def _refusal(status: int, problem: dict[str, Any]) -> ChainError | RequestError:
     if str(problem["type"]).rpartition(":")[2] == ContractRefusedError.code:
         return ContractRefusedError("Refused", {"by": detail})
     if status in _LATER or status >= 500:
-        return ChainUnreachableError(f"the relay cannot do it now: {detail}", hint="nothing was lost, try again")
+        return ChainUnreachableError(
+            f"the relay is temporarily unavailable: {detail}", hint="nothing was lost; try again"
+        )
     if status in (401, 403):
-        return ChainError(f"the relay refuses this participant: {detail}", hint="see ACCESS.md of the gateway")
+        return ChainError(f"the relay refuses this participant: {detail}", hint="see the gateway's ACCESS.md")
     return RequestError(f"the relay refuses the request: {detail}")
 
 
@@ -145,20 +153,20 @@ def _hex(value: bytes) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("no text")
+        raise TypeError("not a string")
     return " ".join(value.split())[:_MOST_TEXT]
 
 
 def _number(value: object) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError("no whole number below 2^63")
+        raise ValueError("not a whole number below 2^63")
     return value
 
 
 def _bytes(value: object, size: int | None = None) -> bytes:
     if not isinstance(value, str) or not value.startswith("0x"):
-        raise ValueError("no bytes")
+        raise ValueError("not 0x-hex")
     found = bytes.fromhex(value[2:])
     if size is not None and len(found) != size:
-        raise ValueError(f"{len(found)} bytes where {size} belong")
+        raise ValueError(f"{len(found)} bytes instead of {size}")
     return found

@@ -1,4 +1,5 @@
-"""Dear work, a little at a time. Whoever has to wait holds a thread of those that answer everybody, so few may wait."""
+"""Limits concurrent expensive work. Each waiting caller holds a thread of the server, so the queue is short, and more
+callers are refused at once."""
 
 from __future__ import annotations
 
@@ -10,20 +11,20 @@ __all__ = ["BoundedWork"]
 
 
 class BoundedWork:
-    """`at_once` have a turn, `waiting` more may wait for one. Threads share it."""
+    """At most `at_once` callers work, and `waiting` more wait. Threads share it."""
 
     def __init__(self, *, at_once: int, waiting: int) -> None:
-        self._places = threading.BoundedSemaphore(at_once + waiting)
-        self._turns = threading.BoundedSemaphore(at_once)
+        self._admitted = threading.BoundedSemaphore(at_once + waiting)
+        self._working = threading.BoundedSemaphore(at_once)
 
     @contextmanager
     def take(self) -> Iterator[bool]:
-        """A turn, as soon as there is one; False, at once, where enough wait already."""
-        if not self._places.acquire(blocking=False):
+        """True when the caller's turn comes; False at once when enough callers wait already."""
+        if not self._admitted.acquire(blocking=False):
             yield False
             return
         try:
-            with self._turns:
+            with self._working:
                 yield True
         finally:
-            self._places.release()
+            self._admitted.release()

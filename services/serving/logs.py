@@ -19,7 +19,7 @@ def _common() -> list[Processor]:
 
 
 def build_logger() -> FilteringBoundLogger:
-    """A logger of its own: nothing is configured for the rest of the process."""
+    """A new logger; the rest of the process keeps its own configuration."""
     logger = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
         processors=[structlog.processors.add_log_level, *_common(), structlog.processors.JSONRenderer()],

@@ -1,4 +1,4 @@
-"""The gateway on a socket."""
+"""An HTTP application on a socket."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def build_server(app: Starlette, host: str, port: int, tls: ssl.SSLContext | Non
 def serve(app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
     """Serves until SIGINT or SIGTERM, then finishes what is under way. Raises SettingsError for a taken address."""
     server = build_server(app, host, port, tls)
-    app.state.streams.stopping = lambda: server.should_exit
+    app.state.connections.stopping = lambda: server.should_exit
     serve_on(listen(host, port), server)

@@ -1,4 +1,4 @@
-"""The socket that a server listens on, taken before the server starts: a port in use is said in one line."""
+"""The socket that a server listens on, opened before the server starts: a port in use is reported in one line."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve_on(listener: socket.socket, server: uvicorn.Server) -> None:
-    """Serves until it is told to stop. What is in memory by now stays there until then: the garbage collector leaves it
-    alone, since looking through it again would stop every answer for a fifth of a second."""
+    """Serves until the server is told to stop. What is in memory by now stays until then, so it is hidden from the
+    garbage collector, which would stop every answer for a fifth of a second while it goes through it again."""
     gc.collect()
     gc.freeze()
     with listener:

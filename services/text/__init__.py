@@ -1,1 +1,1 @@
-"""Text for people: what the outbox holds, what a trace says."""
+"""Text output for the terminal: the outbox, traces and recalls."""

@@ -1,4 +1,4 @@
-"""What is not on the ledger for good, in words: which record, since when, and why."""
+"""Descriptions of queued records: which record, since when, and why it is waiting."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
 __all__ = ["STALL_S", "describe_queue", "describe_waiting", "queue_lines"]
 
 STALL_S = 30.0
-"""A chain that has made no block for so long, while one of our transactions waits for it, stalls."""
+"""Time without a new block after which a chain counts as stalled, if one of our transactions is pending."""
 
 
 def describe_queue(outbox: Outbox, now: float) -> dict[str, object]:
-    """What waits: ages by state, and the oldest with the reason; None where nothing does."""
+    """Ages in seconds by state, and the oldest record with the reason why it waits, or None if the queue is empty.
+
+    `now` is Unix time in seconds.
+    """
     oldest = outbox.unfinished(1)
+    # Ages are never negative, even if this machine's clock was set back.
     return {
         "oldest_age_s": {state: max(round(now - at_s), 0) for state, at_s in outbox.oldest_at_s().items()},
         "oldest_waiting": describe_waiting(oldest[0], now) if oldest else None,
@@ -22,19 +26,19 @@ def describe_queue(outbox: Outbox, now: float) -> dict[str, object]:
 
 
 def queue_lines(records: Mapping[str, int], queue: Mapping[str, object]) -> list[str]:
-    """Both of `describe_queue` and the number of records by state, for people."""
+    """Lines of text for the result of `describe_queue` and the number of records by state."""
     ages, oldest = queue["oldest_age_s"], queue["oldest_waiting"]
     lines = []
     for state, count in sorted(records.items()):
         age = f", the oldest for {ages[state]} s" if isinstance(ages, dict) and state in ages else ""
         lines.append(f"{count} records {state}{age}")
     if isinstance(oldest, dict):
-        return [*lines, f"oldest waiting: {oldest['key']}, for {oldest['age_s']} s: {oldest['why']}"]
-    return [*lines, "nothing waits"]
+        return [*lines, f"oldest: {oldest['key']}, queued {oldest['age_s']} s ago: {oldest['why']}"]
+    return [*lines, "no record is queued"]
 
 
 def describe_waiting(record: QueuedRecord, now: float) -> dict[str, object]:
-    """`now`: seconds since 1970."""
+    """One queued record in JSON types, with age and reason. `now` is Unix time in seconds."""
     return {
         "key": record.idempotency_key,
         "kind": record.kind,

@@ -1,4 +1,4 @@
-"""Traces and recalls as text for a person."""
+"""Text output of traces and recalls."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from services.pictures import describe_cut
 __all__ = ["describe_order", "describe_recall", "describe_trace"]
 
 _SHOWN = 20
-"""Lines of one list; JSON has them all."""
+"""Maximum number of lines per list; the JSON output has all."""
 
 
 def describe_trace(trace: Trace) -> list[str]:
-    """A lot: what it is, who wanted, made, inspected and holds it, and from what."""
+    """Lines about a lot: its order, makers, certificates, custody, packing, ancestors and descendants."""
     lines = [*_lot(trace.lot), ""]
     if trace.order is not None:
         lines += [*_order(trace.order), *_section("made by", map(_assignment, trace.assignments))]
@@ -34,7 +34,7 @@ def describe_trace(trace: Trace) -> list[str]:
 
 
 def describe_order(trace: OrderTrace) -> list[str]:
-    """An order: how far it is, who works on it, its lots."""
+    """Lines about an order: its state, assignments, lots, certificates, and the lots around them."""
     lines = [*_order(trace.order), *_section("made by", map(_assignment, trace.assignments))]
     lines += _section("lots", map(_related, trace.lots))
     lines += _section("certificates", map(_certificate, trace.certificates))
@@ -44,7 +44,7 @@ def describe_order(trace: OrderTrace) -> list[str]:
 
 
 def describe_recall(recall: Recall) -> list[str]:
-    """What a bad model, lot or machine reaches."""
+    """Lines about a recall: certificates, lots, orders and holders affected by a bad model, lot or machine."""
     lines = []
     if recall.model is not None:
         model = recall.model
@@ -118,6 +118,7 @@ def _certificate(certificate: Certificate) -> str:
 
 
 def _custody(change: CustodyChange) -> str:
+    # CustodyOffered becomes "custody offered".
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", change.kind).lower()
     return f"{_time(change.time)} {words}: {_party(change.from_) if change.from_ else 'nobody'} -> {_party(change.to)}"
 

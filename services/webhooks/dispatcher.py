@@ -4,9 +4,9 @@
     2 one is sent
     3 its receiver has taken it: the cursor goes on, on disk, before the next is sent
 
-A crash between 2 and 3 sends it once more, under the same id. A delivery that does not go through is tried again after
-a while, and stops its own subscription alone; after the last try the subscription is parked where it is, and goes on
-from there when somebody resumes it. So nothing is left out, and nothing overtakes.
+A crash between 2 and 3 sends it once more, under the same id. A delivery that does not go through is retried after a
+while (`DeliveryPolicy.retry_waits_s`), and stops its own subscription alone; after the last retry the subscription is
+parked where it is, and goes on from there when somebody resumes it. So nothing is left out, and nothing overtakes.
 
 Several gateways on one database share the work: a subscription is held by one process at a time, which renews its hold
 with each delivery.
@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,14 +26,19 @@ from typing import Final, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from ledger.errors import MillmarkError
-from ledger.store import AccessRepository, Feed, Position, Rows, Store, WebhookRepository
+from ledger.store import Feed, Position, Rows, Store
 from ledger.store.process_identity import describe_process, is_gone
 from ledger.store.rows import ParticipantRow
-from ledger.store.webhook_rows import WebhookRow
-from services.webhooks.delivery import Answer, Mode, build_request, look_up, post
+from services.access.repository import AccessRepository
+from services.serving.failures import FailureLog
+from services.serving.loop import Loop
+from services.webhooks.delivery import Answer, Mode, build_request
 from services.webhooks.feed import Filter, Notice, Notices
+from services.webhooks.http_post import look_up, post
+from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import sign
 from services.webhooks.subscriptions import State, keys_of
+from services.webhooks.tables import WebhookRow
 from services.webhooks.targets import Resolve, parse_target
 
 __all__ = ["DeliveryPolicy", "Dispatcher"]
@@ -44,7 +48,8 @@ R = TypeVar("R")
 _AT_ONCE: Final = 100
 """Records looked at in one reading."""
 _MOST_SIDE_BY_SIDE: Final = 64
-_DESKS: Final = 4
+_DATABASE_THREADS: Final = 4
+_RETRY_S: Final = 2.0
 _MOST_STOP_S: Final = 15.0
 
 
@@ -56,8 +61,8 @@ class DeliveryPolicy:
     """Whether a receiver may be on this machine."""
     timeout_s: float = 10.0
     """From look-up to the head of the answer."""
-    waits_s: tuple[float, ...] = (1, 5, 30, 120, 600, 1800, 3600, 3 * 3600)
-    """After each try that did not go through; after the one behind the last, the subscription is parked."""
+    retry_waits_s: tuple[float, ...] = (1, 5, 30, 120, 600, 1800, 3600, 3 * 3600)
+    """Before each retry of a delivery that did not go through; after the last retry, the subscription is parked."""
     interval_s: float = 0.5
     """How often it is looked for new records."""
     resolve: Resolve = look_up
@@ -78,51 +83,56 @@ class Dispatcher:
         logger: FilteringBoundLogger,
         clock_ms: Callable[[], int] = _now_ms,
     ) -> None:
-        self._store, self._manners, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
+        self._store, self._policy, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
         self._notices = Notices(store)
         self._holder = describe_process(os.getpid())
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._not_read, self._not_served = (
+            FailureLog(logger, "webhooks not read"),
+            FailureLog(logger, "webhook not served"),
+        )
+        self._loop = Loop(
+            "millmark-webhooks", self._run, logger, failed="webhooks failed", retry_s=_RETRY_S, stop_s=_MOST_STOP_S
+        )
 
     def start(self) -> None:
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="millmark-webhooks", daemon=True)
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Returns when what is under way is over, at the latest after the time that a delivery may take."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_MOST_STOP_S)
+        self._loop.stop()
 
-    def _run(self) -> None:
-        with ThreadPoolExecutor(_DESKS, "millmark-webhooks-desk") as self._desks:
+    def _run(self) -> float:
+        """One step is all that is served until the thread is to stop."""
+        with ThreadPoolExecutor(_DATABASE_THREADS, "millmark-webhooks-database") as self._database:
             asyncio.run(self._serve())
+        return 0.0
 
-    async def _at_desk(self, work: Callable[..., R], *arguments: object) -> R:
+    async def _in_database(self, work: Callable[..., R], *arguments: object) -> R:
         """Database work, in threads of its own: the loop's are for looking up names, which may hang."""
-        return await asyncio.get_running_loop().run_in_executor(self._desks, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._database, work, *arguments)
 
     async def _serve(self) -> None:
         """One task for each subscription that has something to do; a slow receiver keeps its own task busy alone."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_MOST_SIDE_BY_SIDE, "millmark-look-up"))
         busy: dict[str, asyncio.Task[None]] = {}
-        while not self._stop.is_set():
+        while not self._loop.is_stopping:
             busy = {id_: task for id_, task in busy.items() if not task.done()}
             for row in await self._due():
                 if row.id not in busy and len(busy) < _MOST_SIDE_BY_SIDE:
                     busy[row.id] = asyncio.create_task(self._tend(row.id))
-            await asyncio.sleep(self._manners.interval_s)
+            await asyncio.sleep(self._policy.interval_s)
         for task in busy.values():
             task.cancel()
         await asyncio.gather(*busy.values(), return_exceptions=True)
 
     async def _due(self) -> list[WebhookRow]:
         try:
-            return await self._at_desk(self._read_due)
-        except Exception as error:  # the thread must outlive any failure
-            self._note("webhooks not read", error)
+            found = await self._in_database(self._read_due)
+        except Exception as error:  # what is under way goes on
+            self._not_read.note(error)
             return []
+        self._not_read.clear()
+        return found
 
     def _read_due(self) -> list[WebhookRow]:
         with self._store.reading() as connection:
@@ -137,19 +147,19 @@ class Dispatcher:
     async def _tend(self, id_: str) -> None:
         """Tells one receiver until there is nothing left, or a delivery did not go through."""
         try:
-            while not self._stop.is_set():
-                found = await self._at_desk(self._next, id_)
+            while not self._loop.is_stopping:
+                found = await self._in_database(self._next, id_)
                 if found is None:
                     return
                 row, notices, end = found
                 for notice in notices:
                     answer = await self._send(row, notice)
-                    if not await self._at_desk(self._settle, row, notice, answer):
+                    if not await self._in_database(self._settle, row, notice, answer):
                         return
-                if not await self._at_desk(self._advance, row, end):
+                if not await self._in_database(self._advance, row, end):
                     return
         except Exception as error:  # as above
-            self._note("webhook not served", error)
+            self._not_served.note(error)
 
     def _next(self, id_: str) -> tuple[WebhookRow, list[Notice], Position] | None:
         """What is to be sent now, under a hold of ours; None when there is nothing, or it is somebody else's."""
@@ -187,24 +197,24 @@ class Dispatcher:
         return f"API key {row.credential} was revoked, or has expired" if is_over else ""
 
     def _held_until(self) -> int:
-        return self._clock_ms() + int(2000 * self._manners.timeout_s) + 1000
+        return self._clock_ms() + int(2000 * self._policy.timeout_s) + 1000
 
     async def _send(self, row: WebhookRow, notice: Notice) -> Answer:
-        delivery_policy, now_ms = self._manners, self._clock_ms()
+        now_ms = self._clock_ms()
         headers, body = build_request(notice.event, Mode(row.mode))
         signed = sign(keys_of(row, now_ms), f"{row.id}-{notice.id}", now_ms // 1000, body)
         try:
-            target = parse_target(row.url, loopback=delivery_policy.loopback)
+            target = parse_target(row.url, loopback=self._policy.loopback)
         except MillmarkError as error:
             return Answer(0, error.cause)
         return await post(
             target,
             {**headers, **signed, "user-agent": "millmark"},
             body,
-            resolve=delivery_policy.resolve,
-            loopback=delivery_policy.loopback,
-            timeout_s=delivery_policy.timeout_s,
-            tls=delivery_policy.tls,
+            resolve=self._policy.resolve,
+            loopback=self._policy.loopback,
+            timeout_s=self._policy.timeout_s,
+            tls=self._policy.tls,
         )
 
     def _settle(self, row: WebhookRow, notice: Notice, answer: Answer) -> bool:
@@ -219,7 +229,7 @@ class Dispatcher:
             if found is None:
                 return False
             attempts = found.attempts + 1
-            waits = self._manners.waits_s
+            waits = self._policy.retry_waits_s
             if answer.is_final or attempts > len(waits):
                 desk.change(row.id, state=State.PARKED.value, attempts=attempts, reason=answer.reason)
                 self._logger.warning("webhook parked", webhook=row.id, reason=answer.reason)
@@ -246,7 +256,3 @@ class Dispatcher:
         """The subscription, if it is there and still ours: a process that slept past its hold changes nothing of it."""
         row = desk.get(id_)
         return row if row is not None and row.holder == self._holder else None
-
-    def _note(self, what: str, error: Exception) -> None:
-        unforeseen = not isinstance(error, MillmarkError)
-        self._logger.error(what, cause=str(error)[:300] if not unforeseen else None, exc_info=unforeseen)

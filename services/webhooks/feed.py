@@ -9,7 +9,6 @@ A place in the feed is written `R.L`: the sequences of registry and ledger up to
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -136,7 +135,7 @@ def _event(
             "block_number": row.block_number,
             "block_hash": "0x" + row.block_hash.hex(),
             "transaction_hash": "0x" + row.transaction_hash.hex(),
-            "fields": json.loads(row.fields),
+            "fields": row.event().to_json(),
         },
     }
 

@@ -13,14 +13,20 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from services.webhooks.errors import SignatureRefusedError
+from ledger.errors import MillmarkError
 
-__all__ = ["TOLERANCE_S", "new_secret", "sign", "verify_webhook"]
+__all__ = ["TOLERANCE_S", "SignatureRefusedError", "new_secret", "sign", "verify_webhook"]
 
 TOLERANCE_S: Final = 300
 """How far a timestamp may be from the receiver's clock, so that a delivery that was overheard cannot be sent again."""
 _PREFIX: Final = "whsec_"
 _SECRET_BYTES: Final = 32
+
+
+class SignatureRefusedError(MillmarkError):
+    """A delivery is not signed by the secret, or not now."""
+
+    code = "webhook-signature-refused"
 
 
 def new_secret() -> str:

@@ -12,12 +12,14 @@ from typing import Final
 
 from ledger.errors import InputError, NotFoundError
 from ledger.provenance.jsonform import Printable, moment
-from ledger.store import AccessRepository, Feed, Position, Store, WebhookRepository
-from ledger.store.webhook_rows import WebhookRow
+from ledger.store import Feed, Position, Store
 from services.access import CredentialKind
+from services.access.repository import AccessRepository
 from services.webhooks.delivery import Mode
 from services.webhooks.feed import format_position, parse_filter
+from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import new_secret
+from services.webhooks.tables import WebhookRow
 from services.webhooks.targets import parse_target
 
 __all__ = [

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from services.webhooks.errors import TargetRefusedError
+from ledger.errors import InputError
 
-__all__ = ["PORTS", "Resolve", "Target", "parse_target", "verify_address"]
+__all__ = ["PORTS", "Resolve", "Target", "TargetRefusedError", "parse_target", "verify_address"]
 
 PORTS: Final = frozenset({443, 8443})
 _MOST_CHARACTERS: Final = 2048
@@ -33,10 +33,16 @@ _EMBEDDING: Final = [
 ]
 """IPv6 ranges in which an IPv4 address hides."""
 _LOOPBACK: Final = frozenset(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
-_MEND: Final = "give an https:// address that is reachable from the internet"
+_HINT: Final = "give an https:// address that is reachable from the internet"
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 """From name and port to addresses."""
+
+
+class TargetRefusedError(InputError):
+    """The address of a receiver is not one that is sent to."""
+
+    code = "webhook-target-refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PO
     match = _URL.fullmatch(url) if len(url) <= _MOST_CHARACTERS else None
     if match is None:
         raise TargetRefusedError(
-            "the address is not a plain https URL in lower case, without user or fragment", hint=_MEND
+            "the address is not a plain https URL in lower case, without user or fragment", hint=_HINT
         )
     host, secure = match["host"].removeprefix("[").removesuffix("]"), match["scheme"] == "https"
     port = int(match["port"] or (443 if secure else 80))
@@ -84,11 +90,11 @@ def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PO
         raise TargetRefusedError(f"{host} is not how an address is written", hint=f"write {address}")
     local = loopback and (host == "localhost" or address in _LOOPBACK)
     if not secure and not local:
-        raise TargetRefusedError("the address is not https", hint=_MEND)
+        raise TargetRefusedError("the address is not https", hint=_HINT)
     if not (port in ports or (local and 1024 <= port <= 65535)):
         raise TargetRefusedError(f"port {port} is not sent to", hint=f"use one of {', '.join(map(str, sorted(ports)))}")
     if host == "localhost" and not loopback:
-        raise TargetRefusedError("localhost is not sent to", hint=_MEND)
+        raise TargetRefusedError("localhost is not sent to", hint=_HINT)
     if address is not None:
         verify_address(host, secure=secure, loopback=loopback)
     return Target(url, secure, host, port, (match["path"] or "/") + (match["query"] or ""))
@@ -103,7 +109,7 @@ def verify_address(text: str, *, secure: bool, loopback: bool) -> None:
         return
     hidden = isinstance(address, ipaddress.IPv6Address) and any(address in one for one in _EMBEDDING)
     if hidden or not address.is_global or address.is_multicast or address.is_reserved or not secure:
-        raise TargetRefusedError(f"{address} is not on the public internet", hint=_MEND)
+        raise TargetRefusedError(f"{address} is not on the public internet", hint=_HINT)
 
 
 def _verify_name(host: str) -> None:
@@ -113,7 +119,7 @@ def _verify_name(host: str) -> None:
             f"{host[:80]} is no host name", hint="write names without a last dot, addresses in full"
         )
     if len(labels) < 2 and host != "localhost":
-        raise TargetRefusedError(f"{host} is a name of a local network", hint=_MEND)
+        raise TargetRefusedError(f"{host} is a name of a local network", hint=_HINT)
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tests.support import toolchain
@@ -20,6 +23,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> toolchain.SuiteResult:
+def suite_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """One run of the whole Solidity suite, and the folder that it built in. The files that need it are given to one
+    worker process: tests/support/distribution.py."""
+    output = tmp_path_factory.mktemp("suite")
+    return toolchain.run_tests(output=output, arguments=["-vv"]), output
+
+
+@pytest.fixture(scope="session")
+def suite(suite_run: tuple[subprocess.CompletedProcess[str], Path]) -> toolchain.SuiteResult:
     """The whole Solidity suite, passed, with the logs of its tests."""
-    return toolchain.run_suite(minimum=MINIMUM_TESTS, output=tmp_path_factory.mktemp("suite"), arguments=["-vv"])
+    return toolchain.judge_suite(suite_run[0], minimum=MINIMUM_TESTS)
+
+
+@pytest.fixture(scope="session")
+def forge_build(suite_run: tuple[subprocess.CompletedProcess[str], Path]) -> Path:
+    """What forge compiled, sources and tests, whether the tests passed or not: <source file>/<contract>.json."""
+    return suite_run[1] / "out"

@@ -9,6 +9,7 @@ import pytest
 from eth_utils.crypto import keccak
 
 from tests.support import toolchain
+from tests.support.figures import Tell
 from tests.support.toolchain import SuiteResult
 
 CALLERS = (
@@ -64,7 +65,7 @@ def read_cells(suite: SuiteResult, topic: bytes) -> list[tuple[bytes, int, bool]
 
 
 @pytest.mark.contracts
-def test_every_function_has_a_row(suite: SuiteResult, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_function_has_a_row(suite: SuiteResult, tell: Tell) -> None:
     cells = read_cells(suite, CELL)
     callers: dict[bytes, set[int]] = {}
     allowed: dict[bytes, set[int]] = {}
@@ -73,8 +74,7 @@ def test_every_function_has_a_row(suite: SuiteResult, capsys: pytest.CaptureFixt
         if may:
             allowed.setdefault(selector, set()).add(caller)
     functions = functions_of_the_abi(views=False)
-    with capsys.disabled():
-        print(f"\n{len(cells)} cells of access, {len(callers)} functions")  # noqa: T201 - figures of the run
+    tell(f"{len(cells)} cells of access, {len(callers)} functions")
     assert {functions[selector] for selector in functions.keys() - callers.keys()} == set(), "functions without a row"
     assert callers.keys() - functions.keys() == set(), "rows without a function"
     assert all(found == set(range(len(CALLERS))) for found in callers.values())
@@ -83,7 +83,7 @@ def test_every_function_has_a_row(suite: SuiteResult, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.contracts
-def test_every_view_answers_everybody(suite: SuiteResult, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_view_answers_everybody(suite: SuiteResult, tell: Tell) -> None:
     callers: dict[bytes, set[int]] = {}
     shut: set[bytes] = set()
     cells = read_cells(suite, SIGHT)
@@ -92,8 +92,7 @@ def test_every_view_answers_everybody(suite: SuiteResult, capsys: pytest.Capture
         if not answered:
             shut.add(selector)
     views = functions_of_the_abi(views=True)
-    with capsys.disabled():
-        print(f"\n{len(cells)} cells of views, {len(callers)} views")  # noqa: T201 - figures of the run
+    tell(f"{len(cells)} cells of views, {len(callers)} views")
     assert {views[selector] for selector in views.keys() - callers.keys()} == set(), "views without a row"
     assert callers.keys() - views.keys() == set(), "rows without a view"
     assert all(found == set(range(len(CALLERS))) for found in callers.values())

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import toolchain
+from tests.support.figures import Tell
 
 pytestmark = pytest.mark.contracts
 
@@ -20,15 +21,6 @@ NAMES = ("Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
 @pytest.fixture(scope="module")
 def artifacts() -> dict[str, dict[str, Any]]:
     return toolchain.read_artifacts()
-
-
-@pytest.fixture(scope="module")
-def forge_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forge's output folder: <source file>/<contract>.json."""
-    output = tmp_path_factory.mktemp("forge")
-    done = toolchain.run_forge(["build", "--force", "src"], output=output)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return output / "out"
 
 
 def interface_entries(forge_build: Path) -> dict[str, str]:
@@ -92,11 +84,10 @@ def test_both_parts_of_the_ledger_have_one_storage(artifacts: dict[str, dict[str
     assert behind.replace("src/LotOperations.sol:LotOperations", "src/TraceLedger.sol:TraceLedger") == own
 
 
-def test_deployed_code_fits(artifacts: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_deployed_code_fits(artifacts: dict[str, dict[str, Any]], tell: Tell) -> None:
     sizes = toolchain.deployed_sizes(artifacts)
-    with capsys.disabled():
-        for name, size in sizes.items():
-            print(f"\n{name}: {size:,} of {toolchain.SIZE_LIMIT:,} bytes", end="")  # noqa: T201 - figures of the run
+    for name, size in sizes.items():
+        tell(f"{name}: {size:,} of {toolchain.SIZE_LIMIT:,} bytes")
     assert all(0 < size < toolchain.SIZE_LIMIT for size in sizes.values()), sizes
 
 

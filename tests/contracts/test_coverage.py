@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import toolchain
+from tests.support.figures import Tell
 from tests.support.lcov import Coverage, Missed, list_missed, parse_lcov
 
 BRANCH_FLOOR = 0.95
@@ -45,16 +46,16 @@ def sources_with_functions() -> set[str]:
 
 
 @pytest.mark.contracts
-def test_solidity_coverage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_solidity_coverage(tmp_path: Path, tell: Tell) -> None:
     files = measure(tmp_path)
     missed = list_missed(files, toolchain.PROJECT)
     unexplained = [place for place in missed if (place.kind, place.file, place.text) not in EXCEPTIONS]
     branches = sum(coverage.branches for coverage in files.values())
     share = 1 - sum(place.kind == "branch" for place in unexplained) / branches
-    with capsys.disabled():
-        lines = sum(coverage.lines for coverage in files.values())
-        print(f"\n{lines} lines, {branches} branches in {len(files)} files; branches {share:.1%}")  # noqa: T201 - figures
-        print("\n".join(f"  {place.kind} {place.file}:{place.line} {place.text}" for place in missed))  # noqa: T201  # the figures are to be seen
+    lines = sum(coverage.lines for coverage in files.values())
+    tell(f"{lines} lines, {branches} branches in {len(files)} files; branches {share:.1%}")
+    for place in missed:
+        tell(f"  {place.kind} {place.file}:{place.line} {place.text}")
     assert sources_with_functions() - set(files) == set(), "not measured"
     assert [place for place in unexplained if place.kind == "line"] == []
     assert share >= BRANCH_FLOOR

@@ -19,7 +19,7 @@ COUNTS |= {"node": 4, "soak": 4}
 @pytest.mark.parametrize("name", RUNS)
 def test_nothing_is_lost_doubled_or_made_up(name: str) -> None:
     report = run_faults(name, COUNTS[name], SEED)
-    found = report.outcome.verdict
+    found = report.outcome.check
     assert found.acknowledged > 0
     assert (found.lost, found.duplicate, found.phantom, found.misordered) == (0, 0, 0, 0)
     assert found.replay_equal, "the index is a fresh replay's"

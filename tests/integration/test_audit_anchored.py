@@ -20,8 +20,8 @@ import pytest
 from ledger.chain import Chain, HttpTransport, write_deployment
 from ledger.index import Follower
 from ledger.keys import create_keystore
-from ledger.store import open_store
 from services.audit.files import list_files
+from services.store import open_store
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
 from tests.support.command_line import Runner
 from tests.support.ledger_world import build_world
@@ -100,13 +100,13 @@ def test_killed_between_and_checked_by_command(
     run = Runner(line.home, monkeypatch, capsys)
     code, out, _ = run("audit", "verify", "--json")
     assert (code, json.loads(out)["anchored"], json.loads(out)["last"]) == (0, 12, 12)
-    assert "entries up to 12 are those that the ledger has an anchor of" in run("audit", "verify")[1]
+    assert "entries up to 12 match the heads anchored on the ledger" in run("audit", "verify")[1]
 
     [path] = list_files(line.home / "audit")
     text = path.read_bytes()
     rewrite(line.home / "audit", lambda entries: entries[8].update(target="/v1/lots"))
     code, err = run.refused("audit", "verify")
-    assert (code, "entry 9 of the audit log: it is not the one" in err) == (1, True)
+    assert (code, "entry 9 of the audit log: its hash differs from the one anchored" in err) == (1, True)
     path.write_bytes(text[: text.rindex(b"\n", 0, -1) + 1])
     assert "entry 12 of the audit log: it is missing" in run.refused("audit", "verify")[1]
     path.write_bytes(text)
@@ -114,7 +114,7 @@ def test_killed_between_and_checked_by_command(
     with closing(sqlite3.connect(line.home / "millmark.sqlite")) as connection:
         connection.execute('DELETE FROM evidence WHERE "index" = 0')
         connection.commit()
-    assert "restore the newest database" in run.refused("audit", "verify")[1]
+    assert "restore the latest database backup" in run.refused("audit", "verify")[1]
 
     settings = (line.home / "millmark.toml").read_text()
     (line.home / "millmark.toml").write_text(settings.replace(line.stream.hex(), "7" * 64))

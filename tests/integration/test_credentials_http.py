@@ -14,9 +14,8 @@ from ledger.chain import EmbeddedChain
 from ledger.index import Follower
 from ledger.records import RevokeCertificate, Verdict, WithdrawModel
 from ledger.store import Store
-from services.gateway import build_policy, create_gateway
-from services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
-from services.gateway.docs.credential_examples import CLAIMS
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA, EXAMPLE_CLAIMS
 from services.interop.credentials.certificate import verify_credential
 from services.interop.credentials.did import Resolver
 from services.interop.credentials.keys import CredentialKey
@@ -47,12 +46,12 @@ class Line:
         keep_secrets(self.world, self.store)
         self.follow()
         keys: dict[str, CredentialKey] = {"now": ED25519, "before": P256}
-        app = create_gateway(self.store, build_policy(owner=self.inspector.number), credential_keys=keys)
+        app = create_gateway(GatewayParts(self.store, build_policy(owner=self.inspector.number), credential_keys=keys))
         self.caller = Caller(app)
 
     def _certify_with_claims(self) -> None:
         plain = self.world.document
-        self.world.document = lambda document: plain({**document, "en10168": CLAIMS})  # type: ignore[method-assign,dict-item]  # the document of this test
+        self.world.document = lambda document: plain({**document, "en10168": EXAMPLE_CLAIMS})  # type: ignore[method-assign,dict-item]  # the document of this test
         self.documented = self.world.certify("hip-2", Verdict.PASS, "hip")
         self.world.document = plain  # type: ignore[method-assign]  # the document of this test
 
@@ -93,7 +92,7 @@ def test_the_document_has_what_the_claims_commit_to(line: Line) -> None:
     assert is_type_31(stored.document)
     certificate = stored.document["Certificate"]
     assert isinstance(certificate, dict)
-    assert certificate["ProductDescription"] == json.loads(json.dumps(CLAIMS["ProductDescription"]))
+    assert certificate["ProductDescription"] == json.loads(json.dumps(EXAMPLE_CLAIMS["ProductDescription"]))
     _, other = line.certificates("hip-1")
     missing = line.caller.ask(f"/v1/certificates/{other}/inspection-document")
     assert (missing.status_code, "en10168" in missing.text) == (404, True)
@@ -146,10 +145,12 @@ def test_answers_can_be_kept_as_they_say(line: Line) -> None:
 def test_what_is_not_ours_is_not_given_out(line: Line) -> None:
     assert line.caller.ask("/v1/status-lists/1").status_code == 404
     assert line.caller.ask("/v1/certificates/1/credential").status_code == 404
-    stranger = create_gateway(line.store, build_policy(owner=line.world.maker.number), credential_keys={"k": ED25519})
+    stranger = create_gateway(
+        GatewayParts(line.store, build_policy(owner=line.world.maker.number), credential_keys={"k": ED25519})
+    )
     answer = Caller(stranger).ask(f"/v1/certificates/{line.documented}/credential")
-    assert (answer.status_code, "is of participant" in answer.json()["detail"]) == (404, True)
-    keyless = Caller(create_gateway(line.store, build_policy(owner=line.inspector.number)))
+    assert (answer.status_code, "was issued by participant" in answer.json()["detail"]) == (404, True)
+    keyless = Caller(create_gateway(GatewayParts(line.store, build_policy(owner=line.inspector.number))))
     for path in (f"/v1/certificates/{line.documented}/credential", "/.well-known/did.json", "/v1/status-lists/0"):
         answer = keyless.ask(path)
         assert (answer.status_code, "signs no credentials" in answer.json()["detail"]) == (404, True)

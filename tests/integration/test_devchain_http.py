@@ -16,9 +16,9 @@ import pytest
 from ledger.chain import Chain, EmbeddedChain, HttpTransport, Node, RpcError, read_deployment, write_deployment
 from ledger.keys import LocalSigner
 from ledger.records import Contract
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from services.devchain import create_devchain
+from services.store import open_store
 from tests.support.ledger_world import LedgerWorld, build_world, verify_final
 from tests.support.loopback import serving
 from tests.support.stores import new_store
@@ -31,7 +31,6 @@ from pathlib import Path
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
 from ledger.records import ReceiveLot
 from ledger.keys import LocalSigner
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 url, folder, name, secret = sys.argv[1:]

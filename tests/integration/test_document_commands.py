@@ -13,10 +13,10 @@ import pytest
 
 from ledger.chain import Deployment, write_deployment
 from ledger.keys import create_keystore
-from ledger.store import DocumentRepository
+from ledger.store import Registry
 from services.access import Scope, new_api_key
 from services.documents.client import HttpDocuments
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.support.command_line import Runner
 from tests.support.loopback import answering, closed_url, serving
@@ -36,7 +36,7 @@ class Desk:
     def __init__(self, world: SharedWorld, url: str, run: Runner) -> None:
         self.url, self.run, self.home = url, run, run.home
         with world.store.reading() as connection:
-            identity = DocumentRepository(connection).identity()
+            identity = Registry(connection).identity()
         assert identity is not None
         deployment = Deployment(identity.chain_id, b"\x11" * 20, identity.ledger, b"\x33" * 20, 0)
         write_deployment(self.home / "deployment.json", deployment)
@@ -93,7 +93,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         with store.transaction() as connection:
             connection.exec_driver_sql("DELETE FROM recipient_keys")  # nobody published a key yet
         with redirect_stderr(io.StringIO()):  # the gateway's log, which would be taken for the command's
-            app = create_gateway(store, build_policy(Auth.REQUIRED, owner=OWNER), keys=world.ring)
+            app = create_gateway(GatewayParts(store, build_policy(Auth.REQUIRED, owner=OWNER), keys=world.ring))
         url = stack.enter_context(serving(app))
         yield Desk(world, url, Runner(tmp_path / "home", monkeypatch, capsys))
 
@@ -139,8 +139,8 @@ def test_what_a_partner_may_not_is_refused(desk: Desk) -> None:
     assert "refuses this credential" in desk.refused("publish", str(desk.home / "drawing.pdf"), *desk.at(SIBLING))
     assert "refuses this credential" in desk.refused("grant", document, str(NAMED), *desk.at(DESCENDANT))
     assert "no such document" in desk.refused(*desk.fetching("0" * 32, DESCENDANT))
-    assert "is no id of a document" in desk.refused(*desk.fetching("../recipient-keys/1", DESCENDANT))
-    assert "without --token-file" in desk.refused("grant", document, str(NAMED), f"--gateway={desk.url}")
+    assert "is not a document id" in desk.refused(*desk.fetching("../recipient-keys/1", DESCENDANT))
+    assert "--gateway needs --token-file" in desk.refused("grant", document, str(NAMED), f"--gateway={desk.url}")
     assert "there is no such document" in desk.refused("revoke", "0" * 32, str(NAMED), *desk.at(OWNER))
 
 
@@ -175,7 +175,7 @@ def test_a_gateway_that_sends_something_else_is_not_believed(desk: Desk) -> None
         with answering(lambda line: line.sendall(head + body)) as url:
             return desk.refused(*desk.fetching(document, DESCENDANT, "--version=1", url=url))
 
-    assert "another document than was asked for" in sends(sealed)
+    assert "another document than the requested one" in sends(sealed)
     assert "malformed" in sends(sealed[:40] + b"?" + sealed[41:])
     assert "millmark:" in sends(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     assert "cut off" in sends(sealed[:100])

@@ -15,7 +15,7 @@ from ledger.store import Store
 from services.audit import AuditLog, read_audit, verify_audit
 from services.documents.recipient_keys import sign_statement
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, open_sealed
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.integration.test_gateway_api import serving
 from tests.support.shared_world import BILLET, DESCENDANT, OWNER, SIBLING, SharedWorld, build_shared_world
@@ -48,7 +48,7 @@ def drawn(size: int) -> Iterator[bytes]:
 def test_from_upload_to_opened_and_out(shared: SharedWorld, tmp_path: Path) -> None:
     audit = AuditLog(tmp_path / "audit", lambda: NOW_S)
     policy = build_policy(Auth.REQUIRED, owner=OWNER)
-    app = create_gateway(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S, audit=audit)
+    app = create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S, audit=audit))
     with serving(app) as client:
         owner, partner, sibling = (sign_in(client, one) for one in (OWNER, DESCENDANT, SIBLING))
         key = {"Idempotency-Key": secrets.token_hex(8)}
@@ -81,7 +81,7 @@ def test_from_upload_to_opened_and_out(shared: SharedWorld, tmp_path: Path) -> N
 
 def test_an_endless_upload_is_cut_off(shared: SharedWorld) -> None:
     policy = build_policy(Auth.REQUIRED, owner=OWNER)
-    with serving(create_gateway(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S)) as client:
+    with serving(create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S))) as client:
         headers = {**sign_in(client, OWNER), "Idempotency-Key": secrets.token_hex(8)}
         before = count(shared.store)
         try:

@@ -11,7 +11,7 @@ from ledger.chain import EmbeddedChain, HttpTransport, Node, RpcError
 from ledger.errors import ChainUnreachableError
 from services.devchain import create_devchain
 from services.lab.faults.proxy import FaultProxy, fault_proxy
-from services.lab.faults.toxics import Fault, Schedule
+from services.lab.faults.rpc_faults import Fault, Schedule
 from tests.support.loopback import serving
 
 pytestmark = pytest.mark.integration

@@ -27,14 +27,15 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from ledger.ids import SubjectKind
 from ledger.records import Contract, OrderTerms, PlaceOrder
-from ledger.store import Store, open_store
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from ledger.store import Store
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.lab.bench.api import measure_api
 from services.lab.demo.consortium import found_consortium, hash_of
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.serving.server import build_server
+from services.store import open_store
 from tests.support.fake_world import World, build_world
 
 pytestmark = pytest.mark.integration
@@ -64,7 +65,9 @@ def api_schema(world: World) -> BaseSchema:
     rejections = {"expected-statuses": [400, 404, 414, 422]}
     config = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": rejections}})
     policy = replace(build_policy(), hosts=frozenset({"testserver", "localhost"}))  # what schemathesis calls us
-    app = create_gateway(world.store, policy, limiter=Limiter(Rates(1e9, 1e9)))  # which would answer before the route
+    app = create_gateway(
+        GatewayParts(world.store, policy, limiter=Limiter(Rates(1e9, 1e9)))
+    )  # which would answer before the route
     return schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
 
 
@@ -147,7 +150,7 @@ def produce(store: Store) -> Line:
 def test_a_real_server_follows_a_real_chain(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'ledger.db'}") as store:
         line = produce(store)
-        app = create_gateway(store, build_policy(), chain=line.consortium.chain, follow_interval_s=0.05)
+        app = create_gateway(GatewayParts(store, build_policy(), chain=line.consortium.chain, follow_interval_s=0.05))
         with serving(app) as client:
             status = until_equal(client)
             assert status["index"]["ledger_sequence"] == line.consortium.chain.sequence(Contract.LEDGER)

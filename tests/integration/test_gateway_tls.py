@@ -17,10 +17,10 @@ import httpx
 import pytest
 
 from ledger.errors import SettingsError
-from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
-from services.gateway import build_policy, create_gateway
+from services.access.repository import AccessRepository
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.serving.server import build_server
 from services.serving.tls import TlsFiles, build_tls, choose_tls
@@ -88,7 +88,7 @@ def serving(shared: SharedWorld, tls: ssl.SSLContext) -> Iterator[str]:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         policy = build_policy(Auth.REQUIRED, port=port, owner=OWNER, tls=True)
-        app = create_gateway(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S)
+        app = create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S))
         server = build_server(app, "127.0.0.1", port, tls)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -12,9 +12,10 @@ from ledger.chain import Node, Transaction, call_data, fee_per_gas_wei, sign_tra
 from ledger.errors import ContractRefusedError
 from ledger.keys import LocalSigner
 from ledger.records import AcceptKey, Contract, ProposeKey, Record, RevokeKey
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
+from services.store import open_store
 from tests.support.ledger_world import LedgerWorld, build_world
 
 pytestmark = pytest.mark.integration

@@ -13,9 +13,10 @@ from ledger.evidence import build_leaf_data
 from ledger.index import Follower
 from ledger.keys import LocalSigner, create_keystore
 from ledger.merkle import Tree, leaf_hash
-from ledger.store import Book, Rows, Store, open_store
+from ledger.store import Book, Rows, Store
 from ledger.store.rows import AnchorRow, CertificateRow
 from services.node.streamlog import StreamLog
+from services.store import open_store
 from tests.support.loopback import closed_url
 from tests.support.node_site import (
     PASSPHRASE,

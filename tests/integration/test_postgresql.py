@@ -15,25 +15,28 @@ from sqlalchemy import text
 
 from ledger.errors import MillmarkError, NotFoundError, StoreError
 from ledger.provenance import participants, recall, trace
-from ledger.provenance.document_access import Mode
-from ledger.store import Book, Lineage, Rows, Store, open_store
+from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import HeadRow
+from services.documents.permissions import Mode
 from services.documents.sealed_file import open_sealed
 from services.interop.epcis.capture import parse_capture
-from services.interop.epcis.event_queries import Library
-from services.interop.epcis.intake import Behaviour, Sender, take_in
+from services.interop.epcis.capture_jobs import Behaviour, Sender, run_capture_job
+from services.interop.epcis.event_queries import EventQueries
 from services.interop.epcis.mapping import Known
-from services.interop.epcis.named import NamedQueries, QueryNameTakenError, UnknownQueryError, parse_definition
-from services.interop.epcis.query_parameters import parse_question
+from services.interop.epcis.named_queries import NamedQueries, QueryNameTakenError, UnknownQueryError, parse_definition
+from services.interop.epcis.query_parameters import parse_query
 from services.lab.bench.epcis import build_batch
 from services.lab.bench.graph import draw_plant
 from services.lab.bench.plant_store import write_plant
+from services.store import open_store
 from tests.support import postgres
 from tests.support.fake_world import World, build_world
 from tests.support.shared_world import CONTENT, OWNER, SIBLING, SUPPLIER, build_shared_world
 from tests.support.sign_in import NOW_S
 from tests.unit.ledger import test_store_database as on_sqlite
 from tests.unit.ledger import test_store_lineage as walks
+from tests.unit.ledger import test_store_schemas as schemas
+from tests.unit.services import test_store as own_tables
 from tests.unit.services.documents.test_documents_erasure import secrets_of
 
 pytestmark = [
@@ -53,12 +56,32 @@ def store(url: str) -> Iterator[Store]:
     """Empty but for its tables."""
     with open_store(url) as opened:
         yield opened
-        with opened.transaction() as connection:
-            connection.execute(text("DROP SCHEMA public CASCADE"))
-            connection.execute(text("CREATE SCHEMA public"))
+        drop_everything(opened)
 
 
-test_migrations_make_what_the_tables_say = on_sqlite.test_migrations_make_what_the_tables_say
+@pytest.fixture
+def new_url(url: str, store: Store) -> str:
+    """Of a database without a table."""
+    drop_everything(store)
+    return url
+
+
+def drop_everything(store: Store) -> None:
+    with store.transaction() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+
+
+package = schemas.package
+test_migrations_make_what_the_tables_say = own_tables.test_migrations_make_what_the_tables_say
+test_a_database_of_the_librarys_user = (
+    schemas.test_a_database_of_the_librarys_user_is_opened_by_a_program_with_tables_of_its_own
+)
+test_a_database_of_the_version_before = schemas.test_a_database_of_the_version_before_is_brought_up_to_date
+test_a_crash_in_the_middle = schemas.test_a_crash_in_the_middle_of_a_migration_leaves_the_version_before
+test_a_crash_before_all_tables_are_there = schemas.test_a_crash_before_a_new_database_has_all_tables_leaves_none
+test_a_newer_version_of_one_schema = schemas.test_a_newer_version_of_one_schema_is_refused_and_does_not_concern_others
+test_programs_take_turns = schemas.test_programs_that_open_a_new_database_at_once_take_turns
 test_a_failing_transaction_leaves_nothing = on_sqlite.test_a_failing_transaction_leaves_nothing
 test_writers_wait_for_each_other = on_sqlite.test_writers_wait_for_each_other
 test_rows_go_in_and_out_whole = on_sqlite.test_rows_go_in_and_out_whole
@@ -108,15 +131,12 @@ def test_opens_again_with_everything_in_it(store: Store, url: str) -> None:
         assert Book(connection).names() == {1: "Acme"}
 
 
-def test_several_programs_open_a_new_database_at_once(url: str, store: Store) -> None:
-    with store.transaction() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
+def test_several_programs_open_a_new_database_at_once(new_url: str) -> None:
     failures: list[BaseException] = []
 
     def open_and_close() -> None:
         try:
-            open_store(url).close()
+            open_store(new_url).close()
         except MillmarkError as error:
             failures.append(error)
 
@@ -185,16 +205,18 @@ def traces(store: Store, folder: Path, secrets: dict[str, bytes]) -> set[str]:
 def test_epcis_events_come_in_once_and_are_found(store: Store) -> None:
     sender = Sender(0, lambda _: Known())
     for _ in range(2):
-        row = take_in(store, parse_capture(build_batch(0, 30)), sender, Behaviour.ROLLBACK, now_ms=1_700_000_000_000)
+        row = run_capture_job(
+            store, parse_capture(build_batch(0, 30)), sender, Behaviour.ROLLBACK, now_ms=1_700_000_000_000
+        )
     assert {one["status"] for one in json.loads(row.outcome)} == {"duplicate"}
-    library = Library(store, 0, None)
+    library = EventQueries(store, 0, None)
     asked = [("MATCH_epc", "urn:epc:id:sgtin:9506000.001345.A7"), ("EQ_bizStep", "inspecting")]
-    found = library.find(parse_question(asked, most_per_page=200, per_page=30).query, None, 30)
+    found = library.find(parse_query(asked, most_per_page=200, per_page=30).query, None, 30)
     assert len(found.events) == 1
     for pattern, count in (("9506000.001345.*", 30), ("9506000.*.*", 30), ("9506001.*.*", 0)):
-        question = parse_question([("MATCH_epc", f"urn:epc:idpat:sgtin:{pattern}")], most_per_page=200, per_page=30)
+        question = parse_query([("MATCH_epc", f"urn:epc:idpat:sgtin:{pattern}")], most_per_page=200, per_page=30)
         assert len(library.find(question.query, None, 30).events) == count
-    everything = parse_question([], most_per_page=200, per_page=30).query
+    everything = parse_query([], most_per_page=200, per_page=30).query
     first = library.find(everything, None, 20)
     assert (len(first.events), len(library.find(everything, first.last, 20).events)) == (20, 10)
 

@@ -20,7 +20,7 @@ from ledger.errors import SubmitError
 from ledger.evidence import build_inference_context
 from ledger.keys import LocalSigner, create_keystore
 from ledger.records import Admit, IssueCertificate, Item, OfferCustody, Role, Statement, Verdict
-from ledger.store import Book, Rows, open_store
+from ledger.store import Book, Rows
 from ledger.store.rows import RecordHistoryRow, RecordRow
 from ledger.submit import Submitter
 from quality import Inspector, build_model
@@ -29,6 +29,7 @@ from services.devchain import create_devchain
 from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from services.lab.demo.plant import Plant, build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders
+from services.store import open_store
 from tests.support.loopback import serving
 from tests.support.quality_samples import tiny_network
 
@@ -151,7 +152,7 @@ def test_a_lie_is_found_by_the_auditor_and_refuted_on_chain(desk: Desk, line: Li
     assert (audited.returncode, audited.stderr) == (1, "error: verdict mismatch: stated PASS, computed FAIL\n")
 
     asked = desk.run("quality", "challenge", _name(job), f"--extract={extract}", *auditor)
-    assert "becomes public for good" in asked.stderr
+    assert "becomes public permanently" in asked.stderr
     assert "verdict differs" in asked.stderr
     assert asked.returncode == 130  # nobody said yes
     assert json.loads(desk.ok("trace", _name(job), "--json"))["certificates"][0]["status"] == "valid"
@@ -260,7 +261,7 @@ def test_models_are_listed_with_what_became_of_their_parts(desk: Desk, line: Lin
     assert (by_digest["on_chain"], published["on_chain"]) == (False, True)
     assert (published["certificates"], published["field"]["misses"], published["field"]["sound"]) == (4, 1, 1)
     assert published["field"]["recall"]["value"] == 0
-    assert published["why_no_drift"] == "model and card are not kept here"
+    assert published["why_no_drift"] == "model and card are not stored here"
 
 
 def test_models_that_the_chain_cannot_execute_are_sent_to_their_digest(desk: Desk) -> None:

@@ -167,19 +167,22 @@ def test_nothing_is_signed_dry_or_without_a_yes(folder: Folder, monkeypatch: pyt
     [
         ([], "1 to 100 records"),
         ([receive(f"urn:example:{number}") for number in range(MOST_RECORDS + 1)], "1 to 100 records"),
-        ([receive(f"urn:example:{number}") for number in range(41)], "more than the 10000000 that gateways take"),
-        ([{"record": "SendLot", "fields": {}}], "record 1: there is no record 'SendLot'"),
-        ([receive("urn:example:a"), receive("urn:example:b", colour=1)], "record 2 (ReceiveLot): there is no field"),
+        ([receive(f"urn:example:{number}") for number in range(41)], "exceed the 10000000 that gateways accept"),
+        ([{"record": "SendLot", "fields": {}}], "record 1: unknown kind of record 'SendLot'"),
+        ([receive("urn:example:a"), receive("urn:example:b", colour=1)], "record 2 (ReceiveLot): unknown field"),
         ([receive("urn:example:a", quantity="5")], "ReceiveLot.quantity cannot be '5'"),
         ([receive("urn:example:a", quantity=True)], "ReceiveLot.quantity cannot be True"),
         ([receive("urn:example:a", quantity=2**40)], "ReceiveLot.quantity cannot be 1099511627776"),
-        ([receive("urn:example:a", salt="0x07")], "salt is 32 bytes"),
-        ([receive("urn:example:a", claims_root="0x" + "zz" * 32)], "claims_root is 0x and hexadecimal digits"),
-        ([receive("urn:example:a", identifier_hash="0x" + "00" * 32)], "identifier_hash is given, and identifier"),
+        ([receive("urn:example:a", salt="0x07")], "salt must be 32 bytes"),
+        ([receive("urn:example:a", claims_root="0x" + "zz" * 32)], "claims_root must be 0x and hexadecimal digits"),
+        (
+            [receive("urn:example:a", identifier_hash="0x" + "00" * 32)],
+            "identifier_hash is given together with identifier",
+        ),
         ([receive("no identifier")], "record 1 (ReceiveLot)"),
         ([{"record": "ReceiveLot", "fields": {"quantity": 5, "unit": "H87"}}], "identifier_hash is missing"),
         ([receive("urn:example:a"), {"record": "AcceptKey", "fields": {"participant": 1}}], "registry and ledger"),
-        (["ReceiveLot"], "record 1 has not the members"),
+        (["ReceiveLot"], "record 1 does not have exactly the members"),
     ],
 )
 def test_records_that_are_none_are_refused(folder: Folder, records: list[object], says: str) -> None:
@@ -195,9 +198,12 @@ def test_records_that_are_none_are_refused(folder: Folder, records: list[object]
         (b"{", "the records cannot be read"),
         (b"[" * 100_000, "the records cannot be read"),
         (b'{"format": "millmark-records", "format": "x", "version": 1, "records": []}', "the records cannot be read"),
-        (b'{"format": "millmark-records", "version": 2, "records": [1]}', "this is no millmark-records of version 1"),
-        (b'{"records": []}', "have not the members"),
-        (b"1", "have not the members"),
+        (
+            b'{"format": "millmark-records", "version": 2, "records": [1]}',
+            "the file is not in the format millmark-records, version 1",
+        ),
+        (b'{"records": []}', "does not have exactly the members"),
+        (b"1", "does not have exactly the members"),
         (b" " * (1 << 20) + b"1", "larger than"),
     ],
 )
@@ -211,7 +217,7 @@ def test_files_that_are_none_are_refused(folder: Folder, content: bytes, says: s
     ("options", "says"),
     [
         (["--deadline", "2020-01-01T00:00:00Z"], "the deadline 2020-01-01T00:00:00Z has passed"),
-        (["--deadline", "soon"], "'soon' is no moment"),
+        (["--deadline", "soon"], "'soon' is not a valid time"),
         (["--nonce=-1"], "--nonce"),
         (["--gas=10000001"], "--gas"),
         (["--signer=keystore:none.json"], "none.json"),
@@ -227,7 +233,7 @@ def test_a_request_that_no_gateway_takes_for_its_size_is_not_written(folder: Fol
     model = {"content": "0x" + "00" * MAX_REQUEST_BYTES}
     folder.write({"record": "PublishModel", "fields": model})
     code, said = folder.run.refused(*folder.signing())
-    assert (code, "gateways take 61440" in said) == (2, True), said
+    assert (code, "gateways accept 61440" in said) == (2, True), said
     assert not folder.request.exists()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ledger.chain import write_deployment
+from ledger.events.evidence import StreamAnchored
 from ledger.index import Follower
 from ledger.keys import create_keystore
 from ledger.store import Store
@@ -96,7 +97,7 @@ def test_a_relay_that_dies_loses_nothing_and_doubles_nothing(site: tuple[NodeSit
     chain = where.consortium.chain
     recorded = [one for number in range(chain.head_number() + 1) for one in chain.recorded(chain.header(number))]
     sizes = [
-        int(str(one.fields["size"])) for one in recorded if one.kind == "StreamAnchored" and one.subject == where.stream
+        one.event.size for one in recorded if isinstance(one.event, StreamAnchored) and one.subject == where.stream
     ]
     assert sizes == sorted(set(sizes)), "each anchor once, in order"
     assert where.anchored() == 200

@@ -1,4 +1,4 @@
-"""From the demonstration to a passport and its proof: what it prints, and the README's transcript, line by line."""
+"""From the demonstration to a passport and its proof: what it prints, and the transcript on its page, line by line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import pytest
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+SCAN = (ROOT / "services" / "portal" / "SCAN.md").read_text()
 MILLMARK = Path(sys.executable).parent / "millmark"
 GOOD = "The records of this part are proved"
 _MOST_S = 60.0
@@ -120,7 +120,7 @@ def read(address: str) -> str:
 
 def transcript() -> list[tuple[str, str]]:
     """Commands, and what each prints; `...` stands for anything in a line."""
-    text = README.split("<!-- scan -->")[1].split("<!-- /scan -->")[0].strip().strip("`").strip()
+    text = SCAN.split("<!-- scan -->")[1].split("<!-- /scan -->")[0].strip().strip("`").strip()
     parts = re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
     return [(command, output) for command, _, output in (part.partition("\n") for part in parts)]
 
@@ -219,4 +219,4 @@ def test_its_chain_is_the_one_that_the_index_was_read_from(left: Left, link: str
     done = left.run(f"{MILLMARK} --home millmark-demo status")
     assert done.returncode == 0, done.stdout
     assert "index equals chain" in done.stdout
-    assert "heads are the chain's at block" in done.stdout
+    assert "heads equal the chain's at block" in done.stdout

@@ -23,8 +23,8 @@ from ledger.keys import (
 )
 from ledger.records import Admit, Role
 from ledger.signatures import ORDER
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
+from services.store import open_store
 from tests.support import softhsm
 from tests.support.command_line import Runner
 from tests.support.ledger_world import NOTHING, build_world, verify_final

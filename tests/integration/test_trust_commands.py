@@ -152,7 +152,7 @@ def test_sets_below_the_quorum_or_with_one_twice_are_refused(site: Site) -> None
     assert "1 of the 2 participants" in site.run.refused("checkpoint", "combine", first, *out, *trust)[1]
     assert "signed twice" in site.run.refused("checkpoint", "combine", first, first, *out)[1]
     site.json("trust", "-o", own := str(site.path("own-block.json")))
-    assert "asks for no signatures" in site.run.refused("checkpoint", "combine", first, *out, "--trust", own)[1]
+    assert "requires no signatures" in site.run.refused("checkpoint", "combine", first, *out, "--trust", own)[1]
     assert not site.path("checkpoint.json").exists()
 
 
@@ -161,7 +161,7 @@ def test_sets_below_the_quorum_or_with_one_twice_are_refused(site: Site) -> None
     [
         (("trust", "-o", "{home}/t", "--block", "1", "--quorum", "1"), "not both"),
         (("trust", "-o", "{home}/t", "--cosigner", "1"), "--quorum"),
-        (("trust", "-o", "{home}/t", "--quorum", "1", "--cosigner", "9"), "participant 9 does not act"),
+        (("trust", "-o", "{home}/t", "--quorum", "1", "--cosigner", "9"), "participant 9 is unknown or suspended"),
         (("trust", "-o", "{home}/t", "--quorum", "4"), "quorum"),
         (("trust", "-o", "{home}/none/t"), "cannot be written"),
         (("trust", "-o", "{home}"), "cannot be written"),

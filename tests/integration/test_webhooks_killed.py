@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.store import open_store
+from services.store import open_store
 from services.webhooks.feed import Filter, Notices, parse_position
 from tests.support.fake_world import build_world
 from tests.support.receiver import Receiver, wait_until

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ledger.canonical import keccak256
 from ledger.chain import Transport
+from ledger.events.orders import AssignmentStarted
 from ledger.evidence import EvidenceLog
 from ledger.ids import SubjectKind
 from ledger.keys import LocalSigner
@@ -63,12 +64,16 @@ from tests.support.bundle_world import GRAM, MODEL_DIGEST, NOTHING, PIECE, YEAR_
 
 def build_bundle_world(store: Store, transport: Transport | None = None) -> BundleWorld:
     world = BundleWorld(found_consortium(store, transport))
+    tell_chapters(world)
+    return world
+
+
+def tell_chapters(world: BundleWorld) -> None:
     chapters: tuple[Callable[[BundleWorld], None], ...] = (
         _plant, _orders, _steel, _pieces, _inspect, _correct, _deliver, _finish, _refused_orders, _rotate_key,
     )  # fmt: skip
     for chapter in chapters:
         chapter(world)
-    return world
 
 
 def _plant(world: BundleWorld) -> None:
@@ -202,13 +207,12 @@ def _finish(world: BundleWorld) -> None:
     for order in ("hip", "rail"):
         entry = world.note("press", {"force_n": [1200, 1190], "order": order})
         subject = world.orders[order]
-        number = max(
-            one.sequence for one in world.recorded() if one.kind == "AssignmentStarted" and one.subject == subject
+        started = [
+            one.event for one in world.recorded() if isinstance(one.event, AssignmentStarted) and one.subject == subject
+        ]
+        finish = FinishAssignment(
+            subject, 0, started[-1].assignment, world.streams["press"], entry.index, entry.leaf_hash
         )
-        started = next(one for one in world.recorded() if one.sequence == number)
-        assignment = started.fields["assignment"]
-        assert isinstance(assignment, int)
-        finish = FinishAssignment(subject, 0, assignment, world.streams["press"], entry.index, entry.leaf_hash)
         [sequence] = world.act(world.maker, finish)
         world.finished[sequence] = entry
         world.note("press", {"cleaned": True})

@@ -9,14 +9,14 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TypeVar
 
-from eth_abi.abi import encode
 from trie.hexary import HexaryTrie
 
 from ledger.bundle import Bundle, HistoryShown, IdentityShown, RecordShown, SealedRecord, encode_bundle
 from ledger.canonical import keccak256
+from ledger.events import HISTORY_EVENTS, Event, topic_of
 from ledger.headers import FIELDS, encode_header, parse_header
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import SubjectKind
@@ -32,10 +32,13 @@ from ledger.slots import (
     slots_of,
 )
 from ledger.trust import BelievedBlock, TrustFile
-from ledger.verify._abi import ArrayOf, Fields, Struct, Type, decode
-from ledger.verify._kinds import KINDS, TOPICS
+from ledger.verify._abi import decode
 from ledger.verify._proofs import StateProof, subject_of
+from ledger.verify._state import Entry
+from tests.support.event_data import changed, encode_event
 
+E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 _PLACES = {name: place for place, (name, _, _) in enumerate(FIELDS)}
 
 
@@ -163,13 +166,16 @@ def head_of(bundle: Bundle, history: HistoryShown) -> bytes:
     records = {record.sequence: record for record in bundle.records}
     for one in history.records:
         if isinstance(one, SealedRecord):
-            head = link(head, TOPICS[one.kind] if one.kind in TOPICS else keccak256(one.kind.encode()), one.inner)
+            head = link(head, topic_of_kind(one.kind), one.inner)
         elif one in records:
-            kind = records[one].kind
-            head = link(
-                head, TOPICS[kind] if kind in TOPICS else keccak256(kind.encode()), inner_of_shown(records[one])
-            )
+            head = link(head, topic_of_kind(records[one].kind), inner_of_shown(records[one]))
     return head
+
+
+def topic_of_kind(name: str) -> bytes:
+    """For a kind that there is not, something else."""
+    kind = HISTORY_EVENTS.get(name)
+    return keccak256(name.encode()) if kind is None else topic_of(kind)
 
 
 def inner_of_shown(record: RecordShown) -> bytes:
@@ -182,47 +188,37 @@ def inner_of_shown(record: RecordShown) -> bytes:
     )
 
 
-def fields_of(record: RecordShown) -> Fields:
-    return decode(KINDS[record.kind].layout, record.data)
+def entry_of(record: RecordShown) -> Entry[Event]:
+    """As the verifier reads it."""
+    key, histories, event = decode(HISTORY_EVENTS[record.kind], record.data)
+    return Entry(event, record.sequence, record.participant, key, record.block_time, histories)
+
+
+def event_in(record: RecordShown, kind: type[E]) -> E:
+    """The event of a record of that kind."""
+    event = entry_of(record).event
+    assert isinstance(event, kind)
+    return event
 
 
 def with_fields(record: RecordShown, **members: object) -> RecordShown:
-    """The record with other data: members by name, those of its struct too, each where it first comes up."""
-    values = _changed(fields_of(record), dict(members))
-    return replace(record, data=encode_data(record.kind, values))
+    """The record with other data: key, histories, and members of its event by name, those of a struct too, each where
+    it first comes up."""
+    entry = entry_of(record)
+    key, histories = members.pop("key", entry.key), members.pop("histories", entry.histories)
+    event = _with_members(entry.event, members)
+    return replace(record, data=encode_event(event, key, histories))  # type: ignore[arg-type]  # of the members' types
 
 
-def encode_data(kind: str, values: Fields) -> bytes:
-    """By eth_abi, so that the verifier's decoder is compared with other code."""
-    layout = KINDS[kind].layout
-    return encode([_type(member) for _, member in layout.members], _plain(layout, values))
-
-
-def _changed(fields: Fields, members: dict[str, object]) -> Fields:
-    values = dict(fields.values)
-    for name, value in values.items():
-        if isinstance(value, Fields):
-            values[name] = _changed(value, members)
-        elif name in members:
-            values[name] = members.pop(name)  # type: ignore[assignment]  # of the member's type
-    return Fields(values)
-
-
-def _type(kind: Type) -> str:
-    if isinstance(kind, str):
-        return kind
-    if isinstance(kind, ArrayOf):
-        return _type(kind.item) + "[]"
-    return "(" + ",".join(_type(member) for _, member in kind.members) + ")"
-
-
-def _plain(kind: Type, value: object) -> Any:
-    """As eth_abi takes it, in the order of the layout."""
-    if isinstance(value, Fields) and isinstance(kind, Struct):
-        return tuple(_plain(member, value.values[name]) for name, member in kind.members)
-    if isinstance(value, tuple) and isinstance(kind, ArrayOf):
-        return [_plain(kind.item, item) for item in value]
-    return value
+def _with_members(value: T, members: dict[str, object]) -> T:
+    found: dict[str, object] = {}
+    for member in fields(value):  # type: ignore[arg-type]  # events and structs are dataclasses
+        old = getattr(value, member.name)
+        if is_dataclass(old):
+            found[member.name] = _with_members(old, members)
+        elif member.name in members:
+            found[member.name] = members.pop(member.name)
+    return changed(value, **found)
 
 
 def _registry_words(content: Content) -> dict[bytes, bytes]:

@@ -16,8 +16,10 @@ from ledger.bundle import (
 )
 from ledger.chain import fetch_headers, fetch_proofs
 from ledger.claims import Path as ClaimsPath
+from ledger.events import Event, Recorded
+from ledger.events.lots import LotsTransformed
 from ledger.ids import SubjectKind
-from ledger.records import Recorded, Value
+from ledger.records import Names
 from ledger.slots import (
     KeySlots,
     MachineSlots,
@@ -36,7 +38,7 @@ from tests.support.bundle_world import BundleWorld, inner
 class Selection:
     """What a bundle about some parts must hold."""
 
-    records: dict[int, Recorded]
+    records: dict[int, Recorded[Event]]
     histories: dict[bytes, list[int]]
     participants: set[int] = field(default_factory=set)
     keys: set[bytes] = field(default_factory=set)
@@ -109,9 +111,9 @@ def make_trust(world: BundleWorld) -> TrustFile:
     return TrustFile(chain.chain_id, contracts, names, BelievedBlock(last.number, last.hash))
 
 
-def select(recorded: Sequence[Recorded], parts: Iterable[bytes], world: BundleWorld) -> Selection:
+def select(recorded: Sequence[Recorded[Event]], parts: Iterable[bytes], world: BundleWorld) -> Selection:
     """The histories that the parts need, and everything that their records name."""
-    by_subject: dict[bytes, list[Recorded]] = {}
+    by_subject: dict[bytes, list[Recorded[Event]]] = {}
     for record in recorded:
         for name in record.histories:
             by_subject.setdefault(name, []).append(record)
@@ -124,7 +126,7 @@ def select(recorded: Sequence[Recorded], parts: Iterable[bytes], world: BundleWo
         found.histories[name] = [record.sequence for record in by_subject[name]]
         for record in by_subject[name]:
             found.records[record.sequence] = record
-            waiting += needs(record, name)
+            waiting += record.event.needs(name, record.histories)
     for record in found.records.values():
         _name(found, record)
     for stream in found.streams:
@@ -132,54 +134,28 @@ def select(recorded: Sequence[Recorded], parts: Iterable[bytes], world: BundleWo
     return found
 
 
-def needs(record: Recorded, name: bytes) -> list[bytes]:
-    """The histories that a record asks for in the history of `name`."""
-    fields = record.fields
-    if record.kind == "LotCommissioned":
-        return [raw(fields, "order")]
-    if record.kind == "LotsPacked" and record.histories[0] != name:
-        return [record.histories[0]]
-    if record.kind == "LotsTransformed":
-        change = struct(fields, "transformation")
-        inputs = [raw(one, "lot") for one in structs(change, "inputs")]
-        if name not in inputs:
-            return inputs + [one for one in (raw(change, "order"),) if any(one)]
-    return []
-
-
 def sealed_in(selection: Selection, parts: Iterable[bytes]) -> dict[int, SealedRecord]:
     """Transformations of a shared lot into lots that the bundle has no history of."""
     found = {}
     for number, record in selection.records.items():
-        inputs = structs(struct(record.fields, "transformation"), "inputs") if record.kind == "LotsTransformed" else ()
-        made = record.histories[len(inputs) :]
-        if inputs and not set(made) & set(selection.histories) and not set(record.histories) & set(parts):
+        if not isinstance(record.event, LotsTransformed):
+            continue
+        made = record.event.outputs(record.histories)
+        if not set(made) & set(selection.histories) and not set(record.histories) & set(parts):
             found[number] = SealedRecord(record.kind, inner(record))
     return found
 
 
-def shown_record(record: Recorded) -> RecordShown:
+def shown_record(record: Recorded[Event]) -> RecordShown:
     return RecordShown(record.kind, record.sequence, record.participant, record.block_time, record.data)
 
 
-def _name(found: Selection, record: Recorded) -> None:
-    fields = record.fields
-    found.participants.add(record.participant)
+def _name(found: Selection, record: Recorded[Event]) -> None:
+    found.participants.update((record.participant, *record.event.numbers(Names.PARTICIPANT)))
     found.keys.add(record.key)
-    for name in ("coordinator", "owner", "to"):
-        if name in fields:
-            found.participants.add(number(fields, name))
-    if "terms" in fields:
-        terms = struct(fields, "terms")
-        found.participants.add(number(terms, "inspector"))
-        found.models.add(number(terms, "model"))
-    if "machine" in fields:
-        found.machines.add(number(fields, "machine"))
-    statement = struct(fields, "statement") if "statement" in fields else fields
-    if "leaf_hash" in statement:
-        found.streams.add(raw(statement, "stream"))
-    if "model" in statement:
-        found.models.add(number(statement, "model"))
+    found.machines.update(record.event.numbers(Names.MACHINE))
+    found.models.update(record.event.numbers(Names.MODEL))
+    found.streams.update(record.event.subjects(Names.STREAM))
 
 
 def _slots(world: BundleWorld, selection: Selection, identities: Iterable[IdentityShown]) -> dict[bytes, list[bytes]]:
@@ -216,11 +192,11 @@ def _identities(world: BundleWorld, selection: Selection) -> list[IdentityShown]
 
 
 def _claims(
-    world: BundleWorld, shown: Mapping[int, Recorded], chosen: Mapping[bytes, Sequence[ClaimsPath]] | None
+    world: BundleWorld, shown: Mapping[int, Recorded[Event]], chosen: Mapping[bytes, Sequence[ClaimsPath]] | None
 ) -> list[ShownClaims]:
     found = []
     for sequence in sorted(shown):
-        for place, root in enumerate(roots(shown[sequence].fields)):
+        for place, root in enumerate(shown[sequence].event.roots()):
             claims = world.documents.get(root)
             if claims is not None and (chosen is None or root in chosen):
                 paths = claims.paths if chosen is None else chosen[root]
@@ -228,45 +204,7 @@ def _claims(
     return found
 
 
-def _evidence(world: BundleWorld, shown: Mapping[int, Recorded], chosen: Iterable[int]) -> list[ShownEvidence]:
+def _evidence(world: BundleWorld, shown: Mapping[int, Recorded[Event]], chosen: Iterable[int]) -> list[ShownEvidence]:
     found = [world.evidence_of(one) for one in chosen if one in shown]
     found += [world.finish_evidence_of(one) for one in world.finished if one in shown]
     return sorted(found, key=lambda one: one.record)
-
-
-def roots(fields: Mapping[str, Value]) -> list[bytes]:
-    """Claims roots in the order of the event's data."""
-    found: list[bytes] = []
-    for name, value in fields.items():
-        if name in ("claims_root", "reason_root") and isinstance(value, bytes):
-            found.append(value)
-        elif isinstance(value, Mapping):
-            found += roots(value)
-        elif isinstance(value, tuple):
-            for item in value:
-                found += roots(item) if isinstance(item, Mapping) else []
-    return found
-
-
-def raw(fields: Mapping[str, Value], name: str) -> bytes:
-    value = fields[name]
-    assert isinstance(value, bytes)
-    return value
-
-
-def number(fields: Mapping[str, Value], name: str) -> int:
-    value = fields[name]
-    assert isinstance(value, int)
-    return value
-
-
-def struct(fields: Mapping[str, Value], name: str) -> Mapping[str, Value]:
-    value = fields[name]
-    assert isinstance(value, Mapping)
-    return value
-
-
-def structs(fields: Mapping[str, Value], name: str) -> list[Mapping[str, Value]]:
-    value = fields[name]
-    assert isinstance(value, tuple)
-    return [item for item in value if isinstance(item, Mapping)]

@@ -12,6 +12,8 @@ from tests.support.bundle_content import Content, copy_content, read_content
 FOLDER = Path(__file__).parents[1] / "vectors" / "bundle"
 DATA = FOLDER / "part.bundle"
 TRUST = FOLDER / "trust.json"
+NEEDED = ("coincurve", "rfc8785", "safe-pysha3")
+"""Distributions that the verifier imports. A change here is a change for everybody who installs it alone."""
 
 
 @functools.cache

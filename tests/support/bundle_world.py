@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ledger.bundle import EvidenceEntryShown, InferenceShown, ShownEvidence
 from ledger.canonical import Json, keccak256, sha256
 from ledger.claims import Claims, build_claims
+from ledger.events import Event, Recorded
 from ledger.evidence import EvidenceEntry, EvidenceLog, build_inference_context
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import Identity, SubjectKind, identifier_hash
@@ -23,7 +24,6 @@ from ledger.records import (
     Opening,
     Output,
     Record,
-    Recorded,
     Statement,
     Transformation,
     TransformationKind,
@@ -94,7 +94,7 @@ class BundleWorld:
         chain = self.consortium.chain
         return chain.header(chain.final_number()).timestamp
 
-    def recorded(self) -> list[Recorded]:
+    def recorded(self) -> list[Recorded[Event]]:
         """All records of the ledger, oldest first."""
         chain = self.consortium.chain
         blocks = [chain.recorded(chain.header(number)) for number in range(chain.final_number() + 1)]
@@ -204,7 +204,7 @@ class BundleWorld:
         inspection = self.inspections[certificate]
         return int(inspection.inference.verdict) != inspection.statement.verdict
 
-    def _head_before(self, lot: bytes, history: list[Recorded]) -> bytes:
+    def _head_before(self, lot: bytes, history: list[Recorded[Event]]) -> bytes:
         head = start_of(self.consortium.chain.chain_id, self.consortium.chain.ledger, lot)
         for record in history:
             head = link(head, record.topic, inner(record))
@@ -231,7 +231,7 @@ class BundleWorld:
         return InferenceShown(certificate, inference.salt, inference.input, inference.logits)
 
 
-def inner(record: Recorded) -> bytes:
+def inner(record: Recorded[Event]) -> bytes:
     """What a link carries of a record."""
     return inner_of(
         sequence=record.sequence,

@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 
-from services.gateway.epcis.endpoints import CAPTURE, EVENTS
+from services.gateway.epcis.capture import CAPTURE
+from services.gateway.epcis.endpoints import EVENTS
 from services.interop.epcis.event_queries import CONTEXT
 from services.interop.epcis.schema import document_faults, event_faults
 from tests.support.gateway_client import Caller

@@ -4,15 +4,15 @@ so that the index is compared with other code than its own."""
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from eth_abi.abi import encode
 from eth_bloom.bloom import BloomFilter
 from eth_utils.crypto import keccak
 
-from ledger.records import Contract, Header, Recorded, Value
+from ledger.events import Event, Header, Recorded
+from ledger.records import Contract
+from tests.support.event_data import encode_event
 
 HEAD_TAG = keccak(text="millmark.history.v1")
 BLOCK_TIME_S = 5
@@ -39,12 +39,12 @@ class FakeChain:
     finality_depth: int = 0
     first_block: int = 0
     headers: list[Header] = field(default_factory=list)
-    records: list[tuple[Recorded, ...]] = field(default_factory=list)
+    records: list[tuple[Recorded[Event], ...]] = field(default_factory=list)
     heads: dict[bytes, bytes] = field(default_factory=dict)
     sequences: dict[Contract, int] = field(default_factory=lambda: dict.fromkeys(Contract, 0))
     fetched: list[int] = field(default_factory=list)
     """Blocks that were asked for their records."""
-    _open: list[Recorded] = field(default_factory=list)
+    _open: list[Recorded[Event]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.headers:
@@ -64,7 +64,7 @@ class FakeChain:
     def header(self, number: int) -> Header:
         return self.headers[number]
 
-    def recorded(self, header: Header) -> tuple[Recorded, ...]:
+    def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:
         self.fetched.append(header.number)
         assert self.headers[header.number].hash == header.hash, "asked for a block that is not there"
         return self.records[header.number]
@@ -78,39 +78,36 @@ class FakeChain:
 
     def record(
         self,
-        contract: Contract,
-        kind: str,
+        event: Event,
         participant: int,
         subject: bytes,
         histories: tuple[bytes, ...] = (),
-        **fields: Value,
+        *,
+        key: bytes | None = None,
     ) -> int:
-        """Adds a record to the open block and returns its sequence. `key` among the fields is the acting key."""
-        key = fields.pop("key", key_of(participant))
-        assert isinstance(key, bytes)
-        self.sequences[contract] += 1
+        """Adds a record to the open block and returns its sequence. `key` is the acting key, by default the
+        participant's own."""
+        self.sequences[event.contract] += 1
+        acting = key or key_of(participant)
         made = Recorded(
-            contract=contract,
-            kind=kind,
-            topic=keccak(text=kind),
-            sequence=self.sequences[contract],
+            event=event,
+            sequence=self.sequences[event.contract],
             participant=participant,
             subject=subject,
-            key=key,
+            key=acting,
             histories=histories,
-            fields=fields,
-            data=json.dumps([kind, _plain(fields)]).encode(),
+            data=encode_event(event, acting, histories),
             block_number=len(self.headers),
             block_hash=b"",
             block_time=self.now,
-            transaction_hash=digest("transaction", contract, self.sequences[contract]),
+            transaction_hash=digest("transaction", event.contract, self.sequences[event.contract]),
             log_index=len(self._open),
         )
         self._open.append(made)
         self._extend(made)
         return made.sequence
 
-    def _extend(self, made: Recorded) -> None:
+    def _extend(self, made: Recorded[Event]) -> None:
         inner = keccak(
             encode(
                 ["uint40", "uint32", "address", "bytes32", "uint256"],
@@ -135,11 +132,3 @@ class FakeChain:
             self.headers.append(Header(number, own, parent, self.now, int(bloom).to_bytes(256, "big"), bytes(32)))
             self.records.append(tuple(replace(record, block_hash=own) for record in self._open))
             self._open.clear()
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value

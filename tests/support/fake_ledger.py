@@ -7,19 +7,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ledger.events.lots import LotsTransformed
 from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.records import (
+    ALL_ROLES,
     AssignmentState,
     CertificateState,
-    Contract,
+    Input,
     LotState,
     ModelState,
     OrderState,
+    OrderTerms,
+    Output,
+    Statement,
+    Transformation,
     TransformationKind,
-    Value,
     Verdict,
 )
+from tests.support.event_data import event_of
 from tests.support.fake_chain import FakeChain, digest, key_of
 
 NONE = bytes(32)
@@ -96,47 +102,40 @@ class FakeLedger:
         self.identities[identity.subject] = identity
         return identity.subject
 
-    def _registry(self, kind: str, participant: int, subject: bytes, **fields: Value) -> int:
-        return self.chain.record(Contract.REGISTRY, kind, participant, subject, (), **fields)
+    def _ledger(self, kind: str, participant: int, *histories: bytes, **fields: object) -> int:
+        return self.chain.record(event_of(kind, **fields), participant, histories[0], histories)
 
-    def _ledger(self, kind: str, participant: int, histories: tuple[bytes, ...], **fields: Value) -> int:
-        return self.chain.record(Contract.LEDGER, kind, participant, histories[0], histories, **fields)
+    def _registry(self, kind: str, participant: int, subject: bytes, **fields: object) -> int:
+        return self.chain.record(event_of(kind, **fields), participant, subject)
 
     # Registry
 
-    def admit(self, participant: int, roles: int = 63) -> None:
-        fields: dict[str, Value] = {"roles": roles, "first_key": key_of(participant), "claims_root": NONE}
-        self._registry("ParticipantAdmitted", 0, _number(participant), admitted=participant, **fields)
+    def admit(self, participant: int, roles: int = int(ALL_ROLES)) -> None:
+        own: dict[str, object] = {"admitted": participant, "roles": roles, "first_key": key_of(participant)}
+        self._registry("ParticipantAdmitted", 0, _number(participant), **own)
 
     def register_machine(self, owner: int, name: str) -> int:
-        machine = self._registry(
-            "MachineRegistered", owner, self._name(SubjectKind.MACHINE, owner, name), claims_root=NONE
-        )
+        machine = self._registry("MachineRegistered", owner, self._name(SubjectKind.MACHINE, owner, name))
         self.owners[machine] = owner
         return machine
 
     def register_model(self, inspector: int, name: str) -> int:
-        own: dict[str, Value] = {"digest": digest("weights", name), "card_root": NONE}
-        model = self._registry("ModelRegistered", inspector, digest("model", name), **own)
-        self.models[model] = ModelState.REGISTERED
-        return model
+        return self._model("ModelRegistered", inspector, name)
 
     def publish_model(self, inspector: int, name: str) -> int:
-        own: dict[str, Value] = {
-            "digest": digest("weights", name),
-            "code": digest("code", name)[:20],
-            "card_root": NONE,
-        }
-        model = self._registry("ModelPublished", inspector, digest("model", name), **own)
+        return self._model("ModelPublished", inspector, name, code=digest("code", name)[:20])
+
+    def _model(self, kind: str, inspector: int, name: str, **fields: object) -> int:
+        model = self._registry(kind, inspector, digest("model", name), digest=digest("weights", name), **fields)
         self.models[model] = ModelState.REGISTERED
         return model
 
     def approve_model(self, auditor: int, model: int) -> None:
-        self._registry("ModelApproved", auditor, _number(model), model=model, report_root=NONE)
+        self._registry("ModelApproved", auditor, _number(model), model=model)
         self.models[model] = ModelState.APPROVED
 
     def withdraw_model(self, participant: int, model: int, defective_since: int = 0) -> None:
-        own: dict[str, Value] = {"defective_since": defective_since, "reason_root": digest("defect")}
+        own: dict[str, object] = {"defective_since": defective_since, "reason_root": digest("defect")}
         self._registry("ModelWithdrawn", participant, _number(model), model=model, **own)
         self.models[model] = ModelState.WITHDRAWN
 
@@ -146,20 +145,13 @@ class FakeLedger:
         self, name: str, buyer: int, coordinator: int, *, inspector: int = 0, model: int = 0, operations: int = 1
     ) -> bytes:
         order = self._name(SubjectKind.ORDER, buyer, name)
-        terms: Value = {
-            "operations": operations,
-            "inspector": inspector,
-            "model": model,
-            "due_at": self.chain.now + 86_400,
-            "claims_root": digest("terms", name),
-        }
-        sequence = self._ledger("OrderPlaced", buyer, (order,), coordinator=coordinator, terms=terms)
+        terms = OrderTerms(operations, inspector, model, self.chain.now + 86_400, digest("terms", name))
+        sequence = self._ledger("OrderPlaced", buyer, order, coordinator=coordinator, terms=terms)
         self.orders[order] = Order(sequence, buyer, coordinator, inspector, model, operations)
         return order
 
     def move_order(self, order: bytes, kind: str, participant: int, state: OrderState) -> None:
-        root = "reason_root" if kind in ("OrderRejected", "OrderCancelled") else "claims_root"
-        self._ledger(kind, participant, (order,), **{root: NONE})
+        self._ledger(kind, participant, order)
         self.orders[order].state = state
 
     def accept_order(self, order: bytes) -> None:
@@ -167,19 +159,20 @@ class FakeLedger:
 
     def propose(self, order: bytes, operation: int, machine: int) -> int:
         entry = self.orders[order]
-        fields: dict[str, Value] = {"machine": machine, "owner": self.owners[machine], "claims_root": NONE}
-        made = self._ledger("AssignmentProposed", entry.coordinator, (order,), operation=operation, **fields)
+        own: dict[str, object] = {"operation": operation, "machine": machine, "owner": self.owners[machine]}
+        made = self._ledger("AssignmentProposed", entry.coordinator, order, **own)
         current = self.assignments.setdefault((order, operation), Assignment())
         current.sequence, current.machine, current.owner = made, machine, self.owners[machine]
         current.state = AssignmentState.PROPOSED
         entry.live += 1
         return made
 
-    def move_assignment(self, order: bytes, operation: int, kind: str, state: AssignmentState, **fields: Value) -> None:
+    def move_assignment(
+        self, order: bytes, operation: int, kind: str, state: AssignmentState, **fields: object
+    ) -> None:
         current = self.assignments[order, operation]
         actor = self.orders[order].coordinator if state is AssignmentState.CANCELLED else current.owner
-        fields = fields or {"claims_root": NONE, "reason_root": NONE}
-        self._ledger(kind, actor, (order,), operation=operation, assignment=current.sequence, **fields)
+        self._ledger(kind, actor, order, operation=operation, assignment=current.sequence, **fields)
         current.state = state
         if state not in (AssignmentState.ACCEPTED, AssignmentState.STARTED):
             self.orders[order].live -= 1
@@ -193,7 +186,7 @@ class FakeLedger:
             self.orders[order].state = OrderState.IN_PRODUCTION
 
     def finish(self, order: bytes, operation: int, stream: bytes) -> None:
-        evidence: dict[str, Value] = {"stream": stream, "leaf_index": 0, "leaf_hash": self.leaf(stream, 0)}
+        evidence: dict[str, object] = {"stream": stream, "leaf_index": 0, "leaf_hash": self.leaf(stream, 0)}
         self.move_assignment(order, operation, "AssignmentFinished", AssignmentState.FINISHED, **evidence)
         current = self.assignments[order, operation]
         self.orders[order].finished += not current.finished_once
@@ -210,7 +203,7 @@ class FakeLedger:
     def open_stream(self, machine: int, name: str) -> bytes:
         owner = self.owners[machine]
         stream = self._name(SubjectKind.STREAM, owner, name)
-        self.chain.record(Contract.LEDGER, "StreamOpened", owner, stream, machine=machine, claims_root=NONE)
+        self.chain.record(event_of("StreamOpened", machine=machine), owner, stream)
         self.streams[stream] = (0, EMPTY_ROOT)
         self.anchor(stream, owner, 1)
         return stream
@@ -220,7 +213,7 @@ class FakeLedger:
         for index in range(log.tree.size, size):
             log.append({"reading": index}, digest("entry salt", stream, index))
         root = log.tree.root(size)
-        self.chain.record(Contract.LEDGER, "StreamAnchored", owner, stream, size=size, root=root)
+        self.chain.record(event_of("StreamAnchored", size=size, root=root), owner, stream)
         self.streams[stream] = (size, root)
 
     # Lots
@@ -228,14 +221,14 @@ class FakeLedger:
     def commission(self, name: str, order: bytes, quantity: int, operation: int = 0) -> bytes:
         current = self.assignments[order, operation]
         lot = self._name(SubjectKind.LOT, current.owner, name)
-        own: dict[str, Value] = {"quantity": quantity, "unit": PIECE, "claims_root": NONE}
-        made = self._ledger("LotCommissioned", current.owner, (lot,), order=order, assignment=current.sequence, **own)
+        own: dict[str, object] = {"order": order, "assignment": current.sequence, "quantity": quantity, "unit": PIECE}
+        made = self._ledger("LotCommissioned", current.owner, lot, **own)
         self.lots[lot] = Lot(made * 64, order, quantity, current.owner, PIECE)
         return lot
 
     def receive(self, name: str, holder: int, quantity: int, unit: bytes = PIECE) -> bytes:
         lot = self._name(SubjectKind.LOT, holder, name)
-        made = self._ledger("LotReceived", holder, (lot,), quantity=quantity, unit=unit, claims_root=NONE)
+        made = self._ledger("LotReceived", holder, lot, quantity=quantity, unit=unit)
         self.lots[lot] = Lot(made * 64, None, quantity, holder, unit)
         return lot
 
@@ -252,26 +245,20 @@ class FakeLedger:
         first = self.lots[taken[0]]
         by = first.counterparty if first.state is LotState.QUARANTINED else 0
         lots = [self._name(SubjectKind.LOT, first.custodian, name) for name in outputs]
-        struct: dict[str, Value] = {
-            "kind": kind,
-            "order": order or NONE,
-            "operation": operation,
-            "unit": first.unit,
-            "output_unit": PIECE,
-            "loss": 0,
-            "yield_in": 1,
-            "yield_out": 1,
-            "claims_root": NONE,
-            "inputs": tuple({"lot": lot, "quantity": inputs[lot]} for lot in taken),
-            "outputs": tuple(
-                {"identifier_hash": digest("id", name), "quantity": quantity, "claims_root": NONE}
-                for name, quantity in outputs.items()
-            ),
-        }
-        histories = (*taken, *lots)
-        made = self.chain.record(
-            Contract.LEDGER, "LotsTransformed", first.custodian, lots[0], histories, transformation=struct
+        change = Transformation(
+            kind=kind,
+            order=order or NONE,
+            operation=operation,
+            unit=first.unit,
+            output_unit=PIECE,
+            loss=0,
+            yield_in=1,
+            yield_out=1,
+            claims_root=NONE,
+            inputs=tuple(Input(lot, inputs[lot]) for lot in taken),
+            outputs=tuple(Output(digest("id", name), quantity, NONE) for name, quantity in outputs.items()),
         )
+        made = self.chain.record(LotsTransformed(change), first.custodian, lots[0], (*taken, *lots))
         for lot in taken:
             self._consume(lot, inputs[lot])
         for place, (lot, quantity) in enumerate(zip(lots, outputs.values(), strict=True)):
@@ -286,44 +273,44 @@ class FakeLedger:
             entry.state, entry.counterparty = LotState.SPENT, 0
 
     def scrap(self, lot: bytes, quantity: int) -> None:
-        self._ledger("LotScrapped", self.lots[lot].custodian, (lot,), quantity=quantity, reason_root=NONE)
+        self._ledger("LotScrapped", self.lots[lot].custodian, lot, quantity=quantity)
         self._consume(lot, quantity)
 
     def pack(self, parent: bytes, *lots: bytes) -> None:
-        self._ledger("LotsPacked", self.lots[parent].custodian, (parent, *sorted(lots)))
+        self._ledger("LotsPacked", self.lots[parent].custodian, parent, *sorted(lots))
         self.lots[parent].contents += len(lots)
         for lot in lots:
             self.lots[lot].parent = parent
 
     def unpack(self, parent: bytes, *lots: bytes) -> None:
         holder = self.lots[parent].custodian
-        self._ledger("LotsUnpacked", holder, (parent, *sorted(lots)))
+        self._ledger("LotsUnpacked", holder, parent, *sorted(lots))
         self.lots[parent].contents -= len(lots)
         for lot in lots:
             self.lots[lot].parent, self.lots[lot].custodian = None, holder
 
     def quarantine(self, lot: bytes, by: int) -> None:
-        self._ledger("LotQuarantined", by, (lot,), reason_root=NONE)
+        self._ledger("LotQuarantined", by, lot)
         self.lots[lot].state, self.lots[lot].counterparty = LotState.QUARANTINED, by
 
     def release(self, lot: bytes) -> None:
-        self._ledger("LotReleased", self.lots[lot].counterparty, (lot,), reason_root=NONE)
+        self._ledger("LotReleased", self.lots[lot].counterparty, lot)
         self.lots[lot].state, self.lots[lot].counterparty = LotState.HELD, 0
 
     def offer(self, lot: bytes, to: int) -> None:
-        self._ledger("CustodyOffered", self.lots[lot].custodian, (lot,), to=to, claims_root=NONE)
+        self._ledger("CustodyOffered", self.lots[lot].custodian, lot, to=to)
         self.lots[lot].state, self.lots[lot].counterparty = LotState.OFFERED, to
 
     def take(self, lot: bytes) -> None:
         """The offer is accepted."""
         entry = self.lots[lot]
-        self._ledger("CustodyAccepted", entry.counterparty, (lot,), claims_root=NONE, **{"from": entry.custodian})
+        self._ledger("CustodyAccepted", entry.counterparty, lot, from_=entry.custodian)
         entry.custodian, entry.counterparty, entry.state = entry.counterparty, 0, LotState.HELD
 
     def end_offer(self, lot: bytes, *, declined: bool) -> None:
         entry = self.lots[lot]
         kind, actor = ("CustodyDeclined", entry.counterparty) if declined else ("CustodyWithdrawn", entry.custodian)
-        self._ledger(kind, actor, (lot,), reason_root=NONE)
+        self._ledger(kind, actor, lot)
         entry.state, entry.counterparty = LotState.HELD, 0
 
     # Certificates
@@ -339,39 +326,38 @@ class FakeLedger:
         leaf_index: int = 0,
     ) -> int:
         entry = self.lots[lot]
-        statement: Value = {
-            "lot": lot,
-            "order": entry.order or NONE,
-            "model": model,
-            "verdict": verdict,
-            "expires_at": self.chain.now + lasts_s,
-            "inference_digest": digest("inference", lot, self.chain.now),
-            "claims_root": NONE,
-            "stream": stream,
-            "leaf_index": leaf_index,
-            "leaf_hash": self.leaf(stream, leaf_index),
-        }
-        size, root = self.streams[stream]
-        made = self._ledger(
-            "CertificateIssued", inspector, (lot,), statement=statement, anchor_size=size, anchor_root=root
+        statement = Statement(
+            lot=lot,
+            order=entry.order or NONE,
+            model=model,
+            verdict=verdict,
+            expires_at=self.chain.now + lasts_s,
+            inference_digest=digest("inference", lot, self.chain.now),
+            claims_root=NONE,
+            stream=stream,
+            leaf_index=leaf_index,
+            leaf_hash=self.leaf(stream, leaf_index),
         )
+        size, root = self.streams[stream]
+        own: dict[str, object] = {"statement": statement, "anchor_size": size, "anchor_root": root}
+        made = self._ledger("CertificateIssued", inspector, lot, **own)
         self.certificates[lot] = Certificate(made, model, inspector, verdict)
         self._follow(entry, verdict, inspector)
         return made
 
     def revoke(self, lot: bytes) -> None:
         entry = self.certificates[lot]
-        self._ledger("CertificateRevoked", entry.issuer, (lot,), certificate=entry.sequence, reason_root=NONE)
+        self._ledger("CertificateRevoked", entry.issuer, lot, certificate=entry.sequence)
         entry.state = CertificateState.REVOKED
 
     def uphold(self, lot: bytes, participant: int, *, executed: bool = True) -> None:
         entry = self.certificates[lot]
-        self._ledger("CertificateUpheld", participant, (lot,), certificate=entry.sequence, executed=executed)
+        self._ledger("CertificateUpheld", participant, lot, certificate=entry.sequence, executed=executed)
         entry.state = CertificateState.UPHELD
 
     def refute(self, lot: bytes, participant: int, executed: Verdict) -> None:
         entry = self.certificates[lot]
-        self._ledger("CertificateRefuted", participant, (lot,), certificate=entry.sequence, executed=executed)
+        self._ledger("CertificateRefuted", participant, lot, certificate=entry.sequence, executed=executed)
         entry.state = CertificateState.REFUTED
         verdict = Verdict.PASS if executed is Verdict.PASS else Verdict.FAIL
         self._follow(self.lots[lot], verdict, entry.issuer)
@@ -379,8 +365,8 @@ class FakeLedger:
     def demand(self, lot: bytes, participant: int) -> None:
         entry = self.certificates[lot]
         entry.state, entry.opening_deadline = CertificateState.DEMANDED, self.chain.now + 604_800
-        fields: dict[str, Value] = {"certificate": entry.sequence, "deadline": entry.opening_deadline}
-        self._ledger("OpeningDemanded", participant, (lot,), **fields)
+        own: dict[str, object] = {"certificate": entry.sequence, "deadline": entry.opening_deadline}
+        self._ledger("OpeningDemanded", participant, lot, **own)
 
     def _follow(self, lot: Lot, verdict: Verdict, inspector: int) -> None:
         """The lot goes where an inspector's verdict sends it."""
@@ -394,8 +380,8 @@ class FakeLedger:
             lot.state, lot.counterparty = LotState.HELD, 0
 
     def supersede(self, subject: bytes, participant: int, superseded: int) -> int:
-        root = digest("correction")
-        return self._ledger("RecordSuperseded", participant, (subject,), superseded=superseded, reason_root=root)
+        own: dict[str, object] = {"superseded": superseded, "reason_root": digest("correction")}
+        return self._ledger("RecordSuperseded", participant, subject, **own)
 
 
 def _number(number: int) -> bytes:

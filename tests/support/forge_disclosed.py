@@ -8,11 +8,11 @@ from random import Random
 
 from ledger.bundle import EvidenceEntryShown, IdentityShown
 from ledger.claims import Field
+from ledger.events.certificates import CertificateIssued
 from ledger.ids import SubjectKind
 from ledger.verify import Step
-from ledger.verify._kinds import roots_of
 from ledger.verify._proofs import subject_of
-from tests.support.bundle_content import Content, fields_of, with_fields
+from tests.support.bundle_content import Content, entry_of, event_in, with_fields
 from tests.support.forging import changing
 
 # Step 7
@@ -118,7 +118,7 @@ def of_another_record(content: Content, rng: Random) -> bool | None:
 
 def _committed(content: Content, record: int, root: int) -> bytes | None:
     found = [one for one in content.bundle.records if one.sequence == record]
-    roots: Sequence[bytes] = roots_of(fields_of(found[0])) if found else ()
+    roots: Sequence[bytes] = entry_of(found[0]).event.roots() if found else ()
     return roots[root] if root < len(roots) else None
 
 
@@ -191,7 +191,7 @@ def rewritten_stream(content: Content, rng: Random) -> bool | None:
     records = [one for one in content.bundle.records if one.sequence in shown and one.kind == "CertificateIssued"]
     if not records:
         return False
-    stream = fields_of(rng.choice(records)).struct("statement").raw("stream")
+    stream = event_in(rng.choice(records), CertificateIssued).statement.stream
     known = content.streams[stream]
     content.streams[stream] = replace(known, size=known.size + rng.randrange(1, 99), root=rng.randbytes(32))
     return None
@@ -236,7 +236,7 @@ def another_digest(content: Content, rng: Random) -> bool | None:
     if not content.bundle.inferences:
         return False
     record = content.record(rng.choice(content.bundle.inferences).record)
-    model = fields_of(record).struct("statement").number("model")
+    model = event_in(record, CertificateIssued).statement.model
     if rng.random() < 0.4:
         content.models[model] = replace(content.models[model], digest=rng.randbytes(32))
     else:

@@ -7,8 +7,8 @@ from random import Random
 
 from ledger.bundle import HistoryShown, SealedRecord
 from ledger.canonical import keccak256
+from ledger.events import HISTORY_EVENTS
 from ledger.verify import Step
-from ledger.verify._kinds import KINDS, SEALABLE
 from tests.support.bundle_content import Content, head_of, inner_of_shown
 from tests.support.forging import changing
 
@@ -118,7 +118,7 @@ def of_another_kind(content: Content, rng: Random) -> bool | None:
     """The same data under another name, whose layout they fit."""
     _keep_heads(content)
     record = rng.choice(content.bundle.records)
-    kinds = [name for name, kind in KINDS.items() if name != record.kind]
+    kinds = [name for name in HISTORY_EVENTS if name != record.kind]
     content.put(replace(record, kind=rng.choice(kinds)))
     return None
 
@@ -170,7 +170,7 @@ def _named(data: bytes) -> set[bytes]:
 @changing(Step.HEADS)
 def sealed_that_must_not_be(content: Content, rng: Random) -> bool | None:
     """A record of a kind that says how a part stands, sealed: the heads fit, and nobody would see what it was."""
-    record = rng.choice([one for one in content.bundle.records if one.kind not in SEALABLE])
+    record = rng.choice([one for one in content.bundle.records if not HISTORY_EVENTS[one.kind].sealable])
     _seal(content, record.sequence, SealedRecord(record.kind, inner_of_shown(record)))
     return None
 
@@ -181,7 +181,7 @@ def sealed_falsely(content: Content, rng: Random) -> bool | None:
     _keep_heads(content)
     record = rng.choice(content.bundle.records)
     inner = rng.choice([inner_of_shown(record), rng.randbytes(32), keccak256(record.data)])
-    if record.kind in SEALABLE and inner == inner_of_shown(record):
+    if HISTORY_EVENTS[record.kind].sealable and inner == inner_of_shown(record):
         inner = rng.randbytes(32)
     _seal(content, record.sequence, SealedRecord("LotsTransformed", inner))
     return None

@@ -6,25 +6,27 @@ from dataclasses import replace
 from random import Random
 
 from ledger.bundle import HistoryShown, RecordShown, SealedRecord
-from ledger.records import ModelState
+from ledger.events import HISTORY_EVENTS
+from ledger.events.certificates import CertificateIssued, CertificateRefuted, CertificateUpheld, OpeningDemanded
+from ledger.events.lots import LotsTransformed
+from ledger.events.orders import AssignmentProposed, OrderPlaced
+from ledger.records import ModelState, Verdict
 from ledger.verify import Step
-from ledger.verify._abi import Fields
-from tests.support.bundle_content import Content, encode_data, fields_of, inner_of_shown, with_fields
+from tests.support.bundle_content import Content, entry_of, event_in, inner_of_shown, with_fields
+from tests.support.event_data import changed, encode_event
 from tests.support.forging import changing
 
-_ACTORS = (
-    "OrderAccepted", "OrderCompleted", "OrderDelivered", "AssignmentProposed", "AssignmentAccepted",
-    "AssignmentDeclined", "AssignmentStarted", "AssignmentFinished", "AssignmentCancelled", "LotCommissioned",
-    "LotScrapped", "LotsPacked", "LotsUnpacked", "LotReleased", "CustodyOffered", "CustodyAccepted",
-    "CustodyDeclined", "CustodyWithdrawn", "CertificateIssued", "CertificateRevoked", "RecordSuperseded",
+_BY_SEVERAL = (
+    "OrderPlaced", "OrderRejected", "OrderCancelled", "RevisionProposed", "RevisionAccepted", "LotReceived",
+    "LotsTransformed", "LotQuarantined", "CertificateUpheld", "CertificateRefuted", "OpeningDemanded",
 )  # fmt: skip
+_ACTORS = tuple(HISTORY_EVENTS.keys() - set(_BY_SEVERAL))
 """Kinds that only one participant can record, by what came before."""
-_ONCE = (
-    "OrderAccepted", "OrderCompleted", "OrderDelivered", "AssignmentAccepted", "AssignmentDeclined",
-    "AssignmentStarted", "AssignmentFinished", "AssignmentCancelled", "OrderPlaced", "RevisionAccepted",
-    "LotReceived", "LotCommissioned", "CustodyAccepted", "CustodyDeclined", "CustodyWithdrawn", "CertificateRevoked",
-    "LotsTransformed", "LotsUnpacked", "LotReleased", "CertificateUpheld", "OpeningDemanded",
+_REPEATABLE = (
+    "OrderRejected", "OrderCancelled", "RevisionProposed", "AssignmentProposed", "LotScrapped", "LotsPacked",
+    "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "RecordSuperseded",
 )  # fmt: skip
+_ONCE = tuple(HISTORY_EVENTS.keys() - set(_REPEATABLE))
 """Kinds that cannot come twice in a row."""
 _ORIGINS = ("OrderPlaced", "LotReceived", "LotCommissioned", "LotsTransformed")
 
@@ -44,7 +46,7 @@ def _by(record: RecordShown, participant: int, key: bytes) -> RecordShown:
 
 
 def _subjects(record: RecordShown) -> tuple[bytes, ...]:
-    return fields_of(record).raws("histories")
+    return entry_of(record).histories
 
 
 @changing(Step.REPLAY)
@@ -149,20 +151,17 @@ def more_than_there_is(content: Content, rng: Random) -> bool | None:
 
 
 def _unbalance(content: Content, record: RecordShown, rng: Random, amount: int) -> None:
-    fields = fields_of(record)
-    change = fields.struct("transformation")
     side = rng.choice(["inputs", "outputs"])
-    items = list(change.structs(side))
+    items = list(getattr(event_in(record, LotsTransformed).transformation, side))
     at = rng.randrange(len(items))
-    items[at] = Fields({**items[at].values, "quantity": amount})
+    items[at] = changed(items[at], quantity=amount)
     _put_change(content, record, {side: tuple(items)})
 
 
 def _put_change(content: Content, record: RecordShown, members: dict[str, object]) -> None:
-    fields = fields_of(record)
-    change = Fields({**fields.struct("transformation").values, **members})  # type: ignore[dict-item]  # of the member's type
-    values = Fields({**fields.values, "transformation": change})
-    content.put(replace(record, data=encode_data(record.kind, values)))
+    entry, event = entry_of(record), event_in(record, LotsTransformed)
+    event = changed(event, transformation=changed(event.transformation, **members))
+    content.put(replace(record, data=encode_event(event, entry.key, entry.histories)))
 
 
 @changing(Step.REPLAY)
@@ -171,12 +170,12 @@ def unbalanced(content: Content, rng: Random) -> bool | None:
     record = _of(content, rng, "LotsTransformed")
     if record is None:
         return False
-    change = fields_of(record).struct("transformation")
+    change = event_in(record, LotsTransformed).transformation
     members: dict[str, object] = rng.choice(
         [
-            {"loss": change.number("loss") + rng.randrange(1, 2**30)},
-            {"yield_in": change.number("yield_in") + rng.randrange(1, 2**30)},
-            {"yield_out": change.number("yield_out") + rng.randrange(1, 2**30)},
+            {"loss": change.loss + rng.randrange(1, 2**30)},
+            {"yield_in": change.yield_in + rng.randrange(1, 2**30)},
+            {"yield_out": change.yield_out + rng.randrange(1, 2**30)},
             {"yield_out": 0},
             {"yield_in": 0},
             {"unit": rng.randbytes(2) + b"\1"},
@@ -207,9 +206,9 @@ def another_output(content: Content, rng: Random) -> bool | None:
     record = _of(content, rng, "LotsTransformed")
     if record is None:
         return False
-    outputs = list(fields_of(record).struct("transformation").structs("outputs"))
+    outputs = list(event_in(record, LotsTransformed).transformation.outputs)
     at = rng.randrange(len(outputs))
-    outputs[at] = Fields({**outputs[at].values, "identifier_hash": rng.randbytes(32)})
+    outputs[at] = changed(outputs[at], identifier_hash=rng.randbytes(32))
     _put_change(content, record, {"outputs": tuple(outputs)})
     return None
 
@@ -227,7 +226,7 @@ def another_number(content: Content, rng: Random) -> bool | None:
     certificates = dict.fromkeys(("CertificateRevoked", "CertificateUpheld", "OpeningDemanded"), "certificate")
     name = {**certificates, "RevisionAccepted": "proposal", "RecordSuperseded": "superseded"}
     member = name.get(record.kind, "assignment")
-    number = fields_of(record).number(member)
+    number: int = getattr(entry_of(record).event, member)
     content.put(with_fields(record, **{member: rng.choice([number + rng.randrange(1000, 2**30), 0])}))
     return None
 
@@ -251,7 +250,7 @@ def impossible_terms(content: Content, rng: Random) -> bool | None:
     if record is None:
         return False
     coordinator = next(
-        fields_of(one).number("coordinator") for one in content.bundle.records if one.kind == "OrderPlaced"
+        event_in(one, OrderPlaced).coordinator for one in content.bundle.records if one.kind == "OrderPlaced"
     )
     member, value = rng.choice(
         [("operations", 0), ("operations", rng.randrange(65, 2**16)), ("inspector", 0), ("inspector", coordinator)]
@@ -267,7 +266,7 @@ def another_machine(content: Content, rng: Random) -> bool | None:
     record = _of(content, rng, "AssignmentProposed")
     if record is None:
         return False
-    number = fields_of(record).number("machine")
+    number = event_in(record, AssignmentProposed).machine
     known = content.machines[number]
     if rng.random() < 0.5:
         content.machines[number] = replace(known, owner=known.owner + rng.randrange(1, 2**20))
@@ -282,11 +281,11 @@ def another_stream(content: Content, rng: Random) -> bool | None:
     record = _of(content, rng, "CertificateIssued", "AssignmentFinished")
     if record is None:
         return False
-    fields = fields_of(record)
-    named = fields.struct("statement") if record.kind == "CertificateIssued" else fields
-    stream = named.raw("stream")
-    least = fields.number("anchor_size") if record.kind == "CertificateIssued" else named.number("leaf_index") + 1
-    content.streams[stream] = replace(content.streams[stream], size=rng.randrange(least), root=rng.randbytes(32))
+    event = entry_of(record).event
+    leaf = event.leaf()
+    assert leaf is not None
+    least, known = event.anchor_size if isinstance(event, CertificateIssued) else leaf.index + 1, leaf.stream
+    content.streams[known] = replace(content.streams[known], size=rng.randrange(least), root=rng.randbytes(32))
     return None
 
 
@@ -296,7 +295,7 @@ def another_model(content: Content, rng: Random) -> bool | None:
     record = _of(content, rng, "CertificateIssued")
     if record is None:
         return False
-    number = fields_of(record).struct("statement").number("model")
+    number = event_in(record, CertificateIssued).statement.model
     known = content.models[number]
     if rng.random() < 0.3:
         content.models[number] = replace(known, state=ModelState.REGISTERED, defective_since=rng.randrange(2**40))
@@ -335,7 +334,7 @@ def impossible_opening(content: Content, rng: Random) -> bool | None:
     if record is None:
         return False
     if record.kind == "OpeningDemanded":
-        deadline = fields_of(record).number("deadline")
+        deadline = event_in(record, OpeningDemanded).deadline
         content.put(
             with_fields(record, deadline=rng.choice([0, deadline + rng.randrange(1, 10**6), record.block_time]))
         )
@@ -345,11 +344,11 @@ def impossible_opening(content: Content, rng: Random) -> bool | None:
         content.time += rng.randrange(10**6)
         return None
     sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
-    values = Fields({**fields_of(record).values, "executed": 0})
-    refuted = replace(record, kind="CertificateRefuted", data=encode_data("CertificateRefuted", values))
+    entry, number = entry_of(record), event_in(record, CertificateUpheld).certificate
+    data = encode_event(CertificateRefuted(number, Verdict.NONE), entry.key, entry.histories)
+    refuted = replace(record, kind="CertificateRefuted", data=data)
     if rng.random() < 0.5:
-        number = fields_of(record).number("certificate")
-        model = fields_of(content.record(number)).struct("statement").number("model")
+        model = event_in(content.record(number), CertificateIssued).statement.model
         content.models[model] = replace(content.models[model], code=rng.randbytes(20))  # then the first was executed
     content.append(replace(refuted, sequence=sequence, block_time=content.time), *_subjects(record))
     return None
@@ -361,7 +360,7 @@ def another_giver(content: Content, rng: Random) -> bool | None:
     record = _of(content, rng, "CustodyAccepted", "CustodyOffered")
     if record is None:
         return False
-    member = "from" if record.kind == "CustodyAccepted" else "to"
+    member = "from_" if record.kind == "CustodyAccepted" else "to"
     content.put(with_fields(record, **{member: rng.choice([record.participant, rng.randrange(1000, 2**32)])}))
     return None
 

@@ -6,10 +6,12 @@ from dataclasses import replace
 from random import Random
 
 from ledger.bundle import RecordShown
+from ledger.events.certificates import CertificateIssued, CertificateUpheld, OpeningDemanded
+from ledger.events.lots import LotCommissioned, LotReceived, LotsTransformed
 from ledger.records import ModelState
 from ledger.verify import Step
-from ledger.verify._abi import Fields
-from tests.support.bundle_content import Content, copy_content, encode_data, fields_of, publish_bytes, with_fields
+from tests.support.bundle_content import Content, copy_content, entry_of, event_in, publish_bytes, with_fields
+from tests.support.event_data import encode_event, event_of
 from tests.support.forging import DAY_S, Forged, changing, forgery
 
 
@@ -45,7 +47,7 @@ def withdrawn(content: Content, rng: Random) -> bool | None:
     latest = _latest(content, rng)
     if latest is None:
         return False
-    model = fields_of(content.record(latest)).struct("statement").number("model")
+    model = event_in(content.record(latest), CertificateIssued).statement.model
     last = content.bundle.records[-1].block_time
     content.models[model] = replace(
         content.models[model],
@@ -73,7 +75,7 @@ def failed(content: Content, rng: Random) -> bool | None:
     if latest is None:
         return False
     record = content.record(latest)
-    part = fields_of(record).raws("histories")[0]
+    part = entry_of(record).histories[0]
     sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
     again = with_fields(record, verdict=2, inference_digest=rng.randbytes(32))
     content.append(replace(again, sequence=sequence, block_time=content.time), part)
@@ -84,10 +86,7 @@ def failed(content: Content, rng: Random) -> bool | None:
 def refuted(content: Content, rng: Random) -> bool | None:
     """Opened and found wrong, in the last record."""
     latest = _latest(content, rng)
-    settled = {
-        fields_of(one).number("certificate") for one in content.bundle.records if one.kind == "CertificateUpheld"
-    }
-    if latest is None or latest in settled:
+    if latest is None or latest in _settled(content, CertificateUpheld):
         return False
     _append(content, rng, latest, "CertificateRefuted", executed=0)
     return None
@@ -97,9 +96,7 @@ def refuted(content: Content, rng: Random) -> bool | None:
 def unopened(content: Content, rng: Random) -> Forged | None:
     """Demanded, and nobody opened it in time: at the proof block, or since then."""
     latest = _latest(content, rng)
-    opened = ("CertificateUpheld", "OpeningDemanded")
-    settled = {fields_of(one).number("certificate") for one in content.bundle.records if one.kind in opened}
-    if latest is None or latest in settled:
+    if latest is None or latest in _settled(content, CertificateUpheld, OpeningDemanded):
         return None
     changed = copy_content(content)
     deadline = changed.time + 7 * DAY_S
@@ -109,14 +106,19 @@ def unopened(content: Content, rng: Random) -> Forged | None:
     return Forged(data, trust, max(deadline, changed.time) + rng.randrange(10 * DAY_S))
 
 
+def _settled(content: Content, *kinds: type[CertificateUpheld | OpeningDemanded]) -> set[int]:
+    """The certificates that records of these kinds are about."""
+    events = [entry_of(one).event for one in content.bundle.records]
+    return {one.certificate for one in events if isinstance(one, kinds)}
+
+
 def _append(content: Content, rng: Random, certificate: int, kind: str, **members: int | bytes) -> None:
     """A record about a certificate, by who issued it, at the end of its lot's history."""
     issued = content.record(certificate)
-    fields = fields_of(issued)
-    part = fields.raws("histories")[0]
-    values = Fields({"key": fields.raw("key"), "histories": (part,), "certificate": certificate, **members})
+    entry = entry_of(issued)
+    part = entry.histories[0]
     sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
-    data = encode_data(kind, values)
+    data = encode_event(event_of(kind, certificate=certificate, **members), entry.key, (part,))
     content.append(RecordShown(kind, sequence, issued.participant, content.time, data), part)
 
 
@@ -133,14 +135,13 @@ def scrapped(content: Content, rng: Random) -> bool | None:
     part = rng.choice(content.bundle.parts)
     if rng.random() < 0.5 and _on_own(content, rng, part, "LotQuarantined", reason_root=bytes(32)) is False:
         return False
-    made = next(one for one in content.bundle.records if part in fields_of(one).raws("histories"))
-    fields = fields_of(made)
-    if "quantity" in fields.values:
-        quantity = fields.number("quantity")
+    made = next(entry for one in content.bundle.records if part in (entry := entry_of(one)).histories)
+    if isinstance(made.event, LotsTransformed):
+        place = made.event.outputs(made.histories).index(part)
+        quantity = made.event.transformation.outputs[place].quantity
     else:
-        change = fields.struct("transformation")
-        place = fields.raws("histories").index(part) - len(change.structs("inputs"))
-        quantity = change.structs("outputs")[place].number("quantity")
+        assert isinstance(made.event, LotCommissioned | LotReceived)
+        quantity = made.event.quantity
     return _on_own(content, rng, part, "LotScrapped", quantity=quantity, reason_root=rng.randbytes(32))
 
 
@@ -150,10 +151,10 @@ def _on_own(content: Content, rng: Random, part: bytes, kind: str, **members: in
     if holder is None:
         return False
     by = next(one for one in content.bundle.records if one.participant == holder)
-    key = fields_of(by).raw("key")
+    key = entry_of(by).key
     content.keys[key] = replace(content.keys[key], revoked_at=0)
     sequence = content.bundle.records[-1].sequence + rng.randrange(1, 10**6)
-    data = encode_data(kind, Fields({"key": key, "histories": (part,), **members}))
+    data = encode_event(event_of(kind, **members), key, (part,))
     content.append(RecordShown(kind, sequence, holder, content.time, data), part)
     return None
 
@@ -165,7 +166,7 @@ def _holder(content: Content, part: bytes) -> int | None:
         record = content.record(number) if isinstance(number, int) else None
         if record is None:
             continue
-        if record.kind == "LotsPacked" and fields_of(record).raws("histories")[0] != part:
+        if record.kind == "LotsPacked" and entry_of(record).histories[0] != part:
             holder = None
         elif record.kind in ("LotCommissioned", "LotReceived", "LotsUnpacked", "CustodyAccepted") or (
             record.kind == "LotsTransformed" and number == content.history(part).records[0]

@@ -10,8 +10,10 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from ledger.events import Header
+from ledger.events.lots import LotReceived
 from ledger.ids import Identity, SubjectKind
-from ledger.records import Contract, Header
+from ledger.records import Contract
 from ledger.store import Book, Store
 from tests.support.fake_chain import FakeChain, digest
 from tests.support.fake_ledger import NONE, PIECE
@@ -89,9 +91,7 @@ def build_linked_world(store: Store) -> World:
     for link in (LINK, SLASHED):
         identity = Identity(SubjectKind.LOT, SMITH, link, digest("salt", link))
         lot = identity.subject
-        world.fake.chain.record(
-            Contract.LEDGER, "LotReceived", SMITH, lot, (lot,), quantity=1, unit=PIECE, claims_root=NONE
-        )
+        world.fake.chain.record(LotReceived(1, PIECE, NONE), SMITH, lot, (lot,))
         with store.transaction() as connection:
             Book(connection).add_identity(identity)
         world.lots[link] = lot

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from services.node.dead_letters import DeadLetter, DeadLetters, read_dead_letters
 from services.node.dedup_index import DedupIndex
 from services.node.group_commit import Committer
-from services.node.intake import Gate, Intake
+from services.node.intake import Intake, StreamIntake
 from services.node.metrics import Metrics
 from services.node.streamlog import StreamLog
 
@@ -43,9 +43,9 @@ def open_parts(folder: Path, samples_field: str | None = None) -> Iterator[Parts
     known = DedupIndex(folder / "known", log)
     committer = Committer(log, known)
     metrics = Metrics()
-    gates = {"press": Gate(committer, samples_field)}
+    streams = {"press": StreamIntake(committer, samples_field)}
     try:
-        yield Parts(folder, log, Intake(gates, DeadLetters(folder / "dead"), metrics), metrics)
+        yield Parts(folder, log, Intake(streams, DeadLetters(folder / "dead"), metrics), metrics)
     finally:
         committer.stop()
         known.close()

@@ -1,4 +1,4 @@
-"""The portal's routes, and who gets past the guard: written out, not derived from the rules."""
+"""The portal's routes, and who may see each page: written out, not derived from the rules."""
 
 from __future__ import annotations
 

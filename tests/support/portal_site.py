@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 
 import httpx
 
-from ledger.records import Role
-from ledger.store import AccessRepository, Rows, Store
+from ledger.records import ALL_ROLES, Role
+from ledger.store import Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope
 from services.access.credentials import issue
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.access.repository import AccessRepository
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.support.fake_world import SMITH, build_world
 from tests.support.gateway_client import Caller
@@ -72,13 +73,13 @@ class Site:
             known = rows.get(ParticipantRow, SMITH)
             assert known is not None
             alone = [(number, int(Role[role])) for role, number in BY_ROLE.items()]
-            others = [(OWNER, 63), (STRANGER, 63), (NO_ROLE, 0), *alone]
+            others = [(OWNER, int(ALL_ROLES)), (STRANGER, int(ALL_ROLES)), (NO_ROLE, 0), *alone]
             new = [replace(known, number=one, sequence=one, keys=1, roles=roles) for one, roles in others]
             rows.insert([*new, replace(known, number=SUSPENDED, sequence=SUSPENDED, keys=1, suspended=True)])
         everybody = [number for number, _ in others]
         add_keys(store, *range(1, 8), *everybody, SUSPENDED)
         policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-        app = create_gateway(store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
+        app = create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9))))
         self.caller = Caller(app)
 
     def browser(self, participant: int | None = None, **issued: int) -> Browser:

@@ -17,8 +17,8 @@ from ledger.index import Follower
 from ledger.keys import create_keystore, to_checksum
 from ledger.provenance import parse_disclosing
 from ledger.records import Verdict
-from ledger.store import Book, Store, open_store
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from ledger.store import Book, Store
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import Company, found_consortium
@@ -28,6 +28,7 @@ from services.lab.demo.plant import build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.portal import Proofs
 from services.serving.server import build_server
+from services.store import open_store
 
 __all__ = ["PortalWorld", "serve_world"]
 
@@ -92,7 +93,7 @@ def serve_world(folder: Path) -> Iterator[PortalWorld]:
         assert buyer != policy.owner
         chain = line.consortium.chain
         proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))
-        app = create_gateway(store, policy, proofs=proofs, limiter=Limiter(Rates(1e6, 1e6)))
+        app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=Limiter(Rates(1e6, 1e6))))
         server = build_server(app, "127.0.0.1", port)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

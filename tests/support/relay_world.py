@@ -21,7 +21,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import RelaySubmitter
 from services.access import Scope, new_api_key
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.gateway.relay import Relaying
 from services.relay import HttpRelay
@@ -69,7 +69,9 @@ class RelayWorld:
         """The gateway anew, with what it has on disk."""
         chain, policy = self.world.chain, build_policy(Auth.REQUIRED, url=ORIGIN, owner=99)
         self.relaying = Relaying(chain, chain, self.store, self.relayer)
-        self.app = create_gateway(self.store, policy, limiter=Limiter(Rates(1e6, 1e6)), relaying=self.relaying)
+        self.app = create_gateway(
+            GatewayParts(self.store, policy, limiter=Limiter(Rates(1e6, 1e6)), relaying=self.relaying)
+        )
 
     @property
     def client(self) -> httpx.Client:

@@ -12,11 +12,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ledger.index import Follower
-from ledger.provenance.document_access import Mode
 from ledger.records import TransformationKind
-from ledger.store import Book, DocumentRepository, Rows, Store
+from ledger.store import Book, Registry, Rows, Store
 from ledger.store.rows import KeyRow, ParticipantRow
 from services.documents import Documents, Draft, KeyRing, Recipients, new_place
+from services.documents.permissions import Mode
 from services.documents.recipient_keys import KeyStatement, sign_statement
 from services.documents.views import Document
 from tests.support.fake_ledger import FakeLedger
@@ -43,7 +43,7 @@ class SharedWorld:
 
     def statement(self, participant: int, public_key: bytes, issued_at: int = NOW_S) -> KeyStatement:
         with self.store.reading() as connection:
-            identity = DocumentRepository(connection).identity()
+            identity = Registry(connection).identity()
         assert identity is not None
         return KeyStatement(identity.chain_id, identity.ledger, participant, public_key, issued_at)
 

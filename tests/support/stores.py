@@ -11,8 +11,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from ledger.store import Store, open_store
-from ledger.store.engine import build_engine
+from ledger.store import Store
+from ledger.store.database import build_engine
+from services.store import open_store
 
 
 @functools.cache

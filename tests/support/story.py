@@ -8,11 +8,21 @@ from typing import Generic, TypeVar
 
 from ledger.bundle import Bundle, HistoryShown, SealedRecord
 from ledger.canonical import sha256
-from ledger.records import ModelState, TransformationKind
+from ledger.events import Event
+from ledger.records import (
+    ALL_ROLES,
+    Input,
+    ModelState,
+    OrderTerms,
+    Output,
+    Statement,
+    Transformation,
+    TransformationKind,
+)
 from ledger.slots import KeySlots, MachineSlots, ModelSlots, ParticipantSlots, StreamSlots
-from ledger.verify._abi import Fields
 from ledger.verify._replay import replay
 from ledger.verify._state import Entry, Proved, State, subject_of_lot
+from tests.support.event_data import build, event_of
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -52,7 +62,7 @@ def name(text: str) -> bytes:
 @dataclass
 class Story:
     now: int = START_S
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Entry[Event]] = field(default_factory=list)
     histories: dict[bytes, list[int | SealedRecord]] = field(default_factory=dict)
     machines: dict[int, MachineSlots] = field(
         default_factory=lambda: {
@@ -73,8 +83,8 @@ class Story:
         """One more record; all histories that it names are in the bundle, but for names that begin with `hidden`."""
         sequence = len(self.entries) + 1
         self.now += 1
-        values = Fields(dict(fields))  # type: ignore[arg-type]  # of the kind's types
-        self.entries.append(Entry(kind, sequence, participant, key_of(participant), self.now, histories, values))
+        event = event_of(kind, **fields)
+        self.entries.append(Entry(event, sequence, participant, key_of(participant), self.now, histories))
         for one in histories:
             if one not in HIDDEN:
                 self.histories.setdefault(one, []).append(sequence)
@@ -96,7 +106,7 @@ class Story:
         keys = {key_of(one): KeySlots(one, START_S, 0, 0) for one in range(1, 8)}
         proved = Proved(
             heads={},
-            participants=Table({}, ParticipantSlots(63, 1, False, 1)),  # type: ignore[arg-type]  # what replay asks of it
+            participants=Table({}, ParticipantSlots(ALL_ROLES, 1, False, 1)),  # type: ignore[arg-type]  # what replay asks of it
             keys=Table(keys),  # type: ignore[arg-type]  # as above
             machines=Table(self.machines),  # type: ignore[arg-type]  # as above
             models=Table(self.models),  # type: ignore[arg-type]  # as above
@@ -112,14 +122,14 @@ class Story:
         self.record("OrderPlaced", BUYER, order, coordinator=COORDINATOR, terms=terms)
 
     def accept(self, order: bytes) -> None:
-        self.record("OrderAccepted", COORDINATOR, order, claims_root=NONE)
+        self.record("OrderAccepted", COORDINATOR, order)
 
     def propose(self, order: bytes, operation: int = 0, machine: int = PRESS, owner: int = MAKER) -> int:
-        own = {"operation": operation, "machine": machine, "owner": owner, "claims_root": NONE}
+        own = {"operation": operation, "machine": machine, "owner": owner}
         return self.record("AssignmentProposed", COORDINATOR, order, **own)
 
     def step(self, kind: str, order: bytes, assignment: int, operation: int = 0, by: int = MAKER) -> None:
-        self.record(kind, by, order, operation=operation, assignment=assignment, claims_root=NONE)
+        self.record(kind, by, order, operation=operation, assignment=assignment)
 
     def begin(self, order: bytes) -> int:
         """Placed, accepted, its one operation started."""
@@ -135,11 +145,11 @@ class Story:
         self.record("AssignmentFinished", MAKER, order, **own)
 
     def receive(self, lot: bytes, quantity: int = 10, unit: bytes = PIECE, by: int = MAKER) -> bytes:
-        self.record("LotReceived", by, lot, quantity=quantity, unit=unit, claims_root=NONE)
+        self.record("LotReceived", by, lot, quantity=quantity, unit=unit)
         return lot
 
     def commission(self, lot: bytes, order: bytes, assignment: int, quantity: int = 1) -> bytes:
-        own = {"order": order, "assignment": assignment, "quantity": quantity, "unit": PIECE, "claims_root": NONE}
+        own = {"order": order, "assignment": assignment, "quantity": quantity, "unit": PIECE}
         self.record("LotCommissioned", MAKER, lot, **own)
         return lot
 
@@ -147,40 +157,35 @@ class Story:
         self, kind: TransformationKind, inputs: dict[bytes, int], outputs: dict[str, int], **more: object
     ) -> list[bytes]:
         made = [subject_of_lot(MAKER, name(one)) for one in outputs]
-        own = {
-            "kind": int(kind), "order": NONE, "operation": 0, "unit": PIECE, "output_unit": PIECE, "loss": 0,
-            "yield_in": 1, "yield_out": 1, "claims_root": NONE,
-            "inputs": tuple(Fields({"lot": lot, "quantity": amount}) for lot, amount in inputs.items()),
-            "outputs": tuple(
-                Fields({"identifier_hash": name(one), "quantity": amount, "claims_root": NONE})
-                for one, amount in outputs.items()
-            ),
+        own: dict[str, object] = {
+            "kind": kind, "unit": PIECE, "output_unit": PIECE, "yield_in": 1, "yield_out": 1,
+            "inputs": tuple(Input(lot, amount) for lot, amount in inputs.items()),
+            "outputs": tuple(Output(name(one), amount, NONE) for one, amount in outputs.items()),
         }  # fmt: skip
-        change = Fields({**own, **more})  # type: ignore[dict-item]  # of the members' types
+        change = build(Transformation, **{**own, **more})
         self.record("LotsTransformed", MAKER, *inputs, *made, transformation=change)
         return made
 
     def on_lot(self, kind: str, lot: bytes, by: int = MAKER, **fields: object) -> int:
-        return self.record(kind, by, lot, **{"reason_root": NONE, **fields})
+        return self.record(kind, by, lot, **fields)
 
     def pack(self, parent: bytes, *lots: bytes, by: int = MAKER) -> None:
         self.record("LotsPacked", by, parent, *sorted(lots))
 
     def offer(self, lot: bytes, to: int = CARRIER, by: int = MAKER) -> None:
-        self.record("CustodyOffered", by, lot, to=to, claims_root=NONE)
+        self.record("CustodyOffered", by, lot, to=to)
 
     def take(self, lot: bytes, by: int = CARRIER, giver: int = MAKER) -> None:
-        self.record("CustodyAccepted", by, lot, **{"from": giver, "claims_root": NONE})
+        self.record("CustodyAccepted", by, lot, from_=giver)
 
     def certify(
         self, lot: bytes, order: bytes = NONE, verdict: int = 1, model: int = MODEL, by: int = INSPECTOR
     ) -> int:
-        statement = {
-            "lot": lot, "order": order, "model": model, "verdict": verdict, "expires_at": EXPIRY_S,
-            "inference_digest": b"\1" * 32, "claims_root": NONE, "stream": BENCH_STREAM, "leaf_index": 1,
-            "leaf_hash": NONE,
-        }  # fmt: skip
-        own = {"statement": Fields(statement), "anchor_size": 50, "anchor_root": NONE}  # type: ignore[arg-type]  # as above
+        statement = build(
+            Statement, lot=lot, order=order, model=model, verdict=verdict, expires_at=EXPIRY_S,
+            inference_digest=b"\1" * 32, stream=BENCH_STREAM, leaf_index=1,
+        )  # fmt: skip
+        own: dict[str, object] = {"statement": statement, "anchor_size": 50}
         return self.record("CertificateIssued", by, lot, **own)
 
     def demand(self, lot: bytes, certificate: int) -> None:
@@ -199,6 +204,5 @@ def hidden(number: int = 0) -> bytes:
     return name(f"hidden {number}")
 
 
-def terms_of(operations: int = 1, inspector: int = INSPECTOR, model: int = MODEL) -> Fields:
-    values = {"operations": operations, "inspector": inspector, "model": model, "due_at": 0, "claims_root": NONE}
-    return Fields(values)  # type: ignore[arg-type]  # of the members' types
+def terms_of(operations: int = 1, inspector: int = INSPECTOR, model: int = MODEL) -> OrderTerms:
+    return OrderTerms(operations, inspector, model, 0, NONE)

@@ -120,9 +120,20 @@ def parse_log(log: Mapping[str, Any]) -> Log:
     return Log(topics, bytes.fromhex(log["data"].removeprefix("0x")))
 
 
-def run_suite(*, minimum: int, output: Path, project: Path = PROJECT, arguments: Sequence[str] = ()) -> SuiteResult:
+def run_suite(*, minimum: int, output: Path, project: Path = PROJECT) -> SuiteResult:
     """Runs all Solidity tests from a clean build. Raises SuiteError unless all pass, at least `minimum`."""
-    done = run_forge(["test", "--force", "--json", *arguments], output=output, project=project)
+    return judge_suite(run_tests(output=output, project=project), minimum=minimum)
+
+
+def run_tests(
+    *, output: Path, project: Path = PROJECT, arguments: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Runs all Solidity tests from a clean build, which stays in `output`. Checks no exit code."""
+    return run_forge(["test", "--force", "--json", *arguments], output=output, project=project)
+
+
+def judge_suite(done: subprocess.CompletedProcess[str], *, minimum: int) -> SuiteResult:
+    """What `run_tests` found. Raises SuiteError unless all tests passed, at least `minimum`."""
     if done.returncode != 0 and not done.stdout.lstrip().startswith("{"):
         raise SuiteError(f"forge exited {done.returncode}:\n{done.stdout}{done.stderr}")
     result = parse_suite(done.stdout)

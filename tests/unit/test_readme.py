@@ -1,4 +1,4 @@
-"""What the README says is so: commands, settings, folders, files."""
+"""What the README and the pages that it leads to say is so: commands, settings, folders, files, in both languages."""
 
 import re
 from pathlib import Path
@@ -13,6 +13,16 @@ from services.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+CHINESE = (ROOT / "README.zh.md").read_text()
+SETTINGS = (ROOT / "services" / "SETTINGS.md").read_text()
+COMMANDS = (ROOT / "services" / "COMMANDS.md").read_text()
+RUN = (ROOT / "services" / "lab" / "demo" / "RUN.md").read_text()
+DEVELOPMENT = (ROOT / "scripts" / "DEVELOPMENT.md").read_text()
+PAGES = sorted(
+    path
+    for folder in (".", "ledger", "quality", "scripts", "services")
+    for path in (ROOT.glob("*.md") if folder == "." else (ROOT / folder).rglob("*.md"))
+)
 
 
 def _commands() -> dict[str, Any]:
@@ -20,27 +30,69 @@ def _commands() -> dict[str, Any]:
     return dict(tree.commands)
 
 
-def test_the_first_two_commands_are_demo_and_test() -> None:
-    shown = re.findall(r"^    (scripts/\w+) ", README, re.MULTILINE)
-    assert shown[:2] == ["scripts/demo", "scripts/test"]
+def _links(text: str) -> list[str]:
+    return re.findall(r"\]\(([^)#]+)\)", text)
+
+
+def test_the_first_screen_has_a_picture_a_clone_and_two_commands() -> None:
+    first = README.split("\n## ")[0]
+    shown = re.findall(r"^    (\S+ ?\S*)", first, re.MULTILINE)
+    assert [command.split()[0] for command in shown] == ["git", "scripts/demo", "scripts/test"]
+    assert len(re.findall(r"!\[[^]]+\]\([^)]+\.svg\)", first)) == 1
+    assert len(re.findall(r"!\[[^]]+\]\([^)]+\.webp\)", first)) == 3
+    assert len(first.splitlines()) <= 30
+
+
+@pytest.mark.parametrize("page", [README, DEVELOPMENT], ids=["readme", "development"])
+def test_every_script_that_a_page_names_can_be_executed(page: str) -> None:
+    shown = re.findall(r"^    (scripts/\w+)", page, re.MULTILINE)
+    assert shown
     assert all((ROOT / script).stat().st_mode & 0o100 for script in shown)
 
 
-def test_every_command_is_in_the_readme_and_every_one_there_exists() -> None:
-    shown = set(re.findall(r"^    millmark ([\w-]+)", README, re.MULTILINE))
+def test_both_languages_have_the_same_headings_commands_pictures_and_links() -> None:
+    def shape(text: str) -> tuple[list[str], list[str], list[str], list[int]]:
+        headings = re.findall(r"^(#+) ", text, re.MULTILINE)
+        commands = re.findall(r"^    (git .*|\S+/?\w*)", text, re.MULTILINE)
+        links = [link.replace(".zh.", ".") for link in _links(text)]
+        tables = [len(line.split("|")) for line in text.splitlines() if line.startswith("|")]
+        return headings, commands, links, tables
+
+    assert shape(README) == shape(CHINESE)
+    assert re.findall(r"```.*?```", README, re.DOTALL) == re.findall(r"```.*?```", CHINESE, re.DOTALL)
+
+
+def test_every_command_is_on_its_page_and_every_one_there_exists() -> None:
+    shown = set(re.findall(r"^    millmark ([\w-]+)", COMMANDS, re.MULTILINE))
     assert shown == set(_commands())
 
 
-def test_every_setting_is_in_the_readme_and_every_one_there_exists() -> None:
-    table = README.split("## Settings")[1].split("## ")[0]
-    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+def test_every_setting_is_on_its_page_and_every_one_there_exists() -> None:
+    rows = [line.split("|")[1] for line in SETTINGS.splitlines() if line.startswith("| `")]
     shown = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert shown == set(Settings.model_fields)
 
 
-def test_every_link_leads_to_a_file() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_link_of_every_page_leads_to_a_file(page: Path) -> None:
+    for target in _links(page.read_text()):
+        if not re.match(r"https?:|/", target):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        waiting += [
+            (page.parent / link).resolve()
+            for link in _links(page.read_text())
+            if link.endswith(".md") and ":" not in link
+        ]
+    assert {str(page.relative_to(ROOT)) for page in PAGES} - {str(page.relative_to(ROOT)) for page in reached} == set()
 
 
 def test_the_map_names_every_folder() -> None:
@@ -49,8 +101,8 @@ def test_the_map_names_every_folder() -> None:
     assert shown == {name for name in there if (ROOT / name).is_dir()} - {"build", "millmark.egg-info", "millmark-demo"}
 
 
-def test_python_in_the_readme_names_what_the_library_exports() -> None:
-    [line] = re.findall(r"`from ledger import ([^`]+)`", README)
+def test_python_on_the_page_of_commands_names_what_the_library_exports() -> None:
+    [line] = re.findall(r"`from ledger import ([^`]+)`", COMMANDS)
     assert {name.strip() for name in line.split(",")} <= set(ledger.__all__)
 
 
@@ -63,10 +115,10 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 
 def test_the_shown_run_is_one_of_this_program() -> None:
-    shown = README.split("<!-- demo -->")[1].split("<!-- /demo -->")[0].strip().strip("`").strip().splitlines()
+    shown = RUN.split("<!-- demo -->")[1].split("<!-- /demo -->")[0].strip().strip("`").strip().splitlines()
     assert shown[0].endswith("orders delivered; the others wait in quarantine")
     assert any(line.startswith("model: accuracy 0.") for line in shown)
     assert any(line.endswith("in the index: equal") for line in shown)
-    onward = shown[shown.index("next, as whoever scans the code on the part:") :]
+    onward = shown[shown.index("next, as anyone who scans the code on the part:") :]
     called = [re.findall(r"millmark(?: --home \S+)? (\w+)", line) for line in onward if line.startswith("  ")]
     assert [name for names in called for name in names] == ["gateway", "verify", "trace", "recall"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ledger.index.projections.fields import number
-from ledger.index.state import State
-from ledger.records import LotState, Recorded
+from ledger.events import Event, Recorded, custody
+from ledger.index.state import State, on
+from ledger.records import LotState
 from ledger.store.rows import CustodyChangeRow, LotRow
 
 
-def note_change(record: Recorded, state: State, lot: LotRow, *, to: int, since: int | None = None) -> None:
+def note_change(record: Recorded[Event], state: State, lot: LotRow, *, to: int, since: int | None = None) -> None:
     """Adds to a lot's custody timeline. `since` is who held it before; by default its custodian."""
     state.add(
         CustodyChangeRow(
@@ -22,37 +22,39 @@ def note_change(record: Recorded, state: State, lot: LotRow, *, to: int, since: 
     )
 
 
-def custody_offered(record: Recorded, state: State) -> None:
+def custody_offered(record: Recorded[custody.CustodyOffered], state: State) -> None:
     lot = state.need(LotRow, record.subject)
-    to = number(record.fields, "to")
+    to = record.event.to
     note_change(record, state, lot, to=to)
     lot.state, lot.counterparty = LotState.OFFERED, to
 
 
-def custody_accepted(record: Recorded, state: State) -> None:
+def custody_accepted(record: Recorded[custody.CustodyAccepted], state: State) -> None:
     lot = state.need(LotRow, record.subject)
     note_change(record, state, lot, to=record.participant)
     lot.custodian = record.participant
     lot.state, lot.counterparty = LotState.HELD, 0
 
 
-def custody_declined(record: Recorded, state: State) -> None:
+def custody_declined(record: Recorded[custody.CustodyDeclined], state: State) -> None:
     _back_to_held(record, state)
 
 
-def custody_withdrawn(record: Recorded, state: State) -> None:
+def custody_withdrawn(record: Recorded[custody.CustodyWithdrawn], state: State) -> None:
     _back_to_held(record, state)
 
 
-def _back_to_held(record: Recorded, state: State) -> None:
+def _back_to_held(record: Recorded[Event], state: State) -> None:
     lot = state.need(LotRow, record.subject)
     note_change(record, state, lot, to=lot.custodian)
     lot.state, lot.counterparty = LotState.HELD, 0
 
 
-PROJECTIONS = {
-    "CustodyOffered": custody_offered,
-    "CustodyAccepted": custody_accepted,
-    "CustodyDeclined": custody_declined,
-    "CustodyWithdrawn": custody_withdrawn,
-}
+PROJECTIONS = dict(
+    [
+        on(custody.CustodyOffered, custody_offered),
+        on(custody.CustodyAccepted, custody_accepted),
+        on(custody.CustodyDeclined, custody_declined),
+        on(custody.CustodyWithdrawn, custody_withdrawn),
+    ]
+)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ledger.events import Event, Recorded, lots
 from ledger.index.projections.custody import note_change
-from ledger.index.projections.fields import Fields, number, raw, struct, structs, subject
-from ledger.index.state import State
-from ledger.records import LotState, Recorded, TransformationKind
+from ledger.index.state import State, on
+from ledger.records import LotState, Transformation, TransformationKind, optional_subject
 from ledger.store.rows import (
     LotInputRow,
     LotOutputRow,
@@ -19,36 +19,37 @@ _MOST_LOTS = 64
 """Lots.MOST_LOTS: what a lot's number counts in."""
 
 
-def lot_commissioned(record: Recorded, state: State) -> None:
-    lot = _create(record, state, record.subject, record.fields)
-    lot.order = subject(record.fields, "order")
-    lot.assignment = number(record.fields, "assignment")
+def lot_commissioned(record: Recorded[lots.LotCommissioned], state: State) -> None:
+    event = record.event
+    lot = _create(record, state, record.subject, event.quantity, event.unit, event.claims_root)
+    lot.order, lot.assignment = optional_subject(event.order), event.assignment
 
 
-def lot_received(record: Recorded, state: State) -> None:
-    _create(record, state, record.subject, record.fields)
+def lot_received(record: Recorded[lots.LotReceived], state: State) -> None:
+    event = record.event
+    _create(record, state, record.subject, event.quantity, event.unit, event.claims_root)
 
 
-def lots_transformed(record: Recorded, state: State) -> None:
-    done = struct(record.fields, "transformation")
+def lots_transformed(record: Recorded[lots.LotsTransformed], state: State) -> None:
+    done = record.event.transformation
     state.add(_transformation(record, done))
-    by = _take_inputs(record, state, structs(done, "inputs"))
-    order = subject(done, "order")
+    by = _take_inputs(record, state)
+    order = optional_subject(done.order)
     assignment = _assignment(state, done, order)
-    made = record.histories[len(structs(done, "inputs")) :]
-    for place, output in enumerate(structs(done, "outputs")):
-        lot = _create(record, state, made[place], {**output, "unit": raw(done, "output_unit")}, place)
+    made = record.event.outputs(record.histories)
+    for place, output in enumerate(done.outputs):
+        lot = _create(record, state, made[place], output.quantity, done.output_unit, output.claims_root, place)
         lot.order, lot.assignment = order, assignment
         if by:
             lot.state, lot.counterparty = LotState.QUARANTINED, by
         state.add(LotOutputRow(record.sequence, lot.subject, lot.quantity))
 
 
-def lot_scrapped(record: Recorded, state: State) -> None:
-    _consume(state.need(LotRow, record.subject), number(record.fields, "quantity"))
+def lot_scrapped(record: Recorded[lots.LotScrapped], state: State) -> None:
+    _consume(state.need(LotRow, record.subject), record.event.quantity)
 
 
-def lots_packed(record: Recorded, state: State) -> None:
+def lots_packed(record: Recorded[lots.LotsPacked], state: State) -> None:
     parent, *children = record.histories
     for child in children:
         lot = state.need(LotRow, child)
@@ -58,7 +59,7 @@ def lots_packed(record: Recorded, state: State) -> None:
     state.need(LotRow, parent).contents += len(children)
 
 
-def lots_unpacked(record: Recorded, state: State) -> None:
+def lots_unpacked(record: Recorded[lots.LotsUnpacked], state: State) -> None:
     parent, *children = record.histories
     for child in children:
         lot = state.need(LotRow, child)
@@ -69,15 +70,15 @@ def lots_unpacked(record: Recorded, state: State) -> None:
     state.need(LotRow, parent).contents -= len(children)
 
 
-def lot_quarantined(record: Recorded, state: State) -> None:
+def lot_quarantined(record: Recorded[lots.LotQuarantined], state: State) -> None:
     quarantine(record, state, state.need(LotRow, record.subject), record.participant)
 
 
-def lot_released(record: Recorded, state: State) -> None:
+def lot_released(record: Recorded[lots.LotReleased], state: State) -> None:
     release(state.need(LotRow, record.subject))
 
 
-def quarantine(record: Recorded, state: State, lot: LotRow, participant: int) -> None:
+def quarantine(record: Recorded[Event], state: State, lot: LotRow, participant: int) -> None:
     """Sets a lot apart in a participant's name; an open offer lapses."""
     if lot.state == LotState.OFFERED:
         note_change(record, state, lot, to=lot.custodian)
@@ -88,41 +89,49 @@ def release(lot: LotRow) -> None:
     lot.state, lot.counterparty = LotState.HELD, 0
 
 
-def _create(record: Recorded, state: State, lot_subject: bytes, fields: Fields, place: int = 0) -> LotRow:
+def _create(
+    record: Recorded[Event],
+    state: State,
+    subject: bytes,
+    quantity: int,
+    unit: bytes,
+    claims_root: bytes,
+    place: int = 0,
+) -> LotRow:
     lot = LotRow(
-        subject=lot_subject,
+        subject=subject,
         number=record.sequence * _MOST_LOTS + place,
         sequence=record.sequence,
         order=None,
         parent=None,
         packed_by=0,
         contents=0,
-        quantity=number(fields, "quantity"),
-        quantity_created=number(fields, "quantity"),
-        unit=raw(fields, "unit"),
+        quantity=quantity,
+        quantity_created=quantity,
+        unit=unit,
         custodian=record.participant,
         counterparty=0,
         state=LotState.HELD,
         certificate=0,
         assignment=0,
         created_at=record.block_time,
-        claims_root=raw(fields, "claims_root"),
+        claims_root=claims_root,
     )
     state.add(lot)
     note_change(record, state, lot, to=record.participant, since=0)
     return lot
 
 
-def _take_inputs(record: Recorded, state: State, inputs: list[Fields]) -> int:
+def _take_inputs(record: Recorded[lots.LotsTransformed], state: State) -> int:
     """Takes the inputs out of their lots. Returns who quarantined the reworked one, 0 for nobody: no other kind of
     transformation takes a quarantined lot."""
     by = 0
-    for taken in inputs:
-        lot = state.need(LotRow, raw(taken, "lot"))
+    for taken in record.event.transformation.inputs:
+        lot = state.need(LotRow, taken.lot)
         if lot.state == LotState.QUARANTINED:
             by = lot.counterparty
-        _consume(lot, number(taken, "quantity"))
-        state.add(LotInputRow(record.sequence, lot.subject, number(taken, "quantity")))
+        _consume(lot, taken.quantity)
+        state.add(LotInputRow(record.sequence, lot.subject, taken.quantity))
     return by
 
 
@@ -132,38 +141,40 @@ def _consume(lot: LotRow, quantity: int) -> None:
         lot.state, lot.counterparty = LotState.SPENT, 0
 
 
-def _assignment(state: State, done: Fields, order: bytes | None) -> int:
+def _assignment(state: State, done: Transformation, order: bytes | None) -> int:
     """What conversion and rework of an order were done under; the contract names it by its operation."""
-    making = number(done, "kind") in (TransformationKind.CONVERSION, TransformationKind.REWORK)
+    making = done.kind in (TransformationKind.CONVERSION, TransformationKind.REWORK)
     if order is None or not making:
         return 0
-    return state.need(OperationRow, order, number(done, "operation")).assignment
+    return state.need(OperationRow, order, done.operation).assignment
 
 
-def _transformation(record: Recorded, done: Fields) -> TransformationRow:
+def _transformation(record: Recorded[Event], done: Transformation) -> TransformationRow:
     return TransformationRow(
         sequence=record.sequence,
         participant=record.participant,
-        kind=number(done, "kind"),
-        order=subject(done, "order"),
-        operation=number(done, "operation"),
-        unit=raw(done, "unit"),
-        output_unit=raw(done, "output_unit"),
-        loss=number(done, "loss"),
-        yield_in=number(done, "yield_in"),
-        yield_out=number(done, "yield_out"),
+        kind=done.kind,
+        order=optional_subject(done.order),
+        operation=done.operation,
+        unit=done.unit,
+        output_unit=done.output_unit,
+        loss=done.loss,
+        yield_in=done.yield_in,
+        yield_out=done.yield_out,
         transformed_at=record.block_time,
-        claims_root=raw(done, "claims_root"),
+        claims_root=done.claims_root,
     )
 
 
-PROJECTIONS = {
-    "LotCommissioned": lot_commissioned,
-    "LotReceived": lot_received,
-    "LotsTransformed": lots_transformed,
-    "LotScrapped": lot_scrapped,
-    "LotsPacked": lots_packed,
-    "LotsUnpacked": lots_unpacked,
-    "LotQuarantined": lot_quarantined,
-    "LotReleased": lot_released,
-}
+PROJECTIONS = dict(
+    [
+        on(lots.LotCommissioned, lot_commissioned),
+        on(lots.LotReceived, lot_received),
+        on(lots.LotsTransformed, lots_transformed),
+        on(lots.LotScrapped, lot_scrapped),
+        on(lots.LotsPacked, lots_packed),
+        on(lots.LotsUnpacked, lots_unpacked),
+        on(lots.LotQuarantined, lot_quarantined),
+        on(lots.LotReleased, lot_released),
+    ]
+)

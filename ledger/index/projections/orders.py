@@ -2,76 +2,74 @@
 
 from __future__ import annotations
 
-from ledger.index.projections.fields import Fields, number, raw, struct
-from ledger.index.state import State
-from ledger.records import AssignmentState, OrderState, Recorded
+from ledger.events import Recorded, orders
+from ledger.index.state import State, on
+from ledger.records import AssignmentState, OrderState
 from ledger.store.rows import AssignmentRow, OperationRow, OrderRow, SupersessionRow
 
 
-def record_superseded(record: Recorded, state: State) -> None:
-    fields = record.fields
-    state.add(SupersessionRow(record.sequence, number(fields, "superseded"), raw(fields, "reason_root")))
+def record_superseded(record: Recorded[orders.RecordSuperseded], state: State) -> None:
+    state.add(SupersessionRow(record.sequence, record.event.superseded, record.event.reason_root))
 
 
-def order_placed(record: Recorded, state: State) -> None:
-    terms = struct(record.fields, "terms")
+def order_placed(record: Recorded[orders.OrderPlaced], state: State) -> None:
+    terms = record.event.terms
     state.add(
         OrderRow(
             subject=record.subject,
             sequence=record.sequence,
             buyer=record.participant,
-            coordinator=number(record.fields, "coordinator"),
-            inspector=number(terms, "inspector"),
-            model=number(terms, "model"),
-            operations=number(terms, "operations"),
+            coordinator=record.event.coordinator,
+            inspector=terms.inspector,
+            model=terms.model,
+            operations=terms.operations,
             finished=0,
             live=0,
             state=OrderState.PLACED,
-            due_at=number(terms, "due_at"),
+            due_at=terms.due_at,
             placed_at=record.block_time,
-            claims_root=raw(terms, "claims_root"),
+            claims_root=terms.claims_root,
         )
     )
 
 
-def order_accepted(record: Recorded, state: State) -> None:
+def order_accepted(record: Recorded[orders.OrderAccepted], state: State) -> None:
     state.need(OrderRow, record.subject).state = OrderState.ACCEPTED
 
 
-def order_rejected(record: Recorded, state: State) -> None:
+def order_rejected(record: Recorded[orders.OrderRejected], state: State) -> None:
     state.need(OrderRow, record.subject).state = OrderState.REJECTED
 
 
-def order_cancelled(record: Recorded, state: State) -> None:
+def order_cancelled(record: Recorded[orders.OrderCancelled], state: State) -> None:
     state.need(OrderRow, record.subject).state = OrderState.CANCELLED
 
 
-def order_completed(record: Recorded, state: State) -> None:
+def order_completed(record: Recorded[orders.OrderCompleted], state: State) -> None:
     state.need(OrderRow, record.subject).state = OrderState.COMPLETED
 
 
-def order_delivered(record: Recorded, state: State) -> None:
+def order_delivered(record: Recorded[orders.OrderDelivered], state: State) -> None:
     state.need(OrderRow, record.subject).state = OrderState.DELIVERED
 
 
-def revision_proposed(record: Recorded, state: State) -> None:
+def revision_proposed(record: Recorded[orders.RevisionProposed], state: State) -> None:
     """Changes nothing: terms hold once the other side accepts them."""
     state.need(OrderRow, record.subject)
 
 
-def revision_accepted(record: Recorded, state: State) -> None:
+def revision_accepted(record: Recorded[orders.RevisionAccepted], state: State) -> None:
     order = state.need(OrderRow, record.subject)
-    terms = struct(record.fields, "terms")
-    order.operations = number(terms, "operations")
-    order.inspector = number(terms, "inspector")
-    order.model = number(terms, "model")
-    order.due_at = number(terms, "due_at")
-    order.claims_root = raw(terms, "claims_root")
+    terms = record.event.terms
+    order.operations = terms.operations
+    order.inspector = terms.inspector
+    order.model = terms.model
+    order.due_at = terms.due_at
+    order.claims_root = terms.claims_root
 
 
-def assignment_proposed(record: Recorded, state: State) -> None:
-    fields = record.fields
-    operation = number(fields, "operation")
+def assignment_proposed(record: Recorded[orders.AssignmentProposed], state: State) -> None:
+    operation = record.event.operation
     current = state.get(OperationRow, record.subject, operation)
     if current is None:
         state.add(OperationRow(record.subject, operation, record.sequence, finished_once=False))
@@ -83,8 +81,8 @@ def assignment_proposed(record: Recorded, state: State) -> None:
             sequence=record.sequence,
             order=record.subject,
             operation=operation,
-            machine=number(fields, "machine"),
-            owner=number(fields, "owner"),
+            machine=record.event.machine,
+            owner=record.event.owner,
             state=AssignmentState.PROPOSED,
             proposed_at=record.block_time,
             accepted_at=0,
@@ -93,18 +91,18 @@ def assignment_proposed(record: Recorded, state: State) -> None:
             stream=None,
             leaf_index=0,
             leaf_hash=None,
-            claims_root=raw(fields, "claims_root"),
+            claims_root=record.event.claims_root,
         )
     )
 
 
-def assignment_accepted(record: Recorded, state: State) -> None:
+def assignment_accepted(record: Recorded[orders.AssignmentAccepted], state: State) -> None:
     assignment = _assignment(record, state)
     assignment.state = AssignmentState.ACCEPTED
     assignment.accepted_at = record.block_time
 
 
-def assignment_started(record: Recorded, state: State) -> None:
+def assignment_started(record: Recorded[orders.AssignmentStarted], state: State) -> None:
     assignment = _assignment(record, state)
     assignment.state = AssignmentState.STARTED
     assignment.started_at = record.block_time
@@ -113,31 +111,30 @@ def assignment_started(record: Recorded, state: State) -> None:
         order.state = OrderState.IN_PRODUCTION
 
 
-def assignment_declined(record: Recorded, state: State) -> None:
+def assignment_declined(record: Recorded[orders.AssignmentDeclined], state: State) -> None:
     _end(record, state, AssignmentState.DECLINED)
 
 
-def assignment_cancelled(record: Recorded, state: State) -> None:
+def assignment_cancelled(record: Recorded[orders.AssignmentCancelled], state: State) -> None:
     _end(record, state, AssignmentState.CANCELLED)
 
 
-def assignment_finished(record: Recorded, state: State) -> None:
-    fields: Fields = record.fields
+def assignment_finished(record: Recorded[orders.AssignmentFinished], state: State) -> None:
     assignment = _end(record, state, AssignmentState.FINISHED)
-    assignment.stream = raw(fields, "stream")
-    assignment.leaf_index = number(fields, "leaf_index")
-    assignment.leaf_hash = raw(fields, "leaf_hash")
+    assignment.stream = record.event.stream
+    assignment.leaf_index = record.event.leaf_index
+    assignment.leaf_hash = record.event.leaf_hash
     operation = state.need(OperationRow, assignment.order, assignment.operation)
     if not operation.finished_once:
         operation.finished_once = True
         state.need(OrderRow, assignment.order).finished += 1
 
 
-def _assignment(record: Recorded, state: State) -> AssignmentRow:
-    return state.need(AssignmentRow, number(record.fields, "assignment"))
+def _assignment(record: Recorded[orders.AssignmentStep], state: State) -> AssignmentRow:
+    return state.need(AssignmentRow, record.event.assignment)
 
 
-def _end(record: Recorded, state: State, final: AssignmentState) -> AssignmentRow:
+def _end(record: Recorded[orders.AssignmentStep], state: State, final: AssignmentState) -> AssignmentRow:
     assignment = _assignment(record, state)
     assignment.state = final
     assignment.ended_at = record.block_time
@@ -145,20 +142,22 @@ def _end(record: Recorded, state: State, final: AssignmentState) -> AssignmentRo
     return assignment
 
 
-PROJECTIONS = {
-    "RecordSuperseded": record_superseded,
-    "OrderPlaced": order_placed,
-    "OrderAccepted": order_accepted,
-    "OrderRejected": order_rejected,
-    "OrderCancelled": order_cancelled,
-    "OrderCompleted": order_completed,
-    "OrderDelivered": order_delivered,
-    "RevisionProposed": revision_proposed,
-    "RevisionAccepted": revision_accepted,
-    "AssignmentProposed": assignment_proposed,
-    "AssignmentAccepted": assignment_accepted,
-    "AssignmentStarted": assignment_started,
-    "AssignmentDeclined": assignment_declined,
-    "AssignmentCancelled": assignment_cancelled,
-    "AssignmentFinished": assignment_finished,
-}
+PROJECTIONS = dict(
+    [
+        on(orders.RecordSuperseded, record_superseded),
+        on(orders.OrderPlaced, order_placed),
+        on(orders.OrderAccepted, order_accepted),
+        on(orders.OrderRejected, order_rejected),
+        on(orders.OrderCancelled, order_cancelled),
+        on(orders.OrderCompleted, order_completed),
+        on(orders.OrderDelivered, order_delivered),
+        on(orders.RevisionProposed, revision_proposed),
+        on(orders.RevisionAccepted, revision_accepted),
+        on(orders.AssignmentProposed, assignment_proposed),
+        on(orders.AssignmentAccepted, assignment_accepted),
+        on(orders.AssignmentStarted, assignment_started),
+        on(orders.AssignmentDeclined, assignment_declined),
+        on(orders.AssignmentCancelled, assignment_cancelled),
+        on(orders.AssignmentFinished, assignment_finished),
+    ]
+)

@@ -2,60 +2,59 @@
 
 from __future__ import annotations
 
-from ledger.index.projections.fields import ZERO, number, raw
-from ledger.index.state import State
-from ledger.records import ModelState, Recorded
+from ledger.events import Event, Recorded, registry
+from ledger.index.state import State, on
+from ledger.records import ModelState
 from ledger.store.rows import KeyRow, MachineRow, ModelRow, ParticipantRow
 
 
-def participant_admitted(record: Recorded, state: State) -> None:
-    fields = record.fields
-    admitted = number(fields, "admitted")
+def participant_admitted(record: Recorded[registry.ParticipantAdmitted], state: State) -> None:
+    admitted = record.event.admitted
     state.add(
         ParticipantRow(
             number=admitted,
             sequence=record.sequence,
-            roles=number(fields, "roles"),
+            roles=record.event.roles,
             keys=0,
             suspended=False,
             admitted_at=record.block_time,
-            claims_root=raw(fields, "claims_root"),
+            claims_root=record.event.claims_root,
         )
     )
-    _add_key(record, state, admitted, raw(fields, "first_key"))
+    _add_key(record, state, admitted, record.event.first_key)
 
 
-def roles_set(record: Recorded, state: State) -> None:
-    company = state.need(ParticipantRow, number(record.fields, "changed"))
-    company.roles = number(record.fields, "roles")
+def roles_set(record: Recorded[registry.RolesSet], state: State) -> None:
+    company = state.need(ParticipantRow, record.event.changed)
+    company.roles = record.event.roles
 
 
-def participant_suspended(record: Recorded, state: State) -> None:
-    state.need(ParticipantRow, number(record.fields, "suspended")).suspended = True
+def participant_suspended(record: Recorded[registry.ParticipantSuspended], state: State) -> None:
+    state.need(ParticipantRow, record.event.suspended).suspended = True
 
 
-def participant_reinstated(record: Recorded, state: State) -> None:
-    state.need(ParticipantRow, number(record.fields, "reinstated")).suspended = False
+def participant_reinstated(record: Recorded[registry.ParticipantReinstated], state: State) -> None:
+    state.need(ParticipantRow, record.event.reinstated).suspended = False
 
 
-def key_proposed(_record: Recorded, _state: State) -> None:
+def key_proposed(_record: Recorded[registry.KeyProposed], _state: State) -> None:
     """Nothing yet: the key signs only once it is added."""
 
 
-def key_added(record: Recorded, state: State) -> None:
+def key_added(record: Recorded[registry.KeyAdded], state: State) -> None:
     _add_key(record, state, record.participant, record.key)
 
 
-def key_revoked(record: Recorded, state: State) -> None:
+def key_revoked(record: Recorded[registry.KeyRevoked], state: State) -> None:
     """Or declared compromised, after it was revoked."""
-    key = state.need(KeyRow, raw(record.fields, "revoked"))
-    key.compromised_since = number(record.fields, "compromised_since")
+    key = state.need(KeyRow, record.event.revoked)
+    key.compromised_since = record.event.compromised_since
     if not key.revoked_at:
         key.revoked_at = record.block_time
         state.need(ParticipantRow, record.participant).keys -= 1
 
 
-def machine_registered(record: Recorded, state: State) -> None:
+def machine_registered(record: Recorded[registry.MachineRegistered], state: State) -> None:
     state.add(
         MachineRow(
             number=record.sequence,
@@ -63,25 +62,26 @@ def machine_registered(record: Recorded, state: State) -> None:
             owner=record.participant,
             registered_at=record.block_time,
             retired_at=0,
-            claims_root=raw(record.fields, "claims_root"),
+            claims_root=record.event.claims_root,
         )
     )
 
 
-def machine_retired(record: Recorded, state: State) -> None:
-    state.need(MachineRow, number(record.fields, "machine")).retired_at = record.block_time
+def machine_retired(record: Recorded[registry.MachineRetired], state: State) -> None:
+    state.need(MachineRow, record.event.machine).retired_at = record.block_time
 
 
-def model_registered(record: Recorded, state: State) -> None:
+def model_registered(record: Recorded[registry.ModelRegistered], state: State) -> None:
     _add_model(record, state, None)
 
 
-def model_published(record: Recorded, state: State) -> None:
-    _add_model(record, state, raw(record.fields, "code"))
+def model_published(record: Recorded[registry.ModelPublished], state: State) -> None:
+    _add_model(record, state, record.event.code)
 
 
-def _add_model(record: Recorded, state: State, code: bytes | None) -> None:
-    fields = record.fields
+def _add_model(
+    record: Recorded[registry.ModelRegistered | registry.ModelPublished], state: State, code: bytes | None
+) -> None:
     state.add(
         ModelRow(
             number=record.sequence,
@@ -93,48 +93,50 @@ def _add_model(record: Recorded, state: State, code: bytes | None) -> None:
             approved_at=0,
             withdrawn_at=0,
             defective_since=0,
-            digest=raw(fields, "digest"),
+            digest=record.event.digest,
             code=code,
-            card_root=raw(fields, "card_root"),
-            report_root=ZERO,
-            reason_root=ZERO,
+            card_root=record.event.card_root,
+            report_root=bytes(32),
+            reason_root=bytes(32),
         )
     )
 
 
-def model_approved(record: Recorded, state: State) -> None:
-    model = state.need(ModelRow, number(record.fields, "model"))
+def model_approved(record: Recorded[registry.ModelApproved], state: State) -> None:
+    model = state.need(ModelRow, record.event.model)
     model.state = ModelState.APPROVED
     model.approver = record.participant
     model.approved_at = record.block_time
-    model.report_root = raw(record.fields, "report_root")
+    model.report_root = record.event.report_root
 
 
-def model_withdrawn(record: Recorded, state: State) -> None:
-    model = state.need(ModelRow, number(record.fields, "model"))
+def model_withdrawn(record: Recorded[registry.ModelWithdrawn], state: State) -> None:
+    model = state.need(ModelRow, record.event.model)
     model.state = ModelState.WITHDRAWN
     model.withdrawn_at = record.block_time
-    model.defective_since = number(record.fields, "defective_since")
-    model.reason_root = raw(record.fields, "reason_root")
+    model.defective_since = record.event.defective_since
+    model.reason_root = record.event.reason_root
 
 
-def _add_key(record: Recorded, state: State, participant: int, address: bytes) -> None:
+def _add_key(record: Recorded[Event], state: State, participant: int, address: bytes) -> None:
     state.add(KeyRow(address, participant, added_at=record.block_time, revoked_at=0, compromised_since=0))
     state.need(ParticipantRow, participant).keys += 1
 
 
-PROJECTIONS = {
-    "ParticipantAdmitted": participant_admitted,
-    "RolesSet": roles_set,
-    "ParticipantSuspended": participant_suspended,
-    "ParticipantReinstated": participant_reinstated,
-    "KeyProposed": key_proposed,
-    "KeyAdded": key_added,
-    "KeyRevoked": key_revoked,
-    "MachineRegistered": machine_registered,
-    "MachineRetired": machine_retired,
-    "ModelRegistered": model_registered,
-    "ModelPublished": model_published,
-    "ModelApproved": model_approved,
-    "ModelWithdrawn": model_withdrawn,
-}
+PROJECTIONS = dict(
+    [
+        on(registry.ParticipantAdmitted, participant_admitted),
+        on(registry.RolesSet, roles_set),
+        on(registry.ParticipantSuspended, participant_suspended),
+        on(registry.ParticipantReinstated, participant_reinstated),
+        on(registry.KeyProposed, key_proposed),
+        on(registry.KeyAdded, key_added),
+        on(registry.KeyRevoked, key_revoked),
+        on(registry.MachineRegistered, machine_registered),
+        on(registry.MachineRetired, machine_retired),
+        on(registry.ModelRegistered, model_registered),
+        on(registry.ModelPublished, model_published),
+        on(registry.ModelApproved, model_approved),
+        on(registry.ModelWithdrawn, model_withdrawn),
+    ]
+)

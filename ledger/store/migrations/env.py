@@ -1,13 +1,12 @@
-"""Runs migrations on the connection that `open_store` hands over, inside its transaction."""
+"""Runs a schema's migrations on the connection that `ledger.store.schema.migrate` passes, inside its transaction."""
 
 from alembic import context
 
-import ledger.store.outbox  # noqa: F401  # declares its tables
-from ledger.store.tables import metadata
-
+_schema = context.config.attributes["schema"]
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=_schema.metadata,
+    version_table=_schema.version_table,
     transactional_ddl=True,
     render_as_batch=True,
 )

@@ -1,1 +1,72 @@
-"""Millmark's own routes: provenance, bundles, documents, sessions."""
+"""The routes of the partner API: lots, orders, certificates, traces, bundles, documents, events, credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from ledger.chain import Chain
+from ledger.store import Store
+from services.access import SignIn
+from services.documents import Documents, KeyRing, Recipients
+from services.gateway.api.bundles import add_bundles
+from services.gateway.api.consortium import add_consortium
+from services.gateway.api.contexts import add_contexts
+from services.gateway.api.credentials import add_credentials
+from services.gateway.api.documents import add_documents
+from services.gateway.api.events import SseConnections, add_events
+from services.gateway.api.lots import add_lots
+from services.gateway.api.orders import add_orders
+from services.gateway.api.proofs import add_proofs
+from services.gateway.api.provenance import add_provenance
+from services.gateway.api.recipient_keys import add_recipient_keys
+from services.gateway.api.sessions import add_sessions
+from services.gateway.api.status import StatusReader, add_status, fetch_gateway_status
+from services.gateway.api.webhooks import add_webhooks
+from services.gateway.http.authentication import Clock
+from services.gateway.http.policy import Policy
+from services.gateway.http.route_table import RouteTable
+from services.interop.credentials.issuer import Issuer
+from services.interop.credentials.keys import CredentialKey
+from services.webhooks.subscriptions import Subscriptions
+
+__all__ = ["ApiParts", "SseConnections", "add_api", "fetch_gateway_status"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """What the routes of the API work with."""
+
+    store: Store
+    policy: Policy
+    clock: Clock
+    sign_in: SignIn
+    keys: KeyRing | None
+    """Without it, documents are neither added nor fetched."""
+    chain: Chain | None
+    """Without it, there are neither bundles nor trust files."""
+    credential_keys: Mapping[str, CredentialKey]
+    loopback_webhooks: bool
+    read_status: StatusReader
+    connections: SseConnections
+    authenticate: Callable[[Request], Awaitable[None]]
+
+
+def add_api(table: RouteTable, parts: ApiParts) -> None:
+    store, clock = parts.store, parts.clock
+    add_provenance(table, store)
+    add_status(table, parts.read_status)
+    add_sessions(table, store, parts.sign_in, clock)
+    add_documents(table, Documents(store, parts.keys), clock)
+    add_recipient_keys(table, Recipients(store), clock)
+    add_consortium(table, store)
+    add_orders(table, store)
+    add_lots(table, store)
+    add_proofs(table, store)
+    add_bundles(table, store, parts.chain)
+    add_credentials(table, Issuer(store, parts.policy.origin, parts.credential_keys, parts.policy.owner))
+    add_contexts(table)
+    add_events(table, store, parts.connections, parts.authenticate)
+    add_webhooks(table, Subscriptions(store, loopback=parts.loopback_webhooks))

@@ -1,4 +1,4 @@
-"""Routes of what is checked offline: bundles, and the trust file to check them with."""
+"""Routes of bundles, which are verified offline, and of the trust file to verify them with."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from fastapi.responses import StreamingResponse
 
 from ledger.bundle import MEDIA_TYPE
 from ledger.chain import Chain
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance import Disclosing, build_bundle, parse_disclosing
+from ledger.provenance import Disclosing, build_bundle, build_trust_file, parse_disclosing
 from ledger.store import Store
-from services.access import ForbiddenError, Principal
-from services.gateway.docs.example_values import IDENTIFIER
-from services.gateway.http.authentication import Asking
+from services.access import ForbiddenError, Principal, Scope
+from services.access.rules import Rule
+from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.errors import BusyError, NoChainError
-from services.gateway.http.responses import NAMED, KnownTags, tag
+from services.gateway.http.example_values import IDENTIFIER
+from services.gateway.http.responses import PROBLEMS_400_404, IfNoneMatch, with_etag
+from services.gateway.http.route_table import RouteTable
+from services.gateway.http.routes import Routes
 from services.serving.bounded_work import BoundedWork
-from services.trust_file import build_trust
 
-__all__ = ["build_bundles"]
+__all__ = ["add_bundles"]
 
 _MOST_LOTS = 16
 _AT_ONCE = 2
@@ -69,12 +71,12 @@ Quorum = Annotated[
 ]
 
 
-class _Workshop:
-    """Makes bundles, a few at a time."""
+class _BundleBuilder:
+    """Builds bundles and trust files, a few at a time."""
 
     def __init__(self, store: Store, chain: Chain | None) -> None:
         self._store, self._chain = store, chain
-        self._turns = BoundedWork(at_once=_AT_ONCE, waiting=_WAITING)
+        self._work = BoundedWork(at_once=_AT_ONCE, waiting=_WAITING)
 
     def bundle(self, lots: list[str], disclosing: Disclosing, viewer: int | None) -> bytes:
         with self._chain_at_hand() as chain:
@@ -82,55 +84,54 @@ class _Workshop:
 
     def trust(self, quorum: int | None) -> bytes:
         with self._chain_at_hand() as chain:
-            return build_trust(self._store, chain, quorum=quorum).to_bytes()
+            return build_trust_file(self._store, chain, quorum=quorum).to_bytes()
 
     @contextmanager
     def _chain_at_hand(self) -> Iterator[Chain]:
         """Raises NoChainError; BusyError when too many others wait."""
         if self._chain is None:
             raise NoChainError("this gateway follows no chain", hint="set chain_url")
-        with self._turns.take() as mine:
+        with self._work.take() as mine:
             if not mine:
                 raise BusyError("too many bundles are being made", retry_after_s=5)
             yield self._chain
 
 
-def build_bundles(store: Store, chain: Chain | None) -> APIRouter:
-    """Both routes over one store."""
-    router, workshop = APIRouter(), _Workshop(store, chain)
+def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
+    routes, builder = Routes(table, "proof", PROBLEMS_400_404), _BundleBuilder(store, chain)
 
-    @router.get(
+    @routes.get(
         "/v1/bundles",
-        operation_id="getBundle",
-        summary="The provenance file of some lots",
+        "getBundle",
+        "The provenance file of some lots",
+        rule=Rule(Scope.PROVENANCE, cost=20),
+        examples={"beginning": lambda: {"bundle_version": 1, "parts": ["GhoaGg"], "records": []}},
         response_class=StreamingResponse,
-        responses={**_BUNDLE, **NAMED},
-        tags=["proof"],
+        responses={**_BUNDLE, **PROBLEMS_400_404},
     )
     def get_bundle(
-        principal: Asking, lots: LotNames, disclose: Disclosed = _NOTHING, known: KnownTags = None
+        principal: CurrentPrincipal, lots: LotNames, disclose: Disclosed = _NOTHING, if_none_match: IfNoneMatch = None
     ) -> Response:
         """Records, state proofs and headers, so that the lots' provenance can be checked offline
         (`millmark verify FILE --trust FILE`). It was verified before it is sent. The same lots at the same block give
         the same bytes."""
         disclosing = parse_disclosing(_allowed(disclose, principal))
-        whole = Response(workshop.bundle(lots, disclosing, principal.viewer), media_type=MEDIA_TYPE)
-        return _stream(tag(whole, known))
+        whole = Response(builder.bundle(lots, disclosing, principal.viewer), media_type=MEDIA_TYPE)
+        return _stream(with_etag(whole, if_none_match))
 
-    @router.get(
+    @routes.get(
         "/v1/trust",
-        operation_id="getTrust",
-        summary="A trust file",
+        "getTrust",
+        "A trust file",
+        rule=Rule(Scope.PROVENANCE, cost=4),
+        examples={"beginning": lambda: {"format": "millmark.trust", "version": 1, "contracts": {}}},
         response_class=Response,
-        responses={**_TRUST, **NAMED},
-        tags=["proof"],
+        responses={**_TRUST, **PROBLEMS_400_404},
     )
     def get_trust(quorum: Quorum = None) -> Response:
         """Chain, contracts and participants as this company's node has them. Whoever takes it from here trusts this
         company for it: compare it with another's."""
-        return Response(workshop.trust(quorum), media_type="application/json")
-
-    return router
+        return Response(builder.trust(quorum), media_type="application/json")
 
 
 _NOTHING: list[str] = []

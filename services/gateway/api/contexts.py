@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from ledger.errors import NotFoundError
 from ledger.ids.dictionary import EDITION, LICENCE, ROWS, SOURCE
 from ledger.provenance.jsonform import Printable
-from services.gateway.api.schemas import model_of
-from services.gateway.http.responses import LOOKED_UP, PROBLEM, KnownTags, reply, tag
+from services.access.rules import PUBLIC
+from services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, with_etag
+from services.gateway.http.route_table import RouteTable
+from services.gateway.http.routes import Routes
 from services.interop.contexts.published import published_contexts
+from services.interop.credentials.certificate import build_certificate_context
 
 __all__ = [
     "CONTEXTS_PATH",
     "CONTEXT_MEDIA",
     "Contexts",
     "Dictionary",
-    "build_contexts",
+    "add_contexts",
     "list_contexts",
     "read_dictionary",
 ]
@@ -126,58 +129,58 @@ def _split(text: str, by: str) -> tuple[str, ...]:
     return tuple(text.split(by)) if text else ()
 
 
-def build_contexts() -> APIRouter:
-    """The routes. They say nothing of anybody, and are the same at every gateway of one version."""
-    router = APIRouter()
-    _add_lists(router)
-    _add_context(router)
-    return router
+def add_contexts(table: RouteTable) -> None:
+    """Public: they say nothing about anybody, and are the same at every gateway of one version."""
+    routes = Routes(table, "vocabularies", {"default": PROBLEM})
+    _add_lists(routes)
+    _add_context(routes)
 
 
-def _add_lists(router: APIRouter) -> None:
-    @router.get(
-        CONTEXTS_PATH,
-        operation_id="listContexts",
-        summary="JSON-LD contexts",
-        response_model=model_of(Contexts),
-        responses={"default": PROBLEM},
-        tags=["vocabularies"],
+def _add_lists(routes: Routes) -> None:
+    @routes.get(
+        CONTEXTS_PATH, "listContexts", "JSON-LD contexts", Contexts, rule=PUBLIC, examples={"all": list_contexts}
     )
-    def contexts(known: KnownTags = None) -> Response:
+    def contexts(if_none_match: IfNoneMatch = None) -> Response:
         """Every context that a document of this gateway names, with where it is here: who may reach no other network
         maps its `url` to its `path`."""
-        return tag(reply(list_contexts()), known, cache=_PUBLIC)
+        return with_etag(reply(list_contexts()), if_none_match, cache=_PUBLIC)
 
-    @router.get(
+    @routes.get(
         "/v1/application-identifiers",
-        operation_id="getApplicationIdentifiers",
-        summary="The GS1 dictionary in use",
-        response_model=model_of(Dictionary),
-        responses={"default": PROBLEM},
-        tags=["vocabularies"],
+        "getApplicationIdentifiers",
+        "The GS1 dictionary in use",
+        Dictionary,
+        rule=PUBLIC,
+        examples={"few": _few_identifiers},
     )
-    def dictionary(known: KnownTags = None) -> Response:
+    def dictionary(if_none_match: IfNoneMatch = None) -> Response:
         """Edition and content of the data by which identifiers are judged here."""
-        return tag(reply(read_dictionary()), known, cache=_PUBLIC)
+        return with_etag(reply(read_dictionary()), if_none_match, cache=_PUBLIC)
 
 
-def _add_context(router: APIRouter) -> None:
+def _few_identifiers() -> Dictionary:
+    whole = read_dictionary()
+    return replace(whole, identifiers=whole.identifiers[:3])
+
+
+def _add_context(routes: Routes) -> None:
     answers: dict[int | str, dict[str, Any]] = {
         200: {"content": {CONTEXT_MEDIA: {"schema": {"type": "object", "description": "A JSON-LD context."}}}},
-        **LOOKED_UP,
+        **PROBLEMS_404,
     }
 
-    @router.get(
+    @routes.get(
         CONTEXTS_PATH + "/{name}",
-        operation_id="getContext",
-        summary="One JSON-LD context",
+        "getContext",
+        "One JSON-LD context",
+        rule=PUBLIC,
+        examples={"certificate": build_certificate_context},
         response_class=Response,
         responses=answers,
-        tags=["vocabularies"],
     )
-    def context(name: ContextName, known: KnownTags = None) -> Response:
+    def context(name: ContextName, if_none_match: IfNoneMatch = None) -> Response:
         """It keeps its name and its content; a later edition gets another name."""
         found = published_contexts().get(name)
         if found is None:
             raise NotFoundError("there is no context of that name", hint=f"see {CONTEXTS_PATH}")
-        return tag(Response(found.document, media_type=CONTEXT_MEDIA), known, cache=_PUBLIC)
+        return with_etag(Response(found.document, media_type=CONTEXT_MEDIA), if_none_match, cache=_PUBLIC)

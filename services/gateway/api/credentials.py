@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Response
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from fastapi import Path, Response
 
 from ledger.canonical import Json
-from services.gateway.http.authentication import Asking
-from services.gateway.http.responses import LOOKED_UP, MOST_SEQUENCE, PROBLEM, KnownTags, Number, tag
+from ledger.records import CertificateStatus, Verdict
+from services.access import Scope
+from services.access.rules import PUBLIC, Rule
+from services.gateway.http.authentication import CurrentPrincipal
+from services.gateway.http.example_values import IDENTIFIER
+from services.gateway.http.responses import MOST_SEQUENCE, PROBLEM, PROBLEMS_404, IfNoneMatch, Number, with_etag
+from services.gateway.http.route_table import RouteTable
+from services.gateway.http.routes import Routes
+from services.interop.credentials.certificate import CertificateFacts, issue_credential
+from services.interop.credentials.did import build_did_document
 from services.interop.credentials.issuer import STATUS_PATH, Issuer
+from services.interop.credentials.keys import Ed25519Key
+from services.interop.credentials.proofs import add_proof
+from services.interop.credentials.status_list import build_status_list, status_bits
+from services.interop.inspection.document import build_from_claims
 
-__all__ = ["CREDENTIAL_MEDIA", "DID_MEDIA", "build_credentials"]
+__all__ = ["CREDENTIAL_MEDIA", "DID_MEDIA", "EXAMPLE_CLAIMS", "add_credentials"]
 
 CREDENTIAL_MEDIA: Final = "application/vc"
 DID_MEDIA: Final = "application/did"
@@ -24,37 +37,37 @@ ListNumber = Annotated[
 
 
 def _answers(media: str, described: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {media: {"schema": {**_OBJECT, "description": described}}}}, **LOOKED_UP}
+    return {200: {"content": {media: {"schema": {**_OBJECT, "description": described}}}}, **PROBLEMS_404}
 
 
-def build_credentials(issuer: Issuer) -> APIRouter:
-    """The routes over one issuer."""
-    router = APIRouter()
-    _add_public(router, issuer)
-    _add_certificates(router, issuer)
-    return router
+def add_credentials(table: RouteTable, issuer: Issuer) -> None:
+    routes = Routes(table, "credentials", PROBLEMS_404)
+    _add_public(routes, issuer)
+    _add_certificates(routes, issuer)
 
 
-def _add_public(router: APIRouter, issuer: Issuer) -> None:
-    @router.get(
+def _add_public(routes: Routes, issuer: Issuer) -> None:
+    @routes.get(
         "/.well-known/did.json",
-        operation_id="getDidDocument",
-        summary="The company's DID document",
+        "getDidDocument",
+        "The company's DID document",
+        rule=PUBLIC,
+        examples={"one": _did_document},
         response_class=Response,
         responses=_answers(DID_MEDIA, "A DID document (did:web)."),
-        tags=["credentials"],
     )
     def did_document() -> Response:
         """Keys that may issue credentials in its name."""
         return _public(issuer.document(), DID_MEDIA)
 
-    @router.get(
+    @routes.get(
         STATUS_PATH + "/{number}",
-        operation_id="getStatusList",
-        summary="Which certificates were taken back",
+        "getStatusList",
+        "Which certificates were taken back",
+        rule=PUBLIC,
+        examples={"one": _status_list},
         response_class=Response,
         responses=_answers(CREDENTIAL_MEDIA, "A BitstringStatusListCredential, signed."),
-        tags=["credentials"],
     )
     def status_list(number: ListNumber) -> Response:
         """A bit for each certificate, by its sequence: revoked, refuted, unopened, or fallen with its model, at the
@@ -62,35 +75,39 @@ def _add_public(router: APIRouter, issuer: Issuer) -> None:
         return _public(issuer.status_list(number), CREDENTIAL_MEDIA)
 
 
-def _add_certificates(router: APIRouter, issuer: Issuer) -> None:
-    @router.get(
+def _add_certificates(routes: Routes, issuer: Issuer) -> None:
+    @routes.get(
         "/v1/certificates/{id}/credential",
-        operation_id="getCredential",
-        summary="A certificate as a verifiable credential",
+        "getCredential",
+        "A certificate as a verifiable credential",
+        rule=Rule(Scope.PROVENANCE),
+        examples={"pass": _credential},
         response_class=Response,
         responses=_answers(CREDENTIAL_MEDIA, "A VerifiableCredential (2.0) with a Data Integrity proof."),
-        tags=["credentials"],
     )
-    def credential(principal: Asking, sequence: Number, known: KnownTags = None) -> Response:
+    def credential(principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None) -> Response:
         """Signed by the inspector whose gateway this is; certificates of others are at theirs. Whether it still holds
         is said by its status list."""
         body = _encode(issuer.credential(sequence, principal.viewer))
-        return tag(Response(body, media_type=CREDENTIAL_MEDIA), known)
+        return with_etag(Response(body, media_type=CREDENTIAL_MEDIA), if_none_match)
 
-    @router.get(
+    @routes.get(
         "/v1/certificates/{id}/inspection-document",
-        operation_id="getInspectionDocument",
-        summary="A certificate as EN 10204 3.1",
+        "getInspectionDocument",
+        "A certificate as EN 10204 3.1",
+        rule=Rule(Scope.PROVENANCE),
+        examples={"bracket": _inspection_document},
         response_model=None,
         responses={400: PROBLEM, **_answers("application/json", "An inspection document (EN 10168, JSON 0.5.0).")},
-        tags=["credentials"],
     )
-    def inspection_document(principal: Asking, sequence: Number, known: KnownTags = None) -> Response:
+    def inspection_document(
+        principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None
+    ) -> Response:
         """From what the certificate's claims have under `en10168`: manufacturer, receiver, representative, order
         number, logo, and the fields of product and tests. 404 when they have nothing there. What did not pass, or was
         taken back, is not declared."""
         body = issuer.inspection_document(sequence, principal.viewer)
-        return tag(Response(body, media_type="application/json"), known)
+        return with_etag(Response(body, media_type="application/json"), if_none_match)
 
 
 def _public(document: dict[str, Json], media: str) -> Response:
@@ -101,3 +118,62 @@ def _public(document: dict[str, Json], media: str) -> Response:
 
 def _encode(document: dict[str, Json]) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+# Examples, signed with a key that is not a secret
+
+_DID, _KEY_NAME = "did:web:gateway.example", "vc-2026"
+_LIST = "https://gateway.example/v1/status-lists/0"
+_KEY = Ed25519Key(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+_FACTS = CertificateFacts(
+    chain_id=131277322940537,
+    ledger=b"\x22" * 20,
+    sequence=412,
+    lot=b"\x1a" * 32,
+    identifier=IDENTIFIER,
+    inspector=6,
+    model=9,
+    inference_digest=b"\x77" * 32,
+    verdict=Verdict.PASS,
+    claims_root=b"\xaa" * 32,
+    issued_at=1_772_443_800,
+    expires_at=1_803_979_800,
+)
+_COMPANY = {
+    "name": "Cedar Assembly",
+    "street": "Hafenstrasse 1",
+    "zip_code": "20457",
+    "city": "Hamburg",
+    "country": "DE",
+    "vat": "DE123456789",
+}
+EXAMPLE_CLAIMS: dict[str, Json] = {
+    "manufacturer": _COMPANY,
+    "receiver": {**_COMPANY, "name": "Nordwind Mobility"},
+    "representative": {"name": "Ada Example", "title": "Inspection representative"},
+    "order_number": "PO-4711",
+    "logo_png": "iVBORw0KGgo=",
+    "ProductDescription": {
+        "B01": "Bracket",
+        "B02": {"SteelDesignation": ["S355J2"], "ProductNorm": ["EN 10025-2"]},
+        "B09": {"Form": "Plate", "Width": 120, "Thickness": 6.5, "Unit": "mm"},
+    },
+}
+_METHOD, _MADE = f"{_DID}#{_KEY_NAME}", "2026-03-02T09:30:00Z"
+
+
+def _did_document() -> dict[str, Json]:
+    return build_did_document(_DID, {_KEY_NAME: _KEY.public})
+
+
+def _status_list() -> dict[str, Json]:
+    bits = status_bits(0, {410: CertificateStatus.REVOKED})
+    return add_proof(build_status_list(_LIST, _DID, bits, valid_from=_MADE), _KEY, _METHOD, created=_MADE)
+
+
+def _credential() -> dict[str, Json]:
+    return issue_credential(_FACTS, _DID, _KEY, _METHOD, status_list_url=_LIST)
+
+
+def _inspection_document() -> object:
+    return json.loads(build_from_claims(_FACTS, EXAMPLE_CLAIMS))

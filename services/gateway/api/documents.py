@@ -1,45 +1,55 @@
-"""The routes of documents: parameters in, views and sealed files out."""
+"""Routes of documents: views and encrypted files."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance.document_access import Mode
+from ledger.ids import MAX_IDENTIFIER_LENGTH, SubjectKind
+from ledger.provenance.answers import Party
+from services.access import Scope
+from services.access.rules import Rule
 from services.documents import Documents, Draft, new_place
 from services.documents.drafts import MOST_NAME_CHARACTERS
+from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES
-from services.documents.views import Document
-from services.gateway.docs.document_examples import DOCUMENT
-from services.gateway.docs.example_values import IDENTIFIER
-from services.gateway.http.authentication import Asking, Clock
-from services.gateway.http.idempotency import RepeatKey, ask_once
+from services.documents.views import About, Document, DocumentVersion, Grant
+from services.gateway.http import example_values as examples
+from services.gateway.http.authentication import Clock, CurrentPrincipal
+from services.gateway.http.example_values import IDENTIFIER
+from services.gateway.http.idempotency import IdempotencyKey, read_idempotent_request
 from services.gateway.http.paging import Paging
 from services.gateway.http.responses import (
-    LOOKED_UP,
-    NAMED,
     PROBLEM,
-    ExpectedTags,
-    KnownTags,
-    expecting,
-    names,
+    PROBLEMS_400_404,
+    PROBLEMS_404,
+    IfMatch,
+    IfNoneMatch,
+    build_precondition,
+    etag_matches,
     reply,
-    tagged,
+    reply_with_etag,
 )
+from services.gateway.http.route_table import Examples, RouteTable
 from services.gateway.http.routes import Routes
 
 __all__ = ["SEALED_MEDIA_TYPE", "ParticipantNumber", "add_documents"]
 
 SEALED_MEDIA_TYPE = "application/vnd.millmark.sealed-document"
+_EXAMPLE_ID = "5d0f2c6e9b7a4c1d8e3f60718293a4b5"
+_READ, _CHANGE = Rule(Scope.DOCUMENTS), Rule(Scope.SHARING, owner=True)
+_UPLOAD = Rule(Scope.SHARING, owner=True, body_bytes=MOST_DOCUMENT_BYTES, cost=10)
+_ERASE = Rule(Scope.SHARING, owner=True, cost=50)
 
 DocumentId = Annotated[
-    str, Path(alias="id", pattern="^[0-9a-f]{32}$", description="Id of a document.", examples=[DOCUMENT])
+    str, Path(alias="id", pattern="^[0-9a-f]{32}$", description="Id of a document.", examples=[_EXAMPLE_ID])
 ]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31, description="Number of a version, from 1.", examples=[1])]
 ParticipantNumber = Annotated[int, Path(ge=1, le=2**32 - 1, description="Number of a participant.", examples=[5])]
@@ -60,7 +70,7 @@ AboutName = Annotated[
 ]
 ModeWord = Annotated[Mode, Query(description="Who may read it.", examples=["restricted"])]
 
-_CHANGED = {409: PROBLEM, **LOOKED_UP}
+_CHANGED = {409: PROBLEM, **PROBLEMS_404}
 _CONTENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -76,6 +86,30 @@ _SEALED: dict[int | str, dict[str, Any]] = {
 }
 
 
+def _drawing() -> Document:
+    return Document(
+        document=_EXAMPLE_ID,
+        mode=Mode.RESTRICTED,
+        about=About(SubjectKind.LOT, examples.LOT, IDENTIFIER),
+        versions=(DocumentVersion(1, "drawing.pdf", "application/pdf", 48_213, b"\x5e" * 32, examples.NOW),),
+        grants=(Grant(Party(5, "Cedar Assembly"), examples.NOW),),
+        added_at=examples.NOW,
+        erased_at=None,
+    )
+
+
+def _erased() -> Document:
+    erased = DocumentVersion(1, None, None, None, b"\x5e" * 32, examples.NOW)
+    return replace(_drawing(), versions=(erased,), grants=(), erased_at=examples.NOW + timedelta(days=30))
+
+
+def _page() -> dict[str, object]:
+    return {"items": [_drawing().to_json()], "next": None}
+
+
+_DRAWING: Examples = {"drawing": _drawing}
+
+
 class ModeChange(BaseModel):
     """Who may read a document from now on."""
 
@@ -84,57 +118,88 @@ class ModeChange(BaseModel):
     mode: Mode
 
 
-def add_documents(router: APIRouter, documents: Documents, clock: Clock) -> None:
-    """Adds the routes."""
-    _add_reading(router, documents)
-    _add_uploads(router, documents, clock)
-    _add_versions(router, documents, clock)
-    _add_changes(router, documents, clock)
-    _add_grants(router, documents, clock)
+def add_documents(table: RouteTable, documents: Documents, clock: Clock) -> None:
+    _add_reading(table, documents)
+    _add_fetching(table, documents)
+    _add_uploads(table, documents, clock)
+    _add_versions(table, documents, clock)
+    _add_changes(table, documents, clock)
+    _add_grants(table, documents, clock)
 
 
-def _add_reading(router: APIRouter, documents: Documents) -> None:
-    routes = Routes(router, "documents", LOOKED_UP)
+def _add_reading(table: RouteTable, documents: Documents) -> None:
+    routes = Routes(table, "documents", PROBLEMS_404)
 
-    @routes.page("/v1/documents", "listDocuments", "Documents that are there for the caller", Document, NAMED)
-    def page(principal: Asking, paging: Paging, about: AboutName = None) -> Response:
+    @routes.page(
+        "/v1/documents",
+        "listDocuments",
+        "Documents that are there for the caller",
+        Document,
+        rule=_READ,
+        examples={"one": _page},
+        responses=PROBLEMS_400_404,
+    )
+    def page(principal: CurrentPrincipal, paging: Paging, about: AboutName = None) -> Response:
         """By id. Documents that are there only because their lot is linked are found by it: give `about`."""
         after = str(paging.after[0]) if paging.after else ""
         found = documents.page(about, after, paging.limit, principal.viewer)
         return paging.answer(found.documents, None if found.next is None else (found.next,))
 
-    @routes.one("/v1/documents/{id}", "getDocument", "A document and its versions", Document)
-    def get(principal: Asking, document: DocumentId, known: KnownTags = None) -> Response:
+    @routes.one(
+        "/v1/documents/{id}",
+        "getDocument",
+        "A document and its versions",
+        Document,
+        rule=_READ,
+        examples=_DRAWING,
+    )
+    def get(principal: CurrentPrincipal, document: DocumentId, if_none_match: IfNoneMatch = None) -> Response:
         """Names, sizes and roots; the content is in the versions."""
-        return tagged(documents.get(document, principal.viewer), known)
+        return reply_with_etag(documents.get(document, principal.viewer), if_none_match)
+
+
+def _add_fetching(table: RouteTable, documents: Documents) -> None:
+    routes = Routes(table, "documents", PROBLEMS_404)
 
     @routes.get(
         "/v1/documents/{id}/versions/{version}",
         "fetchDocument",
         "A version, sealed for the caller",
+        rule=Rule(Scope.DOCUMENTS, cost=5),
         responses={**_SEALED, **_CHANGED},
         response_class=StreamingResponse,
     )
-    def fetch(principal: Asking, document: DocumentId, version: VersionNumber, known: KnownTags = None) -> Response:
+    def fetch(
+        principal: CurrentPrincipal, document: DocumentId, version: VersionNumber, if_none_match: IfNoneMatch = None
+    ) -> Response:
         """Encrypted, with its key wrapped for the key that the caller's participant published. The gateway never sends
         a document in clear."""
         sealed = documents.fetch(document, version, principal.participant, principal.viewer)
         headers = {"ETag": f'W/"{sealed.tag}"', "Cache-Control": "private, no-cache"}
-        if known is not None and names(known, f'"{sealed.tag}"'):
+        if if_none_match is not None and etag_matches(if_none_match, f'"{sealed.tag}"'):
             return Response(status_code=304, headers=headers)
         headers["Content-Disposition"] = f'attachment; filename="{document}.{version}.sealed"'
         headers["Content-Length"] = str(sealed.size)
         return StreamingResponse(sealed.stream(), headers=headers, media_type=SEALED_MEDIA_TYPE)
 
 
-def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
-    routes = Routes(router, "documents", NAMED)
+def _add_uploads(table: RouteTable, documents: Documents, clock: Clock) -> None:
+    routes = Routes(table, "documents", PROBLEMS_400_404)
 
-    @routes.post("/v1/documents", "addDocument", "Add a document", Document, status_code=201, openapi_extra=_CONTENT)
+    @routes.post(
+        "/v1/documents",
+        "addDocument",
+        "Add a document",
+        Document,
+        rule=_UPLOAD,
+        examples=_DRAWING,
+        status_code=201,
+        openapi_extra=_CONTENT,
+    )
     async def add(
         request: Request,
-        principal: Asking,
-        key: RepeatKey,
+        principal: CurrentPrincipal,
+        key: IdempotencyKey,
         name: Name,
         mode: ModeWord = Mode.PRIVATE,
         about: AboutName = None,
@@ -142,71 +207,100 @@ def _add_uploads(router: APIRouter, documents: Documents, clock: Clock) -> None:
         """Encrypted before it is stored. `linked` takes a lot in `about`."""
         with Draft(new_place(), name, _media_type(request)) as draft:
             await _take_in(request, draft)
-            once = await ask_once(request, principal, key)
+            idempotent = await read_idempotent_request(request, principal, key)
             return await run_in_threadpool(
-                once.answer, lambda token: reply(documents.add(draft, mode, about, clock(), token), 201)
+                idempotent.respond, lambda token: reply(documents.add(draft, mode, about, clock(), token), 201)
             )
 
 
-def _add_versions(router: APIRouter, documents: Documents, clock: Clock) -> None:
-    routes = Routes(router, "documents", _CHANGED)
+def _add_versions(table: RouteTable, documents: Documents, clock: Clock) -> None:
+    routes = Routes(table, "documents", _CHANGED)
 
     @routes.post(
         "/v1/documents/{id}/versions",
         "addDocumentVersion",
         "Add a version",
         Document,
+        rule=_UPLOAD,
+        examples=_DRAWING,
         status_code=201,
         openapi_extra=_CONTENT,
     )
     async def add_version(
         request: Request,
-        principal: Asking,
-        key: RepeatKey,
+        principal: CurrentPrincipal,
+        key: IdempotencyKey,
         document: DocumentId,
         name: Name,
-        expected: ExpectedTags = None,
+        if_match: IfMatch = None,
     ) -> Response:
         """Under a key of its own; earlier versions stay."""
         place = await run_in_threadpool(documents.next_place, document)
         with Draft(place, name, _media_type(request)) as draft:
             await _take_in(request, draft)
-            once = await ask_once(request, principal, key)
+            idempotent = await read_idempotent_request(request, principal, key)
             return await run_in_threadpool(
-                once.answer,
-                lambda token: reply(documents.add_version(draft, clock(), token, expecting(expected)), 201),
+                idempotent.respond,
+                lambda token: reply(documents.add_version(draft, clock(), token, build_precondition(if_match)), 201),
             )
 
 
-def _add_changes(router: APIRouter, documents: Documents, clock: Clock) -> None:
-    routes = Routes(router, "documents", {400: PROBLEM, **_CHANGED})
+def _add_changes(table: RouteTable, documents: Documents, clock: Clock) -> None:
+    routes = Routes(table, "documents", {400: PROBLEM, **_CHANGED})
 
-    @routes.patch("/v1/documents/{id}", "setDocumentMode", "Change who may read a document", Document)
-    def set_mode(document: DocumentId, change: ModeChange, expected: ExpectedTags = None) -> Response:
+    @routes.patch(
+        "/v1/documents/{id}",
+        "setDocumentMode",
+        "Change who may read a document",
+        Document,
+        rule=_CHANGE,
+        examples=_DRAWING,
+    )
+    def set_mode(document: DocumentId, change: ModeChange, if_match: IfMatch = None) -> Response:
         """From now on: what was fetched before cannot be recalled. Grants end with the mode `restricted`."""
-        return tagged(documents.set_mode(document, change.mode, expecting(expected)), None)
+        return reply_with_etag(documents.set_mode(document, change.mode, build_precondition(if_match)), None)
 
-    @routes.delete("/v1/documents/{id}", "eraseDocument", "Erase a document", Document, responses=LOOKED_UP)
-    def erase(document: DocumentId, expected: ExpectedTags = None) -> Response:
+    @routes.delete(
+        "/v1/documents/{id}",
+        "eraseDocument",
+        "Erase a document",
+        Document,
+        rule=_ERASE,
+        examples={"erased": _erased},
+        responses=PROBLEMS_404,
+    )
+    def erase(document: DocumentId, if_match: IfMatch = None) -> Response:
         """Ciphertexts, keys, names and salts of all versions are dropped, for good; roots on the ledger stay, and say
         nothing any more. Copies that were fetched cannot be recalled. May be repeated."""
-        return tagged(documents.erase(document, clock(), expecting(expected)), None)
+        return reply_with_etag(documents.erase(document, clock(), build_precondition(if_match)), None)
 
 
-def _add_grants(router: APIRouter, documents: Documents, clock: Clock) -> None:
-    routes = Routes(router, "documents", _CHANGED)
+def _add_grants(table: RouteTable, documents: Documents, clock: Clock) -> None:
+    routes = Routes(table, "documents", _CHANGED)
 
     @routes.put(
-        "/v1/documents/{id}/grants/{participant}", "grantDocument", "Name a participant that may read", Document
+        "/v1/documents/{id}/grants/{participant}",
+        "grantDocument",
+        "Name a participant that may read",
+        Document,
+        rule=_CHANGE,
+        examples=_DRAWING,
     )
-    def grant(document: DocumentId, participant: ParticipantNumber, expected: ExpectedTags = None) -> Response:
+    def grant(document: DocumentId, participant: ParticipantNumber, if_match: IfMatch = None) -> Response:
         """Of a restricted document."""
-        return tagged(documents.grant(document, participant, clock(), expecting(expected)), None)
+        return reply_with_etag(documents.grant(document, participant, clock(), build_precondition(if_match)), None)
 
-    @routes.delete("/v1/documents/{id}/grants/{participant}", "revokeDocument", "End a grant", Document)
-    def revoke(document: DocumentId, participant: ParticipantNumber, expected: ExpectedTags = None) -> Response:
+    @routes.delete(
+        "/v1/documents/{id}/grants/{participant}",
+        "revokeDocument",
+        "End a grant",
+        Document,
+        rule=_CHANGE,
+        examples=_DRAWING,
+    )
+    def revoke(document: DocumentId, participant: ParticipantNumber, if_match: IfMatch = None) -> Response:
         """The participant reads nothing of it from now on; copies that it fetched cannot be recalled."""
-        return tagged(documents.revoke(document, participant, expecting(expected)), None)
+        return reply_with_etag(documents.revoke(document, participant, build_precondition(if_match)), None)
 
 
 async def _take_in(request: Request, draft: Draft) -> None:

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from ledger.errors import MillmarkError
+from ledger.events.certificates import CertificateIssued
+from ledger.records import Statement, Verdict
 from ledger.store import Position, Store
-from services.access import Principal
-from services.gateway.http.authentication import Asking
+from services.access import Principal, Scope
+from services.access.rules import Rule
+from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.errors import BusyError
-from services.gateway.http.responses import CHECKED, PROBLEM
+from services.gateway.http.responses import PROBLEMS_400, PROBLEMS_422
+from services.gateway.http.route_table import RouteTable
+from services.gateway.http.routes import Routes
 from services.webhooks.feed import Filter, Notice, Notices, format_position, parse_filter, parse_position
 
-__all__ = ["EVENT_SCHEMA", "Streams", "build_events"]
+__all__ = ["EVENT_SCHEMA", "SseConnections", "add_events"]
 
 _AT_ONCE: Final = 100
-_MOST_STREAMS: Final = 64
-_MOST_STREAMS_EACH: Final = 8
+_MOST_OPEN: Final = 64
+_MOST_OPEN_EACH: Final = 8
 _INTERVAL_S: Final = 0.5
 _HEARTBEAT_S: Final = 15.0
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
@@ -64,6 +70,47 @@ _STREAM: Final[dict[str, Any]] = {
     },
 }
 
+_LOT, _ORDER = "0x" + "1a" * 32, "0x" + "2b" * 32
+_ISSUED = CertificateIssued(
+    Statement(
+        lot=b"\x1a" * 32,
+        order=b"\x2b" * 32,
+        model=9,
+        verdict=Verdict.PASS,
+        expires_at=1_803_979_800,
+        inference_digest=b"\x46" * 32,
+        claims_root=b"\x47" * 32,
+        stream=b"\x48" * 32,
+        leaf_index=1_204,
+        leaf_hash=b"\x49" * 32,
+    ),
+    anchor_size=1_205,
+    anchor_root=b"\x4a" * 32,
+)
+_EXAMPLE: Final[dict[str, Any]] = {
+    "specversion": "1.0",
+    "id": "ledger-412",
+    "source": "urn:millmark:ledger:131277322940537:0x" + "22" * 20,
+    "type": "millmark.ledger.CertificateIssued",
+    "subject": _LOT,
+    "time": "2026-03-02T09:30:00Z",
+    "datacontenttype": "application/json",
+    "position": "31.412",
+    "data": {
+        "contract": "ledger",
+        "sequence": 412,
+        "kind": "CertificateIssued",
+        "participant": 6,
+        "subject": _LOT,
+        "identifier": "https://id.gs1.org/01/09506000013459/21/A0001",
+        "histories": [_LOT, _ORDER],
+        "block_number": 987,
+        "block_hash": "0x" + "44" * 32,
+        "transaction_hash": "0x" + "45" * 32,
+        "fields": _ISSUED.to_json(),
+    },
+}
+
 _PLACE = r"^(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})$"
 After = Annotated[
     str | None, Query(pattern=_PLACE, description="Place behind which to begin; `0.0` for all.", examples=["31.412"])
@@ -82,8 +129,8 @@ Subjects = Annotated[
 ]
 
 
-class Streams:
-    """How many streams are open, and whether they are to end."""
+class SseConnections:
+    """Counts the open connections, and says when they are to end."""
 
     def __init__(self) -> None:
         self.stopping: Callable[[], bool] = lambda: False
@@ -91,7 +138,7 @@ class Streams:
 
     def enter(self, participant: int) -> None:
         """Raises BusyError when there are too many."""
-        if sum(self._open.values()) >= _MOST_STREAMS or self._open.get(participant, 0) >= _MOST_STREAMS_EACH:
+        if sum(self._open.values()) >= _MOST_OPEN or self._open.get(participant, 0) >= _MOST_OPEN_EACH:
             raise BusyError("too many streams are open", retry_after_s=30, hint="close one")
         self._open[participant] = self._open.get(participant, 0) + 1
 
@@ -101,25 +148,27 @@ class Streams:
             del self._open[participant]
 
 
-def build_events(store: Store, streams: Streams, check: Callable[[Request], Any]) -> APIRouter:
-    """The route over one store. `check` says again who asks, and raises when they may not any more."""
-    router, notices = APIRouter(), Notices(store)
+def add_events(
+    table: RouteTable, store: Store, connections: SseConnections, authenticate: Callable[[Request], Awaitable[None]]
+) -> None:
+    """`authenticate` checks the caller of an open connection anew, and raises once they may not follow any more."""
+    routes, notices = Routes(table, "events", PROBLEMS_422), Notices(store)
 
-    @router.get(
+    @routes.get(
         "/v1/events",
-        operation_id="followEvents",
-        summary="What is recorded, as it becomes final",
+        "followEvents",
+        "What is recorded, as it becomes final",
+        rule=Rule(Scope.EVENTS, cost=2),
+        examples={"page": lambda: {"items": [_EXAMPLE], "next": "31.412"}},
         response_model=None,
         responses={
             200: {"content": {"application/json": {"schema": _PAGE}, "text/event-stream": _STREAM}},
-            400: PROBLEM,
-            **CHECKED,
+            **PROBLEMS_400,
         },
-        tags=["events"],
     )
     async def events(
         request: Request,
-        principal: Asking,
+        principal: CurrentPrincipal,
         after: After = None,
         kinds: Kinds = None,
         subjects: Subjects = None,
@@ -140,16 +189,14 @@ def build_events(store: Store, streams: Streams, check: Callable[[Request], Any]
             return Response(json.dumps(page, separators=(",", ":")), media_type="application/json")
         start = parse_position(place) if place else await run_in_threadpool(notices.end)
         participant = principal.participant or 0
-        streams.enter(participant)
-        body = _Stream(request, principal, notices, wanted, streams, check).run(start)
-        return _Streaming(body, lambda: streams.leave(participant))
-
-    return router
+        connections.enter(participant)
+        body = _SseConnection(request, principal, notices, wanted, connections, authenticate).run(start)
+        return _SseResponse(body, lambda: connections.leave(participant))
 
 
-class _Streaming(StreamingResponse):
-    """A stream that leaves its place when it is over, also when not even its head went out (the audit log did not take
-    it): then its iterator is never started, and never ends."""
+class _SseResponse(StreamingResponse):
+    """Gives its place back when it is over, also when not even its head went out (the audit log did not take it): then
+    the iterator is never started, and never ends."""
 
     def __init__(self, body: AsyncIterator[str], leave: Callable[[], None]) -> None:
         super().__init__(
@@ -157,15 +204,15 @@ class _Streaming(StreamingResponse):
         )
         self._leave = leave
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
             self._leave()
 
 
-class _Stream:
-    """One open stream."""
+class _SseConnection:
+    """One caller who follows."""
 
     def __init__(
         self,
@@ -173,20 +220,20 @@ class _Stream:
         principal: Principal,
         notices: Notices,
         wanted: Filter,
-        streams: Streams,
-        check: Callable[[Request], Any],
+        connections: SseConnections,
+        authenticate: Callable[[Request], Awaitable[None]],
     ) -> None:
         self._request, self._principal, self._notices = request, principal, notices
-        self._wanted, self._streams, self._check = wanted, streams, check
+        self._wanted, self._connections, self._authenticate = wanted, connections, authenticate
 
     async def run(self, place: Position) -> AsyncIterator[str]:
-        """Until the caller goes, may no more, or the gateway stops. Whoever reads slowly is waited for: nothing is
-        read ahead of what was sent."""
+        """Runs until the caller disconnects, may not follow any more, or the gateway stops. Slow readers are waited
+        for: nothing is read ahead of what was sent."""
         loop = asyncio.get_running_loop()
         try:
             yield f"retry: 2000\nid: {format_position(place)}\n: from here on\n\n"
             beat = loop.time()
-            while not self._streams.stopping() and not self._request.state.head:
+            while not self._connections.stopping() and not self._request.state.head:
                 found, end = await run_in_threadpool(
                     self._notices.after, place, _AT_ONCE, self._principal.viewer, self._wanted
                 )
@@ -197,7 +244,7 @@ class _Stream:
                 place = end
                 if loop.time() - beat >= _HEARTBEAT_S:
                     beat = loop.time()
-                    await self._check(self._request)
+                    await self._authenticate(self._request)
                     yield f"id: {format_position(place)}\n: alive\n\n"
         except MillmarkError:
             return  # the credential is over, or the database does not answer: asked again, the gateway says which

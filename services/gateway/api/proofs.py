@@ -1,20 +1,35 @@
-"""Routes of evidence: the streams of machines, and proofs that entries are in them as they were anchored."""
+"""Routes of evidence: streams of machines, and proofs that entries are in them as they were anchored."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
+from ledger.merkle import Tree, leaf_hash
 from ledger.provenance import evidence_proofs
-from ledger.provenance.answers import Stream
+from ledger.provenance.answers import Anchor, Machine, Stream
 from ledger.provenance.resource_answers import ConsistencyProof, InclusionProof
 from ledger.store import Store
-from services.gateway.api.schemas import model_of
-from services.gateway.http.authentication import Asking
-from services.gateway.http.responses import LOOKED_UP, MOST_SEQUENCE, NAMED, KnownTags, Number, Subject, tagged
+from services.access import Scope
+from services.access.rules import Rule
+from services.gateway.api.filters import parse_subject
+from services.gateway.http import example_values as examples
+from services.gateway.http.authentication import CurrentPrincipal
+from services.gateway.http.responses import (
+    MOST_SEQUENCE,
+    PROBLEMS_400_404,
+    PROBLEMS_404,
+    IfNoneMatch,
+    Number,
+    Subject,
+    reply_with_etag,
+)
+from services.gateway.http.route_table import Examples, RouteTable
+from services.gateway.http.routes import Routes
 
-__all__ = ["build_proofs"]
+__all__ = ["add_proofs"]
 
 AnchorNumber = Annotated[
     int, Query(ge=1, le=MOST_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
@@ -24,81 +39,120 @@ LeafIndex = Annotated[
 ]
 
 
-def build_proofs(store: Store) -> APIRouter:
-    """All of them over one store."""
-    router = APIRouter()
-    _add_evidence(router, store)
-    _add_streams(router, store)
-    return router
+_PROOF = Rule(Scope.PROVENANCE, cost=4)
+
+_TREE = Tree(leaf_hash(bytes([number])) for number in range(6))
+_OLDER = Anchor(377, 4, _TREE.root(4), examples.NOW - timedelta(hours=2))
+_NEWER = Anchor(395, 6, _TREE.root(6), examples.NOW)
 
 
-def _add_evidence(router: APIRouter, store: Store) -> None:
-    @router.get(
+def _stream() -> Stream:
+    press = Machine(17, "urn:example:press-3", examples.MAKER)
+    identifier = "urn:example:press-3:telemetry"
+    return Stream(examples.STREAM, identifier, press, 6, _TREE.root(6), examples.NOW, (_OLDER, _NEWER))
+
+
+def _inclusion() -> InclusionProof:
+    proof = tuple(_TREE.inclusion_proof(3, 4))
+    return InclusionProof(examples.STREAM, 3, leaf_hash(b"\x03"), _OLDER, proof, _NEWER, _consistency(), None)
+
+
+def _grown() -> ConsistencyProof:
+    return ConsistencyProof(examples.STREAM, _OLDER, _NEWER, _consistency())
+
+
+def _consistency() -> tuple[bytes, ...]:
+    return tuple(_TREE.consistency_proof(4, 6))
+
+
+_ANCHORED: Examples = {"anchored": _inclusion}
+
+
+def add_proofs(table: RouteTable, store: Store) -> None:
+    routes = Routes(table, "evidence", PROBLEMS_400_404)
+    _add_evidence(routes, store)
+    _add_stream(routes, store)
+    _add_stream_proofs(routes, store)
+
+
+def _add_evidence(routes: Routes, store: Store) -> None:
+    @routes.get(
         "/v1/certificates/{id}/evidence",
-        operation_id="proveCertificate",
-        summary="Proof of the evidence behind a certificate",
-        response_model=model_of(InclusionProof),
-        responses=NAMED,
-        tags=["evidence"],
+        "proveCertificate",
+        "Proof of the evidence behind a certificate",
+        InclusionProof,
+        rule=_PROOF,
+        examples=_ANCHORED,
     )
-    def prove_certificate(principal: Asking, number: Number, known: KnownTags = None) -> Response:
+    def prove_certificate(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
         """That the measured entry was in its stream when the certificate was issued, and that the stream only grew
         since. 404 when another company keeps that evidence."""
-        return tagged(evidence_proofs.certificate_evidence(store, number, principal.viewer), known)
+        return reply_with_etag(evidence_proofs.certificate_evidence(store, number, principal.viewer), if_none_match)
 
-    @router.get(
+    @routes.get(
         "/v1/assignments/{id}/evidence",
-        operation_id="proveAssignment",
-        summary="Proof of the evidence with which an assignment was finished",
-        response_model=model_of(InclusionProof),
-        responses=NAMED,
-        tags=["evidence"],
+        "proveAssignment",
+        "Proof of the evidence with which an assignment was finished",
+        InclusionProof,
+        rule=_PROOF,
+        examples=_ANCHORED,
     )
-    def prove_assignment(principal: Asking, number: Number, known: KnownTags = None) -> Response:
+    def prove_assignment(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
         """At the first anchor that has the entry. 404 when there is none yet, or another company keeps that
         evidence."""
-        return tagged(evidence_proofs.assignment_evidence(store, number, principal.viewer), known)
+        return reply_with_etag(evidence_proofs.assignment_evidence(store, number, principal.viewer), if_none_match)
 
 
-def _add_streams(router: APIRouter, store: Store) -> None:
-    @router.get(
+def _add_stream(routes: Routes, store: Store) -> None:
+    @routes.get(
         "/v1/streams/{subject}",
-        operation_id="getStream",
-        summary="A machine's stream of evidence",
-        response_model=model_of(Stream),
-        responses=LOOKED_UP,
-        tags=["evidence"],
+        "getStream",
+        "A machine's stream of evidence",
+        Stream,
+        rule=Rule(Scope.PROVENANCE),
+        examples={"press": _stream},
+        responses=PROBLEMS_404,
     )
-    def get_stream(principal: Asking, subject: Subject, known: KnownTags = None) -> Response:
+    def get_stream(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
         """Its anchors on chain; for the company whose stream it is. Others see it in traces that cite it."""
-        return tagged(evidence_proofs.stream(store, bytes.fromhex(subject[2:]), principal.viewer), known)
+        return reply_with_etag(evidence_proofs.stream(store, parse_subject(subject), principal.viewer), if_none_match)
 
-    @router.get(
+
+def _add_stream_proofs(routes: Routes, store: Store) -> None:
+    @routes.get(
         "/v1/streams/{subject}/inclusion",
-        operation_id="proveInclusion",
-        summary="Proof that an entry is in a stream",
-        response_model=model_of(InclusionProof),
-        responses=NAMED,
-        tags=["evidence"],
+        "proveInclusion",
+        "Proof that an entry is in a stream",
+        InclusionProof,
+        rule=_PROOF,
+        examples=_ANCHORED,
     )
     def prove_inclusion(
-        principal: Asking, subject: Subject, index: LeafIndex, anchor: AnchorNumber, known: KnownTags = None
+        principal: CurrentPrincipal,
+        subject: Subject,
+        index: LeafIndex,
+        anchor: AnchorNumber,
+        if_none_match: IfNoneMatch = None,
     ) -> Response:
         """As the stream was anchored by that record; for the company whose stream it is."""
-        found = evidence_proofs.prove_inclusion(store, bytes.fromhex(subject[2:]), index, anchor, principal.viewer)
-        return tagged(found, known)
+        found = evidence_proofs.prove_inclusion(store, parse_subject(subject), index, anchor, principal.viewer)
+        return reply_with_etag(found, if_none_match)
 
-    @router.get(
+    @routes.get(
         "/v1/streams/{subject}/consistency",
-        operation_id="proveConsistency",
-        summary="Proof that a stream only grew",
-        response_model=model_of(ConsistencyProof),
-        responses=NAMED,
-        tags=["evidence"],
+        "proveConsistency",
+        "Proof that a stream only grew",
+        ConsistencyProof,
+        rule=_PROOF,
+        examples={"grown": _grown},
     )
     def prove_consistency(
-        principal: Asking, subject: Subject, first: AnchorNumber, second: AnchorNumber, known: KnownTags = None
+        principal: CurrentPrincipal,
+        subject: Subject,
+        first: AnchorNumber,
+        second: AnchorNumber,
+        if_none_match: IfNoneMatch = None,
     ) -> Response:
         """From one anchor to a later one; for the company whose stream it is."""
-        found = evidence_proofs.prove_consistency(store, bytes.fromhex(subject[2:]), first, second, principal.viewer)
-        return tagged(found, known)
+        found = evidence_proofs.prove_consistency(store, parse_subject(subject), first, second, principal.viewer)
+        return reply_with_etag(found, if_none_match)

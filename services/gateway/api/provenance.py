@@ -1,30 +1,42 @@
-"""The routes: parameters in, views out. What they say is the service's, how failures look is the error handler's."""
+"""Routes of traces, certificates and recalls."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 from urllib.parse import unquote
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 
+from ledger import provenance
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance import Certificate, Direction, Limits, OrderTrace, Recall, Trace
-from services.gateway.api.provenance_service import Service
-from services.gateway.api.schemas import model_of
-from services.gateway.api.status import GatewayStatus, Health
-from services.gateway.docs.example_values import IDENTIFIER
-from services.gateway.http.authentication import Asking
-from services.gateway.http.responses import MOST_SEQUENCE, NAMED, PROBLEM, KnownTags, Number, reply, tag, tagged
+from ledger.provenance import MOST_RECALLED, MOST_TRACED, Certificate, Direction, Limits, OrderTrace, Recall, Trace
+from ledger.provenance.recall_answers import Holder, RecallCounts
+from ledger.records import ALL_ROLES, CertificateStatus, ModelState, Role
+from ledger.store import Store
+from services.access import Scope
+from services.access.rules import Rule
+from services.cache import StateCache
+from services.gateway.http import example_values as examples
+from services.gateway.http.authentication import CurrentPrincipal
+from services.gateway.http.example_values import IDENTIFIER
+from services.gateway.http.responses import (
+    MOST_SEQUENCE,
+    PROBLEMS_400_404,
+    IfNoneMatch,
+    Number,
+    reply_with_etag,
+    with_etag,
+)
+from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 
-__all__ = ["build_router"]
+__all__ = ["CachedTraces", "add_provenance"]
 
 _TRACE = "/v1/trace/"
-_TRACED = Limits()
-_MOST = Limits(depth=256, lots=10_000)
-_RECALL = Limits(depth=256, lots=100_000)
-"""A recall that leaves something out is worse than a slow one."""
+_DEFAULT = Limits()
+_CACHED_BYTES = 32 * 1024 * 1024
 
 Identifier = Annotated[
     str,
@@ -62,83 +74,115 @@ Moment = Annotated[datetime | None, Query(description="RFC 3339, with a time zon
 Way = Annotated[
     Direction, Query(description="`up`: what it was made from. `down`: what was made of it.", examples=["up"])
 ]
-Depth = Annotated[int, Query(ge=1, le=_MOST.depth, description="Most steps from what is asked about.", examples=[8])]
-Lots = Annotated[int, Query(ge=1, le=_MOST.lots, description="Most lots in one list, nearest first.", examples=[100])]
-RecalledLots = Annotated[int, Query(ge=1, le=_RECALL.lots, description="Most lots, nearest first.", examples=[1000])]
+Depth = Annotated[
+    int, Query(ge=1, le=MOST_TRACED.depth, description="Most steps from what is asked about.", examples=[8])
+]
+Lots = Annotated[
+    int, Query(ge=1, le=MOST_TRACED.lots, description="Most lots in one list, nearest first.", examples=[100])
+]
+RecalledLots = Annotated[
+    int, Query(ge=1, le=MOST_RECALLED.lots, description="Most lots, nearest first.", examples=[1000])
+]
 
 
-def build_router(service: Service) -> APIRouter:
-    """All routes of the API over one service."""
-    router = APIRouter()
-    _add_provenance(router, service)
-    _add_state(router, service)
-    return router
+class CachedTraces:
+    """Traces as JSON, cached while index and names stay as they are: the same part is asked for again and again."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._cache = StateCache(_CACHED_BYTES)
+
+    def trace(self, name: str, direction: Direction, limits: Limits, viewer: int | None) -> bytes:
+        """The viewer is part of the key: an answer for one company is never given to another."""
+        provenance.verify_name(name)
+        with provenance.open_reader(self._store, viewer) as reader:
+            return self._cache.get_or_compute(
+                reader.state(),
+                (name, direction, limits, viewer),
+                lambda: provenance.build_trace(reader, name, direction, limits).encode(),
+            )
 
 
-def _add_provenance(router: APIRouter, service: Service) -> None:
-    routes = Routes(router, "provenance", NAMED)
+def add_provenance(table: RouteTable, store: Store) -> None:
+    routes = Routes(table, "provenance", PROBLEMS_400_404)
+    _add_trace(routes, CachedTraces(store))
+    _add_certificate(routes, store)
+    _add_recall(routes, store)
 
+
+def _add_trace(routes: Routes, traces: CachedTraces) -> None:
     @routes.get(
         _TRACE + "{identifier:path}",
         "traceLotOrOrder",
         "Trace a lot or an order",
-        response_model=model_of(Trace) | model_of(OrderTrace),
+        Trace | OrderTrace,
+        rule=Rule(Scope.PROVENANCE),
+        examples={"lot": _trace, "order": _order_trace},
     )
     def trace(
         request: Request,
-        principal: Asking,
+        principal: CurrentPrincipal,
         identifier: Identifier,
         direction: Way = Direction.BOTH,
-        depth: Depth = _TRACED.depth,
-        lots: Lots = _TRACED.lots,
-        known: KnownTags = None,
+        depth: Depth = _DEFAULT.depth,
+        lots: Lots = _DEFAULT.lots,
+        if_none_match: IfNoneMatch = None,
     ) -> Response:
         """Where a lot comes from, who made and inspected it, who has it, what became of it; or how far an order is.
 
         Whatever lies beyond the limits is left out, and `cuts` says so."""
-        name, limits = _as_written(request, identifier), Limits(depth, lots)
-        found = service.trace(name, direction, limits, principal.viewer)
-        return tag(Response(found, media_type="application/json"), known)
+        found = traces.trace(_as_written(request, identifier), direction, Limits(depth, lots), principal.viewer)
+        return with_etag(Response(found, media_type="application/json"), if_none_match)
 
-    @routes.one("/v1/certificates/{id}", "getCertificate", "A certificate and whether it counts", Certificate)
-    def certificate(principal: Asking, sequence: Number, known: KnownTags = None) -> Response:
+
+def _add_certificate(routes: Routes, store: Store) -> None:
+    @routes.one(
+        "/v1/certificates/{id}",
+        "getCertificate",
+        "A certificate and whether it counts",
+        Certificate,
+        rule=Rule(Scope.PROVENANCE),
+        examples={"valid": examples.certificate},
+    )
+    def certificate(principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None) -> Response:
         """A verdict on a lot, and whether it is valid, expired, revoked or fallen with its model."""
-        return tagged(service.certificate(sequence, principal.viewer), known)
+        return reply_with_etag(provenance.certificate(store, sequence, viewer=principal.viewer), if_none_match)
 
-    @routes.get("/v1/recall", "recall", "What a bad model, a bad lot or a bad machine reached", Recall)
+
+def _add_recall(routes: Routes, store: Store) -> None:
+    @routes.get(
+        "/v1/recall",
+        "recall",
+        "What a bad model, a bad lot or a bad machine reached",
+        Recall,
+        rule=Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, cost=10),
+        examples={"model": _recall},
+    )
     def recall(
-        principal: Asking,
+        principal: CurrentPrincipal,
         model: ModelNumber = None,
         lot: LotName = None,
         machine: MachineName = None,
         since: Moment = None,
         until: Moment = None,
-        depth: Depth = _RECALL.depth,
-        lots: RecalledLots = _RECALL.lots,
-        known: KnownTags = None,
+        depth: Depth = MOST_RECALLED.depth,
+        lots: RecalledLots = MOST_RECALLED.lots,
+        if_none_match: IfNoneMatch = None,
     ) -> Response:
         """Everything that a model certified; a lot with what is packed in it; or what a machine made and measured from
         `since` to `until`. All that was made of that, for which orders, and who has it. Give one of `model`, `lot` and
         `machine`."""
-        limits = Limits(depth, lots)
-        found = service.recall(
-            model=model, lot=lot, machine=machine, since=since, until=until, limits=limits, viewer=principal.viewer
+        found = provenance.recall(
+            store,
+            model=model,
+            lot=lot,
+            machine=machine,
+            since=since,
+            until=until,
+            limits=Limits(depth, lots),
+            viewer=principal.viewer,
         )
-        return tagged(found, known)
-
-
-def _add_state(router: APIRouter, service: Service) -> None:
-    routes = Routes(router, "state", {"default": PROBLEM})
-
-    @routes.get("/v1/status", "getStatus", "How far index, chain and outbox are", GatewayStatus)
-    def status() -> Response:
-        """The chain is shown as the follower last saw it; this request asks nothing of its node."""
-        return reply(service.status())
-
-    @routes.get("/health", "getHealth", "Whether the process answers", Health)
-    async def health() -> Response:
-        """For whoever restarts processes: nothing is read, so a busy database does not look like a dead process."""
-        return reply(Health("ok"))
+        return reply_with_etag(found, if_none_match)
 
 
 def _as_written(request: Request, decoded: str) -> str:
@@ -147,3 +191,69 @@ def _as_written(request: Request, decoded: str) -> str:
     raw: bytes = request.scope.get("raw_path") or b""
     written = raw.partition(_TRACE.encode())[2].decode("ascii", "replace")
     return written if unquote(written) == decoded and ":" in written else decoded
+
+
+def _trace() -> Trace:
+    return Trace(
+        as_of=examples.as_of(),
+        lot=examples.lot(),
+        head=b"\x12" * 32,
+        order=examples.order(),
+        assignments=(),
+        certificates=(examples.certificate(),),
+        custody=(examples.custody_change(),),
+        packed_in=(),
+        contents=(),
+        upstream=(),
+        downstream=(),
+        transformations=(),
+        truncated=False,
+        cuts=(),
+        streams=(),
+        records=(examples.record(),),
+    )
+
+
+def _order_trace() -> OrderTrace:
+    return OrderTrace(
+        as_of=examples.as_of(),
+        order=examples.order(),
+        head=b"\x34" * 32,
+        assignments=(),
+        lots=(examples.related(),),
+        certificates=(examples.certificate(),),
+        upstream=(),
+        downstream=(),
+        transformations=(),
+        truncated=False,
+        cuts=(),
+        streams=(),
+        records=(
+            replace(
+                examples.record(), sequence=120, kind="OrderPlaced", subject=examples.ORDER, participant=examples.BUYER
+            ),
+        ),
+    )
+
+
+def _recall() -> Recall:
+    fallen = replace(examples.certificate(), status=CertificateStatus.FALLEN)
+    withdrawn = replace(
+        examples.model(), state=ModelState.WITHDRAWN, withdrawn_at=examples.NOW, defective_since=examples.NOW
+    )
+    lots = (replace(examples.related(), status=CertificateStatus.FALLEN),)
+    return Recall(
+        as_of=examples.as_of(),
+        model=withdrawn,
+        lot=None,
+        machine=None,
+        since=None,
+        until=None,
+        counts=RecallCounts(lots=1, unspent=1, quarantined=0, certificates=1, valid=0, orders=1, holders=1),
+        certificates=(replace(fallen, model=withdrawn),),
+        lots=lots,
+        orders=(examples.order(),),
+        holders=(Holder(examples.BUYER.participant, examples.BUYER.name, lots=1, quarantined=0),),
+        truncated=False,
+        cuts=(),
+    )

@@ -1,16 +1,20 @@
-"""The routes of the keys that documents are sealed for."""
+"""Routes of the keys that documents are encrypted for."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ledger.errors import InputError
+from services.access import Scope
+from services.access.rules import Rule
 from services.documents import Recipients
 from services.documents.views import RecipientKey
 from services.gateway.api.documents import ParticipantNumber
-from services.gateway.http.authentication import Asking, Clock
-from services.gateway.http.responses import LOOKED_UP, PROBLEM, KnownTags, reply, tagged
+from services.gateway.http import example_values as examples
+from services.gateway.http.authentication import Clock, CurrentPrincipal
+from services.gateway.http.responses import PROBLEM, PROBLEMS_404, IfNoneMatch, reply, reply_with_etag
+from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 
 __all__ = ["add_recipient_keys"]
@@ -26,14 +30,18 @@ class PublishedKey(BaseModel):
     signature: str = Field(pattern="^0x[0-9a-f]{130}$", description="r, s and v = 27 or 28.")
 
 
-def add_recipient_keys(router: APIRouter, recipients: Recipients, clock: Clock) -> None:
-    """Adds the routes."""
-    routes = Routes(router, "documents", {409: PROBLEM, **LOOKED_UP})
+def add_recipient_keys(table: RouteTable, recipients: Recipients, clock: Clock) -> None:
+    routes = Routes(table, "documents", {409: PROBLEM, **PROBLEMS_404})
 
     @routes.put(
-        "/v1/recipient-key", "publishRecipientKey", "Publish the key that documents are wrapped for", RecipientKey
+        "/v1/recipient-key",
+        "publishRecipientKey",
+        "Publish the key that documents are wrapped for",
+        RecipientKey,
+        rule=Rule(Scope.DOCUMENTS),
+        examples={"key": _key},
     )
-    def publish(principal: Asking, key: PublishedKey) -> Response:
+    def publish(principal: CurrentPrincipal, key: PublishedKey) -> Response:
         """The caller's own; it takes the place of the former one."""
         if principal.participant is None:
             raise InputError("a key is a participant's", hint="sign in as one")
@@ -51,7 +59,13 @@ def add_recipient_keys(router: APIRouter, recipients: Recipients, clock: Clock) 
         "getRecipientKey",
         "The key that a participant opens documents with",
         RecipientKey,
+        rule=Rule(Scope.DOCUMENTS),
+        examples={"key": _key},
     )
-    def get(participant: ParticipantNumber, known: KnownTags = None) -> Response:
+    def get(participant: ParticipantNumber, if_none_match: IfNoneMatch = None) -> Response:
         """With the signature that says so."""
-        return tagged(recipients.get(participant), known)
+        return reply_with_etag(recipients.get(participant), if_none_match)
+
+
+def _key() -> RecipientKey:
+    return RecipientKey(5, b"\x3c" * 32, int(examples.NOW.timestamp()), b"\x6d" * 64 + b"\x1b", b"\x5c" * 20)

@@ -1,17 +1,29 @@
-"""The answer to "how far is it": index, chain, follower, outbox."""
+"""Routes of the gateway's state: how far index, chain, follower and outbox are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeAlias
 
-from ledger.index import IndexStatus
+from fastapi import Response
+
+from ledger.index import IndexStatus, fetch_status
 from ledger.provenance.jsonform import Printable, moment
-from ledger.store.outbox import OutboxState
-from services.gateway.follower import Failure, Head, Seen
+from ledger.store import Store
+from ledger.store.outbox import Outbox, OutboxState
+from services.access import Scope
+from services.access.rules import Rule
+from services.gateway.follower import Failure, Following, Head, Seen
+from services.gateway.http import example_values as examples
+from services.gateway.http.responses import PROBLEM, reply
+from services.gateway.http.route_table import RouteTable
+from services.gateway.http.routes import Routes
 
-__all__ = ["GatewayStatus", "Health", "build_status"]
+__all__ = ["GatewayStatus", "Health", "StatusReader", "add_status", "build_status", "fetch_gateway_status"]
+
+StatusReader: TypeAlias = "Callable[[], GatewayStatus]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,40 @@ _NOT_CONFIGURED = FailureState("chain-not-configured", "no chain is configured",
 _NOT_ASKED = FailureState("chain-not-asked", "the node was not asked yet", "ask again in a moment", None)
 
 
+def add_status(table: RouteTable, read_status: StatusReader) -> None:
+    routes = Routes(table, "state", {"default": PROBLEM})
+
+    @routes.get(
+        "/v1/status",
+        "getStatus",
+        "How far index, chain and outbox are",
+        GatewayStatus,
+        rule=Rule(Scope.STATUS, owner=True),
+        examples={"following": _status},
+    )
+    def status() -> Response:
+        """The chain is shown as the follower last saw it; this request asks nothing of its node."""
+        return reply(read_status())
+
+    @routes.get(
+        "/health",
+        "getHealth",
+        "Whether the process answers",
+        Health,
+        rule=Rule(public=True, cost=0, audited=False),
+        examples={"up": _health},
+    )
+    async def health() -> Response:
+        """For whoever restarts processes: nothing is read, so a busy database does not look like a dead process."""
+        return reply(Health("ok"))
+
+
+def fetch_gateway_status(store: Store, following: Following | None) -> GatewayStatus:
+    """Asks nothing of the chain: what the follower last saw of it is shown, with the time."""
+    seen = None if following is None else following.seen()
+    return build_status(fetch_status(store), seen, Outbox(store).counts())
+
+
 def build_status(index: IndexStatus | None, seen: Seen | None, counts: Mapping[str, int]) -> GatewayStatus:
     """`seen` is None when no chain is configured."""
     head = None if seen is None else seen.head
@@ -152,4 +198,20 @@ def _chain(head: Head) -> ChainState:
         registry_sequence=head.registry_sequence,
         ledger_sequence=head.ledger_sequence,
         seen_at=head.seen_at,
+    )
+
+
+def _health() -> Health:
+    return Health("ok")
+
+
+def _status() -> GatewayStatus:
+    registry, ledger, block = b"\x11" * 20, b"\x22" * 20, b"\x44" * 32
+    return GatewayStatus(
+        index=IndexState(examples.CHAIN_ID, registry, ledger, 987, block, examples.NOW, 31, 640, b"\x55" * 32),
+        chain=ChainState(examples.CHAIN_ID, 987, block, examples.NOW, 31, 640, examples.NOW),
+        chain_failure=None,
+        equal=True,
+        follower=FollowerState(examples.NOW, None),
+        outbox={"queued": 0, "nonced": 0, "signed": 0, "sent": 2, "mined": 0, "final": 671, "failed": 0, "replaced": 0},
     )

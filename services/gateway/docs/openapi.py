@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from ledger.provenance.jsonform import Printable
-from services.gateway.api.credentials import CREDENTIAL_MEDIA, DID_MEDIA
-from services.gateway.docs.examples import build_examples, build_problem_example
+from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.idempotency import REPLAYED
-from services.gateway.http.permissions import RULES
-from services.gateway.http.problems import MEDIA_TYPE
+from services.gateway.http.problems import MEDIA_TYPE, Problem
 from services.gateway.http.responses import ETAG_EXAMPLE
-from services.gateway.recording.examples import build_body_examples
+from services.gateway.http.route_table import Examples, Route, RouteTable
 
 __all__ = ["complete_document"]
 
@@ -55,30 +52,32 @@ _LOCATION = {
 }
 
 
-def complete_document(document: dict[str, Any], *, secured: bool) -> dict[str, Any]:
-    """Adds to the document in place, and gives it back. `secured` is whether callers need a credential."""
-    examples, bodies = build_examples(), build_body_examples()
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            _complete_operation(operation, examples[operation["operationId"]])
-            _complete_body(operation, bodies)
-            if secured and not _is_public(method, path):
+_UNKNOWN = Problem(
+    type="urn:millmark:problem:not-found",
+    title="Nothing is known under that name",
+    status=404,
+    detail=f"{IDENTIFIER} is not known here",
+    hint="check its spelling, or give its subject: the chain keeps no identifiers",
+    request_id="1f0c6e0e5a8b4c55a3b8b6a3b1a0c9d2",
+)
+
+
+def complete_document(document: dict[str, Any], routes: RouteTable, *, secured: bool) -> dict[str, Any]:
+    """Completes the document in place, and returns it. `secured` is whether callers need a credential."""
+    rows = {route.operation: route for route in routes}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            row = rows[operation["operationId"]]
+            _complete_operation(operation, row.examples)
+            _complete_body(operation, row)
+            if secured and not row.rule.public:
                 operation["security"] = [{"bearer": []}]
     if secured:
         document.setdefault("components", {})["securitySchemes"] = {"bearer": _BEARER}
     return document
 
 
-def _is_public(method: str, path: str) -> bool:
-    """The document writes paths without the converters that the router has."""
-    return any(
-        rule.public
-        for (verb, known), rule in RULES.items()
-        if verb == method.upper() and known.replace(":path}", "}") == path
-    )
-
-
-def _complete_operation(operation: dict[str, Any], examples: dict[str, Any]) -> None:
+def _complete_operation(operation: dict[str, Any], examples: Examples) -> None:
     responses = operation["responses"]
     headers = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
     for status, response in responses.items():
@@ -107,21 +106,20 @@ def _complete_operation(operation: dict[str, Any], examples: dict[str, Any]) -> 
         _add_later(status, responses)
 
 
-def _complete_body(operation: dict[str, Any], bodies: Mapping[str, Mapping[str, object]]) -> None:
-    example = bodies.get(operation["operationId"])
-    if example is not None:
-        operation["requestBody"]["content"]["application/json"]["examples"] = {"plain": {"value": example}}
+def _complete_body(operation: dict[str, Any], row: Route) -> None:
+    if row.body_example is not None:
+        operation["requestBody"]["content"]["application/json"]["examples"] = {"plain": {"value": row.body_example}}
 
 
-def _complete_answer(response: dict[str, Any], examples: dict[str, Any]) -> None:
+def _complete_answer(response: dict[str, Any], examples: Examples) -> None:
     content = response.get("content", {})
     response["description"] = "The answer." if content else "It is done."
-    for media, body in content.items():
-        if "json" in media or media in (CREDENTIAL_MEDIA, DID_MEDIA):
-            body["examples"] = {name: {"value": _shown(view)} for name, view in examples.items()}
+    for body in content.values():
+        if examples and "examples" not in body:
+            body["examples"] = {name: {"value": _as_json(build())} for name, build in examples.items()}
 
 
-def _shown(example: object) -> object:
+def _as_json(example: object) -> object:
     return example.to_json() if isinstance(example, Printable) else example
 
 
@@ -139,5 +137,5 @@ def _complete_problem(status: str, response: dict[str, Any]) -> None:
     response["description"] = f"{phrase}, as a problem (RFC 9457)."
     body = response["content"].pop("application/json")
     if status == "404":
-        body["examples"] = {"unknown": {"value": build_problem_example().to_json()}}
+        body["examples"] = {"unknown": {"value": _UNKNOWN.to_json()}}
     response["content"][MEDIA_TYPE] = body

@@ -9,16 +9,16 @@ from typing import Final, cast
 import msgspec
 
 from ledger.canonical import Json
-from ledger.store.epcis_rows import EpcisCaptureRow
 from services.gateway.recording.views import RecordFate
 from services.interop.epcis.event_queries import CONTEXT
+from services.interop.epcis.tables import EpcisCaptureRow
 
 __all__ = ["SIMPLE", "describe_capture", "query_document", "recorded_of"]
 
 SIMPLE: Final = "SimpleEventQuery"
 """The standard's own query, with parameters in the address."""
 _TOLD: Final = ("kind", "state", "done", "sequence", "refusal")
-"""Of a record's fate."""
+"""Members of a record's fate that a capture job shows."""
 
 
 def query_document(events: Sequence[Json], name: str = SIMPLE) -> dict[str, Json]:

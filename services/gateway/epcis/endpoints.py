@@ -1,59 +1,53 @@
-"""The EPCIS routes: headers and parameters in, documents out.
-
-A capture job is done when it is answered: nothing is acknowledged that is not on disk. Sent again, the same events are
-duplicates, so that a caller who got no answer may simply send them again.
-"""
+"""Routes of captured EPCIS events: headers and parameters in, documents out."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
 from ledger.canonical import Json
-from ledger.errors import InputError
+from ledger.records import ALL_ROLES, Role
 from ledger.store import Store
-from ledger.store.epcis_rows import EpcisCaptureRow
-from services.access import Principal
+from services.access import Scope
+from services.access.rules import PUBLIC, Rule
 from services.gateway.epcis import schemas
-from services.gateway.epcis.answers import describe_capture, query_document, recorded_of
-from services.gateway.epcis.known_names import find_known
-from services.gateway.epcis.named_queries import QUERIES, add_queries
+from services.gateway.epcis.answers import describe_capture, query_document
+from services.gateway.epcis.capture import CAPTURE, CaptureService
+from services.gateway.epcis.named_queries import add_queries
 from services.gateway.epcis.negotiation import (
     CAPTURE_HEADERS,
     DISCOVERY,
-    MOST_EVENTS,
+    MOST_BYTES,
     parse_behaviour,
     verify_acceptable,
     verify_media_type,
 )
 from services.gateway.epcis.problems import PREFIX
-from services.gateway.epcis.recording import EventRecording, find_fates, open_recording, parse_record
+from services.gateway.epcis.recording import parse_record
 from services.gateway.epcis.search import find_events, link_to_next, read_question, read_token, reply_json
-from services.gateway.http.authentication import Asking
-from services.gateway.http.errors import BusyError
-from services.gateway.http.permissions import methods_of
+from services.gateway.http.authentication import CurrentPrincipal
+from services.gateway.http.responses import PROBLEMS_422
+from services.gateway.http.route_table import Examples, Route, RouteTable
+from services.gateway.http.routes import Routes
 from services.gateway.recording import Recorder
-from services.interop.epcis.capture import Status, parse_capture
-from services.interop.epcis.documents import Document
-from services.interop.epcis.event_queries import Library
-from services.interop.epcis.intake import Behaviour, Sender, take_in
-from services.serving.bounded_work import BoundedWork
+from services.gateway.recording.views import RecordFate
+from services.interop.epcis.event_hash import PROFILE
+from services.interop.epcis.tables import EpcisCaptureRow
 
-__all__ = ["build_epcis"]
+__all__ = ["EVENTS", "add_epcis"]
 
-CAPTURE, EVENTS = f"{PREFIX}/capture", f"{PREFIX}/events"
-_WAITING = 16
-"""Batches that may wait for their turn."""
-_OPERATOR = 0
-"""Participant of whoever runs a gateway that is open on the loopback."""
+EVENTS = f"{PREFIX}/events"
+_SENDERS = ALL_ROLES & ~Role.AUDITOR
+"""Those who do something to parts."""
+_SEND = Rule(Scope.CAPTURE, _SENDERS)
+_FIND = Rule(Scope.PROVENANCE, cost=4)
 
 JobId = Annotated[
     str, Path(pattern="^[0-9a-f]{24}$", description="As the Location of the capture says.", examples=["9f1c" * 6])
@@ -77,87 +71,88 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def build_epcis(store: Store, recorder: Recorder | None = None, clock_ms: Callable[[], int] = _now_ms) -> APIRouter:
-    """The routes over one store; without a recorder events are evidence alone."""
-    router, desk = APIRouter(), _Service(store, recorder, clock_ms)
-    _add_discovery(router)
-    _add_capture(router, desk)
-    _add_events(router, desk)
-    add_queries(router, store, clock_ms)
-    return router
+_HASH = "ni:///sha-256;36abb3a2c0a726de32ac4beafd6b8bc4ba0b1d2de244490312e5cbec7b5ddece?ver=CBV2.0"
+_ID = schemas.EXAMPLE_EVENT["eventID"]
+_TAKEN_MS = 1_772_443_801_000
+_ACCEPTED = {
+    "event": "/epcisBody/eventList/0",
+    "status": "accepted",
+    "eventID": _ID,
+    "hash": _HASH,
+    "profile": PROFILE,
+    "evidence": {"index": 17, "leaf_hash": "3c" * 32},
+    "records": [],
+    "evidence_only": ["an observation: evidence of where things were, no change of state"],
+}
+_RECORDED = {
+    **_ACCEPTED,
+    "records": [{"kind": "ReceiveLot", "identifier_hash": "0x" + "5a" * 32, "quantity": 1, "unit": "0x483837"}],
+    "recorded": [{"id": 17}],
+    "evidence_only": [],
+}
+_FATE = RecordFate(17, "ReceiveLot", "ledger", "final", True, 412, (), None, None, None)
+_FAULT = {"pointer": "/epcisBody/eventList/1/bizStep", "reason": "'transforming' is neither a standard value nor a URI"}
+_REJECTED = {"event": "/epcisBody/eventList/1", "status": "rejected", "reasons": [_FAULT]}
 
 
-class _Service:
-    """What the routes ask for, in the name of a principal."""
-
-    def __init__(self, store: Store, recorder: Recorder | None, clock_ms: Callable[[], int]) -> None:
-        self._store, self._recorder, self._clock_ms = store, recorder, clock_ms
-        self._turns = BoundedWork(at_once=1, waiting=_WAITING)
-        """One batch at a time: it is the processor's work, and waiting for the database's one writer takes longer than
-        it needs to."""
-
-    def library(self, principal: Principal) -> Library:
-        return Library(self._store, principal.participant or _OPERATOR, principal.viewer)
-
-    def take(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
-        """The capture job. Raises InputError for a body that is no document, HTTPException 413 for too many events,
-        BusyError, and ForbiddenError or NoSignerError where nothing can be recorded."""
-        recording = open_recording(self._recorder, principal) if record else None
-        return self._describe(self._take_document(principal, behaviour, parse_capture(body), recording))
-
-    def job(self, principal: Principal, id_: str) -> dict[str, Json]:
-        """Raises NotFoundError."""
-        return self._describe(self.library(principal).capture(id_))
-
-    def _describe(self, row: EpcisCaptureRow) -> dict[str, Json]:
-        return describe_capture(row, find_fates(self._store, recorded_of(row)))
-
-    def _take_document(
-        self, principal: Principal, behaviour: Behaviour, document: Document, recording: EventRecording | None = None
-    ) -> EpcisCaptureRow:
-        if len(document.events) > MOST_EVENTS:
-            raise HTTPException(413)
-        creator = None if recording is None else recording.creator
-        find = partial(find_known, self._store, viewer=principal.viewer, creator=creator)
-        sender = Sender(principal.participant or _OPERATOR, find, recording)
-        with self._turns.take() as mine:
-            if not mine:
-                raise BusyError("too many captures are waiting", retry_after_s=1)
-            row = take_in(self._store, document, sender, behaviour, now_ms=self._clock_ms())
-        if recording is not None:
-            recording.recorder.wake()
-        return row
-
-    def take_one(self, principal: Principal, body: bytes) -> str:
-        """The id of one event that is taken in. Raises as `take`, and HTTPException 409 for a duplicate."""
-        document = parse_capture(body)
-        if "epcisBody" in document.value:
-            raise InputError("this takes one event, not a document", hint=f"send documents to {CAPTURE}")
-        row = self._take_document(principal, Behaviour.ROLLBACK, document)
-        [event] = json.loads(row.outcome)
-        if event["status"] == Status.REJECTED:
-            first = event["reasons"][0]
-            raise InputError(f"{first['pointer'] or 'the event'}: {first['reason']}", hint="correct the event")
-        if event["status"] == Status.DUPLICATE:
-            raise HTTPException(409)
-        return str(event["eventID"])
+def _found() -> dict[str, Json]:
+    return {**query_document([schemas.EXAMPLE_EVENT]), "creationDate": schemas.EXAMPLE_TIME}
 
 
-def _add_discovery(router: APIRouter) -> None:
-    things = (EVENTS, EVENTS + "/{id:path}", PREFIX + "/epcs/{epc:path}/events")
-    for path in (CAPTURE, CAPTURE + "/{id}", *things, QUERIES, QUERIES + "/{name}", QUERIES + "/{name}/events"):
+def _job(behaviour: str, *, success: bool, events: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    outcome = json.dumps(list(events) or ([_ACCEPTED] if success else [_ACCEPTED, _REJECTED]))
+    row = EpcisCaptureRow("9f1c" * 6, 1, 5, _TAKEN_MS, _TAKEN_MS, behaviour, success, outcome)
+    return describe_capture(row, {_FATE.id: _FATE})
+
+
+_JOBS: Examples = {
+    "proceed": partial(_job, "proceed", success=False),
+    "good": partial(_job, "rollback", success=True),
+    "recorded": partial(_job, "rollback", success=True, events=[_RECORDED]),
+}
+
+
+def add_epcis(
+    table: RouteTable, store: Store, recorder: Recorder | None = None, clock_ms: Callable[[], int] = _now_ms
+) -> None:
+    """Without a recorder events are evidence alone."""
+    routes, service = Routes(table, "epcis", PROBLEMS_422), CaptureService(store, recorder, clock_ms)
+    _add_capture(routes, service)
+    _add_jobs(routes, service)
+    _add_events(routes, service)
+    _add_event(routes, service)
+    add_queries(routes, store, clock_ms)
+    _add_discovery(table)
+
+
+def _add_discovery(table: RouteTable) -> None:
+    """OPTIONS of each path that has a route by now."""
+    for path in dict.fromkeys(route.path for route in table if route.path.startswith(f"{PREFIX}/")):
         more = CAPTURE_HEADERS if path == CAPTURE else {}
-        answer = partial(_discover, methods_of(path), more)
-        router.add_api_route(path, answer, methods=["OPTIONS"], include_in_schema=False)
+        table.add(Route("OPTIONS", path, PUBLIC), partial(_discover, table.allowed_methods(path), more))
 
 
 async def _discover(allowed: str, more: Mapping[str, str]) -> Response:
     return Response(status_code=204, headers={"Allow": allowed, **DISCOVERY, **more})
 
 
-def _add_capture(router: APIRouter, desk: _Service) -> None:
-    @router.post(CAPTURE, **schemas.CAPTURE)
-    async def capture(request: Request, principal: Asking) -> Response:
+def _add_capture(routes: Routes, service: CaptureService) -> None:
+    @routes.post(
+        CAPTURE,
+        "captureEvents",
+        "Take in EPCIS events",
+        rule=Rule(Scope.CAPTURE, _SENDERS, cost=4, body_bytes=MOST_BYTES),
+        examples=_JOBS,
+        **schemas.describe(
+            schemas.JOB,
+            413,
+            415,
+            done=202,
+            requestBody=schemas.DOCUMENT_BODY,
+            parameters=schemas.CAPTURE_PARAMETERS,
+        ),
+    )
+    async def capture(request: Request, principal: CurrentPrincipal) -> Response:
         """Judges every event by itself: accepted, duplicate (by its hash; that is no error) or rejected, and says why.
 
         Under `GS1-Capture-Error-Behaviour: rollback`, which is the default, one rejected event keeps all of them out;
@@ -170,53 +165,99 @@ def _add_capture(router: APIRouter, desk: _Service) -> None:
         verify_acceptable(request.headers)
         behaviour, body = parse_behaviour(request.headers), await request.body()
         record = parse_record(request.query_params.get("record"))
-        job = await run_in_threadpool(desk.take, principal, behaviour, record, body)
+        job = await run_in_threadpool(service.take, principal, behaviour, record, body)
         return reply_json(job, 202, Location=f"{CAPTURE}/{job['captureID']}")
 
-    @router.get(CAPTURE, **schemas.CAPTURES)
-    def captures(request: Request, principal: Asking) -> Response:
+
+def _add_jobs(routes: Routes, service: CaptureService) -> None:
+    @routes.get(
+        CAPTURE,
+        "listCaptureJobs",
+        "Capture jobs",
+        rule=_SEND,
+        examples={"one": lambda: [_JOBS["good"]()]},
+        **schemas.describe(schemas.JOBS, parameters=schemas.PAGE_PARAMETERS),
+    )
+    def captures(request: Request, principal: CurrentPrincipal) -> Response:
         """The newest first; those of the caller."""
         verify_acceptable(request.headers)
         question = read_question(request, {"perPage", "nextPageToken"})
         after = read_token(request, principal, question)
-        rows = desk.library(principal).captures(after[0] if after else None, question.per_page + 1)
+        rows = service.library(principal).captures(after[0] if after else None, question.per_page + 1)
         last = (rows[question.per_page - 1].number, 0) if len(rows) > question.per_page else None
         jobs: list[Json] = [describe_capture(row) for row in rows[: question.per_page]]
         return reply_json(jobs, 200, **link_to_next(request, principal, last))
 
-    @router.get(CAPTURE + "/{id}", **schemas.CAPTURE_JOB)
-    def capture_job(request: Request, principal: Asking, id: JobId) -> Response:
+    @routes.get(
+        CAPTURE + "/{id}",
+        "getCaptureJob",
+        "What became of each event of a call",
+        rule=_SEND,
+        examples=_JOBS,
+        **schemas.describe(schemas.JOB, 404),
+    )
+    def capture_job(request: Request, principal: CurrentPrincipal, id: JobId) -> Response:
         """What became of each event of one call."""
         verify_acceptable(request.headers)
-        return reply_json(desk.job(principal, id), 200)
+        return reply_json(service.job(principal, id), 200)
 
 
-def _add_events(router: APIRouter, desk: _Service) -> None:
-    @router.post(EVENTS, **schemas.NEW_EVENT)
-    async def add_event(request: Request, principal: Asking) -> Response:
+def _add_events(routes: Routes, service: CaptureService) -> None:
+    @routes.post(
+        EVENTS,
+        "addEvent",
+        "Take in one EPCIS event",
+        rule=_SEND,
+        examples={"taken": lambda: {"eventID": _ID}},
+        **schemas.describe(schemas.EVENT_ID, 409, 413, 415, done=201, requestBody=schemas.EVENT_BODY),
+    )
+    async def add_event(request: Request, principal: CurrentPrincipal) -> Response:
         """One bare event, with a context of its own. 409 when it was taken in before."""
         verify_media_type(request.headers)
         verify_acceptable(request.headers)
-        event_id = await run_in_threadpool(desk.take_one, principal, await request.body())
+        event_id = await run_in_threadpool(service.take_one, principal, await request.body())
         return reply_json({"eventID": event_id}, 201, Location=f"{EVENTS}/{quote(event_id, safe='')}")
 
-    @router.get(EVENTS, **schemas.EVENTS)
-    def events(request: Request, principal: Asking) -> Response:
+    @routes.get(
+        EVENTS,
+        "findEvents",
+        "Find EPCIS events",
+        rule=_FIND,
+        examples={"one": _found},
+        **schemas.describe(schemas.DOCUMENT, 413, parameters=schemas.QUERY_PARAMETERS),
+    )
+    def events(request: Request, principal: CurrentPrincipal) -> Response:
         """Those that there are for the caller, the latest first. Lists in parameters are delimited by `|`; keys, steps
         and places are found in every spelling. A parameter that is not listed here is refused. A page may be short, or
         empty, and yet more may follow: the Link says so."""
-        return find_events(request, principal, desk.library(principal), read_question(request))
+        return find_events(request, principal, service.library(principal), read_question(request))
 
-    @router.get(PREFIX + "/epcs/{epc:path}/events", **schemas.EVENTS_OF_EPC)
-    def events_of_epc(request: Request, principal: Asking, epc: Epc) -> Response:
+
+def _add_event(routes: Routes, service: CaptureService) -> None:
+    @routes.get(
+        PREFIX + "/epcs/{epc:path}/events",
+        "findEventsOfEpc",
+        "Find EPCIS events about one thing",
+        rule=_FIND,
+        examples={"one": _found},
+        **schemas.describe(schemas.DOCUMENT, 413, parameters=schemas.QUERY_PARAMETERS),
+    )
+    def events_of_epc(request: Request, principal: CurrentPrincipal, epc: Epc) -> Response:
         """As with `MATCH_anyEPC`."""
         return find_events(
-            request, principal, desk.library(principal), read_question(request, more=[("MATCH_anyEPC", epc)])
+            request, principal, service.library(principal), read_question(request, more=[("MATCH_anyEPC", epc)])
         )
 
-    @router.get(EVENTS + "/{id:path}", **schemas.EVENT)
-    def event(request: Request, principal: Asking, id: EventId) -> Response:
+    @routes.get(
+        EVENTS + "/{id:path}",
+        "getEvent",
+        "One EPCIS event",
+        rule=Rule(Scope.PROVENANCE),
+        examples={"event": _found},
+        **schemas.describe(schemas.DOCUMENT, 404),
+    )
+    def event(request: Request, principal: CurrentPrincipal, id: EventId) -> Response:
         """By its id; one that came without has its event hash as id. Of several that came under one id, as an
         event and the declaration of error about it do, the last; `EQ_eventID` finds all."""
         verify_acceptable(request.headers)
-        return reply_json(query_document([desk.library(principal).event(id)]), 200)
+        return reply_json(query_document([service.library(principal).event(id)]), 200)

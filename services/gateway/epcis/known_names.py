@@ -11,10 +11,11 @@ from ledger.errors import IdentifierError
 from ledger.ids import canonical_identifier
 from ledger.provenance.labels import Named, find_items
 from ledger.records import Item, ReceiveLot
-from ledger.store import AnswerRepository, Book, Lineage, Rows, Store
+from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import ParticipantRow
 from services.gateway.recording.recorder import describe_subjects
+from services.gateway.recording.repository import RecordingRepository
 from services.interop.epcis.mapping import Known
 
 __all__ = ["find_known", "find_parties"]
@@ -50,7 +51,7 @@ def _coming(store: Store, names: Collection[str]) -> dict[str, Item]:
     with store.reading() as connection:
         named = Named(Rows(connection), Lineage(connection), None).lots(names)
         single = {describe_subjects(lots): (name, lots[0]) for name, lots in named.items() if len(lots) == 1}
-        asked = {row.key: single[row.subjects] for row in AnswerRepository(connection).recordings_of(single)}
+        asked = {row.key: single[row.subjects] for row in RecordingRepository(connection).naming(single)}
     outbox, found, keys = Outbox(store), {}, list(asked)
     for start in range(0, len(keys), _PART):
         for key, record in outbox.find(keys[start : start + _PART]).items():

@@ -1,23 +1,34 @@
-"""Queries under a name: the caller's own, made, listed, shown, asked and deleted. Nobody is subscribed to any."""
+"""Routes of the caller's named queries: added, listed, shown, run and deleted. There are no subscriptions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ledger.canonical import canonical_json
+from ledger.canonical import Json, canonical_json
 from ledger.store import Store
-from services.access import Principal
+from services.access import Principal, Scope
+from services.access.rules import Rule
 from services.gateway.epcis import schemas
+from services.gateway.epcis.answers import query_document
 from services.gateway.epcis.negotiation import verify_acceptable, verify_media_type
 from services.gateway.epcis.problems import PREFIX
-from services.gateway.epcis.search import find_events, link_to_next, read_question, read_token, reply_json
-from services.gateway.http.authentication import Asking
-from services.interop.epcis.event_queries import Library
-from services.interop.epcis.named import NAME, NamedQueries, SubscriptionError, parse_definition
+from services.gateway.epcis.search import (
+    find_events,
+    link_to_next,
+    number_of,
+    open_event_queries,
+    read_question,
+    read_token,
+    reply_json,
+)
+from services.gateway.http.authentication import CurrentPrincipal
+from services.gateway.http.responses import PROBLEM
+from services.gateway.http.routes import Routes
+from services.interop.epcis.named_queries import NAME, NamedQueries, SubscriptionError, parse_definition
 
 __all__ = ["QUERIES", "add_queries"]
 
@@ -27,23 +38,30 @@ _SUBSCRIBING: Final = frozenset(
     ["stream", "second", "minute", "hour", "dayOfMonth", "month", "dayOfWeek", "reportIfEmpty", "initialRecordTime"]
 )
 """Parameters by which the standard subscribes."""
-_OPERATOR: Final = 0
+_READ = Rule(Scope.PROVENANCE)
 QueryName = Annotated[str, Path(pattern=NAME, description="As it was made under.", examples=["shipped-parts"])]
 
 
-def add_queries(router: APIRouter, store: Store, clock_ms: Callable[[], int]) -> None:
-    """Adds the routes."""
-    _add_list(router, store, clock_ms)
-    _add_one(router, store)
+def add_queries(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> None:
+    _add_list(routes, store, clock_ms)
+    _add_one(routes, store)
+    _add_events(routes, store)
 
 
 def _mine(store: Store, principal: Principal) -> NamedQueries:
-    return NamedQueries(store, principal.participant or _OPERATOR)
+    return NamedQueries(store, number_of(principal))
 
 
-def _add_list(router: APIRouter, store: Store, clock_ms: Callable[[], int]) -> None:
-    @router.post(QUERIES, **schemas.NEW_QUERY)
-    async def add_query(request: Request, principal: Asking) -> Response:
+def _add_list(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> None:
+    @routes.post(
+        QUERIES,
+        "addQuery",
+        "Keep a query under a name",
+        rule=Rule(Scope.PROVENANCE, cost=4),
+        examples={"shipped": lambda: schemas.QUERY_EXAMPLE},
+        **schemas.describe(schemas.DEFINITION, 409, 413, 415, done=201, requestBody=schemas.DEFINITION_BODY),
+    )
+    async def add_query(request: Request, principal: CurrentPrincipal) -> Response:
         """A question of SimpleEventQuery under a name, for the caller's company alone; 100 at most. Lists are JSON
         arrays. 409 when the name is taken."""
         verify_media_type(request.headers)
@@ -52,8 +70,15 @@ def _add_list(router: APIRouter, store: Store, clock_ms: Callable[[], int]) -> N
         await run_in_threadpool(_mine(store, principal).add, definition, clock_ms())
         return reply_json(definition.to_json(), 201, Location=f"{QUERIES}/{definition.name}")
 
-    @router.get(QUERIES, **schemas.QUERIES)
-    def queries(request: Request, principal: Asking) -> Response:
+    @routes.get(
+        QUERIES,
+        "listQueries",
+        "The caller's queries",
+        rule=_READ,
+        examples={"one": lambda: [schemas.QUERY_EXAMPLE]},
+        **schemas.describe(schemas.DEFINITIONS, parameters=schemas.PAGE_PARAMETERS),
+    )
+    def queries(request: Request, principal: CurrentPrincipal) -> Response:
         """The caller's, in the order in which they were made."""
         verify_acceptable(request.headers)
         question = read_question(request, _PAGING)
@@ -64,21 +89,44 @@ def _add_list(router: APIRouter, store: Store, clock_ms: Callable[[], int]) -> N
         return reply_json(shown, 200, **link_to_next(request, principal, last))
 
 
-def _add_one(router: APIRouter, store: Store) -> None:
-    @router.get(QUERIES + "/{name}", **schemas.QUERY)
-    def query(request: Request, principal: Asking, name: QueryName) -> Response:
+def _add_one(routes: Routes, store: Store) -> None:
+    @routes.get(
+        QUERIES + "/{name}",
+        "getQuery",
+        "One query",
+        rule=_READ,
+        examples={"shipped": lambda: schemas.QUERY_EXAMPLE},
+        **schemas.describe(schemas.DEFINITION, 404),
+    )
+    def query(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
         """Its definition as it was made."""
         verify_acceptable(request.headers)
         return reply_json(_mine(store, principal).get(name).to_json(), 200)
 
-    @router.delete(QUERIES + "/{name}", **schemas.DROP_QUERY)
-    def drop_query(principal: Asking, name: QueryName) -> Response:
+    @routes.delete(
+        QUERIES + "/{name}",
+        "deleteQuery",
+        "Delete a query",
+        rule=_READ,
+        status_code=204,
+        responses={**dict.fromkeys((400, 404), PROBLEM), "default": PROBLEM},
+    )
+    def drop_query(principal: CurrentPrincipal, name: QueryName) -> Response:
         """Its name is free again."""
         _mine(store, principal).drop(name)
         return Response(status_code=204)
 
-    @router.get(QUERIES + "/{name}/events", **schemas.EVENTS_OF_QUERY)
-    def events_of_query(request: Request, principal: Asking, name: QueryName) -> Response:
+
+def _add_events(routes: Routes, store: Store) -> None:
+    @routes.get(
+        QUERIES + "/{name}/events",
+        "findEventsOfQuery",
+        "What a query finds",
+        rule=Rule(Scope.PROVENANCE, cost=4),
+        examples={"one": _found},
+        **schemas.describe(schemas.DOCUMENT, 404, 413, parameters=schemas.PAGE_PARAMETERS),
+    )
+    def events_of_query(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
         """What it finds now, of what there is for the caller. Subscriptions are refused: `/v1/events` and webhooks tell
         what is new."""
         if _SUBSCRIBING & request.query_params.keys() or "upgrade" in request.headers:
@@ -86,6 +134,13 @@ def _add_one(router: APIRouter, store: Store) -> None:
         read_question(request, _PAGING)
         definition = _mine(store, principal).get(name)
         question = read_question(request, more=definition.parameters)
-        library = Library(store, principal.participant or _OPERATOR, principal.viewer)
+        library = open_event_queries(store, principal)
         asked = canonical_json(dict(definition.query)).decode()
         return find_events(request, principal, library, question, name, asked)
+
+
+def _found() -> dict[str, Json]:
+    return {
+        **query_document([schemas.EXAMPLE_EVENT], schemas.QUERY_EXAMPLE["name"]),
+        "creationDate": schemas.EXAMPLE_TIME,
+    }

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from ledger.errors import InputError
-from services.interop.epcis.intake import Behaviour
+from services.interop.epcis.capture_jobs import Behaviour
 
 __all__ = [
     "CAPTURE_HEADERS",
@@ -26,14 +26,14 @@ MOST_EVENTS = 1000
 MOST_BYTES = 4 << 20
 _VERSION = "2.0.0"
 VERSIONS = {"GS1-EPCIS-Version": _VERSION, "GS1-CBV-Version": _VERSION}
-"""Of every answer."""
+"""Headers of every answer."""
 DISCOVERY = {
     **VERSIONS,
     **{f"GS1-{standard}-{edge}": _VERSION for standard in ("EPCIS", "CBV") for edge in ("Min", "Max")},
     "GS1-EPC-Format": "Never_Translates",
     "GS1-Vendor-Version": f"millmark/{version('millmark')}",
 }
-"""Of the answer to OPTIONS."""
+"""Headers of the answer to OPTIONS."""
 CAPTURE_HEADERS = {
     "GS1-EPCIS-Capture-Limit": str(MOST_EVENTS),
     "GS1-EPCIS-Capture-File-Size-Limit": str(MOST_BYTES),
@@ -64,7 +64,7 @@ def verify_acceptable(headers: Headers) -> None:
 
 
 def _parse_version(text: str | None) -> tuple[int, ...] | None:
-    """Raises HTTPException 406 for what is no version."""
+    """Raises HTTPException 406 for a malformed version."""
     if text is None:
         return None
     if not _NUMBER.fullmatch(text):

@@ -8,10 +8,10 @@ from typing import Final
 
 from services.gateway.http.errors import CursorError
 from services.gateway.http.problems import Problem
-from services.interop.epcis.named import QueryNameTakenError, SubscriptionError, UnknownQueryError
+from services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
 from services.interop.epcis.query_parameters import QueryError, QueryTooComplexError, QueryTooLargeError
 
-__all__ = ["PREFIX", "in_epcis_words"]
+__all__ = ["PREFIX", "reword_problem"]
 
 PREFIX: Final = "/epcis/v2"
 _NAMES: Final[Mapping[int, str]] = {
@@ -30,7 +30,7 @@ _NAMES: Final[Mapping[int, str]] = {
 }
 
 
-_OF_QUERIES: Final[Mapping[str, tuple[int, str]]] = {
+_QUERY_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     QueryError.code: (400, "QueryParameterException"),
     CursorError.code: (400, "QueryParameterException"),
     QueryTooLargeError.code: (413, "QueryTooLargeException"),
@@ -42,11 +42,14 @@ _OF_QUERIES: Final[Mapping[str, tuple[int, str]]] = {
 """Code of a problem -> status and name."""
 
 
-def in_epcis_words(problem: Problem) -> Problem:
-    """With the type that EPCIS 2.0 has for it (REST bindings); one that it does not have stays as it is."""
+def reword_problem(path: str, problem: Problem) -> Problem:
+    """Under an EPCIS path, the problem with the type that EPCIS 2.0 has for it (REST bindings); one that it does not
+    have stays as it is."""
+    if not path.startswith(f"{PREFIX}/"):
+        return problem
     status = 400 if problem.status == 422 else problem.status
     code = problem.type.rpartition(":")[2]
-    if code not in _OF_QUERIES and status not in _NAMES:
+    if code not in _QUERY_PROBLEMS and status not in _NAMES:
         return problem
-    status, name = _OF_QUERIES.get(code) or (status, _NAMES[status])
+    status, name = _QUERY_PROBLEMS.get(code) or (status, _NAMES[status])
     return replace(problem, status=status, type=f"epcisException:{name}")

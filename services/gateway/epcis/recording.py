@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from ledger.errors import InputError
 from ledger.ids import Identity, SubjectKind, identifier_hash
 from ledger.records import ReceiveLot, Record, TransformLots
-from ledger.store import RecordingRepository, Store
-from ledger.store.answer_rows import RecordingRow
+from ledger.store import Book, Connection, Store
 from ledger.store.outbox import Outbox
 from services.access import ForbiddenError, Principal, Scope
 from services.gateway.http.errors import NoSignerError
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
+from services.gateway.recording.tables import RecordingRow
 from services.gateway.recording.views import RecordFate, build_fate
 from services.interop.epcis.mapping import Proposal
 
@@ -30,32 +30,33 @@ _PART = 300
 
 @dataclass(frozen=True, slots=True)
 class EventRecording:
-    """Of one company's events."""
+    """Records what one company's events propose."""
 
     recorder: Recorder
     creator: int
     """The company."""
     caller: int
-    """Who asked: the company, or 0 for whoever runs a gateway that is open on the loopback."""
+    """The company, or 0 for the operator of a gateway that is open on the loopback."""
 
     def find(self, keys: Collection[str]) -> dict[str, list[int]]:
         """Outbox ids of what was recorded for events before, by their keys; in the order of the records."""
         first = self.recorder.find_all([self._key(key, 0) for key in sorted(set(keys))])
         return {key: self._ids(key) for key in keys if self._key(key, 0) in first}
 
-    def record(self, desk: RecordingRepository, key: str, proposal: Proposal) -> list[int]:
+    def record(self, connection: Connection, key: str, proposal: Proposal) -> list[int]:
         """Queues what one event proposes."""
-        named = {}
+        book, named = Book(connection), {}
         for name, salt in proposal.salts.items():
             identity = Identity(SubjectKind.LOT, self.creator, name, salt)
-            desk.book.add_identity(identity)
+            book.add_identity(identity)
             named[identifier_hash(salt, name)] = identity.subject
         if proposal.claims is not None:
-            desk.book.put_document(proposal.claims.root, json.dumps(proposal.claims.to_json()))
+            book.put_document(proposal.claims.root, json.dumps(proposal.claims.to_json()))
         ids = []
         for place, record in enumerate(proposal.records):
             subjects = describe_subjects([named[one] for one in _made(record)])
-            ids.append(self.recorder.queue_in(desk, RecordingRow(self._key(key, place), self.caller, subjects), record))
+            row = RecordingRow(self._key(key, place), self.caller, subjects)
+            ids.append(self.recorder.queue_in(connection, row, record))
         return ids
 
     def _key(self, event: str, place: int) -> str:
@@ -72,7 +73,7 @@ class EventRecording:
 
 
 def open_recording(recorder: Recorder | None, principal: Principal) -> EventRecording:
-    """Raises ForbiddenError for who may not record here, NoSignerError where there is no key that signs for them."""
+    """Raises ForbiddenError when the principal may not record here, NoSignerError when there is no key to sign with."""
     if not principal.owner or Scope.RECORDING not in principal.scopes:
         raise ForbiddenError(
             "recording is for the company that runs the gateway, with the scope recording",

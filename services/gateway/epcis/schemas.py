@@ -1,27 +1,33 @@
-"""The EPCIS routes in the OpenAPI document: names, bodies, parameters, answers."""
+"""JSON schemas of the EPCIS routes for the OpenAPI document: bodies, parameters, answers."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, TypedDict
 
-from services.gateway.api.schemas import model_of
-from services.gateway.http.problems import Problem
-from services.interop.epcis.named import NAME
+from services.gateway.http.example_values import IDENTIFIER
+from services.gateway.http.responses import PROBLEM, Problems
+from services.interop.epcis.event_queries import CONTEXT
+from services.interop.epcis.named_queries import NAME
 from services.interop.epcis.query_parameters import COUNTS, MOST_CHARACTERS, PARAMETERS
 
 __all__ = [
-    "CAPTURE",
-    "CAPTURES",
-    "CAPTURE_JOB",
-    "DROP_QUERY",
-    "EVENT",
-    "EVENTS",
-    "EVENTS_OF_EPC",
-    "EVENTS_OF_QUERY",
-    "NEW_EVENT",
-    "NEW_QUERY",
-    "QUERIES",
-    "QUERY",
+    "CAPTURE_PARAMETERS",
+    "DEFINITION",
+    "DEFINITIONS",
+    "DEFINITION_BODY",
+    "DOCUMENT",
+    "DOCUMENT_BODY",
+    "EVENT_BODY",
+    "EVENT_ID",
+    "EXAMPLE_EVENT",
+    "EXAMPLE_TIME",
+    "JOB",
+    "JOBS",
+    "PAGE_PARAMETERS",
+    "QUERY_EXAMPLE",
+    "QUERY_PARAMETERS",
+    "describe",
 ]
 
 _Schema = dict[str, Any]
@@ -75,7 +81,7 @@ _OUTCOME = _object(
     },
     ("eventID", "hash", "profile", "reasons", "evidence", "records", "recorded", "evidence_only"),
 )
-_JOB = _object(
+JOB: Final = _object(
     "A capture job.",
     {
         "captureID": _TEXT,
@@ -90,7 +96,9 @@ _JOB = _object(
         "events": _list(_OUTCOME),
     },
 )
-_DOCUMENT = _object(
+JOBS: Final = _list(JOB)
+EVENT_ID: Final = _object("The event's id.", {"eventID": _TEXT})
+DOCUMENT: Final = _object(
     "An EPCISQueryDocument.",
     {
         "@context": _list({}),
@@ -141,6 +149,18 @@ QUERY_EXAMPLE: Final[dict[str, Any]] = {
         "MATCH_epc": ["urn:epc:idpat:sgtin:9506000.001345.*"],
     },
 }
+EXAMPLE_EVENT: Final[dict[str, Any]] = {
+    "@context": [CONTEXT],
+    "type": "ObjectEvent",
+    "eventID": "urn:uuid:374d95fc-9457-4a51-bd6a-0bba133845a8",
+    "eventTime": "2026-03-02T09:30:00.000+00:00",
+    "eventTimeZoneOffset": "+00:00",
+    "recordTime": "2026-03-02T09:30:01.000Z",
+    "epcList": [IDENTIFIER],
+    "action": "OBSERVE",
+    "bizStep": "inspecting",
+}
+EXAMPLE_TIME: Final = "2026-03-02T09:31:00.000Z"
 _PLACE: Final = "urn:epc:id:sgln:9506000.00001.0"
 
 
@@ -175,7 +195,6 @@ _RECORD: Final = {
     "scope `recording`. Left out, events are evidence alone.",
     "schema": {"type": "string", "enum": ["true", "false"], "examples": ["false"]},
 }
-_PROBLEM: Final[dict[str, Any]] = {"model": model_of(Problem)}
 
 
 def _body(described: str) -> _Schema:
@@ -186,52 +205,31 @@ def _body(described: str) -> _Schema:
     }
 
 
-def _route(
-    operation: str, summary: str, schema: _Schema, *statuses: int, done: int = 200, **extra: Any
-) -> dict[str, Any]:
-    answers: dict[int | str, dict[str, Any]] = {
+class Described(TypedDict):
+    """Members of a route's row (services.gateway.http.routes.Options)."""
+
+    status_code: int
+    responses: Problems
+    response_model: None
+    openapi_extra: Mapping[str, Any] | None
+
+
+def describe(schema: _Schema, *failures: int, done: int = 200, **extra: Any) -> Described:
+    """A route that answers JSON of that schema with the status `done`, or one of the failures; `extra` is more of the
+    OpenAPI operation."""
+    responses: Problems = {
         done: {"content": {"application/json": {"schema": schema}}},
-        **dict.fromkeys((400, 406, *statuses), _PROBLEM),
-        "default": _PROBLEM,
+        **dict.fromkeys((400, 406, *failures), PROBLEM),
+        "default": PROBLEM,
     }
-    return {
-        "operation_id": operation,
-        "summary": summary,
-        "status_code": done,
-        "responses": answers,
-        "response_model": None,
-        "tags": ["epcis"],
-        "openapi_extra": extra or None,
-    }
+    return {"status_code": done, "responses": responses, "response_model": None, "openapi_extra": extra or None}
 
 
-_QUERY: Final = [_parameter(name) for name in PARAMETERS]
-_PAGES: Final = [_parameter(name) for name in ("perPage", "nextPageToken")]
-CAPTURE: Final = _route(
-    "captureEvents",
-    "Take in EPCIS events",
-    _JOB,
-    413,
-    415,
-    done=202,
-    requestBody=_body("An EPCISDocument, an EPCISQueryDocument or one event; at most 1,000 events and 4 MiB."),
-    parameters=[_BEHAVIOUR, _RECORD],
-)
-CAPTURES: Final = _route("listCaptureJobs", "Capture jobs", _list(_JOB), parameters=_PAGES)
-CAPTURE_JOB: Final = _route("getCaptureJob", "What became of each event of a call", _JOB, 404)
-NEW_EVENT: Final = _route(
-    "addEvent",
-    "Take in one EPCIS event",
-    _object("The event's id.", {"eventID": _TEXT}),
-    409,
-    413,
-    415,
-    done=201,
-    requestBody=_body("One event, with an @context."),
-)
-EVENTS: Final = _route("findEvents", "Find EPCIS events", _DOCUMENT, 413, parameters=_QUERY)
-EVENTS_OF_EPC: Final = _route("findEventsOfEpc", "Find EPCIS events about one thing", _DOCUMENT, 413, parameters=_QUERY)
-EVENT: Final = _route("getEvent", "One EPCIS event", _DOCUMENT, 404)
+QUERY_PARAMETERS: Final = [_parameter(name) for name in PARAMETERS]
+PAGE_PARAMETERS: Final = [_parameter(name) for name in ("perPage", "nextPageToken")]
+CAPTURE_PARAMETERS: Final = [_BEHAVIOUR, _RECORD]
+DOCUMENT_BODY: Final = _body("An EPCISDocument, an EPCISQueryDocument or one event; at most 1,000 events and 4 MiB.")
+EVENT_BODY: Final = _body("One event, with an @context.")
 
 
 def _member(name: str) -> _Schema:
@@ -246,7 +244,7 @@ def _member(name: str) -> _Schema:
 
 
 _LEFT_OUT: Final = ("perPage", "nextPageToken")
-_DEFINITION: Final = _object(
+DEFINITION: Final = _object(
     "A query with its name.",
     {
         "name": {**_TEXT, "pattern": NAME},
@@ -260,25 +258,13 @@ _DEFINITION: Final = _object(
         },
     },
 )
-_NEW_DEFINITION: Final = {
+DEFINITIONS: Final = _list(DEFINITION)
+DEFINITION_BODY: Final = {
     "required": True,
     "content": {
         "application/json": {
-            "schema": {**_DEFINITION, "additionalProperties": False},
+            "schema": {**DEFINITION, "additionalProperties": False},
             "examples": {"shipped": {"value": QUERY_EXAMPLE}},
         }
     },
 }
-NEW_QUERY: Final = _route(
-    "addQuery", "Keep a query under a name", _DEFINITION, 409, 413, 415, done=201, requestBody=_NEW_DEFINITION
-)
-QUERIES: Final = _route("listQueries", "The caller's queries", _list(_DEFINITION), parameters=_PAGES)
-QUERY: Final = _route("getQuery", "One query", _DEFINITION, 404)
-DROP_QUERY: Final[dict[str, Any]] = {
-    "operation_id": "deleteQuery",
-    "summary": "Delete a query",
-    "status_code": 204,
-    "responses": {**dict.fromkeys((400, 404), _PROBLEM), "default": _PROBLEM},
-    "tags": ["epcis"],
-}
-EVENTS_OF_QUERY: Final = _route("findEventsOfQuery", "What a query finds", _DOCUMENT, 404, 413, parameters=_PAGES)

@@ -1,4 +1,4 @@
-"""Questions out of addresses, pages of events into answers."""
+"""From query parameters to pages of events."""
 
 from __future__ import annotations
 
@@ -9,21 +9,45 @@ from urllib.parse import quote, urlencode
 import msgspec
 from fastapi import Request, Response
 
+from ledger.store import Store
 from services.access import Principal
 from services.gateway.epcis.answers import SIMPLE, query_document
 from services.gateway.epcis.negotiation import VERSIONS, verify_acceptable
 from services.gateway.http.paging import Pager
-from services.interop.epcis.event_queries import Library
-from services.interop.epcis.query_parameters import QueryError, QueryTooLargeError, Question, parse_question
+from services.interop.epcis.event_queries import EventQueries
+from services.interop.epcis.query_parameters import ParsedQuery, QueryError, QueryTooLargeError, parse_query
 
-__all__ = ["find_events", "link_to_next", "read_question", "read_token", "reply_json"]
+__all__ = [
+    "find_events",
+    "link_to_next",
+    "number_of",
+    "open_event_queries",
+    "read_question",
+    "read_token",
+    "reply_json",
+]
 
 _PER_PAGE: Final = 30
 _MOST_PER_PAGE: Final = 200
 
 
+def number_of(principal: Principal) -> int:
+    """The participant; 0 for the operator of a gateway that is open on the loopback."""
+    return principal.participant or 0
+
+
+def open_event_queries(store: Store, principal: Principal) -> EventQueries:
+    """The events that the caller may see."""
+    return EventQueries(store, number_of(principal), principal.viewer)
+
+
 def find_events(
-    request: Request, principal: Principal, library: Library, question: Question, name: str = SIMPLE, asked: str = ""
+    request: Request,
+    principal: Principal,
+    library: EventQueries,
+    question: ParsedQuery,
+    name: str = SIMPLE,
+    asked: str = "",
 ) -> Response:
     """A page of what a question finds, as the results of the query of that name; `asked` is what is asked beside what
     stands in the address. Raises QueryError."""
@@ -44,13 +68,13 @@ def find_events(
 
 def read_question(
     request: Request, only: set[str] | None = None, more: list[tuple[str, str]] | None = None
-) -> Question:
+) -> ParsedQuery:
     """What the address asks for, and `more`. With `only`, nothing else is taken. Raises QueryError."""
     given = [*request.query_params.multi_items(), *(more or [])]
     for name, _ in given:
         if only is not None and name not in only:
             raise QueryError(f"the parameter {name[:80]!a} is not taken", hint=f"these are: {', '.join(sorted(only))}")
-    return parse_question(given, most_per_page=_MOST_PER_PAGE, per_page=_PER_PAGE)
+    return parse_query(given, most_per_page=_MOST_PER_PAGE, per_page=_PER_PAGE)
 
 
 def _scope(request: Request, principal: Principal, asked: str) -> str:
@@ -59,7 +83,9 @@ def _scope(request: Request, principal: Principal, asked: str) -> str:
     return json.dumps([request.scope["path"], filters, principal.participant, *([asked] if asked else [])])
 
 
-def read_token(request: Request, principal: Principal, question: Question, asked: str = "") -> tuple[int, int] | None:
+def read_token(
+    request: Request, principal: Principal, question: ParsedQuery, asked: str = ""
+) -> tuple[int, int] | None:
     """Where the page begins. Raises CursorError."""
     if question.token is None:
         return None

@@ -1,4 +1,4 @@
-"""The dependency before every route: who asks, and whether they may."""
+"""Authentication and authorization: the dependency that runs before every route."""
 
 from __future__ import annotations
 
@@ -8,37 +8,38 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
+from ledger.records import ALL_ROLES
 from ledger.store import Store
 from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate, build_refusal
 from services.access.cookies import session_cookie
-from services.gateway.http.permissions import find_rule
 from services.gateway.http.policy import Auth, Policy
 from services.gateway.http.rate_limits import Limiter, name_address
+from services.gateway.http.route_table import RouteTable
 from services.serving.tls import CLIENT
 
-__all__ = ["Asking", "Clock", "Guard"]
+__all__ = ["Authentication", "Clock", "CurrentPrincipal"]
 
 Clock = Callable[[], int]
 """Seconds since 1970."""
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-_ANYBODY = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
-_OPERATOR = Principal(participant=None, roles=63, scopes=ALL_SCOPES, credential="", owner=True, expires_at=0)
+_ANONYMOUS = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
+_OPERATOR = Principal(participant=None, roles=ALL_ROLES, scopes=ALL_SCOPES, credential="", owner=True, expires_at=0)
 
 
-class Guard:
+class Authentication:
     """Leaves the principal in the request's state; a route that it did not run for has none, and fails."""
 
-    def __init__(self, store: Store, policy: Policy, clock: Clock, limiter: Limiter) -> None:
-        self._store, self._policy, self._clock, self._limiter = store, policy, clock, limiter
+    def __init__(self, routes: RouteTable, store: Store, policy: Policy, clock: Clock, limiter: Limiter) -> None:
+        self._routes, self._store, self._policy, self._clock, self._limiter = routes, store, policy, clock, limiter
 
     async def __call__(self, request: Request) -> None:
         """Raises UnauthenticatedError, ForbiddenError, RateLimitedError. Public routes read nothing from the
         database."""
-        rule = find_rule(request.method, request.scope["route"].path)
+        rule = self._routes.find_rule(request.method, request.scope["route"].path)
         if rule.public:
             self._charge_address(request, rule.cost)
-            request.state.principal = _ANYBODY
+            request.state.principal = _ANONYMOUS
             return
         try:
             principal = await self._identify(request, page=rule.page)
@@ -47,7 +48,7 @@ class Guard:
             raise
         if principal.participant is not None:
             self._limiter.take(principal.participant, rule.cost)
-        request.state.principal = principal  # also of who may not: the audit log says who it was
+        request.state.principal = principal  # before the rule: the audit log names those who were refused, too
         rule.verify(principal)
 
     def _charge_address(self, request: Request, cost: int) -> None:
@@ -87,5 +88,5 @@ async def _principal_of(request: Request) -> Principal:
     return found
 
 
-Asking = Annotated[Principal, Depends(_principal_of)]
-"""Who asks, in a route's parameters."""
+CurrentPrincipal = Annotated[Principal, Depends(_principal_of)]
+"""In the parameters of a route that asks who the caller is."""

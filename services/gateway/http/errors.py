@@ -1,4 +1,4 @@
-"""What the gateway itself refuses, besides what ledger and access do.
+"""Failures of the gateway itself, beside those of ledger and access.
 
 MillmarkError
   TryLaterError              the same request may be sent again, after a while
@@ -6,8 +6,11 @@ MillmarkError
     InFlightError            the request is being worked on
     BusyError                too much is being worked on
   KeyReusedError             an Idempotency-Key came back with another request
-  CursorError                a cursor is not one of ours, or of another list
   PreconditionError          the thing is not as the caller has it any more
+  NoChainError               the gateway has no chain to ask
+  NoSignerError              the gateway has no key to record with
+  InputError
+    CursorError              a cursor is not one of this list's
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ __all__ = [
     "InFlightError",
     "KeyReusedError",
     "NoChainError",
+    "NoSignerError",
     "PreconditionError",
     "RateLimitedError",
     "TryLaterError",

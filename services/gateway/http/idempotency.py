@@ -1,11 +1,11 @@
-"""Writes that are done once, however often they are sent: `Idempotency-Key`.
+"""`Idempotency-Key`: a write that is sent several times is done once.
 
-    def place(once: Once, body: NewOrder) -> Response:
-        return once.answer(lambda token: ...)
+    def place(idempotent: Idempotent, body: NewOrder) -> Response:
+        return idempotent.respond(lambda token: ...)
 
-What was answered is kept for seven days under the caller, the route and the caller's key, and is answered again to
-the same request. Only success is kept: a request that was refused changed nothing, and may be mended under the same
-key. Durable, in this order:
+The response is kept for seven days under the caller, the route and the caller's key, and is sent again for the same
+request. Only success is kept: a request that was refused changed nothing, and may be corrected under the same key.
+Durable, in this order:
 
     1 the request is noted as under way
     2 the work is done
@@ -28,24 +28,25 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
 
-from ledger.store import AnswerRepository, Store
-from ledger.store.answer_rows import AnswerRow
+from ledger.store import Store
 from ledger.store.process_identity import describe_process, is_gone
-from services.gateway.http.authentication import Asking, Clock
+from services.gateway.http.authentication import Clock, CurrentPrincipal
 from services.gateway.http.errors import InFlightError, KeyReusedError
 from services.gateway.http.middleware import body_digest
+from services.idempotency.repository import AnswerRepository
+from services.idempotency.tables import AnswerRow
 
-__all__ = ["KEEP_S", "REPLAYED", "Answers", "Once", "RepeatKey", "ask_once"]
+__all__ = ["KEEP_S", "REPLAYED", "IdempotencyKey", "IdempotencyStore", "Idempotent", "read_idempotent_request"]
 
 KEEP_S = 7 * 86_400
-"""How long answers are kept, at least."""
+"""How long responses are kept, at least."""
 REPLAYED = "Idempotent-Replayed"
-"""Header of an answer that was given before."""
+"""Header of a response that was sent before."""
 _MOST_WORK_S = 120
 """A request that is under way for longer, by the clock on the wall, is over: its process died with its host."""
 _KEPT_HEADERS = ("content-type", "location", "etag")
 
-RepeatKey = Annotated[
+IdempotencyKey = Annotated[
     str,
     Header(
         alias="Idempotency-Key",
@@ -57,8 +58,8 @@ RepeatKey = Annotated[
 ]
 
 
-class Answers:
-    """What one gateway answered to writes. Threads share it."""
+class IdempotencyStore:
+    """The responses that writes got. Threads share it."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
@@ -66,9 +67,9 @@ class Answers:
         self._running: set[tuple[int, str, str]] = set()
         self._lock = threading.Lock()
 
-    def answer(self, asked: _Asked, work: Callable[[str], Response]) -> Response:
-        """What was answered before, or what `work` answers now. Raises InFlightError, KeyReusedError, and whatever the
-        work raises; then nothing is kept."""
+    def respond(self, asked: _KeyedRequest, work: Callable[[str], Response]) -> Response:
+        """The response that was sent before, or the one that `work` makes now. Raises InFlightError, KeyReusedError,
+        and whatever the work raises; then nothing is kept."""
         name = (asked.caller, asked.route, asked.key)
         with self._lock:
             if name in self._running:
@@ -80,12 +81,12 @@ class Answers:
         finally:
             self._running.discard(name)
 
-    def _begin(self, asked: _Asked) -> AnswerRow:
+    def _begin(self, asked: _KeyedRequest) -> AnswerRow:
         now_s = self._clock()
         with self._store.transaction() as connection:
-            desk = AnswerRepository(connection)
-            desk.forget(now_s - KEEP_S)
-            found = desk.find(asked.caller, asked.route, asked.key)
+            answers = AnswerRepository(connection)
+            answers.forget(now_s - KEEP_S)
+            found = answers.find(asked.caller, asked.route, asked.key)
             if found is not None and found.request != asked.request:
                 raise KeyReusedError("the Idempotency-Key was used for another request", hint="use a new key")
             if found is not None and (found.status or self._is_under_way(found, now_s)):
@@ -95,7 +96,7 @@ class Answers:
             row = AnswerRow(
                 asked.caller, asked.route, asked.key, asked.request, self._holder, now_s, 0, "{}", b""
             )  # fmt: skip
-            desk.begin(row)
+            answers.begin(row)
             return row
 
     def _is_under_way(self, row: AnswerRow, now_s: int) -> bool:
@@ -116,7 +117,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _KeyedRequest:
     """One request under a key."""
 
     caller: int
@@ -132,28 +133,31 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class _Once:
-    """A request under a key, and where its answer is kept."""
+class _IdempotentRequest:
+    """A request under a key, and where its response is kept."""
 
-    answers: Answers
-    asked: _Asked
+    store: IdempotencyStore
+    asked: _KeyedRequest
 
-    def answer(self, work: Callable[[str], Response]) -> Response:
-        """As Answers.answer. Blocks: for routes that are no coroutines. The response must not be a stream."""
-        return self.answers.answer(self.asked, work)
+    def respond(self, work: Callable[[str], Response]) -> Response:
+        """As IdempotencyStore.respond. Blocks: for routes that are not coroutines. The response must not be a
+        stream."""
+        return self.store.respond(self.asked, work)
 
 
-async def ask_once(request: Request, principal: Asking, key: RepeatKey) -> _Once:
-    """Another order of members or of parameters is another request. A route that reads its body as a stream calls this
-    at the end of it."""
+async def read_idempotent_request(
+    request: Request, principal: CurrentPrincipal, key: IdempotencyKey
+) -> _IdempotentRequest:
+    """The key is bound to the exact request, including the order of members and parameters. A route that reads its body
+    as a stream calls this at the end of it."""
     target = f"{request.url.path}?{request.url.query}\n".encode()
     asked = hashlib.sha256(target + await body_digest(request)).digest()
     route = f"{request.method} {request.scope['route'].path}"
-    answers: Answers = request.app.state.answers
-    return _Once(answers, _Asked(principal.participant or 0, route, key, asked))
+    store: IdempotencyStore = request.app.state.idempotency
+    return _IdempotentRequest(store, _KeyedRequest(principal.participant or 0, route, key, asked))
 
 
-Once = Annotated[_Once, Depends(ask_once)]
+Idempotent = Annotated[_IdempotentRequest, Depends(read_idempotent_request)]
 """In the parameters of a route that changes something."""
 
 

@@ -1,33 +1,29 @@
-"""What every request passes, whatever its path: an id, limits, headers, one log line, and the last net for failures."""
+"""ASGI middleware for every request, whatever its path: request id, limits, headers, audit entry, one log line, and
+the last-resort error handler."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from services.access import Principal
 from services.audit import Access, AuditError, AuditLog
-from services.gateway.epcis.problems import PREFIX, in_epcis_words
-from services.gateway.http.errors import TryLaterError
-from services.gateway.http.permissions import is_audited, is_page, methods_of, most_body_bytes
-from services.gateway.http.problems import MEDIA_TYPE, build_problem
+from services.gateway.http.error_handler import ErrorHandler
+from services.gateway.http.route_table import RouteTable
 
-__all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "Edge", "body_digest", "handle_error"]
+__all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
 
 MOST_URI_BYTES = 8192
-"""Of path and query together: the longest identifier, percent-encoded throughout, with room to spare."""
+"""Path and query together: room for the longest identifier, percent-encoded throughout."""
 REQUEST_ID = "X-Request-ID"
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -41,28 +37,31 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-Refuse = Callable[[Request, Exception, int], Response]
-"""The page for a failure, given the status that it would have elsewhere."""
 _NO_BODY = hashlib.sha256().digest()
 _PORT = re.compile(r":[0-9]{1,5}$")
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class Edge:
-    """ASGI middleware around the whole application."""
+class GatewayMiddleware:
+    """Wraps the whole application."""
 
     def __init__(
-        self, app: ASGIApp, *, logger: FilteringBoundLogger, hosts: frozenset[str], audit: AuditLog | None
+        self,
+        app: ASGIApp,
+        *,
+        errors: ErrorHandler,
+        logger: FilteringBoundLogger,
+        hosts: frozenset[str],
+        audit: AuditLog | None,
     ) -> None:
-        self._app, self._audit = app, audit
-        self._logger = logger
-        self._hosts = hosts
+        self._app, self._errors, self._routes = app, errors, errors.routes
+        self._logger, self._hosts, self._audit = logger, hosts, audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(scope, send, self._audit)
+        answer = _ResponseSender(scope, send, self._routes, self._audit)
         scope.setdefault("state", {})["request_id"] = answer.request_id
         start = time.perf_counter()
         try:
@@ -73,19 +72,21 @@ class Edge:
         finally:
             self._log(scope, answer, time.perf_counter() - start)
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, answer: _ResponseSender) -> None:
         try:
             refusal = self._refusal(scope)
             if refusal is not None:
-                await build_response(refusal, answer.request_id, path=scope["path"])(scope, receive, answer.send)
+                response = self._errors.respond(refusal, answer.request_id, scope["path"])
+                await response(scope, receive, answer.send)
             else:
-                await self._app(scope, _bounded(scope, receive), answer.send)
+                most = self._routes.most_body_bytes(scope["method"], scope["path"])
+                await self._app(scope, _bounded(scope, receive, most), answer.send)
         except Exception as raised:
             error = answer.unnoted or raised
             self._logger.error("unexpected failure", request_id=answer.request_id, exc_info=raised)
             if answer.status:
                 raise  # the status line is out already: all that is left is to break the connection
-            await build_response(error, answer.request_id, path=scope["path"])(scope, receive, answer.send)
+            await self._errors.respond(error, answer.request_id, scope["path"])(scope, receive, answer.send)
 
     def _refusal(self, scope: Scope) -> HTTPException | None:
         """What is wrong with a request before anybody looks at what it asks for."""
@@ -96,10 +97,10 @@ class Edge:
         if len(named) != 1 or named[0] not in self._hosts:
             return HTTPException(421)
         length = headers.get("content-length", "0")
-        most = most_body_bytes(scope["method"], scope["path"])
+        most = self._routes.most_body_bytes(scope["method"], scope["path"])
         return HTTPException(413) if not length.isdecimal() or int(length) > most else None
 
-    def _log(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+    def _log(self, scope: Scope, answer: _ResponseSender, seconds: float) -> None:
         """The route, never the path or the query: those hold serial numbers."""
         self._logger.info(
             "request",
@@ -111,10 +112,10 @@ class Edge:
         )
 
 
-def _bounded(scope: Scope, receive: Receive) -> Receive:
-    """Raises HTTPException once a body is longer than allowed, whatever length was announced. Leaves the SHA-256 of
-    what was read in the request's state."""
-    seen, most = 0, most_body_bytes(scope["method"], scope["path"])
+def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
+    """Raises HTTPException once a body is longer than `most` bytes, whatever length was announced. Leaves the SHA-256
+    of what was read in the request's state."""
+    seen = 0
     digest = scope["state"]["body_digest"] = hashlib.sha256()
 
     async def receive_bounded() -> Message:
@@ -138,18 +139,18 @@ async def body_digest(request: Request) -> bytes:
     return found
 
 
-class _Answer:
-    """Sends an answer on, with the headers that all have, and without a body where HEAD asked."""
+class _ResponseSender:
+    """Sends a response on, with the headers that all have, and without a body where HEAD asked."""
 
-    def __init__(self, scope: Scope, send: Send, audit: AuditLog | None) -> None:
+    def __init__(self, scope: Scope, send: Send, routes: RouteTable, audit: AuditLog | None) -> None:
         given = Headers(scope=scope).get(REQUEST_ID, "")
         self.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
         self.status = 0
         self.method = scope["method"]
         self._send = send
-        self._scope, self._audit = scope, audit
+        self._scope, self._routes, self._audit = scope, routes, audit
         self.unnoted: AuditError | None = None
-        """Why the audit log does not have the answer; what Starlette makes of it on its way does not say."""
+        """Why the audit log does not have the answer. Kept here because Starlette wraps the exception on its way up."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -164,11 +165,10 @@ class _Answer:
         await self._send(message)
 
     def _note(self, status: int) -> None:
-        """In the audit log, before anything goes out. Raises AuditError when it cannot be: once, so that this is what
-        is answered then."""
-        audit, self._audit = self._audit, None
+        """Writes the audit entry before anything goes out. Raises AuditError when it cannot be written."""
+        audit, self._audit = self._audit, None  # once: the 503 that says so must get out without an entry
         route = getattr(self._scope.get("route"), "path", None)
-        if audit is None or route is None or not is_audited(self._scope["method"], route):
+        if audit is None or route is None or not self._routes.is_audited(self._scope["method"], route):
             return
         state = self._scope["state"]
         principal: Principal | None = state.get("principal")
@@ -187,28 +187,3 @@ class _Answer:
         except AuditError as error:
             self.unnoted = error
             raise
-
-
-def build_response(error: Exception, request_id: str, allowed: str = "", *, path: str = "") -> Response:
-    """The answer that a failure gets, in the words of the standard whose path it is."""
-    problem = build_problem(error, request_id)
-    if path.startswith(f"{PREFIX}/"):
-        problem = in_epcis_words(problem)
-    headers = {"Allow": allowed} if problem.status == 405 else {}
-    if problem.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, TryLaterError):
-        headers["Retry-After"] = str(error.retry_after_s)
-    return Response(json.dumps(problem.to_json()), problem.status, headers, MEDIA_TYPE)
-
-
-async def handle_error(request: Request, error: Exception, refuse: Refuse) -> Response:
-    """The application's one exception handler. OPTIONS is answered here: no route takes it. Nothing in the answer lets
-    pages of other sites read it (no CORS). What a browser asked for, `refuse` answers with a page."""
-    route = getattr(request.scope.get("route"), "path", "")
-    allowed = methods_of(route)
-    if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
-        return Response(status_code=204, headers={"Allow": allowed})
-    if is_page(request.method, route) and not isinstance(error, TryLaterError):
-        return refuse(request, error, build_problem(error, request.state.request_id).status)
-    return build_response(error, request.state.request_id, allowed, path=request.scope["path"])

@@ -26,10 +26,11 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field, create_model
 
 from ledger.provenance.jsonform import Printable
-from ledger.store import AnswerRepository, Store
-from services.gateway.api.schemas import model_of
-from services.gateway.http.authentication import Asking
+from ledger.store import Store
+from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.errors import CursorError
+from services.gateway.http.repository import SecretRepository
+from services.gateway.http.schemas import model_of
 
 __all__ = ["MOST_ITEMS", "Key", "Pager", "Paging", "page_of"]
 
@@ -66,7 +67,7 @@ class Pager:
         return base64.urlsafe_b64encode(nonce + self._secret().encrypt(nonce, plain, scope.encode())).decode()
 
     def open(self, scope: str, cursor: str) -> Key:
-        """Raises CursorError for what `seal` did not give for that scope."""
+        """Raises CursorError for a text that `seal` did not return for that scope."""
         try:
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             plain = self._secret().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], scope.encode())
@@ -77,7 +78,7 @@ class Pager:
     def _secret(self) -> AESGCM:
         if self._cipher is None:
             with self._store.transaction() as connection:
-                self._cipher = AESGCM(AnswerRepository(connection).secret(_KEPT_AS))
+                self._cipher = AESGCM(SecretRepository(connection).secret(_KEPT_AS))
         return self._cipher
 
 
@@ -106,7 +107,7 @@ class _Paging:
         return Response(json.dumps(body, separators=(",", ":")), media_type="application/json")
 
 
-def _paging(request: Request, principal: Asking, limit: _Limit = 50, cursor: _Cursor = None) -> _Paging:
+def _paging(request: Request, principal: CurrentPrincipal, limit: _Limit = 50, cursor: _Cursor = None) -> _Paging:
     pager: Pager = request.app.state.pager
     scope = _describe(request, principal.participant)
     return _Paging(pager, scope, limit, None if cursor is None else pager.open(scope, cursor))
@@ -121,7 +122,7 @@ def _describe(request: Request, caller: int | None) -> str:
 
 _OWN = ("limit", "cursor")
 Paging = Annotated[_Paging, Depends(_paging)]
-"""In the parameters of a route that gives a list."""
+"""In the parameters of a route that answers a list."""
 
 
 def page_of(view: type) -> type[BaseModel]:

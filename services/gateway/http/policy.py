@@ -1,4 +1,4 @@
-"""How far this gateway lets itself be reached, and by whom without a credential."""
+"""From where the gateway may be reached, and whether callers need a credential."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Auth(enum.StrEnum):
     """What a caller without a credential is."""
 
     REQUIRED = "required"
-    """Nobody: only what ACCESS.md calls public is answered."""
+    """Nobody: only the routes that ACCESS.md opens to anybody are answered."""
     LOOPBACK_OPEN = "loopback-open"
-    """Whoever runs the gateway: for development, on the loopback alone."""
+    """The operator: for development, on the loopback alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ class Policy:
     owner: int | None
     """The participant that the gateway belongs to: it sees all that index and book hold."""
 
+    @property
+    def needs_credential(self) -> bool:
+        return self.auth is Auth.REQUIRED
+
 
 def build_policy(
     auth: str = Auth.LOOPBACK_OPEN,
@@ -49,7 +53,7 @@ def build_policy(
     """The policy of a gateway that listens on `host`, with `tls` of its own or without, and is reached under `url`,
     which defaults to where it listens.
 
-    Raises SettingsError for what would hand out data or tokens to whoever listens.
+    Raises SettingsError for settings that would expose data or tokens to others on the network.
     """
     local = _is_loopback(host)
     if url is None and not local:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -35,6 +34,7 @@ from services.gateway.http.errors import (
     RateLimitedError,
     TryLaterError,
 )
+from services.serving.failures import withhold_addresses
 
 __all__ = ["MEDIA_TYPE", "Problem", "build_problem", "public_cause"]
 
@@ -65,7 +65,6 @@ _STATUS: dict[type, int] = {
     MillmarkError: 500,
 }
 """The nearest class of an error decides. Settings are the operator's input, not the caller's."""
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 _MOST_DETAIL = 1000
 """Characters: an identifier that is refused is not sent back at full length."""
 
@@ -102,8 +101,8 @@ def build_problem(error: Exception, request_id: str) -> Problem:
 
 
 def public_cause(error: MillmarkError) -> str:
-    """The cause without the URLs of node and database, which may hold credentials and are nobody else's business."""
-    return _URL.sub("(address withheld)", error.cause)
+    """The cause without the addresses of node and database, which are nobody else's business."""
+    return withhold_addresses(error.cause)
 
 
 def _of_ledger(error: MillmarkError, request_id: str) -> Problem:

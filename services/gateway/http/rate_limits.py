@@ -24,7 +24,7 @@ _MOST_BUCKETS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Tokens a second; most requests take one (services.gateway.http.permissions)."""
+    """Tokens a second; most requests take one (`cost` in services.access.rules)."""
 
     participant: float = 200.0
     anonymous: float = 20.0

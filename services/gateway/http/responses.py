@@ -1,4 +1,4 @@
-"""Views as answers, with tags where callers may have the answer at hand; and what every route's document says."""
+"""Views as responses, with ETags and preconditions; and the parameters and failures that many routes share."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Header, Path, Response
 
 from ledger.provenance.jsonform import Printable
-from services.gateway.api.schemas import model_of
 from services.gateway.http.errors import PreconditionError
 from services.gateway.http.problems import Problem
+from services.gateway.http.schemas import model_of
 
 __all__ = [
-    "CHECKED",
     "ETAG_EXAMPLE",
-    "LOOKED_UP",
     "MOST_SEQUENCE",
-    "NAMED",
     "PROBLEM",
-    "ExpectedTags",
-    "KnownTags",
+    "PROBLEMS_400",
+    "PROBLEMS_400_404",
+    "PROBLEMS_404",
+    "PROBLEMS_422",
+    "IfMatch",
+    "IfNoneMatch",
     "Number",
     "Problems",
     "Subject",
-    "expecting",
-    "names",
+    "build_precondition",
+    "etag_matches",
     "reply",
-    "tag",
-    "tagged",
+    "reply_with_etag",
+    "with_etag",
 ]
 
 ETAG_EXAMPLE = '"9f86d081884c7d659a2feaa0c55ad015"'
@@ -38,16 +39,17 @@ MOST_SEQUENCE = 2**40 - 1
 
 PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
 Problems: TypeAlias = "dict[int | str, dict[str, Any]]"
-"""Answers that a route may give instead of its own, by status."""
-CHECKED: Problems = {422: PROBLEM, "default": PROBLEM}
-LOOKED_UP: Problems = {404: PROBLEM, **CHECKED}
-NAMED: Problems = {400: PROBLEM, **LOOKED_UP}
+"""Failures of a route in the OpenAPI document, by status."""
+PROBLEMS_422: Problems = {422: PROBLEM, "default": PROBLEM}
+PROBLEMS_404: Problems = {404: PROBLEM, **PROBLEMS_422}
+PROBLEMS_400: Problems = {400: PROBLEM, **PROBLEMS_422}
+PROBLEMS_400_404: Problems = {400: PROBLEM, **PROBLEMS_404}
 
-KnownTags = Annotated[
+IfNoneMatch = Annotated[
     str | None,
     Header(alias="If-None-Match", description="ETag of an answer that is at hand.", examples=[ETAG_EXAMPLE]),
 ]
-ExpectedTags = Annotated[
+IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
@@ -72,40 +74,41 @@ def reply(view: Printable, status: int = 200, **headers: str) -> Response:
     return Response(view.encode(), status, headers, media_type="application/json")
 
 
-def tagged(view: Printable, known: str | None) -> Response:
-    """With a tag over the whole answer: names from the private book are part of it, so the index's digest is too
-    little."""
-    return tag(reply(view), known)
+def reply_with_etag(view: Printable, if_none_match: str | None) -> Response:
+    """The view, or 304. The ETag is over the whole answer: names from the private book are part of it, so the index's
+    digest would not do."""
+    return with_etag(reply(view), if_none_match)
 
 
-def tag(answer: Response, known: str | None, *, cache: str = "private, no-cache") -> Response:
-    """The answer with a tag over its body, or 304. Caches may keep it and have to ask each time, or as `cache` says."""
-    mark = _mark(answer)
-    headers = {"ETag": mark, "Cache-Control": cache}
-    if known is not None and names(known, mark):
+def with_etag(response: Response, if_none_match: str | None, *, cache: str = "private, no-cache") -> Response:
+    """The response with an ETag over its body, or 304. Caches may store it and have to revalidate each time, unless
+    `cache` says otherwise."""
+    etag = _etag(response)
+    headers = {"ETag": etag, "Cache-Control": cache}
+    if if_none_match is not None and etag_matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
-    answer.headers.update(headers)
-    return answer
+    response.headers.update(headers)
+    return response
 
 
-def expecting(expected: str | None) -> Callable[[Printable], None] | None:
-    """Raises PreconditionError for a view that is none of those expected (RFC 9110, section 13.1.1: weak tags name
-    nothing); None where nothing is expected."""
-    if expected is None:
+def build_precondition(if_match: str | None) -> Callable[[Printable], None] | None:
+    """A check that raises PreconditionError for a view with none of the expected ETags (RFC 9110, section 13.1.1: weak
+    ETags match nothing); None where nothing is expected."""
+    if if_match is None:
         return None
-    wanted = [one.strip() for one in expected.split(",")]
+    expected = [one.strip() for one in if_match.split(",")]
 
     def verify(view: Printable) -> None:
-        if wanted != ["*"] and _mark(reply(view)) not in wanted:
+        if expected != ["*"] and _etag(reply(view)) not in expected:
             raise PreconditionError("it was changed since, or was never so", hint="get it again, and decide anew")
 
     return verify
 
 
-def _mark(answer: Response) -> str:
-    return f'"{hashlib.sha256(bytes(answer.body)).hexdigest()[:32]}"'
+def etag_matches(if_none_match: str, etag: str) -> bool:
+    """Weak comparison, or `*` (RFC 9110, section 13.1.2)."""
+    return if_none_match.strip() == "*" or etag in [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
 
 
-def names(known: str, mark: str) -> bool:
-    """RFC 9110, section 13.1.2: weak comparison, or any."""
-    return known.strip() == "*" or mark in [one.strip().removeprefix("W/") for one in known.split(",")]
+def _etag(response: Response) -> str:
+    return f'"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'

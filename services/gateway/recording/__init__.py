@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.gateway.recording.endpoints import build_recording
+from services.gateway.recording.endpoints import add_recording
 from services.gateway.recording.recorder import Recorder
 
-__all__ = ["Recorder", "build_recording"]
+__all__ = ["Recorder", "add_recording"]

@@ -86,7 +86,7 @@ def _annotation(hint: Any) -> Any:
     if hint is Bytes3:
         return Annotated[str, Field(pattern="^[A-Z0-9]{2,3}$", description="UN/ECE Rec. 20.", examples=["H87"])]
     if get_origin(hint) is Annotated:
-        base, size = get_args(hint)
+        base, size, *_ = get_args(hint)
         if base is int:
             return Annotated[int, Field(ge=0, le=2**size - 1)]
         return Annotated[str, Field(pattern=f"^0x[0-9a-f]{{{2 * size}}}$", description=f"{size} bytes.")]

@@ -25,14 +25,14 @@ _NONE = bytes(32)
 
 @dataclass(slots=True)
 class Builder:
-    """Of one record."""
+    """Builds one record."""
 
     rows: Rows
-    """Of the index."""
+    """The index."""
     creator: int
     """Participant that records."""
     names: SubjectKind | None
-    """Of which kind what the record makes is."""
+    """Kind of the thing that the record makes."""
     identities: list[Identity] = field(default_factory=list)
     documents: list[Claims] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class Builder:
         if get_origin(hint) is tuple:
             return tuple(self._value(get_args(hint)[0], one) for one in value)
         if get_origin(hint) is Annotated:
-            base, size = get_args(hint)
+            base, size, *_ = get_args(hint)
             return value if base is int else value.encode().ljust(3, b"\0") if size == 3 else _raw(value)
         if hint is bytes:
             return _raw(value)
@@ -112,7 +112,7 @@ def _raw(text: str) -> bytes:
 
 
 def _seconds(name: str, text: str) -> int:
-    """Raises InputError for a day that there is not."""
+    """Raises InputError for a date that does not exist, such as 30 February."""
     try:
         found = int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
     except ValueError:

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel
 
 from ledger.provenance import open_reader
-from ledger.store import AnswerRepository, Store
-from ledger.store.answer_rows import RecordingRow
+from ledger.store import Store
 from ledger.store.outbox import Outbox, QueuedRecord
-from services.access import Principal
-from services.gateway.api.schemas import model_of
-from services.gateway.http.authentication import Asking
+from services.access import Principal, Scope
+from services.access.rules import Rule
+from services.gateway.http import example_values as examples
+from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.errors import NoSignerError
-from services.gateway.http.idempotency import Once
-from services.gateway.http.paging import Paging, page_of
+from services.gateway.http.idempotency import Idempotent
+from services.gateway.http.paging import Paging
 from services.gateway.http.responses import (
-    CHECKED,
-    LOOKED_UP,
-    NAMED,
-    PROBLEM,
-    KnownTags,
+    PROBLEMS_400_404,
+    IfNoneMatch,
     Number,
     Subject,
     reply,
-    tagged,
+    reply_with_etag,
 )
+from services.gateway.http.route_table import RouteTable
+from services.gateway.http.routes import Routes
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
 from services.gateway.recording.recorder import Recorder, describe_subjects
-from services.gateway.recording.views import RecordFate, build_fate
+from services.gateway.recording.repository import RecordingRepository
+from services.gateway.recording.tables import RecordingRow
+from services.gateway.recording.views import RecordFate, Refusal, build_fate
 from services.gateway.recording.writes import WRITES, Write
 
-__all__ = ["build_recording"]
+__all__ = ["add_recording"]
 
 _FIRST = 2**62
 _ABOUT = (
@@ -51,17 +53,16 @@ _State: TypeAlias = Literal[
 ]
 
 
-def build_recording(store: Store, recorder: Recorder | None) -> APIRouter:
-    """All of them over one store; without a recorder the company has no key here, and nothing is recorded."""
-    router, desk = APIRouter(), _Service(store, recorder)
+def add_recording(table: RouteTable, store: Store, recorder: Recorder | None) -> None:
+    """Without a recorder the company has no key here, and nothing is recorded."""
+    routes, service = Routes(table, "recording", PROBLEMS_400_404), _RecordingService(store, recorder)
     for write in WRITES:
-        _add_write(router, desk, write)
-    _add_fates(router, desk)
-    return router
+        _add_write(routes, service, write)
+    _add_fates(routes, service)
 
 
-class _Service:
-    """Takes requests, and tells what became of them."""
+class _RecordingService:
+    """Queues records, and reports what became of them."""
 
     def __init__(self, store: Store, recorder: Recorder | None) -> None:
         self._store, self._recorder, self._outbox = store, recorder, Outbox(store)
@@ -106,23 +107,23 @@ class _Service:
 
     def _fate(self, record: QueuedRecord) -> RecordFate:
         with self._store.reading() as connection:
-            return build_fate(record, AnswerRepository(connection).recording(record.idempotency_key))
+            return build_fate(record, RecordingRepository(connection).get(record.idempotency_key))
 
 
-def _add_write(router: APIRouter, desk: _Service, write: Write) -> None:
+def _add_write(routes: Routes, service: _RecordingService, write: Write) -> None:
     body = body_of(write.kind, write.given, write.asks)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
-    router.add_api_route(
+    declare = routes.post(
         write.path,
-        _endpoint(desk, write, body),
-        methods=["POST"],
-        operation_id=write.operation,
-        summary=write.summary,
+        write.operation,
+        write.summary,
+        RecordFate,
+        rule=write.rule,
+        examples={"queued": partial(_fate, "queued")},
+        body_example=write.example,
         description=f"{write.kind.__doc__ or ''} {_ABOUT}".strip() if _is_told(write.kind) else _ABOUT,
-        response_model=model_of(RecordFate),
         status_code=202,
-        responses=NAMED,
-        tags=["recording"],
     )
+    declare(_endpoint(service, write, body))
 
 
 def _is_told(kind: type) -> bool:
@@ -130,21 +131,23 @@ def _is_told(kind: type) -> bool:
     return not (kind.__doc__ or "").startswith(f"{kind.__name__}(")
 
 
-def _endpoint(desk: _Service, write: Write, body_model: type[BaseModel]) -> Callable[..., Response]:
+def _endpoint(service: _RecordingService, write: Write, body_model: type[BaseModel]) -> Callable[..., Response]:
     """A function with the parameters that the path has."""
 
-    def plain(principal: Asking, once: Once, body: BaseModel) -> Response:
-        return once.answer(lambda token: desk.take(write, token, {}, body, principal))
+    def plain(principal: CurrentPrincipal, idempotent: Idempotent, body: BaseModel) -> Response:
+        return idempotent.respond(lambda token: service.take(write, token, {}, body, principal))
 
-    def on_subject(principal: Asking, once: Once, subject: Subject, body: BaseModel) -> Response:
-        return once.answer(lambda token: desk.take(write, token, {"subject": subject}, body, principal))
+    def on_subject(principal: CurrentPrincipal, idempotent: Idempotent, subject: Subject, body: BaseModel) -> Response:
+        return idempotent.respond(lambda token: service.take(write, token, {"subject": subject}, body, principal))
 
-    def on_number(principal: Asking, once: Once, number: Number, body: BaseModel) -> Response:
-        return once.answer(lambda token: desk.take(write, token, {"id": number}, body, principal))
+    def on_number(principal: CurrentPrincipal, idempotent: Idempotent, number: Number, body: BaseModel) -> Response:
+        return idempotent.respond(lambda token: service.take(write, token, {"id": number}, body, principal))
 
-    def on_both(principal: Asking, once: Once, subject: Subject, number: Number, body: BaseModel) -> Response:
+    def on_both(
+        principal: CurrentPrincipal, idempotent: Idempotent, subject: Subject, number: Number, body: BaseModel
+    ) -> Response:
         asked = {"subject": subject, "id": number}
-        return once.answer(lambda token: desk.take(write, token, asked, body, principal))
+        return idempotent.respond(lambda token: service.take(write, token, asked, body, principal))
 
     chosen: dict[tuple[bool, bool], Callable[..., Response]] = {
         (False, False): plain,
@@ -157,31 +160,49 @@ def _endpoint(desk: _Service, write: Write, body_model: type[BaseModel]) -> Call
     return endpoint
 
 
-def _add_fates(router: APIRouter, desk: _Service) -> None:
-    @router.get(
+def _add_fates(routes: Routes, service: _RecordingService) -> None:
+    @routes.page(
         "/v1/records",
-        operation_id="listRecords",
-        summary="The company's own records on their way to the ledger",
-        response_model=page_of(RecordFate),
-        responses={400: PROBLEM, **CHECKED},
-        tags=["recording"],
+        "listRecords",
+        "The company's own records on their way to the ledger",
+        RecordFate,
+        rule=Rule(Scope.RECORDING, owner=True, cost=4),
+        examples={"last": lambda: {"items": [_fate("sent").to_json()], "next": None}},
     )
     def list_records(
         paging: Paging,
         state: Annotated[_State | None, Query(description="Only those in it.", examples=["failed"])] = None,
     ) -> Response:
         """The newest first; also those that commands and nodes queued in the same database."""
-        found, last = desk.fates(paging.number, paging.limit, state)
+        found, last = service.fates(paging.number, paging.limit, state)
         return paging.answer(found, None if last is None else (last,))
 
-    @router.get(
+    @routes.one(
         "/v1/records/{id}",
-        operation_id="getRecord",
-        summary="What became of a record",
-        response_model=model_of(RecordFate),
-        responses=LOOKED_UP,
-        tags=["recording"],
+        "getRecord",
+        "What became of a record",
+        RecordFate,
+        rule=Rule(Scope.RECORDING, owner=True),
+        examples={"final": partial(_fate, "final"), "failed": partial(_fate, "failed")},
     )
-    def get_record(number: RecordNumber, known: KnownTags = None) -> Response:
+    def get_record(number: RecordNumber, if_none_match: IfNoneMatch = None) -> Response:
         """From `queued` to `final`, or `failed` with the contract's error."""
-        return tagged(desk.fate(number), known)
+        return reply_with_etag(service.fate(number), if_none_match)
+
+
+def _fate(state: str) -> RecordFate:
+    refusal = Refusal(
+        "LotOverConsumed", {"lot": "0x" + examples.LOT.hex(), "held": 1, "asked": 2}, "LotOverConsumed(held=1, asked=2)"
+    )
+    return RecordFate(
+        id=17,
+        kind="ReceiveLot",
+        contract="ledger",
+        state=state,
+        done=state in ("final", "failed"),
+        sequence=641 if state == "final" else None,
+        subjects=(examples.LOT,),
+        refusal=refusal if state == "failed" else None,
+        queued_at=examples.NOW,
+        changed_at=examples.NOW,
+    )

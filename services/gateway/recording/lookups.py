@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from ledger.errors import NotFoundError
+from ledger.events.orders import RevisionProposed
 from ledger.heads import start_of
 from ledger.provenance import find_opening
 from ledger.provenance.listings import find_assignment
 from ledger.provenance.reader import Reader
 from ledger.provenance.traces import find_certificate_row
-from ledger.records import Contract, OrderTerms
+from ledger.records import Contract
 from ledger.store.rows import RecordHistoryRow, RecordRow
 
 __all__ = ["Find", "Given", "find_assigned", "find_certified", "find_proposal", "find_superseded", "number", "subject"]
@@ -56,15 +56,15 @@ def find_proposal(reader: Reader, asked: Given) -> Given:
     """The revision that a record proposed. Raises NotFoundError for another record."""
     order, sequence = bytes.fromhex(asked["subject"][2:]), asked["id"]
     row = reader.rows.get(RecordRow, Contract.LEDGER.value, sequence)
-    if row is None or row.kind != "RevisionProposed" or row.subject != order:
+    proposed = None if row is None else row.event()
+    if row is None or not isinstance(proposed, RevisionProposed) or row.subject != order:
         raise NotFoundError(f"record {sequence} proposed no revision of that order", hint="see the order's trace")
     links = reader.rows.find(RecordHistoryRow, subject=order)
     before = [link.head for link in links if link.sequence < sequence]
     start = start_of(reader.identity.chain_id, reader.identity.ledger, order)
-    terms = json.loads(row.fields)["terms"]
     return {
         "order": order,
-        "terms": OrderTerms(**{**terms, "claims_root": bytes.fromhex(terms["claims_root"][2:])}),
+        "terms": proposed.terms,
         "previous_head": before[-1] if before else start,
         "proposal": sequence,
         "proposer": row.key,

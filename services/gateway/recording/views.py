@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ledger.provenance.jsonform import Printable, moment
-from ledger.store.answer_rows import RecordingRow
 from ledger.store.outbox import QueuedRecord
+from services.gateway.recording.tables import RecordingRow
 
 __all__ = ["RecordFate", "Refusal", "build_fate"]
 

@@ -1,11 +1,14 @@
-"""Which record is asked for where, by whom, and what of it the path says: one row for each kind."""
+"""One row for each kind of record: the route that asks for it, who may, what the path says, and an example body."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ledger.ids import SubjectKind
 from ledger.records import (
+    ALL_ROLES,
     AcceptAssignment,
     AcceptCustody,
     AcceptKey,
@@ -44,6 +47,7 @@ from ledger.records import (
     RetireMachine,
     RevokeCertificate,
     RevokeKey,
+    Role,
     ScrapLot,
     SetRoles,
     StartAssignment,
@@ -54,6 +58,9 @@ from ledger.records import (
     WithdrawCustody,
     WithdrawModel,
 )
+from services.access import Scope
+from services.access.rules import MOST_BODY_BYTES, Rule
+from services.gateway.http import example_values as examples
 from services.gateway.recording.lookups import (
     Find,
     find_assigned,
@@ -67,6 +74,49 @@ from services.gateway.recording.lookups import (
 __all__ = ["LEFT_OUT", "WRITES", "Write"]
 
 
+_ORDER, _LOT, _MACHINE, _STREAM = SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.MACHINE, SubjectKind.STREAM
+_BUYER, _COORDINATOR, _MAKER, _INSPECTOR = Role.BUYER, Role.COORDINATOR, Role.MANUFACTURER, Role.INSPECTOR
+_AUDITOR, _HOLDER = Role.AUDITOR, ALL_ROLES & ~Role.AUDITOR
+_ASSIGNED = ("order", "operation", "assignment")
+_REVISED = ("order", "terms", "previous_head", "proposal", "proposer", "proposed_at")
+Body: TypeAlias = "Mapping[str, object]"
+_A_LOT, _AN_ORDER, _A_STREAM = ("0x" + one.hex() for one in (examples.LOT, examples.ORDER, examples.STREAM))
+_CLAIMS: Body = {"claims": {"note": "as agreed"}}
+_REASON: Body = {"reason": {"text": "a crack at the edge"}}
+_LOTS: Body = {"lots": [_A_LOT]}
+_LEAF: Body = {"stream": _A_STREAM, "leaf_index": 3, "leaf_hash": "0x" + "88" * 32}
+_NEW_LOT: Body = {"identifier": examples.IDENTIFIER, "quantity": 1, "unit": "H87"}
+_TERMS = {
+    "operations": 3,
+    "inspector": 6,
+    "model": 9,
+    "due_at": "2026-12-01T12:00:00Z",
+    "claims": {"colour": "signal blue"},
+}
+_SPLIT: Body = {
+    "kind": "split",
+    "operation": 0,
+    "unit": "H87",
+    "output_unit": "H87",
+    "loss": 0,
+    "yield_in": 1,
+    "yield_out": 1,
+    "inputs": [{"lot": _A_LOT, "quantity": 2}],
+    "outputs": [
+        {"identifier": "urn:example:half-1", "quantity": 1},
+        {"identifier": "urn:example:half-2", "quantity": 1},
+    ],
+}
+_VERDICT: Body = {
+    "lot": _A_LOT,
+    "model": 9,
+    "verdict": "pass",
+    "expires_at": "2027-03-02T09:30:00Z",
+    "inference_digest": "0x" + "77" * 32,
+    **_LEAF,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One kind of record, and the route that asks for it."""
@@ -74,79 +124,111 @@ class Write:
     kind: type[Record]
     path: str
     summary: str
+    roles: Role
+    """The contract asks for one of these."""
+    example: Body
+    """A request body."""
     find: Find | None = None
     """Where the fields `given` come from."""
     given: tuple[str, ...] = ()
     names: SubjectKind | None = None
-    """What the record makes, when it names it."""
+    """Kind of the thing that the record makes and names."""
     asks: tuple[str, ...] = ()
     """Members of the body that the record does not have (services.gateway.recording.bodies); `find` reads them."""
+    body_bytes: int = MOST_BODY_BYTES
 
     @property
     def operation(self) -> str:
         name = self.kind.__name__
         return name[0].lower() + name[1:]
 
-
-_ORDER, _LOT, _MACHINE, _STREAM = SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.MACHINE, SubjectKind.STREAM
-_ASSIGNED = ("order", "operation", "assignment")
-_REVISED = ("order", "terms", "previous_head", "proposal", "proposer", "proposed_at")
-
-
-def _order(kind: type[Record], verb: str, summary: str) -> Write:
-    return Write(kind, f"/v1/orders/{{subject}}/{verb}", summary, subject("order"), ("order",))
+    @property
+    def rule(self) -> Rule:
+        """In the name of the company that runs the gateway."""
+        return Rule(Scope.RECORDING, self.roles, owner=True, cost=4, body_bytes=self.body_bytes)
 
 
-def _assignment(kind: type[Record], verb: str, summary: str) -> Write:
-    return Write(kind, f"/v1/assignments/{{id}}/{verb}", summary, find_assigned, _ASSIGNED)
+def _order(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = _CLAIMS) -> Write:
+    return Write(kind, f"/v1/orders/{{subject}}/{verb}", summary, roles, example, subject("order"), ("order",))
 
 
-def _lot(kind: type[Record], verb: str, summary: str, name: str = "lot") -> Write:
-    return Write(kind, f"/v1/lots/{{subject}}/{verb}", summary, subject(name), (name,))
+def _assignment(kind: type[Record], verb: str, summary: str, roles: Role, example: Body = _CLAIMS) -> Write:
+    return Write(kind, f"/v1/assignments/{{id}}/{verb}", summary, roles, example, find_assigned, _ASSIGNED)
 
 
-def _model(kind: type[Record], verb: str, summary: str) -> Write:
-    return Write(kind, f"/v1/models/{{id}}/{verb}", summary, number("model"), ("model",))
+def _lot(kind: type[Record], verb: str, summary: str, example: Body = _REASON, name: str = "lot") -> Write:
+    return Write(kind, f"/v1/lots/{{subject}}/{verb}", summary, _HOLDER, example, subject(name), (name,))
 
+
+def _model(kind: type[Record], verb: str, summary: str, roles: Role, example: Body) -> Write:
+    return Write(kind, f"/v1/models/{{id}}/{verb}", summary, roles, example, number("model"), ("model",))
+
+
+_PLACED: Body = {"identifier": "urn:example:order-1", "coordinator": 2, "terms": _TERMS}
+_PARTIES = _BUYER | _COORDINATOR
+_MEASURING = _MAKER | _INSPECTOR
 
 WRITES: tuple[Write, ...] = (
-    Write(PlaceOrder, "/v1/orders", "Place an order", names=_ORDER),
-    _order(AcceptOrder, "accept", "Accept an order"),
-    _order(RejectOrder, "reject", "Reject an order"),
-    _order(CancelOrder, "cancel", "Cancel an order"),
-    _order(ProposeRevision, "revisions", "Propose other terms of an order"),
+    Write(PlaceOrder, "/v1/orders", "Place an order", _BUYER, _PLACED, names=_ORDER),
+    _order(AcceptOrder, "accept", "Accept an order", _COORDINATOR),
+    _order(RejectOrder, "reject", "Reject an order", _COORDINATOR, _REASON),
+    _order(CancelOrder, "cancel", "Cancel an order", _PARTIES, _REASON),
+    _order(ProposeRevision, "revisions", "Propose other terms of an order", _PARTIES, {"terms": _TERMS}),
     Write(
         AcceptRevision,
         "/v1/orders/{subject}/revisions/{id}/accept",
         "Accept the other terms that a record proposed",
+        _PARTIES,
+        {},
         find_proposal,
         _REVISED,
     ),
-    _order(CompleteOrder, "complete", "Declare an order complete"),
-    _order(ConfirmDelivery, "confirm-delivery", "Confirm that an order was delivered"),
-    Write(ProposeAssignment, "/v1/assignments", "Propose an operation of an order to a machine"),
-    _assignment(AcceptAssignment, "accept", "Take an assignment on"),
-    _assignment(DeclineAssignment, "decline", "Turn an assignment down"),
-    _assignment(StartAssignment, "start", "Start an assignment"),
-    _assignment(FinishAssignment, "finish", "Finish an assignment, with its evidence"),
-    _assignment(CancelAssignment, "cancel", "Take an assignment back"),
-    Write(CommissionLot, "/v1/lots/commission", "Make a lot under an assignment", names=_LOT),
-    Write(ReceiveLot, "/v1/lots/receive", "Take a lot in from outside", names=_LOT),
-    Write(TransformLots, "/v1/lots/transform", "Split, merge, convert or rework lots", names=_LOT),
-    _lot(ScrapLot, "scrap", "Scrap some of a lot"),
-    _lot(PackLots, "pack", "Pack lots into this one", "parent"),
-    _lot(UnpackLots, "unpack", "Unpack lots from this one", "parent"),
+    _order(CompleteOrder, "complete", "Declare an order complete", _COORDINATOR),
+    _order(ConfirmDelivery, "confirm-delivery", "Confirm that an order was delivered", _BUYER),
+    Write(
+        ProposeAssignment,
+        "/v1/assignments",
+        "Propose an operation of an order to a machine",
+        _COORDINATOR,
+        {"order": _AN_ORDER, "operation": 0, "machine": 17},
+    ),
+    _assignment(AcceptAssignment, "accept", "Take an assignment on", _MAKER),
+    _assignment(DeclineAssignment, "decline", "Turn an assignment down", _MAKER, _REASON),
+    _assignment(StartAssignment, "start", "Start an assignment", _MAKER),
+    _assignment(FinishAssignment, "finish", "Finish an assignment, with its evidence", _MAKER, _LEAF),
+    _assignment(CancelAssignment, "cancel", "Take an assignment back", _COORDINATOR, _REASON),
+    Write(
+        CommissionLot,
+        "/v1/lots/commission",
+        "Make a lot under an assignment",
+        _MAKER,
+        {**_NEW_LOT, "order": _AN_ORDER, "operation": 0, **_CLAIMS},
+        names=_LOT,
+    ),
+    Write(ReceiveLot, "/v1/lots/receive", "Take a lot in from outside", _HOLDER, {**_NEW_LOT, **_CLAIMS}, names=_LOT),
+    Write(TransformLots, "/v1/lots/transform", "Split, merge, convert or rework lots", _HOLDER, _SPLIT, names=_LOT),
+    _lot(ScrapLot, "scrap", "Scrap some of a lot", {"quantity": 1, **_REASON}),
+    _lot(PackLots, "pack", "Pack lots into this one", _LOTS, "parent"),
+    _lot(UnpackLots, "unpack", "Unpack lots from this one", _LOTS, "parent"),
     _lot(QuarantineLot, "quarantine", "Quarantine a lot"),
     _lot(ReleaseLot, "release", "Release a lot from quarantine"),
-    Write(OfferCustody, "/v1/custody/offer", "Offer lots to another company, or back to it"),
-    Write(AcceptCustody, "/v1/custody/accept", "Accept lots that are offered"),
+    Write(
+        OfferCustody,
+        "/v1/custody/offer",
+        "Offer lots to another company, or back to it",
+        _HOLDER,
+        {**_LOTS, "to": 8, **_CLAIMS},
+    ),
+    Write(AcceptCustody, "/v1/custody/accept", "Accept lots that are offered", _HOLDER, _LOTS),
     _lot(DeclineCustody, "custody/decline", "Decline a lot that is offered"),
     _lot(WithdrawCustody, "custody/withdraw", "Withdraw the offer of a lot"),
-    Write(IssueCertificate, "/v1/certificates", "Issue a certificate"),
+    Write(IssueCertificate, "/v1/certificates", "Issue a certificate", _INSPECTOR, _VERDICT),
     Write(
         RevokeCertificate,
         "/v1/certificates/{id}/revoke",
         "Revoke a certificate",
+        _INSPECTOR,
+        _REASON,
         find_certified,
         ("lot", "certificate"),
     ),
@@ -154,21 +236,80 @@ WRITES: tuple[Write, ...] = (
         DemandOpening,
         "/v1/certificates/{id}/demand-opening",
         "Demand that a certificate's inference be opened",
+        _BUYER | _AUDITOR,
+        {},
         find_certified,
         ("lot", "order", "certificate"),
     ),
-    Write(OpenStream, "/v1/streams", "Open a machine's stream of evidence", names=_STREAM),
-    Write(Anchor, "/v1/streams/{subject}/anchors", "Anchor a stream of evidence", subject("stream"), ("stream",)),
-    Write(RegisterMachine, "/v1/machines", "Register a machine", names=_MACHINE),
-    Write(RetireMachine, "/v1/machines/{id}/retire", "Retire a machine", number("machine"), ("machine",)),
-    Write(RegisterModel, "/v1/models", "Register a quality model by its digest"),
-    Write(PublishModel, "/v1/models/publish", "Register a quality model, and keep it on chain"),
-    _model(ApproveModel, "approve", "Approve a quality model"),
-    _model(WithdrawModel, "withdraw", "Withdraw a quality model"),
+    Write(
+        OpenStream,
+        "/v1/streams",
+        "Open a machine's stream of evidence",
+        _MEASURING,
+        {"identifier": "urn:example:press-3:telemetry", "machine": 17},
+        names=_STREAM,
+    ),
+    Write(
+        Anchor,
+        "/v1/streams/{subject}/anchors",
+        "Anchor a stream of evidence",
+        _MEASURING,
+        {"size": 4, "root": "0x" + "99" * 32},
+        subject("stream"),
+        ("stream",),
+    ),
+    Write(
+        RegisterMachine,
+        "/v1/machines",
+        "Register a machine",
+        _MEASURING,
+        {"identifier": "urn:example:press-3", "claims": {"maker": "Cedar", "year": 2024}},
+        names=_MACHINE,
+    ),
+    Write(
+        RetireMachine,
+        "/v1/machines/{id}/retire",
+        "Retire a machine",
+        _MEASURING,
+        _REASON,
+        number("machine"),
+        ("machine",),
+    ),
+    Write(
+        RegisterModel,
+        "/v1/models",
+        "Register a quality model by its digest",
+        _INSPECTOR,
+        {"digest": "0x" + "66" * 32, "card": {"accuracy": "0.93"}},
+    ),
+    Write(
+        PublishModel,
+        "/v1/models/publish",
+        "Register a quality model, and keep it on chain",
+        _INSPECTOR,
+        {"content": "0x" + "4d" * 32},
+        body_bytes=128 * 1024,
+    ),
+    _model(
+        ApproveModel,
+        "approve",
+        "Approve a quality model",
+        _AUDITOR,
+        {"report": {"text": "measured again, as the card says"}},
+    ),
+    _model(
+        WithdrawModel,
+        "withdraw",
+        "Withdraw a quality model",
+        _INSPECTOR | _AUDITOR,
+        {"defective_since": "2026-02-01T00:00:00Z", **_REASON},
+    ),
     Write(
         Supersede,
         "/v1/supersessions",
         "Correct an earlier record of one's own",
+        ALL_ROLES,
+        {"subject": _A_LOT, "sequence": 380, **_REASON},
         find_superseded,
         ("subject", "opening"),
         asks=("subject", "sequence"),

@@ -1,6 +1,6 @@
 """The gateway sends what other participants signed."""
 
-from services.gateway.relay.endpoints import build_relay
+from services.gateway.relay.endpoints import add_relay
 from services.gateway.relay.relay import Relaying
 
-__all__ = ["Relaying", "build_relay"]
+__all__ = ["Relaying", "add_relay"]

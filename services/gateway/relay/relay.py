@@ -17,7 +17,6 @@ from structlog.typing import FilteringBoundLogger
 from ledger.chain import Chain, RawLog, read_kinds
 from ledger.errors import (
     ContractRefusedError,
-    MillmarkError,
     NotFoundError,
     RequestError,
     WrongContractError,
@@ -31,6 +30,7 @@ from ledger.submit import Submitter
 from services.access import ForbiddenError, Principal
 from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
 from services.serving.logs import build_logger
+from services.serving.loop import Loop
 
 __all__ = ["LONGEST_S", "MOST_GAS", "Relaying"]
 
@@ -39,8 +39,6 @@ MOST_GAS = 10_000_000
 LONGEST_S = 3600
 _PAUSE_S = 0.05
 _RETRY_S = 1.0
-_STOP_S = 20.0
-_ALLOWANCE_WEI = 100 * 10**18
 _PREFIX = "relay/"
 _IN_BLOCK = (OutboxState.MINED, OutboxState.FINAL)
 
@@ -55,49 +53,36 @@ class Relaying:
         self._chain = chain
         self._outbox = Outbox(store)
         self._signer = signer
-        self._logger = logger or build_logger()
         self._submitter = Submitter(sending, self._outbox, signer)
-        self._funded = not chain.profile.faucet
+        self._funded = False
         self._accepting = threading.Lock()
-        self._trouble = ""
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._loop = Loop(
+            "millmark-relaying",
+            self._round,
+            logger or build_logger(),
+            failed="relaying does not go on",
+            retry_s=_RETRY_S,
+        )
 
     # The thread
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="millmark-relaying", daemon=True)
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Returns when the thread has ended, or does not end in time: what it does is safe to cut off."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(_STOP_S)
+        self._loop.stop()
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.step()
-                self._trouble = ""
-            except Exception as error:  # the thread must outlive any failure
-                self._note(error)
-                self._stop.wait(_RETRY_S)
-            self._stop.wait(_PAUSE_S)
+    def _round(self) -> float:
+        self.step()
+        return _PAUSE_S
 
     def step(self) -> bool:
         """One round. True when nothing is left to do."""
         if not self._funded:
-            self._chain.node.fund(self._signer.address, _ALLOWANCE_WEI)
+            self._chain.fund(self._signer.address)
             self._funded = True
         return self._submitter.step()
-
-    def _note(self, error: Exception) -> None:
-        """Logs a failure when it is another than the last one."""
-        code = error.code if isinstance(error, MillmarkError) else "unexpected"
-        if code != self._trouble:
-            self._trouble = code
-            self._logger.error("relaying does not go on", code=code, exc_info=not isinstance(error, MillmarkError))
 
     # The answers
 

@@ -1,1 +1,1 @@
-"""JSON-LD contexts that the gateway gives out: of our own terms, and of those of the standards that answers name."""
+"""JSON-LD contexts that the gateway serves: for our own terms, and for the standards that its documents use."""

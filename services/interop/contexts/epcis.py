@@ -1,8 +1,8 @@
-"""The terms of EPCIS 2.0 and CBV 2.0 as a JSON-LD context in our own words: which name stands for which IRI.
+"""JSON-LD context for EPCIS 2.0 and CBV 2.0, written by us: it maps each name to its IRI.
 
-GS1's own document is not copied here, since its terms of use do not let it be handed on; the facts in it, name and IRI,
-are the standard's. The words are those that events are judged and hashed by (services.interop.epcis.vocabulary), and
-what is read with GS1's context is the same with this one.
+GS1's own document is not copied, because its terms of use do not allow redistribution; names and IRIs are facts of the
+standard. The vocabulary is the one by which events are validated and hashed (services.interop.epcis.vocabulary). A
+document expands to the same RDF with this context as with GS1's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TIME, _DOUBLE, _TEXT = "xsd:dateTimeStamp", "xsd:double", "xsd:string"
 
 
 def build_epcis_context() -> dict[str, Json]:
-    """The whole document. Its terms are protected: nothing that stands behind it can give them another meaning."""
+    """The whole document. Its terms are protected: a later context in a document cannot redefine them."""
     terms: _Terms = {
         "@version": 1.1,
         "@protected": True,
@@ -90,12 +90,12 @@ def _typed(names: str, type_: str, *, many: bool = False) -> _Terms:
 
 
 def _spelled(space: str, known: Iterable[str]) -> _Terms:
-    """Bare words, and what they stand for."""
+    """Maps bare words to their IRIs in a namespace."""
     return {word: space + word for word in known}
 
 
 def _word(name: str, space: str, known: Iterable[str]) -> Json:
-    """A field whose value is a standard word, or an IRI."""
+    """A field whose value is a word of the standard or an IRI."""
     return {"@id": f"epcis:{name}", "@type": "@vocab", "@context": _spelled(space, known)}
 
 
@@ -123,7 +123,7 @@ def _transaction() -> _Terms:
 
 
 def _party(field: str) -> _Terms:
-    """Source and destination are one property: which of them it is, says the list."""
+    """Source and destination are one property; the list that holds it tells which of the two it is."""
     return {
         field: _term("sourceOrDestination", "@id"),
         "type": _word("sourceOrDestinationType", "cbv:SDT-", words.PARTY_TYPES),

@@ -1,4 +1,4 @@
-"""Every JSON-LD context that a document of ours names, and where the gateway has it."""
+"""Registry of the JSON-LD contexts that our documents name, as the gateway serves them."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _OURS: Final = "Written by Millmark from the names and IRIs of the standard"
 
 @dataclass(frozen=True, slots=True)
 class PublishedContext:
-    """One context."""
+    """A JSON-LD context and its origin."""
 
     name: str
-    """Of the file; a later edition gets another one."""
+    """File name under which it is served; a later edition gets another name."""
     url: str
-    """As documents name it: a URL, or the vocabulary that they have in their own context."""
+    """URL by which documents refer to it, or the vocabulary that they declare inline."""
     source: str
-    """Whose terms they are, and what is left out."""
+    """Whose terms it contains, and which are left out."""
     document: bytes
-    """JSON-LD."""
+    """JSON-LD, UTF-8."""
 
 
 @cache
 def published_contexts() -> Mapping[str, PublishedContext]:
-    """All, by name."""
+    """All published contexts, by name."""
     found = (
         _publish("epcis-v2.jsonld", EPCIS_CONTEXT, f"{_OURS} EPCIS 2.0 and CBV 2.0; all terms", build_epcis_context()),
         _publish(

@@ -1,7 +1,7 @@
-"""The contexts of the W3C that our credentials and DID documents name, in our own words, as far as these go.
+"""JSON-LD contexts for the W3C terms in our credentials and DID documents, written by us.
 
 Sources: Verifiable Credentials Data Model 2.0 (appendix B.1), Data Integrity 1.0, Bitstring Status List 1.0, DID 1.0
-and Multikey. Terms that we neither write nor read are left out; what is here has the same IRIs and types as there.
+and Multikey. Terms that we neither write nor read are left out; the others have the same IRIs and types as there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAMED: Final[_Terms] = {"name": "https://schema.org/name", "description": "http
 
 
 def build_credentials_context() -> dict[str, Json]:
-    """What stands for https://www.w3.org/ns/credentials/v2."""
+    """The context served for https://www.w3.org/ns/credentials/v2."""
     alone = ("EnvelopedVerifiableCredential", "EnvelopedVerifiablePresentation", "JsonSchemaCredential")
     return {
         "@context": _protected(
@@ -49,7 +49,7 @@ def build_credentials_context() -> dict[str, Json]:
 
 
 def build_did_context() -> dict[str, Json]:
-    """What stands for https://www.w3.org/ns/did/v1."""
+    """The context served for https://www.w3.org/ns/did/v1."""
     relations = {
         name: _term(_SECURITY, iri, "@id", "@set")
         for name, iri in {**_PURPOSES, "keyAgreement": "keyAgreementMethod"}.items()
@@ -66,7 +66,7 @@ def build_did_context() -> dict[str, Json]:
 
 
 def build_multikey_context() -> dict[str, Json]:
-    """What stands for https://w3id.org/security/multikey/v1."""
+    """The context served for https://w3id.org/security/multikey/v1."""
     terms: _Terms = {
         "controller": _term(_SECURITY, "controller", "@id"),
         "revoked": _term(_SECURITY, "revoked", _XSD_TIME),
@@ -86,7 +86,7 @@ def _protected(terms: _Terms) -> _Terms:
 
 
 def _kind(space: str, name: str, terms: _Terms) -> Json:
-    """A type with the terms that its members have."""
+    """A type, with the terms of its members as a type-scoped context."""
     return {"@id": space + name, "@context": _protected(terms)}
 
 
@@ -118,7 +118,7 @@ def _presentation() -> _Terms:
         "@id": _CREDENTIALS + "verifiableCredential",
         "@type": "@id",
         "@container": "@graph",
-        "@context": None,
+        "@context": None,  # clears all terms: each credential inside brings its own context
     }
     return {**_linked("holder termsOfUse"), "proof": _PROOF, "verifiableCredential": held}
 

@@ -1,1 +1,1 @@
-"""W3C Verifiable Credentials 2.0: issuing, checking, and telling whether one still holds. Works without any network."""
+"""W3C Verifiable Credentials 2.0: issuing, verification and status. Uses no network."""

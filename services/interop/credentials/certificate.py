@@ -1,7 +1,7 @@
-"""A certificate of the ledger as a verifiable credential, and the check of any credential.
+"""Verifiable credentials for certificates of the ledger, and verification of any credential.
 
-The credential repeats what the certificate says, and names the record that it stands for: chain, ledger, sequence, lot.
-It is a convenience for those who do not read the ledger. Where the two differ, the ledger is right.
+The credential repeats the certificate and names its record: chain, ledger, sequence, lot. It is a convenience for
+readers without access to the ledger. Where the two differ, the ledger prevails.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ledger.canonical import Json
 from ledger.records import Verdict
 from services.interop.credentials.did import Resolver
 from services.interop.credentials.keys import CredentialKey
-from services.interop.credentials.model import BASE_CONTEXT, check_credential, listed
+from services.interop.credentials.model import BASE_CONTEXT, as_list, check_credential
 from services.interop.credentials.proofs import add_proof, parse_timestamp, verify_proof
-from services.interop.credentials.status_list import build_status_entry, taken_back
+from services.interop.credentials.status_list import build_status_entry, is_revoked
 from services.interop.errors import CredentialError
 
 __all__ = [
@@ -31,24 +31,24 @@ __all__ = [
 VOCABULARY: Final = "urn:millmark:certificate:1:"
 _TERMS: Final = "InspectionCertificate Lot subject verdict inspector model inferenceDigest claimsRoot"
 _CONTEXT: Final[list[Json]] = [BASE_CONTEXT, {"@vocab": VOCABULARY}]
-"""Within the credential, so that nobody who reads it has to fetch our terms."""
+"""Our vocabulary is declared inside the credential, so that readers need not fetch it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """What the ledger has of one certificate, and the identifier that its lot opens to."""
+    """The ledger's data about one certificate, and the identifier of its lot."""
 
     chain_id: int
     ledger: bytes
     """Address of the ledger's contract, 20 bytes."""
     sequence: int
-    """Of the certificate's record."""
+    """Sequence of the record that issued the certificate."""
     lot: bytes
-    """Subject, 32 bytes."""
+    """Subject of the lot, 32 bytes."""
     identifier: str
-    """Of the lot, canonical. Whoever gets the credential learns it."""
+    """Canonical identifier of the lot. The credential discloses it to its readers."""
     inspector: int
-    """Participant."""
+    """Number of the participant that issued the certificate."""
     model: int
     inference_digest: bytes
     """32 bytes."""
@@ -56,20 +56,25 @@ class CertificateFacts:
     claims_root: bytes
     """32 bytes."""
     issued_at: int
-    """Seconds since 1970."""
+    """Unix time in seconds."""
     expires_at: int
-    """Seconds since 1970; 0 for never."""
+    """Unix time in seconds; 0 for never."""
 
 
 def build_certificate_context() -> dict[str, Json]:
-    """Our terms one by one, for whoever writes documents with them; they mean what they mean in a credential."""
+    """A context that lists our terms one by one, for authors of other documents. They mean the same as in a
+    credential."""
     return {"@context": {"@protected": True, **{term: VOCABULARY + term for term in _TERMS.split()}}}
 
 
 def issue_credential(
     facts: CertificateFacts, issuer: str, key: CredentialKey, method: str, *, status_list_url: str
 ) -> dict[str, Json]:
-    """The signed credential of a certificate. `issuer` is the inspector's DID, `method` the key's name there."""
+    """The signed credential of a certificate. `issuer` is the inspector's DID, `method` the DID URL of the key.
+
+    The proof is dated to the certificate's issue, so the same facts and key always produce the same bytes. Raises
+    CredentialError.
+    """
     document: dict[str, Json] = {
         "@context": _CONTEXT,
         "id": f"urn:millmark:certificate:{facts.chain_id}:0x{facts.ledger.hex()}:{facts.sequence}",
@@ -97,12 +102,12 @@ def issue_credential(
 def verify_credential(
     document: Json, resolver: Resolver, *, at: datetime, lists: Mapping[str, Mapping[str, Json]] | None = None
 ) -> str:
-    """Verify a credential as of `at`; return the verification method that signed it.
+    """Verifies a credential as of `at`; returns the verification method that signed it.
 
     1 it conforms to the data model; 2 its proof holds; 3 the proof is by a key of its issuer; 4 `at` is within its
-    validity; 5 no status entry of it is set, by status list credentials that pass 1 to 4 themselves and are of the same
-    issuer. Raises CredentialError, NotFoundError, InputError.
-    Not established: that the issuer is right.
+    validity; 5 none of its status entries is set, according to status list credentials of the same issuer that pass 1
+    to 4 themselves. Raises CredentialError, NotFoundError, InputError.
+    Not established: that the issuer tells the truth.
     """
     check_credential(document)  # 1
     document = cast("dict[str, Json]", document)
@@ -114,16 +119,16 @@ def verify_credential(
         raise CredentialError("the credential is not valid yet")
     if "validUntil" in document and at > parse_timestamp(str(document["validUntil"])):
         raise CredentialError("the credential has expired")
-    entries = listed(document.get("credentialStatus", []))
+    entries = as_list(document.get("credentialStatus", []))
     if entries:  # 5
         needed = {str(entry.get("statusListCredential")) for entry in entries if isinstance(entry, dict)}
         own = {url: one for url, one in (lists or {}).items() if url in needed}
         for url, one in own.items():
             verify_credential({**one}, resolver, at=at)
             if _issuer(one) != issuer or one.get("id") != url:
-                raise CredentialError("the status list is of another issuer, or of another address")
-        if taken_back(entries, own):
-            raise CredentialError("the credential was taken back")
+                raise CredentialError("the status list has another issuer or another id")
+        if is_revoked(entries, own):
+            raise CredentialError("the credential was revoked")
     return method
 
 

@@ -1,4 +1,4 @@
-"""Who signs: verification methods of did:key, and of did:web from documents that are given. Nothing is fetched."""
+"""Resolution of verification methods: of did:key, and of did:web from given documents. Nothing is fetched."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ MULTIKEY_CONTEXT: Final = "https://w3id.org/security/multikey/v1"
 
 
 def did_key(key: PublicKey) -> str:
-    """The verification method of a did:key: `did:key:z...#z...`."""
+    """The verification method of a key's did:key: `did:key:z...#z...`."""
     return f"did:key:{key.multikey}#{key.multikey}"
 
 
 def build_did_document(did: str, keys: Mapping[str, PublicKey]) -> dict[str, Json]:
-    """A did:web document whose keys, by fragment, may issue credentials. The owner serves it at the DID's host."""
+    """A did:web document that lets `keys`, named by fragment, issue credentials. The owner serves it at the DID's
+    host."""
     return {
         "@context": [DID_CONTEXT, MULTIKEY_CONTEXT],
         "id": did,
@@ -38,22 +39,22 @@ def build_did_document(did: str, keys: Mapping[str, PublicKey]) -> dict[str, Jso
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Finds keys in what it was given."""
+    """Resolves verification methods without any network."""
 
     documents: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
-    """DID -> its document. Who gives them vouches for them: they are believed as they are."""
+    """Documents by DID. They are trusted as they are; the caller vouches for them."""
 
     def key(self, method: str, purpose: str = "assertionMethod") -> PublicKey:
         """The key of a verification method (a DID URL with a fragment) that its DID allows for `purpose`.
 
-        Raises NotFoundError when the DID or the key is not known, CredentialError when it is not meant for that.
+        Raises NotFoundError if the DID or the key is unknown, CredentialError if it is not allowed for the purpose.
         """
         did, _, fragment = method.partition("#")
         if not fragment:
-            raise CredentialError("the verification method names no key", hint="it is a DID with a fragment")
+            raise CredentialError("the verification method names no key", hint="give a DID with a fragment")
         if did.startswith("did:key:"):
             if did != f"did:key:{fragment}":
-                raise CredentialError("the fragment of a did:key is its own key")
+                raise CredentialError("the fragment of the did:key differs from its key")
             return parse_multikey(fragment)
         return self._document_key(did, method, purpose)
 
@@ -63,14 +64,15 @@ class Resolver:
         except IdentifierError as error:
             raise CredentialError(f"{did[:80]!a}: {error.cause}") from None
         if document is None or document.get("id") != did:
-            raise NotFoundError(f"no document of {did[:80]!a} is at hand", hint="get it from its owner's host")
+            raise NotFoundError(f"the document of {did[:80]!a} is not available", hint="fetch it from its owner's host")
+        # A purpose lists its methods by reference, or embeds them (DID 1.0 section 5.3).
         allowed = _items(document, purpose)
         if method not in allowed and not any(isinstance(one, dict) and one.get("id") == method for one in allowed):
             raise CredentialError(f"{did[:80]!a} does not allow that key for {purpose}")
         for one in [*_items(document, "verificationMethod"), *allowed]:
             if isinstance(one, dict) and one.get("id") == method:
                 if one.get("type") != "Multikey" or one.get("controller") != did:
-                    raise CredentialError("the verification method is no Multikey under its own DID")
+                    raise CredentialError("the verification method is not a Multikey controlled by its DID")
                 return parse_multikey(str(one.get("publicKeyMultibase")))
         raise NotFoundError(f"{did[:80]!a} has no such key")
 

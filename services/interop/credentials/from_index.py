@@ -1,4 +1,4 @@
-"""What credentials say, read from the index: the facts of a certificate, and which certificates were taken back."""
+"""Content of credentials, read from the index: the facts of a certificate, and the statuses of all certificates."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ __all__ = ["read_facts", "read_statuses"]
 def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> CertificateFacts:
     """The facts of the certificate that record `sequence` issued, at the index's block.
 
-    Raises NotFoundError when it issued none, or when the identifier of its lot is not known here: a credential is about
-    something that its reader can name.
+    Raises NotFoundError if the record issued none, or if the lot's identifier is not known here; a credential needs a
+    subject that its reader can name.
     """
     found = certificate(store, sequence)
     if found.identifier is None:
         raise NotFoundError(
-            f"the lot of certificate {sequence} has no identifier here", hint="ask its maker for identifier and salt"
+            f"the identifier of certificate {sequence}'s lot is not known here",
+            hint="ask the lot's maker for identifier and salt",
         )
     return CertificateFacts(
         chain_id=chain_id,
@@ -43,7 +44,7 @@ def read_facts(store: Store, sequence: int, *, chain_id: int, ledger: bytes) -> 
 
 
 def read_statuses(store: Store) -> dict[int, CertificateStatus]:
-    """Status of every certificate at the index's block, by sequence. Raises NotFoundError when nothing is indexed."""
+    """Status of every certificate at the index's block, by sequence. Raises NotFoundError if nothing is indexed."""
     with open_reader(store) as reader:
         return {row.sequence: reader.status(row) for row in reader.rows.find(CertificateRow)}
 

@@ -1,8 +1,8 @@
-"""What one company gives out of its certificates: its DID, signed credentials, and the lists that say which fell.
+"""Credentials that one company issues: its DID document, signed credentials, and status lists.
 
-A credential is made anew from the index each time, with the same bytes for the same certificate; whether it still holds
-is said by its status list alone, which is made from the index as well. So it falls with the certificate on the chain:
-revoked, refuted, unopened past its deadline, or fallen with its model.
+A credential is built from the index at every request, with the same bytes for the same certificate. Whether it still
+holds is stated by its status list alone, which is built from the index too. So a credential becomes invalid together
+with its certificate: revoked, refuted, not opened before its deadline, or fallen with its model.
 """
 
 from __future__ import annotations
@@ -36,39 +36,42 @@ __all__ = ["STATUS_PATH", "Issuer"]
 
 STATUS_PATH: Final = "/v1/status-lists"
 CLAIM: Final = "en10168"
-"""Member of a certificate's claims that has what an inspection document says beyond the ledger."""
+"""Member of a certificate's claims that holds the content of an inspection document beyond the ledger's data."""
 
 
 _MOST_LISTS: Final = 16
-"""Signed lists that are kept: 131,072 certificates each, some 17 KB at most."""
+"""Signed status lists in the cache; each covers 131,072 certificates and takes at most about 17 KB."""
 
 
 class Issuer:
-    """One company's, at one site. Threads may share it.
+    """Issues the credentials of one company at one site. Thread-safe.
 
-    `origin` is scheme, host and port under which it is reached; of `keys`, by name in the DID document, the first
-    signs. It gives out the certificates of `participant`; None for everybody's, on a gateway that is open on the
-    loopback."""
+    `origin` is the scheme, host and port under which callers reach it. `keys` are named as in the DID document; the
+    first one signs. Only certificates of `participant` are served; with None, on a gateway that is open on the
+    loopback, those of all participants.
+    """
 
     def __init__(self, store: Store, origin: str, keys: Mapping[str, CredentialKey], participant: int | None) -> None:
         self.store, self.origin, self.keys, self.participant = store, origin, keys, participant
         self._lock = threading.Lock()
         self._lists: OrderedDict[tuple[bytes, int], tuple[dict[str, Json], float]] = OrderedDict()
-        """By index and number, with the block time until which it holds; what was asked for longest ago first."""
+        """LRU cache by index digest and list number; each list with the block time at which it lapses."""
 
     @property
     def did(self) -> str:
-        """`did:web` of the site (did:web method, section 3: a port is percent-encoded)."""
+        """The site's did:web (did:web method, section 3: the port's colon is percent-encoded)."""
         return "did:web:" + quote(urlsplit(self.origin).netloc, safe="")
 
     def document(self) -> dict[str, Json]:
-        """The DID document. Raises NotFoundError without keys."""
+        """The DID document with the public keys. Raises NotFoundError if there are no keys."""
         self._verify_keys()
         return build_did_document(self.did, {name: key.public for name, key in self.keys.items()})
 
     def credential(self, sequence: int, viewer: int | None) -> dict[str, Json]:
-        """The signed credential of a certificate that there is for the viewer, and that this company issued. Raises
-        NotFoundError."""
+        """The signed credential of a certificate that is visible to the viewer and was issued by this company.
+
+        Raises NotFoundError.
+        """
         self._verify_keys()
         name, key = next(iter(self.keys.items()))
         url = f"{self.origin}{STATUS_PATH}/{sequence // SIZE}"
@@ -76,13 +79,16 @@ class Issuer:
         return issue_credential(facts, self.did, key, f"{self.did}#{name}", status_list_url=url)
 
     def inspection_document(self, sequence: int, viewer: int | None) -> bytes:
-        """The certificate as EN 10204 3.1, in the JSON of EN 10168, from what its claims have under `en10168`. Raises
-        NotFoundError when they have nothing there, CertificateDocumentError when that is not enough, and for a
-        certificate that was taken back: the document has no list that would say so."""
+        """The certificate as an EN 10204 3.1 document in the JSON form of EN 10168, from its claims under `en10168`.
+
+        Raises NotFoundError if the claims have no such member; CertificateDocumentError if its content is insufficient,
+        or if the certificate is no longer valid (unlike a credential, the document has no status list to say so).
+        """
         facts, status = self._facts(sequence, viewer)
         if status not in STANDING:
             raise CertificateDocumentError(
-                f"certificate {sequence} was taken back: {status.name.lower()}", hint="ask its inspector for a new one"
+                f"certificate {sequence} is no longer valid: {status.name.lower()}",
+                hint="ask its inspector for a new one",
             )
         with self.store.reading() as connection:
             text = Book(connection).document(facts.claims_root)
@@ -90,17 +96,20 @@ class Issuer:
         found = claims.get(CLAIM)
         if not isinstance(found, dict):
             raise NotFoundError(
-                f"certificate {sequence} has no claims for an inspection document",
-                hint=f"ask its inspector for {CLAIM}",
+                f"the claims of certificate {sequence} contain no inspection document",
+                hint=f"ask its inspector for claims with the member {CLAIM}",
             )
         return build_from_claims(facts, found)
 
     def status_list(self, number: int) -> dict[str, Json]:
-        """The signed list at the index's block. Raises NotFoundError for one that no certificate is in yet."""
+        """The signed status list at the index's block. Raises NotFoundError for a list without any certificate yet."""
         self._verify_keys()
         with open_reader(self.store) as reader:
             cursor = reader.cursor
+        # Built under the lock: concurrent requests for one list wait for a single build instead of repeating it.
         with self._lock:
+            # Popped, and put back at the end: the dictionary is ordered by last use. No record announces that a
+            # certificate lapses unopened, so the index digest alone does not tell whether a list is current.
             found, until = self._lists.pop((cursor.digest, number), (None, 0))
             if found is None or until <= cursor.block_time:
                 found = self._build_list(number, cursor.ledger_sequence, cursor.block_time)
@@ -111,7 +120,7 @@ class Issuer:
         return found
 
     def _next_lapse(self, block_time: int) -> float:
-        """When the next certificate falls because nobody opened it: there is no record of that."""
+        """Block time at which the next certificate lapses because it was not opened, which no record announces."""
         with open_reader(self.store) as reader:
             demanded = reader.rows.find(CertificateRow, state=CertificateState.DEMANDED)
             deadlines = [row.opening_deadline for row in demanded]
@@ -119,7 +128,7 @@ class Issuer:
 
     def _build_list(self, number: int, last: int, block_time: int) -> dict[str, Json]:
         if number > last // SIZE:
-            raise NotFoundError(f"there is no status list {number}", hint="take the address from a credential")
+            raise NotFoundError(f"status list {number} does not exist", hint="use the URL in a credential")
         name, key = next(iter(self.keys.items()))
         url = f"{self.origin}{STATUS_PATH}/{number}"
         made = datetime.fromtimestamp(block_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -127,10 +136,12 @@ class Issuer:
         return add_proof(unsigned, key, f"{self.did}#{name}", created=made)
 
     def _facts(self, sequence: int, viewer: int | None) -> tuple[CertificateFacts, CertificateStatus]:
+        # This query enforces the viewer's permission; the facts below are read without it.
         found = certificate(self.store, sequence, viewer=viewer)
         if self.participant not in (None, found.inspector.participant):
             raise NotFoundError(
-                f"certificate {sequence} is of participant {found.inspector.participant}", hint="ask at its gateway"
+                f"certificate {sequence} was issued by participant {found.inspector.participant}",
+                hint="request it from that participant's gateway",
             )
         with open_reader(self.store) as reader:
             identity = reader.identity
@@ -138,11 +149,11 @@ class Issuer:
 
     def _verify_keys(self) -> None:
         if not self.keys:
-            raise NotFoundError("this gateway signs no credentials", hint="its operator sets credential_keys")
+            raise NotFoundError("this gateway signs no credentials", hint="its operator must set credential_keys")
 
 
 def _claims(text: str) -> Mapping[str, Json]:
-    """The document behind kept claims, as far as it was not erased."""
+    """The fields of stored claims that were not erased."""
     try:
         document = parse_claims(parse_json(text.encode(), max_bytes=1 << 24, max_depth=64)).document
     except MillmarkError:

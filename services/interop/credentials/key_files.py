@@ -1,4 +1,4 @@
-"""Keys of credentials in files: PKCS #8 in PEM, mode 0600."""
+"""Files for the keys that sign credentials: PKCS #8 in PEM, mode 0600."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["create_credential_key", "read_credential_key"]
 
 
 def create_credential_key(path: Path, kind: str = "ed25519") -> CredentialKey:
-    """Writes a new key, `ed25519` or `p256`, to a file that is not there yet. Raises SigningError."""
+    """Generates a key, `ed25519` or `p256`, in a new file. Raises SigningError, also if the file exists."""
     key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
     key = ec.generate_private_key(ec.SECP256R1()) if kind == "p256" else ed25519.Ed25519PrivateKey.generate()
     write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -28,9 +28,11 @@ def create_credential_key(path: Path, kind: str = "ed25519") -> CredentialKey:
 
 
 def read_credential_key(path: Path) -> CredentialKey:
-    """Raises SigningError for a file that others may read, or that holds no Ed25519 or P-256 key in clear."""
+    """Reads a key file. Raises SigningError if other users may read it, or if it holds no unencrypted Ed25519 or P-256
+    key."""
     content = read_private(path)
     try:
+        # Encrypted keys are refused: a gateway that restarts by itself has nobody to ask for a passphrase.
         return _wrap(path, load_pem_private_key(content, password=None))
     except (ValueError, TypeError):
         raise _refusal(path) from None
@@ -45,4 +47,4 @@ def _wrap(path: Path, key: object) -> CredentialKey:
 
 
 def _refusal(path: Path) -> SigningError:
-    return SigningError(f"{path} holds no Ed25519 or P-256 key", hint="make one with `millmark keys credential FILE`")
+    return SigningError(f"{path} holds no Ed25519 or P-256 key", hint="create one with `millmark keys credential FILE`")

@@ -1,7 +1,7 @@
 """Keys that sign credentials: Ed25519 and P-256, written as Multikey (Controlled Identifiers 1.0 section 2.2.2).
 
-These are not the ledger's keys. A ledger key is secp256k1, which no suite of Data Integrity takes; which credential key
-speaks for which participant is said by the participant's did:web document.
+These are not ledger keys, which are secp256k1 and not supported by any Data Integrity suite. A participant's did:web
+document states which credential keys belong to it.
 """
 
 from __future__ import annotations
@@ -24,35 +24,36 @@ __all__ = ["CredentialKey", "Ed25519Key", "P256Key", "PublicKey", "parse_multike
 _ED25519: Final = b"\xed\x01"
 _P256: Final = b"\x80\x24"
 _HALF = 32
-"""Bytes of each of the two numbers of a P-256 signature."""
+"""Length in bytes of each of the two numbers of a P-256 signature, and of a point's coordinate."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key that can check."""
+    """A public key, with the cryptosuite it is used with."""
 
     suite: str
-    """The one cryptosuite that this project uses it with."""
+    """The only cryptosuite that is accepted for this kind of key."""
     multikey: str
-    """`publicKeyMultibase`."""
+    """Value of `publicKeyMultibase`."""
     key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
     def verify(self, signature: bytes, data: bytes) -> None:
-        """Raises CredentialError when the signature is not of `data` by this key."""
+        """Raises CredentialError if the signature over `data` was not made with this key."""
         try:
             if isinstance(self.key, ed25519.Ed25519PublicKey):
                 self.key.verify(signature, data)
             else:
+                # The cryptosuite has r and s side by side; the library wants them as DER.
                 if len(signature) != 2 * _HALF:
                     raise InvalidSignature
                 numbers = (int.from_bytes(half, "big") for half in (signature[:_HALF], signature[_HALF:]))
                 self.key.verify(encode_dss_signature(*numbers), data, ec.ECDSA(SHA256()))
         except InvalidSignature:
-            raise CredentialError("the signature is not of this document by this key") from None
+            raise CredentialError("the signature does not match the document and the key") from None
 
 
 class CredentialKey(Protocol):
-    """A key that signs. Its secret never leaves it."""
+    """A private key; the secret cannot be read through this interface."""
 
     @property
     def public(self) -> PublicKey: ...
@@ -61,7 +62,7 @@ class CredentialKey(Protocol):
 
 
 class Ed25519Key:
-    """An Ed25519 key in memory."""
+    """An Ed25519 private key in memory."""
 
     __slots__ = ("_key", "public")
 
@@ -74,18 +75,18 @@ class Ed25519Key:
         return cls(ed25519.Ed25519PrivateKey.generate())
 
     def sign(self, data: bytes) -> bytes:
-        """64 bytes (RFC 8032)."""
+        """Signs `data`; 64 bytes (RFC 8032)."""
         return self._key.sign(data)
 
 
 class P256Key:
-    """A P-256 key in memory."""
+    """A P-256 private key in memory."""
 
     __slots__ = ("_key", "public")
 
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         if not isinstance(key.curve, ec.SECP256R1):
-            raise InputError("not a key of the curve P-256")
+            raise InputError("the key is not on the curve P-256")
         self._key = key
         point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
         self.public = parse_multikey(encode_multibase(_P256 + point))
@@ -95,13 +96,13 @@ class P256Key:
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
     def sign(self, data: bytes) -> bytes:
-        """r and s, 32 bytes each; deterministic (RFC 6979), so that no bad random source can give the key away."""
+        """Signs `data`; r and s, 32 bytes each. Deterministic (RFC 6979): a weak random source cannot leak the key."""
         signed = self._key.sign(data, ec.ECDSA(SHA256(), deterministic_signing=True))
         return b"".join(number.to_bytes(_HALF, "big") for number in decode_dss_signature(signed))
 
 
 def parse_multikey(text: str) -> PublicKey:
-    """A public key from its Multikey form. Raises InputError, also for kinds of keys that are not used here."""
+    """Parses a Multikey. Raises InputError, also for unsupported kinds of keys."""
     data = decode_multibase(text)
     kind, raw = data[:2], data[2:]
     try:
@@ -111,5 +112,5 @@ def parse_multikey(text: str) -> PublicKey:
             point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
             return PublicKey("ecdsa-jcs-2019", text, point)
     except ValueError:
-        raise InputError("the key is no point of its curve") from None
-    raise InputError("a kind of key that is not used here", hint="give an Ed25519 or a P-256 key as Multikey")
+        raise InputError("the key is not a point on its curve") from None
+    raise InputError("unsupported kind of key", hint="give an Ed25519 or P-256 key as Multikey")

@@ -1,7 +1,7 @@
-"""The rules of the data model that a credential or presentation must keep (W3C VC Data Model 2.0 section 4).
+"""Rules of the data model for credentials and presentations (W3C VC Data Model 2.0 section 4).
 
-They are checked on the JSON as it stands, without reading it as JSON-LD. A type that no context at hand maps is refused
-only when every context is at hand: the base context, and objects within the document.
+They are checked on the JSON itself, without JSON-LD processing. A type that no known context maps is refused only if
+all contexts of the document are known: the base context, and context objects inside the document.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ledger.canonical import Json
 from services.interop.credentials.proofs import is_timestamp, parse_timestamp
 from services.interop.errors import CredentialError
 
-__all__ = ["BASE_CONTEXT", "check_credential", "check_presentation", "is_url", "listed"]
+__all__ = ["BASE_CONTEXT", "as_list", "check_credential", "check_presentation", "is_url"]
 
 BASE_CONTEXT: Final = "https://www.w3.org/ns/credentials/v2"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s<>\"{}|\\^`]+")
@@ -29,11 +29,14 @@ _BASE_TYPES: Final = frozenset(
 )
 """Types that the base context maps."""
 _PROTECTED: Final = _BASE_TYPES | {"id", "type", "name", "description", "digestMultibase", "digestSRI", "mediaType"}
-"""Terms of the base context, which it protects: no other context may give them another meaning."""
+"""Terms that the base context protects: no other context may redefine them."""
 
 
 def check_credential(value: Json) -> None:
-    """Raises CredentialError for what is no verifiable credential, with the rule that it breaks."""
+    """Raises CredentialError, naming the broken rule, if the value is not a verifiable credential.
+
+    Not established: that its proof holds, or that it is currently valid.
+    """
     document = _document(value, "VerifiableCredential")
     if "issuer" not in document:
         raise _broken("issuer", "is missing")
@@ -44,35 +47,35 @@ def check_credential(value: Json) -> None:
         if name in document:
             _check_language(name, document[name])
     for name, check in _LINKED.items():
-        for item in listed(document.get(name, [])):
+        for item in as_list(document.get(name, [])):
             check(name, item)
     _check_related(document.get("relatedResource", []))
 
 
 def check_presentation(value: Json) -> None:
-    """Raises CredentialError for what is no verifiable presentation, or holds what is no credential."""
+    """Raises CredentialError if the value is not a verifiable presentation of verifiable credentials."""
     document = _document(value, "VerifiablePresentation")
     if "holder" in document:
         _check_named("holder", document["holder"])
-    for item in listed(document.get("verifiableCredential", [])):
+    for item in as_list(document.get("verifiableCredential", [])):
         if not isinstance(item, dict):
-            raise _broken("verifiableCredential", "is no object", "wrap another form as EnvelopedVerifiableCredential")
-        if "EnvelopedVerifiableCredential" in listed(item.get("type")):
+            raise _broken("verifiableCredential", "is not an object", "wrap it as EnvelopedVerifiableCredential")
+        if "EnvelopedVerifiableCredential" in as_list(item.get("type")):
             _check_enveloped(item)
         else:
             check_credential(item)
     if "proof" in document:
-        for item in listed(document["proof"]):
+        for item in as_list(document["proof"]):
             _check_typed("proof", item)
 
 
 def is_url(value: Json) -> bool:
-    """Tell whether `value` is one absolute URL: a scheme, and something after it."""
+    """Tells whether `value` is an absolute URL: a scheme, a colon, and something after it."""
     return isinstance(value, str) and _URL.fullmatch(value) is not None
 
 
-def listed(value: Json) -> list[Json]:
-    """One value or several, as a list."""
+def as_list(value: Json) -> list[Json]:
+    """A JSON array as a list; any other value as a list of one."""
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
@@ -82,36 +85,36 @@ def _broken(name: str, what: str, hint: str = "") -> CredentialError:
 
 def _document(value: Json, kind: str) -> Mapping[str, Json]:
     if not isinstance(value, dict):
-        raise CredentialError("a credential is a JSON object")
+        raise CredentialError("the credential is not a JSON object")
     contexts = value.get("@context")
     if not isinstance(contexts, list) or not contexts or contexts[0] != BASE_CONTEXT:
-        raise _broken("@context", f"does not begin with {BASE_CONTEXT}", "give a list that does")
+        raise _broken("@context", f"is not a list that begins with {BASE_CONTEXT}")
     if any(not is_url(one) and not (isinstance(one, dict) and one) for one in contexts):
-        raise _broken("@context", "holds what is neither a URL nor an object")
+        raise _broken("@context", "contains a value that is neither a URL nor an object")
     if moved := sorted({name for one in contexts if isinstance(one, dict) for name in one} & _PROTECTED):
-        raise _broken("@context", f"gives {moved[0]!a} another meaning", "leave the terms of the base context alone")
+        raise _broken("@context", f"redefines {moved[0]!a}", "do not redefine terms of the base context")
     if "id" in value and not is_url(value["id"]):
-        raise _broken("id", "is not one URL")
+        raise _broken("id", "is not a URL")
     _check_types(value.get("type"), kind, contexts)
     return value
 
 
 def _check_types(value: Json, kind: str, contexts: list[Json]) -> None:
-    types = listed(value)
+    types = as_list(value)
     if not types or not all(isinstance(one, str) and one for one in types):
-        raise _broken("type", "is neither a text nor a list of texts")
+        raise _broken("type", "is neither a string nor a list of strings")
     if kind not in types:
-        raise _broken("type", f"does not name {kind}")
+        raise _broken("type", f"does not include {kind}")
     if any(isinstance(one, str) for one in contexts[1:]):
-        return  # mapped by a context that is not at hand, perhaps
+        return  # a context that we do not have may map it
     own = {name for one in contexts[1:] if isinstance(one, dict) for name in one}
     unknown = [one for one in types if one not in _BASE_TYPES and one not in own and not is_url(one)]
     if unknown and "@vocab" not in own:
-        raise _broken("type", f"{str(unknown[0])[:80]!a} is mapped by no context")
+        raise _broken("type", f"{str(unknown[0])[:80]!a} is not mapped by any context")
 
 
 def _check_named(name: str, value: Json) -> None:
-    """A URL, or an object whose id is one."""
+    """Checks for a URL, or an object whose id is one."""
     if isinstance(value, dict):
         for part in ("name", "description"):
             if part in value:
@@ -122,18 +125,18 @@ def _check_named(name: str, value: Json) -> None:
 
 
 def _check_subjects(value: Json) -> None:
-    subjects = listed(value)
+    subjects = as_list(value)
     if not subjects or not all(isinstance(one, dict) and one for one in subjects):
-        raise _broken("credentialSubject", "is missing, empty, or no object")
+        raise _broken("credentialSubject", "is missing, empty or not an object")
     for subject in subjects:
         if isinstance(subject, dict) and "id" in subject and not is_url(subject["id"]):
-            raise _broken("credentialSubject.id", "is not one URL")
+            raise _broken("credentialSubject.id", "is not a URL")
 
 
 def _check_validity(document: Mapping[str, Json]) -> None:
     for name in ("validFrom", "validUntil"):
         if name in document and not is_timestamp(document[name]):
-            raise _broken(name, "is no time with an offset", "write 2027-12-31T00:00:00Z")
+            raise _broken(name, "is not a time with an offset", "write it like 2027-12-31T00:00:00Z")
     if "validFrom" in document and "validUntil" in document:
         first, last = (parse_timestamp(str(document[name])) for name in ("validFrom", "validUntil"))
         if last < first:
@@ -141,27 +144,28 @@ def _check_validity(document: Mapping[str, Json]) -> None:
 
 
 def _check_language(name: str, value: Json) -> None:
-    """A text, or one or more texts with their languages (section 11.1)."""
-    for item in listed(value):
+    """Checks for a string, or one or more strings with languages (section 11.1)."""
+    for item in as_list(value):
+        # A plain string may stand alone; in a list every item states its language.
         if isinstance(item, str) and not isinstance(value, list):
             continue
         if not isinstance(item, dict) or not isinstance(item.get("@value"), str):
-            raise _broken(name, "is no text, and no object with @value")
+            raise _broken(name, "is neither a string nor an object with @value")
         if item.keys() - {"@value", "@language", "@direction"}:
             raise _broken(name, "has members other than @value, @language and @direction")
         if not isinstance(item.get("@language", ""), str) or item.get("@direction", "ltr") not in ("ltr", "rtl", None):
-            raise _broken(name, "has a language or direction that is none")
+            raise _broken(name, "has an invalid language or direction")
 
 
 def _check_typed(name: str, item: Json) -> None:
-    """An object with a type; its id, if there is one, is a URL."""
+    """Checks for an object with a type, and a URL as its id if it has one."""
     if not isinstance(item, dict):
-        raise _broken(name, "is no object")
-    types = listed(item.get("type"))
+        raise _broken(name, "is not an object")
+    types = as_list(item.get("type"))
     if not types or not all(isinstance(one, str) and one for one in types):
         raise _broken(name, "has no type")
     if "id" in item and not is_url(item["id"]):
-        raise _broken(f"{name}.id", "is not one URL")
+        raise _broken(f"{name}.id", "is not a URL")
 
 
 def _check_schema(name: str, item: Json) -> None:
@@ -182,11 +186,11 @@ _LINKED: Final[Mapping[str, Callable[[str, Json], None]]] = {
 
 def _check_related(value: Json) -> None:
     seen = set()
-    for item in listed(value):
+    for item in as_list(value):
         if not isinstance(item, dict) or not is_url(item.get("id")):
-            raise _broken("relatedResource", "has no id that is a URL")
+            raise _broken("relatedResource", "has no URL as its id")
         if item["id"] in seen:
-            raise _broken("relatedResource", "names one resource twice")
+            raise _broken("relatedResource", "lists a resource twice")
         seen.add(item["id"])
         sri, multibase = item.get("digestSRI"), item.get("digestMultibase")
         if not (isinstance(sri, str) and _SRI.fullmatch(sri)) and not (isinstance(multibase, str) and multibase):
@@ -194,7 +198,7 @@ def _check_related(value: Json) -> None:
         if "mediaType" in item and not (
             isinstance(item["mediaType"], str) and _MEDIA_TYPE.fullmatch(item["mediaType"])
         ):
-            raise _broken("relatedResource", "has a mediaType that is none")
+            raise _broken("relatedResource", "has an invalid mediaType")
 
 
 def _check_enveloped(item: Mapping[str, Json]) -> None:

@@ -1,8 +1,8 @@
 """Data Integrity proofs over canonical JSON: eddsa-jcs-2022 and ecdsa-jcs-2019 with P-256.
 
-Source: W3C Data Integrity EdDSA Cryptosuites 1.0 section 3.3, ECDSA Cryptosuites 1.0 section 3.3. Signed is SHA-256 of
-the canonical proof options, then SHA-256 of the canonical document without its proof. No RDF is read, so a term means
-what its spelling says, and the contexts are part of what is signed.
+Source: W3C Data Integrity EdDSA Cryptosuites 1.0 section 3.3, ECDSA Cryptosuites 1.0 section 3.3. The signed bytes are
+the SHA-256 of the canonical proof options, followed by the SHA-256 of the canonical document without its proof. There
+is no RDF processing: a term is signed as it is spelt, and the contexts are part of the signed document.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ _TIMESTAMP = re.compile(
 
 
 def add_proof(document: Mapping[str, Json], key: CredentialKey, method: str, *, created: str) -> dict[str, Json]:
-    """The document with a proof by `key`, which `method` names. Raises CredentialError when it has a proof already."""
+    """The document with a proof by `key`, whose verification method is `method`. Raises CredentialError if the document
+    already has a proof."""
     if "proof" in document:
-        raise CredentialError("the document has a proof already")
+        raise CredentialError("the document already has a proof")
     options: dict[str, Json] = {
         "type": "DataIntegrityProof",
         "cryptosuite": key.public.suite,
@@ -45,23 +46,24 @@ def add_proof(document: Mapping[str, Json], key: CredentialKey, method: str, *, 
 
 
 def verify_proof(secured: Mapping[str, Json], resolver: Resolver, *, at: datetime) -> str:
-    """Verify the one proof of a document; return the verification method that signed.
+    """Verifies the single proof of a document as of `at`; returns the verification method that signed it.
 
-    Raises CredentialError, NotFoundError when the key is not at hand, InputError for a key or value that is malformed.
-    Not established: that the document conforms to anything, or who the signer is.
+    Raises CredentialError; NotFoundError if the key is unknown; InputError for a malformed key or value.
+    Not established: that the document conforms to any data model, or who the signer is.
     """
     proof = secured.get("proof")
     if not isinstance(proof, dict):
-        raise CredentialError("the document has no proof, or several", hint="sets and chains of proofs are not read")
+        raise CredentialError("the document has no proof or several", hint="use exactly one proof")
     options = {name: value for name, value in proof.items() if name != "proofValue"}
     document = {name: value for name, value in secured.items() if name != "proof"}
     method = _checked_options(options, at)
     if "@context" in options:
         _verify_context(document.get("@context"), options["@context"])
+        # The signature covers these contexts only. The document may have further ones, appended after signing.
         document["@context"] = options["@context"]
     key = resolver.key(method, _PURPOSE)
     if key.suite != options["cryptosuite"]:
-        raise CredentialError(f"the key is not one of {options['cryptosuite']}")
+        raise CredentialError(f"the key does not fit the cryptosuite {options['cryptosuite']}")
     _verify_signature(key, decode_multibase(str(proof.get("proofValue"))), options, document)
     return method
 
@@ -69,8 +71,11 @@ def verify_proof(secured: Mapping[str, Json], resolver: Resolver, *, at: datetim
 def _verify_signature(
     key: PublicKey, signature: bytes, options: Mapping[str, Json], document: Mapping[str, Json]
 ) -> None:
-    """Raises CredentialError. Some implementations sign the document's contexts among the options, and leave them out
-    of the proof; the contexts are signed with the document in any case, so that reading is taken as well."""
+    """Raises CredentialError.
+
+    Some implementations sign the document's contexts as part of the options but omit them from the proof. That variant
+    is accepted too: the contexts are signed with the document in either case.
+    """
     try:
         key.verify(signature, _signed_bytes(options, document))
     except CredentialError:
@@ -81,12 +86,12 @@ def _verify_signature(
 
 def _checked_options(options: Mapping[str, Json], at: datetime) -> str:
     if options.get("type") != "DataIntegrityProof" or options.get("cryptosuite") not in SUITES:
-        raise CredentialError("not a proof that is read here", hint=f"DataIntegrityProof with {' or '.join(SUITES)}")
+        raise CredentialError("unsupported kind of proof", hint=f"use DataIntegrityProof with {' or '.join(SUITES)}")
     if options.get("proofPurpose") != _PURPOSE:
         raise CredentialError(f"the purpose of the proof is not {_PURPOSE}")
     for name in ("created", "expires"):
         if name in options and not is_timestamp(options[name]):
-            raise CredentialError(f"{name} is no time with an offset")
+            raise CredentialError(f"{name} is not a time with an offset")
     if "expires" in options and parse_timestamp(str(options["expires"])) <= at:
         raise CredentialError("the proof has expired")
     method = options.get("verificationMethod")
@@ -96,10 +101,10 @@ def _checked_options(options: Mapping[str, Json], at: datetime) -> str:
 
 
 def _verify_context(of_document: Json, of_proof: Json) -> None:
-    """The document's contexts must begin with those that were signed."""
+    """Raises CredentialError unless the document's contexts begin with the signed ones."""
     whole, signed = _listed(of_document), _listed(of_proof)
     if whole[: len(signed)] != signed:
-        raise CredentialError("the contexts of the document are not those that were signed")
+        raise CredentialError("the document's contexts differ from the signed ones")
 
 
 def _listed(context: Json) -> list[Json]:
@@ -111,7 +116,7 @@ def _signed_bytes(options: Mapping[str, Json], document: Mapping[str, Json]) -> 
 
 
 def is_timestamp(value: Json) -> bool:
-    """Tell whether `value` is an XML Schema dateTimeStamp: a time that exists, with its offset."""
+    """Tells whether `value` is an XML Schema dateTimeStamp: an existing date and time with an offset."""
     if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
         return False
     try:
@@ -122,7 +127,7 @@ def is_timestamp(value: Json) -> bool:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """The moment of a dateTimeStamp. Raises ValueError for one that Python's calendar does not hold."""
-    if "T24:00:00" in text:  # the end of a day, which Python writes as the start of the next
+    """Parses a dateTimeStamp. Raises ValueError for one outside Python's calendar."""
+    if "T24:00:00" in text:  # the end of a day, which not every supported Python parses
         return datetime.fromisoformat(text.replace("T24:", "T00:")) + timedelta(days=1)
     return datetime.fromisoformat(text)

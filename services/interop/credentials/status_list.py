@@ -1,7 +1,7 @@
-"""Bitstring Status Lists (W3C Bitstring Status List 1.0): which certificates no longer hold, one bit for each.
+"""Bitstring Status Lists (W3C Bitstring Status List 1.0): one bit per certificate says whether it is revoked.
 
-The bit of a certificate is that of its sequence on the ledger: list sequence // SIZE, index sequence % SIZE. Its value
-is derived from the ledger at the time of writing, never kept by hand.
+The bit's place follows from the certificate's sequence on the ledger: list sequence // SIZE, index sequence % SIZE. Its
+value is computed from the ledger when the list is built, and never stored.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 from ledger.canonical import Json
 from ledger.records import CertificateStatus
-from services.interop.credentials.model import BASE_CONTEXT, is_url, listed
+from services.interop.credentials.model import BASE_CONTEXT, as_list, is_url
 from services.interop.errors import CredentialError
 
 __all__ = [
@@ -25,57 +25,57 @@ __all__ = [
     "build_status_list",
     "decode_bitstring",
     "encode_bitstring",
+    "is_revoked",
     "is_set",
     "status_bits",
-    "taken_back",
 ]
 
 SIZE: Final = 131_072
-"""Bits of a list: the least that the standard allows, so that fetching a list does not tell which one is asked for."""
+"""Bits in a list, the minimum of the standard: fetching a list does not reveal which certificate the reader checks."""
 _MAX_BYTES: Final = 1 << 22
-"""Of a decoded list, from anybody: 33 million bits."""
+"""Limit of a decoded list from an untrusted source: 33 million bits."""
 STANDING: Final = (CertificateStatus.VALID, CertificateStatus.EXPIRED)
-"""Expiry is told by validUntil; the bit says that a certificate was taken back."""
+"""Statuses whose bit is 0. Expiry does not set the bit, because `validUntil` states it."""
 
 
 def status_bits(number: int, statuses: Mapping[int, CertificateStatus]) -> bytes:
-    """List `number`: a bit for each certificate (by sequence) that was revoked, or fell with its model."""
-    taken_back = (one for one, status in statuses.items() if status not in STANDING and one // SIZE == number)
+    """The bits of list `number`. A bit is set for every certificate (by sequence) whose status is not in STANDING."""
+    revoked = (one for one, status in statuses.items() if status not in STANDING and one // SIZE == number)
     bits = bytearray(SIZE // 8)
-    for sequence in taken_back:
+    for sequence in revoked:
         place, bit = divmod(sequence % SIZE, 8)
         bits[place] |= 0x80 >> bit
     return bytes(bits)
 
 
 def encode_bitstring(bits: bytes) -> str:
-    """GZIP, base64url without padding, multibase `u`. The same bits give the same text."""
+    """Encodes bits as GZIP in base64url without padding, with the multibase prefix `u`. Deterministic."""
     if len(bits) * 8 < SIZE:
-        raise CredentialError(f"a status list has {SIZE} bits or more")
+        raise CredentialError(f"a status list must have at least {SIZE} bits")
     return "u" + base64.urlsafe_b64encode(gzip.compress(bits, mtime=0)).rstrip(b"=").decode()
 
 
 def decode_bitstring(text: Json) -> bytes:
-    """The bits of an encoded list. Raises CredentialError, also for one that would unpack to more than 4 MiB."""
+    """Decodes a list. Raises CredentialError, also for one that would unpack to more than 4 MiB."""
     if not isinstance(text, str) or not text.startswith("u"):
-        raise CredentialError("the status list is no multibase text in base64url", hint="it begins with u")
+        raise CredentialError("the status list is not multibase text in base64url", hint="it must begin with u")
     try:
         packed = base64.b64decode(text[1:] + "=" * (-len(text[1:]) % 4), altchars=b"-_", validate=True)
         unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        bits = unpacker.decompress(packed, _MAX_BYTES)
+        bits = unpacker.decompress(packed, _MAX_BYTES)  # bounded: a small text can unpack to gigabytes
     except (binascii.Error, ValueError, zlib.error):
         raise CredentialError("the status list is not GZIP in base64url") from None
     if unpacker.unconsumed_tail:
         raise CredentialError(f"the status list unpacks to more than {_MAX_BYTES >> 20} MiB")
     if not unpacker.eof or unpacker.unused_data:
-        raise CredentialError("the status list is cut off, or has something behind it")
+        raise CredentialError("the status list is truncated or followed by other data")
     if len(bits) * 8 < SIZE:
         raise CredentialError(f"the status list has fewer than {SIZE} bits")
     return bits
 
 
 def build_status_list(url: str, issuer: str, bits: bytes, *, valid_from: str) -> dict[str, Json]:
-    """The credential at `url` that carries a list of revocations; to be signed and served by the issuer."""
+    """The unsigned credential with a revocation list, to be signed and served at `url` by the issuer."""
     return {
         "@context": [BASE_CONTEXT],
         "id": url,
@@ -92,7 +92,7 @@ def build_status_list(url: str, issuer: str, bits: bytes, *, valid_from: str) ->
 
 
 def build_status_entry(url: str, sequence: int) -> dict[str, Json]:
-    """The `credentialStatus` of a certificate whose list is at `url`."""
+    """The `credentialStatus` of the certificate `sequence`, whose list is at `url`."""
     index = str(sequence % SIZE)
     return {
         "id": f"{url}#{index}",
@@ -104,37 +104,39 @@ def build_status_entry(url: str, sequence: int) -> dict[str, Json]:
 
 
 def is_set(entry: Json, lists: Mapping[str, Mapping[str, Json]]) -> bool:
-    """Tell whether the bit of a status entry is set, by the status list credentials given, which must be verified.
+    """Tells whether the bit of a status entry is set in the given status list credentials, which must be verified.
 
-    Raises CredentialError when the entry or its list is malformed, not at hand, or of another purpose.
+    Raises CredentialError if the entry or its list is malformed, missing, or for another purpose.
     """
     if not isinstance(entry, dict) or entry.get("type") != "BitstringStatusListEntry":
-        raise CredentialError("a kind of status that is not read here", hint="BitstringStatusListEntry is")
+        raise CredentialError("unsupported kind of status", hint="use BitstringStatusListEntry")
     url, index, purpose = (entry.get(name) for name in ("statusListCredential", "statusListIndex", "statusPurpose"))
+    # The length is bounded because int() takes quadratic time.
     if not is_url(url) or not isinstance(index, str) or not (index.isascii() and index.isdigit()) or len(index) > 12:
         raise CredentialError("the status entry has no list or no index")
     if entry.get("statusSize", 1) != 1:
-        raise CredentialError("statuses of more than a bit are not read here")
+        raise CredentialError("statuses of more than one bit are not supported")
     document = lists.get(str(url))
     if document is None:
-        raise CredentialError(f"the status list {str(url)[:120]} is not at hand", hint="get it from its issuer")
+        raise CredentialError(f"the status list {str(url)[:120]} is missing", hint="fetch it from its issuer")
     bits = _bits(document, purpose)
     place, bit = divmod(int(index), 8)
     if place >= len(bits):
-        raise CredentialError("the status index is behind the end of its list")
+        raise CredentialError("the status index is beyond the end of its list")
     return bool(bits[place] & 0x80 >> bit)
 
 
 def _bits(document: Mapping[str, Json], purpose: Json) -> bytes:
     subject = document.get("credentialSubject")
-    if "BitstringStatusListCredential" not in listed(document.get("type")) or not isinstance(subject, dict):
-        raise CredentialError("what the status entry names is no status list")
-    if subject.get("type") != "BitstringStatusList" or purpose not in listed(subject.get("statusPurpose")):
-        raise CredentialError("the status list is of another purpose than the entry")
+    if "BitstringStatusListCredential" not in as_list(document.get("type")) or not isinstance(subject, dict):
+        raise CredentialError("the status entry refers to something other than a status list")
+    if subject.get("type") != "BitstringStatusList" or purpose not in as_list(subject.get("statusPurpose")):
+        raise CredentialError("the status list has another purpose than the entry")
     return decode_bitstring(subject.get("encodedList"))
 
 
-def taken_back(statuses: Iterable[Json], lists: Mapping[str, Mapping[str, Json]]) -> bool:
-    """Tell whether any of several entries is set. All are read, so that a malformed one is not passed over."""
+def is_revoked(statuses: Iterable[Json], lists: Mapping[str, Mapping[str, Json]]) -> bool:
+    """Tells whether any of several status entries is set. Raises CredentialError as `is_set`."""
+    # All are read before any decides, so that a malformed entry is never skipped.
     found = [is_set(entry, lists) for entry in statuses]
     return any(found)

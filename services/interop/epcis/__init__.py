@@ -1,1 +1,1 @@
-"""EPCIS 2.0 (GS1, 2022): reading documents, hashing events, judging and capturing them. Works without any network."""
+"""EPCIS 2.0 (GS1, 2022): parsing, hashing, validation, capture and queries of events. Uses no network."""

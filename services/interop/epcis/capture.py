@@ -1,7 +1,7 @@
-"""Capturing EPCIS events: judge each, drop what is there already, keep the rest as evidence, and say what follows.
+"""Capture of EPCIS events: validates each, drops duplicates, stores the others as evidence, and proposes records.
 
-An event is accepted, a duplicate or rejected, each for itself. Two events are duplicates when they have the same event
-hash and declare the same error, or none: a declaration of error has the hash of the event that it takes back.
+Each event by itself is accepted, a duplicate, or rejected. Two events are duplicates if they have the same event hash
+and the same error declaration, or none: an error declaration has the hash of the event that it corrects.
 """
 
 from __future__ import annotations
@@ -24,59 +24,61 @@ from services.interop.epcis.terms import millis_of
 
 __all__ = [
     "Captured",
-    "Judgement",
     "Status",
-    "all_kept",
+    "Validation",
     "build_entry",
     "capture",
-    "judge",
+    "none_rejected",
     "parse_capture",
     "plain_fields",
+    "validate_events",
 ]
 
 _KIND = "epcis-event"
 
 
 class Status(enum.StrEnum):
+    """Outcome of the validation of one event."""
+
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What is to become of one event."""
+class Validation:
+    """Result of validating one event."""
 
     event: Event
     status: Status
     hash: str | None
-    """The event hash; none of a rejected event."""
+    """The event hash; None for a rejected event."""
     key: str
-    """By which duplicates are known; empty for a rejected event."""
+    """Deduplication key; empty for a rejected event."""
     faults: tuple[Fault, ...]
-    """Pointers are below the document."""
+    """Faults of a rejected event, with JSON pointers relative to the document."""
     terms: Sequence[tuple[str, str]] = ()
-    """What it can be asked for; nothing of a rejected event."""
+    """Fields and values by which queries find the event; empty for a rejected event."""
     time_ms: int = 0
-    """The event's time, in milliseconds since 1970."""
+    """The event time, as Unix time in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What became of one event."""
+    """Outcome of the capture of one event."""
 
-    judgement: Judgement
+    validation: Validation
     entry: EvidenceEntry | None = None
-    """Where it is kept, when it was accepted."""
+    """The evidence entry of an accepted event."""
     proposal: Proposal | None = None
 
     def to_json(self) -> dict[str, object]:
-        """One line of the answer. Salts are left out: they are in the log, beside the entry."""
-        said: dict[str, object] = {"event": self.judgement.event.pointer, "status": str(self.judgement.status)}
-        if self.judgement.hash is not None:
-            said |= {"hash": self.judgement.hash, "profile": PROFILE}
-        if self.judgement.faults:
-            said["reasons"] = [{"pointer": pointer, "reason": reason} for pointer, reason in self.judgement.faults]
+        """One line of output. Salts are left out; the log has them, next to the entry."""
+        said: dict[str, object] = {"event": self.validation.event.pointer, "status": str(self.validation.status)}
+        if self.validation.hash is not None:
+            said |= {"hash": self.validation.hash, "profile": PROFILE}
+        if self.validation.faults:
+            said["reasons"] = [{"pointer": pointer, "reason": reason} for pointer, reason in self.validation.faults]
         if self.entry is not None:
             said["evidence"] = {"index": self.entry.index, "leaf_hash": self.entry.leaf_hash.hex()}
         if self.proposal is not None:
@@ -86,36 +88,38 @@ class Captured:
 
 
 def parse_capture(data: bytes) -> Document:
-    """A document whose events can be judged one by one. Raises InputError when it is none, naming the first fault."""
+    """Parses a document whose events can then be validated one by one. Raises InputError, naming the first fault of the
+    document around its events."""
     if is_xml(data):
-        raise InputError("capture takes EPCIS 2.0 as JSON-LD, not XML", hint="convert the document")
+        raise InputError("capture accepts EPCIS 2.0 as JSON-LD, not as XML", hint="convert the document")
     document = parse_document(data)
     if faults := document_faults(document.value):
         pointer, reason = faults[0]
-        raise InputError(f"the document is no EPCIS 2.0, at {pointer or 'its root'}: {reason}", hint="correct it")
+        raise InputError(f"not an EPCIS 2.0 document: {pointer or 'its root'}: {reason}", hint="correct the document")
     return document
 
 
-def judge(document: Document, kept: Container[str] = frozenset()) -> list[Judgement]:
-    """Judge every event; `kept` are the keys of what is there already. Nothing is written."""
+def validate_events(document: Document, kept: Container[str] = frozenset()) -> list[Validation]:
+    """Validates every event; `kept` holds the deduplication keys of stored events. Writes nothing."""
     seen: set[str] = set()
-    return [_judge(event, kept, seen) for event in document.events]
+    return [_validate(event, kept, seen) for event in document.events]
 
 
-def _judge(event: Event, kept: Container[str], seen: set[str]) -> Judgement:
+def _validate(event: Event, kept: Container[str], seen: set[str]) -> Validation:
     faults = event_faults(event.value)
     if faults or not isinstance(event.value, dict):
-        return Judgement(event, Status.REJECTED, None, "", tuple((event.pointer + at, why) for at, why in faults))
+        return Validation(event, Status.REJECTED, None, "", tuple((event.pointer + at, why) for at, why in faults))
+    # The schema's date-time format admits times that no calendar has.
     try:
         time_ms = millis_of(str(event.value["eventTime"]))
     except ValueError:
-        fault = (f"{event.pointer}/eventTime", "there is no such moment")
-        return Judgement(event, Status.REJECTED, None, "", (fault,))
+        fault = (f"{event.pointer}/eventTime", "the time does not exist")
+        return Validation(event, Status.REJECTED, None, "", (fault,))
     found, terms = event.read()
     key = _key(found, event.value)
     status = Status.DUPLICATE if key in seen or key in kept else Status.ACCEPTED
-    seen.add(key)
-    return Judgement(event, status, found, key, (), terms, time_ms)
+    seen.add(key)  # the second of two equal events in one document is a duplicate, too
+    return Validation(event, status, found, key, (), terms, time_ms)
 
 
 def _key(event_hash: str, event: Mapping[str, Json]) -> str:
@@ -124,26 +128,26 @@ def _key(event_hash: str, event: Mapping[str, Json]) -> str:
 
 
 def capture(document: Document, file: EvidenceFile, known: Known | None = None) -> list[Captured]:
-    """Judge every event and keep the accepted ones, in their order, all on disk when this returns.
+    """Validates every event and appends the accepted ones to the log, in their order; they are on disk on return.
 
-    Beside an event stand the salts and the claims of the records that are proposed for it.
+    Each event is stored with the salts and claims of the records proposed for it.
     """
-    judgements = judge(document, _kept(file))
-    proposals = [_proposal(one, known or Known()) for one in judgements if one.status is Status.ACCEPTED]
-    accepted = [one for one in judgements if one.status is Status.ACCEPTED]
+    validations = validate_events(document, _kept(file))
+    proposals = [_proposal(one, known or Known()) for one in validations if one.status is Status.ACCEPTED]
+    accepted = [one for one in validations if one.status is Status.ACCEPTED]
     entries = file.append([(build_entry(one), two.to_json()) for one, two in zip(accepted, proposals, strict=True)])
     kept = iter(zip(entries, proposals, strict=True))
-    return [Captured(one, *next(kept)) if one.status is Status.ACCEPTED else Captured(one) for one in judgements]
+    return [Captured(one, *next(kept)) if one.status is Status.ACCEPTED else Captured(one) for one in validations]
 
 
-def build_entry(judgement: Judgement) -> Json:
-    """What is evidence of an accepted event."""
+def build_entry(validation: Validation) -> Json:
+    """The evidence entry of an accepted event."""
     return {
         "kind": _KIND,
         "profile": PROFILE,
-        "hash": judgement.hash,
-        "namespaces": dict(judgement.event.namespaces),
-        "event": judgement.event.value,
+        "hash": validation.hash,
+        "namespaces": dict(validation.event.namespaces),
+        "event": validation.event.value,
     }
 
 
@@ -156,12 +160,12 @@ def _kept(file: EvidenceFile) -> set[str]:
     return keys
 
 
-def _proposal(judgement: Judgement, known: Known) -> Proposal:
-    return propose(cast("Mapping[str, Json]", judgement.event.value), str(judgement.hash), known)
+def _proposal(validation: Validation, known: Known) -> Proposal:
+    return propose(cast("Mapping[str, Json]", validation.event.value), str(validation.hash), known)
 
 
 def plain_fields(record: Record) -> dict[str, object]:
-    """A record as JSON has it."""
+    """The fields of a record, in JSON types."""
     return {one.name: _plain(getattr(record, one.name)) for one in fields(record)}  # type: ignore[arg-type]  # records are dataclasses
 
 
@@ -175,6 +179,6 @@ def _plain(value: object) -> object:
     return value
 
 
-def all_kept(captured: Sequence[Captured]) -> bool:
-    """Tell whether nothing was rejected."""
-    return all(one.judgement.status is not Status.REJECTED for one in captured)
+def none_rejected(captured: Sequence[Captured]) -> bool:
+    """Tells whether no event was rejected."""
+    return all(one.validation.status is not Status.REJECTED for one in captured)

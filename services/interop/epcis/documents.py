@@ -1,4 +1,4 @@
-"""EPCIS documents as files: JSON-LD (capture document, query document, one event) and XML, within bounds."""
+"""Bounded parsing of EPCIS documents: JSON-LD (capture document, query document, single event) and XML."""
 
 from __future__ import annotations
 
@@ -21,26 +21,28 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "Document", "Event", "hash_events", "is_xml
 MAX_BYTES: Final = 64 << 20
 MAX_DEPTH: Final = 64
 _REPEATABLE: Final = frozenset({"eventID"})
-"""One of GS1's own examples gives it twice; the hash leaves it out."""
+"""Keys that may occur twice in an object: one of GS1's own examples repeats this one, and the hash omits it."""
 _BOM: Final = b"\xef\xbb\xbf"
 _LISTS: Final = (("eventList",), ("queryResults", "resultsBody", "eventList"))
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as it stands in its document. Nothing about it is established."""
+    """One event of a document, not validated."""
 
     pointer: str
-    """Where it stands (RFC 6901)."""
+    """JSON pointer (RFC 6901) to the event in its document."""
     value: Json
     namespaces: Namespaces
-    """Prefixes in force there."""
+    """Prefixes that the document declares for it."""
     plain: bool = False
-    """As the whole document was read (ledger.event_json)."""
+    """Whether the document was parsed as plain JSON (ledger.event_json), which can be written canonically faster."""
 
     def read(self) -> tuple[str, list[tuple[str, str]]]:
-        """The event hash, and the terms by which a valid event is found (see `build_terms`). Raises InputError for what
-        is no JSON object."""
+        """The event hash, and the terms by which queries find the event (see `build_terms`), which must be valid.
+
+        Raises InputError if it is not a JSON object.
+        """
         if isinstance(self.value, dict) and isinstance(self.value.get("type"), str):
             plain = read_plain(self.value, self.all_namespaces())
             if plain is not None:
@@ -49,31 +51,31 @@ class Event:
         return event_hash(tree), build_terms(tree)
 
     def tree(self) -> Node:
-        """The event as the event hash takes it. Raises InputError for what is no JSON object."""
+        """The event as the tree that the event hash is computed from. Raises InputError if it is not a JSON object."""
         if not isinstance(self.value, dict):
-            raise InputError(f"{self.pointer or 'the document'} is no event", hint="give a JSON object")
+            raise InputError(f"{self.pointer or 'the document'} is not an event", hint="give a JSON object")
         return json_event(self.value, self.all_namespaces())
 
     def all_namespaces(self) -> Namespaces:
-        """Prefixes in force inside the event, its own included."""
+        """The prefixes that apply inside the event, including those of its own context."""
         context = self.value.get("@context") if isinstance(self.value, dict) else None
         return self.namespaces if context is None else {**self.namespaces, **namespaces_of(context)}
 
     def hash(self) -> str:
-        """The event hash (see `event_hash`). Raises InputError for what is no JSON object."""
+        """The event hash (see `event_hash`). Raises InputError if the event is not a JSON object."""
         return self.read()[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A JSON-LD document with its events."""
+    """A JSON-LD document and its events."""
 
     value: Mapping[str, Json]
     events: Sequence[Event]
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's bytes. Raises InputError when it cannot be read or is longer than MAX_BYTES."""
+    """The content of a file. Raises InputError if it cannot be read or is longer than MAX_BYTES."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -85,31 +87,31 @@ def read_bytes(path: Path) -> bytes:
 
 
 def is_xml(data: bytes) -> bool:
-    """Tell whether a document is meant as XML."""
+    """Tells whether a document is XML, by its first character."""
     return data.removeprefix(_BOM).lstrip().startswith(b"<")
 
 
 def hash_events(data: bytes) -> list[str]:
-    """The hash of every event of a document, in its order. Raises InputError for what holds no events."""
+    """The hashes of a document's events, in order. Raises InputError if it contains no events."""
     if is_xml(data):
         return [event_hash(node) for node in xml_events(data)]
     return [event.hash() for event in parse_document(data).events]
 
 
 def parse_document(data: bytes) -> Document:
-    """Take a JSON-LD document apart into its events; what else it says is not judged. Raises InputError.
+    """Splits a JSON-LD document into its events; the rest of the document is not validated. Raises InputError.
 
-    A byte order mark in front is passed over, as RFC 8259 section 8.1 allows.
+    A leading byte order mark is ignored, as RFC 8259 section 8.1 allows.
     """
     value, plain = parse_value(
         data.removeprefix(_BOM), max_bytes=MAX_BYTES, max_depth=MAX_DEPTH, repeatable=_REPEATABLE
     )
     if not isinstance(value, dict):
-        raise InputError("an EPCIS document is a JSON object", hint="give a document, or one event")
+        raise InputError("an EPCIS document is a JSON object", hint="give a document or a single event")
     namespaces = namespaces_of(value.get("@context"))
     if "epcisBody" not in value and value.get("type") not in ("EPCISDocument", "EPCISQueryDocument"):
         if not isinstance(value.get("type"), str):
-            raise InputError("the JSON is neither an EPCIS document nor an event", hint="it wants a type")
+            raise InputError("the JSON is neither an EPCIS document nor an event", hint="give it a `type`")
         return Document(value, [Event("", value, namespaces, plain)])
     return Document(value, _events(value.get("epcisBody"), namespaces, plain))
 
@@ -124,4 +126,4 @@ def _events(body: Json, namespaces: Namespaces, plain: bool) -> list[Event]:
         if isinstance(found, list):
             start = "/epcisBody/" + "/".join(path)
             return [Event(f"{start}/{number}", event, namespaces, plain) for number, event in enumerate(found)]
-    raise InputError("the document has no event list", hint="events stand in epcisBody.eventList")
+    raise InputError("the document has no event list", hint="put the events into epcisBody.eventList")

@@ -1,12 +1,12 @@
-"""The EPCIS event hash: a name for an event that does not depend on how it is written (CBV 2.0 section 8.9).
+"""The EPCIS event hash: an identifier of an event that is independent of its spelling (CBV 2.0 section 8.9).
 
-The event's fields are joined to one string, the pre-hash, in an order that the standard gives; its SHA-256 is the name,
-as a `ni` URI (RFC 6920). The text of CBV 2.0 leaves room; the profile named here is the reading of the reference
-implementation of July 2026 (github.com/RalphTro/epcis-event-hash-generator, its version "CBV2.0"). A later reading is
-another profile under another name: what was hashed under one is never hashed anew under another.
+The event's fields are joined to one string, the pre-hash, in the order of the standard. The identifier is its SHA-256
+as a `ni` URI (RFC 6920). The text of CBV 2.0 is ambiguous in places; this profile follows the reference implementation
+of July 2026 (github.com/RalphTro/epcis-event-hash-generator, its version "CBV2.0"). Another interpretation would be
+another profile with another name: events hashed under one profile are never hashed again under another.
 
-Not hashed: recordTime, eventID, errorDeclaration, certificationInfo and comments. So a correction has the hash of what
-it corrects, and adding a certificate to an event does not change its name.
+Not hashed: recordTime, eventID, errorDeclaration, certificationInfo and comments. A correction therefore has the hash
+of the event that it corrects, and adding a certificate to an event does not change its hash.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from services.interop.epcis.tree import LINKED, Node
 __all__ = ["PROFILE", "build_prehash", "event_hash", "hash_of"]
 
 PROFILE: Final = "CBV2.0/2026-07"
-"""Name of the rules below, kept beside every hash."""
+"""Name of the rules below, stored with every hash."""
 
 _Order: TypeAlias = "Mapping[str, _Order]"
-"""Names of fields in their order, each with the order of what is in it."""
+"""Field names in order, each with the order of its own fields."""
 
 
 def _plain(names: str) -> dict[str, _Order]:
@@ -58,23 +58,24 @@ _ORDER: _Order = {
     "sensorElementList": {"sensorElement": {"sensorMetadata": _METADATA, "sensorReport": _REPORT}},
 }
 _UNNAMED: Final = {"sensorElementList"}
-"""Lists whose own name is not part of the pre-hash in this profile."""
+"""Lists whose name this profile leaves out of the pre-hash."""
 _NOT_HASHED: Final = {"type", "recordTime", "eventID", "errorDeclaration", "certificationInfo", "ilmd"}
-"""Of an event's own fields; ilmd has its place between the standard fields and the extensions."""
+"""Fields of an event that are not hashed among its extensions. `ilmd` has a place of its own; the others are not hashed
+at all."""
 
 
 def event_hash(event: Node) -> str:
-    """`ni:///sha-256;HEX?ver=CBV2.0` of an event, by PROFILE."""
+    """The event hash by PROFILE: `ni:///sha-256;HEX?ver=CBV2.0`."""
     return hash_of(build_prehash(event))
 
 
 def hash_of(prehash: str) -> str:
-    """The event hash that belongs to a pre-hash."""
+    """The event hash of a pre-hash."""
     return f"ni:///sha-256;{sha256(prehash.encode()).hex()}?ver=CBV2.0"
 
 
 def build_prehash(event: Node) -> str:
-    """The string under the hash: standard fields, ilmd, extensions within standard fields, extensions of the event."""
+    """The string that is hashed: standard fields, ilmd, extensions inside standard fields, the event's extensions."""
     standard, extensions, remainders, own = _inside(event.children, _ORDER)
     return "".join(
         (
@@ -88,18 +89,19 @@ def build_prehash(event: Node) -> str:
 
 
 class _Field(NamedTuple):
-    """What one standard field gives to the pre-hash."""
+    """Contribution of one standard field to the pre-hash."""
 
     standard: str
     extensions: str
-    """Extensions that stand in it, under its name."""
+    """Extensions inside the field, under its name."""
     remainder: Node | None
-    """What stands in it and is neither standard nor an extension, with the field around it. The profile counts it among
-    the event's own extensions, where a list has its name."""
+    """Content that is neither standard nor an extension, wrapped in the field. The profile adds it to the event's own
+    extensions, where lists keep their name."""
 
 
 def _inside(children: Iterable[Node], order: _Order) -> tuple[str, str, list[Node], list[Node]]:
-    """Of some fields: the standard ones, of one name by text; extensions in them; remainders; what has no order."""
+    """Splits fields into four parts: standard fields, sorted by text within one name; extensions inside them; their
+    remainders; and fields that `order` does not list."""
     fields: dict[str, list[_Field]] = {}
     own = []
     for child in children:
@@ -132,10 +134,10 @@ def _field(node: Node, order: _Order) -> _Field:
 
 
 def _is_extension(node: Node) -> bool:
-    """As the profile recognises them: by a namespace that ends in a slash."""
+    """The profile recognises extensions by a namespace that ends in a slash."""
     return node.name.startswith("{") and "/}" in node.name
 
 
 def _free(nodes: Iterable[Node]) -> str:
-    """Fields in no order of their own: sorted as they will stand there, inner ones first."""
+    """Fields without a standard order, sorted by their text; inner fields are sorted first."""
     return "".join(sorted(node.name + ("=" + node.text if node.text else "") + _free(node.children) for node in nodes))

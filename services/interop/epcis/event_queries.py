@@ -1,8 +1,8 @@
-"""Events that were taken in, as far as there are such events for whoever asks.
+"""Queries over captured events, restricted to those that the caller may see.
 
-To the company that runs the gateway there are all. To another participant there are its own, and those of which every
-thing that they name, lots with a number included, is a lot that there is for it (ledger.provenance.permissions). An
-event that also names a thing of somebody else does not exist: shown, it would tell what that is called.
+The company that runs the gateway sees all events. Another participant sees those that it sent, and those of which every
+named thing, including lots with a quantity, is a lot visible to it (ledger.provenance.permissions). An event that also
+names something else is hidden, because showing it would disclose that identifier.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from ledger.canonical import Json
 from ledger.errors import IdentifierError, NotFoundError
 from ledger.ids import canonical_identifier
 from ledger.provenance.labels import Named
-from ledger.store import EpcisRepository, EventQuery, Lineage, Rows, Saying, Store
-from ledger.store.epcis_rows import EpcisCaptureRow, EpcisEventRow
+from ledger.store import Lineage, Rows, Store
 from services.interop.epcis.documents import Event
 from services.interop.epcis.query_parameters import QueryTooComplexError
+from services.interop.epcis.repository import EpcisRepository, EventQuery, Saying
+from services.interop.epcis.tables import EpcisCaptureRow, EpcisEventRow
 from services.interop.epcis.terms import CLASSES, THINGS
 from services.interop.epcis.tree import namespaces_of
 
-__all__ = ["CONTEXT", "Library", "Page"]
+__all__ = ["CONTEXT", "EventQueries", "Page"]
 
 CONTEXT: Final = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
 _MOST_SCANNED: Final = 1_000
-"""Events looked at for one page of somebody who may not see all."""
+"""Maximum number of events examined for one page, for callers that may not see all."""
 _AT_ONCE: Final = 500
 _NAMING: Final = frozenset((*THINGS, *CLASSES))
 _STANDARD: Final = namespaces_of(None)
@@ -36,65 +37,73 @@ _STANDARD: Final = namespaces_of(None)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some events in the order of their query."""
+    """One page of events in the order of the query."""
 
     events: list[Json]
     last: tuple[int, int] | None
-    """Behind which time and number to go on; None when nothing follows."""
+    """Time and number after which the next page starts; None if there is no next page."""
 
 
-class Library:
-    """Reads one store, for one viewer: `participant` is who asks, `viewer` None for who sees all."""
+class EventQueries:
+    """Reads the events in a store for one caller, `participant`. `viewer` is None if the caller may see everything."""
 
     def __init__(self, store: Store, participant: int, viewer: int | None) -> None:
         self._store, self._participant, self._viewer = store, participant, viewer
 
     def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int, *, whole: bool = False) -> Page:
-        """How many events of others are looked at for one page is bounded: it may be short, or empty, and yet more may
-        come. With `whole` it raises QueryTooComplexError instead."""
+        """One page of at most `limit` visible events after the given position.
+
+        The number of events examined for a page is bounded, so a page may be short or even empty although more events
+        follow. With `whole`, QueryTooComplexError is raised in that case.
+        """
+        # One read transaction: events and the visibility of their names must belong to the same state.
         with self._store.reading() as connection:
-            desk = EpcisRepository(connection)
+            repository = EpcisRepository(connection)
             named = Named(Rows(connection), Lineage(connection), self._viewer)
-            rows, last = self._look(desk, named, query, after, limit)
-            entries = desk.entries(rows)
+            rows, last = self._look(repository, named, query, after, limit)
+            entries = repository.entries(rows)
         if whole and last is not None and len(rows) < limit:
             raise QueryTooComplexError(
-                "too much would have to be looked at", hint="ask for a thing, for a shorter time, or page by page"
+                "the query would have to examine too many events",
+                hint="restrict it to a thing or a shorter period, or read it page by page",
             )
         return Page([_event(row, entries[row.stream, row.index]) for row in rows], last)
 
     def event(self, event_id: str) -> Json:
-        """The last one that was taken in under that id: of an event and the declaration that takes it back, the
-        declaration. Raises NotFoundError when there is none."""
+        """The last captured event with that id; for a corrected event, that is the error declaration.
+
+        Raises NotFoundError if no event with that id is visible to the caller.
+        """
         page = self.find(EventQuery((Saying(("eventID",), (event_id,)),), order="record_time_ms"), None, 1, whole=True)
         if not page.events:
-            raise NotFoundError("there is no event of that id", hint="see its capture job, or ask who captured it")
+            raise NotFoundError("no event has that id", hint="look it up in its capture job, or ask its sender")
         return page.events[0]
 
     def capture(self, id_: str) -> EpcisCaptureRow:
-        """One call of the participant's own, or any for who sees all. Raises NotFoundError."""
+        """A capture job of the caller, or of anyone if the caller may see everything. Raises NotFoundError."""
         with self._store.reading() as connection:
             row = EpcisRepository(connection).capture(id_)
         if row is None or (self._viewer is not None and row.participant != self._participant):
-            raise NotFoundError("there is no capture job of that id", hint="see the Location of the answer to capture")
+            raise NotFoundError("no capture job has that id", hint="use the Location header of the capture's response")
         return row
 
     def captures(self, before: int | None, limit: int) -> list[EpcisCaptureRow]:
-        """The newest first."""
+        """Capture jobs with numbers below `before`, newest first: the caller's, or all if it may see everything."""
         with self._store.reading() as connection:
             return EpcisRepository(connection).captures(
                 None if self._viewer is None else self._participant, before, limit
             )
 
     def _look(
-        self, desk: EpcisRepository, named: Named, query: EventQuery, after: tuple[int, int] | None, limit: int
+        self, repository: EpcisRepository, named: Named, query: EventQuery, after: tuple[int, int] | None, limit: int
     ) -> tuple[list[EpcisEventRow], tuple[int, int] | None]:
-        """At most `limit` events that there are for the viewer, and where to go on."""
+        """At most `limit` visible events, and the position after which to continue (None at the end)."""
         found: list[EpcisEventRow] = []
+        # One more than wanted shows whether another page follows. Where events may be hidden, larger batches are read.
         at_once = limit + 1 if self._viewer is None else _AT_ONCE
         for _ in range(0, _MOST_SCANNED, _AT_ONCE):
-            rows = desk.find(query, after, at_once)
-            found += rows if self._viewer is None else self._own(desk, named, rows)
+            rows = repository.find(query, after, at_once)
+            found += rows if self._viewer is None else self._own(repository, named, rows)
             if len(found) > limit:
                 return found[:limit], _place(query, found[limit - 1])
             if len(rows) < at_once:
@@ -102,11 +111,12 @@ class Library:
             after = _place(query, rows[-1])
         return found, after
 
-    def _own(self, desk: EpcisRepository, named: Named, rows: Sequence[EpcisEventRow]) -> list[EpcisEventRow]:
+    def _own(self, repository: EpcisRepository, named: Named, rows: Sequence[EpcisEventRow]) -> list[EpcisEventRow]:
         others = [row for row in rows if row.participant != self._participant]
-        entries = desk.entries(others)
+        entries = repository.entries(others)
         things = {row.number: _names(entries[row.stream, row.index]) for row in others}
         seen = named.visible({name for names in things.values() for name in names})
+        # An event that names nothing is visible to its sender only.
         visible = {number for number, names in things.items() if names and seen.issuperset(names)}
         return [row for row in rows if row.participant == self._participant or row.number in visible]
 
@@ -116,7 +126,8 @@ def _place(query: EventQuery, row: EpcisEventRow) -> tuple[int, int]:
 
 
 def _names(entry: str) -> set[str]:
-    """Canonical identifiers of what an event names; what has none stays as it is, and is nobody's lot."""
+    """Canonical identifiers of the things in an event. A name without a canonical form stays as it is and matches no
+    lot, which hides the event from other participants."""
     kept = json.loads(entry)
     _, terms = Event("", kept["event"], kept["namespaces"]).read()
     return {_name(value) for field, value in terms if field in _NAMING}
@@ -130,7 +141,7 @@ def _name(value: str) -> str:
 
 
 def _event(row: EpcisEventRow, entry: str) -> Json:
-    """The event as it came, with its id, the time at which it was taken in, and a context of its own."""
+    """The event as received, with its id, the time of its capture, and the context that it needs by itself."""
     kept = cast("Mapping[str, Mapping[str, Json]]", json.loads(entry))
     event = {key: value for key, value in kept["event"].items() if key != "@context"}
     own = {prefix: space for prefix, space in kept["namespaces"].items() if _STANDARD.get(prefix) != space}

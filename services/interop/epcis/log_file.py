@@ -1,9 +1,9 @@
-"""A stream's evidence log in a local file: one JSON line per entry, with its salt and what must be kept beside it.
+"""A stream's evidence log in a local file: one JSON line per entry, with its salt and data stored along with it.
 
-The file is as secret as what it holds.
+The file contains salts and measured data, so it is as confidential as the private book.
 
-Entries are acknowledged after `fsync`. A last line without its end is from a crash: it was never acknowledged, and the
-next writer cuts it off. One writer at a time, by an advisory lock on the file.
+Entries are acknowledged after `fsync`. An incomplete last line is left by a crash; it was never acknowledged, and the
+next writer removes it. An advisory lock on the file admits one writer at a time.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ __all__ = ["EvidenceFile", "open_evidence_file"]
 
 
 class EvidenceFile:
-    """An open log: what is in it, and how to add to it."""
+    """An open evidence log, in memory and on disk."""
 
     def __init__(self, file: BinaryIO, log: EvidenceLog) -> None:
         self._file = file
         self.log = log
 
     def append(self, entries: Sequence[tuple[Json, Json]]) -> list[EvidenceEntry]:
-        """Add entries, all on disk when this returns; beside each, what is kept with it but is not evidence.
+        """Appends pairs of an entry and the data stored along with it, which is not evidence. On disk on return.
 
-        Raises CanonicalError, and then adds nothing.
+        Raises CanonicalError, and then appends nothing.
         """
+        # Encoded before anything is appended, so that an entry without canonical form leaves memory and file alone.
         texts = [(canonical_json(entry), canonical_json(beside)) for entry, beside in entries]
         added = [self.log.append(entry) for entry, _ in entries]
         lines = [
@@ -49,9 +50,9 @@ class EvidenceFile:
 
 @contextmanager
 def open_evidence_file(path: Path) -> Iterator[EvidenceFile]:
-    """Open the log at `path`, made with mode 0600 when it is not there. Waits while another process has it.
+    """Opens the log at `path`, creating it with mode 0600 if needed. Waits while another process holds its lock.
 
-    Raises InputError when it cannot be opened, or holds something else.
+    Raises InputError if it cannot be opened or holds something else.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -71,7 +72,8 @@ def _read(file: BinaryIO, path: Path) -> EvidenceLog:
             found = json.loads(line)
             log.append(found["entry"], bytes.fromhex(found["salt"]))
         except (ValueError, TypeError, KeyError, MillmarkError):
-            raise InputError(f"{path} line {number} is no evidence entry", hint="name another file") from None
+            raise InputError(f"{path} line {number} is not an evidence entry", hint="name another file") from None
+    # Only now that every complete line was read as an entry: a file of another kind must not be cut.
     if end < len(data):
         file.truncate(end)
     file.seek(end)

@@ -1,22 +1,22 @@
-"""Which ledger records follow from an EPCIS event, and what stays evidence alone.
+"""Mapping of EPCIS events to ledger records. What cannot be mapped stays evidence only.
 
 | event | records |
 |---|---|
-| ObjectEvent ADD | `ReceiveLot` of every EPC (quantity 1, unit C62) and every lot with a quantity, on its word |
-| ObjectEvent DELETE | `ScrapLot` of the lots it names |
-| ObjectEvent OBSERVE, shipping | `OfferCustody` to the participant that is the one new possessor (else owner) |
-| ObjectEvent OBSERVE, receiving | `AcceptCustody` of the lots it names |
-| AggregationEvent, AssociationEvent ADD, DELETE | `PackLots`, `UnpackLots` of parent and children |
-| TransformationEvent | `TransformLots`, a conversion: what goes in, what comes out, one unit on either side |
-| TransactionEvent, other OBSERVE | none: the ledger has no record for it |
+| ObjectEvent ADD | `ReceiveLot` for every EPC (quantity 1, unit C62) and every lot with a quantity, as stated |
+| ObjectEvent DELETE | `ScrapLot` for the lots it names |
+| ObjectEvent OBSERVE, shipping | `OfferCustody` to the participant that is the only new possessor (else owner) |
+| ObjectEvent OBSERVE, receiving | `AcceptCustody` for the lots it names |
+| AggregationEvent, AssociationEvent ADD, DELETE | `PackLots`, `UnpackLots` for parent and children |
+| TransformationEvent | `TransformLots`, a conversion of the inputs into the outputs, with one unit on either side |
+| TransactionEvent, other OBSERVE | none: the ledger has no such record |
 
-An event says neither order nor operation, so nothing is commissioned under an assignment, and a lot that belongs to an
-order is never transformed from an event: its maker records that. Classes without a lot number, parts of a lot, lots
-that are not known here, quantities that are no whole number of a unit, declarations of error and transformations spread
-over several events give no record either. Each such reason is told; the event is evidence in every case.
+An event names neither order nor operation. So nothing is commissioned under an assignment, and a lot that belongs to an
+order is never transformed by an event; its maker records that. Nor do records follow from classes without a lot number,
+parts of a lot, unknown lots, quantities that are not a whole number of a unit, error declarations, and transformations
+spread over several events. Every such reason is reported; the event is stored as evidence in any case.
 
-A record is a proposal: nothing is signed or sent here, and the ledger may refuse it. The gateway records it when the
-caller asks for it (services.gateway.epcis.recording).
+Records are proposals: nothing is signed or sent here, and the ledger may refuse them. The gateway records them if the
+caller requests it (services.gateway.epcis.recording).
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ from ledger.records import (
 __all__ = ["Known", "Proposal", "names_of", "propose"]
 
 _ONE: Final = "C62"
-"""Unit of a serialised thing (UN/ECE Recommendation 20)."""
+"""Unit of a serialised thing: one (UN/ECE Recommendation 20)."""
 _FINER: Final = {"KGM": "GRM", "LTR": "MLT", "MTR": "MMT"}
-"""Unit -> the one of which it holds a thousand."""
+"""For each unit, the unit that is a thousandth of it."""
 _NONE: Final = bytes(32)
 _OBSERVED: Final = ("ObjectEvent", "OBSERVE")
 _MOVES: Final = ("shipping", "receiving")
@@ -63,20 +63,20 @@ _SEVERAL: Final = ("quantityList", "inputQuantityList", "outputQuantityList")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What this participant can name on the ledger. Identifiers are canonical."""
+    """The names that the sender's events can refer to. All identifiers are canonical."""
 
     lots: Mapping[str, Item] = field(default_factory=dict)
-    """Identifier -> lot, with its order."""
+    """Usable lots, with their orders, by identifier."""
     participants: Mapping[str, int] = field(default_factory=dict)
-    """Identifier of a party or place -> participant."""
+    """Participants by the identifier of a party or place."""
     taken: Collection[str] = ()
-    """Names that lots have already, also lots that are still on their way to the ledger."""
+    """Identifiers that lots already have, including lots whose record is queued or was refused."""
     creator: int | None = None
-    """In whose name records are made; None where none are, and events are evidence alone."""
+    """Participant in whose name records are made; None if events are stored as evidence only."""
 
     def after(self, proposal: Proposal) -> Known:
-        """With the lots that a proposal makes, where it is recorded: records go out in their order, so that the next
-        event can use them at once."""
+        """These names plus those of a proposal. If the proposal is recorded, its new lots are usable by the next event
+        at once, because records are sent in order."""
         if not proposal.salts:
             return self
         lots = {} if self.creator is None else {name: self._made(name, salt) for name, salt in proposal.salts.items()}
@@ -88,30 +88,30 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Records that follow from one event, with the secrets behind their hashes."""
+    """The records that follow from one event, with the secrets that open their hashes."""
 
     records: tuple[Record, ...]
     salts: Mapping[str, bytes]
-    """New identifier -> salt of its hash."""
+    """Salts of the new identifiers' hashes, by identifier."""
     claims: Claims | None
-    """Document behind every claims or reason root in the records; none where there are no records."""
+    """Document that all claims roots and reason roots of the records commit to; None without records."""
     evidence_only: tuple[str, ...]
-    """What gave no record, and why."""
+    """Why parts of the event, or all of it, led to no record."""
 
     def to_json(self) -> Json:
-        """What must be kept so that the records can be sent and opened later; secret."""
+        """The secrets that must be stored so that the records can be opened later."""
         if self.claims is None:
             return {}
         return {"salts": {name: salt.hex() for name, salt in self.salts.items()}, "claims": self.claims.to_json()}
 
 
 class _Unmapped(Exception):  # noqa: N818 - an outcome, not an error
-    """Carries the reason for which something gives no record."""
+    """Carries the reason why something maps to no record."""
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A proposal in the making."""
+    """An unfinished proposal."""
 
     known: Known
     event_hash: str
@@ -123,7 +123,7 @@ class _Draft:
 
     @property
     def root(self) -> bytes:
-        """Claims root of every record; the claims are made for the first."""
+        """The claims root for every record; the claims are built when the first record needs it."""
         if self.claims is None:
             self.claims = build_claims({"event": self.event_hash, "source": "EPCIS 2.0"})
             self._root = self.claims.root
@@ -134,33 +134,34 @@ class _Draft:
         found = self.known.lots.get(name)
         if found is None and name in self.known.taken:
             raise _Unmapped(
-                f"{epc[:120]}: a lot of that name is on its way to the ledger, or was refused: "
-                "send the event again when it is there, and it is recorded then"
+                f"{epc[:120]}: the record of a lot with that identifier is queued or was refused; "
+                "once the lot is on the ledger, send the event again to have it recorded"
             )
         if found is None:
-            raise _Unmapped(f"{epc[:120]}: no lot of that name is known here")
+            raise _Unmapped(f"{epc[:120]}: no lot with that identifier is known here")
         return found
 
     def new(self, epc: str) -> bytes:
-        """The identifier hash of a lot that is not there yet."""
+        """Draws a salt for a new lot and returns its identifier hash."""
         name = _identifier(epc)
         if name in self.known.lots or name in self.known.taken or name in self.salts:
-            raise _Unmapped(f"{epc[:120]}: a lot of that name is there already")
+            raise _Unmapped(f"{epc[:120]}: a lot already has that identifier")
         if name.startswith("https://id.gs1.org/01/") and len(parse_digital_link(name).elements) == 1:
-            raise _Unmapped(f"{epc[:120]}: names a kind of thing, not a lot")
+            raise _Unmapped(f"{epc[:120]}: it identifies a kind of thing, not a lot")
         self.salts[name] = new_salt()
         return identifier_hash(self.salts[name], name)
 
 
 def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposal:
-    """The records that follow from a valid event, by the table above. Raises nothing for what gives none."""
+    """The records that follow from a valid event, by the table above. An event without records raises no error: the
+    proposal then has reasons only."""
     draft = _Draft(known, event_hash)
     try:
         if "errorDeclaration" in event:
-            raise _Unmapped("a declaration of error: what it corrects is for a person to supersede")
+            raise _Unmapped("an error declaration: a person must supersede what it corrects")
         build = _BUILDERS.get((str(event["type"]), str(event.get("action", ""))))
         if build is None:
-            raise _Unmapped("the ledger has no record for such an event")
+            raise _Unmapped("the ledger has no record for this kind of event")
         build(event, draft)
     except _Unmapped as reason:
         draft.reasons.append(str(reason))
@@ -170,7 +171,7 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
 
 
 def names_of(event: Mapping[str, Json]) -> set[str]:
-    """Canonical identifiers of the lots on which the records of a valid event depend; empty where it has none."""
+    """Canonical identifiers of the lots that the records of a valid event depend on; empty for one without records."""
     kind = (str(event["type"]), str(event.get("action", "")))
     if kind not in _BUILDERS or (kind == _OBSERVED and _step(event) not in _MOVES):
         return set()
@@ -205,15 +206,15 @@ def _quantities(event: Mapping[str, Json], name: str) -> list[Mapping[str, Json]
 
 
 def _measure(element: Mapping[str, Json]) -> tuple[int, str]:
-    """Whole quantity and unit of a quantity element; a finer unit where that makes it whole."""
+    """Quantity and unit of a quantity element, as a whole number; in a finer unit if that makes it whole."""
     epc, quantity, unit = str(element["epcClass"]), element.get("quantity"), str(element.get("uom", _ONE))
     if quantity is None:
-        raise _Unmapped(f"{epc[:120]}: no quantity is given")
+        raise _Unmapped(f"{epc[:120]}: the quantity is missing")
     amount = Decimal(str(quantity))
     if amount % 1 and unit in _FINER:
         amount, unit = amount * 1000, _FINER[unit]
     if amount % 1 or not 0 < amount < 1 << 40:
-        raise _Unmapped(f"{epc[:120]}: {quantity} {unit} is no whole number of a unit that the ledger can hold")
+        raise _Unmapped(f"{epc[:120]}: {quantity} {unit} is not a whole number from 1 to 2^40 - 1 in any usable unit")
     return int(amount), unit
 
 
@@ -222,7 +223,7 @@ def _unit(code: str) -> bytes:
 
 
 def _each(draft: _Draft, items: Sequence[Callable[[], Record]]) -> None:
-    """Adds the record of every item that has one; one that has none does not stop the others."""
+    """Adds the record of every item; an item without a record adds its reason and does not stop the others."""
     for item in items:
         try:
             draft.records.append(item())
@@ -257,12 +258,12 @@ def _scrap(event: Mapping[str, Json], draft: _Draft) -> None:
 def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
     step = _step(event)
     if step not in _MOVES:
-        raise _Unmapped("an observation: evidence of where things were, no change of state")
+        raise _Unmapped("an observation: it changes no state")
     if _quantities(event, "quantityList"):
-        raise _Unmapped("custody passes for whole lots, not for quantities of them")
+        raise _Unmapped("custody can only be transferred for whole lots, not for quantities")
     items = tuple(sorted((draft.lot(epc) for epc in _texts(event, "epcList")), key=lambda item: item.lot))
     if not items:
-        raise _Unmapped("the event names no thing")
+        raise _Unmapped("the event names no EPC")
     if step == "receiving":
         draft.records.append(AcceptCustody(items, draft.root))
     else:
@@ -271,39 +272,41 @@ def _observe(event: Mapping[str, Json], draft: _Draft) -> None:
 
 def _receiver(event: Mapping[str, Json], known: Known) -> int:
     destinations = _quantities(event, "destinationList")
+    # Custody follows possession; the owner counts only if no possessor is named.
     for kind in ("possessing_party", "owning_party"):
         found = [str(one["destination"]) for one in destinations if str(one["type"]).rpartition("-")[2] == kind]
         if len(found) == 1:
             participant = known.participants.get(_identifier(found[0]))
             if participant is None:
-                raise _Unmapped(f"{found[0][:120]}: no participant of that name is known here")
+                raise _Unmapped(f"{found[0][:120]}: no participant with that identifier is known here")
             return participant
-    raise _Unmapped("shipped, but to no single party")
+    raise _Unmapped("the event does not name exactly one party to ship to")
 
 
 def _grouped(event: Mapping[str, Json], draft: _Draft) -> None:
     if _quantities(event, "childQuantityList"):
-        raise _Unmapped("quantities of lots are packed: the ledger packs whole lots")
+        raise _Unmapped("the event packs quantities of lots; the ledger packs whole lots only")
     children = tuple(sorted(draft.lot(epc).lot for epc in _texts(event, "childEPCs")))
     if not children or "parentID" not in event:
-        raise _Unmapped("parent or children are not named")
+        raise _Unmapped("the event does not name parent and children")
     record = PackLots if event["action"] == "ADD" else UnpackLots
     draft.records.append(record(draft.lot(str(event["parentID"])).lot, children))
 
 
 def _transform(event: Mapping[str, Json], draft: _Draft) -> None:
     if "transformationID" in event:
-        raise _Unmapped("one of several events of a transformation: its inputs and outputs are not all here")
+        raise _Unmapped("one of several events of a transformation: it lacks some inputs or outputs")
     measured = [(str(one["epcClass"]), *_measure(one)) for one in _quantities(event, "inputQuantityList")]
     inputs = [*((epc, 1, _ONE) for epc in _texts(event, "inputEPCList")), *measured]
     measured = [(str(one["epcClass"]), *_measure(one)) for one in _quantities(event, "outputQuantityList")]
     outputs = [*((epc, 1, _ONE) for epc in _texts(event, "outputEPCList")), *measured]
     units = [{unit for _, _, unit in side} for side in (inputs, outputs)]
     if any(len(side) != 1 for side in units):
-        raise _Unmapped("several units on one side: the ledger converts one unit into one other")
+        raise _Unmapped("several units on one side; the ledger converts one unit into one other")
+    # The contract takes lots in ascending order.
     lots = sorted(((draft.lot(epc), quantity) for epc, quantity, _ in inputs), key=lambda one: one[0].lot)
     if any(item.order != _NONE for item, _ in lots):
-        raise _Unmapped("a lot of an order goes on under an assignment: its maker records that")
+        raise _Unmapped("a lot of an order is processed under an assignment; its maker records that")
     draft.records.append(
         TransformLots(
             Transformation(

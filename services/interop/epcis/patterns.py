@@ -1,8 +1,8 @@
 """EPC patterns (`urn:epc:idpat:...`, GS1 EPC Tag Data Standard 2.0): all things of one kind, or of one company.
 
-Fields are open from the right: the serial number, then the kind of thing, then the company. Keys are kept as Digital
-Links, so a pattern becomes one of SQL's LIKE over these: `_` for each digit that is open, `%` for an open serial
-number.
+Wildcards are allowed from the right: the serial number, then the kind of thing, then the company. Keys are stored as
+Digital Links, so a pattern is translated to an SQL LIKE pattern over these: `_` for each unknown digit, `%` for an
+unknown serial number.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from ledger.errors import IdentifierError
 from ledger.ids import link_uri, parse_epc
-from ledger.store import Like
+from services.interop.epcis.repository import Like
 
 __all__ = ["PATTERN", "SCHEMES", "parse_pattern"]
 
@@ -25,16 +25,17 @@ _PREFIX: Final = re.compile(r"[0-9]{6,12}")
 
 @dataclass(frozen=True, slots=True)
 class _Scheme:
-    """How the key of a scheme is written as a link."""
+    """How the keys of an EPC scheme are written as Digital Links."""
 
     ai: str
     digits: int
-    """Of company prefix, reference and check digit; 0 for references that are no numbers and have no check digit."""
+    """Number of digits of company prefix, reference and check digit; 0 if the reference is alphanumeric, without a
+    check digit."""
     serial: str | None = None
-    """What stands between key and serial number; None for a scheme without one."""
+    """Text between key and serial number; None for a scheme without serial numbers."""
     lead: str = ""
     indicator: bool = False
-    """Whether the reference's first digit stands before the company prefix."""
+    """Whether the reference's first digit precedes the company prefix."""
     serial_optional: bool = False
 
     @property
@@ -59,21 +60,23 @@ _SCHEMES: Final[Mapping[str, _Scheme]] = {
     "cpi": _Scheme("8010", 0, "/8011/"),
 }
 SCHEMES: Final = tuple(_SCHEMES)
-"""Those that can be asked for by pattern."""
+"""Schemes that patterns may use."""
 
 
 def parse_pattern(text: str, *, kinds: bool) -> Like:
-    """What the keys that fit look like; with `kinds`, those of kinds of things, without serial numbers. Raises
-    IdentifierError for what is no pattern, or of a scheme that is not here."""
+    """The LIKE pattern of an EPC pattern; with `kinds`, for keys of kinds of things, without serial numbers.
+
+    Raises IdentifierError for a malformed pattern or an unsupported scheme.
+    """
     name, _, body = text.removeprefix(PATTERN).partition(":")
     scheme, parts = _SCHEMES.get(name), body.split(".")
     if scheme is None:
-        raise IdentifierError(f"no patterns of {name[:20]!a} are read", hint=f"these are: {', '.join(SCHEMES)}")
+        raise IdentifierError(f"patterns of {name[:20]!a} are not supported", hint=f"use one of {', '.join(SCHEMES)}")
     closed = parts.index(_OPEN) if _OPEN in parts else len(parts)
     if len(parts) != scheme.fields or closed == len(parts) or set(parts[closed:]) != {_OPEN}:
         raise IdentifierError(
-            f"a pattern of {name} has {scheme.fields} fields, of which the last are open",
-            hint=f"{PATTERN}{name}:9506000.{'*.*' if scheme.fields == 3 else '*'} is one",
+            f"a pattern of {name} has {scheme.fields} fields, the last of which are *",
+            hint=f"write it like {PATTERN}{name}:9506000.{'*.*' if scheme.fields == 3 else '*'}",
         )
     key = _digits(scheme, name, parts[:closed]) if scheme.digits else _letters(scheme, parts[:closed])
     start = link_uri([(scheme.ai, "")])
@@ -81,7 +84,7 @@ def parse_pattern(text: str, *, kinds: bool) -> Like:
 
 
 def _escape(text: str) -> str:
-    """A text as LIKE takes it for itself."""
+    """Escapes text so that LIKE matches it literally."""
     return re.sub(r"([\\%_])", r"\\\1", text)
 
 
@@ -98,6 +101,7 @@ def _digits(scheme: _Scheme, name: str, closed: Sequence[str]) -> str:
         prefix = _company(closed[0])
         before = "_" if scheme.indicator else ""
         return scheme.lead + before + prefix + "_" * (scheme.digits - len(before) - len(prefix))
+    # With any serial number the fields make a complete EPC, whose key has the right check digit.
     [(_, value), *_] = parse_epc(f"urn:epc:id:{name}:{'.'.join(closed)}.0").elements
     return value[: len(scheme.lead) + scheme.digits]
 

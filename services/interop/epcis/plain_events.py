@@ -1,8 +1,8 @@
-"""The pre-hash and the terms of a plain event in one walk, without the tree that every other event needs.
+"""Fast path for plain events: pre-hash and terms in one pass, without the tree that other events need.
 
-Plain is what most events are: standard fields with nothing in them but what the standard has there, and extensions that
-are single values. Whatever else an event holds (sensors, ilmd, nested extensions, XML left in JSON) is not read here.
-Both ways give the same, as tests show over all that is at hand; this one is several times as fast.
+Most events are plain: they consist of standard fields with standard content, and of extensions with single values. An
+event with anything else (sensors, ilmd, nested extensions, remains of XML) takes the general path. Both paths produce
+the same results, as tests show over all available documents; this one is several times faster.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ __all__ = ["Plain", "read_plain"]
 
 Terms: TypeAlias = "list[tuple[str, str]]"
 Plain: TypeAlias = "tuple[str, Terms]"
-"""Pre-hash, and what the event can be asked for."""
+"""Pre-hash, and the terms by which queries find the event."""
 
 
 class _NotPlainError(Exception):
-    """Something is in the event that this way does not read."""
+    """The event contains something that the fast path does not support."""
 
 
 _Reader: TypeAlias = "Callable[[str, Json, Namespaces, Terms], str]"
 
 
 def read_plain(event: Mapping[str, Json], namespaces: Namespaces) -> Plain | None:
-    """None for an event that is not plain. The event is valid."""
+    """Pre-hash and terms of a valid event; None if it is not plain."""
     terms: Terms = [("type", str(event["type"]))]
     try:
         extensions = [_extension(key, item, namespaces) for key, item in event.items() if key not in _KNOWN]
@@ -45,9 +45,10 @@ def read_plain(event: Mapping[str, Json], namespaces: Namespaces) -> Plain | Non
 
 
 def _scalar(item: Json) -> str:
+    # Exact types here and below: bool is a subclass of int, and this is the hot path of capture.
     kind = type(item)
     if kind is str:
-        return item  # type: ignore[return-value]  # by its very type
+        return item  # type: ignore[return-value]  # its type is str
     if kind is bool:
         return "true" if item else "false"
     if kind is int or kind is float:
@@ -158,6 +159,7 @@ _ORDER: Final[Mapping[str, _Reader]] = {
     "sourceList": _linked,
     "destinationList": _linked,
 }
-"""As event_hash has it."""
+"""Standard fields in the order of `event_hash`, with their readers."""
 _KNOWN: Final = frozenset({*_ORDER, "type", "recordTime", "eventID", "certificationInfo", "comment", "@context"})
-"""Read here, or not hashed. A declaration of error is not hashed either, but can be asked for: it is not plain."""
+"""Fields that are read here or not hashed. An error declaration is not hashed either, but queries can search for it, so
+an event with one is not plain."""

@@ -1,7 +1,7 @@
-"""EPCIS 2.0 SimpleEventQuery: parameters of a URL, made into what the store is asked.
+"""EPCIS 2.0 SimpleEventQuery: translates URL parameters to a query of the store.
 
-Lists are delimited by `|`. Values are brought into the form of the event hash, so that every spelling of a key, a step
-or a place finds the same events. What the standard has and is not taken here is refused by name, never passed over.
+Lists are delimited by `|`. Values are normalised as for the event hash, so that every spelling of a key, step or place
+finds the same events. Parameters of the standard that are not supported are refused by name, never ignored.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.errors import IdentifierError, InputError
-from ledger.store import EventQuery, Like, Saying, Span
 from services.interop.epcis import vocabulary as words
 from services.interop.epcis.patterns import PATTERN, parse_pattern
+from services.interop.epcis.repository import EventQuery, Like, Saying, Span
 from services.interop.epcis.terms import CLASSES, THINGS, millis_of
 from services.interop.epcis.tree import namespaces_of, text_of
 
@@ -21,18 +21,18 @@ __all__ = [
     "COUNTS",
     "MOST_CHARACTERS",
     "PARAMETERS",
+    "ParsedQuery",
     "QueryError",
     "QueryTooComplexError",
     "QueryTooLargeError",
-    "Question",
-    "parse_question",
+    "parse_query",
 ]
 
 MOST_CHARACTERS = 4096
-"""Of one parameter."""
+"""Maximum length of one parameter's value."""
 _MOST_VALUES: Final = 100
 _MOST_PATTERNS: Final = 4
-"""Of one question: each looks at all that is known of its field."""
+"""Maximum number of patterns in one query: each scans all values of its field."""
 _MATCHES: Final[Mapping[str, tuple[str, ...]]] = {
     "MATCH_epc": ("epc",),
     "MATCH_parentID": ("parentID",),
@@ -54,9 +54,9 @@ _EQUALS: Final[Mapping[str, tuple[str, str]]] = {
     "EQ_transformationID": ("transformationID", "transformationID"),
     "EQ_correctiveEventID": ("errorDeclaration_correctiveEventIDs", "correctiveEventIDs"),
 }
-"""Parameter -> the term's field, and the event's field by whose rules its values are read."""
+"""For each parameter, the field of the terms, and the field of events by whose rules its values are normalised."""
 _LINKED: Final = ("bizTransaction", "source", "destination")
-"""`EQ_bizTransaction_type` and so on: the type is part of the parameter's name."""
+"""Fields of the parameters `EQ_bizTransaction_TYPE` and so on, whose names contain the type."""
 _TYPES: Final = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "TransactionEvent", "TransformationEvent")
 _SPANS: Final = {"eventTime": "event_time_ms", "recordTime": "record_time_ms"}
 _NAMESPACES: Final = namespaces_of(None)
@@ -71,49 +71,51 @@ PARAMETERS: Final = (
     *_MATCHES,
     *_PAGING,
 )
-"""What is taken."""
+"""All supported parameters."""
 
 
 class QueryError(InputError):
-    """A query parameter is not one that is taken, or its value is malformed."""
+    """A query parameter is not supported, or its value is malformed."""
 
     code = "epcis-query-refused"
 
 
 class QueryTooLargeError(QueryError):
-    """There are more events than were asked for at most."""
+    """More events match than the caller's `maxEventCount`."""
 
     code = "epcis-query-too-large"
 
 
 class QueryTooComplexError(QueryError):
-    """Too much would have to be looked at."""
+    """The query would have to examine too many events."""
 
     code = "epcis-query-too-complex"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A checked query."""
+class ParsedQuery:
+    """A validated query, with its limits and paging."""
 
     query: EventQuery
     at_most: int | None
-    """Events that are wanted at all."""
+    """`eventCountLimit`: number of events after which the results end."""
     refuse_above: int | None
-    """Above how many the query is to fail."""
+    """`maxEventCount`: number of matching events above which the query fails."""
     per_page: int
     token: str | None
+    """`nextPageToken`, not validated here."""
 
 
-def parse_question(parameters: Iterable[tuple[str, str]], *, most_per_page: int, per_page: int) -> Question:
-    """Raises QueryError naming the parameter."""
+def parse_query(parameters: Iterable[tuple[str, str]], *, most_per_page: int, per_page: int) -> ParsedQuery:
+    """Parses the parameters of a query. Raises QueryError, naming the first wrong parameter."""
     given: dict[str, str] = {}
     for name, value in parameters:
         if name in given:
-            raise QueryError(f"{name[:80]} stands twice", hint="delimit several values by |")
+            raise QueryError(f"{name[:80]} occurs twice", hint="separate several values by |")
         if "\0" in value or not 0 < len(value) <= MOST_CHARACTERS:
-            raise QueryError(f"{name[:80]} has not 1 to {MOST_CHARACTERS} characters", hint="ask in parts")
+            raise QueryError(f"{name[:80]} must have 1 to {MOST_CHARACTERS} characters", hint="split the query")
         given[name] = value
+    # Ordering, limits, paging and times are taken out; what is left are conditions on terms.
     ordered = _order(given)
     at_most, refuse_above = (_count(given, name) for name in COUNTS)
     if at_most is not None and refuse_above is not None:
@@ -122,19 +124,19 @@ def parse_question(parameters: Iterable[tuple[str, str]], *, most_per_page: int,
     token = given.pop("nextPageToken", None)
     spans = tuple(_span(given, name, column) for name, column in _SPANS.items())
     if given.get("EXISTS_errorDeclaration") == "false":
-        del given["EXISTS_errorDeclaration"]  # the standard gives no meaning to anything but true
+        del given["EXISTS_errorDeclaration"]  # only `true` has a meaning in the standard
     sayings = tuple(_saying(name, value) for name, value in sorted(given.items()))
     if sum(len(one.patterns) for one in sayings) > _MOST_PATTERNS:
-        raise QueryTooComplexError(f"a question has at most {_MOST_PATTERNS} patterns", hint="ask for fewer at a time")
+        raise QueryTooComplexError(f"a query may have at most {_MOST_PATTERNS} patterns", hint="split the query")
     query = EventQuery(sayings, tuple(one for one in spans if one != Span(one.column)), *ordered)
-    return Question(query, at_most, refuse_above, min(wanted, most_per_page), token)
+    return ParsedQuery(query, at_most, refuse_above, min(wanted, most_per_page), token)
 
 
 def _order(given: dict[str, str]) -> tuple[str, bool]:
-    """Column, and whether the newest come first, as the standard has it where nothing is said."""
+    """Column to sort by, and whether in descending order, which is the standard's default."""
     order, way = given.pop("orderBy", "eventTime"), given.pop("orderDirection", "DESC")
     if order not in _SPANS:
-        raise QueryError(f"orderBy {order[:80]!a} is not taken", hint="give eventTime or recordTime")
+        raise QueryError(f"orderBy {order[:80]!a} is not supported", hint="give eventTime or recordTime")
     if way not in ("ASC", "DESC"):
         raise QueryError(f"orderDirection {way[:80]!a} is neither ASC nor DESC")
     return _SPANS[order], way == "DESC"
@@ -144,8 +146,9 @@ def _count(given: dict[str, str], name: str) -> int | None:
     text = given.pop(name, None)
     if text is None:
         return None
+    # Cut before conversion, because int() takes quadratic time.
     if not (text.isascii() and text.isdigit()) or not 0 < int(text[:10]) < 10**9:
-        raise QueryError(f"{name} is no number of events", hint="give a whole number from 1")
+        raise QueryError(f"{name} is not a number of events", hint="give a whole number of at least 1")
     return int(text)
 
 
@@ -160,15 +163,15 @@ def _moment(given: dict[str, str], name: str) -> int | None:
     try:
         if "T" not in text.upper():
             raise ValueError
-        return millis_of(text.replace(" ", "+"))  # a plus that nobody encoded
+        return millis_of(text.replace(" ", "+"))  # a plus sign that the caller did not encode
     except (ValueError, TypeError):
-        raise QueryError(f"{name} is no time with an offset", hint="2026-03-02T09:30:00Z is one") from None
+        raise QueryError(f"{name} is not a time with an offset", hint="write it like 2026-03-02T09:30:00Z") from None
 
 
 def _saying(name: str, value: str) -> Saying:
     values = tuple(value.split("|"))
     if len(values) > _MOST_VALUES or not all(values):
-        raise QueryError(f"{name[:80]} has an empty value, or more than {_MOST_VALUES}")
+        raise QueryError(f"{name[:80]} has an empty value or more than {_MOST_VALUES} values")
     if name in _MATCHES:
         patterns = tuple(_pattern(name, one) for one in values if _is_pattern(one))
         return Saying(_MATCHES[name], tuple(_matched(name, one) for one in values if not _is_pattern(one)), patterns)
@@ -194,13 +197,13 @@ def _plain(name: str, values: tuple[str, ...]) -> Saying:
         return Saying(("errorDeclaration_reason",), tuple(reasons))
     if name == "EXISTS_errorDeclaration":
         return Saying(("errorDeclaration",), _known(name, values, ("true",)))
-    raise QueryError(f"the parameter {name[:80]!a} is not taken", hint=f"these are: {', '.join(PARAMETERS)}")
+    raise QueryError(f"the parameter {name[:80]!a} is not supported", hint=f"use one of {', '.join(PARAMETERS)}")
 
 
 def _known(name: str, values: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
         if value not in known:
-            raise QueryError(f"{name} {value[:80]!a} is none of {', '.join(known)}")
+            raise QueryError(f"{name} {value[:80]!a} is not one of {', '.join(known)}")
     return values
 
 
@@ -217,7 +220,7 @@ def _pattern(name: str, value: str) -> Like:
 
 def _matched(name: str, value: str) -> str:
     if ":" not in value:
-        raise QueryError(f"{name} {value[:80]!a} is no URI")
+        raise QueryError(f"{name} {value[:80]!a} is not a URI")
     return _text(value, "", "epc")
 
 

@@ -1,7 +1,7 @@
-"""What an EPCIS 2.0 document must look like, as JSON Schema 2020-12 in our own words (EPCIS 2.0 sections 7 and 10).
+"""Validation of EPCIS 2.0 documents by a JSON Schema 2020-12 written for this project (EPCIS 2.0 sections 7 and 10).
 
-Formats are asserted: a step that is neither a standard word nor a URI, a field without a namespace and a time without
-an offset are refused. Nothing is fetched, at run time or otherwise.
+Formats are asserted: a step that is neither a standard word nor a URI, an extension without a namespace and a time
+without an offset are refused. Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from services.interop.epcis import vocabulary as words
 __all__ = ["Fault", "document_faults", "event_faults", "event_schema"]
 
 Fault: TypeAlias = tuple[str, str]
-"""JSON pointer (RFC 6901) below what was judged, and the reason."""
+"""JSON pointer (RFC 6901) relative to the validated value, and the reason."""
 
 _Schema: TypeAlias = dict[str, Any]
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _MAX_FAULTS: Final = 20
-"""Of one event; who wants to know more mends these first."""
+"""Maximum number of faults reported for one event."""
 
 _URI: _Schema = {"type": "string", "format": "uri"}
 _TIME: _Schema = {"type": "string", "format": "date-time"}
 _TEXT: _Schema = {"type": "string"}
 _NUMBER: _Schema = {"type": "number"}
 _NAME: _Schema = {"type": "string", "format": "uri"}
-"""An extension's name is one with a namespace: `prefix:local` has the form of a URI."""
+"""The name of an extension has a namespace: `prefix:local` has the form of a URI."""
 
 
 def _list(item: _Schema, **more: Any) -> _Schema:
@@ -48,7 +48,7 @@ def _object(fields: Mapping[str, _Schema], required: Sequence[str] = (), *, exte
 
 
 def _word(known: Sequence[str], *spaces: str) -> _Schema:
-    """A standard value by its bare word, or a URI that is not another spelling of one."""
+    """Accepts a bare word of the standard, or a URI that is not another spelling of such a word."""
     own = {**_URI, "pattern": f"^(?!{'|'.join(spaces)})"}
     return {"anyOf": [{"enum": list(known)}, own]}
 
@@ -132,7 +132,7 @@ _BIRTH: dict[str, _Schema] = {
     },
     "ilmd": {"type": "object", "propertyNames": _NAME},
 }
-"""What only events have that can bring something into being."""
+"""Fields that only events have that can create something."""
 
 
 def _filled(name: str) -> _Schema:
@@ -189,7 +189,7 @@ _KINDS: Final[Mapping[str, tuple[dict[str, _Schema], Sequence[str], Sequence[_Sc
 
 
 def event_schema(kind: str) -> _Schema:
-    """The schema of one kind of event; of a kind that the standard does not have, that it is named by a URI."""
+    """The schema of one kind of event. Kinds outside the standard only need the common fields and a URI as type."""
     head = ["type", "eventTime", "eventTimeZoneOffset"]
     if kind not in _KINDS:
         other = {**_HEAD, "type": _URI}
@@ -280,7 +280,7 @@ def _document_validator(kind: str) -> jsonschema_rs.Draft202012Validator:
 
 
 def document_faults(document: Mapping[str, Json]) -> list[Fault]:
-    """What is wrong around the events. A bare event must bring a context of its own."""
+    """Faults of a document outside its events; empty if it conforms. A bare event must have its own context."""
     kind = document.get("type")
     if "epcisBody" in document and str(kind) not in _DOCUMENTS:
         return [("/type", f"a document is one of {', '.join(_DOCUMENTS)}")]
@@ -288,7 +288,7 @@ def document_faults(document: Mapping[str, Json]) -> list[Fault]:
 
 
 def event_faults(event: Json) -> list[Fault]:
-    """What is wrong with one event; nothing when it conforms. At most 20 faults are named."""
+    """Faults of one event, at most 20; empty if it conforms."""
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         return [("", "an event is an object with a type")]
     kind = str(event["type"])
@@ -296,7 +296,7 @@ def event_faults(event: Json) -> list[Fault]:
 
 
 def _faults(validator: jsonschema_rs.Draft202012Validator, value: Json) -> Iterator[Fault]:
-    if validator.is_valid(value):
+    if validator.is_valid(value):  # much faster than collecting errors, and the usual case
         return
     for number, error in enumerate(validator.iter_errors(value)):
         if number == _MAX_FAULTS:
@@ -306,12 +306,13 @@ def _faults(validator: jsonschema_rs.Draft202012Validator, value: Json) -> Itera
 
 
 def _reason(error: jsonschema_rs.ValidationError) -> str:
+    # For these cases the validator's own message would quote whole lists of allowed words.
     path = [str(step) for step in error.schema_path]
     quoted = error.message.partition('" is ')[0].lstrip('"')[:80]
     if "propertyNames" in path:
-        return f"{quoted!a} is neither a standard field nor one with a namespace"
+        return f"{quoted!a} is neither a standard field nor an extension with a namespace"
     if path[-1] == "anyOf" and isinstance(error.instance, str):
         return f"{error.instance[:80]!a} is neither a standard value nor a URI"
     if path[-1] == "anyOf" and isinstance(error.instance, dict):
-        return "nothing says what it is about: lists that must be there are missing or empty"
+        return "required lists, which name the things that it is about, are missing or empty"
     return error.message[:200]

@@ -1,7 +1,7 @@
-"""What an event says that it can be asked for: fields and values, in the form of the event hash.
+"""Terms of an event: the fields and values by which queries find it, normalised as for the event hash.
 
-The form makes things equal that are: EPC URN and Digital Link of one key, bare word and URI of one step, times in any
-zone.
+Normalisation makes equivalent spellings equal: EPC URN and Digital Link of a key, bare word and URI of a step, times in
+different zones.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ LINKED_LISTS: Final[Mapping[str, str]] = {
     "destinationList": "destination",
 }
 THINGS: Final = ("epc", "parentID", "inputEPC", "outputEPC")
-"""Fields that name single things."""
+"""Fields that name individual things."""
 CLASSES: Final = ("epcClass", "inputEPCClass", "outputEPCClass")
 """Fields that name lots and kinds of things."""
 
 
 def build_terms(tree: Node) -> list[tuple[str, str]]:
-    """Fields with their values, of a valid event; some perhaps twice."""
+    """Pairs of field and value of a valid event; a pair may occur twice."""
     return [("type", tree.name), *(term for node in tree.children for term in _of(node))]
 
 
@@ -61,7 +61,7 @@ def _of(node: Node) -> Iterator[tuple[str, str]]:
         yield from ((f"{name}_{child.name}", child.text) for child in node.children)
     elif name in LINKED_LISTS:
         for each in node.children:
-            kinds = [child.text for child in each.children] or [""]
+            kinds = [child.text for child in each.children] or [""]  # the type of a business transaction is optional
             yield f"{LINKED_LISTS[name]}_{kinds[0]}", each.text
     elif name == "errorDeclaration":
         yield name, "true"
@@ -71,13 +71,14 @@ def _of(node: Node) -> Iterator[tuple[str, str]]:
 
 
 def event_id_of(event: Mapping[str, Json], event_hash: str) -> str:
-    """The event's own id, or its hash, which the standard allows for one (CBV 2.0 section 8.9)."""
+    """The event's `eventID`, or else its hash, which the standard allows as an id (CBV 2.0 section 8.9)."""
     found = event.get("eventID")
     return found if isinstance(found, str) else event_hash
 
 
 def millis_of(time: str) -> int:
-    """Milliseconds since 1970 of a time; a leap second is the one before it. Raises ValueError for no such moment."""
+    """Unix time in milliseconds; a leap second counts as the second before it. Raises ValueError if the time does not
+    exist."""
     text = canonical_time(time)
     try:
         moment = datetime.datetime.fromisoformat(text)

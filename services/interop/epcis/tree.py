@@ -1,7 +1,8 @@
-"""An event as a tree that is the same whether it came as JSON-LD or as XML: names, texts, children.
+"""Events as trees of names, texts and children, which are the same for JSON-LD and XML.
 
-JSON leaves out the names of list members (`epcList` holds strings) and XML puts some values into attributes; here both
-have the XML names. Standard names are bare, all others are `{namespace}local`. Texts are in the form of the event hash.
+JSON omits the names of list members (`epcList` holds strings), and XML puts some values into attributes; the tree has
+the XML names for both. Standard names are bare, all others are `{namespace}local`. Texts are normalised as for the
+event hash.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from services.interop.epcis.values import canonical_time, canonical_value
 __all__ = ["LINKED", "Namespaces", "Node", "json_event", "namespaces_of", "text_of"]
 
 LINKED: Final = {"bizTransaction", "source", "destination"}
-"""Members that are an identifier with a type."""
+"""Members that consist of an identifier and a type."""
 
 _STANDARD: Final = {
     "cbv": words.CBV,
@@ -33,7 +34,7 @@ _MEMBERS: Final = {
     "outputQuantity": "quantityElement",
     "childQuantity": "quantityElement",
 }
-"""Member names in JSON's lists that are others in XML; a plain number is no member."""
+"""Names of list members derived from JSON, and their names in XML. A plain number is not a member."""
 _COMMENTS: Final = {"comment", "rdfs:comment", "@context"}
 
 
@@ -55,11 +56,11 @@ _BARE: Final[Mapping[str, Mapping[str, str]]] = {
     "exception": _expansions(words.GS1, words.SENSOR_ALERTS),
     "component": _expansions(words.CBV + "Comp-", words.COMPONENTS),
 }
-"""Field, or owner of a field "type" -> its bare words with what they stand for."""
+"""For each field, or for the owner of a field "type": its bare words and their URIs."""
 
 
 class Node(NamedTuple):
-    """Sorts by name, text, children."""
+    """An element of the tree. Nodes are ordered by name, text, children."""
 
     name: str
     text: str
@@ -67,11 +68,11 @@ class Node(NamedTuple):
 
 
 Namespaces = Mapping[str, str]
-"""Prefix -> namespace."""
+"""Namespaces by prefix."""
 
 
 def namespaces_of(context: Json) -> Namespaces:
-    """The prefixes that a JSON-LD context declares, and the standard ones; those of the standard cannot be moved."""
+    """The prefixes that a JSON-LD context declares, and the standard ones. A context cannot redefine `gs1`."""
     found = {}
     for part in context if isinstance(context, list) else [context]:
         if isinstance(part, dict):
@@ -80,7 +81,7 @@ def namespaces_of(context: Json) -> Namespaces:
 
 
 def text_of(value: str, *, owner: str, name: str, namespaces: Namespaces) -> str:
-    """The text of one value: `name` is its field, `owner` what the field belongs to."""
+    """Normalises one value. `name` is its field, `owner` the object that the field belongs to."""
     if name in _TIMES:
         return canonical_time(value)
     if ":" in value:
@@ -94,12 +95,13 @@ def text_of(value: str, *, owner: str, name: str, namespaces: Namespaces) -> str
 
 
 def json_event(event: Mapping[str, Json], namespaces: Namespaces) -> Node:
-    """The tree of an event given as JSON-LD. Its name is the event's type."""
+    """The tree of a JSON-LD event; the root's name is the event's type."""
     kind = event.get("type")
     return Node(kind if isinstance(kind, str) else "", "", _members(event, "", namespaces))
 
 
 def _members(value: Mapping[str, Json], owner: str, namespaces: Namespaces) -> list[Node]:
+    # JSON that was converted from XML may declare prefixes like this, anywhere.
     if any(key.startswith("@xmlns") for key in value):
         declared = {key[7:]: item for key, item in value.items() if key.startswith("@xmlns") and isinstance(item, str)}
         namespaces = {**namespaces, **declared}
@@ -108,11 +110,11 @@ def _members(value: Mapping[str, Json], owner: str, namespaces: Namespaces) -> l
         if key not in _COMMENTS and key != "#text" and not key.startswith("@xmlns"):
             name = _expanded(key, namespaces) if ":" in key else key
             nodes.extend(_field(name, item, owner, namespaces))
-    return sorted(nodes)
+    return sorted(nodes)  # the order of members has no meaning in JSON
 
 
 def _field(name: str, item: Json, owner: str, namespaces: Namespaces) -> list[Node]:
-    """The nodes of one JSON member: several for an array; none for an empty one, and for null."""
+    """The nodes of one JSON member: one for each item of an array; none for null or an empty array."""
     if name == "childEPCs" or name.endswith("List"):
         member = "epc" if name == "childEPCs" else name.removesuffix("List")
         inside = _nodes(member, item, owner, namespaces)

@@ -1,4 +1,4 @@
-"""Values of an event in the one form in which the event hash takes them (CBV 2.0 section 8.9, EPCIS event hash)."""
+"""Normalisation of an event's values for the event hash (CBV 2.0 section 8.9, EPCIS event hash)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["canonical_time", "canonical_value"]
 
 _TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.(\d+))?(Z|[+-]\d{2}:?\d{2})", re.ASCII | re.IGNORECASE)
 _NUMBERED = re.compile(r"(urn:epc:id:[a-z]+:[0-9.]+\.|https://.+/21/)([0-9A-Za-z_-]{1,20})", re.ASCII)
-"""What perhaps names a thing by a serial number in which nothing is escaped."""
+"""Candidates for identifiers whose serial number needs no escaping."""
 _FINE: dict[str, set[str]] = {
     "01": {"10", "21", "235"},
     "414": {"254"},
@@ -23,17 +23,17 @@ _FINE: dict[str, set[str]] = {
     "8010": {"8011"},
     **{key: set() for key in ("00", "253", "255", "401", "402", "417", "8003", "8004", "8017", "8018")},
 }
-"""Keys that the hash knows, with the qualifiers that name something finer (rule 18)."""
+"""Keys that the hash normalises, with the qualifiers that identify something finer (rule 18)."""
 _MAX_REMEMBERED = 200
-"""Characters of a value that is worth remembering."""
+"""Length above which values are not cached."""
 _MAX_EXPONENT = 400
-"""Beyond what a double holds nobody wrote a number; writing it out would take memory without bound."""
+"""Exponents above the range of a double are left alone: writing such a number out would take unbounded memory."""
 
 
 def canonical_value(text: str) -> str:
-    """A value without white space around it: CBV URNs as web URIs, numbers without needless zeros, GS1 keys as links.
+    """A value without surrounding white space. CBV URNs become web URIs, GS1 keys links; numbers lose redundant zeros.
 
-    What is none of these is kept. Digits are never rounded.
+    Other values are unchanged. Digits are never rounded.
     """
     if len(text) > _MAX_REMEMBERED:
         return _canonical(text)
@@ -48,13 +48,15 @@ def _canonical(text: str) -> str:
 
 
 _remembered = lru_cache(maxsize=4096)(_canonical)
-"""Events of one batch name the same places, kinds and steps."""
+"""Cached, because the events of one batch name the same places, kinds and steps."""
 
 
 @lru_cache(maxsize=4096)
 def _stem(head: str) -> str | None:
-    """What stands before every serial number that is written as it is, where only that follows a head; else None.
-    Things of one kind are many, and each comes once."""
+    """The normalised text before a serial number that follows `head`; None if serial numbers are not simply appended.
+
+    A fast path: things of one kind are many, and each occurs once, so caching whole values would not help.
+    """
     one, other = (_canonical(f"{head}{serial}") for serial in "AB")
     stem = one[:-1]
     return stem if (one, other) == (f"{stem}A", f"{stem}B") and stem.endswith("/21/") else None
@@ -62,7 +64,7 @@ def _stem(head: str) -> str | None:
 
 @lru_cache(maxsize=1024)
 def canonical_time(text: str) -> str:
-    """A timestamp in UTC with milliseconds, half of one rounded up; what is no timestamp with an offset is kept."""
+    """A timestamp in UTC with milliseconds, rounded half up. Text that is no such timestamp is unchanged."""
     match = _TIME.fullmatch(text.strip())
     if match is None:
         return text.strip()
@@ -91,9 +93,10 @@ def _number(text: str) -> str:
 
 
 def _key(text: str) -> str:
-    """A GS1 key as the canonical link of the finest thing it names: without variant, and without lot beside a serial.
+    """A GS1 key as the canonical link of the finest thing it identifies: without variant, and without lot if a serial
+    number is present.
 
-    Check digits are not judged here: an event is hashed as it is, also one with a wrong number in it.
+    Check digits are not validated: an event is hashed as it is, even with an invalid key.
     """
     try:
         if text.startswith("urn:epc:"):

@@ -1,4 +1,4 @@
-"""The standard values of the Core Business Vocabulary (CBV 2.0) that an event may name by a bare word."""
+"""Values of the Core Business Vocabulary (CBV 2.0) that events may write as bare words."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ __all__ = [
 CBV: Final = "https://ref.gs1.org/cbv/"
 EPCIS: Final = "https://ref.gs1.org/epcis/"
 GS1: Final = "https://ref.gs1.org/voc/"
-"""Where the GS1 web vocabulary lives in the event hash."""
+"""Namespace of the GS1 web vocabulary in the event hash."""
 GS1_DOCUMENTS: Final = "https://gs1.org/voc/"
-"""Where it lives for who reads an event as JSON-LD."""
+"""Namespace of the same vocabulary in JSON-LD."""
 
 _BIZ_STEPS = (
     "accepting arriving assembling collecting commissioning consigning creating_class_instance cycle_counting "
@@ -79,7 +79,7 @@ _URNS: Mapping[str, str] = {
 
 
 def expand_urn(text: str) -> str:
-    """The web form of a standard value given as a URN of CBV 1.x; everything else as it is."""
+    """The web URI of a standard value written as a URN of CBV 1.x; any other text unchanged."""
     if text.startswith("urn:epcglobal:cbv:"):
         for urn, web in _URNS.items():
             if text.startswith(urn):

@@ -1,7 +1,7 @@
-"""Events in EPCIS XML (2.0, and 1.2 as far as its elements are the same) as the tree that the event hash takes.
+"""Parses events in EPCIS XML (2.0, and 1.2 as far as its elements are the same) into trees for the event hash.
 
-Only the expat of Python's own library reads the text, with every document type declaration refused: no entity is ever
-expanded and nothing outside the document is read.
+The parser is the expat of Python's standard library, and document type declarations are refused: no entity is ever
+expanded, and nothing outside the document is read.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ __all__ = ["xml_events"]
 
 _MAX_DEPTH = 64
 _TRANSPARENT: Final = {"extension", "baseExtension"}
-"""Elements of EPCIS 1.x that say nothing but where a newer version put its fields."""
+"""Elements of EPCIS 1.x that only wrap the fields of newer versions."""
 _INSTANCE: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 _COMMENTS: Final = {"comment"}
 _NAMESPACES: Final[Namespaces] = {"cbv": words.CBV, "gs1": words.GS1, "epcis": words.EPCIS}
 
 
 def xml_events(data: bytes) -> list[Node]:
-    """The events of the first EventList in the document. Raises InputError for what is no such document."""
+    """The events of the first EventList in the document. Raises InputError if it is malformed or has none."""
     found = _find(_Builder().read(data), "EventList")
     if found is None:
         raise InputError("the XML has no EventList", hint="give an EPCIS document or query document")
@@ -32,11 +32,11 @@ def xml_events(data: bytes) -> list[Node]:
 
 
 class _Builder:
-    """Elements as nodes: attributes are children, texts are not yet canonical."""
+    """Builds nodes from elements: attributes become children, texts are not normalised yet."""
 
     def __init__(self) -> None:
         self._open: list[tuple[str, list[Node], list[str], list[Node]]] = [("", [], [], [])]
-        """Of every element around the place: name, attributes, texts, children."""
+        """Stack of the open elements, each with name, attributes, texts, children."""
 
     def read(self, data: bytes) -> Node:
         parser = expat.ParserCreate(namespace_separator="}")
@@ -52,18 +52,18 @@ class _Builder:
         return self._open[0][3][0]
 
     def _doctype(self, *_: object) -> None:
-        raise InputError("the XML declares a document type", hint="take the DOCTYPE out")
+        raise InputError("the XML declares a document type", hint="remove the DOCTYPE")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        if len(self._open) > _MAX_DEPTH:
-            raise InputError(f"the XML nests deeper than {_MAX_DEPTH}")
+        if len(self._open) > _MAX_DEPTH:  # the functions below recurse into children
+            raise InputError(f"the XML is nested deeper than {_MAX_DEPTH} elements")
         attributed = [Node(_name(key), value, []) for key, value in attributes.items()]
         attributed = [node for node in attributed if not node.name.startswith(_INSTANCE)]
         self._open.append((_name(name), attributed, [], []))
 
     def _text(self, text: str) -> None:
         _, _, texts, children = self._open[-1]
-        if not children:  # text behind a child says nothing
+        if not children:  # text after a child element has no meaning in EPCIS
             texts.append(text)
 
     def _end(self, _: str) -> None:

@@ -1,9 +1,9 @@
-"""Inspection certificates 3.1 of EN 10204, made from a certificate of the ledger and from what was measured.
+"""Inspection certificates 3.1 of EN 10204, built from a certificate of the ledger and its claims.
 
 A 3.1 certificate is validated by the manufacturer's authorised inspection representative, who is independent of the
 manufacturing department (EN 10204:2004 section 4.1): a person with name and title, not the key that signs for the
-inspector. Both are in the document. What was received from others is kept as it came: its bytes, and beside them the
-hash of its canonical form, which is what a claim names.
+inspector. The document names both. Received documents are stored as they came, together with the hash of their
+canonical form, by which claims refer to them.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _TYPE: Final = "Inspection certificate 3.1 according to EN 10204:2004"
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """Who made the product, or who gets the certificate."""
+    """The manufacturer of the product, or the receiver of the certificate."""
 
     name: str
     street: str
     zip_code: str
     city: str
     country: str
-    """ISO 3166-1 alpha-2."""
+    """ISO 3166-1 alpha-2 code."""
     vat: str
     """VAT number, 8 to 15 characters."""
 
@@ -64,7 +64,7 @@ class Company:
 
 @dataclass(frozen=True, slots=True)
 class Representative:
-    """The person who validates."""
+    """The person who validates the certificate."""
 
     name: str
     title: str
@@ -72,10 +72,10 @@ class Representative:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document as it came, and what names it."""
+    """A received document and its digest."""
 
     original: bytes
-    """As received: this is what is given out again."""
+    """The bytes as received; the document is passed on in this form."""
     document: Mapping[str, Json]
     digest: bytes
     """SHA-256 of the canonical JSON (RFC 8785), 32 bytes."""
@@ -91,19 +91,23 @@ def build_document(
     order_number: str,
     logo_png: bytes,
 ) -> bytes:
-    """A 3.1 certificate in canonical JSON, valid against the schema.
+    """A 3.1 certificate in canonical JSON that conforms to the schema.
 
-    `claims` has the fields of the certificate that the ledger does not know, in the schema's own form:
-    `ProductDescription`, and what there is of `Inspection` and `OtherTests`. The ledger's certificate stands behind the
-    validation, as fields Z05 to Z08. Raises CertificateDocumentError for a field that breaks the schema, and for a
-    verdict other than a pass: the document declares compliance.
+    `claims` contains the fields that the ledger does not know, in the form of the schema: `ProductDescription`, and
+    optionally `Inspection` and `OtherTests`. Fields Z05 to Z08 of the validation name the ledger's certificate. Raises
+    CertificateDocumentError for a field that violates the schema, and for any verdict other than a pass, because the
+    document declares compliance.
     """
     if facts.verdict is not Verdict.PASS:
-        raise CertificateDocumentError("the verdict is no pass", hint="a 3.1 certificate declares compliance")
+        raise CertificateDocumentError(
+            "the verdict is not a pass, but a 3.1 certificate declares compliance", hint="name a passing certificate"
+        )
     if not logo_png.startswith(_PNG):
-        raise CertificateDocumentError("the logo is no PNG", pointer="/Certificate/CommercialTransaction/A04")
+        raise CertificateDocumentError("the logo is not a PNG image", pointer="/Certificate/CommercialTransaction/A04")
     if unknown := claims.keys() - _FIELDS:
-        raise CertificateDocumentError(f"claims have {sorted(unknown)[0][:80]!a}, which has no place in the document")
+        raise CertificateDocumentError(
+            f"the document has no field {sorted(unknown)[0][:80]!a}", hint=f"use {', '.join(sorted(_FIELDS))}"
+        )
     document: dict[str, Json] = {
         "RefSchemaUrl": SCHEMA_URL,
         "Certificate": {
@@ -126,9 +130,12 @@ def build_document(
 
 
 def build_from_claims(facts: CertificateFacts, claims: Mapping[str, Json]) -> bytes:
-    """As `build_document`, from one member of a certificate's claims: the fields of the document, and `manufacturer`,
-    `receiver`, `representative`, `order_number` and `logo_png` (base64). Raises CertificateDocumentError, too, when one
-    of these is missing."""
+    """Builds the document from one member of a certificate's claims.
+
+    The member holds the fields of the document, and `manufacturer`, `receiver`, `representative`, `order_number` and
+    `logo_png` (base64). Raises CertificateDocumentError as `build_document`, and if one of these is missing.
+    """
+    # Unknown and missing members of the companies raise TypeError here, and are reported like other faults.
     try:
         return build_document(
             facts,
@@ -140,7 +147,7 @@ def build_from_claims(facts: CertificateFacts, claims: Mapping[str, Json]) -> by
             logo_png=base64.b64decode(str(claims["logo_png"]), validate=True),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise CertificateDocumentError(f"the claims lack what the document needs: {error}") from None
+        raise CertificateDocumentError(f"a required claim is missing or malformed: {error}") from None
 
 
 def _company(value: Json) -> Company:
@@ -149,11 +156,12 @@ def _company(value: Json) -> Company:
 
 def _texts(value: Json) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
-        raise TypeError("names and addresses are texts")
+        raise TypeError("names and addresses must be strings")
     return {name: str(one) for name, one in value.items()}
 
 
 def _validation(facts: CertificateFacts, representative: Representative) -> dict[str, Json]:
+    # Fields from Z05 on are free in the standard. They tie the document to the ledger, which prevails over it.
     day = datetime.datetime.fromtimestamp(facts.issued_at, datetime.UTC).date()
     ledger = f"urn:millmark:certificate:{facts.chain_id}:0x{facts.ledger.hex()}:{facts.sequence}"
     return {
@@ -170,16 +178,16 @@ def _validation(facts: CertificateFacts, representative: Representative) -> dict
 
 
 def store_document(data: bytes) -> StoredDocument:
-    """Take a document from outside. Raises CertificateDocumentError and CanonicalError for what is none."""
+    """Parses and validates a received document. Raises CertificateDocumentError, CanonicalError."""
     document = parse_json(data, max_bytes=MAX_BYTES, max_depth=_MAX_DEPTH)
     check_document(document)
     if not isinstance(document, dict):
-        raise CertificateDocumentError("an inspection document is a JSON object")
+        raise CertificateDocumentError("the inspection document is not a JSON object")
     return StoredDocument(data, document, sha256(canonical_json(document)))
 
 
 def is_type_31(document: Mapping[str, Json]) -> bool:
-    """Tell whether a valid document calls itself a certificate of type 3.1 of EN 10204, in whatever words."""
+    """Tells whether a valid document declares itself a type 3.1 certificate of EN 10204, however it is worded."""
     certificate = document.get("Certificate")
     transaction = certificate.get("CommercialTransaction") if isinstance(certificate, dict) else None
     named = str(transaction.get("A02")) if isinstance(transaction, dict) else ""

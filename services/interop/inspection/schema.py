@@ -1,8 +1,8 @@
-"""The fields of an EN 10168 inspection document, version 0.5.0 of the schema, as JSON Schema in our own words.
+"""JSON Schema for EN 10168 inspection documents, version 0.5.0, written for this project.
 
 Source: EN 10168:2004, tables of fields A to D and Z; facts of the schema at
 https://schemas.materialidentity.org/en10168-schemas/v0.5.0/schema.json (CC BY 4.0, S1Seven GmbH). Formats are asserted.
-What an embedded picture or attachment holds is not judged.
+The content of embedded pictures and attachments is not checked.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _NOTE = _object(
     },
     "Key",
 )
-"""A field that the standard leaves to the maker: its name, value and kind."""
+"""A field defined by the manufacturer: name, value and kind."""
 
 
 def _notes(pattern: str) -> _Schema:
@@ -109,9 +109,9 @@ _DIMENSIONS: Final[Mapping[str, str]] = {
     "HexagonalBar": "Diameter",
     **dict.fromkeys(("FlatBar", "Sheet", "Slab", "Plate", "Scroll", "Strip"), "Width Thickness"),
 }
-"""Form of a product -> the sizes that describe it."""
+"""The dimensions that describe each form of product."""
 _OPEN: Final = {"RectangularPipe", "Coil"}
-"""Forms that may have further members."""
+"""Forms whose objects may have additional members."""
 
 
 def _shape(form: str, sizes: str) -> _Schema:
@@ -222,7 +222,7 @@ _LANGUAGES = _list({"enum": ["EN", "DE", "FR", "ES", "PL", "CN", "TR", "IT"]}, m
 
 
 def document_schema() -> _Schema:
-    """The schema of a whole document."""
+    """The schema of a complete document."""
     certificate = _object(
         {
             "CertificateLanguages": _LANGUAGES,
@@ -247,7 +247,7 @@ def _validator() -> jsonschema_rs.Draft202012Validator:
 
 
 def check_document(document: Json) -> None:
-    """Raises CertificateDocumentError for the first field that breaks the schema."""
+    """Raises CertificateDocumentError for the first field that violates the schema."""
     for error in _validator().iter_errors(document):
         pointer = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in error.instance_path)
         raise CertificateDocumentError(error.message[:200], pointer=pointer)

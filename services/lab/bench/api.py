@@ -1,7 +1,7 @@
-"""The HTTP API against its own document: generated requests, right and wrong ones, at a real gateway on a real chain.
+"""Fuzzing of the HTTP API against its OpenAPI document: generated requests to a real gateway on a real chain.
 
-Every answer is held against the OpenAPI document: status, media type, headers, schema. Half of the requests break the
-document, and have to be refused. A failure is any answer of 500 and above, and any that the document does not allow.
+Every response is compared with the document: status, media type, headers, schema. Half of the requests violate the
+document and must be refused. A failure is any response of 500 and above, or one that the document does not allow.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from ledger.chain import HttpTransport, write_deployment
 from ledger.errors import ChainError
 from ledger.index import Follower
 from ledger.keys import open_signer
-from ledger.records import Admit
-from ledger.store import Rows, Store, open_store
+from ledger.records import ALL_ROLES, Admit
+from ledger.store import Rows, Store
 from ledger.store.rows import (
     AnchorRow,
     AssignmentRow,
@@ -50,8 +50,9 @@ from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import make_parts, place_orders
 from services.settings import SETTINGS_FILE
+from services.store import open_store
 
-__all__ = ["Fuzzed", "measure_api"]
+__all__ = ["FuzzResult", "measure_api"]
 
 _ORDERS = 2
 _ASK_S = 30.0
@@ -60,15 +61,15 @@ _MOST_SHOWN = 20
 
 
 @dataclass(slots=True)
-class Fuzzed:
-    """What came of it."""
+class FuzzResult:
+    """Counts and failures of one run."""
 
     operations: int = 0
     cases: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     server_errors: int = 0
     failures: list[str] = field(default_factory=list)
-    """One line for each operation that answered what its document does not say."""
+    """One line for each operation with a response that the document does not allow."""
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, object]:
@@ -83,24 +84,27 @@ class Fuzzed:
         }
 
 
-def measure_api(cases: int, number: int) -> Fuzzed:
-    """At least `cases` requests, spread evenly over operations, half of them wrong. The same seed `number` draws the
-    same requests."""
+def measure_api(cases: int, number: int) -> FuzzResult:
+    """Sends at least `cases` requests, spread evenly over the operations, half of them invalid.
+
+    The same seed `number` generates the same requests.
+    """
     with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder, _devchain() as url:
         known = _prepare(Path(folder), url)
         with _gateway(Path(folder)) as origin:
             return _fuzz(origin, known, cases, number)
 
 
-def _fuzz(origin: str, known: dict[str, list[Any]], cases: int, number: int) -> Fuzzed:
+def _fuzz(origin: str, known: dict[str, list[Any]], cases: int, number: int) -> FuzzResult:
     config = SchemathesisConfig.from_dict({"checks": {"negative_data_rejection": {"expected-statuses": _REFUSED}}})
     schema = schemathesis.openapi.from_url(f"{origin}/openapi.json", config=config)
     operations: list[Any] = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
-    found, started = Fuzzed(operations=len(operations)), time.monotonic()
-    while found.cases < cases and not found.failures:  # what has no parameters is soon all asked
+    found, started = FuzzResult(operations=len(operations)), time.monotonic()
+    while found.cases < cases and not found.failures:  # operations without parameters run out of cases early
         each = -(-(cases - found.cases) // len(operations))
         for operation in operations:
             before = found.cases
+            # Invalid requests first: some operations have none, and valid ones then fill the count.
             for mode in (GenerationMode.NEGATIVE, GenerationMode.POSITIVE):
                 wanted = -(-each // 2) if mode is GenerationMode.NEGATIVE else each - (found.cases - before)
                 _ask_many(operation, mode, known, max(1, wanted), number + found.cases, found)
@@ -109,9 +113,9 @@ def _fuzz(origin: str, known: dict[str, list[Any]], cases: int, number: int) -> 
 
 
 def _ask_many(
-    operation: Any, mode: GenerationMode, known: dict[str, list[Any]], count: int, number: int, found: Fuzzed
+    operation: Any, mode: GenerationMode, known: dict[str, list[Any]], count: int, number: int, found: FuzzResult
 ) -> None:
-    """Requests of one operation, until `count` were sent or one was answered wrongly."""
+    """Sends requests to one operation until `count` were sent or a response was wrong."""
 
     @seed(number)
     @settings(
@@ -131,13 +135,13 @@ def _ask_many(
     label = f"{operation.method.upper()} {operation.path}"
     try:
         ask()
-    except (Exception, BaseExceptionGroup) as error:  # a failed check, or what hypothesis cannot generate
+    except (Exception, BaseExceptionGroup) as error:  # a failed check, or a case that hypothesis cannot generate
         if "Unsatisfiable" not in type(error).__name__ and "is not possible" not in str(error):
             found.failures.append(f"{label}: {' '.join(str(error).split())[:400]}")
 
 
 def _name_things(case: Case[Any], known: dict[str, list[Any]], data: st.DataObject) -> None:
-    """Chance alone never finds what is recorded."""
+    """Replaces parameters with identifiers that exist, which random generation would never find."""
     for name in case.path_parameters or {}:
         if name in known:
             case.path_parameters[name] = data.draw(st.sampled_from(known[name]))
@@ -146,19 +150,19 @@ def _name_things(case: Case[Any], known: dict[str, list[Any]], data: st.DataObje
             case.query[name] = data.draw(st.sampled_from(known[name]))
 
 
-def _call(case: Case[Any], found: Fuzzed) -> None:
+def _call(case: Case[Any], found: FuzzResult) -> None:
     if case.operation.path == "/v1/events":
         case.headers["Accept"] = "application/json"  # a stream does not end
     found.cases += 1
     response = case.call(timeout=_ASK_S)
     found.statuses[response.status_code] += 1
     found.server_errors += response.status_code >= 500
-    # Left out: that every text of the right length is accepted. A schema cannot say which are identifiers.
+    # Excluded: the check that every string of the right length is accepted. A schema cannot express identifiers.
     case.validate_response(response, excluded_checks=[positive_data_acceptance])
 
 
 def _prepare(home: Path, url: str) -> dict[str, list[Any]]:
-    """A home with a small plant on the chain behind `url`, and what there is in it by the names of parameters."""
+    """Sets up a home with a small plant on the chain at `url`; returns existing values by parameter name."""
     with open_store(f"sqlite:///{home / 'bench.sqlite'}") as store:
         consortium = found_consortium(store, HttpTransport(url))
         models = resources.files("quality") / "models"
@@ -170,7 +174,7 @@ def _prepare(home: Path, url: str) -> dict[str, list[Any]]:
         write_deployment(home / "deployment.json", consortium.chain.deployment)
         Follower(consortium.chain, store).follow()
         key = _new_key(home)
-        admitted = Admit(63, open_signer(f"file:{key}").address, bytes(32))
+        admitted = Admit(int(ALL_ROLES), open_signer(f"file:{key}").address, bytes(32))
         consortium.record(consortium.owner, [admitted])
         Follower(consortium.chain, store).follow()
         known = _find_things(store)
@@ -181,7 +185,7 @@ def _prepare(home: Path, url: str) -> dict[str, list[Any]]:
 
 
 def _new_key(home: Path) -> Path:
-    """Of a company that has every role."""
+    """Writes the key file of a company that has every role."""
     key = home / "company.key"
     key.touch(mode=0o600)
     key.write_text(secrets.token_hex(32))
@@ -229,7 +233,7 @@ def _gateway(home: Path) -> Iterator[str]:
     with _running([sys.executable, "-m", "services.lab.bench.fuzzed_gateway", str(home), str(port)], port):
         origin = f"http://127.0.0.1:{port}"
         if httpx.get(f"{origin}/health").status_code != 200:
-            raise ChainError("the gateway does not answer", hint="run `millmark gateway` by hand and see why")
+            raise ChainError("the gateway does not answer", hint="run `millmark gateway` to see why")
         yield origin
 
 

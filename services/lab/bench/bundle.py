@@ -1,8 +1,8 @@
-"""A provenance file for a part of many lots: its size, and how long making and verifying it takes.
+"""Size of the bundle of a part made from many lots, and the time to build and verify it.
 
-The part comes out of a tree of merges, and every lot of it goes to and fro between two factories: the records are real
-ones, on the embedded chain, with everything disclosed that there is. Next to verification stands the time of merely
-decoding the file's JSON: what any reader spends before it has checked anything.
+The part results from a tree of merges, and every lot of it is passed back and forth between two factories. The records
+are real ones on the embedded chain, and everything is disclosed. For comparison, the time of only decoding the file's
+JSON is measured, which every reader spends before checking anything.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ from ledger.records import (
     TransformationKind,
     TransformLots,
 )
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.trust import BelievedBlock
 from ledger.verify import verify_bundle
 from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium, hash_of
+from services.store import open_store
 
-__all__ = ["Measured", "grow_part", "measure_bundle"]
+__all__ = ["BundleFigures", "grow_part", "measure_bundle"]
 
 _KILOGRAM = b"KGM"
 _BATCH = 100
@@ -47,19 +48,21 @@ _REPEATS = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class BundleFigures:
+    """Size of a bundle, and times in milliseconds."""
+
     ancestors: int
     records: int
     bytes: int
     nodes: int
-    """Trie nodes in the file."""
+    """Number of trie nodes in the file."""
     build_ms: float
     verify_ms: float
-    """Median."""
+    """Median wall time of verification."""
     verify_cpu_ms: float
-    """Median of the processor's time: what others do on the machine does not count."""
+    """Median CPU time of verification, which other load on the machine does not affect."""
     decode_ms: float
-    """Median of `json.loads` on the same file."""
+    """Median wall time of `json.loads` on the same file."""
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -75,17 +78,20 @@ class Measured:
         }
 
 
-def measure_bundle(leaves: int, rounds: int) -> Measured:
-    """For a part out of `leaves` lots from outside, each lot going to and fro `rounds` times. Raises InputError."""
+def measure_bundle(leaves: int, rounds: int) -> BundleFigures:
+    """Measures the bundle of a part made from `leaves` received lots, each lot passed back and forth `rounds` times.
+
+    Raises InputError for numbers out of range.
+    """
     if not 2 <= leaves <= 500 or not 0 <= rounds <= 100:
-        raise InputError("2 to 500 leaves and 0 to 100 rounds", hint="give numbers in these ranges")
+        raise InputError("leaves or rounds out of range", hint="give 2 to 500 leaves and 0 to 100 rounds")
     with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{Path(folder) / 'bench.db'}") as store:
         consortium = found_consortium(store)
         part = grow_part(consortium, leaves, rounds)
         return _measure(consortium, store, part)
 
 
-def _measure(consortium: Consortium, store: Store, part: bytes) -> Measured:
+def _measure(consortium: Consortium, store: Store, part: bytes) -> BundleFigures:
     chain = consortium.chain
     Follower(chain, store).follow()
     disclosing = Disclosing(names=True, fields=((),), entries=True, inferences=True)
@@ -98,7 +104,7 @@ def _measure(consortium: Consortium, store: Store, part: bytes) -> Measured:
     report = verify_bundle(data, trust, now_s=now_s)
     verifying, processor = _timed(lambda: verify_bundle(data, trust, now_s=now_s))
     decoding, _ = _timed(lambda: json.loads(data))
-    return Measured(
+    return BundleFigures(
         ancestors=len(report.parts[0].ancestors),
         records=report.records,
         bytes=len(data),
@@ -111,10 +117,10 @@ def _measure(consortium: Consortium, store: Store, part: bytes) -> Measured:
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Medians by the clock and of the processor's time, in milliseconds."""
+    """Medians of wall time and CPU time, in milliseconds."""
     clock, processor = [], []
     for _ in range(_REPEATS):
-        gc.collect()
+        gc.collect()  # outside the timed part, so that earlier garbage does not count
         start, start_cpu = time.perf_counter(), time.process_time()
         work()
         clock.append(1000 * (time.perf_counter() - start))
@@ -123,7 +129,7 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def grow_part(consortium: Consortium, leaves: int, rounds: int) -> bytes:
-    """Receipts, then merges two by two until one lot is left."""
+    """Receives lots, then merges them in pairs until one is left; returns its subject."""
     maker, other = consortium.makers[:2]
     identities = [consortium.name(SubjectKind.LOT, maker, f"urn:example:leaf-{number}") for number in range(leaves)]
     claims = consortium.document({"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
@@ -141,7 +147,7 @@ def grow_part(consortium: Consortium, leaves: int, rounds: int) -> bytes:
             merged.append((lot, one[1] + two[1]))
             changes.append(TransformLots(change))
         _record(consortium, maker, changes)
-        level = merged + level[len(level) & ~1 :]
+        level = merged + level[len(level) & ~1 :]  # an odd lot goes to the next level as it is
 
 
 def _merge(

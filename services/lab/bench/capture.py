@@ -1,9 +1,9 @@
-"""Capture: events a second in batches beside one commit for each event, and how long one event waits for its answer.
+"""Capture: throughput of batches compared with one commit per event, and the latency of single events.
 
-Both peers write the same events to the same disk, in turns, each durable before it counts: one synchronises a frame of
-the node's own log for every event, the other commits a row of SQLite (WAL, synchronous = FULL) for every event. The
-answer's time is that of a whole node in a process of its own, asked over HTTP at a steady rate; an event's time begins
-when it was due to be sent, so that a stall counts for all that wait behind it.
+For throughput, two baselines write the same events to the same disk, in turns with the batches, each event durable
+before it counts: one synchronises a frame of the node's log per event, the other commits a row of SQLite (WAL,
+synchronous = FULL) per event. Latency is measured over HTTP, at a steady rate, on a whole node in its own process. It
+counts from the time at which an event was due to be sent, so a stall counts for every event that waits behind it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from services.node.events import MOST_DEPTH, parse_events
 from services.node.frames import LogEntry
 from services.node.group_commit import Committer, Outcome
 from services.node.http_capture import MOST_BATCH_BYTES
-from services.node.intake import Gate, Intake
+from services.node.intake import Intake, StreamIntake
 from services.node.metrics import Metrics
 from services.node.run import tune_interpreter
 from services.node.streamlog import StreamLog
@@ -42,7 +42,7 @@ __all__ = ["AckTimes", "Throughput", "build_body", "build_event", "measure_ack",
 _STREAM = bytes(32)
 _ROUNDS = 3
 _SINGLES = 300
-"""Events of a round that are committed one by one: enough for a median, few enough to end."""
+"""Events per round that are committed one by one; each waits for the disk, so a round stays short."""
 _CONNECTIONS = 32
 _WARM_UP_S = 1.0
 _START_S = 60.0
@@ -50,15 +50,15 @@ _START_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Events a second, medians of the rounds."""
+    """Events per second, medians over the rounds."""
 
     batch: int
-    """Events in one batch."""
+    """Number of events in one batch."""
     batched: float
     one_by_one: float
     sqlite_one_by_one: float
     batched_per_processor_s: float
-    """Events in batches a second of the processor's: what a core of its own takes, where the disk keeps up."""
+    """Batched events per second of CPU time: the throughput of one dedicated core if the disk keeps up."""
 
     def to_json(self) -> dict[str, object]:
         ratios = {"ratio": round(self.batched / self.one_by_one, 1)}
@@ -68,10 +68,10 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class AckTimes:
-    """Of single events, milliseconds."""
+    """Latencies of single events, in milliseconds."""
 
     rate: int
-    """Events a second that were due."""
+    """Events sent per second."""
     sent: int
     p50_ms: float
     p99_ms: float
@@ -82,10 +82,11 @@ class AckTimes:
 
 
 def measure_throughput(folder: Path, events: int, batch: int) -> Throughput:
-    """`events` a round through parsing, checking, duplicate search and the log, `batch` at a time."""
+    """Measures rounds of `events` events, `batch` at a time, through parsing, validation, deduplication and the log."""
     tune_interpreter()
     found: dict[str, list[float]] = {"batched": [], "processor": [], "one": [], "sqlite": []}
     with _intake(folder) as intake, _sqlite(folder) as database, closing(StreamLog(folder / "one", _STREAM)) as log:
+        # All three in every round, so that a change in the machine's load affects them alike.
         for turn in range(_ROUNDS):
             bodies = [build_body(turn, start, min(batch, events - start)) for start in range(0, events, batch)]
             worked_s = time.process_time()
@@ -99,7 +100,7 @@ def measure_throughput(folder: Path, events: int, batch: int) -> Throughput:
 
 
 def measure_ack(folder: Path, rate: int, seconds: float) -> AckTimes:
-    """A node without its chain: taking in does not depend on it. Raises SettingsError when it does not start."""
+    """Measures a node without a chain, on which capture does not depend. Raises SettingsError if it does not start."""
     with serve_node(folder) as (port, _):
         asyncio.run(_ask(port, rate, _WARM_UP_S, "warm"))
         waits = sorted(asyncio.run(_ask(port, rate, seconds, "event")))
@@ -117,12 +118,12 @@ def _rate(count: int, act: Callable[[], None]) -> float:
 
 
 def _take(intake: Intake, bodies: Sequence[bytes]) -> None:
-    """As the HTTP endpoint does, several senders at a time."""
+    """Submits batches as the HTTP endpoint does for several concurrent senders."""
     waiting: list[Future[Outcome]] = []
     for body in bodies:
         parsed = parse_events(body, max_bytes=MOST_BATCH_BYTES, max_depth=MOST_DEPTH + 1)
         waiting.append(intake.submit("press", [intake.check(one)[1] for one in parsed]))
-        if len(waiting) > 2:
+        if len(waiting) > 2:  # as many batches in flight as several senders would have, for the group commit to join
             waiting.pop(0).result()
     for done in waiting:
         done.result()
@@ -140,7 +141,7 @@ def _insert(database: sqlite3.Connection, events: Sequence[bytes]) -> None:
 
 
 def build_body(turn: int, start: int, count: int) -> bytes:
-    """A batch, as it is sent."""
+    """The request body of a batch."""
     return b"[" + b",".join([build_event(turn, number) for number in range(start, start + count)]) + b"]"
 
 
@@ -155,7 +156,7 @@ def _intake(folder: Path) -> Iterator[Intake]:
     known = DedupIndex(folder / "known", log)
     committer = Committer(log, known)
     try:
-        yield Intake({"press": Gate(committer, None)}, DeadLetters(folder / "dead"), Metrics())
+        yield Intake({"press": StreamIntake(committer, None)}, DeadLetters(folder / "dead"), Metrics())
     finally:
         committer.stop()
         known.close()
@@ -171,12 +172,12 @@ def _sqlite(folder: Path) -> Iterator[sqlite3.Connection]:
         yield database
 
 
-# Answers
+# Latency
 
 
 @contextmanager
 def serve_node(folder: Path) -> Iterator[tuple[int, int]]:
-    """Its port and its process. Raises SettingsError when it does not start."""
+    """Runs a node; yields its port and process id. Raises SettingsError if it does not start."""
     config = _configure(folder)
     command = [sys.executable, "-m", "services.cli", "node", "--config", str(config)]
     with (
@@ -207,7 +208,7 @@ def _configure(folder: Path) -> Path:
 
 
 async def _ask(port: int, rate: int, seconds: float, name: str) -> list[float]:
-    """Seconds from when each event was due to its answer."""
+    """Sends events at a steady rate; returns the seconds from each event's due time to its response."""
     start, count = time.perf_counter() + 0.1, int(rate * seconds)
     numbers = iter(range(count))
     senders = [_send(port, numbers, start, rate, name) for _ in range(_CONNECTIONS)]
@@ -218,6 +219,8 @@ async def _send(port: int, numbers: Iterator[int], start: float, rate: int, name
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     waits = []
     for number in numbers:
+        # Timed from when the event was due: a sender that is late because of a stall must not hide it (coordinated
+        # omission).
         due = start + number / rate
         await asyncio.sleep(max(due - time.perf_counter(), 0))
         body = json.dumps({"id": f"{name}-{number}", "data": {"force_n": number}}).encode()
@@ -227,7 +230,7 @@ async def _send(port: int, numbers: Iterator[int], start: float, rate: int, name
         )
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
-            raise SettingsError("the node did not take an event", hint="see that the disk has room")
+            raise SettingsError("the node refused an event", hint="check that the disk has space")
         await reader.readexactly(_content_length(head))
         waits.append(time.perf_counter() - due)
     writer.close()

@@ -1,11 +1,11 @@
-"""A dictionary attack on everything that a ledger publishes in hashes.
+"""A dictionary attack on all hashes that a ledger publishes.
 
-The attacker knows all formats, and every value that is behind the hashes of this ledger, among a catalogue of values
-like them: serial numbers in order, engravings, verdicts, measured windows. Missing are the salts alone. A hit is a
-published hash that a guess gives, of whatever kind. Guesses leave the salts out, or take them for zeros.
+The attacker knows all formats, and a catalogue that contains every value behind this ledger's hashes among similar
+ones: consecutive serial numbers, engravings, verdicts, measured windows. Only the salts are unknown. Guesses omit the
+salts or replace them with zeros. A hit is a published hash, of any kind, that equals the hash of a guess.
 
-So that a zero means something, the same guesses are held against a control: what the same ledger would have published
-without salts, made by the library with zeros in their place. All of it must be hit.
+A control shows that finding no hits is meaningful: the same guesses are compared with the hashes that the ledger would
+have published without salts, computed by the library with zeros in their place. All of those must be hit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ledger.evidence import EVIDENCE_TAG, EvidenceLog
 from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower
 from ledger.merkle import Tree, leaf_hash
-from ledger.store import Store, open_store
+from ledger.store import Store
 from quality import Inference
 from quality.digest import INPUT_TAG, ZERO
 from services.lab.bench.published import CLASSES, Secrets, collect_published, collect_secrets
@@ -34,25 +34,26 @@ from services.lab.demo.delivery import deliver_parts
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant
 from services.lab.demo.production import ENGRAVINGS, Line, make_parts, place_orders
+from services.store import open_store
 
-__all__ = ["Attacked", "attack", "build_control", "guess", "measure_dictionary"]
+__all__ = ["AttackResult", "attack", "build_control", "guess", "measure_dictionary"]
 
 ORDERS = 6
 _PATHS_TAG, _FIELD_TAG = b"millmark.claims-paths.v1\0", b"millmark.claims-field.v1\0"
 _KINDS = (SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.STREAM, SubjectKind.MACHINE)
 _NO_SALT = (b"", ZERO)
-"""What stands in a salt's place in a guess."""
+"""Values that guesses use in place of the salt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Attacked:
-    """What became of one class of hashes."""
+class AttackResult:
+    """Result for one class of hashes: numbers of hashes and of hits."""
 
     name: str
     published: int
     hits: int
     control: int
-    """Hashes of the unsalted twin."""
+    """Number of hashes in the unsalted control."""
     control_hits: int
 
     def to_json(self) -> dict[str, object]:
@@ -64,8 +65,8 @@ class Attacked:
         }
 
 
-def measure_dictionary(guesses: int, orders: int = ORDERS) -> tuple[list[Attacked], int]:
-    """On a ledger that a few orders were made on, with a bundle of a delivered part; and the guesses that were made."""
+def measure_dictionary(guesses: int, orders: int = ORDERS) -> tuple[list[AttackResult], int]:
+    """Attacks a ledger with a few orders and the bundle of a delivered part; returns results and number of guesses."""
     with (
         tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder,
         open_store(f"sqlite:///{Path(folder) / 'ledger.db'}") as store,
@@ -76,12 +77,16 @@ def measure_dictionary(guesses: int, orders: int = ORDERS) -> tuple[list[Attacke
     return attack(published, secrets, guesses)
 
 
-def attack(published: dict[str, set[bytes]], secrets: Secrets, guesses: int) -> tuple[list[Attacked], int]:
-    """Tries so many guesses, the true values first. Gives the number that was tried: no less than the true values."""
+def attack(published: dict[str, set[bytes]], secrets: Secrets, guesses: int) -> tuple[list[AttackResult], int]:
+    """Tries guesses, the true values first; returns results and the number of guesses.
+
+    All true values are tried, even if `guesses` is lower than their number.
+    """
     control = build_control(secrets)
     hits: set[bytes] = set()
     found: set[bytes] = set()
     everything, twin = set().union(*published.values()), set().union(*control.values())
+    # All true values are always tried: otherwise the control could not be found completely.
     tried, known = 0, sum(1 for _ in _guess_known(secrets))
     for digest in itertools.islice(guess(secrets), max(guesses, known)):
         tried += 1
@@ -90,7 +95,7 @@ def attack(published: dict[str, set[bytes]], secrets: Secrets, guesses: int) -> 
         if digest in twin:
             found.add(digest)
     return [
-        Attacked(
+        AttackResult(
             name, len(published[name]), len(hits & published[name]), len(control[name]), len(found & control[name])
         )
         for name in CLASSES
@@ -98,7 +103,7 @@ def attack(published: dict[str, set[bytes]], secrets: Secrets, guesses: int) -> 
 
 
 def build_control(secrets: Secrets) -> dict[str, set[bytes]]:
-    """What would be published of the same secrets with zeros for salts, by the library's own functions."""
+    """The hashes that would be published for the same secrets with zeros as salts, by the library's own functions."""
     control: dict[str, set[bytes]] = {name: set() for name in CLASSES}
     for kind, creator, identifier in secrets.identities:
         control["names"].add(Identity(kind, creator, identifier, ZERO).subject)
@@ -118,10 +123,10 @@ def build_control(secrets: Secrets) -> dict[str, set[bytes]]:
 
 
 def guess(secrets: Secrets) -> Iterator[bytes]:
-    """Without end: first all true values, then others like them, of all kinds in turn."""
+    """Yields hashes of guesses without end: first of all true values, then of similar values, all kinds in turn."""
     yield from _guess_known(secrets)
     kinds = itertools.cycle((_more_names(), _more_documents(), _more_entries(), _more_inferences(secrets)))
-    for kind in kinds:
+    for kind in kinds:  # in turn, so that any number of guesses covers all kinds
         yield from itertools.islice(kind, 64)
 
 
@@ -145,7 +150,7 @@ def _name(identifier: str, creators: Iterable[int] = range(1, 9)) -> Iterator[by
 
 
 def _claims(document: Json) -> Iterator[bytes]:
-    """Roots, and the hashes of single fields, which stand in for hidden ones."""
+    """Claims roots, and the hashes of single fields, which a bundle contains for withheld fields."""
     fields = build_claims(document, salt=lambda: ZERO).fields
     paths: list[Json] = [list(path) for path, _ in fields]
     first = leaf_hash(_PATHS_TAG + canonical_json(paths))
@@ -175,7 +180,7 @@ def _inference(inference: Inference) -> Iterator[bytes]:
 
 
 def _more_names() -> Iterator[bytes]:
-    """The serial numbers and batches that come next, at every company."""
+    """Consecutive serial and batch numbers of every company."""
     for number in itertools.count():
         for form in (
             "01/09506000013459/21/A{:04}",
@@ -200,7 +205,7 @@ def _more_entries() -> Iterator[bytes]:
 
 
 def _more_inferences(secrets: Secrets) -> Iterator[bytes]:
-    """Windows that differ in one value, under the true contexts."""
+    """Inferences on windows that differ slightly from the true ones, with the true contexts."""
     for change in itertools.count(1):
         for inference in secrets.inferences:
             number = int.from_bytes(inference.input, "big") + change
@@ -209,7 +214,7 @@ def _more_inferences(secrets: Secrets) -> Iterator[bytes]:
 
 
 def _draw_windows(count: int, width: int) -> list[list[int]]:
-    """Values of few digits, as cheap sensors give them."""
+    """Windows of low-entropy values, as cheap sensors produce them."""
     return [[(place * (step + 1) % 97 - 48) * 50_000 for place in range(width)] for step in range(count)]
 
 

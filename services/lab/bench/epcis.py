@@ -1,9 +1,9 @@
-"""Taking EPCIS events in over HTTP: batches at the gateway beside one FastAPI and pydantic request for each event.
+"""Capture of EPCIS events over HTTP: batches at the gateway compared with one FastAPI and pydantic request per event.
 
-Both servers run under uvicorn in processes of their own and are asked over the loopback by the same client with the
-same number of connections, in turns. The gateway judges every event by the standard, hashes it, knows duplicates, keeps
-evidence and what can be asked for; all of a batch is on disk before it is answered. The peer checks types and commits
-one row. The client's own work is part of both sides' time.
+The servers run under uvicorn in their own processes and receive load in turns over the loopback, from the same client
+with the same number of connections. The gateway validates every event against the standard, hashes and deduplicates it,
+and stores evidence and search terms; a whole batch is on disk before the response. The peer checks types and commits
+one row. The client's own work is included in all times.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.interop.epcis.capture import judge, parse_capture
+from services.interop.epcis.capture import parse_capture, validate_events
 from services.interop.epcis.documents import hash_events
-from services.lab.bench.asking import cpu_s, send, serving
+from services.lab.bench.http_load import cpu_s, run_server, send
 
-__all__ = ["IntakeTimes", "build_batch", "measure_intake"]
+__all__ = ["EpcisTimes", "build_batch", "measure_epcis"]
 
 _ROUNDS = 5
 _CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
@@ -31,19 +31,19 @@ _PATHS = {"gateway": "/epcis/v2/capture", "peer": "/events", "peer-memory": "/ev
 
 
 @dataclass(frozen=True, slots=True)
-class IntakeTimes:
-    """Microseconds an event, medians of the rounds, by server."""
+class EpcisTimes:
+    """Microseconds per event by server, medians over the rounds."""
 
     batch: int
     us: dict[str, float]
-    """By the clock on the wall."""
+    """Wall time."""
     cpu_us: dict[str, float]
-    """That the server computed: what is left of a comparison when the machine has other work, too."""
+    """CPU time of the server, which stays comparable when the machine has other work."""
     per_second: dict[str, float]
-    """Events that are hashed, and judged with their hash, in this process."""
+    """Events per second of CPU time in this process: hashed only, and validated and hashed."""
 
     def to_json(self) -> dict[str, object]:
-        """`ratio`: how many times cheaper an event is in a batch at the gateway."""
+        """JSON form; `ratio` is the peer's time per event divided by the gateway's time per event in a batch."""
         found: dict[str, object] = {"batch": self.batch}
         for suffix, times in (("", self.us), ("_cpu", self.cpu_us)):
             found |= {f"{name.replace('-', '_')}{suffix}_us": round(value, 1) for name, value in times.items()}
@@ -52,12 +52,12 @@ class IntakeTimes:
         return found | {f"{name}_per_second": round(value) for name, value in self.per_second.items()}
 
 
-def measure_intake(folder: Path, batches: int, batch: int, singles: int) -> IntakeTimes:
-    """Raises SettingsError when a server does not start or refuses an event."""
+def measure_epcis(folder: Path, batches: int, batch: int, singles: int) -> EpcisTimes:
+    """Measures all servers in turns. Raises SettingsError if a server does not start or refuses an event."""
     wall: dict[str, list[float]] = {name: [] for name in SERVERS}
     cpu: dict[str, list[float]] = {name: [] for name in SERVERS}
     with ExitStack() as stack:
-        servers = {name: stack.enter_context(serving(name, folder)) for name in SERVERS}
+        servers = {name: stack.enter_context(run_server(name, folder)) for name in SERVERS}
         for turn in range(_ROUNDS + 1):
             start = turn * 1_000_000
             bodies = {"gateway": [build_batch(start + batch * number, batch) for number in range(batches)]}
@@ -68,11 +68,11 @@ def measure_intake(folder: Path, batches: int, batch: int, singles: int) -> Inta
                 port, process = servers[name]
                 before = cpu_s(process)
                 took = asyncio.run(send(port, _PATHS[name], sent))
-                if turn:  # the first is for warming up
+                if turn:  # the first round warms up
                     wall[name].append(took / events * 1e6)
                     cpu[name].append((cpu_s(process) - before) / events * 1e6)
-    speeds = {"hashed": _speed(hash_events), "judged": _speed(lambda data: judge(parse_capture(data)))}
-    return IntakeTimes(batch, _medians(wall), _medians(cpu), speeds)
+    speeds = {"hashed": _speed(hash_events), "judged": _speed(lambda data: validate_events(parse_capture(data)))}
+    return EpcisTimes(batch, _medians(wall), _medians(cpu), speeds)
 
 
 def _medians(times: dict[str, list[float]]) -> dict[str, float]:
@@ -80,7 +80,7 @@ def _medians(times: dict[str, list[float]]) -> dict[str, float]:
 
 
 def _speed(work: Callable[[bytes], Sequence[object]]) -> float:
-    """Events a second of processor time, by the median of the rounds."""
+    """Events per second of CPU time, median over the rounds."""
     found = []
     for turn in range(_ROUNDS):
         data = build_batch(turn * 1000, 1000)
@@ -91,7 +91,7 @@ def _speed(work: Callable[[bytes], Sequence[object]]) -> float:
 
 
 def build_batch(start: int, count: int) -> bytes:
-    """A document of new events."""
+    """A document with `count` new events."""
     document = {
         "@context": [_CONTEXT, {"example": "https://example.com/ns/"}],
         "type": "EPCISDocument",

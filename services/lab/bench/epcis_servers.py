@@ -1,8 +1,8 @@
-"""Servers that take events, each in a process of its own: `python -m services.lab.bench.epcis_servers`.
+"""Event servers for benchmarks, each run in its own process: `python -m services.lab.bench.epcis_servers`.
 
-The peers are what one writes first: FastAPI, a pydantic model, one event a request, committed before it is answered.
-They check shapes and types alone: no standard words, no hash, no duplicates, no evidence, no index to ask. `peer` takes
-EPCIS events, `plain` those that a node takes; `...-memory` is the same without a disk.
+The peers are the obvious first implementation: FastAPI, a pydantic model, one event per request, committed before the
+response. They check structure and types only: no standard vocabulary, hash, deduplication, evidence or search index.
+`peer` accepts EPCIS events, `plain` accepts a node's events; `...-memory` is the same without a disk.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
-from ledger.store import open_store
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.serving.sockets import listen, serve_on
+from services.store import open_store
 
 __all__ = ["main"]
 
@@ -36,7 +36,7 @@ class Transaction(BaseModel):
 
 
 class PlainEvent(BaseModel):
-    """As the other peer reads one event (services/node/EVENTS.md)."""
+    """A node's event as `plain` validates it (services/node/EVENTS.md)."""
 
     id: str = Field(min_length=1, max_length=128)
     time: datetime
@@ -44,7 +44,7 @@ class PlainEvent(BaseModel):
 
 
 class ObjectEvent(BaseModel):
-    """As the peer reads one event; what it does not name it passes over."""
+    """An EPCIS event as `peer` validates it; other members are ignored."""
 
     type: Literal["ObjectEvent"]
     id: str = Field(alias="eventID")
@@ -72,13 +72,13 @@ def _peer(model: type[ObjectEvent | PlainEvent], database: sqlite3.Connection | 
                 database.execute("INSERT INTO events (id, content) VALUES (?, ?)", (event.id, text))
         return {"id": event.id}
 
-    add.__annotations__["event"] = model
+    add.__annotations__["event"] = model  # FastAPI validates by the annotation, which differs between the peers
     app.post("/events", status_code=201)(add)
     return app
 
 
 def _database(path: Path) -> sqlite3.Connection:
-    """As durable as the gateway's: WAL, waiting for the disk at each commit."""
+    """A database as durable as the gateway's: WAL, waiting for the disk at every commit."""
     database = sqlite3.connect(path, check_same_thread=False)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
@@ -89,13 +89,13 @@ def _database(path: Path) -> sqlite3.Connection:
 def _app(name: str, folder: Path) -> FastAPI:
     if name == "gateway":
         store = open_store(f"sqlite:///{folder / 'gateway.sqlite'}")
-        return create_gateway(store, build_policy(), limiter=Limiter(Rates(_NO_LIMIT, _NO_LIMIT)))
+        return create_gateway(GatewayParts(store, build_policy(), limiter=Limiter(Rates(_NO_LIMIT, _NO_LIMIT))))
     model = ObjectEvent if name.startswith("peer") else PlainEvent
     return _peer(model, None if name.endswith("-memory") else _database(folder / f"{name}.sqlite"))
 
 
 def main(name: str, folder: Path) -> None:
-    """Says its port, then serves until it is told to stop."""
+    """Prints its port, then serves until terminated."""
     listener = listen("127.0.0.1", 0)
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()

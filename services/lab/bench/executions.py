@@ -1,7 +1,7 @@
-"""Does the contract say what the evaluators say? Drawn inputs of each network that is promised on chain, by all four.
+"""Comparison of the on-chain evaluator with the three others, on random inputs of each network size supported on chain.
 
-One input in ten is none that the network reads: a value of -128, or one value too many or too few. There the contract
-has to answer with no verdict and the evaluators have to refuse.
+One input in ten is invalid: it contains a value of -128, or has one value too many or too few. For these, the contract
+must return no verdict and the other evaluators must refuse.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ import numpy as np
 
 from ledger.chain import Chain, Transport
 from ledger.records import Contract, PublishModel
-from ledger.store import open_store
 from quality import Network, build_model
 from quality.errors import QualityError
 from quality.evaluate import load_evaluator
 from quality.inputs import unpack_words
 from services.lab.bench.inferences import SIZES, build_network, evaluation_data, read_code
 from services.lab.demo.consortium import NOTHING, found_consortium
+from services.store import open_store
 
 __all__ = ["Agreement", "answer_by_evaluators", "compare_executions", "draw_inputs"]
 
 Answer = tuple[int, tuple[int, ...]]
-"""Verdict and logits; (0, ()) of an input that the network does not read."""
+"""Verdict and logits; (0, ()) for an invalid input."""
 NO_ANSWER: Answer = (0, ())
 _EVALUATORS = ("numpy", "python", "torch")
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How often the contract and the evaluators said the same."""
+    """Agreement of the contract and the other evaluators on one network."""
 
     sizes: tuple[int, ...]
     inputs: int
     invalid: int
-    """Of them, those that the network does not read."""
+    """Number of invalid inputs among them."""
     differing: int
-    """Inputs of which not all said the same."""
+    """Number of inputs on which not all evaluators agreed."""
     digest: str
     """SHA-256 in hex over the contract's answers, in order."""
 
@@ -52,7 +52,7 @@ class Agreement:
 def compare_executions(
     count: int, seed: int, tell: Callable[[str, int], None], transport: Transport | None = None
 ) -> list[Agreement]:
-    """`count` inputs of each size, on an embedded chain unless another is given; `tell` hears (size, inputs done)."""
+    """Compares `count` inputs per size, on an embedded chain by default. `tell` is called with (size, inputs done)."""
     found = []
     with open_store("sqlite://") as store:
         consortium = found_consortium(store, transport)
@@ -70,23 +70,23 @@ def compare_executions(
 
 
 def draw_inputs(width: int, count: int, seed: int) -> list[bytes]:
-    """Packed int8 values, every tenth of them no input of a network of this width."""
-    draw = random.Random(seed)  # noqa: S311  # inputs that anybody can draw again, no secret
+    """Random packed int8 inputs; every tenth one is invalid for a network of this width. Deterministic by `seed`."""
+    draw = random.Random(seed)  # noqa: S311  # reproducible inputs, not secrets
     inputs = []
     for index in range(count):
         values = bytearray(draw.randrange(-127, 128) & 0xFF for _ in range(width))
-        if index % 30 == 9:
+        if index % 30 == 9:  # -128 is outside the symmetric range of int8 inputs
             values[draw.randrange(width)] = 0x80
-        elif index % 30 == 19:
+        elif index % 30 == 19:  # one value too few
             values.pop()
-        elif index % 30 == 29:
+        elif index % 30 == 29:  # one value too many
             values.append(0)
         inputs.append(bytes(values))
     return inputs
 
 
 class OnChain:
-    """A model that is kept as contract code, asked by calls that change nothing."""
+    """Evaluates a model stored as contract code, through read-only calls."""
 
     def __init__(self, chain: Chain, code: bytes) -> None:
         [evaluator] = chain.read(Contract.REGISTRY, "evaluator")
@@ -101,7 +101,7 @@ class OnChain:
 
 
 def answer_by_evaluators(network: Network, inputs: Sequence[bytes]) -> dict[str, list[Answer]]:
-    """What each evaluator says of the inputs, by its name."""
+    """Answers of each evaluator to the inputs, by the evaluator's name."""
     rows: list[list[int]] = []
     valid: list[int] = []
     for index, values in enumerate(inputs):

@@ -1,5 +1,7 @@
-"""The gateway that `millmark bench api` asks: real server, store, chain and outbox; only webhooks are not sent, since
-generated ones would go to whoever has the address."""
+"""The gateway that `millmark bench api` tests: real server, store, chain and outbox.
+
+Webhooks are not sent, because the generated addresses may belong to strangers.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,11 @@ from pathlib import Path
 
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
 from ledger.keys import open_signer
-from ledger.store import open_store
 from services.documents import KeyRing
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.serving.server import serve
 from services.settings import read_settings
+from services.store import open_store
 
 __all__ = ["main"]
 
@@ -20,24 +22,26 @@ _UNLIMITED = 1e9
 
 
 def main(home: Path, port: int) -> None:
-    """Serves until it is told to stop."""
+    """Serves until terminated."""
     settings = read_settings(home)
     node, deployment = Node(HttpTransport(settings.chain_url or "")), read_deployment(settings.deployment_path)
     chain = Chain(node, find_profile(settings.engine), deployment)
-    signer = open_signer(settings.gateway_signer or "", passphrase_file=None, prompt=_nobody, pkcs11_module=None)
+    signer = open_signer(settings.gateway_signer or "", passphrase_file=None, prompt=_no_passphrase, pkcs11_module=None)
     with open_store(settings.database_url) as store:
         app = create_gateway(
-            store,
-            build_policy(port=port),
-            keys=KeyRing(settings.document_keys_path),
-            chain=chain,
-            limiter=Limiter(Rates(_UNLIMITED, _UNLIMITED)),
-            recording=(chain, signer),
+            GatewayParts(
+                store,
+                build_policy(port=port),
+                keys=KeyRing(settings.document_keys_path),
+                chain=chain,
+                limiter=Limiter(Rates(_UNLIMITED, _UNLIMITED)),
+                recording=(chain, signer),
+            )
         )
         serve(app, "127.0.0.1", port)
 
 
-def _nobody(_: str) -> str:
+def _no_passphrase(_: str) -> str:
     return ""
 
 

@@ -1,7 +1,7 @@
 """Gas per record of every kind: 50 records of one kind in one transaction, on the embedded chain.
 
-Gas depends on code and state alone, so the figures hardly move between runs (a zero byte in a random hash costs less
-than another), and a snapshot of them is a test.
+Gas depends only on code and state, so the figures hardly vary between runs (a zero byte in a random hash costs less
+than another byte), and a test compares them with a snapshot.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from ledger.canonical import keccak256
-from ledger.chain import event_topic
+from ledger.events import Event, Recorded
 from ledger.evidence import EvidenceLog
 from ledger.ids import SubjectKind
 from ledger.records import (
@@ -26,7 +26,6 @@ from ledger.records import (
     CommissionLot,
     CompleteOrder,
     ConfirmDelivery,
-    Contract,
     DeclineAssignment,
     DeclineCustody,
     FinishAssignment,
@@ -45,7 +44,6 @@ from ledger.records import (
     QuarantineLot,
     ReceiveLot,
     Record,
-    Recorded,
     RejectOrder,
     ReleaseLot,
     RevokeCertificate,
@@ -60,22 +58,22 @@ from ledger.records import (
     Verdict,
     WithdrawCustody,
 )
-from ledger.store import open_store
 from services.lab.bench.inferences import measure_inferences
 from services.lab.demo.consortium import NOTHING, Company, Consortium, found_consortium
 from services.lab.demo.plant import PIECE, Plant, build_plant
+from services.store import open_store
 
 __all__ = ["BATCH", "measure_gas"]
 
 BATCH = 50
 ROOT = b"\xff" * 32
-"""A claims root of no zero bytes: the dearest there is."""
+"""A claims root without zero bytes, which costs the most gas."""
 PER_PARENT = 8
 FAR_S = 30 * 24 * 3600
 
 
 def measure_gas() -> dict[str, tuple[int, int]]:
-    """(records, gas) by kind; a name in brackets tells a variant of a kind."""
+    """(records, gas) by kind; a name in brackets denotes a variant of a kind."""
     with open_store("sqlite://") as store:
         consortium = found_consortium(store)
         model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
@@ -93,7 +91,7 @@ def _hashes() -> list[bytes]:
 
 
 class _Meter:
-    """Has every kind recorded, and keeps what it cost."""
+    """Records every kind and collects the gas used."""
 
     def __init__(self, consortium: Consortium, plant: Plant) -> None:
         self._consortium = consortium
@@ -106,6 +104,7 @@ class _Meter:
         before = self._consortium.outbox.gas_by_kind().get(kind, (0, 0))
         sequences = self._consortium.record(company, records)
         after = self._consortium.outbox.gas_by_kind()[kind]
+        # The first measurement of a kind counts; later ones only prepare what others need.
         self.found.setdefault(f"{kind} ({variant})" if variant else kind, (after[0] - before[0], after[1] - before[1]))
         return sequences
 
@@ -130,7 +129,7 @@ class _Meter:
 
     @staticmethod
     def _subject(kind: SubjectKind, creator: Company, identifier_hash: bytes) -> tuple[bytes, bytes]:
-        """A hash and the subject that the contract makes of it."""
+        """An identifier hash and the subject that the contract derives from it."""
         words = bytes([kind]).rjust(32, b"\0") + creator.number.to_bytes(32, "big") + identifier_hash
         return identifier_hash, keccak256(words)
 
@@ -144,7 +143,7 @@ class _Meter:
         ]
         self._measure(self._consortium.coordinator, records)
 
-    def _latest(self) -> tuple[Recorded, ...]:
+    def _latest(self) -> tuple[Recorded[Event], ...]:
         chain = self._consortium.chain
         return chain.recorded(chain.header(chain.final_number()))
 
@@ -166,7 +165,7 @@ class _Meter:
         return list(zip(self._orders, self._measure(self._consortium.coordinator, records), strict=True))
 
     def _evidence(self) -> bytes:
-        """Opens and anchors 50 streams of the first machine; gives one of them."""
+        """Opens and anchors 50 streams of the first machine; returns one of them."""
         maker, machine = self._consortium.makers[0], self._plant.machines[0].number
         names = [self._subject(SubjectKind.STREAM, maker, value) for value in _hashes()]
         self._measure(maker, [OpenStream(value, machine, ROOT) for value, _ in names])
@@ -206,7 +205,7 @@ class _Meter:
         return [lot for _, lot in names]
 
     def _transform(self) -> None:
-        """One lot into one, under an order: the usual step of making."""
+        """One lot into one under an order, the usual production step."""
         material = self._receive()
         records = [
             TransformLots(
@@ -285,7 +284,7 @@ class _Meter:
         self._measure(maker, [UnpackLots(parent, load) for parent, load in pairs], f"{PER_PARENT} lots")
 
     def _supersede(self) -> None:
-        """Of each lot's only record."""
+        """Supersedes the only record of each lot."""
         maker = self._consortium.makers[0]
         lots = self._receive()
         records = [
@@ -294,13 +293,13 @@ class _Meter:
         ]
         self._measure(maker, records)
 
-    def _opening(self, lot: bytes, recorded: Recorded) -> Opening:
+    def _opening(self, lot: bytes, recorded: Recorded[Event]) -> Opening:
         chain = self._consortium.chain
         tag = keccak256(b"millmark.history.v1")
         words = tag + chain.chain_id.to_bytes(32, "big") + chain.ledger.rjust(32, b"\0") + lot
         return Opening(
             previous_head=keccak256(words),
-            kind=event_topic(Contract.LEDGER, recorded.kind),
+            kind=recorded.topic,
             sequence=recorded.sequence,
             participant=recorded.participant,
             key=recorded.key,

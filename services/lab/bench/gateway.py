@@ -1,9 +1,9 @@
-"""How long a partner waits for a trace: requests at a steady rate, whatever the answers take, at a real gateway.
+"""Latency of traces at a real gateway, with an open workload: requests are sent at a steady rate, whatever they take.
 
-The part has as many ancestors as are asked for, with real records from the embedded chain; the gateway is
-`millmark gateway` in a process of its own, asked over HTTP with an API key by a company that is not its owner. A
-request's time begins when it was due, not when it could be sent: a gateway that falls behind is seen to. Each round is
-measured twice: as partners ask, the same part again and again, and with every request for another answer.
+The part has the requested number of ancestors, with real records from the embedded chain. The gateway is `millmark
+gateway` in its own process, called over HTTP with an API key of a company that does not run it. A request's latency
+counts from the time at which it was due, not from when it could be sent, so a gateway that falls behind shows. Each
+round is measured twice: with repeated requests for the same part, and with a different response for every request.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from pathlib import Path
 
 from ledger.errors import InputError
 from ledger.index import Follower
-from ledger.store import open_store
 from services.access import Scope, new_api_key
 from services.lab.bench.bundle import grow_part
+from services.lab.bench.http_load import cpu_s
 from services.lab.bench.ports import free_port, wait_for
 from services.lab.demo.consortium import found_consortium
 from services.settings import SETTINGS_FILE
+from services.store import open_store
 
-__all__ = ["Waited", "measure_gateway"]
+__all__ = ["RequestTimes", "measure_gateway"]
 
 _CONNECTIONS = 32
 _DAY_S = 86_400
@@ -40,8 +41,8 @@ _START = "from services.cli import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
-class Waited:
-    """One round, in milliseconds."""
+class RequestTimes:
+    """Latencies of one round, in milliseconds."""
 
     round: str
     requests: int
@@ -50,23 +51,23 @@ class Waited:
     p99_ms: float
     slowest_ms: float
     server_cpu_ms: float
-    """Of the gateway's processor time, for each request."""
+    """CPU time of the gateway per request."""
     load: float
-    """Of the machine, over the last minute before the round."""
+    """Load average of the machine over the minute before the round."""
 
     def to_json(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def measure_gateway(ancestors: int, rate: int, seconds: float, rounds: int) -> list[Waited]:
-    """Raises InputError for a part that cannot be made."""
+def measure_gateway(ancestors: int, rate: int, seconds: float, rounds: int) -> list[RequestTimes]:
+    """Measures rounds of `seconds` seconds at `rate` requests per second. Raises InputError for the ancestors."""
     leaves = ancestors // 2 + 1
     if not 2 <= leaves <= 500:
-        raise InputError("a part has 2 to 998 ancestors", hint="give a number in this range")
+        raise InputError(f"{ancestors} ancestors are out of range", hint="give 2 to 998")
     with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
         part, key = _prepare(Path(folder), leaves)
         gc.collect()
-        gc.freeze()  # the chain's objects: to look through them would stop the client, which is no wait for an answer
+        gc.freeze()  # collecting the chain's objects would pause the client, and count as latency
         with _serving(Path(folder)) as (port, process):
             found = []
             for number in range(rounds):
@@ -77,14 +78,14 @@ def measure_gateway(ancestors: int, rate: int, seconds: float, rounds: int) -> l
 
 
 def _paths(part: bytes, count: int, name: str, number: int) -> list[str]:
-    """Other limits that cut nothing off make another answer."""
+    """Request paths of a round. A different limit, still too high to cut anything off, makes a different response."""
     first = 1_000 if name == "the same part" else 1_001 + number * count
     step = 0 if name == "the same part" else 1
     return [f"/v1/trace/0x{part.hex()}?lots={min(first + place * step, 10_000)}" for place in range(count)]
 
 
 def _prepare(home: Path, leaves: int) -> tuple[bytes, str]:
-    """A home with a part in it, and the key of a company that made it and does not own the gateway."""
+    """Sets up a home with a part; returns the part, and an API key of its maker, which does not run the gateway."""
     with open_store(f"sqlite:///{home / 'bench.sqlite'}") as store:
         consortium = found_consortium(store)
         part = grow_part(consortium, leaves, 1)
@@ -101,7 +102,7 @@ def _prepare(home: Path, leaves: int) -> tuple[bytes, str]:
 
 @contextmanager
 def _serving(home: Path) -> Iterator[tuple[int, int]]:
-    """A gateway on a free port of the loopback: its port and process id."""
+    """Runs a gateway on a free port of the loopback; yields its port and process id."""
     port = free_port()
     environment = {**os.environ, "MILLMARK_GATEWAY_PORT": str(port)}
     command = [sys.executable, "-c", _START, "--home", str(home), "gateway"]
@@ -115,27 +116,28 @@ def _serving(home: Path) -> Iterator[tuple[int, int]]:
             process.wait()
 
 
-async def _round(name: str, port: int, key: str, paths: list[str], rate: int, process: int) -> Waited:
-    load, before = os.getloadavg()[0], _cpu_s(process)
+async def _round(name: str, port: int, key: str, paths: list[str], rate: int, process: int) -> RequestTimes:
+    load, before = os.getloadavg()[0], cpu_s(process)
+    # Connections are opened before the round, and reused, so that only requests are timed.
     idle: asyncio.Queue[_Connection] = asyncio.Queue()
     for _ in range(_CONNECTIONS):
         idle.put_nowait(await _Connection.open(port, key))
     begun = time.perf_counter() + 0.1
     asked = [_ask(idle, path, begun + place / rate) for place, path in enumerate(paths)]
     answers = await asyncio.gather(*asked)
-    cpu_ms = 1000 * (_cpu_s(process) - before) / len(paths)
+    cpu_ms = 1000 * (cpu_s(process) - before) / len(paths)
     while not idle.empty():
         idle.get_nowait().close()
     times = sorted(1000 * took for took, _ in answers)
     errors = sum(not right for _, right in answers)
     last = times[min(len(times) - 1, int(len(times) * 0.99))]
-    return Waited(
+    return RequestTimes(
         name, len(times), errors, *(round(one, 1) for one in (statistics.median(times), last, times[-1], cpu_ms, load))
     )
 
 
 async def _ask(idle: asyncio.Queue[_Connection], path: str, due: float) -> tuple[float, bool]:
-    """How long it took since it was due, and whether it was answered."""
+    """Seconds from the due time to the response, and whether the response was complete with status 200."""
     await asyncio.sleep(max(0.0, due - time.perf_counter()))
     connection = await idle.get()
     try:
@@ -146,7 +148,7 @@ async def _ask(idle: asyncio.Queue[_Connection], path: str, due: float) -> tuple
 
 
 class _Connection:
-    """One that is kept open, with as little work for each request as can be: the client shares the machine."""
+    """A persistent connection that does minimal work per request, because the client shares the machine."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str) -> None:
         self._reader, self._writer = reader, writer
@@ -157,7 +159,7 @@ class _Connection:
         return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 22), key)
 
     async def ask(self, path: str) -> bool:
-        """Whether a whole answer with status 200 came."""
+        """Sends a request; tells whether a complete response with status 200 came."""
         self._writer.write(f"GET {path} HTTP/1.1\r\n{self._head}".encode())
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
@@ -166,9 +168,3 @@ class _Connection:
 
     def close(self) -> None:
         self._writer.close()
-
-
-def _cpu_s(process: int) -> float:
-    """Processor time of a process, by the system's own account (proc(5))."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,7 +1,7 @@
-"""Questions about a large plant's genealogy, timed next to the same questions through SQLAlchemy's ORM.
+"""Genealogy queries on a large plant, timed beside the same queries through SQLAlchemy's ORM.
 
-Every answer is compared with the peer's before its time counts. Times are of one process on a warm file: what disks
-and other machines make of them is not measured.
+Every result is compared with the peer's. Times are for one process and a database file in the page cache; disks and
+other machines are not measured.
 """
 
 from __future__ import annotations
@@ -18,34 +18,35 @@ from typing import TypeAlias
 
 from ledger.errors import InputError
 from ledger.provenance import Limits, recall
-from ledger.store import Lineage, Store, open_store
+from ledger.store import Lineage, Store
 from services.lab.bench.graph import Plant, draw_plant
 from services.lab.bench.orm_peer import Peer
 from services.lab.bench.plant_store import write_plant
+from services.store import open_store
 
 __all__ = ["Timing", "measure_genealogy"]
 
 _QUESTIONS = 40
-"""Finished lots whose ancestors are asked for."""
+"""Number of finished lots whose ancestors are queried."""
 _EVERYTHING = Limits(depth=256, lots=1_000_000)
 _Ask: TypeAlias = "Callable[[bytes], set[bytes]]"
-"""From a lot to the lots beyond it."""
+"""A query: from a lot to its ancestors or descendants."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One kind of question: medians over all that were asked, in milliseconds."""
+    """Times of one kind of query, in milliseconds."""
 
     question: str
     asked: int
     lots: int
-    """In the median answer."""
+    """Number of lots in the median result."""
     median_ms: float
     slowest_ms: float
     cpu_ms: float
-    """Median of the processor's time: what others do on the machine does not count."""
+    """Median CPU time, which other load on the machine does not affect."""
     peer_ms: dict[str, float]
-    """Medians of the peer, which finds the same lots, by its way of asking."""
+    """Median times of the peer, which finds the same lots, by its method."""
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -60,9 +61,9 @@ class Timing:
 
 
 def measure_genealogy(lots: int, seed: int) -> list[Timing]:
-    """Draws a plant, writes it into a database of its own, and asks. Raises InputError for fewer than 40 lots."""
+    """Generates a plant in a database of its own and times the queries. Raises InputError for fewer than 40 lots."""
     if lots < _QUESTIONS:
-        raise InputError(f"{lots} lots are no plant", hint=f"give {_QUESTIONS} or more")
+        raise InputError(f"{lots} lots are too few", hint=f"give at least {_QUESTIONS}")
     plant = draw_plant(lots, seed)
     with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
         url = f"sqlite:///{Path(folder) / 'plant.db'}"
@@ -70,7 +71,7 @@ def measure_genealogy(lots: int, seed: int) -> list[Timing]:
             write_plant(store, plant)
             peer = Peer(url)
             try:
-                return _ask(store, peer, plant, random.Random(seed))  # noqa: S311  # a choice, no secret
+                return _ask(store, peer, plant, random.Random(seed))  # noqa: S311  # a sample, not a secret
             finally:
                 peer.close()
 
@@ -103,12 +104,13 @@ def _beyond(found: list[tuple[bytes, int]]) -> set[bytes]:
 
 
 def _time(question: str, ask: _Ask, peers: Mapping[str, _Ask], subjects: Iterable[bytes]) -> Timing:
-    """Each question to all in turn, so that whatever else the machine does meets all of them."""
+    """Runs each query by all methods in turn, so that other load on the machine affects all of them alike."""
     own: list[float] = []
     cpu: list[float] = []
     theirs: dict[str, list[float]] = {way: [] for way in peers}
     sizes = []
     for subject in subjects:
+        # Ours first: if a page has to come from disk, that counts against us.
         start_cpu = time.process_time()
         answer, took = _clock(ask, subject)
         cpu.append((time.process_time() - start_cpu) * 1_000)

@@ -1,9 +1,9 @@
-"""A plant's genealogy, drawn from a seed: what the genealogy benchmark asks about.
+"""A random genealogy of a plant, generated from a seed, for the genealogy benchmark.
 
-Lots stand in tiers, as in assembly: what is bought, parts of it, parts of those, and so on. A step takes one to four
-lots that stand near each other in the tier below and makes one to four; one in twenty also takes something bought for
-it from any tier below. A few coils of material go into a twentieth of the second tier each. The same numbers give the
-same plant on every machine; figures measured on it say nothing of a real one.
+Lots are arranged in tiers, as in assembly: purchased lots, parts made from them, parts made from those, and so on. A
+step takes one to four neighbouring lots of the tier below and makes one, two or four; one step in twenty also takes a
+lot from any tier below. Each of a few coils of material goes into a twentieth of the second tier. The same seed
+generates the same plant on every machine. Figures measured on it do not predict those of a real plant.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ __all__ = ["Plant", "Step", "draw_plant"]
 
 _TIERS = 20
 _NEAR = 6
-"""How far from its own place, in lots, a step takes its inputs."""
+"""Maximum distance, in lots, between a step's place and its inputs."""
 _SIZES = (1, 1, 2, 4)
-"""Lots made by one step, each as likely as the others."""
+"""Numbers of lots that a step makes, all equally likely."""
 _COIL_SHARE = 20
-"""A coil goes into one of so many parts of the second tier."""
+"""A coil goes into this fraction of the second tier: one in 20."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A transformation: lots in, lots out, by number; each output is made by one step alone, from lower numbers."""
+    """A transformation between lots, given by number. Every output has a single step, and higher numbers than its
+    inputs."""
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -35,13 +36,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """Lots 0 to `lots - 1`, in the order in which they were made."""
+    """A genealogy of lots 0 to `lots - 1`, numbered in the order in which they are made."""
 
     lots: int
     width: int
-    """Lots of one tier."""
+    """Number of lots in one tier."""
     coils: tuple[int, ...]
-    """Bought lots that go into a whole stretch of parts."""
+    """Purchased lots that go into many neighbouring parts."""
     steps: tuple[Step, ...]
 
     @property
@@ -50,17 +51,17 @@ class Plant:
         return range(self.lots - self.width, self.lots)
 
     def identity(self, lot: int | str) -> Identity:
-        """What a lot is called."""
+        """Identity of a lot, with a zero salt."""
         return Identity(SubjectKind.LOT, 1, f"urn:example:plant:{lot}", bytes(32))
 
     def subject(self, lot: int) -> bytes:
-        """As on chain."""
+        """Subject of a lot, 32 bytes."""
         return self.identity(lot).subject
 
 
 def draw_plant(lots: int, seed: int) -> Plant:
-    """A plant of about so many lots, rounded down to whole tiers; at least one lot a tier."""
-    dice = random.Random(seed)  # noqa: S311  # a graph, no secret
+    """Generates a plant of about `lots` lots, rounded down to whole tiers, with at least one lot per tier."""
+    dice = random.Random(seed)  # noqa: S311  # a graph, not a secret
     width = max(1, lots // _TIERS)
     coils = tuple(range(0, width, max(1, width // 5)))
     steps = (step for tier in range(1, _TIERS) for step in _tier(dice, tier, width, coils))
@@ -71,6 +72,7 @@ def _tier(dice: random.Random, tier: int, width: int, coils: tuple[int, ...]) ->
     place = 0
     while place < width:
         size = min(dice.choice(_SIZES), width - place)
+        # A set, because the same neighbour may be drawn twice.
         inputs = {_near(dice, place, width) + (tier - 1) * width for _ in range(dice.randint(1, 4))}
         if dice.random() < 1 / 20:
             inputs.add(_near(dice, place, width) + dice.randrange(tier) * width)

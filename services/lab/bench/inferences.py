@@ -1,4 +1,4 @@
-"""Gas of what models cost on chain: publishing one, executing it, settling a certificate by it."""
+"""Gas of models on chain: publishing one, executing it, and settling a challenged certificate with it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ledger.canonical import keccak256
-from ledger.chain import Transaction, event_topic, fee_per_gas_wei, sign_transaction
-from ledger.evidence import build_inference_context
+from ledger.chain import Transaction, fee_per_gas_wei, sign_transaction
+from ledger.events import Event, Recorded
+from ledger.events.certificates import CertificateIssued
 from ledger.records import (
     ApproveModel,
     Challenge,
@@ -21,31 +22,30 @@ from ledger.records import (
     Opening,
     PublishModel,
     Record,
-    Recorded,
     Statement,
-    Verdict,
 )
 from quality import Decision, Dense, Network, Scale, build_model, model_digest
 from quality import Inference as Inspected
 from quality.network.plain import infer_row
+from services.inspections.statements import InspectedEntry
 from services.lab.demo.consortium import NOTHING, Company, Consortium
 
 __all__ = ["SIZES", "build_network", "evaluation_data", "measure_inferences", "read_code"]
 
 SIZES = ((16, 32, 16, 2), (152, 32, 16, 2))
-"""Width, outputs of the hidden layers, number of logits: the networks whose gas is promised."""
+"""The networks with documented gas: input width, outputs of the hidden layers, number of logits."""
 SIZE_NAME = "-".join(map(str, SIZES[0]))
 LEAF = b"\xff" * 32
-"""A hash of no zero bytes."""
+"""A hash without zero bytes."""
 MOST_GAS = 10_000_000
 YEAR_S = 365 * 86_400
 Measure = Callable[[Company, Sequence[Record], str], list[int]]
-"""Has the records made, notes their gas under their kind and the variant, and gives their sequences."""
+"""Makes records, collects their gas under their kind and a variant, and returns their sequences."""
 
 
 def build_network(sizes: Sequence[int], seed: int) -> Network:
-    """A network of dense layers with drawn weights; its multipliers spread what each layer writes over 0..127."""
-    draw = random.Random(seed)  # noqa: S311  # weights that anybody can draw again, no secret
+    """A dense network with random weights. Its multipliers spread the outputs of each layer over 0..127."""
+    draw = random.Random(seed)  # noqa: S311  # reproducible weights, not secrets
     layers: list[Dense] = []
     for inputs, outputs in pairwise(sizes):
         last = len(layers) == len(sizes) - 2
@@ -57,7 +57,7 @@ def build_network(sizes: Sequence[int], seed: int) -> Network:
 
 
 def draw_input(width: int, draw: random.Random) -> bytes:
-    """One of no zero bytes, the dearest there is."""
+    """A random input without zero bytes, which costs the most gas."""
     return bytes(draw.choice((-1, 1)) * draw.randrange(1, 128) & 0xFF for _ in range(width))
 
 
@@ -75,7 +75,7 @@ def signed(values: bytes) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A lot without an order, and the entry that was measured of it."""
+    """A lot without an order, and the stream with its measurement."""
 
     lot: bytes
     stream: bytes
@@ -84,8 +84,10 @@ class _Part:
 def measure_inferences(
     consortium: Consortium, lots: Sequence[bytes], stream: bytes, measure: Measure
 ) -> dict[str, tuple[int, int]]:
-    """(records, gas) of executing a model of each size in a transaction of its own; the records go through `measure`.
-    `lots` belong to no order and were never certified; `stream` is anchored."""
+    """(records, gas) of executing a model of each size in a transaction of its own; records are made by `measure`.
+
+    `lots` belong to no order and were never certified; `stream` is anchored.
+    """
     found = {}
     numbers = []
     for seed, sizes in enumerate(SIZES):
@@ -108,7 +110,7 @@ def read_code(consortium: Consortium, number: int) -> bytes:
 
 
 def _execute(consortium: Consortium, data: bytes) -> int:
-    """Gas of a transaction to the evaluator."""
+    """Gas used by a transaction to the evaluator."""
     chain, signer = consortium.chain, consortium.owner.signer
     [evaluator] = chain.read(Contract.REGISTRY, "evaluator")
     assert isinstance(evaluator, bytes)  # noqa: S101  # narrows the type: the ABI says address
@@ -125,12 +127,12 @@ def _execute(consortium: Consortium, data: bytes) -> int:
     chain.node.send(sent.raw)
     receipt = chain.node.receipt(sent.hash)
     assert receipt is not None  # noqa: S101  # narrows the type: this chain mines at once
-    assert receipt.succeeded, "the evaluator refuses a model of its own format"  # noqa: S101  # a bench, no service
+    assert receipt.succeeded, "the evaluator refuses a model of its own format"  # noqa: S101  # not a service
     return receipt.gas_used
 
 
 def _settle(consortium: Consortium, network: Network, model: int, parts: Sequence[_Part], measure: Measure) -> None:
-    """Certifies each lot truly, demands one opening, then opens all."""
+    """Issues a correct certificate for each lot, challenges all but the first, and demands the opening of that one."""
     inspected = [_inspect(consortium, network, part) for part in parts]
     statements = [_state(consortium, model, part, one) for part, one in zip(parts, inspected, strict=True)]
     heads = [consortium.chain.head(part.lot) for part in parts]
@@ -140,19 +142,12 @@ def _settle(consortium: Consortium, network: Network, model: int, parts: Sequenc
         Challenge(part.lot, _open(head, issuing), _issued(statement, issuing), _shown(one))
         for part, head, issuing, statement, one in zip(parts, heads, issuings, statements, inspected, strict=True)
     ]
-    measure(consortium.carrier, challenges[1:], SIZE_NAME)
+    measure(consortium.carrier, challenges[1:], SIZE_NAME)  # without the first, whose opening is demanded next
     measure(consortium.auditor, [DemandOpening(parts[0].lot, NOTHING, issuings[0].sequence)], "alone")
 
 
 def _inspect(consortium: Consortium, network: Network, part: _Part) -> Inspected:
-    context = build_inference_context(
-        chain_id=consortium.chain.chain_id,
-        ledger=consortium.chain.ledger,
-        lot=part.lot,
-        stream=part.stream,
-        leaf_index=0,
-        leaf=LEAF,
-    )
+    context = _entry(part).build_context(consortium.chain.chain_id, consortium.chain.ledger)
     values = draw_input(network.width, random.Random(0))  # noqa: S311  # as above
     logits = infer_row(network, signed(values))
     digest = model_digest(build_model(network))
@@ -161,14 +156,19 @@ def _inspect(consortium: Consortium, network: Network, part: _Part) -> Inspected
 
 def _state(consortium: Consortium, model: int, part: _Part, inspected: Inspected) -> Statement:
     now = consortium.chain.header(consortium.chain.final_number()).timestamp
-    verdict = Verdict(int(inspected.verdict))
-    return Statement(part.lot, NOTHING, model, verdict, now + YEAR_S, inspected.digest, LEAF, part.stream, 0, LEAF)
+    return _entry(part).build_statement(
+        inspected.digest, inspected.verdict, order=NOTHING, model=model, expires_at=now + YEAR_S, claims_root=LEAF
+    )
 
 
-def _open(head: bytes, issuing: Recorded) -> Opening:
+def _entry(part: _Part) -> InspectedEntry:
+    return InspectedEntry(part.lot, part.stream, 0, LEAF)
+
+
+def _open(head: bytes, issuing: Recorded[Event]) -> Opening:
     return Opening(
         previous_head=head,
-        kind=event_topic(Contract.LEDGER, issuing.kind),
+        kind=issuing.topic,
         sequence=issuing.sequence,
         participant=issuing.participant,
         key=issuing.key,
@@ -178,11 +178,10 @@ def _open(head: bytes, issuing: Recorded) -> Opening:
     )
 
 
-def _issued(statement: Statement, issuing: Recorded) -> Issued:
-    size, root = issuing.fields["anchor_size"], issuing.fields["anchor_root"]
-    assert isinstance(size, int)  # noqa: S101  # narrows the types: the ABI says so
-    assert isinstance(root, bytes)  # noqa: S101  # narrows the type
-    return Issued(statement, size, root)
+def _issued(statement: Statement, issuing: Recorded[Event]) -> Issued:
+    event = issuing.event
+    assert isinstance(event, CertificateIssued)  # noqa: S101  # narrows the type
+    return Issued(statement, event.anchor_size, event.anchor_root)
 
 
 def _shown(inspected: Inspected) -> Inference:

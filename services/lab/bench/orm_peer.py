@@ -1,7 +1,7 @@
-"""The peer of the genealogy benchmark: the same questions, asked as one asks them with SQLAlchemy's ORM.
+"""The peer of the genealogy benchmark: the same queries with SQLAlchemy's ORM.
 
-Two habits are measured. `walk_objects` follows relationships from object to object, which are loaded as it goes.
-`query_objects` lets one recursive query find the lots, and loads each as an object.
+Two usual methods are measured. `walk_objects` follows lazily loaded relationships from object to object.
+`query_objects` finds the lots with one recursive query, and loads each as an object.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["Lot", "Peer"]
 
 
 class _Base(DeclarativeBase):
-    """The tables of ledger.store.tables, as far as the questions need them."""
+    """The tables of ledger.store that the queries need."""
 
 
 def _link(name: str) -> Table:
@@ -29,7 +29,7 @@ _INPUTS, _OUTPUTS = _link("lot_inputs"), _link("lot_outputs")
 
 
 class Transformation(_Base):
-    """Lots into lots."""
+    """A transformation, with its input and output lots."""
 
     __tablename__ = "transformations"
 
@@ -39,7 +39,7 @@ class Transformation(_Base):
 
 
 class Lot(_Base):
-    """A lot with the steps on either side of it."""
+    """A lot, with the transformations that made it and that used it."""
 
     __tablename__ = "lots"
 
@@ -52,7 +52,7 @@ class Lot(_Base):
 
 
 class Peer:
-    """Asks one database; each question in a session of its own, as each request of a service would."""
+    """Queries one database, with a session per query, like a service with a session per request."""
 
     def __init__(self, url: str) -> None:
         self._engine: Engine = create_engine(url)
@@ -61,7 +61,7 @@ class Peer:
         self._engine.dispose()
 
     def walk_objects(self, subject: bytes, *, up: bool) -> set[bytes]:
-        """The lots that one came of, or that came of it, along relationships."""
+        """The ancestors (`up`) or descendants of a lot, found along relationships."""
         with Session(self._engine) as session:
             start = session.get_one(Lot, subject)
             found, waiting = {subject}, [start]
@@ -75,7 +75,7 @@ class Peer:
             return found - {subject}
 
     def query_objects(self, subject: bytes, *, up: bool) -> set[bytes]:
-        """The same by one recursive query."""
+        """The ancestors (`up`) or descendants of a lot, found by one recursive query."""
         near, far = (_OUTPUTS, _INPUTS) if up else (_INPUTS, _OUTPUTS)
         walk = select(Lot.subject.label("lot")).where(Lot.subject == subject).cte("walk", recursive=True)
         step = select(far.c.lot).join(near, near.c.sequence == far.c.sequence).join(walk, walk.c.lot == near.c.lot)

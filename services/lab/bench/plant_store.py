@@ -1,4 +1,4 @@
-"""Writes a drawn plant into a store, as the index would have it after following such a plant's records."""
+"""Writes a generated plant to a store, as the index would have it after following such a plant's records."""
 
 from __future__ import annotations
 
@@ -51,13 +51,15 @@ _YEAR_S = 365 * 86_400
 _NONE = bytes(32)
 _Names: TypeAlias = "list[Identity]"
 _AT_ONCE = 20_000
-"""Rows in memory before they are written."""
+"""Number of rows collected in memory before they are written."""
 
 
 def write_plant(store: Store, plant: Plant) -> None:
-    """In one transaction. Every lot has a name; finished lots have orders, machines and certificates, and every second
-    ten of them travel in a box. No records are written, and heads of none: genealogy does not read
-    them."""
+    """Writes the plant in one transaction.
+
+    Every lot has an identity. Finished lots have orders, machines and certificates, and every second ten of them are in
+    a box. No records are written and heads are empty, because genealogy queries read neither.
+    """
     names = [plant.identity(lot) for lot in range(plant.lots)]
     with store.transaction() as connection:
         rows = Rows(connection)
@@ -128,7 +130,7 @@ def _lots(plant: Plant, names: _Names) -> Iterator[object]:
 
 
 def _finish(row: LotRow, place: int, plant: Plant) -> None:
-    """A finished lot's order, assignment, certificate and box."""
+    """Sets a finished lot's order, assignment, certificate and box."""
     order, box = place // _PER_ORDER, place // _PER_BOX
     row.order, row.assignment, row.certificate = _hash("order", order), order + 1, place + 1
     if box % 2:
@@ -147,7 +149,7 @@ def _boxes(plant: Plant, names: _Names) -> Iterator[object]:
 
 
 def _lot(subject: bytes, number: int, uses: int) -> LotRow:
-    """One piece more than went into others: none of it is left when it was used."""
+    """A lot's row: spent if it was used by others, otherwise one piece of it is held."""
     left = 0 if uses else 1
     state, holder = LotState.HELD if left else LotState.SPENT, number % _MAKERS + 1
     return LotRow(

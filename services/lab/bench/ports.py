@@ -1,4 +1,4 @@
-"""Ports of the loopback, and programs that come up on them."""
+"""Free ports on the loopback, and waiting for programs that listen on them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _READY_S = 60.0
 
 
 def free_port() -> int:
-    """One that nobody has now."""
+    """A port that is currently free. Another program may take it before it is used."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Returns when something listens there. Raises ChainError when the process ends, or takes too long."""
+    """Returns when something listens on the port. Raises ChainError if the process ends, or takes over a minute."""
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -29,4 +29,4 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
             return
         except OSError:
             time.sleep(0.05)
-    raise ChainError("a program that is to be measured did not start", hint="run it by hand, and see why")
+    raise ChainError("a program to be measured did not start", hint="run it by itself to see why")

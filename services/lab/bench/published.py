@@ -1,27 +1,29 @@
-"""What a ledger publishes in hashes, and what is behind them: the one from logs and a bundle, the other from the book.
+"""Collects the hashes that a ledger publishes, from logs and a bundle, and the secrets behind them, from the book.
 
-names       32 bytes that stand for orders, lots, machines and streams, and the identifier hashes they are made of
-claims      claims roots, under all their names
-evidence    leaves, and roots of streams
+names       subjects of orders, lots, machines and streams, and the identifier hashes that they are derived from
+claims      claims roots, in all fields that carry one
+evidence    leaf hashes, and roots of streams
 inferences  inference digests
-inputs      input commitments, which auditors are given
-bundle      whatever else has 32 bytes in a provenance file: hashes of hidden fields, nodes of proofs, state
+inputs      input commitments, which are given to auditors
+bundle      all other 32-byte values in a bundle: hashes of withheld fields, proof nodes, state
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ledger.bundle import Bundle, SealedRecord, parse_bundle
 from ledger.canonical import Json
 from ledger.claims import parse_claims
-from ledger.evidence import build_inference_context
+from ledger.events import Event
+from ledger.events.certificates import CertificateIssued
+from ledger.events.evidence import StreamAnchored
+from ledger.events.lots import LotsTransformed
 from ledger.ids import SubjectKind
 from ledger.provenance import Disclosing, build_bundle
-from ledger.records import Verdict
+from ledger.records import Names
 from ledger.store import Book, Rows
 from ledger.store.rows import (
     AnchorRow,
@@ -32,59 +34,53 @@ from ledger.store.rows import (
     RecordRow,
 )
 from quality import Inference
-from quality.decision import Verdict as QualityVerdict
+from services.inspections.statements import InspectedEntry, to_model_verdict
 from services.lab.demo.production import Line
 
 __all__ = ["CLASSES", "Secrets", "collect_published", "collect_secrets"]
 
 CLASSES = ("names", "claims", "evidence", "inferences", "inputs", "bundle")
-_OF_FIELD = {
-    **dict.fromkeys(("order", "lot", "stream", "identifier_hash"), "names"),
-    **dict.fromkeys(("claims_root", "reason_root", "card_root", "report_root"), "claims"),
-    **dict.fromkeys(("leaf_hash", "root", "anchor_root"), "evidence"),
-    "inference_digest": "inferences",
-}
-"""By the event's field: those that VISIBLE.md calls a name or a hash."""
 _IN_CLEAR = ("Participant", "Key", "Roles", "Model")
-"""Beginnings of the registry's events whose subject is a number, or follows from a model's digest: no secrets."""
+"""Prefixes of the registry's events whose subject is not secret: a number, or derived from a model's digest."""
 _SHOWN = Disclosing(fields=(("passport",),))
-"""One field of the orders' documents, so that the others are hidden behind hashes in its proof."""
-_HASH = re.compile(r"(?:0x)?([0-9a-f]{64})")
+"""Discloses one field of the orders' documents, so that the bundle holds hashes of all the others."""
 
 
 @dataclass(slots=True)
 class Secrets:
-    """What the hashes hide: the attacker is given all of it but the salts."""
+    """The values behind the hashes. The attacker knows all of them, but no salts."""
 
     identities: list[tuple[SubjectKind, int, str]] = field(default_factory=list)
-    """Kind, creator, identifier."""
+    """Kind, creator and identifier of each subject."""
     documents: list[Json] = field(default_factory=list)
     streams: list[list[Json]] = field(default_factory=list)
-    """The entries of each."""
+    """The entries of each stream."""
     anchored: list[tuple[int, int]] = field(default_factory=list)
-    """Place in `streams`, and a size that was anchored."""
+    """Anchors, each as an index into `streams` and a size."""
     inferences: list[Inference] = field(default_factory=list)
 
 
 def collect_published(line: Line, lots: list[bytes], secrets: Secrets) -> dict[str, set[bytes]]:
-    """By class. `lots` are those that the bundle is about."""
+    """The published hashes by class. `lots` are the parts of the bundle."""
     found: dict[str, set[bytes]] = {name: set() for name in CLASSES}
     store = line.consortium.store
     with store.reading() as connection:
         for row in Rows(connection).scan(RecordRow):
             if not row.kind.startswith(_IN_CLEAR):
                 found["names"].add(row.subject)
-            _read(json.loads(row.fields), "", found)
+            for name, value in _hashes(row.event()):
+                found[name].add(value)
         found["names"] |= {row.subject for row in Rows(connection).scan(RecordHistoryRow)}
     found["inputs"] = {inference.input_commitment for inference in secrets.inferences}
     found["bundle"] = set(_read_bundle(parse_bundle(build_bundle(store, line.consortium.chain, lots, _SHOWN))))
+    # Zeros mean "none" in several fields, and hide nothing.
     for values in found.values():
         values.discard(bytes(32))
     return found
 
 
 def collect_secrets(line: Line) -> Secrets:
-    """Out of the private book of the company that has all of it."""
+    """The secrets of the whole consortium, whose companies share one private book in the demo."""
     secrets, streams = Secrets(), {machine.stream: place for place, machine in enumerate(line.plant.machines)}
     secrets.streams = [[entry.entry for entry in machine.log.entries] for machine in line.plant.machines]
     with line.consortium.store.reading() as connection:
@@ -101,32 +97,30 @@ def collect_secrets(line: Line) -> Secrets:
 
 def _inference(line: Line, row: CertificateRow, salt: bytes, quantised: bytes, logits: list[int]) -> Inference:
     chain = line.consortium.chain
-    context = build_inference_context(
-        chain_id=chain.chain_id,
-        ledger=chain.ledger,
-        lot=row.lot,
-        stream=row.stream,
-        leaf_index=row.leaf_index,
-        leaf=row.leaf_hash,
-    )
-    verdict = QualityVerdict[Verdict(row.verdict).name]
+    inspected = InspectedEntry(row.lot, row.stream, row.leaf_index, row.leaf_hash)
+    context, verdict = inspected.build_context(chain.chain_id, chain.ledger), to_model_verdict(row.verdict)
     return Inference(context, line.plant.inspector.model_digest, salt, quantised, tuple(logits), verdict)
 
 
-def _read(value: Json, name: str, found: dict[str, set[bytes]]) -> None:
-    """Hashes of an event by the names of its fields."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _read(item, key, found)
-    elif isinstance(value, list):
-        for item in value:
-            _read(item, name, found)
-    elif isinstance(value, str) and name in _OF_FIELD and (match := _HASH.fullmatch(value)):
-        found[_OF_FIELD[name]].add(bytes.fromhex(match[1]))
+def _hashes(event: Event) -> Iterator[tuple[str, bytes]]:
+    """The hashes of an event that VISIBLE.md calls a name or a hash, with their class."""
+    for what in (Names.ORDER, Names.LOT, Names.STREAM):
+        yield from (("names", subject) for subject in event.subjects(what))
+    yield from (("claims", root) for root in event.roots())
+    leaf = event.leaf()
+    if leaf is not None:
+        yield "evidence", leaf.hash
+    if isinstance(event, LotsTransformed):
+        yield from (("names", output.identifier_hash) for output in event.transformation.outputs)
+    elif isinstance(event, StreamAnchored):
+        yield "evidence", event.root
+    elif isinstance(event, CertificateIssued):
+        yield "evidence", event.anchor_root
+        yield "inferences", event.statement.inference_digest
 
 
 def _read_bundle(bundle: Bundle) -> Iterator[bytes]:
-    """Everything of 32 bytes. In the nodes of the state's trie, whatever place they begin at."""
+    """Yields all 32-byte values of a bundle. In trie nodes, values at every offset, because RLP does not align them."""
     for record in bundle.records:
         yield from (record.data[at : at + 32] for at in range(0, len(record.data), 32))
     for history in bundle.histories:

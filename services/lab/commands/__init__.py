@@ -1,1 +1,1 @@
-"""Commands of the laboratory."""
+"""The lab's commands: `millmark demo`, `bench` and `faults`."""

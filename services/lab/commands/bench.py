@@ -1,4 +1,4 @@
-"""`millmark bench`: figures, measured now."""
+"""`millmark bench`: benchmarks, run on this machine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from services.commands.options import AsJson
+from services.options import AsJson
 from services.output import print_json, print_table
 
 __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Measure.")
+    group = typer.Typer(no_args_is_help=True, help="Run benchmarks on this machine.")
     group.command("gas", epilog="Example: millmark bench gas --json")(run_gas)
     group.command("genealogy", epilog="Example: millmark bench genealogy --json")(run_genealogy)
     group.command("bundle", epilog="Example: millmark bench bundle --json")(run_bundle)
@@ -33,8 +33,11 @@ def register(app: typer.Typer) -> None:
 
 
 def run_gas(as_json: AsJson = False) -> None:
-    """Gas per record of every kind, 50 of a kind in one transaction, on the embedded chain. Exact and repeatable."""
-    from services.lab.bench.gas import measure_gas  # noqa: PLC0415 - needs numpy, which others do not
+    """Measure gas per record of every kind, with 50 of a kind in one transaction, on the embedded chain.
+
+    The figures are exact and reproducible.
+    """
+    from services.lab.bench.gas import measure_gas  # noqa: PLC0415 - numpy is optional
 
     found = measure_gas()
     if as_json:
@@ -44,15 +47,16 @@ def run_gas(as_json: AsJson = False) -> None:
 
 
 def run_executions(
-    inputs: Annotated[int, typer.Option(min=10, max=100_000, help="Drawn inputs of each network.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same networks and inputs.")] = 1,
+    inputs: Annotated[int, typer.Option(min=10, max=100_000, help="Number of random inputs per network.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed generates the same networks and inputs.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Verdicts by the contract beside those of the evaluators in numpy, Python and Torch.
+    """Compare the contract's verdicts with those of the evaluators in numpy, Python and Torch.
 
-    On anvil where it is installed, else on a devchain, at about 30 ms an input. Exit code 1 when any differs.
+    Runs on anvil if it is installed, otherwise on a devchain, which takes about 30 ms per input. Exit code 1 if any
+    verdict differs.
     """
-    from services.lab.bench.executions import compare_executions  # noqa: PLC0415 - needs numpy, which others do not
+    from services.lab.bench.executions import compare_executions  # noqa: PLC0415 - numpy is optional
     from services.lab.faults.chains import running_chain  # noqa: PLC0415 - likewise
 
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
@@ -70,12 +74,15 @@ def run_executions(
 
 
 def run_genealogy(
-    lots: Annotated[int, typer.Option(help="Lots of the plant that is asked about.")] = 200_000,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same plant.")] = 1,
+    lots: Annotated[int, typer.Option(help="Number of lots of the plant.")] = 200_000,
+    seed: Annotated[int, typer.Option(help="The same seed generates the same plant.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Ancestors and recalls in a large plant, next to the same questions through SQLAlchemy's ORM; milliseconds."""
-    from services.lab.bench.genealogy import measure_genealogy  # noqa: PLC0415 - loads the peer, which others do not need
+    """Time queries for ancestors and recalls in a large plant, beside the same queries through SQLAlchemy's ORM.
+
+    Times are in milliseconds.
+    """
+    from services.lab.bench.genealogy import measure_genealogy  # noqa: PLC0415 - loads the ORM, used here only
 
     found = measure_genealogy(lots, seed)
     if as_json:
@@ -91,13 +98,13 @@ def run_genealogy(
 
 def run_bundle(
     leaves: Annotated[
-        int, typer.Option(help="Lots from outside that the part is made of; it has 2 N - 2 ancestors.")
+        int, typer.Option(help="Number N of received lots in the part, which has 2 N - 2 ancestors.")
     ] = 26,
-    rounds: Annotated[int, typer.Option(help="Times that each lot goes to another factory and back.")] = 5,
+    rounds: Annotated[int, typer.Option(help="How often each lot goes to another factory and back.")] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Size of a part's provenance file, and how long making and verifying it takes; milliseconds."""
-    from services.lab.bench.bundle import measure_bundle  # noqa: PLC0415 - starts a chain, which others do not need
+    """Measure the size of a part's bundle, and the time to build and verify it, in milliseconds."""
+    from services.lab.bench.bundle import measure_bundle  # noqa: PLC0415 - loads an embedded chain
 
     found = measure_bundle(leaves, rounds)
     if as_json:
@@ -109,32 +116,36 @@ def run_bundle(
 
 
 def run_gateway(
-    ancestors: Annotated[int, typer.Option(help="Of the part that is asked about.")] = 50,
-    rate: Annotated[int, typer.Option(min=1, max=2000, help="Requests a second, whatever the answers take.")] = 100,
-    seconds: Annotated[float, typer.Option(min=1, max=600, help="Of each round.")] = 10.0,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="Others use the machine too: repeat.")] = 3,
+    ancestors: Annotated[int, typer.Option(help="Number of ancestors of the traced part.")] = 50,
+    rate: Annotated[
+        int, typer.Option(min=1, max=2000, help="Requests per second, sent whether or not responses arrive.")
+    ] = 100,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="Duration of each round in seconds.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Number of rounds; results vary with other load.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """How long a partner waits for a trace, at a real gateway under a steady rate of requests; milliseconds."""
-    from services.lab.bench.gateway import measure_gateway  # noqa: PLC0415 - starts a chain, which others do not need
+    """Measure the latency of traces at a real gateway under a steady rate of requests, in milliseconds."""
+    from services.lab.bench.gateway import measure_gateway  # noqa: PLC0415 - loads an embedded chain
 
     found = measure_gateway(ancestors, rate, seconds, rounds)
     if as_json:
-        print_json([waited.to_json() for waited in found])
+        print_json([times.to_json() for times in found])
         return
     columns = ["round", "requests", "errors", "p50 ms", "p99 ms", "slowest ms", "server CPU ms", "load"]
-    rows = [list(waited.to_json().values()) for waited in found]
+    rows = [list(times.to_json().values()) for times in found]
     print_table(f"trace of a part with {ancestors} ancestors, {rate} requests/s", columns, rows)
 
 
 def run_api(
-    cases: Annotated[int, typer.Option(min=200, help="Requests, at least.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same requests.")] = 1,
+    cases: Annotated[int, typer.Option(min=200, help="Minimum number of requests.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same seed generates the same requests.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Generated requests, right and wrong ones, against the OpenAPI document, at a real gateway on a real chain. Exit
-    code 1 when one is answered with a 5xx, or otherwise than the document says."""
-    from services.lab.bench.api import measure_api  # noqa: PLC0415 - needs schemathesis, which others do not
+    """Fuzz the API of a real gateway on a real chain with valid and invalid requests from its OpenAPI document.
+
+    Exit code 1 if a response is a 5xx or violates the document.
+    """
+    from services.lab.bench.api import measure_api  # noqa: PLC0415 - schemathesis is optional
 
     found = measure_api(cases, seed)
     if as_json:
@@ -148,15 +159,15 @@ def run_api(
 
 
 def run_capture(
-    events: Annotated[int, typer.Option(min=1000, help="Events of a round, in batches.")] = 50_000,
-    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Events in a batch.")] = 5000,
-    rate: Annotated[int, typer.Option(min=1, max=10_000, help="Single events a second.")] = 1000,
-    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long single events are sent.")] = 10.0,
-    http_batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in a batch over HTTP.")] = 100,
+    events: Annotated[int, typer.Option(min=1000, help="Number of batched events per round.")] = 50_000,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Number of events in a batch.")] = 5000,
+    rate: Annotated[int, typer.Option(min=1, max=10_000, help="Single events per second.")] = 1000,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="Seconds for which single events are sent.")] = 10.0,
+    http_batch: Annotated[int, typer.Option(min=1, max=1000, help="Number of events in a batch over HTTP.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Events a second that a node takes in batches, next to one commit an event; how long one event waits; and
-    microseconds an event in batches over HTTP, next to one FastAPI and pydantic request an event."""
+    """Measure a node's capture: events per second in batches and with one commit per event, the latency of single
+    events, and microseconds per event over HTTP, beside one FastAPI and pydantic request per event."""
     from services.lab.bench.capture import measure_ack, measure_throughput  # noqa: PLC0415 - loads the node, as above
     from services.lab.bench.capture_http import measure_http  # noqa: PLC0415 - as above
 
@@ -175,13 +186,17 @@ def run_capture(
 
 
 def run_dictionary(
-    guesses: Annotated[int, typer.Option(min=1, max=1_000_000_000, help="Guesses, the true values first.")] = 1_000_000,
-    orders: Annotated[int, typer.Option(min=1, max=200, help="Orders that the attacked ledger is about.")] = 6,
+    guesses: Annotated[
+        int, typer.Option(min=1, max=1_000_000_000, help="Number of guesses; true values come first.")
+    ] = 1_000_000,
+    orders: Annotated[int, typer.Option(min=1, max=200, help="Number of orders on the attacked ledger.")] = 6,
     as_json: AsJson = False,
 ) -> None:
-    """A dictionary attack on all published hashes of a fresh ledger, and on its twin without salts. Exit code 1 unless
-    nothing of the one and all of the other is hit."""
-    from services.lab.bench.dictionary import measure_dictionary  # noqa: PLC0415 - starts a chain, as above
+    """Run a dictionary attack on all published hashes of a new ledger, and on the same ledger without salts.
+
+    Exit code 1 unless no hash of the former and every hash of the latter is found.
+    """
+    from services.lab.bench.dictionary import measure_dictionary  # noqa: PLC0415 - loads an embedded chain
 
     found, tried = measure_dictionary(guesses, orders)
     held = not any(one.hits for one in found) and all(one.control_hits == one.control for one in found)
@@ -196,17 +211,20 @@ def run_dictionary(
 
 
 def run_epcis(
-    batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in a batch.")] = 100,
-    batches: Annotated[int, typer.Option(min=4, max=1000, help="Batches of a round.")] = 40,
-    singles: Annotated[int, typer.Option(min=50, max=10_000, help="Events of a round that come one by one.")] = 400,
+    batch: Annotated[int, typer.Option(min=1, max=1000, help="Number of events in a batch.")] = 100,
+    batches: Annotated[int, typer.Option(min=4, max=1000, help="Number of batches per round.")] = 40,
+    singles: Annotated[int, typer.Option(min=50, max=10_000, help="Number of single events per round.")] = 400,
     as_json: AsJson = False,
 ) -> None:
-    """EPCIS events taken in over HTTP in batches, next to one FastAPI and pydantic request an event; microseconds."""
-    from services.lab.bench.epcis import measure_intake  # noqa: PLC0415 - loads the peer, which others do not need
+    """Measure capture of EPCIS events over HTTP in batches, beside one FastAPI and pydantic request per event.
+
+    Times are in microseconds per event.
+    """
+    from services.lab.bench.epcis import measure_epcis  # noqa: PLC0415 - loads the standards' schemas
 
     with tempfile.TemporaryDirectory(prefix="millmark-bench-") as folder:
-        found = measure_intake(Path(folder), batches, batch, singles).to_json()
+        found = measure_epcis(Path(folder), batches, batch, singles).to_json()
     if as_json:
         print_json(found)
         return
-    print_table("EPCIS capture, an event", ["figure", "value"], [[name, str(value)] for name, value in found.items()])
+    print_table("EPCIS capture, per event", ["figure", "value"], [[name, str(value)] for name, value in found.items()])

@@ -1,4 +1,4 @@
-"""`millmark demo`."""
+"""`millmark demo`: run the main job on real signals."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def register(app: typer.Typer) -> None:
 
 def run(
     orders: int = typer.Option(24, min=1, max=500, help="Number of orders, of three operations each."),
-    output: Path = typer.Option(Path("millmark-demo"), "--out", help="Folder for what is left behind."),
+    output: Path = typer.Option(Path("millmark-demo"), "--out", help="Folder for the results."),
     data: Path | None = typer.Option(
-        None, help="Measured windows of your own, a label first in each row (CSV or TSV). Default: FordA, fetched once."
+        None, help="Your own measured windows (CSV or TSV, label first in each row). Default: FordA, downloaded once."
     ),
     report: Path | None = typer.Option(None, "--json", help="Also write everything to this file, as JSON."),
 ) -> None:
     """Run the main job on real signals: orders, assignments, evidence, inspection, certificates, custody, trace."""
-    from services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - needs numpy, which others do not
-    from services.lab.demo.run import run_demo  # noqa: PLC0415  # it takes a second
+    from services.lab.demo.report import build_json, print_summary  # noqa: PLC0415 - numpy is optional
+    from services.lab.demo.run import run_demo  # noqa: PLC0415  # the import takes a second
 
-    with _opened(report) as file:
+    with _opened(report) as file:  # before the work, which takes a while
         result = run_demo(output, orders, data, warn)
         if file is not None:
             file.write(json.dumps(build_json(result), indent=2) + "\n")
@@ -44,7 +44,7 @@ def run(
 
 @contextmanager
 def _opened(report: Path | None) -> Iterator[TextIO | None]:
-    """The report's file, opened before the work: a path that cannot be written to is said at once."""
+    """Opens the report file before the work begins, so that a wrong path fails at once. Raises InputError."""
     if report is None:
         yield None
         return
@@ -57,5 +57,5 @@ def _opened(report: Path | None) -> Iterator[TextIO | None]:
 
 
 def _program() -> str:
-    """How this command was called, as short as it can be typed again from here."""
+    """The shortest way to call this program again from the current folder."""
     return min(sys.argv[0], os.path.relpath(sys.argv[0]), key=len)

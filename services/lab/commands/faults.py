@@ -1,4 +1,4 @@
-"""`millmark faults`: what the ledger promises, under faults, counted."""
+"""`millmark faults`: inject faults and count violations of the ledger's guarantees."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from services.commands.options import AsJson
 from services.lab.faults.runs import RUNS, FaultReport, run_faults
+from services.options import AsJson
 from services.output import print_json, print_lines
 
 __all__ = ["register"]
@@ -19,12 +19,14 @@ def register(app: typer.Typer) -> None:
 
 def run_named(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(RUNS)}.")],
-    count: Annotated[int, typer.Option(min=1, help="Faults to inject, at least; for soak, seconds.")] = 100,
-    seed: Annotated[int, typer.Option(help="The same seed injects the same faults again.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Minimum number of faults; for soak, seconds.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed injects the same faults.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Inject faults into a ledger of its own, on a real chain, and count what was lost, doubled or made up. Exit code 1
-    when anything was."""
+    """Inject faults into a new ledger on a real chain, and count records that were lost, duplicated or invented.
+
+    Exit code 1 if there are any.
+    """
     report = run_faults(name, count, seed)
     if as_json:
         print_json(report.to_json())
@@ -35,7 +37,7 @@ def run_named(
 
 
 def _as_text(report: FaultReport) -> list[str]:
-    found = report.outcome.verdict
+    found = report.outcome.check
     injected = sum(report.outcome.injected.values())
     return [
         f"{report.name}: {injected} faults, seed {report.seed}, on {report.outcome.engine}, {report.seconds:.1f} s",

@@ -1,1 +1,1 @@
-"""`millmark demo`: eight companies make and deliver personalised orders on an embedded chain."""
+"""The demo: eight companies make and deliver personalised orders on an embedded chain."""

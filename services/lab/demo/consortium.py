@@ -1,4 +1,4 @@
-"""The companies of the demonstration: keys, names, and what each has recorded."""
+"""The companies of the demo, with their keys and names, on one chain and one store."""
 
 from __future__ import annotations
 
@@ -22,9 +22,6 @@ from ledger.submit import Submitter
 __all__ = ["Company", "Consortium", "found_consortium"]
 
 NOTHING = bytes(32)
-_ALLOWANCE_WEI = 100 * 10**18
-"""Gas money of a key on the embedded chain."""
-
 COMPANIES = (
     ("Nordwind Mobility", Role.BUYER),
     ("Kestrel Coordination", Role.COORDINATOR),
@@ -39,7 +36,7 @@ COMPANIES = (
 
 @dataclass(slots=True)
 class Company:
-    """One participant."""
+    """A participant, with its key and submitter."""
 
     name: str
     number: int
@@ -49,7 +46,7 @@ class Company:
 
 @dataclass(slots=True)
 class Consortium:
-    """All participants on one chain, and the book in which the demonstration keeps identifiers and documents."""
+    """All participants on one chain, sharing one store with outbox and private book."""
 
     chain: Chain
     store: Store
@@ -70,7 +67,7 @@ class Consortium:
 
     @property
     def makers(self) -> list[Company]:
-        """Forge, machining, assembly: three factories of three companies."""
+        """The three manufacturers: forge, machining, assembly."""
         return self.companies[2:5]
 
     @property
@@ -86,30 +83,30 @@ class Consortium:
         return self.companies[7]
 
     def record(self, company: Company, records: Sequence[Record]) -> list[int]:
-        """Has `company` record all of them, in order; gives their sequences on the chain.
+        """Records all of them for `company`, in order; returns their sequences on the chain.
 
-        Raises SubmitError naming the first that the contract refused.
+        Raises SubmitError naming the first one that the contract refused.
         """
         ids: list[int] = []
-        for _, group in itertools.groupby(records, type):  # one kind a transaction, so that its gas can be told
+        for _, group in itertools.groupby(records, type):  # one kind per transaction, so that its gas can be attributed
             ids += company.submitter.submit([(f"demo-{next(self._keys)}", record) for record in group])
             company.submitter.drain()
         results = [self.outbox.record(number) for number in ids]
         for result in results:
             if result.state is not OutboxState.FINAL or result.sequence is None:
-                raise SubmitError(f"{company.name}: {result.kind} came to {result.state}: {result.error}")
+                raise SubmitError(f"{company.name}: {result.kind} is {result.state}: {result.error}")
             self.recorded[result.kind] += 1
         return [result.sequence for result in results if result.sequence is not None]
 
     def name(self, kind: SubjectKind, company: Company, identifier: str) -> Identity:
-        """A new subject of `company`, noted in the book."""
+        """Creates a subject of `company` and stores its identity in the book."""
         identity = Identity(kind, company.number, identifier)
         with self.store.transaction() as connection:
             Book(connection).add_identity(identity)
         return identity
 
     def document(self, document: Json) -> bytes:
-        """Claims root of a document, which is kept in the book with its salts."""
+        """Stores a claims document with its salts in the book; returns its claims root."""
         claims = build_claims(document)
         with self.store.transaction() as connection:
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
@@ -117,16 +114,16 @@ class Consortium:
 
 
 def hash_of(identity: Identity) -> bytes:
-    """What the contract is given for an identifier."""
+    """The identifier hash that records carry."""
     return identifier_hash(identity.salt, identity.identifier)
 
 
 def found_consortium(store: Store, transport: Transport | None = None) -> Consortium:
-    """Deploys the contracts, on an embedded chain unless another one is given, and admits the companies."""
+    """Deploys the contracts and admits the companies, on an embedded chain unless another one is given."""
     node = Node(transport or EmbeddedChain())
     outbox = Outbox(store)
     owner = LocalSigner.generate()
-    node.fund(owner.address, _ALLOWANCE_WEI)
+    node.fund(owner.address)
     profile = find_profile("embedded")
     deployment: Deployment = deploy(node, profile, owner)
     chain = Chain(node, profile, deployment)
@@ -140,10 +137,11 @@ def _admit(consortium: Consortium) -> None:
     signers = [LocalSigner.generate() for _ in COMPANIES]
     admissions = []
     for (name, role), signer in zip(COMPANIES, signers, strict=True):
-        consortium.chain.node.fund(signer.address, _ALLOWANCE_WEI)
+        consortium.chain.fund(signer.address)
         root = consortium.document({"legal_name": name})
         admissions.append(Admit(int(role), signer.address, root))
     consortium.record(consortium.owner, admissions)
+    # The registry numbers participants in the order of admission, from 1.
     for number, ((name, _), signer) in enumerate(zip(COMPANIES, signers, strict=True), start=1):
         submitter = Submitter(consortium.chain, consortium.outbox, signer)
         consortium.companies.append(Company(name, number, signer, submitter))

@@ -1,4 +1,4 @@
-"""Passing parts on pallets to the carrier and on to the buyer, through every order's gate."""
+"""Delivery: passed parts go on pallets to the carrier and on to the buyer, through every order's gate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PER_PALLET = 8
 
 
 def deliver_parts(line: Line) -> None:
-    """Packs, hands over twice, unpacks; then coordinator and buyer close the orders."""
+    """Packs the passed parts, transfers custody twice, unpacks; then coordinator and buyer close the orders."""
     consortium = line.consortium
     passed = [job for job in line.jobs if job.verdict is Verdict.PASS]
     loads = [passed[start : start + PER_PALLET] for start in range(0, len(passed), PER_PALLET)]
@@ -23,7 +23,7 @@ def deliver_parts(line: Line) -> None:
     for pallet, load in zip(_pallets(line, len(loads)), loads, strict=True):
         items = sorted((Item(job.lot, job.order.subject) for job in load), key=lambda item: item.lot)
         packings.append(PackLots(pallet, tuple(item.lot for item in items)))
-        consignments.append((Item(pallet, NOTHING), *items))
+        consignments.append((Item(pallet, NOTHING), *items))  # a lot is followed by its content, in ascending order
     consortium.record(consortium.makers[-1], packings)
     hand_over(consortium, consortium.makers[-1], consortium.carrier, consignments)
     hand_over(consortium, consortium.carrier, consortium.buyer, consignments)
@@ -40,7 +40,7 @@ def _close(line: Line, passed: list[Job]) -> None:
 
 
 def _pallets(line: Line, count: int) -> list[bytes]:
-    """Empty pallets, each under its SSCC, brought in from outside."""
+    """Receives empty pallets, each identified by an SSCC; returns their subjects."""
     maker = line.consortium.makers[-1]
     keys = [with_check_digit(f"3{PREFIX}{number:09d}") for number in range(1, count + 1)]
     pallets = [line.consortium.name(SubjectKind.LOT, maker, f"https://id.gs1.org/00/{key}") for key in keys]

@@ -1,4 +1,4 @@
-"""The folder that the demonstration leaves: all that the next commands need, chain and keys of the companies too."""
+"""The demo's home folder: everything that later commands need, including the chain and the companies' keys."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ JOURNAL = "chain.journal"
 _DATABASE = "demo.sqlite"
 _KEYS = "keys"
 _CHAIN_URL = "http://127.0.0.1:8601"
-"""Beside the gateway's own port: 8545 may be another chain's."""
+"""Next to the gateway's own port; another chain may be using 8545."""
 _DISCLOSE = ("names", "/passport")
-"""What the demonstration's passports tell beyond the records."""
+"""What the demo's passports disclose beyond the records."""
 
 
 def database_of(home: Path) -> str:
-    """URL of the database."""
+    """URL of the demo's database."""
     return f"sqlite:///{home / _DATABASE}"
 
 
 def clear_home(home: Path) -> None:
-    """Makes the folder. A former demonstration's chain and database are deleted, and nothing else.
+    """Creates the folder, or deletes chain and database of an earlier demo in it, and nothing else.
 
-    Its keys are replaced by `write_home`.
-
-    Raises SettingsError where the folder is not the demonstration's, or a gateway still runs on it.
+    Earlier keys are replaced later, by `write_home`. Raises SettingsError if the folder is not a demo's, or if a
+    gateway is still running on it.
     """
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"{home} cannot be the demo's folder: {error.strerror}", hint="name another") from error
+        raise SettingsError(f"{home} cannot be created: {error.strerror}", hint="name another folder") from error
     for name in (SETTINGS_FILE, JOURNAL, _KEYS):
         if (home / name).exists() and not (home / _DATABASE).exists():
-            raise SettingsError(f"{home} holds {name} that is not the demo's", hint="name another folder with --out")
+            raise SettingsError(f"{home} holds files of something else ({name})", hint="name another folder with --out")
+    # The journal first: its lock shows whether a gateway still uses this folder, before anything is deleted.
     discard_journal(home / JOURNAL)
     for leftover in home.glob(f"{_DATABASE}*"):
         leftover.unlink()
 
 
 def write_home(home: Path, line: Line) -> None:
-    """Settings of the buyer's gateway, the deployment, everybody's keys, and each machine's evidence with its salts."""
+    """Writes the buyer's gateway settings, the deployment file, all keys, and each machine's evidence with salts."""
     consortium = line.consortium
     settings: dict[str, str | int | list[str]] = {
         "database": f"sqlite:///{_DATABASE}",
@@ -70,11 +70,11 @@ def write_home(home: Path, line: Line) -> None:
 
 
 def _write_keys(home: Path, consortium: Consortium) -> None:
-    """In clear: they are worth nothing outside of this chain."""
+    """Writes the keys unencrypted; they have no value outside this chain."""
     (home / _KEYS).mkdir(exist_ok=True)
     for company in (consortium.owner, *consortium.companies):
         path = home / _key_file(company)
-        path.unlink(missing_ok=True)  # of a former run
+        path.unlink(missing_ok=True)  # from an earlier run
         write_private(path, company.signer.unsafe_secret().hex().encode())
 
 

@@ -1,14 +1,15 @@
-"""Parts measured, inspected by the quality model, certified."""
+"""Inspection of parts: measured windows are anchored, judged by the quality model, and certified."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
 
-from ledger.evidence import EvidenceEntry, build_inference_context
-from ledger.records import IssueCertificate, Statement, Verdict
+from ledger.evidence import EvidenceEntry
+from ledger.records import IssueCertificate, Statement
 from ledger.store import Book
 from quality import Inference
+from services.inspections.statements import InspectedEntry, to_ledger_verdict
 from services.lab.demo.production import Job, Line
 
 __all__ = ["inspect_parts"]
@@ -17,20 +18,24 @@ YEAR_S = 365 * 24 * 3600
 
 
 def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[int]], now: int) -> None:
-    """Anchors what the bench measured of each part, and certifies what the model says of it."""
+    """Anchors the test bench's measurement of each part, and certifies the model's verdict on it.
+
+    `now` is Unix time in seconds.
+    """
     bench, inspector = line.plant.bench, line.consortium.inspector
     entries = [
         bench.note("engine noise", {"part": job.index + 1, "unit": "1e-6", "window": list(window)})
         for job, window in zip(jobs, windows, strict=True)
     ]
-    line.consortium.record(inspector, [bench.anchor()])
+    line.consortium.record(inspector, [bench.anchor()])  # a certificate must name an anchored leaf
     inferences = [_infer(line, job, window, entry) for job, window, entry in zip(jobs, windows, entries, strict=True)]
     records = []
     for job, entry, inference in zip(jobs, entries, inferences, strict=True):
-        job.verdict = Verdict(inference.verdict.value)
+        job.verdict = to_ledger_verdict(inference.verdict)
         line.certificates.append(job.verdict)
-        records.append(IssueCertificate(_state(line, job, entry, inference.digest, now)))
+        records.append(IssueCertificate(_state(line, job, entry, inference, now)))
     certificates = line.consortium.record(inspector, records)
+    # Stored afterwards, because the book keeps inferences by the certificate's sequence.
     with line.consortium.store.transaction() as connection:
         book = Book(connection)
         for certificate, inference in zip(certificates, inferences, strict=True):
@@ -38,28 +43,21 @@ def inspect_parts(line: Line, jobs: Sequence[Job], windows: Sequence[Sequence[in
 
 
 def _infer(line: Line, job: Job, window: Sequence[int], entry: EvidenceEntry) -> Inference:
-    """Bound to this lot and this entry: the digest is worth nothing for another part."""
-    context = build_inference_context(
-        chain_id=line.consortium.chain.chain_id,
-        ledger=line.consortium.chain.ledger,
-        lot=job.lot,
-        stream=line.plant.bench.stream,
-        leaf_index=entry.index,
-        leaf=entry.leaf_hash,
-    )
+    chain = line.consortium.chain
+    context = _inspected(line, job, entry).build_context(chain.chain_id, chain.ledger)
     return line.plant.inspector.inspect(window, context=context, salt=secrets.token_bytes(32))
 
 
-def _state(line: Line, job: Job, entry: EvidenceEntry, digest: bytes, now: int) -> Statement:
-    return Statement(
-        lot=job.lot,
+def _state(line: Line, job: Job, entry: EvidenceEntry, inference: Inference, now: int) -> Statement:
+    return _inspected(line, job, entry).build_statement(
+        inference.digest,
+        inference.verdict,
         order=job.order.subject,
         model=line.plant.model,
-        verdict=job.verdict,
         expires_at=now + YEAR_S,
-        inference_digest=digest,
         claims_root=line.consortium.document({"inspection": "acoustic, end of line", "part": job.index + 1}),
-        stream=line.plant.bench.stream,
-        leaf_index=entry.index,
-        leaf_hash=entry.leaf_hash,
     )
+
+
+def _inspected(line: Line, job: Job, entry: EvidenceEntry) -> InspectedEntry:
+    return InspectedEntry(job.lot, line.plant.bench.stream, entry.index, entry.leaf_hash)

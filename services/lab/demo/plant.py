@@ -1,4 +1,4 @@
-"""Machines with their evidence streams, material, and the quality model: what stands ready before the first order."""
+"""The demo's plant: machines with evidence streams, received material, and the approved quality model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.lab.demo.consortium import NOTHING, Company, Consortium, hash_of
 __all__ = ["GTIN_BEARING", "GTIN_STEEL", "Machine", "Plant", "build_plant", "receive", "with_check_digit"]
 
 PREFIX = "9506000"
-"""GS1 company prefix that GS1 keeps for examples."""
+"""GS1 company prefix that GS1 reserves for examples."""
 GRAM, PIECE, SET = b"GRM", b"H87", b"SET"
 MACHINES = (
     (2, "FORGE-1", "forging press"),
@@ -27,7 +27,7 @@ MACHINES = (
     (4, "CELL-2", "assembly cell"),
     (5, "BENCH-1", "acoustic test bench"),
 )
-"""(index of the owning company, name, what it is)."""
+"""The machines, each with the index of the owning company, its name, and the kind of equipment."""
 
 
 def with_check_digit(digits: str) -> str:
@@ -42,7 +42,7 @@ GTIN_BEARING = with_check_digit(f"0{PREFIX}00202")
 
 @dataclass(slots=True)
 class Machine:
-    """A machine in service, and its log of evidence."""
+    """A registered machine, and its evidence log."""
 
     owner: Company
     name: str
@@ -51,24 +51,26 @@ class Machine:
     log: EvidenceLog = field(default_factory=EvidenceLog)
 
     def anchor(self) -> Anchor:
-        """The record that fixes the log as it stands."""
+        """The record that anchors the log in its present state."""
         return Anchor(self.stream, self.log.tree.size, self.log.tree.root())
 
     def note(self, kind: str, values: dict[str, int | str | list[int]]) -> EvidenceEntry:
-        """One entry of measured data."""
+        """Appends an entry of measured data."""
         return self.log.append({"machine": self.name, "kind": kind, **values})
 
 
 @dataclass(slots=True)
 class Plant:
+    """The machines of all factories, and the quality model."""
+
     machines: list[Machine]
-    """Two of each factory, in order of the operations, then the inspector's bench."""
+    """Two machines per factory, in order of the operations, then the inspector's test bench."""
     model: int
     """Number of the approved quality model."""
     inspector: Inspector
 
     def machine(self, operation: int, job: int) -> Machine:
-        """The work of one operation is spread over its factory's two machines."""
+        """The machine for a job; the jobs of one operation alternate between its factory's two machines."""
         return self.machines[2 * operation + job % 2]
 
     @property
@@ -77,7 +79,7 @@ class Plant:
 
 
 def build_plant(consortium: Consortium, model: bytes, card: str) -> Plant:
-    """Registers machines and streams, and has the model registered and approved."""
+    """Registers machines, streams and the model, and has the model approved."""
     machines = [_install(consortium, *machine) for machine in MACHINES]
     inspector = Inspector(model)
     card_root = consortium.document(json.loads(card))
@@ -102,7 +104,7 @@ def _install(consortium: Consortium, index: int, name: str, what: str) -> Machin
 def receive(
     consortium: Consortium, company: Company, gtin: str, lots: Sequence[str], quantity: int, unit: bytes
 ) -> list[bytes]:
-    """Material from outside, on its supplier's certificate; gives the lots' subjects."""
+    """Receives material from outside with its supplier's certificate; returns the lots' subjects."""
     identities = [consortium.name(SubjectKind.LOT, company, f"https://id.gs1.org/01/{gtin}/10/{lot}") for lot in lots]
     claims = consortium.document({"supplier": "outside the ledger", "certificate": "EN 10204 2.2"})
     records = [ReceiveLot(hash_of(identity), quantity, unit, claims) for identity in identities]

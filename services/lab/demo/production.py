@@ -1,4 +1,4 @@
-"""From order to finished part: orders placed, operations assigned and done, custody passed from factory to factory."""
+"""Production: orders are placed, operations assigned and performed, custody passes from factory to factory."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ OPERATIONS = ("forging", "turning", "assembly")
 ASSEMBLY = len(OPERATIONS) - 1
 GTIN_PART = with_check_digit(f"0{PREFIX}01345")
 ORDER_LINK = f"https://id.gs1.org/253/{with_check_digit(PREFIX + '00077')}"
-"""Orders are documents of one GS1 type (GDTI); each one's serial follows."""
+"""Orders are documents of one GS1 type (GDTI); the serial number of each is appended."""
 ENGRAVINGS = ("for Mara", "No. 7", "Team Blue", "1998", "M. K.", "Ahoy")
 STEEL_G, SCALE_G = 5000, 200
-"""Steel that one part takes, and what of it is lost as scale."""
+"""Steel used for one part, and the share of it that is lost as scale, in grams."""
 GRID_KG_PER_KWH = Decimal("0.38")
-"""Carbon dioxide of the electricity that the demonstration's factories use."""
+"""Carbon dioxide intensity of the electricity used in the demo."""
 PER_LOT = 8
-"""Parts that one lot of material is enough for."""
+"""Number of parts that one lot of material suffices for."""
 DUE_S = 14 * 24 * 3600
 
 
 @dataclass(slots=True)
 class Job:
-    """One order on its way through the factories."""
+    """One order, as it passes through the factories."""
 
     index: int
     order: Identity
     lot: bytes = b""
-    """What the order's work is in now."""
+    """The lot that the order's work has produced so far."""
     part: Identity | None = None
-    """The finished part, once assembled; after rework, the new one."""
+    """The finished part, once assembled; after rework, the reworked one."""
     verdict: Verdict = Verdict.NONE
     window: int = 0
     """Row of the measured window behind the verdict."""
@@ -66,7 +66,7 @@ class Job:
 
 @dataclass(slots=True)
 class Line:
-    """The jobs of one demonstration, the plant they run in, and the material they take."""
+    """The jobs of one demo run, the plant that they run in, and the material that they use."""
 
     consortium: Consortium
     plant: Plant
@@ -78,7 +78,10 @@ class Line:
 
 
 def place_orders(consortium: Consortium, plant: Plant, count: int, now: int) -> Line:
-    """Material comes in, personalised orders are placed with the coordinator, who accepts them."""
+    """Receives material, and has personalised orders placed by the buyer and accepted by the coordinator.
+
+    `now` is Unix time in seconds.
+    """
     lots = range(1, -(-count // PER_LOT) + 1)
     heats, boxes = [f"HEAT{number}" for number in lots], [f"BOX{number}" for number in lots]
     steel = receive(consortium, consortium.makers[0], GTIN_STEEL, heats, STEEL_G * PER_LOT, GRAM)
@@ -109,7 +112,7 @@ def _placing(consortium: Consortium, plant: Plant, job: Job, now: int) -> PlaceO
 
 
 def make_parts(line: Line) -> None:
-    """All operations on all jobs, custody passing from factory to factory."""
+    """Performs all operations on all jobs, passing custody from factory to factory."""
     assigned = [_assign(line, line.jobs, operation) for operation in range(len(OPERATIONS))]
     for operation, assignments in enumerate(assigned):
         if operation > 0:
@@ -120,7 +123,7 @@ def make_parts(line: Line) -> None:
 
 
 def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
-    """A new assignment of the assembly makes a failed part into a new one, which stays quarantined until it passes."""
+    """Reworks failed parts under a new assignment of the assembly. The new part stays quarantined until it passes."""
     assignments = _assign(line, jobs, ASSEMBLY)
     _operate(line, jobs, ASSEMBLY, assignments, partial(_rework, line))
     for job in jobs:
@@ -128,13 +131,13 @@ def rework_parts(line: Line, jobs: Sequence[Job]) -> None:
 
 
 def hand_over(consortium: Consortium, giver: Company, taker: Company, consignments: Sequence[tuple[Item, ...]]) -> None:
-    """Custody offered and accepted."""
+    """Transfers custody: the giver offers, the taker accepts."""
     consortium.record(giver, [OfferCustody(items, taker.number, NOTHING) for items in consignments])
     consortium.record(taker, [AcceptCustody(items, NOTHING) for items in consignments])
 
 
 def _assign(line: Line, jobs: Sequence[Job], operation: int) -> list[int]:
-    """Proposed by the coordinator, accepted by the machines' owner; gives the assignments."""
+    """Has the coordinator propose and the machines' owner accept; returns the assignments' sequences."""
     consortium = line.consortium
     proposals = [
         ProposeAssignment(job.order.subject, operation, line.plant.machine(operation, job.index).number, NOTHING)
@@ -156,10 +159,12 @@ def _operate(
     assignments: Sequence[int],
     transform: Callable[[Job], TransformLots],
 ) -> None:
-    """Start, work, evidence, finish: what the factory's node records."""
+    """Records start, work, evidence and finish of an operation, as a factory's node does."""
     pairs = list(zip(jobs, assignments, strict=True))
     starts = [StartAssignment(job.order.subject, operation, assignment, NOTHING) for job, assignment in pairs]
     work = [transform(job) for job in jobs]
+    # Finishing adds an entry to the machine's log, so anchors are built afterwards. They are recorded before the
+    # finishes, whose leaves must be anchored.
     finishes = [_finish(line, job, operation, assignment) for job, assignment in pairs]
     used = {line.plant.machine(operation, job.index).number: line.plant.machine(operation, job.index) for job in jobs}
     anchors = [machine.anchor() for machine in used.values()]
@@ -173,12 +178,13 @@ def _finish(line: Line, job: Job, operation: int, assignment: int) -> FinishAssi
 
 
 def _convert(line: Line, operation: int, job: Job) -> TransformLots:
-    """Steel by weight into a blank, a blank into a shaft, shaft and bearings into the part."""
+    """The transformation of one operation: steel into a blank, a blank into a shaft, shaft and bearings into the
+    part."""
     forging = operation == 0
     inputs = [Input(line.steel[job.index // PER_LOT], STEEL_G) if forging else Input(job.lot, 1)]
     if operation == ASSEMBLY:
         inputs.append(Input(line.bearings[job.index // PER_LOT], 1))
-    inputs.sort(key=lambda entry: entry.lot)
+    inputs.sort(key=lambda entry: entry.lot)  # the contract takes lots in ascending order
     return TransformLots(
         Transformation(
             kind=TransformationKind.CONVERSION,
@@ -216,7 +222,7 @@ def _rework(line: Line, job: Job) -> TransformLots:
 
 
 def _new_lot(line: Line, job: Job, operation: int, suffix: str = "") -> Output:
-    """A serialised piece of the order's work; the job is in it from now on."""
+    """Creates a serialised lot and makes it the job's lot; returns it as an output of a transformation."""
     maker = line.consortium.makers[operation]
     serial = f"{OPERATIONS[operation][0].upper()}{job.index + 1:04d}{suffix}"
     identity = line.consortium.name(SubjectKind.LOT, maker, f"https://id.gs1.org/01/{GTIN_PART}/21/{serial}")
@@ -228,7 +234,7 @@ def _new_lot(line: Line, job: Job, operation: int, suffix: str = "") -> Output:
 
 
 def _passport(operation: int, index: int) -> dict[str, Json]:
-    """What may be told to whoever holds the part, under the names of services/portal/PASSPORT.md."""
+    """The data that any holder of the part may see, under the names of services/portal/PASSPORT.md."""
     energy_kwh = (Decimal("4.2"), Decimal("1.8"), Decimal("0.6"))[operation] + Decimal(index) / 1000
     return {
         "material": "42CrMo4",

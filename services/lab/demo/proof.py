@@ -1,4 +1,4 @@
-"""One part's bundle as a partner gets it: verified, then tampered with in six ways, each of which must be refused."""
+"""One part's bundle: verified, then tampered with in six ways, each of which must be refused."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from ledger.bundle import (
     encode_bundle,
     parse_bundle,
 )
-from ledger.chain import Chain, event_topic, fetch_checkpoint, fetch_trust
+from ledger.chain import Chain, fetch_checkpoint, fetch_trust
 from ledger.errors import MillmarkError
+from ledger.events import HISTORY_EVENTS, topic_of
+from ledger.events.certificates import CertificateIssued
 from ledger.heads import inner_of, link, start_of
 from ledger.ids import identifier_hash, subject
 from ledger.provenance import Disclosing, build_bundle
-from ledger.records import Contract, Verdict
+from ledger.records import Verdict
 from ledger.store import Store
 from ledger.trust import BelievedBlock, TrustFile
 from ledger.verify import Report, VerificationError, verify_bundle
@@ -32,12 +34,12 @@ __all__ = ["BUNDLE", "TRUST", "Proof", "Refusal", "prove_part"]
 BUNDLE, TRUST = "part.bundle", "trust.json"
 _EVERYTHING = Disclosing(names=True, fields=((),), entries=True, inferences=True)
 _VERDICT = slice(5 * 32, 6 * 32)
-"""Of a CertificateIssued's data: after the key and the histories' offset come lot, order, model, verdict."""
+"""Position of the verdict in CertificateIssued's data: after key, histories' offset, lot, order and model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A tampering, and why it was refused."""
+    """A tampering, and the reason for which it was refused."""
 
     tampering: str
     step: int
@@ -46,16 +48,18 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
+    """The verified bundle of one part, and the refusals of tampered ones."""
+
     report: Report
     size: int
-    """Of the bundle, in bytes."""
+    """Size of the bundle in bytes."""
     refusals: tuple[Refusal, ...]
 
 
 def prove_part(store: Store, chain: Chain, lot: bytes, names: Mapping[int, str], home: Path) -> Proof:
-    """Writes bundle and trust file into `home`, verifies them, and tries the tamperings.
+    """Writes bundle and trust file to `home`, verifies them, and checks that tampered bundles are refused.
 
-    Raises VerificationError when the true bundle is refused, MillmarkError when a false one is not.
+    Raises VerificationError if the genuine bundle is refused, MillmarkError if a tampered one is accepted.
     """
     data = build_bundle(store, chain, [lot], _EVERYTHING)
     point = fetch_checkpoint(chain)
@@ -75,12 +79,12 @@ def _refuse(tampering: str, data: bytes, trust: TrustFile) -> Refusal:
         verify_bundle(data, trust, now_s=int(time.time()))
     except VerificationError as error:
         return Refusal(tampering, error.step.value, str(error))
-    raise MillmarkError(f"a false bundle was believed: {tampering}", hint="do not rely on this release")
+    raise MillmarkError(f"a tampered bundle was accepted: {tampering}", hint="do not rely on this release")
 
 
 def _certificate(bundle: Bundle) -> RecordShown:
-    """The one that somebody would want to hide or to change: a failing one, where there is one."""
-    issued = [record for record in bundle.records if record.kind == "CertificateIssued"]
+    """The certificate most worth hiding or changing: a failing one, if there is any."""
+    issued = [record for record in bundle.records if record.kind == CertificateIssued.__name__]
     return max(issued, key=lambda record: int.from_bytes(record.data[_VERDICT], "big"))
 
 
@@ -94,13 +98,14 @@ def _leave_out(bundle: Bundle) -> Bundle:
 
 
 def _turn_verdict(bundle: Bundle) -> Bundle:
-    """And the head that the chain's state has for the lot, so that records and state agree."""
+    """Inverts the verdict, and replaces the lot's head in the state nodes, so that records and state agree."""
     old = _certificate(bundle)
     verdict = Verdict.PASS if old.data[_VERDICT][-1] == Verdict.FAIL else Verdict.FAIL
     data = old.data[: _VERDICT.start] + int(verdict).to_bytes(32, "big") + old.data[_VERDICT.stop :]
     new = replace(old, data=data)
     records = tuple(new if one == old else one for one in bundle.records)
     changed = replace(bundle, records=records)
+    # With matching heads, only the proof of the state against the block can reveal the change.
     for before, after in zip(_heads(bundle), _heads(changed), strict=True):
         nodes = tuple(sorted(node.replace(before, after) for node in changed.nodes))
         changed = replace(changed, nodes=nodes)
@@ -124,14 +129,14 @@ def _head(bundle: Bundle, history: HistoryShown, shown: Mapping[int, RecordShown
                 data=record.data,
                 block_time=record.block_time,
             )
-            head = link(head, event_topic(Contract.LEDGER, record.kind), inner)
+            head = link(head, topic_of(HISTORY_EVENTS[record.kind]), inner)
         else:
-            head = link(head, event_topic(Contract.LEDGER, entry.kind), entry.inner)
+            head = link(head, topic_of(HISTORY_EVENTS[entry.kind]), entry.inner)
     return head
 
 
 def _rename(bundle: Bundle) -> Bundle:
-    """The passport of one part under the serial number of another."""
+    """Gives the part another serial number."""
     identities = [
         replace(one, identifier=one.identifier + "X") if _subject(one) in bundle.parts else one
         for one in bundle.identities
@@ -159,7 +164,7 @@ def _change_measurement(bundle: Bundle) -> Bundle:
         if shown is None or not isinstance(shown.entry, dict) or "window" not in shown.entry:
             return shown
         window = shown.entry["window"]
-        assert isinstance(window, list)  # noqa: S101  # what the bench writes
+        assert isinstance(window, list)  # noqa: S101  # the test bench writes lists
         return replace(shown, entry={**shown.entry, "window": [0, *window[1:]]})
 
     return replace(bundle, evidence=tuple(replace(one, shown=change(one.shown)) for one in bundle.evidence))

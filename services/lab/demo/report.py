@@ -1,4 +1,4 @@
-"""The demonstration's summary, for a person and as JSON."""
+"""The demo's summary, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["build_json", "print_summary"]
 
 
 def print_summary(result: DemoResult, home: Path, program: str) -> None:
-    """What was done, what it cost, one part's trace and proof, and how to go on."""
+    """Prints what was recorded and its gas, one part's trace and proof, and the next steps."""
     rows = [[kind, count, *_gas(result, kind)] for kind, count in sorted(result.records.items())]
     print_table("records", ["kind", "count", "gas each"], rows)
     print_lines("", *_facts(result), "")
@@ -33,7 +33,7 @@ def print_summary(result: DemoResult, home: Path, program: str) -> None:
 
 
 def build_json(result: DemoResult) -> dict[str, object]:
-    """The same, for programs."""
+    """The same result as JSON."""
     return {
         "orders": result.orders,
         "delivered": result.delivered,
@@ -81,22 +81,23 @@ def _facts(result: DemoResult) -> list[str]:
 
 
 def _onward(result: DemoResult, home: Path, program: str) -> list[str]:
-    """From here to the passport in a browser and its proof checked, and what else there is."""
+    """The next steps: open the passport in a browser, check its proof, and further commands."""
+    # Commands in full, so that each can be copied from the terminal.
     part = result.trace.lot
     name = part.identifier or "0x" + part.subject.hex()
     return [
-        "next, as whoever scans the code on the part:",
-        "  1. start the gateway of its buyer, which brings the chain back, and leave it running",
+        "next, as anyone who scans the code on the part:",
+        "  1. start the buyer's gateway, which also restarts the chain, and leave it running",
         f"     {program} --home {home} gateway",
         "  2. open the passport in a browser, or scan it",
         f"     {result.code}",
         "",
         *build_qr_text(result.code).splitlines(),
         "",
-        "  3. download proof and trust file there, or here",
+        "  3. download proof and trust file there, or with",
         f"     curl -sLo part.bundle '{result.code}&linkType=gs1:traceability'",
         f"     curl -so trust.json '{result.code.replace('/01/', '/passport/trust/01/', 1)}'",
-        "  4. check them where they are, alone and offline",
+        "  4. check them offline, without any server",
         f"     {program} verify part.bundle --trust trust.json",
         "",
         "and as a company:",

@@ -1,4 +1,4 @@
-"""The demonstration from end to end, and what came of it."""
+"""The demo from end to end, and its result."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from ledger.ids import parse_digital_link
 from ledger.index import Follower
 from ledger.provenance import Trace, trace_lot
 from ledger.records import Contract, Verdict
-from ledger.store import Store, open_store
+from ledger.store import Store
 from quality import Inspector, to_fixed
 from quality.data import Table, load_table
 from quality.forda import load_ford_a
 from quality.labels import find_defects
 from services.devchain import JournaledChain
+from services.inspections.statements import to_ledger_verdict
 from services.interop.digital_link import build_part_link
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.delivery import deliver_parts
@@ -34,54 +35,54 @@ from services.lab.demo.plant import Plant, build_plant
 from services.lab.demo.production import Job, Line, make_parts, place_orders, rework_parts
 from services.lab.demo.proof import Proof, prove_part
 from services.settings import read_settings
+from services.store import open_store
 
 __all__ = ["DemoResult", "run_demo"]
 
 T = TypeVar("T")
 SYMPTOM_EVERY = 6
-"""Of the measured windows, every sixth is one with the symptom: more than a real line has, so that few orders show
-both verdicts."""
+"""Every sixth window has the symptom: more than on a real line, so that a few orders suffice to show both verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What the summary and the JSON file say."""
+    """The content of the summary and of the JSON file."""
 
     orders: int
     delivered: int
     records: Counter[str]
-    """By kind, on both contracts."""
+    """Number of records by kind, on both contracts."""
     verdicts: Counter[str]
-    """Certificates by verdict."""
+    """Number of certificates by verdict."""
     agreeing: int
-    """Certificates whose verdict is the label of the window."""
+    """Number of final verdicts that agree with the window's label."""
     accuracy: float
-    """Of the model over all labelled windows that were given, re-measured now."""
+    """Accuracy of the model over all labelled windows, measured in this run."""
     windows: int
     gas: dict[str, tuple[int, int]]
-    """Records and gas by kind."""
+    """Number of records and total gas, by kind."""
     chain_sequences: dict[str, int]
     index_sequences: dict[str, int]
     digest: bytes
     model: int
     trace: Trace
-    """Of one delivered part, a reworked one if there is one; of the first part when none was delivered."""
+    """Trace of one delivered part, preferably a reworked one; of the first part if none was delivered."""
     proof: Proof
-    """Of the same part."""
+    """Proof of the same part."""
     code: str
     """The link for the code on that part."""
     seconds: dict[str, float]
-    """Wall-clock time by step."""
+    """Wall time by step."""
 
 
 def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], None]) -> DemoResult:
-    """Runs everything on a fresh embedded chain; leaves in `home` what a gateway needs to go on from there.
+    """Runs the demo on a new embedded chain; writes everything that a gateway needs to `home`.
 
-    Raises QualityError when the measured data cannot be had, and everything that recording can raise.
+    Raises QualityError if the measured data cannot be loaded, and all errors of recording.
     """
     clock = _Clock(say)
     table = clock("reading the measured signals", lambda: load_ford_a().test if data is None else load_table(data))
-    _check_table(table)
+    _check_table(table)  # before an earlier demo is deleted
     clear_home(home)
     with open_store(database_of(home)) as store, closing(JournaledChain(home / JOURNAL)) as transport:
         consortium = clock(
@@ -98,7 +99,7 @@ def run_demo(home: Path, orders: int, data: Path | None, say: Callable[[str], No
 
 
 class _Clock:
-    """Says what happens, and keeps how long it took."""
+    """Announces each step and measures its duration."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -113,10 +114,10 @@ class _Clock:
 
 
 def _check_table(table: Table) -> None:
-    """Before anything is made: the model must be able to read the windows, and both kinds must be there."""
+    """Checks that the model can read the windows and that both labels occur. Raises InputError, QualityError."""
     width = Inspector(_model_bytes()).model.width
     if table.values.shape[1] != width:
-        raise InputError(f"a window has {table.values.shape[1]} values", hint=f"the model reads {width}")
+        raise InputError(f"each window has {table.values.shape[1]} values", hint=f"give windows of {width} values")
     find_defects(table.labels)
 
 
@@ -144,7 +145,7 @@ def _produce(consortium: Consortium, orders: int, table: Table, clock: _Clock) -
 
 
 def _pick(table: Table, count: int) -> NDArray[np.intp]:
-    """Rows of the windows that stand for the parts: in the data's own order, every sixth with the symptom."""
+    """Rows of the windows used for the parts: in the order of the data, every sixth with the symptom."""
     symptom = find_defects(table.labels)
     bad, good = np.flatnonzero(symptom), np.flatnonzero(~symptom)
     index = np.arange(count)
@@ -153,7 +154,7 @@ def _pick(table: Table, count: int) -> NDArray[np.intp]:
 
 
 def _rework(line: Line, table: Table, windows: NDArray[np.int64], now: int) -> None:
-    """Every second failed part is made anew and inspected again; the others stay in quarantine."""
+    """Reworks every second failed part and inspects it again; the others stay in quarantine."""
     failed: list[Job] = [job for job in line.jobs if job.verdict is Verdict.FAIL][::2]
     if not failed:
         return
@@ -166,14 +167,14 @@ def _rework(line: Line, table: Table, windows: NDArray[np.int64], now: int) -> N
 
 
 def _accuracy(inspector: Inspector, table: Table) -> float:
-    """Share of all windows whose verdict is their label."""
+    """Share of all windows for which the verdict agrees with the label."""
     inferences = inspector.inspect_all(to_fixed(table.values, inspector.model.decimals))
-    failed = np.array([inference.verdict.value == Verdict.FAIL.value for inference in inferences])
+    failed = np.array([to_ledger_verdict(inference.verdict) is Verdict.FAIL for inference in inferences])
     return float((failed == find_defects(table.labels)).mean())
 
 
 def _choose(line: Line) -> Job:
-    """The part to show: one that failed, was reworked, passed and was delivered has the most to tell."""
+    """The part to show: preferably one that failed, was reworked, passed and was delivered."""
     return max(line.jobs, key=lambda job: (job.delivered, job.reworked))
 
 

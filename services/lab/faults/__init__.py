@@ -1,6 +1,6 @@
-"""The fault lab: a set of unique events, a real chain in a process of its own, and what can go wrong between.
+"""The fault lab: records a set of unique events on a real chain in its own process while it injects faults.
 
-Each event is acknowledged, failed or unknown to its sender; at the end the ledger itself is read. Lost, doubled or made
-up events are counted, and the index is compared with a fresh replay and with the heads in the contract. `runs` has the
-faults by name.
+To its sender each event is acknowledged, failed or unknown. At the end the ledger itself is read: lost, duplicated and
+invented (phantom) events are counted, and the index is compared with a new replay and with the heads in the contract.
+`runs` lists the fault profiles by name.
 """

@@ -1,8 +1,8 @@
-"""The process that the lab kills: takes events in, submits and indexes them. Run it as
-`python -m services.lab.faults.agent PLAN`.
+"""The process that the lab kills: it accepts, submits and indexes events. Run as `python -m services.lab.faults.agent
+PLAN`.
 
-PLAN is a JSON file. It writes to its standard output, a line each: `ready SECONDS` with the processor's time that it
-took to start, `ack KEY` once an event is durable, `done`.
+PLAN is a JSON file. The process writes lines to standard output: `ready SECONDS` with the CPU time of its start, `ack
+KEY` once an event is durable, and `done`.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from ledger.chain import HttpTransport, find_profile
 from ledger.chain.deployment import read_deployment, write_deployment
 from ledger.errors import ChainError, IndexHaltedError, LeaseHeldError, StoreError
 from ledger.index import Follower
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from ledger.submit.lease import Lease
 from services.lab.faults.chains import ChainProcess
-from services.lab.faults.crashes import DyingOutbox, DyingStore, DyingTransport, KillPoint
-from services.lab.faults.mischief import MISCHIEF, Scene
+from services.lab.faults.crashes import CrashingOutbox, CrashingStore, CrashingTransport, KillPoint
+from services.lab.faults.disturbances import DISTURBANCES, Target
 from services.lab.faults.workload import Event, Site, build_signer
+from services.store import open_store
 
 __all__ = ["Plan", "build_plan", "main"]
 
 _GROUP = 3
 _PAUSE_S = 0.02
 _LAST_S = 600.0
-"""After which a life that never gets done ends by itself."""
+"""Time after which a process ends by itself if its work never gets done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One life."""
+    """Configuration of one process, from start to end."""
 
     url: str
     engine: str
@@ -53,19 +53,19 @@ class Plan:
     seed: int
     orders: list[str]
     events: list[tuple[str, int, int]]
-    mischief: str = ""
-    """What happens to this life, by name; empty for nothing."""
+    disturbance: str = ""
+    """Name of the disturbance (see `disturbances`) during this process; empty for none."""
     point: str = ""
     after: bool = False
     countdown: int = 0
-    doomed: bool = False
-    """Goes on until it is killed from without, also when nothing is left to do."""
+    until_killed: bool = False
+    """Keep running until killed from outside, even when no work is left."""
     batch_size: int = 2
     lease_s: float = 15.0
     endless: str = ""
-    """How the keys of events begin that come in until SIGTERM; empty for none."""
+    """Prefix for the keys of events that are created until SIGTERM; empty for none."""
     machine: int = 0
-    """That the endless events are of."""
+    """Machine of the endless events."""
 
     def write(self, path: Path) -> Path:
         path.write_text(json.dumps(dataclasses.asdict(self)))
@@ -81,7 +81,7 @@ class Plan:
 def build_plan(
     folder: Path, process: ChainProcess, site: Site, seed: int, events: Sequence[Event], **rest: Any
 ) -> Plan:
-    """A life in `folder`, on that chain. `rest`: the fields that have defaults."""
+    """Builds the plan of a process in `folder` on the given chain. `rest`: fields that have defaults."""
     deployment = folder / "deployment.json"
     write_deployment(deployment, site.deployment)
     return Plan(
@@ -102,8 +102,9 @@ def main(path: str) -> None:
     site, point = plan.site(), KillPoint(plan.point, plan.after, plan.countdown)
     line = HttpTransport(plan.url)
     with open_store(f"sqlite:///{plan.database}") as store:
-        chain = site.connect(DyingTransport(line, point))
-        outbox = DyingOutbox(store, point)
+        chain = site.connect(CrashingTransport(line, point))
+        outbox = CrashingOutbox(store, point)
+        # Short intervals, so that a run of seconds reaches resending, fee bumps and takeovers.
         submitter = Submitter(
             chain,
             outbox,
@@ -114,61 +115,61 @@ def main(path: str) -> None:
             raise_s=0.5,
             lease=Lease(outbox, site.signer.address, plan.lease_s),
         )
-        follower = Follower(chain, DyingStore(store, point))
+        follower = Follower(chain, CrashingStore(store, point))
         _say(f"ready {time.process_time():.3f}")
-        scene = Scene(site, line, store, Outbox(store), chain)
-        trouble = MISCHIEF[plan.mischief](scene) if plan.mischief else contextlib.nullcontext()
+        target = Target(site, line, store, Outbox(store), chain)
+        trouble = DISTURBANCES[plan.disturbance](target) if plan.disturbance else contextlib.nullcontext()
         with trouble:
             if plan.endless:
-                _take_in(submitter, follower, scene, plan)
-            _work(submitter, follower, scene, plan)
+                _take_in(submitter, follower, target, plan)
+            _work(submitter, follower, target, plan)
     _say("done")
 
 
-def _work(submitter: Submitter, follower: Follower, scene: Scene, plan: Plan) -> None:
-    """Events come in a few at a time, between rounds of the node's main loop."""
+def _work(submitter: Submitter, follower: Follower, target: Target, plan: Plan) -> None:
+    """Submits the planned events a few at a time, between rounds of the main loop."""
     events = [Event(*event) for event in plan.events]
     deadline, done = time.monotonic() + _LAST_S, False
-    while (events or not done or plan.doomed) and time.monotonic() < deadline:
+    while (events or not done or plan.until_killed) and time.monotonic() < deadline:
         group, events = events[:_GROUP], events[_GROUP:]
-        _submit(submitter, scene, group)
-        done = _go_round(submitter, follower, scene)
+        _submit(submitter, target, group)
+        done = _go_round(submitter, follower, target)
 
 
-def _take_in(submitter: Submitter, follower: Follower, scene: Scene, plan: Plan) -> None:
-    """A new event each round, until the process is told to stop."""
+def _take_in(submitter: Submitter, follower: Follower, target: Target, plan: Plan) -> None:
+    """Submits a new event every round until SIGTERM."""
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     for number in itertools.count():
         if stop:
             break
-        _submit(submitter, scene, [Event(f"{plan.endless}{number}", plan.machine, number)])
-        _go_round(submitter, follower, scene)
+        _submit(submitter, target, [Event(f"{plan.endless}{number}", plan.machine, number)])
+        _go_round(submitter, follower, target)
 
 
-def _submit(submitter: Submitter, scene: Scene, events: list[Event]) -> None:
+def _submit(submitter: Submitter, target: Target, events: list[Event]) -> None:
     while events:
         try:
-            submitter.submit([(event.key, scene.site.record(event)) for event in events])
+            submitter.submit([(event.key, target.site.record(event)) for event in events])
             break
-        except StoreError:  # another process holds the database, asleep; the keys make it safe to try again
+        except StoreError:  # a stopped process holds the database's lock; idempotency keys make a retry safe
             time.sleep(_PAUSE_S)
     for event in events:
         _say(f"ack {event.key}")
 
 
-def _go_round(submitter: Submitter, follower: Follower, scene: Scene) -> bool:
-    """True when nothing is left to do, by this process or by the one that leads."""
+def _go_round(submitter: Submitter, follower: Follower, target: Target) -> bool:
+    """Runs one round of the main loop. True when no work is left, for this process or for the one with the lease."""
     done = False
     try:
         done = submitter.step()
     except LeaseHeldError:
-        done = scene.outbox.is_idle(submitter.key)
+        done = target.outbox.is_idle(submitter.key)
     except (ChainError, StoreError):
-        pass  # the next round goes on where this one stopped
-    with contextlib.suppress(ChainError, StoreError, IndexHaltedError):  # of two followers, one is told to stop
+        pass  # the next round continues where this one stopped
+    with contextlib.suppress(ChainError, StoreError, IndexHaltedError):  # one of two followers is halted
         follower.follow()
-    scene.go_on()
+    target.go_on()
     time.sleep(_PAUSE_S)
     return done
 

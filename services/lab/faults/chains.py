@@ -1,4 +1,4 @@
-"""A real chain in a process of its own: anvil when its native binary is here, else the project's devchain."""
+"""A real chain in its own process: anvil if its native binary is installed, otherwise the project's devchain."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "
 
 @dataclass(frozen=True, slots=True)
 class ChainProcess:
-    """A running chain. `transport` reaches it past every fault."""
+    """A running chain. `transport` reaches it directly, without injected faults."""
 
     engine: str
     """Name of its engine profile."""
@@ -39,7 +39,7 @@ class ChainProcess:
 
 
 def find_anvil() -> Path | None:
-    """The native binary. The launcher of the npm package is no use: it outlives neither signal nor parent."""
+    """The native anvil binary, or None. The npm package's launcher is unsuitable: it does not pass signals on."""
     machine = _MACHINES.get(platform.machine().lower(), platform.machine().lower())
     package = Path("node_modules", "@foundry-rs", f"anvil-{sys.platform}-{machine}", "bin", "anvil")
     binary = Path(__file__).parents[2] / "contracts" / package
@@ -48,13 +48,15 @@ def find_anvil() -> Path | None:
 
 @contextmanager
 def running_chain(folder: Path, *, need_anvil: bool = False) -> Iterator[ChainProcess]:
-    """Starts a chain on a free port of loopback and ends it on leaving. Raises SettingsError when it does not start, or
-    when `need_anvil` and anvil is not here."""
+    """Runs a chain on a free port of the loopback until exit.
+
+    Raises SettingsError if it does not start, or if anvil is needed and not installed.
+    """
     anvil = find_anvil()
     if anvil is not None:
         arguments = [str(anvil), "--port", "0", "--host", "127.0.0.1"]
     elif need_anvil:
-        raise SettingsError("anvil is not here", hint="run `npm ci --ignore-scripts` in contracts/")
+        raise SettingsError("anvil is not installed", hint="run `npm ci --ignore-scripts` in contracts/")
     else:
         arguments = [sys.executable, "-m", "services.cli", "devchain", "--port", "0"]
     engine = "embedded" if anvil is None else "anvil"
@@ -64,7 +66,7 @@ def running_chain(folder: Path, *, need_anvil: bool = False) -> Iterator[ChainPr
 
 @contextmanager
 def _process(arguments: Sequence[str], report: Path) -> Iterator[str]:
-    # a pipe that nobody reads would fill, and stop it
+    # Output goes to a file: nobody reads a pipe here, and once full it would block the process.
     with report.open("w") as output, subprocess.Popen(arguments, stdout=output, stderr=output) as process:
         try:
             yield _await_url(process, report)

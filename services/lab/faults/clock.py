@@ -1,4 +1,4 @@
-"""`clock`: two nodes on one database and one key; the leader is stopped in its tracks, and every clock jumps."""
+"""`clock`: two nodes share a database and a key; the leader is suspended again and again, and every clock jumps."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ledger.errors import SubmitError
-from ledger.store import open_store
 from ledger.store.outbox import LeaseRow, Outbox
 from services.lab.faults.agent import build_plan
 from services.lab.faults.chains import running_chain
+from services.lab.faults.ledger_check import check_ledger
 from services.lab.faults.outcome import Outcome
-from services.lab.faults.verdict import judge
 from services.lab.faults.workload import Event, found_site
+from services.store import open_store
 
 __all__ = ["run_clock"]
 
@@ -33,8 +33,10 @@ _PAUSE_S = 0.05
 
 
 def run_clock(folder: Path, count: int, seed: int) -> Outcome:
-    """`count` pauses of whoever leads, each until the other one leads, and a little longer. A leader that wakes may
-    write nothing: its number is outdated."""
+    """Suspends the leading node `count` times, each time until the other one leads, and a little longer.
+
+    A leader that resumes must not be able to write: its fencing number is outdated.
+    """
     chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
     acknowledged: set[str] = set()
     injected: Counter[str] = Counter()
@@ -42,7 +44,7 @@ def run_clock(folder: Path, count: int, seed: int) -> Outcome:
         site = found_site(folder, process.transport, process.profile, seed)
         plans = []
         for machine, name in enumerate(_NAMES):
-            rest = {"mischief": "jump", "endless": f"{name}-", "machine": machine, "lease_s": _LEASE_S}
+            rest = {"disturbance": "jump", "endless": f"{name}-", "machine": machine, "lease_s": _LEASE_S}
             plans.append(build_plan(folder, process, site, seed, [], **rest).write(folder / f"{name}.json"))
         with open_store(f"sqlite:///{folder / 'node.sqlite'}") as store:
             outbox, key = Outbox(store), site.signer.address
@@ -55,14 +57,14 @@ def run_clock(folder: Path, count: int, seed: int) -> Outcome:
                     injected["leader stopped"] += 1
             events = [Event(name, _NAMES.index(name.split("-")[0]), int(name.split("-")[1])) for name in acknowledged]
             chain = site.connect(process.transport)
-            verdict = judge(site, chain, store, folder, events, acknowledged)
-    broken = () if sorted(set(fences)) == fences else ("a fencing number was given twice",)
-    return Outcome(process.engine, injected, verdict, {"leaders": len(fences)}, broken)
+            check = check_ledger(site, chain, store, folder, events, acknowledged)
+    broken = () if sorted(set(fences)) == fences else ("a fencing number was issued twice",)
+    return Outcome(process.engine, injected, check, {"leaders": len(fences)}, broken)
 
 
 @contextlib.contextmanager
 def _running(plan: Path, acknowledged: set[str]) -> Iterator[None]:
-    """A node that takes events in until the end, and is then given the time to finish."""
+    """Runs a node that submits events until exit, and then waits for it to finish. Raises SubmitError if it fails."""
     command = [sys.executable, "-m", "services.lab.faults.agent", str(plan)]
     with (
         plan.with_suffix(".txt").open("w") as errors,
@@ -75,7 +77,7 @@ def _running(plan: Path, acknowledged: set[str]) -> Iterator[None]:
                 if word == "ack":
                     acknowledged.add(key)
 
-        listener = threading.Thread(target=listen)
+        listener = threading.Thread(target=listen)  # reads all the time: a full pipe would block the node
         listener.start()
         try:
             yield
@@ -94,11 +96,12 @@ def _await_leader(outbox: Outbox, key: bytes, above: int) -> LeaseRow:
         if row is not None and row.fence > above:
             return row
         time.sleep(_PAUSE_S)
-    raise SubmitError("nobody took over from a leader that was stopped", hint="report this, with the seed")
+    raise SubmitError("no node took over from the suspended leader", hint="report this as a bug, with the seed")
 
 
 def _pause_leader(outbox: Outbox, key: bytes, database: Path, chance: random.Random) -> int:
-    """The number of the leader that took over from the stopped one."""
+    """Suspends the leader until the other node leads; returns the fencing number of the new leader."""
+    # Tries again when the leader happens to hold the database's write lock: then no node can take over.
     while True:
         time.sleep(chance.random() * _LEASE_S)
         leader = _await_leader(outbox, key, 0)
@@ -115,7 +118,7 @@ def _pause_leader(outbox: Outbox, key: bytes, database: Path, chance: random.Ran
 
 
 def _is_locked(database: Path) -> bool:
-    """Whether the stopped process holds SQLite's only write lock: then nobody can lead before it wakes, nor do harm."""
+    """Whether the suspended process holds SQLite's only write lock; then no other node can lead, or do any harm."""
     with contextlib.closing(sqlite3.connect(database, timeout=_LEASE_S, isolation_level=None)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""A process that kills itself, as SIGKILL does, right before or right after a named step."""
+"""Outbox, store and transport that kill their own process with SIGKILL right before or after a named step."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ledger.store import Store
 from ledger.store.outbox import Entry, LeaseRow, Outbox, OutboxWriter
 from ledger.store.outbox_writer import CRASH_POINTS
 
-__all__ = ["CrashingOutboxWriter", "DyingOutbox", "DyingStore", "DyingTransport", "KillPoint"]
+__all__ = ["CrashingOutbox", "CrashingOutboxWriter", "CrashingStore", "CrashingTransport", "KillPoint"]
 
 _SEND = "eth_sendRawTransaction"
 
 
 @dataclass(slots=True)
 class KillPoint:
-    """The step `name`, the `countdown`-th time that it is reached. An empty name is never reached."""
+    """Where to crash: at the step `name`, the `countdown`-th time that it is reached; never if the name is empty."""
 
     name: str = ""
     after: bool = False
@@ -29,7 +29,7 @@ class KillPoint:
 
     @contextmanager
     def around(self, name: str) -> Iterator[None]:
-        """Dies before or after what is done inside, when `name` is the step."""
+        """Crashes before or after the `with` block if `name` is the step."""
         here = name == self.name
         self.countdown -= here
         if here and self.countdown == 0 and not self.after:
@@ -40,19 +40,19 @@ class KillPoint:
 
 
 def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)  # unlike an exception, runs no handler, `finally` or atexit function
 
 
 class CrashingOutboxWriter(OutboxWriter):
-    """Dies at the methods that ledger.store.outbox_writer lists."""
+    """Crashes at the methods that ledger.store.outbox_writer lists as CRASH_POINTS."""
 
-    def __init__(self, desk: OutboxWriter, store: Store, signer: bytes, point: KillPoint) -> None:
-        super().__init__(store, signer, desk.fence)
+    def __init__(self, writer: OutboxWriter, store: Store, signer: bytes, point: KillPoint) -> None:
+        super().__init__(store, signer, writer.fence)
         self._point = point
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
-        if name not in CRASH_POINTS or name == "together":
+        if name not in CRASH_POINTS or name == "together":  # which is a context manager, and overridden below
             return found
         point = super().__getattribute__("_point")
 
@@ -68,7 +68,9 @@ class CrashingOutboxWriter(OutboxWriter):
             yield
 
 
-class DyingOutbox(Outbox):
+class CrashingOutbox(Outbox):
+    """Crashes at `enqueue` and `take_lease`, and returns a CrashingOutboxWriter."""
+
     def __init__(self, store: Store, point: KillPoint) -> None:
         super().__init__(store)
         self._point = point
@@ -84,8 +86,8 @@ class DyingOutbox(Outbox):
             )
 
 
-class DyingStore(Store):
-    """For the follower: dies at its commits."""
+class CrashingStore(Store):
+    """Crashes at the commits of the follower."""
 
     def __init__(self, store: Store, point: KillPoint) -> None:
         super().__init__(store._engine)
@@ -97,8 +99,8 @@ class DyingStore(Store):
             yield connection
 
 
-class DyingTransport:
-    """Dies when a transaction is sent: the node has it, or has not."""
+class CrashingTransport:
+    """Crashes when a transaction is sent: before the node has it, or after."""
 
     def __init__(self, node: Transport, point: KillPoint) -> None:
         self._node = node

@@ -1,7 +1,7 @@
-"""`disk`: the disk takes no more bytes, reports an error, or does not synchronise; and then takes data again.
+"""`disk`: the disk is full, reports an error or fails to synchronise, and later works again.
 
-Half of the faults hit submitter and index: the kernel refuses writes beyond a file size (RLIMIT_FSIZE). The other half
-hit a node in a process of its own, which is not told (strace's `inject=...:error=`), at its log and at its database.
+Half of the faults affect submitter and index: the kernel refuses writes beyond a file size (RLIMIT_FSIZE). The other
+half affect the log and the database of an unmodified node in its own process (strace's `inject=...:error=`).
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ from pathlib import Path
 
 from ledger.errors import StoreError, SubmitError
 from ledger.index import Follower
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.chains import running_chain
 from services.lab.faults.factory import Factory, Machine, find_strace, found_factory, running_node
-from services.lab.faults.inspecting import connect, finish, inject
+from services.lab.faults.factory_check import check_factory
+from services.lab.faults.ledger_check import check_ledger
+from services.lab.faults.node_kills import connect, finish, inject
 from services.lab.faults.outcome import Outcome
-from services.lab.faults.reading import judge_factory
-from services.lab.faults.verdict import judge
 from services.lab.faults.workload import build_events, found_site
+from services.store import open_store
 
 __all__ = ["run_disk"]
 
 _GROUP = 3
 _MOST_TRIES = 4
-"""For each refusal: some limits lie beyond what the step writes."""
+"""Attempts per wanted fault: some limits are beyond what the step writes."""
 _STUCK_S = 60.0
 _PAGE = 4096
-_FAULTS_A_LIFE = 6
-_WINDOWS_A_LIFE = 16
+_FAULTS_A_RUN = 6
+_WINDOWS_A_RUN = 16
 _FIRST = 12
-"""Calls of a life that are spared at least: the node starts with some."""
+"""Minimum number of calls before the first failure: the node needs some to start."""
 _INJECTED = "(INJECTED)"
 _LOG, _DATABASE = "streams/bench/log", "millmark.sqlite-wal"
 FAILURES = {
-    "no room for the log": ("pwrite64", _LOG, "ENOSPC", 2),
+    "log: disk full": ("pwrite64", _LOG, "ENOSPC", 2),
     "EIO writing the log": ("pwrite64", _LOG, "EIO", 2),
     "EIO synchronising the log": ("fdatasync", _LOG, "EIO", 3),
-    "no room for the database": ("pwrite64", _DATABASE, "ENOSPC", 60),
+    "database: disk full": ("pwrite64", _DATABASE, "ENOSPC", 60),
     "EIO writing the database": ("pwrite64", _DATABASE, "EIO", 60),
     "EIO synchronising the database": ("fdatasync", _DATABASE, "EIO", 12),
     "EIO synchronising drafts": ("fsync", "drafts", "EIO", 2),
 }
-"""Call, file or folder below the data folder, error, and from one failure to the next at least so many calls: more than
-one transaction takes."""
+"""By name: system call, file or folder below the data folder, error, and the minimum number of calls between two
+failures, which is more than one transaction takes."""
 
 
 def run_disk(folder: Path, count: int, seed: int) -> Outcome:
-    """`count` faults in all. What was answered with an error is sent again, a step that failed is taken again."""
+    """Injects `count` faults in all. Batches answered with an error are sent again; failed steps are repeated."""
     find_strace()
     parts = []
     for name, run, share in (("records", _fill_disk, count // 2), ("node", _break_disk, count - count // 2)):
@@ -65,37 +65,38 @@ def run_disk(folder: Path, count: int, seed: int) -> Outcome:
     injected = sum((Counter(part.injected) for part in parts), Counter[str]())
     figures = {name: value for part in parts for name, value in part.figures.items()}
     broken = tuple(line for part in parts for line in part.broken)
-    return Outcome(parts[0].engine, injected, parts[0].verdict.join(parts[1].verdict), figures, broken)
+    return Outcome(parts[0].engine, injected, parts[0].check.join(parts[1].check), figures, broken)
 
 
 def _break_disk(folder: Path, count: int, seed: int) -> Outcome:
-    """Lives of a node in each of which calls of one kind fail every so often. It answers with an error, and goes on."""
+    """Runs a node several times, each time with occasional failures of one system call. It must answer with an error
+    and continue."""
     chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
     injected: Counter[str] = Counter()
     with running_chain(folder) as process, open_store(f"sqlite:///{folder / 'index.sqlite'}") as index:
-        lives = max(count // _FAULTS_A_LIFE, 2)
-        factory = found_factory(folder, process, lives * _WINDOWS_A_LIFE)
+        runs = max(count // _FAULTS_A_RUN, 2)
+        factory = found_factory(folder, process, runs * _WINDOWS_A_RUN)
         chain, planned = connect(factory, process), factory.events()
         machine = Machine([], batch=1)
-        for number, name in zip(range(lives), itertools.cycle(FAILURES), strict=False):
-            machine.events = planned[: len(planned) * (number + 1) // lives]
-            injected[name] += _live(factory, machine, name, chance)
+        for number, name in zip(range(runs), itertools.cycle(FAILURES), strict=False):
+            machine.events = planned[: len(planned) * (number + 1) // runs]
+            injected[name] += _run_once(factory, machine, name, chance)
             Follower(chain, index).follow()
         finish(factory, machine)
-        verdict = judge_factory(factory, chain, index, folder, machine)
-    broken = () if injected.total() >= count else (f"only {injected.total()} calls of the node failed",)
-    return Outcome(process.engine, injected, verdict, {"refused_batches": len(machine.refusals)}, broken)
+        check = check_factory(factory, chain, index, folder, machine)
+    broken = () if injected.total() >= count else (f"only {injected.total()} of the node's calls failed",)
+    return Outcome(process.engine, injected, check, {"refused_batches": len(machine.refusals)}, broken)
 
 
-def _live(factory: Factory, machine: Machine, name: str, chance: random.Random) -> int:
-    """How many calls failed. The machine sends all it has, and the node gets it onto the ledger while its disk still
-    fails."""
+def _run_once(factory: Factory, machine: Machine, name: str, chance: random.Random) -> int:
+    """Runs the node once; returns the number of failed calls. The machine sends all its events, and the node records
+    them while its disk still fails."""
     call, path, error, least = FAILURES[name]
     report = factory.folder / "strace.txt"
     when = f"{chance.randint(_FIRST, 2 * _FIRST)}+{chance.randint(least, 2 * least)}"
     with running_node(factory, *inject(factory, call, [path], f"error={error}:when={when}", report)) as node:
         if node is None:
-            return report.read_text().count(_INJECTED)  # it did not start: that is said in one line, and tried again
+            return report.read_text().count(_INJECTED)  # it reported that it cannot start; the next run continues
         while not machine.is_done and machine.send(node):
             pass
         node.settle()
@@ -103,7 +104,7 @@ def _live(factory: Factory, machine: Machine, name: str, chance: random.Random) 
 
 
 def _fill_disk(folder: Path, count: int, seed: int) -> Outcome:
-    """Writes that are refused while events come in, are recorded and indexed."""
+    """Has writes refused while events are accepted, recorded and indexed."""
     chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
     injected: Counter[str] = Counter()
     acknowledged: set[str] = set()
@@ -119,7 +120,7 @@ def _fill_disk(folder: Path, count: int, seed: int) -> Outcome:
             tries += 1
             records = [(event.key, site.record(event)) for event in group]
             steps: dict[str, Callable[[], object]] = {
-                "taking in": lambda records=records: submitter.submit(records),  # type: ignore[misc]  # mypy infers no lambda with a default
+                "accepting events": lambda records=records: submitter.submit(records),  # type: ignore[misc]  # mypy infers no lambda with a default
                 "submitting": submitter.step,
                 "indexing": follower.follow,
             }
@@ -130,15 +131,16 @@ def _fill_disk(folder: Path, count: int, seed: int) -> Outcome:
                 _insist(step)
             acknowledged |= {event.key for event in group}
         submitter.drain()
-        verdict = judge(site, chain, store, folder, planned[: tries * _GROUP], acknowledged)
+        check = check_ledger(site, chain, store, folder, planned[: tries * _GROUP], acknowledged)
     broken = () if injected.total() >= count else (f"only {injected.total()} writes were refused",)
-    return Outcome(process.engine, injected, verdict, {"tries": tries}, broken)
+    return Outcome(process.engine, injected, check, {"tries": tries}, broken)
 
 
 def _try_full(folder: Path, step: Callable[[], object], chance: random.Random) -> int:
-    """1 when the step failed, with an error that the user can read."""
+    """Tries a step with a limited file size; 1 if it failed with a StoreError, 0 if it succeeded."""
     log = folder / "node.sqlite-wal"
     size = log.stat().st_size if log.exists() else 0
+    # A limit within the present size fails the first write, one beyond it lets the first page through.
     with _limited(chance.randint(0, size // _PAGE + 1) * _PAGE if chance.randrange(4) else 0):
         try:
             step()
@@ -149,7 +151,8 @@ def _try_full(folder: Path, step: Callable[[], object], chance: random.Random) -
 
 @contextmanager
 def _limited(most_bytes: int) -> Iterator[None]:
-    """No file of this process grows beyond, or is written beyond."""
+    """Limits the file size for this process during the `with` block."""
+    # Python ignores SIGXFSZ, so that a write beyond the limit fails with EFBIG.
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
     try:
@@ -159,7 +162,7 @@ def _limited(most_bytes: int) -> Iterator[None]:
 
 
 def _insist(step: Callable[[], object]) -> None:
-    """Once there is room again, the same process goes on."""
+    """Repeats a step, with space available again, until it succeeds. Raises SubmitError after a minute."""
     deadline = time.monotonic() + _STUCK_S
     while True:
         try:

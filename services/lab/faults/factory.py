@@ -1,7 +1,7 @@
-"""A factory on the lab's chain: the demonstration's inspection bench, with a real node in a process of its own.
+"""A factory on the lab's chain: the demo's test bench with a real node in its own process.
 
-The bench measures the demonstration's own signals, FordA. A machine sends them over HTTP, in order, and again until
-they are acknowledged, as a machine does that must not lose anything.
+The bench measures the demo's signals (FordA). A machine sends them over HTTP in order, and repeats each request until
+it is acknowledged, like a machine that must not lose data.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import httpx
 
 from ledger.chain import Deployment, write_deployment
 from ledger.errors import SettingsError, SubmitError
-from ledger.store import open_store
 from quality import to_fixed
 from quality.forda import load_ford_a
 from services.lab.demo.consortium import found_consortium
 from services.lab.demo.plant import GTIN_STEEL, build_plant, receive
 from services.lab.faults.chains import ChainProcess
+from services.store import open_store
 
 __all__ = ["Event", "Factory", "Machine", "NodeProcess", "find_strace", "found_factory", "running_node"]
 
@@ -46,7 +46,7 @@ Event = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Factory:
-    """What stands ready on the chain, and the node's folder."""
+    """The records prepared on the chain, and the node's folder."""
 
     folder: Path
     config: Path
@@ -54,7 +54,7 @@ class Factory:
     engine: str
     stream: bytes
     lots: tuple[bytes, ...]
-    """One for each window that is inspected."""
+    """One lot for each inspected window."""
     windows: tuple[tuple[int, ...], ...]
 
     @property
@@ -66,7 +66,7 @@ class Factory:
         return self.data / "streams" / "bench" / "log"
 
     def events(self) -> list[Event]:
-        """All that the bench reports: of each lot its window, and plain readings in between."""
+        """All events of the bench: one window per lot, and plain readings in between."""
         found: list[Event] = []
         for number, (lot, window) in enumerate(zip(self.lots, self.windows, strict=True)):
             found.append({"id": f"window-{number}", "lot": "0x" + lot.hex(), "data": {"samples": list(window)}})
@@ -77,7 +77,7 @@ class Factory:
 
 
 def found_factory(folder: Path, process: ChainProcess, lots: int) -> Factory:
-    """Founds the demonstration's consortium and plant, and writes the configuration of the inspector's node."""
+    """Sets up the demo's consortium and plant, and writes the configuration of the inspector's node."""
     home = folder / "node"
     home.mkdir()
     models = resources.files("quality") / "models"
@@ -115,25 +115,25 @@ def _write_secret(path: Path, text: str) -> None:
 
 @dataclass(slots=True)
 class NodeProcess:
-    """A node that answers."""
+    """A running node that answers requests."""
 
     process: subprocess.Popen[str]
     client: httpx.Client
     ready_s: float
-    """From its start until it takes events."""
+    """Wall time from its start until it accepts events."""
     processor_s: float
-    """Of the processor, until then."""
+    """CPU time until then."""
 
     def kill(self) -> None:
         self.process.kill()
 
     def settle_or_die(self) -> None:
-        """Returns when everything is on the ledger, or when the node is gone."""
+        """Returns when everything is on the ledger or the node has ended."""
         with contextlib.suppress(httpx.TransportError):
             self.settle()
 
     def settle(self) -> None:
-        """Returns when all that was taken in is on the ledger. Raises SubmitError when that takes too long."""
+        """Returns when everything captured is on the ledger. Raises SubmitError if that takes over two minutes."""
         deadline = time.monotonic() + _SETTLE_S
         while time.monotonic() < deadline:
             told = self.client.get("/ready").json()
@@ -141,13 +141,13 @@ class NodeProcess:
             if recorded and told["outbox"]["oldest_waiting"] is None:
                 return
             time.sleep(_PAUSE_S)
-        raise SubmitError(f"records still wait: {told['outbox']}", hint="report this, with the seed")
+        raise SubmitError(f"records are still queued: {told['outbox']}", hint="report this, with the seed")
 
 
 @contextmanager
 def running_node(factory: Factory, *wrapper: str) -> Iterator[NodeProcess | None]:
-    """Starts the node, inside `wrapper` when there is one, and ends it on leaving; None when it ended by itself before
-    it took anything."""
+    """Runs the node, inside the command `wrapper` if given, until exit. Yields None if the node ended before it
+    accepted events."""
     command = [*wrapper, sys.executable, "-m", "services.cli", "node", "--config", str(factory.config)]
     started = time.monotonic()
     with (
@@ -173,7 +173,7 @@ def running_node(factory: Factory, *wrapper: str) -> Iterator[NodeProcess | None
 
 
 def _processor_s(number: int) -> float:
-    """Fields 14 and 15 of /proc/PID/stat (proc(5)), in hundredths; 0 of a process that is gone."""
+    """CPU time of a process in seconds (fields 14 and 15 of /proc/PID/stat, proc(5)); 0 if it has ended."""
     try:
         fields = Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2].split()
     except OSError:
@@ -182,10 +182,10 @@ def _processor_s(number: int) -> float:
 
 
 def find_strace() -> str:
-    """Raises SettingsError when it is not here."""
+    """Path of strace. Raises SettingsError if it is not installed."""
     found = shutil.which("strace")
     if found is None:
-        raise SettingsError("strace is not here", hint="install it: apt-get install strace")
+        raise SettingsError("strace is not installed", hint="install it: apt-get install strace")
     return found
 
 
@@ -194,27 +194,28 @@ def find_strace() -> str:
 
 @dataclass(slots=True)
 class Machine:
-    """Sends events in order, and none before those in front of it are acknowledged."""
+    """Sends events in order; none is sent before all earlier ones are acknowledged."""
 
     events: Sequence[Event]
     batch: int = 3
-    """Most events in one request."""
+    """Maximum number of events in one request."""
     acknowledged: int = 0
-    """Events so far: as many from the first on."""
+    """Number of acknowledged events, counted from the first."""
     refusals: list[int] = field(default_factory=list)
-    """HTTP status of each answer that was none to have."""
+    """HTTP statuses of failed requests."""
 
     @property
     def is_done(self) -> bool:
         return self.acknowledged == len(self.events)
 
     def send(self, node: NodeProcess) -> bool:
-        """A few events. False when the node is gone. Raises SubmitError when it refuses what it must take."""
+        """Sends the next few events; False if the node has ended. Raises SubmitError if it refuses valid events."""
         batch = self.events[self.acknowledged : self.acknowledged + self.batch]
         try:
             answer = node.client.post("/v1/events", json=list(batch))
         except httpx.TransportError:
             return node.process.poll() is None
+        # The batch is sent again as it is, refused or unanswered: the node recognises what it already has.
         if answer.status_code != httpx.codes.OK:
             self.refusals.append(answer.status_code)
             time.sleep(_PAUSE_S)
@@ -227,5 +228,5 @@ class Machine:
 
 
 def is_killed(code: int | None) -> bool:
-    """Whether a process ended by SIGKILL, its own or that of what it was wrapped in."""
+    """Whether a process, or the command it was wrapped in, ended by SIGKILL."""
     return code in (-signal.SIGKILL, 128 + signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""`kill`: the node dies, at random times and at every named step, and starts again."""
+"""`kill`: the node is killed, at random times and at every named step, and started again."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import OutboxState
 from services.lab.faults.agent import build_plan
 from services.lab.faults.chains import ChainProcess, running_chain
-from services.lab.faults.mischief import VICTIM
+from services.lab.faults.disturbances import CANCELLED_PREFIX
+from services.lab.faults.ledger_check import LedgerCheck, check_ledger
 from services.lab.faults.outcome import Outcome
-from services.lab.faults.verdict import Verdict, judge
 from services.lab.faults.workload import Event, Site, found_site
+from services.store import open_store
 
 __all__ = ["STEPS", "run_kill"]
 
@@ -43,21 +44,21 @@ STEPS = {
     "replace_signed": "give up",
     "mark_replaced": "give up",
 }
-"""Each step at which the node dies, and what has to happen to it to get there."""
+"""The steps at which the node is killed, each with the disturbance that is needed to reach it."""
 _RANDOM_EVERY = 5
-"""One kill of so many is at a random time."""
+"""One kill in this many is at a random time."""
 _LATEST_KILL_S = 1.0
-_EVENTS_A_LIFE = 6
+_EVENTS_A_RUN = 6
 _DEPTH = 2
-_LIFE_S = 90.0
+_RUN_S = 90.0
 _MACHINES = 4
 _DISORDERLY = ("overtake", "give up")
 _READY_S = 5.0
 
 
 @dataclass(slots=True)
-class _Lives:
-    """What the sender of the events knows, and how the lives ended."""
+class _Runs:
+    """What the sender of the events knows, and how the runs ended."""
 
     acknowledged: set[str] = field(default_factory=set)
     kills: Counter[str] = field(default_factory=Counter)
@@ -67,27 +68,30 @@ class _Lives:
 
 
 def run_kill(folder: Path, count: int, seed: int) -> Outcome:
-    """`count` lives that end by SIGKILL, and clean ones after them. The lives in which nonces are lost to others come
-    last, and their events have no order to keep: nobody can promise one."""
-    deaths, lives = _deaths(count, seed), _Lives()
+    """Kills the node in `count` runs, followed by undisturbed ones.
+
+    Runs in which nonces are lost to other transactions come last. The order of their events is not checked, because it
+    cannot be guaranteed.
+    """
+    kills, runs = _plan_kills(count, seed), _Runs()
     with running_chain(folder, need_anvil=True) as process:
         founded = found_site(folder, process.transport, process.profile, seed)
         site = dataclasses.replace(founded, profile=dataclasses.replace(process.profile, finality_depth=_DEPTH))
         start = _Start(folder, process, site, seed)
-        orderly = [death for death in deaths if STEPS.get(death.step, "") not in _DISORDERLY]
-        events = _run_lives(start, lives, orderly, [])
-        events += _run_lives(start, lives, [death for death in deaths if death not in orderly], events)
+        orderly = [kill for kill in kills if STEPS.get(kill.step, "") not in _DISORDERLY]
+        events = _run_all(start, runs, orderly, [])
+        events += _run_all(start, runs, [kill for kill in kills if kill not in orderly], events)
         process.transport.request("anvil_mine", [hex(_DEPTH + 1)])
         with open_store(f"sqlite:///{folder / 'node.sqlite'}") as store:
             victims, failed = _victims(store)
             chain = site.connect(process.transport)
-            verdict = judge(site, chain, store, folder, [*events, *victims], lives.acknowledged, failed)
-    return _outcome(process, lives, verdict)
+            check = check_ledger(site, chain, store, folder, [*events, *victims], runs.acknowledged, failed)
+    return _outcome(process, runs, check)
 
 
 @dataclass(frozen=True, slots=True)
-class _Death:
-    """After which step, how often it is reached, and when, if at no step. `number` tells deaths apart."""
+class _Kill:
+    """When to kill: before or after a step, the `countdown`-th time; without a step, `at_s` seconds after the start."""
 
     number: int
     step: str
@@ -98,101 +102,104 @@ class _Death:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What every life begins with."""
+    """What all runs of the node have in common."""
 
     folder: Path
     process: ChainProcess
     site: Site
     seed: int
 
-    def plan(self, death: _Death, events: list[Event]) -> Path:
-        """The life's plan, in a file."""
+    def plan(self, kill: _Kill, events: list[Event]) -> Path:
+        """Writes the plan of a run; returns its path."""
         plan = build_plan(
             self.folder,
             self.process,
             self.site,
             self.seed,
             events,
-            mischief=STEPS.get(death.step, ""),
-            point=death.step,
-            after=death.after,
-            countdown=death.countdown,
-            doomed=death is not _CLEAN and not death.step,
+            disturbance=STEPS.get(kill.step, ""),
+            point=kill.step,
+            after=kill.after,
+            countdown=kill.countdown,
+            until_killed=kill is not _NO_KILL and not kill.step,
         )
         return plan.write(self.folder / "plan.json")
 
 
-_CLEAN = _Death(-1, "", False, 0, 0.0)
+_NO_KILL = _Kill(-1, "", False, 0, 0.0)
 
 
-def _deaths(count: int, seed: int) -> list[_Death]:
-    """Steps in turn, before and after, early and late; every so often a random time instead."""
+def _plan_kills(count: int, seed: int) -> list[_Kill]:
+    """Kills at all steps in turn, before and after them; every fifth one at a random time instead."""
     chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
     turns = [(step, after) for step in STEPS for after in (False, True)]
-    deaths = []
+    kills = []
     for number in range(count):
         at_s, countdown = chance.random() * _LATEST_KILL_S, chance.randint(1, 2)
         step, after = turns[(number - number // _RANDOM_EVERY) % len(turns)]
         if number % _RANDOM_EVERY == _RANDOM_EVERY - 1:
             step = ""
         once = bool(STEPS.get(step)) or step == "take_lease"
-        deaths.append(_Death(number, step, after, 1 if once else countdown, at_s))
-    return deaths
+        kills.append(_Kill(number, step, after, 1 if once else countdown, at_s))
+    return kills
 
 
-def _run_lives(start: _Start, lives: _Lives, deaths: list[_Death], before: list[Event]) -> list[Event]:
-    """One life for each death, and a clean one; gives their events."""
+def _run_all(start: _Start, runs: _Runs, kills: list[_Kill], before: list[Event]) -> list[Event]:
+    """Runs the node once for each kill, then undisturbed; returns the events of these runs."""
     kept_in_order = not before
     events: list[Event] = []
-    for number in range(len(deaths) * _EVENTS_A_LIFE):
+    for number in range(len(kills) * _EVENTS_A_RUN):
         place = len(before) + number
         machine, count = (place % _MACHINES, place // _MACHINES) if kept_in_order else (_MACHINES + place, 0)
         events.append(Event(f"event-{place}", machine, count))
-    for number, death in enumerate(deaths):
-        sent = events[: (number + 1) * _EVENTS_A_LIFE]
-        _live(start.plan(death, [event for event in sent if event.key not in lives.acknowledged]), death, lives)
-    _live(start.plan(_CLEAN, [event for event in events if event.key not in lives.acknowledged]), _CLEAN, lives)
+    for number, kill in enumerate(kills):
+        # Every run gets all events so far that have no answer: a sender repeats an event until it is acknowledged.
+        sent = events[: (number + 1) * _EVENTS_A_RUN]
+        _run_once(start.plan(kill, [event for event in sent if event.key not in runs.acknowledged]), kill, runs)
+    _run_once(start.plan(_NO_KILL, [event for event in events if event.key not in runs.acknowledged]), _NO_KILL, runs)
     return events
 
 
-def _live(plan: Path, death: _Death, lives: _Lives) -> None:
+def _run_once(plan: Path, kill: _Kill, runs: _Runs) -> None:
     started = time.monotonic()
     command = [sys.executable, "-m", "services.lab.faults.agent", str(plan)]
     with (
         (plan.parent / "agent.txt").open("a") as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
     ):
-        timer = threading.Timer(_LIFE_S, process.kill)
+        timer = threading.Timer(_RUN_S, process.kill)
         timer.start()
         for line in process.stdout or ():
             word, _, key = line.strip().partition(" ")
             if word == "ack":
-                lives.acknowledged.add(key)
+                runs.acknowledged.add(key)
             elif word == "ready":
-                lives.ready_s.append(time.monotonic() - started)
-                lives.ready_processor_s.append(float(key))
-                if death is not _CLEAN and not death.step:
-                    threading.Timer(death.at_s, process.kill).start()
+                runs.ready_s.append(time.monotonic() - started)
+                runs.ready_processor_s.append(float(key))
+                if kill is not _NO_KILL and not kill.step:
+                    threading.Timer(kill.at_s, process.kill).start()
         code = process.wait()
         timer.cancel()
-    if code == -signal.SIGKILL and time.monotonic() - started < _LIFE_S:
-        lives.kills[f"{'after' if death.after else 'before'} {death.step}" if death.step else "at random"] += 1
-    elif death is not _CLEAN or code != 0:
-        lives.survived.append(f"life {death.number} ended with {code}, not at {death.step or 'random'}")
+    # Only a kill of ours counts. A process that hangs is killed by the timer, and reported as not killed at its step.
+    if code == -signal.SIGKILL and time.monotonic() - started < _RUN_S:
+        runs.kills[f"{'after' if kill.after else 'before'} {kill.step}" if kill.step else "at random"] += 1
+    elif kill is not _NO_KILL or code != 0:
+        runs.survived.append(f"run {kill.number} ended with {code}, not at {kill.step or 'random'}")
 
 
 def _victims(store: Store) -> tuple[list[Event], set[str]]:
-    """Events that the operator gave up, and those of them that he was told are cancelled."""
+    """The events that the operator cancelled, and the keys of those whose cancellation was confirmed."""
+    # From the table itself, because the outbox lists unfinished records only.
     with store.reading() as connection:
         found = connection.exec_driver_sql("SELECT idempotency_key, state FROM outbox_records").all()
-    victims = [(str(key), str(state)) for key, state in found if key.startswith(VICTIM)]
+    victims = [(str(key), str(state)) for key, state in found if key.startswith(CANCELLED_PREFIX)]
     return [Event(key, -1, 0) for key, _ in victims], {key for key, state in victims if state == OutboxState.CANCELLED}
 
 
-def _outcome(process: ChainProcess, lives: _Lives, verdict: Verdict) -> Outcome:
-    ready_s, processor_s = sorted(lives.ready_s), sorted(lives.ready_processor_s)
+def _outcome(process: ChainProcess, runs: _Runs, check: LedgerCheck) -> Outcome:
+    ready_s, processor_s = sorted(runs.ready_s), sorted(runs.ready_processor_s)
     p99 = _p99(ready_s)
-    broken = list(lives.survived)
+    broken = list(runs.survived)
     if p99 > _READY_S:
         broken.append(f"ready again after {p99:.1f} s at p99, not within {_READY_S:.0f} s")
     figures = {
@@ -201,9 +208,9 @@ def _outcome(process: ChainProcess, lives: _Lives, verdict: Verdict) -> Outcome:
         "ready_processor_p50_s": round(processor_s[len(processor_s) // 2], 2),
         "ready_processor_p99_s": round(_p99(processor_s), 2),
     }
-    return Outcome(process.engine, lives.kills, verdict, figures, tuple(broken))
+    return Outcome(process.engine, runs.kills, check, figures, tuple(broken))
 
 
 def _p99(values: Sequence[float]) -> float:
-    """Of sorted ones."""
+    """The 99th percentile of sorted values."""
     return values[min(len(values) * 99 // 100, len(values) - 1)]

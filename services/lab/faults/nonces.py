@@ -1,4 +1,4 @@
-"""`nonce`: the node drops transactions that it took, the key is used elsewhere, and the database counts too far."""
+"""`nonce`: the chain's node drops transactions that it accepted, and nonces are skipped in the database."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from pathlib import Path
 
 from ledger.errors import SubmitError
 from ledger.index import Follower
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.chains import ChainProcess, running_chain
+from services.lab.faults.ledger_check import check_ledger
 from services.lab.faults.outcome import Outcome
-from services.lab.faults.verdict import judge
 from services.lab.faults.workload import Site, build_events, found_site
+from services.store import open_store
 
 __all__ = ["run_nonce"]
 
 _EVENTS = 6
-"""Come in each round, each in a transaction of its own."""
+"""Events per round, each in a transaction of its own."""
 _RESEND_S = 0.5
 _GAPS_EVERY = 5
-"""In one round of so many, a nonce is skipped too."""
+"""In one round of this many, a nonce is skipped as well."""
 _STUCK_S = 60.0
 
 
 def run_nonce(folder: Path, count: int, seed: int) -> Outcome:
-    """At least `count` dropped transactions. A gap may not outlive two intervals of sending again."""
+    """Drops at least `count` transactions. A nonce gap may not last longer than two resend intervals."""
     chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
     drops: Counter[str] = Counter()
     waits_s: list[float] = []
@@ -49,17 +50,17 @@ def run_nonce(folder: Path, count: int, seed: int) -> Outcome:
                 drops["skipped nonce"] += 1
             sent = events[number * _EVENTS : (number + 1) * _EVENTS]
             submitter.submit([(event.key, site.record(event)) for event in sent])
-            submitter.step()
+            submitter.step()  # all are sent while nothing is mined, so that a dropped one leaves a gap
             drops["dropped"] += _drop(process, site, outbox, chance)
             waits_s.append(_refill(process, submitter, outbox))
         process.transport.request("evm_setAutomine", [True])
         Follower(chain, store).follow()
-        verdict = judge(site, chain, store, folder, events, {event.key for event in events})
+        check = check_ledger(site, chain, store, folder, events, {event.key for event in events})
     waits_s.sort()
     slow = sum(wait > 2 * _RESEND_S for wait in waits_s)
-    broken = (f"{slow} gaps outlived two intervals of sending again",) if slow else ()
+    broken = (f"{slow} gaps lasted longer than two resend intervals",) if slow else ()
     figures = {"gap_p50_s": round(waits_s[len(waits_s) // 2], 3), "gap_max_s": round(waits_s[-1], 3)}
-    return Outcome(process.engine, drops, verdict, figures, broken)
+    return Outcome(process.engine, drops, check, figures, broken)
 
 
 def _skip_nonce(store: Store) -> None:
@@ -68,7 +69,7 @@ def _skip_nonce(store: Store) -> None:
 
 
 def _drop(process: ChainProcess, site: Site, outbox: Outbox, chance: random.Random) -> int:
-    """Half of what is under way, at random."""
+    """Drops a random half of the pending transactions; returns their number."""
     pending = [each for each in outbox.open_transactions(site.signer.address) if each.hash is not None]
     dropped = chance.sample(pending, max(len(pending) // 2, 1)) if pending else []
     for transaction in dropped:
@@ -77,7 +78,7 @@ def _drop(process: ChainProcess, site: Site, outbox: Outbox, chance: random.Rand
 
 
 def _refill(process: ChainProcess, submitter: Submitter, outbox: Outbox) -> float:
-    """Steps until the node can mine all that holds a nonce; gives the seconds that took. Then lets it mine."""
+    """Runs the submitter until no nonce gap is left; returns the seconds that took. Then resumes mining and drains."""
     started, key = time.monotonic(), submitter.key
     last = max(transaction.nonce for transaction in outbox.open_transactions(key))
     while int(process.transport.request("eth_getTransactionCount", ["0x" + key.hex(), "pending"]), 16) <= last:

@@ -1,4 +1,4 @@
-"""`offline`: a day without the chain, then all that waited at once, with the power cut three times on the way."""
+"""`offline`: a backlog as after a day without the chain is sent at once, with three kills on the way."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from collections import Counter
 from pathlib import Path
 
 from ledger.errors import SubmitError
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.agent import build_plan
 from services.lab.faults.chains import running_chain
+from services.lab.faults.ledger_check import check_ledger
 from services.lab.faults.outcome import Outcome
-from services.lab.faults.verdict import judge
 from services.lab.faults.workload import build_events, found_site
+from services.store import open_store
 
 __all__ = ["run_offline"]
 
@@ -30,7 +30,7 @@ _POLL_S = 0.1
 
 
 def run_offline(folder: Path, count: int, seed: int) -> Outcome:
-    """A backlog of `count` events, and three SIGKILLs while it goes out."""
+    """Queues `count` events, then kills the node three times while it sends them."""
     chance = random.Random(seed)  # noqa: S311 - a replay needs a seed, not secrecy
     events, injected = build_events(count), Counter({"restarts": 0})
     with running_chain(folder) as process, open_store(f"sqlite:///{folder / 'node.sqlite'}") as store:
@@ -43,29 +43,30 @@ def run_offline(folder: Path, count: int, seed: int) -> Outcome:
         taken_s = time.monotonic() - started
         plan = build_plan(folder, process, site, seed, [], batch_size=_BATCH).write(folder / "plan.json")
         started = time.monotonic()
+        # After the first tenth, so that every kill interrupts the sending of a backlog.
         marks = sorted(chance.sample(range(count // 10, count), _RESTARTS))
         for mark in marks:
-            injected["restarts"] += _live(plan, outbox, mark)
-        _live(plan, outbox, None)
+            injected["restarts"] += _run_once(plan, outbox, mark)
+        _run_once(plan, outbox, None)
         drained_s, worked_s = time.monotonic() - started, _processor_s()
-        verdict = judge(site, chain, store, folder, events, {event.key for event in events})
+        check = check_ledger(site, chain, store, folder, events, {event.key for event in events})
     figures = {
         "taken_in_per_s": round(count / taken_s),
         "drained_per_s": round(count / drained_s),
         "drained_per_processor_s": round(count / worked_s),
     }
-    broken = () if injected["restarts"] == _RESTARTS else ("the backlog was gone before the last restart",)
-    return Outcome(process.engine, injected, verdict, figures, broken)
+    broken = () if injected["restarts"] == _RESTARTS else ("the backlog was empty before the last restart",)
+    return Outcome(process.engine, injected, check, figures, broken)
 
 
 def _processor_s() -> float:
-    """Of all lives so far, from their starts on; the chain is not among them."""
+    """CPU time of all node processes so far, including their starts; the chain still runs and is not counted."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def _live(plan: Path, outbox: Outbox, mark: int | None) -> int:
-    """A node at work until `mark` events are final, when it is killed, or until the end. 1 when it was killed."""
+def _run_once(plan: Path, outbox: Outbox, mark: int | None) -> int:
+    """Runs the node, and kills it once `mark` events are final. 1 if it was killed, 0 if it ended by itself."""
     command = [sys.executable, "-m", "services.lab.faults.agent", str(plan)]
     deadline = time.monotonic() + _LONGEST_S
     with (
@@ -78,7 +79,7 @@ def _live(plan: Path, outbox: Outbox, mark: int | None) -> int:
                 return 1
             if time.monotonic() > deadline:
                 process.kill()
-                raise SubmitError("the backlog did not go out", hint="report this, with the seed")
+                raise SubmitError("the backlog was not sent within an hour", hint="report this, with the seed")
             time.sleep(_POLL_S)
     if process.returncode != 0:
         raise SubmitError(f"the node ended with {process.returncode}", hint=plan.with_suffix(".txt").read_text()[-500:])

@@ -1,22 +1,24 @@
-"""What a run hands over to be reported."""
+"""The outcome of one fault run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from services.lab.faults.verdict import Verdict
+from services.lab.faults.ledger_check import LedgerCheck
 
 __all__ = ["Outcome"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """What a run injected, what the ledger held afterwards, and other measurements."""
+
     engine: str
     injected: Mapping[str, int]
-    """Faults by kind."""
-    verdict: Verdict
+    """Number of injected faults by kind."""
+    check: LedgerCheck
     figures: Mapping[str, float | int] = field(default_factory=dict)
-    """What else was measured, by a name that ends in its unit."""
+    """Other measurements; each name ends in the unit."""
     broken: tuple[str, ...] = ()
-    """Promises beside the verdict's that did not hold, one line each."""
+    """Other guarantees of the run that did not hold, one line each."""

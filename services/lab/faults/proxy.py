@@ -1,5 +1,7 @@
-"""A JSON-RPC proxy on loopback that does to requests what a schedule says. HTTP/1.1, one request at a time a
-connection: what this project's client speaks."""
+"""A JSON-RPC proxy on the loopback that injects faults by a schedule.
+
+It speaks HTTP/1.1 with one request at a time per connection, like this project's client.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from services.lab.faults.toxics import UNFORWARDED, Fault, Schedule, spoil
+from services.lab.faults.rpc_faults import UNFORWARDED, Fault, Schedule, corrupt
 
 __all__ = ["FaultProxy", "fault_proxy"]
 
@@ -27,29 +29,29 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class FaultProxy:
-    """Between a client and the node at `upstream`. `schedule` may be replaced at any time; None lets all pass."""
+    """Forwards requests to the node at `upstream`. `schedule` may be replaced at any time; None injects no faults."""
 
     def __init__(self, upstream: str, schedule: Schedule | None) -> None:
         self._upstream = upstream
         self.schedule = schedule
         self.requests = 0
         self.faults: Counter[str] = Counter()
-        """Injected so far, by kind."""
+        """Faults injected so far, by kind."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client's connection, until it or a fault closes it."""
+        """Serves one client's connection until the client or a fault closes it."""
         try:
             async with httpx.AsyncClient(timeout=_UPSTREAM_TIMEOUT_S) as client:
                 while (body := await _read_request(reader)) is not None:
                     if not await self._answer(client, body, writer):
                         break
         except (OSError, httpx.HTTPError, asyncio.IncompleteReadError):
-            pass  # either side is gone: the client sees its connection end
+            pass  # either side closed its connection; closing ours tells the client
         finally:
             writer.close()
 
     async def _answer(self, client: httpx.AsyncClient, body: bytes, writer: asyncio.StreamWriter) -> bool:
-        """False when the connection is to be closed."""
+        """Answers one request; False if the connection must be closed."""
         request = json.loads(body)
         fault = self._next_fault(request["method"])
         answer: dict[str, Any] | None = None
@@ -61,7 +63,7 @@ class FaultProxy:
             return False
         if fault is Fault.DELAY:
             await asyncio.sleep(_DELAY_S)
-        writer.write(_response(fault, json.dumps(spoil(fault, request, answer)).encode()))
+        writer.write(_response(fault, json.dumps(corrupt(fault, request, answer)).encode()))
         await writer.drain()
         return fault is not Fault.TRUNCATED
 
@@ -77,7 +79,7 @@ _JSON = {"Content-Type": "application/json"}
 
 
 async def _read_request(reader: asyncio.StreamReader) -> bytes | None:
-    """The next request's body; None at the end of the connection."""
+    """The body of the next request; None at the end of the connection."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -98,7 +100,7 @@ def _response(fault: Fault | None, body: bytes) -> bytes:
 
 @contextmanager
 def fault_proxy(upstream: str, schedule: Schedule | None) -> Iterator[tuple[FaultProxy, str]]:
-    """A running proxy and its URL; it runs in a thread of its own."""
+    """Runs a proxy in a background thread; yields it and its URL."""
     proxy, started = FaultProxy(upstream, schedule), threading.Event()
     running: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -110,6 +112,7 @@ def fault_proxy(upstream: str, schedule: Schedule | None) -> Iterator[tuple[Faul
         await stop.wait()
         server.close()
 
+    # In a thread, because the code under test blocks.
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     started.wait()

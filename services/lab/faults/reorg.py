@@ -1,4 +1,4 @@
-"""`reorg`: the chain takes its latest blocks back, one to twelve at a time, while events are recorded and indexed."""
+"""`reorg`: the chain repeatedly replaces its latest one to twelve blocks while events are recorded and indexed."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from pathlib import Path
 from ledger.chain import Chain
 from ledger.errors import ChainError, ChainUnreachableError, SubmitError
 from ledger.index import Follower
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.chains import ChainProcess, running_chain
+from services.lab.faults.ledger_check import LedgerCheck, check_ledger
 from services.lab.faults.outcome import Outcome
-from services.lab.faults.verdict import Verdict, judge
 from services.lab.faults.workload import build_events, found_site
+from services.store import open_store
 
 __all__ = ["run_reorg"]
 
 _DEPTH = 12
 _EVENTS = 4
-"""Come in before each reorganisation."""
+"""Events submitted before each reorganisation."""
 _MOST_BLOCKS = 6
 _STUCK_S = 120.0
 _MOST_A_CHAIN = 50
-"""Anvil 1.7.1 loses the code of contracts after some hundred reorganisations, whoever uses it."""
+"""Reorganisations per chain: anvil 1.7.1 itself loses contract code after a few hundred."""
 
 
 def run_reorg(folder: Path, count: int, seed: int) -> Outcome:
-    """`count` reorganisations, on as many chains as that takes; the index follows before and after each, or only
-    after."""
+    """Causes `count` reorganisations, on as many chains as needed. The index is updated after each, and before a random
+    half of them as well."""
     parts = []
     for number, start in enumerate(range(0, count, _MOST_A_CHAIN)):
         part = folder / str(number)
@@ -42,8 +43,8 @@ def run_reorg(folder: Path, count: int, seed: int) -> Outcome:
         parts.append(_run_part(part, min(count - start, _MOST_A_CHAIN), seed + number))
     depths = sum((Counter(part.injected) for part in parts), Counter[str]())
     undone = sum(part.figures["undone_blocks"] for part in parts)
-    verdict = functools.reduce(Verdict.join, (part.verdict for part in parts))
-    return Outcome(parts[0].engine, depths, verdict, {"undone_blocks": undone, "chains": len(parts)})
+    check = functools.reduce(LedgerCheck.join, (part.check for part in parts))
+    return Outcome(parts[0].engine, depths, check, {"undone_blocks": undone, "chains": len(parts)})
 
 
 def _run_part(folder: Path, count: int, seed: int) -> Outcome:
@@ -56,7 +57,7 @@ def _run_part(folder: Path, count: int, seed: int) -> Outcome:
         open_store(f"sqlite:///{folder / 'node.sqlite'}") as store,
     ):
         founded = found_site(folder, process.transport, process.profile, seed)
-        _mine(process, _DEPTH)
+        _mine(process, _DEPTH)  # the founding records are final before any block is replaced
         site = dataclasses.replace(founded, profile=dataclasses.replace(process.profile, finality_depth=_DEPTH))
         chain = site.connect(process.transport)
         submitter = Submitter(chain, Outbox(store), site.signer, batch_size=2, receipt_grace_s=_STUCK_S, resend_s=0.05)
@@ -74,18 +75,18 @@ def _run_part(folder: Path, count: int, seed: int) -> Outcome:
             undone += _follow(chain, store)
         _settle(process, submitter)
         keys = {event.key for event in events}
-        verdict = judge(site, chain, store, folder, events, keys)
-    return Outcome(process.engine, depths, verdict, {"undone_blocks": undone})
+        check = check_ledger(site, chain, store, folder, events, keys)
+    return Outcome(process.engine, depths, check, {"undone_blocks": undone})
 
 
 def _step(submitter: Submitter) -> None:
-    """Anvil has no answer now and then while it reorganises: the next round goes on."""
+    """One round of the submitter. Anvil may fail to answer during a reorganisation; the next round retries."""
     with contextlib.suppress(ChainUnreachableError):
         submitter.step()
 
 
 def _follow(chain: Chain, store: Store) -> int:
-    """Blocks that the index took back."""
+    """Updates the index; returns the number of blocks that it undid."""
     with contextlib.suppress(ChainUnreachableError):
         return Follower(chain, store).follow().undone
     return 0
@@ -100,7 +101,7 @@ def _settle(process: ChainProcess, submitter: Submitter) -> None:
     deadline, done = time.monotonic() + _STUCK_S, False
     while not done:
         if time.monotonic() > deadline:
-            raise SubmitError("records still wait after the last reorganisation", hint="report this, with the seed")
+            raise SubmitError("records are still queued after the last reorg", hint="report this, with the seed")
         _mine(process, 1)
         with contextlib.suppress(ChainError):
             done = submitter.step()

@@ -1,7 +1,7 @@
-"""`rotate`: a company's key is replaced and revoked, again and again, while its machines go on reporting.
+"""`rotate`: a company's key is replaced and revoked, again and again, while its machines keep reporting.
 
-What the retiring key still has to record is given to the next one; the revoked key is then tried on the chain itself,
-past every check of ours: the very next block must refuse it.
+Records that are still queued for the old key are reassigned to the next one. The revoked key is then tried on the chain
+directly, bypassing all checks of this project: the very next block must refuse it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from ledger.errors import SubmitError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.records import AcceptKey, ProposeKey, Record, RevokeKey
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 from services.lab.faults.chains import running_chain
+from services.lab.faults.ledger_check import check_ledger
 from services.lab.faults.outcome import Outcome
-from services.lab.faults.verdict import judge
 from services.lab.faults.workload import Event, Site, build_events, build_signer, found_site
+from services.store import open_store
 
 __all__ = ["run_rotate"]
 
@@ -33,12 +34,12 @@ _PATIENCE_S = 60.0
 _PAUSE_S = 0.01
 _MOST_AT_ONCE = 4
 _EVENTS = 40
-"""For each rotation there are so many, at most."""
+"""Maximum number of events per rotation."""
 _TRIED = Event("a revoked key's", 0, 0)
 
 
 def run_rotate(folder: Path, count: int, seed: int) -> Outcome:
-    """`count` rotations."""
+    """Rotates the key `count` times."""
     injected: Counter[str] = Counter()
     with (
         running_chain(folder) as process,
@@ -53,20 +54,20 @@ def run_rotate(folder: Path, count: int, seed: int) -> Outcome:
         load.submitter.drain()
         Follower(chain, store).follow()
         sent = load.events[: load.queued]
-        verdict = judge(site, chain, store, folder, sent, {event.key for event in sent})
+        check = check_ledger(site, chain, store, folder, sent, {event.key for event in sent})
     figures = {"keys": count + 1, "refused_in_the_next_block": count - len(load.broken)}
-    return Outcome(process.engine, injected, verdict, figures, tuple(load.broken))
+    return Outcome(process.engine, injected, check, figures, tuple(load.broken))
 
 
 class _Load:
-    """Machines that report under the key of the day, in a thread of their own. `submitter` is of that key."""
+    """Machines that report under the current key from a background thread. `submitter` belongs to that key."""
 
     def __init__(self, site: Site, chain: Chain, store: Store, chance: random.Random, most: int) -> None:
         self._site, self._chain, self._chance = site, chain, chance
         self._outbox = Outbox(store)
         self.events = build_events(most)
         self.queued = 0
-        """How many of `events` are acknowledged."""
+        """Number of `events` that are acknowledged."""
         self.broken: list[str] = []
         self.submitter = self._submitter(site.signer)
         self._signer = site.signer
@@ -85,16 +86,20 @@ class _Load:
         self._thread.join(_PATIENCE_S)
 
     def rotate(self, number: int, signer: LocalSigner) -> int:
-        """The next key is proposed, accepts, and revokes the present one; gives how many records moved to it. Until
-        then machines report under the old one, so that what waits stays in order."""
+        """Proposes the next key, has it accept and revoke the current one; returns the number of records reassigned.
+
+        Machines report under the old key until then, so that queued records stay in order.
+        """
         chain, old = self._chain, self._signer
         chain.node.fund(signer.address, _MONEY_WEI)
         following = self._submitter(signer)
+        # From now on the load thread also runs the new key's submitter, which sends `accept` and `revoke` below.
         with self._turn:
             self._next = following
         self._record(self.submitter, f"propose-{number}", ProposeKey(signer.address))
         self._record(following, f"accept-{number}", AcceptKey(_BUYER))
         self._record(following, f"revoke-{number}", RevokeKey(old.address, 0))
+        # No report may come between the revocation, the drain and the reassignment: it would be left with the old key.
         with self._turn:
             if not _is_refused(self._site, chain, old):
                 self.broken.append(f"key {number} recorded after it was revoked")
@@ -112,7 +117,7 @@ class _Load:
                     if self._next is not None:
                         self._next.step()
                 time.sleep(_PAUSE_S)
-        except Exception as error:  # shown by whoever waits
+        except Exception as error:  # raised again by `_record` in the main thread
             self._failures.append(error)
 
     def _report(self) -> None:
@@ -122,7 +127,7 @@ class _Load:
         self.queued = upto
 
     def _record(self, submitter: Submitter, name: str, record: Record) -> None:
-        """Through the same outbox as everything else; returns when it is final."""
+        """Records through the shared outbox and waits until it is final. Raises SubmitError."""
         with self._turn:
             [number] = submitter.submit([(name, record)])
         deadline = time.monotonic() + _PATIENCE_S
@@ -138,7 +143,7 @@ class _Load:
 
 
 def _is_refused(site: Site, chain: Chain, key: LocalSigner) -> bool:
-    """Whether the next block has the key's transaction without effect: sent past the simulation, as a thief would."""
+    """Whether the next block reverts a transaction of the key, sent without simulation, as a thief would send it."""
     node, data = chain.node, call_data(site.record(_TRIED))
     nonce, before = node.transaction_count(key.address), node.block_number()
     offer = fee_per_gas_wei(node, chain.profile)

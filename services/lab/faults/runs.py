@@ -1,46 +1,41 @@
-"""The faults by name, and the report that each run gives."""
+"""The fault profiles by name, and the report of a run."""
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from ledger.errors import SettingsError
-from services.lab.faults.clock import run_clock
-from services.lab.faults.disk import run_disk
-from services.lab.faults.inspecting import run_node_kills
-from services.lab.faults.kill import run_kill
-from services.lab.faults.line import run_line
-from services.lab.faults.nonces import run_nonce
-from services.lab.faults.offline import run_offline
 from services.lab.faults.outcome import Outcome
-from services.lab.faults.reorg import run_reorg
-from services.lab.faults.rotate import run_rotate
-from services.lab.faults.soak import run_soak
 
 __all__ = ["RUNS", "FaultReport", "run_faults"]
 
-RUNS: Mapping[str, Callable[[Path, int, int], Outcome]] = {
-    "rpc": run_line,
-    "kill": run_kill,
-    "nonce": run_nonce,
-    "reorg": run_reorg,
-    "disk": run_disk,
-    "clock": run_clock,
-    "offline": run_offline,
-    "rotate": run_rotate,
-    "node": run_node_kills,
-    "soak": run_soak,
+Run: TypeAlias = "Callable[[Path, int, int], Outcome]"
+"""Takes an empty folder, the minimum number of faults (for `soak`, seconds of work), and a seed."""
+
+RUNS: Mapping[str, tuple[str, str]] = {
+    "rpc": ("services.lab.faults.rpc", "run_rpc"),
+    "kill": ("services.lab.faults.kill", "run_kill"),
+    "nonce": ("services.lab.faults.nonces", "run_nonce"),
+    "reorg": ("services.lab.faults.reorg", "run_reorg"),
+    "disk": ("services.lab.faults.disk", "run_disk"),
+    "clock": ("services.lab.faults.clock", "run_clock"),
+    "offline": ("services.lab.faults.offline", "run_offline"),
+    "rotate": ("services.lab.faults.rotate", "run_rotate"),
+    "node": ("services.lab.faults.node_kills", "run_node_kills"),
+    "soak": ("services.lab.faults.soak", "run_soak"),
 }
-"""Each takes an empty folder, how many faults to inject at least (seconds of work for `soak`), and a seed."""
+"""Name -> module and function. The names are part of the command line, which must not import numpy to print them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultReport:
-    """What one run did. The same name, count and seed inject the same faults again."""
+    """Report of one run. The same name, count and seed inject the same faults."""
 
     name: str
     count: int
@@ -50,7 +45,7 @@ class FaultReport:
 
     @property
     def passed(self) -> bool:
-        return self.outcome.verdict.passed and not self.outcome.broken
+        return self.outcome.check.passed and not self.outcome.broken
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -60,7 +55,7 @@ class FaultReport:
             "passed": self.passed,
             "engine": self.outcome.engine,
             "injected": dict(sorted(self.outcome.injected.items())),
-            **asdict(self.outcome.verdict),
+            **asdict(self.outcome.check),
             **self.outcome.figures,
             "broken": list(self.outcome.broken),
             "seconds": round(self.seconds, 1),
@@ -68,10 +63,18 @@ class FaultReport:
 
 
 def run_faults(name: str, count: int, seed: int) -> FaultReport:
-    """Raises SettingsError when there is no such run, or what it needs is not here."""
+    """Runs a fault profile in a temporary folder. Raises SettingsError if it is unknown or a program it needs is not
+    installed."""
     if name not in RUNS:
-        raise SettingsError(f"there are no faults named {name!r}", hint=f"use one of {', '.join(RUNS)}")
+        raise SettingsError(f"unknown fault profile {name!r}", hint=f"use one of {', '.join(RUNS)}")
+    run = _load(name)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="millmark-faults-") as folder:
-        outcome = RUNS[name](Path(folder), count, seed)
+        outcome = run(Path(folder), count, seed)
     return FaultReport(name, count, seed, outcome, time.monotonic() - started)
+
+
+def _load(name: str) -> Run:
+    module, function = RUNS[name]
+    run: Run = getattr(importlib.import_module(module), function)
+    return run

@@ -1,4 +1,4 @@
-"""`soak`: a node at steady work, whose memory and open files may not grow."""
+"""`soak`: a node under steady load, whose memory and number of open files must not grow."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger.store import open_store
 from services.lab.faults.chains import running_chain
 from services.lab.faults.factory import Event, Machine, NodeProcess, found_factory, running_node
-from services.lab.faults.inspecting import connect
+from services.lab.faults.factory_check import check_factory
+from services.lab.faults.node_kills import connect
 from services.lab.faults.outcome import Outcome
-from services.lab.faults.reading import judge_factory
+from services.store import open_store
 
 __all__ = ["fit_slope", "run_soak"]
 
 _RATE = 200
-"""Events a second."""
+"""Events per second."""
 _BATCH = 20
 _WINDOW_EVERY_S = 10
-"""One part is inspected and certified in so many seconds."""
+"""Seconds between two inspected and certified parts."""
 _WARM_UP = 1 / 3
-"""Of the whole time: caches and pools fill meanwhile."""
+"""Share of the total time during which caches and pools may fill."""
 _SAMPLE_S = 2.0
 _MOST_MIB = 1.0
 _TEN_MINUTES_S = 600.0
@@ -30,14 +30,15 @@ _PAGE_MIB = 4096 / 2**20
 
 
 def run_soak(folder: Path, count: int, seed: int) -> Outcome:
-    """`count` seconds, at a rate that does not depend on `seed`; it only names the events."""
+    """Runs for `count` seconds. `seed` only appears in the names of events."""
     with running_chain(folder) as process, open_store(f"sqlite:///{folder / 'index.sqlite'}") as index:
         factory = found_factory(folder, process, count // _WINDOW_EVERY_S + 1)
         machine, chain = Machine([], batch=_BATCH), connect(factory, process)
         windows = [event for event in factory.events() if "lot" in event]
         with running_node(factory) as node:
             samples = [] if node is None else _work(node, machine, windows, count, seed)
-        verdict = judge_factory(factory, chain, index, folder, machine)
+        check = check_factory(factory, chain, index, folder, machine)
+    # Growth while caches fill is expected; only what comes after the warm-up counts.
     settled = [sample for sample in samples if sample[0] >= count * _WARM_UP]
     slope = fit_slope([(at_s, memory) for at_s, memory, _ in settled]) * _TEN_MINUTES_S
     files = [number for _, _, number in settled]
@@ -51,13 +52,13 @@ def run_soak(folder: Path, count: int, seed: int) -> Outcome:
     broken = [] if slope < _MOST_MIB else [f"memory grows by {slope:.1f} MiB in ten minutes"]
     if files[-1] > files[0]:
         broken.append(f"{files[-1]} files are open at the end, {files[0]} were after the warm-up")
-    return Outcome(process.engine, Counter({"seconds of work": count}), verdict, figures, tuple(broken))
+    return Outcome(process.engine, Counter({"seconds of work": count}), check, figures, tuple(broken))
 
 
 def _work(
     node: NodeProcess, machine: Machine, windows: Sequence[Event], seconds: int, seed: int
 ) -> list[tuple[float, float, int]]:
-    """Seconds since the start, MiB of memory, and open files, every so often."""
+    """Sends events for `seconds`; returns samples of seconds since the start, MiB of memory, and open files."""
     samples: list[tuple[float, float, int]] = []
     events: list[Event] = []
     machine.events = events
@@ -87,7 +88,7 @@ def _measure(number: int) -> tuple[float, int]:
 
 
 def fit_slope(points: Sequence[tuple[float, float]]) -> float:
-    """Of the straight line with the least squares; 0 for fewer than two points."""
+    """Slope of the least-squares line through the points; 0 for fewer than two points."""
     mean_x = sum(x for x, _ in points) / max(len(points), 1)
     mean_y = sum(y for _, y in points) / max(len(points), 1)
     spread = sum((x - mean_x) ** 2 for x, _ in points)

@@ -1,7 +1,7 @@
-"""The workload: a set of unique events, of several machines, each of which the ledger would take twice.
+"""The workload: unique events of several machines, in a form that the ledger accepts repeatedly.
 
-An event is a proposed revision of its machine's order, told from all others by its claims root. The contract refuses no
-repetition of it, so a record that is sent twice is seen twice.
+An event is a proposed revision of its machine's order, identified by its claims root. The contract does not refuse
+repetitions, so a record that is sent twice shows up twice.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ledger.chain.profiles import EngineProfile
 from ledger.ids import SubjectKind, subject
 from ledger.keys import LocalSigner
 from ledger.records import Admit, OrderTerms, PlaceOrder, ProposeRevision, Record, Role
-from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
+from services.store import open_store
 
 __all__ = ["Event", "Site", "build_events", "found_site"]
 
@@ -29,29 +29,29 @@ _BUYER, _COORDINATOR = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a machine reports once. `number` counts its machine's events, from 0."""
+    """One report of a machine. `number` counts the machine's events from 0."""
 
     key: str
     machine: int
-    """Events of one machine are to be on the ledger in order. They go into one order, as do other machines' events."""
+    """Number of the machine, whose events must be on the ledger in order. Several machines may share an order."""
     number: int
 
     @property
     def root(self) -> bytes:
-        """By which the ledger's record of it is known, 32 bytes."""
+        """Claims root of the event's record, 32 bytes."""
         return sha256(self.key.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A deployed ledger with one order a machine, and the key that reports."""
+    """A deployed ledger with one order per machine, and the key that reports."""
 
     deployment: Deployment
     profile: EngineProfile
     signer: LocalSigner
     orders: tuple[bytes, ...]
     records: int
-    """Records of the ledger before the first event."""
+    """Number of records on the ledger before the first event."""
 
     def connect(self, transport: Transport) -> Chain:
         return Chain(Node(transport), self.profile, self.deployment)
@@ -61,17 +61,17 @@ class Site:
 
 
 def build_events(count: int, prefix: str = "event") -> list[Event]:
-    """`count` events, the machines taking turns."""
+    """Builds `count` events, for the machines in turn."""
     return [Event(f"{prefix}-{place}", place % _MACHINES, place // _MACHINES) for place in range(count)]
 
 
 def build_signer(seed: int, name: str) -> LocalSigner:
-    """The same key for the same seed: a lab's, and worth nothing."""
+    """A key derived from the seed, for the lab only: anyone can compute it."""
     return LocalSigner.from_bytes(sha256(f"fault lab/{seed}/{name}".encode()))
 
 
 def found_site(folder: Path, transport: Transport, profile: EngineProfile, seed: int) -> Site:
-    """Deploys the contracts, admits two companies and places the orders, all past every fault."""
+    """Deploys the contracts, admits two companies and places the orders, without faults."""
     node = Node(transport)
     owner, signer, other = (build_signer(seed, name) for name in ("owner", "buyer", "coordinator"))
     for key in (owner, signer, other):
@@ -79,6 +79,7 @@ def found_site(folder: Path, transport: Transport, profile: EngineProfile, seed:
     deployment = deploy(node, profile, owner)
     chain = Chain(node, profile, deployment)
     hashes = [sha256(f"order/{machine}".encode()) for machine in range(_MACHINES)]
+    # In a store of its own, so that the store under test contains nothing but the events.
     with open_store(f"sqlite:///{folder / 'founding.sqlite'}") as store:
         outbox = Outbox(store)
         admissions: list[Record] = [

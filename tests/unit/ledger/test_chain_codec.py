@@ -11,10 +11,11 @@ from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.chain import decode_log, decode_revert, event_topic, load_abi
+from ledger.chain import decode_log, decode_revert, load_abi
 from ledger.chain.codec import RawLog, decode_result
 from ledger.errors import ChainUnreachableError, IndexHaltedError, Retry
-from ledger.records import Contract, snake_case
+from ledger.records import Contract
+from tests.support.event_data import plain, written
 
 VALUES: dict[str, tuple[Any, Any]] = {
     "address": ("0x" + "ab" * 20, "0x" + "ab" * 20),
@@ -24,6 +25,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "string": ("why", "why"),
     "bool": (True, True),
 }
+LAST = {"enum ILots.TransformationKind": 3, "enum ICertificates.Verdict": 2}
 ERRORS = {entry["name"]: entry for contract in Contract for entry in load_abi(contract) if entry["type"] == "error"}
 EVENTS = [
     (contract, entry)
@@ -108,14 +110,17 @@ def value_of(parameter: dict[str, Any]) -> Any:
         return [value_of({**parameter, "type": kind[:-2]})] * 2
     if kind == "tuple":
         return tuple(value_of(part) for part in parameter["components"])
-    return VALUES.get(kind, (3, 3))[0]
+    return LAST.get(str(parameter["internalType"])) or VALUES.get(kind, (3, 3))[0]
 
 
-def written(parameter: dict[str, Any]) -> str:
-    kind = str(parameter["type"])
-    if not kind.startswith("tuple"):
-        return kind
-    return "(" + ",".join(written(part) for part in parameter["components"]) + ")" + kind[5:]
+def read(parameter: dict[str, Any]) -> Any:
+    """What the codec makes of such a value."""
+    value = value_of(parameter)
+    if isinstance(value, list):
+        return tuple(read({**parameter, "type": str(parameter["type"])[:-2]}) for _ in value)
+    if isinstance(value, tuple):
+        return tuple(read(part) for part in parameter["components"])
+    return bytes.fromhex(value[2:]) if parameter["type"] == "address" else value
 
 
 def log_of(entry: dict[str, Any]) -> RawLog:
@@ -147,12 +152,12 @@ def test_every_event_is_decoded(contract: Contract, entry: dict[str, Any]) -> No
     log = log_of(entry)
     found = decode_log(contract, log, 1_700_000_000)
     assert found is not None
-    assert (found.kind, found.topic) == (entry["name"], event_topic(contract, entry["name"]))
+    assert (found.contract, found.kind, found.topic) == (contract, entry["name"], log.topics[0])
     assert (found.sequence, found.participant, found.subject) == (7, 2, b"\x09" * 32)
     assert found.key == bytes.fromhex("ab" * 20)
     assert found.histories == ((b"\x07" * 32,) * 2 if contract is Contract.LEDGER else ())
-    names = [snake_case(part["name"]) for part in entry["inputs"] if not part["indexed"]]
-    assert list(found.fields) == [name for name in names if name not in ("key", "histories")]
+    own = [part for part in entry["inputs"] if not part["indexed"] and part["name"] not in ("key", "histories")]
+    assert plain(found.event) == tuple(read(part) for part in own)
     assert (found.data, found.block_time, found.log_index) == (log.data, 1_700_000_000, 3)
 
 
@@ -182,6 +187,22 @@ def test_no_length_or_offset_in_a_log_breaks_the_decoder(place: int, word: int) 
         data = log.data[: 32 * place] + word.to_bytes(32, "big") + log.data[32 * place + 32 :]
         with contextlib.suppress(IndexHaltedError):
             decode_log(contract, changed(log, data=data), 0)
+
+
+@pytest.mark.parametrize("name", ["CertificateIssued", "CertificateRefuted", "LotsTransformed"])
+def test_a_number_that_an_enumeration_does_not_name_halts(name: str) -> None:
+    contract, entry = next(case for case in EVENTS if case[1]["name"] == name)
+    log = log_of(entry)
+    number, beyond = (3, 4) if name == "LotsTransformed" else (2, 3)
+    places = [at for at in range(0, len(log.data), 32) if log.data[at : at + 32] == number.to_bytes(32, "big")]
+    halted = 0
+    for at in places:
+        data = log.data[:at] + beyond.to_bytes(32, "big") + log.data[at + 32 :]
+        try:
+            decode_log(contract, changed(log, data=data), 0)
+        except IndexHaltedError:
+            halted += 1
+    assert halted >= 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

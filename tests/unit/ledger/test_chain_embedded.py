@@ -104,7 +104,10 @@ BAD: list[tuple[str, list[Any]]] = [
     *(("eth_getBlockByHash", [block, False]) for block in ("0x12", "", 5, None, "latest")),
     *(("eth_getLogs", [query]) for query in ({}, 5, "x", None, {"blockHash": "0x12"}, {"blockHash": 5})),
     ("eth_getLogs", [{"blockHash": ZERO}]),
-    ("eth_getLogs", [{"fromBlock": "0x0", "toBlock": "latest"}]),
+    *(("eth_getLogs", [{"fromBlock": number}]) for number in ("0xffff", "first", 5)),
+    ("eth_getLogs", [{"fromBlock": "0x0", "toBlock": "0xffff"}]),
+    ("eth_getLogs", [{"fromBlock": "0x0", "blockHash": ZERO}]),
+    *(("eth_getLogs", [{"fromBlock": "0x0", "topics": topics}]) for topics in (5, [5], [[5]])),
     ("eth_getLogs", [{"blockHash": ZERO, "topics": [ZERO]}]),
     *((method, ["0x12"]) for method in ("eth_getCode", "eth_getBalance", "eth_getTransactionCount")),
     *((method, [None]) for method in ("eth_getCode", "eth_getBalance", "eth_getTransactionCount")),
@@ -173,6 +176,32 @@ def test_logs_are_had_by_block_hash_and_address(world: LedgerWorld) -> None:
         everything[0]["data"]
         == request(world, "eth_getTransactionReceipt", everything[0]["transactionHash"])["logs"][0]["data"]
     )
+
+
+def test_logs_are_had_by_range_and_topics(world: LedgerWorld) -> None:
+    name = request(world, "eth_sendRawTransaction", text(sign(world, 3, admission())))
+    [log] = request(world, "eth_getTransactionReceipt", name)["logs"]
+    kind, sequence, participant, subject = log["topics"]
+    before = hex(int(log["blockNumber"], 16) - 1)
+
+    def ask(**query: object) -> list[Any]:
+        return list(request(world, "eth_getLogs", query))
+
+    assert log in ask(fromBlock="0x0")
+    assert len(ask(fromBlock="0x0")) > len(ask(fromBlock="0x0", topics=[kind])) == 1
+    assert ask(fromBlock="0x0", toBlock=before, topics=[kind]) == []
+    assert ask(fromBlock=log["blockNumber"], toBlock="latest") == [log]
+    for topics in (
+        [],
+        [kind],
+        [None, sequence],
+        [[ZERO, kind.upper().replace("X", "x")]],
+        [[], None, participant, subject],
+    ):
+        assert ask(fromBlock=before, address=log["address"], topics=topics) == [log], topics
+        assert ask(blockHash=log["blockHash"], topics=topics) == [log], topics
+    for topics in ([ZERO], [None, ZERO], [kind, [ZERO]], [None, None, None, None, None]):
+        assert ask(fromBlock=before, topics=topics) == [], topics
 
 
 @pytest.mark.parametrize(

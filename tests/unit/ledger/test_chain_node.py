@@ -138,7 +138,7 @@ def test_what_are_no_bytes_is_no_answer(name: str, answer: Any) -> None:
 def spoilt(whole: dict[str, Any], keep: tuple[str, ...] = ()) -> list[Any]:
     """Each field missing, and of each kind of wrong type."""
     cases: list[Any] = [5, "0x", [], True, [[]]]
-    for field in whole.keys() - set(keep):
+    for field in sorted(whole.keys() - set(keep)):
         cases.append({name: value for name, value in whole.items() if name != field})
         cases += [{**whole, field: wrong} for wrong in (5, "zz", "0x", {"a": 1}, [5], None)]
     return cases
@@ -222,7 +222,9 @@ def test_what_is_no_list_of_logs_is_no_answer(answer: Any) -> None:
         ask("logs", answer)
 
 
-@pytest.mark.parametrize("field", [*RECEIPT.keys() - {"contractAddress", "type", "cumulativeGasUsed", "logsBloom"}])
+@pytest.mark.parametrize(
+    "field", sorted(RECEIPT.keys() - {"contractAddress", "type", "cumulativeGasUsed", "logsBloom"})
+)
 @pytest.mark.parametrize("wrong", [None, 5, "zz", {"a": 1}], ids=repr)
 def test_a_malformed_receipt_is_no_answer(field: str, wrong: Any) -> None:
     with pytest.raises(ChainUnreachableError):

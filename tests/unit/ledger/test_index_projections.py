@@ -11,17 +11,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.events import EVENTS
+from ledger.events.registry import (
+    KeyAdded,
+    KeyProposed,
+    KeyRevoked,
+    MachineRetired,
+    ParticipantReinstated,
+    ParticipantSuspended,
+    RolesSet,
+)
 from ledger.index import Follower, fetch_status
 from ledger.index.projections import PROJECTIONS
 from ledger.records import (
-    RECORD_TYPES,
     AssignmentState,
     CertificateState,
     LotState,
     ModelState,
     OrderState,
+    OrderTerms,
     TransformationKind,
-    Value,
     Verdict,
 )
 from ledger.store import Rows, Store, open_store
@@ -285,8 +294,7 @@ def test_index_mirrors_the_contracts(seed: int) -> None:
 
 
 def test_every_kind_of_record_has_a_projection() -> None:
-    events = [(kind.contract, event) for kind in RECORD_TYPES for event in (kind.event, kind.or_event) if event]
-    assert set(PROJECTIONS) == set(events)
+    assert set(PROJECTIONS) == set(EVENTS)
 
 
 @pytest.fixture
@@ -299,16 +307,16 @@ def test_registry(store: Store) -> None:
     fake.admit(1)
     fake.admit(2)
     number = (1).to_bytes(32, "big")
-    fake._registry("RolesSet", 0, number, changed=1, roles=5)
-    fake._registry("ParticipantSuspended", 0, number, suspended=1, reason_root=bytes(32))
-    fake._registry("ParticipantReinstated", 0, number, reinstated=1)
-    fake._registry("ParticipantSuspended", 0, bytes(31) + b"\x02", suspended=2, reason_root=bytes(32))
-    fake._registry("KeyProposed", 1, number, proposed=b"\x07" * 20)
-    fake._registry("KeyAdded", 1, number, key=b"\x07" * 20)
-    fake._registry("KeyRevoked", 1, number, revoked=b"\x07" * 20, compromised_since=0)
-    fake._registry("KeyRevoked", 1, number, revoked=b"\x07" * 20, compromised_since=5)
+    fake.chain.record(RolesSet(1, 5), 0, number)
+    fake.chain.record(ParticipantSuspended(1, bytes(32)), 0, number)
+    fake.chain.record(ParticipantReinstated(1), 0, number)
+    fake.chain.record(ParticipantSuspended(2, bytes(32)), 0, bytes(31) + b"\x02")
+    fake.chain.record(KeyProposed(b"\x07" * 20), 1, number)
+    fake.chain.record(KeyAdded(), 1, number, key=b"\x07" * 20)
+    fake.chain.record(KeyRevoked(b"\x07" * 20, 0), 1, number)
+    fake.chain.record(KeyRevoked(b"\x07" * 20, 5), 1, number)
     machine = fake.register_machine(1, "m")
-    fake._registry("MachineRetired", 1, bytes(32), machine=machine, reason_root=bytes(32))
+    fake.chain.record(MachineRetired(machine, bytes(32)), 1, bytes(32))
     model = fake.register_model(1, "x")
     fake.approve_model(2, model)
     fake.withdraw_model(2, model, 77)
@@ -330,12 +338,24 @@ def test_registry(store: Store) -> None:
         assert (kept.approved_at, kept.withdrawn_at, kept.defective_since) == (now, now, 77)
 
 
+def test_orders_end_as_their_records_say(store: Store) -> None:
+    fake = FakeLedger()
+    rejected, delivered = fake.place("r", 1, 2), fake.place("d", 1, 2)
+    fake.move_order(rejected, "OrderRejected", 2, OrderState.REJECTED)
+    fake.accept_order(delivered)
+    fake.move_order(delivered, "OrderCompleted", 2, OrderState.COMPLETED)
+    fake.move_order(delivered, "OrderDelivered", 1, OrderState.DELIVERED)
+    fake.chain.mine()
+    Follower(fake.chain, store).follow()
+    assert_mirrors(store, fake)
+
+
 def test_revision_replaces_the_terms(store: Store) -> None:
     fake = FakeLedger()
     order = fake.place("o", 1, 2)
-    terms: Value = {"operations": 9, "inspector": 4, "model": 5, "due_at": 6, "claims_root": b"\x08" * 32}
-    proposal = fake._ledger("RevisionProposed", 1, (order,), terms=terms)
-    fake._ledger("RevisionAccepted", 2, (order,), proposal=proposal, terms=terms)
+    terms = OrderTerms(9, 4, 5, 6, b"\x08" * 32)
+    proposal = fake._ledger("RevisionProposed", 1, order, terms=terms)
+    fake._ledger("RevisionAccepted", 2, order, proposal=proposal, terms=terms)
     fake.chain.mine()
     Follower(fake.chain, store).follow()
     with store.reading() as connection:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ledger.events.lots import LotsTransformed
 from ledger.records import TransformationKind
 from tests.support.broken import BOX, ORDER, A, B, Broken, C, Told, check_broken, in_production
 from tests.support.story import (
@@ -65,10 +66,11 @@ def scrapped_by_another(story: Story) -> None:
 def two_outputs_of_one_name(story: Story) -> None:
     story.receive(A)
     made = story.transform(TransformationKind.SPLIT, {A: 2}, {"x": 1, "y": 1})
-    change = story.entries[-1].fields.struct("transformation")
-    output = change.structs("outputs")[0]
-    change.values["outputs"] = (output, output)
-    story.entries[-1] = replace(story.entries[-1], histories=(A, made[0], made[0]))
+    event = story.entries[-1].event
+    assert isinstance(event, LotsTransformed)
+    output = event.transformation.outputs[0]
+    event = LotsTransformed(replace(event.transformation, outputs=(output, output)))
+    story.entries[-1] = replace(story.entries[-1], event=event, histories=(A, made[0], made[0]))
     del story.histories[made[1]]
 
 

@@ -92,7 +92,11 @@ def test_a_wall_clock_that_jumps_changes_nothing(outbox: Outbox, monkeypatch: py
             lease.hold()
 
 
-@pytest.mark.parametrize("holder", [f"{socket.gethostname()}/999999999/1", f"{socket.gethostname()}/{os.getpid()}/1"])
+@pytest.mark.parametrize(
+    "holder",
+    [f"{socket.gethostname()}/999999999/1", f"{socket.gethostname()}/{os.getpid()}/1"],
+    ids=["no such process", "another start of this one"],
+)
 def test_a_process_that_ended_is_followed_at_once(outbox: Outbox, holder: str) -> None:
     """Its number may have gone to another process since."""
     outbox.take_lease(KEY, None, holder, 1)

@@ -14,6 +14,8 @@ import pytest
 from ledger.bundle import Bundle, RecordShown, SealedRecord, encode_bundle
 from ledger.canonical import keccak256
 from ledger.checkpoint import Checkpoint
+from ledger.events.custody import CustodyOffered
+from ledger.events.lots import LotReceived
 from ledger.headers import parse_header
 from ledger.heads import link, start_of
 from ledger.keys import LocalSigner
@@ -21,19 +23,19 @@ from ledger.records import LotState, Verdict
 from ledger.slots import KeySlots
 from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustFile
 from ledger.verify import Report, Step, describe, verify_bundle
-from ledger.verify._abi import Fields
-from ledger.verify._kinds import TOPICS
 from ledger.verify.refusals import StatusRefused, VerificationError
 from tests.support.bundle_content import (
     Content,
-    encode_data,
-    fields_of,
+    entry_of,
+    event_in,
     inner_of_shown,
     publish,
     publish_bytes,
+    topic_of_kind,
     with_fields,
 )
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content, vector_now, vector_trust
+from tests.support.event_data import encode_event, event_of
 from tests.support.forging import DAY_S
 
 
@@ -63,8 +65,8 @@ def alone(content: Content, subject: bytes) -> None:
     history = content.history(subject)
     kept = [one for one in content.bundle.records if one.sequence in history.records]
     named = {one.participant for one in kept}
-    named |= {fields_of(one).number("to") for one in kept if one.kind == "CustodyOffered"}
-    keys = {fields_of(one).raw("key") for one in kept}
+    named |= {event_in(one, CustodyOffered).to for one in kept if one.kind == "CustodyOffered"}
+    keys = {entry_of(one).key for one in kept}
     content.participants = {number: one for number, one in content.participants.items() if number in named}
     content.keys = {address: one for address, one in content.keys.items() if address in keys}
     content.machines, content.models, content.streams = {}, {}, {}
@@ -80,22 +82,22 @@ def _names(content: Content, identifier: str) -> bytes:
     """The subject of an identifier, as the true report has it."""
     kinds = {"urn:example:bar": "LotReceived", "urn:example:box": "LotsPacked"}
     records = (one for one in vector_bundle().records if one.kind == kinds[identifier])
-    return next(fields_of(one).raws("histories")[0] for one in records if identifier.endswith("box") or _is_bar(one))
+    return next(entry_of(one).histories[0] for one in records if identifier.endswith("box") or _is_bar(one))
 
 
 def _is_bar(record: RecordShown) -> bool:
-    return fields_of(record).number("quantity") == 100
+    return event_in(record, LotReceived).quantity == 100
 
 
 # A part that does not stand well
 
 
 def on_own(content: Content, part: bytes, by: int, kind: str, **members: int | bytes) -> None:
-    key = next(fields_of(one).raw("key") for one in content.bundle.records if one.participant == by)
+    key = next(entry_of(one).key for one in content.bundle.records if one.participant == by)
     content.keys[key] = replace(content.keys[key], revoked_at=0)
-    values = Fields({"key": key, "histories": (part,), **members})
     sequence = content.bundle.records[-1].sequence + 1
-    content.append(RecordShown(kind, sequence, by, content.time, encode_data(kind, values)), part)
+    data = encode_event(event_of(kind, **members), key, (part,))
+    content.append(RecordShown(kind, sequence, by, content.time, data), part)
 
 
 def test_scrapping_a_quarantined_part_does_not_make_it_stand_well() -> None:
@@ -129,7 +131,7 @@ def test_a_certificate_of_one_who_worked_on_the_order_is_told() -> None:
             content.put(with_fields(one, inspector=0, model=0))
     assert not any("did operations of the same order" in one for one in report(content).attention)
     worker = next(one.participant for one in content.bundle.records if one.kind == "AssignmentFinished")
-    key = next(fields_of(one).raw("key") for one in content.bundle.records if one.participant == worker)
+    key = next(entry_of(one).key for one in content.bundle.records if one.participant == worker)
     content.keys[key] = replace(content.keys[key], revoked_at=0)
     content.put(replace(with_fields(record, key=key), participant=worker))
     (told,) = (one for one in report(content).attention if "did operations of the same order" in one)
@@ -240,9 +242,9 @@ def test_heads_of_another_ledger_are_no_heads_of_this_one() -> None:
         head = start_of(content.bundle.chain_id, content.bundle.registry, history.subject)
         for one in history.records:
             if isinstance(one, SealedRecord):
-                head = link(head, TOPICS[one.kind], one.inner)
+                head = link(head, topic_of_kind(one.kind), one.inner)
             else:
-                head = link(head, TOPICS[content.record(one).kind], inner_of_shown(content.record(one)))
+                head = link(head, topic_of_kind(content.record(one).kind), inner_of_shown(content.record(one)))
         content.heads[history.subject] = head
     assert refused_content(content) is Step.HEADS
 

@@ -9,12 +9,13 @@ import pytest
 
 from ledger.bundle import RecordShown, encode_bundle
 from ledger.checkpoint import Checkpoint
+from ledger.events.certificates import CertificateIssued, OpeningDemanded
+from ledger.events.lots import LotQuarantined
 from ledger.headers import parse_header
 from ledger.keys import LocalSigner
 from ledger.records import CertificateStatus, LotState, ModelState, Verdict
 from ledger.trust import BelievedBlock, Cosigner, Cosigners
 from ledger.verify import Report, Step, VerificationError, describe, verify_bundle
-from ledger.verify._abi import Fields
 from ledger.verify.refusals import (
     CheckpointRefused,
     HeadsRefused,
@@ -22,8 +23,9 @@ from ledger.verify.refusals import (
     StatusRefused,
     TrustRefused,
 )
-from tests.support.bundle_content import Content, encode_data, fields_of, publish, publish_bytes, with_fields
+from tests.support.bundle_content import Content, entry_of, event_in, publish, publish_bytes, with_fields
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_content, vector_now, vector_trust
+from tests.support.event_data import encode_event
 from tests.support.forgeries import judge, run_mutations
 from tests.support.forging import FORGERIES, Forgery, published
 
@@ -158,7 +160,7 @@ def test_a_bundle_is_too_old_beyond_the_age_and_not_at_it(age_s: int, good: bool
 def test_a_left_out_record_is_told_by_its_history(kind: str) -> None:
     bundle = vector_bundle()
     record = next(one for one in bundle.records if one.kind == kind)
-    subject = fields_of(record).raws("histories")[0]
+    subject = entry_of(record).histories[0]
     histories = tuple(
         replace(one, records=tuple(link for link in one.records if link != record.sequence)) for one in bundle.histories
     )
@@ -167,9 +169,9 @@ def test_a_left_out_record_is_told_by_its_history(kind: str) -> None:
         verify_bundle(
             encode_bundle(replace(bundle, histories=histories, records=records)), vector_trust(), now_s=vector_now()
         )
-    assert refused.value.subject in fields_of(record).raws("histories")
+    assert refused.value.subject in entry_of(record).histories
     assert refused.value.sequence is not None
-    assert subject.hex() in str(refused.value) or len(fields_of(record).raws("histories")) > 1
+    assert subject.hex() in str(refused.value) or len(entry_of(record).histories) > 1
 
 
 def test_every_history_is_asked_for_by_name_when_it_is_missing() -> None:
@@ -188,11 +190,10 @@ def test_every_history_is_asked_for_by_name_when_it_is_missing() -> None:
 def test_a_quarantined_part_is_refused_by_its_status() -> None:
     content = vector_content()
     made = next(one for one in content.bundle.records if one.kind == "LotCommissioned")
-    part = fields_of(made).raws("histories")[0]
-    address = fields_of(made).raw("key")
+    part, address = entry_of(made).histories[0], entry_of(made).key
     content.keys[address] = replace(content.keys[address], revoked_at=0)
     sequence = content.bundle.records[-1].sequence + 1
-    data = encode_data("LotQuarantined", Fields({"key": address, "histories": (part,), "reason_root": bytes(32)}))
+    data = encode_event(LotQuarantined(bytes(32)), address, (part,))
     content.append(RecordShown("LotQuarantined", sequence, made.participant, content.time, data), part)
     assert judge(published(content)) is Step.STATUS
     found = report(content, any_status=True)
@@ -218,7 +219,7 @@ def test_a_refused_status_still_brings_the_report() -> None:
 
 def test_expiry_is_judged_at_the_proof_block_and_now() -> None:
     latest = max(one.sequence for one in vector_bundle().records if one.kind == "CertificateIssued")
-    expires_at = fields_of(vector_content().record(latest)).struct("statement").number("expires_at")
+    expires_at = event_in(vector_content().record(latest), CertificateIssued).statement.expires_at
     with pytest.raises(StatusRefused, match=r"expired|unopened"):
         verify_bundle(vector_bytes(), vector_trust(), now_s=expires_at, max_age_s=10**9)
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=expires_at, max_age_s=10**9, any_status=True)
@@ -228,8 +229,8 @@ def test_expiry_is_judged_at_the_proof_block_and_now() -> None:
 
 def test_a_demand_counts_from_its_deadline_on() -> None:
     demanded = [one for one in vector_bundle().records if one.kind == "OpeningDemanded"][-1]
-    deadline = fields_of(demanded).number("deadline")
-    certificate = fields_of(demanded).number("certificate")
+    event = event_in(demanded, OpeningDemanded)
+    deadline, certificate = event.deadline, event.certificate
     found = verify_bundle(vector_bytes(), vector_trust(), now_s=deadline - 1)
     assert any(f"certificate {certificate} must be opened before" in one for one in found.attention)
     with pytest.raises(StatusRefused, match="unopened") as refused:
@@ -241,8 +242,7 @@ def test_one_input_for_two_lots_is_caught() -> None:
     """The inspector says the same of two parts; the second certificate's digest is bound to the first part."""
     content = vector_content()
     first, second = content.bundle.inferences[:2]
-    statement = fields_of(content.record(first.record)).struct("statement")
-    digest = statement.raw("inference_digest")
+    digest = event_in(content.record(first.record), CertificateIssued).statement.inference_digest
     content.put(with_fields(content.record(second.record), inference_digest=digest))
     reused = replace(first, record=second.record)
     inferences = tuple(reused if one is second else one for one in content.bundle.inferences)

@@ -76,20 +76,6 @@ def test_all_settings_of_one_process_give_one_digest(model: object, tmp_path: Pa
     assert len(set(digests.values())) == 1  # 20 rows are fewer than python's part, so that is the whole
 
 
-def test_the_digest_bench_counts_distinct_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "model.bin"
-    path.write_bytes(build_model(tiny_network()))
-    monkeypatch.setattr(digest, "ENVIRONMENTS", {"as it is": {}})
-    bench = digest.run_digest(path, 8, None, lambda *_told: None)
-    assert bench.passed
-    assert (bench.answer["distinct_digests"], bench.answer["settings"]) == (1, 22)
-    runs = iter([{f"{n}": f"{n // 19}1" for n in range(20)} | {"python, 8 rows": "33", "numpy, 8 rows": "44"}])
-    monkeypatch.setattr(digest, "_run_in", lambda *_arguments, **_options: next(runs))
-    bench = digest.run_digest(path, 8, None, lambda *_told: None)
-    assert not bench.passed
-    assert (bench.answer["distinct_digests"], bench.answer["distinct_digests_of_python_and_numpy"]) == (2, 2)
-
-
 def test_the_digest_bench_reads_windows_from_a_file(tmp_path: Path, capsys: Capture) -> None:
     model, rows = tmp_path / "model.bin", tmp_path / "x.csv"
     model.write_bytes(build_model(tiny_network()))

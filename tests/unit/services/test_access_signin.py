@@ -17,7 +17,7 @@ from ledger.signatures import ORDER
 from ledger.store import Rows, Store
 from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
 from services.access import Principal, SignIn, SignInError, UnauthenticatedError, authenticate
-from services.access.nonces import NONCE_LIFE_S, Nonces
+from services.access.signin import NONCE_LIFE_S, Nonces
 from services.access.siwe import SignInMessage, build_digest, parse_message
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign, sign_in, signer_of
 from tests.support.stores import new_store

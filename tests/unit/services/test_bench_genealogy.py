@@ -10,10 +10,11 @@ import pytest
 
 from ledger.errors import InputError
 from ledger.provenance import Limits, Trace, recall, sort_lots, trace
-from ledger.store import Lineage, Store, open_store
+from ledger.store import Lineage, Store
 from services.lab.bench import genealogy
 from services.lab.bench.graph import Plant, draw_plant
 from services.lab.bench.plant_store import write_plant
+from services.store import open_store
 
 LOTS, SEED = 600, 5
 
@@ -110,5 +111,5 @@ def test_the_benchmark_takes_no_time_of_a_wrong_answer(monkeypatch: pytest.Monke
 
 
 def test_a_plant_has_a_least_size() -> None:
-    with pytest.raises(InputError, match="39 lots are no plant"):
+    with pytest.raises(InputError, match="39 lots are too few"):
         genealogy.measure_genealogy(39, SEED)

@@ -30,13 +30,13 @@ from services.settings import read_settings
 def test_it_answers_on_a_port_of_this_machine_alone(tmp_path: Path, url: str | None) -> None:
     path = tmp_path / "chain.journal"
     JournaledChain(path).close()
-    with pytest.raises(SettingsError, match="chain_url is no port of this machine"), host_journal(path, url):
+    with pytest.raises(SettingsError, match="chain_url is not a port of this machine"), host_journal(path, url):
         pass
 
 
 def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     path = tmp_path / "chain.journal"
-    with pytest.raises(SettingsError, match="there is no journal"), host_journal(path, "http://127.0.0.1:8601"):
+    with pytest.raises(SettingsError, match="does not exist"), host_journal(path, "http://127.0.0.1:8601"):
         pass
     assert not path.exists()
 
@@ -56,7 +56,7 @@ def test_a_taken_port_is_said_and_the_journal_is_free_again(tmp_path: Path) -> N
 def test_a_journal_in_use_is_not_discarded(tmp_path: Path) -> None:
     path = tmp_path / "chain.journal"
     chain = JournaledChain(path)
-    with pytest.raises(SettingsError, match="no other devchain runs on it"):
+    with pytest.raises(SettingsError, match="no other devchain uses it"):
         discard_journal(path)
     chain.close()
     discard_journal(path)

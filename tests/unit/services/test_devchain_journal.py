@@ -130,7 +130,7 @@ def test_the_lines_before_the_damage_are_a_journal(path: Path) -> None:
     chain.close()
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:2], b"{}\n", *lines[3:]]))
-    with pytest.raises(StoreDamagedError, match="keep its first 2 lines"):
+    with pytest.raises(StoreDamagedError, match="cut it to its first 2 lines"):
         JournaledChain(path)
     path.write_bytes(b"".join(lines[:2]))
     again = JournaledChain(path)
@@ -160,7 +160,7 @@ def test_what_is_no_journal_is_refused(path: Path, content: bytes) -> None:
 
 def test_two_devchains_do_not_share_a_journal(path: Path) -> None:
     chain = JournaledChain(path)
-    with pytest.raises(SettingsError, match="no other devchain runs on it"):
+    with pytest.raises(SettingsError, match="no other devchain uses it"):
         JournaledChain(path)
     chain.close()
     JournaledChain(path).close()

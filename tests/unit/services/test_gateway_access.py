@@ -5,22 +5,30 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from ledger.errors import SettingsError
-from ledger.records import Role
-from ledger.store import AccessRepository, Rows, Store
+from ledger.records import ALL_ROLES, Role
+from ledger.store import Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope
 from services.access.credentials import issue
-from services.gateway import Limiter, Rates, build_policy, create_gateway
-from services.gateway.http.permissions import RULES, methods_of
+from services.access.repository import AccessRepository
+from services.access.rules import PUBLIC, Rule
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
+from services.gateway.docs import access
+from services.gateway.docs.access import build_access_table, replace_table
 from services.gateway.http.policy import Auth
+from services.gateway.http.route_table import Route, RouteTable
+from services.gateway.http.routes import Routes
 from services.gateway.recording.writes import WRITES
 from tests.support.fake_world import build_world
+from tests.support.figures import Tell
 from tests.support.gateway_client import Caller
 from tests.support.portal_pages import PAGES
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign, signer_of
@@ -30,7 +38,7 @@ from tests.unit.services.test_access_credentials import FORGED
 OWNER, NO_ROLE, SUSPENDED = 20, 21, 22
 BY_ROLE = {role: 10 + place for place, role in enumerate(Role)}
 """A participant of each single role."""
-ADMITTED = [(number, role) for role, number in BY_ROLE.items()] + [(OWNER, Role(63)), (NO_ROLE, Role(0))]
+ADMITTED = [(number, role) for role, number in BY_ROLE.items()] + [(OWNER, ALL_ROLES), (NO_ROLE, Role(0))]
 HOST = "gateway.example"
 
 
@@ -40,14 +48,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         build_world(store)
         with store.transaction() as connection:
             rows = [ParticipantRow(number, number, roles, 1, False, 1, bytes(32)) for number, roles in ADMITTED]
-            Rows(connection).insert([*rows, ParticipantRow(SUSPENDED, SUSPENDED, 63, 1, True, 1, bytes(32))])
+            Rows(connection).insert(
+                [*rows, ParticipantRow(SUSPENDED, SUSPENDED, int(ALL_ROLES), 1, True, 1, bytes(32))]
+            )
         add_keys(store, OWNER, NO_ROLE, SUSPENDED, *BY_ROLE.values())
         yield store
 
 
 def guarded(store: Store) -> FastAPI:
     policy, limiter = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER), Limiter(Rates(1e9, 1e9))
-    return create_gateway(store, policy, clock=lambda: NOW_S, limiter=limiter)
+    return create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=limiter))
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +188,7 @@ MATRIX: dict[tuple[str, str], frozenset[str]] = {
     ("PUT", "/v1/recipient-key"): DOCUMENT_READERS,
     ("GET", "/v1/recipient-keys/{participant}"): DOCUMENT_READERS,
 }
-"""Written out, not derived from the rules: who gets past the guard."""
+"""Written out, not derived from the rules: who may call the route."""
 
 
 def served(app: FastAPI) -> set[tuple[str, str]]:
@@ -191,7 +201,8 @@ def served(app: FastAPI) -> set[tuple[str, str]]:
 
 def test_every_route_has_a_row_and_every_row_a_route(caller: Caller) -> None:
     routes = {(method, path) for method, path in served(caller.app) if method != "HEAD"}
-    assert routes == set(RULES) == set(MATRIX) | set(PAGES)
+    rows = {(route.method, route.path) for route in caller.app.state.routes}
+    assert routes == rows == set(MATRIX) | set(PAGES)
 
 
 def test_a_route_without_a_row_is_answered_to_nobody(store: Store) -> None:
@@ -200,6 +211,27 @@ def test_a_route_without_a_row_is_answered_to_nobody(store: Store) -> None:
     for shown in CALLERS.values():
         answer = ask(Caller(app), "GET", "/v1/forgotten", shown(store))
         assert (answer.status_code, answer.json()["type"]) == (403, "urn:millmark:problem:forbidden")
+
+
+def test_a_route_is_not_declared_without_a_rule() -> None:
+    routes: Any = Routes(RouteTable(), "tag", {})
+    for declare in (routes.get, routes.post, routes.put, routes.patch, routes.delete):
+        with pytest.raises(TypeError, match="rule"):
+            declare("/v1/forgotten", "forgotten", "Forgotten")
+    assert not list(routes.table)
+
+
+def test_a_route_is_declared_once() -> None:
+    table = RouteTable()
+    table.add(Route("GET", "/v1/twice", PUBLIC), lambda: None)
+    with pytest.raises(ValueError, match="GET /v1/twice is declared twice"):
+        table.add(Route("GET", "/v1/twice", Rule()), lambda: None)
+
+
+def test_access_md_has_the_table_of_the_rows(caller: Caller) -> None:
+    """`scripts/access` prints it anew."""
+    text = (Path(access.__file__).parents[1] / "ACCESS.md").read_text("utf-8")
+    assert replace_table(text, build_access_table(caller.app.state.routes)) == text
 
 
 def fill(path: str) -> str:
@@ -216,9 +248,8 @@ def ask(caller: Caller, method: str, path: str, credential: str | None) -> httpx
     return caller.ask(path, method, Host=HOST, **headers)
 
 
-def test_how_many_cells_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print(f"\n{len(MATRIX) * len(CALLERS)} cells of access, {len(MATRIX)} routes by {len(CALLERS)} callers")  # noqa: T201 - figures of the run
+def test_how_many_cells_there_are(tell: Tell) -> None:
+    tell(f"{len(MATRIX) * len(CALLERS)} cells of access, {len(MATRIX)} routes by {len(CALLERS)} callers")
     assert all(may <= EVERYBODY for may in MATRIX.values())
 
 
@@ -341,7 +372,7 @@ def test_no_page_of_another_site_reads_an_answer(caller: Caller, store: Store, m
 
 
 def test_the_allow_header_says_what_a_path_takes(caller: Caller) -> None:
-    assert methods_of("/v1/session") == "DELETE, GET, HEAD, OPTIONS"
+    assert caller.app.state.routes.allowed_methods("/v1/session") == "DELETE, GET, HEAD, OPTIONS"
     answer = caller.ask("/v1/sessions", "PUT", Host=HOST)
     assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
 
@@ -357,12 +388,12 @@ def test_the_document_says_where_a_credential_is_needed(caller: Caller, store: S
             ]
             assert ("security" in operation) is (who != EVERYBODY), path
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
-    opened = Caller(create_gateway(store, build_policy())).ask("/openapi.json").json()
+    opened = Caller(create_gateway(GatewayParts(store, build_policy()))).ask("/openapi.json").json()
     assert "securitySchemes" not in opened["components"]
 
 
 def test_who_is_open_on_the_loopback_is_the_operator(store: Store) -> None:
-    caller = Caller(create_gateway(store, build_policy(), clock=lambda: NOW_S))
+    caller = Caller(create_gateway(GatewayParts(store, build_policy(), clock=lambda: NOW_S)))
     assert caller.ask("/v1/session").json()["owner"] is True
     assert caller.ask("/v1/status").status_code == 200
     assert caller.ask("/v1/session", Authorization="Bearer nonsense").status_code == 401

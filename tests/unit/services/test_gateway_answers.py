@@ -14,10 +14,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from ledger.events import HISTORY_EVENTS, Event, struct_of
 from ledger.provenance.answers import OrderTrace, Trace
 from ledger.provenance.jsonform import Printable
 from ledger.provenance.recall_answers import Recall
-from services.gateway.api.schemas import model_of
+from services.gateway.http.schemas import model_of
+from tests.support.event_data import logged
 
 _ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**128), 2**256) | st.text(),
@@ -34,6 +36,7 @@ _SCALARS: dict[object, st.SearchStrategy[Any]] = {
     bytes: st.binary(max_size=33),
     datetime: _MOMENTS,
     object: _ANY_JSON,
+    Event: st.sampled_from(list(HISTORY_EVENTS.values())).flatmap(lambda kind: logged(struct_of(kind))),
 }
 
 
@@ -51,8 +54,19 @@ def anything(hint: Any) -> st.SearchStrategy[Any]:
     return _SCALARS[hint]
 
 
+def as_logged(value: Any) -> object:
+    """The rule of events: enumerations are numbers there, as in the contract."""
+    if is_dataclass(value):
+        return {field.name.rstrip("_"): as_logged(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    return [as_logged(item) for item in value] if isinstance(value, tuple) else value
+
+
 def plain(value: object) -> object:
     """The rule, word for word."""
+    if isinstance(value, Event):
+        return as_logged(value)
     if isinstance(value, Printable):
         names = [field.name for field in fields(value)]  # type: ignore[arg-type]  # all views are dataclasses
         return {name.rstrip("_"): plain(getattr(value, name)) for name in names}

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from ledger.provenance import Direction, certificate, recall, trace
-from ledger.store import open_store
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.store import open_store
 from tests.support.fake_world import World
 from tests.support.gateway_client import LINK, SLASHED, Caller, build_linked_world
 
@@ -24,7 +24,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def caller(world: World) -> Caller:
-    return Caller(create_gateway(world.store, build_policy()))
+    return Caller(create_gateway(GatewayParts(world.store, build_policy())))
 
 
 @pytest.mark.parametrize("name", ["urn:example:hip-1", "urn:example:hip", "URN:EXAMPLE:box", LINK, SLASHED])
@@ -133,7 +133,7 @@ def test_a_sane_request_id_is_kept(caller: Caller) -> None:
 
 
 def test_one_log_line_a_request_without_identifiers(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    logging = Caller(create_gateway(world.store, build_policy()))
+    logging = Caller(create_gateway(GatewayParts(world.store, build_policy())))
     logging.ask(f"/v1/trace/{LINK}?depth=2", X_Request_ID="r1")
     logging.ask(f"/v1/recall?lot={LINK}", "HEAD", X_Request_ID="r2")
     out, err = capfd.readouterr()

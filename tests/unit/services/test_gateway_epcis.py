@@ -13,13 +13,14 @@ import pytest
 from ledger.evidence import build_leaf_data
 from ledger.merkle import leaf_hash
 from ledger.store import Book, Store
-from services.gateway import build_policy, create_gateway
-from services.gateway.epcis import endpoints
-from services.gateway.epcis.endpoints import CAPTURE, EVENTS
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.epcis import capture as capture_module
+from services.gateway.epcis.capture import CAPTURE
+from services.gateway.epcis.endpoints import EVENTS
 from services.gateway.epcis.negotiation import MOST_EVENTS
+from services.interop.epcis.capture_jobs import stream_of
 from services.interop.epcis.documents import hash_events
 from services.interop.epcis.event_queries import CONTEXT
-from services.interop.epcis.intake import stream_of
 from tests.support.epcis_events import LINK, THING, Json, capture, document, event, find, found, statuses
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS
@@ -37,7 +38,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def caller(store: Store) -> Caller:
-    return Caller(create_gateway(store, build_policy()))
+    return Caller(create_gateway(GatewayParts(store, build_policy())))
 
 
 # Capture
@@ -47,8 +48,8 @@ def test_captures_that_would_wait_for_too_many_others_are_refused(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While somebody else writes into the database, threads are not all spent on waiting."""
-    monkeypatch.setattr(endpoints, "_WAITING", 0)
-    caller = Caller(create_gateway(store, build_policy()))
+    monkeypatch.setattr(capture_module, "_WAITING", 0)
+    caller = Caller(create_gateway(GatewayParts(store, build_policy())))
     with ThreadPoolExecutor(2) as pool:
         with store.transaction():
             both = [pool.submit(caller.ask, CAPTURE, "POST", document(event(one))) for one in (1, 2)]

@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 
 from services.access import SignIn
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.epcis.endpoints import EVENTS
 from services.gateway.epcis.named_queries import QUERIES
 from services.gateway.epcis.schemas import QUERY_EXAMPLE
@@ -33,7 +33,7 @@ needs_bindings = pytest.mark.skipif(not BINDINGS.exists(), reason="GS1's REST bi
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with new_store(tmp_path_factory.mktemp("queries")) as store:
-        caller = Caller(create_gateway(store, build_policy()))
+        caller = Caller(create_gateway(GatewayParts(store, build_policy())))
         assert capture(caller, document(*WORLD))["success"]
         yield caller
 
@@ -138,7 +138,9 @@ def test_queries_are_a_companys_own(tmp_path: Path) -> None:
     with new_store(tmp_path) as store:
         build_world(store)
         add_keys(store, SMITH, COORDINATOR)
-        app = create_gateway(store, build_policy(Auth.REQUIRED, url=ORIGIN, owner=20), clock=lambda: NOW_S)
+        app = create_gateway(
+            GatewayParts(store, build_policy(Auth.REQUIRED, url=ORIGIN, owner=20), clock=lambda: NOW_S)
+        )
 
         def ask(participant: int, path: str, method: str = "GET", body: object = None) -> httpx.Response:
             bearer = "Bearer " + sign_in(SignIn(store, ORIGIN), participant).token

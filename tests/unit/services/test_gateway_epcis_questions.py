@@ -10,14 +10,15 @@ import httpx
 import pytest
 
 from ledger.canonical import canonical_json
+from ledger.events.lots import LotReceived
 from ledger.ids import Identity, SubjectKind
-from ledger.records import Contract
 from ledger.store import Book
 from services.access import SignIn
-from services.gateway import build_policy, create_gateway
-from services.gateway.epcis.endpoints import CAPTURE, EVENTS
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.epcis.capture import CAPTURE
+from services.gateway.epcis.endpoints import EVENTS
 from services.gateway.http.policy import Auth
-from services.interop.epcis import event_queries as epcis_library
+from services.interop.epcis import event_queries as epcis_queries
 from tests.support.epcis_events import LINK, PARTY, THING, WORLD, capture, document, event, find, found, statuses
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import NONE, PIECE
@@ -30,7 +31,7 @@ from tests.support.stores import new_store
 @pytest.fixture(scope="module")
 def event_queries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with new_store(tmp_path_factory.mktemp("epcis")) as store:
-        caller = Caller(create_gateway(store, build_policy()))
+        caller = Caller(create_gateway(GatewayParts(store, build_policy())))
         assert capture(caller, document(*WORLD))["success"]
         yield caller
 
@@ -163,16 +164,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def _receive(told: World, participant: int, link: str) -> None:
     identity = Identity(SubjectKind.LOT, participant, link, digest("salt", link, participant))
     lot = identity.subject
-    told.fake.chain.record(
-        Contract.LEDGER, "LotReceived", participant, lot, (lot,), quantity=1, unit=PIECE, claims_root=NONE
-    )
+    told.fake.chain.record(LotReceived(1, PIECE, NONE), participant, lot, (lot,))
     with told.store.transaction() as connection:
         Book(connection).add_identity(identity)
 
 
 @pytest.fixture(scope="module")
 def people(world: World) -> Callable[[int], Callable[..., httpx.Response]]:
-    app = create_gateway(world.store, build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER), clock=lambda: NOW_S)
+    app = create_gateway(
+        GatewayParts(world.store, build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER), clock=lambda: NOW_S)
+    )
 
     def speak(participant: int) -> Callable[..., httpx.Response]:
         bearer = "Bearer " + sign_in(SignIn(world.store, ORIGIN), participant).token
@@ -229,8 +230,8 @@ def test_a_page_looks_at_so_many_events_of_others_and_the_next_goes_on(
     query = "EQ_action=OBSERVE&orderDirection=ASC&GE_eventTime=" + quote(event(30)["eventTime"])
     whole = pages_of(smith, query)
     assert len(whole) == 1
-    monkeypatch.setattr(epcis_library, "_AT_ONCE", 2)
-    monkeypatch.setattr(epcis_library, "_MOST_SCANNED", 4)
+    monkeypatch.setattr(epcis_queries, "_AT_ONCE", 2)
+    monkeypatch.setattr(epcis_queries, "_MOST_SCANNED", 4)
     for per_page in (1, 2, 30):
         pages = pages_of(smith, f"{query}&perPage={per_page}")
         assert [one for page in pages for one in page] == whole[0]
@@ -246,7 +247,7 @@ def test_a_page_looks_at_so_many_events_of_others_and_the_next_goes_on(
 @pytest.fixture
 def caller(tmp_path: Path) -> Iterator[Caller]:
     with new_store(tmp_path) as store:
-        yield Caller(create_gateway(store, build_policy()))
+        yield Caller(create_gateway(GatewayParts(store, build_policy())))
 
 
 @pytest.mark.parametrize(("most", "status"), [(1, 413), (2, 413), (3, 200), (4, 200)])

@@ -18,15 +18,17 @@ from ledger.claims import build_claims, parse_claims
 from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
-from ledger.records import Admit, Role
-from ledger.store import Book, RecordingRepository, Store, open_store
+from ledger.records import ALL_ROLES, Admit
+from ledger.store import Book, Store
 from ledger.store.outbox import Outbox
 from services.access import Scope, new_api_key
-from services.gateway import build_policy, create_gateway
-from services.gateway.epcis.endpoints import CAPTURE
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.epcis.capture import CAPTURE
 from services.gateway.epcis.known_names import find_parties
 from services.gateway.http.policy import Auth
+from services.gateway.recording.repository import RecordingRepository
 from services.interop.epcis.event_queries import CONTEXT
+from services.store import open_store
 from tests.support.crash import CrashingStore, CrashPoint
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world
@@ -34,7 +36,6 @@ from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
 
 Json = dict[str, Any]
-ALL = Role(63)
 PARTY = "urn:epc:id:pgln:9506000.00001"
 OTHER = "9506000000022"
 
@@ -87,7 +88,9 @@ class Company:
 
     def start(self, store: Store | None = None) -> None:
         """The application anew, as after a restart."""
-        app = create_gateway(store or self.store, build_policy(), recording=(self.world.chain, self.signer))
+        app = create_gateway(
+            GatewayParts(store or self.store, build_policy(), recording=(self.world.chain, self.signer))
+        )
         self.caller = Caller(app)
 
     def send(self) -> None:
@@ -137,7 +140,7 @@ def admit(world: LedgerWorld, store: Store, claims: Json | None = None) -> Compa
         with store.transaction() as connection:
             Book(connection).put_document(root, json.dumps(kept.to_json()))
     owner = world.submitter(Outbox(store), world.owner)
-    owner.submit([(f"admit-{signer.address.hex()}", Admit(int(ALL), signer.address, root))])
+    owner.submit([(f"admit-{signer.address.hex()}", Admit(int(ALL_ROLES), signer.address, root))])
     owner.drain()
     Follower(world.chain, store).follow()
     return Company(store, world, signer)
@@ -222,7 +225,7 @@ def test_no_name_is_given_twice_not_even_before_the_first_is_on_the_ledger(compa
     company.post(added(1, "Z"))
     one, two, three = company.capture(added(2, "Z"), added(3, "Q"), added(4, "Q"))
     assert "recorded" not in one
-    assert "there already" in one["evidence_only"][0]
+    assert "a lot already has that identifier" in one["evidence_only"][0]
     assert [record["state"] for record in two["recorded"]] == ["final"]
     assert "recorded" not in three
     assert len(company.lots("Z")) == len(company.lots("Q")) == 1
@@ -282,9 +285,9 @@ def test_a_lot_that_has_to_be_waited_for_is_said_so_and_the_event_is_taken_up_th
     [told] = company.post(scrapped(3, "O1"), query=query).json()["events"]
     assert "recorded" not in told
     [reason] = told["evidence_only"]
-    assert "on its way to the ledger, or was refused: send the event again when it is there" in reason
+    assert "is queued or was refused; once the lot is on the ledger, send the event again" in reason
     [unknown] = company.post(scrapped(4, "nothing"), query=query).json()["events"]
-    assert "no lot of that name is known" in unknown["evidence_only"][0]
+    assert "no lot with that identifier is known" in unknown["evidence_only"][0]
     company.send()
     [again] = company.capture(scrapped(3, "O1"))
     assert (again["status"], [one["state"] for one in again["recorded"]]) == ("duplicate", ["final"])
@@ -380,7 +383,7 @@ def test_only_the_company_with_the_scope_records(company: Company) -> None:
     other = admit(company.world, company.store)
     policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=company.number)
     guarded = create_gateway(
-        company.store, policy, clock=lambda: NOW_S, recording=(company.world.chain, company.signer)
+        GatewayParts(company.store, policy, clock=lambda: NOW_S, recording=(company.world.chain, company.signer))
     )
 
     def ask(participant: int, *scopes: Scope, query: str = "?record=true") -> int:
@@ -398,7 +401,7 @@ def test_only_the_company_with_the_scope_records(company: Company) -> None:
 
 
 def test_without_a_key_nothing_is_captured_and_it_is_said(company: Company) -> None:
-    caller = Caller(create_gateway(company.store, build_policy()))
+    caller = Caller(create_gateway(GatewayParts(company.store, build_policy())))
     answer = caller.ask(f"{CAPTURE}?record=true", "POST", document(added(1, "keyless")))
     assert (answer.status_code, answer.json()["type"]) == (503, "epcisException:ImplementationException")
     assert "no key to record with" in answer.json()["detail"]

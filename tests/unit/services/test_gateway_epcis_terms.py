@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.store import EpcisRepository, Store
-from ledger.store.epcis import EventQuery, Saying
-from ledger.store.epcis_rows import EpcisEventRow
-from services.interop.epcis.capture import Judgement, Status
+from ledger.store import Store
+from services.interop.epcis.capture import Status, Validation
+from services.interop.epcis.capture_jobs import _Event, _terms
 from services.interop.epcis.documents import Event
-from services.interop.epcis.intake import _Event, _terms
+from services.interop.epcis.repository import EpcisRepository, EventQuery, Saying
+from services.interop.epcis.tables import EpcisEventRow, EpcisTermRow
 from tests.support.stores import new_store, scratch
 
 FIELDS, VALUES = ("bizStep", "epc"), ("a", "b", "c")
@@ -29,7 +29,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def event(said: list[tuple[str, str]]) -> _Event:
-    return _Event(Judgement(Event("", {}, {}), Status.ACCEPTED, "", "", (), said), Status.ACCEPTED)
+    return _Event(Validation(Event("", {}, {}), Status.ACCEPTED, "", "", (), said), Status.ACCEPTED)
 
 
 def row(number: int) -> EpcisEventRow:
@@ -61,3 +61,13 @@ def test_what_a_whole_batch_says_is_one_row() -> None:
     runs = _terms(batch, 7)
     assert [(one.first, one.count) for one in runs if one.field == "bizStep"] == [(7, 100)]
     assert len(runs) == 101
+
+
+def test_what_one_event_says_alone_is_found_with_what_others_say_in_a_run(store: Store) -> None:
+    terms = [("old", 1, 1), ("old", 3, 1), ("new", 2, 1), ("old", 4, 2)]
+    with scratch(store) as connection:
+        repository = EpcisRepository(connection)
+        runs = [EpcisTermRow("bizStep", value, first, count) for value, first, count in terms]
+        repository.add([row(number) for number in range(1, 7)], runs)
+        query = EventQuery((Saying(("bizStep",), ("old",)),), descending=False)
+        assert [one.number for one in repository.find(query, None, 9)] == [1, 3, 4, 5]

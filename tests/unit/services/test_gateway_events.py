@@ -14,15 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
-from ledger.records import Contract
-from ledger.store import Store, WebhookRepository
+from ledger.events.lots import LotReceived
+from ledger.store import Store
 from services.access import Scope, SignIn
 from services.access.credentials import CredentialKind, new_api_key, revoke
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.api import events as events_module
 from services.gateway.http.policy import Auth
 from services.serving.server import build_server
 from services.serving.sockets import listen, serve_on
+from services.webhooks.repository import WebhookRepository
 from services.webhooks.subscriptions import MOST_WEBHOOKS
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import NONE, PIECE
@@ -47,7 +48,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def guarded(store: Store) -> Caller:
     policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=COORDINATOR)
-    return Caller(create_gateway(store, policy, clock=lambda: NOW_S))
+    return Caller(create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S)))
 
 
 class Person:
@@ -64,9 +65,7 @@ class Person:
 
 def record(world: World, name: str, participant: int = SMITH) -> None:
     lot = digest("lot", name)
-    world.fake.chain.record(
-        Contract.LEDGER, "LotReceived", participant, lot, (lot,), quantity=1, unit=PIECE, claims_root=NONE
-    )
+    world.fake.chain.record(LotReceived(1, PIECE, NONE), participant, lot, (lot,))
     world.follow()
 
 
@@ -74,7 +73,7 @@ def record(world: World, name: str, participant: int = SMITH) -> None:
 
 
 def test_pages_from_the_beginning_to_what_is_recorded_next(world: World) -> None:
-    caller, place, seen = Caller(create_gateway(world.store, build_policy())), "0.0", []
+    caller, place, seen = Caller(create_gateway(GatewayParts(world.store, build_policy()))), "0.0", []
     while True:
         page = caller.ask(f"/v1/events?after={place}").json()
         seen += page["items"]
@@ -91,7 +90,7 @@ def test_pages_from_the_beginning_to_what_is_recorded_next(world: World) -> None
 
 @pytest.mark.parametrize("query", ["after=x", "after=1", "after=01.1", "after=1.-1", "kinds=lot", "subjects=0x12"])
 def test_pages_that_are_refused(world: World, query: str) -> None:
-    answer = Caller(create_gateway(world.store, build_policy())).ask(f"/v1/events?{query}")
+    answer = Caller(create_gateway(GatewayParts(world.store, build_policy()))).ask(f"/v1/events?{query}")
     assert answer.status_code in (400, 422)
 
 
@@ -116,8 +115,8 @@ def served(world: World, *, required: bool = False) -> Iterator[str]:
     policy = build_policy("required", owner=COORDINATOR) if required else build_policy()
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    server = build_server(create_gateway(world.store, policy), "127.0.0.1", port)
-    server.config.app.state.streams.stopping = lambda: server.should_exit  # type: ignore[union-attr]
+    server = build_server(create_gateway(GatewayParts(world.store, policy)), "127.0.0.1", port)
+    server.config.app.state.connections.stopping = lambda: server.should_exit  # type: ignore[union-attr]
     thread = threading.Thread(target=serve_on, args=(listener, server), daemon=True)
     thread.start()
     try:
@@ -177,7 +176,7 @@ def test_a_head_request_does_not_open_a_stream(world: World) -> None:
 
 
 def test_streams_are_few(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_module, "_MOST_STREAMS_EACH", 1)
+    monkeypatch.setattr(events_module, "_MOST_OPEN_EACH", 1)
     with served(world) as url, httpx.Client(timeout=10) as client:
         with client.stream("GET", url, headers=SSE) as answer:
             lines = answer.iter_lines()
@@ -189,8 +188,8 @@ def test_streams_are_few(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_stream_whose_head_does_not_go_out_holds_no_place(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_module, "_MOST_STREAMS_EACH", 1)
-    app = create_gateway(world.store, build_policy())
+    monkeypatch.setattr(events_module, "_MOST_OPEN_EACH", 1)
+    app = create_gateway(GatewayParts(world.store, build_policy()))
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},  # as uvicorn says
@@ -209,8 +208,8 @@ def test_a_stream_whose_head_does_not_go_out_holds_no_place(world: World, monkey
 
     with pytest.raises(OSError, match="is not sent"):
         asyncio.run(app(scope, gone, refuse))
-    streams: events_module.Streams = app.state.streams
-    streams.enter(0)
+    connections: events_module.SseConnections = app.state.connections
+    connections.enter(0)
 
 
 def _opens(client: httpx.Client, url: str) -> bool:
@@ -308,7 +307,7 @@ def test_webhooks_of_others_are_not_there(world: World) -> None:
     ],
 )
 def test_webhooks_that_are_refused(world: World, body: Json) -> None:
-    caller = Caller(create_gateway(world.store, build_policy()))
+    caller = Caller(create_gateway(GatewayParts(world.store, build_policy())))
     assert caller.ask("/v1/webhooks", "POST", body).status_code in (400, 422)
     assert caller.ask("/v1/webhooks").json() == {"items": []}
 

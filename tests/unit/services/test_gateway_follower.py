@@ -13,12 +13,14 @@ import httpx
 import pytest
 
 from ledger.errors import ChainUnreachableError
+from ledger.events.registry import ParticipantAdmitted
 from ledger.records import Contract
-from ledger.store import Store, open_store
+from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.follower import Following
 from services.serving.logs import build_logger
+from services.store import open_store
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain
 
@@ -47,7 +49,7 @@ def chain() -> ServedChain:
 
 def during(store: Store, chain: ServedChain, script: Callable[[Callable[[], Status]], None]) -> None:
     """Runs `script` while the application is up; it is given a way to ask for the status."""
-    app = create_gateway(store, build_policy(), chain=chain, follow_interval_s=0.01)
+    app = create_gateway(GatewayParts(store, build_policy(), chain=chain, follow_interval_s=0.01))
 
     async def run() -> None:
         async with app.router.lifespan_context(app):
@@ -73,8 +75,7 @@ def test_follows_to_the_head_and_on(store: Store, chain: ServedChain) -> None:
         assert found["chain"]["block_hash"] == "0x" + header.hash.hex()
         assert (found["chain"]["ledger_sequence"], found["chain"]["registry_sequence"]) == (2, 1)
         assert found["chain_failure"] is found["follower"]["last_failure"] is None
-        chain.record(Contract.REGISTRY, "ParticipantAdmitted", 0, bytes(32), admitted=2, roles=1,
-                     first_key=b"\x02" * 20, claims_root=bytes(32))  # fmt: skip
+        chain.record(ParticipantAdmitted(2, 1, b"\x02" * 20, bytes(32)), 0, bytes(32))
         chain.mine()
         until(ask, lambda now: now["index"]["registry_sequence"] == 2 and now["equal"])
 
@@ -131,19 +132,19 @@ def test_any_failure_is_outlived_and_logged_once(
 
 def test_status_without_a_chain(store: Store) -> None:
     Outbox(store).enqueue(b"\x01" * 20, [Entry("k", Contract.LEDGER.value, "PlaceOrder", b"x")])
-    found = Caller(create_gateway(store, build_policy())).ask("/v1/status").json()
+    found = Caller(create_gateway(GatewayParts(store, build_policy()))).ask("/v1/status").json()
     assert (found["index"], found["chain"], found["equal"], found["follower"]) == (None, None, None, None)
     assert found["chain_failure"]["code"] == "chain-not-configured"
     assert (found["outbox"]["queued"], found["outbox"]["failed"]) == (1, 0)
 
 
 def test_status_before_the_node_was_asked(store: Store, chain: ServedChain) -> None:
-    found = Caller(create_gateway(store, build_policy(), chain=chain)).ask("/v1/status").json()
+    found = Caller(create_gateway(GatewayParts(store, build_policy(), chain=chain))).ask("/v1/status").json()
     assert (found["chain"], found["chain_failure"]["code"]) == (None, "chain-not-asked")
 
 
 def test_an_idle_application_stops_at_once(store: Store, chain: ServedChain) -> None:
-    app = create_gateway(store, build_policy(), chain=chain, follow_interval_s=3600)
+    app = create_gateway(GatewayParts(store, build_policy(), chain=chain, follow_interval_s=3600))
 
     async def run() -> httpx.Response:
         async with app.router.lifespan_context(app):

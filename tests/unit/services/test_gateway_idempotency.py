@@ -13,12 +13,13 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
 from ledger.errors import InputError, StoreError
-from ledger.store import AnswerRepository, Store
-from ledger.store.answer_rows import AnswerRow
-from services.gateway import build_policy, create_gateway
-from services.gateway.http import permissions
-from services.gateway.http.idempotency import KEEP_S, Once
-from services.gateway.http.permissions import Rule
+from ledger.store import Store
+from services.access.rules import Rule
+from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway.http.idempotency import KEEP_S, Idempotent
+from services.gateway.http.route_table import Route
+from services.idempotency.repository import AnswerRepository
+from services.idempotency.tables import AnswerRow
 from tests.support.gateway_client import Caller
 from tests.support.stores import new_store
 
@@ -45,16 +46,16 @@ class Site:
         self.gate.set()
 
     def start(self) -> Caller:
-        app: FastAPI = create_gateway(self.store, build_policy(), clock=lambda: self.now_s)
+        app: FastAPI = create_gateway(GatewayParts(self.store, build_policy(), clock=lambda: self.now_s))
 
-        @app.post(PATH)
-        def make(body: Thing, once: Once) -> Response:
-            return once.answer(lambda token: self._work(token, body))
+        def make(body: Thing, idempotent: Idempotent) -> Response:
+            return idempotent.respond(lambda token: self._work(token, body))
 
-        @app.put(PATH + "/{name}")
-        def put(name: str, body: Thing, once: Once) -> Response:
-            return once.answer(lambda token: self._work(token, body))
+        def put(name: str, body: Thing, idempotent: Idempotent) -> Response:
+            return idempotent.respond(lambda token: self._work(token, body))
 
+        app.state.routes.add(Route("POST", PATH, Rule()), make)
+        app.state.routes.add(Route("PUT", PATH + "/{name}", Rule()), put)
         return Caller(app)
 
     def _work(self, token: str, body: Thing) -> Response:
@@ -67,9 +68,7 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    for row in (("POST", PATH), ("PUT", PATH + "/{name}")):
-        monkeypatch.setitem(permissions.RULES, row, Rule())
+def site(tmp_path: Path) -> Iterator[Site]:
     with new_store(tmp_path) as store:
         yield Site(store)
 

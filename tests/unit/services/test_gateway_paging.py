@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from ledger.provenance.jsonform import Printable
 from ledger.store import Store
-from services.gateway import build_policy, create_gateway
-from services.gateway.http import permissions
+from services.access.rules import Rule
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.errors import CursorError
 from services.gateway.http.paging import MOST_ITEMS, Key, Pager, Paging, page_of
-from services.gateway.http.permissions import Rule
+from services.gateway.http.route_table import Route
 from tests.support.gateway_client import Caller
 from tests.support.stores import new_store
 
@@ -37,19 +37,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @pytest.fixture
-def caller(store: Store, monkeypatch: pytest.MonkeyPatch) -> Caller:
-    for path in ("/v1/things", "/v1/others"):
-        monkeypatch.setitem(permissions.RULES, ("GET", path), Rule())
-    app = create_gateway(store, build_policy())
+def caller(store: Store) -> Caller:
+    app = create_gateway(GatewayParts(store, build_policy()))
 
-    @app.get("/v1/things", response_model=page_of(Thing))
-    @app.get("/v1/others", response_model=page_of(Thing))
     def things(paging: Paging, colour: str = "") -> Response:
         start = int(paging.after[0]) if paging.after else -1
         found = [number for number in THINGS if number > start][: paging.limit]
         last: Key | None = (found[-1], b"\x01", "é") if found and found[-1] != THINGS[-1] else None
         return paging.answer([Thing(number) for number in found], last)
 
+    for path in ("/v1/things", "/v1/others"):
+        app.state.routes.add(Route("GET", path, Rule()), things, response_model=page_of(Thing))
     return Caller(app)
 
 

@@ -24,10 +24,11 @@ from ledger.errors import (
     StoreDamagedError,
     WrongChainError,
 )
-from ledger.store import open_store
-from services.gateway import build_policy, create_gateway
-from services.gateway.http.permissions import PUBLIC, RULES
+from services.access.rules import PUBLIC
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.problems import build_problem
+from services.gateway.http.route_table import Route
+from services.store import open_store
 from tests.support.fake_world import World
 from tests.support.gateway_client import Caller, build_linked_world
 
@@ -40,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def caller(world: World) -> Caller:
-    return Caller(create_gateway(world.store, build_policy()))
+    return Caller(create_gateway(GatewayParts(world.store, build_policy())))
 
 
 @pytest.mark.parametrize(
@@ -104,24 +105,19 @@ def test_methods_that_would_change_something(caller: Caller, method: str) -> Non
 
 def test_nothing_indexed_yet(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'empty.db'}") as store:
-        found = Caller(create_gateway(store, build_policy())).problem("/v1/trace/urn:example:hip-1")
+        found = Caller(create_gateway(GatewayParts(store, build_policy()))).problem("/v1/trace/urn:example:hip-1")
     assert (found["status"], found["detail"]) == (404, "nothing is indexed yet")
     assert found["hint"] == "follow the chain first"
 
 
 def _failing(world: World, error: Exception) -> FastAPI:
-    app = create_gateway(world.store, build_policy())
+    app = create_gateway(GatewayParts(world.store, build_policy()))
 
-    @app.get("/fails")
     def fail() -> None:
         raise error
 
+    app.state.routes.add(Route("GET", "/fails", PUBLIC), fail)
     return app
-
-
-@pytest.fixture(autouse=True)
-def _anybody_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RULES, ("GET", "/fails"), PUBLIC)
 
 
 def test_what_is_not_foreseen_is_logged_and_not_told(world: World, capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ledger.store import Store
 from services.access import Scope, new_api_key
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.errors import RateLimitedError
 from services.gateway.http.policy import Auth
 from services.gateway.http.rate_limits import BURST_S, name_address
@@ -132,7 +132,7 @@ def ask_until_refused(caller: Caller, path: str, **headers: str) -> tuple[int, s
 def test_participants_and_addresses_have_their_own_limits(store: Store) -> None:
     policy = build_policy(Auth.REQUIRED, url=ORIGIN)
     limiter = Limiter(Rates(participant=0.8, anonymous=0.6), Clock())
-    caller = Caller(create_gateway(store, policy, clock=lambda: NOW_S, limiter=limiter))
+    caller = Caller(create_gateway(GatewayParts(store, policy, clock=lambda: NOW_S, limiter=limiter)))
     first, second = (
         new_api_key(store, number, [Scope.PROVENANCE], "ERP", now_s=NOW_S, life_s=900)[0] for number in (3, 4)
     )

@@ -21,25 +21,23 @@ from ledger.errors import StoreError
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.provenance import open_reader
-from ledger.records import RECORD_TYPES, Role
-from ledger.store import AccessRepository, AnswerRepository, Book, Store
+from ledger.records import ALL_ROLES, RECORD_TYPES
+from ledger.store import Book, Registry, Store
 from ledger.store.outbox import Outbox
 from ledger.trust import parse_trust
 from ledger.verify import verify_bundle
 from services.access import Scope, new_api_key
-from services.gateway import build_policy, create_gateway
-from services.gateway.http.permissions import RULES
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
-from services.gateway.recording.examples import build_body_examples
 from services.gateway.recording.writes import LEFT_OUT, WRITES, Write
+from services.idempotency.repository import AnswerRepository
 from tests.support.gateway_client import Caller
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.sign_in import NOW_S, ORIGIN
 from tests.support.stores import new_store
 
-ALL = Role(63)
 PART = "https://id.gs1.org/01/09506000134352/21/W-1"
 
 
@@ -58,7 +56,7 @@ class Site:
 
     def start(self) -> None:
         """The application anew, as after a restart. Its thread is not running: `send` does what it would do."""
-        app = create_gateway(self.store, build_policy(), recording=(self.world.chain, self.signer))
+        app = create_gateway(GatewayParts(self.store, build_policy(), recording=(self.world.chain, self.signer)))
         self.caller = Caller(app)
 
     def send(self) -> None:
@@ -101,7 +99,7 @@ def site(world: LedgerWorld, tmp_path: Path) -> Iterator[Site]:
 
 def found(world: LedgerWorld, folder: Path) -> Iterator[Site]:
     with new_store(folder) as store:
-        signer = world.admit(Outbox(store), ALL)
+        signer = world.admit(Outbox(store), ALL_ROLES)
         Follower(world.chain, store).follow()
         with store.reading() as connection:
             query = text("SELECT participant FROM keys WHERE address = :a")
@@ -112,13 +110,13 @@ def found(world: LedgerWorld, folder: Path) -> Iterator[Site]:
 def test_every_kind_of_record_has_a_route_or_a_reason() -> None:
     assert {write.kind for write in WRITES} | LEFT_OUT.keys() == set(RECORD_TYPES)
     assert len({(write.path, write.operation) for write in WRITES}) == len(WRITES)
-    assert all(RULES["POST", write.path].owner for write in WRITES)
+    assert all(write.rule.owner for write in WRITES)
 
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.operation)
 def test_examples_are_bodies_that_make_the_record(write: Write, desk: Site) -> None:
     body = body_of(write.kind, write.given, write.asks)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
-    members = body.model_validate(build_body_examples()[write.operation]).model_dump()
+    members = body.model_validate(dict(write.example)).model_dump()
     with open_reader(desk.store) as reader:
         builder = Builder(reader.rows, desk.number, write.names)
         if all(name in members for name in write.asks) and write.find is None:
@@ -158,7 +156,7 @@ def test_an_order_from_placing_to_delivery(site: Site) -> None:
 
 def test_a_revision_is_accepted_by_its_number_and_a_record_is_corrected(site: Site) -> None:
     terms = {"operations": 2, "inspector": 0, "model": 0, "due_at": "2100-01-01T00:00:00Z"}
-    other = site.world.admit(Outbox(site.store), ALL)
+    other = site.world.admit(Outbox(site.store), ALL_ROLES)
     Follower(site.world.chain, site.store).follow()
     order = site.final("/v1/orders", identifier="urn:example:o2", coordinator=site.number, terms=terms)["subjects"][0]
     site.final(f"/v1/orders/{order}/accept")
@@ -264,7 +262,7 @@ def test_what_the_path_names_must_be_there_where_the_index_is_asked(desk: Site) 
 
 
 def test_without_a_key_nothing_is_recorded_and_it_is_said(site: Site) -> None:
-    caller = Caller(create_gateway(site.store, build_policy()))
+    caller = Caller(create_gateway(GatewayParts(site.store, build_policy())))
     answer = caller.ask("/v1/lots/receive", "POST", RECEIVE, Idempotency_Key="a-key-of-mine")
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:millmark:problem:signer-not-configured")
     stranger = Site(site.store, site.world, LocalSigner.generate())
@@ -274,7 +272,7 @@ def test_without_a_key_nothing_is_recorded_and_it_is_said(site: Site) -> None:
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: write.operation)
 def test_no_body_takes_a_member_that_it_does_not_have(write: Write, desk: Site) -> None:
     """Mass assignment: in every body and in every struct of it."""
-    example = dict(build_body_examples()[write.operation])
+    example = dict(dict(write.example))
     path = write.path.replace("{subject}", "0x" + "77" * 32).replace("{id}", "9")
     for name in ("participant", "signer", "sequence", "state", "custodian", "owner", "key", "__proto__"):
         if name in example:
@@ -303,7 +301,7 @@ def test_body_examples_fit_the_document(desk: Site) -> None:
 def test_a_bundle_over_http_is_verified_offline_with_the_trust_file_over_http(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87", claims={"heat": 7})["subjects"][0]
     site.final(f"/v1/lots/{lot}/quarantine", reason={"text": "a scratch"})
-    asked = Caller(create_gateway(site.store, build_policy(), chain=site.world.chain))
+    asked = Caller(create_gateway(GatewayParts(site.store, build_policy(), chain=site.world.chain)))
     answer = asked.ask(f"/v1/bundles?lot={PART}")
     trust = asked.ask("/v1/trust")
     assert (answer.status_code, answer.headers["content-type"]) == (200, MEDIA_TYPE)
@@ -323,17 +321,17 @@ def test_a_bundle_over_http_is_verified_offline_with_the_trust_file_over_http(si
 
 def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site: Site) -> None:
     lot = site.final("/v1/lots/receive", identifier=PART, quantity=1, unit="H87", claims={"heat": 7})["subjects"][0]
-    stranger = site.world.admit(Outbox(site.store), ALL)
+    stranger = site.world.admit(Outbox(site.store), ALL_ROLES)
     Follower(site.world.chain, site.store).follow()
     with site.store.reading() as connection:
-        found = AccessRepository(connection).participant_of(stranger.address)
+        found = Registry(connection).participant_of(stranger.address)
     assert found is not None
     keys = {
         number: new_api_key(site.store, number, [Scope.PROVENANCE], "ERP", now_s=NOW_S, life_s=900)[0]
         for number in (site.number, found.number)
     }
     policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=found.number)
-    asked = Caller(create_gateway(site.store, policy, chain=site.world.chain, clock=lambda: NOW_S))
+    asked = Caller(create_gateway(GatewayParts(site.store, policy, chain=site.world.chain, clock=lambda: NOW_S)))
 
     def ask(path: str, number: int) -> httpx.Response:
         return asked.ask(path, Host="gateway.example", Authorization=f"Bearer {keys[number]}")
@@ -342,10 +340,10 @@ def test_a_bundle_is_of_what_there_is_for_the_caller_and_discloses_no_more(site:
     for word in ("claims", "evidence", "inferences", "/heat"):
         assert ask(f"/v1/bundles?lot={lot}&disclose={word}", site.number).status_code == 403
     assert ask(f"/v1/bundles?lot={lot}&disclose=claims", found.number).status_code == 200
-    third = site.world.admit(Outbox(site.store), ALL)
+    third = site.world.admit(Outbox(site.store), ALL_ROLES)
     Follower(site.world.chain, site.store).follow()
     with site.store.reading() as connection:
-        other = AccessRepository(connection).participant_of(third.address)
+        other = Registry(connection).participant_of(third.address)
     assert other is not None
     keys[other.number] = new_api_key(site.store, other.number, [Scope.PROVENANCE], "x", now_s=NOW_S, life_s=900)[0]
     foreign, none = (ask(f"/v1/bundles?lot=0x{name}", other.number) for name in (lot[2:], "77" * 32))

@@ -23,7 +23,7 @@ from ledger.records import (
     TransformLots,
     UnpackLots,
 )
-from services.interop.epcis.capture import Status, all_kept, capture, judge, parse_capture
+from services.interop.epcis.capture import Status, capture, none_rejected, parse_capture, validate_events
 from services.interop.epcis.log_file import open_evidence_file
 from services.interop.epcis.mapping import Known, propose
 from tests.support.interop import CORPUS
@@ -84,7 +84,7 @@ def _query(*events: Any) -> bytes:
 
 
 def _faults(*events: Any) -> list[tuple[str, str]]:
-    return [fault for one in judge(parse_capture(_document(*events))) for fault in one.faults]
+    return [fault for one in validate_events(parse_capture(_document(*events))) for fault in one.faults]
 
 
 # Judging.
@@ -93,7 +93,7 @@ def _faults(*events: Any) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("event", [ADD, SHIP, MAKE, PACK, SENSE, TRADE], ids=lambda event: event["type"])
 def test_every_kind_of_event_is_accepted(event: dict[str, Any]) -> None:
     for data in (_document(event), _query(event), json.dumps({"@context": CONTEXT, **event}).encode()):
-        assert [one.status for one in judge(parse_capture(data))] == [Status.ACCEPTED]
+        assert [one.status for one in validate_events(parse_capture(data))] == [Status.ACCEPTED]
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -125,7 +125,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "nothing that it is about": (
         {key: value for key, value in ADD.items() if key != "epcList"},
         "",
-        "what it is about",
+        "that it is about",
     ),
     "a lot's data of a thing that was there": ({**SENSE, "ilmd": {"ex:melt": "A"}}, "/action", "ADD"),
     "a kind of event that has no namespace": ({**ADD, "type": "InspectionEvent"}, "/type", "uri"),
@@ -151,7 +151,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "/sensorElementList/0",
         "sensorReport",
     ),
-    "packed without children": ({**PACK, "childEPCs": []}, "", "what it is about"),
+    "packed without children": ({**PACK, "childEPCs": []}, "", "that it is about"),
     "an association without a parent": (
         {**{key: value for key, value in PACK.items() if key != "parentID"}, "type": "AssociationEvent"},
         "",
@@ -159,7 +159,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "children of an object event": ({**ADD, "childEPCs": [PART]}, "", "'childEPCs' is neither"),
     "an action of a transformation": ({**MAKE, "action": "ADD"}, "", "'action' is neither"),
-    "something made of nothing": ({**MAKE, "inputQuantityList": []}, "", "what it is about"),
+    "something made of nothing": ({**MAKE, "inputQuantityList": []}, "", "that it is about"),
     "trade without a transaction": ({**TRADE, "bizTransactionList": []}, "/bizTransactionList", "less than 1 item"),
     "a reason that is none": (
         {**ADD, "errorDeclaration": {"declarationTime": _WHEN["eventTime"], "reason": "mistake"}},
@@ -174,7 +174,7 @@ def test_refused(says: str) -> None:
     event, pointer, reason = REFUSED[says]
     found = _faults(TRADE, event)
     assert any(at == f"/epcisBody/eventList/1{pointer}" and reason in why for at, why in found), found
-    assert [one.status for one in judge(parse_capture(_query(event)))] == [Status.REJECTED]
+    assert [one.status for one in validate_events(parse_capture(_query(event)))] == [Status.REJECTED]
 
 
 @pytest.mark.parametrize("event", [None, 5, [], {}, {"type": None}], ids=repr)
@@ -211,12 +211,12 @@ def test_an_event_comes_in_once() -> None:
         "eventID": "urn:uuid:374d95fc-9457-4a51-bd6a-0bba133845a8",
     }
     wrong = {**ADD, "errorDeclaration": {"declarationTime": _WHEN["eventTime"], "reason": "did_not_occur"}}
-    judged = judge(parse_capture(_document(ADD, shifted, wrong, wrong)))
+    judged = validate_events(parse_capture(_document(ADD, shifted, wrong, wrong)))
     assert [one.status for one in judged] == [Status.ACCEPTED, Status.DUPLICATE, Status.ACCEPTED, Status.DUPLICATE]
     assert len({one.hash for one in judged}) == 1
-    assert {one.status for one in judge(parse_capture(_document(ADD, wrong)), {judged[0].key, judged[2].key})} == {
-        Status.DUPLICATE
-    }
+    assert {
+        one.status for one in validate_events(parse_capture(_document(ADD, wrong)), {judged[0].key, judged[2].key})
+    } == {Status.DUPLICATE}
 
 
 @settings(deadline=None, max_examples=200)
@@ -229,7 +229,7 @@ def test_an_event_with_anything_in_it_is_judged(event: dict[str, Any], data: st.
         max_leaves=6,
     )
     mangled[data.draw(st.sampled_from([*mangled, "ex:note", "quantityList", "errorDeclaration"]))] = data.draw(anything)
-    [judged] = judge(parse_capture(_document(mangled)))
+    [judged] = validate_events(parse_capture(_document(mangled)))
     if judged.status is not Status.REJECTED:
         propose(mangled, str(judged.hash), Known())
 
@@ -246,7 +246,7 @@ def test_every_published_example_is_accepted(path: Path, tmp_path: Path) -> None
     with open_evidence_file(tmp_path / "log") as file:
         captured = capture(parse_capture(path.read_bytes()), file)
     assert captured
-    assert all_kept(captured)
+    assert none_rejected(captured)
 
 
 # Keeping.
@@ -257,8 +257,8 @@ def test_accepted_events_are_kept_with_what_opens_their_records(tmp_path: Path) 
     bad = REFUSED["no action"][0]
     with open_evidence_file(log) as file:
         first = capture(parse_capture(_document(ADD, bad, ADD)), file)
-    assert [one.judgement.status.value for one in first] == ["accepted", "rejected", "duplicate"]
-    assert not all_kept(first)
+    assert [one.validation.status.value for one in first] == ["accepted", "rejected", "duplicate"]
+    assert not none_rejected(first)
     assert log.stat().st_mode & 0o777 == 0o600
     line = json.loads(log.read_text())
     assert line["entry"]["event"] == ADD
@@ -271,7 +271,7 @@ def test_accepted_events_are_kept_with_what_opens_their_records(tmp_path: Path) 
     with open_evidence_file(log) as file:
         assert file.log.tree.root() != b""
         again = capture(parse_capture(_document(SENSE, ADD)), file)
-    assert [one.judgement.status.value for one in again] == ["accepted", "duplicate"]
+    assert [one.validation.status.value for one in again] == ["accepted", "duplicate"]
     assert again[0].entry is not None
     assert again[0].entry.index == 1
 
@@ -365,7 +365,7 @@ UNMAPPED: dict[str, tuple[dict[str, Any], Known, str]] = {
         Known(),
         "supersede",
     ),
-    "a thing that is there": (ADD, KNOWN, "there already"),
+    "a thing that is there": (ADD, KNOWN, "already has that identifier"),
     "a kind of thing": ({**ADD, "epcList": ["https://id.gs1.org/01/04012345123456"]}, Known(), "kind of thing"),
     "a name without canonical form": ({**ADD, "epcList": ["https://example.com/thing"]}, Known(), "example.com"),
     "a wrong check digit": ({**ADD, "epcList": ["https://id.gs1.org/01/04012345123457/21/1"]}, Known(), "check digit"),
@@ -382,14 +382,14 @@ UNMAPPED: dict[str, tuple[dict[str, Any], Known, str]] = {
     "an amount that is not told": (
         {**ADD, "epcList": [], "quantityList": [{"epcClass": MELT}]},
         Known(),
-        "no quantity",
+        "quantity is missing",
     ),
-    "a thing that is not known": ({**ADD, "action": "DELETE"}, Known(), "no lot of that name"),
+    "a thing that is not known": ({**ADD, "action": "DELETE"}, Known(), "no lot with that identifier"),
     "a receiver that is not known": (SHIP, Known(LOTS), "no participant"),
-    "no receiver": ({**SHIP, "destinationList": []}, KNOWN, "no single party"),
+    "no receiver": ({**SHIP, "destinationList": []}, KNOWN, "exactly one party"),
     "part of a lot shipped": ({**SHIP, "quantityList": [{"epcClass": MELT, "quantity": 1}]}, KNOWN, "whole lots"),
     "part of a lot packed": ({**PACK, "childQuantityList": [{"epcClass": MELT, "quantity": 1}]}, KNOWN, "whole lots"),
-    "all children unpacked": ({**PACK, "action": "DELETE", "childEPCs": []}, KNOWN, "not named"),
+    "all children unpacked": ({**PACK, "action": "DELETE", "childEPCs": []}, KNOWN, "does not name"),
     "one of several events": ({**MAKE, "transformationID": "urn:x:y"}, FRESH, "several events"),
     "two units": ({**MAKE, "inputEPCList": [PALLET]}, KNOWN, "several units"),
     "a lot of an order": (MAKE, Known({canonical_identifier(MELT): Item(b"\1" * 32, b"\2" * 32)}), "assignment"),

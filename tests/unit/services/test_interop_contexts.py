@@ -16,9 +16,8 @@ from pyld.documentloader.frozen import BUNDLED_CONTEXTS
 
 from ledger.ids._gs1 import RULES
 from ledger.ids.dictionary import EDITION
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.api.contexts import CONTEXT_MEDIA
-from services.gateway.docs.examples import build_examples
 from services.interop.contexts.epcis import build_epcis_context
 from services.interop.contexts.published import published_contexts
 from services.interop.credentials.certificate import build_certificate_context, issue_credential
@@ -45,7 +44,7 @@ KINDS = ("ObjectEvent", "AggregationEvent", "AssociationEvent", "TransactionEven
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     with new_store(tmp_path_factory.mktemp("contexts")) as store:
-        yield Caller(create_gateway(store, build_policy()))
+        yield Caller(create_gateway(GatewayParts(store, build_policy())))
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +95,8 @@ def test_all_examples_are_there() -> None:
     assert len(EXAMPLES) == 47
 
 
-def test_a_context_with_one_wrong_iri_is_found_out(served: dict[str, Json]) -> None:
-    event = build_examples()["getEvent"]["event"]
+def test_a_context_with_one_wrong_iri_is_found_out(caller: Caller, served: dict[str, Json]) -> None:
+    [event] = [route.examples["event"]() for route in caller.app.state.routes if route.operation == "getEvent"]
     wrong = build_epcis_context()
     wrong["@context"]["bizStep"]["@context"]["inspecting"] = "cbv:BizStep-holding"  # type: ignore[call-overload,index]
     assert quads(event, {**served, EPCIS_CONTEXT: wrong}) != quads(event, served)
@@ -198,8 +197,9 @@ def _named(value: Json) -> Iterator[str]:
         yield from (url for name, one in value.items() if name != "@context" for url in _named(one))
 
 
-def test_every_context_that_an_answer_names_is_served(served: dict[str, Json]) -> None:
-    answers = [one for group in build_examples().values() for one in group.values() if isinstance(one, (dict, list))]
+def test_every_context_that_an_answer_names_is_served(caller: Caller, served: dict[str, Json]) -> None:
+    examples = [build() for route in caller.app.state.routes for build in route.examples.values()]
+    answers = [one for one in examples if isinstance(one, (dict, list))]
     named = {url for one in answers for url in _named(json.loads(json.dumps(one)))} - {""}
     assert named == served.keys()
 

@@ -8,7 +8,7 @@ import pytest
 
 from ledger.errors import IdentifierError
 from services.interop.epcis.patterns import SCHEMES, parse_pattern
-from services.interop.epcis.query_parameters import QueryTooComplexError, parse_question
+from services.interop.epcis.query_parameters import QueryTooComplexError, parse_query
 from services.interop.epcis.values import canonical_value
 
 EPCS = {
@@ -109,10 +109,10 @@ def test_what_is_no_pattern(pattern: str) -> None:
 def test_a_question_has_few_patterns_however_they_are_spread() -> None:
     """Each looks at all that is known of its field."""
     some = "|".join(f"urn:epc:idpat:sgtin:9506000.01343{digit}.*" for digit in range(4))
-    parse_question([("MATCH_epc", f"{some}|urn:x:y")], most_per_page=10, per_page=10)
+    parse_query([("MATCH_epc", f"{some}|urn:x:y")], most_per_page=10, per_page=10)
     for more in (
         [("MATCH_epc", f"{some}|urn:epc:idpat:sscc:9506000.*")],
         [("MATCH_epc", some), ("MATCH_parentID", "urn:epc:idpat:sscc:*.*")],
     ):
         with pytest.raises(QueryTooComplexError, match="at most 4 patterns"):
-            parse_question(more, most_per_page=10, per_page=10)
+            parse_query(more, most_per_page=10, per_page=10)

@@ -15,7 +15,7 @@ import pytest
 
 from ledger.errors import InputError
 from services.interop.epcis import vocabulary as words
-from services.interop.epcis.capture import Status, judge, parse_capture
+from services.interop.epcis.capture import Status, parse_capture, validate_events
 from services.interop.epcis.schema import event_schema
 from tests.support.interop import CORPUS
 
@@ -64,7 +64,7 @@ def _break(document: Any, chance: random.Random) -> None:
 
 def _conforms(document: Any) -> bool:
     try:
-        judged = judge(parse_capture(json.dumps(document).encode()))
+        judged = validate_events(parse_capture(json.dumps(document).encode()))
     except InputError:
         return False
     return all(one.status is not Status.REJECTED for one in judged)

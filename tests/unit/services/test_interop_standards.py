@@ -10,7 +10,7 @@ import pytest
 
 from ledger.errors import IdentifierError
 from services.interop.digital_link import read_link
-from services.interop.epcis.capture import Status, judge, parse_capture
+from services.interop.epcis.capture import Status, parse_capture, validate_events
 from services.interop.epcis.documents import hash_events
 
 Json = dict[str, Any]
@@ -269,13 +269,13 @@ UNLIKE: Json = {
 
 @pytest.mark.parametrize("name", ALLOWED)
 def test_what_the_standard_allows_is_accepted(name: str) -> None:
-    [found] = judge(parse_capture(doc(ALLOWED[name])))
+    [found] = validate_events(parse_capture(doc(ALLOWED[name])))
     assert (found.status, found.faults) == (Status.ACCEPTED, ())
 
 
 @pytest.mark.parametrize("name", FORBIDDEN)
 def test_what_the_standard_forbids_is_rejected_with_a_reason(name: str) -> None:
-    [found] = judge(parse_capture(doc(FORBIDDEN[name])))
+    [found] = validate_events(parse_capture(doc(FORBIDDEN[name])))
     assert found.status is Status.REJECTED
     assert all(reason for _, reason in found.faults)
     assert found.faults

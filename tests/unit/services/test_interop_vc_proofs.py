@@ -73,7 +73,7 @@ def test_published_did_keys(did: str, said: dict[str, Any]) -> None:
     if did.startswith(("did:key:z6Mk", "did:key:zDna")):
         assert did_key(parse_multikey(did.removeprefix("did:key:"))).partition("#")[0] == did
     else:
-        with pytest.raises(InputError, match="not used here"):
+        with pytest.raises(InputError, match="unsupported kind of key"):
             parse_multikey(did.removeprefix("did:key:"))
 
 
@@ -130,7 +130,7 @@ def test_an_unknown_key_is_refused(method: str) -> None:
 
 
 def test_a_did_key_speaks_for_no_other_key() -> None:
-    with pytest.raises(CredentialError, match="its own key"):
+    with pytest.raises(CredentialError, match="differs from its key"):
         Resolver().key(f"did:key:{ED25519.public.multikey}#{P256.public.multikey}")
 
 
@@ -195,7 +195,7 @@ def test_a_proof_by_another_than_the_issuer_is_refused() -> None:
     other = add_proof(MINIMAL, P256, did_key(P256.public), created="2026-05-01T00:00:00Z")
     with pytest.raises(CredentialError, match="key of the issuer"):
         verify_credential(other, Resolver(), at=NOW)
-    with pytest.raises(CredentialError, match="has a proof already"):
+    with pytest.raises(CredentialError, match="already has a proof"):
         add_proof(other, P256, did_key(P256.public), created="2026-05-01T00:00:00Z")
 
 

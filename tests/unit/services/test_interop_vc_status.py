@@ -55,7 +55,7 @@ def test_a_fallen_certificate_is_taken_back_and_an_expired_one_is_not() -> None:
 
 
 def _packed(data: bytes) -> str:
-    return "u" + base64.urlsafe_b64encode(gzip.compress(data)).rstrip(b"=").decode()
+    return "u" + base64.urlsafe_b64encode(gzip.compress(data, mtime=0)).rstrip(b"=").decode()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def _packed(data: bytes) -> str:
         _packed(bytes(SIZE // 8 - 1)),
         _packed(bytes(1 << 24)),
         _packed(bytes(SIZE // 8))[:-8],
-        "u" + base64.urlsafe_b64encode(gzip.compress(bytes(SIZE // 8)) * 2).decode(),
+        "u" + base64.urlsafe_b64encode(gzip.compress(bytes(SIZE // 8), mtime=0) * 2).decode(),
         _packed(bytes(SIZE // 8)) + "!",
         "u" + base64.urlsafe_b64encode(bytes(SIZE // 8)).decode(),
     ],
@@ -133,7 +133,7 @@ def test_the_credential_of_a_certificate_holds_while_the_certificate_does(key: C
     assert (issued["validFrom"], issued["validUntil"]) == ("2026-01-01T00:00:00Z", "2028-01-01T00:00:00Z")
     for gone in (CertificateStatus.REVOKED, CertificateStatus.FALLEN):
         issued, resolver, lists = _world(gone, key)
-        with pytest.raises(CredentialError, match="taken back"):
+        with pytest.raises(CredentialError, match="was revoked"):
             verify_credential(issued, resolver, at=NOW, lists=lists)
 
 

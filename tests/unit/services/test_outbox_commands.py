@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.store import open_store
 from ledger.store.outbox import Entry, Outbox
+from services.store import open_store
 from tests.support.command_line import Runner
 
 KEY = b"\x01" * 20
@@ -38,7 +38,7 @@ def test_each_record_says_why_it_waits(run: Runner) -> None:
         ("b", "blocked", "waits for a"),
         ("c", "queued", "waits for its turn"),
     ]
-    assert run("outbox", "resume", "a")[1] == "a waits again\n"
+    assert run("outbox", "resume", "a")[1] == "a is queued again\n"
     assert {state for _, state, _ in listed(run)} == {"queued"}
     assert run("outbox", "cancel", "a", "c")[1] == "a is cancelled\nc is cancelled\n"
     assert listed(run) == [("b", "blocked", "waits for a")]
@@ -47,7 +47,7 @@ def test_each_record_says_why_it_waits(run: Runner) -> None:
 
 def test_an_empty_outbox_says_so(run: Runner) -> None:
     run("outbox", "cancel", "a", "b", "c")
-    assert run("outbox", "list")[1] == "nothing waits\n"
+    assert run("outbox", "list")[1] == "the outbox is empty\n"
     assert listed(run) == []
 
 
@@ -61,7 +61,7 @@ def test_an_unknown_key_is_refused_in_one_line(run: Runner, action: str) -> None
 
 def test_waiting_records_are_handed_over_to_another_key(run: Runner) -> None:
     old, new = "0x" + KEY.hex(), "0x" + "02" * 20
-    assert run("outbox", "hand-over", old, new) == (0, f"3 records wait for {new}\n", "")
-    assert run("outbox", "hand-over", old, new)[1] == f"0 records wait for {new}\n"
+    assert run("outbox", "hand-over", old, new) == (0, f"3 records are now queued for {new}\n", "")
+    assert run("outbox", "hand-over", old, new)[1] == f"0 records are now queued for {new}\n"
     code, err = run.refused("outbox", "hand-over", old, "new")
     assert (code, err) == (1, "millmark: 'new' is not an address; write 0x and 40 hexadecimal digits\n")

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.provenance import Direction, Limits, OrderTrace, Trace, trace, trace_order
-from ledger.store import open_store
 from services.pictures import Family, build_family, draw_dot, draw_svg, draw_tree
 from services.pictures.family import Link, Node, Tone
 from services.pictures.layout import place
+from services.store import open_store
 from tests.support.fake_world import World, build_world, lot_trace
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -87,7 +87,7 @@ def test_a_tree_goes_where_it_was_asked_to(built: World) -> None:
 def test_pictures_say_what_they_leave_out(built: World) -> None:
     found = trace(built.store, built.lots["hip 3 again"], limits=Limits(depth=1, lots=10))
     family = build_family(found)
-    said = "upstream goes on beyond 1 steps: ask with a larger depth"
+    said = "upstream at depth 1; use a larger depth"
     for drawn in (draw_svg(family), draw_dot(family), "\n".join(draw_tree(family, Direction.BOTH))):
         assert said in drawn
 

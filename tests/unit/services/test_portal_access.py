@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ledger.store import AccessRepository
 from services.access import CredentialKind, Scope, new_api_key
 from services.access.credentials import issue
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.access.repository import AccessRepository
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from tests.support.fake_world import (
     AUDITOR,
     BUYER,
@@ -20,6 +20,7 @@ from tests.support.fake_world import (
     OTHER_BUYER,
     SMITH,
 )
+from tests.support.figures import Tell
 from tests.support.gateway_client import Caller
 from tests.support.portal_pages import PAGES
 from tests.support.portal_site import BY_ROLE, FORM, NO_ROLE, OWNER, SESSION, STRANGER, SUSPENDED, Browser, Site, hidden
@@ -85,10 +86,9 @@ def test_every_page_by_every_caller(site: Site, method: str, path: str, who: str
         assert "Nothing is found here" in answer.text
 
 
-def test_how_many_cells_of_pages_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_how_many_cells_of_pages_there_are(tell: Tell) -> None:
     cells = len(PAGES) * len(CALLERS)
-    with capsys.disabled():
-        print(f"\n{cells} cells: {len(PAGES)} pages by {len(CALLERS)} callers")  # noqa: T201 - figures of the run
+    tell(f"{cells} cells: {len(PAGES)} pages by {len(CALLERS)} callers")
 
 
 def test_a_header_does_not_open_a_page_nor_a_cookie_the_api(site: Site) -> None:
@@ -113,7 +113,7 @@ def told(page: str, *paths: str) -> str:
     return page
 
 
-def test_every_thing_by_every_company(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_thing_by_every_company(site: Site, tell: Tell) -> None:
     cells = 0
     for path, absent, name, seers in things(site):
         for tenant in TENANTS:
@@ -125,8 +125,7 @@ def test_every_thing_by_every_company(site: Site, capsys: pytest.CaptureFixture[
                 assert answer.status_code == none.status_code == 404, (name, tenant)
                 assert told(answer.text, path, absent) == told(none.text, path, absent)
             cells += 1
-    with capsys.disabled():
-        print(f"\n{cells} cells of pages of things by companies")  # noqa: T201 - figures of the run
+    tell(f"{cells} cells of pages of things by companies")
     assert cells > 100
 
 
@@ -216,7 +215,9 @@ def test_cookies_are_for_this_host_by_https_and_for_no_script(site: Site) -> Non
 
 
 def test_on_the_loopback_cookies_go_without_https(site: Site) -> None:
-    app = create_gateway(site.store, build_policy(), clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
+    app = create_gateway(
+        GatewayParts(site.store, build_policy(), clock=lambda: NOW_S, limiter=Limiter(Rates(1e9, 1e9)))
+    )
     line = Browser(Caller(app), host="localhost").get("/portal/sign-in").headers["set-cookie"]
     assert line.startswith("millmark-form=")
     assert "secure" not in line.lower()

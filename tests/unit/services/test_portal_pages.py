@@ -25,13 +25,18 @@ from services.portal.pages import Pages
 from services.portal.recalls import build_csv
 from tests.support.fake_world import BUYER, SMITH, World, lot_trace
 from tests.support.gateway_client import LINK, Caller
+from tests.support.portal_pages import ANYBODY, PAGES
 from tests.support.portal_site import OWNER, Browser, Site
 from tests.support.stores import new_store
 from tests.unit.services.test_portal_passport import LOT_KEY, PART, salt_of
 from tests.unit.services.test_portal_passport import serve as serve_codes
 from tests.unit.services.test_portal_passport import world as coded_world  # noqa: F401  # a fixture
 
-MEMBER_PAGES = ("", "/orders", "/lots", "/quarantine", "/machines", "/models", "/recall", "/queues", "/status")
+MEMBER_PAGES = [
+    path
+    for (method, path), may in PAGES.items()
+    if method == "GET" and may is not ANYBODY and "{" not in path and not path.endswith(".csv")
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +64,7 @@ def paths(site: Site) -> list[str]:
         PART,
         "/01/1",
     ]
-    return [*(f"/portal{path}" for path in MEMBER_PAGES), *things]
+    return [*MEMBER_PAGES, *things]
 
 
 # Lists

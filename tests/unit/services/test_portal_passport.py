@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from ledger.claims import build_claims
+from ledger.events.lots import LotReceived
 from ledger.ids import Identity, SubjectKind
 from ledger.provenance import Disclosing
-from ledger.records import Contract
 from ledger.store import Book, Store
-from services.gateway import Limiter, Rates, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.portal import Proofs
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import PIECE
@@ -55,9 +55,7 @@ def add_lot(store: Store, world: World) -> None:
     identity = Identity(SubjectKind.LOT, SMITH, LOT_KEY, digest("salt", LOT_KEY))
     claims = build_claims(DOCUMENT)  # type: ignore[arg-type]  # it is JSON
     lot = identity.subject
-    world.fake.chain.record(
-        Contract.LEDGER, "LotReceived", SMITH, lot, (lot,), quantity=1, unit=PIECE, claims_root=claims.root
-    )
+    world.fake.chain.record(LotReceived(1, PIECE, claims.root), SMITH, lot, (lot,))
     with store.transaction() as connection:
         Book(connection).add_identity(identity)
         Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
@@ -71,7 +69,9 @@ def caller(world: World) -> Caller:
 
 def serve(world: World, proofs: Proofs | None = None) -> Caller:
     limiter = Limiter(Rates(1e6, 1e6))
-    return Caller(create_gateway(world.store, build_policy(), clock=lambda: NOW_S, limiter=limiter, proofs=proofs))
+    return Caller(
+        create_gateway(GatewayParts(world.store, build_policy(), clock=lambda: NOW_S, limiter=limiter, proofs=proofs))
+    )
 
 
 def told(answer: httpx.Response) -> tuple[int, str, dict[str, str]]:

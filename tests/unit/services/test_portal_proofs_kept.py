@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ledger.events.certificates import OpeningDemanded
 from ledger.store import Store
 from ledger.verify import Step
-from services.cache import Shelf
 from services.portal.proofs import Proof, Proofs, kept_names
-from tests.support.bundle_content import fields_of
+from tests.support.bundle_content import event_in
 from tests.support.bundle_vector import vector_bundle, vector_bytes, vector_now, vector_trust
 from tests.support.stores import new_store
 
@@ -45,7 +45,8 @@ def fetch(proofs: Proofs, now_s: int) -> Proof:
 
 def deadline() -> int:
     """Of the demand to open a part's certificate: what comes first of all that time alone changes."""
-    return fields_of([one for one in vector_bundle().records if one.kind == "OpeningDemanded"][-1]).number("deadline")
+    demanded = [one for one in vector_bundle().records if one.kind == "OpeningDemanded"][-1]
+    return event_in(demanded, OpeningDemanded).deadline
 
 
 def test_the_same_file_is_verified_once(proofs: Proofs) -> None:
@@ -77,18 +78,3 @@ def test_a_file_that_changed_is_verified_anew(proofs: Proofs, tmp_path: Path) ->
     assert refused.step is Step.TRUST
     put(tmp_path, vector_bytes(), vector_trust().to_bytes())
     assert fetch(proofs, vector_now()) is first
-
-
-def test_a_shelf_forgets_what_was_longest_not_asked_for() -> None:
-    shelf: Shelf[str] = Shelf(most_bytes=10)
-    for name in "abc":
-        shelf.put(name, name, 3)
-    assert shelf.get("a") == "a"
-    shelf.put("d", "d", 3)
-    assert [shelf.get(name) for name in "abcd"] == ["a", None, "c", "d"]
-    shelf.put("a", "A", 4)
-    assert [shelf.get(name) for name in "acd"] == ["A", "c", "d"]
-    shelf.put("whole", "w", 11)
-    assert [shelf.get(name) for name in ("whole", "a", "c", "d")] == [None] * 4
-    shelf.put("e", "e", 10)
-    assert shelf.get("e") == "e", "room is counted back"

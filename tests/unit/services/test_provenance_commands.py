@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.provenance import Limits, recall, trace
-from ledger.store import open_store
+from services.store import open_store
 from tests.support.command_line import Runner
 from tests.support.fake_world import World, build_world
 
@@ -73,11 +73,11 @@ def test_a_file_holds_what_the_terminal_would_show(run: Runner, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("form", ["table", "tree", "json", "dot", "svg"])
-@pytest.mark.parametrize(("limit", "told"), [("--depth=1", "beyond 1 steps"), ("--limit=1", "beyond 1 lots")])
+@pytest.mark.parametrize(("limit", "told"), [("--depth=1", "at depth 1"), ("--limit=1", "at the limit of 1")])
 def test_a_cut_answer_says_so_in_every_form(run: Runner, form: str, limit: str, told: str) -> None:
     code, out, err = run("trace", HIP, "--as", form, limit)
     assert code == 0
-    assert f"upstream goes on {told}" in (err if form == "json" else out)
+    assert f"upstream {told}" in (err if form == "json" else out)
     assert err == "" if form in ("table", "tree") else err.startswith("millmark: cut off: upstream ")
     if form == "json":
         assert json.loads(out)["truncated"]
@@ -93,7 +93,7 @@ def test_a_cut_answer_says_so_in_every_form(run: Runner, form: str, limit: str, 
         (("--depth", "many"), "--depth"),
         (("--as", "pdf"), "'pdf' is not one of"),
         (("--direction", "left"), "'left' is not one of"),
-        (("--json", "--as", "svg"), "--json and --as svg are two forms"),
+        (("--json", "--as", "svg"), "--json contradicts --as svg"),
         (("-o", "/nowhere/picture"), "/nowhere/picture cannot be written"),
     ],
 )
@@ -131,9 +131,9 @@ def test_a_day_counts_in_whole(run: Runner, world: World) -> None:
 
 
 def test_a_cut_recall_says_so(run: Runner, world: World) -> None:
-    assert "cut off: lots goes on beyond 2 lots" in run("recall", "--lot", "urn:example:bar", "--limit", "2")[1]
+    assert "cut off: lots at the limit of 2" in run("recall", "--lot", "urn:example:bar", "--limit", "2")[1]
     _, out, err = run("recall", "--lot", "urn:example:bar", "--limit", "2", "--json")
-    assert err == "millmark: cut off: lots goes on beyond 2 lots: ask with a larger limit\n"
+    assert err == "millmark: cut off: lots at the limit of 2; use a larger limit\n"
     limits = Limits(depth=256, lots=2)
     assert json.loads(out) == recall(world.store, lot="urn:example:bar", limits=limits).to_json()
 
@@ -152,8 +152,11 @@ def test_a_cut_recall_says_so(run: Runner, world: World) -> None:
         (("--model", "9", "--between", "2025-01-01", "2025-01-02"), "moments go with a machine"),
         (("--machine", "1", "--between", "2025-01-02", "2025-01-01"), "is after"),
         (("--machine", "1", "--between", "2025-01-02"), "--between"),
-        (("--machine", "1", "--between", "2025-13-02", "2025-01-01"), "2025-13-02 is no day"),
-        (("--machine", "1", "--between", "2025-01-02T10:00", "2025-01-03"), "no moment with a time zone"),
+        (("--machine", "1", "--between", "2025-13-02", "2025-01-01"), "2025-13-02 is neither a day"),
+        (
+            ("--machine", "1", "--between", "2025-01-02T10:00", "2025-01-03"),
+            "neither a day nor a time with a time zone",
+        ),
         (("--machine", "1", "--between", "2025-01-02", "9999-12-31T23:59:59-23:59"), "in no year"),
         (("--lot", "urn:example:bar", "--limit", "0"), "--limit 0 is out of range"),
     ],

@@ -75,7 +75,7 @@ def test_a_message_for_another_key_is_not_signed(runner: Runner, signing: list[s
     other = [runner.keystore("other.json"), signing[1]]
     code, out, err = runner("keys", "sign-in", *other, f"--message={path}")
     assert (code, out) == (2, "")
-    assert "another key" in err
+    assert "the message is not for the key" in err
 
 
 def test_a_file_that_is_not_there_is_told(runner: Runner, signing: list[str]) -> None:

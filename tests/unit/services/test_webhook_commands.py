@@ -29,7 +29,7 @@ def test_a_webhook_from_adding_to_removing(runner: Runner) -> None:
     assert made["secret"] not in out
     code, out, _ = runner("webhooks", "secret", id_, "--json")
     assert json.loads(out)["secret"] != made["secret"]
-    assert runner("webhooks", "resume", id_)[1] == f"{id_} goes on behind 0.0\n"
+    assert runner("webhooks", "resume", id_)[1] == f"{id_} continues after 0.0\n"
     assert runner("webhooks", "remove", id_)[1] == f"removed {id_}\n"
     assert runner.refused("webhooks", "remove", id_)[1].startswith("millmark: there is no webhook")
 

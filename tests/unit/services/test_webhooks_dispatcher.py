@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from ledger.events.lots import LotReceived
 from ledger.index import Follower
-from ledger.records import Contract
-from ledger.store import Feed, Position, Rows, Store, WebhookRepository
+from ledger.records import ALL_ROLES
+from ledger.store import Feed, Position, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.serving.logs import build_logger
 from services.webhooks.delivery import Mode
 from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 from services.webhooks.feed import Filter, Notices
+from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import verify_webhook
 from services.webhooks.subscriptions import State, Subscriber, Subscriptions
 from tests.support.fake_chain import digest
@@ -28,8 +31,9 @@ from tests.support.fake_world import CARRIER, SMITH, World, build_world
 from tests.support.receiver import Receiver, wait_until
 from tests.support.stores import new_store
 
+ROOT = Path(__file__).parents[3]
 START = Position(0, 0)
-QUICK = DeliveryPolicy(loopback=True, timeout_s=1.0, waits_s=(0.05, 0.05, 0.05), interval_s=0.02)
+QUICK = DeliveryPolicy(loopback=True, timeout_s=1.0, retry_waits_s=(0.05, 0.05, 0.05), interval_s=0.02)
 OWNER = Subscriber(20, owner=True)
 STRANGER = 21
 """Has nothing to do with anything."""
@@ -40,7 +44,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     with new_store(tmp_path) as store:
         told = build_world(store)
         with store.transaction() as connection:
-            Rows(connection).insert([ParticipantRow(one, one, 63, 1, False, 1, bytes(32)) for one in (20, STRANGER)])
+            Rows(connection).insert(
+                [ParticipantRow(one, one, int(ALL_ROLES), 1, False, 1, bytes(32)) for one in (20, STRANGER)]
+            )
         yield told
 
 
@@ -67,9 +73,7 @@ def all_of(store: Store, viewer: int | None = None) -> list[tuple[str, int]]:
 
 def record(world: World, name: str) -> None:
     lot = digest("lot", name)
-    world.fake.chain.record(
-        Contract.LEDGER, "LotReceived", SMITH, lot, (lot,), quantity=1, unit=PIECE, claims_root=NONE
-    )
+    world.fake.chain.record(LotReceived(1, PIECE, NONE), SMITH, lot, (lot,))
     world.follow()
 
 
@@ -194,7 +198,7 @@ def test_receivers_that_hang_or_are_dead_hold_up_nobody(world: World) -> None:
 
 
 def test_a_receiver_that_restarts_misses_nothing(world: World) -> None:
-    patient = replace(QUICK, waits_s=(0.05,) * 200)
+    patient = replace(QUICK, retry_waits_s=(0.05,) * 200)
     with Receiver(lambda number: 200 if number < 4 else 500) as receiver, telling(world.store, patient):
         Subscriptions(world.store, loopback=True).add(OWNER, receiver.url, after=START, now_ms=1)
         wait_until(lambda: len(receiver.seen) >= 4)
@@ -206,7 +210,7 @@ def test_a_receiver_that_restarts_misses_nothing(world: World) -> None:
 
 def test_a_dispatcher_that_restarts_goes_on_where_it_was(world: World) -> None:
     with Receiver(lambda number: 200 if number != 5 else 500) as receiver:
-        with telling(world.store, replace(QUICK, waits_s=(0.3,))):
+        with telling(world.store, replace(QUICK, retry_waits_s=(0.3,))):
             Subscriptions(world.store, loopback=True).add(OWNER, receiver.url, after=START, now_ms=1)
             wait_until(lambda: len(receiver.seen) >= 5)
         with telling(world.store):
@@ -345,3 +349,12 @@ def test_an_index_that_is_read_anew_tells_nothing_twice(world: World) -> None:
         Follower(world.fake.chain, world.store).rebuild()
         record(world, "after the rebuild")
         wait_until(lambda: receiver.sequences == all_of(world.store))
+
+
+def test_how_often_a_delivery_is_retried_is_as_documented() -> None:
+    waits_s = DeliveryPolicy().retry_waits_s
+    assert list(waits_s) == sorted(waits_s)
+    tries = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"][1 + len(waits_s)]
+    hours = {5: "five"}[math.ceil(sum(waits_s) / 3600)]
+    text = " ".join((ROOT / "services" / "gateway" / "ACCESS.md").read_text().split())
+    assert f"is retried, {tries} tries within {hours} hours" in text

@@ -9,8 +9,7 @@ import pytest
 
 from ledger.canonical import Json
 from services.webhooks.delivery import Mode, build_request
-from services.webhooks.errors import SignatureRefusedError
-from services.webhooks.signatures import TOLERANCE_S, new_secret, sign, verify_webhook
+from services.webhooks.signatures import TOLERANCE_S, SignatureRefusedError, new_secret, sign, verify_webhook
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ID, AT_S, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}'

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from services.webhooks.delivery import Answer, post
-from services.webhooks.errors import TargetRefusedError
-from services.webhooks.targets import Target, parse_target, verify_address
+from services.webhooks.delivery import Answer
+from services.webhooks.http_post import post
+from services.webhooks.targets import Target, TargetRefusedError, parse_target, verify_address
 
 REFUSED = [
     # not https, or not a web address at all

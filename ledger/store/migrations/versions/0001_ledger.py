@@ -1,14 +1,17 @@
-"""The chain as the index keeps it, and the private book."""
+"""The chain as the index keeps it, the private book, and the outbox.
+
+From here on a change of the tables is a further revision beside this one, which stays as it is: databases have it.
+"""
 
 import sqlalchemy as sa
 from alembic import op
+
+from ledger.store.migrations.create import create_table
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
-
-_TYPES = {"int": sa.BigInteger, "bytes": sa.LargeBinary, "str": sa.Text, "bool": sa.Boolean}
 
 
 def upgrade() -> None:
@@ -18,89 +21,65 @@ def upgrade() -> None:
     _create_lots()
     _create_evidence()
     _create_book()
-
-
-def _create(name: str, columns: str, key: str, *indexes: str) -> None:
-    """`columns` are name:type, with a question mark where NULL may stand; `key` and `indexes` are column names."""
-    parts = [column.partition(":") for column in columns.split()]
-    op.create_table(
-        name,
-        *(
-            sa.Column(column, _TYPES[kind.rstrip("?")](), nullable=kind.endswith("?"), autoincrement=False)
-            for column, _, kind in parts
-        ),
-        sa.PrimaryKeyConstraint(*key.split(), name=f"pk_{name}"),
-    )
-    for index in indexes:
-        op.create_index(f"ix_{name}_{index.replace(' ', '_')}", name, index.split())
+    _create_outbox()
+    _create_transactions()
+    _create_signers()
 
 
 def _create_chain() -> None:
-    _create(
-        "chain_identity",
-        "id:int chain_id:int genesis_hash:bytes registry:bytes ledger:bytes",
-        "id",
-    )
-    _create(
+    create_table("chain_identity", "id:int chain_id:int genesis_hash:bytes registry:bytes ledger:bytes", "id")
+    create_table(
         "cursor",
         "id:int block_number:int block_hash:bytes block_time:int registry_sequence:int ledger_sequence:int "
         "digest:bytes",
         "id",
     )
-    _create(
-        "blocks",
-        "number:int hash:bytes parent_hash:bytes timestamp:int",
-        "number",
-    )
-    _create(
+    create_table("blocks", "number:int hash:bytes parent_hash:bytes timestamp:int", "number")
+    create_table(
         "records",
         "contract:str sequence:int kind:str topic:bytes participant:int subject:bytes key:bytes block_number:int "
-        "block_hash:bytes block_time:int transaction_hash:bytes log_index:int data:bytes inner:bytes fields:str",
+        "block_hash:bytes block_time:int transaction_hash:bytes log_index:int data:bytes inner:bytes",
         "contract sequence",
         "block_number",
         "subject",
     )
-    _create(
+    create_table(
         "record_histories",
         "sequence:int position:int subject:bytes head:bytes",
         "sequence position",
         "subject sequence",
     )
-    _create(
-        "heads",
-        "subject:bytes head:bytes length:int sequence:int",
-        "subject",
-    )
-    _create(
-        "supersessions",
-        "sequence:int superseded:int reason_root:bytes",
-        "sequence",
-        "superseded",
+    create_table("heads", "subject:bytes head:bytes length:int sequence:int", "subject")
+    create_table("supersessions", "sequence:int superseded:int reason_root:bytes", "sequence", "superseded")
+    create_table(
+        "index_undo",
+        "block_number:int position:int table_name:str key:str before:str?",
+        "block_number position",
     )
 
 
 def _create_registry() -> None:
-    _create(
+    create_table(
         "participants",
         "number:int sequence:int roles:int keys:int suspended:bool admitted_at:int claims_root:bytes",
         "number",
     )
-    _create(
+    create_table(
         "keys",
         "address:bytes participant:int added_at:int revoked_at:int compromised_since:int",
         "address",
         "participant",
     )
-    _create(
+    create_table(
         "machines",
         "number:int subject:bytes owner:int registered_at:int retired_at:int claims_root:bytes",
         "number",
         "subject",
     )
-    _create(
+    create_table(
         "models",
         "number:int subject:bytes inspector:int approver:int state:int registered_at:int approved_at:int "
-        "withdrawn_at:int defective_since:int digest:bytes card_root:bytes report_root:bytes "
+        "withdrawn_at:int defective_since:int digest:bytes code:bytes? card_root:bytes report_root:bytes "
         "reason_root:bytes",
         "number",
         "digest",
@@ -108,19 +87,15 @@ def _create_registry() -> None:
 
 
 def _create_orders() -> None:
-    _create(
+    create_table(
         "orders",
         "subject:bytes sequence:int buyer:int coordinator:int inspector:int model:int operations:int finished:int "
         "live:int state:int due_at:int placed_at:int claims_root:bytes",
         "subject",
         "sequence",
     )
-    _create(
-        "operations",
-        "order:bytes operation:int assignment:int finished_once:bool",
-        "order operation",
-    )
-    _create(
+    create_table("operations", "order:bytes operation:int assignment:int finished_once:bool", "order operation")
+    create_table(
         "assignments",
         "sequence:int order:bytes operation:int machine:int owner:int state:int proposed_at:int accepted_at:int "
         "started_at:int ended_at:int stream:bytes? leaf_index:int leaf_hash:bytes? claims_root:bytes",
@@ -131,43 +106,34 @@ def _create_orders() -> None:
 
 
 def _create_lots() -> None:
-    _create(
+    create_table(
         "lots",
         "subject:bytes number:int sequence:int order:bytes? parent:bytes? packed_by:int contents:int quantity:int "
         "quantity_created:int unit:bytes custodian:int counterparty:int state:int certificate:int assignment:int "
         "created_at:int claims_root:bytes",
         "subject",
+        "assignment",
         "custodian",
         "number",
         "order",
         "parent",
     )
-    _create(
+    create_table(
         "transformations",
         "sequence:int participant:int kind:int order:bytes? operation:int unit:bytes output_unit:bytes loss:int "
         "yield_in:int yield_out:int transformed_at:int claims_root:bytes",
         "sequence",
     )
-    _create(
-        "lot_inputs",
-        "sequence:int lot:bytes quantity:int",
-        "sequence lot",
-        "lot",
-    )
-    _create(
-        "lot_outputs",
-        "sequence:int lot:bytes quantity:int",
-        "sequence lot",
-        "lot",
-    )
-    _create(
+    create_table("lot_inputs", "sequence:int lot:bytes quantity:int", "sequence lot", "lot")
+    create_table("lot_outputs", "sequence:int lot:bytes quantity:int", "sequence lot", "lot")
+    create_table(
         "packings",
         "packed_by:int child:bytes parent:bytes unpacked_by:int",
         "packed_by child",
         "child",
         "parent",
     )
-    _create(
+    create_table(
         "custody_changes",
         "sequence:int lot:bytes kind:str from_participant:int to_participant:int changed_at:int",
         "sequence lot",
@@ -176,43 +142,117 @@ def _create_lots() -> None:
 
 
 def _create_evidence() -> None:
-    _create(
+    create_table(
         "certificates",
-        "sequence:int lot:bytes order:bytes? issuer:int model:int verdict:int issued_at:int expires_at:int "
-        "revoked_at:int inference_digest:bytes stream:bytes leaf_index:int leaf_hash:bytes anchor_size:int "
-        "anchor_root:bytes claims_root:bytes reason_root:bytes",
+        "sequence:int lot:bytes order:bytes? issuer:int model:int verdict:int state:int issued_at:int expires_at:int "
+        "opening_deadline:int opened_at:int executed:int revoked_at:int inference_digest:bytes stream:bytes "
+        "leaf_index:int leaf_hash:bytes anchor_size:int anchor_root:bytes claims_root:bytes reason_root:bytes",
         "sequence",
         "lot",
         "model",
+        "stream",
     )
-    _create(
+    create_table(
         "streams",
         "subject:bytes sequence:int machine:int owner:int size:int root:bytes opened_at:int claims_root:bytes",
         "subject",
         "machine",
     )
-    _create(
-        "anchors",
-        "sequence:int stream:bytes size:int root:bytes anchored_at:int",
-        "sequence",
-        "stream",
-    )
+    create_table("anchors", "sequence:int stream:bytes size:int root:bytes anchored_at:int", "sequence", "stream")
 
 
 def _create_book() -> None:
-    _create(
-        "identities",
-        "subject:bytes kind:int creator:int identifier:str salt:bytes",
-        "subject",
-        "identifier",
+    create_table("identities", "subject:bytes kind:int creator:int identifier:str salt:bytes", "subject", "identifier")
+    create_table("documents", "root:bytes document:str", "root")
+    create_table("participant_names", "number:int name:str", "number")
+    create_table(
+        "evidence",
+        "stream:bytes index:int count:int salts:bytes entries:str leaf_hashes:bytes",
+        "stream index",
     )
-    _create(
-        "documents",
-        "root:bytes document:str",
-        "root",
+    create_table("inferences", "certificate:int salt:bytes input:bytes logits:str", "certificate")
+    create_table("model_files", "digest:bytes content:bytes card:str", "digest")
+    create_table("findings", "certificate:int defect:bool found_at:int", "certificate")
+    create_table("book_revisions", "id:int number:int", "id")
+
+
+def _create_outbox() -> None:
+    op.create_table(
+        "outbox_records",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("idempotency_key", sa.String(256), nullable=False, unique=True),
+        sa.Column("signer", sa.LargeBinary(20), nullable=False),
+        sa.Column("contract", sa.String(16), nullable=False),
+        sa.Column("kind", sa.String(64), nullable=False),
+        sa.Column("payload", sa.LargeBinary, nullable=False),
+        sa.Column("payload_digest", sa.LargeBinary(32), nullable=False),
+        sa.Column("depends_on", sa.String(256)),
+        sa.Column("cancelling", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("sequence", sa.BigInteger),
+        sa.Column("error_name", sa.String(64)),
+        sa.Column("error", sa.String),
+        sa.Column("error_values", sa.String),
+        sa.Column("queued_at_s", sa.Float, nullable=False),
+        sa.Column("changed_at_s", sa.Float, nullable=False),
     )
-    _create(
-        "participant_names",
-        "number:int name:str",
-        "number",
+    op.create_index("outbox_records_by_state", "outbox_records", ["signer", "state", "id"])
+    op.create_index("outbox_records_by_dependency", "outbox_records", ["depends_on"])
+
+
+def _create_transactions() -> None:
+    op.create_table(
+        "outbox_transactions",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("signer", sa.LargeBinary(20), nullable=False),
+        sa.Column("nonce", sa.BigInteger, nullable=False),
+        sa.Column("recipient", sa.LargeBinary(20), nullable=False),
+        sa.Column("data", sa.LargeBinary, nullable=False),
+        sa.Column("gas_limit", sa.BigInteger, nullable=False),
+        sa.Column("max_fee_wei", sa.BigInteger),
+        sa.Column("priority_fee_wei", sa.BigInteger),
+        sa.Column("noop", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("relayed", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("raw", sa.LargeBinary),
+        sa.Column("hash", sa.LargeBinary(32), unique=True),
+        sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("block_number", sa.BigInteger),
+        sa.Column("block_hash", sa.LargeBinary(32)),
+        sa.Column("gas_used", sa.BigInteger),
+        sa.Column("error", sa.String),
+        sa.Column("changed_at_s", sa.Float, nullable=False),
+    )
+    op.create_index("outbox_transactions_by_nonce", "outbox_transactions", ["signer", "nonce"])
+    op.create_table(
+        "outbox_attempts",
+        sa.Column("transaction_id", sa.Integer, sa.ForeignKey("outbox_transactions.id"), primary_key=True),
+        sa.Column("position", sa.Integer, primary_key=True),
+        sa.Column("record_id", sa.Integer, sa.ForeignKey("outbox_records.id"), nullable=False),
+        sa.UniqueConstraint("transaction_id", "record_id"),
+    )
+    op.create_table(
+        "outbox_replaced",
+        sa.Column("hash", sa.LargeBinary(32), primary_key=True),
+        sa.Column("transaction_id", sa.Integer, sa.ForeignKey("outbox_transactions.id"), nullable=False),
+        sa.Column("raw", sa.LargeBinary, nullable=False),
+        sa.Column("max_fee_wei", sa.BigInteger, nullable=False),
+        sa.Column("noop", sa.Boolean, nullable=False),
+        sa.Column("replaced_at_s", sa.Float, nullable=False),
+    )
+    op.create_index("outbox_replaced_by_transaction", "outbox_replaced", ["transaction_id"])
+
+
+def _create_signers() -> None:
+    for name in ("outbox_nonces", "outbox_relay_nonces"):
+        op.create_table(
+            name,
+            sa.Column("signer", sa.LargeBinary(20), primary_key=True),
+            sa.Column("next_nonce", sa.BigInteger, nullable=False),
+        )
+    op.create_table(
+        "outbox_leases",
+        sa.Column("signer", sa.LargeBinary(20), primary_key=True),
+        sa.Column("holder", sa.String, nullable=False),
+        sa.Column("fence", sa.BigInteger, nullable=False),
+        sa.Column("beat", sa.BigInteger, nullable=False),
     )

@@ -218,7 +218,7 @@ def test_a_database_that_was_changed_as_well_is_said(site: Site, statement: str)
     with closing(sqlite3.connect(site.store.url.removeprefix("sqlite:///"))) as connection:
         connection.execute(statement)
         connection.commit()
-    with pytest.raises(AuditError, match="does not have the 1 heads") as caught:
+    with pytest.raises(AuditError, match="does not hold the 1 audit heads") as caught:
         site.verify()
     assert not isinstance(caught.value, AuditTamperedError)
 

@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from ledger.errors import StoreError
-from ledger.provenance.document_access import Mode
-from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
+from services.access.repository import AccessRepository
 from services.audit import Access, AuditError, AuditLog, read_audit, verify_audit
-from services.gateway import build_policy, create_gateway
+from services.documents.permissions import Mode
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.support.command_line import Runner
 from tests.support.gateway_client import Caller
@@ -40,7 +40,9 @@ def shared(home: Path) -> Iterator[SharedWorld]:
 
 def caller(shared: SharedWorld, audit: AuditLog) -> Caller:
     policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-    return Caller(create_gateway(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S, audit=audit))
+    return Caller(
+        create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S, audit=audit))
+    )
 
 
 def token(shared: SharedWorld, participant: int) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +63,7 @@ def test_each_status_is_one_decision(status: int, decision: str) -> None:
 def test_an_empty_log_is_whole_and_no_log_is_said(tmp_path: Path) -> None:
     fill(tmp_path, 0).close()
     assert verify_audit(tmp_path).last == 0
-    with pytest.raises(AuditError, match="holds no audit log"):
+    with pytest.raises(AuditError, match="contains no audit log"):
         verify_audit(tmp_path / "none")
 
 
@@ -76,17 +74,6 @@ def test_it_goes_on_after_a_restart_and_beside_another_writer(tmp_path: Path) ->
     first.close()
     second.close()
     assert verify_audit(tmp_path).last == 8
-
-
-def test_many_processes_write_one_chain(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from services.audit import Access, AuditLog\n"
-        "log = AuditLog(Path(sys.argv[1]), lambda: 1, most_file_bytes=5000)\n"
-        "[log.append(Access(1, '', 'a', sys.argv[2], 200, '', None)) for _ in range(50)]"
-    )
-    running = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path), str(at)]) for at in range(4)]
-    assert [one.wait(60) for one in running] == [0] * 4
-    assert verify_audit(tmp_path).last == 200
 
 
 def test_half_an_entry_is_cut_off_and_the_log_goes_on(tmp_path: Path) -> None:
@@ -198,7 +185,7 @@ def test_a_known_head_tells_that_the_end_is_missing_or_all_is_new(tmp_path: Path
     (path,) = files(tmp_path)
     path.write_bytes(b"".join(line + b"\n" for line in path.read_bytes().splitlines()[:4]))
     assert verify_audit(tmp_path).last == 4, "nothing in the log itself says that its end is gone"
-    with pytest.raises(AuditTamperedError, match="without ever having the head"):
+    with pytest.raises(AuditTamperedError, match="does not contain the known head"):
         verify_audit(tmp_path, head)
     path.unlink()
     log = AuditLog(tmp_path, lambda: NOW_S + 1)
@@ -216,26 +203,6 @@ def test_nothing_is_written_behind_what_cannot_be_read(tmp_path: Path) -> None:
     log = AuditLog(tmp_path, lambda: NOW_S)
     with pytest.raises(AuditError, match="cannot be read"):
         log.append(access())
-
-
-def test_a_full_disk_is_said_and_leaves_no_half_entry(tmp_path: Path) -> None:
-    log = fill(tmp_path, 2)
-    (path,) = files(tmp_path)
-    before = path.read_bytes()
-    program = (
-        "import resource, signal, sys\nfrom pathlib import Path\n"
-        "from services.audit import Access, AuditError, AuditLog\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "log = AuditLog(Path(sys.argv[1]), lambda: 1)\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 100}, {len(before) + 100}))\n"
-        "try: log.append(Access(1, '', 'a', 'b', 200, '', None))\n"
-        "except AuditError: sys.exit(7)"
-    )
-    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], timeout=60).returncode == 7
-    assert path.read_bytes() == before
-    log.append(access())
-    log.close()
-    assert verify_audit(tmp_path).last == 3
 
 
 def test_no_writer_waits_for_the_disk_and_a_disk_that_fails_is_said(
@@ -280,7 +247,7 @@ def test_the_log_is_read_while_it_is_written(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(AuditError, match="cannot hold the audit log"):
+    with pytest.raises(AuditError, match="cannot be opened in"):
         AuditLog(tmp_path / "file", lambda: NOW_S)
 
 

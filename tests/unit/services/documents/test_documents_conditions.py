@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from ledger.provenance.document_access import Mode
+from services.documents.permissions import Mode
 from tests.support.shared_world import NAMED, OTHER, OWNER, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S
 from tests.support.stores import new_store

@@ -12,9 +12,10 @@ import pytest
 
 from ledger.claims import build_claims, parse_claims, verify_disclosure
 from ledger.errors import ClaimsError, NotFoundError, SigningError, StoreError
-from ledger.provenance.document_access import Mode
-from ledger.store import Book, DocumentRepository
+from ledger.store import Book
 from services.documents import DocumentError, Documents, Draft
+from services.documents.permissions import Mode
+from services.documents.repository import DocumentRepository
 from services.documents.sealed_file import open_sealed, parse_sealed
 from tests.support.shared_world import CONTENT, DESCENDANT, NAME, NAMED, OWNER, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from ledger.provenance.document_access import Mode
-from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
+from services.access.repository import AccessRepository
+from services.documents.permissions import Mode
 from services.documents.sealed_file import open_sealed
 from services.documents.views import Document
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.support.gateway_client import Caller
 from tests.support.shared_world import (
@@ -87,7 +87,7 @@ def documents(shared: SharedWorld) -> dict[Mode, Document]:
 @pytest.fixture(scope="module")
 def caller(shared: SharedWorld) -> Caller:
     policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-    return Caller(create_gateway(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S))
+    return Caller(create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S)))
 
 
 def ask(

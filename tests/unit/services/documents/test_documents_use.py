@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from ledger.keys import create_keystore
-from ledger.provenance.document_access import Mode
-from ledger.store import AccessRepository
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
+from services.access.repository import AccessRepository
 from services.documents import DocumentError, Draft, new_place
+from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, open_sealed
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.policy import Auth
 from tests.support.command_line import Runner
 from tests.support.gateway_client import Caller
@@ -60,7 +60,7 @@ class Partner:
 
     def __init__(self, shared: SharedWorld, participant: int, now_s: int = NOW_S) -> None:
         policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-        self._caller = Caller(create_gateway(shared.store, policy, keys=shared.ring, clock=lambda: now_s))
+        self._caller = Caller(create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: now_s)))
         with shared.store.transaction() as connection:
             desk, key = AccessRepository(connection), signer_of(participant).address
             token, _ = issue(desk, CredentialKind.SESSION, participant, ALL_SCOPES, now_s=now_s, life_s=900, key=key)

@@ -13,6 +13,7 @@ import pytest
 from ledger.errors import SettingsError
 from services.node.chainhead import ChainHead
 from services.node.config import FolderSource
+from services.node.errors import LogBusyError, LogError, LogFullError
 from services.node.events import parse_event
 from services.node.folder_capture import FolderCapture
 from services.node.health import Health
@@ -164,6 +165,21 @@ def test_a_full_disk_is_told_and_the_same_batch_goes_through_later(client: Captu
     assert (full.status_code, full.json()["code"], full.headers["Retry-After"]) == (507, "disk-full", "1")
     assert client.post("/v1/events", json=[_event(0), _event(1)]).json()["accepted"] == 1
     assert len(parts.contents()) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(LogError("it fails"), 503), (LogFullError("no room"), 507), (LogBusyError("too much waits"), 429)],
+)
+def test_each_failure_of_the_log_has_its_status(
+    client: CaptureClient, parts: Parts, monkeypatch: pytest.MonkeyPatch, error: LogError, status: int
+) -> None:
+    def submit(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(parts.intake, "submit", submit)
+    answer = client.post("/v1/events", json=[_event(0)])
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (status, error.code, "1")
 
 
 def test_metrics_need_the_token_and_count(client: CaptureClient) -> None:

@@ -87,7 +87,7 @@ class Site:
         self.store: Store = new_store(folder)
         self.log = StreamLog(folder / "log", STREAM)
         (folder / "drafts").mkdir()
-        self.checkpoint = folder / "checkpoint"
+        self.resume_path = folder / "resume"
 
     def recorder(self, rule: AnchorRule, die: str = "") -> StreamRecorder:
         dead = DeadLetters(self.folder / "dead")
@@ -98,7 +98,7 @@ class Site:
         logger = build_logger()
         store = _Store(self.store, die)
         return StreamRecorder(
-            "bench", STREAM, self.log, store, SIGNER, rule, drafts, logger, certifier, self.checkpoint
+            "bench", STREAM, self.log, store, SIGNER, rule, drafts, logger, certifier, self.resume_path
         )
 
     def add(self, *contents: Json) -> None:
@@ -229,7 +229,7 @@ def test_a_log_shorter_than_its_anchors_is_refused(site: Site) -> None:
         site.recorder(AnchorRule())
 
 
-def test_a_start_reads_what_came_after_the_checkpoint(site: Site) -> None:
+def test_a_start_reads_what_came_after_the_resume_point(site: Site) -> None:
     """Entries before it can be gone from the disk unnoticed; what is in front of any frame is chained to them."""
     rule = AnchorRule(count=10, seconds=1000)
     for start in range(0, 40, 4):
@@ -237,13 +237,13 @@ def test_a_start_reads_what_came_after_the_checkpoint(site: Site) -> None:
     site.recorder(rule).step()
     expected = site.expected_anchors(10, 20, 30, 40)
     whole = site.log.path.read_bytes()
-    known = read_resume_point(site.checkpoint)
+    known = read_resume_point(site.resume_path)
     assert known is not None
-    assert (known.peaks.size, known.place.index) == (40, 40)
+    assert (known.peaks.size, known.position.index) == (40, 40)
     site.log.path.write_bytes(whole[:200] + bytes(8) + whole[208:])
     with pytest.raises(StoreDamagedError):
         StreamLog(site.log.path, STREAM)
-    site.log = StreamLog(site.log.path, STREAM, known=known.place)
+    site.log = StreamLog(site.log.path, STREAM, known=known.position)
     site.add(*[_plain(number) for number in range(40, 50)])
     site.recorder(rule).step()
     assert site.anchors()[:4] == expected
@@ -251,64 +251,64 @@ def test_a_start_reads_what_came_after_the_checkpoint(site: Site) -> None:
     assert site.anchors()[4:] == [call_data(Anchor(STREAM, 50, tree.root()))]
 
 
-def test_a_checkpoint_within_a_frame_goes_on_within_it(site: Site) -> None:
+def test_a_resume_point_within_a_frame_goes_on_within_it(site: Site) -> None:
     rule = AnchorRule(count=10, seconds=1000)
     site.add(*[_plain(number) for number in range(25)])
     site.recorder(rule).step()
-    known = read_resume_point(site.checkpoint)
+    known = read_resume_point(site.resume_path)
     assert known is not None
-    assert (known.peaks.size, known.place) == (20, site.log.start)
+    assert (known.peaks.size, known.position) == (20, site.log.start)
     site.add(*[_plain(number) for number in range(25, 31)])
     site.recorder(rule).step()
     assert site.anchors() == site.expected_anchors(10, 20, 30)
 
 
-@pytest.mark.parametrize("harm", ["other place", "other peak", "other size", "cut off", "no JSON", "empty"])
-def test_a_checkpoint_that_is_not_as_it_was_written_counts_for_nothing(site: Site, harm: str) -> None:
+@pytest.mark.parametrize("harm", ["other position", "other peak", "other size", "cut off", "no JSON", "empty"])
+def test_a_resume_point_that_is_not_as_it_was_written_counts_for_nothing(site: Site, harm: str) -> None:
     rule = AnchorRule(count=10, seconds=1000)
     site.add(*[_plain(number) for number in range(12)])
     site.recorder(rule).step()
-    found = json.loads(site.checkpoint.read_bytes())
+    found = json.loads(site.resume_path.read_bytes())
     changed = {
-        "other place": json.dumps({**found, "index": found["index"] + 1}),
+        "other position": json.dumps({**found, "index": found["index"] + 1}),
         "other peak": json.dumps({**found, "peaks": ["00" * 32, *found["peaks"][1:]]}),
         "other size": json.dumps({**found, "size": 8}),
         "cut off": json.dumps(found)[:-9],
-        "no JSON": "checkpoint",
+        "no JSON": "resume",
         "empty": "",
     }
-    site.checkpoint.write_text(changed[harm])
-    assert read_resume_point(site.checkpoint) is None
+    site.resume_path.write_text(changed[harm])
+    assert read_resume_point(site.resume_path) is None
     site.add(*[_plain(number) for number in range(12, 20)])
     site.recorder(rule).step()
     assert site.anchors() == site.expected_anchors(10, 20)
 
 
-def test_a_checkpoint_of_another_log_is_not_believed(site: Site, tmp_path: Path) -> None:
+def test_a_resume_point_of_another_log_is_not_believed(site: Site, tmp_path: Path) -> None:
     site.add(*[_plain(number) for number in range(10)])
     site.recorder(AnchorRule(count=10, seconds=1000)).step()
-    known = read_resume_point(site.checkpoint)
+    known = read_resume_point(site.resume_path)
     assert known is not None
     with closing(StreamLog(tmp_path / "other", STREAM)) as other:
         other.append([LogEntry(0, b"t" * 32, canonical_json(_plain(number))) for number in range(10)])
-    with closing(StreamLog(tmp_path / "other", STREAM, known=known.place)) as again:
-        assert not again.holds(known.place)
+    with closing(StreamLog(tmp_path / "other", STREAM, known=known.position)) as again:
+        assert not again.holds(known.position)
         assert again.end.index == 10, "it was read from its beginning"
 
 
-def test_unfinished_windows_keep_the_checkpoint_before_them(site: Site) -> None:
+def test_unfinished_windows_keep_the_resume_point_before_them(site: Site) -> None:
     """Or the next start would cut the lot's windows elsewhere."""
     rule = AnchorRule(count=2, seconds=1000)
     half: dict[str, Json] = {"data": {"samples": [1] * (WIDTH // 2)}, "lot": LOTS[0]}
     site.add(_plain(0), _plain(1), {**half, "id": "first"}, _plain(2))
     site.recorder(rule).step()
-    known = read_resume_point(site.checkpoint)
+    known = read_resume_point(site.resume_path)
     assert known is not None
     assert known.peaks.size == 2
     site.add({**half, "id": "second"}, _plain(3))
     site.recorder(rule).step()
     assert [record.kind for record in site.queued()].count("IssueCertificate") == 1
-    known = read_resume_point(site.checkpoint)
+    known = read_resume_point(site.resume_path)
     assert known is not None
     assert known.peaks.size == 6
 

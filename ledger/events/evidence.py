@@ -1,0 +1,22 @@
+"""Streams of evidence (IEvidence). They are in no history: a bundle proves the state of a stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.events._base import LedgerEvent
+from ledger.records import U40, Bytes32, ClaimsRoot, MachineNumber
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened(LedgerEvent):
+    in_histories = False
+    machine: MachineNumber
+    claims_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAnchored(LedgerEvent):
+    in_histories = False
+    size: U40
+    root: Bytes32

@@ -1,0 +1,86 @@
+"""Participants, keys, machines, models (IRegistry)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.events._base import RegistryEvent
+from ledger.records import U16, U40, Address, Bytes32, ClaimsRoot, MachineNumber, ModelNumber, ParticipantNumber
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantAdmitted(RegistryEvent):
+    admitted: ParticipantNumber
+    roles: U16
+    first_key: Address
+    claims_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class RolesSet(RegistryEvent):
+    changed: ParticipantNumber
+    roles: U16
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantSuspended(RegistryEvent):
+    suspended: ParticipantNumber
+    reason_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantReinstated(RegistryEvent):
+    reinstated: ParticipantNumber
+
+
+@dataclass(frozen=True, slots=True)
+class KeyProposed(RegistryEvent):
+    proposed: Address
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAdded(RegistryEvent):
+    """The key that signed is the new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRevoked(RegistryEvent):
+    revoked: Address
+    compromised_since: U40
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRegistered(RegistryEvent):
+    claims_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRetired(RegistryEvent):
+    machine: MachineNumber
+    reason_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRegistered(RegistryEvent):
+    digest: Bytes32
+    card_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPublished(RegistryEvent):
+    digest: Bytes32
+    code: Address
+    card_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class ModelApproved(RegistryEvent):
+    model: ModelNumber
+    report_root: ClaimsRoot
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWithdrawn(RegistryEvent):
+    model: ModelNumber
+    defective_since: U40
+    reason_root: ClaimsRoot

@@ -1,0 +1,84 @@
+"""The feed of final records, which followers read a piece at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from ledger.records import Contract
+from ledger.store.repository import Rows
+from ledger.store.rows import CursorRow, RecordHistoryRow, RecordRow
+from ledger.store.tables import records
+from ledger.store.undo import Undo
+
+__all__ = ["Feed", "Position"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in the order of all records: how many of each contract lie before it or at it."""
+
+    registry: int
+    ledger: int
+
+
+class Feed:
+    """Final records of both contracts, in the order of the chain. What is not final yet is not in it, so nothing of it
+    is ever taken back: an index that is rebuilt gives the same feed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows = Rows(connection)
+
+    def final_number(self) -> int:
+        """Last block of which all records are in the feed; -1 for none."""
+        first = Undo(self._connection).first()
+        cursor = self._rows.get(CursorRow, 1)
+        return first - 1 if first is not None else -1 if cursor is None else cursor.block_number
+
+    def end(self) -> Position:
+        """Behind the last record."""
+        final = self.final_number()
+        query = select(func.max(records.c.sequence)).where(records.c.block_number <= final)
+        last = {
+            contract: self._connection.execute(query.where(records.c.contract == contract.value)).scalar() or 0
+            for contract in Contract
+        }
+        return Position(last[Contract.REGISTRY], last[Contract.LEDGER])
+
+    def after(self, position: Position, limit: int) -> list[tuple[Position, RecordRow]]:
+        """The next records, each with the place behind it."""
+        final = self.final_number()
+        found = [
+            *self._some(Contract.REGISTRY, position.registry, final, limit),
+            *self._some(Contract.LEDGER, position.ledger, final, limit),
+        ]
+        found.sort(key=lambda row: (row.block_number, row.log_index))
+        return list(_placed(position, found[:limit]))
+
+    def histories(self, sequences: Iterable[int]) -> dict[int, list[bytes]]:
+        """The orders and lots that ledger records touch."""
+        touched: dict[int, list[bytes]] = {}
+        for row in self._rows.among(RecordHistoryRow, "sequence", sequences):
+            touched.setdefault(row.sequence, []).append(row.subject)
+        return touched
+
+    def _some(self, contract: Contract, after: int, final: int, limit: int) -> list[RecordRow]:
+        query = (
+            select(records)
+            .where(records.c.contract == contract.value, records.c.sequence > after, records.c.block_number <= final)
+            .order_by(records.c.sequence)
+            .limit(limit)
+        )
+        return [RecordRow(*row) for row in self._connection.execute(query)]
+
+
+def _placed(position: Position, rows: Iterable[RecordRow]) -> Iterator[tuple[Position, RecordRow]]:
+    for row in rows:
+        if row.contract == Contract.REGISTRY.value:
+            position = Position(row.sequence, position.ledger)
+        else:
+            position = Position(position.registry, row.sequence)
+        yield position, row

@@ -1,0 +1,123 @@
+"""The context that commands run in: settings, the open store, the chain if one is configured, a signer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from getpass import getpass
+from pathlib import Path
+
+from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
+from ledger.errors import ChainError, ChainUnreachableError, SettingsError, SubmitError
+from ledger.index import Follower, IndexCheck, check_index
+from ledger.keys import Signer, open_signer
+from ledger.records import Record
+from ledger.store import Store
+from ledger.store.outbox import Outbox, OutboxState, QueuedRecord
+from ledger.submit import Submitter
+from services.output import warn
+from services.settings import Settings, read_settings
+from services.store import open_store
+
+__all__ = ["Context", "ask", "open_context", "unlock"]
+
+
+@dataclass(slots=True)
+class Context:
+    """The settings and the open database of one command."""
+
+    settings: Settings
+    store: Store
+
+    def unlock(self, uri: str, passphrase_file: Path | None) -> Signer:
+        """Opens a signer as the function `unlock` does, with these settings."""
+        return unlock(self.settings, uri, passphrase_file)
+
+    def node(self) -> Node:
+        """A JSON-RPC client of the configured node. Raises SettingsError when no chain is configured."""
+        if self.settings.chain_url is None:
+            raise SettingsError("no chain is configured", hint="set MILLMARK_CHAIN_URL, or chain_url in millmark.toml")
+        return Node(HttpTransport(self.settings.chain_url))
+
+    def chain(self) -> Chain:
+        """The deployed contracts, after their code was checked. Raises SettingsError, ChainError or a subclass."""
+        profile = find_profile(self.settings.engine)
+        return Chain(self.node(), profile, read_deployment(self.settings.deployment_path))
+
+    def catch_up(self) -> ChainUnreachableError | None:
+        """Brings the index up to the chain's final block.
+
+        Without a configured chain the index stays as it is. When the chain does not answer, the error is returned, not
+        raised: a command can still answer from the index, which names the block that it is current to.
+        """
+        if self.settings.chain_url is None:
+            return None
+        try:
+            Follower(self.chain(), self.store).follow()
+        except ChainUnreachableError as error:
+            return error
+        return None
+
+    def compare_index(self) -> IndexCheck | None:
+        """Records, heads and digest against the chain; None where nothing is indexed, or the node no longer has the
+        state of the index's block, which is warned of."""
+        try:
+            return check_index(self.store, self.chain())
+        except ChainError as error:
+            warn(f"millmark: the index was not compared with the chain: {error}")
+            return None
+
+    def warn_of_differences(self) -> None:
+        """At a checkpoint its maker looks at the chain anyway: one line when the own index says otherwise. The
+        checkpoint is the node's word, not the index's, so it is made all the same."""
+        check = self.compare_index()
+        if check is not None and check.differences:
+            warn(
+                f"millmark: the index is not what the chain says at block {check.block_number}: {check.differences} "
+                "differences; see `millmark status`, then read it anew with `millmark rebuild`"
+            )
+
+    def record(self, signer: Signer, records: Sequence[Record]) -> list[QueuedRecord]:
+        """Submits the records with the signer's key, waits until all are final, and returns them in the same order.
+
+        Raises SubmitError with the contract's own error if it refused one of them. Raises ChainError if the chain could
+        not be reached or accepted nothing; the records then stay queued.
+        """
+        chain, outbox = self.chain(), Outbox(self.store)
+        chain.fund(signer.address)
+        submitter = Submitter(chain, outbox, signer)
+        # Random idempotency keys: a command that is called again is meant to record again.
+        ids = submitter.submit([(str(uuid.uuid4()), record) for record in records])
+        # From here on the records are durable: a failure below must not suggest that nothing was queued.
+        try:
+            submitter.drain()
+        except ChainError:
+            warn("millmark: the records stay queued and are sent by the next command that uses this key")
+            raise
+        results = [outbox.record(number) for number in ids]
+        for result in results:
+            if result.state is not OutboxState.FINAL:
+                raise SubmitError(result.error or f"{result.kind} is {result.state}", hint="nothing was recorded")
+        return results
+
+
+@contextmanager
+def open_context(home: Path) -> Iterator[Context]:
+    """Reads the settings and opens the database of `home`; closes the database on exit. Raises SettingsError."""
+    settings = read_settings(home)
+    if not home.is_dir():
+        raise SettingsError(f"{home} is not a folder", hint="create it, or name another with --home")
+    with open_store(settings.database_url) as store:
+        yield Context(settings, store)
+
+
+def unlock(settings: Settings, uri: str, passphrase_file: Path | None) -> Signer:
+    """Opens the signer that a URI names; prompts for the passphrase or PIN unless a file holds it."""
+    return open_signer(uri, passphrase_file=passphrase_file, prompt=ask, pkcs11_module=settings.pkcs11_module)
+
+
+def ask(question: str) -> str:
+    """Prompts on the terminal, without echo."""
+    return getpass(question)

@@ -1,0 +1,132 @@
+"""Shared documents, the participants that they name, and the keys that they are wrapped for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, delete, or_, select, update
+
+from ledger.claims import Path, parse_claims
+from ledger.store import Book, Rows
+from services.documents.tables import (
+    GrantRow,
+    RecipientKeyRow,
+    SharedDocumentRow,
+    SharedPieceRow,
+    SharedVersionRow,
+    grants,
+    shared_documents,
+    shared_pieces,
+    shared_versions,
+)
+from services.idempotency.repository import AnswerRepository
+
+__all__ = ["DocumentRepository"]
+
+
+class DocumentRepository:
+    """Reads and writes within one transaction. Does not check who may read a document: services.documents.permissions
+    does."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows = Rows(connection)
+
+    def document(self, id_: str) -> SharedDocumentRow | None:
+        return self._rows.get(SharedDocumentRow, id_)
+
+    def put_document(self, row: SharedDocumentRow) -> None:
+        self._rows.put(row)
+
+    def page(self, after: str, most: int, subject: bytes | None) -> list[SharedDocumentRow]:
+        """Documents in the order of their ids, after one of them; with a `subject`, those about it."""
+        query = select(shared_documents).where(shared_documents.c.id > after)
+        if subject is not None:
+            query = query.where(shared_documents.c.subject == subject)
+        query = query.order_by(shared_documents.c.id).limit(most)
+        return [SharedDocumentRow(*row) for row in self._connection.execute(query)]
+
+    def page_for(self, participant: int, after: str, most: int) -> list[SharedDocumentRow]:
+        """As `page`, but only documents that name the participant or are for all."""
+        named = select(grants.c.document).where(grants.c.participant == participant)
+        table = shared_documents.c
+        query = select(shared_documents).where(
+            table.id > after,
+            table.erased_at == 0,
+            or_(table.mode == "consortium", (table.mode == "restricted") & table.id.in_(named)),
+        )
+        return [SharedDocumentRow(*row) for row in self._connection.execute(query.order_by(table.id).limit(most))]
+
+    def versions(self, ids: Iterable[str]) -> list[SharedVersionRow]:
+        """Versions of the given documents, by document and number."""
+        return self._rows.among(SharedVersionRow, "document", ids)
+
+    def version(self, id_: str, version: int) -> SharedVersionRow | None:
+        return self._rows.get(SharedVersionRow, id_, version)
+
+    def added_by(self, token: str) -> SharedVersionRow | None:
+        """The version that an earlier request with the same token added."""
+        found = self._rows.find(SharedVersionRow, token=token) if token else []
+        return found[0] if found else None
+
+    def all_versions(self) -> list[SharedVersionRow]:
+        """All versions that are not erased."""
+        return [row for row in self._rows.scan(SharedVersionRow) if row.wrapped_key]
+
+    def add_version(self, row: SharedVersionRow, claims: str, pieces: Iterable[bytes]) -> None:
+        """Adds a version with the claims behind its root, and its ciphertext in pieces."""
+        self._rows.insert([row])
+        Book(self._connection).put_document(row.root, claims)
+        for position, content in enumerate(pieces):
+            self._rows.insert([SharedPieceRow(row.document, row.version, position, content)])
+
+    def rewrap(self, rows: Sequence[SharedVersionRow]) -> None:
+        """Replaces versions by the same with their data keys wrapped under another key."""
+        self._rows.update(rows)
+
+    def piece(self, id_: str, version: int, position: int) -> bytes | None:
+        row = self._rows.get(SharedPieceRow, id_, version, position)
+        return None if row is None else row.content
+
+    def grants(self, id_: str) -> list[GrantRow]:
+        return self._rows.find(GrantRow, document=id_)
+
+    def grant(self, row: GrantRow) -> None:
+        self._rows.put(row)
+
+    def revoke(self, id_: str, participant: int | None = None) -> int:
+        """Ends the participant's grant, or all grants of a document; returns how many there were."""
+        statement = delete(grants).where(grants.c.document == id_)
+        if participant is not None:
+            statement = statement.where(grants.c.participant == participant)
+        return self._connection.execute(statement).rowcount
+
+    def erase(self, id_: str, now_s: int) -> None:
+        """Deletes ciphertext, wrapped keys, names, values and salts of the claims, and kept answers that mention the
+        document; ids, version numbers and roots stay."""
+        for row in self.versions([id_]):
+            self.erase_fields(row.root, [()])
+        AnswerRepository(self._connection).forget_containing(id_.encode())
+        self._connection.execute(delete(shared_pieces).where(shared_pieces.c.document == id_))
+        gone = {"name": "", "media_type": "", "size": 0, "nonce": b"", "wrapping": "", "wrapped_key": b""}
+        self._connection.execute(update(shared_versions).where(shared_versions.c.document == id_).values(**gone))
+        self._connection.execute(update(shared_documents).where(shared_documents.c.id == id_).values(erased_at=now_s))
+        self.revoke(id_)
+
+    def erase_fields(self, root: bytes, paths: Iterable[Path]) -> bool:
+        """Deletes value and salt of fields of a claims document, and keeps their leaf hashes, so that the root and
+        proofs of other fields stay valid. False if there is no such document. Raises ClaimsError for a path without
+        fields."""
+        book = Book(self._connection)
+        document = book.document(root)
+        if document is None:
+            return False
+        book.put_document(root, json.dumps(parse_claims(json.loads(document)).erase(paths).to_json()))
+        return True
+
+    def recipient_key(self, participant: int) -> RecipientKeyRow | None:
+        return self._rows.get(RecipientKeyRow, participant)
+
+    def put_recipient_key(self, row: RecipientKeyRow) -> None:
+        self._rows.put(row)

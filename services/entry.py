@@ -1,0 +1,37 @@
+"""The `millmark` console script. `verify` works where only the verifier's three packages are installed; all other
+commands need those of the base install.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from ledger.verify.__main__ import main as verify
+
+__all__ = ["main"]
+
+_USAGE = 2
+
+
+def main() -> None:
+    """Run the command that the process was started with, and exit with its code."""
+    if find_spec("typer") is None:
+        sys.exit(_run_alone(sys.argv[1:]))
+    from services.cli import main as run_any  # noqa: PLC0415 - as the module says
+
+    run_any()
+
+
+def _run_alone(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["--home"]:  # an option of all commands, of no meaning to this one
+        arguments = arguments[2:]
+    if arguments[:1] != ["verify"]:
+        sys.stderr.write("millmark: only `verify` works with the packages installed here; pip install millmark\n")
+        return _USAGE
+    try:
+        return verify(list(arguments[1:]), program="millmark verify")
+    except KeyboardInterrupt:
+        sys.stderr.write("millmark: interrupted\n")
+        return 130

@@ -1,0 +1,124 @@
+"""Routes of participants, quality models and machines."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal, TypeAlias
+
+from fastapi import Query, Response
+
+from ledger.canonical import sha256
+from ledger.provenance import Participant, listings
+from ledger.provenance.answers import Model
+from ledger.provenance.consortium import participant, participants
+from ledger.provenance.resource_answers import RegisteredMachine
+from ledger.records import ModelState
+from ledger.store import Store
+from services.access import Scope
+from services.access.rules import Rule
+from services.gateway.api.filters import OfParticipant, ParticipantNumber, build_filters, reply_page, state_value
+from services.gateway.http import example_values as examples
+from services.gateway.http.authentication import CurrentPrincipal
+from services.gateway.http.paging import Paging
+from services.gateway.http.responses import PROBLEMS_404, IfNoneMatch, Number, reply_with_etag
+from services.gateway.http.route_table import RouteTable
+from services.gateway.http.routes import Routes
+
+__all__ = ["add_consortium"]
+
+_ModelState: TypeAlias = Literal["registered", "approved", "withdrawn"]
+_READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
+
+
+def add_consortium(table: RouteTable, store: Store) -> None:
+    _add_participants(Routes(table, "consortium", PROBLEMS_404), store)
+    _add_models(Routes(table, "models", PROBLEMS_404), store)
+    _add_machines(Routes(table, "machines", PROBLEMS_404), store)
+
+
+def _add_participants(routes: Routes, store: Store) -> None:
+    @routes.page(
+        "/v1/participants",
+        "listParticipants",
+        "Who is in the consortium",
+        Participant,
+        rule=_LIST,
+        examples=examples.page_examples(_participant),
+    )
+    def list_participants(paging: Paging) -> Response:
+        """By number, with the keys that sign for them now. Names are those of this gateway's book."""
+        return reply_page(paging, listings.cut(participants(store), paging.number, paging.limit))
+
+    @routes.one(
+        "/v1/participants/{number}",
+        "getParticipant",
+        "One participant",
+        Participant,
+        rule=_READ,
+        examples={"maker": _participant},
+    )
+    def get_participant(number: ParticipantNumber, if_none_match: IfNoneMatch = None) -> Response:
+        """Roles, standing, and the keys that sign for it now."""
+        return reply_with_etag(participant(store, number), if_none_match)
+
+
+def _add_models(routes: Routes, store: Store) -> None:
+    @routes.page(
+        "/v1/models", "listModels", "Quality models", Model, rule=_LIST, examples=examples.page_examples(examples.model)
+    )
+    def list_models(
+        paging: Paging,
+        state: Annotated[_ModelState | None, Query(description="Only those in it.", examples=["approved"])] = None,
+        inspector: OfParticipant = None,
+    ) -> Response:
+        """By number. What is said of a model is on the chain: who registered, approved and withdrew it."""
+        wanted = build_filters(state=state_value(ModelState, state), inspector=inspector)
+        return reply_page(paging, listings.models(store, paging.number, paging.limit, wanted))
+
+    @routes.one(
+        "/v1/models/{id}", "getModel", "One quality model", Model, rule=_READ, examples={"approved": examples.model}
+    )
+    def get_model(number: Number, if_none_match: IfNoneMatch = None) -> Response:
+        """Its digest, who answers for it, and whether it may be relied on."""
+        return reply_with_etag(listings.model(store, number), if_none_match)
+
+
+def _add_machines(routes: Routes, store: Store) -> None:
+    @routes.page(
+        "/v1/machines",
+        "listMachines",
+        "Machines",
+        RegisteredMachine,
+        rule=_LIST,
+        examples=examples.page_examples(_machine),
+    )
+    def list_machines(principal: CurrentPrincipal, paging: Paging, owner: OfParticipant = None) -> Response:
+        """By number: one's own, and those at work in orders that one may see; with what they have to do."""
+        wanted = build_filters(owner=owner)
+        return reply_page(paging, listings.machines(store, principal.viewer, paging.number, paging.limit, wanted))
+
+    @routes.one(
+        "/v1/machines/{id}", "getMachine", "One machine", RegisteredMachine, rule=_READ, examples={"press": _machine}
+    )
+    def get_machine(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
+        """Whose it is, and how much it has to do."""
+        return reply_with_etag(listings.machine(store, number, principal.viewer), if_none_match)
+
+
+def _participant() -> Participant:
+    maker = examples.MAKER
+    return Participant(maker.participant, maker.name, ("manufacturer",), False, (b"\x5c" * 20,), examples.NOW)
+
+
+def _machine() -> RegisteredMachine:
+    return RegisteredMachine(
+        machine=17,
+        subject=sha256(b"press 3"),
+        identifier="urn:example:press-3",
+        owner=examples.MAKER,
+        registered_at=examples.NOW - timedelta(days=90),
+        retired_at=None,
+        waiting=4,
+        working=1,
+        claims_root=b"\xdd" * 32,
+    )

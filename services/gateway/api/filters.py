@@ -1,0 +1,79 @@
+"""Parameters that narrow lists, and what the routes of lists share."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Final, TypeAlias, TypeVar
+
+from fastapi import Path, Query, Response
+
+from ledger.ids import MAX_IDENTIFIER_LENGTH
+from ledger.provenance import listings
+from ledger.provenance.jsonform import Printable
+from services.gateway.http.example_values import IDENTIFIER
+from services.gateway.http.paging import Paging
+from services.gateway.http.responses import MOST_SEQUENCE
+
+__all__ = [
+    "Called",
+    "OfLot",
+    "OfMachine",
+    "OfModel",
+    "OfOrder",
+    "OfParticipant",
+    "ParticipantNumber",
+    "build_filters",
+    "parse_subject",
+    "reply_page",
+    "state_value",
+]
+
+V = TypeVar("V", bound=Printable)
+_MOST_PARTICIPANT: Final = 2**32 - 1
+_Filters: TypeAlias = "dict[str, int | bytes]"
+
+ParticipantNumber = Annotated[int, Path(ge=1, le=_MOST_PARTICIPANT, description="Number, as on chain.", examples=[5])]
+OfOrder = Annotated[
+    str | None,
+    Query(pattern="^0x[0-9a-f]{64}$", description="Only those of that order, by subject.", examples=["0x" + "2b" * 32]),
+]
+OfLot = Annotated[
+    str | None,
+    Query(pattern="^0x[0-9a-f]{64}$", description="Only those of that lot, by subject.", examples=["0x" + "1a" * 32]),
+]
+OfParticipant = Annotated[
+    int | None, Query(ge=1, le=_MOST_PARTICIPANT, description="Only those of that participant.", examples=[5])
+]
+OfMachine = Annotated[
+    int | None, Query(ge=1, le=MOST_SEQUENCE, description="Only those of that machine, by number.", examples=[17])
+]
+OfModel = Annotated[
+    int | None, Query(ge=1, le=MOST_SEQUENCE, description="Only those on that model, by number.", examples=[9])
+]
+Called = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=MAX_IDENTIFIER_LENGTH,
+        description="Only those of that identifier, in any spelling: how one finds a subject.",
+        examples=[IDENTIFIER],
+    ),
+]
+
+
+def build_filters(**values: int | bytes | None) -> _Filters:
+    """Those that are set."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def state_value(states: type[enum.IntEnum], word: str | None) -> int | None:
+    return None if word is None else states[word.upper()].value
+
+
+def parse_subject(text: str) -> bytes:
+    """The 32 bytes of a parameter that the pattern has accepted."""
+    return bytes.fromhex(text[2:])
+
+
+def reply_page(paging: Paging, page: listings.Page[V]) -> Response:
+    return paging.answer(page.items, None if page.after is None else (page.after,))

@@ -1,0 +1,102 @@
+"""Routes of lots, of who had them, and of their certificates. A caller gets only what ledger.provenance.permissions
+makes visible."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from fastapi import Query, Response
+
+from ledger.provenance import Certificate, listings
+from ledger.provenance.answers import CustodyChange, Lot
+from ledger.records import LotState
+from ledger.store import Store
+from services.access import Scope
+from services.access.rules import Rule
+from services.gateway.api.filters import (
+    Called,
+    OfLot,
+    OfModel,
+    OfOrder,
+    OfParticipant,
+    build_filters,
+    parse_subject,
+    reply_page,
+    state_value,
+)
+from services.gateway.http import example_values as examples
+from services.gateway.http.authentication import CurrentPrincipal
+from services.gateway.http.paging import Paging
+from services.gateway.http.responses import PROBLEMS_400_404, PROBLEMS_404, IfNoneMatch, Subject, reply_with_etag
+from services.gateway.http.route_table import RouteTable
+from services.gateway.http.routes import Routes
+
+__all__ = ["add_lots"]
+
+_LotState: TypeAlias = Literal["held", "offered", "quarantined", "spent"]
+_READ, _LIST = Rule(Scope.PROVENANCE), Rule(Scope.PROVENANCE, cost=4)
+
+
+def add_lots(table: RouteTable, store: Store) -> None:
+    _add_lots(Routes(table, "lots", PROBLEMS_404), store)
+    _add_certificates(Routes(table, "provenance", PROBLEMS_404), store)
+
+
+def _add_lots(routes: Routes, store: Store) -> None:
+    @routes.page("/v1/lots", "listLots", "Lots", Lot, rule=_LIST, examples=examples.page_examples(examples.lot))
+    def list_lots(
+        principal: CurrentPrincipal,
+        paging: Paging,
+        state: Annotated[_LotState | None, Query(description="Only those in it.", examples=["quarantined"])] = None,
+        custodian: OfParticipant = None,
+        order: OfOrder = None,
+        identifier: Called = None,
+    ) -> Response:
+        """In the order in which they were made: those that there are for the caller (ACCESS.md)."""
+        wanted = build_filters(
+            state=state_value(LotState, state),
+            custodian=custodian,
+            order=None if order is None else parse_subject(order),
+        )
+        found = listings.lots(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
+        return reply_page(paging, found)
+
+    @routes.one("/v1/lots/{subject}", "getLot", "One lot", Lot, rule=_READ, examples={"part": examples.lot})
+    def get_lot(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
+        """How much of it there is, who has it, and in which state. Where it came from says a trace."""
+        return reply_with_etag(listings.lot(store, parse_subject(subject), principal.viewer), if_none_match)
+
+    @routes.page(
+        "/v1/lots/{subject}/custody",
+        "listCustody",
+        "Who had a lot",
+        CustodyChange,
+        rule=_LIST,
+        examples=examples.page_examples(examples.custody_change),
+        responses=PROBLEMS_400_404,
+    )
+    def list_custody(principal: CurrentPrincipal, paging: Paging, subject: Subject) -> Response:
+        """Every offer, acceptance and return, of the lot or of what it was packed in at the time, the oldest first."""
+        found = listings.custody(store, parse_subject(subject), principal.viewer, paging.number, paging.limit)
+        return reply_page(paging, found)
+
+
+def _add_certificates(routes: Routes, store: Store) -> None:
+    @routes.page(
+        "/v1/certificates",
+        "listCertificates",
+        "Certificates",
+        Certificate,
+        rule=_LIST,
+        examples=examples.page_examples(examples.certificate),
+    )
+    def list_certificates(
+        principal: CurrentPrincipal,
+        paging: Paging,
+        lot: OfLot = None,
+        inspector: OfParticipant = None,
+        model: OfModel = None,
+    ) -> Response:
+        """In the order in which they were issued: those of lots that there are for the caller."""
+        wanted = build_filters(lot=None if lot is None else parse_subject(lot), issuer=inspector, model=model)
+        return reply_page(paging, listings.certificates(store, principal.viewer, paging.number, paging.limit, wanted))

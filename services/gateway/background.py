@@ -1,0 +1,60 @@
+"""The threads that work beside the routes, from start-up to shutdown."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.concurrency import run_in_threadpool
+from structlog.typing import FilteringBoundLogger
+
+from services.gateway.audit_anchors import AuditAnchors
+from services.gateway.follower import Following
+from services.gateway.parts import GatewayParts
+from services.gateway.recording import Recorder
+from services.webhooks.dispatcher import Dispatcher
+
+__all__ = ["Background", "build_background"]
+
+
+class _Thread(Protocol):
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """The threads of one gateway; routes ask two of them."""
+
+    following: Following | None
+    recorder: Recorder | None
+    threads: tuple[_Thread, ...]
+    """All of them, in the order in which they start and stop."""
+
+    @asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncIterator[None]:
+        for one in self.threads:
+            one.start()
+        try:
+            yield
+        finally:
+            for one in self.threads:
+                await run_in_threadpool(one.stop)
+
+
+def build_background(parts: GatewayParts, logger: FilteringBoundLogger) -> Background:
+    store, chain, delivery = parts.store, parts.chain, parts.delivery_policy
+    following = None if chain is None else Following(chain, store, parts.follow_interval_s, logger)
+    recorder = None if parts.recording is None else Recorder(store, *parts.recording, logger)
+    dispatcher = None if delivery is None else Dispatcher(store, delivery, logger)
+    anchors = _build_anchors(parts, recorder, logger)
+    threads = (following, dispatcher, parts.relaying, anchors, recorder)
+    return Background(following, recorder, tuple(one for one in threads if one is not None))
+
+
+def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:
+    if recorder is None or parts.audit is None or parts.anchoring is None:
+        return None
+    return AuditAnchors(parts.store, recorder, parts.audit, parts.anchoring, parts.clock, logger)

@@ -1,0 +1,52 @@
+"""The table of ACCESS.md: what a caller needs for each route of the API, printed from the rows of the routes."""
+
+from __future__ import annotations
+
+from ledger.records import ALL_ROLES
+from services.access.rules import MOST_BODY_BYTES, Rule
+from services.gateway.http.route_table import Route, RouteTable
+
+__all__ = ["BEGIN", "END", "build_access_table", "replace_table"]
+
+BEGIN, END = "<!-- routes -->", "<!-- end of routes -->"
+"""Lines around the table in ACCESS.md."""
+_HEAD = ("| route | for | scope | roles | cost | body |", "|---|---|---|---|---|---|")
+
+
+def build_access_table(routes: RouteTable) -> str:
+    """One line for each route of the API; pages are described in ACCESS.md's own words."""
+    lines = [_describe(route) for route in routes if not route.rule.page]
+    return "\n".join((*_HEAD, *sorted(lines, key=lambda line: line.split("`")[1].split()[::-1])))
+
+
+def replace_table(text: str, table: str) -> str:
+    """ACCESS.md with another table. Raises ValueError for a text without the two lines around it."""
+    before, found, rest = text.partition(f"{BEGIN}\n")
+    _, closed, after = rest.partition(f"\n{END}")
+    if not found or not closed:
+        raise ValueError(f"the text lacks the lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def _describe(route: Route) -> str:
+    rule = route.rule
+    body = "" if rule.body_bytes == MOST_BODY_BYTES else f"{rule.body_bytes // 1024:,} KiB"
+    cells = (f"`{route.method} {route.path}`", _audience(rule), rule.scope or "", _roles(rule), rule.cost, body)
+    return "| " + " | ".join(str(cell) or "–" for cell in cells) + " |"
+
+
+def _audience(rule: Rule) -> str:
+    if rule.public:
+        return "anybody"
+    return "owner" if rule.owner else "participants"
+
+
+def _roles(rule: Rule) -> str:
+    if rule.public:
+        return ""
+    if rule.roles == ALL_ROLES:
+        return "any"
+    missing = ALL_ROLES & ~rule.roles
+    if len(missing) == 1:
+        return f"any but {(missing.name or '').lower()}"
+    return ", ".join((role.name or "").lower() for role in rule.roles)

@@ -1,0 +1,49 @@
+"""Failures as responses: problems for programs, pages for browsers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.gateway.http.errors import TryLaterError
+from services.gateway.http.problems import MEDIA_TYPE, Problem, build_problem
+from services.gateway.http.route_table import RouteTable
+
+__all__ = ["ErrorHandler"]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorHandler:
+    """The application's one exception handler; the middleware uses it for what no route is reached for."""
+
+    routes: RouteTable
+    error_page: Callable[[Request, Exception, int], Response]
+    """The page for a failure, given the status that it would have elsewhere."""
+    reword: Callable[[str, Problem], Problem]
+    """A problem under a path, as the standard to which the path belongs wants it named."""
+
+    async def handle(self, request: Request, error: Exception) -> Response:
+        """Answers OPTIONS too, which few routes take. Nothing in the response lets pages of other sites read it (no
+        CORS)."""
+        route = getattr(request.scope.get("route"), "path", "")
+        allowed = self.routes.allowed_methods(route)
+        if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
+            return Response(status_code=204, headers={"Allow": allowed})
+        if self.routes.is_page(request.method, route) and not isinstance(error, TryLaterError):
+            return self.error_page(request, error, build_problem(error, request.state.request_id).status)
+        return self.respond(error, request.state.request_id, request.scope["path"], allowed)
+
+    def respond(self, error: Exception, request_id: str, path: str, allowed: str = "") -> Response:
+        """The problem of a failure. `allowed` is the Allow header of a 405."""
+        problem = self.reword(path, build_problem(error, request_id))
+        headers = {"Allow": allowed} if problem.status == 405 else {}
+        if problem.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, TryLaterError):
+            headers["Retry-After"] = str(error.retry_after_s)
+        return Response(json.dumps(problem.to_json()), problem.status, headers, MEDIA_TYPE)

@@ -1,0 +1,202 @@
+"""Values that several examples of the documentation share: one order, one lot, one certificate.
+
+Examples are real views, so that the type checker and a test keep them true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from ledger.events.lots import LotsTransformed
+from ledger.provenance import Certificate
+from ledger.provenance.answers import (
+    AsOf,
+    CustodyChange,
+    Gate,
+    HistoryRecord,
+    Lot,
+    Machine,
+    Model,
+    Order,
+    Party,
+    RelatedLot,
+)
+from ledger.provenance.jsonform import Printable
+from ledger.records import (
+    CertificateStatus,
+    Input,
+    LotState,
+    ModelState,
+    OrderState,
+    Output,
+    Transformation,
+    TransformationKind,
+    Verdict,
+)
+from services.gateway.http.route_table import Examples
+
+__all__ = [
+    "BUYER",
+    "CHAIN_ID",
+    "IDENTIFIER",
+    "LOT",
+    "MAKER",
+    "NOW",
+    "ORDER",
+    "STREAM",
+    "as_of",
+    "certificate",
+    "custody_change",
+    "lot",
+    "model",
+    "order",
+    "page_examples",
+    "record",
+    "related",
+]
+
+IDENTIFIER = "https://id.gs1.org/01/09506000013459/21/A0001"
+CHAIN_ID = 131277322940537
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+BUYER, HUB, MAKER = Party(1, "Nordwind Mobility"), Party(2, "Kestrel Coordination"), Party(5, "Cedar Assembly")
+INSPECTOR, AUDITOR = Party(6, "Umbra Inspection"), Party(7, "Vector Auditing")
+LOT, ORDER, STREAM = b"\x1a" * 32, b"\x2b" * 32, b"\x3c" * 32
+_CURSOR = "Zp1yT0c0b2pVbmx5T3BhcXVlVGV4dA=="
+
+
+def page_examples(item: Callable[[], Printable]) -> Examples:
+    """The first page of a long list, and the last page of a short one."""
+    return {"more": partial(_page, item, _CURSOR), "last": partial(_page, item, None)}
+
+
+def _page(item: Callable[[], Printable], cursor: str | None) -> dict[str, object]:
+    return {"items": [item().to_json()], "next": cursor}
+
+
+def as_of() -> AsOf:
+    return AsOf(CHAIN_ID, b"\x22" * 20, 987, b"\x44" * 32, NOW, 31, 640, b"\x55" * 32)
+
+
+def model() -> Model:
+    return Model(9, b"\x66" * 32, b"\xbb" * 20, ModelState.APPROVED, INSPECTOR, AUDITOR, None, None)
+
+
+def certificate() -> Certificate:
+    return Certificate(
+        certificate=412,
+        lot=LOT,
+        identifier=IDENTIFIER,
+        inspector=INSPECTOR,
+        model=model(),
+        verdict=Verdict.PASS,
+        status=CertificateStatus.VALID,
+        latest=True,
+        issued_at=NOW,
+        expires_at=NOW + timedelta(days=365),
+        opening_deadline=None,
+        opened_at=None,
+        executed=Verdict.NONE,
+        revoked_at=None,
+        inference_digest=b"\x77" * 32,
+        stream=STREAM,
+        leaf_index=3,
+        leaf_hash=b"\x88" * 32,
+        anchor_size=4,
+        anchor_root=b"\x99" * 32,
+        claims_root=b"\xaa" * 32,
+    )
+
+
+def lot() -> Lot:
+    return Lot(
+        subject=LOT,
+        identifier=IDENTIFIER,
+        sequence=380,
+        unit="H87",
+        quantity=1,
+        quantity_created=1,
+        state=LotState.HELD,
+        custodian=BUYER,
+        holder=BUYER,
+        counterparty=None,
+        order=ORDER,
+        parent=None,
+        assignment=301,
+        created_at=NOW,
+        claims_root=b"\xbb" * 32,
+    )
+
+
+def related() -> RelatedLot:
+    return RelatedLot(
+        subject=LOT,
+        identifier=IDENTIFIER,
+        depth=0,
+        unit="H87",
+        quantity=1,
+        state=LotState.HELD,
+        holder=BUYER,
+        quarantined=False,
+        parent=None,
+        order=ORDER,
+        assignment=131,
+        machine=Machine(17, "urn:example:press-3", MAKER),
+        certificate=412,
+        verdict=Verdict.PASS,
+        status=CertificateStatus.VALID,
+    )
+
+
+def order() -> Order:
+    return Order(
+        subject=ORDER,
+        identifier="urn:millmark-demo:order:1",
+        sequence=120,
+        state=OrderState.DELIVERED,
+        buyer=BUYER,
+        coordinator=HUB,
+        gate=Gate(INSPECTOR, 9),
+        operations=3,
+        finished=3,
+        live=0,
+        placed_at=NOW - timedelta(days=2),
+        due_at=NOW + timedelta(days=12),
+        claims_root=b"\xcc" * 32,
+    )
+
+
+def record() -> HistoryRecord:
+    return HistoryRecord(
+        sequence=380,
+        kind="LotsTransformed",
+        participant=MAKER,
+        subject=LOT,
+        key=b"\xdd" * 20,
+        time=NOW,
+        block_number=700,
+        block_hash=b"\xee" * 32,
+        transaction_hash=b"\xff" * 32,
+        log_index=0,
+        superseded_by=None,
+        fields=LotsTransformed(
+            Transformation(
+                kind=TransformationKind.CONVERSION,
+                order=ORDER,
+                operation=2,
+                unit=b"GRM",
+                output_unit=b"H87",
+                loss=40,
+                yield_in=260,
+                yield_out=1,
+                claims_root=b"\xc1" * 32,
+                inputs=(Input(b"\x4d" * 32, 300),),
+                outputs=(Output(b"\x1d" * 32, 1, b"\xc2" * 32),),
+            )
+        ),
+    )
+
+
+def custody_change() -> CustodyChange:
+    return CustodyChange(600, "CustodyAccepted", LOT, MAKER, BUYER, NOW)

@@ -1,0 +1,101 @@
+"""The routes of one gateway: who may call each, and what documents it. A route is one row; all else is derived from it.
+
+A route without a row is answered to nobody. What a caller then sees is decided by the queries
+(ledger.provenance.permissions).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from fastapi import APIRouter
+from starlette.routing import compile_path
+
+from services.access import ForbiddenError
+from services.access.rules import MOST_BODY_BYTES, Rule
+
+__all__ = ["Examples", "Route", "RouteTable"]
+
+Examples: TypeAlias = "Mapping[str, Callable[[], object]]"
+"""By name, functions that build an answer: a view, or its JSON form. Called when the document is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row."""
+
+    method: str
+    path: str
+    """As the router has it, converters included."""
+    rule: Rule
+    operation: str | None = None
+    """Operation id in the OpenAPI document; None for pages, which are not in it."""
+    examples: Examples = field(default_factory=dict)
+    body_example: object = None
+    """JSON form of a request body; None where there is none to show."""
+
+
+class RouteTable:
+    """Holds the router and the rows, so that no route is registered without its row."""
+
+    def __init__(self) -> None:
+        self.router = APIRouter()
+        self._rows: dict[tuple[str, str], Route] = {}
+        self._long_bodies: list[tuple[str, re.Pattern[str], int]] = []
+
+    def add(self, route: Route, endpoint: Callable[..., Any], **documented: Any) -> None:
+        """Registers the route; `documented` is what else FastAPI is told about it.
+
+        Raises ValueError when the table already has the method and path.
+        """
+        key = (route.method, route.path)
+        if key in self._rows:
+            raise ValueError(f"{route.method} {route.path} is declared twice")
+        self._rows[key] = route
+        if route.rule.body_bytes != MOST_BODY_BYTES:
+            self._long_bodies.append((route.method, compile_path(route.path)[0], route.rule.body_bytes))
+        self.router.add_api_route(
+            route.path,
+            endpoint,
+            methods=[route.method],
+            operation_id=route.operation,
+            include_in_schema=route.operation is not None,
+            **documented,
+        )
+
+    def __iter__(self) -> Iterator[Route]:
+        """In the order of declaration."""
+        return iter(self._rows.values())
+
+    def get(self, method: str, path: str) -> Route | None:
+        return self._rows.get((method, path))
+
+    def find_rule(self, method: str, path: str) -> Rule:
+        """Raises ForbiddenError for a route that has no row."""
+        row = self.get(method, path)
+        if row is None:
+            raise ForbiddenError("nobody may do this", hint="")
+        return row.rule
+
+    def most_body_bytes(self, method: str, path: str) -> int:
+        """Longest body that a request may have, before it is known which route it takes."""
+        fits = (most for verb, pattern, most in self._long_bodies if verb == method and pattern.fullmatch(path))
+        return next(fits, MOST_BODY_BYTES)
+
+    def is_audited(self, method: str, path: str) -> bool:
+        """True also for a route without a row: the request is denied."""
+        row = self.get(method, path)
+        return row is None or row.rule.audited
+
+    def is_page(self, method: str, path: str) -> bool:
+        """Whether the answer is for a browser."""
+        row = self.get(method, path)
+        return row is not None and row.rule.page
+
+    def allowed_methods(self, path: str) -> str:
+        """Value of the Allow header for a path."""
+        taken = {route.method for route in self if route.path == path}
+        return ", ".join(sorted({*taken, "OPTIONS", *(["HEAD"] if "GET" in taken else [])}))

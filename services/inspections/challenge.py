@@ -1,0 +1,95 @@
+"""Challenges: records that open a certificate on chain, with the outcome expected from re-execution here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.errors import InputError
+from ledger.provenance import find_certificate, find_opening, open_reader
+from ledger.records import Challenge, Inference, Issued, Statement, Verdict
+from ledger.store import Store
+from ledger.store.rows import CertificateRow, ModelRow
+from quality.audit import Extract, audit, build_context
+from quality.decision import Verdict as QualityVerdict
+from quality.digest import Inference as QualityInference
+from quality.errors import AuditError, QualityError
+from services.inspections.statements import to_ledger_verdict
+
+__all__ = ["PreparedChallenge", "prepare_challenge"]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedChallenge:
+    """A challenge that is ready to be signed."""
+
+    record: Challenge
+    certificate: int
+    executable: bool
+    """Whether the model's bytes are on chain. Otherwise the contract only compares the verdict in the digest with the
+    stated one."""
+    fault: str | None
+    """Fault that re-execution found here; None if the certificate is right."""
+
+
+def prepare_challenge(store: Store, name: str, extract: Extract) -> PreparedChallenge:
+    """Builds the record that opens a lot's latest certificate with an extract.
+
+    Raises NotFoundError, and InputError if the extract does not open the certificate; the contract would refuse it.
+    """
+    # One read transaction: opening, certificate and model must belong to the same state of the index.
+    with open_reader(store) as reader:
+        row = find_certificate(reader, name)
+        model = reader.need(ModelRow, row.model)
+        record = Challenge(
+            lot=row.lot,
+            opening=find_opening(reader, row.lot, row.sequence),
+            issued=Issued(_state(row), row.anchor_size, row.anchor_root),
+            inference=Inference(extract.input, extract.salt, extract.logits, _find_verdict(row, model, extract)),
+        )
+    return PreparedChallenge(record, row.sequence, model.code is not None, _find_fault(extract))
+
+
+def _state(row: CertificateRow) -> Statement:
+    return Statement(
+        lot=row.lot,
+        order=row.order or bytes(32),
+        model=row.model,
+        verdict=Verdict(row.verdict),
+        expires_at=row.expires_at,
+        inference_digest=row.inference_digest,
+        claims_root=row.claims_root,
+        stream=row.stream,
+        leaf_index=row.leaf_index,
+        leaf_hash=row.leaf_hash,
+    )
+
+
+def _find_verdict(row: CertificateRow, model: ModelRow, extract: Extract) -> int:
+    """The verdict that the digest commits to, which may differ from the stated one. Raises InputError."""
+    # The digest hides the verdict, so each possible one is tried: a lying inspector committed to another one.
+    for verdict in QualityVerdict:
+        try:
+            inference = QualityInference(
+                context=build_context(extract.binding),
+                model_digest=model.digest,
+                salt=extract.salt,
+                input=extract.input,
+                logits=extract.logits,
+                verdict=verdict,
+            )
+        except QualityError as error:
+            raise InputError(f"the extract is not a valid inference: {error.cause}") from error
+        if inference.digest == row.inference_digest:
+            return to_ledger_verdict(verdict).value
+    raise InputError(
+        f"the extract does not open certificate {row.sequence}, whose digest commits to another inference",
+        hint="demand the opening instead: `millmark quality demand`",
+    )
+
+
+def _find_fault(extract: Extract) -> str | None:
+    try:
+        audit(extract)
+    except AuditError as error:
+        return str(error)
+    return None

@@ -1,0 +1,201 @@
+"""Health of each model: drift of its inputs, and precision and recall from findings in the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ledger.provenance import Reader, open_reader
+from ledger.records import ModelState, Verdict
+from ledger.store import Store
+from ledger.store.rows import CertificateRow, InferenceRow, ModelFileRow, ModelRow
+from quality.drift import ALARM_PSI, GROUP, Drift, Reference, parse_reference, watch
+from quality.errors import InputError
+from quality.inputs import unpack_words
+from quality.metrics import wilson
+from quality.model import parse_model
+
+__all__ = ["FieldFigures", "ModelHealth", "Share", "monitor"]
+
+MOST_INSPECTIONS = 10 * GROUP
+"""How many of a model's latest inspections are examined; alarms look at the last two groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A proportion with its 95 % Wilson interval, all from 0 to 1."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, hits: int, rows: int) -> Share | None:
+        return cls(hits / rows, *wilson(hits, rows)) if rows else None
+
+    def to_json(self) -> dict[str, float]:
+        return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFigures:
+    """Findings about certified parts, counted by verdict and by whether the part was defective."""
+
+    hits: int
+    """Parts that failed and were defective."""
+    false_alarms: int
+    """Parts that failed but were sound."""
+    misses: int
+    """Parts that passed but were defective."""
+    sound: int
+    """Parts that passed and were sound."""
+    unknown: int
+    """Certificates without a finding."""
+
+    @property
+    def precision(self) -> Share | None:
+        """Share of failed parts that were defective; None if there is no finding about a failed part."""
+        return Share.of(self.hits, self.hits + self.false_alarms)
+
+    @property
+    def recall(self) -> Share | None:
+        """Share of defective parts that failed; None if there is no finding of a defect."""
+        return Share.of(self.hits, self.hits + self.misses)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHealth:
+    """One registered model, with its drift and its figures from the field."""
+
+    model: int
+    digest: bytes
+    state: ModelState
+    on_chain: bool
+    """Whether its bytes are stored as contract code; otherwise it can be audited off chain only."""
+    certificates: int
+    drift: Drift | None
+    why_not: str | None
+    """Why drift cannot be computed; None if it was."""
+    field: FieldFigures
+
+    def describe(self) -> list[str]:
+        """Lines of text for the terminal."""
+        kept = "stored on chain" if self.on_chain else "only its digest on chain"
+        found = self.certificates - self.field.unknown
+        return [
+            f"model {self.model}, {self.state.name.lower()}, {kept}: {self.certificates} certificates",
+            f"  drift {self.describe_drift()}",
+            f"  in the field, {found} parts with findings: precision {_text(self.field.precision)}, "
+            f"recall {_text(self.field.recall)}",
+        ]
+
+    def describe_drift(self) -> str:
+        """The drift in a few words."""
+        drift = self.drift
+        if drift is None:
+            return f"unknown: {self.why_not}"
+        if drift.alarms:
+            return f"ALARM: {', '.join(drift.alarms)}"
+        if not drift.latest:
+            return f"too few inspections yet ({drift.inspections})"
+        name, value = max(drift.latest.items(), key=lambda item: item[1])
+        return f"none; largest index {value:.2f}, of {name}"
+
+    def to_json(self) -> dict[str, object]:
+        drift = self.drift
+        return {
+            "model": self.model,
+            "digest": "0x" + self.digest.hex(),
+            "state": self.state.name.lower(),
+            "on_chain": self.on_chain,
+            "certificates": self.certificates,
+            "drift": None
+            if drift is None
+            else {
+                "inspections": drift.inspections,
+                "groups": drift.groups,
+                "group": GROUP,
+                "alarm_above": ALARM_PSI,
+                "stability_index": {name: round(value, 4) for name, value in drift.latest.items()},
+                "alarms": list(drift.alarms),
+            },
+            "why_no_drift": self.why_not,
+            "field": {
+                "hits": self.field.hits,
+                "false_alarms": self.field.false_alarms,
+                "misses": self.field.misses,
+                "sound": self.field.sound,
+                "unknown": self.field.unknown,
+                "precision": _json(self.field.precision),
+                "recall": _json(self.field.recall),
+            },
+        }
+
+
+def monitor(store: Store) -> list[ModelHealth]:
+    """The health of every registered model, in order of registration. Raises NotFoundError if nothing is indexed."""
+    with open_reader(store) as reader:
+        return [_health(reader, row) for row in reader.rows.find(ModelRow)]
+
+
+def _health(reader: Reader, row: ModelRow) -> ModelHealth:
+    certificates = reader.rows.find(CertificateRow, model=row.number)
+    latest = [certificate.sequence for certificate in certificates[-MOST_INSPECTIONS:]]
+    # Drift needs inputs, which the chain does not have: only inspections whose inference is in the book count.
+    kept = reader.book.inferences(latest)
+    file = reader.book.model(row.digest)
+    drift, why_not = None, None
+    try:
+        drift = _drift(file, [kept[sequence] for sequence in latest if sequence in kept])
+    except InputError as error:
+        why_not = error.cause
+    return ModelHealth(
+        model=row.number,
+        digest=row.digest,
+        state=ModelState(row.state),
+        on_chain=row.code is not None,
+        certificates=len(certificates),
+        drift=drift,
+        why_not=why_not,
+        field=_field(reader, certificates),
+    )
+
+
+def _drift(file: ModelFileRow | None, inferences: Sequence[InferenceRow]) -> Drift:
+    if file is None or not file.card:
+        raise InputError("model and card are not stored here", hint="add them with `millmark quality keep`")
+    model = parse_model(file.content)
+    reference: Reference = parse_reference(json.loads(file.card).get("drift"))
+    read = [
+        unpack_words(row.input, width=model.width, size=model.word_size, limit=model.word_limit) for row in inferences
+    ]
+    words = np.array(read, dtype=f"i{model.word_size}").reshape(len(inferences), model.width)
+    margins = np.array([model.decision.margin(json.loads(row.logits)) for row in inferences], dtype=np.int64)
+    return watch(reference, words, margins)
+
+
+def _field(reader: Reader, certificates: Sequence[CertificateRow]) -> FieldFigures:
+    found = reader.book.findings(certificate.sequence for certificate in certificates)
+    judged = [
+        (certificate.verdict == Verdict.FAIL, found[certificate.sequence])
+        for certificate in certificates
+        if certificate.sequence in found
+    ]
+    return FieldFigures(
+        hits=judged.count((True, True)),
+        false_alarms=judged.count((True, False)),
+        misses=judged.count((False, True)),
+        sound=judged.count((False, False)),
+        unknown=len(certificates) - len(judged),
+    )
+
+
+def _json(share: Share | None) -> dict[str, float] | None:
+    return None if share is None else share.to_json()
+
+
+def _text(share: Share | None) -> str:
+    return "unknown" if share is None else f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%})"

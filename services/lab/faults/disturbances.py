@@ -1,0 +1,185 @@
+"""Disturbances of a running node, which make it reach its rarer steps."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+
+from ledger.chain import Chain, HttpTransport, Node, Reception, Transaction, call_data, sign_transaction
+from ledger.ids import SubjectKind, subject
+from ledger.records import OrderTerms, ProposeRevision
+from ledger.store import Store
+from ledger.store.outbox import Entry, Outbox, OutboxState
+from services.lab.faults.workload import Event, Site
+
+__all__ = ["CANCELLED_PREFIX", "DISTURBANCES", "Target"]
+
+CANCELLED_PREFIX = "victim-"
+"""Prefix for the keys of events that the operator cancels."""
+_HIGH_FEE_WEI = 10**12
+_HOLD_ROUNDS = 6
+_JUMP_S = 26 * 3600
+
+
+@dataclass(slots=True)
+class Target:
+    """A running node. `transport` reaches the chain directly; `go_on` is called after each of the node's rounds."""
+
+    site: Site
+    transport: HttpTransport
+    store: Store
+    outbox: Outbox
+    chain: Chain
+    rounds: Iterator[int] = field(default_factory=itertools.count)
+    each_round: Callable[[int], None] | None = None
+    automine: bool = True
+
+    def __post_init__(self) -> None:
+        if self.chain.profile.finality_depth:
+            self.set_automine(True)  # an earlier process may have been killed while it was off
+
+    def go_on(self) -> None:
+        number = next(self.rounds)
+        if self.each_round is not None:
+            self.each_round(number)
+        if self.chain.profile.finality_depth and self.automine:
+            self.transport.request("evm_mine", [])  # so that blocks become final
+
+    def set_automine(self, on: bool) -> None:
+        self.automine = on
+        self.transport.request("evm_setAutomine", [on])
+
+
+@contextmanager
+def refuse(target: Target) -> Iterator[None]:
+    """Queues a record that the contract refuses."""
+    unknown = subject(SubjectKind.ORDER, 1, bytes(32))
+    terms = OrderTerms(operations=1, inspector=0, model=0, due_at=4_000_000_000, claims_root=bytes(32))
+    record = ProposeRevision(unknown, terms)
+    count = sum(target.outbox.counts().values())
+    entry = Entry(f"refused-{count}", record.contract.value, type(record).__name__, call_data(record))
+    target.outbox.enqueue(target.site.signer.address, [entry])
+    yield
+
+
+@contextmanager
+def overtake(target: Target) -> Iterator[None]:
+    """Has another program use the key while a transaction is being sent."""
+    node, signer = Node(target.transport), target.site.signer
+    before = target.chain.node
+
+    class Overtaking(Node):
+        def send(self, raw: bytes) -> Reception:
+            target.chain.node = before  # once only: the retry must find the nonce taken
+            nonce = node.transaction_count(signer.address)
+            other = Transaction(target.chain.chain_id, nonce, _HIGH_FEE_WEI, _HIGH_FEE_WEI, 21_000, signer.address, b"")
+            node.send(sign_transaction(other, signer).raw)
+            return before.send(raw)
+
+    target.chain.node = Overtaking(target.transport)
+    yield
+
+
+@contextmanager
+def skip_nonce(target: Target) -> Iterator[None]:
+    """Advances the nonce in the database beyond the chain's, as after the chain was reset."""
+    with target.store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE outbox_nonces SET next_nonce = next_nonce + 1")
+    yield
+
+
+@contextmanager
+def reorganise(target: Target) -> Iterator[None]:
+    """Removes the latest block several times, while its content is not final."""
+
+    def each_round(number: int) -> None:
+        if number % 3 == 2 and number < _HOLD_ROUNDS * 3:
+            target.transport.request("anvil_reorg", [1, []])
+
+    target.each_round = each_round
+    yield
+
+
+@contextmanager
+def give_up(target: Target) -> Iterator[None]:
+    """Stops mining, has the operator cancel a record that was sent, then resumes mining."""
+    target.set_automine(False)
+    victim = Event(f"{CANCELLED_PREFIX}{sum(target.outbox.counts().values())}", -1, 0)
+    cancelled = False
+
+    def each_round(number: int) -> None:
+        nonlocal cancelled
+        if number == 0:
+            _queue_victim(target, victim)
+        state = _state(target, victim)
+        if not cancelled and state is OutboxState.SENT:
+            target.outbox.cancel([victim.key])
+            cancelled = True
+        if number == _HOLD_ROUNDS * 3:
+            target.set_automine(True)
+            target.transport.request("evm_mine", [])
+
+    target.each_round = each_round
+    try:
+        yield
+    finally:
+        target.set_automine(True)
+
+
+def _queue_victim(target: Target, victim: Event) -> None:
+    record = target.site.record(victim)
+    entry = Entry(victim.key, record.contract.value, type(record).__name__, call_data(record))
+    target.outbox.enqueue(target.site.signer.address, [entry])
+
+
+def _state(target: Target, victim: Event) -> OutboxState | None:
+    found = [record for record in target.outbox.unfinished(10_000) if record.idempotency_key == victim.key]
+    return found[0].state if found else None
+
+
+@contextmanager
+def hold_blocks(target: Target) -> Iterator[None]:
+    """Stops mining for some rounds."""
+    target.set_automine(False)
+
+    def each_round(number: int) -> None:
+        if number == _HOLD_ROUNDS:
+            target.set_automine(True)
+            target.transport.request("evm_mine", [])
+
+    target.each_round = each_round
+    try:
+        yield
+    finally:
+        target.set_automine(True)
+
+
+@contextmanager
+def jump(target: Target) -> Iterator[None]:
+    """Shifts the wall clock by up to 26 hours in either direction, in every round."""
+    chance, real = random.Random(0), time.time  # noqa: S311 - a replay needs a seed, not secrecy
+
+    def each_round(_: int) -> None:
+        offset_s = chance.uniform(-_JUMP_S, _JUMP_S)
+        time.time = lambda: real() + offset_s
+
+    target.each_round = each_round
+    try:
+        yield
+    finally:
+        time.time = real
+
+
+DISTURBANCES: Mapping[str, Callable[[Target], AbstractContextManager[None]]] = {
+    "refuse": refuse,
+    "overtake": overtake,
+    "skip nonce": skip_nonce,
+    "reorganise": reorganise,
+    "give up": give_up,
+    "hold blocks": hold_blocks,
+    "jump": jump,
+}

@@ -1,0 +1,77 @@
+"""What an import brings with it, in a process of its own: what nobody asked for stays out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledger.store import open_store
+
+pytestmark = pytest.mark.integration
+
+HEAVY = ["alembic", "eth_account", "eth_tester", "fastapi", "httpx", "numpy", "paho", "requests", "torch", "web3"]
+HEAVY += ["services.gateway", "services.lab"]
+FOREIGN = {"web3", "eth_tester", "sqlalchemy", "alembic", "requests", "httpx", "fastapi", "eth_abi", "numpy", "torch"}
+"""What a verifier does without."""
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import ledger", {"web3", "sqlalchemy", "eth_tester", "torch"}),
+        (
+            "import quality, quality.digest, quality.evaluate, quality.network.format, quality.network.plain",
+            {"numpy", "torch"},
+        ),
+        ("from quality import Inspector, to_fixed, verify_inference", {"torch"}),
+        ("import quality.__main__, quality.forda, quality.card", {"torch"}),
+        ("import quality, quality.trees.format, quality.trees.plain", {"numpy", "torch", "lightgbm"}),
+        ("from quality import Inspector; import quality.trees.arrays", {"torch", "lightgbm", "scipy"}),
+        ("import quality.trees.tensors", {"lightgbm", "scipy"}),
+        ("import quality.trees.train", {"torch"}),
+    ],
+)
+def test_importing_does_not_bring(statement: str, absent: set[str]) -> None:
+    done = run(f"{statement}; import sys; print(*set(sys.modules).intersection({sorted(absent)}))")
+    assert done.stdout.split() == []
+
+
+def test_importing_the_verifier_brings_in_nothing_else() -> None:
+    show = "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    found = set(run(f"import sys, ledger.verify, ledger.verify.__main__; {show}").stdout.split())
+    assert "ledger" in found
+    assert not found & FOREIGN
+
+
+def test_a_database_of_this_version_opens_without_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    open_store(url).close()
+    found = run(
+        f"import sys; from ledger.store import open_store; open_store({url!r}); print('alembic' in sys.modules)"
+    )
+    assert found.stdout.strip() == "False"
+
+
+def test_a_node_starts_without_what_it_does_not_use() -> None:
+    code = f"""
+import sys
+sys.argv = ["millmark", "node", "--config", "/nonexistent"]
+from services.cli import main
+try:
+    main()
+except SystemExit as end:
+    print(end.code, sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+    done = run(code)
+    assert done.stdout.strip() == "2 []"
+    assert done.stderr == "millmark: /nonexistent cannot be read: No such file or directory; " + (
+        "name the node's configuration\n"
+    )

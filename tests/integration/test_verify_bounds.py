@@ -1,0 +1,107 @@
+"""Files that are meant to fill memory or time: refused in one line, by the step, within a fixed address space."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.bundle_vector import TRUST, vector_bytes
+
+pytestmark = pytest.mark.integration
+
+MEMORY = 384 << 20
+"""Address space of the verifier's process, interpreter included. The largest file that is read takes 32 MiB of it."""
+_RUN = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, ({MEMORY}, {MEMORY}))
+from ledger.verify.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+_OPENING = b'{"bundle_version":1,"chain_id":1,"claims":'
+_HASH = b'"' + b"A" * 43 + b'"'
+
+
+def instead(member: str, array: bytes) -> bytes:
+    """The true bundle with another array in it."""
+    data = vector_bytes()
+    head, _, tail = data.partition(b'"%s":[' % member.encode())
+    following = tail.index(b',"%s":' % _next(member))
+    return head + b'"%s":' % member.encode() + array + tail[following:]
+
+
+def _next(member: str) -> bytes:
+    names = ["claims", "contracts", "evidence", "headers", "histories", "identities", "inferences", "keys", "ledger"]
+    names += ["machines", "models", "nodes", "participants"]
+    return names[names.index(member) + 1].encode()
+
+
+def array(*items: bytes) -> bytes:
+    return b"[" + b",".join(items) + b"]"
+
+
+def text(number: int, size: int) -> bytes:
+    return b'"%s"' % base64.urlsafe_b64encode(number.to_bytes(size, "big")).rstrip(b"=")
+
+
+def proofs(count: int) -> bytes:
+    return array(*(b'{"consistency":[],"inclusion":[],"record":%d,"shown":null}' % one for one in range(count)))
+
+
+FILES: dict[str, tuple[Callable[[], bytes], int, str]] = {
+    "100 MB of brackets": (lambda: b"[" * 100_000_000, 2, "not a bundle"),
+    "100 MB of nested arrays": (lambda: _OPENING + b"[" * 100_000_000, 1, "more than 33554432 bytes"),
+    "33 MB of nested objects": (
+        lambda: _OPENING + b'[{"disclosure":' + b'{"a":' * 6_600_000, 1, "nested more than 40",
+    ),
+    "33 MB of digits": (lambda: b'{"bundle_version":1,"chain_id":' + b"9" * 33_000_000, 1, "beyond 9007199254740991"),
+    "33 MB of escaped quotes": (
+        lambda: _OPENING + b'[{"disclosure":{"a":"' + b'\\"' * 16_500_000, 1, "longer than 4194304 bytes",
+    ),
+    "a million nodes": (lambda: instead("nodes", array(*(text(one, 9) for one in range(10**6)))), 1, "131072 nodes"),
+    "as many nodes as there may be": (
+        lambda: instead("nodes", array(*(text(one, 180) for one in range(1 << 17)))), 1, "step 2 (trust)",
+    ),
+    "half a million small proofs": (lambda: instead("evidence", proofs(500_000)), 1, "more than 16384 evidence"),
+    "as many small proofs as there may be": (lambda: instead("evidence", proofs(1 << 14)), 1, "step 9 (evidence)"),
+    "a proof of 700,000 hashes": (
+        lambda: instead("evidence", b'[{"consistency":' + array(*([_HASH] * 700_000))), 1, "more than 64 hashes",
+    ),
+    "a history of a million records": (
+        lambda: instead("histories", b'[{"records":' + array(*(b"%d" % one for one in range(10**6)))), 1,
+        "more than 131072 records",
+    ),
+    "a header of sixteen thousand lists": (
+        lambda: instead("headers", array(b'"%s"' % base64.urlsafe_b64encode(b"\xf9\x3f\xfd" + b"\xc0" * 16_381))), 1,
+        "step 1 (format)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_hostile_file_is_refused_in_bounded_memory(tmp_path: Path, name: str) -> None:
+    make, code, told = FILES[name]
+    path = tmp_path / "hostile.bundle"
+    path.write_bytes(make())
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, str(path), "--trust", str(TRUST), "--max-age", "1000000"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.count("\n") == 1
+    assert told in done.stderr
+    assert len(done.stderr) < 300
+
+
+def test_the_bound_is_one() -> None:
+    """What takes more is stopped by it, so that the tests above can fail."""
+    script = _RUN.replace("sys.exit(main(sys.argv[1:]))", f"bytearray({MEMORY})")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
+    assert "MemoryError" in done.stderr

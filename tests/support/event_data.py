@@ -1,0 +1,102 @@
+"""Events for tests: put together by name, changed into what no contract would log, and written by eth_abi after the
+contracts' own ABI, so that decoders are compared with other code than theirs."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, TypeVar
+
+from eth_abi.abi import encode
+from hypothesis import strategies as st
+
+from ledger.chain import load_abi
+from ledger.events import EVENTS, ArrayOf, Event, Struct, Type, Word, struct_of, unsafe_build
+from ledger.records import Contract
+
+T = TypeVar("T")
+
+
+def event_of(kind: str, /, **fields: object) -> Event:
+    """An event of that name, unchecked; fields that are not given are zero."""
+    return build(next(found for found in EVENTS if found.__name__ == kind), **fields)
+
+
+def build(kind: type[T], /, **fields: object) -> T:
+    """An event or a struct, unchecked; fields that are not given are zero."""
+    members = struct_of(kind).members
+    assert fields.keys() <= {name for name, _ in members}, f"{kind.__name__} has no such fields: {fields}"
+    return unsafe_build(
+        kind, [_member(member, fields[name]) if name in fields else _zero(member) for name, member in members]
+    )
+
+
+def _member(kind: Type, value: object) -> object:
+    """A number that an enumeration names becomes its member."""
+    if isinstance(kind, Word) and kind.enumeration is not None and value in kind.enumeration.__members__.values():
+        return kind.enumeration(value)  # type: ignore[arg-type]  # one of its numbers
+    return value
+
+
+def changed(value: T, /, **members: object) -> T:
+    """A copy with other members, unchecked."""
+    fields = dataclasses.fields(value)  # type: ignore[arg-type]  # events and structs are dataclasses
+    return unsafe_build(type(value), [members.get(field.name, getattr(value, field.name)) for field in fields])
+
+
+def encode_event(event: Event, key: bytes, histories: tuple[bytes, ...] = ()) -> bytes:
+    """The data that the contract logs."""
+    header = [key] if event.contract is Contract.REGISTRY else [key, list(histories)]
+    return encode(_types(event.contract, event.kind), [*header, *plain(event)])
+
+
+def plain(value: Any) -> Any:
+    """As eth_abi takes and gives it."""
+    if dataclasses.is_dataclass(value):
+        return tuple(plain(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return tuple(plain(item) for item in value) if isinstance(value, tuple) else value
+
+
+@functools.cache
+def _types(contract: Contract, kind: str) -> list[str]:
+    [entry] = [one for one in load_abi(contract) if one["type"] == "event" and one["name"] == kind]
+    return [written(parameter) for parameter in entry["inputs"] if not parameter["indexed"]]
+
+
+def written(parameter: dict[str, Any]) -> str:
+    """Type of an ABI's parameter for eth_abi."""
+    kind = str(parameter["type"])
+    if not kind.startswith("tuple"):
+        return kind
+    return "(" + ",".join(written(part) for part in parameter["components"]) + ")" + kind[5:]
+
+
+def _zero(kind: Type) -> object:
+    if isinstance(kind, Struct):
+        return build(kind.kind)
+    if isinstance(kind, ArrayOf):
+        return ()
+    if kind.enumeration is not None:
+        return kind.enumeration(0)
+    if kind.abi == "bool":
+        return False
+    if kind.abi.startswith("uint"):
+        return 0
+    return bytes(20 if kind.abi == "address" else int(kind.abi[5:]))
+
+
+def logged(kind: Type, *, named: bool = True) -> st.SearchStrategy[Any]:
+    """Values of a type; with `named` only numbers that their enumeration names, as the contracts log them."""
+    if isinstance(kind, Struct):
+        members = st.fixed_dictionaries({name: logged(one, named=named) for name, one in kind.members})
+        return members.map(lambda found: build(kind.kind, **found))
+    if isinstance(kind, ArrayOf):
+        return st.lists(logged(kind.item, named=named), max_size=3).map(tuple)
+    if kind.enumeration is not None and named:
+        return st.sampled_from(list(kind.enumeration))
+    if kind.abi == "bool":
+        return st.booleans()
+    if kind.abi.startswith("uint"):
+        return st.integers(0, 2 ** int(kind.abi[4:]) - 1)
+    size = 20 if kind.abi == "address" else int(kind.abi[5:])
+    return st.binary(min_size=size, max_size=size)

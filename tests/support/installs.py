@@ -1,0 +1,41 @@
+"""Installations with chosen distributions and nothing else: folders of links to the packages of this environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+from tests.support.requirements import PROJECT, ROOT
+
+CALL = "import sys; from {0} import {1}; sys.argv[0] = 'millmark'; {1}()"
+
+
+def link_distributions(folder: Path, names: Iterable[str]) -> Path:
+    """Millmark itself, and these; gives the folder."""
+    for name in [*names, "millmark"]:
+        distribution = metadata.distribution(name)
+        tops = {path.parts[0] for path in distribution.files or () if path.parts[0] not in ("..", "__pycache__")}
+        for top in tops:
+            if not top.startswith("__editable__") and not (folder / top).exists():
+                (folder / top).symlink_to(Path(str(distribution.locate_file(top))))
+    for package in ("ledger", "services", "quality"):
+        (folder / package).symlink_to(ROOT / package)
+    return folder
+
+
+def run_python(site: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """`-S` leaves out the packages of this environment."""
+    environment = {"PYTHONPATH": str(site), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-S", *arguments]
+    return subprocess.run(
+        command, cwd=cwd or site, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def run_millmark(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """As the console script that pyproject.toml declares calls it."""
+    return run_python(site, "-c", CALL.format(*PROJECT["scripts"]["millmark"].split(":")), *arguments)

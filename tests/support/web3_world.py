@@ -1,0 +1,182 @@
+"""web3.py as a client of its own: it deploys the committed artefacts, makes every call and reads every log, with its own
+ABI codec, its own transactions and eth-account's signatures. Nothing of ours is between it and the node.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from web3 import HTTPProvider, Web3
+from web3.contract import Contract as Web3Contract
+from web3.contract.contract import ContractConstructor, ContractFunction
+from web3.types import TxReceipt
+
+from ledger.chain import Chain, Deployment, EngineProfile, HttpTransport, Node
+from ledger.keys import LocalSigner
+from ledger.records import Admit, Contract, Record
+from ledger.store import Store
+from ledger.store.outbox import Outbox
+from ledger.submit import Submitter
+from services.lab.demo.consortium import COMPANIES, Company, Consortium
+from tests.support.bundle_world import NOTHING, BundleWorld
+from tests.support.requirements import ROOT
+
+NOBODY = "0x" + "00" * 20
+_MONEY_WEI = 10**20
+ABI_FILES = {Contract.REGISTRY: ["Registry"], Contract.LEDGER: ["TraceLedger", "LotOperations"]}
+"""The ledger's address answers to the ABIs of both."""
+
+
+def read_artifact(name: str) -> dict[str, Any]:
+    raw: dict[str, Any] = json.loads((ROOT / "ledger" / "artifacts" / f"{name}.json").read_text())
+    return raw
+
+
+def camel_case(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def to_arguments(record: Any) -> dict[str, Any]:
+    """A record's fields under the names of the ABI: web3.py puts them in order."""
+    return {camel_case(one.name): _to_argument(getattr(record, one.name)) for one in dataclasses.fields(record)}
+
+
+def _function_of(record: Record) -> str:
+    name = type(record).__name__
+    return name[0].lower() + name[1:]
+
+
+def _to_argument(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_arguments(value)
+    if isinstance(value, tuple):
+        return [_to_argument(item) for item in value]
+    if isinstance(value, enum.IntEnum):
+        return int(value)
+    return Web3.to_checksum_address(value) if isinstance(value, bytes) and len(value) == 20 else value
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One record as web3.py sent it."""
+
+    record: Record
+    calldata: bytes
+    receipt: TxReceipt
+
+
+@dataclass
+class Web3Client:
+    url: str
+    web3: Web3 = field(init=False)
+    contracts: dict[Contract, Web3Contract] = field(default_factory=dict)
+    sent: list[Sent] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.web3 = Web3(HTTPProvider(self.url))
+
+    def create_account(self) -> LocalAccount:
+        account: LocalAccount = Account.create()
+        self.web3.provider.make_request("anvil_setBalance", [account.address, hex(_MONEY_WEI)])  # type: ignore[arg-type]
+        return account
+
+    def transact(self, account: LocalAccount, call: ContractFunction | ContractConstructor) -> TxReceipt:
+        nonce = self.web3.eth.get_transaction_count(account.address)
+        transaction = call.build_transaction({"from": account.address, "nonce": nonce})
+        signed = account.sign_transaction(transaction)  # type: ignore[arg-type]  # their own types differ
+        receipt = self.web3.eth.wait_for_transaction_receipt(self.web3.eth.send_raw_transaction(signed.raw_transaction))
+        assert receipt["status"] == 1, call
+        return receipt
+
+    def deploy(self, owner: LocalAccount) -> Deployment:
+        """Forwarder, Registry and TraceLedger, whose addresses are then known here."""
+        first = self.web3.eth.block_number
+        forwarder = self._create(owner, "Forwarder")
+        registry = self._create(owner, "Registry", owner.address, forwarder, NOBODY)
+        ledger = self._create(owner, "TraceLedger", registry, forwarder, NOBODY)
+        for contract, address in ((Contract.REGISTRY, registry), (Contract.LEDGER, ledger)):
+            entries = [entry for name in ABI_FILES[contract] for entry in read_artifact(name)["abi"]]
+            abi = list({json.dumps(entry, sort_keys=True): entry for entry in entries}.values())
+            self.contracts[contract] = self.web3.eth.contract(Web3.to_checksum_address(address), abi=abi)
+        addresses = (bytes.fromhex(address[2:]) for address in (registry, ledger, forwarder))
+        return Deployment(self.web3.eth.chain_id, *addresses, first)
+
+    def _create(self, owner: LocalAccount, name: str, *arguments: str) -> str:
+        artifact = read_artifact(name)
+        factory = self.web3.eth.contract(abi=artifact["abi"], bytecode=artifact["bytecode"])
+        address = self.transact(owner, factory.constructor(*arguments))["contractAddress"]
+        assert address is not None
+        return str(address)
+
+    def call_of(self, record: Record) -> ContractFunction:
+        function: ContractFunction = self.contracts[record.contract].functions[_function_of(record)]
+        return function(**to_arguments(record))
+
+    def calldata_of(self, record: Record) -> bytes:
+        data = self.contracts[record.contract].encode_abi(_function_of(record), kwargs=to_arguments(record))
+        return bytes.fromhex(data[2:])
+
+    def record(self, account: LocalAccount, record: Record) -> int:
+        """Has one record made; gives its sequence, as the log has it."""
+        receipt = self.transact(account, self.call_of(record))
+        self.sent.append(Sent(record, self.calldata_of(record), receipt))
+        [args] = [event["args"] for event in self.events(receipt) if event["event"] in (record.event, record.or_event)]
+        return int(args["sequence"])
+
+    def events(self, receipt: TxReceipt) -> list[Any]:
+        """Every log of the receipt, decoded."""
+        return [self.decode(log) for log in receipt["logs"]]
+
+    def decode(self, log: Any) -> Any:
+        [contract] = [one for one in self.contracts.values() if one.address == log["address"]]
+        [event] = [one for one in contract.events if one().topic == Web3.to_hex(log["topics"][0])]
+        return event().process_log(log)
+
+
+@dataclass
+class Web3Consortium(Consortium):
+    """Companies whose records web3.py sends."""
+
+    client: Web3Client = field(kw_only=True)
+
+    def record(self, company: Company, records: Sequence[Record]) -> list[int]:
+        account = Account.from_key(company.signer.unsafe_secret())
+        return [self.client.record(account, record) for record in records]
+
+
+def build_web3_world(url: str, store: Store, profile: EngineProfile) -> tuple[Web3Client, BundleWorld]:
+    """The companies of the demonstration, with nothing recorded but their admission."""
+    client = Web3Client(url)
+    owner = client.create_account()
+    deployment = client.deploy(owner)
+    chain, outbox = Chain(Node(HttpTransport(url)), profile, deployment), Outbox(store)
+
+    def company(name: str, number: int, account: LocalAccount) -> Company:
+        signer = LocalSigner.from_bytes(bytes(account.key))
+        return Company(name, number, signer, Submitter(chain, outbox, signer))
+
+    consortium = Web3Consortium(chain, store, outbox, company("consortium operator", 0, owner), client=client)
+    for number, (name, role) in enumerate(COMPANIES, start=1):
+        account = client.create_account()
+        consortium.record(consortium.owner, [Admit(int(role), bytes.fromhex(account.address[2:]), NOTHING)])
+        consortium.companies.append(company(name, number, account))
+    return client, BundleWorld(consortium)
+
+
+def plain(value: Any) -> Any:
+    """What web3.py decoded, as our codec says the same: addresses as bytes, arrays as tuples, structs by their fields."""
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(plain(item) for item in value)
+    if isinstance(value, str):
+        return bytes.fromhex(value[2:])
+    return bytes(value) if isinstance(value, bytes) else value

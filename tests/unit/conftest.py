@@ -1,0 +1,32 @@
+"""Unit tests run in one process: none of them starts another. Those that must are in tests/integration."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+_STARTS = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"})
+_running: list[str] = []
+"""The unit test that runs now, if one does."""
+
+
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    if _running and event in _STARTS:
+        raise AssertionError(f"{_running[-1]} starts a process: {event} {arguments}")
+
+
+sys.addaudithook(_refuse)  # for good: Python takes none away
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Of every test of the session: pytest asks all conftests."""
+    if item.path.is_relative_to(Path(__file__).parent):
+        _running.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        _running.clear()

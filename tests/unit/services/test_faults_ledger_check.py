@@ -1,0 +1,127 @@
+"""The check_ledger of the fault lab: it sees each kind of wrong, and the proxy does what the schedule says."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.chain import EmbeddedChain, find_profile
+from ledger.errors import SettingsError
+from ledger.index import Follower, follower
+from ledger.store import Store, outbox, outbox_writer
+from ledger.store.outbox import Outbox
+from ledger.submit import Submitter, tracker
+from services.lab.faults import node_kills
+from services.lab.faults.kill import STEPS, _plan_kills
+from services.lab.faults.ledger_check import LedgerCheck, check_ledger
+from services.lab.faults.runs import run_faults
+from services.lab.faults.soak import fit_slope
+from services.lab.faults.workload import Event, Site, build_events, found_site
+from tests.support.stores import new_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with new_store(tmp_path) as opened:
+        yield opened
+
+
+def record(site: Site, chain: EmbeddedChain, store: Store, events: list[Event], prefix: str = "") -> None:
+    submitter = Submitter(site.connect(chain), Outbox(store), site.signer)
+    submitter.submit([(prefix + event.key, site.record(event)) for event in events])
+    submitter.drain()
+
+
+@pytest.fixture
+def judged(tmp_path: Path, store: Store) -> tuple[Site, EmbeddedChain, Store, Path]:
+    chain = EmbeddedChain()
+    return found_site(tmp_path, chain, find_profile("embedded"), 1), chain, store, tmp_path
+
+
+Judged = tuple[Site, EmbeddedChain, Store, Path]
+
+
+def check_of(
+    judged: Judged, events: list[Event], acknowledged: set[str], failed: set[str] | None = None
+) -> LedgerCheck:
+    site, chain, store, folder = judged
+    return check_ledger(site, site.connect(chain), store, folder, events, acknowledged, failed or set())
+
+
+def test_what_is_right_passes(judged: Judged) -> None:
+    site, chain, store, _ = judged
+    events = build_events(8)
+    record(site, chain, store, events)
+    found = check_of(judged, events, {event.key for event in events})
+    assert found.passed
+    assert (found.events, found.acknowledged, found.unknown) == (8, 8, 0)
+
+
+def test_each_wrong_is_counted(judged: Judged) -> None:
+    site, chain, store, _ = judged
+    events = build_events(8)
+    record(site, chain, store, [events[4], events[0], *events[1:3]])  # machine 0 out of order
+    record(site, chain, store, [events[1], events[1]], "again-")
+    record(site, chain, store, [Event("never sent", 0, 9)])
+    acknowledged = {event.key for event in events[:6]}
+    found = check_of(judged, events, acknowledged, {events[2].key})
+    assert found.lost == 2  # 3 and 5
+    assert found.duplicate == 1
+    assert found.phantom == 2  # one was failed, one never sent
+    assert found.misordered == 1
+    assert found.unknown == 2
+    assert not found.passed
+
+
+def test_an_index_that_differs_is_seen(judged: Judged) -> None:
+    site, chain, store, _ = judged
+    events = build_events(4)
+    record(site, chain, store, events)
+    Follower(site.connect(chain), store).follow()
+    with store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE heads SET head = zeroblob(32) WHERE subject = ?", (site.orders[0],))
+    found = check_of(judged, events, {event.key for event in events})
+    assert (found.replay_equal, found.heads_equal, found.passed) == (True, False, False)
+    with store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE cursor SET digest = zeroblob(32)")
+    assert check_of(judged, events, set()).replay_equal is False
+
+
+def test_two_runs_together(judged: Judged) -> None:
+    one = LedgerCheck(5, 4, 1, 0, 0, 0, 0, 0, True, True)
+    bad = dataclasses.replace(one, lost=1, heads_equal=False)
+    joined = one.join(bad)
+    assert (joined.events, joined.lost, joined.replay_equal, joined.heads_equal) == (10, 1, True, False)
+    assert one.join(one).passed
+    assert not joined.passed
+
+
+def test_an_unknown_run_is_refused() -> None:
+    with pytest.raises(SettingsError, match="unknown fault profile 'rain'; use one of rpc, kill"):
+        run_faults("rain", 1, 1)
+
+
+def test_the_node_is_killed_at_every_step_that_its_owners_list() -> None:
+    owners = (outbox, outbox_writer, tracker, follower)
+    assert sorted(STEPS) == sorted(point for owner in owners for point in owner.CRASH_POINTS)
+    kills = _plan_kills(200, 1)
+    for step in STEPS:
+        for after in (False, True):
+            assert sum((kill.step, kill.after) == (step, after) for kill in kills) >= 5
+
+
+def test_the_results_list_every_crash_point_beside_its_owner() -> None:
+    told = (Path(node_kills.__file__).parent / "RESULTS.md").read_text()
+    for owner in (outbox, outbox_writer, tracker, follower):
+        [line] = [line for line in told.splitlines() if line.startswith(f"| `{owner.__name__}` |")]
+        assert line == f"| `{owner.__name__}` | {', '.join(owner.CRASH_POINTS)} |"
+    for what, (call, path) in node_kills.SYSTEM_CALLS.items():
+        assert f"| {what} | `{call}`, `{path}` |" in told
+
+
+def test_a_slope_is_that_of_the_line() -> None:
+    assert fit_slope([(0.0, 5.0), (2.0, 6.0), (4.0, 7.0)]) == 0.5
+    assert fit_slope([(1.0, 5.0)]) == fit_slope([]) == 0.0

@@ -1,0 +1,212 @@
+"""The thread of a server, without real time: what it waits on is a list of what happens meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from ledger.errors import ChainUnreachableError
+from services.serving.failures import FailureLog, withhold_addresses
+from services.serving.loop import Loop
+
+Outcome = float | Exception
+
+
+class _Waits(threading.Event):
+    """Never waits; notes for how long it would have, and whether it was woken."""
+
+    def __init__(self, meanwhile: Sequence[Callable[[], None]] = ()) -> None:
+        super().__init__()
+        self.asked: list[tuple[float | None, bool]] = []
+        self._meanwhile = list(meanwhile)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.asked.append((timeout, self.is_set()))
+        if self._meanwhile:
+            self._meanwhile.pop(0)()
+        return self.is_set()
+
+
+def _run(outcomes: Sequence[Outcome]) -> tuple[list[float | None], list[Any]]:
+    """Takes a step for each outcome; what it waited for, and what it logged."""
+    left, waits = list(outcomes), _Waits()
+
+    def step() -> float:
+        found = left.pop(0)
+        if not left:
+            loop.stop()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    loop = Loop("millmark-test", step, structlog.get_logger(), failed="testing failed", retry_s=7.0, event=waits)
+    with capture_logs() as logs:
+        loop.run()
+    assert not left
+    return [seconds for seconds, _ in waits.asked], logs
+
+
+def test_waits_as_long_as_each_step_says() -> None:
+    assert _run([0.0, 0.5, 3.0]) == ([0.0, 0.5, 3.0], [])
+
+
+def test_a_step_that_raises_is_taken_again_later_and_told_once() -> None:
+    broken = ChainUnreachableError("the chain at http://me:word@node does not answer", hint="try again")
+    waited, logs = _run([0.1, broken, broken, broken, 0.2])
+    assert waited == [0.1, 7.0, 7.0, 7.0, 0.2]
+    [told] = logs
+    assert (told["event"], told["log_level"], told["code"]) == ("testing failed", "error", "chain-unreachable")
+    assert told["cause"] == "the chain at (address withheld) does not answer; try again"
+    assert told["exc_info"] is None
+
+
+def test_another_failure_is_told_and_so_is_the_same_one_after_a_step_that_went_through() -> None:
+    first, second = OSError(28, "No space left on device"), RuntimeError("secret of the house")
+    _, logs = _run([first, second, second, first, 0.0, first, 0.0])
+    assert [(told["cause"], told["exc_info"]) for told in logs] == [
+        ("[Errno 28] No space left on device", first),
+        ("RuntimeError", second),
+        ("[Errno 28] No space left on device", first),
+        ("[Errno 28] No space left on device", first),
+    ]
+
+
+def test_what_wakes_it_during_a_step_is_not_lost() -> None:
+    steps: list[int] = []
+    waits = _Waits()
+
+    def step() -> float:
+        steps.append(len(steps))
+        if len(steps) == 1:
+            loop.wake()  # work came while the step was under way
+        else:
+            loop.stop()
+        return 60.0
+
+    loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=7.0, event=waits)
+    loop.run()
+    assert (steps, waits.asked[0]) == ([0, 1], (60.0, True))
+
+
+def test_stops_while_it_waits_without_another_step() -> None:
+    steps: list[int] = []
+
+    def step() -> float:
+        steps.append(0)
+        return 3600.0
+
+    waits = _Waits([lambda: None, lambda: loop.stop()])
+    loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=7.0, event=waits)
+    loop.run()
+    assert len(steps) == 2
+
+
+def test_runs_in_a_thread_of_its_name_stops_and_starts_again() -> None:
+    names: list[str] = []
+    stepped = threading.Semaphore(0)
+
+    def step() -> float:
+        names.append(threading.current_thread().name)
+        stepped.release()
+        return 3600.0
+
+    loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=7.0)
+    loop.stop()  # one that was never started
+    for _ in range(2):
+        loop.start()
+        assert stepped.acquire(timeout=20)
+        assert not loop.is_stopping
+        loop.stop()
+        assert loop.is_stopping
+    assert (names, loop.death) == (["millmark-test"] * 2, None)
+    assert "millmark-test" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_thread_that_hangs_is_left_behind_and_told() -> None:
+    hanging, over = threading.Event(), threading.Event()
+
+    def step() -> float:
+        hanging.set()
+        assert over.wait(20)
+        return 0.0
+
+    loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=7.0, stop_s=0.0)
+    loop.start()
+    assert hanging.wait(20)
+    with capture_logs() as logs:
+        loop.stop()
+    assert logs == [{"event": "thread left behind", "log_level": "warning", "thread": "millmark-test", "waited_s": 0.0}]
+    over.set()
+
+
+@pytest.mark.parametrize("end", [SystemExit(3), KeyboardInterrupt()])
+def test_a_thread_that_dies_is_seen(end: BaseException) -> None:
+    def step() -> float:
+        raise end
+
+    loop = Loop("millmark-test", step, structlog.get_logger(), failed="", retry_s=7.0)
+    with capture_logs() as logs:
+        loop._live()  # what the thread runs
+    assert loop.death is end
+    [told] = logs
+    assert (told["event"], told["log_level"], told["thread"]) == ("thread died", "critical", "millmark-test")
+
+
+class _FullDisk:
+    """A logger on it: takes nothing at first."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self._left = 2
+
+    def error(self, event: str, **_: object) -> None:
+        self._left -= 1
+        if self._left >= 0:
+            raise OSError(28, "No space left on device")
+        self.told.append(event)
+
+
+def test_a_log_that_fails_stops_no_work_and_is_caught_up() -> None:
+    logger: Any = _FullDisk()
+    steps: list[int] = []
+
+    def step() -> float:
+        steps.append(0)
+        if len(steps) == 5:
+            loop.stop()
+        raise ValueError
+
+    loop = Loop("millmark-test", step, logger, failed="testing failed", retry_s=7.0, event=_Waits())
+    loop.run()
+    assert (len(steps), logger.told) == (5, ["testing failed"])
+
+
+def test_a_failure_log_says_whether_there_was_a_failure() -> None:
+    failures = FailureLog(structlog.get_logger(), "testing failed")
+    with capture_logs() as logs:
+        assert not failures.clear()
+        assert failures.note(ValueError("of whatever")) == ("unexpected", "ValueError")
+        assert failures.note(ValueError("of another")) is None
+        assert failures.clear()
+        assert failures.note(ValueError("once more")) == ("unexpected", "ValueError")
+    assert len(logs) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "the chain at https://user:word@node:8545/key does not answer",
+            "the chain at (address withheld) does not answer",
+        ),
+        ("postgresql+psycopg://me:word@db/index: refused", "(address withheld) refused"),
+        ("no address: at all", "no address: at all"),
+    ],
+)
+def test_addresses_are_withheld(text: str, expected: str) -> None:
+    assert withhold_addresses(text) == expected
