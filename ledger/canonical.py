@@ -60,14 +60,14 @@ def sha256(data: bytes) -> bytes:
 
 
 def to_hex(data: bytes) -> str:
-    """`0x` and two small hex digits a byte: how bytes are written outside of this library."""
+    """Return `0x` and two lower-case hexadecimal digits per byte: the form of bytes in JSON and messages."""
     return "0x" + data.hex()
 
 
 def parse_hex32(text: str) -> bytes:
-    """The 32 bytes that `to_hex` writes so. Raises CanonicalError for any other text."""
+    """Parse 32 bytes as written by `to_hex`. Raises CanonicalError for any other text."""
     if not _HEX32.fullmatch(text):
-        raise CanonicalError(f"{text[:80]!a} is not 32 bytes in hex", hint="write 0x and 64 small hex digits")
+        raise CanonicalError(f"{text[:80]!a} is not 32 bytes in hexadecimal", hint="write 0x and 64 lower-case digits")
     return bytes.fromhex(text[2:])
 
 

@@ -109,7 +109,7 @@ class Chain:
         return min(estimate * (100 + self.profile.gas_headroom_percent) // 100, self.node.gas_limit())
 
     def fund(self, address: bytes) -> None:
-        """Gas money for a key, on engines that give it away; nothing on others."""
+        """Fund a key for gas on engines where that is possible; does nothing on others."""
         if self.profile.faucet:
             self.node.fund(address)
 

@@ -184,7 +184,7 @@ class Node:
         return answer
 
     def fund(self, address: bytes, amount_wei: int = _ALLOWANCE_WEI) -> None:
-        """Sets a balance, by default more than any key spends on gas; development engines only."""
+        """Set a balance, by default more than any key spends on gas. Only development engines support this."""
         self._ask("anvil_setBalance", [_hex(address), hex(amount_wei)], lambda _: None)
 
     def _ask(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T:

@@ -5,7 +5,7 @@ No other module uses web3.py, which is slow to import.
     ledger = open_contract(transport, deployment, Contract.LEDGER)
     ledger.functions.headOf(lot).call()
 
-Importing this module raises NotInstalledError where web3.py is not installed.
+Importing this module raises NotInstalledError if web3.py is not installed.
 """
 
 from __future__ import annotations
