@@ -134,7 +134,7 @@ def test_it_reads_every_log_as_we_do(client: Web3Client) -> None:
             assert ours is not None
             assert _say(ours) == _theirs(event)
             kinds.add(ours.kind)
-    events = {one().event_name for contract in client.contracts.values() for one in contract.events}
+    events = {one.event_name for contract in client.contracts.values() for one in contract.all_events()}
     assert events - kinds == {"OwnershipTransferStarted", "OwnershipTransferred"}
 
 
