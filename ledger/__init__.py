@@ -1,11 +1,11 @@
-"""Millmark's Python library: what a partner, a factory or an auditor builds on.
+"""Millmark's Python library, for the programs of partners, factories and auditors.
 
     chain = Chain(Node(HttpTransport(url)), find_profile("besu-qbft"), read_deployment(path))
     store = open_store("sqlite:///millmark.sqlite")
     Follower(chain, store).follow()
     trace(store, "https://id.gs1.org/01/09506000134352/21/A0001").to_json()
 
-A name is imported when it is first asked for, so that `import ledger` pulls in neither chain nor database. Modules:
+Names are imported on first use, so that `import ledger` loads neither the chain nor the database code. Modules:
 errors, ids, records, canonical, claims, merkle, evidence, keys, trust, bundle, verify, chain, store, submit, index,
 provenance.
 """
@@ -102,7 +102,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """PEP 562."""
+    """Import a public name on first use (PEP 562)."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -27,20 +27,20 @@ __all__ = [
 ]
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
-"""What JSON can hold. Parsing gives `list` and `dict`; writing also takes tuples."""
+"""A JSON value. Parsing returns `list` and `dict`; writing also accepts tuples."""
 
 MAX_SAFE_INTEGER = 2**53 - 1
-"""Largest integer magnitude that every JSON reader keeps exact (RFC 7493 section 2.2)."""
+"""Largest integer magnitude that every JSON reader represents exactly (RFC 7493 section 2.2)."""
 
 _HEX32 = re.compile("0x[0-9a-f]{64}")
-_MEND = "write large integers and bytes as strings"
+_HINT = "write large integers and bytes as strings"
 
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), sort_keys=True, check_circular=False, allow_nan=False
 )
 _ONLY_TEXT = frozenset({str})
 _MAX_PLAIN = 100_000
-"""Values looked at; one that contains itself has more."""
+"""Values checked at most. Also stops the check of a value that contains itself."""
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 # An unterminated string is one match up to the end: retrying at every escaped quote would be quadratic.
@@ -48,7 +48,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def keccak256(data: bytes) -> bytes:
-    """Return the 32-byte Keccak-256 of `data` (the padding before FIPS 202, as the EVM has it)."""
+    """Return the 32-byte Keccak-256 of `data` as in the EVM: with the original padding, not SHA-3's (FIPS 202)."""
     # Direct call of the C code: the wrappers of the Ethereum packages cost several times the hash itself.
     digest: bytes = sha3.keccak_256(data).digest()
     return digest
@@ -72,10 +72,11 @@ def parse_hex32(text: str) -> bytes:
 
 
 def canonical_json(value: Json) -> bytes:
-    """Return the one UTF-8 JSON text of `value` (RFC 8785).
+    """Return the canonical JSON of `value` (RFC 8785), in UTF-8.
 
-    Raises CanonicalError for what that form cannot carry exactly: integers beyond 2^53 - 1, NaN and infinities, keys
-    that are not strings, lone surrogates, other types, and values that contain themselves or nest too deeply.
+    Raises CanonicalError for values that canonical JSON cannot represent exactly: integers beyond 2^53 - 1, NaN and
+    infinities, keys that are not strings, lone surrogates, other types, and values that contain themselves or nest too
+    deeply.
     """
     text = _plain_text(value)
     if text is not None:
@@ -83,27 +84,30 @@ def canonical_json(value: Json) -> bytes:
     try:
         return rfc8785.dumps(value)
     except RecursionError:
-        raise CanonicalError("value nests too deeply for JSON", hint="flatten it") from None
+        raise CanonicalError("the value is nested too deeply for JSON", hint="flatten it") from None
     except ValueError as error:  # rfc8785's own errors, and UnicodeEncodeError for a surrogate in a key
-        cause = "a key holds a lone surrogate" if isinstance(error, UnicodeEncodeError) else str(error)[:120]
-        raise CanonicalError(f"not representable as canonical JSON: {cause}", hint=_MEND) from None
+        cause = "a key contains a lone surrogate" if isinstance(error, UnicodeEncodeError) else str(error)[:120]
+        raise CanonicalError(f"not representable as canonical JSON: {cause}", hint=_HINT) from None
 
 
 def _plain_text(value: Json) -> bytes | None:
-    """The canonical text by the encoder of Python's own library, ten times as fast as rfc8785; None for a value of
-    which the two might write something differently, or that is to be refused."""
+    """Canonical JSON by the standard library's encoder, ten times as fast as rfc8785.
+
+    None for a value that the two might write differently, or that must be refused.
+    """
     if not _is_plain(value):
         return None
     try:
         text = _ENCODER.encode(value)
-        # Keys are sorted by code point. RFC 8785 sorts by UTF-16 code unit, which differs beyond U+FFFF only.
+        # This encoder sorts keys by code point, RFC 8785 by UTF-16 code unit: the order can differ only beyond U+FFFF.
         return text.encode() if text.isascii() or max(text) <= "\uffff" else None
     except (RecursionError, UnicodeEncodeError):
         return None
 
 
 def _is_plain(value: Json) -> bool:
-    """Whether there are only exact types, and numbers that Python and ECMAScript write alike."""
+    """Whether all types are exactly JSON's, and Python and ECMAScript write all numbers alike."""
+    # A loop, not recursion: a value may be nested deeper than Python's stack.
     waiting: list[Iterable[Json]] = [(value,)]
     looked_at = 0
     while waiting:
@@ -130,19 +134,20 @@ def _is_plain(value: Json) -> bool:
 def _is_plain_number(item: Json) -> bool:
     if type(item) is int:
         return -MAX_SAFE_INTEGER <= item <= MAX_SAFE_INTEGER
+    # Outside this range, and for whole numbers, repr() and ECMAScript's Number::toString differ, such as 1e16 or 2.0.
     return type(item) is float and not item.is_integer() and 1e-4 <= abs(item) < 1e16
 
 
 def parse_json(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Collection[str] = frozenset()) -> Json:
-    """Parse one UTF-8 JSON text, of at most `max_bytes` bytes and `max_depth` nested arrays and objects.
+    """Parse a UTF-8 JSON text of at most `max_bytes` bytes and at most `max_depth` nested arrays and objects.
 
-    Everything that two readers could understand differently is refused: a byte order mark, duplicate keys, NaN and
-    infinities (also by overflow), integers beyond 2^53 - 1, lone surrogates. Of a key in `repeatable` the last value
-    counts: for members that other people's documents repeat and nothing depends on. Raises CanonicalError.
-    Not established: that `data` is in canonical form.
+    Refuses everything that two readers could interpret differently: a byte order mark, duplicate keys, NaN and
+    infinities (also by overflow), integers beyond 2^53 - 1, lone surrogates. Keys in `repeatable` may occur several
+    times, and the last value counts: for members that third parties' documents repeat and that nothing depends on.
+    Raises CanonicalError. Not established: that `data` is in canonical form.
     """
     if not isinstance(data, bytes):
-        raise CanonicalError("JSON is parsed from bytes")
+        raise CanonicalError("JSON must be passed as bytes")
     if len(data) > max_bytes:
         raise CanonicalError(f"JSON of {len(data)} bytes exceeds the limit of {max_bytes}")
     _check_depth(data, max_depth)  # before the parser recurses
@@ -155,9 +160,9 @@ def parse_json(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Colle
             parse_float=_finite_float,
         )
     except RecursionError:
-        raise CanonicalError("JSON nests too deeply for this reader") from None
+        raise CanonicalError("the JSON is nested too deeply for this reader") from None
     except UnicodeDecodeError as error:
-        raise CanonicalError(f"JSON is not UTF-8 at byte {error.start}") from None
+        raise CanonicalError(f"the JSON is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         raise CanonicalError(f"not JSON: {error.msg} at character {error.pos}") from None
     if rb"\u" in data:  # only an escape can bring in a surrogate
@@ -167,13 +172,13 @@ def parse_json(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Colle
 
 def _check_depth(data: bytes, max_depth: int) -> None:
     if data.count(b"[") + data.count(b"{") <= max_depth:
-        return
+        return  # the common case, without a scan of all brackets
     depth = 0
     for bracket in _STRING.sub(b"", data).translate(None, _NO_BRACKETS):
         if bracket in b"[{":
             depth += 1
             if depth > max_depth:
-                raise CanonicalError(f"JSON nests deeper than {max_depth}")
+                raise CanonicalError(f"the JSON is nested more than {max_depth} levels deep")
         else:
             depth -= 1
 
@@ -183,7 +188,7 @@ def _check_surrogates(value: Json) -> None:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            raise CanonicalError("a JSON string holds a lone surrogate") from None
+            raise CanonicalError("a JSON string contains a lone surrogate") from None
 
 
 def _strings(value: Json) -> Iterator[str]:
@@ -204,12 +209,12 @@ def _object_without_duplicates(repeatable: Collection[str], pairs: list[tuple[st
     if len(result) != len(pairs):
         for key, times in Counter(key for key, _ in pairs).items():
             if times > 1 and key not in repeatable:
-                raise CanonicalError(f"JSON object has the key {key[:80]!a} twice")
+                raise CanonicalError(f"a JSON object has the key {key[:80]!a} more than once")
     return result
 
 
 def _small_integer(text: str) -> int:
-    # The length first: converting thousands of digits is quadratic.
+    # Check the length first: converting thousands of digits takes quadratic time.
     if len(text) <= 17 and abs(value := int(text)) <= MAX_SAFE_INTEGER:
         return value
     return _refuse_number(text)
@@ -217,11 +222,11 @@ def _small_integer(text: str) -> int:
 
 def _finite_float(text: str) -> float:
     value = float(text)
-    # RFC 8785 writes those up to 1e21 as integers, which no reader here would take back.
+    # RFC 8785 writes floats below 1e21 as integers. From 2^53 on, `_small_integer` would refuse to read them back.
     if value in (float("inf"), float("-inf")) or MAX_SAFE_INTEGER < abs(value) < 1e21:
         _refuse_number(text)
     return value
 
 
 def _refuse_number(text: str) -> NoReturn:
-    raise CanonicalError(f"JSON number {text[:40]} cannot be kept exact", hint="write it as a string")
+    raise CanonicalError(f"the JSON number {text[:40]} cannot be represented exactly", hint="write it as a string")

@@ -1,13 +1,13 @@
-"""Checkpoints: a block that a verifier believes, by its own node's word or by the word of enough participants.
+"""Checkpoints: blocks that a verifier believes because its own node reports them, or enough participants signed them.
 
-What is signed is EIP-712 typed data, so that a wallet can show it, and nothing signed for one chain or ledger counts
-for another:
+The signature covers EIP-712 typed data, so that a wallet can display it, and a signature for one chain or ledger is not
+valid for another:
 
     domain      EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)
                 name "Millmark", version "1", verifyingContract the ledger's address
     message     Checkpoint(uint256 blockNumber,bytes32 blockHash)
 
-The block's time is not signed: its header carries it, and the header hashes to the block's hash.
+The block's time needs no signature of its own: it is in the header, which hashes to the signed block hash.
 """
 
 from __future__ import annotations
@@ -59,22 +59,22 @@ __all__ = [
 
 MAX_CHECKPOINT_BYTES = 1 << 16
 MAX_ANCESTRY = 256
-"""Most blocks that the proof block may lie before the checkpoint."""
+"""The proof block may be at most this many blocks before the checkpoint."""
 DEFAULT_MAX_AGE_S = 30 * 86_400
 MAX_AHEAD_S = 86_400
-"""How far a block's time may be ahead of the verifier's clock: no more than a wrong time zone and a slow clock make."""
+"""Most that a block's time may be ahead of the verifier's clock: tolerates a wrong time zone and a slow clock."""
 
 _FORMAT, _VERSION = "millmark-checkpoint", 1
 _SIGNATURE_BYTES = 65
 _DOMAIN_TYPE = keccak256(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _CHECKPOINT_TYPE = keccak256(b"Checkpoint(uint256 blockNumber,bytes32 blockHash)")
 _NAME, _DOMAIN_VERSION = keccak256(b"Millmark"), keccak256(b"1")
-_MEND = "get the checkpoint again, or write one with `millmark checkpoint fetch`"
+_HINT = "get the checkpoint again, or write one with `millmark checkpoint fetch`"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A block of one chain, for one ledger."""
+    """A block of one chain, as a starting point of trust for one ledger."""
 
     chain_id: int
     ledger: bytes
@@ -85,7 +85,7 @@ class Checkpoint:
 
     @property
     def digest(self) -> bytes:
-        """The 32 bytes that are signed (EIP-712 section "Specification")."""
+        """The 32-byte digest to sign (EIP-712 section "Specification")."""
         domain = keccak256(
             _DOMAIN_TYPE + _NAME + _DOMAIN_VERSION + self.chain_id.to_bytes(32, "big") + self.ledger.rjust(32, b"\0")
         )
@@ -95,13 +95,13 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class SignedCheckpoint:
-    """A checkpoint with whatever signatures were given for it: 65 bytes each, r, s and v = 27 or 28."""
+    """A checkpoint and its signatures, not verified: 65 bytes each, r, s and v = 27 or 28."""
 
     checkpoint: Checkpoint
     signatures: tuple[bytes, ...] = ()
 
     def to_bytes(self) -> bytes:
-        """The file's one form (RFC 8785), which `parse_checkpoint` takes back."""
+        """The file's content, in canonical JSON (RFC 8785); `parse_checkpoint` reads it."""
         point = self.checkpoint
         return canonical_json(
             {
@@ -116,20 +116,20 @@ class SignedCheckpoint:
         )
 
     def signers(self) -> tuple[bytes, ...]:
-        """Addresses of the keys that signed, in order of the signatures. Raises SignatureMalformedError."""
+        """Recover the address behind each signature, in the same order. Raises SignatureMalformedError."""
         return tuple(_signer(self.checkpoint, signature) for signature in self.signatures)
 
 
 def parse_checkpoint(data: bytes) -> SignedCheckpoint:
-    """Parse a checkpoint file. Raises TrustError. Not established: that a signature is one, or whose it is."""
-    value = parse_canonical(data, MAX_CHECKPOINT_BYTES, 2, "checkpoint file", _MEND)
+    """Parse a checkpoint file. Raises TrustError. Not established: that a signature is valid, or whose it is."""
+    value = parse_canonical(data, MAX_CHECKPOINT_BYTES, 2, "checkpoint file", _HINT)
     names = ("format", "version", "chain_id", "ledger", "block_number", "block_hash", "signatures")
     try:
         form, version, chain_id, ledger, number, block_hash, signatures = parse_members(value, *names)
         if form != _FORMAT or parse_number(version, MAX_SAFE_INTEGER) != _VERSION:
-            raise TrustError(f"not a {_FORMAT} of version {_VERSION}")
+            raise TrustError(f"not a {_FORMAT} file of version {_VERSION}")
         if not isinstance(signatures, list) or len(signatures) > MAX_COSIGNERS:
-            raise TrustError(f"its signatures are no list of at most {MAX_COSIGNERS}")
+            raise TrustError(f"its signatures are not a list of at most {MAX_COSIGNERS}")
         point = Checkpoint(
             chain_id=parse_number(chain_id, MAX_SAFE_INTEGER),
             ledger=parse_checksum(ledger),
@@ -138,23 +138,25 @@ def parse_checkpoint(data: bytes) -> SignedCheckpoint:
         )
         return SignedCheckpoint(point, tuple(parse_hex(entry, _SIGNATURE_BYTES) for entry in signatures))
     except TrustError as error:
-        raise TrustError(f"the checkpoint file cannot be used: {error.cause}", hint=_MEND) from None
+        raise TrustError(f"the checkpoint file cannot be used: {error.cause}", hint=_HINT) from None
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> SignedCheckpoint:
-    """The checkpoint with the signer's signature alone. Raises SigningError. The caller answers for having seen that
-    block on its own node."""
+    """Return the checkpoint with this signer's signature only. Raises SigningError.
+
+    The caller must have seen that block on its own node: `ledger.chain.verify_seen` checks this.
+    """
     return SignedCheckpoint(checkpoint, (signer.sign_digest(checkpoint.digest).to_bytes(),))
 
 
 def combine_checkpoints(parts: Sequence[SignedCheckpoint]) -> SignedCheckpoint:
-    """One checkpoint with the signatures of all, by the signers' addresses.
+    """Merge the signatures of copies of one checkpoint, sorted by the signers' addresses.
 
-    Raises WrongCheckpointError when they are not of one block, SignerTwiceError when a key signed more than once,
-    SignatureMalformedError.
+    Raises WrongCheckpointError when the copies are not all of the same block, SignerTwiceError when a key signed more
+    than once, SignatureMalformedError.
     """
     if not parts:
-        raise WrongCheckpointError("there is no checkpoint to combine", hint="name the signed files")
+        raise WrongCheckpointError("there are no checkpoints to combine", hint="name the signed files")
     first = parts[0].checkpoint
     for part in parts:
         _verify_same(part.checkpoint, first)
@@ -168,17 +170,18 @@ def combine_checkpoints(parts: Sequence[SignedCheckpoint]) -> SignedCheckpoint:
 
 
 def verify_believed(trust: TrustFile, given: SignedCheckpoint | None) -> BelievedBlock:
-    """The block that the trust file makes the verifier believe: its own, or the co-signed one that is `given`.
+    """Return the block that a verifier with this trust file believes.
 
-    Raises WrongCheckpointError when `given` is of another chain or ledger, or lacks where it is needed, and what
-    `verify_cosigned` raises.
+    That is the trust file's own block, or else the block of the checkpoint `given`, if enough of the trust file's
+    co-signers signed it. Raises WrongCheckpointError when `given` is for another chain or ledger, or is needed and
+    missing, and the errors of `verify_cosigned`.
     """
     if isinstance(trust.checkpoint, BelievedBlock):
         return trust.checkpoint
     if given is None:
         raise WrongCheckpointError(
-            "the trust file asks for a co-signed checkpoint, and there is none",
-            hint="have one signed with `millmark checkpoint sign`, and the bundle made for it",
+            "the trust file requires a co-signed checkpoint, and the bundle has none",
+            hint="have a checkpoint signed with `millmark checkpoint sign`, and a bundle made for it",
         )
     point = given.checkpoint
     wanted = Checkpoint(trust.chain_id, trust.ledger.address, point.block_number, point.block_hash)
@@ -188,35 +191,36 @@ def verify_believed(trust: TrustFile, given: SignedCheckpoint | None) -> Believe
 
 
 def verify_cosigned(signed: SignedCheckpoint, cosigners: Cosigners) -> None:
-    """Verify that enough of the co-signers signed, and nobody else.
+    """Verify that enough of the co-signers signed, and nobody else did.
 
     Raises SignatureMalformedError, SignerUnknownError, SignerTwiceError (also for two keys of one participant),
-    QuorumMissedError. Not established: that the chain and ledger are those meant, see `verify_believed`.
+    QuorumMissedError. Not established: that chain and ledger are the intended ones; `verify_believed` checks them.
     """
     participants = {key.address: key.participant for key in cosigners.keys}
     seen: set[int] = set()
     for address in signed.signers():
         participant = participants.get(address)
         if participant is None:
-            raise SignerUnknownError(f"{to_checksum(address)} is no co-signer of the trust file")
+            raise SignerUnknownError(f"{to_checksum(address)} is not a co-signer of the trust file")
         if participant in seen:
             raise SignerTwiceError(f"participant {participant} signed twice")
         seen.add(participant)
     if len(seen) < cosigners.quorum:
-        raise QuorumMissedError(f"{len(seen)} of the {cosigners.quorum} participants needed signed the checkpoint")
+        raise QuorumMissedError(f"{len(seen)} of the {cosigners.quorum} required participants signed the checkpoint")
 
 
 def verify_ancestry(headers: Sequence[BlockHeader], believed: BelievedBlock) -> None:
-    """Verify that the first of `headers` is the believed block, or an ancestor of it that the others link to it.
+    """Verify that the first of `headers` is the believed block or an ancestor of it.
 
-    `headers` run from the proof block to the believed one, each the parent of the next. Raises
-    CheckpointUnlinkedError, also when the believed block is not the last: a block after it may be anybody's.
+    `headers` run from the proof block to the believed block, each the parent of the next. Raises
+    CheckpointUnlinkedError, also when the believed block is not the last one: nothing vouches for a block after it.
     """
     if not 1 <= len(headers) <= MAX_ANCESTRY + 1:
-        raise CheckpointUnlinkedError(f"{len(headers)} headers, not 1 to {MAX_ANCESTRY + 1}, lead to the checkpoint")
+        raise CheckpointUnlinkedError(f"there are {len(headers)} headers; 1 to {MAX_ANCESTRY + 1} are allowed")
+    # Before the links are checked, since this has a remedy of its own and a broken link does not.
     if headers[0].number > believed.number:
         raise CheckpointUnlinkedError(
-            f"the proof block {headers[0].number} comes after the checkpoint {believed.number}",
+            f"the proof block {headers[0].number} is later than the checkpoint {believed.number}",
             hint="use a later checkpoint, or a bundle made for this one",
         )
     for parent, child in itertools.pairwise(headers):
@@ -225,18 +229,20 @@ def verify_ancestry(headers: Sequence[BlockHeader], believed: BelievedBlock) -> 
     last = headers[-1]
     if (last.number, last.hash) != (believed.number, believed.hash):
         raise CheckpointUnlinkedError(
-            f"the headers end at block {last.number} 0x{last.hash.hex()}, "
-            f"the checkpoint is block {believed.number} 0x{believed.hash.hex()}"
+            f"the headers end at block {last.number} (0x{last.hash.hex()}), "
+            f"but the checkpoint is block {believed.number} (0x{believed.hash.hex()})"
         )
 
 
 def verify_age(header: BlockHeader, now_s: int, max_age_s: int = DEFAULT_MAX_AGE_S) -> None:
-    """Verify that a block is at most `max_age_s` old by its own time, and not of the future; all in seconds, `now_s`
-    since 1970. Raises CheckpointTooOldError."""
+    """Verify that a block is at most `max_age_s` seconds old, and at most a day ahead of the clock.
+
+    The age is `now_s`, in seconds since 1970, minus the header's time. Raises CheckpointTooOldError.
+    """
     age_s = now_s - header.timestamp
     if age_s > max_age_s:
         raise CheckpointTooOldError(
-            f"the proof block is {age_s // 86_400} days old, more than {max_age_s / 86_400:g} are allowed",
+            f"the proof block is {age_s // 86_400} days old; at most {max_age_s / 86_400:g} days are allowed",
             hint="get a new bundle, or allow more with --max-age",
         )
     if age_s < -MAX_AHEAD_S:
@@ -247,7 +253,7 @@ def _signer(checkpoint: Checkpoint, signature: bytes) -> bytes:
     try:
         return recover_address(checkpoint.digest, Signature.from_bytes(signature))
     except SigningError as error:
-        raise SignatureMalformedError(f"a signature of the checkpoint cannot be used: {error.cause}") from None
+        raise SignatureMalformedError(f"a signature on the checkpoint is invalid: {error.cause}") from None
 
 
 def _verify_same(found: Checkpoint, wanted: Checkpoint) -> None:

@@ -1,8 +1,8 @@
 """Claims: the JSON document behind a record, committed by one hash, disclosed field by field. See CLAIMS.md.
 
-A document is flattened into fields: a path of object keys and array indices, and a scalar or empty container there.
-Each field is one salted leaf of an RFC 9162 tree, behind leaf 0, which lists all paths. So whoever gets any field
-knows the structure of the document, but values only where salt and value were handed over.
+A document is flattened into fields. A field is a path of object keys and array indices, with the scalar or empty
+container found there. Each field is a salted leaf of an RFC 9162 tree; leaf 0, before them, lists all paths. So anybody
+who receives a field learns the structure of the whole document, but only those values that were disclosed.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ __all__ = [
 ]
 
 Path: TypeAlias = tuple[str | int, ...]
-"""Object keys (str) and array indices (int) from the root down; () is the document itself, when that is empty."""
+"""Object keys (str) and array indices (int) from the root down; () is the root, the only path of an empty document."""
 
 SALT_BYTES = 32
 MAX_FIELDS = 10_000
 MAX_DEPTH = 32
-"""Longest path."""
+"""Most elements in a path."""
 MAX_BYTES = 1 << 20
-"""Longest canonical JSON of a document, and of a list of paths."""
+"""Largest canonical JSON of a document, and of its list of paths."""
 
 _PATHS_TAG = b"millmark.claims-paths.v1\0"
 _FIELD_TAG = b"millmark.claims-field.v1\0"
@@ -50,21 +50,23 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A value with what its leaf needs."""
+    """A value and its salt."""
 
     value: Json
     """A scalar, [] or {}."""
     salt: bytes
-    """32 random bytes of this field alone."""
+    """32 random bytes, used for no other field."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.salt, bytes) or len(self.salt) != SALT_BYTES:
-            raise ClaimsError(f"a salt is {SALT_BYTES} bytes")
+            raise ClaimsError(f"a salt must have {SALT_BYTES} bytes")
         if isinstance(self.value, (list, tuple, dict)) and self.value:
-            raise ClaimsError("a field holds one value, not a container with some")
-        # Such a float is written as an integer, which no reader of ours takes back.
+            raise ClaimsError("the value of a field must be a scalar or an empty container")
+        # RFC 8785 writes such a float as an integer, which `parse_json` refuses.
         if isinstance(self.value, float) and MAX_SAFE_INTEGER < abs(self.value) < 1e21:
-            raise ClaimsError(f"{self.value} is written as an integer beyond 2^53", hint="give it as a string")
+            raise ClaimsError(
+                f"canonical JSON would write {self.value} as an integer beyond 2^53", hint="pass it as a string"
+            )
 
     def leaf_hash(self, path: Path) -> bytes:
         """Return the hash of this field's leaf under `path`. Raises CanonicalError."""
@@ -72,31 +74,31 @@ class Field:
 
 
 def claims_root(tree_size: int, tree_head: bytes) -> bytes:
-    """Return SHA-256(tag || tree size, 8 bytes big-endian || tree head): the 32 bytes that go on the ledger."""
+    """Return SHA-256(tag || tree size, 8 bytes big-endian || tree head): the 32 bytes that the ledger records."""
     return sha256(_ROOT_TAG + tree_size.to_bytes(8, "big") + tree_head)
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A document with its salts, as its owner keeps it. Some fields may be erased: only their leaf hash is left."""
+    """A document with its salts, as its owner keeps it. Of erased fields, only the leaf hash is left."""
 
     fields: tuple[tuple[Path, Field | bytes], ...]
-    """(path, field, or leaf hash of an erased one), in ascending order of paths."""
+    """(path, field) or, for an erased field, (path, leaf hash), in ascending order of paths."""
 
     def __post_init__(self) -> None:
         _check_paths(self.paths)
         for _, field in self.fields:
             if isinstance(field, bytes) and len(field) != HASH_BYTES:
-                raise ClaimsError("an erased field leaves a hash of 32 bytes")
+                raise ClaimsError("the leaf hash of an erased field must have 32 bytes")
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All paths, those of erased fields too."""
+        """All paths, including those of erased fields."""
         return tuple(path for path, _ in self.fields)
 
     @property
     def root(self) -> bytes:
-        """The claims root, 32 bytes; erasing does not change it."""
+        """The claims root, 32 bytes. Erasing fields does not change it."""
         tree = self._tree()
         return claims_root(tree.size, tree.root())
 
@@ -106,13 +108,13 @@ class Claims:
         return _assemble(self.fields)
 
     def value(self, path: Sequence[str | int]) -> Json:
-        """Return the value of one field. Raises ClaimsError if there is none, or it is erased."""
+        """Return the value of the field at a path. Raises ClaimsError if there is no such field, or it is erased."""
         return _value(dict(self.fields), tuple(path))
 
     def disclose(self, paths: Iterable[Sequence[str | int]]) -> Disclosure:
-        """Return what shows these fields, and nothing but the paths of the others.
+        """Return a disclosure of these fields. It reveals nothing but the paths of the others.
 
-        A path to a container means all fields in it. Raises ClaimsError for a path without fields, or to an erased one.
+        A path to a container selects all fields in it. Raises ClaimsError if a path selects no field or an erased one.
         """
         chosen = self._select(paths)
         leaves: dict[int, Field] = {}
@@ -125,9 +127,9 @@ class Claims:
         return Disclosure(self.paths, tuple(leaves.items()), tuple(proof))
 
     def erase(self, paths: Iterable[Sequence[str | int]]) -> Claims:
-        """Return the claims without value and salt of these fields; root and other fields stay what they were.
+        """Return the claims without value and salt of these fields. The root and the other fields do not change.
 
-        Copies given out before are not recalled. Raises ClaimsError for a path without fields.
+        Copies handed out earlier remain. Raises ClaimsError if a path selects no field.
         """
         gone = set(self._select(paths))
         return Claims(
@@ -138,7 +140,7 @@ class Claims:
         )
 
     def to_json(self) -> Json:
-        """Return the storage form, salts included: as secret as the document."""
+        """Return the storage form. It includes the salts, so it is as secret as the document."""
         return {
             "version": _VERSION,
             "fields": [
@@ -154,7 +156,7 @@ class Claims:
         places = {path: number for number, path in enumerate(known)}
         chosen: set[int] = set()
         for wanted in map(tuple, paths):
-            if wanted in places:  # most often; else it may be a container
+            if wanted in places:  # the common case; otherwise it may name a container
                 chosen.add(places[wanted])
                 continue
             found = [number for number, path in enumerate(known) if path[: len(wanted)] == wanted]
@@ -171,21 +173,21 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """Some fields of a document, with the proof that they and all paths are the committed ones."""
+    """Some fields of a document, with a proof that these fields and the list of all paths are those committed to."""
 
     paths: tuple[Path, ...]
     """All paths of the document, ascending."""
     shown: tuple[tuple[int, Field], ...]
-    """(position of the path in `paths`, field), ascending."""
+    """(index of the path in `paths`, field), ascending."""
     proof: tuple[bytes, ...]
-    """Roots of the largest subtrees that hold no shown leaf, left to right, 32 bytes each."""
+    """Roots of the largest subtrees that contain neither leaf 0 nor a shown leaf, left to right, 32 bytes each."""
 
     def __post_init__(self) -> None:
         _check_paths(self.paths)
         previous = -1
         for number, _ in self.shown:
             if isinstance(number, bool) or not isinstance(number, int) or not previous < number < len(self.paths):
-                raise ClaimsError("positions of shown fields are not ascending places in the list of paths")
+                raise ClaimsError("the positions of shown fields must ascend and be within the list of paths")
             previous = number
 
     @property
@@ -195,17 +197,17 @@ class Disclosure:
 
     @property
     def document(self) -> Json:
-        """The JSON document, if all of it is shown. Raises ClaimsError otherwise."""
+        """The JSON document. Raises ClaimsError unless all of its fields are shown."""
         fields = self.fields
         return _assemble(tuple((path, fields.get(path, b"")) for path in self.paths))
 
     def value(self, path: Sequence[str | int]) -> Json:
-        """Return a shown value. Raises ClaimsError if the document has none there, or it is not shown."""
+        """Return the value of a shown field. Raises ClaimsError if there is no such field, or it is not shown."""
         fields = self.fields
         return _value({known: fields.get(known, b"") for known in self.paths}, tuple(path))
 
     def to_json(self) -> Json:
-        """Return the form in which it travels."""
+        """Return the JSON form that bundles contain (CLAIMS.md, "Disclosure")."""
         return {
             "version": _VERSION,
             "paths": [list(path) for path in self.paths],
@@ -215,29 +217,32 @@ class Disclosure:
 
 
 def build_claims(document: Json, *, salt: Callable[[], bytes] = lambda: secrets.token_bytes(SALT_BYTES)) -> Claims:
-    """Return the claims of a JSON object, with a fresh salt from `salt` for each field, in ascending order of paths.
+    """Return the claims of a JSON object. `salt` is called once for each field, in ascending order of paths.
 
-    Raises ClaimsError for what is not a JSON object, or too large; CanonicalError for values that JSON cannot carry.
+    Raises ClaimsError if the document is not a JSON object or is too large, CanonicalError for values that canonical
+    JSON cannot represent.
     """
     if not isinstance(document, dict):
-        raise ClaimsError("claims are a JSON object")
+        raise ClaimsError("claims must be a JSON object")
     flat: list[tuple[Path, Json]] = []
     _flatten((), document, flat)
     flat.sort(key=lambda item: _order(item[0]))
     if len(canonical_json(document)) > MAX_BYTES:
-        raise ClaimsError(f"claims of more than {MAX_BYTES} bytes", hint="keep the document and claim its hash")
+        raise ClaimsError(
+            f"the claims have more than {MAX_BYTES} bytes", hint="keep the document elsewhere and claim its hash"
+        )
     return Claims(tuple((path, Field(value, salt())) for path, value in flat))
 
 
 def verify_disclosure(disclosure: Disclosure, root: bytes) -> None:
-    """Verify that the shown fields, and all paths, are those that `root` commits to.
+    """Verify that the shown fields, and the list of all paths, are those that `root` commits to.
 
-    1. The paths are those of one JSON document, strictly ascending (already checked when it was made).
-    2. Leaf 0 is rebuilt from the paths, and each shown leaf from its path, salt and value.
-    3. With the proof, all of it used, they give the tree head, and with the tree's size `root`.
+    1. The paths are those of a JSON document, strictly ascending (checked when the disclosure was constructed).
+    2. Leaf 0 is computed from the paths, and each shown leaf from its path, salt and value.
+    3. Together with the proof, all of which is used, they result in the tree head, and with the tree's size in `root`.
 
-    Raises ProofError if they do not, CanonicalError if a value is not one of JSON. Not established: that any value is
-    true, or what the hidden ones are.
+    Raises ProofError if they do not, CanonicalError if a value cannot be represented in canonical JSON. Not
+    established: that any value is true, or what the hidden values are.
     """
     leaves = {0: _paths_hash(disclosure.paths)}
     for number, field in disclosure.shown:
@@ -248,28 +253,28 @@ def verify_disclosure(disclosure: Disclosure, root: bytes) -> None:
 
 
 def parse_claims(value: Json) -> Claims:
-    """Return the claims of a storage form, which need not be trusted. Raises ClaimsError."""
+    """Parse a storage form, which need not be trusted. Raises ClaimsError."""
     (items,) = _members(value, "fields")
     fields: list[tuple[Path, Field | bytes]] = []
     for item in _list(items):
         if not isinstance(item, dict):
-            raise ClaimsError("a stored field is an object")
+            raise ClaimsError("a stored field must be an object")
         if item.keys() == {"path", "erased"}:
             fields.append((_path(item["path"]), _bytes(item["erased"])))
         elif item.keys() == {"path", "value", "salt"}:
             fields.append((_path(item["path"]), Field(item["value"], _bytes(item["salt"]))))
         else:
-            raise ClaimsError("a stored field has a path, and a value and a salt, or what was erased")
+            raise ClaimsError("a stored field must have the members path, value and salt, or path and erased")
     return Claims(tuple(fields))
 
 
 def parse_disclosure(value: Json) -> Disclosure:
-    """Return the disclosure that `value` is, unverified. Raises ClaimsError."""
+    """Parse a disclosure. Raises ClaimsError. Not established: that it matches any claims root."""
     paths, shown, proof = _members(value, "paths", "shown", "proof")
     fields = []
     for item in _list(shown):
         if not isinstance(item, dict) or item.keys() != {"at", "value", "salt"}:
-            raise ClaimsError("a shown field has its position, value and salt")
+            raise ClaimsError("a shown field must have the members at, value and salt")
         fields.append((cast("int", item["at"]), Field(item["value"], _bytes(item["salt"]))))
     return Disclosure(
         tuple(_path(path) for path in _list(paths)), tuple(fields), tuple(_bytes(element) for element in _list(proof))
@@ -277,8 +282,9 @@ def parse_disclosure(value: Json) -> Disclosure:
 
 
 def _flatten(path: Path, value: Json, into: list[tuple[Path, Json]]) -> None:
+    # Checked before descending, so that this recursion is bounded, too.
     if len(path) > MAX_DEPTH:
-        raise ClaimsError(f"claims nest deeper than {MAX_DEPTH}")
+        raise ClaimsError(f"the claims are nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, dict) and value:
         for key, item in value.items():
             if not isinstance(key, str):
@@ -290,71 +296,79 @@ def _flatten(path: Path, value: Json, into: list[tuple[Path, Json]]) -> None:
     else:
         into.append((path, [] if isinstance(value, tuple) else value))
         if len(into) > MAX_FIELDS:
-            raise ClaimsError(f"claims have more than {MAX_FIELDS} fields")
+            raise ClaimsError(f"the claims have more than {MAX_FIELDS} fields")
 
 
 def _order(path: Path) -> tuple[tuple[bool, int, bytes], ...]:
-    """Sort key: element by element, integers by value before strings by UTF-16 code units, a prefix first."""
+    """Sort key of a path: by element, integers (by value) before strings (by UTF-16 code units), a prefix first."""
     try:
         return tuple(
             (True, 0, step.encode("utf-16-be")) if isinstance(step, str) else (False, step, b"") for step in path
         )
     except UnicodeEncodeError:
-        raise CanonicalError("a key holds a lone surrogate") from None
+        raise CanonicalError("a key contains a lone surrogate") from None
 
 
 def _check_paths(paths: Sequence[Path]) -> None:
-    """Refuse a list that is not exactly the paths of one JSON object, strictly ascending."""
+    """Verify that these are exactly the paths of one JSON object, strictly ascending. Raises ClaimsError.
+
+    Otherwise a path could be committed twice, or the list could be that of no document.
+    """
     if not 0 < len(paths) <= MAX_FIELDS:
-        raise ClaimsError(f"claims have 1 to {MAX_FIELDS} fields")
+        raise ClaimsError(f"claims must have 1 to {MAX_FIELDS} fields")
     previous: Path = ()
     for number, path in enumerate(paths):
         _check_steps(path)
         if number == 0:
             _check_opening(path, 0)
             if path and not isinstance(path[0], str):
-                raise ClaimsError("claims are a JSON object")
+                raise ClaimsError("claims must be a JSON object")
         else:
             _check_after(previous, path)
         previous = path
     if len(canonical_json(paths)) > MAX_BYTES:
-        raise ClaimsError(f"the paths take more than {MAX_BYTES} bytes")
+        raise ClaimsError(f"the list of paths has more than {MAX_BYTES} bytes")
 
 
 def _check_steps(path: Path) -> None:
     if len(path) > MAX_DEPTH:
-        raise ClaimsError(f"claims nest deeper than {MAX_DEPTH}")
+        raise ClaimsError(f"the claims are nested more than {MAX_DEPTH} levels deep")
     for step in path:
         if isinstance(step, bool) or not isinstance(step, (str, int)):
-            raise ClaimsError("a path is made of keys and indices")
+            raise ClaimsError("the elements of a path must be strings and integers")
 
 
 def _check_after(previous: Path, path: Path) -> None:
-    """Between neighbours, one container goes on where they part, and every container below it begins."""
+    """Verify that `path` may directly follow `previous` (CLAIMS.md, "Fields and paths", rules 1 to 3).
+
+    Where the two diverge, the same container continues; every container below that point is a new one.
+    """
     if _order(previous) >= _order(path):
-        raise ClaimsError(f"{_shown(path)} is not after {_shown(previous)}")
+        raise ClaimsError(f"{_shown(path)} must come before {_shown(previous)}")
     shared = next((at for at, (one, two) in enumerate(zip(previous, path, strict=False)) if one != two), len(previous))
     if shared == len(previous):
-        raise ClaimsError(f"{_shown(previous)} is a value and holds {_shown(path)}")
+        raise ClaimsError(f"{_shown(previous)} is a value, so it cannot contain {_shown(path)}")
     last, step = previous[shared], path[shared]
     if isinstance(last, str) != isinstance(step, str):
-        raise ClaimsError(f"{_shown(path[:shared])} is an object and an array")
+        raise ClaimsError(f"{_shown(path[:shared])} has both keys and indices")
     if isinstance(last, int) and step != last + 1:
-        raise ClaimsError(f"{_shown(path[:shared])} leaves out an index")
+        raise ClaimsError(f"{_shown(path[:shared])} skips an index")
     _check_opening(path, shared + 1)
 
 
 def _check_opening(path: Path, start: int) -> None:
     if any(isinstance(step, int) and step != 0 for step in path[start:]):
-        raise ClaimsError(f"{_shown(path)} begins an array in its middle")
+        raise ClaimsError(f"{_shown(path)} is in an array whose first index is not 0")
 
 
 def _assemble(fields: Sequence[tuple[Path, Field | bytes]]) -> Json:
-    """The document of checked fields: arrays arrive index by index, so that appending is enough."""
+    """Build the document from checked fields. The indices of an array arrive in order, so that appending suffices."""
     top: list[Json] = []
     for path, field in fields:
         if isinstance(field, bytes):
-            raise ClaimsError(f"{_shown(path)} is not there", hint="only a whole document can be put together")
+            raise ClaimsError(
+                f"{_shown(path)} is erased or not disclosed", hint="a document can be built only from all of its fields"
+            )
         at: dict[str, Json] | list[Json] = top
         step: str | int = 0
         for following in path:
@@ -397,7 +411,7 @@ def _members(value: Json, *names: str) -> list[Json]:
     if not isinstance(value, dict) or value.keys() != {"version", *names}:
         raise ClaimsError(f"expected an object with version, {', '.join(names)}")
     if value["version"] is True or value["version"] != _VERSION:
-        raise ClaimsError("unknown version of claims", hint="update this program")
+        raise ClaimsError("the claims are of an unknown version", hint="update this program")
     return [value[name] for name in names]
 
 

@@ -1,43 +1,42 @@
-"""Every failure that the ledger names, as one tree.
+"""All errors of the ledger library, as one tree.
 
     MillmarkError
-      InputError                 what the user gave is unusable (exit code 2)
+      InputError                 the user's input is unusable (exit code 2)
         IdentifierError          not a URI that has a canonical form
         CanonicalError           not representable as canonical JSON
-        ClaimsError              not a claims document, or a disclosure of another one
+        ClaimsError              not a claims document or disclosure, or a field that is missing
         RecordError              a field of a record is out of range
         BundleError              a provenance file is malformed
           NotABundleError        not a provenance file of this version at all
-        GenealogyError           lots that came of themselves
+        GenealogyError           lots that are their own ancestors
         SettingsError            a setting is missing, unknown or unsafe
         TrustError               not a trust file, or not a checkpoint file
-        RequestError             not a forward request, or not one that may be relayed
-        NotInstalledError        packages of an extra are missing
-      ProofError                 a Merkle proof does not hold
-      CheckpointError            a block is not one that the trust file lets us believe
-        WrongCheckpointError     the checkpoint is of another chain, ledger or block
-        SignatureMalformedError  a signature is not 65 bytes in the one form allowed
-        SignerUnknownError       who signed is not among the trust file's co-signers
+        RequestError             not a forward request, or one that must not be relayed
+      ProofError                 a Merkle or state proof is malformed or invalid
+      CheckpointError            the trust file gives no reason to believe a block
+        WrongCheckpointError     the checkpoint is for another chain, ledger or block
+        SignatureMalformedError  a signature is not 65 bytes in the only form allowed
+        SignerUnknownError       the signer is not among the trust file's co-signers
         SignerTwiceError         one participant signed twice
         QuorumMissedError        too few participants signed
         CheckpointUnlinkedError  no chain of hashes leads from the checkpoint back to the block
-        CheckpointTooOldError    the block is older than allowed, or later than now
+        CheckpointTooOldError    the block is older than allowed, or in the future
       SigningError               a key cannot be found, opened or used
-      NotFoundError              nothing under that name
-      ChainError
-        ChainUnreachableError    no answer, or no usable one
-        WrongChainError          another chain than the one asked for
-        WrongContractError       the code at an address is not this version's
-        ContractRefusedError     a contract reverted; carries the error's name and values
-      StoreError
-        StoreDamagedError        the database is not usable as it is
+      NotFoundError              nothing is known under that name
+      ChainError                 a node or contract failed
+        ChainUnreachableError    the node does not answer, or its answer is unusable
+        WrongChainError          the node serves another chain than expected
+        WrongContractError       the code at an address is not that of this version
+        ContractRefusedError     a contract reverted; has the error's name and values
+      StoreError                 the database failed
+        StoreDamagedError        the database cannot be used in its present state
       SubmitError                a record cannot be queued or sent
-        DuplicateRecordError     an idempotency key came back with another record
-        LeaseHeldError           another submitter works for the same key
-      IndexHaltedError           the follower saw what it must not pass over
+        DuplicateRecordError     an idempotency key was reused for another record
+        LeaseHeldError           another submitter holds the lease on the same key
+      IndexHaltedError           the follower met something that it must not skip
 
-Every class carries one line for the user: the cause, and the hint after it. `code` is stable and part of the API;
-`retry` says, from a closed list, what a caller may do next.
+Every error has one line for the user: the cause, followed by the hint if there is one. `code` is stable and part of the
+API; `retry` tells, from a closed list, what a caller may do next.
 """
 
 from __future__ import annotations
@@ -87,20 +86,20 @@ __all__ = [
 
 
 class Retry(enum.Enum):
-    """What may be done about a failure."""
+    """What a caller may do after an error."""
 
     NEVER = "never"
     """The same request will fail again."""
     UNCHANGED = "unchanged"
-    """The same bytes may be sent again."""
+    """The same request may be sent again, byte for byte."""
     REFRESHED = "refreshed"
-    """Read the state anew, then build the request again."""
+    """The caller must read the current state and build a new request."""
     OPERATOR = "operator"
     """A person must act first."""
 
 
 class MillmarkError(Exception):
-    """Root of the tree. `str()` is one line: the cause, and after a semicolon the hint when there is one."""
+    """Root of the tree. `str()` is one line: the cause and, after a semicolon, the hint if there is one."""
 
     code: ClassVar[str] = "failed"
     exit_code: ClassVar[int] = 1
@@ -113,26 +112,26 @@ class MillmarkError(Exception):
 
 
 class InputError(MillmarkError):
-    """What the user gave is unusable."""
+    """The user's input is unusable."""
 
     code = "input-unusable"
     exit_code = 2
 
 
 class IdentifierError(InputError):
-    """Not a URI that has a canonical form."""
+    """Text is not a URI that has a canonical form."""
 
     code = "identifier-malformed"
 
 
 class CanonicalError(InputError):
-    """Not representable as canonical JSON (RFC 8785)."""
+    """A value is not representable as canonical JSON (RFC 8785), or a text is not JSON as `parse_json` accepts it."""
 
     code = "json-not-canonical"
 
 
 class ClaimsError(InputError):
-    """Not a claims document, or a disclosure that belongs to another one."""
+    """Claims or a disclosure are malformed, or lack the field asked for."""
 
     code = "claims-refused"
 
@@ -144,19 +143,19 @@ class RecordError(InputError):
 
 
 class GenealogyError(InputError):
-    """Lots that came of themselves."""
+    """Lots are their own ancestors."""
 
     code = "genealogy-circular"
 
 
 class BundleError(InputError):
-    """A provenance file is not exactly what BUNDLE.md says."""
+    """A provenance file is not in exactly the format of BUNDLE.md."""
 
     code = "bundle-malformed"
 
 
 class NotABundleError(BundleError):
-    """No provenance file, or one of another version."""
+    """A file is not a provenance file, or is one of another version."""
 
     code = "bundle-unknown"
 
@@ -168,13 +167,13 @@ class SettingsError(InputError):
 
 
 class TrustError(InputError):
-    """Not a trust file, or not a checkpoint file."""
+    """A trust file or checkpoint file is malformed."""
 
     code = "trust-malformed"
 
 
 class RequestError(InputError):
-    """Not a forward request, or not one that may be relayed."""
+    """A forward request is malformed, or must not be relayed."""
 
     code = "request-unusable"
 
@@ -189,31 +188,31 @@ class NotInstalledError(InputError):
 
 
 class ProofError(MillmarkError):
-    """A Merkle proof does not hold."""
+    """A Merkle proof, state proof or block header is malformed or invalid."""
 
     code = "proof-refused"
 
 
 class CheckpointError(MillmarkError):
-    """A block is not one that the trust file lets us believe."""
+    """The trust file gives no reason to believe a block."""
 
     code = "checkpoint-refused"
 
 
 class WrongCheckpointError(CheckpointError):
-    """The checkpoint is of another chain, ledger or block."""
+    """The checkpoint is for another chain, ledger or block."""
 
     code = "checkpoint-wrong"
 
 
 class SignatureMalformedError(CheckpointError):
-    """A signature is not 65 bytes in the one form allowed."""
+    """A signature is not 65 bytes in the only form allowed (see `Signature`)."""
 
     code = "signature-malformed"
 
 
 class SignerUnknownError(CheckpointError):
-    """Who signed is not among the trust file's co-signers."""
+    """The signer is not among the trust file's co-signers."""
 
     code = "signer-unknown"
 
@@ -237,7 +236,7 @@ class CheckpointUnlinkedError(CheckpointError):
 
 
 class CheckpointTooOldError(CheckpointError):
-    """The block is older than allowed, or later than now."""
+    """The block is older than allowed, or in the future."""
 
     code = "checkpoint-too-old"
 
@@ -255,27 +254,27 @@ class NotFoundError(MillmarkError):
 
 
 class ChainError(MillmarkError):
-    """Something about the chain."""
+    """A node or a contract failed."""
 
     code = "chain-failed"
 
 
 class ChainUnreachableError(ChainError):
-    """The node gave no answer, or none that can be used."""
+    """The node does not answer, or its answer is unusable."""
 
     code = "chain-unreachable"
     retry = Retry.UNCHANGED
 
 
 class WrongChainError(ChainError):
-    """The node serves another chain than the one asked for."""
+    """The node serves another chain than expected."""
 
     code = "chain-wrong"
     retry = Retry.OPERATOR
 
 
 class WrongContractError(ChainError):
-    """The code at an address is not the code of this version's artefacts."""
+    """The code at an address is not that of this version's artefacts."""
 
     code = "contract-wrong"
     retry = Retry.OPERATOR
@@ -284,7 +283,7 @@ class WrongContractError(ChainError):
 class ContractRefusedError(ChainError):
     """A contract reverted.
 
-    `name` is the custom error's name in Solidity, `values` its arguments by name, in order of declaration.
+    `name` is the custom error's name in Solidity, `values` are its arguments by name, in order of declaration.
     """
 
     code = "contract-refused"
@@ -298,14 +297,14 @@ class ContractRefusedError(ChainError):
 
 
 class StoreError(MillmarkError):
-    """Something about the database."""
+    """The database failed."""
 
     code = "store-failed"
     retry = Retry.OPERATOR
 
 
 class StoreDamagedError(StoreError):
-    """The database cannot be used as it is."""
+    """The database cannot be used in its present state."""
 
     code = "store-damaged"
 
@@ -317,13 +316,13 @@ class SubmitError(MillmarkError):
 
 
 class DuplicateRecordError(SubmitError):
-    """An idempotency key was used before, with another record."""
+    """An idempotency key was used before, for another record."""
 
     code = "duplicate-record"
 
 
 class LeaseHeldError(SubmitError):
-    """Another submitter works for the same key. `holder` says which: host, process, and when it began."""
+    """Another submitter holds the lease on the same key. `holder` names it: host, process and its start time."""
 
     code = "lease-held"
     retry = Retry.UNCHANGED
@@ -331,13 +330,13 @@ class LeaseHeldError(SubmitError):
     def __init__(self, holder: str) -> None:
         self.holder = holder
         super().__init__(
-            f"another submitter works for the same key ({holder})",
+            f"another submitter is active for the same key ({holder})",
             hint="run one submitter for each key; nothing was lost",
         )
 
 
 class IndexHaltedError(MillmarkError):
-    """The follower saw what it must not pass over: a changed final block, a gap, a log that does not decode."""
+    """The follower met something that it must not skip: a changed final block, a gap, a log that does not decode."""
 
     code = "index-halted"
     retry = Retry.OPERATOR

@@ -1,8 +1,7 @@
-"""JSON of events, read and written in C where that leaves no doubt, else by the ledger's strict reader and writer.
+"""Fast JSON for captured events: msgspec where its result is certain to be right, else the strict `ledger.canonical`.
 
-The quick reader takes no less than RFC 8259 asks, but keeps the last of two members with one name, and integers and
-depths without bound. So every value is looked at once: what might be refused is given to the strict reader, which
-refuses it, or takes it after all.
+msgspec accepts only what RFC 8259 allows, but keeps the last of duplicate members, and bounds neither integers nor
+depth. So every value is checked after parsing, and when in doubt parsed again by the strict reader, which decides.
 """
 
 from __future__ import annotations
@@ -21,17 +20,19 @@ _write = msgspec.json.Encoder(order="sorted").encode
 
 
 class Parsed(NamedTuple):
+    """A parsed JSON value, and whether it can be written fast."""
+
     value: Json
     plain: bool = False
-    """Whether all readers and writers of JSON are known to write its numbers alike."""
+    """Whether it is known that all JSON writers format its numbers identically."""
 
 
 class _DoubtError(Exception):
-    """Only the strict reader can tell."""
+    """The value may have to be refused: the strict reader decides."""
 
 
 def parse_value(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Collection[str] = frozenset()) -> Parsed:
-    """One value, as `parse_json` reads it. Raises CanonicalError."""
+    """Parse a value, with the same result as `parse_json`. Raises CanonicalError."""
     try:
         value = _decode(data, max_bytes)
         strings, plain = _look(value, max_depth)
@@ -42,7 +43,7 @@ def parse_value(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Coll
 
 
 def parse_values(data: bytes, *, max_bytes: int, max_depth: int) -> list[Parsed]:
-    """The values of an array, or the one that is no array, as `parse_json` reads them. Raises CanonicalError."""
+    """Parse the elements of an array, or a single other value, like `parse_json`. Raises CanonicalError."""
     try:
         value = _decode(data, max_bytes)
         values = value if isinstance(value, list) else [value]
@@ -55,10 +56,14 @@ def parse_values(data: bytes, *, max_bytes: int, max_depth: int) -> list[Parsed]
 
 
 def write_canonical(value: Json, plain: bool) -> bytes:
-    """As `canonical_json` does. `plain`: as a Parsed has it, of this value or of one that it is a part of."""
+    """Write a value, with the same result as `canonical_json`.
+
+    `plain` is that of the `Parsed` from which the value, or a value that contains it, comes.
+    """
     if plain:
         text: bytes = _write(value)
-        # Keys are sorted by code point. RFC 8785 sorts by UTF-16 code unit, which differs beyond U+FFFF: four bytes.
+        # msgspec sorts keys by code point, RFC 8785 by UTF-16 code unit: the order can differ only beyond U+FFFF, where
+        # UTF-8 takes four bytes, the first of them at least 0xF0.
         if text.isascii() or max(text) < 0xF0:
             return text
     return canonical_json(value)
@@ -74,8 +79,9 @@ def _decode(data: bytes, max_bytes: int) -> Any:
 
 
 def _look(value: Json, max_depth: int) -> tuple[int, bool]:
-    """How many strings a value holds, names of members among them, and whether it is plain."""
+    """Number of strings in a value, including member names, and whether it is plain. Raises _DoubtError."""
     strings, plain = 0, True
+    # Level by level, not by recursion: this runs for every captured event.
     level: list[Any] = [value if type(value) is dict else (value,)]
     for _ in range(max_depth + (type(value) is not dict)):
         below: list[Any] = []
@@ -104,7 +110,8 @@ def _look(value: Json, max_depth: int) -> tuple[int, bool]:
 
 
 def _verify_strings(data: bytes, strings: int) -> None:
-    """That nothing was dropped: of two members with one name, the first would be missing."""
+    """Verify that nothing was dropped: msgspec keeps only the last of duplicate members. Raises _DoubtError."""
+    # Without escaped quotes, every string contributes exactly two quotes to the text.
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     if data.count(b'"') != 2 * strings:

@@ -1,8 +1,8 @@
 """Evidence: salted entries in one append-only Merkle log per stream (DESIGN "Evidence leaf").
 
-Leaf data = tag, 32-byte salt of that entry, canonical JSON of the entry; the tree is RFC 9162 section 2.1 over SHA-256.
-What is on chain is the tree's size and root; an entry is shown by its salt, its bytes and an inclusion proof. The salt
-keeps a stranger from guessing measured values out of their hashes.
+Leaf data are a tag, a 32-byte salt per entry and the entry's canonical JSON; the tree is that of RFC 9162 section 2.1
+over SHA-256. The chain records the tree's size and root; an entry is proved by its salt, its bytes and an inclusion
+proof. The salt prevents outsiders from guessing measured values from their hashes.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ SALT_BYTES = 32
 
 
 def build_leaf_data(salt: bytes, entry: Json) -> bytes:
-    """The bytes under a leaf. Raises CanonicalError when the entry has no canonical form, RecordError when the salt has
-    not 32 bytes: one of another length could be read as the beginning of another entry."""
+    """Return the data whose RFC 9162 leaf hash goes into the stream's tree.
+
+    Raises CanonicalError when the entry has no canonical JSON, RecordError when the salt does not have 32 bytes: with
+    another length, part of the salt could be passed off as part of the entry.
+    """
     return build_leaf_data_of(salt, canonical_json(entry))
 
 
 def build_leaf_data_of(salt: bytes, text: bytes) -> bytes:
-    """As `build_leaf_data`, of an entry that is canonical JSON already."""
+    """Like `build_leaf_data`, for an entry that is canonical JSON already. Raises RecordError."""
     _verify_size("salt", salt, SALT_BYTES)
     return EVIDENCE_TAG + salt + text
 
@@ -44,10 +47,12 @@ def build_leaf_data_of(salt: bytes, text: bytes) -> bytes:
 def build_inference_context(
     *, chain_id: int, ledger: bytes, lot: bytes, stream: bytes, leaf_index: int, leaf: bytes
 ) -> bytes:
-    """32 bytes that bind an inference to one ledger, one lot and one measured entry, so that a verdict cannot be shown
-    for another part. All numbers are 32-byte big-endian words; `ledger` is an address, padded on the left.
+    """Return the 32 bytes that bind an inference to one ledger, one lot and one measured entry.
 
-    Raises RecordError when a part has another length: put one behind the other, two contexts could become the same."""
+    They keep a verdict from being passed off as that of another part. Numbers are 32-byte big-endian words; `ledger` is
+    an address, padded on the left. Raises RecordError when an argument has a wrong length: otherwise two contexts could
+    be the same when concatenated.
+    """
     _verify_size("ledger", ledger, 20)
     for name, part in (("lot", lot), ("stream", stream), ("leaf", leaf)):
         _verify_size(name, part, 32)
@@ -64,12 +69,12 @@ def build_inference_context(
 
 def _verify_size(name: str, part: bytes, size: int) -> None:
     if len(part) != size:
-        raise RecordError(f"{name} has {len(part)} bytes", hint=f"give {size} bytes")
+        raise RecordError(f"{name} has {len(part)} bytes instead of {size}", hint=f"pass {size} bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceEntry:
-    """One entry as the stream's owner keeps it."""
+    """An entry with its salt, as the stream's owner keeps it."""
 
     index: int
     salt: bytes
@@ -86,7 +91,7 @@ class EvidenceLog:
     tree: Tree = field(default_factory=Tree)
 
     def append(self, entry: Json, salt: bytes | None = None) -> EvidenceEntry:
-        """Adds an entry under a new random salt, or the one given. Raises CanonicalError, and then adds nothing."""
+        """Add an entry with `salt`, by default a random one. Raises CanonicalError, RecordError; then adds nothing."""
         salt = secrets.token_bytes(SALT_BYTES) if salt is None else salt
         leaf = leaf_hash(build_leaf_data(salt, entry))
         added = EvidenceEntry(self.tree.append(leaf), salt, entry, leaf)

@@ -1,14 +1,14 @@
-"""Forward requests: calls that a key signs and somebody else sends. The ledger takes them as if the key had.
+"""Forward requests: calls signed by one key and sent by another, which the ledger attributes to the signing key.
 
-What is signed is EIP-712 typed data, as OpenZeppelin's ERC2771Forwarder has it:
+The signature covers EIP-712 typed data, as defined by OpenZeppelin's ERC2771Forwarder:
 
     domain      EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)
                 name "Millmark", version "1", verifyingContract the forwarder's address
     message     ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,uint48 deadline,
-                bytes data), without the line's end
+                bytes data), without the line break
 
-The value is always 0. A request is executed at most once: its nonce is its signer's next one at the forwarder, and is
-spent if and only if the call succeeded. Who relays can hold a request back until its deadline; nothing else.
+The value is always 0. A request is executed at most once: its nonce must be its signer's next one at the forwarder, and
+is spent if and only if the call succeeds. All that a relay can do to a request is delay it until its deadline.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ledger.trust import parse_canonical, parse_checksum, parse_hex, parse_membe
 __all__ = ["MAX_REQUEST_BYTES", "SIGNATURE_BYTES", "ForwardRequest", "SignedRequest", "parse_request", "sign_request"]
 
 MAX_REQUEST_BYTES = 60 * 1024
-"""Of the written form: what a gateway takes as one body, with room to spare."""
+"""Largest request in its JSON form: well below the largest body that a gateway accepts."""
 
 _FORMAT, _VERSION = "millmark-forward-request", 1
 _MEMBERS = (
@@ -46,26 +46,28 @@ _REQUEST_TYPE = keccak256(
     b"ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,uint48 deadline,bytes data)"
 )
 _NAME, _DOMAIN_VERSION = keccak256(b"Millmark"), keccak256(b"1")
-_MEND = "have it signed again with this version"
+_HINT = "have it signed again with this version"
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardRequest:
-    """What is signed. Raises RequestError for what no forwarder could take."""
+    """The signed content of a request. Raises RequestError for values that no forwarder accepts."""
 
     chain_id: int
     forwarder: bytes
-    """Address, 20 bytes; so are the next two."""
+    """Address, 20 bytes."""
     signer: bytes
-    """Whose key acts."""
+    """Address of the acting key, 20 bytes."""
     to: bytes
+    """Address of the contract to call, 20 bytes."""
     gas: int
-    """That the call is given, whatever the sender's transaction has."""
+    """Gas limit of the call, independent of that of the sender's transaction."""
     nonce: int
-    """At the forwarder, counted for the signer alone."""
+    """Counted by the forwarder for each signer."""
     deadline: int
-    """Last moment, in seconds since 1970, by the chain's clock."""
+    """Last block time at which the request can be executed, in seconds since 1970."""
     data: bytes
+    """Calldata."""
 
     def __post_init__(self) -> None:
         if any(len(address) != ADDRESS_BYTES for address in (self.forwarder, self.signer, self.to)):
@@ -76,7 +78,7 @@ class ForwardRequest:
 
     @property
     def digest(self) -> bytes:
-        """The 32 bytes that are signed (EIP-712 section "Specification"); they also name the request."""
+        """The 32-byte digest to sign (EIP-712 section "Specification"), which also identifies the request."""
         domain = keccak256(_DOMAIN_TYPE + _NAME + _DOMAIN_VERSION + _word(self.chain_id) + _padded(self.forwarder))
         message = keccak256(
             _REQUEST_TYPE
@@ -99,15 +101,15 @@ class SignedRequest:
     signature: bytes
 
     def verify(self) -> None:
-        """Verify that the signer signed it. Raises RequestError. Not established: that its nonce is the next one."""
+        """Verify the signature. Raises RequestError. Not established: that the nonce is the signer's next one."""
         try:
             signature = Signature.from_bytes(self.signature)
             verify_signature(self.request.digest, signature, self.request.signer)
         except SigningError as error:
-            raise RequestError(f"the signature is not the signer's: {error.cause}", hint=_MEND) from None
+            raise RequestError(f"the signature is not the signer's: {error.cause}", hint=_HINT) from None
 
     def to_bytes(self) -> bytes:
-        """The one written form (RFC 8785), which `parse_request` takes back."""
+        """The request in canonical JSON (RFC 8785); `parse_request` reads it."""
         request = self.request
         return canonical_json(
             {
@@ -127,24 +129,28 @@ class SignedRequest:
 
 
 def sign_request(request: ForwardRequest, signer: Signer) -> SignedRequest:
-    """Raises RequestError when the signer is not the request's, SigningError."""
+    """Sign a request. Raises RequestError when `signer` is not the request's signer, SigningError."""
     if signer.address != request.signer:
-        raise RequestError(f"the request is {to_checksum(request.signer)}'s, not {to_checksum(signer.address)}'s")
+        raise RequestError(
+            f"the request must be signed by {to_checksum(request.signer)}, not by {to_checksum(signer.address)}"
+        )
     return SignedRequest(request, signer.sign_digest(request.digest).to_bytes())
 
 
 def parse_request(data: bytes) -> SignedRequest:
-    """Parse a written request. Raises RequestError for one that is too large or not in its one form. Not established:
-    that the signature is the signer's, see `SignedRequest.verify`."""
+    """Parse a request from its JSON form. Raises RequestError when it is malformed, too large or not canonical.
+
+    Not established: that the signature is the signer's; `SignedRequest.verify` checks it.
+    """
     try:
-        value = parse_canonical(data, MAX_REQUEST_BYTES, 1, "request", _MEND)
+        value = parse_canonical(data, MAX_REQUEST_BYTES, 1, "request", _HINT)
         form, version, chain_id, forwarder, signer, to, gas, nonce, deadline, call, signature = parse_members(
             value, *_MEMBERS
         )
         if form != _FORMAT or parse_number(version, MAX_SAFE_INTEGER) != _VERSION:
             raise TrustError(f"not a {_FORMAT} of version {_VERSION}")
         if not isinstance(call, str):
-            raise TrustError("its data is no string")
+            raise TrustError("its data is not a string")
         request = ForwardRequest(
             chain_id=parse_number(chain_id, MAX_SAFE_INTEGER),
             forwarder=parse_checksum(forwarder),
@@ -157,7 +163,7 @@ def parse_request(data: bytes) -> SignedRequest:
         )
         return SignedRequest(request, parse_hex(signature, SIGNATURE_BYTES))
     except TrustError as error:
-        raise RequestError(f"the request cannot be used: {error.cause}", hint=_MEND) from None
+        raise RequestError(f"the request cannot be used: {error.cause}", hint=_HINT) from None
 
 
 def _word(number: int) -> bytes:

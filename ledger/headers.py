@@ -1,9 +1,9 @@
-"""Block headers: parsed from the bytes that hash to the block's hash, for every fork in use.
+"""Block headers: parsed from the bytes whose Keccak-256 is the block's hash, for every fork in use.
 
 The bytes are the RLP list of the header's fields (yellow paper, section 4.4.3; EIP-1559, EIP-4895, EIP-4844, EIP-4788,
-EIP-7685). Engines with seals in `extraData` (Besu and GoQuorum QBFT) leave the seals out of the hash: there, the bytes
-are the header as it is hashed, the round 0 and the list of committed seals empty (`build_qbft_preimage`), so that every
-engine's block hash is the Keccak-256 of the bytes given. Not established here: who produced or sealed a block.
+EIP-7685). Engines with seals in `extraData` (Besu and GoQuorum QBFT) do not hash the seals. For them, the bytes are the
+header as it is hashed, with round 0 and an empty list of committed seals (`build_qbft_preimage`). Not established here:
+who produced or sealed a block.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ledger.rlp import RlpItem, decode_integer, decode_rlp, encode_rlp
 __all__ = ["FIELDS", "MAX_HEADER_BYTES", "BlockHeader", "build_qbft_preimage", "encode_header", "parse_header"]
 
 MAX_HEADER_BYTES = 16_384
-"""`extraData` is 32 bytes on public networks; with QBFT it lists the validators, 21 bytes each."""
+"""`extraData` has at most 32 bytes on public networks; with QBFT it also lists the validators, 21 bytes each."""
 
 _UINT64, _UINT256 = 8, 32
 _ANY = -1
@@ -47,20 +47,20 @@ FIELDS = (
     ("parentBeaconBlockRoot", _BYTES, 32),
     ("requestsHash", _BYTES, 32),
 )
-"""Name in JSON-RPC, whether it is an integer, and its size: of bytes the exact one, of integers the most."""
+"""(name in JSON-RPC, whether it is an integer, bytes: the exact number of a byte string, the most of an integer)."""
 
 _COUNTS = (15, 16, 17, 20, 21)
-"""Fields of a header: before London, London, Shanghai, Cancun, Prague."""
+"""Number of fields in a header: before London, London, Shanghai, Cancun, Prague."""
 _PLACES = {name: place for place, (name, _, _) in enumerate(FIELDS)}
 _QBFT_ITEMS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class BlockHeader:
-    """What a proof needs of a block."""
+    """The fields of a block header that proofs need. All hashes and roots have 32 bytes."""
 
     hash: bytes
-    """Keccak-256 of the encoded header, 32 bytes; so are the other hashes and roots."""
+    """Keccak-256 of the encoded header."""
     number: int
     parent_hash: bytes
     state_root: bytes
@@ -71,14 +71,17 @@ class BlockHeader:
 
 
 def parse_header(data: bytes) -> BlockHeader:
-    """Parse one encoded header. Raises ProofError for one that is too long, not canonical RLP, of no known fork, or
-    has a field of a wrong size."""
+    """Parse an encoded header.
+
+    Raises ProofError when it is too long, is not canonical RLP, does not have the number of fields of a known fork, or
+    has a field of a wrong size.
+    """
     if not isinstance(data, bytes) or len(data) > MAX_HEADER_BYTES:
-        raise ProofError(f"a block header is not at most {MAX_HEADER_BYTES} bytes")
+        raise ProofError(f"a block header has more than {MAX_HEADER_BYTES} bytes")
     items = decode_rlp(data, max_depth=1)
     if isinstance(items, bytes) or len(items) not in _COUNTS:
-        raise ProofError("a block header has the fields of no known fork")
-    for (name, is_integer, size), item in zip(FIELDS, items, strict=False):  # later fields may be missing
+        raise ProofError("a block header has a number of fields that no known fork has")
+    for (name, is_integer, size), item in zip(FIELDS, items, strict=False):  # earlier forks have fewer fields
         _check_field(name, is_integer, size, item)
     fields: list[bytes] = [item for item in items if isinstance(item, bytes)]
     return BlockHeader(
@@ -93,23 +96,25 @@ def parse_header(data: bytes) -> BlockHeader:
 
 
 def encode_header(fields: Sequence[bytes]) -> bytes:
-    """Encode a header's fields, integers without leading zeros, in the order of `FIELDS`. Raises ProofError when
-    `parse_header` would not take the result."""
+    """Encode a header's fields, given in the order of `FIELDS`, integers without leading zeros.
+
+    Raises ProofError when `parse_header` would refuse the result.
+    """
     data = encode_rlp(list(fields))
     parse_header(data)
     return data
 
 
 def build_qbft_preimage(data: bytes) -> bytes:
-    """The bytes whose Keccak-256 is the block's hash on a QBFT chain, from the header as the chain stores it.
+    """Return the bytes whose Keccak-256 is a QBFT block's hash, from the header as the chain stores it.
 
-    `extraData` is the list (vanity, validators, vote, round, committed seals); hashed are round 0 and no seals (QBFT
-    specification, "Block hashing"; Besu, GoQuorum). Raises ProofError when `extraData` is no such list.
+    `extraData` is the list (vanity, validators, vote, round, committed seals). The hash covers it with round 0 and no
+    seals (QBFT specification, "Block hashing"; Besu, GoQuorum). Raises ProofError when `extraData` is not such a list.
     """
     header = parse_header(data)
     extra = decode_rlp(header.extra_data, max_depth=2)
     if isinstance(extra, bytes) or len(extra) != _QBFT_ITEMS:
-        raise ProofError("the block header's extraData is not QBFT's")
+        raise ProofError("the block header's extraData is not that of a QBFT chain")
     items = decode_rlp(data, max_depth=1)
     fields = [bytes(item) for item in items if isinstance(item, bytes)]
     fields[_PLACES["extraData"]] = encode_rlp([*extra[:3], b"", []])
@@ -125,6 +130,6 @@ def _check_field(name: str, is_integer: bool, size: int, item: RlpItem) -> None:
 
 def _number(fields: Sequence[bytes], name: str) -> int:
     number = int.from_bytes(fields[_PLACES[name]], "big")
-    if number >> 63:
-        raise ProofError(f"the block header's {name} is beyond 2^63")
+    if number >> 63:  # a uint64 in the header, but a signed column in databases
+        raise ProofError(f"the block header's {name} is not below 2^63")
     return number

@@ -1,4 +1,4 @@
-"""Heads: the hash chain over an order's or lot's records (contracts/src/interfaces/IHistory.sol)."""
+"""Heads: the end of the hash chain over an order's or lot's records (contracts/src/interfaces/IHistory.sol)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ HEAD_TAG = keccak256(b"millmark.history.v1")
 
 
 def start_of(chain_id: int, ledger: bytes, subject: bytes) -> bytes:
-    """The head of a history before its first record."""
+    """The head of a history without records, 32 bytes. `ledger` is an address, 20 bytes, and `subject` 32 bytes."""
     return keccak256(HEAD_TAG + _word(chain_id) + bytes(12) + ledger + subject)
 
 
 def inner_of(*, sequence: int, participant: int, key: bytes, data: bytes, block_time: int) -> bytes:
-    """What links carry of a record; `data` are the event's."""
+    """The inner hash of a record, 32 bytes. `key` is an address, `data` the event's data, `block_time` in seconds."""
     return keccak256(_word(sequence) + _word(participant) + bytes(12) + key + keccak256(data) + _word(block_time))
 
 
 def link(head: bytes, topic: bytes, inner: bytes) -> bytes:
-    """The head after a record of the kind with `topic`."""
+    """The head after one more record, from topic 0 of its event and its inner hash; 32 bytes each."""
     return keccak256(head + topic + inner)
 
 

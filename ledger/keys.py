@@ -1,11 +1,11 @@
-"""Signers: secp256k1 keys behind an interface, chosen by URI. Private keys appear in no text that leaves this module.
+"""Signers: secp256k1 keys behind an interface, chosen by URI. No text that leaves this module contains a private key.
 
     keystore:PATH   an encrypted key file, "Web3 Secret Storage" version 3
     file:PATH       64 hexadecimal digits, unencrypted: for development
-    pkcs11:...      a key in a token, which never gives it away (ledger.tokens)
+    pkcs11:...      a key in a token, which never reveals it (ledger.tokens)
 
-Files, those with a passphrase or PIN too, must belong to the user that runs the program, and to nobody else (mode
-0600).
+All files, also those with a passphrase or PIN, must be owned by the user that runs the program and be accessible to
+nobody else (mode 0600).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ __all__ = [
 ]
 
 Prompt: TypeAlias = Callable[[str], str]
-"""Asks a person; the argument says what for."""
+"""Asks a person for a secret and returns it; the argument is the text of the prompt."""
 
 _MAX_FILE_BYTES = 1 << 16
 _MAX_SCRYPT_BYTES = 1 << 30
@@ -67,7 +67,7 @@ _MAX_PBKDF2_ROUNDS = 10_000_000
 
 
 class LocalSigner:
-    """A key in this process. It cannot be printed, copied or pickled."""
+    """A private key in this process's memory. It cannot be printed, copied or pickled."""
 
     __slots__ = ("_address", "_key")
 
@@ -82,7 +82,7 @@ class LocalSigner:
 
     @classmethod
     def from_bytes(cls, secret: bytes) -> LocalSigner:
-        """Return the signer of a 32-byte key. Raises SigningError, which does not repeat the key."""
+        """Return the signer of a 32-byte private key. Raises SigningError, whose text does not contain the key."""
         if not isinstance(secret, bytes) or len(secret) != 32 or not 0 < int.from_bytes(secret, "big") < ORDER:
             raise SigningError("not a secp256k1 private key of 32 bytes")
         return cls(coincurve.PrivateKey(secret))
@@ -95,18 +95,18 @@ class LocalSigner:
     def sign_digest(self, digest: bytes) -> Signature:
         """Sign a 32-byte digest with the nonce of RFC 6979. Raises SigningError."""
         check_digest(digest)
-        signed = self._key.sign_recoverable(digest, hasher=None)  # libsecp256k1 gives low s
+        signed = self._key.sign_recoverable(digest, hasher=None)  # libsecp256k1 returns low s (EIP-2)
         return Signature(int.from_bytes(signed[:32], "big"), int.from_bytes(signed[32:64], "big"), signed[64])
 
     def unsafe_secret(self) -> bytes:
-        """Return the 32-byte private key. The caller holds the risk."""
+        """Return the 32-byte private key. The caller must keep it secret."""
         return self._key.secret
 
     def __repr__(self) -> str:
         return f"LocalSigner({to_checksum(self._address)})"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise SigningError("a signer is neither copied nor pickled")
+        raise SigningError("a signer cannot be copied or pickled")
 
 
 def open_signer(
@@ -116,15 +116,18 @@ def open_signer(
     prompt: Prompt | None = None,
     pkcs11_module: Path | None = None,
 ) -> Signer:
-    """Return the signer that `uri` names. A keystore's passphrase, or a token's PIN, comes from a file of mode 0600, or
-    from a person. `pkcs11_module` is the library that talks to tokens.
+    """Return the signer that `uri` names. Raises SigningError.
 
-    Never from the command line or the environment: other processes read those. Raises SigningError.
+    The passphrase of a keystore or the PIN of a token is read from `passphrase_file` (mode 0600), or asked for with
+    `prompt`; never from the command line or the environment, which other processes can read. `pkcs11_module` is the
+    library that accesses tokens.
     """
     scheme, _, place = uri.partition(":")
     if not place or scheme not in ("keystore", "file", TOKEN_SCHEME):
-        # The URI is not repeated: a key given by mistake would be.
-        raise SigningError("the signer is neither keystore:PATH, file:PATH nor pkcs11:...", hint="name a key")
+        # The message does not repeat the URI: it may be a private key, passed by mistake.
+        raise SigningError(
+            "the signer is neither keystore:PATH, file:PATH nor pkcs11:...", hint="name a key in one of these forms"
+        )
     if scheme == TOKEN_SCHEME:
         return open_token_signer(uri, pkcs11_module, lambda token: _secret("PIN", token, passphrase_file, prompt))
     path = Path(place.removeprefix("//") if place.startswith("///") else place)
@@ -134,7 +137,7 @@ def open_signer(
     try:
         return LocalSigner.from_bytes(bytes.fromhex(content.decode("ascii").strip().removeprefix("0x")))
     except ValueError:
-        raise SigningError(f"{path} does not hold 64 hexadecimal digits") from None
+        raise SigningError(f"{path} does not contain 64 hexadecimal digits") from None
 
 
 def create_key(
@@ -144,15 +147,14 @@ def create_key(
     prompt: Prompt | None = None,
     pkcs11_module: Path | None = None,
 ) -> Address:
-    """Make a new key in the token that a `pkcs11:` URI names, or else in a keystore file at `place`, and return its
-    address.
+    """Generate a key in a token, if `place` is a `pkcs11:` URI, or else in a keystore file, and return its address.
 
-    Nothing is ever overwritten. Raises SigningError.
+    An existing key is never overwritten. The other parameters are those of `open_signer`. Raises SigningError.
     """
     if place.startswith(f"{TOKEN_SCHEME}:"):
         return create_token_key(place, pkcs11_module, lambda token: _secret("PIN", token, passphrase_file, prompt))
     passphrase = _secret("passphrase", place, passphrase_file, prompt)
-    if passphrase_file is None and prompt is not None and prompt("Once more: ") != passphrase:
+    if passphrase_file is None and prompt is not None and prompt("Repeat the passphrase: ") != passphrase:
         raise SigningError("the two passphrases differ", hint="try again")
     return create_keystore(Path(place), passphrase)
 
@@ -160,15 +162,15 @@ def create_key(
 def create_keystore(
     path: Path, passphrase: str, *, signer: LocalSigner | None = None, scrypt_cost: int = 1 << 18
 ) -> Address:
-    """Write a new key (or `signer`'s), encrypted, to `path`, mode 0600, and return its address.
+    """Write a new key, or that of `signer`, encrypted to `path` (mode 0600), and return its address.
 
-    The file appears whole or not at all, and never replaces another. `scrypt_cost` is scrypt's N, with r = 8: the
-    default takes 256 MiB for a second or so. Raises SigningError.
+    The file appears complete or not at all, and never replaces another. `scrypt_cost` is scrypt's N, with r = 8: the
+    default takes 256 MiB and about a second. Raises SigningError.
     """
     if not passphrase:
         raise SigningError("the passphrase is empty")
     signer = signer or LocalSigner.generate()
-    from eth_keyfile.keyfile import create_keyfile_json  # noqa: PLC0415  # it takes a second
+    from eth_keyfile.keyfile import create_keyfile_json  # noqa: PLC0415  # takes a second to import
 
     bound_recursion()
 
@@ -183,7 +185,7 @@ def _open_keystore(path: Path, content: bytes, passphrase: str) -> LocalSigner:
         if not isinstance(keystore, dict):
             raise SigningError(f"{path} is not a keystore")
         _check_work(path, keystore)
-        from eth_keyfile.keyfile import decode_keyfile_json  # noqa: PLC0415  # likewise
+        from eth_keyfile.keyfile import decode_keyfile_json  # noqa: PLC0415  # takes a second to import
 
         bound_recursion()
 
@@ -191,18 +193,18 @@ def _open_keystore(path: Path, content: bytes, passphrase: str) -> LocalSigner:
     except CanonicalError:
         raise SigningError(f"{path} is not a keystore") from None
     except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError, OverflowError) as error:
-        if "MAC" in str(error):
+        if "MAC" in str(error):  # eth_keyfile has no error class of its own for a wrong passphrase
             raise SigningError(f"the passphrase does not open {path}") from None
         raise SigningError(f"{path} is not a keystore of version 3") from None
     signer = LocalSigner.from_bytes(secret)
     named = keystore.get("address")
     if isinstance(named, str) and named.lower().removeprefix("0x") != signer.address.hex():
-        raise SigningError(f"{path} names another address than its key has")
+        raise SigningError(f"the address in {path} is not that of its key")
     return signer
 
 
 def _check_work(path: Path, keystore: Mapping[str, Json]) -> None:
-    """A file must not choose how much memory or time it takes to refuse it."""
+    """Bound the memory and time that a keystore demands, before it is decrypted. Raises SigningError."""
     lowered = {key.lower(): value for key, value in keystore.items()}
     crypto = lowered.get("crypto")
     params = crypto.get("kdfparams") if isinstance(crypto, dict) else None
@@ -211,11 +213,11 @@ def _check_work(path: Path, keystore: Mapping[str, Json]) -> None:
     numbers = {name: value for name, value in params.items() if isinstance(value, int)}
     memory = 128 * numbers.get("n", 1) * numbers.get("r", 1) * numbers.get("p", 1)
     if memory > _MAX_SCRYPT_BYTES or numbers.get("c", 0) > _MAX_PBKDF2_ROUNDS:
-        raise SigningError(f"{path} asks for more work than any keystore needs")
+        raise SigningError(f"{path} demands more memory or time than any keystore needs")
 
 
 def read_passphrase(path: Path) -> str:
-    """Return the one line of a file of mode 0600. Raises SigningError."""
+    """Return the content of a file of mode 0600, without its final line break. Raises SigningError."""
     try:
         text = read_private(path).decode("utf-8")
     except UnicodeDecodeError:
@@ -224,31 +226,29 @@ def read_passphrase(path: Path) -> str:
 
 
 def _secret(kind: str, where: str, file: Path | None, prompt: Prompt | None) -> str:
-    """The passphrase or PIN of what is at `where`."""
+    """Return the passphrase or PIN of the key file or token `where`."""
     if file is not None:
         return read_passphrase(file)
     if prompt is not None:
         return prompt(f"{kind[:1].upper()}{kind[1:]} for {where}: ")
-    raise SigningError(f"{where} needs a {kind}", hint=f"name a file of mode 0600 that holds the {kind}")
+    raise SigningError(f"{where} needs a {kind}", hint=f"name a file of mode 0600 that contains the {kind}")
 
 
 def read_private(path: Path) -> bytes:
-    """Content of a small file that is the user's own, mode 0600. Raises SigningError.
-
-    Checked on the opened file: the name may change meanwhile.
-    """
+    """Return the content of a file of at most 64 KiB, owned by this user, mode 0600. Raises SigningError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block us
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # O_NONBLOCK: opening a pipe may block
     except (OSError, ValueError) as error:
         raise SigningError(f"{path} cannot be opened: {getattr(error, 'strerror', None) or 'not a path'}") from None
     try:
+        # On the descriptor, not the path: the path may name another file by now.
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise SigningError(f"{path} is not a file")
         if facts.st_uid != os.geteuid():
             raise SigningError(f"{path} belongs to another user", hint=f"chown it to user id {os.geteuid()}")
         if facts.st_mode & 0o077:
-            raise SigningError(f"{path} is open to other users", hint=f"chmod 600 {path}")
+            raise SigningError(f"{path} is accessible to other users", hint=f"chmod 600 {path}")
         content = os.read(descriptor, _MAX_FILE_BYTES + 1)
     finally:
         os.close(descriptor)
@@ -258,7 +258,7 @@ def read_private(path: Path) -> bytes:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a new file, mode 0600, whole or not at all, and never over another. Raises SigningError."""
+    """Write a new file, mode 0600. It appears complete or not at all, and replaces no other. Raises SigningError."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -267,13 +267,15 @@ def write_private(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(temporary, path)  # unlike a rename, this fails where something is
+            os.link(temporary, path)  # unlike a rename, this fails if the name exists
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-        _sync_directory(path.parent)
+        _sync_directory(path.parent)  # without it, a power cut could lose the name of the file, and with it the key
     except FileExistsError:
-        raise SigningError(f"{path} exists", hint="a key file is never overwritten: choose another name") from None
+        raise SigningError(
+            f"{path} exists already", hint="key files are never overwritten: choose another name"
+        ) from None
     except OSError as error:
         raise SigningError(f"{path} cannot be written: {error.strerror}") from None
 

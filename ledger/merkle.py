@@ -1,7 +1,7 @@
 """Merkle trees over SHA-256 as in RFC 9162 section 2.1: roots, inclusion proofs, consistency proofs.
 
-A proof is a list of 32-byte node hashes, lowest level first. The tree of size zero has a root, but no proof starts
-from it: it is consistent with everything, so such a proof would establish nothing.
+A proof is a list of 32-byte node hashes, lowest level first. The tree of size zero has a root, but there are no
+consistency proofs from it: it is consistent with every tree, so such a proof would establish nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 
 HASH_BYTES = 32
 MAX_TREE_SIZE = 2**64 - 1
-"""Sizes travel as unsigned 64-bit integers."""
+"""Tree sizes are serialised as unsigned 64-bit integers."""
 
 _sha256 = hashlib.sha256
 EMPTY_ROOT = _sha256(b"").digest()
@@ -44,10 +44,10 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class Tree:
-    """An append-only tree. Roots and proofs can be had for its present and every earlier size.
+    """An append-only tree in memory, with roots and proofs for its current size and every earlier one.
 
-    Level k holds the hashes of the complete subtrees of 2^k leaves, left to right: 2N hashes in all, and none ever
-    changes, which is why an earlier size needs no other state.
+    Level k contains the hashes of the complete subtrees of 2^k leaves, left to right: about 2N hashes for N leaves.
+    None of them ever changes, so earlier sizes need no state of their own.
     """
 
     __slots__ = ("_levels",)
@@ -62,12 +62,12 @@ class Tree:
         return len(self._levels[0])
 
     def append(self, leaf: bytes) -> int:
-        """Add one leaf hash and return its index. Raises ProofError if it is not 32 bytes."""
+        """Add a leaf hash and return its index. Raises ProofError if it does not have 32 bytes."""
         self.extend((leaf,))
         return self.size - 1
 
     def extend(self, leaf_hashes: Iterable[bytes]) -> None:
-        """Add leaf hashes in order. Raises ProofError, and adds none, if one is not 32 bytes."""
+        """Add leaf hashes in order. Raises ProofError, and adds none, if one of them does not have 32 bytes."""
         added = list(leaf_hashes)
         for leaf in added:
             _check_hash("leaf hash", leaf)
@@ -79,17 +79,17 @@ class Tree:
                 self._levels.append([])
             level = self._levels[number + 1]
             start = 2 * len(level)
-            pairs = zip(below[start::2], below[start + 1 :: 2], strict=False)  # an odd last one waits
-            # node_hash written out: the call would be a third of the whole build.
+            pairs = zip(below[start::2], below[start + 1 :: 2], strict=False)  # an odd last one has no parent yet
+            # node_hash inlined: the call would take a third of the time to build a tree.
             level += [_sha256(b"\x01" + left + right).digest() for left, right in pairs]
 
     def root(self, size: int | None = None) -> bytes:
-        """Return the root of the first `size` leaves, of all by default. Raises ProofError beyond the tree."""
+        """Return the root of the first `size` leaves, by default all. Raises ProofError if there are fewer."""
         size = self._known_size(size)
         return self._range_root(0, size) if size else EMPTY_ROOT
 
     def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
-        """Return the proof of leaf `index` in the first `size` leaves (RFC 9162 section 2.1.3.1).
+        """Return the inclusion proof of leaf `index` in the first `size` leaves (RFC 9162 section 2.1.3.1).
 
         Raises ProofError unless 0 <= index < size <= the tree's size.
         """
@@ -98,26 +98,27 @@ class Tree:
         return [self._range_root(low, high) for low, high in _siblings(index, size)][::-1]
 
     def consistency_proof(self, first: int, second: int | None = None) -> list[bytes]:
-        """Return the proof from size `first` to size `second` (RFC 9162 section 2.1.4.1).
+        """Return the consistency proof from size `first` to size `second` (RFC 9162 section 2.1.4.1).
 
         Raises ProofError unless 0 < first <= second <= the tree's size.
         """
         second = self._known_size(second)
         _check_size("first size", first)
         if not 0 < first <= second:
-            raise ProofError(f"no consistency proof from size {first} to size {second}")
+            raise ProofError(f"there is no consistency proof from size {first} to size {second}")
         if first == second:
             return []
         shift = (first & -first).bit_length() - 1
-        # The subtree that ends at `first` is known to whoever knows the first root when it is the whole first tree.
+        # The last complete subtree of the first tree is needed unless it is the whole tree: the verifier has its root.
         known = [] if first == 1 << shift else [self._range_root(first - (1 << shift), first)]
         path = [span for span in _siblings(first - 1, second) if span[0] >= first or span[1] <= first - (1 << shift)]
         return known + [self._range_root(low, high) for low, high in reversed(path)]
 
     def multiproof(self, indices: Iterable[int]) -> list[bytes]:
-        """Return the roots of the largest subtrees without any of `indices`, left to right.
+        """Return the roots of the largest subtrees that contain none of the leaves `indices`, left to right.
 
-        With the leaves at `indices` they give the root: see `root_from_multiproof`. Raises ProofError.
+        From them and the leaves, `root_from_multiproof` computes the root. Raises ProofError if an index is not in the
+        tree.
         """
         shown = sorted(set(indices))
         for index in shown:
@@ -129,11 +130,11 @@ class Tree:
             return self.size
         _check_size("size", size)
         if size > self.size:
-            raise ProofError(f"size {size} is beyond the tree's {self.size}")
+            raise ProofError(f"size {size} is larger than the tree's size {self.size}")
         return size
 
     def _range_root(self, low: int, high: int) -> bytes:
-        """Root over leaves low..high-1, where `low` is a multiple of the largest power of two in the range."""
+        """Root of leaves low..high-1, where `low` is a multiple of the largest power of two up to high - low."""
         peaks = []
         while low < high:
             level = (high - low).bit_length() - 1
@@ -148,7 +149,7 @@ class Tree:
 def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """Verify that `leaf_hash` is leaf `index` of the tree of `size` leaves with `root` (RFC 9162 section 2.1.3.2).
 
-    Raises ProofError. Not established: which data the leaf hash stands for, or that anybody stands by the root.
+    Raises ProofError. Not established: which data has this leaf hash, or that anybody committed to the root.
     """
     _check_hash("leaf hash", leaf_hash)
     _check_hash("root", root)
@@ -166,10 +167,10 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[by
 def verify_consistency(
     first_size: int, second_size: int, proof: Sequence[bytes], first_root: bytes, second_root: bytes
 ) -> None:
-    """Verify that the first tree is the start of the second (RFC 9162 section 2.1.4.2).
+    """Verify that the second tree extends the first (RFC 9162 section 2.1.4.2).
 
-    Equal sizes need equal roots and an empty proof. Raises ProofError, also for a first size of zero, which any second
-    tree satisfies, unless both trees are empty.
+    For equal sizes the roots must be equal and the proof empty. Raises ProofError, also for a first size of zero unless
+    both trees are empty: every tree extends the empty one.
     """
     _check_size("first size", first_size)
     _check_size("second size", second_size)
@@ -178,16 +179,17 @@ def verify_consistency(
     if first_size == second_size:
         _check_proof(proof, 0)
         if first_root != second_root or (first_size == 0 and first_root != EMPTY_ROOT):
-            raise ProofError(f"two different roots for size {first_size}")
+            raise ProofError(f"there are two different roots for size {first_size}")
         return
     if not 0 < first_size < second_size:
-        raise ProofError(f"no consistency can be shown from size {first_size} to size {second_size}")
+        raise ProofError(f"there is no consistency proof from size {first_size} to size {second_size}")
     shift = (first_size & -first_size).bit_length() - 1
     start = first_size - (1 << shift)
     path = [span for span in _siblings(first_size - 1, second_size) if span[0] >= first_size or span[1] <= start]
     path.reverse()
     _check_proof(proof, len(path) + (start != 0))
     rest = iter(proof)
+    # Both roots are computed from the same nodes; the second tree has more of them on the right.
     first = second = next(rest) if start else first_root
     for (low, _), sibling in zip(path, rest, strict=True):
         if low < first_size:
@@ -200,10 +202,10 @@ def verify_consistency(
 
 
 def root_from_multiproof(size: int, leaves: Mapping[int, bytes], proof: Sequence[bytes]) -> bytes:
-    """Return the root that the leaf hashes `leaves`, by index, and the subtree roots `proof` give.
+    """Compute the root from leaf hashes, by index, and the subtree roots of a multiproof.
 
-    Every element of the proof is used, exactly once. Raises ProofError if that cannot be. Work grows with the number
-    of leaves times the logarithm of `size`, never with `size`.
+    Every element of the proof is used exactly once, else ProofError is raised. The time is proportional to the number
+    of leaves times the logarithm of `size`, not to `size`, which an attacker may choose.
     """
     _check_size("size", size)
     shown = sorted(leaves)
@@ -211,7 +213,7 @@ def root_from_multiproof(size: int, leaves: Mapping[int, bytes], proof: Sequence
         _check_below("index", index, size)
         _check_hash("leaf hash", leaves[index])
     if not shown:
-        raise ProofError("a proof without leaves shows nothing")
+        raise ProofError("a proof must have at least one leaf")
     hidden = list(_hidden_ranges(shown, 0, size))
     _check_proof(proof, len(hidden))
     known = dict(zip(hidden, proof, strict=True))
@@ -227,7 +229,7 @@ def _fold(known: Mapping[tuple[int, int], bytes], low: int, high: int) -> bytes:
 
 
 def _hidden_ranges(shown: Sequence[int], low: int, high: int) -> Iterator[tuple[int, int]]:
-    """The largest subtrees of low..high-1 without an index of the sorted `shown`, left to right."""
+    """Leaf ranges of the largest subtrees of low..high-1 that contain no index of the sorted `shown`, left to right."""
     position = bisect_left(shown, low)
     if position == len(shown) or shown[position] >= high:
         if low < high:
@@ -239,7 +241,7 @@ def _hidden_ranges(shown: Sequence[int], low: int, high: int) -> Iterator[tuple[
 
 
 def _siblings(index: int, size: int) -> Iterator[tuple[int, int]]:
-    """The ranges of leaves under the siblings on the way to leaf `index`, from the root down."""
+    """Leaf ranges of the siblings on the path to leaf `index`, from the root down."""
     low, high = 0, size
     while high - low > 1:
         middle = low + _split(high - low)
@@ -257,9 +259,9 @@ def _split(width: int) -> int:
 
 
 def _check_hash(name: str, value: object) -> None:
-    # Without the length check, an attacker moves bytes between the two halves of a node.
+    # Without the length check, an attacker could shift bytes between the two halves of a node and keep its hash.
     if not isinstance(value, bytes) or len(value) != HASH_BYTES:
-        raise ProofError(f"{name} is not {HASH_BYTES} bytes")
+        raise ProofError(f"{name} does not have {HASH_BYTES} bytes")
 
 
 def _check_size(name: str, value: object) -> None:
@@ -275,8 +277,8 @@ def _check_below(name: str, value: object, size: int) -> None:
 
 def _check_proof(proof: object, expected: int) -> None:
     if not isinstance(proof, (list, tuple)):
-        raise ProofError("a proof is a list of hashes")
+        raise ProofError("a proof must be a list of hashes")
     if len(proof) != expected:
-        raise ProofError(f"proof has {len(proof)} hashes instead of {expected}")
+        raise ProofError(f"the proof has {len(proof)} hashes instead of {expected}")
     for number, element in enumerate(proof):
         _check_hash(f"proof element {number}", element)

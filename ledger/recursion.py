@@ -1,4 +1,4 @@
-"""Libraries that raise the interpreter's recursion limit as they are imported, and what is done about it."""
+"""Undoes what some libraries do on import: raise the interpreter's recursion limit."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _LIMIT = 1000
 
 
 def bound_recursion() -> None:
-    """Brings the limit back to Python's own, to be called after such an import.
+    """Reset the limit to Python's default; call it after such an import.
 
-    py-evm and py_ecc, and with them web3 and the keystores, raise it a hundredfold, for contracts that call each other
-    1024 deep; with that, a hundred kilobytes of "[" end any process that reads JSON with a segmentation fault. Our
-    contracts call five deep.
+    py-evm and py_ecc, and hence web3 and eth_keyfile, multiply it by a hundred, for contracts that call each other 1024
+    levels deep. With such a limit, a hundred kilobytes of "[" crash any process that parses JSON with a segmentation
+    fault. Our contracts call five levels deep.
     """
     sys.setrecursionlimit(min(sys.getrecursionlimit(), _LIMIT))

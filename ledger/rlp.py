@@ -1,7 +1,7 @@
-"""RLP, the encoding of tries and headers (Ethereum yellow paper, appendix B), in its one canonical form.
+"""RLP, the encoding of tries and headers (Ethereum yellow paper, appendix B), in its canonical form only.
 
-Only what a proof needs: byte strings and lists of them. A text that another reader could take for the same item is
-refused, so an item has one encoding, and no byte of an encoding is without meaning.
+Supports what proofs need: byte strings and lists of them. Decoding refuses every encoding but the canonical one, so an
+item has exactly one encoding, and no byte of it can change unnoticed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from ledger.errors import ProofError
 __all__ = ["RlpItem", "decode_integer", "decode_rlp", "encode_integer", "encode_rlp"]
 
 RlpItem: TypeAlias = "bytes | Sequence[RlpItem]"
-"""Decoding gives `bytes` and `list`; encoding also takes tuples."""
+"""Decoding returns `bytes` and `list`; encoding also accepts tuples."""
 
 _SHORT = 55
-"""Longest payload whose length is in the first byte."""
+"""Longest payload whose length is encoded in the first byte."""
 
 
 def encode_rlp(item: RlpItem) -> bytes:
-    """The canonical encoding of an item."""
+    """Return the canonical encoding of an item."""
     if isinstance(item, bytes):
         return item if len(item) == 1 and item[0] < 0x80 else _prefix(len(item), 0x80) + item
     payload = b"".join(encode_rlp(part) for part in item)
@@ -29,28 +29,31 @@ def encode_rlp(item: RlpItem) -> bytes:
 
 
 def encode_integer(value: int) -> bytes:
-    """An integer as RLP carries it: big-endian without leading zeros; zero is empty."""
+    """Return the byte string for an integer that is not negative: big-endian without leading zeros; empty for zero."""
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
 def decode_integer(item: RlpItem, most_bytes: int) -> int:
-    """The integer of at most `most_bytes` bytes that an item stands for. Raises ProofError for a list, a longer one, or
-    one with a leading zero."""
+    """Return the integer that an item encodes.
+
+    Raises ProofError if the item is a list, is longer than `most_bytes` bytes, or has a leading zero.
+    """
     if not isinstance(item, bytes) or len(item) > most_bytes or item[:1] == b"\0":
-        raise ProofError(f"an RLP item is no integer of at most {most_bytes} bytes")
+        raise ProofError(f"an RLP item is not an integer of at most {most_bytes} bytes")
     return int.from_bytes(item, "big")
 
 
 def decode_rlp(data: bytes, *, max_depth: int) -> RlpItem:
-    """Parse one item that fills `data`, lists at most `max_depth` deep. The caller bounds the length of `data`.
+    """Decode the single item that `data` consists of. The caller must bound the length of `data`.
 
-    Raises ProofError for what is truncated, has bytes left over, nests deeper, or is not in canonical form.
+    Raises ProofError if it is truncated, bytes follow it, lists are nested more than `max_depth` levels deep, or it is
+    not in canonical form.
     """
     if not isinstance(data, bytes):
-        raise ProofError("RLP is parsed from bytes")
+        raise ProofError("RLP must be passed as bytes")
     item, end = _item(data, 0, len(data), max_depth)
     if end != len(data):
-        raise ProofError(f"RLP has {len(data) - end} bytes too many")
+        raise ProofError(f"the RLP has {len(data) - end} bytes too many")
     return item
 
 
@@ -62,9 +65,9 @@ def _prefix(length: int, base: int) -> bytes:
 
 
 def _item(data: bytes, position: int, limit: int, depth: int) -> tuple[RlpItem, int]:
-    """The item at `position`, which must end by `limit`, and where it ends."""
+    """Decode the item at `position`, which must end at `limit` or before. Returns the item and where it ends."""
     if position >= limit:
-        raise ProofError("RLP ends too early")
+        raise ProofError("the RLP ends too early")
     first = data[position]
     if first < 0x80:
         return data[position : position + 1], position + 1
@@ -72,10 +75,10 @@ def _item(data: bytes, position: int, limit: int, depth: int) -> tuple[RlpItem, 
     if first < 0xC0:
         text = data[start:end]
         if len(text) == 1 and text[0] < 0x80:
-            raise ProofError("RLP encodes a byte in two where one does")
+            raise ProofError("the RLP encodes a byte in two bytes where one suffices")
         return text, end
-    if not depth:
-        raise ProofError("RLP nests too deeply")
+    if not depth:  # bounds the recursion
+        raise ProofError("the RLP is nested too deeply")
     items = []
     while start < end:
         item, start = _item(data, start, end, depth - 1)
@@ -90,8 +93,9 @@ def _payload(data: bytes, position: int, limit: int, base: int) -> tuple[int, in
         size = length - _SHORT
         digits = data[start : min(start + size, limit)]
         length, start = int.from_bytes(digits, "big"), start + size
+        # A length with leading zeros, or one that fits in the first byte, would be a second encoding of the same item.
         if len(digits) < size or digits[0] == 0 or length <= _SHORT:
-            raise ProofError("RLP has a length that is cut off or not in its shortest form")
+            raise ProofError("an RLP length is cut off or not in its shortest form")
     if length > limit - start:
-        raise ProofError("RLP ends too early")
+        raise ProofError("the RLP ends too early")
     return start, start + length

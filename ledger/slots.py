@@ -1,11 +1,11 @@
-"""Where the contracts keep what, and how: storage slots and the packed structs in them.
+"""The contracts' storage slots, and the packed structs in them.
 
-Derived from the compiler's own storage layout, which is part of the artefacts (Solidity documentation, "Layout of State
+Derived from the compiler's storage layout, which is part of the artefacts (Solidity documentation, "Layout of State
 Variables in Storage"). With h = Keccak-256 and p the slot number of a mapping as 32 bytes:
 
-    value of key k            slot h(k || p); k padded on the left to 32 bytes, a bytes32 as it is
+    value of key k            slot h(k || p); k padded on the left to 32 bytes, a bytes32 unchanged
     value of keys k, then m   slot h(m || h(k || p))
-    later words of a struct   the slots right after
+    later words of a struct   the slots that follow
     packed members            each at its byte offset, counted from the low end of the word
 
     subject's head            LEDGER _heads[subject]             participant            REGISTRY _participants[number]
@@ -15,8 +15,8 @@ Variables in Storage"). With h = Keccak-256 and p the slot number of a mapping a
     key                       REGISTRY _keys[address]            machine                REGISTRY _machines[number]
     model (3 words)           REGISTRY _models[number]
 
-The names are those of the Solidity source; their slot numbers are in ledger/artifacts under `storageLayout`, and in
-BUNDLE.md.
+The names are those of the Solidity source. Their slot numbers are in ledger/artifacts under `storageLayout`, and in
+BUNDLE.md. An entry that does not exist consists of zeros. Times are in seconds since 1970, 0 for never.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _ENUMERATIONS: tuple[type[enum.IntEnum], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ParticipantSlots:
-    """A participant as the Registry keeps it; all zero when there is none. So are the others here."""
+    """The Registry's entry of a participant."""
 
     roles: int
     keys: int
@@ -86,6 +86,8 @@ class ParticipantSlots:
 
 @dataclass(frozen=True, slots=True)
 class KeySlots:
+    """The Registry's entry of a key."""
+
     participant: int
     added_at: int
     revoked_at: int
@@ -94,12 +96,16 @@ class KeySlots:
 
 @dataclass(frozen=True, slots=True)
 class MachineSlots:
+    """The Registry's entry of a machine."""
+
     owner: int
     retired_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSlots:
+    """The Registry's entry of a model. Inspector and approver are participants."""
+
     inspector: int
     approver: int
     state: ModelState
@@ -111,6 +117,8 @@ class ModelSlots:
 
 @dataclass(frozen=True, slots=True)
 class OrderSlots:
+    """The ledger's entry of an order. Buyer, coordinator and inspector are participants."""
+
     sequence: int
     model: int
     buyer: int
@@ -123,6 +131,8 @@ class OrderSlots:
 
 @dataclass(frozen=True, slots=True)
 class AssignmentSlots:
+    """The ledger's entry of the latest assignment of an operation."""
+
     sequence: int
     order: int
     machine: int
@@ -133,6 +143,8 @@ class AssignmentSlots:
 
 @dataclass(frozen=True, slots=True)
 class LotSlots:
+    """The ledger's entry of a lot."""
+
     number: int
     order: int
     quantity: int
@@ -146,6 +158,8 @@ class LotSlots:
 
 @dataclass(frozen=True, slots=True)
 class CertificateSlots:
+    """The ledger's entry of a lot's latest certificate."""
+
     sequence: int
     model: int
     expires_at: int
@@ -157,6 +171,8 @@ class CertificateSlots:
 
 @dataclass(frozen=True, slots=True)
 class StreamSlots:
+    """The ledger's entry of an evidence stream."""
+
     sequence: int
     machine: int
     owner: int
@@ -180,30 +196,31 @@ _SEQUENCES = {Contract.REGISTRY: "sequence", Contract.LEDGER: "_sequence"}
 
 
 def head_slot(subject: bytes) -> bytes:
-    """The ledger's slot with the head of a subject's history."""
+    """Slot of the ledger that contains the head of a subject's history."""
     return _mapping_slot(Contract.LEDGER, "_heads", (subject,))
 
 
 def machine_slot(subject: bytes) -> bytes:
-    """The registry's slot with the number of a machine or model, by its subject; 0 where there is none."""
+    """Slot of the registry that contains the number of the machine or model with a subject, 0 if there is none."""
     return _mapping_slot(Contract.REGISTRY, "_sequenceOf", (subject,))
 
 
 def sequence_slot(contract: Contract) -> bytes:
-    """The slot with the number of records that a contract has made."""
+    """Slot that contains the number of records made by a contract, among other variables."""
     return _word(_variable(contract, _SEQUENCES[contract]).slot)
 
 
 def decode_sequence(contract: Contract, word: bytes) -> int:
-    """The number of records in that slot, which other variables share."""
+    """Return the number of records from the word in `sequence_slot`."""
+    # Solidity packs the uint40 with other variables into one word.
     return int.from_bytes(word, "big") >> 8 * _variable(contract, _SEQUENCES[contract]).offset & (2**40 - 1)
 
 
 def slots_of(kind: type, *keys: bytes | int) -> tuple[bytes, ...]:
-    """The slots of a struct, 32 bytes each, in the order in which `decode_struct` takes their words.
+    """Return the slots of a struct, 32 bytes each, in the order in which `decode_struct` expects their words.
 
-    `kind` is one of this module's classes, `keys` what the contract finds it by: a subject (32 bytes), an address (20
-    bytes) or a number; for an assignment the order, then the operation. Raises ProofError for another key.
+    `kind` is one of this module's classes, `keys` are the keys of its mapping: a subject (32 bytes), an address (20
+    bytes) or a number; for an assignment the order, then the operation. Raises ProofError for a key that does not fit.
     """
     contract, name = _PLACES[kind]
     first = int.from_bytes(_mapping_slot(contract, name, keys), "big")
@@ -211,20 +228,23 @@ def slots_of(kind: type, *keys: bytes | int) -> tuple[bytes, ...]:
 
 
 def decode_struct(kind: type[T], words: Sequence[bytes]) -> T:
-    """The struct in the words of its slots. Raises ProofError for a wrong number or length of words, or bytes that the
-    contract never writes: an enumeration beyond its last member, a boolean beyond 1, set bits between members."""
+    """Decode a struct from the words in its slots.
+
+    Raises ProofError for a wrong number or length of words, and for values that the contract never writes: an
+    enumeration value without a member, a boolean that is neither 0 nor 1, bits set outside all members.
+    """
     struct = _struct(*_PLACES[kind])
     if len(words) != struct.words or any(len(word) != WORD_BYTES for word in words):
-        raise ProofError(f"{_shown(kind)} is not {struct.words} words of {WORD_BYTES} bytes")
+        raise ProofError(f"the entry of a {_shown(kind)} is not {struct.words} words of {WORD_BYTES} bytes")
     rest = [int.from_bytes(word, "big") for word in words]
     values = {}
     for member in struct.members:
         shift, bits = 8 * member.offset, 8 * member.size
         part = rest[member.word] >> shift & ((1 << bits) - 1)
-        rest[member.word] ^= part << shift
+        rest[member.word] ^= part << shift  # clears the member's bits, so that unexpected ones remain
         values[member.name] = part.to_bytes(member.size, "big") if member.is_bytes else part
     if any(rest):
-        raise ProofError(f"{_shown(kind)} has set bits outside of its members")
+        raise ProofError(f"the entry of a {_shown(kind)} has bits set outside its members")
     return kind(**{name: _converted(kind, name, value) for name, value in values.items()})
 
 
@@ -232,11 +252,11 @@ def decode_struct(kind: type[T], words: Sequence[bytes]) -> T:
 class _Member:
     name: str
     word: int
-    """Which word of the struct."""
+    """Index of the word within the struct."""
     offset: int
-    """In bytes, from the low end."""
+    """Bytes from the low end of the word."""
     size: int
-    """In bytes."""
+    """Bytes."""
     is_bytes: bool
 
 
@@ -257,20 +277,20 @@ def _layout(contract: Contract) -> Mapping[str, Any]:
 class _Variable:
     slot: int
     offset: int
-    """In bytes, from the low end of the slot."""
+    """Bytes from the low end of the slot."""
     type: str
 
 
 @functools.cache
 def _variable(contract: Contract, name: str) -> _Variable:
-    """A state variable."""
+    """Look up a state variable of a contract by its Solidity name."""
     found = next(entry for entry in _layout(contract)["storage"] if entry["label"] == name)
     return _Variable(int(found["slot"]), int(found["offset"]), str(found["type"]))
 
 
 @functools.cache
 def _struct(contract: Contract, name: str) -> _Struct:
-    """The struct that a mapping ends at."""
+    """Layout of the struct that a mapping, or a mapping of mappings, has as its values."""
     types = _layout(contract)["types"]
     found = types[_variable(contract, name).type]
     while found["encoding"] == "mapping":
@@ -303,10 +323,10 @@ def _key(types: Mapping[str, Any], mapping: str, key: bytes | int) -> bytes:
     size = int(types[types[mapping]["key"]]["numberOfBytes"])
     if isinstance(key, int):
         if not 0 <= key < 1 << 8 * size:
-            raise ProofError(f"{key} is no key of {types[mapping]['label']}")
+            raise ProofError(f"{key} does not fit the key of {types[mapping]['label']}")
         return _word(key)
     if len(key) != size:
-        raise ProofError(f"{len(key)} bytes are no key of {types[mapping]['label']}")
+        raise ProofError(f"{len(key)} bytes do not fit the key of {types[mapping]['label']}")
     return key.rjust(WORD_BYTES, b"\0")
 
 
@@ -324,7 +344,7 @@ def _converted(kind: type, name: str, value: object) -> object:
     try:
         return convert(value)
     except ValueError:
-        raise ProofError(f"{_shown(kind)} has {value} as its {name}") from None
+        raise ProofError(f"the entry of a {_shown(kind)} has the invalid {name} {value}") from None
 
 
 def _boolean(value: int) -> bool:

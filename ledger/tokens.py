@@ -1,13 +1,13 @@
 """Keys in hardware: secp256k1 keys that never leave a PKCS#11 token (an HSM, a smart card, a TPM).
 
-    pkcs11:token=NAME;object=LABEL      of RFC 7512: `token`, `serial`, `object`, `id`, and `type=private`
+    pkcs11:token=NAME;object=LABEL      attributes of RFC 7512: `token`, `serial`, `object`, `id`, and `type=private`
 
-What a URI could also say is refused: a PIN would be read by whoever sees it, and a module is a program that would run,
-so the PIN comes from a private file or a person, and the module from the settings.
+Other attributes are refused, in particular PIN and module. A PIN in a URI could be read by everybody who sees the URI,
+so it comes from a private file or a person. A module is code that would be executed, so it comes from the settings.
 
-The token signs digests as they are (CKM_ECDSA, PKCS #11 version 2.40, section 2.3.6) and gives r and s alone. Here s is
-made low (EIP-2), and the recovery bit is found by trying both. Not established: that the token made the key itself;
-`create_token_key` asks for that.
+The token signs digests without hashing them (CKM_ECDSA, PKCS #11 version 2.40, section 2.3.6) and returns r and s only.
+This module makes s low (EIP-2) and finds the recovery bit by trying both values. Not established: that the token
+generated the key itself; keys from `create_token_key` are generated there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["TOKEN_SCHEME", "TokenSigner", "create_token_key", "open_token_signer
 TOKEN_SCHEME = "pkcs11"  # noqa: S105 - the name of a scheme
 
 _SECP256K1 = bytes.fromhex("06052b8104000a")
-"""Object identifier 1.3.132.0.10 in DER (SEC 2, section 2.4.1): what CKA_EC_PARAMS holds."""
+"""Object identifier 1.3.132.0.10 in DER (SEC 2, section 2.4.1): the value of CKA_EC_PARAMS."""
 _POINT_BYTES = 65
 _OCTET_STRING = bytes([0x04, _POINT_BYTES])
 _ATTRIBUTES = ("token", "serial", "object", "id", "type")
@@ -52,7 +52,7 @@ _FORM = "pkcs11:token=NAME;object=LABEL"
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Which key of which token."""
+    """A parsed URI: which key in which token."""
 
     token: str
     serial: str | None
@@ -66,7 +66,7 @@ class TokenSigner:
     __slots__ = ("_address", "_key")
 
     def __init__(self, key: pkcs11.PrivateKey, address: Address) -> None:
-        self._key: Any = key  # what it can do is mixed in where it is found
+        self._key: Any = key  # Any: python-pkcs11 mixes in `sign` at run time
         self._address = address
 
     @property
@@ -75,7 +75,7 @@ class TokenSigner:
         return self._address
 
     def sign_digest(self, digest: bytes) -> Signature:
-        """Have the token sign a 32-byte digest. Raises SigningError when it does not, or gives another key's."""
+        """Have the token sign a 32-byte digest. Raises SigningError, also for a signature by another key."""
         import pkcs11  # noqa: PLC0415 - an optional extra
 
         check_digest(digest)
@@ -87,35 +87,38 @@ class TokenSigner:
         return f"TokenSigner({to_checksum(self._address)})"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise SigningError("a signer is neither copied nor pickled")
+        raise SigningError("a signer cannot be copied or pickled")
 
 
 def open_token_signer(uri: str, module: Path | None, ask_pin: Callable[[str], str]) -> TokenSigner:
-    """The signer behind a URI. `module` is the token's PKCS#11 library; `ask_pin` is asked for the PIN of the token
-    that it is told of, once that is found.
+    """Return the signer that a URI names. `module` is the token's PKCS#11 library.
 
-    Raises SigningError for a URI out of the subset, a missing module, token or key, a wrong PIN, a key of another
-    curve, and a private key that is not the public one's. Not established: the PIN, where this process has logged in to
-    the token before; a token asks each process once.
+    `ask_pin` is called with the token's name once the token is found, and returns its PIN. Raises SigningError for a
+    URI outside the supported subset, a missing module, token or key, a wrong PIN, a key on another curve, and a private
+    key that does not belong to the public key. Not established: that the PIN is right, if this process has logged in to
+    the token before; a token checks the PIN once per process.
     """
     place = _parse(uri)
     with _session(place, module, ask_pin, keep=True) as session:
         signer = TokenSigner(*_find_key(session, place))
-        signer.sign_digest(bytes(range(32)))  # the two halves belong together, and the key may sign
+        signer.sign_digest(bytes(range(32)))  # checks that private and public key belong together, and may sign
     return signer
 
 
 def create_token_key(uri: str, module: Path | None, ask_pin: Callable[[str], str]) -> Address:
-    """Have the token make a new key under the URI's label, one that it does not hand out, and return its address.
+    """Have the token generate a key that it never reveals, under the URI's label, and return its address.
 
-    Raises SigningError as `open_token_signer` does, and when the token has such a key: none is ever replaced.
+    Raises SigningError like `open_token_signer`, and when the token already has a key with that label: keys are never
+    overwritten.
     """
     place = _parse(uri)
     if place.label is None:
-        raise SigningError("the new key has no label", hint=f"write {_FORM}")
+        raise SigningError("the URI has no label for the new key", hint=f"write {_FORM}")
     with _session(place, module, ask_pin, keep=False) as session:
         if any(True for kind in _kinds() for _ in session.get_objects(_query(place, kind))):
-            raise SigningError(f"{_shown(place)} exists", hint="a key is never overwritten: choose another name")
+            raise SigningError(
+                f"{_shown(place)} exists already", hint="keys are never overwritten: choose another name"
+            )
         import pkcs11  # noqa: PLC0415 - an optional extra
 
         curve = session.create_domain_parameters(
@@ -131,20 +134,20 @@ def create_token_key(uri: str, module: Path | None, ask_pin: Callable[[str], str
 
 
 def _parse(uri: str) -> _Place:
-    """The URI is not repeated when it is refused: it may hold a PIN."""
+    """Parse a URI. Raises SigningError, whose text does not repeat the URI: it may contain a PIN."""
     scheme, _, path = uri.partition(":")
     if scheme != TOKEN_SCHEME or "?" in path:
-        raise SigningError("PIN and module are not for the URI", hint=f"write {_FORM}")
+        raise SigningError("a PKCS#11 URI must not contain a PIN or a module", hint=f"write {_FORM}")
     found: dict[str, bytes] = {}
     for part in path.split(";"):
         name, equals, value = part.partition("=")
         if not equals or name not in _ATTRIBUTES or name in found or not _PLAIN.fullmatch(value):
-            raise SigningError("not a PKCS#11 URI that can be used", hint=f"write {_FORM}")
+            raise SigningError("the PKCS#11 URI is malformed or has an unsupported attribute", hint=f"write {_FORM}")
         found[name] = unquote(value, "latin-1").encode("latin-1")
     if found.get("type", b"private") != b"private" or not found.get("token"):
-        raise SigningError("the PKCS#11 URI names no token, or no private key", hint=f"write {_FORM}")
+        raise SigningError("the PKCS#11 URI lacks a token, or its type is not private", hint=f"write {_FORM}")
     if not found.get("object") and not found.get("id"):
-        raise SigningError("the PKCS#11 URI names no key", hint=f"write {_FORM}")
+        raise SigningError("the PKCS#11 URI lacks the label or id of a key", hint=f"write {_FORM}")
     try:
         names = {name: value.decode("utf-8") for name, value in found.items() if name != "id"}
     except UnicodeDecodeError:
@@ -161,8 +164,10 @@ def _shown(place: _Place) -> str:
 def _session(
     place: _Place, module: Path | None, ask_pin: Callable[[str], str], *, keep: bool
 ) -> Iterator[pkcs11.Session]:
-    """Logged in. Closed at the end, unless all went well and it is to be kept: a session left open keeps the whole
-    process logged in."""
+    """Open a session, logged in, and close it at the end, unless `keep` is set and no error occurred.
+
+    An open session keeps the whole process logged in.
+    """
     session = _open_session(place, module, ask_pin, writable=not keep)
     kept = False
     try:
@@ -183,9 +188,9 @@ def _open_session(
     except ModuleNotFoundError:
         raise SigningError("keys in tokens need python-pkcs11", hint="pip install millmark[pkcs11]") from None
     if module is None:
-        raise SigningError("no PKCS#11 module is set", hint="set pkcs11_module to the token's library")
+        raise SigningError("the PKCS#11 module is not set", hint="set pkcs11_module to the token's library")
     if not module.is_file():
-        raise SigningError(f"the PKCS#11 module {module} does not exist", hint="correct pkcs11_module")
+        raise SigningError(f"the PKCS#11 module {module} does not exist", hint="correct the setting pkcs11_module")
     with _explained(f"token {place.token!r} cannot be opened"):
         wanted: dict[str, object] = {"token_label": place.token}
         if place.serial is not None:
@@ -195,7 +200,7 @@ def _open_session(
     with _explained(f"token {place.token!r} cannot be opened"):
         try:
             return token.open(rw=writable, user_pin=pin)
-        except pkcs11.UserAlreadyLoggedIn:
+        except pkcs11.UserAlreadyLoggedIn:  # by another session: PKCS#11 logs in the process, not the session
             return token.open(rw=writable)
 
 
@@ -205,7 +210,7 @@ def _find_key(session: pkcs11.Session, place: _Place) -> tuple[pkcs11.PrivateKey
         matches = list(session.get_objects(_query(place, kind)))
         if len(matches) != 1:
             what = "no" if not matches else "more than one"
-            hint = "make it with `millmark keys new`" if not matches else "name it by its id too: ;id=%01"
+            hint = "create it with `millmark keys new`" if not matches else "add its id to the URI: ;id=%01"
             raise SigningError(f"there is {what} {kind.name.lower().replace('_', ' ')} for {_shown(place)}", hint=hint)
         halves.append(matches[0])
     private, public = halves
@@ -233,49 +238,49 @@ def _address(public: Any, place: _Place) -> Address:
     import pkcs11  # noqa: PLC0415 - an optional extra
 
     if public.key_type != pkcs11.KeyType.EC or public[pkcs11.Attribute.EC_PARAMS] != _SECP256K1:
-        raise SigningError(
-            f"{_shown(place)} is of another curve than secp256k1", hint="make one with `millmark keys new`"
-        )
+        raise SigningError(f"{_shown(place)} is not on the curve secp256k1", hint="create one with `millmark keys new`")
     point = bytes(public[pkcs11.Attribute.EC_POINT])
     if len(point) == len(_OCTET_STRING) + _POINT_BYTES and point.startswith(_OCTET_STRING):
-        point = point[len(_OCTET_STRING) :]  # tokens differ in whether they wrap it
+        point = point[len(_OCTET_STRING) :]  # some tokens wrap the point in a DER octet string, some do not
     try:
         return address_of(coincurve.PublicKey(point))
     except ValueError:
-        raise SigningError(f"{_shown(place)} has no public point that can be read") from None
+        raise SigningError(f"the public key of {_shown(place)} cannot be read") from None
 
 
 def _complete(digest: bytes, raw: bytes, address: Address) -> Signature:
-    """The chain's form of r and s: low s, and the recovery bit that gives our address."""
+    """Return the signature with low s and the recovery bit for which it is by the key of `address`."""
     r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
     if len(raw) != 64 or not 0 < r < ORDER or not 0 < s < ORDER:
-        raise SigningError("the token gave no signature")
+        raise SigningError("the token did not return an ECDSA signature")
     for y_parity in (0, 1):
         signature = Signature(r, min(s, ORDER - s), y_parity)
         try:
             if recover_address(digest, signature) == address:
                 return signature
         except SigningError:
-            continue  # no curve point has this r and this parity
-    raise SigningError(f"the token signed with another key than that of {to_checksum(address)}")
+            continue  # there is no curve point with this r and this parity
+    raise SigningError(f"the token did not sign with the key of {to_checksum(address)}")
 
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """Names a token's refusal by its kind alone: what the driver adds is its own."""
+    """Turn the driver's errors into SigningError, without their texts, which may contain anything."""
     import pkcs11  # noqa: PLC0415 - an optional extra
 
     try:
         yield
     except pkcs11.PinIncorrect:
-        raise SigningError(f"{what}: the PIN is wrong", hint="several wrong PINs lock a token") from None
+        raise SigningError(f"{what}: the PIN is wrong", hint="several wrong PINs in a row lock a token") from None
     except pkcs11.NoSuchToken:
         raise SigningError(
-            f"{what}: there is no such token", hint="check the name, and that it is plugged in"
+            f"{what}: there is no such token", hint="check its name, and that it is plugged in"
         ) from None
     except pkcs11.MultipleTokensReturned:
         raise SigningError(
-            f"{what}: more than one token has the name", hint="add its serial number: ;serial=..."
+            f"{what}: several tokens have that name", hint="add its serial number to the URI: ;serial=..."
         ) from None
     except pkcs11.PKCS11Error as error:
-        raise SigningError(f"{what}: {type(error).__name__}", hint="check the token, and start again") from None
+        raise SigningError(
+            f"{what}: {type(error).__name__}", hint="check the token, then start the program again"
+        ) from None

@@ -1,8 +1,8 @@
 """Proofs in Ethereum's state and storage tries (yellow paper, appendix D; "secure" tries, whose keys are hashes).
 
-Every key is 32 bytes, so every value sits 64 nibbles below the root. That rules out most of what a trie node could
-otherwise be: a branch has no value of its own, an extension leads to a branch, a leaf's path is as long as what is
-left. Whatever no honest trie contains is refused, even where it could do no harm: it did not come from one.
+Every key has 32 bytes, so every value is 64 nibbles below the root. That excludes most of what a trie node could
+otherwise be: branches have no values, an extension leads to a branch, and a leaf's path is exactly the rest of the key.
+Everything that cannot occur in an honestly built trie is refused, even where it would be harmless.
 """
 
 from __future__ import annotations
@@ -27,46 +27,46 @@ __all__ = [
 ]
 
 EMPTY_ROOT = keccak256(b"\x80")
-"""Root of a trie without keys: the hash of RLP's empty byte string."""
+"""Root of a trie without keys: the hash of the RLP of an empty byte string."""
 MAX_NODE_BYTES = 532
-"""The largest node: a branch with sixteen hashes (16 x 33, one empty value, three bytes of prefix)."""
+"""Size of the largest node: a branch with sixteen hashes (16 x 33, one empty value, three bytes of prefix)."""
 MAX_PROOF_NODES = 65
 """64 branches and a leaf."""
 
 _HASH_BYTES = 32
 _NIBBLES = 64
 _BRANCH, _SHORT_NODE = 17, 2
-"""Items of a branch; of a leaf and an extension."""
+"""Number of items in a branch, and in a leaf or extension."""
 _NODE_DEPTH = 4
-"""Lists in lists: what is shorter than a hash is written into its parent, and at most an extension fits there that
-leads to a branch of leaves."""
+"""Nested lists in a node. A node shorter than a hash is embedded in its parent; the deepest that fits is an extension
+with a branch of leaves."""
 _Node: TypeAlias = "Sequence[RlpItem]"
 _Take: TypeAlias = Callable[[bytes], bytes]
-"""Gives the node that a hash names."""
+"""Returns the encoded node with a hash. Raises ProofError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the state trie says of an address."""
+    """The state trie's entry of an address."""
 
     nonce: int
     balance: int
-    """In wei."""
+    """Wei."""
     storage_root: bytes
-    """32 bytes; EMPTY_ROOT when nothing is stored."""
+    """32 bytes; EMPTY_ROOT if the account has no storage."""
     code_hash: bytes
     """Keccak-256 of the code, 32 bytes."""
 
 
 def verify_proof(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes | None:
-    """Return the RLP value under `key`, or None when the trie with `root` provably has none.
+    """Return the RLP value under `key`, or None if the trie with `root` provably has none.
 
-    `key` is the hashed path, 32 bytes; `nodes` are the RLP nodes from the root down that are not written into their
-    parents, as `eth_getProof` gives them (EIP-1186); none at all for a trie without keys. Raises ProofError, also for
-    a node that is not needed. Not established: that anybody stands by the root.
+    `key` is the hashed key, 32 bytes. `nodes` are the RLP nodes from the root down that are not embedded in their
+    parents, as returned by `eth_getProof` (EIP-1186); none for a trie without keys. Raises ProofError, also for a node
+    that is not needed. Not established: that anybody committed to the root.
     """
     if not isinstance(nodes, (list, tuple)):
-        raise ProofError("a trie proof is a list of nodes")
+        raise ProofError("a trie proof must be a list of nodes")
     if len(nodes) > MAX_PROOF_NODES:
         raise ProofError(f"a trie proof has {len(nodes)} nodes, more than {MAX_PROOF_NODES}")
     rest: Iterator[bytes] = iter(nodes)
@@ -80,14 +80,14 @@ def verify_proof(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes | Non
     value = _walk(root, key, take)
     left = sum(1 for _ in rest)
     if left:
-        raise ProofError(f"the trie proof has {left} nodes that it does not need")
+        raise ProofError(f"the trie proof has {left} superfluous nodes")
     return value
 
 
 def verify_in(nodes: Mapping[bytes, bytes], root: bytes, key: bytes, used: set[bytes] | None = None) -> bytes | None:
-    """As `verify_proof`, with nodes found by hash, for many proofs that share them. Raises ProofError.
+    """Like `verify_proof`, with nodes looked up by hash, for proofs that share nodes. Raises ProofError.
 
-    Adds the hashes of the nodes on the way to `used`: whoever must not have a superfluous one compares afterwards.
+    Adds the hashes of the nodes that it needed to `used`, so that the caller can refuse superfluous nodes afterwards.
     """
 
     def take(wanted: bytes) -> bytes:
@@ -102,10 +102,10 @@ def verify_in(nodes: Mapping[bytes, bytes], root: bytes, key: bytes, used: set[b
 
 
 def parse_account(value: bytes) -> Account:
-    """Parse the state trie's value of an address. Raises ProofError."""
+    """Parse a value of the state trie. Raises ProofError."""
     item = decode_rlp(value, max_depth=1)
     if isinstance(item, bytes) or len(item) != 4:
-        raise ProofError("an account has four fields")
+        raise ProofError("an account does not have four fields")
     nonce, balance, storage_root, code_hash = item
     return Account(
         nonce=decode_integer(nonce, 8),
@@ -116,9 +116,9 @@ def parse_account(value: bytes) -> Account:
 
 
 def parse_word(value: bytes | None) -> bytes:
-    """The 32 bytes of a storage slot from the storage trie's value: zeros where there is none. Raises ProofError.
+    """Return the 32 bytes of a storage slot from the storage trie's value; zeros for None. Raises ProofError.
 
-    A written zero is taken: anvil commits to slots that were read and never written. It says what absence says.
+    An explicit zero is accepted, although Ethereum deletes such keys: anvil commits to slots that were only read.
     """
     if value is None:
         return bytes(32)
@@ -127,11 +127,11 @@ def parse_word(value: bytes | None) -> bytes:
 
 def _walk(root: bytes, key: bytes, take: _Take) -> bytes | None:
     _hash("root", root)
-    path = _hash("key", key).hex()  # one hexadecimal digit a nibble
+    path = _hash("key", key).hex()  # one hexadecimal digit per nibble
     if root == EMPTY_ROOT:
         return None
     node, position = _parse_node(_taken(root, take)), 0
-    while True:
+    while True:  # ends: every round but the last moves on by at least one nibble, of at most 64
         if position >= _NIBBLES and len(node) == _BRANCH:
             raise ProofError("the trie is deeper than its keys are long")
         if len(node) == _BRANCH:
@@ -149,15 +149,15 @@ def _walk(root: bytes, key: bytes, take: _Take) -> bytes | None:
             return None
         node, position = _resolve(node[1], take), position + len(part)
         if len(node) != _BRANCH:
-            raise ProofError("a trie extension leads to no branch")
+            raise ProofError("a trie extension does not lead to a branch")
 
 
 def _taken(wanted: bytes, take: _Take) -> bytes:
     node = take(wanted)
     if not isinstance(node, bytes) or len(node) > MAX_NODE_BYTES:
-        raise ProofError(f"a trie node is not at most {MAX_NODE_BYTES} bytes")
+        raise ProofError(f"a trie node has more than {MAX_NODE_BYTES} bytes")
     if keccak256(node) != wanted:
-        raise ProofError(f"a trie node does not have the hash 0x{wanted.hex()} that leads to it")
+        raise ProofError(f"a trie node does not have the hash 0x{wanted.hex()} by which it is referenced")
     return node
 
 
@@ -168,35 +168,38 @@ def _parse_node(data: bytes) -> _Node:
 
 def _checked_shape(node: RlpItem) -> _Node:
     if isinstance(node, bytes) or len(node) not in (_SHORT_NODE, _BRANCH):
-        raise ProofError("a trie node has neither two items nor seventeen")
+        raise ProofError("a trie node has neither two nor seventeen items")
     return node
 
 
 def _resolve(reference: RlpItem, take: _Take) -> _Node:
-    """The node behind a reference: its hash, or, where that is shorter than one, the node itself."""
+    """Return the referenced node. A reference is the node's hash or, if the node is shorter than that, the node itself.
+
+    The other way round is refused, since it would give a trie a second root.
+    """
     if not isinstance(reference, bytes):
         if len(encode_rlp(reference)) >= _HASH_BYTES:
-            raise ProofError("a trie node is written into its parent though it is longer than its hash")
+            raise ProofError("a trie node is embedded in its parent although it is not shorter than a hash")
         return _checked_shape(reference)
     if len(reference) != _HASH_BYTES:
-        raise ProofError(f"a trie node is referred to by {len(reference)} bytes")
+        raise ProofError(f"a trie node is referenced by {len(reference)} bytes")
     data = _taken(reference, take)
     if len(data) < _HASH_BYTES:
-        raise ProofError("a trie node is referred to by its hash though it is shorter")
+        raise ProofError("a trie node is referenced by its hash although it is shorter than a hash")
     return _parse_node(data)
 
 
 def _child(branch: _Node, nibble: int) -> RlpItem:
     *children, value = branch
     if value != b"":
-        raise ProofError("a trie branch has a value: no key ends there")
+        raise ProofError("a trie branch has a value, although no key ends there")
     if sum(child != b"" for child in children) < 2:
         raise ProofError("a trie branch has fewer than two children")
     return children[nibble]
 
 
 def _parse_path(item: RlpItem) -> tuple[bool, str]:
-    """Whether the node is a leaf, and its nibbles (yellow paper, appendix C: hex-prefix)."""
+    """Whether a node with this path is a leaf, and its nibbles as hexadecimal digits (yellow paper, appendix C)."""
     if not isinstance(item, bytes) or not item or len(item) > _HASH_BYTES + 1:
         raise ProofError("a trie path is not 1 to 33 bytes")
     flag, nibbles = item[0] >> 4, item.hex()[1:]
@@ -218,5 +221,5 @@ def _leaf_value(value: RlpItem, rest: str, part: str) -> bytes | None:
 
 def _hash(name: str, item: object) -> bytes:
     if not isinstance(item, bytes) or len(item) != _HASH_BYTES:
-        raise ProofError(f"{name} is not {_HASH_BYTES} bytes")
+        raise ProofError(f"{name} does not have {_HASH_BYTES} bytes")
     return item

@@ -1,6 +1,6 @@
-"""The trust file: all that a verifier believes before it opens a bundle. See TRUST.md.
+"""The trust file: everything that a verifier believes before it opens a bundle. See TRUST.md.
 
-It is the verifier's own, or comes from somebody whom the verifier believes. Everything else is checked against it.
+The verifier wrote it, or got it from a source that it trusts. Everything else is checked against it.
 """
 
 from __future__ import annotations
@@ -35,23 +35,22 @@ MAX_COSIGNERS = 100
 MAX_CONTRACTS = 16
 MAX_NAME_CHARACTERS = 200
 CONTRACTS = ("Registry", "TraceLedger", "LotOperations", "Evaluator", "Forwarder")
-"""Contracts that every trust file names: the two that keep state, what each of them runs, and who says for whom it
-acts."""
+"""Contracts required in every trust file: the two with state, one whose code each of them runs, and the forwarder."""
 
 _FORMAT, _VERSION = "millmark-trust", 1
 _DEPTH = 5
 _MOST_PARTICIPANT = 2**32 - 1
-_MEND = "get the trust file again, or write one with `millmark trust`"
+_HINT = "get the trust file again, or write one with `millmark trust`"
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedContract:
-    """Where a contract is, and what its code hashes to there."""
+    """The address of a contract, and the hash of the code there."""
 
     address: bytes
     """20 bytes."""
     code_hash: bytes
-    """Keccak-256 of the deployed code, 32 bytes; immutables are part of it, so it names one deployment."""
+    """Keccak-256 of the deployed code, 32 bytes. It covers immutables, so it differs between deployments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class BelievedBlock:
 
 @dataclass(frozen=True, slots=True)
 class Cosigner:
-    """A key whose word on checkpoints counts, and for whom."""
+    """A key whose signature on checkpoints counts, and its participant."""
 
     participant: int
     address: bytes
@@ -73,26 +72,26 @@ class Cosigner:
 
 @dataclass(frozen=True, slots=True)
 class Cosigners:
-    """A block is believed when enough of these participants signed it."""
+    """The verifier believes a block if enough of these participants signed it."""
 
     quorum: int
-    """Number of participants, at least 1."""
+    """Number of participants required, at least 1."""
     keys: tuple[Cosigner, ...]
-    """By participant, then address; a participant counts once, whichever of its keys signs."""
+    """Sorted by participant, then address. A participant counts once, whichever of its keys signs."""
 
     def __post_init__(self) -> None:
         if len(self.keys) > MAX_COSIGNERS:
-            raise TrustError(f"more than {MAX_COSIGNERS} keys of co-signers", hint=_MEND)
+            raise TrustError(f"there are more than {MAX_COSIGNERS} keys of co-signers", hint=_HINT)
         if len({key.address for key in self.keys}) != len(self.keys):
-            raise TrustError("a co-signer's key is named twice", hint=_MEND)
+            raise TrustError("a co-signer's key is listed twice", hint=_HINT)
         if list(self.keys) != sorted(self.keys, key=lambda key: (key.participant, key.address)):
-            raise TrustError("the co-signers are not in order", hint=_MEND)
+            raise TrustError("the co-signers are not sorted by participant and address", hint=_HINT)
         if not 1 <= self.quorum <= len({key.participant for key in self.keys}):
-            raise TrustError("the quorum is not from 1 to the number of co-signing participants", hint=_MEND)
+            raise TrustError("the quorum is not between 1 and the number of co-signing participants", hint=_HINT)
 
 
 Trusted: TypeAlias = "BelievedBlock | Cosigners"
-"""What makes a block a checkpoint; one kind in a file, told by its `kind`."""
+"""Which block is the checkpoint: a known one, or one with co-signatures. `kind` in the file tells which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +100,23 @@ class TrustFile:
 
     chain_id: int
     contracts: Mapping[str, TrustedContract]
-    """By name in Solidity, ascending; `CONTRACTS` at least."""
+    """By Solidity name, ascending; includes all of `CONTRACTS`."""
     participants: Mapping[int, str]
-    """Names by number, ascending: what the report calls them."""
+    """Names for the report, by participant number, ascending."""
     checkpoint: Trusted
 
     def __post_init__(self) -> None:
         if missing := [name for name in CONTRACTS if name not in self.contracts]:
-            raise TrustError(f"the trust file lacks contract {missing[0]}", hint=_MEND)
+            raise TrustError(f"the trust file lacks the contract {missing[0]}", hint=_HINT)
         if len(self.contracts) > MAX_CONTRACTS:
-            raise TrustError(f"the trust file names more than {MAX_CONTRACTS} contracts", hint=_MEND)
+            raise TrustError(f"the trust file names more than {MAX_CONTRACTS} contracts", hint=_HINT)
         for name in (*self.contracts, *self.participants.values()):
             if not 0 < len(name) <= MAX_NAME_CHARACTERS or not name.isprintable():
-                raise TrustError(f"a name is not 1 to {MAX_NAME_CHARACTERS} printable characters", hint=_MEND)
+                raise TrustError(f"a name does not have 1 to {MAX_NAME_CHARACTERS} printable characters", hint=_HINT)
         if len({contract.address for contract in self.contracts.values()}) != len(self.contracts):
-            raise TrustError("two contracts are at one address", hint=_MEND)
+            raise TrustError("two contracts have the same address", hint=_HINT)
         if len(set(self.participants.values())) != len(self.participants):
-            raise TrustError("two participants have one name", hint="give them different names")
+            raise TrustError("two participants have the same name", hint="use different names")
 
     @property
     def registry(self) -> TrustedContract:
@@ -128,7 +127,7 @@ class TrustFile:
         return self.contracts["TraceLedger"]
 
     def to_bytes(self) -> bytes:
-        """The file's one form (RFC 8785), which `parse_trust` takes back."""
+        """The file's content, in canonical JSON (RFC 8785); `parse_trust` reads it."""
         return canonical_json(
             {
                 "format": _FORMAT,
@@ -142,13 +141,13 @@ class TrustFile:
 
 
 def parse_trust(data: bytes) -> TrustFile:
-    """Parse a trust file. Raises TrustError for one that is too large, not canonical JSON, or not as TRUST.md says."""
-    value = parse_canonical(data, MAX_TRUST_BYTES, _DEPTH, "trust file", _MEND)
+    """Parse a trust file. Raises TrustError when it is too large, or not in exactly the format of TRUST.md."""
+    value = parse_canonical(data, MAX_TRUST_BYTES, _DEPTH, "trust file", _HINT)
     try:
         names = ("format", "version", "chain_id", "contracts", "participants", "checkpoint")
         form, version, chain_id, contracts, participants, checkpoint = parse_members(value, *names)
         if form != _FORMAT or parse_number(version, MAX_SAFE_INTEGER) != _VERSION:
-            raise TrustError(f"not a {_FORMAT} of version {_VERSION}")
+            raise TrustError(f"not a {_FORMAT} file of version {_VERSION}")
         return TrustFile(
             chain_id=parse_number(chain_id, MAX_SAFE_INTEGER),
             contracts={name: _parse_contract(entry) for name, entry in _object(contracts).items()},
@@ -156,11 +155,11 @@ def parse_trust(data: bytes) -> TrustFile:
             checkpoint=_parse_checkpoint(checkpoint),
         )
     except TrustError as error:
-        raise TrustError(f"the trust file cannot be used: {error.cause}", hint=error.hint or _MEND) from None
+        raise TrustError(f"the trust file cannot be used: {error.cause}", hint=error.hint or _HINT) from None
 
 
 def parse_canonical(data: bytes, max_bytes: int, max_depth: int, what: str, hint: str) -> Json:
-    """The value of JSON in its canonical form, one final line feed allowed. Raises TrustError."""
+    """Parse JSON that must be in canonical form (RFC 8785); a line feed at the end is allowed. Raises TrustError."""
     text = data.removesuffix(b"\n")
     try:
         value = parse_json(text, max_bytes=max_bytes, max_depth=max_depth)
@@ -173,22 +172,22 @@ def parse_canonical(data: bytes, max_bytes: int, max_depth: int, what: str, hint
 
 
 def parse_members(value: Json, *names: str) -> list[Json]:
-    """The members of an object that has these and no others. Raises TrustError."""
+    """Return the values of an object's members, which must be exactly those named. Raises TrustError."""
     found = _object(value)
     if found.keys() != set(names):
-        raise TrustError(f"an object does not have the members {', '.join(names)}")
+        raise TrustError(f"an object does not have exactly the members {', '.join(names)}")
     return [found[name] for name in names]
 
 
 def parse_number(value: Json, most: int) -> int:
-    """A whole number from 0 to `most`. Raises TrustError."""
-    if type(value) is not int or not 0 <= value <= most:
-        raise TrustError(f"a number is not whole, or not from 0 to {most}")
+    """Return an integer from 0 to `most`. Raises TrustError."""
+    if type(value) is not int or not 0 <= value <= most:  # type(): bool is a subclass of int
+        raise TrustError(f"a number is not an integer from 0 to {most}")
     return value
 
 
 def parse_hex(value: Json, size: int) -> bytes:
-    """`size` bytes, written as 0x and lower-case hexadecimal digits. Raises TrustError."""
+    """Parse `size` bytes from 0x and lower-case hexadecimal digits. Raises TrustError."""
     if isinstance(value, str) and len(value) == 2 + 2 * size and value.startswith("0x"):
         digits = value[2:]
         if set(digits) <= set("0123456789abcdef"):
@@ -197,7 +196,7 @@ def parse_hex(value: Json, size: int) -> bytes:
 
 
 def parse_checksum(value: Json) -> bytes:
-    """An address in the one form with the checksum of ERC-55: people compare it by eye. Raises TrustError."""
+    """Parse an address with the checksum of ERC-55, which is required: people compare it by eye. Raises TrustError."""
     try:
         address = parse_address(value) if isinstance(value, str) else b""
     except SigningError as error:
@@ -232,7 +231,7 @@ def _parse_checkpoint(value: Json) -> Trusted:
     if kind == "cosigned":
         _, quorum, keys = parse_members(value, "kind", "quorum", "keys")
         return Cosigners(parse_number(quorum, MAX_COSIGNERS), tuple(_parse_cosigner(key) for key in _list(keys)))
-    raise TrustError("its checkpoint is of no known kind")
+    raise TrustError("its checkpoint is of an unknown kind")
 
 
 def _parse_cosigner(value: Json) -> Cosigner:

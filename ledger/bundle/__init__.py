@@ -1,6 +1,6 @@
-"""The provenance file that a partner gets, and its bytes. See BUNDLE.md.
+"""Reads and writes bundles, the provenance files that partners receive. See BUNDLE.md.
 
-What is in it is not trusted: `ledger.verify` decides. Here it is only taken apart, within bounds, and written.
+Parsing is bounded and strict, but establishes nothing about the content: `ledger.verify` does.
 """
 
 from __future__ import annotations

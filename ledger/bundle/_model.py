@@ -1,4 +1,4 @@
-"""What a bundle holds. Every list is in the one order that BUNDLE.md gives it, without repetitions."""
+"""The content of a bundle. Every list is in the order required by BUNDLE.md, without duplicates."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ MEDIA_TYPE = "application/vnd.millmark.bundle+json"
 BUNDLE_VERSION = 1
 MAX_BUNDLE_BYTES = 32 << 20
 MAX_HEADERS = 257
-"""The proof block, and what links it to a checkpoint 256 blocks later."""
+"""The proof block's header, and those of up to 256 later blocks that link it to the checkpoint."""
 MAX_HEADER_BYTES = 16_384
 MAX_SIGNATURES = 100
 MAX_NODES = 1 << 17
 MAX_NODE_BYTES = 532
 MAX_SUBJECTS = 1 << 15
-"""Histories; also most entries of every other table of names."""
+"""Most histories, and most entries of each of the lists of identities, keys, machines and so on."""
 MAX_RECORDS = 1 << 17
 MAX_LINKS = 1 << 17
-"""Entries of one history."""
+"""Most records in one history."""
 MAX_DATA_BYTES = 16_384
-"""A record's event data: a transformation of 64 lots into 64 takes 14,880."""
+"""Longest event data of a record; those of a transformation of 64 lots into 64 have 14,880 bytes."""
 MAX_SHOWN = 1 << 14
-"""Identities, claims, evidence entries, inferences: of each so many."""
+"""Most entries of each of the lists of claims, evidence and inferences."""
 MAX_SHOWN_BYTES = 4 << 20
-"""Text of one disclosed document or entry."""
+"""Longest JSON text of a disclosed document or evidence entry."""
 MAX_SHOWN_DEPTH = 40
 MAX_PROOF_HASHES = 64
 MAX_INPUT_BYTES = 32_768
@@ -36,7 +36,7 @@ MAX_LOGITS = 32
 
 @dataclass(frozen=True, slots=True)
 class RecordShown:
-    """A record in full: all that its link in the histories commits to."""
+    """A record in full: everything that the heads of its histories commit to."""
 
     kind: str
     """Name of the event."""
@@ -45,16 +45,17 @@ class RecordShown:
     block_time: int
     """Seconds since 1970."""
     data: bytes
-    """The event's data as logged: key, histories and what belongs to the kind."""
+    """The event's data as logged: key, histories and the fields of the kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedRecord:
-    """A record of which only the link is shown."""
+    """A sealed record: withheld, except for its kind and inner hash, which suffice to recompute the head."""
 
     kind: str
+    """Name of the event."""
     inner: bytes
-    """32 bytes."""
+    """Inner hash (`ledger.heads.inner_of`), 32 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,12 @@ class HistoryShown:
     subject: bytes
     """32 bytes."""
     records: tuple[int | SealedRecord, ...]
-    """Sequences of records of the bundle, and sealed ones."""
+    """Sequences of records in `Bundle.records`, and sealed records."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class IdentityShown:
-    """What a subject is called, and the salt that its name on the ledger was made with."""
+    """The identifier of a subject, with the salt and creator from which the subject was computed."""
 
     kind: SubjectKind
     creator: int
@@ -80,18 +81,18 @@ class IdentityShown:
 
 @dataclass(frozen=True, slots=True)
 class ShownClaims:
-    """Fields of the document behind a record."""
+    """Disclosed fields of the claims document behind a record."""
 
     record: int
-    """Its sequence."""
+    """The record's sequence."""
     root: int
-    """Which of the record's roots, in the order of its data: 0 but for a transformation, whose outputs follow."""
+    """Index among the record's claims roots, in the order of its data; above 0 only for outputs of transformations."""
     disclosure: Disclosure
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceEntryShown:
-    """An entry of a stream, as its leaf commits to it."""
+    """An evidence entry and its salt: what its leaf commits to."""
 
     salt: bytes
     """32 bytes."""
@@ -100,34 +101,34 @@ class EvidenceEntryShown:
 
 @dataclass(frozen=True, slots=True)
 class ShownEvidence:
-    """Proof that the leaf that a certificate or a finished assignment names is in its stream."""
+    """A proof that the stream contains the leaf named by a certificate or a finished assignment."""
 
     record: int
     """Sequence of the CertificateIssued or AssignmentFinished."""
     inclusion: tuple[bytes, ...]
-    """RFC 9162 section 2.1.3, under the certificate's anchor; of an assignment under the latest one."""
+    """Inclusion proof (RFC 9162 section 2.1.3) under the certificate's anchor, or the latest for an assignment."""
     consistency: tuple[bytes, ...]
-    """RFC 9162 section 2.1.4, from the certificate's anchor to the latest; empty for an assignment."""
+    """Consistency proof (section 2.1.4) from the certificate's anchor to the latest; empty for an assignment."""
     shown: EvidenceEntryShown | None
-    """None where the entry itself is withheld."""
+    """None if the entry itself is withheld."""
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceShown:
-    """What a certificate's inference digest is made of, beside what the ledger says."""
+    """The preimage of a certificate's inference digest, except for what the ledger records."""
 
     record: int
     """Sequence of the CertificateIssued."""
     salt: bytes
     """32 bytes."""
     input: bytes
-    """The quantised input, as the model's family writes it."""
+    """The quantised input, encoded as for the model's family (quality/FORMAT.md)."""
     logits: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """One provenance file. Not established: anything."""
+    """A provenance file. Not established: that any of its content is true."""
 
     chain_id: int
     registry: bytes
@@ -135,30 +136,32 @@ class Bundle:
     ledger: bytes
     """Address, 20 bytes."""
     contracts: tuple[bytes, ...]
-    """Addresses whose accounts are proved, ascending: Registry, TraceLedger, and contracts that they run."""
+    """Addresses whose accounts are proved, ascending: those of all contracts in the trust file."""
     headers: tuple[bytes, ...]
-    """RLP, block by block from the proof block on; the last one is the checkpoint."""
+    """RLP of consecutive block headers: the first is the proof block's, the last the checkpoint's."""
     signatures: tuple[bytes, ...]
-    """Of the checkpoint's co-signers, 65 bytes each, ascending by the signers' addresses; none where the receiver's
-    trust file names the block itself."""
+    """Co-signers' signatures on the checkpoint, 65 bytes each, ascending by the signers' addresses; none if the
+    receiver's trust file names the block itself."""
     nodes: tuple[bytes, ...]
-    """RLP nodes of state and storage tries that all proofs share, ascending."""
+    """RLP nodes of state and storage tries, shared by all proofs, ascending."""
     parts: tuple[bytes, ...]
-    """Lots that the bundle is about, ascending."""
+    """Subjects of the lots that the bundle is about, ascending."""
     histories: tuple[HistoryShown, ...]
     """Ascending by subject."""
     records: tuple[RecordShown, ...]
     """Ascending by sequence."""
     participants: tuple[int, ...] = ()
-    """Of which the Registry's entry is proved, ascending; so are the next three."""
+    """Participants whose entry in the Registry is proved, ascending."""
     keys: tuple[bytes, ...] = ()
-    """Addresses."""
+    """Addresses whose entry in the Registry is proved, ascending."""
     machines: tuple[int, ...] = ()
+    """Machines whose entry in the Registry is proved, ascending."""
     models: tuple[int, ...] = ()
+    """Models whose entry in the Registry is proved, ascending."""
     streams: tuple[bytes, ...] = ()
-    """Of which the ledger's entry is proved, ascending."""
+    """Streams whose entry in the ledger is proved, ascending."""
     identities: tuple[IdentityShown, ...] = ()
-    """Ascending by kind, creator, identifier."""
+    """Ascending by kind, creator and identifier."""
     claims: tuple[ShownClaims, ...] = ()
     """Ascending by record and root."""
     evidence: tuple[ShownEvidence, ...] = ()

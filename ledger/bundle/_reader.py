@@ -1,8 +1,8 @@
-"""A bundle out of its text, in one pass from left to right.
+"""Parses a bundle in a single pass from left to right.
 
-The members and their order are known, so a pattern for each place takes the text apart, entry by entry, and the first
-one that does not fit ends the reading: nothing is built out of text that was not bounded before. In the end the bundle
-is written again and must give the same bytes, so that nothing in a file can be changed without changing what it says.
+The members and their order are fixed, so the parser knows which pattern must come next, and stops at the first that
+does not match: no object is built from text whose size is not bounded yet. At the end the bundle is encoded again, and
+must result in the same bytes. So no byte of a file can change without changing the content.
 """
 
 from __future__ import annotations
@@ -54,21 +54,24 @@ _URL_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
 
 
 def read_bundle(path: Path) -> bytes:
-    """The bytes of a bundle's file, of which no more than the limit is taken into memory. Raises NotABundleError."""
+    """Read a bundle's file, at most one byte beyond the size limit of `parse_bundle`. Raises NotABundleError."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_BUNDLE_BYTES + 1)
     except OSError as error:
-        raise NotABundleError(f"cannot read {path}: {error.strerror}", hint="give the file of a bundle") from None
+        raise NotABundleError(f"cannot read {path}: {error.strerror}", hint="name the file of a bundle") from None
 
 
 def parse_bundle(data: bytes) -> Bundle:
-    """Take a bundle's bytes apart. Raises BundleError for anything but the one text of a bundle, and NotABundleError
-    when they do not even begin as one. Not established: that anything in it is true."""
+    """Parse a bundle. Raises BundleError when it is malformed or not in canonical form.
+
+    Raises NotABundleError when the file does not even begin like a bundle, or is of another version. Not established:
+    that any of its content is true.
+    """
     if not isinstance(data, bytes) or not data.startswith(_OPENING):
-        raise NotABundleError("this is not a bundle", hint="give a file made by `millmark bundle`")
+        raise NotABundleError("this is not a bundle", hint="use a file made by `millmark bundle`")
     if len(data) > MAX_BUNDLE_BYTES:
-        raise BundleError(f"the bundle is longer than {MAX_BUNDLE_BYTES} bytes", hint="make one for fewer parts")
+        raise BundleError(f"the bundle has more than {MAX_BUNDLE_BYTES} bytes", hint="make one for fewer parts")
     bundle = _bundle(_Scanner(data))
     _verify_canonical(data, encode_bundle(bundle))
     return bundle
@@ -83,7 +86,7 @@ def _verify_canonical(data: bytes, canonical: bytes) -> None:
 
 
 class _Scanner:
-    """A place in the text, and what may come next there."""
+    """A position in the text, and methods that read what must come next there. All of them raise BundleError."""
 
     __slots__ = ("at", "data")
 
@@ -104,7 +107,7 @@ class _Scanner:
         return found
 
     def items(self, read: Callable[[_Scanner], T], what: str, most: int) -> tuple[T, ...]:
-        """An array of at most so many entries."""
+        """Read an array of at most `most` entries."""
         self.literal(b"[")
         items: list[T] = []
         while self.data[self.at : self.at + 1] != b"]":
@@ -119,35 +122,35 @@ class _Scanner:
     def ascending(
         self, read: Callable[[_Scanner], T], what: str, most: int, key: Callable[[T], object]
     ) -> tuple[T, ...]:
-        """An array whose entries ascend strictly by `key`."""
+        """Read an array whose entries ascend strictly by `key`."""
         items = self.items(read, what, most)
         keys: list[object] = [key(item) for item in items]
         if any(not one < two for one, two in itertools.pairwise(keys)):  # type: ignore[operator]  # all of one type
-            self.refuse(f"the {what} before it are not in ascending order, each once")
+            self.refuse(f"the {what} before this are not in strictly ascending order")
         return items
 
     def json(self, what: str) -> Json:
-        """An object of any content; its end is found before anything is built of it."""
+        """Read an object with any members. Its end is found, and its depth bounded, before it is parsed."""
         start, depth = self.at, 0
         end = min(len(self.data), start + limits.MAX_SHOWN_BYTES)
         if self.data[start : start + 1] != b"{":
-            self.refuse(f"{what} is no object")
+            self.refuse(f"{what} is not an object")
         for found in _BRACKET.finditer(self.data, start, end):
             token = found[0]
             depth += (token in (b"[", b"{")) - (token in (b"]", b"}"))
             if depth > limits.MAX_SHOWN_DEPTH:
-                self.refuse(f"{what} nests deeper than {limits.MAX_SHOWN_DEPTH}")
+                self.refuse(f"{what} is nested more than {limits.MAX_SHOWN_DEPTH} levels deep")
             if depth <= 0:
                 break
         else:
-            self.refuse(f"{what} is cut off, or longer than {limits.MAX_SHOWN_BYTES} bytes")
+            self.refuse(f"{what} is truncated, or longer than {limits.MAX_SHOWN_BYTES} bytes")
         self.at = found.end()
         try:
             return parse_json(
                 self.data[start : self.at], max_bytes=limits.MAX_SHOWN_BYTES, max_depth=limits.MAX_SHOWN_DEPTH
             )
         except CanonicalError as error:
-            self.refuse(f"{what} is unusable: {error.cause}")
+            self.refuse(f"{what} is invalid: {error.cause}")
 
     def refuse(self, cause: str) -> NoReturn:
         raise BundleError(f"the bundle is malformed at byte {self.at}: {cause}")
@@ -157,7 +160,7 @@ def _bundle(scan: _Scanner) -> Bundle:
     scan.literal(_OPENING)
     if _number(scan) != BUNDLE_VERSION:
         raise NotABundleError("the bundle is of another version", hint="update this program")
-    # In the order of the text: keyword arguments are evaluated from left to right.
+    # The arguments are in the order of the text, since keyword arguments are evaluated from left to right.
     bundle = Bundle(
         chain_id=_member(scan, "chain_id", _number),
         claims=_member(scan, "claims", _shown("claims", _claims, lambda item: (item.record, item.root))),
@@ -181,9 +184,9 @@ def _bundle(scan: _Scanner) -> Bundle:
     )
     scan.literal(b"}")
     if scan.at != len(scan.data):
-        scan.refuse("there is something after the end")
+        scan.refuse("something follows the end of the object")
     if not bundle.parts:
-        scan.refuse("it is about no part")
+        scan.refuse("the list of parts is empty")
     return bundle
 
 
@@ -199,7 +202,7 @@ def _list(what: str, read: Callable[[_Scanner], T], most: int) -> Callable[[_Sca
 def _table(
     what: str, read: Callable[[_Scanner], T], most: int, key: Callable[[T], object] = lambda item: item
 ) -> Callable[[_Scanner], tuple[T, ...]]:
-    """Reads entries that ascend strictly by `key`."""
+    """Return a reader of an array whose entries ascend strictly by `key`."""
     return lambda scan: scan.ascending(read, what, most, key)
 
 
@@ -227,13 +230,13 @@ def _small(scan: _Scanner, digits: bytes) -> int:
 
 
 def _bytes(least: int, most: int) -> Callable[[_Scanner], bytes]:
-    """Reads a text of so many bytes."""
+    """Return a reader of base64url text that encodes `least` to `most` bytes."""
     return lambda scan: _decoded(scan, scan.match(_TEXT_ONLY, "base64url text")[1], least, most)
 
 
 def _decoded(scan: _Scanner, text: bytes, least: int, most: int) -> bytes:
     size, rest = divmod(len(text) * 3, 4)
-    if rest == 3 or not least <= size <= most:  # one digit too many stands for no byte
+    if rest == 3 or not least <= size <= most:  # rest 3: a single last digit, which is too short for a byte
         scan.refuse(f"a text of {len(text)} digits is not base64url of {least} to {most} bytes")
     return binascii.a2b_base64(text.translate(_URL_TO_STANDARD) + b"=" * (-len(text) % 4))
 
@@ -284,7 +287,7 @@ def _disclosure(scan: _Scanner) -> Disclosure:
     try:
         return parse_disclosure(scan.json("a disclosure"))
     except (ClaimsError, CanonicalError) as error:
-        scan.refuse(f"a disclosure is unusable: {error.cause}")
+        scan.refuse(f"a disclosure is invalid: {error.cause}")
 
 
 def _evidence(scan: _Scanner) -> ShownEvidence:
@@ -304,10 +307,10 @@ def _entry(scan: _Scanner) -> EvidenceEntryShown | None:
     if scan.data.startswith(b"null", scan.at):
         scan.literal(b"null")
         return None
-    value = scan.json("an entry of evidence")
+    value = scan.json("an evidence entry")
     if not isinstance(value, dict) or value.keys() != {"entry", "salt"} or not isinstance(value["salt"], str):
-        scan.refuse("an entry of evidence is an object of entry and salt")
-    # In its own text, so that whatever is no base64url is refused as it is elsewhere.
+        scan.refuse("an evidence entry must be an object with the members entry and salt")
+    # A scanner of its own, so that the salt is subject to the same rules as other base64url text.
     return EvidenceEntryShown(_HASH(_Scanner(b'"%s"' % value["salt"].encode())), value["entry"])
 
 

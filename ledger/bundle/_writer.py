@@ -1,4 +1,4 @@
-"""A bundle's one text: canonical JSON (RFC 8785), bytes as base64url without padding (RFC 4648 section 5)."""
+"""Writes a bundle: canonical JSON (RFC 8785), bytes as base64url without padding (RFC 4648 section 5)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _STANDARD_TO_URL = bytes.maketrans(b"+/", b"-_")
 
 
 def encode_bundle(bundle: Bundle) -> bytes:
-    """The bytes of the file. Raises CanonicalError for a value that JSON cannot carry.
+    """Return the file's content. Raises CanonicalError for a value that canonical JSON cannot represent.
 
-    Written by hand but for disclosed JSON: canonical form here is only a matter of order, and 65,000 nodes are many.
+    Only disclosed JSON goes through the general encoder, which is too slow for 65,000 nodes; for everything else,
+    canonical form only requires the members to be sorted.
     """
     members = {
         "bundle_version": b"%d" % BUNDLE_VERSION,
@@ -52,7 +53,7 @@ def encode_bundle(bundle: Bundle) -> bytes:
 
 
 def text_of(value: bytes) -> str:
-    """Bytes as they stand in a bundle, without the quotes."""
+    """Encode bytes as base64url without padding, the form used in bundles."""
     return _base64url(value).decode()
 
 

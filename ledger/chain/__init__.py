@@ -1,4 +1,4 @@
-"""JSON-RPC and contracts: the only part that talks to a chain."""
+"""JSON-RPC and contracts: the only part of the library that communicates with a chain."""
 
 from __future__ import annotations
 

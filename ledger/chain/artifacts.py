@@ -1,4 +1,4 @@
-"""The compiled contracts of this version: ABI, bytecode, and the comparison with what a chain holds."""
+"""The compiled contracts of this version: their ABIs and bytecode, and whether a chain has the same code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ledger.records import Contract
 __all__ = ["ABI_FILES", "Artifact", "load_abi", "load_artifact", "verify_code"]
 
 ABI_FILES = {Contract.REGISTRY: ("Registry",), Contract.LEDGER: ("TraceLedger", "LotOperations")}
-"""Files whose ABIs together are what a contract's address answers to: the ledger runs its lot operations' code."""
+"""Artefacts whose ABIs together describe the calls to a contract's address: TraceLedger delegates to LotOperations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Artifact:
     creation: bytes
     """Creation code, without constructor arguments."""
     deployed: bytes
-    """Code as deployed, zeros where immutables go."""
+    """Deployed code, with zeros in the places of immutables."""
     immutables: tuple[tuple[int, int], ...]
-    """(start, length) of the immutables in `deployed`."""
+    """(start, length) of the immutables in `deployed`, in bytes."""
 
 
 @functools.cache
 def load_artifact(name: str) -> Artifact:
-    """The artefact of a contract of this version, by its Solidity name."""
+    """Return the artefact of a contract, by its Solidity name."""
     raw = json.loads((resources.files("ledger") / "artifacts" / f"{name}.json").read_text())
     return Artifact(
         name=raw["contractName"],
@@ -46,20 +46,23 @@ def load_artifact(name: str) -> Artifact:
 
 @functools.cache
 def load_abi(contract: Contract) -> tuple[dict[str, Any], ...]:
-    """Everything that the contract's address answers to, each entry once."""
+    """Return the ABI entries of the contract's address, without duplicates."""
     entries = [entry for name in ABI_FILES[contract] for entry in load_artifact(name).abi]
     return tuple({json.dumps(entry, sort_keys=True): entry for entry in entries}.values())
 
 
 def verify_code(name: str, code: bytes, address: bytes) -> None:
-    """Raises WrongContractError unless `code` is the artefact's, whatever its immutables were set to."""
+    """Verify that `code`, found at `address`, is that of an artefact. Raises WrongContractError.
+
+    Not established: the values of its immutables.
+    """
     artifact = load_artifact(name)
     blank = bytearray(code)
     for start, length in artifact.immutables:
         blank[start : start + length] = bytes(length)
     if bytes(blank) != artifact.deployed:
-        what = "no code" if not code else "other code"
+        place = f"0x{address.hex()}"
         raise WrongContractError(
-            f"there is {what} than {name}'s at 0x{address.hex()}",
+            f"the code at {place} is not that of {name}" if code else f"there is no code at {place}, address of {name}",
             hint="check the address in the settings, or use the Millmark version that deployed it",
         )

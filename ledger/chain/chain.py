@@ -1,4 +1,4 @@
-"""The ledger's contracts on one chain: checked when connected, then read and called by name."""
+"""The ledger's contracts on one chain: verified on connecting, then read and called by function name."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["Chain"]
 
 
 class Chain:
-    """Registry and ledger behind one node.
+    """Registry and ledger, accessed through one node.
 
-    Raises WrongChainError when the node serves another chain than the deployment's, WrongContractError when the code at
-    its addresses is not this version's, when the ledger asks another registry, or when anybody else's word than the
-    forwarder's is taken on who acts.
+    Raises WrongChainError when the node serves another chain than the deployment's. Raises WrongContractError when the
+    code at the deployment's addresses is not that of this version, the ledger uses another registry, or a contract
+    trusts another forwarder (ERC-2771).
     """
 
     def __init__(self, node: Node, profile: EngineProfile, deployment: Deployment) -> None:
@@ -41,7 +41,7 @@ class Chain:
                 hint="point chain_url at the right network, or use that network's deployment file",
             )
         self.contracts = self._connect()
-        """Address of every contract whose code takes part, by its name in Solidity."""
+        """Address of every contract whose code is involved, by Solidity name."""
 
     def address(self, contract: Contract) -> bytes:
         return self.registry if contract is Contract.REGISTRY else self.ledger
@@ -51,56 +51,57 @@ class Chain:
 
     @property
     def first_block(self) -> int:
-        """Before it there is nothing of the ledger."""
+        """The first block that can contain records."""
         return self.deployment.block_number
 
     def head_number(self) -> int:
         return self.node.block_number()
 
     def final_number(self) -> int:
-        """The highest block that is final by the engine's profile; -1 when none is."""
+        """The highest block that is final according to the engine profile; -1 if there is none."""
         return max(self.node.block_number() - self.profile.finality_depth, -1)
 
     def header(self, number: int) -> Header:
         return self.node.header(number)
 
     def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:
-        """All records of one block, in log order; none is missing."""
+        """All records of one block, in log order. Complete: the receipts are checked against the header's root."""
         contracts = {self.registry: Contract.REGISTRY, self.ledger: Contract.LEDGER}
         logs = self.node.logs(header, list(contracts))
         decoded = (decode_log(contracts[log.address], log, header.timestamp) for log in logs)
         return tuple(record for record in decoded if record is not None)
 
     def read(self, contract: Contract, function: str, *values: object) -> tuple[Value, ...]:
-        """Return values of a view function now. Raises ContractRefusedError when it reverts."""
+        """Call a view function on the latest block. Raises ContractRefusedError when it reverts."""
         data = encode_function(contract, function, *values)
         return decode_result(contract, function, self.node.call(self.address(contract), data))
 
     def read_struct(self, contract: Contract, function: str, *values: object) -> Mapping[str, Value]:
-        """The one struct that a view function returns."""
+        """Like `read`, for a function that returns a single struct."""
         return cast(Mapping[str, Value], self.read(contract, function, *values)[0])
 
     def sequence(self, contract: Contract) -> int:
-        """Number of records so far."""
+        """Number of records that the contract has made."""
         return cast(int, self.read(contract, "sequence")[0])
 
     def head(self, subject: bytes) -> bytes:
-        """Head of an order's or lot's history; zero bytes when it has none."""
+        """Head of an order's or lot's history; zero bytes if there is none."""
         return cast(bytes, self.read(Contract.LEDGER, "headOf", subject)[0])
 
     def join_calls(self, contract: Contract, calls: Sequence[bytes]) -> bytes:
-        """Calldata of the one transaction that makes all `calls`, or none."""
+        """Calldata of a single transaction that makes all `calls`, or none of them if one reverts."""
         return calls[0] if len(calls) == 1 else multicall_data(contract, calls)
 
     def simulate(self, contract: Contract, data: bytes, sender: bytes, known_limit: int | None = None) -> int:
-        """Gas limit with which the call can be sent now. Raises ContractRefusedError with the contract's own error.
+        """Return a gas limit for sending the call now. Raises ContractRefusedError with the contract's own error.
 
-        `known_limit`, of a call of the same shape: it is given back where the call takes no more than half of its
-        headroom. An estimate executes the call a dozen times, this once."""
+        `known_limit` is the result for an earlier call of the same shape. It is returned again if this call needs no
+        more than half of its headroom: that takes one execution, an estimate about a dozen.
+        """
         fixed, address = self.profile.fixed_gas_limit, self.address(contract)
         if fixed is None and known_limit is not None and self._is_enough(address, data, sender, known_limit):
             return known_limit
-        self.node.call(address, data, sender, fixed)  # an estimate alone may hide the contract's error
+        self.node.call(address, data, sender, fixed)  # some engines hide the contract's error in an estimate
         if fixed is not None:
             return fixed
         estimate = self.node.estimate_gas(address, data, sender)
@@ -112,22 +113,27 @@ class Chain:
             self.node.fund(address)
 
     def contract_at(self, address: bytes) -> Contract:
-        """Registry or ledger. Raises WrongContractError for any other address."""
+        """Return which of registry and ledger has this address. Raises WrongContractError for any other address."""
         for contract in Contract:
             if self.address(contract) == address:
                 return contract
-        raise WrongContractError(f"0x{address.hex()} is neither registry nor ledger")
+        raise WrongContractError(f"0x{address.hex()} is the address of neither registry nor ledger")
 
     def simulate_as(self, contract: Contract, data: bytes, key: bytes) -> int:
-        """Gas that the call takes now when it is forwarded for `key`, with headroom. Raises ContractRefusedError with
-        the contract's own error, which the forwarder would replace by its own."""
+        """Return the gas that the call needs now when forwarded for `key`, with headroom.
+
+        Raises ContractRefusedError with the contract's own error.
+        """
+        # Called in the forwarder's name, with the key appended (ERC-2771), since the forwarder hides the inner error.
         call, address = data + key, self.address(contract)
         self.node.call(address, call, self.forwarder, self.profile.fixed_gas_limit)
         return self.node.estimate_gas(address, call, self.forwarder) * (100 + self.profile.gas_headroom_percent) // 100
 
     def simulate_forward(self, signed: SignedRequest, sender: bytes) -> int:
-        """Gas limit with which `sender` can have the request executed now. Raises ContractRefusedError: with the
-        contract's own error, or the forwarder's when it does not take the request."""
+        """Return the gas limit for `sender` to send the request now.
+
+        Raises ContractRefusedError with the contract's own error, or the forwarder's if that rejects the request.
+        """
         request, gas_limit = signed.request, execute_gas(signed)
         if is_taken(self.node, signed):
             self.node.call(request.to, request.data + request.signer, self.forwarder, request.gas)
@@ -135,25 +141,27 @@ class Chain:
         return gas_limit
 
     def forward_nonce(self, key: bytes, number: int | None = None) -> int:
-        """The nonce that the key's next request must have, after block `number` or the latest."""
+        """The nonce required of the key's next request, after block `number` or the latest."""
         return fetch_nonce(self.node, self.forwarder, key, number)
 
     def _is_enough(self, address: bytes, data: bytes, sender: bytes, limit: int) -> bool:
         headroom = self.profile.gas_headroom_percent
+        # The gas below is the estimate from which `limit` was computed, plus half of the headroom.
         try:
             self.node.call(address, data, sender, limit * (200 + headroom) // (200 + 2 * headroom))
         except ContractRefusedError:
-            return False  # for want of gas or not: the estimate tells
+            return False  # out of gas, or a refusal: the caller's full simulation tells which
         return True
 
     def _connect(self) -> dict[str, bytes]:
-        """Each contract's code is checked before it is asked what it runs."""
+        """Verify the code of all contracts, and the addresses that they refer to. Returns addresses by name."""
+        # Code first: only a contract with verified code can be believed about the addresses of the others.
         contracts: dict[str, bytes] = {}
         self._take(contracts, "TraceLedger", self.ledger)
         self._take(contracts, "Registry", self.registry)
         if self._word_address(Contract.LEDGER, "registry") != self.registry:
             raise WrongContractError(
-                f"the ledger at 0x{self.ledger.hex()} asks another registry than the deployment's",
+                f"the ledger at 0x{self.ledger.hex()} uses another registry than that of the deployment",
                 hint="use the deployment file of that ledger",
             )
         self._take(contracts, "LotOperations", self._word_address(Contract.LEDGER, "lotOperations"))
@@ -165,11 +173,11 @@ class Chain:
         return contracts
 
     def _verify_forwarder_of(self, name: str, address: bytes) -> None:
-        """The address is an immutable, which is no part of what `verify_code` compares."""
+        """Verify which forwarder a contract trusts: an immutable, so `verify_code` does not compare it."""
         answer = self.node.call(address, encode_function(Contract.LEDGER, "trustedForwarder"))
         if decode_result(Contract.LEDGER, "trustedForwarder", answer) != (self.forwarder,):
             raise WrongContractError(
-                f"{name} at 0x{address.hex()} takes another forwarder's word than the deployment's",
+                f"{name} at 0x{address.hex()} trusts another forwarder than that of the deployment",
                 hint="use the deployment file of that ledger",
             )
 

@@ -1,4 +1,4 @@
-"""Putting the contracts on a chain, and finding them again."""
+"""Deploys the contracts, and reads and writes the file with their addresses."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ _ADDRESSES = ("registry", "ledger", "forwarder")
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where the contracts are."""
+    """The addresses of the contracts, 20 bytes each, and their chain."""
 
     chain_id: int
     registry: bytes
-    """Address, 20 bytes; so are the next two."""
     ledger: bytes
     forwarder: bytes
-    """Whose word on the sender registry and ledger take (ERC-2771)."""
+    """The forwarder that registry and ledger trust to name the acting key (ERC-2771)."""
     block_number: int
-    """Before it there is nothing to index."""
+    """The block from which to index; earlier ones contain no records."""
 
 
 def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: float = 60.0) -> Deployment:
-    """Deploys Forwarder, Registry and TraceLedger, the registry owned by `owner`, who also pays.
+    """Deploy Forwarder, Registry and TraceLedger. `owner` pays, and owns the registry.
 
-    Raises ChainError when the node does not take them, or mines none of them within `timeout_s`.
+    Raises ChainError when the node refuses a transaction, it reverts, or it is not mined within `timeout_s` seconds.
     """
     first_block = node.block_number()
     forwarder = _create(node, profile, owner, "Forwarder", (), timeout_s)
@@ -50,7 +49,7 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
 
 
 def fee_per_gas_wei(node: Node, profile: EngineProfile) -> int:
-    """The most to offer per gas, by the profile's policy."""
+    """Return the maximum fee per gas for a new transaction, according to the engine profile."""
     return node.base_fee_wei() * (100 + profile.fee_headroom_percent) // 100 + profile.priority_fee_wei
 
 
@@ -86,14 +85,14 @@ def _await_receipt(node: Node, transaction_hash: bytes, timeout_s: float) -> Rec
         if time.monotonic() > deadline:
             raise ChainError(
                 f"transaction 0x{transaction_hash.hex()} was not mined within {timeout_s:.0f} s",
-                hint="check that the chain makes blocks, then deploy again",
+                hint="check that the chain produces blocks, then deploy again",
             )
         time.sleep(_RECEIPT_PAUSE_S)
     return receipt
 
 
 def write_deployment(path: Path, deployment: Deployment) -> None:
-    """Writes the deployment file that every other command reads; whole, or not at all. Raises SettingsError."""
+    """Write the deployment file, completely or not at all. Raises SettingsError."""
     text = {
         "chain_id": deployment.chain_id,
         "registry": "0x" + deployment.registry.hex(),
@@ -106,23 +105,26 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
         draft.write_text(json.dumps(text, indent=2) + "\n")
         draft.replace(path)
     except OSError as error:
+        # The contracts are on the chain by now: without their addresses, they would have to be deployed again.
         raise SettingsError(f"{path} cannot be written: {error.strerror}", hint=f"write it by hand: {text}") from error
 
 
 def read_deployment(path: Path) -> Deployment:
-    """Raises SettingsError when the file is missing or not a deployment file."""
+    """Read a deployment file. Raises SettingsError when it is missing or malformed."""
     try:
         raw = json.loads(path.read_text())
         registry, ledger, forwarder = (bytes.fromhex(str(raw[name]).removeprefix("0x")) for name in _ADDRESSES)
         if {len(address) for address in (registry, ledger, forwarder)} != {20}:
-            raise ValueError("an address has 20 bytes")
+            raise ValueError("an address must have 20 bytes")
         numbers = [raw[name] for name in ("chain_id", "block_number")]
         if any(type(number) is not int or number < 0 for number in numbers):
-            raise ValueError("chain_id and block_number are whole numbers")
+            raise ValueError("chain_id and block_number must be integers of at least 0")
         return Deployment(numbers[0], registry, ledger, forwarder, numbers[1])
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path} does not exist", hint="get it from another participant, or deploy with `millmark deploy`"
         ) from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SettingsError(f"{path} is no deployment file ({error})", hint="deploy with `millmark deploy`") from error
+        raise SettingsError(
+            f"{path} is not a deployment file ({error})", hint="deploy with `millmark deploy`"
+        ) from error

@@ -1,7 +1,7 @@
 """The embedded chain: eth-tester with py-evm, answering JSON-RPC requests in process.
 
-`services.devchain` puts HTTP before the same object, so a client cannot tell the two apart. Each transaction is mined
-at once, in a block of its own.
+`services.devchain` serves the same object over HTTP, so that clients cannot tell the two apart. Each transaction is
+mined at once, in a block of its own.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ __all__ = ["CHAIN_ID", "EmbeddedChain"]
 bound_recursion()
 
 CHAIN_ID = 131277322940537
-"""Fixed by eth-tester."""
+"""eth-tester's, which cannot be configured."""
 _SERVER_ERROR, _INVALID_PARAMS, _UNKNOWN_METHOD, _REVERTED = -32000, -32602, -32601, 3
 _BLOOM_BYTES = 256
 _GAS_LIMIT = 60_000_000
-"""Of a block: room for the largest batch on every engine profile."""
+"""Gas limit of a block: enough for the largest batch with every engine profile."""
 
 _BLOCKS = {"earliest": 0, "latest": "latest", "pending": "latest", "safe": "latest", "finalized": "latest"}
-"""Each transaction is mined at once and for good, so the latest block is all of the others."""
+"""Block tags. Each transaction is mined at once and is final, so all tags but the first mean the latest block."""
 
-Json = Any  # whatever JSON-RPC carries
+Json = Any  # any JSON value: each method of JSON-RPC has its own types
 
 
 class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
-    """Blocks that follow from their transactions and times alone, so that a chain can be made again."""
+    """eth-tester's backend, with blocks that depend only on transactions and times, so that a chain is reproducible."""
 
     def mine_blocks(self, num_blocks: int = 1, coinbase: bytes = bytes(20)) -> tuple[bytes, ...]:
-        """With the parent's hash where the beacon chain's randomness belongs; eth-tester's own is truly random."""
+        """Mine blocks with the parent's hash as `mixHash`, which eth-tester would draw at random."""
         return tuple(self._mine(coinbase) for _ in range(num_blocks))
 
     def call(self, transaction: dict[str, Any], block_number: str = "latest") -> bytes:  # noqa: ARG002  # no other is kept
-        """On the latest block without its base fee: eth-tester's own asks for money that is then not spent. Raises
-        TransactionFailed with the repr of what a contract reverts with."""
+        """Execute a call on the latest block. Raises TransactionFailed with the repr of the contract's revert data."""
+        # Without base fee: eth-tester's own method requires a balance that the call then does not spend.
         asked = {"gas": self._max_available_gas(), **transaction}
         unsigned = self._get_normalized_and_unsigned_evm_transaction(asked, "latest")
         free = self.chain.get_canonical_head().copy(base_fee_per_gas=0)
@@ -69,8 +69,10 @@ class _Backend(PyEVMBackend):  # type: ignore[misc]  # eth-tester ships no types
 
 
 class EmbeddedChain:
-    """One chain in memory. Requests from several threads take turns. The same genesis time, and the same requests at
-    the same times, make the same blocks."""
+    """A chain in memory, safe to use from several threads.
+
+    The same requests at the same times, from the same genesis time, result in the same blocks.
+    """
 
     def __init__(self, genesis_time_s: int | None = None) -> None:
         overrides = {"gas_limit": _GAS_LIMIT}
@@ -105,14 +107,14 @@ class EmbeddedChain:
         }
 
     def request(self, method: str, params: list[Json]) -> Json:
-        """The result of one JSON-RPC request. Raises RpcError as a node would answer with one."""
+        """Return the result of a JSON-RPC request. Raises RpcError where a node would respond with an error."""
         if method not in self._methods:
             raise RpcError(_UNKNOWN_METHOD, f"the method {method} does not exist")
         with self._lock:
             return self._request(method, params)
 
     def request_at(self, time_s: int, method: str, params: list[Json]) -> Json:
-        """As `request`; a block that it makes gets the time `time_s`, which must be after the block before."""
+        """Like `request`, but a new block's time is `time_s`, in seconds since 1970, or a second after its parent's."""
         with self._lock:
             self._time_s = time_s
             try:
@@ -149,9 +151,9 @@ class EmbeddedChain:
             return None
 
     def _block(self, block: dict[str, Any], full: bool) -> Json:
-        """With every field of the header as it is hashed: eth-tester pads `extraData`."""
+        """JSON form of a block, with the header's fields from py-evm: eth-tester pads `extraData`."""
         if full:
-            raise RpcError(_INVALID_PARAMS, "ask for transactions by hash")
+            raise RpcError(_INVALID_PARAMS, "full transactions are not supported: request them by hash")
         header = self._tester.backend.chain.get_block_header_by_hash(bytes.fromhex(block["hash"][2:]))
         fields = {name: _header_field(value, size) for (name, _, size), value in zip(FIELDS, header, strict=False)}
         return {**fields, "hash": block["hash"], "transactions": list(block["transactions"])}
@@ -184,7 +186,7 @@ class EmbeddedChain:
         return "0x" + bytes.fromhex(self._tester.get_storage_at(address, slot)[2:]).rjust(32, b"\0").hex()
 
     def _proof(self, address: str, slots: list[str], block: str) -> Json:
-        """Of any block: py-evm forgets no state."""
+        """Result of `eth_getProof` for any block: py-evm keeps the state of all blocks."""
         found = self._block_by_number(block)
         if found is None:
             raise RpcError(_SERVER_ERROR, "unknown block")
@@ -213,7 +215,7 @@ class EmbeddedChain:
         }
 
     def _receipts(self, block: str) -> Json:
-        """By block hash only."""
+        """Receipts of a block, by its hash."""
         try:
             found = self._tester.get_block_by_hash(block)
         except BlockNotFound:
@@ -221,7 +223,7 @@ class EmbeddedChain:
         return [self._receipt(transaction) for transaction in found["transactions"]]
 
     def _run(self, function: Callable[[dict[str, Any]], Json], call: dict[str, Json]) -> Json:
-        """Nothing is paid for a question, so whoever has no money may ask one: a contract, too."""
+        """Run a call or estimate at a gas price of 0, so that senders without balance, also contracts, may make it."""
         sender, data = call.get("from", self._bank), call.get("input", call.get("data", "0x"))
         transaction = {"from": sender, "data": data, "gas_price": 0}
         if "to" in call:
@@ -231,7 +233,7 @@ class EmbeddedChain:
         return function(transaction)
 
     def _send(self, raw: str) -> str:
-        """A transaction that reverts is mined all the same, with status 0, as on every chain."""
+        """Mine a transaction. One that reverts is mined, too, with status 0, as on every chain."""
         self._set_time()
         return cast(str, self._tester.send_raw_transaction(raw))
 
@@ -242,14 +244,14 @@ class EmbeddedChain:
             self._tester.send_transaction({"from": self._bank, "to": address, "value": missing, "gas": 21_000})
 
     def _set_time(self) -> None:
-        """Of the next block: now, or later when the block before is not in the past."""
+        """Set the time of the next block: now, but at least a second after its parent's."""
         earliest = self._tester.backend.chain.get_canonical_head().timestamp + 1
         now = int(time.time()) if self._time_s is None else self._time_s
         self._tester.backend.chain.set_header_timestamp(max(now, earliest))
 
 
 def _now(function: Callable[..., Json]) -> Callable[..., Json]:
-    """`function` with the block that JSON-RPC puts last; there is no state but the latest."""
+    """Wrap `function` to accept the block tag that JSON-RPC passes last, which must mean the latest block."""
 
     def ask(*params: Json) -> Json:
         if params and isinstance(params[-1], str) and not params[-1].startswith("0x"):
@@ -262,7 +264,7 @@ def _now(function: Callable[..., Json]) -> Callable[..., Json]:
 
 
 def _plain(error: Exception) -> str:
-    """A refusal in the words of other engines, where clients go by the words."""
+    """Message of a refusal. Where clients match on the text, it is that of other engines."""
     if "cannot afford" in str(error):
         return "insufficient funds for gas * price + value"
     nonces = re.fullmatch(r"Invalid transaction nonce: Expected (\d+), but got (\d+)", str(error))
@@ -279,7 +281,7 @@ def _failure(error: TransactionFailed) -> RpcError:
 
 
 def _revert_data(error: TransactionFailed) -> bytes:
-    """eth-tester gives revert data as the repr of bytes, and a plain reason where it could decode one."""
+    """Return the revert data: eth-tester passes them as the repr of bytes, or as text if it could decode a reason."""
     reason = error.args[0] if error.args else ""
     if isinstance(reason, bytes):
         return reason
@@ -291,7 +293,7 @@ def _revert_data(error: TransactionFailed) -> bytes:
 
 
 def _header_field(value: int | bytes, size: int) -> str:
-    """py-evm keeps the bloom as a number."""
+    """JSON form of a header's field. py-evm represents the bloom as an integer."""
     if isinstance(value, bytes):
         return "0x" + value.hex()
     return f"0x{value:0512x}" if size == _BLOOM_BYTES else hex(value)

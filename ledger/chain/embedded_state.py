@@ -1,4 +1,4 @@
-"""What other engines answer to `eth_getProof`, from py-evm's own state trie. It forgets no block's state."""
+"""`eth_getProof` (EIP-1186) for the embedded chain, from py-evm's state trie, which keeps the state of all blocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EMPTY_CODE_HASH = keccak256(b"")
 
 
 def prove(chain: MiningChain, number: int, address: str, slots: list[str]) -> dict[str, Any]:
-    """The answer of EIP-1186 for one account at block `number`. Raises py-evm's HeaderNotFound for no such block."""
+    """Return the result for one account at block `number`. Raises py-evm's HeaderNotFound if there is no such block."""
     database = chain.chaindb.db
     root = chain.get_canonical_block_header_by_number(number).state_root  # type: ignore[arg-type]  # its own int
     value, nodes = _walk(HexaryTrie(database, root), bytes.fromhex(address[2:]))
@@ -40,7 +40,7 @@ def _storage(storage: HexaryTrie, slot: str) -> dict[str, Any]:
 
 
 def _walk(trie: HexaryTrie, name: bytes) -> tuple[bytes | None, list[str]]:
-    """The value under the hash of `name`, and the nodes on the way that stand under their own hash."""
+    """Return the value under the hash of `name`, and the nodes of the proof that are not embedded in their parents."""
     key = keccak256(name)
     if trie.root_hash == EMPTY_ROOT:
         return None, []

@@ -1,7 +1,7 @@
-"""JSON-RPC over HTTP/1.1, bounded: an answer has a largest size and a latest time, and comes from its URL alone.
+"""JSON-RPC over HTTP/1.1, bounded: responses are limited in size and time, and redirects are not followed.
 
-The standard library's client, for what a better known one costs: a node that starts again imports a second less, and
-each request takes a fraction of the processor's time.
+Uses the standard library's client instead of a better known one: a factory node starts a second faster, and each
+request takes a fraction of the processor time.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from urllib.parse import SplitResult, unquote, urlsplit
 __all__ = ["RpcClient"]
 
 MOST_BYTES = 32 * 1024 * 1024
-"""Of one answer: twice what the logs of the largest block take."""
+"""Largest response: twice the size of the logs of the largest block."""
 _CHUNK_BYTES = 1 << 16
 _GZIP = 16 + zlib.MAX_WBITS
 _KINDS: dict[str, type[HTTPConnection]] = {"http": HTTPConnection, "https": HTTPSConnection}
 
 
 class RpcClient:
-    """One URL. Threads may share it: each request has a connection of its own, which is then kept for the next."""
+    """A client for one URL that threads may share: concurrent requests use separate connections, which are reused."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self._url = url
@@ -38,7 +38,7 @@ class RpcClient:
         self._idle: list[HTTPConnection] = []
 
     def ask(self, method: str, params: list[Any]) -> Any:
-        """The whole answer as JSON values, or what was in its place. Raises OSError when there is none."""
+        """Send a request and return the response's JSON, whatever it is. Raises OSError if there is none."""
         number = next(self._numbers)
         body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode()
         try:
@@ -46,7 +46,7 @@ class RpcClient:
         except (HTTPException, ValueError, RecursionError, zlib.error) as error:
             raise OSError(type(error).__name__) from error
         if isinstance(answer, dict) and answer.get("id") not in (number, None):
-            raise OSError("the answer is to another request")
+            raise OSError("the response is to another request")
         return answer
 
     def _post(self, body: bytes) -> bytes:
@@ -61,6 +61,7 @@ class RpcClient:
                     raise OSError(f"status {response.status}")
                 answer = b"".join(_read(response, deadline))
         except BaseException:
+            # Never reused: the rest of this response could be taken for the response to the next request.
             connection.close()
             raise
         self._idle.append(connection)
@@ -73,11 +74,12 @@ class RpcClient:
     def _connect(self, url: SplitResult) -> HTTPConnection:
         while self._idle:
             connection = self._idle.pop()
+            # A server may close an idle connection; a request sent into it would fail without need.
             if connection.sock is not None and not _has_ended(connection.sock):
                 return connection
             connection.close()
         if url.scheme not in _KINDS or not url.hostname:
-            raise OSError("the URL names no node")
+            raise OSError("not an http or https URL with a host")
         return _KINDS[url.scheme](url.hostname, url.port, timeout=self._timeout_s)
 
 
@@ -90,7 +92,7 @@ def _headers(url: SplitResult) -> dict[str, str]:
 
 
 def _has_ended(connection: socket.socket) -> bool:
-    """Whether the other side closed it meanwhile: nothing else can have come in between two requests."""
+    """Whether the server closed an idle connection: nothing else can make it readable between two requests."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     return bool(poll.poll(0))
@@ -100,10 +102,11 @@ def _read(response: HTTPResponse, deadline: float) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(_GZIP) if response.headers.get("Content-Encoding") == "gzip" else None
     left = MOST_BYTES
     while chunk := response.read1(_CHUNK_BYTES):
+        # At most one byte beyond the limit is unpacked: a few kilobytes of gzip may stand for gigabytes.
         unpacked = chunk if unpacker is None else unpacker.decompress(chunk, left + 1)
         left -= len(unpacked)
         if left < 0 or time.monotonic() > deadline:
-            raise TimeoutError("the answer is too large, or takes too long")
+            raise TimeoutError("the response is too large, or takes too long")
         yield unpacked
     if response.length or (unpacker is not None and not unpacker.eof):
-        raise OSError("the answer was cut off")
+        raise OSError("the response is truncated")

@@ -1,4 +1,4 @@
-"""A node's answers as typed values. Every answer is untrusted input: what does not parse is no answer."""
+"""A node's responses as typed values. They are untrusted input: one that does not parse counts as no response."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 
 class Reception(enum.Enum):
-    """What a node says to a transaction that it is sent."""
+    """How a node responds to a transaction."""
 
     TAKEN = "taken"
-    """Now, or earlier, or it says that the nonce is used: by this very transaction, perhaps. The receipt tells."""
+    """It has the transaction, or the nonce is used, possibly by this transaction. The receipt tells."""
     UNDERPRICED = "underpriced"
-    """Not at this offer, or it has another one for the nonce at a better one."""
+    """The fees are too low, or too low to replace another transaction with the nonce."""
     GAPPED = "gapped"
-    """It lacks the nonces before."""
+    """Transactions with lower nonces are missing."""
 
 
 _RECEPTIONS = {
@@ -46,17 +46,17 @@ _RECEPTIONS = {
         "oldnonce",
     ),
 }
-"""In the words of Geth, Besu, Nethermind, Erigon, anvil and eth-tester, lower case; the first match counts."""
+"""Messages of Geth, Besu, Nethermind, Erigon, anvil and eth-tester, in lower case; the first match counts."""
 _OUT_OF_GAS = ("out of gas", "outofgas", "gas required exceeds")
 _NUMBER = re.compile(r"0x[0-9a-fA-F]+")
 _BYTES = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 _ALLOWANCE_WEI = 100 * 10**18
-_MEND = "check that the node is in sync; try again"
+_HINT = "check that the node is in sync; try again"
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a mined transaction."""
+    """The receipt of a mined transaction."""
 
     transaction_hash: bytes
     succeeded: bool
@@ -69,15 +69,15 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ProofAnswer:
-    """Trie nodes as the node gave them; whether they prove anything is not established."""
+    """Trie nodes as returned by a node. Not established: that they prove anything."""
 
     account: tuple[bytes, ...]
     storage: tuple[tuple[bytes, ...], ...]
-    """One for each slot that was asked for, in that order."""
+    """Nodes for each requested slot, in the same order."""
 
 
 class Node:
-    """The few questions that the ledger asks of a chain. `finality_depth` and fees are the profile's business."""
+    """The JSON-RPC methods that the library uses. All of them raise ChainError, or a kind of it, if the node fails."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -89,23 +89,25 @@ class Node:
         return self._ask("eth_blockNumber", [], _number)
 
     def header(self, number: int | None = None) -> Header:
-        """Header of block `number`, or of the latest, its hash computed anew. Raises ChainUnreachableError when the
-        node lacks it, or gives another hash than the fields have."""
+        """Header of block `number`, or of the latest block.
+
+        Raises ChainUnreachableError when the node does not have it, or the block's hash is not that of its fields.
+        """
         return self._ask("eth_getBlockByNumber", ["latest" if number is None else hex(number), False], _header)
 
     def base_fee_wei(self) -> int:
-        """Of the latest block, per gas; 0 on a network without fees."""
+        """Base fee of the latest block, in wei per gas; 0 on a network without fees."""
         return self._ask(
             "eth_getBlockByNumber", ["latest", False], lambda raw: _amount(raw.get("baseFeePerGas", "0x0"))
         )
 
     def gas_limit(self) -> int:
-        """Of the latest block."""
+        """Gas limit of the latest block."""
         return self._ask("eth_getBlockByNumber", ["latest", False], lambda raw: _number(raw["gasLimit"]))
 
     def logs(self, header: Header, addresses: Sequence[bytes]) -> tuple[RawLog, ...]:
-        """Logs of one block by its hash, from all of its receipts, which must have the header's receipts root: a node
-        that lacks the block, or some of it, cannot answer for it. Raises ChainUnreachableError when it tries."""
+        """Logs of these contracts in one block, all of them. Raises ChainUnreachableError if any could be missing."""
+        # From the receipts, whose root is in the header: `eth_getLogs` could leave out logs unnoticed.
         receipts = self._ask("eth_getBlockReceipts", [_hex(header.hash)], lambda raw: _block_receipts(raw, header))
         return tuple(log for receipt in receipts for log in receipt.logs if log.address in addresses)
 
@@ -116,7 +118,7 @@ class Node:
         return self._ask("eth_getBalance", [_hex(address), "latest"], _amount)
 
     def transaction_count(self, address: bytes, number: int | None = None) -> int:
-        """Nonces used up to block `number`, or the latest: the first that is free when nothing is in flight."""
+        """Number of nonces used up to block `number`, or the latest: the next nonce if no transaction is pending."""
         block = "latest" if number is None else hex(number)
         return self._ask("eth_getTransactionCount", [_hex(address), block], _number)
 
@@ -128,24 +130,29 @@ class Node:
         gas_limit: int | None = None,
         number: int | None = None,
     ) -> bytes:
-        """After block `number`, or the latest. Raises ContractRefusedError with the contract's own error."""
+        """Execute a call after block `number`, or the latest, and return its output.
+
+        Raises ContractRefusedError with the contract's own error.
+        """
         call = _transaction(to, data, sender)
         if gas_limit is not None:
             call["gas"] = hex(gas_limit)
         return self._ask("eth_call", [call, "latest" if number is None else hex(number)], _bytes)
 
     def estimate_gas(self, to: bytes | None, data: bytes, sender: bytes) -> int:
-        """Raises ContractRefusedError when the call reverts."""
+        """Estimate the gas of a transaction. Raises ContractRefusedError when it reverts."""
         return self._ask("eth_estimateGas", [_transaction(to, data, sender)], _number)
 
     def send(self, raw: bytes) -> Reception:
-        """Hands a signed transaction over; that a node says it took it does not mean that it will be mined.
+        """Send a signed transaction. Not established: that it will be mined, whatever the node responds.
 
-        Raises ChainError when the node refuses it for good, ChainUnreachableError when nobody knows whether it has it.
+        Raises ChainError when the node refuses it for good, ChainUnreachableError when it is unknown whether the node
+        has it.
         """
         try:
             self._transport.request("eth_sendRawTransaction", [_hex(raw)])
         except RpcError as error:
+            # By the text: engines use the same JSON-RPC code for all of these refusals.
             message = error.message.lower()
             for reception, words in _RECEPTIONS.items():
                 if any(known in message for known in words) and "unknown transaction" not in message:
@@ -154,18 +161,18 @@ class Node:
         return Reception.TAKEN
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
-        """None while the transaction is not in a block."""
+        """Receipt of a transaction; None while it is not in a block."""
         receipt = self._ask(
             "eth_getTransactionReceipt",
             [_hex(transaction_hash)],
             lambda raw: None if raw is None else _receipt(raw),
         )
         if receipt is not None and receipt.transaction_hash != transaction_hash:
-            raise ChainUnreachableError("the node gave the receipt of another transaction", hint=_MEND)
+            raise ChainUnreachableError("the node returned the receipt of another transaction", hint=_HINT)
         return receipt
 
     def header_fields(self, number: int) -> tuple[bytes, tuple[bytes, ...]]:
-        """A block's hash as the node has it, and its header's fields in the order of ledger.headers."""
+        """The block's hash according to the node, and its header's fields in the order of ledger.headers."""
         return self._ask("eth_getBlockByNumber", [hex(number), False], _header_fields)
 
     def proof(self, address: bytes, slots: Sequence[bytes], number: int) -> ProofAnswer:
@@ -173,7 +180,7 @@ class Node:
         names = [_hex(slot) for slot in slots]
         answer = self._ask("eth_getProof", [_hex(address), names, hex(number)], _proof)
         if len(answer.storage) != len(slots):
-            raise ChainUnreachableError("the node gave proofs of other slots than it was asked for", hint=_MEND)
+            raise ChainUnreachableError("the node returned proofs of other slots than requested", hint=_HINT)
         return answer
 
     def fund(self, address: bytes, amount_wei: int = _ALLOWANCE_WEI) -> None:
@@ -188,11 +195,11 @@ class Node:
         try:
             return parse(answer)
         except (TypeError, ValueError, KeyError, AttributeError, ProofError) as error:
-            raise ChainUnreachableError(f"the node's answer to {method} cannot be used", hint=_MEND) from error
+            raise ChainUnreachableError(f"the node's response to {method} is unusable", hint=_HINT) from error
 
 
 def _refusal(method: str, error: RpcError) -> ChainError:
-    """Engines tell a call that ran out of gas in their own words: to the caller it is one more way of reverting."""
+    """Convert a node's error. Running out of gas counts as a revert, although engines report it in their own words."""
     message = error.message.lower()
     if error.data or "revert" in message:
         refused: ContractRefusedError = decode_revert(error.data or b"")
@@ -207,9 +214,9 @@ def _hex(value: bytes) -> str:
 
 
 def _number(value: Any, bits: int = 63) -> int:
-    """Block numbers, times, nonces, gas: what a database column holds."""
+    """Parse an integer; by default one that fits in a database column: a block number, time, nonce or amount of gas."""
     if not _NUMBER.fullmatch(value) or (number := int(value, 16)) >> bits:
-        raise ValueError(f"no whole number below 2^{bits}")
+        raise ValueError(f"not an integer below 2^{bits}")
     return number
 
 
@@ -219,19 +226,19 @@ def _amount(value: Any) -> int:
 
 def _bytes(value: Any) -> bytes:
     if not _BYTES.fullmatch(value):
-        raise ValueError("no bytes")
+        raise ValueError("not bytes in hexadecimal digits")
     return bytes.fromhex(value[2:])
 
 
 def _sized(value: Any, size: int) -> bytes:
     parsed = _bytes(value)
     if len(parsed) != size:
-        raise ValueError(f"{len(parsed)} bytes where {size} belong")
+        raise ValueError(f"{len(parsed)} bytes instead of {size}")
     return parsed
 
 
 def _transaction(to: bytes | None, data: bytes, sender: bytes | None) -> dict[str, str]:
-    """`data` and `input` both: engines differ in which they read."""
+    """Return a call's JSON form, with the calldata both as `data` and as `input`: engines differ in which they read."""
     call = {"data": _hex(data), "input": _hex(data)}
     if to is not None:
         call["to"] = _hex(to)
@@ -245,7 +252,7 @@ def _header(raw: Any) -> Header:
     found, fields = _header_fields(raw)
     encoded = encode_header(fields)
     if found not in (keccak256(encoded), _unsealed_hash(encoded)):
-        raise ValueError("the hash is another header's")
+        raise ValueError("the hash is not that of the header")
     return Header(
         number=number,
         hash=found,
@@ -257,7 +264,7 @@ def _header(raw: Any) -> Header:
 
 
 def _header_fields(raw: Any) -> tuple[bytes, tuple[bytes, ...]]:
-    """Fields of later forks than the block's are missing, or null."""
+    """Return the hash and the encoded fields of a header; fields of forks after the block's are missing or null."""
     present = [field for field in FIELDS if raw.get(field[0]) is not None]
     fields = (
         encode_integer(_amount(raw[name])) if is_integer else _bytes(raw[name]) for name, is_integer, _ in present
@@ -270,14 +277,16 @@ def _proof(raw: Any) -> ProofAnswer:
 
 
 def _nodes(raw: Any) -> tuple[bytes, ...]:
-    """Engines differ in whether they repeat nodes that are written into their parents, and in how they show an empty
-    trie: here neither is a node."""
+    """Parse the nodes of a proof, without nodes that are embedded in their parents, and without an empty root.
+
+    Engines differ in whether they include these.
+    """
     nodes = [_bytes(node) for node in raw]
     return tuple(node for place, node in enumerate(nodes) if len(node) >= 32 or (place == 0 and node != b"\x80"))
 
 
 def _unsealed_hash(encoded: bytes) -> bytes | None:
-    """The block's hash where seals stand in `extraData` and are not hashed; None where there are none."""
+    """Return the block's hash if `extraData` contains QBFT seals, which are not hashed; else None."""
     try:
         return keccak256(build_qbft_preimage(encoded))
     except ProofError:
@@ -298,9 +307,10 @@ def _block_receipts(raw: Any, header: Header) -> list[Receipt]:
     ]
     logs = [log for receipt in receipts for log in receipt.logs]
     places = [(log.log_index, log.block_hash, log.block_number) for log in logs]
+    # The root covers neither the logs' numbering nor their block's hash and number.
     expected = [(place, header.hash, header.number) for place in range(len(logs))]
     if build_root(encoded) != header.receipts_root or places != expected:
-        raise ValueError("the receipts are not the block's")
+        raise ValueError("the receipts are not those of the block")
     return receipts
 
 

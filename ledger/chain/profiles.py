@@ -1,4 +1,4 @@
-"""Engine profiles: all that differs between chains. Nothing else in the code asks which engine it is on."""
+"""Engine profiles: all differences between chains. No other code depends on which engine a chain runs."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ __all__ = ["PROFILES", "EngineProfile", "find_profile"]
 
 @dataclass(frozen=True, slots=True)
 class EngineProfile:
-    """What an engine promises and asks for."""
+    """The properties of an engine."""
 
     name: str
     finality_depth: int
-    """Blocks on top of one before it counts as final; 0 where a block is final at once."""
+    """Number of later blocks after which a block counts as final; 0 if blocks are final at once."""
     fee_headroom_percent: int
-    """Offered fee per gas over the present base fee; bounds how long a transaction stays acceptable."""
+    """Margin of the maximum fee over the current base fee, in which the base fee may rise before it is too low."""
     priority_fee_wei: int
-    """Offered to the block's producer, per gas. 0 with `fee_headroom_percent` on a zero base fee makes it free."""
+    """Fee for the block's producer, per gas. With 0 and a base fee of 0, transactions are free."""
     gas_headroom_percent: int
-    """Gas limit over the estimate: a batch behind other batches may find more slots empty than the estimate did."""
+    """Margin of the gas limit over the estimate: after earlier batches, a batch may fill more empty slots than it did
+    in the estimate."""
     fixed_gas_limit: int | None
-    """Gas limit of every transaction, where estimating costs more than it saves; None to estimate."""
+    """Gas limit of every transaction, on engines where estimating costs more than it saves; None to estimate."""
     seals_outside_hash: bool
-    """Whether a block's hash leaves out the seals and the round in its `extraData`, as QBFT's does."""
+    """Whether the block hash does not cover the seals and the round in `extraData`, as with QBFT."""
     bump_percent: int
-    """By how much an offer that waits is raised, in both of its parts: what the engine's pools ask of a replacement. 0
-    where they take none, as on a network without fees: then the same bytes are sent again, and nothing else."""
+    """Increase of both fees when a pending transaction is replaced: the engines' minimum. 0 where transactions cannot
+    be replaced, as on networks without fees; then only the same bytes are sent again."""
     faucet: bool
-    """Whether the node gives money to new keys: development engines only."""
+    """Whether keys can be funded through the node, as on development engines."""
 
 
 PROFILES = {
@@ -47,7 +48,7 @@ PROFILES = {
 
 
 def find_profile(name: str) -> EngineProfile:
-    """Raises SettingsError when there is no such profile."""
+    """Return the profile of an engine. Raises SettingsError if there is none with that name."""
     if name not in PROFILES:
-        raise SettingsError(f"there is no engine profile {name!r}", hint=f"use one of {', '.join(PROFILES)}")
+        raise SettingsError(f"the engine profile {name!r} does not exist", hint=f"use one of {', '.join(PROFILES)}")
     return PROFILES[name]

@@ -1,4 +1,4 @@
-"""State proofs from a node, checked before anybody else gets them: a node's answer is nobody's proof yet."""
+"""Fetches state proofs from a node, and verifies them before they go into a bundle."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from ledger.trie import EMPTY_ROOT, Account, parse_account, parse_word, verify_p
 __all__ = ["StateProofs", "fetch_headers", "fetch_proofs"]
 
 _SLOTS_AT_ONCE = 256
-"""In one request: their proofs take at most 256 x 65 nodes, well below what an answer may have."""
+"""Slots per request: their proofs have at most 256 x 65 nodes, far below the largest response."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateProofs:
-    """Accounts and storage words at one block, with what proves them."""
+    """Accounts and storage words at one block, with their proofs."""
 
     header: BlockHeader
     header_bytes: bytes
-    """Hash to the block's hash: see ledger.headers."""
+    """The bytes whose Keccak-256 is the block's hash (ledger.headers)."""
     accounts: Mapping[bytes, Account | None]
-    """By address; None where the chain has no such account."""
+    """By address; None if the chain has no such account."""
     words: Mapping[tuple[bytes, bytes], bytes]
-    """32 bytes by (address, slot); zeros where nothing is stored."""
+    """32 bytes by (address, slot); zeros if nothing is stored."""
     nodes: Mapping[bytes, bytes]
-    """Trie nodes by their hash, each once, all of them needed."""
+    """Trie nodes by hash, all of which the proofs need."""
 
 
 def fetch_proofs(
     node: Node, profile: EngineProfile, wanted: Mapping[bytes, Sequence[bytes]], number: int
 ) -> StateProofs:
-    """Proofs of accounts and of `wanted` slots, by address, at block `number`.
+    """Fetch and verify proofs of accounts and of slots in them, `wanted` by address, at block `number`.
 
-    Raises ChainUnreachableError when the node does not keep that block's state, or gives what does not prove it.
+    Raises ChainUnreachableError when the node does not have that block's state, or a proof is invalid.
     """
     header_bytes = _fetch_header(node, profile, number)
     found = _Collection(parse_header(header_bytes))
@@ -50,8 +50,10 @@ def fetch_proofs(
 
 
 def fetch_headers(node: Node, profile: EngineProfile, first: int, last: int) -> tuple[bytes, ...]:
-    """The encoded headers of blocks `first` to `last`. Raises ChainUnreachableError, also when one does not follow the
-    one before."""
+    """Fetch the encoded headers of blocks `first` to `last`, both included.
+
+    Raises ChainUnreachableError, also when a block is not the parent of the next, as after a reorganisation.
+    """
     headers = tuple(_fetch_header(node, profile, number) for number in range(first, last + 1))
     parsed = [parse_header(header) for header in headers]
     for parent, child in itertools.pairwise(parsed):
@@ -63,7 +65,7 @@ def fetch_headers(node: Node, profile: EngineProfile, first: int, last: int) -> 
 
 
 class _Collection:
-    """Everything that was proved so far."""
+    """Collects what was proved. A node that several proofs share is kept once."""
 
     def __init__(self, header: BlockHeader) -> None:
         self.header = header
@@ -80,8 +82,8 @@ class _Collection:
                 self.words[address, slot] = parse_word(verify_proof(root, keccak256(slot), nodes))
         except ProofError as error:
             raise ChainUnreachableError(
-                f"the node's proof at block {self.header.number} does not hold: {error.cause}",
-                hint="check that the engine setting names the node's engine, and that it keeps that block's state",
+                f"the node's proof at block {self.header.number} is invalid: {error.cause}",
+                hint="check that the engine setting names the node's engine, and that it still has that block's state",
             ) from error
         self.accounts[address] = account
         self.nodes.update((keccak256(node), node) for nodes in (answer.account, *answer.storage) for node in nodes)
@@ -95,18 +97,18 @@ def _fetch_header(node: Node, profile: EngineProfile, number: int) -> bytes:
             header = build_qbft_preimage(header)
     except ProofError as error:
         raise ChainUnreachableError(
-            f"the node's block {number} has no header that this version knows: {error.cause}",
+            f"the header of the node's block {number} is in an unknown format: {error.cause}",
             hint="check that the engine setting names the node's engine",
         ) from error
     if keccak256(header) != block_hash or parse_header(header).number != number:
         raise ChainUnreachableError(
-            f"the node's block {number} does not have the hash that its header gives",
+            f"the hash of the node's block {number} is not that of its header",
             hint="check that the engine setting names the node's engine",
         )
     return header
 
 
 def _parts(slots: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """At least one, so that the account itself is asked for."""
+    """Split slots into requests; at least one, so that the account itself is proved, too."""
     for start in range(0, max(len(slots), 1), _SLOTS_AT_ONCE):
         yield slots[start : start + _SLOTS_AT_ONCE]

@@ -1,8 +1,7 @@
-"""All receipts of a block, checked against the receipts root in its header: none is missing, added or changed.
+"""Computes the receipts root of a block, to show that none of its receipts is missing, added or changed.
 
-A receipt is encoded as EIP-2718 and the yellow paper (section 4.3.1) have it, and the root is that of the Merkle
-Patricia trie (appendix D) from the RLP of each receipt's place to its encoding. Not established by the root: the hashes
-of block and transaction, which are no part of it.
+Receipts are encoded as in EIP-2718 and the yellow paper (section 4.3.1). The root is that of the Merkle Patricia trie
+(appendix D) from the RLP of each receipt's index to its encoding. It covers no hashes of blocks or transactions.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ def encode_receipt(
     logs_bloom: bytes,
     logs: Sequence[tuple[bytes, Sequence[bytes], bytes]],
 ) -> bytes:
-    """A receipt's place in the trie. `kind` is the transaction's type, a log (address, topics, data)."""
+    """Encode a receipt. `kind` is the transaction's type (EIP-2718), a log is (address, topics, data)."""
     shown: list[RlpItem] = [[address, list(topics), data] for address, topics, data in logs]
     body = encode_rlp([encode_integer(int(succeeded)), encode_integer(cumulative_gas), logs_bloom, shown])
     return body if kind == 0 else bytes([kind]) + body
 
 
 def build_root(values: Sequence[bytes]) -> bytes:
-    """Root of the trie that holds each value, none of them empty, under the RLP of its place."""
+    """Return the root of the trie that maps the RLP of each index to its value. No value may be empty."""
     if not values:
         return _EMPTY_ROOT
     entries = [(encode_rlp(encode_integer(place)).hex(), value) for place, value in enumerate(values)]
@@ -41,8 +40,10 @@ def build_root(values: Sequence[bytes]) -> bytes:
 
 
 def _build(entries: Sequence[tuple[str, bytes]], depth: int) -> RlpItem:
-    """The node over entries, sorted by path, whose paths are equal up to `depth` nibbles. No path is the beginning of
-    another one: none of the RLP encodings is."""
+    """Return the node for entries, sorted by path, whose paths agree up to `depth` nibbles.
+
+    No path is a prefix of another, since no RLP encoding is. So no branch has a value.
+    """
     path, value = entries[0]
     if len(entries) == 1:
         return [_pack(path[depth:], _LEAF), value]
@@ -57,12 +58,12 @@ def _build(entries: Sequence[tuple[str, bytes]], depth: int) -> RlpItem:
 
 
 def _shared(first: str, last: str) -> int:
-    """Nibbles that both paths begin with, and so all those sorted between them."""
+    """Number of nibbles in the common prefix of two paths, and hence of all paths sorted between them."""
     return next(place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1])
 
 
 def _refer(node: RlpItem) -> RlpItem:
-    """What a parent holds of a node: the node itself when that is shorter than its hash."""
+    """Return a parent's reference to a node: the node's hash, or the node itself if that is shorter."""
     encoded = encode_rlp(node)
     return node if len(encoded) < _HASH_BYTES else keccak256(encoded)
 

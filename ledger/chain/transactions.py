@@ -1,4 +1,4 @@
-"""Signed transactions, EIP-1559 (type 2): the bytes that are stored before they are sent."""
+"""Signs transactions of type 2 (EIP-1559)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ __all__ = ["SignedTransaction", "Transaction", "sign_transaction"]
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A call before it is signed."""
+    """An unsigned transaction."""
 
     chain_id: int
     nonce: int
     max_priority_fee_wei: int
+    """Per gas."""
     max_fee_wei: int
-    """Per gas, both."""
+    """Per gas."""
     gas_limit: int
     to: bytes
     """Address; empty creates a contract."""
@@ -29,12 +30,16 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class SignedTransaction:
+    """A signed transaction."""
+
     raw: bytes
+    """The bytes to send."""
     hash: bytes
+    """32 bytes."""
 
 
 def sign_transaction(transaction: Transaction, signer: Signer) -> SignedTransaction:
-    """The transaction's wire form and hash (EIP-2718 envelope of EIP-1559 section "Specification")."""
+    """Sign a transaction (EIP-2718 envelope of EIP-1559 section "Specification"). Raises SigningError."""
     fields: list[int | bytes | list[bytes]] = [
         transaction.chain_id,
         transaction.nonce,

@@ -1,4 +1,4 @@
-"""JSON-RPC in two ways: over HTTP, and in process to the embedded chain."""
+"""The interface for sending JSON-RPC requests, and its implementation over HTTP."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["HttpTransport", "RpcError", "Transport"]
 
 _MESSAGE_CHARACTERS = 300
 _UNNAMED = -32000
-"""Code of a refusal that carries none: JSON-RPC's for any server error."""
+"""Code for an error without one: JSON-RPC's generic server error."""
 
 
 class RpcError(Exception):
-    """The node's own refusal: JSON-RPC error code, message, and revert data when it sent any."""
+    """An error returned by the node: JSON-RPC code, message, and the revert data if there are any."""
 
     def __init__(self, code: int, message: str, data: bytes | None = None) -> None:
         self.code = code
@@ -25,14 +25,14 @@ class RpcError(Exception):
 
 
 class Transport(Protocol):
-    """Where requests go."""
+    """Sends JSON-RPC requests: `HttpTransport` to a node, `EmbeddedChain` to itself."""
 
     def request(self, method: str, params: list[Any]) -> Any:
-        """The result as JSON values. Raises RpcError for the node's refusal, ChainUnreachableError for no answer."""
+        """Return the result's JSON. Raises RpcError if the node returns an error, ChainUnreachableError if nothing."""
 
 
 class HttpTransport:
-    """A node behind a URL. Retries nothing: who sends decides what may be sent again."""
+    """A node behind a URL. Does not retry: only the caller knows what may be sent again."""
 
     def __init__(self, url: str, timeout_s: float = 10.0) -> None:
         self.url = url
@@ -43,12 +43,13 @@ class HttpTransport:
             answer = self._client.ask(method, params)
         except OSError as error:
             raise ChainUnreachableError(
-                f"the chain at {self.url} does not answer ({type(error.__cause__ or error).__name__})",
-                hint="check the URL and that the node runs; nothing was lost, try again",
+                f"the chain at {self.url} does not respond ({type(error.__cause__ or error).__name__})",
+                hint="check the URL and that the node is running, then try again; nothing was lost",
             ) from error
         if not isinstance(answer, dict) or ("result" not in answer and answer.get("error") is None):
             raise ChainUnreachableError(
-                f"the chain at {self.url} gave an answer without a result", hint="check that the URL is a node's"
+                f"the chain at {self.url} returned a response without a result",
+                hint="check that the URL is that of a JSON-RPC node",
             )
         if answer.get("error") is not None:
             raise _as_error(answer["error"])
@@ -59,7 +60,7 @@ def _as_error(refusal: Any) -> RpcError:
     if not isinstance(refusal, dict):
         return RpcError(_UNNAMED, _one_line(refusal))
     data = refusal.get("data")
-    if isinstance(data, dict):  # some engines wrap it once more
+    if isinstance(data, dict):  # some engines wrap the revert data in an object
         data = data.get("data") or data.get("result")
     try:
         revert = bytes.fromhex(data.removeprefix("0x")) if isinstance(data, str) else None

@@ -1,5 +1,6 @@
-"""The contracts as web3.py's own objects, for programs that are written with those: over this library's transports,
-with its ABIs. Nothing else here uses web3.py, whose import takes a while.
+"""web3.py's contract objects for registry and ledger, over this library's transports.
+
+No other module uses web3.py, which is slow to import.
 
     ledger = open_contract(transport, deployment, Contract.LEDGER)
     ledger.functions.headOf(lot).call()
@@ -40,7 +41,7 @@ class _Provider(JSONBaseProvider):
         self._transport = transport
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """Raises ChainUnreachableError where there is no answer."""
+        """Send a request. Raises ChainUnreachableError if there is no response."""
         answer: RPCResponse = {"jsonrpc": "2.0", "id": 0}
         try:
             answer["result"] = self._transport.request(method, list(params))
@@ -52,7 +53,7 @@ class _Provider(JSONBaseProvider):
 
 
 def open_contract(transport: Transport, deployment: Deployment, contract: Contract) -> Web3Contract:
-    """Not established: that this version's code is at the address; `Chain` checks that."""
+    """Return web3.py's object for a contract. Not established: the code at its address, which `Chain` checks."""
     address = deployment.registry if contract is Contract.REGISTRY else deployment.ledger
     connected = Web3(_Provider(transport))
     return connected.eth.contract(Web3.to_checksum_address(address), abi=load_abi(contract))

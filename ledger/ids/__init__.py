@@ -1,4 +1,7 @@
-"""Identifiers: what people call things, in one spelling each, and their names on the ledger. See IDENTIFIERS.md."""
+"""Identifiers: what people call things, with exactly one spelling each, and their subjects on the ledger.
+
+See IDENTIFIERS.md.
+"""
 
 from __future__ import annotations
 

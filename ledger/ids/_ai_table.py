@@ -1,16 +1,17 @@
-"""The application identifiers that a GS1 Digital Link can carry, as data.
+"""The application identifiers (AIs) that a GS1 Digital Link can contain, as a table.
 
-Source: the facts of the GS1 Barcode Syntax Dictionary (`ledger.ids.dictionary` has its edition).
+Source: the facts of the GS1 Barcode Syntax Dictionary; `ledger.ids.dictionary` tells which edition.
 
 A row is (identifiers, where, value, qualifiers, requires, excludes, name):
 
-- identifiers: one, or a range of those that share the row; "where" is "query" for what may stand in a query;
+- identifiers: an AI, or a range of AIs that share the row;
+- where: "query" if the AI may be a data attribute in a query, else "";
 - value: components in order, each a letter for the characters (n digits, x set 82, y set 39, z base64url), a length or
-  a range of lengths, "?" when it may be absent, and ":check" for each check of its content (`ledger.ids._checks`);
-- qualifiers: "" for what is no primary key, "-" for a key without qualifiers, otherwise the alternatives ("|") of
-  qualifiers (",") in their order;
-- requires: one of the alternatives (",") must be on the item, all members ("+") of it; excludes: none may be. "n" is
-  any digit.
+  a range of lengths, "?" if it may be absent, and ":check" for each check of its content (`ledger.ids._checks`);
+- qualifiers: "" if the AI is not a primary key, "-" for a key without qualifiers, otherwise the alternatives ("|"),
+  each a list of qualifiers (",") in their order;
+- requires: at least one of the alternatives (",") must be on the item, with all of its members ("+");
+- excludes: none of these (",") may be on the item. In both columns, "n" is any digit.
 """
 
 from __future__ import annotations
@@ -239,4 +240,4 @@ ROWS: tuple[tuple[str, str, str, str, str, str, str], ...] = (
     ("91-99", "query", "x1-90", "", "", "", "INTERNAL"),
 )
 # fmt: on
-"""In ascending order of identifiers."""
+"""Sorted by identifier."""

@@ -1,4 +1,4 @@
-"""The one entry: any identifier to its canonical form."""
+"""Converts an identifier of any supported scheme to its canonical form."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from ledger.ids._names import canonical_did, canonical_urn
 __all__ = ["MAX_IDENTIFIER_LENGTH", "canonical_identifier", "is_identifier"]
 
 MAX_IDENTIFIER_LENGTH = 2048
-"""Characters, before and after. Longer than any web server or code reader passes on."""
+"""Largest number of characters, before and after conversion: more than web servers and code readers handle."""
 
 
 def canonical_identifier(text: str) -> str:
-    """Return the one spelling of an identifier: GS1 Digital Link, EPC URN (as the link of its key), did or urn.
+    """Return the canonical form of an identifier: a GS1 Digital Link, EPC URN, did or urn.
 
-    Applied to its own result it changes nothing. Raises IdentifierError for everything that has no canonical form.
-    Not established: that the thing exists, or who may speak for it.
+    An EPC URN becomes the Digital Link of its key. The function is idempotent. Raises IdentifierError for everything
+    that has no canonical form. Not established: that the thing exists, or whose it is.
     """
     if not isinstance(text, str) or not text:
-        raise IdentifierError("an identifier is a text that is not empty")
+        raise IdentifierError("an identifier must be a string that is not empty")
     if len(text) > MAX_IDENTIFIER_LENGTH:
         raise IdentifierError(f"the identifier is longer than {MAX_IDENTIFIER_LENGTH} characters")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise IdentifierError("an identifier has only printable ASCII without spaces", hint="percent-encode the rest")
+        raise IdentifierError(
+            "an identifier must consist of printable ASCII characters without spaces", hint="percent-encode the others"
+        )
     scheme = text.partition(":")[0].lower()
     if scheme in ("http", "https"):
         return parse_digital_link(text).uri
@@ -33,12 +35,12 @@ def canonical_identifier(text: str) -> str:
     if scheme == "urn":
         return parse_epc(text).uri if text.lower().startswith("urn:epc:") else canonical_urn(text)
     raise IdentifierError(
-        f"{text[:40]!a} is no GS1 Digital Link, EPC URN, did or urn", hint="give one of these, with its scheme"
+        f"{text[:40]!a} is not a GS1 Digital Link, EPC URN, did or urn", hint="use one of these, with its scheme"
     )
 
 
 def is_identifier(text: str) -> bool:
-    """Tell whether `canonical_identifier` would accept `text`."""
+    """Whether `canonical_identifier` accepts `text`."""
     try:
         canonical_identifier(text)
     except IdentifierError:

@@ -1,7 +1,8 @@
-"""Checks of what a component of a GS1 value says, beyond its characters and length.
+"""Checks of the content of a component of a GS1 value, beyond its characters and length.
 
-Each takes the component and tells whether it holds. Source: GS1 General Specifications, sections 3 (meaning of each
-application identifier) and 7.9 (check digits and check characters); the names are those of the GS1 syntax dictionary.
+Each check takes a component and returns whether it is valid. Source: GS1 General Specifications, sections 3 (meaning of
+each application identifier) and 7.9 (check digits and check characters). The names of the checks are those of the GS1
+syntax dictionary.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ledger.ids._coupons import is_coupon, is_positive_offer
 __all__ = ["CHECKS", "CSET82", "check_digit"]
 
 CSET82 = "!\"%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
-"""The GS1 AI encodable character set 82, in the order of its check values."""
+"""The GS1 AI encodable character set 82, in the order of the check values."""
 
 _CSET32 = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83)
@@ -27,19 +28,19 @@ _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 @lru_cache(maxsize=4096)
 def check_digit(digits: str) -> str:
-    """Return the check digit that follows `digits` (weights 3, 1, 3, ... from the right)."""
+    """Return the check digit to append to `digits` (weights 3, 1, 3, ... from the right)."""
     return str(-(3 * sum(map(int, digits[-1::-2])) + sum(map(int, digits[-2::-2]))) % 10)
 
 
 def _check_pair(text: str) -> str:
-    """The two check characters of a GMN: values times primes, largest prime first, modulo 1021."""
+    """Return the two check characters of a GMN: the sum of values times primes, largest prime first, modulo 1021."""
     weights = reversed(_PRIMES[: len(text)])
     total = sum(CSET82.index(character) * weight for character, weight in zip(text, weights, strict=True)) % 1021
     return _CSET32[total >> 5] + _CSET32[total & 31]
 
 
 def _is_date(text: str, *, open_day: bool = False) -> bool:
-    """YYMMDD; of a century that is not known, so that 29 February is one in every fourth year, 00 included."""
+    """Whether `text` is a date YYMMDD. The century is unknown, so 29 February exists in every fourth year and in 00."""
     year, month, day = int(text[:2]), int(text[2:4]), int(text[4:])
     if not 1 <= month <= 12:
         return False
@@ -60,7 +61,7 @@ def _is_time(text: str) -> bool:
 
 
 def _is_iban(text: str) -> bool:
-    """ISO 13616: country, then two check digits, by ISO 7064 modulo 97-10."""
+    """Whether `text` is an IBAN (ISO 13616): a country, then two check digits by ISO 7064 modulo 97-10."""
     if not re.fullmatch(r"[A-Z]{2}\d{2}[0-9A-Z]+", text, re.ASCII) or text[:2] not in COUNTRY_LETTERS:
         return False
     return int("".join(str(int(character, 36)) for character in text[4:] + text[:4])) % 97 == 1
@@ -84,7 +85,7 @@ CHECKS: Final[Mapping[str, Callable[[str], bool]]] = {
     "couponposoffer": is_positive_offer,
     "csum": lambda text: text[-1] == check_digit(text[:-1]),
     "csumalpha": _is_pair_checked,
-    # A company prefix has four digits at least. Which prefixes were given out is not known here.
+    # A company prefix has at least four digits. Which prefixes GS1 has issued is not known here.
     "gcppos1": lambda text: re.match(r"\d{4}", text, re.ASCII) is not None,
     "gcppos2": lambda text: re.match(r".\d{4}", text, re.ASCII) is not None,
     "hh": lambda text: int(text) < 24,
@@ -114,4 +115,4 @@ CHECKS: Final[Mapping[str, Callable[[str], bool]]] = {
     "yyyymmdd": _is_full_date,
     "zero": lambda text: int(text) == 0,
 }
-"""Check by name. The component has the characters and the length that its row asks for."""
+"""Checks by name. They may assume that the characters and length of the component are those of its row."""

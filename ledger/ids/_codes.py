@@ -1,4 +1,4 @@
-"""Code lists that GS1 values draw from: facts of ISO 3166-1 (edition of 2020, current codes) and ISO 4217."""
+"""Code lists used in GS1 values: the current codes of ISO 3166-1 (edition of 2020) and ISO 4217."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNTRIES = (
     "860 862 876 882 887 894"
 )
 COUNTRIES = frozenset(_COUNTRIES.split())
-"""ISO 3166-1 numeric."""
+"""Numeric country codes of ISO 3166-1."""
 
 _COUNTRY_LETTERS = (
     "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY "
@@ -29,7 +29,7 @@ _COUNTRY_LETTERS = (
     "TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW"
 )
 COUNTRY_LETTERS = frozenset(_COUNTRY_LETTERS.split())
-"""ISO 3166-1 alpha-2."""
+"""Two-letter country codes of ISO 3166-1 (alpha-2)."""
 
 _CURRENCIES = (
     "008 012 032 036 044 048 050 051 052 060 064 068 072 084 090 096 104 108 116 124 132 136 144 152 156 170 174 "
@@ -41,4 +41,4 @@ _CURRENCIES = (
     "969 970 971 972 973 975 976 977 978 979 980 981 984 985 986 990 994 997 999"
 )
 CURRENCIES = frozenset(_CURRENCIES.split())
-"""ISO 4217 numeric, funds and metals among them."""
+"""Numeric currency codes of ISO 4217, including those of funds and metals."""

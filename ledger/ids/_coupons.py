@@ -1,7 +1,7 @@
 """North American coupon codes, application identifiers 8110 and 8112.
 
 Source: GS1 US, North American Coupon Application Guideline; GS1 General Specifications, sections 3.9.12 and 3.9.14.
-A length indicator in front of a field tells how many digits the field has, minus what the guideline says.
+A length indicator precedes some fields: a digit that, plus a constant from the guideline, is the field's length.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ __all__ = ["is_coupon", "is_positive_offer"]
 
 
 class _MalformedError(Exception):
-    """The digits do not read as a coupon."""
+    """The text is not a coupon."""
 
 
 class _Digits:
-    """What is left of a coupon."""
+    """The part of a coupon that is not parsed yet. All methods raise _MalformedError."""
 
     def __init__(self, text: str) -> None:
         self._rest = text
@@ -23,23 +23,26 @@ class _Digits:
         return bool(self._rest)
 
     def take(self, count: int) -> str:
+        """Remove and return the next `count` digits."""
         found, self._rest = self._rest[:count], self._rest[count:]
         if len(found) != count or not (found.isascii() and found.isdigit()):
             raise _MalformedError
         return found
 
     def one_of(self, allowed: str) -> str:
+        """Remove and return the next digit, which must be one of `allowed`."""
         digit = self.take(1)
         if digit not in allowed:
             raise _MalformedError
         return digit
 
     def counted(self, indicators: str, more: int) -> None:
+        """Skip a length indicator, which must be one of `indicators`, and a field of that length plus `more`."""
         self.take(int(self.one_of(indicators)) + more)
 
 
 def is_positive_offer(text: str) -> bool:
-    """Tell whether `text` is format, funder, offer and serial number of a positive offer file (8112)."""
+    """Whether `text` consists of the format, funder, offer and serial number of a positive offer file (8112)."""
     digits = _Digits(text)
     try:
         digits.one_of("01")
@@ -52,12 +55,12 @@ def is_positive_offer(text: str) -> bool:
 
 
 def is_coupon(text: str) -> bool:
-    """Tell whether `text` is a coupon code (8110): the fixed fields, then optional ones in ascending order."""
+    """Whether `text` is a coupon code (8110): the fixed fields, then optional ones in ascending order."""
     digits, last = _Digits(text), ""
     try:
         digits.counted("0123456", 6)  # company prefix of the funder
         digits.take(6)  # offer
-        digits.counted("12345", 0)  # amount saved
+        digits.counted("12345", 0)  # value of the saving
         _purchase(digits)
         while digits:
             field = digits.one_of("1234569")
@@ -71,7 +74,7 @@ def is_coupon(text: str) -> bool:
 
 
 def _purchase(digits: _Digits) -> None:
-    digits.counted("12345", 0)  # what must be bought
+    digits.counted("12345", 0)  # purchase requirement
     digits.one_of("012349")
     digits.take(3)  # family
 
@@ -84,7 +87,7 @@ def _second_purchase(digits: _Digits) -> None:
 def _third_purchase(digits: _Digits) -> None:
     _purchase(digits)
     indicator = digits.one_of("01234569")
-    if indicator != "9":  # 9: the same company as the first
+    if indicator != "9":  # 9: no company prefix follows, it is that of the first purchase
         digits.take(int(indicator) + 6)
 
 

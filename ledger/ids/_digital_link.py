@@ -1,4 +1,4 @@
-"""GS1 Digital Link URIs (GS1 Digital Link 1.4, URI syntax) to the one canonical form."""
+"""Parses GS1 Digital Link URIs (GS1 Digital Link 1.4, URI syntax) and writes their canonical form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["DigitalLink", "link_uri", "parse_digital_link", "split_digital_link"
 
 _STEM = "https://id.gs1.org"
 _UNESCAPED = "!'()*;="
-# Which of the reserved characters stay bare is free; these do in the EPCIS event hash (CBV 2.0), so that both agree.
+# The standard leaves open which reserved characters are escaped. The choice is that of the EPCIS event hash (CBV 2.0).
 
 _URI = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _PARTS = re.compile(r"(?:https?|HTTPS?)://([^/?#]+)(/[^?#]*)(?:\?([^#]*))?(?:#.*)?")
@@ -35,49 +35,50 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True, slots=True)
 class DigitalLink:
-    """A checked GS1 key with its qualifiers."""
+    """A GS1 key with its qualifiers, checked at construction, and data attributes, which are not."""
 
     elements: tuple[tuple[str, str], ...]
-    """(AI, value), the primary key first, then its qualifiers in GS1's order; values without percent-encoding."""
+    """(AI, value) of the primary key, then of its qualifiers in GS1's order; values without percent-encoding."""
     attributes: tuple[tuple[str, str], ...] = ()
-    """(AI, value) of the data attributes in the query, decoded, in the order given; `check_attributes` checks them."""
+    """(AI, value) of the data attributes, decoded, in the order of the query; `check_attributes` checks them."""
 
     def __post_init__(self) -> None:
         check_path(self.elements)
 
     def check_attributes(self) -> list[str]:
-        """Check the values of the attributes, and what may not stand beside what; tell what the link leaves to be said.
+        """Check the attributes' values and that no two AIs exclude each other. Raises IdentifierError.
 
-        Each line returned names an identifier that needs another one on the same item. The link need not carry it: GS1
-        judges an item by all its codes together. Raises IdentifierError.
+        Returns a sentence for each AI that requires another AI, missing here, on the same item. That is not an error:
+        GS1's rule is about all codes on an item together, and the missing AI may be in another code.
         """
         present = [ai for ai, _ in (*self.elements, *self.attributes)]
         for ai, value in self.attributes:
             check_value(ai, value)
         for ai in present:
             if clash := excluded_by(ai, present):
-                raise IdentifierError(f"({ai}) cannot stand beside ({clash[0]})", hint="leave one of them out")
+                raise IdentifierError(f"({ai}) and ({clash[0]}) exclude each other", hint="leave one of them out")
         return [
-            f"({ai}) needs {' or '.join('(' + ') with ('.join(way) + ')' for way in needs)} on the same item"
+            f"({ai}) requires {' or '.join('(' + ') with ('.join(way) + ')' for way in needs)} on the same item"
             for ai in present
             if (needs := unmet_needs(ai, present))
         ]
 
     @property
     def uri(self) -> str:
-        """The canonical URI: canonical host, key and qualifiers only."""
+        """The canonical URI: https://id.gs1.org, key and qualifiers, without attributes."""
         return link_uri(self.elements)
 
 
 def link_uri(elements: Iterable[tuple[str, str]]) -> str:
-    """The canonical URI of a key and its qualifiers, which are not checked here."""
+    """Return the canonical URI of (AI, value) pairs. Not established: that they are valid."""
     return _STEM + "".join(f"/{ai}/{quote(value, safe=_UNESCAPED)}" for ai, value in elements)
 
 
 def parse_digital_link(text: str) -> DigitalLink:
-    """Parse an uncompressed Digital Link on any host. The fragment, and query parameters without an AI, are dropped.
+    """Parse an uncompressed Digital Link on any host. Raises IdentifierError.
 
-    Raises IdentifierError.
+    The fragment is dropped, and so are query parameters whose name is not numeric. The values of attributes are not
+    checked.
     """
     path, query = _split(text)
     elements = _path_elements(path)
@@ -85,8 +86,11 @@ def parse_digital_link(text: str) -> DigitalLink:
 
 
 def split_digital_link(text: str) -> tuple[tuple[str, str], ...]:
-    """The key and qualifiers of what has the shape of a Digital Link, whatever its check digits: to recognise, not to
-    judge. A GTIN of 8, 12 or 13 digits gets its zeros. Raises IdentifierError."""
+    """Return the key and qualifiers of a URI in the form of a Digital Link, without checking check digits.
+
+    For recognising a link, not for validating it. A GTIN of 8, 12 or 13 digits is padded with zeros. Raises
+    IdentifierError.
+    """
     elements = tuple(
         (ai, value.zfill(14) if ai == "01" and len(value) in (8, 12, 13) else value)
         for ai, value in _path_elements(_split(text)[0].rstrip("/"))
@@ -113,18 +117,18 @@ _NAMES: Final = {
     "grai": "8003",
     "giai": "8004",
 }
-"""Of Digital Link 1.0 and 1.1."""
+"""AI by convenience name, as in Digital Link 1.0 and 1.1."""
 _COMPRESSED: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{10,}")
-"""A last segment in base64url (Digital Link, compression)."""
+"""Last path segment of a compressed link: base64url (GS1 Digital Link, compression)."""
 
 
 def _split(text: str) -> tuple[str, str | None]:
-    """Path and query. Raises IdentifierError for what is no web URI."""
+    """Split a web URI into path and query. Raises IdentifierError."""
     if not _URI.fullmatch(text):
-        raise IdentifierError("the link holds a character that no URI has", hint="percent-encode it")
+        raise IdentifierError("the link contains a character that is not allowed in a URI", hint="percent-encode it")
     parts = _PARTS.fullmatch(text)
     if parts is None:
-        raise IdentifierError("not a web URI with a host and a path", hint="http:// or https://, host, /AI/value")
+        raise IdentifierError("not a web URI with host and path", hint="write http:// or https://, host, /AI/value")
     host, path, query = parts.groups()
     if not _HOST.fullmatch(host):
         raise IdentifierError(f"{host[:80]!a} is not a host name or address")
@@ -132,7 +136,7 @@ def _split(text: str) -> tuple[str, str | None]:
 
 
 def _path_elements(path: str) -> tuple[tuple[str, str], ...]:
-    """Pairs from the right up to the first primary key: what is left of it is the host's own affair."""
+    """Read (AI, value) pairs from the right up to the first primary key; the host is free to use the path before it."""
     segments = path.split("/")[1:]
     found: list[tuple[str, str]] = []
     while len(segments) >= 2:
@@ -140,7 +144,7 @@ def _path_elements(path: str) -> tuple[tuple[str, str], ...]:
         if not is_known_ai(ai):
             break
         if not value:
-            raise IdentifierError(f"({ai}) has no value", hint="take the last slash off" if not found else "")
+            raise IdentifierError(f"({ai}) has no value", hint="remove the slash at the end" if not found else "")
         found.append((ai, unescape(value)))
         if ai in KEYS:
             return tuple(reversed(found))
@@ -148,24 +152,26 @@ def _path_elements(path: str) -> tuple[tuple[str, str], ...]:
 
 
 def _without_key(path: str) -> IdentifierError:
-    """The refusal, with what the link may have been meant as."""
+    """Return the error for a path without a key, with a hint that depends on the likely mistake."""
     segments = path.split("/")[1:]
     named = next((word for word in segments if word.lower() in _NAMES), None)
     if named is not None:
         return IdentifierError(
-            f"the path ends in no GS1 key: {named!a} is a convenience name, which GS1 has withdrawn",
+            f"the path does not end with a GS1 key: {named!a} is a convenience name, which GS1 has withdrawn",
             hint=f"write /{_NAMES[named.lower()]}/ instead of /{named}/",
         )
     if _COMPRESSED.fullmatch(segments[-1]):
         return IdentifierError(
-            "the path ends in no GS1 key: it may be a compressed link, which is not read here",
-            hint="give the uncompressed link",
+            "the path does not end with a GS1 key: it may be a compressed link, which is not supported",
+            hint="use the uncompressed link",
         )
-    return IdentifierError("the path ends in no GS1 key", hint="end it with /AI/value, such as /01/ and a GTIN")
+    return IdentifierError(
+        "the path does not end with a GS1 key", hint="end it with /AI/value, such as /01/ and a GTIN"
+    )
 
 
 def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """Data attributes; refused where they touch the identity or could be read in two ways."""
+    """Return the data attributes of a query. Raises IdentifierError if they affect the identity or are ambiguous."""
     key = elements[0][0]
     seen = {ai for ai, _ in elements}
     result = []
@@ -174,9 +180,9 @@ def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tupl
         if not equals or not (ai.isascii() and ai.isdigit()):
             continue
         if ai in seen:
-            raise IdentifierError(f"({ai}) is given twice", hint="give it once")
+            raise IdentifierError(f"({ai}) occurs twice", hint="leave one of them out")
         if any(ai in allowed for allowed in KEYS[key]):
-            raise IdentifierError(f"({ai}) qualifies ({key})", hint="write it in the path")
+            raise IdentifierError(f"({ai}) is a qualifier of ({key})", hint="write it in the path")
         if ai not in ATTRIBUTES:
             raise IdentifierError(f"({ai}) is not a data attribute", hint="leave it out")
         if not value:
@@ -184,7 +190,7 @@ def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tupl
         seen.add(ai)
         decoded = unescape(value.replace("+", " "))
         if ai == "01" and len(decoded) in (8, 12, 13):
-            decoded = decoded.zfill(14)  # shorter GTINs are the same numbers; here nothing is named by them
+            decoded = decoded.zfill(14)  # lenient: shorter GTINs are the same number, and an attribute names nothing
         result.append((ai, decoded))
     return tuple(result)
 
@@ -192,5 +198,5 @@ def _attributes(query: str, elements: tuple[tuple[str, str], ...]) -> tuple[tupl
 def unescape(text: str) -> str:
     """Decode percent-encoding (RFC 3986 section 2.1), byte for byte. Raises IdentifierError on a stray "%"."""
     if _BAD_ESCAPE.search(text):
-        raise IdentifierError(f'{text[:80]!a} holds a stray "%"', hint="write it as %25")
+        raise IdentifierError(f'{text[:80]!a} contains a stray "%"', hint="write it as %25")
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)

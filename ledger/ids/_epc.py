@@ -1,8 +1,8 @@
-"""EPC URNs (GS1 EPC Tag Data Standard 2.0 section 6.3) to the GS1 Digital Link of the same key.
+"""Converts EPC URNs (GS1 EPC Tag Data Standard 2.0 section 6.3) to the GS1 Digital Link of the same key.
 
-An EPC separates the company prefix from the rest by a dot and carries no check digit; the Digital Link joins them and
-adds it. A class (`urn:epc:class:lgtin`), and a pattern that leaves only the serial number open (`urn:epc:idpat:...:*`),
-name a kind of thing: the same key without the serial number.
+In an EPC, a dot separates the company prefix from the rest, and there is no check digit. The Digital Link joins the two
+and adds it. A pattern with an open serial number (`urn:epc:idpat:...:*`) identifies a kind of thing, so it becomes the
+key without serial number; a class (`urn:epc:class:lgtin`) becomes the GTIN with the lot number.
 """
 
 from __future__ import annotations
@@ -23,32 +23,35 @@ _FIELD = re.compile(r"(?:[!'()*+,\-.0-9:;=A-Z_a-z]|%[0-9A-Fa-f]{2})*")
 
 
 def parse_epc(text: str) -> DigitalLink:
-    """Parse `urn:epc:id:...`, `urn:epc:class:lgtin:...` or `urn:epc:idpat:...`, in the case shown but for "urn:epc".
+    """Parse `urn:epc:id:...`, `urn:epc:class:lgtin:...` or `urn:epc:idpat:...`. Only "urn:epc" may be in any case.
 
-    Raises IdentifierError, also for the schemes that have no GS1 key (gid, usdod, adi, bic, imovn).
+    Raises IdentifierError, also for schemes without a GS1 key (gid, usdod, adi, bic, imovn).
     """
     kind, _, rest = text.split(":", 2)[2].partition(":")
     scheme, _, body = rest.partition(":")
     build = _BUILDERS.get((kind, scheme))
     if build is None:
         raise IdentifierError(
-            f"no GS1 Digital Link is defined for urn:epc:{kind[:20]}:{scheme[:20]}", hint="give the link itself"
+            f"urn:epc:{kind[:20]}:{scheme[:20]} has no GS1 Digital Link", hint="use an identifier of another scheme"
         )
     if not _FIELD.fullmatch(body):
-        raise IdentifierError("the EPC holds a character that must be escaped", hint="percent-encode it")
+        raise IdentifierError("the EPC contains a character that must be escaped", hint="percent-encode it")
     try:
         return DigitalLink(tuple(build(body)))
-    except ValueError:
-        raise IdentifierError(f"not the fields of an EPC of the scheme {scheme}") from None
+    except ValueError:  # from unpacking the fields
+        raise IdentifierError(f"the number of fields is not that of an EPC of the scheme {scheme}") from None
 
 
 def _joined(prefix: str, reference: str, length: int, *, indicator: bool = False) -> str:
-    """Company prefix and reference as `length` digits with the check digit; an indicator digit moves to the front."""
+    """Join company prefix and reference, and append the check digit; `length` digits in all.
+
+    With `indicator`, the first digit of the reference is an indicator digit, which moves to the front.
+    """
     if not _PREFIX.fullmatch(prefix):
         raise IdentifierError(f"{prefix[:20]!a} is not a company prefix of 6 to 12 digits")
     digits = reference[:1] + prefix + reference[1:] if indicator else prefix + reference
     if len(digits) != length - 1 or not digits.isdigit():
-        raise IdentifierError(f"company prefix and reference are not {length - 1} digits together")
+        raise IdentifierError(f"company prefix and reference do not have {length - 1} digits in total")
     return digits + check_digit(digits)
 
 
@@ -100,16 +103,18 @@ def _component(body: str) -> _Elements:
 def _piece(body: str) -> _Elements:
     prefix, reference, piece, total, serial = body.split(".", 4)
     if len(piece) != 2 or len(total) != 2:
-        raise IdentifierError("piece and total are two digits each")
+        raise IdentifierError("piece and total must have two digits each")
     return [("8006", _joined(prefix, reference, 14, indicator=True) + piece + total), ("21", _filled(serial))]
 
 
 def _kind(body: str, build: Callable[[str], _Elements], key_length: int | None) -> _Elements:
-    """The key alone, from a pattern whose last field, and no other, is open."""
+    """Return the key without serial number, from a pattern in which only the last field is open ("*")."""
     head, _, last = body.rpartition(".")
     if last != "*" or "*" in head:
-        raise IdentifierError("the pattern names more than one kind of thing", hint="leave only the serial number open")
-    ai, value = build(f"{head}.0")[0]
+        raise IdentifierError(
+            "the pattern does not stand for one kind of thing", hint="leave only the serial number open"
+        )
+    ai, value = build(f"{head}.0")[0]  # any serial number will do: it is cut off
     return [(ai, value[:key_length])]
 
 

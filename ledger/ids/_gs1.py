@@ -1,4 +1,4 @@
-"""GS1 keys, qualifiers and attributes: what may follow what, and what a value may be."""
+"""GS1's rules for keys, qualifiers and data attributes: order, values, and which ones require or exclude others."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _CHARACTERS = {"n": "0-9", "x": '!"%-?A-Z_a-z', "y": "#\\-/0-9A-Z", "z": "\\-0-9
 
 @dataclass(frozen=True, slots=True)
 class _Component:
-    """One part of a value."""
+    """The rule for one part of a value."""
 
     pattern: re.Pattern[str]
-    """As many characters as the part can take."""
+    """Matches as many characters as the part can have."""
     optional: bool
     checks: tuple[str, ...]
     """Names in `ledger.ids._checks`."""
@@ -41,17 +41,17 @@ class _Component:
 
 @dataclass(frozen=True, slots=True)
 class AiRule:
-    """What a value of one application identifier is, and what goes with it."""
+    """The rule for one application identifier."""
 
     name: str
-    """As people call it."""
+    """Its name, for messages."""
     in_query: bool
     """Whether it may be a data attribute."""
     components: tuple[_Component, ...]
     requires: tuple[tuple[str, ...], ...]
-    """Alternatives, of each of which all must be on the item; identifiers, in which "n" is any digit."""
+    """Alternatives, one of which must be on the item with all its members; () if none is needed. "n" is any digit."""
     excludes: tuple[str, ...]
-    """None of these may be on the item."""
+    """AIs that must not be on the item; "n" is any digit."""
 
 
 def _component(text: str) -> _Component:
@@ -84,35 +84,35 @@ RULES: dict[str, AiRule] = {
     for codes, where, value, _, requires, excludes, name in ROWS
     for code in _codes(codes)
 }
-"""Application identifier -> its rule."""
+"""Rules by application identifier."""
 
 KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
     codes: tuple(_split(way) for way in qualifiers.split("|") if way != "-")
     for codes, _, _, qualifiers, _, _, _ in ROWS
     if qualifiers
 }
-"""Primary key -> alternative sequences of qualifiers, each in the order in which they appear in the path."""
+"""Alternative sequences of qualifiers by primary key, each in the order of the path."""
 
 ATTRIBUTES = frozenset(ai for ai, rule in RULES.items() if rule.in_query)
-"""The application identifiers that may stand in a query."""
+"""The application identifiers that may be data attributes in a query."""
 
 
 def is_known_ai(ai: str) -> bool:
-    """Tell whether `ai` is a key, a qualifier or a data attribute."""
+    """Whether `ai` is a key, a qualifier or a data attribute."""
     return ai in RULES
 
 
 def check_path(elements: tuple[tuple[str, str], ...]) -> None:
-    """Check that (AI, value) pairs are a primary key and some of its qualifiers, in order, with values as they must be.
+    """Check that (AI, value) pairs are a primary key and some of its qualifiers, in order, with valid values.
 
-    Raises IdentifierError. Not established: that GS1 or a company ever issued the key.
+    Raises IdentifierError. Not established: that GS1 or a company issued the key.
     """
     check_order(elements)
     for ai, value in elements:
         check_value(ai, value)
         if (ai, value) == ("254", "0"):
-            # EPC writes "no extension" as 0 (TDS 2.0 section 6.3.3): as a value it would give one place two names.
-            raise IdentifierError("(254) 0 means that there is no extension", hint="leave /254/0 out")
+            # An EPC writes "no extension" as 0 (TDS 2.0 section 6.3.3). Accepted here, a place would have two names.
+            raise IdentifierError("the extension (254) 0 means no extension", hint="leave /254/0 out")
 
 
 def check_order(elements: tuple[tuple[str, str], ...]) -> None:
@@ -122,7 +122,8 @@ def check_order(elements: tuple[tuple[str, str], ...]) -> None:
     if not any(_is_subsequence(qualifiers, allowed) for allowed in alternatives or ((),)):
         orders = " or ".join(", ".join(allowed) for allowed in alternatives) or "none"
         raise IdentifierError(
-            f"({', '.join(qualifiers)}) cannot qualify ({key})", hint=f"qualifiers of ({key}), in this order: {orders}"
+            f"({', '.join(qualifiers)}) cannot qualify ({key})",
+            hint=f"allowed qualifiers of ({key}), in this order: {orders}",
         )
 
 
@@ -132,8 +133,10 @@ def _is_subsequence(some: list[str], allowed: tuple[str, ...]) -> bool:
 
 
 def check_value(ai: str, value: str, *, digits: bool = True) -> None:
-    """Check characters, length and content of one value; without `digits`, no check digit and no other content but
-    that a company prefix can begin it. Raises IdentifierError."""
+    """Check characters, length and content of a value. Raises IdentifierError.
+
+    Without `digits`, the only check of the content is for digits in the place of the company prefix.
+    """
     rule, rest = RULES[ai], value
     for component in rule.components:
         if not rest and component.optional:
@@ -150,7 +153,7 @@ def check_value(ai: str, value: str, *, digits: bool = True) -> None:
 
 
 def _malformed(ai: str, value: str) -> IdentifierError:
-    hint = "write a GTIN with 14 digits, zeros in front" if ai == "01" and value.isdecimal() else ""
+    hint = "write a GTIN with 14 digits, padded with zeros on the left" if ai == "01" and value.isdecimal() else ""
     return IdentifierError(f"({ai}) {value[:40]!a} is not a {RULES[ai].name}", hint=hint)
 
 
@@ -158,21 +161,23 @@ def _wrong(ai: str, value: str, check: str, part: str) -> IdentifierError:
     shown = f"({ai}) {value[:40]!a}"
     if check == "csum":
         expected = check_digit(part[:-1])
-        return IdentifierError(f"{shown} has the check digit {part[-1]} instead of {expected}", hint="read it again")
+        return IdentifierError(
+            f"{shown} has the check digit {part[-1]} instead of {expected}", hint="copy the number again"
+        )
     if check == "csumalpha":
-        return IdentifierError(f"{shown} has the wrong check characters", hint="read it again")
+        return IdentifierError(f"{shown} has wrong check characters", hint="copy the number again")
     if check == "pieceoftotal":
-        return IdentifierError(f"{shown} is not piece n of at least n pieces")
+        return IdentifierError(f"{shown} has a piece number that is 0 or larger than the number of pieces")
     return IdentifierError(f"{shown} is not a {RULES[ai].name}: {part[:40]!a} fails the check {check}")
 
 
 def excluded_by(ai: str, others: Collection[str]) -> list[str]:
-    """The identifiers among `others` that must not be on the same item as `ai`."""
+    """Return those of `others` that must not be on the same item as `ai`."""
     return [other for other in others if other != ai and any(_fits(other, one) for one in RULES[ai].excludes)]
 
 
 def unmet_needs(ai: str, others: Collection[str]) -> tuple[tuple[str, ...], ...]:
-    """The alternatives of which `ai` needs one on the same item, when `others` fulfil none; () when they do."""
+    """Return the alternatives of which `ai` requires one on the item, or () if the AIs `others` include one."""
     needs = RULES[ai].requires
     if any(all(any(_fits(other, one) for other in others) for one in way) for way in needs):
         return ()

@@ -1,4 +1,4 @@
-"""did: (W3C DID Core 1.0 section 3.1) and urn: (RFC 8141) to one spelling each."""
+"""Canonical forms of did: (W3C DID Core 1.0 section 3.1) and urn: (RFC 8141)."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ _ACCOUNT = re.compile(r"0x[0-9A-Fa-f]{40}(?=$|:)")
 
 
 def canonical_did(text: str) -> str:
-    """Return the DID with a lower-case scheme and upper-case escapes; otherwise a DID's case has meaning.
+    """Return the DID with its scheme in lower case and its escapes in upper case.
 
-    Where a method says that case has none, it is lower: the host of did:web, and the accounts of did:ethr and did:pkh.
-    Raises IdentifierError, also for a DID URL (path, query or fragment): that names a part of a document.
+    Elsewhere the case of a DID is significant, unless its method says otherwise: the host of did:web and the accounts
+    of did:ethr and did:pkh become lower case. Raises IdentifierError, also for a DID URL (path, query or fragment),
+    which identifies part of a document.
     """
     match = _DID.fullmatch(text)
     if match is None:
-        raise IdentifierError("not a DID", hint="did:method:id, nothing behind it, the method in lower case")
+        raise IdentifierError(
+            "not a DID", hint="write did:method:id, with the method in lower case and nothing after it"
+        )
     method, name = match.groups()
     if _ESCAPED_PLAIN.search(name):
-        raise IdentifierError("the DID escapes a character that needs no escape", hint="write the character itself")
+        raise IdentifierError("the DID escapes a character unnecessarily", hint="write the character itself")
     if method == "web":
         host, colon, path = name.partition(":")
         name = host.lower() + colon + path
@@ -42,20 +45,20 @@ def canonical_did(text: str) -> str:
 
 
 def canonical_urn(text: str) -> str:
-    """Return the URN with "urn" and the namespace in lower case and upper-case escapes (RFC 8141 section 3.1).
+    """Return the URN with "urn" and the namespace in lower case and escapes in upper case (RFC 8141 section 3.1).
 
-    The rest is kept, escapes included: RFC 8141 says that they are never decoded. Only urn:uuid, whose digits have no
-    case (RFC 9562 section 4), becomes lower case. Raises IdentifierError, also for r-, q- and f-components: they are
-    not part of the name.
+    The rest is unchanged: RFC 8141 does not decode escapes. Only urn:uuid, whose digits are case-insensitive (RFC 9562
+    section 4), becomes lower case. Raises IdentifierError, also for r-, q- and f-components, which are not part of the
+    name.
     """
     match = _URN.fullmatch(text)
     if match is None:
-        raise IdentifierError("not a URN", hint="urn:namespace:name; leave out what begins with ? or #")
+        raise IdentifierError("not a URN", hint="write urn:namespace:name, without parts that begin with ? or #")
     namespace, name = match[1].lower(), _upper_escapes(match[2])
     if namespace == "uuid":
         name = match[2].lower()
         if not _UUID.fullmatch(name):
-            raise IdentifierError("not a UUID", hint="32 hexadecimal digits, as 8-4-4-4-12")
+            raise IdentifierError("not a UUID", hint="write 32 hexadecimal digits in groups of 8-4-4-4-12")
     return f"urn:{namespace}:{name}"
 
 

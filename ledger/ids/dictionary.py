@@ -1,4 +1,4 @@
-"""Which edition of the GS1 application identifiers is in use here."""
+"""The edition of the GS1 application identifiers on which `ledger.ids` is based."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ledger.ids._ai_table import ROWS
 __all__ = ["EDITION", "LICENCE", "ROWS", "SOURCE"]
 
 EDITION: Final = "2026-07"
-"""Year and month of the source as it was taken in."""
+"""Year and month in which the source was read."""
 SOURCE: Final = "https://github.com/gs1/gs1-syntax-dictionary"
 LICENCE: Final = "Apache-2.0"
-"""Of the source."""
+"""Licence of the source."""

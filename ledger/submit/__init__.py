@@ -1,4 +1,4 @@
-"""Submission of records through the outbox."""
+"""Submits records from the outbox: to an own node, or through a relay."""
 
 from ledger.submit.relay import Outcome, Relay, RelaySubmitter, Terms, read_sequences
 from ledger.submit.submitter import Submitter, build_entry

@@ -1,7 +1,7 @@
-"""Which records go out together.
+"""Decides which queued records go into the same transaction, and which have failed.
 
-A record fails for good only when the contract refuses it alone, on a state that has all that went before it: a batch
-may be refused for its size, and a record for want of one that is still under way.
+A record fails for good only if the contract refuses it on its own, when all earlier records are in a block. Otherwise
+the cause may be the size of the batch, or an earlier record that the chain does not have yet.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ _MOST_SHAPES = 1000
 
 
 class Calls(Protocol):
-    """How records become one call: `ledger.submit.calls.ChainCalls` on an own node."""
+    """Converts records to a contract call: `ledger.submit.calls.ChainCalls` with a node, another class with a relay."""
 
     def together(self, records: Sequence[QueuedRecord]) -> int:
-        """How many of them, from the first on, one call may carry."""
+        """Return how many of the records, from the first on, a single call can make."""
 
     def prepare(self, records: Sequence[QueuedRecord], sender: bytes, known_limit: int | None) -> tuple[bytes, int]:
-        """Calldata and gas. `known_limit`: gas of a call of the same shape. Raises ContractRefusedError with the
-        contract's own error."""
+        """Return calldata and gas limit. `known_limit` is the gas limit of an earlier call of the same shape.
+
+        Raises ContractRefusedError with the contract's own error.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records that the contract takes together now."""
+    """Records that the contract accepts in a single call now."""
 
     records: list[QueuedRecord]
     data: bytes
@@ -41,7 +43,7 @@ class Batch:
 
 
 class Batches:
-    """Builds batches of at most `size` records, and remembers which records came back."""
+    """Builds batches of at most `size` records for one key, and remembers which records reverted."""
 
     def __init__(self, calls: Calls, outbox: Outbox, signer: bytes, size: int) -> None:
         self._calls = calls
@@ -49,16 +51,19 @@ class Batches:
         self._signer = signer
         self._size = size
         self._reverts: Counter[int] = Counter()
-        """By record: transactions that were mined without it."""
+        """Number of transactions that reverted with a record, by the record's outbox id."""
         self._limits: dict[tuple[object, ...], int] = {}
-        """Gas limits by shape: contract, size, and how many records of each kind."""
+        """Gas limits by shape of the call: contract, bytes of calldata, and the number of records of each kind."""
 
-    def build(self, desk: OutboxWriter) -> Batch | None:
-        """The next records that the contract takes together; None when none waits, or the next one has to wait."""
+    def build(self, writer: OutboxWriter) -> Batch | None:
+        """Return the next batch; None if no record is queued, or the next one has to wait for earlier transactions.
+
+        Marks records as failed that the contract refuses for good.
+        """
         while records := self._outbox.queued(self._signer, self._size):
             records = records[: self._calls.together(records)]
             if self._reverts[records[0].id]:
-                records = records[:1]  # alone, to tell who is to blame
+                records = records[:1]  # alone, so that a revert can only be its own fault
             try:
                 return self._simulated(records)
             except ContractRefusedError as error:
@@ -69,32 +74,37 @@ class Batches:
                 except ContractRefusedError as error:
                     refused = error
             if self._outbox.count_unmined(self._signer):
-                return None
-            desk.fail_record(records[0].id, refused.name, str(refused), refused.values)
+                return None  # it may depend on a record in one of these
+            writer.fail_record(records[0].id, refused.name, str(refused), refused.values)
         return None
 
-    def note_reverted(self, desk: OutboxWriter, records: Iterable[QueuedRecord]) -> None:
-        """They were mined without effect. The next simulation tells which of them the contract refuses now, and why.
-        One that reverts again and again though each simulation takes it must not spend gas for ever."""
+    def note_reverted(self, writer: OutboxWriter, records: Iterable[QueuedRecord]) -> None:
+        """Count a revert of these records, which are queued again.
+
+        The next simulation finds out which of them the contract refuses, and why. A record that reverts repeatedly
+        although every simulation accepts it fails here: it must not spend gas forever.
+        """
         records = list(records)
         self._reverts.update(record.id for record in records)
         if len(records) == 1 and self._reverts[records[0].id] >= _MOST_REVERTS and not records[0].cancelling:
             times = self._reverts.pop(records[0].id)
-            error = f"reverted in {times} transactions, though each simulation took it"
-            desk.fail_record(records[0].id, "Reverted", error)
+            error = f"reverted in {times} transactions, although every simulation accepted it"
+            writer.fail_record(records[0].id, "Reverted", error)
 
     def _simulated(self, records: list[QueuedRecord]) -> Batch:
         contract, kinds = records[0].contract, Counter(record.kind for record in records)
         shape = (contract, sum(len(record.payload) for record in records), *sorted(kinds.items()))
         data, limit = self._calls.prepare(records, self._signer, self._limits.get(shape))
         if len(self._limits) >= _MOST_SHAPES:
-            self._limits.clear()
+            self._limits.clear()  # bounds the memory; costs one estimate per shape
         self._limits[shape] = limit
         return Batch(records, data, limit)
 
     def _longest_accepted(self, records: list[QueuedRecord]) -> Batch:
-        """Of records that are refused together, the longest accepted beginning, in log2(n) simulations. Raises
-        ContractRefusedError when the very first is refused."""
+        """Return the longest accepted prefix of records that are refused together, by binary search.
+
+        Raises ContractRefusedError when the first record alone is refused.
+        """
         batch = self._simulated(records[:1])
         refused = len(records)
         while refused - len(batch.records) > 1:

@@ -1,7 +1,7 @@
-"""What a transaction calls for the records that it carries, and what it must leave behind.
+"""Builds the contract calls that make records, and checks the events that they emitted.
 
-Records of registry and ledger go together, made by the submitter's own key. A forward request goes alone: it is in
-itself a call that another key signed, and carries that key's records.
+Several records of the same contract may be made in one call by the submitter's own key. A forward request is always
+sent alone: it is itself a call, signed by another key, that makes records for that key.
 """
 
 from __future__ import annotations
@@ -22,28 +22,32 @@ _EVENTS = {(kind.contract.value, kind.__name__): (kind.event, kind.or_event or k
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """Events of one contract, all by one key, in call order."""
+    """The events that a transaction must have emitted, in call order."""
 
     contract: Contract
     key: bytes
+    """The acting key of all records."""
     kinds: Sequence[str]
+    """Names of the records' classes."""
 
 
 class ChainCalls:
-    """Calls as the connected chain would take them now."""
+    """Builds calls, and simulates them on the connected chain."""
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
 
     def together(self, records: Sequence[QueuedRecord]) -> int:
-        """How many of them, from the first on, one transaction may carry."""
+        """Return how many of the records, from the first on, a single transaction can make."""
         return 1 if records[0].contract == FORWARDER else len(records)
 
     def prepare(
         self, records: Sequence[QueuedRecord], sender: bytes, known_limit: int | None = None
     ) -> tuple[bytes, int]:
-        """Calldata and gas limit. `known_limit`: as for Chain.simulate. Raises ContractRefusedError with the contract's
-        own error."""
+        """Return calldata and gas limit. `known_limit` is that of `Chain.simulate`.
+
+        Raises ContractRefusedError with the contract's own error.
+        """
         if records[0].contract == FORWARDER:
             signed = parse_request(records[0].payload)
             return execute_data(signed), self._chain.simulate_forward(signed, sender)
@@ -53,15 +57,18 @@ class ChainCalls:
 
 
 def recipient_of(chain: Chain, records: Sequence[QueuedRecord]) -> bytes:
-    """Whom the transaction calls."""
+    """Return the address of the contract that a transaction with these records calls."""
     if records[0].contract == FORWARDER:
         return chain.forwarder
     return chain.address(Contract(records[0].contract))
 
 
 def read_sequences(chain: Chain, transaction: SentTransaction, receipt: Receipt) -> list[int] | None:
-    """Sequence of each of the transaction's records, in call order, the first one of those that a forward request
-    carries; None when it was mined without them. Raises ChainError when it left other events."""
+    """Return the sequence of each of the transaction's records, in call order; None if the transaction reverted.
+
+    For a forward request, which may make several records, it is the first of their sequences. Raises ChainError when
+    the transaction emitted other events than those of its records.
+    """
     if not receipt.succeeded:
         return None
     expected = _expect(chain, transaction)
@@ -71,8 +78,8 @@ def read_sequences(chain: Chain, transaction: SentTransaction, receipt: Receipt)
     events = [_EVENTS[expected.contract.value, kind] for kind in expected.kinds]
     if len(found) != len(events) or any(one.kind not in of for one, of in zip(found, events, strict=True)):
         raise ChainError(
-            f"transaction 0x{receipt.transaction_hash.hex()} left other events than its records",
-            hint="check that the deployment file names this version's contracts",
+            f"transaction 0x{receipt.transaction_hash.hex()} emitted other events than those of its records",
+            hint="check that the deployment file is for this version's contracts",
         )
     return [record.sequence for record in found[: len(transaction.records)]]
 

@@ -1,4 +1,4 @@
-"""What is offered for a transaction, by the engine's fee policy (ledger.chain.profiles)."""
+"""Fees of transactions, according to the engine profile (ledger.chain.profiles)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ __all__ = ["Fees", "first_fees", "raised_fees"]
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """Per gas, both (EIP-1559)."""
+    """The fees of a transaction, both per gas (EIP-1559)."""
 
     max_fee_wei: int
     priority_fee_wei: int
 
 
 def first_fees(chain: Chain) -> Fees:
+    """Return the fees for a new transaction now."""
     return Fees(fee_per_gas_wei(chain.node, chain.profile), chain.profile.priority_fee_wei)
 
 
 def raised_fees(chain: Chain, before: Fees) -> Fees:
-    """What replaces fees: more of both by the profile's share, and no less than the first fees now. The same one
-    where the engine takes no replacements."""
+    """Return the fees for replacing a transaction: both raised by `bump_percent`, and at least those of a new one.
+
+    Returns `before` on engines where transactions cannot be replaced.
+    """
     percent = chain.profile.bump_percent
     if percent == 0:
         return before
@@ -35,5 +38,5 @@ def raised_fees(chain: Chain, before: Fees) -> Fees:
 
 
 def _raised(wei: int, percent: int) -> int:
-    """Rounded up: one wei too little is underpriced."""
+    # Rounded up: engines refuse a replacement that is one wei below their minimum.
     return -(-wei * (100 + percent) // 100)

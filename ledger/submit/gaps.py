@@ -1,7 +1,8 @@
-"""Nonces that nobody uses, below some that are in use: the chain waits for them, and with them for all above.
+"""Fills gaps: unused nonces below some that are in use. No transaction above a gap can be mined.
 
-The outbox leaves none. They come from outside: a chain that was set back past what it had called final, or a database
-that was. What was stored for such a nonce goes out again, the same bytes; where nothing was, a transfer of nothing.
+The outbox itself leaves no gaps. They appear when the chain loses blocks that were final, or the database is restored
+from a backup. If a transaction for the nonce is stored, the same bytes are sent again; otherwise the nonce is used up
+by a transfer of zero wei.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from ledger.submit.tracker import NOOP_GAS
 __all__ = ["Gaps"]
 
 _MOST = 100
-"""Filled at once."""
+"""Most nonces filled in one step."""
 
 
 class Gaps:
-    """Of one key. `patience_s`: how long a gap must stay, since a node that lags behind shows one, too."""
+    """Fills the gaps of one key once they have existed for `patience_s`: a node that lags behind shows one briefly."""
 
     def __init__(self, chain: Chain, outbox: Outbox, signer: bytes, patience_s: float) -> None:
         self._chain = chain
@@ -29,9 +30,11 @@ class Gaps:
         self._patience_s = patience_s
         self._since: float | None = None
 
-    def fill(self, desk: OutboxWriter, open_transactions: Sequence[SentTransaction]) -> bool:
-        """Fills what is missing below the highest of `open_transactions`, once it was missing long enough. True when it
-        did."""
+    def fill(self, writer: OutboxWriter, open_transactions: Sequence[SentTransaction]) -> bool:
+        """Fill the gaps below the highest nonce of `open_transactions`, if they have existed long enough.
+
+        Returns whether it did.
+        """
         missing = self._missing(open_transactions)
         now = time.monotonic()
         self._since = None if not missing else now if self._since is None else self._since
@@ -41,7 +44,7 @@ class Gaps:
         for nonce in missing:
             stored = self._outbox.signed_at(self._signer, nonce)
             if stored is None:
-                desk.fill(nonce, NOOP_GAS)
+                writer.fill(nonce, NOOP_GAS)
             else:
                 self._chain.node.send(stored)
         return True

@@ -1,16 +1,17 @@
-"""Gets records onto the chain through somebody else, who reaches it: signed forward requests (ledger.forward_requests).
+"""Submits records through a relay with chain access, as signed forward requests (ledger.forward_requests).
 
-The signer's key acts, and nobody else can make it act. As on an own node, records are durable first and the signed
-bytes before they are sent, and the same bytes go out again until the relay says what became of them. One request at a
-time has no block yet, so that its nonce is the forwarder's next one. One that ran out is signed anew for the same
-nonce: the forwarder executes at most one of them, and both carry the same records. Only when the relay says that the
-ledger refuses it does its nonce go to other records, and not before its deadline has passed on the chain. Deadlines are
-set and compared by what the relay says its clock and the chain's are: nothing waits for this machine's clock.
+The signer's key acts, and nobody else can make it act. As with an own node, records are durable before they are signed
+and signed bytes before they are sent, and the same bytes are sent again until the relay reports their outcome. Only one
+request at a time is not in a block yet, so its nonce is always the forwarder's next one. An expired request is signed
+again for the same nonce and the same records, and the forwarder executes at most one of the two. Its nonce goes to
+other records only after the relay reported that the ledger refuses it, and after its deadline has passed on the chain.
+Deadlines are set by and compared with the clocks of the relay and the chain, as reported by the relay: this machine's
+clock may be wrong.
 
-What the relay is trusted with, as a node would be: that it says truly what is in a block, and what the ledger refuses.
-One that lies can hold records back, or have them taken for recorded; it can neither change nor forge nor double them,
-and whoever has a bundle, or a node, sees what is there. What it says of the logs must be the records that were signed
-for, by the signer's key.
+The relay is trusted as a node would be: to report truthfully what is in a block and what the ledger refuses. A relay
+that lies can delay records, or make the submitter believe that they are recorded. It cannot change, forge or duplicate
+them. The logs that it reports must be exactly the signed records, by the signer's key; any bundle or other node shows
+what is really recorded.
 """
 
 from __future__ import annotations
@@ -34,62 +35,73 @@ __all__ = ["Outcome", "Relay", "RelaySubmitter", "Terms", "read_sequences"]
 
 _PAUSE_S = 0.2
 _FRAME_BYTES = 1024
-"""Of a written request, around its data."""
+"""Size of a request in JSON, without its data."""
 _MOST_SKEW_S = 3600
-"""Of the relay's clock before this one: more would let a relay keep requests alive that were meant to run out."""
+"""Most that the relay's clock may be ahead of this machine's. It bounds how long a relay can keep a request valid by
+reporting a false time."""
 _UNDER_WAY = (OutboxState.QUEUED, OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
 _EVENTS = {(kind.contract, kind.__name__): (kind.event, kind.or_event or kind.event) for kind in RECORD_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the relay's chain is, and how far it is."""
+    """What a request must fit: the relay's chain and clock, and the key's nonce."""
 
     chain_id: int
     forwarder: bytes
+    """Address, 20 bytes."""
     nonce: int
-    """Of the key's next request, as of the last block."""
+    """Nonce of the key's next request, as of the latest block."""
     final_nonce: int
-    """The same, as of the last final block."""
+    """Nonce of the key's next request, as of the last final block."""
     final_time_s: int
-    """Of the last final block, in seconds since 1970: what has an earlier deadline is in no later block."""
+    """Time of the last final block, in seconds since 1970: no later block can execute a request with an earlier
+    deadline."""
     now_s: int
-    """What the relay compares a deadline with when it is handed a request."""
+    """The time that the relay compares a new request's deadline with, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a request."""
+    """The outcome of a request, as reported by the relay."""
 
     state: OutboxState
-    """QUEUED to SENT while it is under way, MINED, FINAL or FAILED."""
+    """QUEUED to SENT while it is pending, then MINED, FINAL or FAILED."""
     error_name: str | None
+    """Name of the contract's error in Solidity."""
     error: str | None
+    """The error in one line."""
     block_number: int | None
     block_hash: bytes | None
     gas_used: int | None
     logs: tuple[RawLog, ...]
-    """Of the contract that was called, once it is in a block."""
+    """Logs of the called contract, once the request is in a block."""
 
 
 class Relay(Protocol):
-    """Who sends. Raises ChainUnreachableError for no usable answer, ChainError when it refuses the caller."""
+    """A client of a relay. Methods raise ChainUnreachableError without a usable response, ChainError if refused."""
 
-    def terms(self, key: bytes) -> Terms: ...
+    def terms(self, key: bytes) -> Terms:
+        """Return the current terms for a key's next request."""
 
     def simulate(self, contract: Contract, data: bytes, key: bytes) -> int:
-        """Gas that a forwarded call takes. Raises ContractRefusedError with the contract's own error."""
+        """Return the gas that a forwarded call needs. Raises ContractRefusedError with the contract's own error."""
 
     def send(self, raw: bytes) -> None:
-        """Hands a written request over, durably; the same one may be sent again. Raises ContractRefusedError when the
-        ledger refuses it now, RequestError when it is not one to relay."""
+        """Send a request in JSON. On return the relay has stored it durably. Idempotent.
+
+        Raises ContractRefusedError when the ledger refuses it now, RequestError when the relay must not relay it.
+        """
 
     def look(self, digest: bytes) -> Outcome | None:
-        """None for a request that the relay does not know."""
+        """Return the outcome of a request so far; None if the relay does not know the request."""
 
 
 class RelaySubmitter:
-    """Submits for one key, as `Submitter` does on an own node. `validity_s`: from signing to a request's deadline."""
+    """Submits records for one key, like `Submitter`, but through a relay.
+
+    `validity_s` is the time from signing a request to its deadline, `resend_s` the time between sending it again.
+    """
 
     def __init__(
         self,
@@ -112,9 +124,9 @@ class RelaySubmitter:
         self._lease = Lease(self._outbox, signer.address) if lease is None else lease
         self._batches = Batches(_RelayCalls(relay), self._outbox, signer.address, batch_size)
         self._sent_at: dict[bytes, float] = {}
-        """By digest, on the monotonic clock; lost in a crash, after which everything is sent at once."""
+        """Time of sending by digest, on the monotonic clock. After a crash it is empty, and all is sent at once."""
         self._refused: dict[bytes, str] = {}
-        """By digest, what the ledger would have said; after a crash it is asked again."""
+        """The ledger's error by digest, for refused requests. After a crash they are sent, and refused, again."""
 
     @property
     def key(self) -> bytes:
@@ -122,7 +134,7 @@ class RelaySubmitter:
         return self._signer.address
 
     def submit(self, records: Sequence[tuple[str, Record]], depends_on: Mapping[str, str] | None = None) -> list[int]:
-        """As Submitter.submit."""
+        """Like `Submitter.submit`."""
         needed = depends_on or {}
         entries = [
             Entry(key, record.contract.value, type(record).__name__, call_data(record), needed.get(key))
@@ -131,53 +143,56 @@ class RelaySubmitter:
         return self._outbox.enqueue(self.key, entries)
 
     def drain(self, timeout_s: float = 60.0) -> None:
-        """As Submitter.drain."""
+        """Like `Submitter.drain`."""
         deadline = time.monotonic() + timeout_s
         while not self.step():
             if time.monotonic() > deadline:
                 raise SubmitError(
-                    f"records of 0x{self.key.hex()} still wait after {timeout_s:.0f} s",
+                    f"records of 0x{self.key.hex()} are still pending after {timeout_s:.0f} s",
                     hint="ask the operator of the relay; nothing was lost",
                 )
             time.sleep(_PAUSE_S)
 
     def head_number(self) -> None:
-        """Only the relay sees the chain."""
+        """None: only the relay knows the chain's latest block."""
 
     def step(self) -> bool:
-        """One round. True when nothing is left to do. Raises LeaseHeldError when another submitter works for the key,
-        ChainError and its kinds when the relay fails, RequestError when it does not take a request; the next round goes
-        on where this one stopped."""
+        """Advance all open requests, and start new ones. Returns whether nothing is left to do.
+
+        Raises LeaseHeldError when another submitter is active for the key, ChainError and its kinds when the relay
+        fails, RequestError when it refuses a request. The next step continues where this one stopped.
+        """
         try:
-            desk = self._lease.hold()
+            writer = self._lease.hold()
             for transaction in self._outbox.open_transactions(self.key):
-                self._follow(desk, transaction)
+                self._follow(writer, transaction)
             while not self._outbox.count_unmined(self.key):
-                batch = self._batches.build(desk)
+                batch = self._batches.build(writer)
                 if batch is None:
                     break
-                self._follow(desk, self._allocate(desk, batch))
+                self._follow(writer, self._allocate(writer, batch))
         except LeaseHeldError:
             self._lease.drop()
             raise
         return not self._outbox.open_transactions(self.key)
 
-    def _allocate(self, desk: OutboxWriter, batch: Batch) -> SentTransaction:
-        """The relay's word on the nonce counts only as long as none was ever taken here: its next word might free the
-        nonce of a request that it has executed, whose records would then be signed for again."""
+    def _allocate(self, writer: OutboxWriter, batch: Batch) -> SentTransaction:
+        """Assign the next nonce to a batch."""
+        # The relay's nonce counts only for the key's very first request. Later, a relay that reports too low a nonce
+        # could get the records of an executed request signed, and executed, a second time.
         contract = Contract(batch.records[0].contract)
         known = self._outbox.next_nonce(self.key)
         first = self._terms().nonce if known is None else known
-        return desk.allocate(first, batch.records, self._address(contract), batch.data, batch.gas_limit)
+        return writer.allocate(first, batch.records, self._address(contract), batch.data, batch.gas_limit)
 
-    def _follow(self, desk: OutboxWriter, transaction: SentTransaction) -> None:
+    def _follow(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
         if transaction.state is OutboxState.NONCED:
             signed = self._sign(transaction)
-            transaction = desk.store_signed(transaction.id, signed.to_bytes(), signed.request.digest, 0, 0)
+            transaction = writer.store_signed(transaction.id, signed.to_bytes(), signed.request.digest, 0, 0)
         if transaction.state is OutboxState.SIGNED:
-            self._send(desk, transaction)
+            self._send(writer, transaction)
         else:
-            self._settle(desk, transaction)
+            self._settle(writer, transaction)
 
     # Signing and sending
 
@@ -195,85 +210,93 @@ class RelaySubmitter:
         )
         return sign_request(request, self._signer)
 
-    def _send(self, desk: OutboxWriter, transaction: SentTransaction) -> None:
-        """The stored bytes; marked as sent first, since whether a relay has them is known only by asking it."""
+    def _send(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
+        """Send the stored bytes."""
+        # Marked as sent before sending: after a crash in between, only the relay knows whether it has them.
         if transaction.state is OutboxState.SIGNED:
-            desk.mark_sent(transaction.id)
+            writer.mark_sent(transaction.id)
         self._sent_at[_digest(transaction)] = time.monotonic()
         try:
             self._relay.send(_raw(transaction))
         except ContractRefusedError as error:
-            self._refused[_digest(transaction)] = error.cause  # the simulation took it: told when it ran out
+            # The simulation accepted it, so the state changed. Settled once it has expired and cannot be executed.
+            self._refused[_digest(transaction)] = error.cause
         except RequestError:
             if self._terms().now_s < parse_request(_raw(transaction)).request.deadline:
-                raise  # for another reason than that it came too late
+                raise  # refused for another reason than an expired deadline
 
     # Settling
 
-    def _settle(self, desk: OutboxWriter, transaction: SentTransaction) -> None:
-        """Of all versions that were signed for the nonce, whichever is in a block."""
+    def _settle(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
+        """Store the outcome of a request. Any version that was signed for its nonce may be the one in a block."""
         digests = [_digest(transaction), *(version.hash for version in transaction.replaced)]
         outcomes = [outcome for digest in digests if (outcome := self._relay.look(digest)) is not None]
         done = next((one for one in outcomes if one.state in (OutboxState.MINED, OutboxState.FINAL)), None)
         if done is not None:
-            self._settle_done(desk, transaction, done)
+            self._settle_done(writer, transaction, done)
         elif transaction.state is OutboxState.MINED:
-            desk.mark_reorganised(transaction.id)
+            writer.mark_reorganised(transaction.id)
         elif not any(one.state in _UNDER_WAY for one in outcomes):
-            self._settle_idle(desk, transaction, outcomes)
+            self._settle_idle(writer, transaction, outcomes)
 
-    def _settle_idle(self, desk: OutboxWriter, transaction: SentTransaction, outcomes: Sequence[Outcome]) -> None:
-        """Nobody works at it: it is sent again while there is time, and given up when it ran out. This machine's clock
-        decides neither."""
+    def _settle_idle(self, writer: OutboxWriter, transaction: SentTransaction, outcomes: Sequence[Outcome]) -> None:
+        """Continue with a request that the relay is not processing: send it again, or settle it once it has expired.
+
+        This machine's clock decides neither.
+        """
         refused = bool(outcomes) or _digest(transaction) in self._refused
         waited_s = time.monotonic() - self._sent_at.get(_digest(transaction), float("-inf"))
         if not refused and waited_s < self._resend_s:
             return
         terms, deadline = self._terms(), parse_request(_raw(transaction)).request.deadline
         if terms.final_time_s > deadline:
-            self._settle_expired(desk, transaction, outcomes, terms)
+            self._settle_expired(writer, transaction, outcomes, terms)
         elif not refused and terms.now_s < deadline:
-            self._send(desk, transaction)
+            self._send(writer, transaction)
 
-    def _settle_done(self, desk: OutboxWriter, transaction: SentTransaction, outcome: Outcome) -> None:
+    def _settle_done(self, writer: OutboxWriter, transaction: SentTransaction, outcome: Outcome) -> None:
         if transaction.state is not OutboxState.MINED:
             contract = Contract(transaction.records[0].contract)
             sequences = read_sequences(contract, transaction.recipient, transaction.data, self.key, outcome)
             number, block_hash, gas = outcome.block_number, outcome.block_hash, outcome.gas_used
-            desk.mark_mined(transaction.id, number or 0, block_hash or b"", gas or 0, sequences)
+            writer.mark_mined(transaction.id, number or 0, block_hash or b"", gas or 0, sequences)
         elif outcome.block_hash != transaction.block_hash:
-            desk.mark_reorganised(transaction.id)
+            writer.mark_reorganised(transaction.id)
             return
         if outcome.state is OutboxState.FINAL:
-            desk.mark_final(transaction.id)
+            writer.mark_final(transaction.id)
             self._sent_at.pop(_digest(transaction), None)
 
     def _settle_expired(
-        self, desk: OutboxWriter, transaction: SentTransaction, outcomes: Sequence[Outcome], terms: Terms
+        self, writer: OutboxWriter, transaction: SentTransaction, outcomes: Sequence[Outcome], terms: Terms
     ) -> None:
-        """No block can have it any more: it is signed anew; or, when the ledger refused it or its records were given
-        up, they wait again, to be told why."""
+        """Continue after a request's deadline has passed in a final block, so that no block can execute it any more.
+
+        It is signed again with a new deadline. But if the ledger refused it, or its records were cancelled, they are
+        queued again: the next simulation tells the cause.
+        """
         if terms.final_nonce > transaction.nonce:
+            # Perhaps by a version with these very records: signing them for another nonce could record them twice.
             raise ChainError(
-                f"nonce {transaction.nonce} of 0x{self.key.hex()} is spent, and the relay does not know by what",
-                hint="use the relay that had the request, or look at the key's records",
+                f"nonce {transaction.nonce} of 0x{self.key.hex()} is used, but the relay does not know the request",
+                hint="use the relay to which the request was sent, or check the key's records",
             )
         refused = [one.error or "" for one in outcomes if one.state is OutboxState.FAILED]
         refused += [self._refused.pop(_digest(transaction))] if _digest(transaction) in self._refused else []
         if refused or any(record.cancelling for record in transaction.records):
-            desk.give_back(transaction, refused[0] if refused else "given up, and its deadline passed")
-            self._batches.note_reverted(desk, transaction.records)
+            writer.give_back(transaction, refused[0] if refused else "cancelled, and its deadline has passed")
+            self._batches.note_reverted(writer, transaction.records)
             return
         signed = self._sign(transaction)
-        desk.replace_signed(transaction, signed.to_bytes(), signed.request.digest, 0, 0, noop=False)
+        writer.replace_signed(transaction, signed.to_bytes(), signed.request.digest, 0, 0, noop=False)
 
     def _terms(self) -> Terms:
-        """Raises ChainError when the relay serves another ledger, or its clock is far ahead of ours."""
+        """Return the relay's terms. Raises ChainError when it serves another ledger, or its clock is far ahead."""
         terms, deployment = self._relay.terms(self.key), self._deployment
         if (terms.chain_id, terms.forwarder) != (deployment.chain_id, deployment.forwarder):
             raise ChainError("the relay serves another ledger", hint="correct its address, or the deployment file")
         if max(terms.final_time_s, terms.now_s) > time.time() + _MOST_SKEW_S:
-            raise ChainError("the relay's clock is far ahead of this one", hint="set this machine's clock")
+            raise ChainError("the relay's clock is far ahead of this machine's", hint="set this machine's clock")
         return terms
 
     def _address(self, contract: Contract) -> bytes:
@@ -281,18 +304,20 @@ class RelaySubmitter:
 
 
 def read_sequences(contract: Contract, address: bytes, data: bytes, key: bytes, outcome: Outcome) -> list[int]:
-    """Of the records that a call of a contract made, in call order. Raises ChainError unless what the relay shows are
-    those records, by this key."""
+    """Return the sequences of the records that a contract call made, in call order.
+
+    Raises ChainError unless the logs reported by the relay are exactly those records, by this key.
+    """
     expected = [_EVENTS[contract, kind] for kind in read_kinds(contract, data)]
     decoded = [decode_log(contract, log, 0) for log in outcome.logs if log.address == address]
     found = [record for record in decoded if record is not None and record.key == key]
     if len(found) != len(expected) or any(one.kind not in of for one, of in zip(found, expected, strict=True)):
-        raise ChainError("the relay shows other records than were signed for", hint="use another relay")
+        raise ChainError("the relay reports other records than those that were signed", hint="use another relay")
     return [record.sequence for record in found]
 
 
 class _RelayCalls:
-    """Calls as the relay's chain would take them now."""
+    """Builds calls, and has the relay simulate them."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
@@ -304,7 +329,7 @@ class _RelayCalls:
         contract, calls = Contract(records[0].contract), [record.payload for record in records]
         data = calls[0] if len(calls) == 1 else multicall_data(contract, calls)
         if 2 * len(data) + _FRAME_BYTES > MAX_REQUEST_BYTES:
-            raise ContractRefusedError("RequestTooLarge", {"bytes": len(data)}, hint="record it on a node of your own")
+            raise ContractRefusedError("RequestTooLarge", {"bytes": len(data)}, hint="record it through your own node")
         return data, self._relay.simulate(contract, data, sender)
 
 

@@ -1,7 +1,8 @@
-"""Gets records onto the chain: batches, nonces, signatures, receipts.
+"""Submits records to the chain: batches, nonces, signatures, receipts.
 
-One submitter per signing key. A step looks first after what is open, by nonce, then starts new transactions. The
-ordinary step is also the recovery: whatever a crash left behind is an open transaction in some state.
+There is one submitter per signing key. Each step first advances the open transactions, in order of their nonces, then
+starts new ones. There is no separate recovery: after a crash, the next step finds open transactions in some state and
+continues from there.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ __all__ = ["Submitter", "build_entry"]
 
 _PAUSE_S = 0.05
 _MOST_UNMINED = 16
-"""Transactions under way at once: engines keep few of one sender, and drop what is above."""
+"""Most transactions of a key that are sent and not mined: engines' pools keep few per sender, and drop the others."""
 
 
 class Submitter:
-    """Submits for one key. `batch_size`: most records in one transaction. `receipt_grace_s`: how long the receipt of a
-    transaction may stay away, once its nonce is used, before its records are sent anew. `resend_s`: between sending the
-    same bytes again. `raise_s`: before more is offered for them."""
+    """Submits records for one key.
+
+    `batch_size` is the largest number of records in a transaction. `receipt_grace_s`: once a transaction's nonce is
+    used, its records are queued again if its receipt does not appear within this time. `resend_s`: time between sending
+    the same bytes again. `raise_s`: time after which the fees of a pending transaction are raised.
+    """
 
     def __init__(
         self,
@@ -46,7 +50,7 @@ class Submitter:
         lease: Lease | None = None,
         report: Report = ignore,
     ) -> None:
-        """`report` is told each step of a transaction, once it is stored."""
+        """`report` is called after each change of a transaction's state is stored."""
         self._chain = chain
         self._outbox = outbox
         self._signer = signer
@@ -65,29 +69,28 @@ class Submitter:
         return self._chain.head_number()
 
     def submit(self, records: Sequence[tuple[str, Record]], depends_on: Mapping[str, str] | None = None) -> list[int]:
-        """Queues (idempotency key, record) pairs, in order, durably; gives their outbox ids. `depends_on`: for some
-        keys, that of an earlier record without which the record is not to be sent.
+        """Queue (idempotency key, record) pairs durably, in order, and return their outbox ids.
 
-        Raises DuplicateRecordError when a key was used for another record, SubmitError when one is empty or too long,
-        or depends on what was not queued before it; then nothing is queued.
+        `depends_on` maps some of the keys to the key of an earlier record without which they must not be sent. Raises
+        DuplicateRecordError when a key was used for another record, SubmitError when a key is empty or too long, or
+        depends on a record that was not queued before. Then nothing is queued.
         """
         needed = depends_on or {}
         entries = [build_entry(key, record, needed.get(key)) for key, record in records]
         return self._outbox.enqueue(self.key, entries)
 
     def drain(self, timeout_s: float = 60.0) -> None:
-        """Steps until nothing of this key waits or is under way; while another process submits for the key, waits until
-        that one has done it.
+        """Run steps until no record of this key is queued or pending.
 
-        Raises SubmitError when that takes longer than `timeout_s`, ChainUnreachableError when the node stops answering;
-        what is queued stays queued either way.
+        While another process submits for the key, waits for that process. Raises SubmitError when that takes longer
+        than `timeout_s`, ChainUnreachableError when the node stops responding. Either way, queued records stay queued.
         """
         deadline = time.monotonic() + timeout_s
         while not self._step_or_wait():
             if time.monotonic() > deadline:
                 raise SubmitError(
-                    f"records of 0x{self.key.hex()} still wait after {timeout_s:.0f} s",
-                    hint="check that the chain makes blocks; nothing was lost",
+                    f"records of 0x{self.key.hex()} are still pending after {timeout_s:.0f} s",
+                    hint="check that the chain produces blocks; nothing was lost",
                 )
             time.sleep(_PAUSE_S)
 
@@ -98,41 +101,47 @@ class Submitter:
             return self._outbox.is_idle(self.key)
 
     def step(self) -> bool:
-        """One round. True when nothing is left to do. Raises LeaseHeldError when another submitter works for the key,
-        ChainError and its kinds when the node fails; the next round goes on where this one stopped."""
+        """Advance all open transactions, and start new ones. Returns whether nothing is left to do.
+
+        Raises LeaseHeldError when another submitter is active for the key, ChainError and its kinds when the node
+        fails. The next step continues where this one stopped.
+        """
         try:
-            desk = self._lease.hold()
-            if self._follow_open(desk):
-                self._start_waiting(desk)
+            writer = self._lease.hold()
+            if self._follow_open(writer):
+                self._start_waiting(writer)
         except LeaseHeldError:
             self._lease.drop()
             raise
         return self._outbox.is_idle(self.key)
 
-    def _follow_open(self, desk: OutboxWriter) -> bool:
-        """In order of their nonces, and no further than the node can follow: what stands above a gap only fills its
-        pool. False when it cannot follow to the end."""
-        found = self._outbox.open_transactions(self.key)
-        if self._gaps.fill(desk, found):
-            found = self._outbox.open_transactions(self.key)
-        return all(self._tracker.follow(desk, transaction) for transaction in found)
+    def _follow_open(self, writer: OutboxWriter) -> bool:
+        """Advance open transactions in order of their nonces. Returns False at the first that the node has a gap below.
 
-    def _start_waiting(self, desk: OutboxWriter) -> None:
-        """Some of what waits, however fast the chain is: the lease is renewed between two steps."""
+        Transactions above a gap are not sent: they cannot be mined and would only fill the node's pool.
+        """
+        found = self._outbox.open_transactions(self.key)
+        if self._gaps.fill(writer, found):
+            found = self._outbox.open_transactions(self.key)
+        return all(self._tracker.follow(writer, transaction) for transaction in found)
+
+    def _start_waiting(self, writer: OutboxWriter) -> None:
+        """Start a limited number of new transactions, so that the step ends in time for the lease to be renewed."""
         for _ in range(_MOST_UNMINED - self._outbox.count_unmined(self.key)):
-            batch = self._batches.build(desk)
-            if batch is None or not self._start(desk, batch):
+            batch = self._batches.build(writer)
+            if batch is None or not self._start(writer, batch):
                 break
 
-    def _start(self, desk: OutboxWriter, batch: Batch) -> bool:
-        chain_nonce, offer = self._chain.node.transaction_count(self.key), first_fees(self._chain)
+    def _start(self, writer: OutboxWriter, batch: Batch) -> bool:
+        chain_nonce, fees = self._chain.node.transaction_count(self.key), first_fees(self._chain)
         recipient = recipient_of(self._chain, batch.records)
-        with desk.together():
-            transaction = desk.allocate(chain_nonce, batch.records, recipient, batch.data, batch.gas_limit)
-            transaction = self._tracker.sign(desk, transaction, offer)
-        return self._tracker.follow(desk, transaction)
+        # Nonce and signed bytes in one database transaction, before anything is sent.
+        with writer.together():
+            transaction = writer.allocate(chain_nonce, batch.records, recipient, batch.data, batch.gas_limit)
+            transaction = self._tracker.sign(writer, transaction, fees)
+        return self._tracker.follow(writer, transaction)
 
 
 def build_entry(key: str, record: Record, depends_on: str | None = None) -> Entry:
-    """A record as the outbox takes it, under an idempotency key."""
+    """Return the outbox entry of a record, with `key` as its idempotency key."""
     return Entry(key, record.contract.value, type(record).__name__, call_data(record), depends_on)

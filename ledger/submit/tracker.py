@@ -1,7 +1,7 @@
-"""Takes transactions that hold a nonce as far as they go: signed, sent, raised, mined, final.
+"""Advances transactions that have a nonce: signing, sending, raising fees, until they are mined and final.
 
-What is stored decides, never what a node says it will do. Bytes are stored before they are sent; every version ever
-signed for a nonce may be the one that is mined, so the receipts of all of them are asked for.
+Decisions depend on what is stored and in blocks, never on what a node promises. Bytes are stored before they are sent.
+Any version ever signed for a nonce may be the one that is mined, so the receipts of all versions are checked.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ from ledger.submit.fees import Fees, first_fees, raised_fees
 __all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Report", "Tracker", "ignore"]
 
 CRASH_POINTS = ("send",)
-"""Before and after the node gets a transaction."""
+"""Where fault runs stop the process: before and after a transaction is sent to the node."""
 NOOP_GAS = 21_000
-"""Of a transfer (yellow paper, appendix G)."""
+"""Gas of a transfer (yellow paper, appendix G)."""
 _MOST_REPLACED = 20
-"""Versions of one transaction: an fees raised by a tenth so often is almost seven times the first."""
+"""Most replacements of a transaction. After 20 increases by a tenth, fees are almost seven times the first ones."""
 
 
 Report = Callable[[str, SentTransaction], None]
-"""Told what became of a transaction: `sent`, `mined`, `final`, `reorganised`, `returned` (its records wait again)."""
+"""Called with the event `sent`, `mined`, `final`, `reorganised` or `returned` (its records are queued again)."""
 
 
 def ignore(_: str, __: SentTransaction) -> None:
-    """The report that nobody reads."""
+    """A report that does nothing."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for what, in seconds on the monotonic clock."""
+    """Timeouts in seconds, on the monotonic clock."""
 
     receipt_s: float = 30.0
-    """For the receipt, once the nonce is used, before the records are sent anew."""
+    """Time to wait for the receipt once the nonce is used; then the records are queued again."""
     resend_s: float = 10.0
-    """Between sending the same bytes again."""
+    """Time between sending the same bytes again."""
     raise_s: float = 60.0
-    """Before the fees is raised, on engines that take replacements."""
+    """Time after which fees are raised, on engines where transactions can be replaced."""
 
 
 @dataclass(slots=True)
 class _Times:
-    """Of one transaction, on the monotonic clock; lost in a crash, after which everything is sent at once."""
+    """Times of one transaction, on the monotonic clock. After a crash they are gone, and all is sent at once."""
 
     sent_at: float = float("-inf")
     offered_at: float | None = None
@@ -66,7 +66,7 @@ class _Times:
 
 
 class Tracker:
-    """Of one key."""
+    """Advances the transactions of one key."""
 
     def __init__(
         self, chain: Chain, signer: Signer, batches: Batches, patience: Patience, report: Report = ignore
@@ -78,24 +78,26 @@ class Tracker:
         self._report = report
         self._times: dict[int, _Times] = {}
 
-    def follow(self, desk: OutboxWriter, transaction: SentTransaction) -> bool:
-        """Takes an open transaction as far as it goes now. False when what has a higher nonce should not be sent: the
-        node lacks one below."""
+    def follow(self, writer: OutboxWriter, transaction: SentTransaction) -> bool:
+        """Advance an open transaction as far as possible now.
+
+        Returns False if the node lacks a lower nonce, so that no transaction with a higher one should be sent.
+        """
         if transaction.state is OutboxState.NONCED:
-            transaction = self.sign(desk, transaction, first_fees(self._chain))
+            transaction = self.sign(writer, transaction, first_fees(self._chain))
         reception = Reception.TAKEN
         if transaction.state is not OutboxState.MINED:
-            transaction = self._reconsider(desk, transaction)
+            transaction = self._reconsider(writer, transaction)
             reception = self._send(transaction)
-        self._settle(desk, transaction)
+        self._settle(writer, transaction)
         return reception is not Reception.GAPPED
 
     # Signing
 
-    def sign(self, desk: OutboxWriter, transaction: SentTransaction, fees: Fees) -> SentTransaction:
-        """Stores the first bytes of a transaction that holds a nonce."""
+    def sign(self, writer: OutboxWriter, transaction: SentTransaction, fees: Fees) -> SentTransaction:
+        """Sign a transaction that has a nonce, for the first time, and store its bytes."""
         signed = self._signed(transaction, fees, transaction.noop)
-        return desk.store_signed(transaction.id, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei)
+        return writer.store_signed(transaction.id, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei)
 
     def _signed(self, transaction: SentTransaction, fees: Fees, noop: bool) -> SignedTransaction:
         unsigned = Transaction(
@@ -109,8 +111,11 @@ class Tracker:
         )
         return sign_transaction(unsigned, self._signer)
 
-    def _reconsider(self, desk: OutboxWriter, transaction: SentTransaction) -> SentTransaction:
-        """Other bytes for the nonce when the operator gave a record up, or when the fees waits in vain."""
+    def _reconsider(self, writer: OutboxWriter, transaction: SentTransaction) -> SentTransaction:
+        """Sign another version for the nonce, if a record was cancelled, or the transaction is pending for too long.
+
+        A cancelled transaction becomes a transfer of zero wei, which uses up the nonce.
+        """
         given_up = not transaction.noop and any(record.cancelling for record in transaction.records)
         if not given_up and not self._is_outbid(transaction):
             return transaction
@@ -119,11 +124,14 @@ class Tracker:
         )
         fees = raised_fees(self._chain, before)
         noop = transaction.noop or given_up
+        # A version that is already in a block cannot be replaced any more.
         if (fees == before and noop == transaction.noop) or self._receipt(transaction) is not None:
             return transaction
         signed = self._signed(transaction, fees, noop)
         self._times[transaction.id] = _Times()
-        return desk.replace_signed(transaction, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei, noop)
+        return writer.replace_signed(
+            transaction, signed.raw, signed.hash, fees.max_fee_wei, fees.priority_fee_wei, noop
+        )
 
     def _is_outbid(self, transaction: SentTransaction) -> bool:
         times = self._times.get(transaction.id)
@@ -135,8 +143,7 @@ class Tracker:
     # Sending
 
     def _send(self, transaction: SentTransaction) -> Reception:
-        """Sends the stored bytes, unless they are mined already or went out just now. Safe to repeat: the bytes never
-        change."""
+        """Send the stored bytes, unless they are mined or were sent a moment ago. Idempotent: they never change."""
         if transaction.raw is None:
             raise SubmitError(f"transaction {transaction.id} was never signed", hint="report this")
         times = self._times.setdefault(transaction.id, _Times())
@@ -153,7 +160,7 @@ class Tracker:
         return reception
 
     def _receipt(self, transaction: SentTransaction) -> tuple[Receipt, bool] | None:
-        """Of whichever version is in a block, and whether that one records nothing."""
+        """Receipt of the version that is in a block, and whether that version is a transfer without records."""
         versions = [Version(transaction.hash or b"", transaction.noop), *transaction.replaced]
         for version in versions:
             receipt = self._chain.node.receipt(version.hash)
@@ -163,67 +170,76 @@ class Tracker:
 
     # Settling
 
-    def _settle(self, desk: OutboxWriter, transaction: SentTransaction) -> None:
-        """Believes a receipt only when its logs are the expected events, and its block only when it is final."""
+    def _settle(self, writer: OutboxWriter, transaction: SentTransaction) -> None:
+        """Store the outcome of a transaction, if the chain has it.
+
+        A receipt counts only if its logs are the expected events, and as final only if its block is.
+        """
         final = self._chain.final_number()
-        nonce_used = self._is_nonce_used(transaction, final)  # before the receipt is asked for
+        # Before the receipt: a block in between could use the nonce, and the receipt would seem to be missing.
+        nonce_used = self._is_nonce_used(transaction, final)
         found = self._receipt(transaction)
         if found is None:
-            self._settle_missing(desk, _sent(desk, transaction), nonce_used)
+            self._settle_missing(writer, _sent(writer, transaction), nonce_used)
             return
         receipt, noop = found
         if receipt.block_number > final:
-            final = self._chain.final_number()  # its block came since
+            final = self._chain.final_number()  # the block is newer than the first answer
         self._times.setdefault(transaction.id, _Times()).missing_since = None
         try:
             sequences = None if noop else read_sequences(self._chain, transaction, receipt)
         except ChainError:
-            _sent(desk, transaction)
+            _sent(writer, transaction)
             raise
         if sequences is None:
-            self._settle_without(desk, _sent(desk, transaction), receipt, noop, final)
+            self._settle_without(writer, _sent(writer, transaction), receipt, noop, final)
         elif transaction.state is not OutboxState.MINED:
-            with desk.together():
-                _sent(desk, transaction)
-                desk.mark_mined(transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences)
-                self._settle_final(desk, transaction, receipt, final)
+            with writer.together():
+                _sent(writer, transaction)
+                writer.mark_mined(transaction.id, receipt.block_number, receipt.block_hash, receipt.gas_used, sequences)
+                self._settle_final(writer, transaction, receipt, final)
             self._report("final" if receipt.block_number <= final else "mined", transaction)
         elif receipt.block_hash != transaction.block_hash:
-            desk.mark_reorganised(transaction.id)
+            writer.mark_reorganised(transaction.id)
             self._report("reorganised", transaction)
         else:
-            self._settle_final(desk, transaction, receipt, final)
+            self._settle_final(writer, transaction, receipt, final)
             if receipt.block_number <= final:
                 self._report("final", transaction)
 
-    def _settle_final(self, desk: OutboxWriter, transaction: SentTransaction, receipt: Receipt, final: int) -> None:
+    def _settle_final(self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, final: int) -> None:
         if receipt.block_number <= final:
-            desk.mark_final(transaction.id)
+            writer.mark_final(transaction.id)
             self._times.pop(transaction.id, None)
 
     def _settle_without(
-        self, desk: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool, final: int
+        self, writer: OutboxWriter, transaction: SentTransaction, receipt: Receipt, noop: bool, final: int
     ) -> None:
-        """Mined, and its records are not. Until the block is final, another one may still have them: to send them again
-        any earlier could record them twice."""
+        """Queue the records of a transaction again that was mined without making them, once its block is final.
+
+        Earlier, a reorganisation could still bring a version that makes them, and they would be recorded twice.
+        """
         if transaction.state is OutboxState.MINED:
-            desk.mark_reorganised(transaction.id)
+            writer.mark_reorganised(transaction.id)
             self._report("reorganised", transaction)
         elif receipt.block_number <= final:
             self._times.pop(transaction.id, None)
             self._report("returned", transaction)
             if noop:
-                desk.mark_replaced(transaction.id, receipt.block_number, receipt.block_hash)
+                writer.mark_replaced(transaction.id, receipt.block_number, receipt.block_hash)
             else:
-                desk.requeue(transaction.id, "mined without its records")
-                self._batches.note_reverted(desk, transaction.records)
+                writer.requeue(transaction.id, "mined without its records")
+                self._batches.note_reverted(writer, transaction.records)
 
-    def _settle_missing(self, desk: OutboxWriter, transaction: SentTransaction, nonce_used: bool) -> None:
-        """A node may count a nonce before it shows the receipt. Only when the receipt stays away was the nonce somebody
-        else's; to send the records again any earlier could record them twice."""
+    def _settle_missing(self, writer: OutboxWriter, transaction: SentTransaction, nonce_used: bool) -> None:
+        """Handle a missing receipt. If the nonce is used for long enough without one, the records are queued again.
+
+        A node may count a nonce before it has the receipt. Only if the receipt stays away did another transaction use
+        the nonce. If the records were sent again earlier, they could be recorded twice.
+        """
         times = self._times.setdefault(transaction.id, _Times())
         if transaction.state is OutboxState.MINED:
-            desk.mark_reorganised(transaction.id)
+            writer.mark_reorganised(transaction.id)
             self._times.pop(transaction.id, None)
             self._report("reorganised", transaction)
         elif not nonce_used:
@@ -232,18 +248,22 @@ class Tracker:
             now = time.monotonic()
             times.missing_since = now if times.missing_since is None else times.missing_since
             if now - times.missing_since >= self._patience.receipt_s:
-                desk.requeue(transaction.id, "its nonce was used by another transaction")
+                writer.requeue(transaction.id, "its nonce was used by another transaction")
                 self._report("returned", transaction)
                 self._times.pop(transaction.id, None)
 
     def _is_nonce_used(self, transaction: SentTransaction, final: int) -> bool:
-        """For good: in a final block."""
+        """Whether the nonce is used in a final block."""
         if final < 0:
             return False
         number = None if self._chain.profile.finality_depth == 0 else final
         return self._chain.node.transaction_count(self._signer.address, number) > transaction.nonce
 
 
-def _sent(desk: OutboxWriter, transaction: SentTransaction) -> SentTransaction:
-    """Noted only now: where the receipt is there at once, it costs no database transaction of its own."""
-    return desk.mark_sent(transaction.id) if transaction.state is OutboxState.SIGNED else transaction
+def _sent(writer: OutboxWriter, transaction: SentTransaction) -> SentTransaction:
+    """Mark a signed transaction as sent.
+
+    Only when its outcome is stored, not when it is sent: so engines that mine at once need one database transaction
+    instead of two.
+    """
+    return writer.mark_sent(transaction.id) if transaction.state is OutboxState.SIGNED else transaction

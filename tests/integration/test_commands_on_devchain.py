@@ -122,7 +122,7 @@ def test_another_chain_behind_the_same_files_is_refused(home: Path) -> None:
     assert "is on chain 1" in _refused(home, "status")
 
     (home / "deployment.json").write_text(json.dumps({**deployment, "ledger": deployment["registry"]}))
-    assert "there is other code than TraceLedger's" in _refused(home, "status")
+    assert "is not that of TraceLedger" in _refused(home, "status")
 
     (home / "deployment.json").write_text(json.dumps({**deployment, "registry": "0x" + "00" * 19 + "07"}))
-    assert "there is no code than Registry's" in _refused(home, "status").replace("no code there", "no code")
+    assert f"there is no code at 0x{'00' * 19}07, address of Registry" in _refused(home, "status")

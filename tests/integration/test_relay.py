@@ -308,7 +308,7 @@ def test_a_relay_whose_clock_is_far_ahead_is_not_signed_for(world: RelayWorld, m
     monkeypatch.setattr("ledger.submit.relay.time", Clock(-7200))
     submitter = world.submitter()
     submitter.submit([("lot", lot("a"))])
-    with pytest.raises(ChainError, match="far ahead of this one; set this machine's clock"):
+    with pytest.raises(ChainError, match="far ahead of this machine's; set this machine's clock"):
         submitter.step()
 
 
@@ -359,5 +359,5 @@ def test_a_relay_that_tells_tales_is_not_believed(world: RelayWorld) -> None:
 
     relay.look = lie  # type: ignore[method-assign]  # a lying relay
     submitter.step()
-    with pytest.raises(ChainError, match="other records than were signed for"):
+    with pytest.raises(ChainError, match="other records than those that were signed"):
         submitter.step()

@@ -141,17 +141,17 @@ def test_the_token_keeps_the_key(hsm: softhsm.Hsm, session: Any) -> None:
 def test_a_key_is_never_replaced(hsm: softhsm.Hsm) -> None:
     uri = new_key(hsm, "once")
     address = opened(hsm, uri).address
-    with pytest.raises(SigningError, match="exists; a key is never overwritten"):
+    with pytest.raises(SigningError, match="exists already; keys are never overwritten"):
         create_key(uri, prompt=lambda _: softhsm.PIN, pkcs11_module=hsm.module)
     assert opened(hsm, uri).address == address
 
 
 def test_keys_and_tokens_that_are_not_there(hsm: softhsm.Hsm) -> None:
-    with pytest.raises(SigningError, match="there is no private key for key 'absent' of token 'plant'; make it with"):
+    with pytest.raises(SigningError, match="there is no private key for key 'absent' of token 'plant'; create it with"):
         opened(hsm, "pkcs11:token=plant;object=absent")
     with pytest.raises(SigningError, match="token 'absent' cannot be opened: there is no such token"):
         opened(hsm, "pkcs11:token=absent;object=node")
-    with pytest.raises(SigningError, match="token 'twin' cannot be opened: more than one token has the name"):
+    with pytest.raises(SigningError, match="token 'twin' cannot be opened: several tokens have that name"):
         opened(hsm, "pkcs11:token=twin;object=node")
 
 
@@ -162,7 +162,9 @@ def test_a_serial_number_tells_twins_apart(hsm: softhsm.Hsm) -> None:
     uris = [f"pkcs11:token=twin;serial={serial};object=node" for serial in serials]
     made = [create_key(uri, prompt=lambda _: softhsm.PIN, pkcs11_module=hsm.module) for uri in uris]
     assert made[0] != made[1]
-    with pytest.raises(SigningError, match="cannot be opened: the PIN is wrong; several wrong PINs lock a token"):
+    with pytest.raises(
+        SigningError, match="cannot be opened: the PIN is wrong; several wrong PINs in a row lock a token"
+    ):
         opened(hsm, uris[0], pin="canary-wrong-pin")
     assert [opened(hsm, uri).address for uri in uris] == made
     with pytest.raises(SigningError, match="no such token"):
@@ -178,7 +180,7 @@ def test_keys_of_other_curves_are_refused(hsm: softhsm.Hsm, session: Any) -> Non
     curve.generate_keypair(label="p256", store=True)
     session.generate_keypair(pkcs11.KeyType.RSA, 1024, label="rsa", store=True)
     for label in ("p256", "rsa"):
-        with pytest.raises(SigningError, match=f"key '{label}' of token 'plant' is of another curve than secp256k1"):
+        with pytest.raises(SigningError, match=f"key '{label}' of token 'plant' is not on the curve secp256k1"):
             opened(hsm, f"pkcs11:token=plant;object={label}")
 
 
@@ -190,7 +192,7 @@ def test_halves_of_different_keys_are_refused(hsm: softhsm.Hsm, session: Any) ->
     label = pkcs11.Attribute.LABEL
     curve.generate_keypair(store=True, public_template={label: "mixed"}, private_template={label: "rest"})
     curve.generate_keypair(store=True, public_template={label: "remains"}, private_template={label: "mixed"})
-    with pytest.raises(SigningError, match="signed with another key"):
+    with pytest.raises(SigningError, match="did not sign with the key"):
         opened(hsm, "pkcs11:token=plant;object=mixed")
     with pytest.raises(SigningError, match="there is no public key for key 'rest'"):
         opened(hsm, "pkcs11:token=plant;object=rest")
@@ -210,7 +212,7 @@ def test_pin_files_open_to_others_are_refused(hsm: softhsm.Hsm, tmp_path: Path, 
 
 
 def test_a_pin_is_needed(hsm: softhsm.Hsm) -> None:
-    with pytest.raises(SigningError, match="token 'plant' needs a PIN; name a file of mode 0600 that holds the PIN"):
+    with pytest.raises(SigningError, match="token 'plant' needs a PIN; name a file of mode 0600 that contains the PIN"):
         open_signer("pkcs11:token=plant;object=any", pkcs11_module=hsm.module)
 
 
@@ -224,11 +226,11 @@ def test_commands_make_and_use_keys_in_a_token(
     pin = f"--passphrase-file={private(tmp_path / 'pin', softhsm.PIN)}"
     uri = "pkcs11:token=plant;object=from-the-command-line"
     code, err = run.refused("keys", "new", uri, pin)
-    assert (code, err) == (1, "millmark: no PKCS#11 module is set; set pkcs11_module to the token's library\n")
+    assert (code, err) == (1, "millmark: the PKCS#11 module is not set; set pkcs11_module to the token's library\n")
     run.settings(f'pkcs11_module = "{hsm.module}"\n')
     code, out, err = run("keys", "new", uri, pin)
     assert (code, err) == (0, "")
     assert parse_address(out.strip())
     assert run("keys", "show", "--signer", uri, pin) == (0, out, "")
     code, err = run.refused("keys", "new", uri, pin)
-    assert "exists; a key is never overwritten" in err
+    assert "exists already; keys are never overwritten" in err

@@ -54,9 +54,9 @@ def proofs(count: int) -> bytes:
 
 FILES: dict[str, tuple[Callable[[], bytes], int, str]] = {
     "100 MB of brackets": (lambda: b"[" * 100_000_000, 2, "not a bundle"),
-    "100 MB of nested arrays": (lambda: _OPENING + b"[" * 100_000_000, 1, "longer than 33554432 bytes"),
+    "100 MB of nested arrays": (lambda: _OPENING + b"[" * 100_000_000, 1, "more than 33554432 bytes"),
     "33 MB of nested objects": (
-        lambda: _OPENING + b'[{"disclosure":' + b'{"a":' * 6_600_000, 1, "nests deeper than 40",
+        lambda: _OPENING + b'[{"disclosure":' + b'{"a":' * 6_600_000, 1, "nested more than 40",
     ),
     "33 MB of digits": (lambda: b'{"bundle_version":1,"chain_id":' + b"9" * 33_000_000, 1, "beyond 9007199254740991"),
     "33 MB of escaped quotes": (

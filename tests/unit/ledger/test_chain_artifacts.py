@@ -31,17 +31,17 @@ def test_one_changed_bit_is_refused(name: str) -> None:
         if place not in masked:
             code = bytearray(artifact.deployed)
             code[place] ^= 1
-            with pytest.raises(WrongContractError, match=f"other code than {name}'s at 0x{ADDRESS.hex()}"):
+            with pytest.raises(WrongContractError, match=f"the code at 0x{ADDRESS.hex()} is not that of {name}"):
                 verify_code(name, bytes(code), ADDRESS)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_cut_and_extended_code_is_refused(name: str) -> None:
     deployed = load_artifact(name).deployed
-    with pytest.raises(WrongContractError, match=f"no code than {name}'s at 0x{ADDRESS.hex()}"):
+    with pytest.raises(WrongContractError, match=f"there is no code at 0x{ADDRESS.hex()}, address of {name}"):
         verify_code(name, b"", ADDRESS)
     for code in (deployed[:-1], deployed + b"\0", deployed[: len(deployed) // 2]):
-        with pytest.raises(WrongContractError, match="other code"):
+        with pytest.raises(WrongContractError, match="is not that of"):
             verify_code(name, code, ADDRESS)
 
 

@@ -56,7 +56,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_deployment_file(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="is no deployment file"):
+    with pytest.raises(SettingsError, match="is not a deployment file"):
         read_deployment(tmp_path)
 
 
@@ -85,7 +85,7 @@ MALFORMED: list[bytes] = [
 def test_a_malformed_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "deployment.json"
     path.write_bytes(content)
-    with pytest.raises(SettingsError, match="is no deployment file") as caught:
+    with pytest.raises(SettingsError, match="is not a deployment file") as caught:
         read_deployment(path)
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
@@ -160,7 +160,7 @@ def test_another_instance_of_the_same_chain_is_refused() -> None:
     """The embedded chain starts anew with the same chain id: the contracts are gone."""
     world = build_world()
     with pytest.raises(
-        WrongContractError, match=f"there is no code than TraceLedger's at 0x{world.chain.ledger.hex()}"
+        WrongContractError, match=f"there is no code at 0x{world.chain.ledger.hex()}, address of TraceLedger"
     ):
         Chain(Node(EmbeddedChain()), PROFILE, world.chain.deployment)
 
@@ -169,16 +169,16 @@ def test_contracts_in_each_others_place_are_refused() -> None:
     world = build_world()
     deployed = world.chain.deployment
     swapped = dataclasses.replace(deployed, registry=deployed.ledger, ledger=deployed.registry)
-    with pytest.raises(WrongContractError, match="other code than TraceLedger's"):
+    with pytest.raises(WrongContractError, match="is not that of TraceLedger"):
         Chain(world.chain.node, PROFILE, swapped)
 
 
 @pytest.mark.parametrize(
     ("asked", "refused"),
     [
-        ("lotOperations", "other code than LotOperations's"),
-        ("evaluator", "other code than Evaluator's"),
-        ("registry", "asks another registry"),
+        ("lotOperations", "is not that of LotOperations"),
+        ("evaluator", "is not that of Evaluator"),
+        ("registry", "uses another registry"),
     ],
 )
 def test_other_code_behind_a_contract_is_refused(asked: str, refused: str) -> None:
@@ -202,7 +202,7 @@ def test_a_ledger_is_not_taken_with_another_deployments_registry() -> None:
     own, owner = world.chain.deployment, LocalSigner.generate()
     world.fund(owner)
     other = deploy(world.chain.node, PROFILE, owner)
-    with pytest.raises(WrongContractError, match="asks another registry"):
+    with pytest.raises(WrongContractError, match="uses another registry"):
         Chain(world.chain.node, PROFILE, dataclasses.replace(own, registry=other.registry))
 
 
@@ -214,5 +214,5 @@ def test_a_view_that_reverts_is_named() -> None:
 
 
 def test_there_is_no_profile_of_another_name() -> None:
-    with pytest.raises(SettingsError, match=r"no engine profile 'geth'; use one of embedded, anvil"):
+    with pytest.raises(SettingsError, match=r"the engine profile 'geth' does not exist; use one of embedded, anvil"):
         find_profile("geth")

@@ -35,20 +35,20 @@ def test_other_contracts_may_share_a_true_forwarder() -> None:
 
 def test_other_code_in_its_place_is_refused() -> None:
     world = build_world()
-    refuse(world, "no code than Forwarder's at 0x7777", FOREIGN, FOREIGN)
+    refuse(world, f"no code at 0x{'77' * 20}, address of Forwarder", FOREIGN, FOREIGN)
     code = bytearray(world.chain.node.code(world.chain.forwarder))
     code[-1] ^= 1
     liar = create_code(world.chain.node, world.owner, bytes(code))
-    refuse(world, "other code than Forwarder's", liar, liar)
+    refuse(world, "is not that of Forwarder", liar, liar)
 
 
 @pytest.mark.parametrize(
     ("registry", "ledger", "named", "refused"),
     [
-        (FOREIGN, None, None, "Registry at 0x[0-9a-f]{40} takes another forwarder's word"),
-        (None, FOREIGN, "own", "TraceLedger at 0x[0-9a-f]{40} takes another forwarder's word"),
-        (bytes(20), bytes(20), "own", "TraceLedger at 0x[0-9a-f]{40} takes another forwarder's word"),
-        (None, None, "other", "no code than Forwarder's"),
+        (FOREIGN, None, None, "Registry at 0x[0-9a-f]{40} trusts another forwarder"),
+        (None, FOREIGN, "own", "TraceLedger at 0x[0-9a-f]{40} trusts another forwarder"),
+        (bytes(20), bytes(20), "own", "TraceLedger at 0x[0-9a-f]{40} trusts another forwarder"),
+        (None, None, "other", "no code at 0x[0-9a-f]{40}, address of Forwarder"),
     ],
 )
 def test_contracts_that_take_anybody_elses_word_are_refused(
@@ -70,7 +70,7 @@ def test_lot_operations_that_take_anybody_elses_word_are_refused() -> None:
         if params[0]["to"] == target
         else world.line.node.request("eth_call", params)
     )
-    with pytest.raises(WrongContractError, match=r"LotOperations at 0x[0-9a-f]{40} takes another forwarder's word"):
+    with pytest.raises(WrongContractError, match=r"LotOperations at 0x[0-9a-f]{40} trusts another forwarder"):
         Chain(world.chain.node, PROFILE, world.chain.deployment)
 
 
@@ -81,11 +81,11 @@ def test_a_forwarder_that_takes_requests_for_another_one_is_refused() -> None:
     liar = next_address(node, world.owner)
     code = node.code(true).replace(true, liar)
     assert create_code(node, world.owner, code) == liar
-    refuse(world, "takes requests for another chain or address", liar, liar)
+    refuse(world, "accepts requests for another chain or address", liar, liar)
 
 
 def test_the_deployment_file_decides_which_forwarder_is_asked() -> None:
     world = build_world()
     other = dataclasses.replace(world.chain.deployment, forwarder=world.chain.ledger)
-    with pytest.raises(WrongContractError, match="other code than Forwarder's"):
+    with pytest.raises(WrongContractError, match="is not that of Forwarder"):
         Chain(world.chain.node, PROFILE, other)

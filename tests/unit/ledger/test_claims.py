@@ -131,7 +131,7 @@ def test_a_container_stands_for_its_fields() -> None:
     claims = build_claims(DOCUMENT)
     assert claims.disclose([["heat", 1]]).fields.keys() == {("heat", 1, "C"), ("heat", 1, "Mn")}
     assert claims.disclose([[]]).document == DOCUMENT
-    with pytest.raises(ClaimsError, match="only a whole"):
+    with pytest.raises(ClaimsError, match="only from all of its fields"):
         _ = claims.disclose([["lot"]]).document
     with pytest.raises(ClaimsError, match="not disclosed"):
         claims.disclose([["lot"]]).value(["tests"])
@@ -163,7 +163,7 @@ def test_sizes_are_bounded() -> None:
     for _ in range(MAX_DEPTH):
         deep = {"a": deep}
     assert build_claims(deep).document == deep
-    with pytest.raises(ClaimsError, match="deeper"):
+    with pytest.raises(ClaimsError, match="nested more than"):
         build_claims({"a": deep})
     with pytest.raises(ClaimsError, match="fields"):
         build_claims({"a": [0] * (MAX_FIELDS + 1)})
@@ -171,7 +171,7 @@ def test_sizes_are_bounded() -> None:
         build_claims({"a": "x" * (1 << 20)})
     loop: dict[str, Json] = {}
     loop["a"] = loop
-    with pytest.raises(ClaimsError, match="deeper"):
+    with pytest.raises(ClaimsError, match="nested more than"):
         build_claims(loop)
 
 

@@ -90,7 +90,7 @@ def test_a_high_s_is_refused() -> None:
 
 
 def test_nobody_signs_for_another() -> None:
-    with pytest.raises(RequestError, match=f"the request is {to_checksum(SIGNER.address)}'s"):
+    with pytest.raises(RequestError, match=f"must be signed by {to_checksum(SIGNER.address)}"):
         sign_request(REQUEST, OTHER)
 
 

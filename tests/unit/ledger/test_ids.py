@@ -53,7 +53,7 @@ def test_vectors_refuse_more_than_they_accept() -> None:
 
 
 def test_a_refusal_names_cause_and_mend() -> None:
-    with pytest.raises(IdentifierError, match=r"04012345123457.*check digit 7 instead of 6; read it again"):
+    with pytest.raises(IdentifierError, match=r"04012345123457.*check digit 7 instead of 6; copy the number again"):
         canonical_identifier("https://id.gs1.org/01/04012345123457")
 
 

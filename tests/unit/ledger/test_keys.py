@@ -64,7 +64,7 @@ def test_signatures_agree_with_another_implementation(number: int, digest: bytes
 def test_another_digest_or_key_does_not_verify() -> None:
     one, two = LocalSigner.generate(), LocalSigner.generate()
     signature = one.sign_digest(bytes(32))
-    with pytest.raises(SigningError, match="signed by"):
+    with pytest.raises(SigningError, match="signature is by"):
         verify_signature(bytes(32), signature, two.address)
     with pytest.raises(SigningError):
         verify_signature(bytes([1] * 32), signature, one.address)
@@ -122,7 +122,7 @@ def test_a_keystore_opens_with_a_file_or_a_person(keystore: Path, tmp_path: Path
 def test_a_keystore_is_written_whole_private_and_once(keystore: Path, tmp_path: Path) -> None:
     assert keystore.stat().st_mode & 0o777 == 0o600
     before = keystore.read_bytes()
-    with pytest.raises(SigningError, match="exists; a key file is never overwritten"):
+    with pytest.raises(SigningError, match="exists already; key files are never overwritten"):
         create_keystore(keystore, PASSPHRASE, scrypt_cost=CHEAP)
     assert keystore.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["key.json"]
@@ -211,7 +211,7 @@ def test_a_keystore_does_not_choose_our_work(keystore: Path, much: dict[str, int
     document = json.loads(keystore.read_text())
     document["crypto"]["kdfparams"].update(much)
     keystore.write_text(json.dumps(document))
-    with pytest.raises(SigningError, match="more work"):
+    with pytest.raises(SigningError, match="more memory or time"):
         open_signer(f"keystore:{keystore}", prompt=lambda _: PASSPHRASE)
 
 

@@ -181,7 +181,9 @@ def test_an_older_leader_writes_nothing(outbox: Outbox) -> None:
         lambda: older.fail_record(2, "", ""),
         lambda: older.fill(0, 1),
     ):
-        with pytest.raises(LeaseHeldError, match=r"another submitter works for the same key \(there/2/2\)") as caught:
+        with pytest.raises(
+            LeaseHeldError, match=r"another submitter is active for the same key \(there/2/2\)"
+        ) as caught:
             move()
         assert caught.value.retry is Retry.UNCHANGED
     assert states(outbox) == {"a": S.SENT, "b": S.QUEUED}

@@ -78,10 +78,10 @@ def test_depth_is_bounded_before_python_s_own() -> None:
     nested = b""
     for _ in range(3000):
         nested = encode_rlp([decode_rlp(b"\x80", max_depth=0)]) if not nested else _list_of(nested)
-    with pytest.raises(ProofError, match="nests too deeply"):
+    with pytest.raises(ProofError, match="nested too deeply"):
         decode_rlp(nested, max_depth=DEPTH)
     assert decode_rlp(bytes.fromhex("c1c0"), max_depth=2) == [[]]
-    with pytest.raises(ProofError, match="nests too deeply"):
+    with pytest.raises(ProofError, match="nested too deeply"):
         decode_rlp(bytes.fromhex("c1c0"), max_depth=1)
 
 
@@ -91,7 +91,7 @@ def _list_of(payload: bytes) -> bytes:
 
 
 def test_only_bytes_are_parsed() -> None:
-    with pytest.raises(ProofError, match="from bytes"):
+    with pytest.raises(ProofError, match="as bytes"):
         decode_rlp(bytearray(b"\x80"), max_depth=0)  # type: ignore[arg-type]
 
 
@@ -102,5 +102,5 @@ def test_integers_come_back(value: int) -> None:
 
 @pytest.mark.parametrize("item", [b"\0", b"\0\1", bytes(33), b"\1" * 33, [], [b"\1"]])
 def test_what_is_no_integer_is_refused(item: RlpItem) -> None:
-    with pytest.raises(ProofError, match="no integer"):
+    with pytest.raises(ProofError, match="not an integer"):
         decode_integer(item, 32)

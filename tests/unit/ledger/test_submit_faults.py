@@ -261,7 +261,9 @@ def test_a_receipt_with_other_events_than_the_records_is_an_error(
     submitter = world.submitter(outbox, signer)
     ids = submitter.submit(world.lots(2))
     spoil(world, change)
-    with pytest.raises(ChainError, match="left other events than its records; check that the deployment file"):
+    with pytest.raises(
+        ChainError, match="emitted other events than those of its records; check that the deployment file"
+    ):
         submitter.drain()
     assert {record.state for record in results(outbox, ids)} == {OutboxState.SENT}, "nothing is believed"
     world.line.handlers.clear()
@@ -284,7 +286,7 @@ def test_two_submitters_for_one_key_record_nothing_twice(world: LedgerWorld, sto
         return world.line.node.request("eth_getTransactionCount", params)
 
     world.line.handlers["eth_getTransactionCount"] = meddle
-    with pytest.raises(LeaseHeldError, match="another submitter works for the same key"):
+    with pytest.raises(LeaseHeldError, match="another submitter is active for the same key"):
         first.step()
     first.drain()
     verify_once(world, store, signer, ids, before)

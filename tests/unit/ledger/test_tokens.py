@@ -64,13 +64,13 @@ def test_any_signature_of_the_key_gets_its_one_form(number: int, digest: bytes, 
     ],
 )
 def test_answers_that_are_no_signature_are_refused(raw: bytes) -> None:
-    with pytest.raises(SigningError, match="the token gave no signature"):
+    with pytest.raises(SigningError, match="did not return an ECDSA signature"):
         token_signer(raw, bytes(20)).sign_digest(bytes(32))
 
 
 def test_a_signature_of_another_key_is_refused() -> None:
     raw = LocalSigner.generate().sign_digest(bytes(32)).to_bytes()[:64]
-    with pytest.raises(SigningError, match="signed with another key"):
+    with pytest.raises(SigningError, match="did not sign with the key"):
         token_signer(raw, LocalSigner.generate().address).sign_digest(bytes(32))
 
 
@@ -133,7 +133,7 @@ def test_uris_out_of_the_subset_are_refused_and_not_repeated(uri: str) -> None:
 
 def test_a_module_is_needed(tmp_path: Path) -> None:
     uri = "pkcs11:token=plant;object=node"
-    with pytest.raises(SigningError, match="no PKCS#11 module is set; set pkcs11_module"):
+    with pytest.raises(SigningError, match="the PKCS#11 module is not set; set pkcs11_module"):
         open_signer(uri, prompt=lambda _: CANARY)
     with pytest.raises(SigningError, match="does not exist"):
         open_signer(uri, prompt=lambda _: CANARY, pkcs11_module=tmp_path / "absent.so")

@@ -56,18 +56,18 @@ REFUSED = {
     "a letter in a weight": (f"{PRODUCT}?3103=00019A", "NET WEIGHT"),
     "digits of another script": (f"{PRODUCT}?3103=%D9%A0%D9%A0%D9%A0", "NET WEIGHT"),
     "a decimal place that is not defined": (f"{PRODUCT}?3106=000195", "not a data attribute"),
-    "two weights of one kind": (f"{PRODUCT}?3103=000195&3102=001950", "stand beside"),
+    "two weights of one kind": (f"{PRODUCT}?3103=000195&3102=001950", "exclude each other"),
     "a country that is none": (f"{PRODUCT}?422=275276", "ORIGIN"),
     "an unknown country": (f"{PRODUCT}?422=001", "iso3166"),
     "a currency that is none": ("https://example.com/415/9501101530003/8020/X?3912=001100", "iso4217"),
-    "a coupon beside a GTIN": (f"{COUPON}?01={GTIN}", "stand beside"),
+    "a coupon beside a GTIN": (f"{COUPON}?01={GTIN}", "exclude each other"),
     "a wrong check digit in an attribute": (f"{LOGISTIC}?410=9501101530004", "check digit 4 instead of 3"),
     "an internal name that is too long": (f"{PRODUCT}?91={'A' * 91}", "INTERNAL"),
     "a character outside set 82": (f"{PRODUCT}?240=A%7EB", "ADDITIONAL ID"),
     "a space": (f"{PRODUCT}?240=A+B", "ADDITIONAL ID"),
-    "a qualifier in the query": (f"{PRODUCT}?21=A", "qualifies"),
-    "an identifier twice": (f"{PRODUCT}?17=271231&17=271231", "given twice"),
-    "an identifier in path and query": (f"{PRODUCT}/10/A?10=A", "given twice"),
+    "a qualifier in the query": (f"{PRODUCT}?21=A", "is a qualifier of"),
+    "an identifier twice": (f"{PRODUCT}?17=271231&17=271231", "occurs twice"),
+    "an identifier in path and query": (f"{PRODUCT}/10/A?10=A", "occurs twice"),
     "a number that is no identifier": (f"{PRODUCT}?999=1", "not a data attribute"),
     "an identifier without a value": (f"{PRODUCT}?17=", "has no value"),
     "what no link may carry": (f"{PRODUCT}?8200=x", "not a data attribute"),
@@ -82,7 +82,7 @@ REFUSED = {
     "a coupon that ends early": (f"{LOGISTIC}?8110=10614141654321315011012", "couponcode"),
     "coupon fields out of order": (f"{LOGISTIC}?8110=1061414165432131501101204271231" + "3271231", "couponcode"),
     "half an escape in a name": (f"{LOGISTIC}?4300=A%252", "pcenc"),
-    "two persons' names at once": ("https://example.com/8018/095060000134351984?7253=A&7256=B", "stand beside"),
+    "two persons' names at once": ("https://example.com/8018/095060000134351984?7253=A&7256=B", "exclude each other"),
 }
 
 
@@ -101,10 +101,10 @@ def test_refused(says: str) -> None:
 
 def test_what_is_needed_on_the_same_item_is_told_and_not_refused() -> None:
     assert read_link(f"{LOGISTIC}?10=A").unmet == (
-        "(10) needs (01) or (02) or (03) or (8006) or (8026) on the same item",
+        "(10) requires (01) or (02) or (03) or (8006) or (8026) on the same item",
     )
     assert read_link(f"{PRODUCT}?250=A").unmet == (
-        "(250) needs (01) with (21) or (03) with (21) or (8006) with (21) on the same item",
+        "(250) requires (01) with (21) or (03) with (21) or (8006) with (21) on the same item",
     )
     assert read_link(f"{PRODUCT}/21/S?250=A").unmet == ()
 

@@ -64,4 +64,4 @@ def test_waiting_records_are_handed_over_to_another_key(run: Runner) -> None:
     assert run("outbox", "hand-over", old, new) == (0, f"3 records are now queued for {new}\n", "")
     assert run("outbox", "hand-over", old, new)[1] == f"0 records are now queued for {new}\n"
     code, err = run.refused("outbox", "hand-over", old, "new")
-    assert (code, err) == (1, "millmark: 'new' is not an address; 0x and 40 hexadecimal digits\n")
+    assert (code, err) == (1, "millmark: 'new' is not an address; write 0x and 40 hexadecimal digits\n")

@@ -1,0 +1,125 @@
+"""Everything that is measured beside a peer, in one table of ratios: `scripts/bench`.
+
+Each measurement runs in a process of its own, as its command does, so that none warms up or slows down the next.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.output import print_json, print_table, warn
+
+__all__ = ["MEASUREMENTS", "Measurement", "Ratio", "main", "read_ratios"]
+
+_MILLMARK = (sys.executable, "-m", "services.cli", "bench")
+_QUALITY = (sys.executable, "-m", "quality", "bench")
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """What one thing costs the peer, over what it costs us: over 1 where we are cheaper."""
+
+    what: str
+    peer: str
+    read: Callable[[Any], float]
+    """Takes it from the measurement's JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A command that prints JSON, and the ratios in it."""
+
+    name: str
+    command: tuple[str, ...]
+    ratios: tuple[Ratio, ...]
+
+
+def _member(*path: str) -> Callable[[Any], float]:
+    def read(answer: Any) -> float:
+        for name in path:
+            answer = answer[name]
+        return float(answer)
+
+    return read
+
+
+def _inverse(*path: str) -> Callable[[Any], float]:
+    """For figures that say how many times dearer we are."""
+    return lambda answer: 1 / _member(*path)(answer)
+
+
+MEASUREMENTS = (
+    Measurement(
+        "genealogy",
+        (*_MILLMARK, "genealogy", "--json"),
+        tuple(
+            Ratio(question, f"SQLAlchemy's ORM, {way}", _member(question, f"times_faster_than_{way}"))
+            for question in ("ancestors of a finished lot", "descendants of a coil")
+            for way in ("objects", "query")
+        ),
+    ),
+    Measurement(
+        "capture",
+        (*_MILLMARK, "capture", "--json"),
+        (
+            Ratio("events in batches, node's log", "one synchronisation an event", _member("ratio")),
+            Ratio("events in batches, node's log", "one commit of SQLite an event", _member("ratio_sqlite")),
+            Ratio("events in batches over HTTP", "a FastAPI request an event, stored", _member("http_ratio")),
+            Ratio("events in batches over HTTP", "the same, in memory", _member("http_ratio_memory")),
+        ),
+    ),
+    Measurement(
+        "epcis",
+        (*_MILLMARK, "epcis", "--json"),
+        (
+            Ratio("EPCIS events in batches over HTTP", "a FastAPI request an event, stored", _member("ratio")),
+            Ratio("EPCIS events in batches over HTTP", "the same, in memory", _member("ratio_memory")),
+        ),
+    ),
+    Measurement(
+        "bundle",
+        (*_MILLMARK, "bundle", "--json"),
+        (Ratio("verifying a bundle", "json.loads of the same file", _inverse("times_json_decode")),),
+    ),
+    Measurement(
+        "speed",
+        (*_QUALITY, "speed"),
+        (Ratio("integers in Torch, 152-32-16-2", "float32 in Torch", _inverse("ratio")),),
+    ),
+)
+
+
+def read_ratios(measurement: Measurement, answer: Any) -> Iterator[tuple[str, str, str, float]]:
+    """Rows of the table: measurement, what, peer, ratio."""
+    for ratio in measurement.ratios:
+        yield measurement.name, ratio.what, ratio.peer, round(ratio.read(answer), 2)
+
+
+def main(arguments: list[str]) -> int:
+    """`--json` for JSON; exit code 1 when a measurement fails, or says by its own that a bar is missed."""
+    rows: list[tuple[str, str, str, float]] = []
+    failed = []
+    for measurement in MEASUREMENTS:
+        warn(f"measuring {measurement.name}")
+        done = subprocess.run(measurement.command, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            failed.append(measurement.name)
+        answer: Mapping[str, Any] | None = json.loads(done.stdout) if done.stdout.strip() else None
+        if answer is not None:
+            rows += read_ratios(measurement, answer)
+    if "--json" in arguments:
+        print_json([dict(zip(("bench", "what", "peer", "ratio"), row, strict=True)) for row in rows])
+    else:
+        print_table("our peers' cost over ours", ["bench", "what", "peer", "times"], rows)
+    for name in failed:
+        warn(f"{name} failed, or missed a bar of its own")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""What `scripts/test` tries a little of, tried in full: `scripts/prove` lists it, `scripts/prove NAME [ARGS]` runs one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support import toolchain
+
+__all__ = ["PROOFS", "Proof", "main"]
+
+ROOT = Path(__file__).parents[2]
+_MILLMARK = (sys.executable, "-m", "services.cli")
+_QUALITY = (sys.executable, "-m", "quality")
+_VECTOR = ("tests/vectors/bundle/part.bundle", "tests/vectors/bundle/trust.json")
+_ON_LOWEST = 'source scripts/_setup; prepare lowest; exec "$VENV/bin/python" -m pytest tests/unit "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One command. It exits 0 when what it is to show is so."""
+
+    name: str
+    shows: str
+    takes: str
+    """On two cores with little else to do."""
+    command: tuple[str, ...]
+    """Arguments of `scripts/prove` are added; where an option is given twice, the last one counts."""
+    folder: Path = ROOT
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def _fault_run(name: str, shows: str, count: int, seed: int, takes: str) -> Proof:
+    options = ("--count", str(count), "--seed", str(seed), "--json")
+    return Proof(f"faults-{name}", shows, takes, (*_MILLMARK, "faults", name, *options))
+
+
+PROOFS = (
+    Proof(
+        "forge-long",
+        "the Solidity suite with 10,000 runs of each fuzz test and 1,024 of each invariant",
+        "hours",
+        (str(toolchain.native_binary("forge")), "test", "--force"),
+        folder=toolchain.PROJECT,
+        environment={"FOUNDRY_PROFILE": "long"},
+    ),
+    Proof(
+        "forgeries",
+        "2,000 forged bundles for each step of the verifier, and 100,000 mutations",
+        "7 minutes",
+        (sys.executable, "-m", "tests.support.forgeries", *_VECTOR),
+    ),
+    _fault_run("rpc", "answers of the node lost, late, doubled or wrong, 5,000 times", 5000, 1, "3 minutes"),
+    _fault_run("kill", "200 kills (-9) at every step of a record's way", 200, 1, "3 minutes"),
+    _fault_run("reorg", "200 reorganisations, up to 12 blocks deep", 200, 1, "1 minute"),
+    _fault_run("nonce", "1,000 dropped transactions and skipped nonces", 1000, 2, "4 minutes"),
+    _fault_run("disk", "a disk that is full or fails, 200 times", 200, 2, "3 minutes"),
+    _fault_run("clock", "50 stopped leaders, and clocks that jump", 50, 2, "3 minutes"),
+    _fault_run("offline", "a backlog of 50,000 events, killed on the way", 50_000, 1, "2 minutes"),
+    _fault_run("rotate", "20 keys replaced under load", 20, 20, "1 minute"),
+    _fault_run("node", "60 kills (-9) of the demonstration's own node", 60, 1, "6 minutes"),
+    _fault_run("soak", "15 minutes of steady work; memory and files stay level", 900, 1, "17 minutes"),
+    Proof(
+        "api",
+        "10,000 generated requests to a real gateway, held against its OpenAPI document",
+        "12 minutes",
+        (*_MILLMARK, "bench", "api", "--cases", "10000", "--seed", "1", "--json"),
+    ),
+    Proof(
+        "executions",
+        "10,000 inputs of each network: contract, numpy, Python and Torch give one verdict",
+        "2 minutes",
+        (*_MILLMARK, "bench", "executions", "--inputs", "10000", "--json"),
+    ),
+    Proof(
+        "dictionary",
+        "a million guesses at all published hashes: none is hit, and without salts all are",
+        "1 minute",
+        (*_MILLMARK, "bench", "dictionary", "--guesses", "1000000", "--json"),
+    ),
+    Proof("forda", "accuracy on UCR FordA; needs --data DIR", "minutes", (*_QUALITY, "bench", "forda")),
+    Proof("steel", "macro F1 on UCI Steel Plates Faults; needs --data DIR", "minutes", (*_QUALITY, "bench", "steel")),
+    Proof("ai4i", "F1 on AI4I 2020; needs --data DIR", "minutes", (*_QUALITY, "bench", "ai4i")),
+    Proof(
+        "digest",
+        "one digest over evaluators, batches, threads and instruction sets; needs --model FILE",
+        "minutes",
+        (*_QUALITY, "bench", "digest"),
+    ),
+    Proof(
+        "lowest",
+        "the unit tests on the lowest versions that pyproject.toml allows, in .venv-lowest",
+        "10 minutes",
+        ("bash", "-euo", "pipefail", "-c", _ON_LOWEST, "prove"),
+    ),
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code of the proof; 0 for the list, 2 for a name that is not in it."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_list())
+        return 0
+    proof = next((one for one in PROOFS if one.name == arguments[0]), None)
+    if proof is None:
+        sys.stderr.write(f"prove: nothing is called {arguments[0]!r}; scripts/prove lists the names\n")
+        return 2
+    sys.stderr.write(f"{proof.shows}; takes {proof.takes}\n")
+    command = [*proof.command, *arguments[1:]]
+    return subprocess.run(command, cwd=proof.folder, env=os.environ | proof.environment, check=False).returncode
+
+
+def _list() -> str:
+    width = max(len(one.name) for one in PROOFS)
+    rows = [f"    {one.name:{width}}  {one.takes:10}  {one.shows}\n" for one in PROOFS]
+    return "".join(["scripts/prove NAME [ARGS]    ARGS go to the command behind the name\n\n", *rows])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
