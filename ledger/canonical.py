@@ -60,14 +60,14 @@ def sha256(data: bytes) -> bytes:
 
 
 def to_hex(data: bytes) -> str:
-    """`0x` and two small hex digits a byte: how bytes are written outside of this library."""
+    """Return `0x` and two lower-case hexadecimal digits per byte: the form of bytes in JSON and messages."""
     return "0x" + data.hex()
 
 
 def parse_hex32(text: str) -> bytes:
-    """The 32 bytes that `to_hex` writes so. Raises CanonicalError for any other text."""
+    """Parse 32 bytes as written by `to_hex`. Raises CanonicalError for any other text."""
     if not _HEX32.fullmatch(text):
-        raise CanonicalError(f"{text[:80]!a} is not 32 bytes in hex", hint="write 0x and 64 small hex digits")
+        raise CanonicalError(f"{text[:80]!a} is not 32 bytes in hexadecimal", hint="write 0x and 64 lower-case digits")
     return bytes.fromhex(text[2:])
 
 
@@ -146,14 +146,14 @@ def parse_json(data: bytes, *, max_bytes: int, max_depth: int, repeatable: Colle
     times, and the last value counts: for members that third parties' documents repeat and that nothing depends on.
     Raises CanonicalError. Not established: that `data` is in canonical form.
     """
-    if not isinstance(data, bytes):
+    if not isinstance(data, bytes):  # a str has no definite size in bytes, and may contain surrogates unescaped
         raise CanonicalError("JSON must be passed as bytes")
     if len(data) > max_bytes:
         raise CanonicalError(f"JSON of {len(data)} bytes exceeds the limit of {max_bytes}")
     _check_depth(data, max_depth)  # before the parser recurses
     try:
         value: Json = json.loads(
-            data.decode("utf-8"),
+            data.decode("utf-8"),  # json.loads would also accept UTF-16 and UTF-32
             object_pairs_hook=partial(_object_without_duplicates, repeatable),
             parse_constant=_refuse_number,
             parse_int=_small_integer,

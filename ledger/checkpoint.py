@@ -62,7 +62,7 @@ MAX_ANCESTRY = 256
 """The proof block may be at most this many blocks before the checkpoint."""
 DEFAULT_MAX_AGE_S = 30 * 86_400
 MAX_AHEAD_S = 86_400
-"""Most that a block's time may be ahead of the verifier's clock: tolerates a wrong time zone and a slow clock."""
+"""How far a block's time may be ahead of the verifier's clock: tolerates a wrong time zone and a slow clock."""
 
 _FORMAT, _VERSION = "millmark-checkpoint", 1
 _SIGNATURE_BYTES = 65
@@ -166,6 +166,7 @@ def combine_checkpoints(parts: Sequence[SignedCheckpoint]) -> SignedCheckpoint:
             if address in found:
                 raise SignerTwiceError(f"{to_checksum(address)} signed twice", hint="name each signed file once")
             found[address] = signature
+    # In the order of addresses, which bundles require (BUNDLE.md).
     return SignedCheckpoint(first, tuple(found[address] for address in sorted(found)))
 
 
@@ -184,6 +185,7 @@ def verify_believed(trust: TrustFile, given: SignedCheckpoint | None) -> Believe
             hint="have a checkpoint signed with `millmark checkpoint sign`, and a bundle made for it",
         )
     point = given.checkpoint
+    # Chain and ledger must be those of the trust file. Any number and hash will do, if the co-signers vouch for them.
     wanted = Checkpoint(trust.chain_id, trust.ledger.address, point.block_number, point.block_hash)
     _verify_same(point, wanted)
     verify_cosigned(given, trust.checkpoint)
@@ -216,7 +218,9 @@ def verify_ancestry(headers: Sequence[BlockHeader], believed: BelievedBlock) -> 
     CheckpointUnlinkedError, also when the believed block is not the last one: nothing vouches for a block after it.
     """
     if not 1 <= len(headers) <= MAX_ANCESTRY + 1:
-        raise CheckpointUnlinkedError(f"there are {len(headers)} headers; 1 to {MAX_ANCESTRY + 1} are allowed")
+        raise CheckpointUnlinkedError(
+            f"{len(headers)} headers lead from the proof block to the checkpoint; 1 to {MAX_ANCESTRY + 1} are allowed"
+        )
     # Before the links are checked, since this has a remedy of its own and a broken link does not.
     if headers[0].number > believed.number:
         raise CheckpointUnlinkedError(

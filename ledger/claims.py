@@ -38,7 +38,7 @@ Path: TypeAlias = tuple[str | int, ...]
 SALT_BYTES = 32
 MAX_FIELDS = 10_000
 MAX_DEPTH = 32
-"""Most elements in a path."""
+"""Maximum number of elements in a path."""
 MAX_BYTES = 1 << 20
 """Largest canonical JSON of a document, and of its list of paths."""
 
@@ -70,11 +70,13 @@ class Field:
 
     def leaf_hash(self, path: Path) -> bytes:
         """Return the hash of this field's leaf under `path`. Raises CanonicalError."""
+        # Tag and salt have fixed lengths, so no other path, value or salt results in the same bytes.
         return leaf_hash(_FIELD_TAG + self.salt + canonical_json([path, self.value]))
 
 
 def claims_root(tree_size: int, tree_head: bytes) -> bytes:
     """Return SHA-256(tag || tree size, 8 bytes big-endian || tree head): the 32 bytes that the ledger records."""
+    # With the size, which a proof against the tree head alone would not establish.
     return sha256(_ROOT_TAG + tree_size.to_bytes(8, "big") + tree_head)
 
 
@@ -123,6 +125,7 @@ class Claims:
             if isinstance(field, bytes):
                 raise ClaimsError(f"{_shown(path)} is erased")
             leaves[number] = field
+        # Leaf 0 is always shown: the verifier computes it from the paths.
         proof = self._tree().multiproof([0, *(number + 1 for number in chosen)])
         return Disclosure(self.paths, tuple(leaves.items()), tuple(proof))
 
@@ -229,7 +232,7 @@ def build_claims(document: Json, *, salt: Callable[[], bytes] = lambda: secrets.
     flat.sort(key=lambda item: _order(item[0]))
     if len(canonical_json(document)) > MAX_BYTES:
         raise ClaimsError(
-            f"the claims have more than {MAX_BYTES} bytes", hint="keep the document elsewhere and claim its hash"
+            f"the claims have more than {MAX_BYTES} bytes", hint="put only a hash of the document into the claims"
         )
     return Claims(tuple((path, Field(value, salt())) for path, value in flat))
 
@@ -294,7 +297,7 @@ def _flatten(path: Path, value: Json, into: list[tuple[Path, Json]]) -> None:
         for index, item in enumerate(value):
             _flatten((*path, index), item, into)
     else:
-        into.append((path, [] if isinstance(value, tuple) else value))
+        into.append((path, [] if isinstance(value, tuple) else value))  # equal values after a round trip through JSON
         if len(into) > MAX_FIELDS:
             raise ClaimsError(f"the claims have more than {MAX_FIELDS} fields")
 
@@ -410,7 +413,7 @@ def _shown(path: Path) -> str:
 def _members(value: Json, *names: str) -> list[Json]:
     if not isinstance(value, dict) or value.keys() != {"version", *names}:
         raise ClaimsError(f"expected an object with version, {', '.join(names)}")
-    if value["version"] is True or value["version"] != _VERSION:
+    if value["version"] is True or value["version"] != _VERSION:  # True == 1 in Python
         raise ClaimsError("the claims are of an unknown version", hint="update this program")
     return [value[name] for name in names]
 
@@ -426,6 +429,7 @@ def _path(value: Json) -> Path:
 
 
 def _bytes(value: Json) -> bytes:
+    # bytes.fromhex alone would also accept spaces and upper case, so that a disclosure would have several texts.
     if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
         raise ClaimsError("expected 64 lower-case hexadecimal digits")
     return bytes.fromhex(value)

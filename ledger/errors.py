@@ -12,6 +12,7 @@
         SettingsError            a setting is missing, unknown or unsafe
         TrustError               not a trust file, or not a checkpoint file
         RequestError             not a forward request, or one that must not be relayed
+        NotInstalledError        packages of an optional extra are missing
       ProofError                 a Merkle or state proof is malformed or invalid
       CheckpointError            the trust file gives no reason to believe a block
         WrongCheckpointError     the checkpoint is for another chain, ledger or block
@@ -179,7 +180,7 @@ class RequestError(InputError):
 
 
 class NotInstalledError(InputError):
-    """This installation lacks the packages of an extra."""
+    """The packages of an optional extra are not installed."""
 
     code = "extra-missing"
 

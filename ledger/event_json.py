@@ -47,7 +47,7 @@ def parse_values(data: bytes, *, max_bytes: int, max_depth: int) -> list[Parsed]
     try:
         value = _decode(data, max_bytes)
         values = value if isinstance(value, list) else [value]
-        looked_at = [_look(one, max_depth - isinstance(value, list)) for one in values]
+        looked_at = [_look(one, max_depth - isinstance(value, list)) for one in values]  # the list itself is a level
         _verify_strings(data, sum([strings for strings, _ in looked_at]))
     except _DoubtError:
         strict = parse_json(data, max_bytes=max_bytes, max_depth=max_depth)
@@ -81,7 +81,8 @@ def _decode(data: bytes, max_bytes: int) -> Any:
 def _look(value: Json, max_depth: int) -> tuple[int, bool]:
     """Number of strings in a value, including member names, and whether it is plain. Raises _DoubtError."""
     strings, plain = 0, True
-    # Level by level, not by recursion: this runs for every captured event.
+    # Level by level, not by recursion: this runs for every captured event. A value other than an object is wrapped in a
+    # tuple, which takes a level of its own.
     level: list[Any] = [value if type(value) is dict else (value,)]
     for _ in range(max_depth + (type(value) is not dict)):
         below: list[Any] = []

@@ -74,7 +74,7 @@ class ForwardRequest:
             raise RequestError(f"an address is not {ADDRESS_BYTES} bytes")
         numbers = (self.chain_id, self.gas, self.nonce, self.deadline)
         if any(not 0 <= number <= MAX_SAFE_INTEGER for number in numbers) or self.deadline > _MOST_DEADLINE:
-            raise RequestError("a number is out of range")
+            raise RequestError("a number is negative or too large")
 
     @property
     def digest(self) -> bytes:
@@ -159,7 +159,7 @@ def parse_request(data: bytes) -> SignedRequest:
             gas=parse_number(gas, MAX_SAFE_INTEGER),
             nonce=parse_number(nonce, MAX_SAFE_INTEGER),
             deadline=parse_number(deadline, _MOST_DEADLINE),
-            data=parse_hex(call, max(len(call) - 2, 0) // 2),
+            data=parse_hex(call, max(len(call) - 2, 0) // 2),  # of any length: the size of the request is bounded
         )
         return SignedRequest(request, parse_hex(signature, SIGNATURE_BYTES))
     except TrustError as error:

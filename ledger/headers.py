@@ -47,7 +47,7 @@ FIELDS = (
     ("parentBeaconBlockRoot", _BYTES, 32),
     ("requestsHash", _BYTES, 32),
 )
-"""(name in JSON-RPC, whether it is an integer, bytes: the exact number of a byte string, the most of an integer)."""
+"""(name in JSON-RPC, whether it is an integer, bytes: exact for a byte string, the maximum for an integer)."""
 
 _COUNTS = (15, 16, 17, 20, 21)
 """Number of fields in a header: before London, London, Shanghai, Cancun, Prague."""
@@ -80,7 +80,7 @@ def parse_header(data: bytes) -> BlockHeader:
         raise ProofError(f"a block header has more than {MAX_HEADER_BYTES} bytes")
     items = decode_rlp(data, max_depth=1)
     if isinstance(items, bytes) or len(items) not in _COUNTS:
-        raise ProofError("a block header has a number of fields that no known fork has")
+        raise ProofError("the number of fields in a block header is not that of any known fork")
     for (name, is_integer, size), item in zip(FIELDS, items, strict=False):  # earlier forks have fewer fields
         _check_field(name, is_integer, size, item)
     fields: list[bytes] = [item for item in items if isinstance(item, bytes)]
@@ -117,7 +117,7 @@ def build_qbft_preimage(data: bytes) -> bytes:
         raise ProofError("the block header's extraData is not that of a QBFT chain")
     items = decode_rlp(data, max_depth=1)
     fields = [bytes(item) for item in items if isinstance(item, bytes)]
-    fields[_PLACES["extraData"]] = encode_rlp([*extra[:3], b"", []])
+    fields[_PLACES["extraData"]] = encode_rlp([*extra[:3], b"", []])  # the integer 0 is the empty string in RLP
     return encode_header(fields)
 
 

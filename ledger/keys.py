@@ -130,7 +130,7 @@ def open_signer(
         )
     if scheme == TOKEN_SCHEME:
         return open_token_signer(uri, pkcs11_module, lambda token: _secret("PIN", token, passphrase_file, prompt))
-    path = Path(place.removeprefix("//") if place.startswith("///") else place)
+    path = Path(place.removeprefix("//") if place.startswith("///") else place)  # also keystore:///absolute/path
     content = read_private(path)
     if scheme == "keystore":
         return _open_keystore(path, content, _secret("passphrase", str(path), passphrase_file, prompt))
@@ -197,6 +197,7 @@ def _open_keystore(path: Path, content: bytes, passphrase: str) -> LocalSigner:
             raise SigningError(f"the passphrase does not open {path}") from None
         raise SigningError(f"{path} is not a keystore of version 3") from None
     signer = LocalSigner.from_bytes(secret)
+    # The address is optional in the format. A wrong one means that files were mixed up, or tampered with.
     named = keystore.get("address")
     if isinstance(named, str) and named.lower().removeprefix("0x") != signer.address.hex():
         raise SigningError(f"the address in {path} is not that of its key")
@@ -248,8 +249,8 @@ def read_private(path: Path) -> bytes:
         if facts.st_uid != os.geteuid():
             raise SigningError(f"{path} belongs to another user", hint=f"chown it to user id {os.geteuid()}")
         if facts.st_mode & 0o077:
-            raise SigningError(f"{path} is accessible to other users", hint=f"chmod 600 {path}")
-        content = os.read(descriptor, _MAX_FILE_BYTES + 1)
+            raise SigningError(f"{path} is open to other users", hint=f"chmod 600 {path}")
+        content = os.read(descriptor, _MAX_FILE_BYTES + 1)  # one byte more than allowed reveals a larger file
     finally:
         os.close(descriptor)
     if len(content) > _MAX_FILE_BYTES:
@@ -259,7 +260,7 @@ def read_private(path: Path) -> bytes:
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a new file, mode 0600. It appears complete or not at all, and replaces no other. Raises SigningError."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # in the same folder, so that it can be linked
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

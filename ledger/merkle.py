@@ -156,6 +156,7 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[by
     _check_size("size", size)
     _check_below("index", index, size)
     path = list(_siblings(index, size))[::-1]
+    # Index and size determine the exact number of hashes, so nothing can be hidden in a longer proof.
     _check_proof(proof, len(path))
     running = leaf_hash
     for (low, _), sibling in zip(path, proof, strict=True):
@@ -222,6 +223,7 @@ def root_from_multiproof(size: int, leaves: Mapping[int, bytes], proof: Sequence
 
 
 def _fold(known: Mapping[tuple[int, int], bytes], low: int, high: int) -> bytes:
+    # Recursion is at most 64 levels deep, since sizes are below 2^64.
     if (found := known.get((low, high))) is not None:
         return found
     middle = low + _split(high - low)
@@ -265,7 +267,7 @@ def _check_hash(name: str, value: object) -> None:
 
 
 def _check_size(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TREE_SIZE:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TREE_SIZE:  # bool is an int, too
         raise ProofError(f"{name} is not an integer from 0 to 2^64 - 1")
 
 

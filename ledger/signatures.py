@@ -44,6 +44,7 @@ class Signature:
     """0 or 1: which of the two points with this r."""
 
     def __post_init__(self) -> None:
+        # With s, order - s is valid for the same digest: allowing both would let anybody alter a signature.
         if not 0 < self.r < ORDER or not 0 < self.s <= ORDER // 2 or self.y_parity not in (0, 1):
             raise SigningError("not an ECDSA signature with low s")
 

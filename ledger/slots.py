@@ -224,6 +224,7 @@ def slots_of(kind: type, *keys: bytes | int) -> tuple[bytes, ...]:
     """
     contract, name = _PLACES[kind]
     first = int.from_bytes(_mapping_slot(contract, name, keys), "big")
+    # Modulo 2^256, as in the EVM: a mapping's slot is a hash, which may be close to the end.
     return tuple(_word((first + step) % 2**256) for step in range(_struct(contract, name).words))
 
 
@@ -334,6 +335,7 @@ def _key(types: Mapping[str, Any], mapping: str, key: bytes | int) -> bytes:
 def _conversions(kind: type) -> Mapping[str, Callable[[Any], object]]:
     named: dict[str, Callable[[Any], object]] = {"bool": _boolean}
     named.update((enumeration.__name__, enumeration) for enumeration in _ENUMERATIONS)
+    # Annotations are strings here, because of `from __future__ import annotations`.
     return {field.name: named[str(field.type)] for field in fields(kind) if str(field.type) in named}
 
 

@@ -115,6 +115,7 @@ def create_token_key(uri: str, module: Path | None, ask_pin: Callable[[str], str
     if place.label is None:
         raise SigningError("the URI has no label for the new key", hint=f"write {_FORM}")
     with _session(place, module, ask_pin, keep=False) as session:
+        # Tokens allow several keys with the same label, so they would not refuse the second one.
         if any(True for kind in _kinds() for _ in session.get_objects(_query(place, kind))):
             raise SigningError(
                 f"{_shown(place)} exists already", hint="keys are never overwritten: choose another name"
@@ -143,7 +144,7 @@ def _parse(uri: str) -> _Place:
         name, equals, value = part.partition("=")
         if not equals or name not in _ATTRIBUTES or name in found or not _PLAIN.fullmatch(value):
             raise SigningError("the PKCS#11 URI is malformed or has an unsupported attribute", hint=f"write {_FORM}")
-        found[name] = unquote(value, "latin-1").encode("latin-1")
+        found[name] = unquote(value, "latin-1").encode("latin-1")  # maps bytes one to one: an id may have any bytes
     if found.get("type", b"private") != b"private" or not found.get("token"):
         raise SigningError("the PKCS#11 URI lacks a token, or its type is not private", hint=f"write {_FORM}")
     if not found.get("object") and not found.get("id"):

@@ -193,6 +193,7 @@ def _child(branch: _Node, nibble: int) -> RlpItem:
     *children, value = branch
     if value != b"":
         raise ProofError("a trie branch has a value, although no key ends there")
+    # With fewer, an honest trie has a leaf or an extension in its place.
     if sum(child != b"" for child in children) < 2:
         raise ProofError("a trie branch has fewer than two children")
     return children[nibble]

@@ -35,7 +35,7 @@ MAX_COSIGNERS = 100
 MAX_CONTRACTS = 16
 MAX_NAME_CHARACTERS = 200
 CONTRACTS = ("Registry", "TraceLedger", "LotOperations", "Evaluator", "Forwarder")
-"""Contracts required in every trust file: the two with state, one whose code each of them runs, and the forwarder."""
+"""Contracts required in every trust file: Registry and TraceLedger, one that each of them runs, and the forwarder."""
 
 _FORMAT, _VERSION = "millmark-trust", 1
 _DEPTH = 5
@@ -91,7 +91,7 @@ class Cosigners:
 
 
 Trusted: TypeAlias = "BelievedBlock | Cosigners"
-"""Which block is the checkpoint: a known one, or one with co-signatures. `kind` in the file tells which."""
+"""How the checkpoint is determined: a block stated in the file, or any block that enough co-signers signed."""
 
 
 @dataclass(frozen=True, slots=True)

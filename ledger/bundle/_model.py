@@ -12,20 +12,20 @@ MEDIA_TYPE = "application/vnd.millmark.bundle+json"
 BUNDLE_VERSION = 1
 MAX_BUNDLE_BYTES = 32 << 20
 MAX_HEADERS = 257
-"""The proof block's header, and those of up to 256 later blocks that link it to the checkpoint."""
+"""Maximum number of headers: the proof block's, and those of up to 256 later blocks that link it to the checkpoint."""
 MAX_HEADER_BYTES = 16_384
 MAX_SIGNATURES = 100
 MAX_NODES = 1 << 17
 MAX_NODE_BYTES = 532
 MAX_SUBJECTS = 1 << 15
-"""Most histories, and most entries of each of the lists of identities, keys, machines and so on."""
+"""Maximum number of histories, and of entries in each of the lists of identities, keys, machines and so on."""
 MAX_RECORDS = 1 << 17
 MAX_LINKS = 1 << 17
-"""Most records in one history."""
+"""Maximum number of records in one history."""
 MAX_DATA_BYTES = 16_384
 """Longest event data of a record; those of a transformation of 64 lots into 64 have 14,880 bytes."""
 MAX_SHOWN = 1 << 14
-"""Most entries of each of the lists of claims, evidence and inferences."""
+"""Maximum number of entries in each of the lists of claims, evidence and inferences."""
 MAX_SHOWN_BYTES = 4 << 20
 """Longest JSON text of a disclosed document or evidence entry."""
 MAX_SHOWN_DEPTH = 40

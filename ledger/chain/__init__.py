@@ -60,8 +60,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """PEP 562: the embedded chain brings a whole EVM, which is imported when it is first asked for. Raises
-    NotInstalledError where it is not installed."""
+    """Import the embedded chain on first use (PEP 562), since it loads a whole EVM.
+
+    Raises NotInstalledError if its packages are not installed.
+    """
     if name != "EmbeddedChain":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -96,8 +96,9 @@ class Chain:
         """Return a gas limit for sending the call now. Raises ContractRefusedError with the contract's own error.
 
         `known_limit` is the result for an earlier call of the same shape. It is returned again if this call needs no
-        more than half of its headroom: that takes one execution, an estimate about a dozen.
+        more than half of its headroom.
         """
+        # Tried in order of cost: a known limit takes one call, an estimate about a dozen executions in the node.
         fixed, address = self.profile.fixed_gas_limit, self.address(contract)
         if fixed is None and known_limit is not None and self._is_enough(address, data, sender, known_limit):
             return known_limit
@@ -108,7 +109,7 @@ class Chain:
         return min(estimate * (100 + self.profile.gas_headroom_percent) // 100, self.node.gas_limit())
 
     def fund(self, address: bytes) -> None:
-        """Gas money for a key, on engines that give it away; nothing on others."""
+        """Fund a key for gas on engines where that is possible; does nothing on others."""
         if self.profile.faucet:
             self.node.fund(address)
 

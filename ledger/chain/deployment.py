@@ -17,7 +17,7 @@ from ledger.keys import Signer
 
 __all__ = ["Deployment", "deploy", "fee_per_gas_wei", "read_deployment", "write_deployment"]
 
-_NONE = "0x" + bytes(20).hex()
+_NO_PREDECESSOR = "0x" + bytes(20).hex()
 _RECEIPT_PAUSE_S = 0.2
 _ADDRESSES = ("registry", "ledger", "forwarder")
 
@@ -41,8 +41,9 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     Raises ChainError when the node refuses a transaction, it reverts, or it is not mined within `timeout_s` seconds.
     """
     first_block = node.block_number()
+    # The forwarder first, since the other two have its address as an immutable.
     forwarder = _create(node, profile, owner, "Forwarder", (), timeout_s)
-    after = ("0x" + forwarder.hex(), _NONE)
+    after = ("0x" + forwarder.hex(), _NO_PREDECESSOR)
     registry = _create(node, profile, owner, "Registry", ("0x" + owner.address.hex(), *after), timeout_s)
     ledger = _create(node, profile, owner, "TraceLedger", ("0x" + registry.hex(), *after), timeout_s)
     return Deployment(node.chain_id(), registry, ledger, forwarder, first_block)
@@ -103,7 +104,7 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
     draft = path.with_name(path.name + ".new")
     try:
         draft.write_text(json.dumps(text, indent=2) + "\n")
-        draft.replace(path)
+        draft.replace(path)  # atomic: other commands never read half a file
     except OSError as error:
         # The contracts are on the chain by now: without their addresses, they would have to be deployed again.
         raise SettingsError(f"{path} cannot be written: {error.strerror}", hint=f"write it by hand: {text}") from error

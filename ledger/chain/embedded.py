@@ -29,7 +29,7 @@ from ledger.recursion import bound_recursion
 
 __all__ = ["CHAIN_ID", "EmbeddedChain"]
 
-bound_recursion()
+bound_recursion()  # after the imports above, which raised the limit
 
 CHAIN_ID = 131277322940537
 """eth-tester's, which cannot be configured."""
@@ -107,7 +107,7 @@ class EmbeddedChain:
         }
 
     def request(self, method: str, params: list[Json]) -> Json:
-        """Return the result of a JSON-RPC request. Raises RpcError where a node would respond with an error."""
+        """Return the result of a JSON-RPC request. Raises RpcError where a node would answer with an error."""
         if method not in self._methods:
             raise RpcError(_UNKNOWN_METHOD, f"the method {method} does not exist")
         with self._lock:

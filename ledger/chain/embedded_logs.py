@@ -1,4 +1,4 @@
-"""`eth_getLogs` over the embedded chain's receipts: eth-tester's own filter knows block numbers alone."""
+"""Parses and evaluates filters of `eth_getLogs` for the embedded chain: eth-tester's own support only block numbers."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _MEMBERS = {"blockHash", "fromBlock", "toBlock", "address", "topics"}
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Which logs are asked for: of one block by its hash, or of a range."""
+    """A filter for logs of one block, by its hash, or of a range of blocks."""
 
     block_hash: str | None
     first: str
     last: str
-    """Both as JSON-RPC names blocks, and both included."""
+    """`first` and `last` are a number or tag of JSON-RPC, and both are included. Ignored if there is a block hash."""
     addresses: frozenset[str]
-    """Empty for any."""
+    """Lower case; empty for any."""
     topics: Sequence[frozenset[str]]
-    """Place for place; empty for any."""
+    """Accepted topics by position; empty for any."""
 
     @classmethod
     def parse(cls, query: dict[str, Any]) -> LogQuery:
-        """Raises ValueError, TypeError or KeyError when it asks for no block, or for what is not known here."""
+        """Parse a filter. Raises ValueError, TypeError or KeyError when it has no block or an unknown member."""
         if not query.keys() <= _MEMBERS or ("blockHash" in query) == ("fromBlock" in query):
-            raise ValueError("ask for logs by block hash, or from a block")
+            raise ValueError("a filter for logs needs either blockHash or fromBlock")
         return cls(
             query.get("blockHash"),
             query.get("fromBlock", "latest"),
@@ -40,12 +40,14 @@ class LogQuery:
         )
 
     def may_match(self, bloom: int) -> bool:
-        """Whether the block of this bloom can hold a wanted log: reading a block's receipts takes far longer."""
+        """Whether a block with this bloom can contain a matching log."""
+        # Checked before the receipts are read, which takes far longer.
         seen = BloomFilter(bloom)
         groups = (self.addresses, *self.topics)
         return all(not wanted or any(bytes.fromhex(one[2:]) in seen for one in wanted) for wanted in groups)
 
     def wants(self, log: dict[str, Any]) -> bool:
+        """Whether a log matches; its block is not checked."""
         if self.addresses and log["address"] not in self.addresses:
             return False
         if len(self.topics) > len(log["topics"]):

@@ -1,4 +1,4 @@
-"""JSON-RPC over HTTP/1.1, bounded: responses are limited in size and time, and redirects are not followed.
+"""JSON-RPC over HTTP/1.1, bounded: answers are limited in size and time, and redirects are not followed.
 
 Uses the standard library's client instead of a better known one: a factory node starts a second faster, and each
 request takes a fraction of the processor time.
@@ -22,7 +22,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 __all__ = ["RpcClient"]
 
 MOST_BYTES = 32 * 1024 * 1024
-"""Largest response: twice the size of the logs of the largest block."""
+"""Largest answer: twice the size of the logs of the largest block."""
 _CHUNK_BYTES = 1 << 16
 _GZIP = 16 + zlib.MAX_WBITS
 _KINDS: dict[str, type[HTTPConnection]] = {"http": HTTPConnection, "https": HTTPSConnection}
@@ -38,7 +38,7 @@ class RpcClient:
         self._idle: list[HTTPConnection] = []
 
     def ask(self, method: str, params: list[Any]) -> Any:
-        """Send a request and return the response's JSON, whatever it is. Raises OSError if there is none."""
+        """Send a request and return the answer's JSON, whatever it is. Raises OSError if there is none."""
         number = next(self._numbers)
         body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode()
         try:
@@ -46,7 +46,7 @@ class RpcClient:
         except (HTTPException, ValueError, RecursionError, zlib.error) as error:
             raise OSError(type(error).__name__) from error
         if isinstance(answer, dict) and answer.get("id") not in (number, None):
-            raise OSError("the response is to another request")
+            raise OSError("the answer is to another request")
         return answer
 
     def _post(self, body: bytes) -> bytes:
@@ -61,7 +61,7 @@ class RpcClient:
                     raise OSError(f"status {response.status}")
                 answer = b"".join(_read(response, deadline))
         except BaseException:
-            # Never reused: the rest of this response could be taken for the response to the next request.
+            # Never reused: the rest of this answer could be taken for the answer to the next request.
             connection.close()
             raise
         self._idle.append(connection)
@@ -106,7 +106,7 @@ def _read(response: HTTPResponse, deadline: float) -> Iterator[bytes]:
         unpacked = chunk if unpacker is None else unpacker.decompress(chunk, left + 1)
         left -= len(unpacked)
         if left < 0 or time.monotonic() > deadline:
-            raise TimeoutError("the response is too large, or takes too long")
+            raise TimeoutError("the answer is too large, or takes too long")
         yield unpacked
     if response.length or (unpacker is not None and not unpacker.eof):
-        raise OSError("the response is truncated")
+        raise OSError("the answer is cut off")

@@ -1,4 +1,4 @@
-"""A node's responses as typed values. They are untrusted input: one that does not parse counts as no response."""
+"""A node's answers as typed values. They are untrusted input: one that does not parse counts as no answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Reception(enum.Enum):
-    """How a node responds to a transaction."""
+    """How a node answers a transaction."""
 
     TAKEN = "taken"
     """It has the transaction, or the nonce is used, possibly by this transaction. The receipt tells."""
@@ -144,7 +144,7 @@ class Node:
         return self._ask("eth_estimateGas", [_transaction(to, data, sender)], _number)
 
     def send(self, raw: bytes) -> Reception:
-        """Send a signed transaction. Not established: that it will be mined, whatever the node responds.
+        """Send a signed transaction. Not established: that it will be mined, whatever the node answers.
 
         Raises ChainError when the node refuses it for good, ChainUnreachableError when it is unknown whether the node
         has it.
@@ -184,7 +184,7 @@ class Node:
         return answer
 
     def fund(self, address: bytes, amount_wei: int = _ALLOWANCE_WEI) -> None:
-        """Sets a balance, by default more than any key spends on gas; development engines only."""
+        """Set a balance, by default more than any key spends on gas. Only development engines support this."""
         self._ask("anvil_setBalance", [_hex(address), hex(amount_wei)], lambda _: None)
 
     def _ask(self, method: str, params: list[Any], parse: Callable[[Any], T]) -> T:
@@ -195,7 +195,7 @@ class Node:
         try:
             return parse(answer)
         except (TypeError, ValueError, KeyError, AttributeError, ProofError) as error:
-            raise ChainUnreachableError(f"the node's response to {method} is unusable", hint=_HINT) from error
+            raise ChainUnreachableError(f"the node's answer to {method} cannot be used", hint=_HINT) from error
 
 
 def _refusal(method: str, error: RpcError) -> ChainError:
@@ -226,7 +226,7 @@ def _amount(value: Any) -> int:
 
 def _bytes(value: Any) -> bytes:
     if not _BYTES.fullmatch(value):
-        raise ValueError("not bytes in hexadecimal digits")
+        raise ValueError("not 0x and pairs of hexadecimal digits")
     return bytes.fromhex(value[2:])
 
 
@@ -251,6 +251,7 @@ def _header(raw: Any) -> Header:
     number, parent_hash = _number(raw["number"]), _sized(raw["parentHash"], 32)
     found, fields = _header_fields(raw)
     encoded = encode_header(fields)
+    # Both forms are accepted here, whatever the engine: only the right one has the hash.
     if found not in (keccak256(encoded), _unsealed_hash(encoded)):
         raise ValueError("the hash is not that of the header")
     return Header(
@@ -330,6 +331,7 @@ def _receipt(raw: Any) -> Receipt:
     created = raw.get("contractAddress")
     transaction_hash = _sized(raw["transactionHash"], 32)
     logs = tuple(_log(entry) for entry in raw["logs"])
+    # The receipts root does not cover transaction hashes, so at least they must be consistent.
     if any(log.transaction_hash != transaction_hash for log in logs):
         raise ValueError("a log is of another transaction")
     return Receipt(

@@ -16,7 +16,7 @@ from ledger.trie import EMPTY_ROOT, Account, parse_account, parse_word, verify_p
 __all__ = ["StateProofs", "fetch_headers", "fetch_proofs"]
 
 _SLOTS_AT_ONCE = 256
-"""Slots per request: their proofs have at most 256 x 65 nodes, far below the largest response."""
+"""Slots per request: their proofs have at most 256 x 65 nodes, far below the largest answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,7 @@ def _fetch_header(node: Node, profile: EngineProfile, number: int) -> bytes:
             f"the header of the node's block {number} is in an unknown format: {error.cause}",
             hint="check that the engine setting names the node's engine",
         ) from error
+    # Verified here, where the hint can help: a bundle with a wrong header would only be refused by its receiver.
     if keccak256(header) != block_hash or parse_header(header).number != number:
         raise ChainUnreachableError(
             f"the hash of the node's block {number} is not that of its header",

@@ -43,12 +43,12 @@ class HttpTransport:
             answer = self._client.ask(method, params)
         except OSError as error:
             raise ChainUnreachableError(
-                f"the chain at {self.url} does not respond ({type(error.__cause__ or error).__name__})",
+                f"the chain at {self.url} does not answer ({type(error.__cause__ or error).__name__})",
                 hint="check the URL and that the node is running, then try again; nothing was lost",
             ) from error
         if not isinstance(answer, dict) or ("result" not in answer and answer.get("error") is None):
             raise ChainUnreachableError(
-                f"the chain at {self.url} returned a response without a result",
+                f"the chain at {self.url} returned an answer without a result",
                 hint="check that the URL is that of a JSON-RPC node",
             )
         if answer.get("error") is not None:

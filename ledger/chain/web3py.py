@@ -5,7 +5,7 @@ No other module uses web3.py, which is slow to import.
     ledger = open_contract(transport, deployment, Contract.LEDGER)
     ledger.functions.headOf(lot).call()
 
-Importing this module raises NotInstalledError where web3.py is not installed.
+Importing this module raises NotInstalledError if web3.py is not installed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ except ModuleNotFoundError as missing:
 
 __all__ = ["open_contract"]
 
-bound_recursion()
+bound_recursion()  # after web3's import, which raised the limit
 
 
 class _Provider(JSONBaseProvider):
@@ -41,7 +41,7 @@ class _Provider(JSONBaseProvider):
         self._transport = transport
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        """Send a request. Raises ChainUnreachableError if there is no response."""
+        """Send a request. Raises ChainUnreachableError if there is no answer."""
         answer: RPCResponse = {"jsonrpc": "2.0", "id": 0}
         try:
             answer["result"] = self._transport.request(method, list(params))

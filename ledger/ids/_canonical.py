@@ -10,7 +10,7 @@ from ledger.ids._names import canonical_did, canonical_urn
 __all__ = ["MAX_IDENTIFIER_LENGTH", "canonical_identifier", "is_identifier"]
 
 MAX_IDENTIFIER_LENGTH = 2048
-"""Largest number of characters, before and after conversion: more than web servers and code readers handle."""
+"""Maximum number of characters, before and after conversion: more than web servers and code readers handle."""
 
 
 def canonical_identifier(text: str) -> str:

@@ -130,6 +130,7 @@ def _split(text: str) -> tuple[str, str | None]:
     if parts is None:
         raise IdentifierError("not a web URI with host and path", hint="write http:// or https://, host, /AI/value")
     host, path, query = parts.groups()
+    # Also refuses user names: in https://a.example@b.example/, people would take the wrong part for the host.
     if not _HOST.fullmatch(host):
         raise IdentifierError(f"{host[:80]!a} is not a host name or address")
     return path, query
@@ -199,4 +200,5 @@ def unescape(text: str) -> str:
     """Decode percent-encoding (RFC 3986 section 2.1), byte for byte. Raises IdentifierError on a stray "%"."""
     if _BAD_ESCAPE.search(text):
         raise IdentifierError(f'{text[:80]!a} contains a stray "%"', hint="write it as %25")
+    # Bytes from 0x80 on become single characters, which no character set of GS1 contains: `check_value` refuses them.
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)

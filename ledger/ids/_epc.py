@@ -112,7 +112,7 @@ def _kind(body: str, build: Callable[[str], _Elements], key_length: int | None) 
     head, _, last = body.rpartition(".")
     if last != "*" or "*" in head:
         raise IdentifierError(
-            "the pattern does not stand for one kind of thing", hint="leave only the serial number open"
+            "the pattern does not stand for one kind of thing", hint="use * for the serial number only"
         )
     ai, value = build(f"{head}.0")[0]  # any serial number will do: it is cut off
     return [(ai, value[:key_length])]

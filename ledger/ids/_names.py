@@ -37,10 +37,10 @@ def canonical_did(text: str) -> str:
     if _ESCAPED_PLAIN.search(name):
         raise IdentifierError("the DID escapes a character unnecessarily", hint="write the character itself")
     if method == "web":
-        host, colon, path = name.partition(":")
+        host, colon, path = name.partition(":")  # the path may be case-sensitive on the host
         name = host.lower() + colon + path
     elif method in ("ethr", "pkh"):
-        name = _ACCOUNT.sub(lambda account: account[0].lower(), name)
+        name = _ACCOUNT.sub(lambda account: account[0].lower(), name)  # their case is a checksum only (ERC-55)
     return f"did:{method}:{_upper_escapes(name)}"
 
 

@@ -1,4 +1,4 @@
-"""Submits records from the outbox: to an own node, or through a relay."""
+"""Submits records from the outbox, through a node of this company or a relay."""
 
 from ledger.submit.relay import Outcome, Relay, RelaySubmitter, Terms, read_sequences
 from ledger.submit.submitter import Submitter, build_entry

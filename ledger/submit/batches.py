@@ -75,6 +75,7 @@ class Batches:
                     refused = error
             if self._outbox.count_unmined(self._signer):
                 return None  # it may depend on a record in one of these
+            # Refused on its own, and nothing is pending that could change that. Continue with the records after it.
             writer.fail_record(records[0].id, refused.name, str(refused), refused.values)
         return None
 

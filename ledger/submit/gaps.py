@@ -17,7 +17,7 @@ from ledger.submit.tracker import NOOP_GAS
 __all__ = ["Gaps"]
 
 _MOST = 100
-"""Most nonces filled in one step."""
+"""Maximum number of nonces filled in one step."""
 
 
 class Gaps:
@@ -37,6 +37,7 @@ class Gaps:
         """
         missing = self._missing(open_transactions)
         now = time.monotonic()
+        # The clock starts when a gap is first seen, and starts again if it disappears in between.
         self._since = None if not missing else now if self._since is None else self._since
         if self._since is None or now - self._since < self._patience_s:
             return False

@@ -18,7 +18,7 @@ from ledger.store.process_identity import describe_process, is_gone
 __all__ = ["Lease"]
 
 _LEASE_S = 15.0
-"""Longer than the timeout of a request to a node, so that a submitter that waits for a response keeps its lease."""
+"""Longer than the timeout of a request to a node, so that a submitter that waits for an answer keeps its lease."""
 _RENEWALS = 3
 """Renewals within the duration of a lease."""
 
@@ -46,7 +46,7 @@ class Lease:
             return self._writer
         row = self._outbox.lease(self._signer)
         if row is not None and self._writer is not None and row.fence == self._writer.fence:
-            fence = row.fence
+            fence = row.fence  # still ours: renewed under the same number
         elif row is None or self._is_free(row):
             fence = 1 if row is None else row.fence + 1
         else:

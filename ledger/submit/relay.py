@@ -1,12 +1,12 @@
 """Submits records through a relay with chain access, as signed forward requests (ledger.forward_requests).
 
-The signer's key acts, and nobody else can make it act. As with an own node, records are durable before they are signed
-and signed bytes before they are sent, and the same bytes are sent again until the relay reports their outcome. Only one
-request at a time is not in a block yet, so its nonce is always the forwarder's next one. An expired request is signed
-again for the same nonce and the same records, and the forwarder executes at most one of the two. Its nonce goes to
-other records only after the relay reported that the ledger refuses it, and after its deadline has passed on the chain.
-Deadlines are set by and compared with the clocks of the relay and the chain, as reported by the relay: this machine's
-clock may be wrong.
+The signer's key acts, and nobody else can make it act. As in `Submitter`, records are durable before they are signed,
+signed bytes are durable before they are sent, and the same bytes are sent until the relay reports their outcome. At any
+time, at most one request is not in a block yet, so its nonce is always the forwarder's next one. An expired request is
+signed again for the same nonce and the same records, and the forwarder executes at most one of the two. Its nonce goes
+to other records only after the relay reported that the ledger refuses it, and after its deadline has passed on the
+chain. Deadlines are set by and compared with the clocks of the relay and the chain, as reported by the relay: this
+machine's clock may be wrong.
 
 The relay is trusted as a node would be: to report truthfully what is in a block and what the ledger refuses. A relay
 that lies can delay records, or make the submitter believe that they are recorded. It cannot change, forge or duplicate
@@ -37,7 +37,7 @@ _PAUSE_S = 0.2
 _FRAME_BYTES = 1024
 """Size of a request in JSON, without its data."""
 _MOST_SKEW_S = 3600
-"""Most that the relay's clock may be ahead of this machine's. It bounds how long a relay can keep a request valid by
+"""How far the relay's clock may be ahead of this machine's. It bounds how long a relay can keep a request valid by
 reporting a false time."""
 _UNDER_WAY = (OutboxState.QUEUED, OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
 _EVENTS = {(kind.contract, kind.__name__): (kind.event, kind.or_event or kind.event) for kind in RECORD_TYPES}
@@ -45,7 +45,7 @@ _EVENTS = {(kind.contract, kind.__name__): (kind.event, kind.or_event or kind.ev
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a request must fit: the relay's chain and clock, and the key's nonce."""
+    """The chain, nonce and clock that the key's next request must match."""
 
     chain_id: int
     forwarder: bytes
@@ -79,7 +79,7 @@ class Outcome:
 
 
 class Relay(Protocol):
-    """A client of a relay. Methods raise ChainUnreachableError without a usable response, ChainError if refused."""
+    """A client of a relay. Methods raise ChainUnreachableError without a usable answer, ChainError if refused."""
 
     def terms(self, key: bytes) -> Terms:
         """Return the current terms for a key's next request."""
@@ -166,6 +166,7 @@ class RelaySubmitter:
             writer = self._lease.hold()
             for transaction in self._outbox.open_transactions(self.key):
                 self._follow(writer, transaction)
+            # One request at a time: the forwarder refuses every nonce but the next.
             while not self._outbox.count_unmined(self.key):
                 batch = self._batches.build(writer)
                 if batch is None:
@@ -283,6 +284,7 @@ class RelaySubmitter:
             )
         refused = [one.error or "" for one in outcomes if one.state is OutboxState.FAILED]
         refused += [self._refused.pop(_digest(transaction))] if _digest(transaction) in self._refused else []
+        # Only here may the nonce be given to other records: the deadline is past, so this request cannot be executed.
         if refused or any(record.cancelling for record in transaction.records):
             writer.give_back(transaction, refused[0] if refused else "cancelled, and its deadline has passed")
             self._batches.note_reverted(writer, transaction.records)

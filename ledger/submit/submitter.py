@@ -26,7 +26,7 @@ __all__ = ["Submitter", "build_entry"]
 
 _PAUSE_S = 0.05
 _MOST_UNMINED = 16
-"""Most transactions of a key that are sent and not mined: engines' pools keep few per sender, and drop the others."""
+"""Maximum number of pending transactions of a key: engines' pools keep only a few per sender, and drop the others."""
 
 
 class Submitter:
@@ -83,7 +83,7 @@ class Submitter:
         """Run steps until no record of this key is queued or pending.
 
         While another process submits for the key, waits for that process. Raises SubmitError when that takes longer
-        than `timeout_s`, ChainUnreachableError when the node stops responding. Either way, queued records stay queued.
+        than `timeout_s`, ChainUnreachableError when the node stops answering. Either way, queued records stay queued.
         """
         deadline = time.monotonic() + timeout_s
         while not self._step_or_wait():

@@ -32,7 +32,7 @@ CRASH_POINTS = ("send",)
 NOOP_GAS = 21_000
 """Gas of a transfer (yellow paper, appendix G)."""
 _MOST_REPLACED = 20
-"""Most replacements of a transaction. After 20 increases by a tenth, fees are almost seven times the first ones."""
+"""Maximum number of replacements: after 20 increases by a tenth, fees are almost seven times the first ones."""
 
 
 Report = Callable[[str, SentTransaction], None]
@@ -189,7 +189,7 @@ class Tracker:
         try:
             sequences = None if noop else read_sequences(self._chain, transaction, receipt)
         except ChainError:
-            _sent(writer, transaction)
+            _sent(writer, transaction)  # it is in a block, so it was sent, whatever its logs are
             raise
         if sequences is None:
             self._settle_without(writer, _sent(writer, transaction), receipt, noop, final)
@@ -200,6 +200,7 @@ class Tracker:
                 self._settle_final(writer, transaction, receipt, final)
             self._report("final" if receipt.block_number <= final else "mined", transaction)
         elif receipt.block_hash != transaction.block_hash:
+            # In another block now, perhaps with other sequences: the next step stores it as mined there.
             writer.mark_reorganised(transaction.id)
             self._report("reorganised", transaction)
         else:
@@ -232,7 +233,7 @@ class Tracker:
                 self._batches.note_reverted(writer, transaction.records)
 
     def _settle_missing(self, writer: OutboxWriter, transaction: SentTransaction, nonce_used: bool) -> None:
-        """Handle a missing receipt. If the nonce is used for long enough without one, the records are queued again.
+        """Handle a missing receipt: queue the records again if the nonce has been used for long enough.
 
         A node may count a nonce before it has the receipt. Only if the receipt stays away did another transaction use
         the nonce. If the records were sent again earlier, they could be recorded twice.
@@ -256,7 +257,7 @@ class Tracker:
         """Whether the nonce is used in a final block."""
         if final < 0:
             return False
-        number = None if self._chain.profile.finality_depth == 0 else final
+        number = None if self._chain.profile.finality_depth == 0 else final  # None: the latest block, final there
         return self._chain.node.transaction_count(self._signer.address, number) > transaction.nonce
 
 

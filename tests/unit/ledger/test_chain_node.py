@@ -117,7 +117,7 @@ def test_a_transaction_that_is_in_no_block_has_no_receipt() -> None:
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("answer", NO_NUMBERS, ids=repr)
 def test_what_is_no_number_is_no_answer(name: str, answer: Any) -> None:
-    with pytest.raises(ChainUnreachableError, match=f"the node's response to {QUESTIONS[name][0]} is unusable"):
+    with pytest.raises(ChainUnreachableError, match=f"the node's answer to {QUESTIONS[name][0]} cannot be used"):
         ask(name, answer)
 
 
@@ -205,7 +205,7 @@ def test_a_malformed_receipt_of_a_block_is_no_answer(answer: Any) -> None:
     ],
 )  # fmt: skip
 def test_receipts_that_are_not_the_whole_block_are_no_answer(answer: Any) -> None:
-    with pytest.raises(ChainUnreachableError, match="the node's response to eth_getBlockReceipts is unusable"):
+    with pytest.raises(ChainUnreachableError, match="the node's answer to eth_getBlockReceipts cannot be used"):
         ask("logs", answer)
 
 

@@ -101,7 +101,7 @@ def test_every_fork_is_read(count: int) -> None:
 @pytest.mark.parametrize("count", [0, 1, 14, 18, 19, 22])
 def test_other_numbers_of_fields_are_refused(count: int) -> None:
     more: list[RlpItem] = [*fields(), b""][:count]
-    with pytest.raises(ProofError, match="no known fork"):
+    with pytest.raises(ProofError, match="not that of any known fork"):
         parse_header(encode_rlp(more))
 
 

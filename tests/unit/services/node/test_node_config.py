@@ -126,7 +126,7 @@ def _home(folder: Path, text: str = GOOD) -> NodeConfig:
 def test_a_node_whose_key_or_passphrase_others_can_read_does_not_start(tmp_path: Path, name: str) -> None:
     config = _home(tmp_path)
     (tmp_path / name).chmod(0o640)
-    with pytest.raises(SigningError, match=f"{name} is accessible to other users; chmod 600"), open_agent(config):
+    with pytest.raises(SigningError, match=f"{name} is open to other users; chmod 600"), open_agent(config):
         pass
 
 
