@@ -44,6 +44,10 @@ def camel_case(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
+def event_names(contract: Web3Contract) -> list[str]:
+    return [entry["name"] for entry in contract.abi if entry["type"] == "event"]
+
+
 def to_arguments(record: Any) -> dict[str, Any]:
     """A record's fields under the names of the ABI: web3.py puts them in order."""
     return {camel_case(one.name): _to_argument(getattr(record, one.name)) for one in dataclasses.fields(record)}
@@ -137,7 +141,9 @@ class Web3Client:
 
     def decode(self, log: Any) -> Any:
         [contract] = [one for one in self.contracts.values() if one.address == log["address"]]
-        return contract.get_event_by_topic(Web3.to_hex(log["topics"][0])).process_log(log)
+        events = [contract.events[name]() for name in event_names(contract)]
+        [event] = [one for one in events if one.topic == Web3.to_hex(log["topics"][0])]
+        return event.process_log(log)
 
 
 @dataclass
