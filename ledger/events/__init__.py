@@ -14,7 +14,7 @@ from types import ModuleType
 from ledger.events import certificates, custody, evidence, lots, orders, registry
 from ledger.events._base import Event, Leaf, LedgerEvent, RegistryEvent, header_of, signature_of, topic_of
 from ledger.events._data import decode
-from ledger.events._layout import ArrayOf, Struct, Type, Word, abi_type, struct_of, unsafe_build
+from ledger.events._layout import ArrayOf, Struct, Type, Word, abi_type, once, struct_of, unsafe_builder
 from ledger.events._recorded import Header, Recorded
 from ledger.records import Contract
 
@@ -35,10 +35,11 @@ __all__ = [
     "decode",
     "find_event",
     "header_of",
+    "once",
     "signature_of",
     "struct_of",
     "topic_of",
-    "unsafe_build",
+    "unsafe_builder",
 ]
 
 _FAMILIES = (orders, lots, custody, certificates, evidence, registry)

@@ -90,8 +90,8 @@ class LedgerEvent(Event):
     in_histories = True
 
 
-_KEY = ("key", Word("address"))
-_HISTORIES = ("histories", ArrayOf(Word("bytes32")))
+_KEY = ("key", Word("address", 20))
+_HISTORIES = ("histories", ArrayOf(Word("bytes32", 32)))
 _TOPICS = ("uint40", "uint32", "bytes32")
 """Indexed parameters of every event: sequence, participant, subject."""
 

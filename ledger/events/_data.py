@@ -7,12 +7,12 @@ that it depends on none of this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
 from ledger.errors import RecordError
 from ledger.events._base import Event, header_of
-from ledger.events._layout import ArrayOf, Struct, Type, Word, once, struct_of, unsafe_build
+from ledger.events._layout import ArrayOf, Struct, Type, Word, once, struct_of, unsafe_builder
 from ledger.records import Contract
 
 __all__ = ["decode"]
@@ -33,8 +33,8 @@ def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
     if end != len(data):
         raise _malformed(f"{len(data)} bytes, not {end}")
     if kind.contract is Contract.REGISTRY:
-        return values[0], (), unsafe_build(kind, values[1:])
-    return values[0], values[1], unsafe_build(kind, values[2:])
+        return values[0], (), unsafe_builder(kind)(values[1:])
+    return values[0], values[1], unsafe_builder(kind)(values[2:])
 
 
 @once
@@ -98,10 +98,11 @@ def _dynamic(kind: Type) -> _Dynamic:
 
 def _dynamic_struct(kind: Struct) -> _Dynamic:
     read_members = _members(kind.members)
+    make: Callable[[Sequence[object]], object] = unsafe_builder(kind.kind)
 
     def read(data: bytes, at: int) -> tuple[object, int]:
         values, end = read_members(data, at)
-        return unsafe_build(kind.kind, values), end
+        return make(values), end
 
     return read
 
@@ -113,7 +114,8 @@ def _static(kind: Type) -> _Static:
     for _, member in held.members:
         steps.append((size, _static(member)))
         size += _WORD * _words(member)
-    return lambda data, at: unsafe_build(held.kind, [read(data, at + place) for place, read in steps])
+    make: Callable[[Sequence[object]], object] = unsafe_builder(held.kind)
+    return lambda data, at: make([read(data, at + place) for place, read in steps])
 
 
 def _word(kind: Word) -> _Static:
@@ -122,18 +124,20 @@ def _word(kind: Word) -> _Static:
     if kind.abi == "bool":
         return _enumeration({0: False, 1: True})
     if kind.abi.startswith("uint"):
-        return _number(int(kind.abi[4:]))
+        return _number(kind.size)
     if kind.abi == "address":
-        return _bytes(_WORD - 20, _WORD)
-    return _bytes(0, int(kind.abi[5:]))
+        return _bytes(_WORD - kind.size, _WORD)
+    return _bytes(0, kind.size)
 
 
 def _number(bits: int) -> _Static:
+    above = _WORD - bits // 8
+    zeros = bytes(above)
+
     def read(data: bytes, at: int) -> int:
-        number = int.from_bytes(data[at : at + _WORD], "big")
-        if number >> bits:
-            raise _malformed(f"{number:#x} does not fit into {bits} bits")
-        return number
+        if data[at : at + above] != zeros:
+            raise _malformed(f"a number does not fit into {bits} bits")
+        return int.from_bytes(data[at + above : at + _WORD], "big")
 
     return read
 

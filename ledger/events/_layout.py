@@ -11,7 +11,7 @@ from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, cast, get_args
 
 from ledger.records import Names
 
-__all__ = ["ArrayOf", "Struct", "Type", "Word", "abi_type", "once", "paths_to", "struct_of", "unsafe_build"]
+__all__ = ["ArrayOf", "Struct", "Type", "Word", "abi_type", "once", "paths_to", "struct_of", "unsafe_builder"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,6 +24,8 @@ class Word:
 
     abi: str
     """uintN, bytesN, bool or address."""
+    size: int
+    """Bits of a number, bytes of bytes."""
     enumeration: type[enum.IntEnum] | None = None
     """What a uint8 counts."""
     names: Names | None = None
@@ -64,12 +66,12 @@ def _type_of(hint: Any) -> Type:
     if get_origin(hint) is Annotated:
         base, size, *names = get_args(hint)
         of_bytes = "address" if size == _ADDRESS_BYTES else f"bytes{size}"
-        return Word(f"uint{size}" if base is int else of_bytes, names=names[0] if names else None)
+        return Word(f"uint{size}" if base is int else of_bytes, size, names=names[0] if names else None)
     if get_origin(hint) is tuple:
         return ArrayOf(_type_of(get_args(hint)[0]))
     if hint is bool:
-        return Word("bool")
-    return Word("uint8", enumeration=hint) if issubclass(hint, enum.IntEnum) else struct_of(hint)
+        return Word("bool", 1)
+    return Word("uint8", 8, enumeration=hint) if issubclass(hint, enum.IntEnum) else struct_of(hint)
 
 
 def abi_type(kind: Type) -> str:
@@ -100,14 +102,16 @@ def _paths(kind: Type, what: Names) -> Iterator[tuple[str, ...]]:
 
 
 @once
-def _setters(kind: type) -> tuple[Callable[[object, object], None], ...]:
-    return tuple(vars(kind)[field.name].__set__ for field in dataclasses.fields(kind))
+def unsafe_builder(kind: type[T]) -> Callable[[Sequence[object]], T]:
+    """What makes an event or struct of values that the caller has checked, in the order of its fields. Checking each of
+    them again would cost more than decoding them."""
+    setters = tuple(vars(kind)[field.name].__set__ for field in dataclasses.fields(kind))  # type: ignore[arg-type]  # one
+    new = object.__new__
 
+    def build(values: Sequence[object]) -> T:
+        made = new(kind)
+        for put, value in zip(setters, values, strict=True):
+            put(made, value)
+        return made
 
-def unsafe_build(kind: type[T], values: Sequence[object]) -> T:
-    """An event or struct of values that the caller has checked, in the order of its fields. Checking each of them
-    again would cost more than decoding them."""
-    made = object.__new__(kind)
-    for put, value in zip(_setters(kind), values, strict=True):
-        put(made, value)
-    return made
+    return build

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from ledger.canonical import to_hex
 from ledger.chain import Chain, fetch_proofs
 from ledger.heads import inner_of, link, start_of
 from ledger.index.digest import extend_digest, start_digest
@@ -225,7 +226,7 @@ def _compare_table(kind: type, ours: Rows, theirs: Rows) -> Iterator[str]:
 
 
 def _shown(row: object) -> str:
-    return ", ".join("0x" + part.hex() if isinstance(part, bytes) else str(part) for part in key_of(row))
+    return ", ".join(to_hex(part) if isinstance(part, bytes) else str(part) for part in key_of(row))
 
 
 def _inner(row: RecordRow) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
+from ledger.canonical import to_hex
 from ledger.errors import IndexHaltedError, StoreError
 from ledger.events import Event, Recorded
 from ledger.store import Cell, Rows, key_of, values_of
@@ -42,7 +43,7 @@ class State:
         row = self.get(kind, *key)
         if row is None:
             name = kind.__name__.removesuffix("Row").lower()
-            shown = ", ".join("0x" + part.hex() if isinstance(part, bytes) else str(part) for part in key)
+            shown = ", ".join(to_hex(part) if isinstance(part, bytes) else str(part) for part in key)
             raise IndexHaltedError(f"a record names {name} {shown}, which no record before it made", hint=_MEND)
         return row
 

@@ -13,12 +13,14 @@ import enum
 from collections.abc import Iterable
 from typing import TypeAlias, TypeVar, cast
 
-from ledger.events import ArrayOf, Event, Struct, Type, Word, header_of, struct_of, unsafe_build
+from ledger.events import ArrayOf, Event, Struct, Type, Word, header_of, once, struct_of, unsafe_builder
 
 __all__ = ["MalformedError", "decode"]
 
 E = TypeVar("E", bound=Event)
 _Value: TypeAlias = "int | bytes | tuple[_Value, ...] | object"
+_Members: TypeAlias = "tuple[tuple[str, Type, int | None], ...]"
+"""Name, type and static words of each."""
 _WORD = 32
 
 
@@ -33,11 +35,25 @@ def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
     Not established: that a number of an enumeration names something; one that does not stays a number, for replay to
     refuse.
     """
-    values, end = _members((*header_of(kind), *struct_of(kind).members), data, 0)
+    values, end = _members(_event_members(kind), data, 0)
     if end != len(data):
         raise MalformedError(f"{len(data)} bytes, not {end}")
     key, histories, *own = values
-    return cast(bytes, key), cast("tuple[bytes, ...]", histories), unsafe_build(kind, own)
+    return cast(bytes, key), cast("tuple[bytes, ...]", histories), unsafe_builder(kind)(own)
+
+
+@once
+def _event_members(kind: type[Event]) -> _Members:
+    return _sized((*header_of(kind), *struct_of(kind).members))
+
+
+@once
+def _struct_members(kind: type) -> _Members:
+    return _sized(struct_of(kind).members)
+
+
+def _sized(members: Iterable[tuple[str, Type]]) -> _Members:
+    return tuple((name, kind, static_words(kind)) for name, kind in members)
 
 
 def static_words(kind: Type) -> int | None:
@@ -50,14 +66,13 @@ def static_words(kind: Type) -> int | None:
     return None if None in sizes else sum(cast("list[int]", sizes))
 
 
-def _members(members: Iterable[tuple[str, Type]], data: bytes, base: int) -> tuple[list[_Value], int]:
+def _members(members: _Members, data: bytes, base: int) -> tuple[list[_Value], int]:
     """The members whose heads begin at `base`, and where the last one ends."""
     at = base
-    members = tuple(members)
-    end = base + sum(_WORD * (static_words(kind) or 1) for _, kind in members)
+    end = base + _WORD * sum([words or 1 for _, _, words in members])
     values: list[_Value] = []
-    for name, kind in members:
-        if static_words(kind) is None:
+    for name, kind, words in members:
+        if words is None:
             if _number(data, at, 256) != end - base:
                 raise MalformedError(f"{name} does not begin where it must")
             value, end = _dynamic(kind, data, end)
@@ -70,8 +85,8 @@ def _members(members: Iterable[tuple[str, Type]], data: bytes, base: int) -> tup
 
 def _dynamic(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
     if isinstance(kind, Struct):
-        values, end = _members(kind.members, data, at)
-        return unsafe_build(kind.kind, values), end
+        values, end = _members(_struct_members(kind.kind), data, at)
+        return unsafe_builder(kind.kind)(values), end
     item = cast(ArrayOf, kind).item
     length = _number(data, at, 256)
     at += _WORD
@@ -90,23 +105,22 @@ def _static(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
         for _, member in kind.members:
             value, at = _static(member, data, at)
             values.append(value)
-        return unsafe_build(kind.kind, values), at
+        return unsafe_builder(kind.kind)(values), at
     return _elementary(cast(Word, kind), data, at), at + _WORD
 
 
 def _elementary(kind: Word, data: bytes, at: int) -> int | bytes:
     if kind.abi.startswith("uint"):
-        number = _number(data, at, int(kind.abi[4:]))
+        number = _number(data, at, kind.size)
         return number if kind.enumeration is None else _member(kind.enumeration, number)
     if kind.abi == "bool":
         return bool(_number(data, at, 1))
     if kind.abi == "address":
         return _number(data, at, 160).to_bytes(20, "big")
-    size = int(kind.abi[5:])
     word = _word(data, at)
-    if any(word[size:]):
+    if any(word[kind.size :]):
         raise MalformedError(f"{kind.abi} is not padded with zeros")
-    return word[:size]
+    return word[: kind.size]
 
 
 def _member(enumeration: type[enum.IntEnum], number: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ledger.canonical import to_hex
 from ledger.checkpoint import Checkpoint, SignedCheckpoint
 from ledger.records import CertificateState, CertificateStatus, LotState, Verdict
 from ledger.trust import BelievedBlock, Cosigners
@@ -176,4 +177,4 @@ def _parts(verified: Verified) -> Iterator[Lot]:
 
 
 def _name(verified: Verified, subject: bytes) -> str:
-    return verified.identifiers.get(subject, "0x" + subject.hex())
+    return verified.identifiers.get(subject, to_hex(subject))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from ledger.canonical import to_hex
 from ledger.events import Event
 from ledger.ids import SubjectKind, subject
 from ledger.records import (
@@ -277,4 +278,4 @@ def was_approved(model: ModelSlots, time: int) -> bool:
 
 
 def _shown(name: int | bytes) -> str:
-    return "0x" + name.hex() if isinstance(name, bytes) else str(name)
+    return to_hex(name) if isinstance(name, bytes) else str(name)

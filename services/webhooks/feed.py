@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from ledger.canonical import Json
+from ledger.canonical import Json, to_hex
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance.permissions import View
@@ -120,7 +120,7 @@ def _event(
         "id": f"{row.contract}-{row.sequence}",
         "source": source,
         "type": f"millmark.{row.contract}.{row.kind}",
-        "subject": "0x" + row.subject.hex(),
+        "subject": to_hex(row.subject),
         "time": datetime.fromtimestamp(row.block_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "datacontenttype": "application/json",
         "position": format_position(place),
@@ -129,12 +129,12 @@ def _event(
             "sequence": row.sequence,
             "kind": row.kind,
             "participant": row.participant,
-            "subject": "0x" + row.subject.hex(),
+            "subject": to_hex(row.subject),
             "identifier": identifier,
-            "histories": ["0x" + subject.hex() for subject in touched],
+            "histories": [to_hex(subject) for subject in touched],
             "block_number": row.block_number,
-            "block_hash": "0x" + row.block_hash.hex(),
-            "transaction_hash": "0x" + row.transaction_hash.hex(),
+            "block_hash": to_hex(row.block_hash),
+            "transaction_hash": to_hex(row.transaction_hash),
             "fields": row.event().to_json(),
         },
     }

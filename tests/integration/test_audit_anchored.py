@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -25,16 +24,13 @@ from services.store import open_store
 from tests.support.audited_world import open_audit_stream, read_anchored, rewrite
 from tests.support.command_line import Runner
 from tests.support.ledger_world import build_world
-from tests.support.node_site import await_that, running_devchain
+from tests.support.node_site import running_devchain
+from tests.support.patience import MOST_S, wait_until
+from tests.support.ports import pick_port
 
 pytestmark = pytest.mark.integration
 
 PASSPHRASE = "of the company's key"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Line:
 
 @pytest.fixture
 def line(tmp_path: Path) -> Iterator[Line]:
-    port = _free_port()
+    port = pick_port()
     with running_devchain() as url, open_store(f"sqlite:///{tmp_path / 'millmark.sqlite'}") as store:
         world = build_world(HttpTransport(url))
         signer, _, stream = open_audit_stream(world, store)
@@ -75,7 +71,7 @@ def gateway(home: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "services.cli", "--home", str(home), "gateway"]
     with (home / "gateway.log").open("a") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            await_that(lambda: process.poll() is None and _answers(url), 60)
+            wait_until(lambda: process.poll() is None and _answers(url), 60)
             yield process
         finally:
             process.kill()
@@ -83,7 +79,7 @@ def gateway(home: Path, url: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/health").status_code == 200
+        return httpx.get(f"{url}/health", timeout=MOST_S).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -94,8 +90,8 @@ def test_killed_between_and_checked_by_command(
     for last in (6, 12):
         with gateway(line.home, line.url) as process:
             for number in range(6):
-                assert httpx.get(f"{line.url}/v1/orders?limit={number + 1}").status_code == 200
-            await_that(lambda last=last: line.anchored() == last, 60)  # type: ignore[misc]  # bound early
+                assert httpx.get(f"{line.url}/v1/orders?limit={number + 1}", timeout=MOST_S).status_code == 200
+            wait_until(lambda last=last: line.anchored() == last, 60)  # type: ignore[misc]  # bound early
             os.kill(process.pid, signal.SIGKILL)
     run = Runner(line.home, monkeypatch, capsys)
     code, out, _ = run("audit", "verify", "--json")

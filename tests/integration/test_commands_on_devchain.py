@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,26 +13,22 @@ import httpx
 import pytest
 
 from ledger.keys import LocalSigner, create_keystore, to_checksum
+from tests.support.patience import MOST_S, wait_until
+from tests.support.ports import pick_port
 
 pytestmark = pytest.mark.integration
 
 PASSPHRASE = "canary-9f3b"
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A home folder whose chain is a devchain process of its own."""
-    port = _free_port()
+    port = pick_port()
     command = [sys.executable, "-m", "services.cli", "devchain", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ) as process:
         try:
-            _await_health(f"http://127.0.0.1:{port}/health")
+            wait_until(lambda: _is_healthy(f"http://127.0.0.1:{port}/health"))
             (tmp_path / "millmark.toml").write_text(f'chain_url = "http://127.0.0.1:{port}"\n')
             secret = tmp_path / "secret"
             secret.touch(mode=0o600)
@@ -44,15 +38,11 @@ def home(tmp_path: Path) -> Iterator[Path]:
             process.terminate()
 
 
-def _await_health(url: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(url).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail("the devchain does not come up")
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=MOST_S).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def _key(home: Path, name: str) -> tuple[str, list[str]]:
@@ -64,7 +54,7 @@ def _key(home: Path, name: str) -> tuple[str, list[str]]:
 
 def _run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "services.cli", "--home", str(home), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S)
     assert "Traceback" not in done.stderr
     assert PASSPHRASE not in done.stdout + done.stderr
     return done

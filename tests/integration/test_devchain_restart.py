@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from ledger.chain import HttpTransport, Node
+from tests.support.patience import MOST_S
 
 pytestmark = pytest.mark.integration
 ADDRESS = b"\x11" * 20
-START_S = 60.0
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def devchain(journal: Path, report: Path) -> Iterator[Node]:
 
 
 def listening(process: subprocess.Popen[bytes], report: Path) -> str:
-    deadline = time.monotonic() + START_S
+    deadline = time.monotonic() + MOST_S
     while process.poll() is None and time.monotonic() < deadline:
         if found := re.search(r"http://127\.0\.0\.1:\d+", report.read_text()):
             return found[0]

@@ -13,6 +13,7 @@ from services.devchain import create_devchain
 from services.lab.faults.proxy import FaultProxy, fault_proxy
 from services.lab.faults.rpc_faults import Fault, Schedule
 from tests.support.loopback import serving
+from tests.support.patience import MOST_S
 
 pytestmark = pytest.mark.integration
 ADDRESS = b"\x11" * 20
@@ -31,7 +32,7 @@ class Always(Schedule):
 @pytest.fixture(scope="module")
 def line() -> Iterator[tuple[FaultProxy, Node]]:
     with serving(create_devchain(EmbeddedChain())) as upstream, fault_proxy(upstream, None) as (proxy, url):
-        yield proxy, Node(HttpTransport(url, timeout_s=5))
+        yield proxy, Node(HttpTransport(url, timeout_s=MOST_S))
 
 
 UNREACHABLE = (

@@ -37,10 +37,10 @@ from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.serving.server import build_server
 from services.store import open_store
 from tests.support.fake_world import World, build_world
+from tests.support.patience import MOST_S
 
 pytestmark = pytest.mark.integration
 ORDERS = 2
-_MOST_S = 20.0
 _CASES = 80
 """For each operation, and as many again that break its schema."""
 OPERATIONS = (
@@ -122,15 +122,15 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            end = time.monotonic() + _MOST_S
+            end = time.monotonic() + MOST_S
             while not server.started:
                 assert time.monotonic() < end
                 time.sleep(0.01)
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=MOST_S) as client:
                 yield client
         finally:
             server.should_exit = True
-            thread.join(_MOST_S)
+            thread.join(MOST_S)
     assert not thread.is_alive()
 
 
@@ -164,7 +164,7 @@ def test_a_real_server_follows_a_real_chain(tmp_path: Path) -> None:
 
 def until_equal(client: httpx.Client, above: int = -1) -> dict[str, Any]:
     """The status once the index has all of the chain, and more than `above`."""
-    end = time.monotonic() + _MOST_S
+    end = time.monotonic() + MOST_S
     while True:
         found: dict[str, Any] = client.get("/v1/status").json()
         if found["equal"] and found["index"]["ledger_sequence"] > above:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger.store import open_store
+from tests.support.patience import MOST_S
 
 pytestmark = pytest.mark.integration
 
@@ -20,7 +21,7 @@ FOREIGN = {"web3", "eth_tester", "sqlalchemy", "alembic", "requests", "httpx", "
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=MOST_S)
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,12 @@ from tests.support.node_site import (
     PASSPHRASE,
     TOKEN,
     NodeSite,
-    await_that,
     build_site,
     millmark,
     running_devchain,
     running_node,
 )
+from tests.support.patience import wait_until
 from tests.support.stores import new_store
 
 pytestmark = pytest.mark.integration
@@ -86,8 +86,8 @@ def test_what_is_acknowledged_comes_to_the_ledger_whatever_kills_the_node(site: 
             node.kill()
     with running_node(site.config) as node:
         acknowledged.update(str(event["id"]) for event in events[len(acknowledged) :] if node.send([event]))
-        await_that(node.is_settled)
-        await_that(lambda: site.anchored() == len(events))
+        wait_until(node.is_settled)
+        wait_until(lambda: site.anchored() == len(events))
         assert node.send(events)["duplicates"] == len(events)
     assert len(acknowledged) == len(events)
     with _indexed(site, tmp_path) as index, open_store(f"sqlite:///{site.folder}/data/millmark.sqlite") as own:
@@ -117,11 +117,11 @@ def test_a_backup_of_a_running_node_goes_on_where_it_was(site: NodeSite, tmp_pat
     site.write_config()
     with running_node(site.config) as node:
         node.send([_event(number, id=f"kept-{number}") for number in range(20)])
-        await_that(node.is_settled)
+        wait_until(node.is_settled)
         size = site.anchored()
         millmark("--config", str(site.config), "backup", str(tmp_path / "first"))
         node.send([_event(0, id="after")])
-        await_that(lambda: site.anchored() == size + 1)
+        wait_until(lambda: site.anchored() == size + 1)
         millmark("--config", str(site.config), "backup", str(tmp_path / "second"))
     data = site.folder / "data"
     data.rename(tmp_path / "old")
@@ -135,14 +135,14 @@ def test_a_backup_of_a_running_node_goes_on_where_it_was(site: NodeSite, tmp_pat
     with running_node(site.config) as node:
         assert node.send([_event(0, id="after")])["duplicates"] == 1
         node.send([_event(0, id="later")])
-        await_that(lambda: site.anchored() == size + 2)
+        wait_until(lambda: site.anchored() == size + 2)
 
 
 def test_a_log_that_is_not_the_anchored_one_is_refused(site: NodeSite, tmp_path: Path) -> None:
     site.write_config()
     with running_node(site.config) as node:
         node.send([_event(0, id="one more")])
-        await_that(node.is_settled)
+        wait_until(node.is_settled)
     path = site.folder / "data" / "streams" / "bench" / "log"
     whole = path.read_bytes()
     forged = StreamLog(tmp_path / "log", site.stream)
@@ -178,7 +178,7 @@ def test_what_comes_while_the_chain_is_away_is_recorded_when_it_is_back(site: No
     site.config.write_text(text.replace(site.url, closed_url()))
     with running_node(site.config) as node:
         node.send([_event(number, id=f"offline-{number}") for number in range(120)])
-        await_that(lambda: node.client.get("/ready").json()["streams"][0]["anchored"] == before + 120)
+        wait_until(lambda: node.client.get("/ready").json()["streams"][0]["anchored"] == before + 120)
         told = node.client.get("/ready").json()
         assert (told["status"], told["chain_connected"]) == ("ready", False)
         assert told["troubles"][0]["code"] == "chain-unreachable"
@@ -187,4 +187,4 @@ def test_what_comes_while_the_chain_is_away_is_recorded_when_it_is_back(site: No
     assert "3 records queued" in status
     site.config.write_text(text)
     with running_node(site.config):
-        await_that(lambda: site.anchored() == before + 120)
+        wait_until(lambda: site.anchored() == before + 120)

@@ -7,8 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,6 +23,8 @@ from services.node.mqtt_capture import MqttCapture
 from services.node.sparkplug import build_rebirth
 from services.serving.logs import build_logger
 from tests.support.node_parts import Parts, open_parts
+from tests.support.patience import MOST_S, wait_until
+from tests.support.ports import pick_port
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +32,6 @@ _FOUND = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin"
 if _FOUND is None:
     pytest.skip("mosquitto is not installed", allow_module_level=True)
 BROKER: str = _FOUND
-_START_S = 20.0
 
 
 @contextmanager
@@ -44,33 +44,24 @@ def _broker(folder: Path, port: int) -> Iterator[None]:
     )
     with subprocess.Popen([BROKER, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            _await(lambda: _answers(port))
+            wait_until(lambda: _answers(port))
             yield
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(MOST_S)
 
 
 def _answers(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=MOST_S).close()
     except OSError:
         return False
     return True
 
 
-def _await(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _START_S
-    while not done():
-        assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    return pick_port()
 
 
 @pytest.fixture
@@ -85,7 +76,7 @@ def _capturing(parts: Parts, port: int, **options: str) -> Iterator[MqttCapture]
     capture = MqttCapture(source, parts.intake, build_logger())
     capture.start()
     try:
-        assert capture.connected.wait(_START_S)
+        assert capture.connected.wait(MOST_S)
         yield capture
     finally:
         capture.stop()
@@ -100,7 +91,7 @@ def _publish(port: int, messages: Sequence[tuple[str, bytes]], correlation: byte
     client.connect("127.0.0.1", port)
     client.loop_start()
     for topic, payload in messages:
-        client.publish(topic, payload, qos=1, properties=properties).wait_for_publish(_START_S)
+        client.publish(topic, payload, qos=1, properties=properties).wait_for_publish(MOST_S)
     client.disconnect()
     client.loop_stop()
 
@@ -117,7 +108,7 @@ def test_messages_are_taken_and_bad_ones_listed(parts: Parts, port: int, tmp_pat
     with _broker(tmp_path, port), _capturing(parts, port):
         both = b"[" + _event(2) + b"," + _event(3) + b"]"
         _publish(port, [("plant/a", _event(1)), ("plant/b", b"rubbish"), ("plant/a", both), ("plant/a", _event(1))])
-        _await(lambda: len(_ids(parts)) == 3)
+        wait_until(lambda: len(_ids(parts)) == 3)
         assert [letter.reason for letter in parts.dead_letters()] == ["not-json"]
         assert _ids(parts) == ["m1", "m2", "m3"]
 
@@ -126,11 +117,11 @@ def test_what_comes_while_the_node_is_away_comes_later_and_in_order(parts: Parts
     with _broker(tmp_path, port):
         with _capturing(parts, port):
             _publish(port, [("plant/a", _event(0))])
-            _await(lambda: _ids(parts) == ["m0"])
+            wait_until(lambda: _ids(parts) == ["m0"])
         _publish(port, [("plant/a", _event(number)) for number in range(1, 30)])
         assert _ids(parts) == ["m0"]
         with _capturing(parts, port):
-            _await(lambda: len(_ids(parts)) == 30)
+            wait_until(lambda: len(_ids(parts)) == 30)
     assert _ids(parts) == [f"m{number}" for number in range(30)]
 
 
@@ -147,7 +138,7 @@ def test_a_message_that_the_log_did_not_take_comes_again(
     monkeypatch.setattr(parts.log, "_sync", failing)
     with _broker(tmp_path, port), _capturing(parts, port):
         _publish(port, [("plant/a", _event(number)) for number in range(5)])
-        _await(lambda: len(_ids(parts)) == 5)
+        wait_until(lambda: len(_ids(parts)) == 5)
     assert sorted(_ids(parts)) == [f"m{number}" for number in range(5)]
 
 
@@ -158,7 +149,7 @@ def test_a_message_is_known_by_what_its_sender_calls_it(
         _publish(port, [("plant/a", _event(1)), ("plant/a", b"rubbish")], b"shift-7.1")
         _publish(port, [("plant/a", _event(2)), ("plant/a", b"rubbish")], b"no \xff id")
         _publish(port, [("plant/a", b"rubbish")])
-        _await(lambda: len(parts.dead_letters()) == 3 and len(_ids(parts)) == 2)
+        wait_until(lambda: len(parts.dead_letters()) == 3 and len(_ids(parts)) == 2)
     first, *others = [letter.request_id for letter in parts.dead_letters()]
     assert first == "shift-7.1"
     assert all(re.fullmatch("[0-9a-f]{32}", other) for other in others)
@@ -174,17 +165,17 @@ def test_a_broker_that_restarts_is_found_again(parts: Parts, port: int, tmp_path
     with ExitStack() as stack:
         with _broker(tmp_path, port):
             capture = stack.enter_context(_capturing(parts, port))
-        _await(lambda: not capture.connected.is_set())
+        wait_until(lambda: not capture.connected.is_set())
         with _broker(tmp_path, port):
-            assert capture.connected.wait(_START_S)
+            assert capture.connected.wait(MOST_S)
             _publish(port, [("plant/a", _event(7))])
-            _await(lambda: _ids(parts) == ["m7"])
+            wait_until(lambda: _ids(parts) == ["m7"])
 
 
 def test_sparkplug_messages_are_events(parts: Parts, port: int, tmp_path: Path) -> None:
     with _broker(tmp_path, port), _capturing(parts, port, format="sparkplug", topic="spBv1.0/#"):
         _publish(port, [("spBv1.0/plant/NBIRTH/edge", build_rebirth(5)), ("spBv1.0/plant/NBIRTH/edge", b"\xff")])
-        _await(lambda: len(parts.dead_letters()) == 1 and parts.contents() != [])
+        wait_until(lambda: len(parts.dead_letters()) == 1 and parts.contents() != [])
         [event] = [json.loads(content) for content in parts.contents()]
     assert event["data"]["Node Control/Rebirth"] is True
     assert event["data"]["sparkplug"]["kind"] == "NBIRTH"

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.support.patience import MOST_S
+
 pytestmark = pytest.mark.integration
 
 IMPORTS = {
@@ -22,4 +24,4 @@ def test_the_limit_stays_pythons_own(name: str) -> None:
     program = (
         f"import sys; limit = sys.getrecursionlimit(); {IMPORTS[name]}; sys.exit(sys.getrecursionlimit() != limit)"
     )
-    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], timeout=MOST_S).returncode == 0

@@ -21,7 +21,9 @@ from ledger.keys import create_keystore
 from ledger.store import Store
 from ledger.store.outbox import OutboxState
 from services.access import Scope, new_api_key
-from tests.support.node_site import NodeSite, await_that, build_site, running_devchain, running_node
+from tests.support.node_site import NodeSite, build_site, running_devchain, running_node
+from tests.support.patience import wait_until
+from tests.support.ports import pick_port
 from tests.support.stores import new_store
 
 PASSPHRASE = "of the relay's key"
@@ -34,15 +36,10 @@ def running_gateway(home: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     command += ["--relay-signer", f"keystore:{home / 'relay.json'}", "--passphrase-file", str(home / "pass")]
     with (home / "gateway.log").open("a") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            await_that(lambda: process.poll() is None and _listens(port))
+            wait_until(lambda: process.poll() is None and _listens(port))
             yield process
         finally:
             process.kill()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as line:
-        return int(line.getsockname()[1])
 
 
 def _listens(port: int) -> bool:
@@ -54,7 +51,7 @@ def _listens(port: int) -> bool:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NodeSite, Path, int]]:
     """The node's site, the home of the company that relays, and its gateway's port."""
     folder = tmp_path_factory.mktemp("relay")
-    home, port = folder / "hub", _free_port()
+    home, port = folder / "hub", pick_port()
     home.mkdir()
     (home / "store").mkdir()
     with running_devchain() as url, new_store(home / "store") as store, new_store(folder) as own:
@@ -90,10 +87,10 @@ def test_a_relay_that_dies_loses_nothing_and_doubles_nothing(site: tuple[NodeSit
         for place in range(0, 200, 40):
             with running_gateway(home, port) as gateway:
                 node.send(events[place : place + 40])
-                await_that(lambda size=place: where.anchored() > size or _has_open(home), 60)  # type: ignore[misc]  # bound early
+                wait_until(lambda size=place: where.anchored() > size or _has_open(home), 60)  # type: ignore[misc]  # bound early
                 gateway.send_signal(signal.SIGKILL)
         with running_gateway(home, port):
-            await_that(node.is_settled, 60)
+            wait_until(node.is_settled, 60)
     chain = where.consortium.chain
     recorded = [one for number in range(chain.head_number() + 1) for one in chain.recorded(chain.header(number))]
     sizes = [

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,13 +20,15 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 
+from tests.support.patience import MOST_S
+from tests.support.ports import pick_port
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 SCAN = (ROOT / "services" / "portal" / "SCAN.md").read_text()
 MILLMARK = Path(sys.executable).parent / "millmark"
 GOOD = "The records of this part are proved"
-_MOST_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,13 @@ class Left:
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """As somebody types it in the folder where the demonstration was run."""
         return subprocess.run(
-            ["bash", "-c", command], capture_output=True, text=True, timeout=120, cwd=self.folder, env=self.environment
+            ["bash", "-c", command],
+            capture_output=True,
+            text=True,
+            timeout=MOST_S,
+            cwd=self.folder,
+            env=self.environment,
         )
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        for free in (first, second):
-            free.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +68,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
     random = np.random.default_rng(7)
     rows = np.column_stack([np.array([-1, 1] * 20), random.normal(size=(40, 500))])
     np.savetxt(folder / "windows.tsv", rows, delimiter="\t", fmt=["%d", *["%.6f"] * 500])
-    port, chain_port = _free_ports()
+    port, chain_port = pick_port(), pick_port()
     environment = {
         **os.environ,
         "MILLMARK_GATEWAY_PORT": str(port),
@@ -97,11 +96,11 @@ def link(left: Left) -> Iterator[str]:
             yield left.report["code"]
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(_MOST_S)
+            process.wait(MOST_S)
 
 
 def wait(address: str, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + _MOST_S
+    end = time.monotonic() + MOST_S
     while True:
         try:
             with urlopen(address):  # noqa: S310  # our own gateway
@@ -132,7 +131,7 @@ def test_the_transcript_is_what_happens(left: Left, link: str, tmp_path: Path) -
     assert len(steps) >= 7
     for command, expected in steps:
         done = subprocess.run(
-            ["bash", "-c", command], capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment
+            ["bash", "-c", command], capture_output=True, text=True, timeout=MOST_S, cwd=tmp_path, env=environment
         )
         pattern = ".*".join(map(re.escape, expected.strip().split("...")))
         assert re.fullmatch(pattern, done.stdout.strip()), (command, done.stdout, done.stderr)
@@ -181,7 +180,7 @@ def test_its_gateway_takes_writes_and_trust_files(left: Left, link: str) -> None
     with urlopen(Request(f"{origin}/v1/orders", json.dumps(order).encode(), headers)) as answer:  # noqa: S310  # ours
         assert answer.status == 202
         record = answer.headers["Location"]
-    end = time.monotonic() + _MOST_S
+    end = time.monotonic() + MOST_S
     while not (fate := json.loads(read(origin + record)))["done"]:
         assert time.monotonic() < end
     assert fate["state"] == "final", fate

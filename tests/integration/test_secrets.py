@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -23,7 +22,9 @@ from ledger.chain import write_deployment
 from ledger.keys import LocalSigner, create_keystore, to_checksum
 from tests.support import softhsm
 from tests.support.authority import LOOPBACK, Authority
-from tests.support.node_site import PASSPHRASE, TOKEN, NodeSite, await_that, build_site, running_devchain, running_node
+from tests.support.node_site import PASSPHRASE, TOKEN, NodeSite, build_site, running_devchain, running_node
+from tests.support.patience import MOST_S, wait_until
+from tests.support.ports import pick_port
 from tests.support.sign_in import sign
 from tests.support.stores import new_store
 
@@ -63,7 +64,7 @@ class Scene:
 
     def run(self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None) -> str:
         command = [sys.executable, "-m", "services.cli", "--home", str(self.home), *arguments]
-        done = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, **(environment or {})})
+        done = subprocess.run(command, capture_output=True, timeout=MOST_S, env={**os.environ, **(environment or {})})
         assert done.returncode == code, done.stderr.decode()
         self.outputs[" ".join(arguments)] = done.stdout + done.stderr
         return done.stdout.decode()
@@ -180,9 +181,9 @@ def _run_node(scene: Scene) -> None:
         node.send([{"id": "e1", "data": {"force": 1}}])
         scene.look_at(node.process.pid)
         assert node.client.post("/v1/events", json=[], headers={"Authorization": f"Bearer {WRONG}"}).status_code == 401
-        await_that(node.is_settled)
+        wait_until(node.is_settled)
         node.process.send_signal(signal.SIGABRT)
-        assert node.process.wait(20) == -signal.SIGABRT
+        assert node.process.wait(MOST_S) == -signal.SIGABRT
 
 
 def _run_gateway(scene: Scene) -> None:
@@ -190,7 +191,7 @@ def _run_gateway(scene: Scene) -> None:
     certificate, key = authority.issue("gateway", LOOPBACK, server=True)
     body = "".join(key.read_text().splitlines()[1:-1])
     scene.plant("TLS key", body[40:80].encode(), key)
-    port = _free_port()
+    port = pick_port()
     with (scene.home / "millmark.toml").open("a") as settings:
         settings.write(
             f'gateway_port = {port}\ngateway_auth = "required"\ngateway_participant = 1\n'
@@ -201,11 +202,11 @@ def _run_gateway(scene: Scene) -> None:
         httpx.Client(
             base_url=f"https://localhost:{port}",
             verify=ssl.create_default_context(cafile=authority.path),
-            timeout=60,
+            timeout=MOST_S,
             trust_env=False,
         ) as site,
     ):
-        await_that(lambda: process.poll() is not None or _answers(site), 120)
+        wait_until(lambda: process.poll() is not None or _answers(site), 120)
         scene.look_at(process.pid)
         signer = scene.site.consortium.inspector.signer
         offer = site.get("/v1/sign-in", params={"address": "0x" + signer.address.hex()}).json()
@@ -221,7 +222,7 @@ def _run_gateway(scene: Scene) -> None:
         assert site.post("/v1/relay", headers=bearer, content=token.encode()).status_code in (400, 422)
         assert site.get("/v1/session", headers={"Authorization": f"Bearer {token[:-1]}"}).status_code == 401
         process.send_signal(signal.SIGABRT)
-        assert process.wait(20) == -signal.SIGABRT
+        assert process.wait(MOST_S) == -signal.SIGABRT
 
 
 @contextmanager
@@ -246,11 +247,6 @@ def _answers(site: httpx.Client) -> bool:
         return site.get("/health").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as line:
-        return int(line.getsockname()[1])
 
 
 def test_the_search_finds_what_is_there(scene: Scene) -> None:

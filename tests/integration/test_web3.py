@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ from ledger.canonical import keccak256
 from ledger.chain import HttpTransport, RawLog, call_data, decode_log, find_profile
 from ledger.chain.codec import decode_revert
 from ledger.chain.web3py import open_contract
+from ledger.events import Event, Recorded
 from ledger.index import Follower
 from ledger.records import (
     RECORD_TYPES,
     Contract,
     PublishModel,
     ReceiveLot,
-    Recorded,
     RegisterMachine,
     RegisterModel,
     Reinstate,
@@ -143,14 +144,19 @@ def _raw(log: Any) -> RawLog:
     return RawLog(address, topics, bytes(log["data"]), *place)
 
 
-def _say(record: Recorded) -> dict[str, Any]:
+def _say(record: Recorded[Event]) -> dict[str, Any]:
     histories = {"histories": record.histories} if record.contract is Contract.LEDGER else {}
     told = {"sequence": record.sequence, "participant": record.participant, "key": record.key, **histories}
-    return {"event": record.kind, "subject": record.subject, **told, **record.fields}
+    return {"event": record.kind, "subject": record.subject, **told, **_fields(record.event)}
+
+
+def _fields(value: Any) -> Any:
+    if is_dataclass(value):
+        return {one.name.rstrip("_"): _fields(getattr(value, one.name)) for one in fields(value)}
+    return tuple(_fields(item) for item in value) if isinstance(value, tuple) else value
 
 
 def _theirs(event: Any) -> dict[str, Any]:
-    """Their third topic is the subject, whatever its name and type."""
     return {"event": event["event"], **_snake(plain(event["args"]))}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from itertools import groupby
@@ -16,14 +15,16 @@ import pytest
 from services.store import open_store
 from services.webhooks.feed import Filter, Notices, parse_position
 from tests.support.fake_world import build_world
-from tests.support.receiver import Receiver, wait_until
+from tests.support.patience import MOST_S, wait_until
+from tests.support.ports import pick_port
+from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.integration
 
 
 def millmark(home: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "services.cli", "--home", str(home), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -33,18 +34,12 @@ def start(home: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def test_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'millmark.sqlite'}") as store:
         build_world(store)
         notices, _ = Notices(store).after(parse_position("0.0"), 1000, None, Filter())
     expected = [(one.event["id"], one.event["position"]) for one in notices]
-    (tmp_path / "millmark.toml").write_text(f"webhook_loopback = true\ngateway_port = {_free_port()}\n")
+    (tmp_path / "millmark.toml").write_text(f"webhook_loopback = true\ngateway_port = {pick_port()}\n")
     with Receiver() as receiver:
         added = json.loads(millmark(tmp_path, "webhooks", "add", receiver.url, "--after", "0.0", "--json"))
         kill_at = [4, 21]
@@ -60,7 +55,7 @@ def test_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
             wait_until(lambda: bool(receiver.taken) and receiver.taken[-1]["id"] == expected[-1][0], 40)
         finally:
             process.terminate()
-            assert process.wait(20) in (0, -signal.SIGTERM)
+            assert process.wait(MOST_S) in (0, -signal.SIGTERM)
     told = [(one["id"], one["position"]) for one in receiver.taken]
     assert [one for one, _ in groupby(told)] == expected  # at most the delivery that was under way came twice
     assert len(told) - len(expected) <= len(kill_at)

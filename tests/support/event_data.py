@@ -11,7 +11,7 @@ from eth_abi.abi import encode
 from hypothesis import strategies as st
 
 from ledger.chain import load_abi
-from ledger.events import EVENTS, ArrayOf, Event, Struct, Type, Word, struct_of, unsafe_build
+from ledger.events import EVENTS, ArrayOf, Event, Struct, Type, Word, struct_of, unsafe_builder
 from ledger.records import Contract
 
 T = TypeVar("T")
@@ -26,8 +26,8 @@ def build(kind: type[T], /, **fields: object) -> T:
     """An event or a struct, unchecked; fields that are not given are zero."""
     members = struct_of(kind).members
     assert fields.keys() <= {name for name, _ in members}, f"{kind.__name__} has no such fields: {fields}"
-    return unsafe_build(
-        kind, [_member(member, fields[name]) if name in fields else _zero(member) for name, member in members]
+    return unsafe_builder(kind)(
+        [_member(member, fields[name]) if name in fields else _zero(member) for name, member in members]
     )
 
 
@@ -41,7 +41,7 @@ def _member(kind: Type, value: object) -> object:
 def changed(value: T, /, **members: object) -> T:
     """A copy with other members, unchecked."""
     fields = dataclasses.fields(value)  # type: ignore[arg-type]  # events and structs are dataclasses
-    return unsafe_build(type(value), [members.get(field.name, getattr(value, field.name)) for field in fields])
+    return unsafe_builder(type(value))([members.get(field.name, getattr(value, field.name)) for field in fields])
 
 
 def encode_event(event: Event, key: bytes, histories: tuple[bytes, ...] = ()) -> bytes:
@@ -82,7 +82,7 @@ def _zero(kind: Type) -> object:
         return False
     if kind.abi.startswith("uint"):
         return 0
-    return bytes(20 if kind.abi == "address" else int(kind.abi[5:]))
+    return bytes(kind.size)
 
 
 def logged(kind: Type, *, named: bool = True) -> st.SearchStrategy[Any]:
@@ -97,6 +97,5 @@ def logged(kind: Type, *, named: bool = True) -> st.SearchStrategy[Any]:
     if kind.abi == "bool":
         return st.booleans()
     if kind.abi.startswith("uint"):
-        return st.integers(0, 2 ** int(kind.abi[4:]) - 1)
-    size = 20 if kind.abi == "address" else int(kind.abi[5:])
-    return st.binary(min_size=size, max_size=size)
+        return st.integers(0, 2**kind.size - 1)
+    return st.binary(min_size=kind.size, max_size=kind.size)

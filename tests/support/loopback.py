@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
 
-_READY_S = 10.0
+from tests.support.patience import wait_until
+from tests.support.ports import closed_port
 
 
 @contextmanager
@@ -22,10 +22,8 @@ def serving(app: FastAPI) -> Iterator[str]:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
-        deadline = time.monotonic() + _READY_S
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.01)
         try:
+            wait_until(lambda: server.started)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
@@ -65,6 +63,5 @@ def answering(answer: Callable[[socket.socket], None], seen: list[bytes] | None 
 
 
 def closed_url() -> str:
-    """A URL at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+    """A URL at which nothing listens, nor will."""
+    return f"http://127.0.0.1:{closed_port()}"

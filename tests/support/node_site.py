@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +20,11 @@ from ledger.records import Contract
 from ledger.store import Store
 from services.lab.demo.consortium import Consortium, found_consortium
 from services.lab.demo.plant import GTIN_STEEL, Plant, build_plant, receive
+from tests.support.patience import MOST_S
 
 TOKEN = "canary-token-" + "7" * 32
 PASSPHRASE = "canary-passphrase"
 MODELS = Path(__file__).parents[2] / "quality" / "models"
-_START_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,25 +123,17 @@ def running_node(config: Path) -> Iterator[RunningNode]:
             line = process.stdout.readline()
             assert line.startswith("node on http://"), config.with_name("node.log").read_text()[-2000:]
             url = line.split()[2].rstrip(";")
-            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30) as client:
+            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=MOST_S) as client:
                 yield RunningNode(process, client)
         finally:
             process.terminate()
-            process.wait(20)
-
-
-def await_that(done: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    """Calls `done` until it says so. Fails after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    while not done():
-        assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(0.1)
+            process.wait(MOST_S)
 
 
 def millmark(*arguments: str, fails: bool = False) -> str:
     """`millmark node` with these arguments; gives what it printed, or, where it is to fail, the one line of why."""
     command = [sys.executable, "-m", "services.cli", "node", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_START_S, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S, env=os.environ)
     assert done.returncode == (2 if fails else 0), done.stderr
     if fails:
         assert done.stderr.count("\n") == 1, done.stderr

@@ -29,11 +29,11 @@ from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.portal import Proofs
 from services.serving.server import build_server
 from services.store import open_store
+from tests.support.patience import MOST_S
 
 __all__ = ["PortalWorld", "serve_world"]
 
 ORDERS = 2
-_MOST_S = 20.0
 _DISCLOSED = ["names", "/passport"]
 
 
@@ -98,14 +98,14 @@ def serve_world(folder: Path) -> Iterator[PortalWorld]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            end = time.monotonic() + _MOST_S
+            end = time.monotonic() + MOST_S
             while not server.started:
                 assert time.monotonic() < end
                 time.sleep(0.01)
             yield PortalWorld(store, line, policy.origin, folder)
         finally:
             server.should_exit = True
-            thread.join(_MOST_S)
+            thread.join(MOST_S)
 
 
 def _windows(width: int, decimals: int) -> list[list[int]]:

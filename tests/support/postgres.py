@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.support.patience import MOST_S
+
 _DEBIAN = Path("/usr/lib/postgresql")
 """Debian keeps the server's programs off the PATH, a folder a version."""
 _HASTE = "-c listen_addresses='' -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
@@ -76,7 +78,7 @@ def _run(command: Sequence[str | Path]) -> None:
             cwd="/",
             user=user,
             extra_groups=[] if user else None,
-            timeout=60,
+            timeout=MOST_S,
         ).returncode
         said.seek(0)
         assert code == 0, said.read().decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What `scripts/test` tries a little of, tried in full: `scripts/prove` lists it, `scripts/prove NAME [ARGS]` runs one."""
+"""What `scripts/test` tries a little of, tried in full: `scripts/prove` lists it, `scripts/prove NAME` runs one."""
 
 from __future__ import annotations
 

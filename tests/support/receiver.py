@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = ["Receiver", "wait_until"]
+from tests.support.patience import MOST_S
+
+__all__ = ["Receiver"]
 
 
 class Receiver:
@@ -43,7 +44,7 @@ class Receiver:
         self.seen.append((headers, body))
         status = self.answer(len(self.seen))
         if status is None:
-            self._release.wait(60)
+            self._release.wait(MOST_S)
             return 503
         if 200 <= status < 300:
             self.taken.append(json.loads(body))
@@ -64,11 +65,3 @@ class Receiver:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Raises AssertionError when it does not come true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.01)

@@ -26,10 +26,10 @@ from services.gateway.http.policy import Auth
 from services.gateway.relay import Relaying
 from services.relay import HttpRelay
 from tests.support.ledger_world import LedgerWorld, build_world
+from tests.support.patience import MOST_S
 from tests.support.stores import new_store
 
 ORIGIN = "https://gateway.example"
-_MOST_WAIT_S = 60.0
 
 
 class InProcess(httpx.BaseTransport):
@@ -96,7 +96,7 @@ class RelayWorld:
 
     def settle(self, submitter: RelaySubmitter) -> None:
         """Both sides in turn, until the factory has nothing left to do."""
-        deadline = time.monotonic() + _MOST_WAIT_S
+        deadline = time.monotonic() + MOST_S
         while not submitter.step():
             assert time.monotonic() < deadline, "it does not settle"
             self.relaying.step()

@@ -12,6 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.patience import MOST_S
+
 MODULES = (
     Path("/usr/lib/softhsm/libsofthsm2.so"),
     Path("/usr/lib64/softhsm/libsofthsm2.so"),
@@ -52,7 +54,7 @@ def prepare_hsm() -> Hsm:
     os.environ["SOFTHSM2_CONF"] = str(configuration)
     for label in TOKENS:
         command = ["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "12345678"]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, check=True, capture_output=True, timeout=MOST_S)
     return Hsm(module, folder)
 
 

@@ -1,5 +1,5 @@
-"""web3.py as a client of its own: it deploys the committed artefacts, makes every call and reads every log, with its own
-ABI codec, its own transactions and eth-account's signatures. Nothing of ours is between it and the node.
+"""web3.py as a client of its own: it deploys the committed artefacts, makes every call and reads every log, with its
+own ABI codec, its own transactions and eth-account's signatures. Nothing of ours is between it and the node.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def build_web3_world(url: str, store: Store, profile: EngineProfile) -> tuple[We
 
 
 def plain(value: Any) -> Any:
-    """What web3.py decoded, as our codec says the same: addresses as bytes, arrays as tuples, structs by their fields."""
+    """What web3.py decoded, in the types of our codec: addresses are bytes, arrays tuples, structs mappings."""
     if isinstance(value, Mapping):
         return {name: plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

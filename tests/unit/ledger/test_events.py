@@ -58,7 +58,8 @@ def test_every_event_of_the_contracts_is_declared_and_no_other() -> None:
     assert len(declared) == len(EVENTS)
     missing = sorted(f"{contract.value}: {name}" for contract, name in events_of_the_abi().keys() - declared)
     assert not missing, f"events without a declaration in ledger/events: {missing}"
-    assert not declared - events_of_the_abi().keys()
+    strange = sorted(f"{contract.value}: {name}" for contract, name in declared - events_of_the_abi().keys())
+    assert not strange, f"declared in ledger/events, and no event of the contracts: {strange}"
 
 
 def verify_member(name: str, kind: Type, parameter: dict[str, Any]) -> None:

@@ -7,10 +7,10 @@ from dataclasses import fields
 
 import pytest
 
-from services.lab.bench.bundle import Measured
+from services.lab.bench.bundle import BundleFigures
 from services.lab.bench.capture import Throughput
 from services.lab.bench.capture_http import HttpTimes
-from services.lab.bench.epcis import IntakeTimes
+from services.lab.bench.epcis import EpcisTimes
 from services.lab.bench.genealogy import Timing
 from services.lab.bench.peers import MEASUREMENTS, Measurement, read_ratios
 
@@ -29,12 +29,12 @@ def _capture() -> dict[str, object]:
 
 def _epcis() -> dict[str, object]:
     times = {"gateway": 10.0, "peer": 300.0, "peer-memory": 200.0}
-    return IntakeTimes(100, times, times, {}).to_json()
+    return EpcisTimes(100, times, times, {}).to_json()
 
 
 def _bundle() -> dict[str, object]:
-    numbers = {one.name: 1 for one in fields(Measured)} | {"verify_ms": 20, "decode_ms": 5}
-    return Measured(**numbers).to_json()
+    numbers = {one.name: 1 for one in fields(BundleFigures)} | {"verify_ms": 20, "decode_ms": 5}
+    return BundleFigures(**numbers).to_json()
 
 
 ANSWERS: dict[str, tuple[Callable[[], object], list[float]]] = {

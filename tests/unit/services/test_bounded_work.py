@@ -16,7 +16,7 @@ from ledger.store import Store
 from services.portal import Proofs
 from services.portal import proofs as proofs_module
 from services.serving.bounded_work import BoundedWork
-from tests.support.receiver import wait_until
+from tests.support.patience import MOST_S, wait_until
 from tests.support.stores import new_store
 
 LOT = bytes(32)
@@ -35,12 +35,12 @@ def test_so_many_have_a_turn_so_many_wait_and_the_next_one_is_refused() -> None:
         with turns.take() as mine:
             if mine:
                 going.release()
-                assert over.wait(20)
+                assert over.wait(MOST_S)
             return mine
 
     with ThreadPoolExecutor(4) as pool:
         first = [pool.submit(work) for _ in range(2)]
-        assert all(going.acquire(timeout=20) for _ in first)
+        assert all(going.acquire(timeout=MOST_S) for _ in first)
         others = [pool.submit(work) for _ in range(2)]
         wait_until(lambda: any(one.done() for one in others))
         over.set()
@@ -66,7 +66,7 @@ class _Hanging:
 
     def __getattr__(self, name: str) -> object:
         self.asked.set()
-        assert self.given_up.wait(20)
+        assert self.given_up.wait(MOST_S)
         raise ChainUnreachableError(f"the node did not answer {name}", hint="")
 
 
@@ -77,7 +77,7 @@ def test_a_node_that_hangs_holds_few_threads(store: Store, monkeypatch: pytest.M
     proofs = Proofs(store, cast("Chain", node), None)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(proofs.fetch, LOT, None, 0)
-        assert node.asked.wait(20)
+        assert node.asked.wait(MOST_S)
         refused = proofs.fetch(LOT, None, 0)
         node.given_up.set()
         assert isinstance(refused, proofs_module.ProofsBusyError)

@@ -8,6 +8,7 @@ from threading import Barrier
 import pytest
 
 from services.cache import LruCache, StateCache
+from tests.support.patience import MOST_S
 
 
 def test_what_was_least_recently_used_goes_first() -> None:
@@ -66,7 +67,7 @@ def test_what_many_ask_for_at_once_is_worked_out_at_most_twice() -> None:
     work = Counting()
 
     def ask() -> bytes:
-        together.wait(10)
+        together.wait(MOST_S)
         return cache.get_or_compute("now", "a", work)
 
     with ThreadPoolExecutor(8) as pool:

@@ -24,7 +24,7 @@ from services.interop.epcis.event_queries import CONTEXT
 from tests.support.epcis_events import LINK, THING, Json, capture, document, event, find, found, statuses
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS
-from tests.support.receiver import wait_until
+from tests.support.patience import wait_until
 from tests.support.stores import new_store
 
 GS1 = CORPUS / "epcis2" / "gs1"

@@ -29,7 +29,7 @@ from tests.support.fake_chain import digest
 from tests.support.fake_ledger import NONE, PIECE
 from tests.support.fake_world import CARRIER, COORDINATOR, SMITH, World, build_world
 from tests.support.gateway_client import Caller
-from tests.support.receiver import wait_until
+from tests.support.patience import MOST_S, wait_until
 from tests.support.sign_in import NOW_S, ORIGIN, add_keys, sign_in
 from tests.support.stores import new_store
 
@@ -123,7 +123,7 @@ def served(world: World, *, required: bool = False) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/v1/events"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(MOST_S)
         assert not thread.is_alive()  # although streams were open
 
 
@@ -142,7 +142,7 @@ SSE = {"Accept": "text/event-stream"}
 
 
 def test_a_stream_goes_on_where_the_last_one_ended(world: World) -> None:
-    with served(world) as url, httpx.Client(timeout=20) as client:
+    with served(world) as url, httpx.Client(timeout=MOST_S) as client:
         whole = client.get(f"{url}?after=0.0").json()["items"]
         with client.stream("GET", f"{url}?after=0.0", headers=SSE) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
@@ -159,7 +159,7 @@ def test_a_stream_goes_on_where_the_last_one_ended(world: World) -> None:
 
 
 def test_a_stream_begins_with_what_is_recorded_next_and_ends_with_the_gateway(world: World) -> None:
-    with ExitStack() as open_, httpx.Client(timeout=20) as client:
+    with ExitStack() as open_, httpx.Client(timeout=MOST_S) as client:
         url = open_.enter_context(served(world))
         with client.stream("GET", url, headers=SSE) as answer:
             lines = answer.iter_lines()
@@ -172,12 +172,12 @@ def test_a_stream_begins_with_what_is_recorded_next_and_ends_with_the_gateway(wo
 
 def test_a_head_request_does_not_open_a_stream(world: World) -> None:
     with served(world) as url:
-        assert httpx.head(url, headers=SSE, timeout=10).status_code == 200
+        assert httpx.head(url, headers=SSE, timeout=MOST_S).status_code == 200
 
 
 def test_streams_are_few(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events_module, "_MOST_OPEN_EACH", 1)
-    with served(world) as url, httpx.Client(timeout=10) as client:
+    with served(world) as url, httpx.Client(timeout=MOST_S) as client:
         with client.stream("GET", url, headers=SSE) as answer:
             lines = answer.iter_lines()
             next(lines)
@@ -219,7 +219,7 @@ def _opens(client: httpx.Client, url: str) -> bool:
 
 def test_a_stream_ends_with_its_credential(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events_module, "_HEARTBEAT_S", 0.05)
-    with served(world, required=True) as url, httpx.Client(timeout=20) as client:
+    with served(world, required=True) as url, httpx.Client(timeout=MOST_S) as client:
         origin = url.removesuffix("/v1/events")
         session = sign_in(SignIn(world.store, origin), SMITH, now_s=_now_s())
         headers = {**SSE, "Authorization": f"Bearer {session.token}"}

@@ -23,9 +23,9 @@ from services.serving.logs import build_logger
 from services.store import open_store
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain
+from tests.support.patience import MOST_S
 
 Status = dict[str, Any]
-_MOST_S = 10.0
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def during(store: Store, chain: ServedChain, script: Callable[[Callable[[], Stat
 
 def until(ask: Callable[[], Status], holds: Callable[[Status], object]) -> Status:
     """Steps of the thread cannot be counted from outside, so the status is asked until it says so."""
-    end = time.monotonic() + _MOST_S
+    end = time.monotonic() + MOST_S
     while not holds(found := ask()):
         assert time.monotonic() < end, found
         time.sleep(0.005)
@@ -154,4 +154,4 @@ def test_an_idle_application_stops_at_once(store: Store, chain: ServedChain) -> 
 
     start = time.monotonic()
     assert asyncio.run(run()).status_code == 200
-    assert time.monotonic() - start < _MOST_S
+    assert time.monotonic() - start < MOST_S

@@ -18,6 +18,8 @@ from services.webhooks.delivery import Answer
 from services.webhooks.http_post import post
 from services.webhooks.targets import Target
 from tests.support.authority import Authority
+from tests.support.patience import MOST_S
+from tests.support.ports import closed_port
 
 Receive = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 _MOST_HEAD_BYTES = 8192
@@ -46,7 +48,7 @@ class Hostile:
         body: bytes = b"{}",
         headers: Mapping[str, str] = MappingProxyType({}),
         *,
-        timeout_s: float = 5.0,
+        timeout_s: float = MOST_S,
         trusting: Authority | None = None,
     ) -> Answer:
         """A delivery to it, under a name that stands for 127.0.0.1."""
@@ -262,13 +264,12 @@ def test_handshakes_that_lead_nowhere(tmp_path: Path) -> None:
 
 
 def test_a_closed_port_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = closed_port()
 
     async def run() -> Answer:
         target = Target("", False, "127.0.0.1", port, "/")
         context = ssl.create_default_context()
-        return await post(target, {}, b"{}", resolve=_resolve, loopback=True, timeout_s=5, tls=context)
+        return await post(target, {}, b"{}", resolve=_resolve, loopback=True, timeout_s=MOST_S, tls=context)
 
     assert asyncio.run(run()).reason.startswith("no connection: Connect")
 

@@ -20,6 +20,7 @@ from services.node.health import Health
 from services.node.http_capture import MOST_BATCH_BYTES, MOST_EVENTS, create_capture
 from services.serving.logs import build_logger
 from tests.support.node_parts import CaptureClient, Parts, open_parts
+from tests.support.patience import MOST_S
 
 TOKEN = "canary-token-0123456789-0123456789"
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -151,7 +152,7 @@ def test_a_sender_that_is_gone_stops_nobody_elses_events(parts: Parts) -> None:
     intake = parts.intake
     gone, kept = (intake.check(parse_event(json.dumps(_event(number)).encode()))[1] for number in (1, 2))
     intake.submit("press", [gone]).cancel()
-    assert intake.submit("press", [kept]).result(timeout=30).accepted == 1
+    assert intake.submit("press", [kept]).result(timeout=MOST_S).accepted == 1
 
 
 def test_a_full_disk_is_told_and_the_same_batch_goes_through_later(client: CaptureClient, parts: Parts) -> None:
