@@ -42,7 +42,7 @@ def find_anvil() -> Path | None:
     """The native anvil binary, or None. The npm package's launcher is unsuitable: it does not pass signals on."""
     machine = _MACHINES.get(platform.machine().lower(), platform.machine().lower())
     package = Path("node_modules", "@foundry-rs", f"anvil-{sys.platform}-{machine}", "bin", "anvil")
-    binary = Path(__file__).parents[2] / "contracts" / package
+    binary = Path(__file__).parents[3] / "contracts" / package
     return binary if binary.exists() else None
 
 
