@@ -20,17 +20,17 @@ from ledger.store.outbox import Entry, Outbox
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.follower import Following
 from services.serving.logs import build_logger
-from services.store import open_store
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain
 from tests.support.patience import MOST_S
+from tests.support.stores import new_store
 
 Status = dict[str, Any]
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path / 'index.db'}") as opened:
+    with new_store(tmp_path, "index.db") as opened:
         yield opened
 
 
