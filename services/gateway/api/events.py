@@ -28,7 +28,7 @@ from services.gateway.http.errors import BusyError
 from services.gateway.http.responses import PROBLEMS_400, PROBLEMS_422
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
-from services.webhooks.feed import Filter, Notice, Notices, format_position, parse_filter, parse_position
+from services.webhooks.feed import FeedEntry, Filter, RecordFeed, format_position, parse_filter, parse_position
 
 __all__ = ["EVENT_SCHEMA", "SseConnections", "add_events"]
 
@@ -152,7 +152,7 @@ def add_events(
     table: RouteTable, store: Store, connections: SseConnections, authenticate: Callable[[Request], Awaitable[None]]
 ) -> None:
     """`authenticate` checks the caller of an open connection anew, and raises once they may not follow any more."""
-    routes, notices = Routes(table, "events", PROBLEMS_422), Notices(store)
+    routes, feed = Routes(table, "events", PROBLEMS_422), RecordFeed(store)
 
     @routes.get(
         "/v1/events",
@@ -184,13 +184,13 @@ def add_events(
         place = last_id or after
         if "text/event-stream" not in request.headers.get("accept", ""):
             start = parse_position(place or "0.0")
-            found, end = await run_in_threadpool(notices.after, start, _AT_ONCE, principal.viewer, wanted)
+            found, end = await run_in_threadpool(feed.after, start, _AT_ONCE, principal.viewer, wanted)
             page = {"items": [one.event for one in found], "next": format_position(end)}
             return Response(json.dumps(page, separators=(",", ":")), media_type="application/json")
-        start = parse_position(place) if place else await run_in_threadpool(notices.end)
+        start = parse_position(place) if place else await run_in_threadpool(feed.end)
         participant = principal.participant or 0
         connections.enter(participant)
-        body = _SseConnection(request, principal, notices, wanted, connections, authenticate).run(start)
+        body = _SseConnection(request, principal, feed, wanted, connections, authenticate).run(start)
         return _SseResponse(body, lambda: connections.leave(participant))
 
 
@@ -218,12 +218,12 @@ class _SseConnection:
         self,
         request: Request,
         principal: Principal,
-        notices: Notices,
+        feed: RecordFeed,
         wanted: Filter,
         connections: SseConnections,
         authenticate: Callable[[Request], Awaitable[None]],
     ) -> None:
-        self._request, self._principal, self._notices = request, principal, notices
+        self._request, self._principal, self._feed = request, principal, feed
         self._wanted, self._connections, self._authenticate = wanted, connections, authenticate
 
     async def run(self, place: Position) -> AsyncIterator[str]:
@@ -235,10 +235,10 @@ class _SseConnection:
             beat = loop.time()
             while not self._connections.stopping() and not self._request.state.head:
                 found, end = await run_in_threadpool(
-                    self._notices.after, place, _AT_ONCE, self._principal.viewer, self._wanted
+                    self._feed.after, place, _AT_ONCE, self._principal.viewer, self._wanted
                 )
-                for notice in found:
-                    yield _written(notice)
+                for entry in found:
+                    yield _written(entry)
                 if end == place:
                     await asyncio.sleep(_INTERVAL_S)
                 place = end
@@ -250,6 +250,6 @@ class _SseConnection:
             return  # the credential is over, or the database does not answer: asked again, the gateway says which
 
 
-def _written(notice: Notice) -> str:
-    data = json.dumps(notice.event, separators=(",", ":"))
-    return f"id: {format_position(notice.position)}\nevent: {notice.event['type']}\ndata: {data}\n\n"
+def _written(entry: FeedEntry) -> str:
+    data = json.dumps(entry.event, separators=(",", ":"))
+    return f"id: {format_position(entry.position)}\nevent: {entry.event['type']}\ndata: {data}\n\n"
