@@ -15,7 +15,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.access import Scope
 from services.access.rules import Rule
-from services.gateway.follower import Failure, Following, Head, Seen
+from services.gateway.follower import Failure, FollowerSnapshot, FollowerThread, Head
 from services.gateway.http import example_values as examples
 from services.gateway.http.responses import PROBLEM, reply
 from services.gateway.http.route_table import RouteTable
@@ -139,13 +139,13 @@ def add_status(table: RouteTable, read_status: StatusReader) -> None:
         return reply(Health("ok"))
 
 
-def fetch_gateway_status(store: Store, following: Following | None) -> GatewayStatus:
+def fetch_gateway_status(store: Store, follower: FollowerThread | None) -> GatewayStatus:
     """Asks nothing of the chain: what the follower last saw of it is shown, with the time."""
-    seen = None if following is None else following.seen()
+    seen = None if follower is None else follower.seen()
     return build_status(fetch_status(store), seen, Outbox(store).counts())
 
 
-def build_status(index: IndexStatus | None, seen: Seen | None, counts: Mapping[str, int]) -> GatewayStatus:
+def build_status(index: IndexStatus | None, seen: FollowerSnapshot | None, counts: Mapping[str, int]) -> GatewayStatus:
     """`seen` is None when no chain is configured."""
     head = None if seen is None else seen.head
     return GatewayStatus(
@@ -163,7 +163,7 @@ def _is_equal(index: IndexStatus, head: Head) -> bool:
     return ours == (head.chain_id, head.registry_sequence, head.ledger_sequence)
 
 
-def _why_no_head(seen: Seen | None) -> FailureState:
+def _why_no_head(seen: FollowerSnapshot | None) -> FailureState:
     if seen is None:
         return _NOT_CONFIGURED
     return _failure(seen.head_failure) or _NOT_ASKED

@@ -9,7 +9,7 @@ from typing import Final, cast
 import msgspec
 
 from ledger.canonical import Json
-from services.gateway.recording.views import RecordFate
+from services.gateway.recording.views import RecordStatus
 from services.interop.epcis.event_queries import CONTEXT
 from services.interop.epcis.tables import EpcisCaptureRow
 
@@ -18,7 +18,7 @@ __all__ = ["SIMPLE", "describe_capture", "query_document", "recorded_of"]
 SIMPLE: Final = "SimpleEventQuery"
 """The standard's own query, with parameters in the address."""
 _TOLD: Final = ("kind", "state", "done", "sequence", "refusal")
-"""Members of a record's fate that a capture job shows."""
+"""Members of a record's status that a capture job shows."""
 
 
 def query_document(events: Sequence[Json], name: str = SIMPLE) -> dict[str, Json]:
@@ -39,12 +39,12 @@ def recorded_of(row: EpcisCaptureRow) -> set[int]:
     return {one["id"] for event in msgspec.json.decode(row.outcome) for one in event.get("recorded", ())}
 
 
-def describe_capture(row: EpcisCaptureRow, fates: Mapping[int, RecordFate] | None = None) -> dict[str, Json]:
-    """A capture job; `events` says what became of each, which the standard leaves room for. `fates`: of its records."""
+def describe_capture(row: EpcisCaptureRow, statuses: Mapping[int, RecordStatus] | None = None) -> dict[str, Json]:
+    """A capture job. The extension `events` reports on each event; `statuses` are those of its records."""
     events = msgspec.json.decode(row.outcome)
     for event in events:
         for one in event.get("recorded", ()):
-            one |= _fate((fates or {}).get(one["id"]))
+            one |= _status((statuses or {}).get(one["id"]))
     errors: list[Json] = [
         {
             "type": "epcisException:ValidationException",
@@ -67,10 +67,10 @@ def describe_capture(row: EpcisCaptureRow, fates: Mapping[int, RecordFate] | Non
     }
 
 
-def _fate(fate: RecordFate | None) -> dict[str, Json]:
-    if fate is None:
+def _status(status: RecordStatus | None) -> dict[str, Json]:
+    if status is None:
         return {}
-    told = cast("dict[str, Json]", fate.to_json())
+    told = cast("dict[str, Json]", status.to_json())
     return {name: told[name] for name in _TOLD if told[name] is not None}
 
 

@@ -20,7 +20,7 @@ from services.gateway.epcis.answers import describe_capture, recorded_of
 from services.gateway.epcis.known_names import find_known
 from services.gateway.epcis.negotiation import MOST_EVENTS
 from services.gateway.epcis.problems import PREFIX
-from services.gateway.epcis.recording import EventRecording, find_fates, open_recording
+from services.gateway.epcis.recording import EventRecording, find_record_statuses, open_recording
 from services.gateway.epcis.search import number_of, open_event_queries
 from services.gateway.http.errors import BusyError
 from services.gateway.recording import Recorder
@@ -61,7 +61,7 @@ class CaptureService:
         return self._describe(self.library(principal).capture(id_))
 
     def _describe(self, row: EpcisCaptureRow) -> dict[str, Json]:
-        return describe_capture(row, find_fates(self._store, recorded_of(row)))
+        return describe_capture(row, find_record_statuses(self._store, recorded_of(row)))
 
     def _take_document(
         self, principal: Principal, behaviour: Behaviour, document: Document, recording: EventRecording | None = None

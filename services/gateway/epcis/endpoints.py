@@ -37,7 +37,7 @@ from services.gateway.http.responses import PROBLEMS_422
 from services.gateway.http.route_table import Examples, Route, RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.recording import Recorder
-from services.gateway.recording.views import RecordFate
+from services.gateway.recording.views import RecordStatus
 from services.interop.epcis.event_hash import PROFILE
 from services.interop.epcis.tables import EpcisCaptureRow
 
@@ -90,7 +90,7 @@ _RECORDED = {
     "recorded": [{"id": 17}],
     "evidence_only": [],
 }
-_FATE = RecordFate(17, "ReceiveLot", "ledger", "final", True, 412, (), None, None, None)
+_RECORD_STATUS = RecordStatus(17, "ReceiveLot", "ledger", "final", True, 412, (), None, None, None)
 _FAULT = {"pointer": "/epcisBody/eventList/1/bizStep", "reason": "'transforming' is neither a standard value nor a URI"}
 _REJECTED = {"event": "/epcisBody/eventList/1", "status": "rejected", "reasons": [_FAULT]}
 
@@ -102,7 +102,7 @@ def _found() -> dict[str, Json]:
 def _job(behaviour: str, *, success: bool, events: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     outcome = json.dumps(list(events) or ([_ACCEPTED] if success else [_ACCEPTED, _REJECTED]))
     row = EpcisCaptureRow("9f1c" * 6, 1, 5, _TAKEN_MS, _TAKEN_MS, behaviour, success, outcome)
-    return describe_capture(row, {_FATE.id: _FATE})
+    return describe_capture(row, {_RECORD_STATUS.id: _RECORD_STATUS})
 
 
 _JOBS: Examples = {

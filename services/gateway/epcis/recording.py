@@ -20,10 +20,10 @@ from services.gateway.http.errors import NoSignerError
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
 from services.gateway.recording.tables import RecordingRow
-from services.gateway.recording.views import RecordFate, build_fate
+from services.gateway.recording.views import RecordStatus, build_record_status
 from services.interop.epcis.mapping import Proposal
 
-__all__ = ["EventRecording", "find_fates", "open_recording", "parse_record"]
+__all__ = ["EventRecording", "find_record_statuses", "open_recording", "parse_record"]
 
 _PART = 300
 
@@ -91,13 +91,13 @@ def parse_record(text: str | None) -> bool:
     return text == "true"
 
 
-def find_fates(store: Store, ids: Iterable[int]) -> dict[int, RecordFate]:
+def find_record_statuses(store: Store, ids: Iterable[int]) -> dict[int, RecordStatus]:
     """What became of records, by their ids."""
     outbox, wanted = Outbox(store), list(ids)
     found = {}
     for start in range(0, len(wanted), _PART):
         for number, record in outbox.among(wanted[start : start + _PART]).items():
-            found[number] = build_fate(record, None)
+            found[number] = build_record_status(record, None)
     return found
 
 
