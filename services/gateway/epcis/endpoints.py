@@ -87,7 +87,7 @@ _ACCEPTED = {
     "profile": PROFILE,
     "evidence": {"index": 17, "leaf_hash": "3c" * 32},
     "records": [],
-    "evidence_only": ["an observation: it is evidence of where things were, but changes no state"],
+    "evidence_only": ["an observation: it changes no state"],
 }
 _RECORDED = {
     **_ACCEPTED,
