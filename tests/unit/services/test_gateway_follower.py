@@ -98,7 +98,7 @@ def test_a_node_that_is_down_comes_back(store: Store, chain: ServedChain, capfd:
         assert back["follower"]["last_failure"]["hint"] == "try again"
 
     during(store, chain, script)
-    assert capfd.readouterr().err.count("following failed") == 1
+    assert capfd.readouterr().err.count("indexing failed") == 1
 
 
 def test_a_halted_index_is_served_and_says_so(store: Store, chain: ServedChain) -> None:
