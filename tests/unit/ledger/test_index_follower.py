@@ -204,8 +204,8 @@ def _foreign(record: Recorded[Event]) -> Recorded[Event]:
         (_repeated, "the ledger's next record is 5, got 4"),
         (_skipped, "the ledger's next record is 5, got 6"),
         (_unknown, "unknown kind, LotTeleported"),
-        (_elsewhere, "came with a record of another"),
-        (_foreign, "which no record before it made"),
+        (_elsewhere, "although it is of another block"),
+        (_foreign, "which no earlier record created"),
     ],
 )
 @pytest.mark.parametrize("limit", [None, 1])
