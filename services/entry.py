@@ -1,5 +1,5 @@
 """The `millmark` console script. `verify` works where only the verifier's three packages are installed; all other
-commands need those of the base install.
+commands need the base installation.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _USAGE = 2
 
 
 def main() -> None:
-    """Run the command that the process was started with, and exit with its code."""
+    """Runs the command of this process, and exits with its code."""
     if find_spec("typer") is None:
         sys.exit(_run_alone(sys.argv[1:]))
-    from services.cli import main as run_any  # noqa: PLC0415 - as the module says
+    from services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring
 
     run_any()
 
 
 def _run_alone(arguments: Sequence[str]) -> int:
-    if arguments[:1] == ["--home"]:  # an option of all commands, of no meaning to this one
+    if arguments[:1] == ["--home"]:  # an option of all commands, without effect on this one
         arguments = arguments[2:]
     if arguments[:1] != ["verify"]:
         sys.stderr.write("millmark: only `verify` works with the packages installed here; pip install millmark\n")

@@ -1,6 +1,6 @@
-"""The database of a service: the library's tables, and those that services keep beside them.
+"""The database of a service: the library's tables and those of the services.
 
-Each domain declares its tables in a module `tables`, and reads and writes them in a module `repository`.
+Each domain declares its tables in a module `tables`, and is the only one to access them, in a module `repository`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from ledger.store import Store, schema_of
 __all__ = ["SERVICES", "open_store"]
 
 SERVICES = schema_of("services")
-"""One for all services, which share a database: a command opens it as a gateway or a node does."""
+"""One schema for all services: they share a database, and commands open it as a gateway or a node does."""
 
 
 def open_store(url: str) -> Store:
-    """As the library's `open_store`, with the tables of all services."""
+    """As the library's `open_store`, including the tables of all services."""
     return library.open_store(url, SERVICES)

@@ -53,7 +53,9 @@ class SigningIn:
         message, refused = None, None
         if address:
             try:
-                message = self.sign_in.offer(parse_address(address[:_MOST_ADDRESS].strip()), self.clock()).to_text()
+                message = self.sign_in.new_message(
+                    parse_address(address[:_MOST_ADDRESS].strip()), self.clock()
+                ).to_text()
             except (SigningError, NotFoundError) as error:
                 refused = error
         return self._show(request, address, _safe(next), message, str(refused or ""), 200 if refused is None else 400)
