@@ -16,7 +16,7 @@ from ledger.ids import MAX_IDENTIFIER_LENGTH, SubjectKind
 from ledger.provenance.answers import Party
 from services.access import Scope
 from services.access.rules import Rule
-from services.documents import Documents, Draft, new_place
+from services.documents import Documents, Draft, new_version_id
 from services.documents.drafts import MOST_NAME_CHARACTERS
 from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES
@@ -204,7 +204,7 @@ def _add_uploads(table: RouteTable, documents: Documents, clock: Clock) -> None:
         about: AboutName = None,
     ) -> Response:
         """The file is encrypted before it is stored. The mode `linked` requires a lot in `about`."""
-        with Draft(new_place(), name, _media_type(request)) as draft:
+        with Draft(new_version_id(), name, _media_type(request)) as draft:
             await _receive(request, draft)
             idempotent = await read_idempotent_request(request, principal, key)
             return await run_in_threadpool(
@@ -234,9 +234,9 @@ def _add_versions(table: RouteTable, documents: Documents, clock: Clock) -> None
         if_match: IfMatch = None,
     ) -> Response:
         """The version is encrypted under a new key. Earlier versions are kept."""
-        # The place is needed first: name and number of the version are authenticated with every piece.
-        place = await run_in_threadpool(documents.next_place, document)
-        with Draft(place, name, _media_type(request)) as draft:
+        # Needed before encryption starts: document and number are authenticated with the ciphertext.
+        version_id = await run_in_threadpool(documents.next_version_id, document)
+        with Draft(version_id, name, _media_type(request)) as draft:
             await _receive(request, draft)
             idempotent = await read_idempotent_request(request, principal, key)
             return await run_in_threadpool(

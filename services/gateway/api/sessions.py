@@ -99,7 +99,7 @@ def _add_sign_in(routes: Routes, sign_in: SignIn, clock: Clock) -> None:
         """The message is bound to this site and chain, and valid for five minutes and one session. It does not reveal
         whether the key is known here."""
         try:
-            message = sign_in.offer(parse_address(address), clock())
+            message = sign_in.new_message(parse_address(address), clock())
         except SigningError as error:
             raise InputError(error.cause, hint=error.hint) from error
         return reply(MessageToSign(message.to_text(), moment(message.expires_at)))
