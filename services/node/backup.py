@@ -42,7 +42,9 @@ def back_up(config: NodeConfig, target: Path) -> None:
         for pattern in ("streams/*/failed-lots.json", "streams/*/log", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(source, target, pattern)
     except (OSError, sqlite3.Error) as error:
-        raise InputError(f"{target} cannot be written: {error}", hint="name a folder that does not exist yet") from error
+        raise InputError(
+            f"{target} cannot be written: {error}", hint="name a folder that does not exist yet"
+        ) from error
 
 
 def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:

@@ -50,7 +50,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("", "data_folder: Field required"),
-        ("x = [", "not TOML"),
+        ("x = [", "not valid TOML"),
         (GOOD + "[more]\n", "more: Extra inputs"),
         (GOOD.replace("machine = 3", 'machine = "3x"'), "streams.0.machine"),
         (GOOD.replace("machine = 3", "machine = 0"), "streams.0.machine"),
@@ -63,14 +63,17 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         (GOOD + "[http]\nport = 70000\n", "http.port"),
         (GOOD + "[anchor]\ncount = 0\n", "anchor.count"),
         (GOOD + "[anchor]\nseconds = 0\n", "anchor.seconds"),
-        (GOOD + '[[folders]]\npath = "in"\nstream = "lathe"\n', "no stream 'lathe'"),
-        (GOOD + '[[mqtt]]\ntopic = "t"\nstream = "lathe"\n', "no stream 'lathe'"),
+        (GOOD + '[[folders]]\npath = "in"\nstream = "lathe"\n', "stream 'lathe' is not defined"),
+        (GOOD + '[[mqtt]]\ntopic = "t"\nstream = "lathe"\n', "stream 'lathe' is not defined"),
         (GOOD + '[[mqtt]]\ntopic = "t"\nstream = "press"\nhost = "broker.example"\n', "unencrypted"),
-        (GOOD + "[model]\n" + MODEL, "go together"),
-        ('record = "certificates"\n' + GOOD, "go together"),
+        (GOOD + "[model]\n" + MODEL, "or neither"),
+        ('record = "certificates"\n' + GOOD, "or neither"),
         ('record = "all"\n' + GOOD, "record"),
-        (GOOD + f'[[streams]]\nname = "press"\nmachine = 4\nsubject = "0x{"cd" * 32}"\n', "the same name or the same subject"),
-        (GOOD + f'[[streams]]\nname = "other"\nmachine = 4\nsubject = "{SUBJECT}"\n', "the same name or the same subject"),
+        (
+            GOOD + f'[[streams]]\nname = "press"\nmachine = 4\nsubject = "0x{"cd" * 32}"\n',
+            "same name or the same subject",
+        ),
+        (GOOD + f'[[streams]]\nname = "other"\nmachine = 4\nsubject = "{SUBJECT}"\n', "same name or the same subject"),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, text: str, told: str) -> None:
