@@ -145,5 +145,5 @@ def _open(registry: Registry, access: AccessRepository, message: SignInMessage, 
 def _chain_id(registry: Registry) -> int:
     identity = registry.identity()
     if identity is None:
-        raise NotFoundError("nothing is indexed yet", hint="follow a chain first")
+        raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
     return identity.chain_id

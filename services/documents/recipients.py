@@ -69,7 +69,7 @@ def _show(registry: Registry, row: RecipientKeyRow) -> RecipientKey:
     """Raises RecipientKeyError unless an active key of the participant signed the statement, for this ledger."""
     identity = registry.identity()
     if identity is None:
-        raise RecipientKeyError("nothing is indexed yet", hint="follow a chain first")
+        raise RecipientKeyError("nothing is indexed yet", hint="follow the chain first")
     statement = KeyStatement(identity.chain_id, identity.ledger, row.participant, row.public_key, row.issued_at)
     signer = recover_statement_signer(statement, row.signature)
     found = registry.participant_of(signer)
