@@ -54,7 +54,7 @@ EXTRAS: Mapping[str, str] = {
     "tensorboardX": "quality",
     "torch": "quality",
 }
-"""Package -> the extra that brings it, for what a command imports only when it is called."""
+"""The extra that installs each optional package. Commands import these packages only when they need them."""
 
 
 def build_app(modules: Iterable[str] = COMMANDS) -> typer.Typer:
@@ -103,7 +103,7 @@ def _needed(arguments: Sequence[str]) -> Iterable[str]:
 
 
 def main() -> None:
-    """Run the command that the process was started with, and exit with its code."""
+    """Runs the command in `sys.argv`, and exits with its code."""
     _forbid_core_files()
     try:
         code = build_app(_needed(sys.argv[1:]))(standalone_mode=False)  # usage errors are raised, not printed

@@ -1,5 +1,6 @@
-"""The `millmark` console script. `verify` works where only the verifier's three packages are installed; all other
-commands need the base installation.
+"""Entry point of the `millmark` console script.
+
+`verify` needs the verifier's three packages only; all other commands need the base install.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _USAGE = 2
 
 
 def main() -> None:
-    """Runs the command of this process, and exits with its code."""
+    """Runs the command in `sys.argv`, and exits with its code."""
     if find_spec("typer") is None:
         sys.exit(_run_alone(sys.argv[1:]))
     from services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring
@@ -25,7 +26,7 @@ def main() -> None:
 
 
 def _run_alone(arguments: Sequence[str]) -> int:
-    if arguments[:1] == ["--home"]:  # an option of all commands, without effect on this one
+    if arguments[:1] == ["--home"]:  # accepted before every command, but `verify` uses no home folder
         arguments = arguments[2:]
     if arguments[:1] != ["verify"]:
         sys.stderr.write("millmark: only `verify` works with the packages installed here; pip install millmark\n")

@@ -1,4 +1,4 @@
-"""The database of a service: the library's tables and those of the services.
+"""The database of the services: the library's tables, and those that services add.
 
 Each domain declares its tables in a module `tables`, and is the only one to access them, in a module `repository`.
 """
@@ -11,9 +11,9 @@ from ledger.store import Store, schema_of
 __all__ = ["SERVICES", "open_store"]
 
 SERVICES = schema_of("services")
-"""One schema for all services: they share a database, and commands open it as a gateway or a node does."""
+"""One schema for all services: they share a database, which commands, gateway and node open alike."""
 
 
 def open_store(url: str) -> Store:
-    """As the library's `open_store`, including the tables of all services."""
+    """Like the library's `open_store`, with the tables of all services."""
     return library.open_store(url, SERVICES)

@@ -1,6 +1,8 @@
-"""The index: follows the chain's final blocks into the store, and keeps there what the contracts keep, and more.
+"""The index: follows the chain into the store, which then holds the contracts' state and all records.
 
-Follower(chain, store).follow()
+    Follower(chain, store).follow()
+
+It goes up to the chain's latest block; what blocks did that are not final yet can be undone.
 """
 
 from __future__ import annotations

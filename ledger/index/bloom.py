@@ -6,7 +6,7 @@ from ledger.canonical import keccak256
 
 
 def may_contain(bloom: bytes, value: bytes) -> bool:
-    """False when nothing in the block logged under `value`, an address or a topic. True proves nothing.
+    """Whether the block may have a log with `value`, an address or a topic. False is certain, True proves nothing.
 
     `bloom` is 256 bytes, a number of 2048 bits, most significant first.
     """

@@ -12,13 +12,16 @@ _CONTRACTS = {Contract.REGISTRY: b"\x01", Contract.LEDGER: b"\x02"}
 
 
 def start_digest(chain_id: int, genesis_hash: bytes, registry: bytes, ledger: bytes) -> bytes:
-    """The digest of an empty index of that ledger."""
+    """The digest of an empty index of the ledger at these addresses. 32 bytes, as are all digests here."""
     return sha256(_DIGEST_TAG + _word(chain_id) + genesis_hash + registry + ledger)
 
 
 def extend_digest(digest: bytes, contract: Contract, record: Recorded[Event] | RecordRow) -> bytes:
-    """The digest after one more record; commits to what the record says and to where on the chain it is. Two indexes
-    with the same digest saw the same records in the same order."""
+    """The digest after one more record. It commits to the record's content and its position on the chain.
+
+    Two indexes with the same digest have indexed the same records in the same order.
+    """
+    # Every part but the tag of the contract has 32 or 20 bytes, so no two records result in the same input.
     return sha256(
         digest
         + _CONTRACTS[contract]

@@ -1,9 +1,9 @@
-"""Follows the chain into the store, one batch of blocks a transaction, from the block of the deployment to the latest.
+"""Follows the chain into the store, one batch of blocks per transaction, from the deployment's block to the latest.
 
-What a block that is not final did is noted beside it, in the same transaction, and taken back when the chain has
-another block in its place. What must not happen on a final chain (another chain behind the same address, a changed
-block, a record missing or repeated, a record that cannot be placed) halts the follower with the index as it was:
-rolling back there would hide the one event that an operator has to see.
+What a block changed that is not final yet is logged in the same transaction, and undone if the chain later has another
+block in its place. What must not happen on a final chain (another chain behind the same URL, a changed block, a missing
+or repeated record, a record about something unknown) halts the follower and leaves the index as it was. Rolling back
+there would hide the one event that an operator has to see.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ledger.canonical import to_hex
 from ledger.errors import IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
 from ledger.events import Event, Header, Recorded
 from ledger.index.bloom import may_contain
@@ -23,19 +24,19 @@ from ledger.store.rows import ChainIdentityRow, CursorRow
 from ledger.store.undo import Change, Undo
 
 CRASH_POINTS = ("index",)
-"""Before and after a batch of blocks is committed."""
+"""Where the fault tests kill the process: before and after a batch of blocks is committed."""
 _BATCH_BLOCKS = 256
 _BATCH_RECORDS = 2_000
-"""A batch ends at whichever comes first: few commits, and little to fetch again after a crash."""
-_MEND_CHANGED = "find out why a final block changed; if the chain is right, rebuild the index"
+"""A batch ends at whichever limit comes first: few commits, and little to fetch again after a crash."""
+_HINT_CHANGED = "find out why a final block changed; if the chain is right, rebuild the index"
 _ANY = 2**63 - 1
 """Above every block number."""
 _ONLY = 1
-"""Key of tables with one row."""
+"""Primary key in tables with one row."""
 
 
 class ChainReader(Protocol):
-    """What the follower asks of a chain."""
+    """The part of a chain that the follower reads."""
 
     @property
     def chain_id(self) -> int: ...
@@ -45,18 +46,18 @@ class ChainReader(Protocol):
     def ledger(self) -> bytes: ...
     @property
     def first_block(self) -> int:
-        """Before it there is nothing of the ledger."""
+        """The block of the deployment; earlier blocks hold no records."""
 
     def genesis_hash(self) -> bytes: ...
     def head_number(self) -> int:
         """The latest block."""
 
     def final_number(self) -> int:
-        """The highest block that is final by the engine's profile; -1 for none."""
+        """The highest block that is final by the engine's profile; -1 if there is none."""
 
     def header(self, number: int) -> Header: ...
     def recorded(self, header: Header) -> tuple[Recorded[Event], ...]:
-        """Both contracts' records in that very block, in log order."""
+        """Both contracts' records in the block with this header's hash, in log order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,20 @@ class Progress:
     """What one call of `follow` did."""
 
     block_number: int
-    """The last block that is in the index; -1 for none."""
+    """The last indexed block; -1 if there is none."""
     final_number: int
-    """The last final block of the chain, when last asked. What is above it may still be taken back."""
+    """The chain's last final block when the call began; -1 if there is none. Blocks above it may still be undone."""
     blocks: int
+    """Number of blocks that were indexed."""
     records: int
+    """Number of records in them."""
     undone: int
-    """Blocks that were taken back first, because the chain has others in their place."""
+    """Number of blocks that were undone first, because the chain has others in their place."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """How far the index is."""
+    """How far the index has come, and of which ledger it is."""
 
     chain_id: int
     registry: bytes
@@ -85,25 +88,27 @@ class IndexStatus:
     block_time: int
     """Seconds since 1970; 0 before the first block."""
     registry_sequence: int
+    """Number of indexed records of the registry; the ledger's records are numbered apart."""
     ledger_sequence: int
     digest: bytes
-    """Equal for two indexes that saw the same records in the same order."""
+    """32 bytes; equal for two indexes that have indexed the same records in the same order."""
 
 
 class Follower:
-    """The one writer of an index. A second one on the same store is noticed, and stops."""
+    """The only writer of an index. If two follow into one store, the one that commits second halts."""
 
     def __init__(self, chain: ChainReader, store: Store) -> None:
         self._chain = chain
         self._store = store
 
     def follow(self, limit: int | None = None) -> Progress:
-        """Indexes blocks, at most `limit`, and returns when there are no more, or the chain changes meanwhile.
+        """Index new blocks, at most `limit`, until the latest one or until the chain is reorganised meanwhile.
 
-        Raises WrongChainError or WrongContractError when the store is about another ledger, IndexHaltedError when the
-        chain shows what must not be passed over. Blocks before the offending one are in the index, nothing of it is.
+        Raises WrongChainError or WrongContractError if the store is of another ledger, IndexHaltedError for what must
+        not happen on a final chain. Then all blocks before the offending one are indexed, and nothing of that one is.
         """
         cursor = self._open()
+        # The final number first: a block that becomes final in between is merely logged for undoing once too often.
         final, head = self._chain.final_number(), self._chain.head_number()
         opened = cursor.block_number
         cursor = self._take_back(cursor, head)
@@ -117,8 +122,10 @@ class Follower:
         return Progress(cursor.block_number, final, blocks, records, undone)
 
     def rebuild(self) -> Progress:
-        """Throws away what follows from the chain, and follows it again from the first block. Readers see the index
-        grow meanwhile; the private book stays."""
+        """Delete everything that is derived from the chain, and index it again from the first block.
+
+        Readers see the index grow meanwhile. The private book and the outbox stay. Raises as `follow` does.
+        """
         self._open()
         with self._store.transaction() as connection:
             Rows(connection).clear_index()
@@ -126,7 +133,7 @@ class Follower:
         return self.follow()
 
     def _open(self) -> CursorRow:
-        """The cursor of an index that is about this chain; made at the first call."""
+        """The cursor of this chain's index, created by the first call. Raises WrongChainError or WrongContractError."""
         chain = self._chain
         identity = ChainIdentityRow(_ONLY, chain.chain_id, chain.genesis_hash(), chain.registry, chain.ledger)
         with self._store.transaction() as connection:
@@ -143,7 +150,11 @@ class Follower:
         return cursor
 
     def _take_back(self, cursor: CursorRow, head: int) -> CursorRow:
-        """The cursor at a block that the chain still has. Nothing is taken back while the node is behind the index."""
+        """Undo blocks until the cursor is at one that the chain still has; returns that cursor.
+
+        Nothing is undone while the node is behind the index.
+        """
+        # One block per transaction: a crash in between leaves an index that ends at a whole, if orphaned, block.
         while self._chain.first_block <= cursor.block_number <= head:
             now = self._chain.header(cursor.block_number).hash
             if now == cursor.block_hash:
@@ -160,7 +171,10 @@ class Follower:
         return cursor
 
     def _fetch(self, cursor: CursorRow, last: int, final: int) -> list[Block]:
-        """The next blocks, as many as are linked. Outside of any transaction: a slow node must not hold the lock."""
+        """The next blocks, as many as are linked by their parents' hashes.
+
+        Runs outside of any transaction, since a slow node must not hold the write lock.
+        """
         batch: list[Block] = []
         records = 0
         try:
@@ -170,18 +184,20 @@ class Follower:
                 if len(batch) == _BATCH_BLOCKS or records >= _BATCH_RECORDS:
                     break
         except MillmarkError:
+            # The blocks before the error are good: they are committed, then the next fetch raises it, if it lasts.
             if not batch:
                 raise
         return batch
 
     def _blocks(self, cursor: CursorRow, last: int, final: int) -> Iterator[Block]:
-        """Ends early where the chain has changed above its final block: the next call takes back what it must."""
+        """Yield linked blocks. Ends early at a reorganisation above the final block, which the next `follow` undoes."""
         parent = cursor.block_hash if cursor.block_number >= self._chain.first_block else None
         for number in range(cursor.block_number + 1, last + 1):
             header = self._chain.header(number)
             found = header.parent_hash if number else header.hash
             expected = parent if number else self._chain.genesis_hash()
             if header.number != number or (expected is not None and found != expected):
+                # Only the parent can have changed, so it is the parent that must not be final.
                 if number - 1 > final:
                     return
                 raise _changed(max(number - 1, 0), found, expected or b"")
@@ -190,12 +206,13 @@ class Follower:
 
     def _records(self, header: Header) -> tuple[Recorded[Event], ...]:
         addresses = (self._chain.registry, self._chain.ledger)
+        # The header is authenticated by its hash, so its bloom filter saves a query for most blocks, and hides nothing.
         if not any(may_contain(header.logs_bloom, address) for address in addresses):
             return ()
         return self._chain.recorded(header)
 
     def _write(self, cursor: CursorRow, batch: Sequence[Block], final: int) -> CursorRow:
-        """Commits a batch; when it does not go through, the blocks one by one, to stop right before the bad one."""
+        """Commit a batch; if it halts, commit block by block, so that the index ends right before the bad one."""
         try:
             return self._commit(cursor, batch, final)
         except IndexHaltedError:
@@ -213,10 +230,11 @@ class Follower:
             for block in batch:
                 before = cursor
                 if block.header.number > final:
-                    state.flush()  # what final blocks did is not noted
+                    state.flush()  # first writes what final blocks changed, which is never undone, so it is not logged
                 cursor = write_block(block, state, cursor, self._chain.chain_id, self._chain.ledger)
                 if block.header.number > final:
                     moved = Change(CursorRow, (_ONLY,), values_of(before))
+                    # With the rows that they undo in one transaction: a crash leaves both or neither.
                     undo.note(block.header.number, [moved, *state.flush()])
             state.flush()
             rows.update([cursor])
@@ -225,12 +243,13 @@ class Follower:
 
 
 def _verify_alone(rows: Rows, cursor: CursorRow) -> None:
+    # Checked under the write lock. A lease would need renewing; the cursor itself shows that nobody else has written.
     if rows.get(CursorRow, _ONLY) != cursor:
         raise IndexHaltedError("another follower writes this index", hint="run one follower for each store")
 
 
 def fetch_status(store: Store) -> IndexStatus | None:
-    """How far the index is; None when no chain was followed yet."""
+    """How far the index has come; None if no chain has been followed yet."""
     with store.reading() as connection:
         rows = Rows(connection)
         identity, cursor = rows.get(ChainIdentityRow, _ONLY), rows.get(CursorRow, _ONLY)
@@ -255,26 +274,26 @@ def _start(identity: ChainIdentityRow, first_block: int) -> CursorRow:
 
 
 def _verify_identity(identity: ChainIdentityRow, stored: ChainIdentityRow) -> None:
-    hint = "give the node of that chain, or another database"
+    hint = "use a node of that chain, or another database"
     if identity.chain_id != stored.chain_id:
         raise WrongChainError(f"the index is of chain {stored.chain_id}, the node of {identity.chain_id}", hint=hint)
     if identity.genesis_hash != stored.genesis_hash:
         raise WrongChainError(
-            f"the index begins at genesis block 0x{stored.genesis_hash.hex()}, the node at "
-            f"0x{identity.genesis_hash.hex()}",
+            f"the index is of the chain with genesis block {to_hex(stored.genesis_hash)}, the node of the one with "
+            f"{to_hex(identity.genesis_hash)}",
             hint=hint,
         )
     for name in ("registry", "ledger"):
         ours, theirs = getattr(stored, name), getattr(identity, name)
         if ours != theirs:
             raise WrongContractError(
-                f"the index is of the {name} at 0x{ours.hex()}, not at 0x{theirs.hex()}",
-                hint="give the addresses of that ledger, or another database",
+                f"the index is of the {name} at {to_hex(ours)}, not at {to_hex(theirs)}",
+                hint="use the addresses of that ledger, or another database",
             )
 
 
 def _changed(number: int, found: bytes, expected: bytes) -> IndexHaltedError:
     return IndexHaltedError(
-        f"final block {number} changed: it was 0x{expected.hex()}, the chain now has 0x{found.hex()}",
-        hint=_MEND_CHANGED,
+        f"final block {number} changed: it was {to_hex(expected)}, the chain now has {to_hex(found)}",
+        hint=_HINT_CHANGED,
     )

@@ -1,14 +1,14 @@
-"""Whether the index is what the chain says: two checks, at two prices.
+"""Two checks of the index against the chain, at two costs.
 
-`check_index` takes the stored records and the chain's storage. From the records' own bytes it computes every history's
-head and the digest of all, and compares them with what is stored; the heads, and the number of records, it compares
-with proofs out of the state of the block that the index has reached. So a record of an order or lot that was changed,
-moved, dropped or added is found, whoever changed the rest of the database to fit. Price: reading all records once, and
-one proof for every order and lot. What it does not see: a changed row that was only derived from the records (a lot, a
-certificate), and a registry's or a stream's record changed together with the digest.
+`check_index` computes every history's head and the digest of the whole index from the records' bytes, and compares
+them with the stored ones. It also compares the heads and the numbers of records with storage proofs at the last indexed
+block. So it finds every record of an order or lot that was changed, moved, removed or added, even if the rest of the
+database was changed to match. Cost: reading all records once, and one proof per order and lot. Not found: a changed row
+that is only derived from the records (a lot, a certificate), and a changed record of the registry or of a stream if the
+digest was changed to match.
 
-`check_rows` follows the chain once more, into an empty database, and compares every row of every table: nothing that
-follows from the chain can differ unseen. Price: that of a rebuild, and the room for a second index.
+`check_rows` follows the chain again, into an empty database, and compares every row of every table, so it finds every
+difference in what is derived from the chain. Cost: that of a rebuild, and the space of a second index.
 """
 
 from __future__ import annotations
@@ -30,36 +30,40 @@ from ledger.store.tables import INDEX
 __all__ = ["IndexCheck", "check_index", "check_rows", "compare_rows"]
 
 _ONLY = 1
-_AT_ONCE = 2_000
-"""Heads that are asked for at once: what proves them is some 3 kB each."""
-_MOST_TOLD = 100
+"""Primary key in tables with one row."""
+_BATCH_HEADS = 2_000
+"""Heads that are fetched at once; their proofs take some 3 kB each."""
+_MAX_FINDINGS = 100
 _WORD = 32
+"""Bytes in a word of the ABI encoding."""
 
 
 @dataclass(slots=True)
 class IndexCheck:
-    """What a check found. That it found nothing says what the check sees, no more."""
+    """What a check found. Without findings, the index is right only as far as that check reaches (see the module)."""
 
     block_number: int
-    """The block that the index has reached, and that the chain was asked about."""
+    """The last indexed block, at which index and chain were compared."""
     records: int = 0
+    """Number of records that were read."""
     heads: int = 0
-    """Compared with the chain's."""
+    """Number of heads that were compared."""
     differences: int = 0
     findings: list[str] = field(default_factory=list)
-    """The first hundred differences, a line each: by record, subject or row."""
+    """The first hundred differences, one line each."""
 
     def note(self, lines: Iterable[str]) -> None:
+        """Add differences. All are counted, the first hundred are kept."""
         for line in lines:
             self.differences += 1
-            if len(self.findings) < _MOST_TOLD:
+            if len(self.findings) < _MAX_FINDINGS:
                 self.findings.append(line)
 
 
 def check_index(store: Store, chain: Chain) -> IndexCheck | None:
-    """Compares records, heads and digest with each other and with the chain; None when nothing is indexed yet.
+    """Compare records, heads and digest with each other and with the chain; None if nothing is indexed yet.
 
-    Raises ChainError when the node does not keep the state of the index's block.
+    Raises ChainError if the node does not keep the state of the last indexed block.
     """
     with store.reading() as connection:
         rows = Rows(connection)
@@ -73,24 +77,25 @@ def check_index(store: Store, chain: Chain) -> IndexCheck | None:
     found.records = sum(computed.counts.values())
     found.heads = len(computed.heads)
     header = chain.header(cursor.block_number)
+    # Otherwise the state at that number is of another branch, and every comparison with it would fail.
     if header.hash != cursor.block_hash:
-        found.note([f"block {cursor.block_number} is another one on the chain"])
+        found.note([f"block {cursor.block_number} has another hash on the chain"])
     else:
         found.note(_compare_with_chain(chain, cursor.block_number, computed))
     return found
 
 
 class _Links:
-    """The links of all histories, by record."""
+    """Reads the stored links of all histories once, in the order of the ledger's records."""
 
     def __init__(self, rows: Rows) -> None:
         self._rest = rows.scan(RecordHistoryRow)
         self._next = next(self._rest, None)
 
     def before(self, sequence: int | None) -> Iterator[str]:
-        """Names the records before `sequence`, or all that are left, of which there are links alone."""
+        """Read on to `sequence`, or to the end, and yield a finding for each link on the way: its record is missing."""
         while self._next is not None and (sequence is None or self._next.sequence < sequence):
-            yield f"the history of 0x{self._next.subject.hex()} holds record {self._next.sequence}, which is missing"
+            yield f"the history of {to_hex(self._next.subject)} holds record {self._next.sequence}, which is missing"
             self._next = next(self._rest, None)
 
     def take(self, sequence: int) -> Iterator[RecordHistoryRow]:
@@ -100,7 +105,7 @@ class _Links:
 
 
 class _Computed:
-    """Heads, digest and counts as the records' own bytes give them."""
+    """Heads, digest and numbers of records, computed from the records' bytes."""
 
     def __init__(self, identity: ChainIdentityRow) -> None:
         self._identity = identity
@@ -109,36 +114,37 @@ class _Computed:
         self.counts = dict.fromkeys(Contract, 0)
 
     def read(self, rows: Rows) -> Iterator[str]:
+        """Read all records in the order of the chain, and yield what is wrong with them and their links."""
         links = _Links(rows)
         for row in rows.scan(RecordRow, "block_number", "log_index"):
             try:
                 yield from self._take(row, links)
             except (ValueError, OverflowError):
-                yield f"record {row.sequence} of the {row.contract} is none that a chain can hold"
+                yield f"record {row.sequence} of the {row.contract} cannot be of a chain: its fields are malformed"
         yield from links.before(None)
 
     def _take(self, row: RecordRow, links: _Links) -> Iterator[str]:
         contract, inner = Contract(row.contract), _inner(row)
         self.counts[contract] += 1
         if row.sequence != self.counts[contract]:
-            yield f"record {row.sequence} of the {row.contract} stands where {self.counts[contract]} belongs"
+            yield f"record {row.sequence} of the {row.contract} is in the place of record {self.counts[contract]}"
         self.digest = extend_digest(self.digest, contract, row)
         if inner != row.inner:
-            yield f"record {row.sequence} of the {row.contract} is not the one that its links carry"
+            yield f"record {row.sequence} of the {row.contract} does not match the hash stored for its links"
         if contract is Contract.LEDGER:
             yield from links.before(row.sequence)
             stored = list(links.take(row.sequence))
             for position, subject in enumerate(_histories(row.data)):
                 computed = RecordHistoryRow(row.sequence, position, subject, self._extend(row, inner, subject))
                 if computed not in stored:
-                    yield f"the history of 0x{subject.hex()} has no such link to record {row.sequence}"
+                    yield f"the history of {to_hex(subject)} lacks the link to record {row.sequence}"
                 else:
                     stored.remove(computed)
             for spare in stored:
-                yield f"the history of 0x{spare.subject.hex()} has another link to record {row.sequence}"
+                yield f"the history of {to_hex(spare.subject)} has a wrong link to record {row.sequence}"
 
     def _extend(self, row: RecordRow, inner: bytes, subject: bytes) -> bytes:
-        """The head of a history after one more record."""
+        """Add a record to a history; returns the history's new head."""
         head = self.heads.get(subject)
         if head is None:
             start = start_of(self._identity.chain_id, self._identity.ledger, subject)
@@ -149,19 +155,19 @@ class _Computed:
         return head.head
 
     def compare(self, rows: Rows, cursor: CursorRow) -> Iterator[str]:
-        """With the heads and the cursor that are stored."""
+        """Compare with the stored heads and cursor, and yield the differences."""
         stored = {row.subject: row for row in rows.scan(HeadRow)}
         for subject in sorted(stored.keys() | self.heads.keys()):
             if stored.get(subject) != self.heads.get(subject):
-                yield f"the stored head of 0x{subject.hex()} is not what its records give"
+                yield f"the stored head of {to_hex(subject)} does not follow from its records"
         if self.digest != cursor.digest:
-            yield "the digest is not what the records give"
+            yield "the stored digest does not follow from the records"
         for contract, stated in (
             (Contract.REGISTRY, cursor.registry_sequence),
             (Contract.LEDGER, cursor.ledger_sequence),
         ):
             if self.counts[contract] != stated:
-                yield f"the {contract.value} has {self.counts[contract]} records, {stated} were indexed"
+                yield f"the {contract.value} has {self.counts[contract]} stored records, {stated} were indexed"
 
 
 def _compare_with_chain(chain: Chain, number: int, computed: _Computed) -> Iterator[str]:
@@ -172,31 +178,33 @@ def _compare_with_chain(chain: Chain, number: int, computed: _Computed) -> Itera
     for contract, address in addresses.items():
         made = decode_sequence(contract, counts.words[address, sequence_slot(contract)])
         if made != computed.counts[contract]:
-            yield f"the {contract.value} has {made} records on the chain, {computed.counts[contract]} here"
+            yield f"the {contract.value} has {made} records on the chain, {computed.counts[contract]} in the index"
     subjects = sorted(computed.heads)
-    for first in range(0, len(subjects), _AT_ONCE):
-        slots = {subject: head_slot(subject) for subject in subjects[first : first + _AT_ONCE]}
+    for first in range(0, len(subjects), _BATCH_HEADS):
+        slots = {subject: head_slot(subject) for subject in subjects[first : first + _BATCH_HEADS]}
         proofs = fetch_proofs(chain.node, chain.profile, {chain.ledger: list(slots.values())}, number)
         for subject, slot in slots.items():
             if proofs.words[chain.ledger, slot] != computed.heads[subject].head:
-                yield f"the history of 0x{subject.hex()} has another head on the chain"
+                yield f"the history of {to_hex(subject)} has another head on the chain"
 
 
 def check_rows(store: Store, chain: Chain, scratch: Store) -> IndexCheck | None:
-    """Follows the chain into the empty store `scratch` up to the index's block, and compares every row with it; None
-    when nothing is indexed yet. Raises what following raises."""
+    """Follow the chain into the empty store `scratch` up to the last indexed block, and compare every row with it.
+
+    Returns None if nothing is indexed yet. Raises as `Follower.follow` does.
+    """
     status = fetch_status(store)
     if status is None or status.block_number < 0:
         return None
     follower = Follower(chain, scratch)
-    follower.follow(limit=0)
+    follower.follow(limit=0)  # creates the cursor, which says before which block `scratch` begins
     begun = fetch_status(scratch)
     follower.follow(limit=status.block_number - (begun.block_number if begun else -1))
     return compare_rows(store, scratch, status.block_number)
 
 
 def compare_rows(store: Store, right: Store, block_number: int) -> IndexCheck:
-    """Compares every row of two indexes, of which `right` is known to be right; both at that block."""
+    """Compare every row of two indexes at the same block. `right` is taken to be the correct one."""
     found = IndexCheck(block_number)
     with store.reading() as ours, right.reading() as theirs:
         for kind in INDEX:
@@ -207,7 +215,7 @@ def compare_rows(store: Store, right: Store, block_number: int) -> IndexCheck:
 
 
 def _compare_table(kind: type, ours: Rows, theirs: Rows) -> Iterator[str]:
-    """Both by primary key: what stands at the same place must be the same row."""
+    """Merge both tables by primary key, and yield the rows that are only in one of them, or differ."""
     name = kind.__name__.removesuffix("Row").lower()
     mine: Iterator[object] = ours.scan(kind)
     yours: Iterator[object] = theirs.scan(kind)
@@ -236,10 +244,13 @@ def _inner(row: RecordRow) -> bytes:
 
 
 def _histories(data: bytes) -> Iterator[bytes]:
-    """The second of an event's data, after the key: `bytes32[] histories`. Raises ValueError for data without it."""
+    """Decode the second field of an event's data, after the key: `bytes32[] histories`. Raises ValueError.
+
+    Decoded by hand, since a damaged record may not decode as the event that it claims to be.
+    """
     start = int.from_bytes(data[_WORD : 2 * _WORD], "big")
     count = int.from_bytes(data[start : start + _WORD], "big")
     first = start + _WORD
     if start < 2 * _WORD or len(data) < first + count * _WORD:
-        raise ValueError("no list of histories")
+        raise ValueError("the data do not have a list of histories")
     return (data[place : place + _WORD] for place in range(first, first + count * _WORD, _WORD))

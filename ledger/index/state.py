@@ -1,4 +1,4 @@
-"""The rows that a batch of records touches, in memory until the batch is whole."""
+"""The rows that a batch of records touches, kept in memory until the batch is complete."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ledger.store.undo import Change
 
 R = TypeVar("R")
 E = TypeVar("E", bound=Event)
-_MEND = "rebuild the index"
+_HINT = "rebuild the index"
 _Place = tuple[type, tuple[Cell, ...]]
 
 
 class State:
-    """Reads each row once, hands out the one object of it, and writes what is new or changed at `flush`."""
+    """Reads each row once, always returns the same object for it, and writes new and changed rows at `flush`."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
@@ -26,7 +26,7 @@ class State:
         self._stored: dict[_Place, dict[str, object]] = {}
 
     def get(self, kind: type[R], *key: Cell) -> R | None:
-        """The row under a primary key; changes to it are written at `flush`."""
+        """The row with a primary key, or None. Changes to it are written at `flush`."""
         place = (kind, key)
         if place not in self._kept:
             found = self._rows.get(kind, *key)
@@ -39,21 +39,24 @@ class State:
         return kept
 
     def need(self, kind: type[R], *key: Cell) -> R:
-        """The row under a primary key. Raises IndexHaltedError when no earlier record made it."""
+        """The row with a primary key. Raises IndexHaltedError if no earlier record created it."""
         row = self.get(kind, *key)
         if row is None:
             name = kind.__name__.removesuffix("Row").lower()
             shown = ", ".join(to_hex(part) if isinstance(part, bytes) else str(part) for part in key)
-            raise IndexHaltedError(f"a record names {name} {shown}, which no record before it made", hint=_MEND)
+            raise IndexHaltedError(f"a record names {name} {shown}, which no earlier record created", hint=_HINT)
         return row
 
     def add(self, row: object) -> None:
-        """A new row; that there is none under its key yet is found out at `flush`."""
+        """Add a new row. Whether its key is free is checked at `flush`."""
+        # Without a look-up here: it would cost a query for each of the many rows that are always new.
         self._kept[(type(row), key_of(row))] = row
 
     def flush(self) -> list[Change]:
-        """Writes what is new or changed, gives what it was before, and forgets it all. Raises IndexHaltedError when
-        what is new is there."""
+        """Write new and changed rows, and empty the cache. Returns each written row's state before.
+
+        Raises IndexHaltedError if a new row's key is taken.
+        """
         new: dict[type, list[object]] = {}
         changed: dict[type, list[object]] = {}
         changes: list[Change] = []
@@ -70,7 +73,7 @@ class State:
             for rows in new.values():
                 self._rows.insert(rows)
         except StoreError as error:
-            raise IndexHaltedError(f"a record makes anew what is there: {error.cause}", hint=_MEND) from error
+            raise IndexHaltedError(f"a record creates what exists already: {error.cause}", hint=_HINT) from error
         for rows in changed.values():
             self._rows.update(rows)
         self._kept.clear()
@@ -82,5 +85,5 @@ Projection: TypeAlias = Callable[[Recorded[Any], State], None]
 
 
 def on(kind: type[E], project: Callable[[Recorded[E], State], None]) -> tuple[type[Event], Projection]:
-    """A row of a table of projections: the types say that the function takes such events."""
+    """An entry of a table of projections. Its types make mypy check that the function takes events of this kind."""
     return kind, project

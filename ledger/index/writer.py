@@ -1,4 +1,4 @@
-"""One block into the state: its records checked for order, linked into their histories, projected."""
+"""Adds a block to the state: checks the order of its records, extends their histories, applies what they did."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ class Block:
 
 
 def write_block(block: Block, state: State, cursor: CursorRow, chain_id: int, ledger: bytes) -> CursorRow:
-    """Adds a block to `state` and returns the cursor after it. Raises IndexHaltedError when a record is missing,
-    repeated, of another block, of an unknown kind, or about something that no record made."""
+    """Add a block to `state`, and return the cursor after it.
+
+    Raises IndexHaltedError if a record is missing, repeated, of another block, of an unknown kind, or about something
+    that no earlier record created.
+    """
     header = block.header
-    if block.records:
+    if block.records:  # of most blocks, the cursor alone keeps number and hash
         state.add(BlockRow(header.number, header.hash, header.parent_hash, header.timestamp))
     after = replace(cursor, block_number=header.number, block_hash=header.hash, block_time=header.timestamp)
     for record in block.records:
@@ -43,20 +46,21 @@ def write_block(block: Block, state: State, cursor: CursorRow, chain_id: int, le
 def _verify_place(record: Recorded[Event], header: Header) -> None:
     if (record.block_number, record.block_hash, record.block_time) != (header.number, header.hash, header.timestamp):
         raise IndexHaltedError(
-            f"block {header.number} came with a record of another: {record.sequence} of the {record.contract.value}",
+            f"the node returned record {record.sequence} of the {record.contract.value} for block {header.number}, "
+            "although it is of another block",
             hint="check the node",
         )
 
 
 def _count(record: Recorded[Event], cursor: CursorRow) -> None:
-    """Each contract numbers its records without gaps, so none can be missed or taken twice unnoticed."""
+    # Each contract numbers its records without gaps, so none can be missed or indexed twice unnoticed.
     in_registry = record.contract is Contract.REGISTRY
     expected = (cursor.registry_sequence if in_registry else cursor.ledger_sequence) + 1
     if record.sequence != expected:
         raise IndexHaltedError(
             f"the {record.contract.value}'s next record is {expected}, got {record.sequence} in block "
             f"{record.block_number}",
-            hint="check that the node has all logs, then follow again",
+            hint="check that the node keeps all logs, then start again",
         )
     if in_registry:
         cursor.registry_sequence = expected

@@ -4,8 +4,9 @@
     with store.transaction() as connection:
         Book(connection).set_names({1: "Acme"})
 
-Rows are the classes of ledger.store.rows. The private book survives a rebuild; everything else follows from the chain.
-A program that keeps tables of its own in the same database declares them in a Schema, and opens the store with it.
+Rows are instances of the classes in ledger.store.rows. A rebuild keeps the private book and the outbox; everything else
+is derived from the chain. A program that keeps further tables in the same database declares them in a Schema, and
+passes that to `open_store`.
 """
 
 from __future__ import annotations

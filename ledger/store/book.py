@@ -1,4 +1,4 @@
-"""The private book: what the chain does not say, known only to who keeps this database."""
+"""The private book: data that are not on the chain, and that only this database's owner has."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from ledger.store.rows import (
 from ledger.store.tables import evidence, participant_names
 
 _RUN = 256
-"""Entries in one row: many enough for a row to cost them little, few enough to read one of them."""
+"""Maximum number of log entries in one row: enough to make a row's overhead small, few enough to read a single one."""
 
 
 class Book:
-    """Reads and writes within one transaction."""
+    """Repository of the private book, within one transaction. Raises StoreError if the database fails."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows = Rows(connection)
 
     def add_identity(self, identity: Identity) -> None:
-        """Notes what a subject is called. Once more is fine: its name is the hash of all that is noted."""
+        """Store a subject's identifier and salt. Idempotent: the subject is their hash, so they never change."""
         row = IdentityRow(identity.subject, int(identity.kind), identity.creator, identity.identifier, identity.salt)
         if self._rows.get(IdentityRow, row.subject) is None:
             self._rows.insert([row])
@@ -47,17 +47,18 @@ class Book:
         return None if row is None else _identity(row)
 
     def identities(self, identifier: str) -> list[Identity]:
-        """Every subject of that identifier, in whatever spelling; several when companies use the same one.
+        """All subjects with an identifier, in any spelling; several if companies use the same one.
 
-        Raises IdentifierError for what has no canonical form."""
+        Raises IdentifierError if it has no canonical form.
+        """
         return [_identity(row) for row in self._rows.find(IdentityRow, identifier=canonical_identifier(identifier))]
 
     def identifiers(self, subjects: Iterable[bytes]) -> dict[bytes, str]:
-        """What the given subjects are called, as far as it is known."""
+        """The known identifiers, by subject."""
         return {row.subject: row.identifier for row in self._rows.among(IdentityRow, "subject", subjects)}
 
     def put_document(self, root: bytes, document: str) -> None:
-        """Keeps the document behind a claims root; replaces it when fields were erased from it."""
+        """Store the document behind a claims root. Replaces an earlier one, as is needed when fields are erased."""
         self._rows.put(DocumentRow(root, document))
 
     def document(self, root: bytes) -> str | None:
@@ -65,11 +66,11 @@ class Book:
         return None if found is None else found.document
 
     def documents(self, roots: Iterable[bytes]) -> dict[bytes, str]:
-        """Those of the documents that are here, by their roots."""
+        """The stored documents among those with these claims roots, by root."""
         return {row.root: row.document for row in self._rows.among(DocumentRow, "root", roots)}
 
     def add_evidence(self, stream: bytes, entries: Sequence[EvidenceEntry]) -> None:
-        """Keeps entries of a stream's log that follow each other. Raises StoreError when the first is there already."""
+        """Store consecutive entries of a stream's log. Raises StoreError if one is stored already."""
         if entries:
             texts = [canonical_json(entry.entry) for entry in entries]
             salts, leaves = [entry.salt for entry in entries], [entry.leaf_hash for entry in entries]
@@ -78,7 +79,8 @@ class Book:
     def add_evidence_run(
         self, stream: bytes, first: int, salts: Sequence[bytes], texts: Sequence[bytes], leaves: Sequence[bytes]
     ) -> None:
-        """As `add_evidence`, of entries that are canonical text already, from index `first` on."""
+        """Like `add_evidence`, for entries from index `first` on that are canonical JSON already, as UTF-8."""
+        # Canonical JSON has no line breaks, so that texts joined by them can be taken apart without parsing.
         self._rows.insert(
             [
                 EvidenceRow(
@@ -94,17 +96,17 @@ class Book:
         )
 
     def evidence_size(self, stream: bytes) -> int:
-        """Number of a stream's entries that are kept: a log has no gaps, so it ends where its last row does."""
+        """Number of stored entries of a stream. The log has no gaps, so it ends where its last row does."""
         row = select(evidence.c.index + evidence.c.count).where(evidence.c.stream == stream)
         return self._connection.execute(row.order_by(evidence.c.index.desc()).limit(1)).scalar() or 0
 
     def latest_evidence(self, stream: bytes) -> Json:
-        """The last entry of a stream that is kept; None for none."""
+        """A stream's last stored entry; None if there is none."""
         found = self._run(stream, MAX_SAFE_INTEGER)
         return None if found is None else _entries(found)[-1].entry
 
     def leaves(self, stream: bytes, size: int) -> list[bytes]:
-        """Hashes of a stream's first `size` leaves, fewer where the book does not have them."""
+        """Hashes of a stream's first `size` leaves, 32 bytes each; fewer if the book does not have them all."""
         query = select(evidence.c.index, evidence.c.leaf_hashes).where(
             evidence.c.stream == stream, evidence.c.index < size
         )
@@ -116,7 +118,7 @@ class Book:
         return leaves[:size]
 
     def evidence(self, stream: bytes) -> EvidenceLog:
-        """A stream's log as far as it is known from its beginning, all of it in memory."""
+        """A stream's log from its beginning, as far as it is stored. Loads all of it into memory."""
         log = EvidenceLog()
         for row in self._rows.find(EvidenceRow, stream=stream):
             if row.index != len(log.entries):
@@ -126,15 +128,15 @@ class Book:
         return log
 
     def evidence_entry(self, stream: bytes, index: int) -> EvidenceEntry | None:
-        """One entry of a stream's log, if it is kept."""
+        """The entry of a stream's log at an index; None if it is not stored."""
         row = self._run(stream, index)
         return None if row is None or index >= row.index + row.count else _entries(row)[index - row.index]
 
     def evidence_texts(self, stream: bytes, indexes: Iterable[int]) -> dict[int, str]:
-        """Those of the entries that are kept, as canonical JSON, by their indexes."""
+        """The stored entries among those at these indexes, as canonical JSON, by index."""
         found: dict[int, str] = {}
         first, texts = 0, list[str]()
-        for index in sorted(set(indexes)):
+        for index in sorted(set(indexes)):  # ascending, so that each row is read once
             if index >= first + len(texts):
                 row = self._run(stream, index)
                 first, texts = (0, []) if row is None else (row.index, row.entries.split("\n"))
@@ -143,45 +145,48 @@ class Book:
         return found
 
     def _run(self, stream: bytes, index: int) -> EvidenceRow | None:
-        """The last row that begins with that entry, or with one before it."""
+        """The last row that begins at or before an index, so the only one that can hold that entry."""
         query = select(evidence).where(evidence.c.stream == stream, evidence.c.index <= index)
         found = self._connection.execute(query.order_by(evidence.c.index.desc()).limit(1)).one_or_none()
         return None if found is None else EvidenceRow(*found)
 
     def put_inference(self, certificate: int, salt: bytes, quantised: bytes, logits: Sequence[int]) -> None:
-        """Keeps what a certificate's inference digest is made of."""
+        """Store the private inputs of a certificate's inference digest; `quantised` is the model's input."""
         self._rows.put(InferenceRow(certificate, salt, quantised, json.dumps(list(logits))))
 
     def inference(self, certificate: int) -> InferenceRow | None:
         return self._rows.get(InferenceRow, certificate)
 
     def put_model(self, digest: bytes, content: bytes, card: str = "") -> None:
-        """Keeps a model's canonical bytes under their SHA-256, with the card that training wrote."""
+        """Store a model's canonical bytes under their SHA-256, with the card (JSON) that training wrote."""
         self._rows.put(ModelFileRow(digest, content, card))
 
     def model(self, digest: bytes) -> ModelFileRow | None:
         return self._rows.get(ModelFileRow, digest)
 
     def put_finding(self, certificate: int, defect: bool, found_at: int) -> None:
-        """Notes what became of a certified part; a later finding replaces an earlier one."""
+        """Store whether a certified part turned out defective. A later finding replaces an earlier one.
+
+        `found_at` is in seconds since 1970.
+        """
         self._rows.put(FindingRow(certificate, defect, found_at))
 
     def findings(self, certificates: Iterable[int]) -> dict[int, bool]:
-        """Whether the parts of the given certificates had the defect, as far as it was found out."""
+        """Whether certified parts had the defect, by certificate; only those with a finding."""
         return {row.certificate: row.defect for row in self._rows.among(FindingRow, "certificate", certificates)}
 
     def inferences(self, certificates: Iterable[int]) -> dict[int, InferenceRow]:
-        """What the given certificates' digests are made of, as far as it is kept."""
+        """The stored inputs of these certificates' inference digests, by certificate."""
         return {row.certificate: row for row in self._rows.among(InferenceRow, "certificate", certificates)}
 
     def set_names(self, names: Mapping[int, str]) -> None:
-        """Replaces all participant names by those of the configuration."""
+        """Replace all participant names by those of the configuration."""
         self._connection.execute(delete(participant_names))
         self._rows.insert([ParticipantNameRow(number, name) for number, name in sorted(names.items())])
         self._revise()
 
     def revision(self) -> int:
-        """Another number after each change of what things and participants are called."""
+        """A number that grows with each change of identifiers and participant names, for use in cache keys."""
         found = self._rows.get(BookRevisionRow, 1)
         return 0 if found is None else found.number
 
@@ -193,7 +198,7 @@ class Book:
 
 
 def _entries(row: EvidenceRow) -> list[EvidenceEntry]:
-    """Raises StoreDamagedError when the row does not have as many of each as it says."""
+    """Decode the entries of a row. Raises StoreDamagedError if salts, texts and leaf hashes differ in number."""
     salts, texts, leaves = _parts(row.salts), row.entries.split("\n"), _parts(row.leaf_hashes)
     if not len(salts) == len(texts) == len(leaves) == row.count:
         raise StoreDamagedError(

@@ -1,4 +1,4 @@
-"""The database as a whole: opened, brought up to date, checked, used in transactions; how connections are set up."""
+"""The database as a whole: opening, checking and migrating it, transactions, and the set-up of connections."""
 
 from __future__ import annotations
 
@@ -21,34 +21,36 @@ __all__ = ["Store", "build_engine", "open_store"]
 
 _BUSY_TIMEOUT_MS = 10_000
 _LOCK = int.from_bytes(b"millmark")
-"""Which of a database's advisory locks is ours."""
+"""Number of the PostgreSQL advisory lock that serialises writers."""
 _CONNECTIONS = 32
-"""That stay open to one SQLite file, the last used first: a new one reads the whole schema and prepares every statement
-anew."""
+"""Pooled connections to one SQLite file. A new one would have to read the schema and prepare every statement again."""
 _WRITES = "millmark_writes"
 """Execution option of a connection whose transaction will write."""
 _BARE = "millmark_bare"
-"""Execution option of a connection that begins no transaction, for what SQLite does outside of one alone."""
+"""Execution option of a connection that begins no transaction, for statements that SQLite refuses within one."""
 
-_HINT_URL = "give sqlite:///FILE, or postgresql://... after pip install 'millmark[postgres]'"
+_HINT_URL = "use sqlite:///FILE, or postgresql://... after pip install 'millmark[postgres]'"
 _HINT_DAMAGED = (
     "move it away, start again to rebuild the index from the chain, and restore the private book from a backup"
 )
 
 
 class Store:
-    """An open database of this version's schema. Threads may share it; each transaction has its own connection."""
+    """An open database with the current schema. Threads may share it; each transaction has its own connection."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.url = engine.url.render_as_string(hide_password=True)
         self.failure: type[Exception] = engine.dialect.loaded_dbapi.Error
-        """What the database's driver raises."""
+        """Base class of the database driver's exceptions."""
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A connection for reading and writing; committed on a clean exit, rolled back on any other. It holds the one
-        write lock from the start, so keep network calls outside. Raises StoreError when the database fails."""
+        """A connection for reading and writing, committed on a clean exit and rolled back on any other.
+
+        It holds the database's only write lock from the start, so keep network calls outside. Raises StoreError if the
+        database fails, or if the lock is not free within ten seconds (SQLite).
+        """
         with (
             _failures_explained(self),
             self._engine.connect().execution_options(**{_WRITES: True}) as connection,
@@ -58,8 +60,10 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state of the database throughout; what it writes is rolled back. Raises StoreError
-        when the database fails."""
+        """A connection that sees a single state of the database throughout. Whatever it writes is rolled back.
+
+        Raises StoreError if the database fails.
+        """
         with _failures_explained(self), self._engine.connect() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -68,11 +72,11 @@ class Store:
                 transaction.rollback()
 
     def scrub(self) -> None:
-        """Leaves nothing in the database's files of what was deleted from it: each is written anew, and SQLite's log
-        emptied. Takes time in proportion to the database, holds writers up meanwhile, and may be done again.
+        """Remove deleted data from the database's files: they are rewritten, and SQLite's write-ahead log is emptied.
 
-        Raises StoreError when somebody reads the database for longer than writers wait. On PostgreSQL, its own log and
-        backups are the operator's to age out.
+        Takes time in proportion to the database's size and blocks writers meanwhile. Idempotent. Raises StoreError if
+        a reader keeps the log in use for longer than ten seconds. Not established, on PostgreSQL: that its write-ahead
+        log and backups are free of the data; they have to age out.
         """
         with _failures_explained(self), self._engine.connect() as connection:
             if connection.dialect.name != "sqlite":
@@ -80,9 +84,12 @@ class Store:
                 return
             connection = connection.execution_options(**{_BARE: True})
             connection.exec_driver_sql("VACUUM")
+            # VACUUM writes the new file through the log, whose older frames still hold the deleted rows.
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
         if busy:
-            raise StoreError(f"{self.url} is being read: its log is not emptied yet", hint="scrub it again")
+            raise StoreError(
+                f"{self.url} is in use: deleted data are still in its write-ahead log", hint="scrub it again"
+            )
 
     def close(self) -> None:
         self._engine.dispose()
@@ -97,11 +104,11 @@ class Store:
 
 
 def open_store(url: str, *schemas: Schema) -> Store:
-    """Opens a database by SQLAlchemy URL, checks that it is sound, and creates or migrates the library's tables and
-    those of `schemas`, which a program keeps beside them. Tables of other programs' schemas stay as they are.
+    """Open a database by SQLAlchemy URL, check it, and create or migrate the library's tables and those of `schemas`.
 
-    Raises SettingsError for a URL that names no usable driver, StoreDamagedError for a file that is damaged or no
-    database, StoreError for one of a newer version or of another program, or one that cannot be reached.
+    Tables of schemas that are not passed stay as they are. Raises SettingsError if the URL names no usable driver,
+    StoreDamagedError if the file is damaged or not a database, StoreError if the database was written by a newer
+    version, belongs to another program, or cannot be reached.
     """
     try:
         engine = build_engine(url)
@@ -109,7 +116,7 @@ def open_store(url: str, *schemas: Schema) -> Store:
         raise SettingsError(f"the database URL is not usable: {error}", hint=_HINT_URL) from error
     except OSError as error:
         raise StoreError(
-            f"{error.filename} cannot be opened: {error.strerror}", hint="check path and rights"
+            f"{error.filename} cannot be opened: {error.strerror}", hint="check its path and permissions"
         ) from error
     store = Store(engine)
     try:
@@ -131,26 +138,28 @@ def _check_sound(store: Store) -> None:
 
 
 def _migrate(store: Store, schemas: tuple[Schema, ...]) -> None:
-    """One look tells a database that is up to date. Any other is looked at again once the write lock is held: another
-    program may have migrated it meanwhile."""
+    # Most databases are up to date, which a reader finds out without waiting for the write lock. Any other is examined
+    # again under the lock: another process may have migrated it meanwhile.
     with store.reading() as connection:
         if all(read_revisions(connection, schema) == [schema.newest()] for schema in schemas):
             return
     with store.transaction() as connection:
         if not read_revisions(connection, LEDGER) and inspect(connection).get_table_names():
-            raise StoreError(f"{store.url} belongs to another program", hint="give a database of its own")
+            raise StoreError(f"{store.url} belongs to another program", hint="use a separate database for Millmark")
         for schema in schemas:
             migrate(connection, schema, store.url)
 
 
 def build_engine(url: str) -> Engine:
-    """An engine for any SQLAlchemy URL; PostgreSQL's driver is psycopg where the URL names none. A SQLite file that
-    does not exist is created readable by its owner alone: it holds the salts that hide identifiers."""
+    """An engine for any SQLAlchemy URL; for PostgreSQL, with psycopg unless the URL names another driver.
+
+    Creates a missing SQLite file. Raises ArgumentError, NoSuchModuleError, ModuleNotFoundError or OSError.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = create_engine(parsed, pool_pre_ping=True)
+        engine = create_engine(parsed, pool_pre_ping=True)  # a restarted server leaves dead connections in the pool
         event.listen(engine, "begin", _lock)
         return engine
     if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
@@ -164,33 +173,33 @@ def build_engine(url: str) -> Engine:
 
 
 def _create_private(path: Path) -> None:
+    # For its owner alone, since it holds the salts that hide identifiers; SQLite would create it by the umask. Its log
+    # files get the same mode as the database itself.
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _set_up(connection: SqliteConnection, _entry: ConnectionPoolEntry) -> None:
-    """WAL lets readers go on beside the one writer. FULL waits for the disk at each commit: what was acknowledged
-    survives a power cut. What is deleted is overwritten. The driver begins no transactions of its own: it would leave
-    reads and DDL outside of them."""
+    # The driver's own transactions would not include reads and DDL; `_begin` begins ours instead.
     connection.isolation_level = None
     for pragma in (
         f"busy_timeout={_BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
+        "journal_mode=WAL",  # readers do not block the writer, nor the writer them
+        "synchronous=FULL",  # each commit is on the disk: what was acknowledged survives a power cut
         "foreign_keys=ON",
-        "secure_delete=ON",
+        "secure_delete=ON",  # deleted content is overwritten with zeros
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _lock(connection: Connection) -> None:
-    """PostgreSQL's writers take turns as SQLite's do: what a transaction read stays true until it has written."""
+    # Serialises PostgreSQL's writers, as SQLite's are: what a transaction has read stays true until it commits.
     if connection.get_execution_options().get(_WRITES, False):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
 
 
 def _begin(connection: Connection) -> None:
-    """A writer takes the lock at once: one that reads first and finds out later cannot wait, only fail."""
+    # A writer takes the lock at once: SQLite cannot wait when it turns a read transaction into a write, only fail.
     options = connection.get_execution_options()
     if not options.get(_BARE, False):
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITES, False) else "BEGIN")
@@ -201,17 +210,17 @@ def _failures_explained(store: Store) -> Iterator[None]:
     try:
         yield
     except IntegrityError:
-        raise  # our own mistake, not the database's
+        raise  # an error of this program, not of the database
     except DatabaseError as error:
         raise _explain(store, error) from error
-    except store.failure as error:  # of the driver itself (ledger.store.statements)
+    except store.failure as error:  # from ledger.store.statements, which bypasses SQLAlchemy
         raise _explain(store, DBAPIError.instance(None, None, error, store.failure)) from error
 
 
 def _explain(store: Store, error: BaseException) -> BaseException:
     if not isinstance(error, DatabaseError):
         return error
-    cause = " ".join(str(error.orig).split())  # PostgreSQL's go over several lines
+    cause = " ".join(str(error.orig).split())  # PostgreSQL's messages have several lines
     if isinstance(error, OperationalError):
-        return StoreError(f"{store.url} cannot be used: {cause}", hint="check that it is there and not locked")
+        return StoreError(f"{store.url} cannot be used: {cause}", hint="check that it exists and is not locked")
     return StoreDamagedError(f"{store.url} is not a usable database: {cause}", hint=_HINT_DAMAGED)

@@ -1,9 +1,10 @@
-"""Which lots came of which, and what carried them: walks over transformations and packings.
+"""Which lots were made from which, and what they were packed in: walks over transformations and packings.
 
-A walk goes one step at a time and opens each lot once, so that it ends whatever the tables hold and costs what it
-finds; one recursive query would open a lot once for every length of way to it, and could not stop at enough. Walks are
-bounded in depth and in breadth, so that one answer stays small. What is one step away is remembered: an answer walks
-the same lines several times, to tell them and to find out who may see them. SQLite and PostgreSQL both run the queries.
+A walk is a breadth-first search that expands each lot once. So it ends even if the tables contain a cycle, and its cost
+is proportional to what it finds. One recursive query would expand a lot once for each length of a path to it, and could
+not stop after enough lots. Walks are bounded in depth and in number of lots, so that an answer stays small. Steps are
+cached, since building one answer walks the same lines several times: for its content, and for its visibility. SQLite
+and PostgreSQL both run the queries.
 """
 
 from __future__ import annotations
@@ -20,44 +21,49 @@ from ledger.store.statements import AMONG, Querying, parameter
 from ledger.store.tables import custody_changes, lot_inputs, lot_outputs, lots, packings
 
 _ZERO, _ONE, _NEVER = (literal_column(str(number), BigInteger()) for number in (0, 1, 1 << 62))
-"""And later than any sequence."""
+"""_NEVER is later than any sequence."""
 _Step: TypeAlias = "Select[tuple[bytes, bytes]]"
-"""Lots among many, each with a lot one step beyond it."""
+"""A query for pairs: one of the given lots, and a lot one step away from it."""
 
 
 class Lineage:
-    """Walks within one transaction, which does not write what they go over. Answers are (lot, depth), nearest first,
-    the lots one starts from at depth 0."""
+    """Walks within one transaction, which must not change the tables meanwhile, since steps are cached.
+
+    Walks return (lot, depth), nearest first, with the start at depth 0. `most` is the maximum number of lots in the
+    answer, `depth` that of steps.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._querying = Querying(connection)
         self._near: dict[_Step, dict[bytes, list[bytes]]] = defaultdict(dict)
-        """What is one step beyond a lot, by the kind of step."""
+        """The lots one step away from each expanded lot, by kind of step."""
 
     def upstream(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
-        """What went into the given lots, at most `most` of it."""
+        """The lots from which the given ones were made."""
         return self._walk(start, _MADE_FROM, depth, most)
 
     def downstream(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
-        """What was made from the given lots, at most `most` of it."""
+        """The lots that were made from the given ones."""
         return self._walk(start, _WENT_INTO, depth, most)
 
     def contents(self, start: Collection[bytes], depth: int, most: int) -> list[tuple[bytes, int]]:
-        """What is packed in the given lots now, at most `most` of it."""
+        """The lots that are packed in the given ones now."""
         return self._walk(start, _CONTENTS, depth, most)
 
     def in_line_with(self, goals: Collection[bytes], depth: int) -> set[bytes]:
-        """Whatever was walked over up or down until now, and leads that way to one of `goals` in at most `depth`
-        steps; the goals, too."""
+        """`goals`, and the lots of earlier walks up or down from which that walk leads to a goal within `depth` steps.
+
+        Uses the cache alone: it runs no query, and finds nothing beyond what was walked.
+        """
         return {lot for step in (_MADE_FROM, _WENT_INTO) for lot in self._leading(goals, step, depth)}
 
     def custody(self, lot: bytes, depth: int) -> list[CustodyChangeRow]:
-        """What changed who holds the lot: its own changes, and those of whatever it was packed in at the time."""
+        """The lot's custody timeline: its own changes, and those of each lot in which it was packed at the time."""
         found = self._querying.fetch(_CUSTODY, {"lot": lot, "deepest": depth})
         return [CustodyChangeRow(*row) for row in found]
 
     def _walk(self, start: Collection[bytes], step: _Step, depth: int, most: int) -> list[tuple[bytes, int]]:
-        """Layer by layer. What stands equally near is ordered by name, so that a cut answer is the same every time."""
+        # Lots at the same depth are sorted, so that an answer that is cut at `most` is the same every time.
         found = dict.fromkeys(sorted(set(start)), 0)
         layer = list(found)
         for away in range(1, depth + 1):
@@ -83,14 +89,14 @@ class Lineage:
     def _beyond(self, layer: list[bytes], step: _Step) -> set[bytes]:
         near = self._near[step]
         new = [lot for lot in layer if lot not in near]
-        near.update((lot, []) for lot in new)
+        near.update((lot, []) for lot in new)  # lots without a next step, too, or they would be queried again
         for lot, beyond in self._querying.fetch_among(step, new):
             near[lot].append(beyond)
         return {beyond for lot in layer for beyond in near[lot]}
 
 
 def _transformed(near: Table, far: Table) -> _Step:
-    """From lots on the `near` side of a transformation to those on its `far` side."""
+    """The step from lots on the `near` side of a transformation to those on its `far` side."""
     joined = select(near.c.lot, far.c.lot).distinct().join(near, far.c.sequence == near.c.sequence)
     return joined.where(near.c.lot.in_(AMONG))
 
@@ -101,13 +107,14 @@ _CONTENTS: _Step = select(lots.c.parent, lots.c.subject).where(lots.c.parent.in_
 
 
 def _carriers() -> CTE:
-    """The lot, and each lot that carried it, with the records between which it did."""
+    """The lot and each lot that carried it, directly or not, with the sequences of the records between which it did."""
     seed = select(
         cast(parameter("lot"), LargeBinary).label("lot"),
         cast(_ZERO, BigInteger).label("since"),
         cast(_NEVER, BigInteger).label("until"),
         cast(_ZERO, BigInteger).label("depth"),
     ).cte("carriers", recursive=True)
+    # The interval shrinks on the way up: a carrier counts only while all packings below it hold.
     unpacked = case((packings.c.unpacked_by == _ZERO, _NEVER), else_=packings.c.unpacked_by)
     step = select(
         packings.c.parent,

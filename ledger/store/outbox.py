@@ -1,14 +1,14 @@
-"""The outbox: what must get onto the ledger, and what was sent for it.
+"""The outbox: records that must get onto the ledger, and the transactions sent for them.
 
-Records and transactions apart, because a record may be in several transactions over time. Callers and operators use
-Outbox; the one submitter of a key moves transactions through an OutboxWriter (ledger.store.outbox_writer), which says
-what a crash leaves behind.
+Records and transactions are in separate tables, since a record may be in several transactions over time. Callers and
+operators use Outbox. The only submitter of a key changes states through an OutboxWriter (ledger.store.outbox_writer,
+which lists what a crash leaves behind).
 
     QUEUED -> NONCED -> SIGNED -> SENT -> MINED -> FINAL
 
-A record that the contract refuses is FAILED with the contract's error, kept for its owner. The operator holds records
-back (PAUSED), lets them go again, and gives them up (CANCELLED). What depends on a record that goes nowhere is BLOCKED
-until that one goes on; all others go past it.
+A record that the contract refuses is FAILED, and keeps the contract's error. The operator can hold records back
+(PAUSED), resume them, and cancel them (CANCELLED). Records that depend on a failed, paused, cancelled or blocked one
+are BLOCKED until that one is queued again. All others overtake it.
 """
 
 from __future__ import annotations
@@ -62,34 +62,38 @@ __all__ = [
 ]
 
 CRASH_POINTS = ("enqueue", "take_lease")
-"""Methods of Outbox before and after which a process may die, beside those of its desk."""
+"""Methods of Outbox before and after which the fault tests kill the process; OutboxWriter has its own list."""
 _UNMINED = (OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
 _OPEN = (*_UNMINED, OutboxState.MINED)
 _WAITING = (OutboxState.QUEUED, OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED)
 _KEY_ERRORS = ("RegistryKeyRevoked", "RegistryKeyUnknown")
-_MOST_KEY_CHARACTERS = 256
+"""Contract errors that are due to the signing key, so that another key of the participant may succeed."""
+_MAX_KEY_CHARACTERS = 256
 
 
 class Outbox:
-    """Repository over one store. Times are wall-clock seconds and serve the operator only. Transactions are those that
-    the key sends itself, or with `relayed` the requests that somebody else sends for it: with other nonces, and known
-    to the other kind of submitter only by their records' states."""
+    """Repository of the outbox. Times are wall-clock seconds since 1970, for display only.
+
+    Its transactions are those that the key sends itself or, if `relayed`, the forward requests that another participant
+    sends for it, which have nonces of their own. Records are shared: each kind of submitter sees the other's only as
+    states of records.
+    """
 
     def __init__(self, store: Store, *, relayed: bool = False) -> None:
         self._store = store
         self._relayed = relayed
 
     def enqueue(self, signer: bytes, entries: Sequence[Entry]) -> list[int]:
-        """Makes the entries durable, in order, with one commit; gives their ids. Known keys give the ids they had.
+        """Store the entries in order, durably, in one transaction. Returns their ids; a known key keeps its id.
 
-        Raises DuplicateRecordError when a key comes back with another record, SubmitError when one is no key; then
-        nothing is queued.
+        Raises DuplicateRecordError if a known key comes with another record, SubmitError if a key's length is not
+        allowed or a dependency is unknown. Then nothing is queued.
         """
         with self._store.transaction() as connection:
             return [enqueue_in(connection, signer, entry) for entry in entries]
 
     def queued(self, signer: bytes, most: int) -> list[QueuedRecord]:
-        """The oldest records that wait for a transaction, all for the first one's contract."""
+        """The oldest queued records, at most `most`, up to the first one for another contract."""
         query = (
             select(outbox_records)
             .where(outbox_records.c.signer == signer, outbox_records.c.state == OutboxState.QUEUED)
@@ -102,10 +106,10 @@ class Outbox:
         return found[:upto]
 
     def open_transactions(self, signer: bytes) -> list[SentTransaction]:
-        """Transactions whose fate is not final, by nonce."""
+        """Transactions that are neither final, failed nor replaced, by nonce."""
         query = (
             select(outbox_transactions.c.id)
-            .where(*self._of(signer), outbox_transactions.c.state.in_(_OPEN))
+            .where(*self._of_signer(signer), outbox_transactions.c.state.in_(_OPEN))
             .order_by(outbox_transactions.c.nonce, outbox_transactions.c.id)
         )
         with self._store.reading() as connection:
@@ -114,11 +118,11 @@ class Outbox:
             ]
 
     def signed_at(self, signer: bytes, nonce: int) -> bytes | None:
-        """The latest bytes that were signed for a nonce; None when none were, or they came to nothing."""
+        """The signed bytes of the latest final or replaced transaction with a nonce; None if there is none."""
         query = (
             select(outbox_transactions.c.raw)
             .where(
-                *self._of(signer),
+                *self._of_signer(signer),
                 outbox_transactions.c.nonce == nonce,
                 outbox_transactions.c.state.in_((OutboxState.FINAL, OutboxState.REPLACED)),
             )
@@ -133,29 +137,29 @@ class Outbox:
         query = (
             select(func.count())
             .select_from(outbox_transactions)
-            .where(*self._of(signer), outbox_transactions.c.state.in_(_UNMINED))
+            .where(*self._of_signer(signer), outbox_transactions.c.state.in_(_UNMINED))
         )
         with self._store.reading() as connection:
             return connection.execute(query).scalar_one()
 
     def latest_transaction(self, record_id: int) -> SentTransaction | None:
-        """The one that last carried a record; None before the first."""
+        """The latest transaction that carries a record; None if it was in none yet."""
         query = select(func.max(outbox_attempts.c.transaction_id)).where(outbox_attempts.c.record_id == record_id)
         with self._store.reading() as connection:
             found = connection.execute(query).scalar_one()
             return None if found is None else read_transaction(connection, found)
 
-    def _of(self, signer: bytes) -> tuple[ColumnElement[bool], ...]:
+    def _of_signer(self, signer: bytes) -> tuple[ColumnElement[bool], ...]:
         return outbox_transactions.c.signer == signer, outbox_transactions.c.relayed == self._relayed
 
     def has_unmined(self) -> bool:
-        """Whether a transaction of any key is on its way to a block."""
+        """Whether a transaction of any key has a nonce and is not in a block."""
         query = select(outbox_transactions.c.id).where(outbox_transactions.c.state.in_(_UNMINED)).limit(1)
         with self._store.reading() as connection:
             return connection.execute(query).first() is not None
 
     def record(self, record_id: int) -> QueuedRecord:
-        """Raises NotFoundError when there is no such record."""
+        """The record with an id. Raises NotFoundError."""
         with self._store.reading() as connection:
             query = select(outbox_records).where(outbox_records.c.id == record_id)
             row = connection.execute(query).mappings().first()
@@ -164,20 +168,20 @@ class Outbox:
         return read_record(row)
 
     def among(self, ids: Sequence[int]) -> Mapping[int, QueuedRecord]:
-        """The records of those ids that there are, at most a few hundred."""
+        """The existing records among those with these ids, by id. For at most a few hundred ids."""
         query = select(outbox_records).where(outbox_records.c.id.in_(ids))
         with self._store.reading() as connection:
             return {int(row["id"]): read_record(row) for row in connection.execute(query).mappings()}
 
     def find(self, keys: Sequence[str]) -> Mapping[str, QueuedRecord]:
-        """Those of the idempotency keys that are known, at most a few hundred."""
+        """The records with these idempotency keys, at most a few hundred, by key; unknown keys are left out."""
         query = select(outbox_records).where(outbox_records.c.idempotency_key.in_(keys))
         with self._store.reading() as connection:
             found = [read_record(row) for row in connection.execute(query).mappings()]
         return {record.idempotency_key: record for record in found}
 
     def page(self, after: int, most: int, state: str | None) -> list[QueuedRecord]:
-        """The newest records whose ids are below `after`, of all keys; with a state, those in it."""
+        """The newest records with ids below `after`, of all signing keys; only those in `state`, if it is not None."""
         query = select(outbox_records).where(outbox_records.c.id < after).order_by(outbox_records.c.id.desc())
         if state is not None:
             query = query.where(outbox_records.c.state == state)
@@ -185,7 +189,7 @@ class Outbox:
             return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
 
     def latest_key(self, prefix: str) -> str | None:
-        """The greatest idempotency key that begins so; None when none does."""
+        """The greatest idempotency key with a prefix; None if there is none."""
         keys = outbox_records.c.idempotency_key
         query = select(func.max(keys)).where(keys.startswith(prefix, autoescape=True))
         with self._store.reading() as connection:
@@ -198,7 +202,7 @@ class Outbox:
             return {str(state): int(count) for state, count in connection.execute(query)}
 
     def oldest_at_s(self) -> Mapping[str, float]:
-        """When the oldest record was queued, by state, of those that are neither final nor cancelled."""
+        """When the oldest record in each state was queued; final and cancelled ones are left out."""
         query = (
             select(outbox_records.c.state, func.min(outbox_records.c.queued_at_s))
             .where(outbox_records.c.state.not_in((OutboxState.FINAL, OutboxState.CANCELLED)))
@@ -208,7 +212,10 @@ class Outbox:
             return {str(state): float(queued_at_s) for state, queued_at_s in connection.execute(query)}
 
     def gas_by_kind(self) -> Mapping[str, tuple[int, int]]:
-        """(records, gas) of each kind, over the final transactions that hold records of one kind only."""
+        """(number of records, gas) by kind, over the final transactions whose records are all of one kind.
+
+        Others are left out, since their gas cannot be divided among kinds.
+        """
         kinds = (
             select(
                 outbox_transactions.c.id,
@@ -228,14 +235,14 @@ class Outbox:
             return {str(kind): (int(records), int(gas)) for kind, records, gas in connection.execute(query)}
 
     def unfinished(self, most: int) -> list[QueuedRecord]:
-        """The oldest records that are neither final nor cancelled, of all keys."""
+        """The oldest records that are neither final nor cancelled, of all signing keys, at most `most`."""
         done = (OutboxState.FINAL, OutboxState.CANCELLED)
         query = select(outbox_records).where(outbox_records.c.state.not_in(done)).order_by(outbox_records.c.id)
         with self._store.reading() as connection:
             return [read_record(row) for row in connection.execute(query.limit(most)).mappings()]
 
     def open_records(self, signer: bytes, contract: str) -> list[QueuedRecord]:
-        """Those for a contract that wait to be sent or are under way."""
+        """The records for a contract that are queued or in a transaction that is not final."""
         states = (OutboxState.QUEUED, *_OPEN)
         query = select(outbox_records).where(
             outbox_records.c.signer == signer,
@@ -246,37 +253,37 @@ class Outbox:
             return [read_record(row) for row in connection.execute(query).mappings()]
 
     def next_nonce(self, signer: bytes) -> int | None:
-        """Of the key's next request; None before the first was ever taken here. Relayed alone."""
+        """The nonce of the key's next forward request; None if this outbox has allocated none yet."""
         query = select(outbox_relay_nonces.c.next_nonce).where(outbox_relay_nonces.c.signer == signer)
         with self._store.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
 
     def is_idle(self, signer: bytes) -> bool:
-        """Whether nothing of the key waits to be sent or is under way."""
+        """Whether the key has no record that is queued or in a transaction that is not final."""
         states = (OutboxState.QUEUED, *_OPEN)
         query = select(func.count()).select_from(outbox_records)
         query = query.where(outbox_records.c.signer == signer, outbox_records.c.state.in_(states))
         with self._store.reading() as connection:
             return connection.execute(query).scalar_one() == 0
 
-    # What an operator does. All take idempotency keys, raise NotFoundError for an unknown one, SubmitError where the
-    # record's state does not allow it; then nothing is changed.
+    # The operator's actions. All take idempotency keys, and raise NotFoundError for an unknown one, SubmitError if a
+    # record's state does not allow the action; then nothing is changed.
 
     def pause(self, keys: Sequence[str]) -> None:
-        """Holds records back that were not sent, and what depends on them."""
+        """Hold back records that are not in a transaction yet, and block those that depend on them."""
         with self._store.transaction() as connection:
             for record in _each(connection, keys):
                 if record.state not in (OutboxState.QUEUED, OutboxState.BLOCKED):
-                    raise _refused(record, "paused", "cancel it")
+                    raise _refused(record, "paused", "cancel it instead")
                 set_records(connection, [record.id], record.state, OutboxState.PAUSED)
                 block_dependants(connection, record.idempotency_key)
 
     def resume(self, keys: Sequence[str]) -> None:
-        """Lets paused records go, tries failed ones anew, and frees what depends on them."""
+        """Queue paused and failed records again, and unblock those that depend on them."""
         with self._store.transaction() as connection:
             for record in _each(connection, keys):
                 if record.state not in (OutboxState.PAUSED, OutboxState.FAILED):
-                    raise _refused(record, "resumed", "only paused and failed records are")
+                    raise _refused(record, "resumed", "only paused and failed records can be")
                 after = waiting_state(connection, record.depends_on)
                 set_records(
                     connection,
@@ -289,8 +296,11 @@ class Outbox:
                     free_dependants(connection, record.idempotency_key)
 
     def cancel(self, keys: Sequence[str]) -> list[QueuedRecord]:
-        """Gives records up; gives them as they are now. One that is under way is not cancelled yet: its submitter lets
-        a transfer of nothing compete for the nonce, and whichever of the two is mined decides."""
+        """Cancel records; returns them as they are afterwards.
+
+        A record that is in a transaction already is only marked: its submitter sends a zero-value transfer with the
+        same nonce, and whichever of the two is mined decides.
+        """
         with self._store.transaction() as connection:
             for record in _each(connection, keys):
                 if record.state in _WAITING:
@@ -300,13 +310,15 @@ class Outbox:
                     that = update(outbox_records).where(outbox_records.c.id == record.id)
                     connection.execute(that.values(cancelling=True))
                 else:
-                    raise _refused(record, "cancelled", "record its opposite")
+                    raise _refused(record, "cancelled", "make a record that reverses it, where there is one")
             return list(_each(connection, keys))
 
     def hand_over(self, before: bytes, after: bytes) -> int:
-        """Gives what waits for one key to another, in the same order, and tries anew what failed because the first does
-        not sign any more; gives how many records moved. What is under way stays, and what depends on it: once it came
-        to nothing it waits too, and can be handed over then. Not established: that both are keys of one participant.
+        """Move the records that wait for one signing key to another, in order; returns how many moved.
+
+        Records that failed because the old key was revoked or unknown are queued again. Records in a transaction stay,
+        as do those that depend on them; if the transaction comes to nothing, they can be handed over then. Not
+        established: that both keys are of the same participant.
         """
         with self._store.transaction() as connection:
             those = (outbox_records.c.signer == before) & outbox_records.c.state.in_(_WAITING)
@@ -314,15 +326,22 @@ class Outbox:
             keys = connection.execute(query).scalars().all()
             return sum(_hand_over(connection, record, after) for record in _each(connection, keys))
 
-    # Who submits
+    # The submitter's lease
 
     def lease(self, signer: bytes) -> LeaseRow | None:
+        """The lease of a key; None if nobody has ever taken it."""
         with self._store.reading() as connection:
             row = connection.execute(select(outbox_leases).where(outbox_leases.c.signer == signer)).first()
         return None if row is None else LeaseRow(*row)
 
     def take_lease(self, signer: bytes, seen: LeaseRow | None, holder: str, fence: int) -> OutboxWriter:
-        """Takes or renews the lease of a key, provided that it still is as `seen`. Raises LeaseHeldError otherwise."""
+        """Take or renew the lease of a key if it is still as `seen`; None for a key without one.
+
+        Raises LeaseHeldError if another process was faster. The writer that this returns works until the next holder
+        takes the lease with a greater `fence`.
+        """
+        # Compare and set instead of a time-out: no clock decides who holds the lease, so a wrong clock cannot give it
+        # to two processes.
         values = {"holder": holder, "fence": fence, "beat": 0 if seen is None else seen.beat + 1}
         with self._store.transaction() as connection:
             if seen is None:
@@ -342,9 +361,11 @@ class Outbox:
 
 
 def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
-    """As Outbox.enqueue, of one entry and within the caller's transaction."""
-    if not 0 < len(entry.idempotency_key) <= _MOST_KEY_CHARACTERS:
-        raise SubmitError(f"an idempotency key has 1 to {_MOST_KEY_CHARACTERS} characters", hint="use a shorter one")
+    """Like `Outbox.enqueue`, for one entry, within the caller's transaction; durable once that is committed."""
+    if not 0 < len(entry.idempotency_key) <= _MAX_KEY_CHARACTERS:
+        raise SubmitError(
+            f"an idempotency key must have 1 to {_MAX_KEY_CHARACTERS} characters", hint="use a shorter one"
+        )
     if entry.depends_on is not None:
         _verify_dependency(connection, signer, entry)
     digest = _payload_digest(entry.contract, signer, entry.payload)
@@ -352,6 +373,7 @@ def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
         outbox_records.c.idempotency_key == entry.idempotency_key
     )
     known = connection.execute(query).first()
+    # The same again is no error: a caller that crashed before it read the answer repeats its request.
     if known is not None:
         if known.payload_digest != digest:
             raise DuplicateRecordError(
@@ -375,12 +397,15 @@ def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
 
 
 def _payload_digest(contract: str, signer: bytes, payload: bytes) -> bytes:
-    """By which a record is known again when its idempotency key comes back."""
+    """Digest by which a repeated idempotency key is checked to come with the same record. 32 bytes."""
     return hashlib.sha256(contract.encode() + b"\0" + signer + payload).digest()
 
 
 def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bool:
-    """False when it must wait for one that is under way: nonces of one key cannot keep it behind another key's."""
+    """Move one record to the key `after`. Returns False if it depends on a record that stays with the old key.
+
+    Only nonces of the same key keep a record behind the one that it depends on.
+    """
     needed = select(outbox_records.c.signer, outbox_records.c.state)
     needed = needed.where(outbox_records.c.idempotency_key == record.depends_on)
     found = None if record.depends_on is None else connection.execute(needed).one()
@@ -401,18 +426,17 @@ def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bo
 
 
 def _verify_dependency(connection: Connection, signer: bytes, entry: Entry) -> None:
-    """Of the same signer, so that nonces keep the two in order; known already, so that nothing waits for itself."""
+    # The same signer, since nonces then keep the two in order. Queued before it, so that dependencies have no cycle.
     query = select(outbox_records.c.signer).where(outbox_records.c.idempotency_key == entry.depends_on)
     if connection.execute(query).scalar_one_or_none() != signer or entry.depends_on == entry.idempotency_key:
         raise SubmitError(
-            f"{entry.idempotency_key!r} depends on {entry.depends_on!r}, which this key has not queued before it",
-            hint="queue that one first",
+            f"{entry.idempotency_key!r} depends on {entry.depends_on!r}, which this key has not queued before",
+            hint="queue that record first",
         )
 
 
 def _each(connection: Connection, keys: Sequence[str]) -> Iterator[QueuedRecord]:
-    """Each as it is when its turn comes: what is done about one may change what depends on it."""
-    for key in keys:
+    for key in keys:  # read one by one, when its turn comes: the action on one record may change another's state
         query = select(outbox_records).where(outbox_records.c.idempotency_key == key)
         row = connection.execute(query).mappings().first()
         if row is None:

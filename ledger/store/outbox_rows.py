@@ -1,4 +1,4 @@
-"""The outbox's rows, read and moved within one database transaction."""
+"""Reads the outbox's rows and changes their states, within one database transaction."""
 
 from __future__ import annotations
 
@@ -34,18 +34,21 @@ __all__ = [
 ]
 
 STUCK = (OutboxState.PAUSED, OutboxState.BLOCKED, OutboxState.FAILED, OutboxState.CANCELLED)
-"""States of a record for which those that depend on it wait."""
+"""States of a record that block those that depend on it."""
 
 
 def new_id(result: CursorResult[Any]) -> int:
+    """The id that the database gave a new row. Raises StoreError if it gave none."""
     key = result.inserted_primary_key
     if key is None:
-        raise StoreError("the database gave a new row no id", hint="report this, with the kind of database")
+        raise StoreError(
+            "the database did not assign an id to a new row", hint="report this, with the database and its version"
+        )
     return int(key[0])
 
 
 def record_ids(connection: Connection, transaction_id: int) -> list[int]:
-    """Of a transaction, in call order."""
+    """The ids of a transaction's records, in call order."""
     query = (
         select(outbox_attempts.c.record_id)
         .where(outbox_attempts.c.transaction_id == transaction_id)
@@ -61,7 +64,8 @@ def set_records(
     after: OutboxState,
     values: Mapping[str, object] | None = None,
 ) -> None:
-    """Raises SubmitError when any of them is not in `before`."""
+    """Move records from a state to another, and set further columns. Raises SubmitError if one is not in `before`."""
+    # The state is part of the condition, so that two submitters cannot both make the same move.
     changed = {**(values or {}), "state": after, "changed_at_s": time.time()}
     those = update(outbox_records).where(outbox_records.c.id.in_(ids), outbox_records.c.state == before)
     _verify_moved(connection.execute(those.values(changed)), len(ids), before)
@@ -74,7 +78,7 @@ def set_transaction(
     after: OutboxState,
     values: Mapping[str, object],
 ) -> None:
-    """Raises SubmitError when it is not in `before`."""
+    """Move a transaction from a state to another, and set further columns. Raises SubmitError if it is not `before`."""
     changed = {**values, "state": after, "changed_at_s": time.time()}
     that = update(outbox_transactions).where(
         outbox_transactions.c.id == transaction_id, outbox_transactions.c.state == before
@@ -85,34 +89,36 @@ def set_transaction(
 def _verify_moved(result: CursorResult[Any], expected: int, before: OutboxState) -> None:
     if result.rowcount != expected:
         raise SubmitError(
-            f"what was {before} in the outbox is not any more: another submitter works for the same key",
+            f"a record or transaction is no longer {before}: another submitter works for the same key",
             hint="run one submitter for each key; nothing was lost",
         )
 
 
-# What depends on what
+# Dependencies
 
 
 def waiting_state(connection: Connection, depends_on: str | None) -> OutboxState:
-    """Of a record that waits for a transaction: BLOCKED when what it depends on goes nowhere."""
+    """The state of a record that is not in a transaction: BLOCKED if what it depends on is STUCK, otherwise QUEUED."""
     query = select(outbox_records.c.state).where(outbox_records.c.idempotency_key == depends_on)
     stuck = depends_on is not None and connection.execute(query).scalar_one_or_none() in STUCK
     return OutboxState.BLOCKED if stuck else OutboxState.QUEUED
 
 
 def block_dependants(connection: Connection, key: str) -> None:
-    """What depends on the record `key`, however remotely, waits."""
+    """Block the queued records that depend on the record with this idempotency key, directly or not."""
     _move_dependants(connection, [key], OutboxState.QUEUED, OutboxState.BLOCKED)
 
 
 def free_dependants(connection: Connection, key: str) -> None:
-    """What waited for the record `key`, however remotely, goes on; what the operator paused stays, and what waits for
-    that."""
+    """Queue the blocked records that depend on the record with this idempotency key, directly or not.
+
+    Records that the operator paused stay, as do those that depend on them.
+    """
     _move_dependants(connection, [key], OutboxState.BLOCKED, OutboxState.QUEUED)
 
 
 def _move_dependants(connection: Connection, keys: Iterable[str], before: OutboxState, after: OutboxState) -> None:
-    while keys := list(keys):
+    while keys := list(keys):  # ends: a record depends only on an earlier one
         those = outbox_records.c.depends_on.in_(keys) & (outbox_records.c.state == before)
         found = connection.execute(select(outbox_records.c.idempotency_key).where(those)).scalars().all()
         connection.execute(update(outbox_records).where(those).values(state=after, changed_at_s=time.time()))

@@ -1,4 +1,4 @@
-"""The tables of the outbox, their rows, and the states of what is in them (ledger.store.outbox)."""
+"""Tables of the outbox, their rows, and the states of records and transactions (ledger.store.outbox)."""
 
 from __future__ import annotations
 
@@ -41,15 +41,17 @@ __all__ = [
 
 
 FORWARDER = "forwarder"
-"""Contract of a record that is a forward request (ledger.forward_requests): its payload is the signed request."""
+"""`contract` of a record that is a forward request (ledger.forward_requests). Its payload is the signed request."""
 
 
 class OutboxState(enum.StrEnum):
+    """State of a record or of a transaction. OutboxWriter's module lists what each one means after a crash."""
+
     QUEUED = "queued"
     PAUSED = "paused"
     """Held back by the operator."""
     BLOCKED = "blocked"
-    """Waits for a record that failed, was cancelled, or is held back itself."""
+    """Depends on a record that is failed, cancelled, paused or blocked."""
     NONCED = "nonced"
     SIGNED = "signed"
     SENT = "sent"
@@ -57,9 +59,9 @@ class OutboxState(enum.StrEnum):
     FINAL = "final"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """Given up by the operator; it is not on the ledger."""
+    """By the operator; the record is not on the ledger."""
     REPLACED = "replaced"
-    """Of a transaction: its nonce went to a transfer of nothing."""
+    """Only a transaction's: a zero-value transfer was mined with its nonce."""
 
 
 outbox_records = Table(
@@ -129,7 +131,7 @@ outbox_replaced = Table(
     Column("replaced_at_s", Float, nullable=False),
     Index("outbox_replaced_by_transaction", "transaction_id"),
 )
-"""Earlier signed bytes of a transaction: any of them may still be the one that is mined."""
+"""Earlier signed versions of a transaction. Any of them may still be mined instead of the current one."""
 
 outbox_leases = Table(
     "outbox_leases",
@@ -154,21 +156,22 @@ outbox_relay_nonces = Table(
     Column("signer", LargeBinary(20), primary_key=True),
     Column("next_nonce", BigInteger, nullable=False),
 )
-"""At the forwarder, which counts for itself: see `Outbox`."""
+"""Nonces of forward requests, which the forwarder contract counts for each signer, apart from those of accounts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record on its way in."""
+    """A record to be queued."""
 
     idempotency_key: str
-    """The caller's, 1 to 256 characters; the same key always means the same record."""
+    """Chosen by the caller, 1 to 256 characters; the same key always means the same record."""
     contract: str
+    """`registry`, `ledger`, or FORWARDER."""
     kind: str
     payload: bytes
-    """Calldata of the call that makes the record; of a forward request, the request as it was signed."""
+    """Calldata of the call that makes the record; for a forward request, the request as it was signed."""
     depends_on: str | None = None
-    """Idempotency key of an earlier record of the same signer, without which this one is not to be sent."""
+    """Idempotency key of an earlier record of the same signer, before which this one must not be sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,42 +186,44 @@ class QueuedRecord:
     payload: bytes
     depends_on: str | None
     cancelling: bool
-    """The operator gave it up while it was under way: it ends on the ledger or cancelled, whichever comes first."""
+    """The operator cancelled it when it was in a transaction already; that or a zero-value transfer will be mined."""
     state: OutboxState
     sequence: int | None
-    """On the chain, once mined."""
+    """Its sequence on the chain, once it is mined."""
     error_name: str | None
+    """Name of the contract's error; None unless it failed."""
     error: str | None
     error_values: str | None
-    """JSON: what the contract said with its error, by name; bytes as 0x-hex."""
+    """JSON object with the values of the contract's error, by name; bytes as 0x-hex."""
     queued_at_s: float
     changed_at_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Signed bytes that went out for a nonce once."""
+    """An earlier signed version of a transaction."""
 
     hash: bytes
     noop: bool
-    """Whether they record nothing."""
+    """Whether it is a zero-value transfer, which makes no record."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRow:
-    """Who submits for a key."""
+    """Which process submits for a key."""
 
     signer: bytes
     holder: str
+    """The process (ledger.store.process_identity)."""
     fence: int
-    """Grows with each new holder; what an older one writes is refused."""
+    """Grows with each new holder; writes of earlier holders are refused."""
     beat: int
-    """Grows while the holder lives."""
+    """Grows with each renewal, by which others see that the holder is alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentTransaction:
-    """A transaction that holds a nonce, with its records in call order; none when it only fills a gap."""
+    """A transaction that holds a nonce, with its records in call order; without records, it only fills a gap."""
 
     id: int
     signer: bytes
@@ -229,8 +234,9 @@ class SentTransaction:
     max_fee_wei: int | None
     priority_fee_wei: int | None
     noop: bool
-    """Whether the bytes that go out now are a transfer of nothing to the signer, which gives the nonce up."""
+    """Whether its current version is a zero-value transfer to the signer, which uses the nonce up."""
     raw: bytes | None
+    """The signed bytes; None until they are signed."""
     hash: bytes | None
     state: OutboxState
     block_number: int | None
@@ -238,4 +244,4 @@ class SentTransaction:
     gas_used: int | None
     records: tuple[QueuedRecord, ...]
     replaced: tuple[Version, ...]
-    """Earlier bytes, the latest first."""
+    """Earlier versions, the latest first."""

@@ -1,23 +1,23 @@
 """The submitter's half of the outbox. Every method is one database transaction, so a crash leaves all of it or nothing:
 
-    after enqueue           QUEUED    the record is durable; it may be acknowledged
-    after allocate          NONCED    the nonce is spent on these records, whatever happens
-    after store_signed      SIGNED    these very bytes go out, now and after any restart
-    after replace_signed    SIGNED    so do these, instead; the earlier ones are kept, for they may still be mined
-    after mark_sent         SENT      a node has them; the receipt decides
+    after enqueue           QUEUED    the record is durable and may be acknowledged
+    after allocate          NONCED    the nonce is reserved for these records, whatever happens
+    after store_signed      SIGNED    exactly these bytes are sent, now and after any restart
+    after replace_signed    SIGNED    these bytes are sent instead; earlier ones are kept, as they may still be mined
+    after mark_sent         SENT      a node has the bytes; the receipt decides
     after mark_mined        MINED     in a block, with the expected events; the block may still be reorganised away
     after mark_final        FINAL     done
-    after mark_reorganised  SENT      the block is gone; the same bytes go out again
-    after give_back         FAILED    a request that ran out; its records are QUEUED again, its nonce is free
+    after mark_reorganised  SENT      the block is gone; the same bytes are sent again
+    after give_back         FAILED    a forward request expired; its records are QUEUED again, its nonce is free
     after requeue           FAILED    mined without its records, or its nonce was lost; the records are QUEUED again
-    after mark_replaced     REPLACED  a transfer of nothing has the nonce; records are CANCELLED, or QUEUED again
+    after mark_replaced     REPLACED  a zero-value transfer took the nonce; the records are CANCELLED, or QUEUED again
     after fail_record       -         FAILED: the contract refuses the record
-    after fill              NONCED    a nonce that nothing else will use is spent on a transfer of nothing
+    after fill              NONCED    a nonce that nothing else will use is reserved for a zero-value transfer
 
-A submitter makes several of these moves in one transaction (`together`) where nothing goes out in between: records get
-a nonce and their signed bytes at once, and what is in a final block already is SENT, MINED and FINAL at once.
+Where nothing is sent in between, a submitter makes several of these moves in one transaction (`together`): records get
+their nonce and signed bytes at once, and a transaction found in a final block becomes SENT, MINED and FINAL at once.
 
-Every move names the state that it starts from, and every method first checks that the desk's lease is the latest one:
+Every move names the state that it starts from, and every method first checks that the writer's lease is the latest one:
 a record that two submitters work on would get onto the ledger twice.
 """
 
@@ -30,6 +30,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Table, bindparam, select, update
 
+from ledger.canonical import to_hex
 from ledger.errors import LeaseHeldError, SubmitError
 from ledger.store.database import Store
 from ledger.store.outbox_rows import (
@@ -70,12 +71,15 @@ CRASH_POINTS = (
     "fail_record",
     "fill",
 )
-"""Methods of OutboxWriter before and after which a submitter may die; the fault lab and the tests kill it at each."""
+"""Methods of OutboxWriter before and after which the fault tests kill the submitter."""
 
 
 class OutboxWriter:
-    """Where the one submitter of a key works. Every method raises LeaseHeldError, and changes nothing, when another
-    submitter has taken over. `relayed`: as for Outbox."""
+    """Writes the outbox for the only submitter of a key. `relayed` is as for Outbox.
+
+    Every method raises LeaseHeldError if another submitter has taken the lease, and SubmitError if a record or
+    transaction is not in the expected state; then nothing is changed.
+    """
 
     def __init__(self, store: Store, signer: bytes, fence: int, *, relayed: bool = False) -> None:
         self._store = store
@@ -86,8 +90,10 @@ class OutboxWriter:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is done meanwhile is one database transaction, with one synchronisation; a crash leaves all or nothing
-        of it. Nothing may be sent meanwhile."""
+        """Make the calls within it one database transaction, with a single fsync; a crash leaves all or none of them.
+
+        Send nothing meanwhile: what is sent must be durable first.
+        """
         with self._transaction() as connection:
             self._joint = connection
             try:
@@ -103,9 +109,13 @@ class OutboxWriter:
         data: bytes,
         gas_limit: int,
     ) -> SentTransaction:
-        """Spends the signer's next nonce on `records`. `chain_nonce` counts only when this outbox knows none yet, or
-        when the chain is ahead because the key was used elsewhere."""
+        """Reserve the signer's next nonce for `records`, which must be QUEUED.
+
+        `chain_nonce` is used only if this outbox has allocated none yet, or if the chain is ahead, since the key was
+        used elsewhere.
+        """
         with self._transaction() as connection:
+            # Nonce and records in one transaction: a crash in between would leave a gap that holds up all later ones.
             nonces = outbox_relay_nonces if self._relayed else outbox_nonces
             nonce = _take_nonce(connection, nonces, self._signer, chain_nonce)
             relayed = self._relayed
@@ -119,7 +129,7 @@ class OutboxWriter:
             return read_transaction(connection, transaction_id)
 
     def fill(self, nonce: int, gas_limit: int) -> SentTransaction:
-        """Spends a nonce below those in use on a transfer of nothing to the signer."""
+        """Reserve a nonce below those in use for a zero-value transfer to the signer, which closes the gap."""
         with self._transaction() as connection:
             transaction_id = _insert(connection, self._signer, nonce, self._signer, b"", gas_limit, noop=True)
             return read_transaction(connection, transaction_id)
@@ -127,7 +137,7 @@ class OutboxWriter:
     def store_signed(
         self, transaction_id: int, raw: bytes, transaction_hash: bytes, max_fee_wei: int, priority_fee_wei: int
     ) -> SentTransaction:
-        """Stores the bytes that will be sent, before they are."""
+        """Store the signed bytes. Call it before they are sent: after a crash, no others may be sent for this nonce."""
         values = {
             "raw": raw,
             "hash": transaction_hash,
@@ -145,7 +155,7 @@ class OutboxWriter:
         priority_fee_wei: int,
         noop: bool,
     ) -> SentTransaction:
-        """Stores other bytes for the same nonce, before they are sent, and keeps the earlier ones."""
+        """Store other signed bytes for the same nonce, before they are sent, and keep the earlier ones."""
         values = {
             "raw": raw,
             "hash": transaction_hash,
@@ -162,17 +172,19 @@ class OutboxWriter:
             "replaced_at_s": time.time(),
         }
         with self._transaction() as connection:
+            # Nodes have the earlier bytes: without their hash, their receipt could not be found if they are mined.
             connection.execute(outbox_replaced.insert().values(earlier))
             _advance(connection, transaction.id, transaction.state, OutboxState.SIGNED, values)
             return read_transaction(connection, transaction.id)
 
     def mark_sent(self, transaction_id: int) -> SentTransaction:
+        """Call it after a node has accepted the bytes. A crash before it sends them again, which changes nothing."""
         return self._advance(transaction_id, OutboxState.SIGNED, OutboxState.SENT)
 
     def mark_mined(
         self, transaction_id: int, block_number: int, block_hash: bytes, gas_used: int, sequences: Sequence[int]
     ) -> None:
-        """`sequences`: of the records, in call order."""
+        """Store the block, and the sequences of the transaction's records, in call order."""
         values = {"block_number": block_number, "block_hash": block_hash, "gas_used": gas_used}
         with self._transaction() as connection:
             set_transaction(connection, transaction_id, OutboxState.SENT, OutboxState.MINED, values)
@@ -185,7 +197,7 @@ class OutboxWriter:
         self._advance(transaction_id, OutboxState.MINED, OutboxState.FINAL)
 
     def mark_reorganised(self, transaction_id: int) -> None:
-        """Back to SENT: its block is gone, the same bytes go out again."""
+        """Return to SENT, since the block was reorganised away; the same bytes are sent again."""
         values = {"block_number": None, "block_hash": None, "gas_used": None}
         with self._transaction() as connection:
             ids = record_ids(connection, transaction_id)
@@ -193,29 +205,35 @@ class OutboxWriter:
             set_records(connection, ids, OutboxState.MINED, OutboxState.SENT, {"sequence": None})
 
     def requeue(self, transaction_id: int, error: str) -> None:
-        """The transaction came to nothing: its nonce is used up, its records wait again."""
+        """Queue the records of a transaction again that failed or lost its nonce; the nonce is used up."""
         self._release(transaction_id, OutboxState.FAILED, {"error": error})
 
     def give_back(self, transaction: SentTransaction, error: str) -> None:
-        """The request came to nothing and can not be executed any more: its records wait again, and its nonce, which
-        must be the latest one, is free. Of relayed transactions alone: any other one spends its nonce."""
+        """Queue the records of an expired forward request again, and free its nonce, which must be the latest one.
+
+        Only for relayed transactions, which can no longer be executed once expired; all others use their nonce up.
+        """
         with self._transaction() as connection:
             that = update(outbox_relay_nonces).where(
                 outbox_relay_nonces.c.signer == self._signer, outbox_relay_nonces.c.next_nonce == transaction.nonce + 1
             )
+            # Freeing any but the latest nonce would leave a gap below those in use.
             if connection.execute(that.values(next_nonce=transaction.nonce)).rowcount != 1:
-                raise SubmitError(f"request {transaction.nonce} is not the latest one", hint="report this")
+                raise SubmitError(f"forward request {transaction.nonce} is not the latest one", hint="report this")
             _release(connection, transaction.id, OutboxState.FAILED, {"error": error})
 
     def mark_replaced(self, transaction_id: int, block_number: int, block_hash: bytes) -> None:
-        """A transfer of nothing was mined in its place: its records wait again, those given up are over."""
+        """Mark that a zero-value transfer was mined with its nonce: its records are queued again or, if the operator
+        cancelled them, finished."""
         self._release(transaction_id, OutboxState.REPLACED, {"block_number": block_number, "block_hash": block_hash})
 
     def fail_record(
         self, record_id: int, error_name: str, error: str, values: Mapping[str, object] | None = None
     ) -> None:
-        """The contract refuses the record with an error of that name and those values; what depends on it waits for
-        what the operator does about it."""
+        """Mark a record that the contract refuses, with the name and values of the contract's error.
+
+        Records that depend on it are blocked until the operator resumes or cancels it.
+        """
         shown = json.dumps(values or {}, default=_as_json)
         values = {"error_name": error_name, "error": error, "error_values": shown}
         with self._transaction() as connection:
@@ -237,9 +255,10 @@ class OutboxWriter:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         if self._joint is not None:
-            yield self._joint
+            yield self._joint  # `together` has checked the lease, under the write lock that it still holds
             return
         with self._store.transaction() as connection:
+            # Checked under the write lock, so that no other process can take the lease between check and commit.
             query = select(outbox_leases.c.holder, outbox_leases.c.fence).where(outbox_leases.c.signer == self._signer)
             lease = connection.execute(query).first()
             if lease is None or lease.fence != self.fence:
@@ -248,7 +267,7 @@ class OutboxWriter:
 
 
 def _as_json(value: object) -> str:
-    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
+    return to_hex(value) if isinstance(value, bytes) else str(value)
 
 
 def _advance(
@@ -295,6 +314,7 @@ def _insert(
 def _take_nonce(connection: Connection, nonces: Table, signer: bytes, chain_nonce: int) -> int:
     query = select(nonces.c.next_nonce).where(nonces.c.signer == signer)
     known = connection.execute(query).scalar_one_or_none()
+    # The chain's count lacks what is on its way, ours what other programs sent: the greater one is free in both.
     nonce = chain_nonce if known is None else max(known, chain_nonce)
     if known is None:
         connection.execute(nonces.insert().values(signer=signer, next_nonce=nonce + 1))

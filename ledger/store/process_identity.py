@@ -1,4 +1,4 @@
-"""Processes, named so that nobody else ever has the same name, and whether one that was noted is still there."""
+"""Names of processes that are never reused, and whether the named process is still running."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from pathlib import Path
 __all__ = ["describe_process", "is_gone"]
 
 _START_FIELD, _STATE_FIELD = 19, 0
-"""In /proc/PID/stat after the name (proc(5)): when the process began, in ticks since boot; what it does."""
+"""Positions in /proc/PID/stat after the command's name (proc(5)): start time in clock ticks since boot; state."""
 _DEAD = ("Z", "X")
+"""States of a process that has ended but was not waited for by its parent yet."""
 
 
 def describe_process(number: int) -> str:
-    """Host, process id and when it began: no other process ever has the same."""
+    """Host name, process id and start time: no other process of the same boot ever has the same."""
     return f"{socket.gethostname()}/{number}/{_began(number) or ''}"
 
 
 def is_gone(holder: str) -> bool:
-    """Whether the holder is a process of this host that ended. A container that shares host name and database, but not
-    the process table, would be taken for gone."""
+    """Whether the holder is a process of this host that has ended. False if that cannot be established.
+
+    Processes in a container that shares host name and database with this one, but not the process table, are wrongly
+    taken to have ended.
+    """
     host, number, began = holder.rsplit("/", 2)
     if host != socket.gethostname() or not began or not number.isdecimal():
         return False
@@ -27,7 +31,7 @@ def is_gone(holder: str) -> bool:
 
 
 def _began(number: int) -> str | None:
-    """None for a process that is not there any more; and for every one where there is no /proc."""
+    """The start time of a running process; None if it has ended, and always on systems without /proc."""
     try:
         fields = Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the index says of the chain that it follows, and of who may act on it."""
+"""The chain that the index follows, and the participants who may act on it now."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ __all__ = ["Registry"]
 
 
 class Registry:
-    """Reads within one transaction."""
+    """Reads participants and keys from the index, within one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._rows = Rows(connection)
 
     def identity(self) -> ChainIdentityRow | None:
-        """The chain and ledger that the index follows; None when none was ever followed."""
+        """The chain and ledger that the index follows; None if it has never followed one."""
         return self._rows.get(ChainIdentityRow, 1)
 
     def participant(self, number: int) -> ParticipantRow | None:
-        """None when it is suspended, or was never admitted."""
+        """The participant with a number; None if it is suspended, or was never admitted."""
         found = self._rows.get(ParticipantRow, number)
         return None if found is None or found.suspended else found
 
     def participant_of(self, address: bytes) -> ParticipantRow | None:
-        """For whom the key signs now: None when it is unknown or revoked, or its participant suspended."""
+        """The participant for whom a key signs; None if the key is unknown or revoked, or the participant suspended."""
         key = self._rows.get(KeyRow, address)
         return None if key is None or key.revoked_at else self.participant(key.participant)

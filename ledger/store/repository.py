@@ -1,4 +1,4 @@
-"""Rows in and out of the database, by the class of the row."""
+"""Reads and writes rows as instances of their classes."""
 
 from __future__ import annotations
 
@@ -20,46 +20,50 @@ from ledger.store.tables import INDEX
 
 R = TypeVar("R")
 _AT_ONCE = 1_000
-"""Rows of a scan in memory."""
+"""Rows of a scan that are in memory at a time."""
 
 
 class Rows:
-    """Reads and writes within one transaction. `kind` is a class of rows that has a table (Schema.table) throughout."""
+    """Reads and writes rows within one transaction. `kind` is always a class with a table (Schema.table)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._querying = Querying(connection)
 
     def get(self, kind: type[R], *key: Cell) -> R | None:
-        """The row under a primary key, its columns in the table's order."""
+        """The row with a primary key, whose columns are in the table's order; None if there is none."""
         names = _key_names(kind)  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
         found = self.find(kind, **dict(zip(names, key, strict=True)))
         return found[0] if found else None
 
     def find(self, kind: type[R], /, **equals: Cell) -> list[R]:
-        """The rows whose columns equal what is given, ordered by primary key."""
+        """The rows whose columns have the given values, by primary key."""
         query = _equal(kind, tuple(equals))  # type: ignore[arg-type]  # as above
         return _build(kind, self._querying.fetch(query, equals))
 
     def among(self, kind: type[R], column: str, values: Iterable[Cell], /, **equals: Cell) -> list[R]:
-        """The rows whose `column` is one of `values` and whose other columns equal what is given, ordered by primary
-        key within each part of the answer."""
+        """The rows whose `column` is one of `values`, and whose other columns have the given values.
+
+        Ordered by primary key only within each part of the query (`Querying.fetch_among`).
+        """
         query = _one_of(kind, column, tuple(equals))  # type: ignore[arg-type]  # as above
         return _build(kind, self._querying.fetch_among(query, values, equals))
 
     def values(self, kind: type, wanted: str, column: str, values: Iterable[Cell], /, **equals: Cell) -> set[Any]:
-        """What the column `wanted` has in the rows that `among` would find."""
+        """The values of the column `wanted` in the rows that `among` would return."""
         found = self._querying.fetch_among(_values(kind, wanted, column, tuple(equals)), values, equals)
         return {cell for (cell,) in found}
 
     def greatest(self, kind: type, column: str, **equals: Cell) -> int:
-        """The greatest value of a column, among the rows whose columns equal what is given; 0 where there are none."""
+        """The greatest value of a column in the rows whose columns have the given values; 0 if there are none."""
         [(found,)] = self._querying.fetch(_greatest(kind, column, tuple(equals)), equals)
         return found or 0
 
     def page(self, kind: type[R], column: str, after: Cell, most: int, **equals: Cell) -> list[R]:
-        """The first `most` rows beyond a value of a unique column, by that column, whose other columns equal what is
-        given. None for `after` begins with the first row."""
+        """The first `most` rows beyond a value of a unique column, by that column; for None, from the first row on.
+
+        Only rows whose other columns have the given values.
+        """
         table = TABLES[kind]
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
         if after is not None:
@@ -67,20 +71,20 @@ class Rows:
         return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column]).limit(most))]
 
     def latest(self, kind: type[R], column: str, most: int, **equals: Cell) -> list[R]:
-        """The last `most` rows by a column, from the last one backwards, whose other columns equal what is given."""
+        """The last `most` rows by a column, in descending order, whose other columns have the given values."""
         table = TABLES[kind]
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
         return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column].desc()).limit(most))]
 
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:
-        """All rows by the given columns, or by primary key, few of them in memory at a time."""
+        """All rows by the given columns or, without any, by primary key. Only a part of them is in memory at a time."""
         table = TABLES[kind]
         columns = [table.c[name] for name in order] or list(table.primary_key)
         query = select(table).order_by(*columns).execution_options(yield_per=_AT_ONCE)
         return (kind(*row) for row in self._connection.execute(query))
 
     def insert(self, rows: Sequence[object]) -> None:
-        """Adds rows, all of one kind. Raises StoreError when one is there under the same primary key."""
+        """Add rows of one class. Raises StoreError if a row with the same primary key exists."""
         if not rows:
             return
         kind = type(rows[0])
@@ -88,10 +92,10 @@ class Rows:
         try:
             self._querying.write_many(_insert(kind), map(cells, rows))  # type: ignore[arg-type]  # as above
         except IntegrityError as error:
-            raise StoreError(f"a row is there already: {error.orig}") from error
+            raise StoreError(f"a row with this key exists already: {error.orig}") from error
 
     def update(self, rows: Sequence[object]) -> None:
-        """Replaces rows, all of one kind, under their primary keys."""
+        """Replace the rows with the same primary keys by these, all of one class."""
         if not rows:
             return
         table = TABLES[type(rows[0])]
@@ -104,7 +108,7 @@ class Rows:
         self._connection.execute(statement, [_with_key(row, key) for row in rows])
 
     def put(self, row: object) -> None:
-        """Adds a row, or replaces the one under its primary key."""
+        """Add a row, or replace the one with the same primary key."""
         table = TABLES[type(row)]
         values = values_of(row)
         make = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
@@ -113,7 +117,7 @@ class Rows:
         self._connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=rest))
 
     def clear_index(self) -> None:
-        """Deletes all that follows from the chain; the chain's identity and the private book stay."""
+        """Delete everything that is derived from the chain. The chain's identity, private book and outbox stay."""
         for kind in INDEX:
             self._connection.execute(delete(TABLES[kind]))
 
@@ -124,7 +128,7 @@ def key_of(row: object) -> tuple[Cell, ...]:
 
 
 def values_of(row: object) -> dict[str, object]:
-    """A row by column name."""
+    """The values of a row, by column name."""
     names, getter = _getter(type(row))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
     return dict(zip(names, getter(row), strict=True))
 
@@ -141,20 +145,20 @@ def _insert(kind: type) -> Insert:
 
 @cache
 def _equal(kind: type, names: tuple[str, ...]) -> Select[Any]:
-    """Rows by equal columns."""
+    # Cached, as are the queries below: building one takes longer than running it.
     table = TABLES[kind]
     return select(table).where(*(table.c[name] == parameter(name) for name in names)).order_by(*table.primary_key)
 
 
 @cache
 def _one_of(kind: type, column: str, names: tuple[str, ...]) -> Select[Any]:
-    """Rows of which a column is one of some values."""
+    """Query for rows with one of several values in a column."""
     return _equal(kind, names).where(TABLES[kind].c[column].in_(AMONG))
 
 
 @cache
 def _values(kind: type, wanted: str, column: str, names: tuple[str, ...]) -> Select[Any]:
-    """One column of such rows."""
+    """Query for one column of such rows."""
     columns = TABLES[kind].c
     equal = (columns[name] == parameter(name) for name in names)
     return select(columns[wanted]).where(columns[column].in_(AMONG), *equal)
@@ -168,14 +172,14 @@ def _greatest(kind: type, column: str, names: tuple[str, ...]) -> Select[Any]:
 
 def _build(kind: type[R], found: list[tuple[Any, ...]]) -> list[R]:
     flags = _flags(kind)  # type: ignore[arg-type]  # as above
-    if flags:  # the driver of SQLite knows no truth values
+    if flags:  # SQLite's driver returns 0 and 1 for booleans
         found = [tuple(bool(cell) if place in flags else cell for place, cell in enumerate(row)) for row in found]
     return list(starmap(kind, found))
 
 
 @cache
 def _flags(kind: type) -> frozenset[int]:
-    """Places of the columns that are true or false."""
+    """Positions of the boolean columns."""
     return frozenset(place for place, column in enumerate(TABLES[kind].columns) if column.type.python_type is bool)
 
 

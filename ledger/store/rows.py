@@ -1,8 +1,8 @@
-"""One class per table: a row as Python holds it.
+"""One class per table of the index and of the private book.
 
-Numbers are the contracts' own, so 0 says "none" and "never" here, too; subjects that are not there are None. Times are
-block timestamps in seconds since 1970. Enumerations are kept as the contracts' numbers (ledger.records). A field that
-ends in `_root` is a claims root.
+Numbers are those of the contracts, so 0 means "none" or "never"; an absent subject is None. Times are block timestamps
+in seconds since 1970. Enumerations (ledger.records) are kept as the contracts' numbers. A field that ends in `_root` is
+a claims root. Subjects, roots and hashes have 32 bytes, addresses 20.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from ledger.errors import RecordError, StoreDamagedError
 from ledger.events import Event, decode, find_event
 from ledger.records import Contract
 
-# What the index follows
+# The chain and its records
 
 
 @dataclass(slots=True)
 class ChainIdentityRow:
-    """Which ledger the database is about; one row, written once."""
+    """The ledger that the index follows; a single row, written once."""
 
     id: int
     chain_id: int
@@ -29,7 +29,7 @@ class ChainIdentityRow:
 
 @dataclass(slots=True)
 class CursorRow:
-    """The last block that is in the index; one row. Before the first block its number is -1."""
+    """The last indexed block; a single row. Before the first block, its number is one less than the deployment's."""
 
     id: int
     block_number: int
@@ -52,7 +52,10 @@ class BlockRow:
 
 @dataclass(slots=True)
 class RecordRow:
+    """A record of either contract, as the chain logged it."""
+
     contract: str
+    """ledger.records.Contract."""
     sequence: int
     kind: str
     topic: bytes
@@ -66,16 +69,16 @@ class RecordRow:
     log_index: int
     data: bytes
     inner: bytes
-    """What history links carry of the record, 32 bytes; also of records that are in no history."""
+    """The record's inner hash (ledger.heads), which links contain; also kept for records that are in no history."""
 
     def event(self) -> Event:
-        """What the record says, out of its data. Raises StoreDamagedError when they are not those of an event."""
+        """The event, decoded from `data`. Raises StoreDamagedError if they are not those of a known event."""
         kind = find_event(Contract(self.contract), self.topic)
         try:
             if kind is not None:
                 return decode(kind, self.data)[2]
         except RecordError:
-            pass  # as for a topic that is no event's
+            pass  # raised below, as for an unknown topic
         raise StoreDamagedError(
             f"record {self.sequence} of the {self.contract} cannot be read: its data are not those of a {self.kind}",
             hint="rebuild the index",
@@ -84,28 +87,30 @@ class RecordRow:
 
 @dataclass(slots=True)
 class RecordHistoryRow:
-    """One link: the record `sequence` of the ledger in the history of `subject`."""
+    """One link of a history: the ledger's record `sequence` in the history of `subject`."""
 
     sequence: int
     position: int
     subject: bytes
     head: bytes
-    """After this link."""
+    """The history's head after this link."""
 
 
 @dataclass(slots=True)
 class HeadRow:
+    """The current head of an order's or lot's history."""
+
     subject: bytes
     head: bytes
     length: int
     """Number of links."""
     sequence: int
-    """Of the latest record."""
+    """The latest record."""
 
 
 @dataclass(slots=True)
 class SupersessionRow:
-    """Record `sequence` says that `superseded` is to be read with the document behind `reason_root`."""
+    """Record `sequence` states that `superseded` must be read together with the document behind `reason_root`."""
 
     sequence: int
     superseded: int
@@ -158,7 +163,7 @@ class ModelRow:
     defective_since: int
     digest: bytes
     code: bytes | None
-    """Address of the contract that keeps its bytes as code; None when only the digest is on chain."""
+    """Address of the contract that keeps the model's bytes as code; None if only the digest is on the chain."""
     card_root: bytes
     report_root: bytes
     reason_root: bytes
@@ -191,13 +196,13 @@ class OperationRow:
     order: bytes
     operation: int
     assignment: int
-    """The current one."""
+    """The current assignment."""
     finished_once: bool
 
 
 @dataclass(slots=True)
 class AssignmentRow:
-    """Every assignment that ever was, the current ones among them."""
+    """An assignment, whether it is the operation's current one or an earlier one."""
 
     sequence: int
     order: bytes
@@ -209,7 +214,7 @@ class AssignmentRow:
     accepted_at: int
     started_at: int
     ended_at: int
-    """When it was declined, finished or cancelled."""
+    """When it was declined, finished or cancelled; 0 until then."""
     stream: bytes | None
     leaf_index: int
     leaf_hash: bytes | None
@@ -223,15 +228,15 @@ class AssignmentRow:
 class LotRow:
     subject: bytes
     number: int
-    """What the contract calls it: 64 times `sequence`, plus its place among the lots of the creating record."""
+    """The contract's number for it: 64 times `sequence`, plus its position among the lots of the creating record."""
     sequence: int
-    """Of the creating record."""
+    """The record that created it."""
     order: bytes | None
     parent: bytes | None
     packed_by: int
-    """Sequence of the record that packed it into `parent`."""
+    """The record that packed it into `parent`; 0 if it is not packed."""
     contents: int
-    """How many lots are packed directly in it."""
+    """Number of lots that are packed directly in it."""
     quantity: int
     quantity_created: int
     unit: bytes
@@ -239,9 +244,9 @@ class LotRow:
     counterparty: int
     state: int
     certificate: int
-    """The latest one."""
+    """The latest certificate."""
     assignment: int
-    """Under which it was made; 0 when it was received, split or merged."""
+    """The assignment under which it was made; 0 if it was received, split or merged."""
     created_at: int
     claims_root: bytes
 
@@ -278,7 +283,7 @@ class LotOutputRow:
 
 @dataclass(slots=True)
 class PackingRow:
-    """From the record `packed_by` to the record `unpacked_by` (0: still), `child` went with `parent`."""
+    """`child` was in `parent` from the record `packed_by` to the record `unpacked_by`, which is 0 if it still is."""
 
     packed_by: int
     child: bytes
@@ -288,12 +293,12 @@ class PackingRow:
 
 @dataclass(slots=True)
 class CustodyChangeRow:
-    """What record `sequence` did to who holds `lot`, or is to hold it."""
+    """An entry of a lot's custody timeline: record `sequence` changed who holds it, or to whom it is offered."""
 
     sequence: int
     lot: bytes
     kind: str
-    """Of the record."""
+    """The record's kind."""
     from_participant: int
     to_participant: int
     changed_at: int
@@ -314,11 +319,11 @@ class CertificateRow:
     issued_at: int
     expires_at: int
     opening_deadline: int
-    """When it is unopened if it is still demanded; 0 when its opening was never demanded."""
+    """From this time on it is unopened, if its opening is still demanded; 0 if that was never demanded."""
     opened_at: int
     """When it was upheld or refuted."""
     executed: int
-    """What executing the model gave then; 0 when it was not executed, or the input was invalid for it."""
+    """The verdict of executing the model on the chain; 0 if it was not executed, or the input was invalid for it."""
     revoked_at: int
     inference_digest: bytes
     stream: bytes
@@ -328,7 +333,7 @@ class CertificateRow:
     anchor_root: bytes
     claims_root: bytes
     reason_root: bytes
-    """Of the revocation; zero bytes for none."""
+    """Claims root of the reason for its revocation; zero bytes if it was not revoked."""
 
 
 @dataclass(slots=True)
@@ -352,12 +357,12 @@ class AnchorRow:
     anchored_at: int
 
 
-# The private book: what the chain does not say
+# The private book: data that are not on the chain
 
 
 @dataclass(slots=True)
 class IdentityRow:
-    """What a subject is called; `salt` hides it on chain."""
+    """A subject's identifier; `salt` hides it on the chain."""
 
     subject: bytes
     kind: int
@@ -369,7 +374,7 @@ class IdentityRow:
 
 @dataclass(slots=True)
 class DocumentRow:
-    """The document behind a claims root, with the salts that open it."""
+    """The document behind a claims root, with its salts."""
 
     root: bytes
     document: str
@@ -378,27 +383,27 @@ class DocumentRow:
 
 @dataclass(slots=True)
 class ModelFileRow:
-    """A quality model as a file, with its card."""
+    """A quality model's bytes, with its card."""
 
     digest: bytes
     content: bytes
     card: str
-    """JSON as training wrote it; empty when it was not given."""
+    """JSON as training wrote it; empty if there is none."""
 
 
 @dataclass(slots=True)
 class FindingRow:
-    """What became of a part in the field: whether it had the defect that its certificate speaks of."""
+    """A finding from the field: whether a certified part had the defect for which it was inspected."""
 
     certificate: int
-    """Sequence of the issuing record."""
+    """Sequence of the record that issued it."""
     defect: bool
     found_at: int
 
 
 @dataclass(slots=True)
 class BookRevisionRow:
-    """How often what things are called was changed; one row."""
+    """Number of changes of identifiers and participant names so far; a single row."""
 
     id: int
     number: int
@@ -412,28 +417,29 @@ class ParticipantNameRow:
 
 @dataclass(slots=True)
 class EvidenceRow:
-    """Entries of a stream's log, one after another, with the salts that open their leaves."""
+    """Consecutive entries of a stream's log, with their salts."""
 
     stream: bytes
     index: int
-    """Of the first."""
+    """Index of the first entry."""
     count: int
+    """Number of entries."""
     salts: bytes
     """32 bytes each."""
     entries: str
-    """Canonical JSON, which has no line breaks, one a line."""
+    """Canonical JSON, which has no line breaks, one entry per line."""
     leaf_hashes: bytes
     """32 bytes each."""
 
 
 @dataclass(slots=True)
 class InferenceRow:
-    """What a certificate's inference digest is made of, beside what the ledger says."""
+    """The private inputs of a certificate's inference digest; the others are on the ledger."""
 
     certificate: int
-    """Sequence of the issuing record."""
+    """Sequence of the record that issued it."""
     salt: bytes
     input: bytes
-    """The quantised input, as the model's family writes it."""
+    """The model's quantised input, in the encoding of its family."""
     logits: str
     """JSON list of integers."""

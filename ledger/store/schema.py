@@ -1,9 +1,9 @@
 """Tables, and the migrations that create them.
 
-A schema is a set of tables with migrations of its own. The library has one, and a program that keeps more brings
-another to `open_store`: each notes its version in a table of its own, so that a database that the library's user made
-can be opened by a gateway later, and the other way round. Alembic's branches were the alternative: one version table
-for all, in which the library would meet the revisions of programs that it does not know.
+A schema is a set of tables with its own migrations. The library has one; a program with further tables passes another
+to `open_store`. Each has its own version table, so that a gateway can later open a database that was created by a user
+of the library, and the other way round. The alternative was Alembic's branches: they share one version table, where the
+library would find revisions of programs that it does not know.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ledger.errors import StoreError
 __all__ = ["TABLES", "Schema", "migrate", "read_revisions", "schema_of"]
 
 TABLES: dict[type, Table] = {}
-"""The table of each class of rows, of all schemas."""
+"""The table of each row class, of all schemas."""
 
 _TYPES: dict[object, type[BigInteger | LargeBinary | Text | Boolean]] = {
     int: BigInteger,
@@ -43,17 +43,17 @@ def _new_metadata() -> MetaData:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Tables that come together."""
+    """Tables that are created and migrated together."""
 
     package: str
     """Its folder `migrations/versions` holds the migrations; their file names begin with the revision, four digits."""
     version_table: str
-    """Where a database notes how far it is migrated."""
+    """The table with the database's current revision."""
     metadata: MetaData = field(default_factory=_new_metadata, repr=False)
-    """The tables, as SQLAlchemy has them; what the migrations create is compared with it."""
+    """The declared tables. A test compares them with what the migrations create."""
 
     def table(self, name: str, row: type, key: str, *indexes: str) -> Table:
-        """A table with the columns of `row`, a dataclass. `key` and `indexes` are column names separated by spaces."""
+        """Declare a table with the fields of `row`, a dataclass. `key` and each index are names separated by spaces."""
         columns = [_column(column, hint, key.split()) for column, hint in _hints(row).items()]
         table = Table(name, self.metadata, *columns)
         for index in indexes:
@@ -62,7 +62,7 @@ class Schema:
         return table
 
     def newest(self) -> str:
-        """The latest revision, as the file names have it: this is asked without Alembic (see `migrate`)."""
+        """The latest revision, from the file names, since importing Alembic is slow (see `migrate`)."""
         folder = files(self.package) / "migrations" / "versions"
         return max(entry.name[:4] for entry in folder.iterdir() if entry.name[:4].isdecimal())
 
@@ -80,24 +80,28 @@ def _column(name: str, hint: object, key: list[str]) -> Column[object]:
 
 @functools.cache
 def schema_of(package: str) -> Schema:
-    """The schema of a program that keeps tables beside the library's, by its top-level package: the same object at
-    every call, so that each domain can declare its tables without importing what opens the store."""
+    """The schema of a program with tables beside the library's, by its top-level package.
+
+    Returns the same object on every call, so that each domain can declare its tables without importing the module that
+    opens the store.
+    """
     return Schema(package, f"alembic_version_{package}")
 
 
 def read_revisions(connection: Connection, schema: Schema) -> list[str]:
-    """How far the database is migrated: one revision, or none where it does not have the schema."""
+    """The database's current revision of a schema, as a list of one; empty if it does not have the schema."""
     if not inspect(connection).has_table(schema.version_table):
         return []
-    query = f"SELECT version_num FROM {schema.version_table}"  # noqa: S608  # a name of our own
+    query = f"SELECT version_num FROM {schema.version_table}"  # noqa: S608  # not user input
     return list(connection.exec_driver_sql(query).scalars())
 
 
 def migrate(connection: Connection, schema: Schema, url: str) -> None:
-    """Creates the schema's tables, or brings them up to date: all within the connection's transaction, which holds the
-    write lock, so that a crash leaves the version before, and programs that open a database at once take turns.
+    """Create the schema's tables or migrate them to the newest revision, within the connection's transaction.
 
-    Raises StoreError for a database of a newer version; `url` is how the message names it.
+    The transaction must hold the write lock: a crash then leaves the previous revision, and processes that open the
+    database at the same time take turns. Raises StoreError if the database is of a newer version; `url` names the
+    database in that message.
     """
     # Not at the top: importing Alembic takes longer than opening a database that is up to date.
     from alembic import command  # noqa: PLC0415
@@ -105,7 +109,7 @@ def migrate(connection: Connection, schema: Schema, url: str) -> None:
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = Config(attributes={"connection": connection, "schema": schema})
-    config.set_main_option("script_location", "ledger.store:migrations")  # whose env.py serves every schema
+    config.set_main_option("script_location", "ledger.store:migrations")  # its env.py serves every schema
     config.set_main_option("version_locations", f"{schema.package}:migrations/versions")
     config.set_main_option("path_separator", "newline")  # the operating system's would cut the line above at its colon
     script = ScriptDirectory.from_config(config)

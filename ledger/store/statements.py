@@ -1,5 +1,6 @@
-"""Statements straight at the database's driver. SQLAlchemy writes each one once; an answer takes dozens of them, and to
-go through SQLAlchemy takes longer than most of them run.
+"""Runs statements directly on the database's driver. SQLAlchemy compiles each one once.
+
+An answer takes dozens of statements, and executing one through SQLAlchemy takes longer than most of them run.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ from sqlalchemy import BindParameter, Connection, Dialect, Insert, Select, bindp
 __all__ = ["AMONG", "Cell", "Querying", "parameter"]
 
 Cell: TypeAlias = "int | str | bytes | None"
-"""What a column can be compared with."""
+"""A value with which a column can be compared."""
 Row: TypeAlias = "tuple[Any, ...]"
 
 AMONG: BindParameter[Any] = bindparam("among", expanding=True)
 """The list in a query's IN."""
-_MOST_VALUES = 512
-"""In one list; SQLite's own limit is 999 in old builds."""
+_MAX_VALUES = 512
+"""Values in one list; SQLite's limit for all parameters is 999 in old builds."""
 _NOTHING: Mapping[str, Cell] = {}
 
 
 def parameter(name: str) -> BindParameter[Any]:
-    """One value in a query, by its name."""
+    """A named parameter of a query."""
     return bindparam(name, None)
 
 
 class Querying:
-    """Within one transaction. Statements are made once and kept: their texts are remembered by them."""
+    """Runs queries within one transaction. Build each query once and reuse it: its text is cached by the object."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -38,22 +39,25 @@ class Querying:
         self._cursor = connection.connection.cursor()
 
     def fetch(self, query: Select[Any], values: Mapping[str, Cell] = _NOTHING) -> list[Row]:
-        """The rows of a query under the values of its parameters."""
+        """Run a query with the values of its parameters. Returns its rows."""
         text, before, _ = _write(query, self._dialect, self._style, 0)
         return self._run(text, [values[name] for name in before])
 
     def fetch_among(
         self, query: Select[Any], among: Iterable[Cell], values: Mapping[str, Cell] = _NOTHING
     ) -> list[Row]:
-        """As `fetch`, of a query that asks for what is among many; in as many parts as it takes."""
+        """Run a query with an IN list (AMONG) of any length, in as many parts as needed. Returns all rows.
+
+        Rows are in the query's order only within each part.
+        """
         found: list[Row] = []
-        for part in _parts(set(among) - {None}):  # which equals nothing
+        for part in _parts(set(among) - {None}):  # SQL's NULL equals nothing
             text, before, after = _write(query, self._dialect, self._style, len(part))
             found += self._run(text, [*(values[name] for name in before), *part, *(values[name] for name in after)])
         return found
 
     def write_many(self, statement: Insert, rows: Iterable[Row]) -> None:
-        """Rows with all columns of a table, in its order. Raises SQLAlchemy's errors."""
+        """Insert rows with all columns of a table, in its order. Raises SQLAlchemy's errors."""
         self._connection.exec_driver_sql(_write_insert(statement, self._dialect, self._style), list(rows))
 
     def _run(self, text: str, values: list[Cell]) -> list[Row]:
@@ -65,8 +69,7 @@ class Querying:
 def _write(
     query: Select[Any], dialect: Callable[..., Dialect], style: str, among: int
 ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """A query's text for a list of so many values, and the names of its other parameters before and after the
-    list."""
+    """The text of a query whose IN list has `among` values, and the names of the parameters before and after it."""
     written = query.params(among=[None] * among).compile(
         dialect=dialect(paramstyle=style), compile_kwargs={"render_postcompile": True}
     )
@@ -81,9 +84,11 @@ def _write_insert(statement: Insert, dialect: Callable[..., Dialect], style: str
 
 
 def _parts(among: set[Cell]) -> Iterator[list[Cell]]:
-    """In order, each as long as a power of two, by its last value as often as it takes: then there are few texts, and
-    databases know them already."""
-    values = sorted(among)  # type: ignore[type-var]  # all of a column's one type
-    for start in range(0, len(values), _MOST_VALUES):
-        part = values[start : start + _MOST_VALUES]
+    """Split the values into sorted lists, and repeat the last value of each until its length is a power of two.
+
+    So there are only ten texts per query, which the database has prepared already.
+    """
+    values = sorted(among)  # type: ignore[type-var]  # all of the same column's type
+    for start in range(0, len(values), _MAX_VALUES):
+        part = values[start : start + _MAX_VALUES]
         yield part + part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))

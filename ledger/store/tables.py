@@ -1,7 +1,7 @@
-"""The library's tables, as SQLAlchemy has them.
+"""Declares the library's tables for SQLAlchemy.
 
-No foreign keys among the index's tables: they are derived from the chain, one transaction a batch, and can be thrown
-away and rebuilt; a reference that does not resolve is refused before it is written (ledger.index.state).
+The index's tables have no foreign keys: they are derived from the chain, one transaction per batch, and can be rebuilt.
+A reference to a missing row is refused before it is written (ledger.index.state).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from ledger.store import rows
 from ledger.store.schema import TABLES, Schema
 
 LEDGER = Schema("ledger.store", "alembic_version")
-"""Index, private book and outbox; the outbox and the undo log declare their tables themselves."""
+"""Index, private book and outbox. The outbox and the undo log declare their tables in their own modules."""
 _table = LEDGER.table
 
 chain_identity = _table("chain_identity", rows.ChainIdentityRow, "id")
@@ -62,6 +62,6 @@ PRIVATE: frozenset[type] = frozenset(
         rows.BookRevisionRow,
     }
 )
-"""What a rebuild keeps, since the chain cannot give it back."""
+"""Row classes that a rebuild keeps, since their content is not on the chain."""
 INDEX: tuple[type, ...] = tuple(row for row in TABLES if row not in PRIVATE and row is not rows.ChainIdentityRow)
-"""What a rebuild throws away."""
+"""Row classes that a rebuild deletes."""

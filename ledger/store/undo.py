@@ -1,7 +1,7 @@
-"""What the blocks that are not final yet did to the index, row by row, so that it can be taken back.
+"""The undo log: the rows that blocks changed which are not final yet, as they were before.
 
-A change is a row as it was before, or that there was none. Cost: one small row for each row that such a block writes,
-in the same transaction, deleted when the block is final; taking a block back costs as many writes as it made.
+Cost: one small row for each row that such a block writes, in the same transaction, deleted once the block is final.
+Undoing a block costs as many writes as it made.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ _KINDS = {TABLES[kind].name: kind for kind in INDEX}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row of `kind` that was written."""
+    """A row that was written."""
 
     kind: type
+    """Its class."""
     key: tuple[Cell, ...]
     before: Mapping[str, object] | None
-    """The row by column name; None when it is new."""
+    """The row's values before, by column name; None if the row was new."""
 
 
 class Undo:
-    """Within one transaction."""
+    """Repository of the undo log, within one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def note(self, block_number: int, changes: Iterable[Change]) -> None:
-        """What a block did, in order."""
+        """Add the changes of a block to the log, in order."""
         rows = [
             {
                 "block_number": block_number,
@@ -61,7 +62,8 @@ class Undo:
         self._connection.execute(insert(index_undo), rows)
 
     def take_back(self, block_number: int) -> bool:
-        """Puts back what was before the block. False when that was not noted: the block is final, or none."""
+        """Undo a block. Returns False if the log has nothing of it, since it is final or was never indexed."""
+        # In reverse, so that a row that the block wrote several times ends as it was before the first.
         query = select(index_undo).where(index_undo.c.block_number == block_number)
         rows = self._connection.execute(query.order_by(index_undo.c.position.desc())).all()
         for row in rows:
@@ -70,15 +72,15 @@ class Undo:
         return bool(rows)
 
     def forget(self, final_number: int) -> None:
-        """Blocks up to this one stay."""
+        """Delete the log of the blocks up to this one, which can then no longer be undone."""
         self._connection.execute(delete(index_undo).where(index_undo.c.block_number <= final_number))
 
     def first(self) -> int | None:
-        """The first block that can be taken back: all before it are final."""
+        """The first block that can be undone, before which all are final; None if there is none."""
         return self._connection.execute(select(func.min(index_undo.c.block_number))).scalar()
 
     def count(self) -> int:
-        """Number of blocks that can be taken back."""
+        """Number of blocks that can be undone."""
         return self._connection.execute(select(func.count(index_undo.c.block_number.distinct()))).scalar_one()
 
     def _put_back(self, table: Table, key: str, before: str | None) -> None:
@@ -93,7 +95,7 @@ class Undo:
 
 
 def _encode(value: object) -> str:
-    """JSON, bytes as hex: the column tells them from text."""
+    """JSON with bytes as hex, which `_decode` distinguishes from text by the column's type."""
     return json.dumps(value, default=bytes.hex)
 
 

@@ -78,7 +78,7 @@ def parse_head(entry: Json) -> AnchoredHead:
             whole = HASH.fullmatch(str(head)) and _MARKS.fullmatch(str(marks))
             if whole and len(str(marks)) == (last - first + 1) * _MARK_BYTES * 2:
                 return AnchoredHead(first, last, bytes.fromhex(str(head)), bytes.fromhex(str(marks)), time)
-    raise AuditError("the audit stream holds an entry that is not an audit head", hint="use a stream of its own")
+    raise AuditError("the audit stream holds an entry that is not an audit head", hint="use a separate stream")
 
 
 class AnchoredHeads:

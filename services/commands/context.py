@@ -61,8 +61,8 @@ class Context:
         return None
 
     def compare_index(self) -> IndexCheck | None:
-        """Records, heads and digest against the chain; None where nothing is indexed, or the node no longer has the
-        state of the index's block, which is warned of."""
+        """Compares records, heads and digest with the chain. None if nothing is indexed; None with a warning if the
+        node no longer has the state of the index's block."""
         try:
             return check_index(self.store, self.chain())
         except ChainError as error:
@@ -70,13 +70,15 @@ class Context:
             return None
 
     def warn_of_differences(self) -> None:
-        """At a checkpoint its maker looks at the chain anyway: one line when the own index says otherwise. The
-        checkpoint is the node's word, not the index's, so it is made all the same."""
+        """Prints a warning if the index differs from the chain.
+
+        Commands that make a checkpoint call this and continue: the checkpoint comes from the node, not from the index.
+        """
         check = self.compare_index()
         if check is not None and check.differences:
             warn(
-                f"millmark: the index is not what the chain says at block {check.block_number}: {check.differences} "
-                "differences; see `millmark status`, then read it anew with `millmark rebuild`"
+                f"millmark: the index differs from the chain at block {check.block_number}: {check.differences} "
+                "differences; see `millmark status`, then build it again with `millmark rebuild`"
             )
 
     def record(self, signer: Signer, records: Sequence[Record]) -> list[QueuedRecord]:

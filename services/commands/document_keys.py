@@ -112,5 +112,5 @@ def _statement(opened: Context, signer: Signer, public_key: bytes) -> KeyStateme
         registry = Registry(connection)
         identity, participant = registry.identity(), registry.participant_of(signer.address)
     if identity is None or participant is None:
-        raise NotFoundError("the index knows no participant with this key", hint="see `millmark participants list`")
+        raise NotFoundError("the index has no participant with this key", hint="see `millmark participants list`")
     return KeyStatement(identity.chain_id, identity.ledger, participant.number, public_key, int(time.time()))

@@ -327,7 +327,7 @@ def _parse_deadline(text: str) -> int:
             f"{text[:40]!a} is not a valid time", hint="use RFC 3339 in UTC, such as 2026-12-01T12:00:00Z"
         ) from None
     if moment.timestamp() <= time.time():
-        raise RequestError(f"the deadline {text} has passed", hint="give a later one, or set this machine's clock")
+        raise RequestError(f"the deadline {text} has passed", hint="give a later one, or correct this machine's clock")
     return int(moment.timestamp())
 
 

@@ -1,4 +1,4 @@
-"""From an inference to what a certificate states: here alone a model's verdict becomes the ledger's, and back."""
+"""Statements of certificates, built from inferences; the only conversion between verdicts of models and ledger."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["InspectedEntry", "to_ledger_verdict", "to_model_verdict"]
 
 
 def to_ledger_verdict(verdict: ModelVerdict) -> Verdict:
-    """By name: that the numbers are the same is the business of neither side."""
+    """Converts by name, because neither side guarantees that their numbers agree."""
     return Verdict[verdict.name]
 
 
 def to_model_verdict(verdict: int) -> ModelVerdict:
-    """From the ledger's number. Raises KeyError for a certificate without a verdict."""
+    """Converts the ledger's number of a verdict. Raises KeyError for a certificate without a verdict."""
     return ModelVerdict[Verdict(verdict).name]
 
 
 @dataclass(frozen=True, slots=True)
 class InspectedEntry:
-    """An entry of evidence about a lot: what an inference is bound to, and its certificate names."""
+    """The evidence entry about a lot that an inference is bound to and its certificate names."""
 
     lot: bytes
     stream: bytes
@@ -31,7 +31,7 @@ class InspectedEntry:
     leaf_hash: bytes
 
     def build_context(self, chain_id: int, ledger: bytes) -> bytes:
-        """Binds an inference to this lot and this entry: its digest is worth nothing for another part."""
+        """The context that binds an inference to this lot and entry, so that its digest is useless for other parts."""
         return build_inference_context(
             chain_id=chain_id,
             ledger=ledger,
@@ -44,7 +44,7 @@ class InspectedEntry:
     def build_statement(
         self, digest: bytes, verdict: ModelVerdict, *, order: bytes, model: int, expires_at: int, claims_root: bytes
     ) -> Statement:
-        """What is certified. `digest`: of the inference."""
+        """The statement to be certified. `digest` is that of the inference; `expires_at` is Unix time in seconds."""
         return Statement(
             lot=self.lot,
             order=order,

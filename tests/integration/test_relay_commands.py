@@ -246,7 +246,8 @@ def test_what_does_not_fit_is_not_sent(desk: Desk) -> None:
         found, said = desk.run.refused(*desk.submitting(of=of))
         assert (found, says in said) == (code, True), said
 
-    refuse(world.request(lot("a"), deadline=now_s - 5), 2, "its deadline passed")
+    passed = datetime.fromtimestamp(now_s - 5, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    refuse(world.request(lot("a"), deadline=now_s - 5), 2, f"the deadline {passed} has passed")
     refuse(world.request(lot("a"), chain_id=1), 1, "the request is for chain 1")
     refuse(world.request(lot("a"), forwarder=b"\x66" * 20), 1, "the request is for chain")
     refuse(world.request(lot("a"), to=b"\x66" * 20), 2, "neither registry nor ledger")

@@ -26,6 +26,7 @@ from tests.support.ports import pick_port
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 SCAN = (ROOT / "services" / "portal" / "SCAN.md").read_text()
 MILLMARK = Path(sys.executable).parent / "millmark"
 GOOD = "The records of this part are proved"
@@ -219,3 +220,24 @@ def test_its_chain_is_the_one_that_the_index_was_read_from(left: Left, link: str
     assert done.returncode == 0, done.stdout
     assert "index equals chain" in done.stdout
     assert "heads equal the chain's at block" in done.stdout
+
+
+def test_the_contract_objects_of_the_readme_answer(left: Left, link: str) -> None:
+    """Its ten lines as they are, but for the port."""
+    [lines] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(lines.splitlines()) == 10
+    program = lines.replace("http://127.0.0.1:8601", left.environment["MILLMARK_CHAIN_URL"])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=left.folder,
+        env=left.environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    issued = [line.split() for line in done.stdout.splitlines()]
+    [shown] = [row for row in issued if row[1] == left.report["trace"]["lot"]["subject"]]
+    assert int(shown[0]) == left.report["trace"]["certificates"][-1]["certificate"]
+    assert len(issued) == sum(left.report["certificates"].values())

@@ -44,6 +44,10 @@ def camel_case(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest)
 
 
+def event_names(contract: Web3Contract) -> list[str]:
+    return [entry["name"] for entry in contract.abi if entry["type"] == "event"]
+
+
 def to_arguments(record: Any) -> dict[str, Any]:
     """A record's fields under the names of the ABI: web3.py puts them in order."""
     return {camel_case(one.name): _to_argument(getattr(record, one.name)) for one in dataclasses.fields(record)}
@@ -106,8 +110,8 @@ class Web3Client:
             entries = [entry for name in ABI_FILES[contract] for entry in read_artifact(name)["abi"]]
             abi = list({json.dumps(entry, sort_keys=True): entry for entry in entries}.values())
             self.contracts[contract] = self.web3.eth.contract(Web3.to_checksum_address(address), abi=abi)
-        addresses = (bytes.fromhex(address[2:]) for address in (registry, ledger, forwarder))
-        return Deployment(self.web3.eth.chain_id, *addresses, first)
+        addresses = [bytes.fromhex(address[2:]) for address in (registry, ledger, forwarder)]
+        return Deployment(self.web3.eth.chain_id, addresses[0], addresses[1], addresses[2], first)
 
     def _create(self, owner: LocalAccount, name: str, *arguments: str) -> str:
         artifact = read_artifact(name)
@@ -137,8 +141,9 @@ class Web3Client:
 
     def decode(self, log: Any) -> Any:
         [contract] = [one for one in self.contracts.values() if one.address == log["address"]]
-        [event] = [one for one in contract.events if one().topic == Web3.to_hex(log["topics"][0])]
-        return event().process_log(log)
+        events = [contract.events[name]() for name in event_names(contract)]
+        [event] = [one for one in events if one.topic == Web3.to_hex(log["topics"][0])]
+        return event.process_log(log)
 
 
 @dataclass

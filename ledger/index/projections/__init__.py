@@ -1,7 +1,7 @@
-"""What each kind of record does to the state, as the contracts do it.
+"""What each kind of record changes, as in the contracts' own state: one function per kind.
 
-One function a kind. It checks nothing that the contract checked before it recorded; what it cannot place (a lot that no
-record made) halts the index, because then one of the two is not what it seems.
+A projection does not repeat the contract's checks. A record about something unknown (a lot that no record created)
+halts the index, since then either the index or the contract is not what it should be.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ PROJECTIONS = (
 
 
 def apply(record: Recorded[Event], state: State) -> None:
-    """Changes `state` as the record changed the contract's. Raises IndexHaltedError for a kind that is not known."""
+    """Change `state` as the record changed the contract's. Raises IndexHaltedError for an unknown kind."""
     project = PROJECTIONS.get(type(record.event))
     if project is None:
         raise IndexHaltedError(
             f"record {record.sequence} of the {record.contract.value} is of an unknown kind, {record.kind}",
-            hint="use the version that belongs to the contracts",
+            hint="use the version of Millmark that belongs to these contracts",
         )
     project(record, state)

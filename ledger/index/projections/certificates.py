@@ -28,7 +28,7 @@ def certificate_upheld(record: Recorded[certificates.CertificateUpheld], state: 
 
 
 def certificate_refuted(record: Recorded[certificates.CertificateRefuted], state: State) -> None:
-    """The lot goes where what was executed sends it; where nothing was, it is set apart."""
+    """The verdict that was executed decides about the lot; without one (invalid input), it is quarantined."""
     certificate = _opened(record, state, CertificateState.REFUTED)
     certificate.executed = record.event.executed
     lot = state.need(LotRow, record.subject)
@@ -52,10 +52,11 @@ def _opened(
 
 
 def _follow(record: Recorded[Event], state: State, lot: LotRow, fails: bool, inspector: int) -> None:
-    """A verdict quarantines the lot in its inspector's name, or lifts that inspector's quarantine."""
+    """A failing verdict quarantines the lot for its inspector; a passing one lifts that inspector's quarantine."""
     if lot.state == LotState.SPENT:
         return
     if fails:
+        # Only the order's inspector takes over another's quarantine: any other could lift it by failing, then passing.
         if lot.state != LotState.QUARANTINED or _holds_gate(state, lot, inspector):
             quarantine(record, state, lot, inspector)
     elif lot.state == LotState.QUARANTINED and lot.counterparty == inspector:
@@ -63,7 +64,7 @@ def _follow(record: Recorded[Event], state: State, lot: LotRow, fails: bool, ins
 
 
 def _holds_gate(state: State, lot: LotRow, inspector: int) -> bool:
-    """Whether the inspector is the one whom the lot's order names."""
+    """Whether the lot's order names this inspector."""
     return lot.order is not None and state.need(OrderRow, lot.order).inspector == inspector
 
 

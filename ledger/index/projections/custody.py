@@ -1,4 +1,4 @@
-"""Who holds a lot, and who is to (contracts/src/history/Custody.sol)."""
+"""Who holds a lot, and to whom it is offered (contracts/src/history/Custody.sol)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ledger.records import LotState
 from ledger.store.rows import CustodyChangeRow, LotRow
 
 
-def note_change(record: Recorded[Event], state: State, lot: LotRow, *, to: int, since: int | None = None) -> None:
-    """Adds to a lot's custody timeline. `since` is who held it before; by default its custodian."""
+def note_change(record: Recorded[Event], state: State, lot: LotRow, *, to: int, before: int | None = None) -> None:
+    """Add to a lot's custody timeline. `before` is the participant who held it until now, by default its custodian."""
     state.add(
         CustodyChangeRow(
             sequence=record.sequence,
             lot=lot.subject,
             kind=record.kind,
-            from_participant=lot.custodian if since is None else since,
+            from_participant=lot.custodian if before is None else before,
             to_participant=to,
             changed_at=record.block_time,
         )
@@ -25,6 +25,7 @@ def note_change(record: Recorded[Event], state: State, lot: LotRow, *, to: int, 
 def custody_offered(record: Recorded[custody.CustodyOffered], state: State) -> None:
     lot = state.need(LotRow, record.subject)
     to = record.event.to
+    # An offer stands on the timeline too, although the custodian changes only when it is accepted.
     note_change(record, state, lot, to=to)
     lot.state, lot.counterparty = LotState.OFFERED, to
 

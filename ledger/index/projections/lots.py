@@ -1,4 +1,4 @@
-"""Lots: made, received, transformed, scrapped, packed, set apart (contracts/src/history: Lots, Transformations)."""
+"""Lots: created, received, transformed, scrapped, packed, quarantined (contracts/src/history/Lots.sol and others)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ledger.store.rows import (
 )
 
 _MOST_LOTS = 64
-"""Lots.MOST_LOTS: what a lot's number counts in."""
+"""Lots.MOST_LOTS. A lot's number is its creating record's sequence times this, plus its position in that record."""
 
 
 def lot_commissioned(record: Recorded[lots.LotCommissioned], state: State) -> None:
@@ -40,7 +40,7 @@ def lots_transformed(record: Recorded[lots.LotsTransformed], state: State) -> No
     for place, output in enumerate(done.outputs):
         lot = _create(record, state, made[place], output.quantity, done.output_unit, output.claims_root, place)
         lot.order, lot.assignment = order, assignment
-        if by:
+        if by:  # reworking does not lift the quarantine: only a verdict on the new lot does
             lot.state, lot.counterparty = LotState.QUARANTINED, by
         state.add(LotOutputRow(record.sequence, lot.subject, lot.quantity))
 
@@ -64,9 +64,9 @@ def lots_unpacked(record: Recorded[lots.LotsUnpacked], state: State) -> None:
     for child in children:
         lot = state.need(LotRow, child)
         state.need(PackingRow, lot.packed_by, child).unpacked_by = record.sequence
-        note_change(record, state, lot, to=record.participant, since=record.participant)
+        note_change(record, state, lot, to=record.participant, before=record.participant)
         lot.parent, lot.packed_by = None, 0
-        lot.custodian = record.participant
+        lot.custodian = record.participant  # while it was packed, only its parent changed hands
     state.need(LotRow, parent).contents -= len(children)
 
 
@@ -79,7 +79,7 @@ def lot_released(record: Recorded[lots.LotReleased], state: State) -> None:
 
 
 def quarantine(record: Recorded[Event], state: State, lot: LotRow, participant: int) -> None:
-    """Sets a lot apart in a participant's name; an open offer lapses."""
+    """Quarantine a lot in a participant's name; an open offer lapses."""
     if lot.state == LotState.OFFERED:
         note_change(record, state, lot, to=lot.custodian)
     lot.state, lot.counterparty = LotState.QUARANTINED, participant
@@ -118,13 +118,15 @@ def _create(
         claims_root=claims_root,
     )
     state.add(lot)
-    note_change(record, state, lot, to=record.participant, since=0)
+    note_change(record, state, lot, to=record.participant, before=0)
     return lot
 
 
 def _take_inputs(record: Recorded[lots.LotsTransformed], state: State) -> int:
-    """Takes the inputs out of their lots. Returns who quarantined the reworked one, 0 for nobody: no other kind of
-    transformation takes a quarantined lot."""
+    """Take the inputs out of their lots. Returns the participant who quarantined an input, 0 if none is quarantined.
+
+    Only rework takes a quarantined lot, and it has one input.
+    """
     by = 0
     for taken in record.event.transformation.inputs:
         lot = state.need(LotRow, taken.lot)
@@ -142,7 +144,10 @@ def _consume(lot: LotRow, quantity: int) -> None:
 
 
 def _assignment(state: State, done: Transformation, order: bytes | None) -> int:
-    """What conversion and rework of an order were done under; the contract names it by its operation."""
+    """The assignment under which an order's conversion or rework was done, 0 for all else.
+
+    The event names only the operation; its current assignment is the one that the contract checked.
+    """
     making = done.kind in (TransformationKind.CONVERSION, TransformationKind.REWORK)
     if order is None or not making:
         return 0

@@ -54,7 +54,7 @@ def order_delivered(record: Recorded[orders.OrderDelivered], state: State) -> No
 
 
 def revision_proposed(record: Recorded[orders.RevisionProposed], state: State) -> None:
-    """Changes nothing: terms hold once the other side accepts them."""
+    """Changes nothing yet: revised terms hold once the other side accepts them."""
     state.need(OrderRow, record.subject)
 
 
@@ -125,7 +125,7 @@ def assignment_finished(record: Recorded[orders.AssignmentFinished], state: Stat
     assignment.leaf_index = record.event.leaf_index
     assignment.leaf_hash = record.event.leaf_hash
     operation = state.need(OperationRow, assignment.order, assignment.operation)
-    if not operation.finished_once:
+    if not operation.finished_once:  # a repeated operation counts once towards the order's completion
         operation.finished_once = True
         state.need(OrderRow, assignment.order).finished += 1
 

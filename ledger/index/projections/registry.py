@@ -38,7 +38,7 @@ def participant_reinstated(record: Recorded[registry.ParticipantReinstated], sta
 
 
 def key_proposed(_record: Recorded[registry.KeyProposed], _state: State) -> None:
-    """Nothing yet: the key signs only once it is added."""
+    """Changes nothing yet: the key may sign only once it is added."""
 
 
 def key_added(record: Recorded[registry.KeyAdded], state: State) -> None:
@@ -46,10 +46,10 @@ def key_added(record: Recorded[registry.KeyAdded], state: State) -> None:
 
 
 def key_revoked(record: Recorded[registry.KeyRevoked], state: State) -> None:
-    """Or declared compromised, after it was revoked."""
+    """Also recorded when a key is declared compromised after it was revoked."""
     key = state.need(KeyRow, record.event.revoked)
     key.compromised_since = record.event.compromised_since
-    if not key.revoked_at:
+    if not key.revoked_at:  # the first revocation counts
         key.revoked_at = record.block_time
         state.need(ParticipantRow, record.participant).keys -= 1
 

@@ -1,4 +1,4 @@
-"""Creates tables in migrations. Databases were migrated with it: whatever it makes of its arguments stays the same."""
+"""Creates tables in migrations. Do not change what it does: existing databases were migrated with it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ _TYPES = {"int": sa.BigInteger, "bytes": sa.LargeBinary, "str": sa.Text, "bool":
 
 
 def create_table(name: str, columns: str, key: str, *indexes: str, with_rowid: bool = True) -> None:
-    """`columns` are name:type, with a question mark where NULL may stand; `key` and `indexes` are column names, all
-    separated by spaces. Without a rowid, SQLite keeps the rows in the key itself."""
+    """Create a table and its indexes.
+
+    `columns` are name:type, with a question mark after the type of a nullable column; `key` and each index are column
+    names; all are separated by spaces. Without a rowid, SQLite keeps the rows in the primary key's tree.
+    """
     parts = [column.partition(":") for column in columns.split()]
     op.create_table(
         name,

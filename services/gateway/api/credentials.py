@@ -74,6 +74,7 @@ def _add_public(routes: Routes, issuer: Issuer) -> None:
         """One bit per certificate, by its sequence: set if the certificate was revoked, refuted or left unopened, or if
         its model was withdrawn, as of the index's last block. Public and the same for everybody, so fetching it does
         not reveal which certificate is being checked."""
+        return _public(issuer.status_list(number), CREDENTIAL_MEDIA)
 
 
 def _add_certificates(routes: Routes, issuer: Issuer) -> None:

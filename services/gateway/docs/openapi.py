@@ -5,11 +5,14 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from fastapi.encoders import jsonable_encoder
+from fastapi.openapi.models import Schema
+
 from ledger.provenance.jsonform import Printable
 from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.idempotency import REPLAYED
 from services.gateway.http.problems import MEDIA_TYPE, Problem
-from services.gateway.http.responses import ETAG_EXAMPLE
+from services.gateway.http.responses import ETAG_EXAMPLE, PROBLEM_MODEL
 from services.gateway.http.route_table import Examples, Route, RouteTable
 
 __all__ = ["complete_document"]
@@ -64,6 +67,7 @@ _UNKNOWN = Problem(
 
 def complete_document(document: dict[str, Any], routes: RouteTable, *, secured: bool) -> dict[str, Any]:
     """Completes the document in place and returns it. `secured`: whether callers need a credential."""
+    _add_problem_schema(document)
     rows = {route.operation: route for route in routes}
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -75,6 +79,14 @@ def complete_document(document: dict[str, Any], routes: RouteTable, *, secured: 
     if secured:
         document.setdefault("components", {})["securitySchemes"] = {"bearer": _BEARER}
     return document
+
+
+def _add_problem_schema(document: dict[str, Any]) -> None:
+    """In its place among the schemas, its members in FastAPI's order."""
+    schema = PROBLEM_MODEL.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    known = document.setdefault("components", {}).get("schemas", {})
+    known[PROBLEM_MODEL.__name__] = jsonable_encoder(Schema(**schema), by_alias=True, exclude_none=True)
+    document["components"]["schemas"] = dict(sorted(known.items()))
 
 
 def _complete_operation(operation: dict[str, Any], examples: Examples) -> None:

@@ -20,7 +20,7 @@ from ledger.provenance.labels import Named
 from ledger.store import Lineage, Rows, Store
 from services.interop.epcis.documents import Event
 from services.interop.epcis.query_parameters import QueryTooComplexError
-from services.interop.epcis.repository import EpcisRepository, EventQuery, Saying
+from services.interop.epcis.repository import EpcisRepository, EventQuery, TermCondition
 from services.interop.epcis.tables import EpcisCaptureRow, EpcisEventRow
 from services.interop.epcis.terms import CLASSES, THINGS
 from services.interop.epcis.tree import namespaces_of
@@ -74,7 +74,9 @@ class EventQueries:
 
         Raises NotFoundError if no event with that id is visible to the caller.
         """
-        page = self.find(EventQuery((Saying(("eventID",), (event_id,)),), order="record_time_ms"), None, 1, whole=True)
+        page = self.find(
+            EventQuery((TermCondition(("eventID",), (event_id,)),), order="record_time_ms"), None, 1, whole=True
+        )
         if not page.events:
             raise NotFoundError("no event has that id", hint="look it up in its capture job, or ask its sender")
         return page.events[0]

@@ -97,7 +97,7 @@ def parse_definition(body: bytes) -> Definition:
 def _text(name: str, value: Json) -> str:
     """A parameter's value as written in a URL. Raises QueryError for a value of the wrong type."""
     if name in _WITHOUT:
-        raise QueryError(f"{name} does not belong into a definition", hint="give it when you request a page")
+        raise QueryError(f"{name} does not belong in a definition", hint="give it when you request a page")
     if name in COUNTS and type(value) is int:
         return str(value)
     if name.startswith("EXISTS_") and (value is None or value in (0, 1)):

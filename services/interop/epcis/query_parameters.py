@@ -13,7 +13,7 @@ from typing import Final
 from ledger.errors import IdentifierError, InputError
 from services.interop.epcis import vocabulary as words
 from services.interop.epcis.patterns import PATTERN, parse_pattern
-from services.interop.epcis.repository import EventQuery, Like, Saying, Span
+from services.interop.epcis.repository import EventQuery, Like, Span, TermCondition
 from services.interop.epcis.terms import CLASSES, THINGS, millis_of
 from services.interop.epcis.tree import namespaces_of, text_of
 
@@ -125,10 +125,10 @@ def parse_query(parameters: Iterable[tuple[str, str]], *, most_per_page: int, pe
     spans = tuple(_span(given, name, column) for name, column in _SPANS.items())
     if given.get("EXISTS_errorDeclaration") == "false":
         del given["EXISTS_errorDeclaration"]  # only `true` has a meaning in the standard
-    sayings = tuple(_saying(name, value) for name, value in sorted(given.items()))
-    if sum(len(one.patterns) for one in sayings) > _MOST_PATTERNS:
+    conditions = tuple(_condition(name, value) for name, value in sorted(given.items()))
+    if sum(len(one.patterns) for one in conditions) > _MOST_PATTERNS:
         raise QueryTooComplexError(f"a query may have at most {_MOST_PATTERNS} patterns", hint="split the query")
-    query = EventQuery(sayings, tuple(one for one in spans if one != Span(one.column)), *ordered)
+    query = EventQuery(conditions, tuple(one for one in spans if one != Span(one.column)), *ordered)
     return ParsedQuery(query, at_most, refuse_above, min(wanted, most_per_page), token)
 
 
@@ -168,35 +168,37 @@ def _moment(given: dict[str, str], name: str) -> int | None:
         raise QueryError(f"{name} is not a time with an offset", hint="write it like 2026-03-02T09:30:00Z") from None
 
 
-def _saying(name: str, value: str) -> Saying:
+def _condition(name: str, value: str) -> TermCondition:
     values = tuple(value.split("|"))
     if len(values) > _MOST_VALUES or not all(values):
         raise QueryError(f"{name[:80]} has an empty value or more than {_MOST_VALUES} values")
     if name in _MATCHES:
         patterns = tuple(_pattern(name, one) for one in values if _is_pattern(one))
-        return Saying(_MATCHES[name], tuple(_matched(name, one) for one in values if not _is_pattern(one)), patterns)
+        return TermCondition(
+            _MATCHES[name], tuple(_matched(name, one) for one in values if not _is_pattern(one)), patterns
+        )
     if name in _EQUALS:
         field, read_as = _EQUALS[name]
-        return Saying((field,), tuple(_text(one, "", read_as) for one in values))
+        return TermCondition((field,), tuple(_text(one, "", read_as) for one in values))
     for linked in _LINKED:
         if name.startswith(f"EQ_{linked}_"):
             kind = _text(name.removeprefix(f"EQ_{linked}_"), linked, "type")
-            return Saying((f"{linked}_{kind}",), tuple(_text(one, linked, linked) for one in values))
+            return TermCondition((f"{linked}_{kind}",), tuple(_text(one, linked, linked) for one in values))
     return _plain(name, values)
 
 
-def _plain(name: str, values: tuple[str, ...]) -> Saying:
+def _plain(name: str, values: tuple[str, ...]) -> TermCondition:
     if name == "eventType":
-        return Saying(("type",), _known(name, values, _TYPES))
+        return TermCondition(("type",), _known(name, values, _TYPES))
     if name == "EQ_action":
-        return Saying(("action",), _known(name, values, ("ADD", "OBSERVE", "DELETE")))
+        return TermCondition(("action",), _known(name, values, ("ADD", "OBSERVE", "DELETE")))
     if name == "EQ_eventID":
-        return Saying(("eventID",), values)
+        return TermCondition(("eventID",), values)
     if name == "EQ_errorReason":
         reasons = (_text(one, "", "").removeprefix(words.CBV + "ER-") for one in values)
-        return Saying(("errorDeclaration_reason",), tuple(reasons))
+        return TermCondition(("errorDeclaration_reason",), tuple(reasons))
     if name == "EXISTS_errorDeclaration":
-        return Saying(("errorDeclaration",), _known(name, values, ("true",)))
+        return TermCondition(("errorDeclaration",), _known(name, values, ("true",)))
     raise QueryError(f"the parameter {name[:80]!a} is not supported", hint=f"use one of {', '.join(PARAMETERS)}")
 
 

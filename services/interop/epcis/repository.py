@@ -1,4 +1,4 @@
-"""Captured EPCIS events, found by what they say, with their captures and named queries."""
+"""Repository of captured EPCIS events, capture jobs and named queries."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from services.interop.epcis.tables import (
     epcis_terms,
 )
 
-__all__ = ["EpcisRepository", "EventQuery", "Like", "Saying", "Span"]
+__all__ = ["EpcisRepository", "EventQuery", "Like", "Span", "TermCondition"]
 
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """A pattern of values."""
+    """A pattern that values must match."""
 
     start: str
-    """How values begin, case-sensitive: not every database's LIKE distinguishes A from a."""
+    """Prefix of matching values, compared case-sensitively, which LIKE does not do in every database."""
     pattern: str
-    """The whole value, in the syntax of LIKE, with a backslash before literal % and _."""
+    """Pattern for the whole value, in LIKE syntax, with a backslash before literal % and _."""
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
-    """Events that say one of `values`, or what fits one of `patterns`, in one of `fields`."""
+class TermCondition:
+    """Matches events that have one of `values`, or a value that matches one of `patterns`, in one of `fields`."""
 
     fields: tuple[str, ...]
     values: tuple[str, ...]
@@ -43,42 +43,43 @@ class Saying:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Events whose time lies in a span: milliseconds since 1970, the end not included."""
+    """Matches events whose time is in a period, in Unix time in milliseconds; the end is excluded."""
 
     column: str
-    """`event_time_ms` or `record_time_ms`."""
+    """Column of the time: `event_time_ms` or `record_time_ms`."""
     since_ms: int | None = None
     until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """Conditions, all of which an event meets, and the order of the events."""
+    """Conditions that events must all meet, and the order of the results."""
 
-    sayings: tuple[Saying, ...] = ()
+    conditions: tuple[TermCondition, ...] = ()
     spans: tuple[Span, ...] = ()
     order: str = "event_time_ms"
     descending: bool = True
 
 
 class EpcisRepository:
-    """Reads and writes within one transaction."""
+    """Reads and writes EPCIS events within one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows = Rows(connection)
 
     def kept(self, participant: int, keys: Collection[str]) -> set[str]:
-        """Those of the keys that a participant's events have already."""
+        """The deduplication keys, out of `keys`, that events of the participant already have."""
         return self._rows.values(EpcisEventRow, "key", "key", keys, participant=participant)
 
     def next_numbers(self) -> tuple[int, int]:
-        """Of the next event, and of the next capture: writers take turns, so nobody else gets them."""
+        """Numbers of the next event and the next capture job. No other writer can get them, because writing
+        transactions are serialised."""
         last, call = (self._rows.greatest(kind, "number") for kind in (EpcisEventRow, EpcisCaptureRow))
         return last + 1, call + 1
 
     def add(self, events: Sequence[EpcisEventRow], terms: Sequence[EpcisTermRow]) -> None:
-        """Events, whose evidence is in the book, and what they say, nothing twice."""
+        """Stores events, whose evidence must be in the book, with their terms, each of them once."""
         self._rows.insert(events)
         self._rows.insert(terms)
 
@@ -89,7 +90,7 @@ class EpcisRepository:
         return self._rows.get(EpcisCaptureRow, id_)
 
     def captures(self, participant: int | None, before: int | None, limit: int) -> list[EpcisCaptureRow]:
-        """The newest first; of one participant, or of all."""
+        """Capture jobs with numbers below `before`, newest first; of one participant, or of all with None."""
         query = select(epcis_captures).order_by(epcis_captures.c.number.desc()).limit(limit)
         if participant is not None:
             query = query.where(epcis_captures.c.participant == participant)
@@ -104,7 +105,7 @@ class EpcisRepository:
         return self._rows.get(EpcisQueryRow, participant, name)
 
     def queries(self, participant: int, after: int, limit: int) -> list[EpcisQueryRow]:
-        """Of one participant, in the order in which they were made, behind a number."""
+        """Named queries of a participant with numbers above `after`, in the order of creation."""
         mine = select(epcis_queries).where(epcis_queries.c.participant == participant, epcis_queries.c.number > after)
         found = self._connection.execute(mine.order_by(epcis_queries.c.number).limit(limit))
         return [EpcisQueryRow(*row) for row in found]
@@ -113,12 +114,12 @@ class EpcisRepository:
         return self._rows.greatest(EpcisQueryRow, "number", participant=participant) + 1
 
     def drop_query(self, participant: int, name: str) -> bool:
-        """Whether it was there."""
+        """Deletes a named query; tells whether it existed."""
         mine = (epcis_queries.c.participant == participant) & (epcis_queries.c.name == name)
         return self._connection.execute(delete(epcis_queries).where(mine)).rowcount > 0
 
     def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int) -> list[EpcisEventRow]:
-        """Events in the order of the query, behind (time, number) of the last one seen."""
+        """Events in the order of the query, after the given (time, number)."""
         column = epcis_events.c[query.order]
         place = tuple_(column, epcis_events.c.number)
         found = select(epcis_events).where(*_conditions(query)).limit(limit)
@@ -143,15 +144,18 @@ class EpcisRepository:
 
 def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    for saying in query.sayings:
-        if saying.fields == ("eventID",):
-            found.append(epcis_events.c.event_id.in_(saying.values))
+    for condition in query.conditions:
+        # Ids are a column of the events, not terms: nearly every event has another one.
+        if condition.fields == ("eventID",):
+            found.append(epcis_events.c.event_id.in_(condition.values))
             continue
         value = epcis_terms.c.value
-        fits = or_(value.in_(saying.values), *(_fits(value, like) for like in saying.patterns))
-        said = select(_SAYING.c.number).where(or_(*(and_(epcis_terms.c.field == one, fits) for one in saying.fields)))
-        said = said.join(epcis_terms, _SAYING.c.number.between(epcis_terms.c.first, _LAST))
-        found.append(epcis_events.c.number.in_(said))
+        fits = or_(value.in_(condition.values), *(_fits(value, like) for like in condition.patterns))
+        field = or_(*(and_(epcis_terms.c.field == one, fits) for one in condition.fields))
+        matching = select(_MATCHING.c.number).where(field)
+        # Terms are stored as runs of events, so the events of a term are those between the ends of its runs.
+        matching = matching.join(epcis_terms, _MATCHING.c.number.between(epcis_terms.c.first, _LAST))
+        found.append(epcis_events.c.number.in_(matching))
     for span in query.spans:
         column = epcis_events.c[span.column]
         found += [column >= span.since_ms] if span.since_ms is not None else []
@@ -159,7 +163,7 @@ def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
     return found
 
 
-_SAYING = epcis_events.alias("saying")
+_MATCHING = epcis_events.alias("matching")
 _LAST = epcis_terms.c.first + epcis_terms.c.count - 1
 
 

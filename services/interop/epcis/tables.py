@@ -1,4 +1,4 @@
-"""EPCIS events that partners sent in: one class per table. Times are milliseconds since 1970."""
+"""Tables of captured EPCIS events, one class per table. Times are Unix times in milliseconds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ledger.store import schema_of
 
 @dataclass(slots=True)
 class EpcisEventRow:
-    """An event that was taken in; what it says is the evidence entry at its place."""
+    """A captured event. Its content is the evidence entry at `index` of `stream`."""
 
     number: int
-    """Dense, in the order in which events were taken in."""
+    """Counts captured events without gaps."""
     participant: int
-    """Who sent it; 0 for whoever runs a gateway that is open on the loopback."""
+    """The sender; 0 for the operator of a gateway that is open on the loopback."""
     key: str
-    """By which that participant's duplicates are known."""
+    """Deduplication key among the events of that participant."""
     hash: str
     event_id: str
     event_time_ms: int
@@ -25,49 +25,52 @@ class EpcisEventRow:
     index: int
     capture: str
     proposal: str
-    """The records that would follow from it, with their salts and claims, as JSON; empty for none."""
+    """The salts and claims of the proposed records, as JSON; empty if there are none."""
 
 
 @dataclass(slots=True)
 class EpcisTermRow:
-    """One thing that events say and can be asked for: a field, and its value in the form of the event hash. Events that
-    come together say much alike: what one after another says is in one row."""
+    """A term, by which queries find events: a field and its value, normalised as for the event hash.
+
+    A row covers a run of consecutive events that have the term, because events of one batch share most terms.
+    """
 
     field: str
     value: str
     first: int
-    """Number of the first of them."""
+    """Number of the first event of the run."""
     count: int
+    """Length of the run."""
 
 
 @dataclass(slots=True)
 class EpcisQueryRow:
-    """A question that a participant keeps under a name."""
+    """A named query of a participant."""
 
     participant: int
-    """0 for whoever runs a gateway that is open on the loopback."""
+    """0 for the operator of a gateway that is open on the loopback."""
     name: str
     number: int
-    """Ascending, in the order in which they were made."""
+    """Ascending per participant, in the order of creation."""
     created_ms: int
     definition: str
-    """The parameters, as JSON, as they came."""
+    """The parameters as received, as JSON."""
 
 
 @dataclass(slots=True)
 class EpcisCaptureRow:
-    """One call that sent events in, and what became of each."""
+    """A capture job, and the outcome of each of its events."""
 
     id: str
     number: int
-    """Dense, in the order of the calls."""
+    """Counts capture jobs without gaps."""
     participant: int
     created_ms: int
     finished_ms: int
     behaviour: str
     success: bool
     outcome: str
-    """What became of each event, as JSON."""
+    """The outcome of each event, as JSON."""
 
 
 _SCHEMA = schema_of("services")

@@ -1,6 +1,6 @@
-"""Everything that is measured beside a peer, in one table of ratios: `scripts/bench`.
+"""Runs every benchmark that compares us with another library, and prints one table of ratios: `scripts/bench`.
 
-Each measurement runs in a process of its own, as its command does, so that none warms up or slows down the next.
+Each benchmark runs as a separate process, so that none warms up or slows down the next.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _QUALITY = (sys.executable, "-m", "quality", "bench")
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """What one thing costs the peer, over what it costs us: over 1 where we are cheaper."""
+    """The peer's cost divided by ours: above 1 if ours is lower."""
 
     what: str
     peer: str
     read: Callable[[Any], float]
-    """Takes it from the measurement's JSON."""
+    """Returns the ratio from the measurement's JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A command that prints JSON, and the ratios in it."""
+    """A command that prints JSON, and the ratios to read from it."""
 
     name: str
     command: tuple[str, ...]
@@ -49,7 +49,7 @@ def _member(*path: str) -> Callable[[Any], float]:
 
 
 def _inverse(*path: str) -> Callable[[Any], float]:
-    """For figures that say how many times dearer we are."""
+    """For figures that are our cost divided by the peer's."""
     return lambda answer: 1 / _member(*path)(answer)
 
 
@@ -95,18 +95,19 @@ MEASUREMENTS = (
 
 
 def read_ratios(measurement: Measurement, answer: Any) -> Iterator[tuple[str, str, str, float]]:
-    """Rows of the table: measurement, what, peer, ratio."""
+    """Yields the rows of the table: measurement, what was measured, peer, ratio."""
     for ratio in measurement.ratios:
         yield measurement.name, ratio.what, ratio.peer, round(ratio.read(answer), 2)
 
 
 def main(arguments: list[str]) -> int:
-    """`--json` for JSON; exit code 1 when a measurement fails, or says by its own that a bar is missed."""
+    """Prints a table, or JSON with `--json`. Returns 1 if a measurement failed or missed its own threshold, else 0."""
     rows: list[tuple[str, str, str, float]] = []
     failed = []
     for measurement in MEASUREMENTS:
         warn(f"measuring {measurement.name}")
         done = subprocess.run(measurement.command, stdout=subprocess.PIPE, text=True, check=False)
+        # A benchmark that misses its threshold exits with an error, but prints its JSON first: its ratios still count.
         if done.returncode:
             failed.append(measurement.name)
         answer: Mapping[str, Any] | None = json.loads(done.stdout) if done.stdout.strip() else None
@@ -117,7 +118,7 @@ def main(arguments: list[str]) -> int:
     else:
         print_table("our peers' cost over ours", ["bench", "what", "peer", "times"], rows)
     for name in failed:
-        warn(f"{name} failed, or missed a bar of its own")
+        warn(f"{name} failed, or missed its own threshold")
     return 1 if failed else 0
 
 

@@ -16,7 +16,7 @@ from services.lab.faults.outcome import Outcome
 __all__ = ["RUNS", "FaultReport", "run_faults"]
 
 Run: TypeAlias = "Callable[[Path, int, int], Outcome]"
-"""Takes an empty folder, the minimum number of faults (for `soak`, seconds of work), and a seed."""
+"""A fault profile: takes an empty folder, the minimum number of faults (for `soak`, seconds of work), and a seed."""
 
 RUNS: Mapping[str, tuple[str, str]] = {
     "rpc": ("services.lab.faults.rpc", "run_rpc"),
@@ -30,7 +30,10 @@ RUNS: Mapping[str, tuple[str, str]] = {
     "node": ("services.lab.faults.node_kills", "run_node_kills"),
     "soak": ("services.lab.faults.soak", "run_soak"),
 }
-"""Name -> module and function. The names are part of the command line, which must not import numpy to print them."""
+"""Module and function of each profile, by name.
+
+A profile is imported only when it runs: the command's help lists the names, and must not need numpy for that.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,9 +115,9 @@ def test_parser_takes(text: bytes, value: Json) -> None:
 
 def test_bounds_hold_before_any_recursion() -> None:
     assert parse_json(b"[" * 64 + b"]" * 64, max_bytes=128, max_depth=64) is not None
-    with pytest.raises(CanonicalError, match="deeper"):
+    with pytest.raises(CanonicalError, match="nested more than"):
         parse_json(b"[" * 65 + b"]" * 65, max_bytes=200, max_depth=64)
-    with pytest.raises(CanonicalError, match="deeper"):
+    with pytest.raises(CanonicalError, match="nested more than"):
         parse_json(b'{"a":' * 50_000, max_bytes=10**6, max_depth=64)
     with pytest.raises(CanonicalError, match="limit"):
         parse_json(b"[]" + b" " * 99, max_bytes=100, max_depth=1)
@@ -139,7 +139,7 @@ def test_hashes_are_the_published_ones() -> None:
 def test_only_a_key_that_may_repeat_can_come_twice() -> None:
     text = b'{"id":1,"b":{"id":2,"id":3}}'
     assert parse_json(text, max_bytes=99, max_depth=3, repeatable={"id"}) == {"id": 1, "b": {"id": 3}}
-    with pytest.raises(CanonicalError, match="'id' twice"):
+    with pytest.raises(CanonicalError, match="'id' more than once"):
         parse_json(text, max_bytes=99, max_depth=3, repeatable={"b"})
 
 

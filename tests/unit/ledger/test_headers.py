@@ -122,7 +122,7 @@ def test_a_field_of_another_size_is_refused(place: int) -> None:
 
 @pytest.mark.parametrize("name", ["number", "timestamp"])
 def test_numbers_that_no_clock_or_chain_reaches_are_refused(name: str) -> None:
-    with pytest.raises(ProofError, match=f"{name} is beyond"):
+    with pytest.raises(ProofError, match=f"{name} is not below 2\\^63"):
         parse_header(encode_rlp(fields(changed={name: b"\x80" + bytes(7)})))
     assert parse_header(encode_rlp(fields(changed={name: b"\x7f" * 8})))
 
@@ -140,7 +140,7 @@ def test_length_is_bounded() -> None:
     fits = encode_rlp(fields(changed={"extraData": bytes(MAX_HEADER_BYTES - overhead)}))
     assert len(fits) == MAX_HEADER_BYTES
     assert parse_header(fits)
-    with pytest.raises(ProofError, match="at most"):
+    with pytest.raises(ProofError, match="more than"):
         parse_header(fits + b"\0")
 
 

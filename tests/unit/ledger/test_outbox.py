@@ -97,7 +97,7 @@ def test_each_move_starts_from_its_state_alone(outbox: Outbox, store: Store, sta
         move(desk_of(outbox), transaction.id)
         assert states(outbox, store, transaction) == (after, {records_after})
         return
-    with pytest.raises(SubmitError, match=f"what was {before} in the outbox is not any more") as caught:
+    with pytest.raises(SubmitError, match=f"a record or transaction is no longer {before}") as caught:
         move(desk_of(outbox), transaction.id)
     assert caught.value.hint == "run one submitter for each key; nothing was lost"
     assert states(outbox, store, transaction) == was

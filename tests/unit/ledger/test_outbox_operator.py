@@ -95,7 +95,7 @@ def test_what_was_paused_itself_stays_so(outbox: Outbox) -> None:
 @pytest.mark.parametrize("depends_on", ["unknown", "theirs", "x"])
 def test_a_record_depends_on_an_earlier_one_of_its_own_key(outbox: Outbox, depends_on: str) -> None:
     outbox.enqueue(OTHER, [entry("theirs")])
-    with pytest.raises(SubmitError, match=f"'x' depends on '{depends_on}', which this key has not queued before it"):
+    with pytest.raises(SubmitError, match=f"'x' depends on '{depends_on}', which this key has not queued before"):
         outbox.enqueue(KEY, [entry("y"), entry("x", depends_on)])
     assert outbox.queued(KEY, 5) == []
 
@@ -130,7 +130,7 @@ def test_a_record_that_was_mined_first_stays(outbox: Outbox) -> None:
     desk = desk_of(outbox)
     desk.mark_mined(transaction.id, 5, b"\x05" * 32, 1, [1])
     desk.mark_final(transaction.id)
-    with pytest.raises(SubmitError, match="'a' is final and cannot be cancelled; record its opposite"):
+    with pytest.raises(SubmitError, match="'a' is final and cannot be cancelled; make a record that reverses it"):
         outbox.cancel(["a"])
 
 

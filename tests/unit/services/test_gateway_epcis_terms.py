@@ -13,7 +13,7 @@ from ledger.store import Store
 from services.interop.epcis.capture import Status, Validation
 from services.interop.epcis.capture_jobs import _Event, _terms
 from services.interop.epcis.documents import Event
-from services.interop.epcis.repository import EpcisRepository, EventQuery, Saying
+from services.interop.epcis.repository import EpcisRepository, EventQuery, TermCondition
 from services.interop.epcis.tables import EpcisEventRow, EpcisTermRow
 from tests.support.stores import new_store, scratch
 
@@ -49,10 +49,10 @@ def test_events_are_found_by_what_they_say(store: Store, batches: list[list[list
             desk.add([row(number) for number in range(start, start + len(batch))], runs)
         for field in FIELDS:
             for value in VALUES:
-                found = desk.find(EventQuery((Saying((field,), (value,)),), descending=False), None, most)
+                found = desk.find(EventQuery((TermCondition((field,), (value,)),), descending=False), None, most)
                 right = [number for number, said in told.items() if (field, value) in said]
                 assert [one.number for one in found] == right[:most]
-        everything = desk.find(EventQuery((Saying(FIELDS, VALUES),), descending=False), None, 100)
+        everything = desk.find(EventQuery((TermCondition(FIELDS, VALUES),), descending=False), None, 100)
         assert [one.number for one in everything] == [number for number, said in told.items() if said]
 
 
@@ -69,5 +69,5 @@ def test_what_one_event_says_alone_is_found_with_what_others_say_in_a_run(store:
         repository = EpcisRepository(connection)
         runs = [EpcisTermRow("bizStep", value, first, count) for value, first, count in terms]
         repository.add([row(number) for number in range(1, 7)], runs)
-        query = EventQuery((Saying(("bizStep",), ("old",)),), descending=False)
+        query = EventQuery((TermCondition(("bizStep",), ("old",)),), descending=False)
         assert [one.number for one in repository.find(query, None, 9)] == [1, 3, 4, 5]

@@ -1,6 +1,6 @@
-"""The chain as the index keeps it, the private book, and the outbox.
+"""The tables of the index, of the private book and of the outbox.
 
-From here on a change of the tables is a further revision beside this one, which stays as it is: databases have it.
+Do not change this revision: existing databases have it. Every further change of the tables is a new revision beside it.
 """
 
 import sqlalchemy as sa

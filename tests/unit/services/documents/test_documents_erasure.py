@@ -139,7 +139,7 @@ def test_a_reader_in_the_way_is_said_and_the_files_are_cleaned_later(shared: Sha
         engine = shared.store._engine
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout=50")  # of the one connection that the pool has
-        with pytest.raises(StoreError, match="its log is not emptied"):
+        with pytest.raises(StoreError, match="deleted data are still in its write-ahead log"):
             shared.documents.erase(id_, NOW_S)
         reader.execute("ROLLBACK")
     with pytest.raises(DocumentError, match="has been erased"):
