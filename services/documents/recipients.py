@@ -37,6 +37,7 @@ class Recipients:
         row = RecipientKeyRow(participant, public_key, issued_at, signature)
         with self._store.transaction() as connection:
             documents, registry = DocumentRepository(connection), Registry(connection)
+            # In the transaction that writes, so that of two concurrent statements the later one wins.
             before = documents.recipient_key(participant)
             shown = _show(registry, row)
             if before is not None and before.issued_at >= issued_at and before != row:
