@@ -38,6 +38,7 @@ class LruCache(Generic[T]):
             before = self._entries.pop(key, None)
             self._bytes += size - (0 if before is None else before[1])
             self._entries[key] = value, size
+            # This may evict the new entry itself, if it is larger than the whole cache.
             while self._bytes > self._max_bytes:
                 self._bytes -= self._entries.popitem(last=False)[1][1]
 

@@ -142,6 +142,7 @@ def _standing(registry: Registry, row: CredentialRow) -> ParticipantRow | None:
     """The participant, if it is active and, for a session, still owns the key that signed in; None otherwise."""
     if row.kind == CredentialKind.API_KEY:
         return registry.participant(row.participant)
+    # Revoking a key ends its sessions, although the participant stays active.
     found = registry.participant_of(row.key)
     return found if found is not None and found.number == row.participant else None
 

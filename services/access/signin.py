@@ -103,6 +103,7 @@ class SignIn:
             raise SignInError("the signature is not 0x and 130 lower-case hex digits", hint=_HINT)
         if recover_signer(text, bytes.fromhex(signature[2:])) != message.address:
             raise SignInError("the signature was not made with the key that the message names", hint=_HINT)
+        # All checks that need no database come first.
         self._verify_meant(message, now_s)
         with self._store.transaction() as connection:
             return _open(Registry(connection), AccessRepository(connection), message, now_s)
@@ -127,8 +128,10 @@ def _open(registry: Registry, access: AccessRepository, message: SignInMessage, 
     if participant is None:
         raise SignInError("the key does not sign for an active participant", hint="see `millmark participants list`")
     # In the transaction that issues the session: two requests with one message cannot both get one.
+    # Remembered beyond its expiry, in case the clock is set back.
     if not access.spend_nonce(message.nonce, now_s + 2 * NONCE_LIFE_S, now_s):
         raise SignInError("the nonce was used before", hint=_HINT)
+    # Deleted here, so that no background job is needed.
     access.forget_credentials(CredentialKind.SESSION.value, now_s - SESSION_LIFE_S)
     text, row = issue(
         access,
@@ -145,5 +148,5 @@ def _open(registry: Registry, access: AccessRepository, message: SignInMessage, 
 def _chain_id(registry: Registry) -> int:
     identity = registry.identity()
     if identity is None:
-        raise NotFoundError("nothing is indexed yet", hint="follow a chain first")
+        raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
     return identity.chain_id

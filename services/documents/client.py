@@ -28,6 +28,7 @@ class HttpDocuments:
 
     def __init__(self, url: str, token: str, client: httpx.Client | None = None) -> None:
         try:
+            # Without the environment's proxies and .netrc: the token is for this gateway only.
             self._client = client or httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
         except (httpx.InvalidURL, ValueError):
             raise InputError(
@@ -81,6 +82,7 @@ class HttpDocuments:
             with self._client.stream(method, path, **sent) as answer:
                 limit = most_bytes if answer.is_success else _MOST_ANSWER_BYTES
                 content = b""
+                # Counted while it arrives, so that an endless response does not fill the memory.
                 for part in answer.iter_bytes():
                     content += part
                     if len(content) > limit:

@@ -43,6 +43,7 @@ class Draft:
     def write(self, piece: bytes) -> None:
         """Raises InputError if the document becomes too large."""
         self.size += len(piece)
+        # Before anything is written, so that an endless upload does not fill the disk.
         if self.size > MOST_DOCUMENT_BYTES:
             raise InputError(f"the document has more than {MOST_DOCUMENT_BYTES} bytes", hint="share a smaller file")
         self._digest.update(piece)

@@ -127,6 +127,7 @@ def wrap_for(recipient: Recipient, version_id: VersionId, data_key: bytes) -> by
 def verify_public_key(public_key: bytes) -> None:
     """Raises RecipientKeyError for an invalid X25519 key, including those of low order, which anybody could decrypt
     for."""
+    # A trial encryption: with a point of low order, the key agreement fails.
     probe = Recipient(0, bytes(20), 0, public_key, bytes(32))
     wrap_for(probe, VersionId("", 0), bytes(KEY_BYTES))
 

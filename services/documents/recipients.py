@@ -37,6 +37,7 @@ class Recipients:
         row = RecipientKeyRow(participant, public_key, issued_at, signature)
         with self._store.transaction() as connection:
             documents, registry = DocumentRepository(connection), Registry(connection)
+            # In the transaction that writes, so that of two concurrent statements the later one wins.
             before = documents.recipient_key(participant)
             shown = _show(registry, row)
             if before is not None and before.issued_at >= issued_at and before != row:
@@ -69,7 +70,7 @@ def _show(registry: Registry, row: RecipientKeyRow) -> RecipientKey:
     """Raises RecipientKeyError unless an active key of the participant signed the statement, for this ledger."""
     identity = registry.identity()
     if identity is None:
-        raise RecipientKeyError("nothing is indexed yet", hint="follow a chain first")
+        raise RecipientKeyError("nothing is indexed yet", hint="follow the chain first")
     statement = KeyStatement(identity.chain_id, identity.ledger, row.participant, row.public_key, row.issued_at)
     signer = recover_statement_signer(statement, row.signature)
     found = registry.participant_of(signer)

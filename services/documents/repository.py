@@ -107,6 +107,7 @@ class DocumentRepository:
         the document. Ids, version numbers and roots remain."""
         for row in self.versions([id_]):
             self.erase_fields(row.root, [()])
+        # Stored responses contain names and sizes of the document.
         AnswerRepository(self._connection).forget_containing(id_.encode())
         self._connection.execute(delete(shared_pieces).where(shared_pieces.c.document == id_))
         gone = {"name": "", "media_type": "", "size": 0, "nonce": b"", "wrapping": "", "wrapped_key": b""}

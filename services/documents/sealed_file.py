@@ -120,15 +120,19 @@ def open_sealed(data: bytes, private_key: X25519PrivateKey) -> OpenedDocument:
         raise SealBrokenError(
             "the document is sealed for another key", hint="use the key that was published when it was fetched"
         )
+    # 1. The key
     data_key = open_key(private_key, header.recipient, header.version_id, header.wrapped_key)
+    # 2. The content
     content = open_content(data_key, header.nonce, header.version_id, sealed)
     try:
+        # 3. The claims
         verify_disclosure(header.claims, header.recipient.root)
         name, media_type, size, digest = (
             header.claims.value([key]) for key in ("name", "media_type", "size", "sha256")
         )
     except (ProofError, InputError):
         raise SealBrokenError("the document's claims do not match its root", hint=_HINT) from None
+    # 4. Size and digest
     if (size, digest) != (len(content), hashlib.sha256(content).hexdigest()):
         raise SealBrokenError(
             "the content does not match the document's claims", hint="report it to the company that shares it"

@@ -127,6 +127,7 @@ class Documents:
         """Adds a document, about a lot, an order or nothing. If an earlier call with the same `token` added one,
         returns that. Raises NotFoundError, InputError or SigningError."""
         with self._writing() as repos:
+            # An upload that is repeated because its response was lost must not add a second document.
             before = repos.documents.added_by(token)
             if before is not None:
                 return repos.show(before.document)
@@ -147,6 +148,7 @@ class Documents:
             if repos.documents.added_by(token) is not None:
                 return repos.show(row.id)
             repos.verify(row.id, precondition)
+            # Numbers are chosen before the upload, so two uploads may have the same one.
             if repos.documents.version(row.id, draft.version_id.version) is not None:
                 raise DocumentError("another version was added in the meantime", hint="send it again")
             self._put_version(repos, draft, now_s, token)
@@ -160,6 +162,7 @@ class Documents:
             repos.verify(id_, precondition)
             _verify_mode(row)
             repos.documents.put_document(row)
+            # Otherwise old grants would take effect again if the mode is ever changed back.
             if mode is not Mode.RESTRICTED:
                 repos.documents.revoke(id_)
             return repos.show(id_)
@@ -202,6 +205,7 @@ class Documents:
             repos.verify(id_, precondition)
             if not row.erased_at:
                 repos.documents.erase(id_, now_s)
+            # Scrubbing comes after the commit: VACUUM cannot run inside a transaction.
             erased = repos.show(id_)
         self._store.scrub()
         return erased

@@ -59,8 +59,10 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     app.state.idempotency, app.state.pager = IdempotencyStore(parts.store, parts.clock), Pager(parts.store)
     app.state.connections, app.state.routes, app.state.portal = api.connections, table, portal
     errors = ErrorHandler(table, portal.refuse, reword_problem)
+    # FastAPI has handlers of its own for the last two, which would answer in another form.
     for kind in (MillmarkError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, errors.handle)
+    # Outermost, so that it also sees requests that match no route.
     app.add_middleware(GatewayMiddleware, errors=errors, logger=logger, hosts=parts.policy.hosts, audit=parts.audit)
     add_api(table, api)
     add_epcis(table, parts.store, background.recorder)
@@ -106,6 +108,7 @@ def _open(parts: GatewayParts, table: RouteTable, authentication: Authentication
         openapi_url=None,  # FastAPI's own route would bypass the authentication
         docs_url=None,
         redoc_url=None,
+        # A redirect would be sent before authentication, and without an audit entry.
         redirect_slashes=False,
         dependencies=[Depends(authentication)],
     )

@@ -81,6 +81,7 @@ class AuditAnchors:
         before = None if latest is None else parse_head(latest)
         after, kept_at = (0, 0) if before is None else (before.last, before.time)
         new = read_last_number(self._audit.folder) - after
+        # Without new entries there is nothing to anchor, however long ago the last anchor was.
         if new <= 0 or (new < self._rule.entries and self._clock() - kept_at < self._rule.seconds):
             return False
         first, hashes = read_hashes(self._audit.folder, after, _MOST_AT_ONCE)

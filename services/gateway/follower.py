@@ -79,6 +79,7 @@ class FollowerThread:
         self._follower = Follower(chain, store)
         self._interval_s = interval_s
         self._logger, self._failures = logger, FailureLog(logger, "indexing failed")
+        # Replaced as a whole, never changed: readers on other threads see one consistent state without a lock.
         self._seen = FollowerSnapshot()
         self._loop = Loop("millmark-follower", self._round, logger, failed="follower failed", retry_s=interval_s)
 

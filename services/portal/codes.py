@@ -46,6 +46,7 @@ def read_code(request: Request) -> Code:
     A malformed salt is ignored. Raises IdentifierError unless the text is a GS1 Digital Link.
     """
     raw: bytes = request.scope.get("raw_path") or b""
+    # latin-1 decodes any byte; the parser refuses what a link must not contain.
     text = f"{_HOST}{_BEFORE.sub(b'', raw, count=1).decode('latin-1')}"
     link = parse_digital_link(text)
     try:

@@ -60,6 +60,7 @@ class Forms:
 
 def _is_foreign(request: Request) -> bool:
     """Whether the browser reports another site as origin. It sends `null` if no referrer may be disclosed."""
+    # Browsers that send neither header are judged by the token alone.
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return True
     origin = request.headers.get("origin", "null")

@@ -33,6 +33,7 @@ def build_load(started: Sequence[tuple[int, int | None]]) -> tuple[Span, ...]:
         return ()
     first, last = min(begin for begin, _ in started), max(end or begin for begin, end in started)
     length = next((span for span in _LENGTHS_S if (last // span - first // span) < _SPANS), _LENGTHS_S[-1])
+    # Aligned to multiples of the length, so that the bars do not shift between two visits.
     numbers = range(last // length - _SPANS + 1, last // length + 1)
     return tuple(
         Span(

@@ -103,6 +103,7 @@ class Pages:
         )
         if forms is not None and cookie is not None:
             forms.keep(answer, request, cookie)
+        # Remembered only from pages that exist, not from error pages.
         chosen = request.query_params.get("lang")
         if chosen in tuple(Language) and status < 400:
             answer.set_cookie(_LANGUAGE, chosen, max_age=_YEAR_S, secure=self._secure, httponly=True, samesite="lax")

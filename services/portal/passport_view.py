@@ -65,6 +65,7 @@ def build_view(passport: Passport, found: Proof | MillmarkError | None) -> Passp
     trace = passport.trace
     proof = found if isinstance(found, Proof) else None
     latest = next((one for one in trace.certificates if one.latest), None)
+    # No certificate is not a fault: not every order requires one.
     good = latest is None or (latest.verdict is Verdict.PASS and latest.status is CertificateStatus.VALID)
     stopped = trace.lot.state is LotState.QUARANTINED or any(lot.quarantined for lot in trace.packed_in)
     return PassportView(

@@ -92,6 +92,7 @@ class Passports:
     def _page(self, request: Request, code: Code, lot: bytes) -> Response:
         found = passport(self.store, lot, self.proofs.disclosing, _LIMITS)
         catalogue = self.pages.catalogue(request)
+        # For the state of the index that the page shows, so that page and proof agree.
         proof = self.proofs.fetch(lot, found.trace.as_of, self.clock())
         family = build_family(found.trace, PictureWords(catalogue))
         values: dict[str, Any] = {

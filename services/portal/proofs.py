@@ -110,6 +110,7 @@ class Proofs:
             except MillmarkError as error:
                 failure = error
         try:
+            # A stored proof is older than the index, but better than none.
             kept = self._kept(lot)
             return failure if kept is None else self._verify(*kept, now_s, kept=True)
         except InputError as error:  # the file is unreadable, or a trust file of an unsupported version
@@ -145,6 +146,7 @@ class Proofs:
     def _build(self, lot: bytes) -> tuple[bytes, bytes]:
         assert self._chain is not None  # noqa: S101  # narrows the type: `fetch` asked
         data = build_bundle(self._store, self._chain, [lot], self.disclosing)
+        # The trust file's checkpoint is the bundle's proof block, so that the two always fit together.
         block = parse_header(parse_bundle(data).headers[-1])
         return data, build_trust_file(self._store, self._chain, block.number).to_bytes()
 
@@ -156,6 +158,7 @@ class Proofs:
         if found is not None and found.since_s <= now_s < found.until_s:
             return found.proof
         proof = _verify(bundle, trust, now_s, kept=kept)
+        # Without a report, nothing tells how long the result would hold.
         if proof.report is not None:
             self._verified.put(
                 key, _Verified(proof, now_s, _holds_until(proof.report, now_s)), len(bundle) + len(trust)

@@ -97,6 +97,7 @@ def build_csv(found: Recall) -> str:
 
 
 def _harmless(cell: str) -> str:
+    # A leading apostrophe makes spreadsheets treat the cell as text.
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 

@@ -76,6 +76,7 @@ class SignInPages:
             session = self.sign_in.accept(text, signature.strip().lower(), self.clock())
         except SignInError as error:
             return self._show(request, "", _safe(next), text, str(error), 401)
+        # 303 makes the browser follow with GET, so that a reload does not submit the form again.
         answer = RedirectResponse(_safe(next), 303)
         name = session_cookie(secure=self.secure)
         answer.set_cookie(

@@ -111,6 +111,7 @@ def translate(sections: list[Section], words: Mapping[str, str]) -> list[Section
 
 @cache
 def _read(language: Language) -> list[Section]:
+    # Cached for the life of the process, since the file is part of the program.
     sections = parse_sections((resources.files("ledger") / "VISIBLE.md").read_text("utf-8"))
     if language is Language.EN:
         return sections

@@ -232,6 +232,7 @@ class Dispatcher:
             if result.is_accepted:
                 now_ms = self._clock_ms()
                 goes_on = self._move(webhooks, row.id, entry.position, delivered_ms=now_ms, attempts=0, reason="")
+                # The API key may have ended during the delivery.
                 return goes_on and not self._key_ended(AccessRepository(connection), row)
             found = self._held(webhooks, row.id)
             if found is None:

@@ -113,7 +113,7 @@ def _is_visible(view: View | None, row: RecordRow, touched: Collection[bytes]) -
 def _source(rows: Rows) -> str:
     identity = rows.get(ChainIdentityRow, 1)
     if identity is None:
-        raise NotFoundError("nothing is indexed yet", hint="follow a chain first")
+        raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
     return f"urn:millmark:ledger:{identity.chain_id}:0x{identity.ledger.hex()}"
 
 

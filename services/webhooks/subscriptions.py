@@ -125,6 +125,7 @@ class Subscriptions:
         secret = new_secret()
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
+            # Counted in the transaction that adds, so that concurrent requests cannot exceed the limit.
             if len(webhooks.all(subscriber.participant)) >= MOST_WEBHOOKS:
                 raise InputError(f"the participant has {MOST_WEBHOOKS} webhooks already", hint="remove one")
             start = after or Feed(connection).end()

@@ -69,6 +69,7 @@ class Target:
         found = [self.host] if _address(self.host) else list(await resolve(self.host, self.port))
         if not found:
             raise TargetRefusedError(f"{self.host} does not resolve to an address", hint="check the name")
+        # A name with a single forbidden address is refused, so that nobody can rely on which one is used.
         for one in found:
             verify_address(one, secure=self.secure, loopback=loopback)
         return found[0]
@@ -100,6 +101,7 @@ def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PO
 
 def verify_address(text: str, *, secure: bool, loopback: bool) -> None:
     """Raises TargetRefusedError for an address that is not on the public internet."""
+    # A zone id (RFC 6874) does not change what kind of address it is.
     address = _address(text.partition("%")[0])
     if address is None:
         raise TargetRefusedError(f"{text[:60]!a} is not an IP address", hint="check the name")

@@ -121,13 +121,13 @@ def test_published_again_it_is_the_same_document(desk: Desk) -> None:
 def test_a_grant_lets_in_and_its_end_shuts_out(desk: Desk) -> None:
     document = desk.publish("--mode=restricted")
     desk.publish_key(NAMED)
-    assert "there is no such document for this participant" in desk.refused(*desk.fetching(document, NAMED))
+    assert "does not exist, or is not visible" in desk.refused(*desk.fetching(document, NAMED))
     assert "may read" in desk.ok("grant", document, str(NAMED), *desk.at(OWNER))
     desk.ok(*desk.fetching(document, NAMED))
     assert desk.output.read_bytes() == CONTENT
     desk.output.unlink()
     assert "may not read" in desk.ok("revoke", document, str(NAMED), *desk.at(OWNER))
-    assert "there is no such document for this participant" in desk.refused(*desk.fetching(document, NAMED))
+    assert "does not exist, or is not visible" in desk.refused(*desk.fetching(document, NAMED))
     assert not desk.output.exists()
 
 
@@ -135,13 +135,13 @@ def test_what_a_partner_may_not_is_refused(desk: Desk) -> None:
     document = desk.publish(f"--about={BILLET}", "--mode=linked")
     desk.publish_key(DESCENDANT)
     desk.publish_key(SIBLING)
-    assert "there is no such document" in desk.refused(*desk.fetching(document, SIBLING))
+    assert "does not exist, or is not visible" in desk.refused(*desk.fetching(document, SIBLING))
     assert "refuses this credential" in desk.refused("publish", str(desk.home / "drawing.pdf"), *desk.at(SIBLING))
     assert "refuses this credential" in desk.refused("grant", document, str(NAMED), *desk.at(DESCENDANT))
-    assert "no such document" in desk.refused(*desk.fetching("0" * 32, DESCENDANT))
+    assert "does not exist, or is not visible" in desk.refused(*desk.fetching("0" * 32, DESCENDANT))
     assert "is not a document id" in desk.refused(*desk.fetching("../recipient-keys/1", DESCENDANT))
     assert "--gateway needs --token-file" in desk.refused("grant", document, str(NAMED), f"--gateway={desk.url}")
-    assert "there is no such document" in desk.refused("revoke", "0" * 32, str(NAMED), *desk.at(OWNER))
+    assert "does not exist, or is not visible" in desk.refused("revoke", "0" * 32, str(NAMED), *desk.at(OWNER))
 
 
 def test_keys_that_do_not_count_are_refused(desk: Desk) -> None:
@@ -178,7 +178,7 @@ def test_a_gateway_that_sends_something_else_is_not_believed(desk: Desk) -> None
     assert "another document than the requested one" in sends(sealed)
     assert "malformed" in sends(sealed[:40] + b"?" + sealed[41:])
     assert "millmark:" in sends(sealed[:-1] + bytes([sealed[-1] ^ 1]))
-    assert "cut off" in sends(sealed[:100])
+    assert "incomplete" in sends(sealed[:100])
     assert "not a sealed document" in sends(b"{}")
     assert not desk.output.exists()
 
@@ -201,7 +201,7 @@ def test_answers_that_are_none_are_one_line(desk: Desk, answer: bytes) -> None:
 
 
 def test_a_gateway_that_is_away_is_one_line(desk: Desk) -> None:
-    assert "the gateway does not answer" in desk.refused("found", *desk.at(OWNER, closed_url()))
-    assert "the gateway does not answer" in desk.refused("found", *desk.at(OWNER, "no url"))
+    assert "the gateway does not respond" in desk.refused("found", *desk.at(OWNER, closed_url()))
+    assert "the gateway does not respond" in desk.refused("found", *desk.at(OWNER, "no url"))
     (desk.home / f"token-{OWNER}").chmod(0o644)
     assert "token" in desk.refused("found", *desk.at(OWNER))

@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_refused(world: RelayWorld) -> None:
     refuse(world, world.request(lot("a"), gas=MOST_GAS + 1), 400, "more than")
     refuse(world, world.request(lot("a"), deadline=now_s - 1), 400, "the deadline is not within")
     refuse(world, world.request(lot("a"), deadline=now_s + LONGEST_S + 600), 400, "the deadline is not within")
-    refuse(world, world.request(lot("a"), nonce=1), 400, "the nonce is 1, the key's next one is 0")
+    refuse(world, world.request(lot("a"), nonce=1), 400, "the nonce is 1, but the key's next nonce is 0")
     refuse(world, world.request(lot("a"), data=b"\x01\x02\x03\x04"), 400, "makes no record")
     refuse(world, world.request(lot("a"), data=b""), 400, "makes no record")
     refuse(world, world.request(lot("a"), data=good.request.data[:-1]), 400, "cannot be read")
@@ -153,7 +153,7 @@ def test_the_ledgers_own_error_is_named_before_anything_is_paid(world: RelayWorl
 def test_only_the_own_participants_credential_will_do(world: RelayWorld) -> None:
     good = world.request(lot("a"))
     foreign = world.token(world.participant(world.stranger))
-    refuse(world, good, 403, "the key is another participant's", foreign)
+    refuse(world, good, 403, "the key belongs to another participant", foreign)
     refuse(world, good, 403, "lacks the scope relay", world.token(world.participant(world.factory), Scope.PROVENANCE))
     assert world.client.post("/v1/relay", content=good.to_bytes()).status_code == 401
     assert hand_in(world, good).status_code == 202
@@ -173,7 +173,7 @@ def test_a_request_handed_in_twice_is_one(world: RelayWorld) -> None:
     assert (first.status_code, first.json()) == (202, second.json())
     other = world.request(lot("b"))
     refuse_other = hand_in(world, other)
-    assert (refuse_other.status_code, "another request of that nonce" in refuse_other.text) == (400, True)
+    assert (refuse_other.status_code, "another request with this nonce" in refuse_other.text) == (400, True)
     world.gateway_relay.step()
     done = hand_in(world, good).json()
     assert (done["state"], done["error"]) == ("final", None)

@@ -255,7 +255,7 @@ def test_what_does_not_fit_is_not_sent(desk: Desk) -> None:
     refuse(SignedRequest(replace(good.request, nonce=1), good.signature), 2, "the signature is not the signer's")
     refuse(world.request(lot("a"), ScrapLot(sha256(b"none"), 1, bytes(32))), 1, "LotUnknown")
     desk.private("foreign", world.token(world.participant(world.stranger)))
-    refuse(good, 1, "the key is another participant's", "foreign")
+    refuse(good, 1, "the key belongs to another participant", "foreign")
     desk.private("short", "abc")
     refuse(good, 2, "fewer than 32 characters", "short")
     desk.request.write_bytes(b"{}")

@@ -117,6 +117,7 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same block
         yield the same bytes."""
         disclosing = parse_disclosing(_allowed(disclose, principal))
+        # The ETag saves the transfer, not the work: the bytes are known only once the bundle is built.
         whole = Response(builder.bundle(lots, disclosing, principal.viewer), media_type=MEDIA_TYPE)
         return _stream(with_etag(whole, if_none_match))
 

@@ -174,6 +174,7 @@ def _add_fetching(table: RouteTable, documents: Documents) -> None:
         """The version is encrypted, with its key wrapped for the recipient key that the caller's participant published.
         The gateway never sends a document unencrypted."""
         sealed = documents.fetch(document, version, principal.participant, principal.viewer)
+        # A weak ETag: the wrapped key differs in every response, but opens to the same content.
         headers = {"ETag": f'W/"{sealed.tag}"', "Cache-Control": "private, no-cache"}
         if if_none_match is not None and etag_matches(if_none_match, f'"{sealed.tag}"'):
             return Response(status_code=304, headers=headers)
@@ -205,6 +206,7 @@ def _add_uploads(table: RouteTable, documents: Documents, clock: Clock) -> None:
     ) -> Response:
         """The file is encrypted before it is stored. The mode `linked` requires a lot in `about`."""
         with Draft(new_version_id(), name, _media_type(request)) as draft:
+            # The body is read first, because the request's digest, which the key is bound to, covers it.
             await _receive(request, draft)
             idempotent = await read_idempotent_request(request, principal, key)
             return await run_in_threadpool(

@@ -140,6 +140,7 @@ class SseConnections:
 
     def enter(self, participant: int) -> None:
         """Counts a new connection. Raises BusyError if there are too many, in total or of the participant."""
+        # Runs on the event loop only, so counting needs no lock.
         if sum(self._open.values()) >= _MOST_OPEN or self._open.get(participant, 0) >= _MOST_OPEN_EACH:
             raise BusyError("too many event connections are open", retry_after_s=30, hint="close one")
         self._open[participant] = self._open.get(participant, 0) + 1
@@ -233,6 +234,7 @@ class _SseConnection:
         records are read only after the previous ones were sent."""
         loop = asyncio.get_running_loop()
         try:
+            # An id before the first event, so that a client that loses the connection at once does not skip any.
             yield f"retry: 2000\nid: {format_position(place)}\n: from here on\n\n"
             beat = loop.time()
             while not self._connections.stopping() and not self._request.state.head:
@@ -246,6 +248,7 @@ class _SseConnection:
                 place = end
                 if loop.time() - beat >= _HEARTBEAT_S:
                     beat = loop.time()
+                    # So a revoked credential keeps its connection for 15 seconds at most.
                     await self._authenticate(self._request)
                     yield f"id: {format_position(place)}\n: alive\n\n"
         except MillmarkError:

@@ -138,6 +138,7 @@ def _add_session(routes: Routes, store: Store, clock: Clock) -> None:
     @routes.delete("/v1/session", "closeSession", "Sign out", rule=Rule(), status_code=204)
     def close_session(principal: CurrentPrincipal) -> Response:
         """Ends the session of the token in use. Only the operator can revoke API keys."""
+        # Raises NotFoundError for an API key, which only the operator can revoke.
         revoke(store, principal.credential, CredentialKind.SESSION, now_s=clock())
         return Response(status_code=204)
 

@@ -147,6 +147,7 @@ def _add_later(status: str, responses: dict[str, Any]) -> None:
 def _complete_problem(status: str, response: dict[str, Any]) -> None:
     phrase = HTTPStatus(int(status)).phrase if status.isdigit() else "Any other failure"
     response["description"] = f"{phrase}, as a problem (RFC 9457)."
+    # FastAPI documents all bodies as application/json; problems have a media type of their own.
     body = response["content"].pop("application/json")
     if status == "404":
         body["examples"] = {"unknown": {"value": _UNKNOWN.to_json()}}

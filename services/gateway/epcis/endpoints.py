@@ -189,6 +189,7 @@ def _add_jobs(routes: Routes, service: CaptureService) -> None:
         verify_acceptable(request.headers)
         parsed = read_query(request, {"perPage", "nextPageToken"})
         after = read_token(request, principal, parsed)
+        # One more than a page, to find out whether there is a next one.
         rows = service.event_queries(principal).captures(after[0] if after else None, parsed.per_page + 1)
         last = (rows[parsed.per_page - 1].number, 0) if len(rows) > parsed.per_page else None
         jobs: list[Json] = [describe_capture(row) for row in rows[: parsed.per_page]]

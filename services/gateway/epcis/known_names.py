@@ -42,6 +42,7 @@ def find_known(store: Store, names: set[str], viewer: int | None, creator: int |
         named = Named(Rows(connection), Lineage(connection), None)
         taken = named.lots(names) if viewer is None else ()
     if creator is not None:
+        # Indexed lots win over pending ones of the same name.
         lots = {**_pending_lots(store, set(taken) - lots.keys()), **lots}
     return Known(lots, find_parties(store), frozenset(taken), creator)
 
@@ -58,6 +59,7 @@ def _pending_lots(store: Store, names: Collection[str]) -> dict[str, Item]:
     outbox, found, keys = Outbox(store), {}, list(asked)
     for start in range(0, len(keys), _PART):
         for key, record in outbox.find(keys[start : start + _PART]).items():
+            # A received lot has no order. A lot from another kind of record may have one, known once it is indexed.
             if record.kind == ReceiveLot.__name__ and record.state not in _REFUSED:
                 name, lot = asked[key]
                 found[name] = Item(lot, _NO_ORDER)
@@ -75,6 +77,7 @@ def find_parties(store: Store) -> dict[str, int]:
             for said in (names.get(row.number), _gln(documents.get(row.claims_root))):
                 if said is not None and (name := _canonical(said)) is not None:
                     found.setdefault(name, set()).add(row.number)
+    # If two companies claim the same GLN, neither gets it: nobody here can tell who is right.
     return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
 
 

@@ -54,6 +54,7 @@ def verify_acceptable(headers: Headers) -> None:
     """Raises HTTPException 406 if the caller accepts no available representation: it demands another format, another
     version, or translated keys."""
     kinds = [kind.partition(";")[0].strip().lower() for kind in headers.get("accept", "*/*").split(",")]
+    # Weights do not matter, because there is only one format.
     if not any(kind in _ACCEPTED for kind in kinds):
         raise HTTPException(406)
     for standard in ("EPCIS", "CBV"):

@@ -47,6 +47,7 @@ def reword_problem(path: str, problem: Problem) -> Problem:
     which the standard has no type is returned unchanged."""
     if not path.startswith(f"{PREFIX}/"):
         return problem
+    # EPCIS has no 422: there, malformed parameters are 400.
     status = 400 if problem.status == 422 else problem.status
     code = problem.type.rpartition(":")[2]
     if code not in _QUERY_PROBLEMS and status not in _NAMES:

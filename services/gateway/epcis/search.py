@@ -102,6 +102,7 @@ def link_to_next(
     if last is None:
         return {}
     pager: Pager = request.app.state.pager
+    # The link repeats the other parameters, because the token is valid only together with them.
     kept = [one for one in request.query_params.multi_items() if one[0] != "nextPageToken"]
     token = pager.seal(_scope(request, principal, asked), last)
     target = f"{quote(request.scope['path'])}?{urlencode([*kept, ('nextPageToken', token)])}"

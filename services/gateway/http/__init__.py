@@ -1,1 +1,1 @@
-"""What every route of the gateway shares: middleware, authentication, permissions, limits, problems, paging."""
+"""Shared by all routes: middleware, authentication, permission rules, rate limits, problems, paging."""

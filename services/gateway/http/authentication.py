@@ -58,15 +58,18 @@ class Authentication:
 
     async def _identify(self, request: Request, *, page: bool) -> Principal:
         given = self._session(request) if page else request.headers.getlist("authorization")
+        # Even an open gateway checks a credential that is sent.
         if not given and self._policy.auth is Auth.LOOPBACK_OPEN and not _is_forwarded(request):
             return _OPERATOR
         if not given:
             raise UnauthenticatedError("a credential is required", hint="send Authorization: Bearer TOKEN")
         scheme, _, text = given[0].partition(" ")
+        # A proxy in front might have judged another of several headers than we would.
         if len(given) > 1 or scheme.lower() != "bearer":
             raise UnauthenticatedError("the Authorization header is not a single bearer token", hint="send exactly one")
         now_s, owner = self._clock(), self._policy.owner
         principal = await run_in_threadpool(authenticate, self._store, text, now_s=now_s, owner=owner)
+        # A client certificate that names participants restricts which credentials work with it (ACCESS.md).
         named = getattr(request.state, CLIENT, None)
         if named and principal.participant not in named:
             raise build_refusal()  # the same error as for an unknown token: a stolen one is not confirmed
@@ -79,6 +82,7 @@ class Authentication:
         the API with it (CSRF).
         """
         token = request.cookies.get(session_cookie(secure=self._policy.origin.startswith("https:")))
+        # Only session tokens: an API key pasted into a cookie must not open pages.
         return [] if not token else [f"Bearer {token}"] if token.startswith("mms_") else ["none"]
 
 

@@ -34,6 +34,7 @@ class ErrorHandler:
         allowed = self.routes.allowed_methods(route)
         if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
             return Response(status_code=204, headers={"Allow": allowed})
+        # Errors that ask to retry keep their form even on pages, because of Retry-After.
         if self.routes.is_page(request.method, route) and not isinstance(error, TryLaterError):
             return self.error_page(request, error, build_problem(error, request.state.request_id).status)
         return self.respond(error, request.state.request_id, request.scope["path"], allowed)

@@ -86,6 +86,7 @@ class IdempotencyStore:
         now_s = self._clock()
         with self._store.transaction() as connection:
             answers = AnswerRepository(connection)
+            # Expired rows are deleted here, so that no background job is needed.
             answers.forget(now_s - KEEP_S)
             found = answers.find(asked.caller, asked.route, asked.key)
             if found is not None and found.request != asked.request:
@@ -114,6 +115,7 @@ class IdempotencyStore:
             ):  # the first exception is the one to raise
                 AnswerRepository(connection).drop(begun)
             raise
+        # A crash from here on loses only the response: the work is done, and is repeated under the same token.
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
         with self._store.transaction() as connection:
             AnswerRepository(connection).finish(begun, response.status_code, json.dumps(headers), bytes(response.body))

@@ -93,11 +93,13 @@ class GatewayMiddleware:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_URI_BYTES:
             return HTTPException(414)
         headers = Headers(scope=scope)
+        # Ports are ignored: a proxy may listen on another one than the gateway.
         named = [_PORT.sub("", host.lower()) for host in headers.getlist("host")]
         if len(named) != 1 or named[0] not in self._hosts:
             return HTTPException(421)
         length = headers.get("content-length", "0")
         most = self._routes.most_body_bytes(scope["method"], scope["path"])
+        # Refused early if the length is declared; `_bounded` counts what really arrives.
         return HTTPException(413) if not length.isdecimal() or int(length) > most else None
 
     def _log(self, scope: Scope, sender: _ResponseSender, seconds: float) -> None:
@@ -143,6 +145,7 @@ class _ResponseSender:
     """Sends a response with the headers common to all, and without a body if the method is HEAD."""
 
     def __init__(self, scope: Scope, send: Send, routes: RouteTable, audit: AuditLog | None) -> None:
+        # Arbitrary text from a caller must not reach the log, so other ids are replaced.
         given = Headers(scope=scope).get(REQUEST_ID, "")
         self.request_id = given if _REQUEST_ID_FORM.fullmatch(given) else uuid.uuid4().hex
         self.status = 0
@@ -158,6 +161,7 @@ class _ResponseSender:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID] = self.request_id
+            # Defaults only: pages set their own policy, cacheable responses their own Cache-Control.
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
         elif self.method == "HEAD":

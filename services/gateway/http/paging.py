@@ -77,6 +77,7 @@ class Pager:
         return tuple(_part(value) for value in json.loads(plain))
 
     def _secret(self) -> AESGCM:
+        # Created at first use, because it may need a write transaction.
         if self._cipher is None:
             with self._store.transaction() as connection:
                 self._cipher = AESGCM(SecretRepository(connection).secret(_KEPT_AS))
@@ -116,6 +117,7 @@ def _paging(request: Request, principal: CurrentPrincipal, limit: _Limit = 50, c
 
 def _describe(request: Request, caller: int | None) -> str:
     """A hash of the list, its filters and the caller."""
+    # The limit may differ from page to page; everything else identifies the list.
     filters = sorted((name, value) for name, value in request.query_params.multi_items() if name not in _OWN)
     parts = json.dumps([request.scope["path"], filters, caller])
     return hashlib.sha256(parts.encode()).hexdigest()

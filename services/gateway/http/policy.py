@@ -71,6 +71,7 @@ def build_policy(
             f"gateway_url {origin} would send tokens unencrypted",
             hint="set gateway_tls_certificate, or put a TLS proxy in front of the gateway; set its https:// address",
         )
+    # On loopback, a local proxy or tool may name the loopback address instead of the public name.
     return Policy(Auth(auth), origin, _LOOPBACK | {name} if local else frozenset({name}), owner)
 
 

@@ -114,6 +114,7 @@ def _of_ledger(error: MillmarkError, request_id: str) -> Problem:
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     title = (type(error).__doc__ or "").partition("\n")[0].rstrip(".")
     # The first line of the class's docstring is the problem's title.
+    # Causes of server errors may contain addresses; those of caller errors contain only what the caller sent.
     detail = public_cause(error) if status >= 500 else error.cause
     return _make(error.code, title, status, detail, error.hint or None, request_id)
 

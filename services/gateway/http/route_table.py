@@ -55,6 +55,7 @@ class RouteTable:
         if key in self._rows:
             raise ValueError(f"{route.method} {route.path} is declared twice")
         self._rows[key] = route
+        # The middleware needs the limit before the router has matched, so it is looked up by pattern.
         if route.rule.body_bytes != MOST_BODY_BYTES:
             self._long_bodies.append((route.method, compile_path(route.path)[0], route.rule.body_bytes))
         self.router.add_api_route(

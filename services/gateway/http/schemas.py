@@ -34,6 +34,7 @@ def model_of(view: type) -> type[BaseModel]:
     """
     hints, docs = get_type_hints(view), _attribute_docs(view)
     members: dict[str, Any] = {
+        # A trailing underscore (`from_`) avoids Python's keywords, and is not part of the JSON name.
         field.name.rstrip("_"): (_as_json(hints[field.name]), Field(description=docs.get(field.name)))
         for field in fields(view)
     }

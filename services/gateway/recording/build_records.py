@@ -78,6 +78,7 @@ class Builder:
             return tuple(self._value(get_args(hint)[0], one) for one in value)
         if get_origin(hint) is Annotated:
             base, size, *_ = get_args(hint)
+            # Three bytes are a UN/ECE unit code, padded with zeros on the chain.
             return value if base is int else value.encode().ljust(3, b"\0") if size == 3 else _raw(value)
         if hint is bytes:
             return _raw(value)

@@ -89,6 +89,7 @@ class _RecordingService:
     ) -> QueuedRecord:
         creator = recorder.participant(caller.participant)
         members = body.model_dump()
+        # Built before the write transaction, which should be short. If the index is behind, the contract decides.
         with open_reader(self._store) as reader:
             given = {} if write.find is None else write.find(reader, {**members, **asked})
             builder = Builder(reader.rows, creator, write.names)

@@ -88,6 +88,7 @@ class Recorder:
         self._loop.stop()
 
     def _step(self) -> float:
+        # Only development engines have funds to give; elsewhere this does nothing.
         if not self._funded:
             self._chain.fund(self._address)
             self._funded = True

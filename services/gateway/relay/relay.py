@@ -110,11 +110,13 @@ class Relay:
             gas = self._chain.simulate_as(contract, data, key)
         except ContractRefusedError as error:
             return Simulation(None, error.name, str(error))
+        # The margin must not suggest more gas than the relay accepts.
         return Simulation(min(gas, MOST_GAS), None, None)
 
     def accept(self, raw: bytes, principal: Principal) -> RelayedRequest:
         """Stores a request; idempotent. Raises RequestError, RecordError, ForbiddenError, ChainUnreachableError, and
         ContractRefusedError with the ledger's own error."""
+        # Parsing and the signature come first: the other checks cost calls to the node.
         signed = parse_request(raw)
         signed.verify()
         self._verify_key(signed.request.signer, principal)
@@ -173,6 +175,7 @@ class Relay:
             raise RequestError(
                 f"the nonce is {request.nonce}, but the key's next nonce is {nonce}", hint="sign with that nonce"
             )
+        # The nonce on the chain does not count requests that are still in the outbox.
         if self._is_taken(request):
             raise RequestError(
                 "another request with this nonce is being sent", hint="wait until it is final or has failed"

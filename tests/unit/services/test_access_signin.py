@@ -212,7 +212,7 @@ def test_a_message_counts_until_it_expires_and_no_longer(site: SignIn) -> None:
 @pytest.mark.parametrize("signer", [LocalSigner.generate(), signer_of(5)], ids=["unknown", "suspended"])
 def test_a_key_that_signs_for_nobody_is_refused(site: SignIn, signer: LocalSigner) -> None:
     text = site.new_message(signer.address, NOW_S).to_text()
-    with pytest.raises(SignInError, match="no participant that may act"):
+    with pytest.raises(SignInError, match="does not sign for an active participant"):
         site.accept(text, sign(text, signer), NOW_S)
 
 

@@ -404,5 +404,5 @@ def test_without_a_key_nothing_is_captured_and_it_is_said(company: Company) -> N
     caller = Caller(create_gateway(GatewayParts(company.store, build_policy())))
     answer = caller.ask(f"{CAPTURE}?record=true", "POST", document(added(1, "keyless")))
     assert (answer.status_code, answer.json()["type"]) == (503, "epcisException:ImplementationException")
-    assert "no key to record with" in answer.json()["detail"]
+    assert "no key for recording" in answer.json()["detail"]
     assert caller.ask(CAPTURE).json() == []

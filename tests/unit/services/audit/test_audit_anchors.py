@@ -226,7 +226,7 @@ def test_a_database_that_was_changed_as_well_is_said(site: Site, statement: str)
 def test_a_stream_that_is_not_the_companys_is_refused_at_start(site: Site) -> None:
     verify_audit_stream(site.world.chain, site.stream, site.number)
     verify_audit_stream(site.world.chain, site.stream, None)
-    with pytest.raises(SettingsError, match="another company's"):
+    with pytest.raises(SettingsError, match="belongs to another company"):
         verify_audit_stream(site.world.chain, site.stream, site.number + 1)
     with pytest.raises(SettingsError, match="not on the ledger"):
         verify_audit_stream(site.world.chain, b"\x07" * 32, site.number)

@@ -79,7 +79,7 @@ def test_nothing_opens_what_is_erased(shared: SharedWorld, tmp_path: Path) -> No
         lambda: shared.documents.grant(id_, NAMED, NOW_S),
         lambda: shared.documents.next_version_id(id_),
     ):
-        with pytest.raises(DocumentError, match="is erased"):
+        with pytest.raises(DocumentError, match="has been erased"):
             act()
     assert shared.documents.erase(id_, NOW_S + 1).erased_at == erased.erased_at
 
@@ -142,7 +142,7 @@ def test_a_reader_in_the_way_is_said_and_the_files_are_cleaned_later(shared: Sha
         with pytest.raises(StoreError, match="deleted data are still in its write-ahead log"):
             shared.documents.erase(id_, NOW_S)
         reader.execute("ROLLBACK")
-    with pytest.raises(DocumentError, match="is erased"):
+    with pytest.raises(DocumentError, match="has been erased"):
         shared.documents.fetch(id_, 1, OWNER, None)
     shared.documents.erase(id_, NOW_S)
     assert hits(tmp_path, secrets) == set()

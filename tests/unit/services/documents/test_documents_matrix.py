@@ -249,7 +249,7 @@ def test_links_come_and_go_with_the_ledger_and_offers_make_none(
     with new_store(folder) as store:
         shared = build_shared_world(store, folder)
         id_ = shared.add(Mode.LINKED).document
-        with pytest.raises(Exception, match="there is no document"):
+        with pytest.raises(Exception, match=f"document {id_} not found"):
             shared.documents.get(id_, OFFERED)
         shared.fake.take(shared.lots["billet"])
         shared.follow()

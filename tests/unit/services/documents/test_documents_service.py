@@ -157,9 +157,9 @@ def test_a_key_must_be_published_before_anything_is_fetched(shared: SharedWorld,
     id_ = shared.add(Mode.CONSORTIUM).document
     with pytest.raises(DocumentError, match="sealed for a participant"):
         shared.documents.fetch(id_, 1, None, None)
-    with pytest.raises(RecipientKeyError, match="no active key of participant"):
+    with pytest.raises(RecipientKeyError, match="is not signed by an active key"):
         shared.documents.fetch(id_, 1, REVOKED, REVOKED)
-    with pytest.raises(RecipientKeyError, match="published no key"):
+    with pytest.raises(RecipientKeyError, match="has not published a recipient key"):
         shared.documents.fetch(id_, 1, 77, None)
     for participant in (REVOKED, SUSPENDED, 77):
         with pytest.raises(NotFoundError):
@@ -188,19 +188,25 @@ def test_statements_that_do_not_count(shared: SharedWorld) -> None:
         shared.recipients.publish(participant, shown, at, signature, NOW_S)
 
     refused: list[tuple[Callable[[], object], str]] = [
-        (lambda: publish(good, theirs), "no active key"),
-        (lambda: publish(replace(good, chain_id=1), mine), "no active key"),
-        (lambda: publish(replace(good, ledger=bytes(20)), mine), "no active key"),
-        (lambda: publish(replace(good, participant=OTHER), mine), "no active key"),
-        (lambda: publish(good, mine, OTHER), "no active key"),
-        (lambda: publish(good, mine, shown=other_key), "no active key"),
-        (lambda: publish(good, mine, at=NOW_S + 2), "no active key"),
-        (lambda: publish(replace(good, issued_at=NOW_S), mine, at=NOW_S), "as late as"),
-        (lambda: publish(replace(good, issued_at=NOW_S + 301), mine, at=NOW_S + 301), "of the future"),
-        (lambda: publish(shared.statement(REVOKED, key, NOW_S + 1), signer_of(REVOKED), REVOKED), "no active key"),
-        (lambda: publish(shared.statement(SUSPENDED, key, NOW_S + 1), signer_of(SUSPENDED), SUSPENDED), "no active"),
-        (lambda: shared.recipients.publish(NAMED, key, NOW_S + 1, bytes(65), NOW_S), "cannot be used"),
-        (lambda: shared.recipients.publish(NAMED, bytes(32), NOW_S + 1, bytes(65), NOW_S), "no X25519 key"),
+        (lambda: publish(good, theirs), "not signed by an active key"),
+        (lambda: publish(replace(good, chain_id=1), mine), "not signed by an active key"),
+        (lambda: publish(replace(good, ledger=bytes(20)), mine), "not signed by an active key"),
+        (lambda: publish(replace(good, participant=OTHER), mine), "not signed by an active key"),
+        (lambda: publish(good, mine, OTHER), "not signed by an active key"),
+        (lambda: publish(good, mine, shown=other_key), "not signed by an active key"),
+        (lambda: publish(good, mine, at=NOW_S + 2), "not signed by an active key"),
+        (lambda: publish(replace(good, issued_at=NOW_S), mine, at=NOW_S), "same or a later time"),
+        (lambda: publish(replace(good, issued_at=NOW_S + 301), mine, at=NOW_S + 301), "in the future"),
+        (
+            lambda: publish(shared.statement(REVOKED, key, NOW_S + 1), signer_of(REVOKED), REVOKED),
+            "not signed by an active key",
+        ),
+        (
+            lambda: publish(shared.statement(SUSPENDED, key, NOW_S + 1), signer_of(SUSPENDED), SUSPENDED),
+            "not signed by an active key",
+        ),
+        (lambda: shared.recipients.publish(NAMED, key, NOW_S + 1, bytes(65), NOW_S), "signature is invalid"),
+        (lambda: shared.recipients.publish(NAMED, bytes(32), NOW_S + 1, bytes(65), NOW_S), "not a valid X25519 key"),
     ]
     before = shared.recipients.get(NAMED)
     for act, why in refused:
@@ -284,7 +290,7 @@ def test_files_of_something_else_are_no_key_files(tmp_path: Path, content: bytes
 def test_a_document_is_bounded(shared: SharedWorld) -> None:
     with Draft(new_version_id(), "a", "text/plain") as draft:
         draft.write(bytes(MOST_DOCUMENT_BYTES))
-        with pytest.raises(InputError, match="at most"):
+        with pytest.raises(InputError, match="has more than"):
             draft.write(b"x")
 
 

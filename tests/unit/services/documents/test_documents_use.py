@@ -248,7 +248,7 @@ def test_a_fetch_that_is_overtaken_by_an_erasure_breaks_off(shared: SharedWorld)
     assert next(stream).startswith(b"millmark-sealed-document 1\n")
     next(stream)
     shared.documents.erase(id_, NOW_S)
-    with pytest.raises(DocumentError, match="is erased"):
+    with pytest.raises(DocumentError, match="was erased"):
         next(stream)
 
 
