@@ -18,7 +18,7 @@ from typing import Final
 from ledger.canonical import Json, to_hex
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import SubjectKind
-from ledger.provenance.permissions import View
+from ledger.provenance.permissions import Visibility
 from ledger.records import Contract
 from ledger.store import Book, Feed, Lineage, Position, Rows, Store
 from ledger.store.rows import ChainIdentityRow, RecordRow
@@ -82,27 +82,27 @@ class Notices:
             if not found:
                 return [], position
             touched = feed.histories(row.sequence for _, row in found if row.contract == Contract.LEDGER.value)
-            view = None if viewer is None else View(rows, Lineage(connection), viewer)
+            visibility = None if viewer is None else Visibility(rows, Lineage(connection), viewer)
             seen = [
                 (place, row, touched.get(row.sequence, []) if row.contract == Contract.LEDGER.value else [])
                 for place, row in found
             ]
-            seen = [one for one in seen if wanted.takes(one[1], one[2]) and _is_there(view, one[1], one[2])]
+            seen = [one for one in seen if wanted.takes(one[1], one[2]) and _is_there(visibility, one[1], one[2])]
             source = _source(rows)
             subjects = [row.subject for _, row, _ in seen]
-            names = Book(connection).identifiers(subjects) if view is None else view.identifiers(subjects)
+            names = Book(connection).identifiers(subjects) if visibility is None else visibility.identifiers(subjects)
         notices = [
             Notice(place, _event(source, place, row, touches, names.get(row.subject))) for place, row, touches in seen
         ]
         return notices, found[-1][0]
 
 
-def _is_there(view: View | None, row: RecordRow, touched: Collection[bytes]) -> bool:
-    if view is None or row.participant == view.participant:
+def _is_there(visibility: Visibility | None, row: RecordRow, touched: Collection[bytes]) -> bool:
+    if visibility is None or row.participant == visibility.participant:
         return True
     if row.contract == Contract.REGISTRY.value:
-        return not row.kind.startswith("Machine") or view.has(SubjectKind.MACHINE, row.subject)
-    return bool(view.lots(touched) or view.orders(touched))
+        return not row.kind.startswith("Machine") or visibility.has(SubjectKind.MACHINE, row.subject)
+    return bool(visibility.lots(touched) or visibility.orders(touched))
 
 
 def _source(rows: Rows) -> str:
