@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json
+from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, to_hex
 from ledger.errors import StoreDamagedError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog
 from ledger.ids import Identity, SubjectKind, canonical_identifier
@@ -202,7 +202,7 @@ def _entries(row: EvidenceRow) -> list[EvidenceEntry]:
     salts, texts, leaves = _parts(row.salts), row.entries.split("\n"), _parts(row.leaf_hashes)
     if not len(salts) == len(texts) == len(leaves) == row.count:
         raise StoreDamagedError(
-            f"the evidence of stream 0x{row.stream.hex()} is damaged from entry {row.index} on",
+            f"the evidence of stream {to_hex(row.stream)} is damaged from entry {row.index} on",
             hint="restore the private book from a backup",
         )
     return [

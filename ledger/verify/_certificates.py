@@ -1,4 +1,4 @@
-"""Certificates (contracts/src/interfaces/ICertificates.sol)."""
+"""Rules of certificates (contracts/src/interfaces/ICertificates.sol)."""
 
 from __future__ import annotations
 
@@ -47,10 +47,12 @@ def _verify_statement(entry: Entry[certificates.CertificateIssued], state: State
     stream = state.proved.stream(entry, statement.stream)
     size, root = entry.event.anchor_size, entry.event.anchor_root
     hold(statement.leaf_index < size <= stream.size, entry, "the evidence was not anchored")
+    # Of an earlier anchor, only the size can be judged here; step 9 compares its root, where the evidence is shown.
     hold(size < stream.size or root == stream.root, entry, "the anchor has another root")
 
 
 def _apply_verdict(state: State, lot: Lot, issuer: int, verdict: Verdict) -> None:
+    # As Certificates._applyVerdict in contracts/src/history.
     if lot.state is LotState.SPENT:
         return
     if verdict is Verdict.FAIL:
@@ -116,7 +118,7 @@ def _latest(
     state: State,
     done: str,
 ) -> Certificate:
-    """The lot's latest certificate, which the record must name."""
+    """The lot's latest certificate. Raises ReplayRefused unless the record names it."""
     lot = state.lot(entry, entry.histories[0])
     latest = lot.certificates[-1] if lot.certificates else None
     if latest is None or latest.sequence != entry.event.certificate:

@@ -1,4 +1,4 @@
-"""Step 5: the records are all that the histories hold, each once and in order."""
+"""Step 5: the records are all that the histories contain, each once and in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["verify_histories"]
 
 
 def verify_histories(bundle: Bundle, heads: Mapping[bytes, bytes]) -> list[Entry[Event]]:
-    """Decode the records, oldest first, and verify that they give the proved heads. Raises HeadsRefused."""
+    """Decode the records, oldest first, and verify that they result in the proved heads. Raises HeadsRefused."""
     entries = {record.sequence: _decode(record) for record in bundle.records}
     inners = {
         record.sequence: inner_of(
@@ -55,7 +55,7 @@ def _decode(record: RecordShown) -> Entry[Event]:
 
 
 def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry[Event]]) -> None:
-    """Each record stands exactly in those of the given histories that it names."""
+    """Raises HeadsRefused unless each record is in exactly those of the bundle's histories that it names."""
     shown = {history.subject for history in histories}
     missing = {(name, entry.sequence) for entry in entries.values() for name in entry.histories if name in shown}
     placed: set[int] = set()
@@ -88,6 +88,7 @@ def _verify_head(
     head, last = start_of(bundle.chain_id, bundle.ledger, history.subject), 0
     for one in history.records:
         if isinstance(one, SealedRecord):
+            # The link commits to the kind, so no other kind of record can be passed off as one that may be sealed.
             kind = HISTORY_EVENTS.get(one.kind)
             if kind is None or not kind.sealable:
                 raise HeadsRefused(f"a {one.kind} is sealed", subject=history.subject, sequence=last)

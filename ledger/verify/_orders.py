@@ -1,4 +1,4 @@
-"""Orders and assignments: what may follow what (contracts/src/interfaces: IOrders, IAssignments)."""
+"""Rules of orders and assignments (contracts/src/interfaces: IOrders.sol, IAssignments.sol)."""
 
 from __future__ import annotations
 
@@ -177,7 +177,8 @@ def _verify_open(entry: Entry[Event], order: Order) -> None:
 
 
 def _in_service(retired_at: int, time: int) -> bool:
-    """Within one block both orders are possible."""
+    """Whether a machine was not retired before a time."""
+    # Equal times: within one block, the record may have come before the retirement.
     return not retired_at or retired_at >= time
 
 
