@@ -137,6 +137,7 @@ def _errors() -> dict[bytes, tuple[str, _Codec]]:
 def call_data(record: Record) -> bytes:
     """Calldata of the call that makes `record`."""
     name = type(record).__name__
+    # Classes are named as functions in Solidity, but for the first letter.
     function = _functions(record.contract)[name[0].lower() + name[1:]]
     return function.selector + function.inputs.encode(_arguments(record))
 

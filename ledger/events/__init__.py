@@ -47,6 +47,7 @@ _FAMILIES = (orders, lots, custody, certificates, evidence, registry)
 
 def _declared(family: ModuleType) -> Iterator[type[Event]]:
     for found in vars(family).values():
+        # The families also import the base classes, which are not kinds.
         if isinstance(found, type) and issubclass(found, Event) and found.__module__ == family.__name__:
             yield found
 

@@ -126,6 +126,7 @@ def topic_of(kind: type[Event]) -> bytes:
 
 
 def _find(value: Any, path: tuple[str, ...]) -> Iterator[object]:
+    # A path does not say where an array is; from there on, it holds for each item.
     for place, name in enumerate(path, 1):
         value = getattr(value, name)
         if isinstance(value, tuple):

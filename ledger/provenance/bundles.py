@@ -69,12 +69,14 @@ def build_bundle(
         first, last = _blocks(reader, chain, checkpoint)
         # Within the read transaction, although it queries the node: records and proofs must be of the same index state.
         bundle = _assemble(reader, chain, parts, first, disclosing or Disclosing())
+    # After the read transaction: headers of final blocks do not change.
     bundle = replace(
         bundle,
         headers=fetch_headers(chain.node, chain.profile, first, last),
         signatures=_signatures(checkpoint),
     )
     data = encode_bundle(bundle)
+    # A bundle that its receiver would refuse must fail here, where the index can still be rebuilt.
     _verify(chain, bundle, data)
     return data
 

@@ -77,6 +77,7 @@ def disclose_identities(
         raise InputError("a part has no identifier in the private book", hint="import its identifier and salt first")
     if policy.names:
         machines = {row.subject for row in rows.among(MachineRow, "number", selection.machines)}
+        # Machines are in no history, hence the look-up of their subjects.
         others = (selection.histories.keys() | selection.streams | machines) - selection.parts
         others = others if visibility is None else set(visibility.identifiers(others))
         found += [identity for subject in others if (identity := book.identity(subject)) is not None]
@@ -131,6 +132,7 @@ def disclose_evidence(
         leaf = selection.events[row.sequence].leaf()
         if leaf is None:
             continue
+        # Each log is read once, since it may be large and many certificates refer to it.
         log = logs.setdefault(leaf.stream, logs.get(leaf.stream) or book.evidence(leaf.stream))
         if log.entries:
             latest = streams[leaf.stream]

@@ -87,6 +87,7 @@ def prove_consistency(store: Store, subject: bytes, first: int, second: int, vie
 def _inclusion(reader: Reader, subject: bytes, index: int, anchor: AnchorRow) -> InclusionProof:
     if index >= anchor.size:
         raise InputError(f"the anchor covers {anchor.size} entries, not entry {index}", hint="use a smaller index")
+    # Built up to the latest anchor, which the consistency proof leads to; it has the tree of every earlier one.
     latest = _anchors(reader, subject)[-1]
     tree = _tree(reader, latest)
     _verify_root(tree, anchor)
@@ -131,6 +132,7 @@ def _verify_root(tree: Tree, anchor: AnchorRow) -> None:
 
 def _need_stream(reader: Reader, subject: bytes) -> None:
     row = reader.rows.get(StreamRow, subject)
+    # The same error for an unknown stream and for somebody else's.
     if row is None or (reader.visibility is not None and row.owner != reader.visibility.participant):
         raise build_unknown(reader, subject)
 

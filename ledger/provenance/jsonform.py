@@ -58,6 +58,7 @@ def _plan(
     read = attrgetter(*members)
     forms = ((name, _form(hints[member])) for name, member in zip(names, members, strict=True))
     found = tuple((name, form) for name, form in forms if form is not None)
+    # attrgetter of one name returns the value itself, not a tuple.
     return names, read if len(names) > 1 else lambda value: (read(value),), found
 
 
@@ -89,5 +90,6 @@ def _plain(value: Any) -> object:
 
 _FORMS: dict[object, _Form] = {
     bytes: to_hex,
+    # All times are UTC, so the offset that isoformat appends may be written Z.
     datetime: lambda value: value.isoformat(timespec="seconds")[:19] + "Z",
 }

@@ -236,6 +236,7 @@ def _page(
         seen = None if visible is None else visible(rows)  # once per batch: one row at a time would cost many queries
         for row in rows:
             if seen is None or getattr(row, visible_by) in seen:
+                # `after` is still the last row before this one, with which the next page begins.
                 if len(found) == limit:
                     return found, after
                 found.append(row)

@@ -46,6 +46,7 @@ def find_opening(reader: Reader, subject: bytes, sequence: int) -> Opening:
         if row.contract == Contract.LEDGER.value
     }
     record = records.get(sequence)
+    # With a record missing, the contract would refuse the opening at the expense of gas.
     if record is None or len(records) != len(links) - at:
         raise NotFoundError(f"the index lacks a record of the history of {to_hex(subject)}", hint=HINT_INDEX)
     start = start_of(reader.identity.chain_id, reader.identity.ledger, subject)

@@ -60,6 +60,7 @@ def find_coded_lot(store: Store, identifier: str, salt: bytes | None) -> bytes:
     hashed = identifier_hash(salt or _NO_SALT, identifier)  # without a salt, too: the same work takes the same time
     with store.reading() as connection:
         rows = Rows(connection)
+        # The code does not state who created the lot, so every participant is tried.
         subjects = [subject(SubjectKind.LOT, row.number, hashed) for row in rows.find(ParticipantRow)]
         known = rows.among(IdentityRow, "subject", subjects)
         recorded = rows.among(LotRow, "subject", (row.subject for row in known))

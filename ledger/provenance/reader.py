@@ -103,6 +103,7 @@ class Reader:
         new = set(subjects) - self._named
         if not new:
             return
+        # Both have the method; the visibility's leaves out what its participant must not know.
         names = self.book if self.visibility is None else self.visibility
         self._identifiers.update(names.identifiers(new))
         self._named |= new

@@ -78,6 +78,7 @@ def recall(
             cause = _blame_model(reader, model)
         elif lot is not None:
             subject = find_subject(reader, lot, SubjectKind.LOT)[1]
+            # Seeing a lot is not enough: a recall lists everything that was made from it.
             if reader.visibility is not None and not reader.visibility.held([subject]):
                 raise build_unknown(reader, lot)
             cause = _blame_lot(reader, subject, limits)
@@ -160,6 +161,7 @@ def _measured(reader: Reader, machine: int, first_s: int, last_s: int) -> Iterat
     }
     for certificate in reader.rows.among(CertificateRow, "stream", streams):
         of_stream = anchors[certificate.stream]
+        # The first anchor that includes the leaf; a certificate is issued only on an anchored leaf, so there is one.
         place = bisect_right(of_stream, certificate.leaf_index, key=lambda row: row.size)
         after = of_stream[place - 1].anchored_at if place else streams[certificate.stream].opened_at
         if after <= last_s and of_stream[place].anchored_at >= first_s:

@@ -114,6 +114,7 @@ def _machine_subjects(reader: Reader, name: str | bytes) -> list[bytes]:
 def _find_identifier(reader: Reader, name: str, kinds: tuple[SubjectKind, ...]) -> tuple[SubjectKind, bytes]:
     known = [identity for identity in reader.book.identities(name) if identity.kind in kinds]
     if reader.visibility is not None:
+        # Before anything else, so that invisible things cause the same error as unknown ones.
         known = [one for one in known if reader.visibility.has(one.kind, one.subject)]
     if not known:
         raise build_unknown(reader, name)

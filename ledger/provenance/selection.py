@@ -83,6 +83,7 @@ def _read(rows: Rows, found: Selection, subjects: Iterable[bytes]) -> None:
     links = rows.among(RecordHistoryRow, "subject", subjects)
     missing = {link.sequence for link in links} - found.records.keys()
     for row in rows.among(RecordRow, "sequence", missing):
+        # The registry's records have the same numbers; later ones are not in the state that the bundle proves.
         if row.contract == _LEDGER and row.block_number <= found.block_number:
             found.records[row.sequence] = row
             found.events[row.sequence] = row.event()

@@ -38,6 +38,7 @@ class Book:
     def add_identity(self, identity: Identity) -> None:
         """Store a subject's identifier and salt. Idempotent: the subject is their hash, so they never change."""
         row = IdentityRow(identity.subject, int(identity.kind), identity.creator, identity.identifier, identity.salt)
+        # Only a new identity is a new revision, which invalidates cached answers.
         if self._rows.get(IdentityRow, row.subject) is None:
             self._rows.insert([row])
             self._revise()
@@ -112,6 +113,7 @@ class Book:
         )
         leaves: list[bytes] = []
         for index, hashes in self._connection.execute(query.order_by(evidence.c.index)):
+            # A gap: the book knows the log only in part.
             if index != len(leaves):
                 break
             leaves += _parts(hashes)

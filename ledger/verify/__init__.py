@@ -93,6 +93,7 @@ def _verify_format(data: bytes) -> tuple[Bundle, tuple[BlockHeader, ...]]:
         bundle = parse_bundle(data)
         headers = tuple(parse_header(header) for header in bundle.headers)
     except NotABundleError as error:
+        # A file of another kind is the user's mistake, so the exit code is another.
         raise FormatRefused(error.cause, hint=error.hint, usable=False) from None
     except (BundleError, ProofError) as error:
         raise FormatRefused(error.cause, hint=error.hint) from None

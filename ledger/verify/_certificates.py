@@ -87,6 +87,7 @@ def _refuted(entry: Entry[certificates.CertificateRefuted], state: State) -> Non
     published = any(state.proved.model(entry, certificate.model).code)
     hold(published or executed == Verdict.NONE, entry, "a model that is not published was executed")
     certificate.state, certificate.executed = CertificateState.REFUTED, executed
+    # Without an execution, or with an invalid input, the lot counts as failed.
     verdict = Verdict.PASS if executed is Verdict.PASS else Verdict.FAIL
     _apply_verdict(state, state.lot(entry, certificate.lot), certificate.issuer, verdict)
 

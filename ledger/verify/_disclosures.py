@@ -110,6 +110,7 @@ def _verify_finished(evidence: ShownEvidence, finished: AssignmentFinished, stat
     _verify_entry(evidence, finished.leaf_hash)
     latest = state.proved.streams[finished.stream]
     verify_inclusion(finished.leaf_hash, finished.leaf_index, latest.size, evidence.inclusion, latest.root)
+    # Superfluous bytes would give one bundle several texts.
     if evidence.consistency:
         raise ProofError("an assignment has no anchor to be consistent with")
 

@@ -38,6 +38,7 @@ def _decode(record: RecordShown) -> Entry[Event]:
     kind = HISTORY_EVENTS.get(record.kind)
     if kind is None:
         raise HeadsRefused(f"{record.kind} is no kind of record", sequence=record.sequence, hint="update this program")
+    # The contract's types. The inner hash pads numbers to 256 bits, so it alone would not exclude larger ones.
     if record.participant >> 32 or record.sequence >> 40 or not record.sequence:
         raise HeadsRefused("its numbers are out of range", sequence=record.sequence)
     try:

@@ -53,6 +53,7 @@ def _scrapped(entry: Entry[lots.LotScrapped], state: State) -> None:
 def _quarantined(entry: Entry[lots.LotQuarantined], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     order = state.order_of(lot)
+    # The gate's inspector may quarantine a lot without having custody of it.
     if order is None or order.terms.inspector != entry.participant:
         _own(entry, lot)
     free = lot.state in (LotState.HELD, LotState.OFFERED)
@@ -86,6 +87,7 @@ def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
     hold(change.kind in tuple(TransformationKind), entry, "a transformation of no known kind")
     _verify_shape(entry)
     made = entry.event.outputs(entry.histories)
+    # Inputs and order must be in the bundle only if a lot that it made is: an input does not need them.
     making = any(name in state.shown for name in made)
     under = _verify_order(entry, state, required=making)
     quarantined_by = _take(entry, state, required=making)
@@ -207,6 +209,7 @@ def _unpacked(entry: Entry[lots.LotsUnpacked], state: State) -> None:
         hold(name in parent.contents, entry, "it was not in that parent", name)
         if name in state.shown:
             child = state.lot(entry, name)
+            # It changed hands with its parent, so its own custodian was out of date.
             child.parent, child.custodian = None, entry.participant
     parent.contents.difference_update(children)
 

@@ -99,6 +99,7 @@ class StateProof:
                 value = decode_struct(kind, [self._word(address, slot) for slot in slots_of(kind, name)])
             except ProofError as error:
                 raise ProofsRefused(f"{shown}: {error.cause}") from None
+            # A struct of zeros proves that the thing does not exist; a bundle must not list such.
             if not exists(value):
                 raise ProofsRefused(f"there is no {shown}")
             found[name] = value

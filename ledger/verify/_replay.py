@@ -31,6 +31,7 @@ def _superseded(entry: Entry[RecordSuperseded], state: State) -> None:
     number = entry.event.superseded
     earlier = state.entries_of.get(name, {}).get(number)
     hold(number < entry.sequence, entry, f"record {number} is superseded before it was made")
+    # It may be one of the sealed records, whose sequences the bundle does not have.
     if earlier is None:
         hold(name in state.with_sealed, entry, f"record {number}, which is superseded, is not of this history")
         return
@@ -123,6 +124,7 @@ def _required(state: State) -> Iterator[bytes]:
         name = waiting.pop()
         yield name
         lot = state.lots.get(name)
+        # An order needs no further histories.
         if lot is None:
             if name in state.parts:
                 raise ReplayRefused("the history of that lot is missing", subject=name)

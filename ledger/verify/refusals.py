@@ -99,7 +99,7 @@ class CheckpointRefused(VerificationError):  # noqa: N818  # a refusal is the an
 
 
 class ProofsRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
-    """A state proof does not hold, proves that there is nothing, or is superfluous."""
+    """A state proof does not hold, proves absence, or is superfluous."""
 
     step = Step.PROOFS
 
