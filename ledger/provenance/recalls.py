@@ -114,6 +114,7 @@ def _verify_span(of_machine: bool, since: datetime | None, until: datetime | Non
 
 def _blame_model(reader: Reader, model: int) -> _Cause:
     known = reader.rows.get(ModelRow, model)
+    # The same error for an unknown model and for one that the viewer must not see.
     if known is None or not (
         reader.visibility is None or reader.visibility.participant in (known.inspector, known.approver)
     ):

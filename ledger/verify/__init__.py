@@ -98,7 +98,7 @@ def _verify_format(data: bytes) -> tuple[Bundle, tuple[BlockHeader, ...]]:
     except (BundleError, ProofError) as error:
         raise FormatRefused(error.cause, hint=error.hint) from None
     if not headers:
-        raise FormatRefused("there is no block header")
+        raise FormatRefused("the bundle has no block header")
     return bundle, headers
 
 

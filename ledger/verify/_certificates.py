@@ -66,7 +66,7 @@ def _apply_verdict(state: State, lot: Lot, issuer: int, verdict: Verdict) -> Non
 
 def _revoked(entry: Entry[certificates.CertificateRevoked], state: State) -> None:
     certificate = _latest(entry, state, "revoked")
-    hold(certificate.issuer == entry.participant, entry, "revoked by another than its issuer")
+    hold(certificate.issuer == entry.participant, entry, "revoked by another participant than its issuer")
     hold(certificate.state not in WORTHLESS, entry, f"revoked when it was {certificate.state.name.lower()}")
     certificate.state = CertificateState.REVOKED
 
@@ -96,7 +96,7 @@ def _demanded(entry: Entry[certificates.OpeningDemanded], state: State) -> None:
     certificate = _latest(entry, state, "demanded")
     hold(certificate.state is CertificateState.ISSUED, entry, f"demanded when {certificate.state.name.lower()}")
     deadline = entry.event.deadline
-    hold(deadline == entry.time + _OPENING_PERIOD_S, entry, "the deadline is not in seven days")
+    hold(deadline == entry.time + _OPENING_PERIOD_S, entry, "the deadline is not seven days after the demand")
     certificate.state, certificate.opening_deadline = CertificateState.DEMANDED, deadline
 
 

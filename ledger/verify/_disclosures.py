@@ -50,13 +50,14 @@ def verify_identifiers(bundle: Bundle, state: State, *, nameless: bool) -> dict[
             known = name in places[identity.kind]  # type: ignore[operator]  # a mapping by subject
         if not known:
             raise IdentifiersRefused(
-                f"{identity.identifier} is no {identity.kind.name.lower()} of the bundle", subject=name
+                f"{identity.identifier} does not lead to a known {identity.kind.name.lower()} of the bundle",
+                subject=name,
             )
         found[name] = identity.identifier
     for name in bundle.parts:
         if name not in found and not nameless:
             raise IdentifiersRefused(
-                "the part has no identifier", subject=name, hint="of a recall's file take any status"
+                "the part has no identifier", subject=name, hint="for a recall's bundle, accept any status"
             )
     return found
 
@@ -87,7 +88,7 @@ def verify_evidence(bundle: Bundle, state: State, entries: Mapping[int, Entry[Ev
         certificate = state.certificates.get(evidence.record)
         finished = entry.event if entry is not None and isinstance(entry.event, AssignmentFinished) else None
         if certificate is None and finished is None:
-            raise EvidenceRefused("no record of the bundle that names evidence", sequence=evidence.record)
+            raise EvidenceRefused("the bundle has no such record that refers to evidence", sequence=evidence.record)
         try:
             if certificate is not None:
                 _verify_certified(evidence, certificate, state)
@@ -112,7 +113,7 @@ def _verify_finished(evidence: ShownEvidence, finished: AssignmentFinished, stat
     verify_inclusion(finished.leaf_hash, finished.leaf_index, latest.size, evidence.inclusion, latest.root)
     # Superfluous bytes would give one bundle several texts.
     if evidence.consistency:
-        raise ProofError("an assignment has no anchor to be consistent with")
+        raise ProofError("evidence of an assignment must not have a consistency proof")
 
 
 def _verify_entry(evidence: ShownEvidence, leaf: bytes) -> None:

@@ -37,7 +37,9 @@ def verify_histories(bundle: Bundle, heads: Mapping[bytes, bytes]) -> list[Entry
 def _decode(record: RecordShown) -> Entry[Event]:
     kind = HISTORY_EVENTS.get(record.kind)
     if kind is None:
-        raise HeadsRefused(f"{record.kind} is no kind of record", sequence=record.sequence, hint="update this program")
+        raise HeadsRefused(
+            f"{record.kind} is not a known kind of record", sequence=record.sequence, hint="update this program"
+        )
     # The contract's types. The inner hash pads numbers to 256 bits, so it alone would not exclude larger ones.
     if record.participant >> 32 or record.sequence >> 40 or not record.sequence:
         raise HeadsRefused("its numbers are out of range", sequence=record.sequence)
@@ -71,7 +73,7 @@ def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry
             placed.add(number)
         for one, two in itertools.pairwise(numbers):
             if one >= two:
-                raise HeadsRefused(f"it stands after record {one}", subject=history.subject, sequence=two)
+                raise HeadsRefused(f"it is listed after record {one}", subject=history.subject, sequence=two)
     for name, number in sorted(missing, key=lambda item: item[1]):
         raise HeadsRefused("the record is left out of its history", subject=name, sequence=number)
     for number in entries:

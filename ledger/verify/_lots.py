@@ -64,7 +64,9 @@ def _quarantined(entry: Entry[lots.LotQuarantined], state: State) -> None:
 def _released(entry: Entry[lots.LotReleased], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     hold(lot.state is LotState.QUARANTINED, entry, f"released while {lot.state.name.lower()}")
-    hold(lot.counterparty == entry.participant, entry, "released by another than who quarantined it")
+    hold(
+        lot.counterparty == entry.participant, entry, "released by another participant than the one who quarantined it"
+    )
     lot.state, lot.counterparty = LotState.HELD, 0
 
 

@@ -65,7 +65,7 @@ class StateProof:
         try:
             value = verify_in(self._nodes, self._root, keccak256(address), self._used)
             if value is None:
-                raise ProofError("there is no such account")
+                raise ProofError("the account does not exist")
             return parse_account(value)
         except ProofError as error:
             raise TrustRefused(f"account of {name}: {error.cause}") from None
@@ -101,7 +101,7 @@ class StateProof:
                 raise ProofsRefused(f"{shown}: {error.cause}") from None
             # A struct of zeros proves that the thing does not exist; a bundle must not list such.
             if not exists(value):
-                raise ProofsRefused(f"there is no {shown}")
+                raise ProofsRefused(f"{shown} does not exist")
             found[name] = value
         return found
 

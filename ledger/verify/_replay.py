@@ -35,7 +35,7 @@ def _superseded(entry: Entry[RecordSuperseded], state: State) -> None:
     if earlier is None:
         hold(name in state.with_sealed, entry, f"record {number}, which is superseded, is not of this history")
         return
-    hold(earlier.participant == entry.participant, entry, "superseded by another than who made it")
+    hold(earlier.participant == entry.participant, entry, "superseded by another participant than the one who made it")
     state.superseded[number] = entry.sequence
 
 

@@ -66,7 +66,7 @@ def _read_trust(path: Path) -> TrustFile:
         with path.open("rb") as file:
             return parse_trust(file.read(MAX_TRUST_BYTES + 2))  # enough for the parser to refuse a longer file
     except OSError as error:
-        raise TrustError(f"cannot read {path}: {error.strerror}", hint="give a trust file") from None
+        raise TrustError(f"cannot read {path}: {error.strerror}", hint="check the path of the trust file") from None
 
 
 def _refusal_json(refusal: VerificationError) -> dict[str, object]:
