@@ -1,4 +1,4 @@
-"""LRU caches in bounded memory. Threads share them."""
+"""Thread-safe LRU caches in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["LruCache", "StateCache"]
 
 T = TypeVar("T")
 _AT_ONCE = 2
-"""Values that are computed at a time: one computes while the other waits for the database. More would take Python's
-one lock from each other at every query, and all be done later."""
+"""Values computed at the same time: one thread computes while the other waits for the database. More would only take
+the interpreter lock from each other at every query, and all finish later."""
 
 
 class LruCache(Generic[T]):
-    """Evicts what was least recently used once the sizes, as the callers of `put` state them, exceed `max_bytes`."""
+    """Evicts the least recently used entries when the sizes passed to `put` add up to more than `max_bytes`."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -33,7 +33,7 @@ class LruCache(Generic[T]):
             return found[0]
 
     def put(self, key: Hashable, value: T, size: int) -> None:
-        """Replaces the entry under the key. A value larger than the whole cache is not kept."""
+        """Adds or replaces an entry. A value larger than the whole cache is not stored."""
         with self._lock:
             before = self._entries.pop(key, None)
             self._bytes += size - (0 if before is None else before[1])
@@ -43,7 +43,7 @@ class LruCache(Generic[T]):
 
 
 class StateCache:
-    """Computed bytes that hold as long as the state that they were computed from; another state empties the cache."""
+    """Caches bytes that are valid for one state. The first request for another state empties the cache."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -53,7 +53,7 @@ class StateCache:
         self._computing = threading.BoundedSemaphore(_AT_ONCE)
 
     def get_or_compute(self, state: Hashable, key: Hashable, compute: Callable[[], bytes]) -> bytes:
-        """What `compute` returns, or returned in the same state. It has to read that state and no other."""
+        """The cached value, or what `compute` returns. `compute` must read exactly this state."""
         found = self._find(state, key)
         if found is not None:
             return found
@@ -72,5 +72,5 @@ class StateCache:
 
     def _keep(self, state: Hashable, key: Hashable, value: bytes) -> None:
         with self._lock:
-            if state == self._state:  # else it was overtaken while it was computed
+            if state == self._state:  # otherwise the value was outdated before it was ready
                 self._values.put(key, value, len(value))

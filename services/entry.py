@@ -20,7 +20,7 @@ def main() -> None:
     """Runs the command in `sys.argv`, and exits with its code."""
     if find_spec("typer") is None:
         sys.exit(_run_alone(sys.argv[1:]))
-    from services.cli import main as run_any  # noqa: PLC0415 - as the module says
+    from services.cli import main as run_any  # noqa: PLC0415 - see the module's docstring
 
     run_any()
 

@@ -1,4 +1,4 @@
-"""Option types that several commands use."""
+"""Types of command-line options that several commands share."""
 
 from __future__ import annotations
 

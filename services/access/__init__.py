@@ -1,9 +1,9 @@
-"""Who asks: sign-in with a participant's key, sessions, API keys for machines.
+"""Authentication and authorization: sign-in with a participant's key, sessions, API keys for machines.
 
-    message = SignIn(store, "https://gateway.example").offer(address, now_s)
+    message = SignIn(store, "https://gateway.example").new_message(address, now_s)
 
-Nothing here knows HTTP. What a principal may see is decided in the queries (ledger.provenance), what it may call by the
-rule of each route (services.access.rules).
+Nothing in this package depends on HTTP. What a principal may see is decided by the queries (ledger.provenance), what it
+may call by the rule of each route (services.access.rules).
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Secrets that programs show: session tokens after a sign-in, API keys for machines.
+"""Bearer credentials: session tokens, issued at sign-in, and API keys for machines.
 
     mms_ID_SECRET    session
     mmk_ID_SECRET    API key
 
-ID is 12 hexadecimal digits, SECRET 256 random bits in base64url without padding. The database has the SHA-256 of the
-whole text. Both are opaque: there is no algorithm to confuse, and revoking works at once.
+ID is 12 hexadecimal digits, SECRET is 256 random bits in base64url without padding. The database stores only the
+SHA-256 of the whole text. Both kinds are opaque: unlike a JWT there is no algorithm to confuse, and revocation is
+immediate.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def issue(
     key: bytes = b"",
     label: str = "",
 ) -> tuple[str, CredentialRow]:
-    """A new credential: its text, which is nowhere afterwards, and what is kept of it."""
+    """Issues a credential. Returns its text, which is stored nowhere, and its row."""
     id_ = secrets.token_hex(6)
     text = f"{_PREFIXES[kind]}_{id_}_{secrets.token_urlsafe(32)}"
     row = CredentialRow(
@@ -83,15 +84,17 @@ def issue(
 def new_api_key(
     store: Store, participant: int, scopes: Iterable[Scope], label: str, *, now_s: int, life_s: int
 ) -> tuple[str, CredentialRow]:
-    """A key for one of the index's participants. Raises InputError for a life or a label that does not fit or for no
-    scope at all, NotFoundError for a participant that is not there or is suspended."""
+    """Issues an API key for an indexed participant. Raises InputError for an invalid life or label or an empty set of
+    scopes, and NotFoundError if the participant is unknown or suspended."""
     wanted = frozenset(scopes)
     if not wanted:
-        raise InputError("a key without a scope opens nothing", hint=f"give one of {', '.join(Scope)}")
+        raise InputError("an API key needs at least one scope", hint=f"give one of {', '.join(Scope)}")
     if not 0 < life_s <= MAX_API_KEY_LIFE_S:
-        raise InputError("a key lives for 1 to 366 days", hint="make a new one before it expires")
+        raise InputError("an API key can be valid for 1 to 366 days", hint="create a new one before it expires")
     if len(label) > MAX_LABEL_CHARACTERS or not label.isprintable() or not label.strip():
-        raise InputError(f"a label is 1 to {MAX_LABEL_CHARACTERS} printable characters", hint="say who uses the key")
+        raise InputError(
+            f"a label has to have 1 to {MAX_LABEL_CHARACTERS} printable characters", hint="describe who uses the key"
+        )
     with store.transaction() as connection:
         if Registry(connection).participant(participant) is None:
             raise NotFoundError(
@@ -102,16 +105,17 @@ def new_api_key(
 
 
 def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> Principal:
-    """Who shows this credential. `owner` is the participant that the gateway belongs to.
+    """The principal with this credential. `owner` is the participant that the gateway belongs to.
 
-    Raises UnauthenticatedError, always with the same words. The roles, the standing of the participant and of the key
-    that signed in are those of the index now, not of the time of issue.
+    Raises UnauthenticatedError, with the same text for every cause. Roles, and whether participant and signing key are
+    active, are read from the index now, not as of issue.
     """
     match = _FORM.fullmatch(text)
     if match is None:
         raise build_refusal()
     with store.reading() as connection:
         row = AccessRepository(connection).credential(match[2])
+        # The id finds the row; the comparison with the digest takes constant time.
         if row is None or not hmac.compare_digest(row.digest, _digest(text)):
             raise build_refusal()
         participant = _standing(Registry(connection), row)
@@ -128,14 +132,14 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
 
 
 def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
-    """Raises NotFoundError when there is none of that kind, or it is revoked already."""
+    """Raises NotFoundError if there is no such credential of that kind, or if it is already revoked."""
     with store.transaction() as connection:
         if not AccessRepository(connection).revoke_credential(id_, kind.value, now_s):
-            raise NotFoundError(f"there is no {kind.value} {id_[:60]!a} to revoke", hint="see `millmark apikeys list`")
+            raise NotFoundError(f"no active {kind.value} {id_[:60]!a} to revoke", hint="see `millmark apikeys list`")
 
 
 def _standing(registry: Registry, row: CredentialRow) -> ParticipantRow | None:
-    """The participant, while it may act; for a session, while the key that signed in is its key."""
+    """The participant, if it is active and, for a session, still owns the key that signed in; None otherwise."""
     if row.kind == CredentialKind.API_KEY:
         return registry.participant(row.participant)
     found = registry.participant_of(row.key)
@@ -147,5 +151,5 @@ def _digest(text: str) -> bytes:
 
 
 def build_refusal() -> UnauthenticatedError:
-    """The one answer to every credential that is not taken."""
-    return UnauthenticatedError("the credential is not taken", hint="sign in again, or ask the operator for a new key")
+    """The error for every credential that is refused. It does not reveal the cause."""
+    return UnauthenticatedError("the credential is not valid", hint="sign in again, or ask the operator for a new key")

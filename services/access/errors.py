@@ -1,13 +1,13 @@
-"""What access adds to the tree of `ledger.errors`.
+"""Errors of access, below the root in `ledger.errors`.
 
     MillmarkError
-      AccessError                who asks may not
-        UnauthenticatedError     it is not known who asks
-          SignInError            a sign-in message or its signature does not count
-        ForbiddenError           it is known, and it is not for them
+      AccessError                access is denied
+        UnauthenticatedError     the caller could not be authenticated
+          SignInError            a sign-in message or its signature is not valid
+        ForbiddenError           the caller is authenticated, but lacks a permission
 
-An error gives its reason when the caller can act on it and nobody else learns from it. A refused credential gets none:
-unknown, altered, expired and revoked look alike.
+An error states its reason only if the caller can act on it and nobody else learns from it. A refused credential has no
+reason: unknown, altered, expired and revoked ones look alike.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ __all__ = ["AccessError", "ForbiddenError", "SignInError", "UnauthenticatedError
 
 
 class AccessError(MillmarkError):
-    """Who asks may not."""
+    """Access is denied."""
 
     code = "access-refused"
 
 
 class UnauthenticatedError(AccessError):
-    """It is not known who asks."""
+    """The caller could not be authenticated."""
 
     code = "unauthenticated"
 
 
 class SignInError(UnauthenticatedError):
-    """A sign-in message or its signature does not count."""
+    """The sign-in message or its signature is not valid."""
 
     code = "sign-in-refused"
 
 
 class ForbiddenError(AccessError):
-    """Who asks may not do this."""
+    """The caller lacks a permission."""
 
     code = "forbidden"

@@ -1,4 +1,4 @@
-"""Who asks, and how far what they showed carries."""
+"""The authenticated caller, and the scopes of its credential."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ __all__ = ["ALL_SCOPES", "Principal", "Scope"]
 
 
 class Scope(enum.StrEnum):
-    """What a credential is good for. An API key is given some; a person who signed in has all."""
+    """What a credential may be used for. API keys have some scopes; people who signed in have all."""
 
     PROVENANCE = "provenance"
-    """Traces, recalls, proofs; orders, lots, certificates and whatever else is recorded."""
+    """Reading traces, recalls, proofs, orders, lots, certificates and other records."""
     DOCUMENTS = "documents"
-    """Reading documents, and publishing the key that they are wrapped for."""
+    """Reading documents, and publishing one's recipient key."""
     SHARING = "sharing"
-    """Adding documents, granting, revoking and erasing."""
+    """Adding documents, granting and revoking access, and erasing."""
     RECORDING = "recording"
-    """Recording in the name of the company that runs the gateway."""
+    """Recording for the company that runs the gateway."""
     CAPTURE = "capture"
-    """Sending EPCIS events in, and seeing what became of them."""
+    """Capturing EPCIS events, and reading one's capture jobs."""
     EVENTS = "events"
-    """Following what is recorded, by stream or webhook."""
+    """Receiving records as events or webhooks."""
     RELAY = "relay"
-    """Having this gateway send what the participant's keys signed."""
+    """Having the gateway send requests that the participant's keys signed."""
     STATUS = "status"
-    """How the gateway does."""
+    """Reading the gateway's status."""
 
 
 ALL_SCOPES = frozenset(Scope)
@@ -34,21 +34,21 @@ ALL_SCOPES = frozenset(Scope)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A participant that showed a credential, or nobody in particular."""
+    """The caller of a request: a participant with a credential, the operator, or anonymous."""
 
     participant: int | None
-    """None for who runs a gateway that is open on the loopback."""
+    """None without a credential."""
     roles: int
-    """Bit mask of the registry (ledger.records.Role)."""
+    """Bit mask as in the registry (ledger.records.Role)."""
     scopes: frozenset[Scope]
     credential: str
-    """Public part of what was shown; empty when nothing was."""
+    """Public part of the credential; empty without one."""
     owner: bool
-    """Whether the gateway is theirs: then they see all that its index and book hold."""
+    """Whether the gateway belongs to the caller, who then sees everything in its index and book."""
     expires_at: int
-    """Of the credential; 0 when there is none."""
+    """Expiry of the credential, in seconds since 1970; 0 without one."""
 
     @property
     def viewer(self) -> int | None:
-        """Whose view of the index they get; None for all of it."""
+        """The participant whose visibility applies; None sees everything."""
         return None if self.owner else self.participant

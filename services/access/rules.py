@@ -1,4 +1,4 @@
-"""What a caller needs in order to call one route. What the caller then sees is decided by the queries
+"""Permission rules: what a caller needs in order to call a route. What it then sees is decided by the queries
 (ledger.provenance.permissions)."""
 
 from __future__ import annotations
@@ -12,37 +12,39 @@ from services.access.principals import Principal, Scope
 __all__ = ["MOST_BODY_BYTES", "PUBLIC", "Rule"]
 
 MOST_BODY_BYTES = 64 * 1024
-"""Longest body of a route that does not say otherwise."""
+"""Default limit for request bodies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a caller needs."""
+    """The permission rule of a route."""
 
     scope: Scope | None = None
-    """Scope of the credential; None where any credential will do."""
+    """Scope that the credential needs; None if every credential is sufficient."""
     roles: Role = ALL_ROLES
-    """The participant needs one of these."""
+    """Roles of which the participant needs at least one."""
     owner: bool = False
-    """Only the participant that the gateway belongs to."""
+    """Whether only the participant that the gateway belongs to is allowed."""
     public: bool = False
-    """No credential is needed; one that is shown is not even looked at."""
+    """Whether no credential is needed. One that is sent is ignored."""
     cost: int = 1
-    """Tokens taken from the caller's bucket (services.gateway.http.rate_limits); 0 where a limit would do harm."""
+    """Tokens taken from the caller's bucket (services.gateway.http.rate_limits); 0 for routes that must not be
+    limited."""
     body_bytes: int = MOST_BODY_BYTES
-    """Longest body that is read."""
+    """Limit for the request body."""
     audited: bool = True
-    """Whether each request goes into the audit log; False for routes that say nothing about anybody."""
+    """Whether each request is written to the audit log; False for routes that reveal nothing about anybody."""
     page: bool = False
-    """A page of the portal: the credential is the session cookie, and a refusal says that nothing is there."""
+    """Whether it is a page of the portal: the credential is the session cookie, and refusals look like missing
+    pages."""
 
     def verify(self, principal: Principal) -> None:
-        """Raises ForbiddenError, which names what is missing."""
+        """Raises ForbiddenError with the missing permission."""
         if self.owner and not principal.owner:
-            raise ForbiddenError("this is for the company that runs the gateway", hint="ask its operator")
+            raise ForbiddenError("only the company that runs the gateway may do this", hint="ask its operator")
         if not self.roles & principal.roles:
             needed = ", ".join(role.name or "" for role in self.roles)
-            raise ForbiddenError(f"this takes one of the roles {needed}", hint="ask the consortium's operator")
+            raise ForbiddenError(f"this requires one of the roles {needed}", hint="ask the consortium's operator")
         if self.scope is not None and self.scope not in principal.scopes:
             raise ForbiddenError(f"the credential lacks the scope {self.scope}", hint="use one that has it")
 

@@ -1,4 +1,4 @@
-"""Signing in: a message is handed out, comes back signed, and is worth a session once."""
+"""Sign-in with Ethereum (EIP-4361): a message is issued, comes back signed, and opens a session once."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from services.access.tables import CredentialRow
 __all__ = ["CLOCK_SKEW_S", "NONCE_LIFE_S", "Nonces", "Session", "SignIn"]
 
 CLOCK_SKEW_S = 30
-"""How far ahead of us a message's issue may lie."""
+"""How far in the future the issue time of a message may be."""
 NONCE_LIFE_S = 300
 _RANDOM_DIGITS, _TIME_DIGITS, _SEAL_DIGITS = 32, 10, 32
 _DIGITS = frozenset("0123456789abcdef")
 _STATEMENT = "Sign in to the Millmark gateway of this company."
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
-_HINT = "ask /v1/sign-in for a message, and sign it as it is"
+_HINT = "get a message from /v1/sign-in, and sign it unchanged"
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a sign-in gives."""
+    """The result of a sign-in."""
 
     token: str
     row: CredentialRow
@@ -41,9 +41,12 @@ class Session:
 
 
 class Nonces:
-    """Issues nonces and knows its own again, without remembering them until somebody signed in with one, so that asking
-    for them fills no table: 16 random bytes, the second at which it expires, and a seal over both under a key that
-    lives as long as this object. After a restart, those that were pending are refused."""
+    """Issues and recognises nonces without storing them, so that requests for nonces cannot fill a table. Only nonces
+    that were used are stored.
+
+    A nonce consists of 16 random bytes, its expiry in seconds, and a MAC over both. The MAC's key lives as long as this
+    object: after a restart, nonces issued before are refused.
+    """
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
@@ -53,7 +56,7 @@ class Nonces:
         return body + self._seal(body)
 
     def expiry(self, nonce: str) -> int | None:
-        """When one of ours expires; None for any other."""
+        """When a nonce issued here expires, in seconds since 1970; None for any other."""
         body, seal = nonce[:-_SEAL_DIGITS], nonce[-_SEAL_DIGITS:]
         if len(body) != _RANDOM_DIGITS + _TIME_DIGITS or not _DIGITS.issuperset(nonce):
             return None
@@ -66,16 +69,16 @@ class Nonces:
 
 
 class SignIn:
-    """One site's door. `origin` is its public URL, without a path."""
+    """Sign-in to one site. `origin` is its public URL, without a path."""
 
     def __init__(self, store: Store, origin: str) -> None:
         self._store = store
         self._domain, self._uri = urlsplit(origin).netloc, f"{origin}/v1/sessions"
         self._nonces = Nonces()
 
-    def offer(self, address: Address, now_s: int) -> SignInMessage:
-        """A message for that key to sign. Whether the key means anything is not said. Raises NotFoundError when no
-        chain was followed yet."""
+    def new_message(self, address: Address, now_s: int) -> SignInMessage:
+        """A message for the key to sign. It does not reveal whether the key is registered. Raises NotFoundError if no
+        chain was indexed yet."""
         with self._store.reading() as connection:
             chain_id = _chain_id(Registry(connection))
         return SignInMessage(
@@ -90,31 +93,31 @@ class SignIn:
         )
 
     def accept(self, text: str, signature: str, now_s: int) -> Session:
-        """A session for whoever signed the message, whose nonce is spent thereby.
+        """Opens a session for the signer of the message, and spends its nonce.
 
-        Raises SignInError for a message that is not of this site, chain and time, was used before, or whose key is not
-        active for a participant that may act. A refused message spends nothing.
+        Raises SignInError for a message of another site, chain or time, for one that was used before, and for a key
+        that is not active or whose participant is suspended. A refused message does not spend its nonce.
         """
         message = parse_message(text)
         if not _SIGNATURE.fullmatch(signature):
-            raise SignInError("a signature is 0x and 130 lower-case hex digits", hint=_HINT)
+            raise SignInError("the signature is not 0x and 130 lower-case hex digits", hint=_HINT)
         if recover_signer(text, bytes.fromhex(signature[2:])) != message.address:
-            raise SignInError("the signature is not of the key that the message names", hint=_HINT)
+            raise SignInError("the signature was not made with the key that the message names", hint=_HINT)
         self._verify_meant(message, now_s)
         with self._store.transaction() as connection:
             return _open(Registry(connection), AccessRepository(connection), message, now_s)
 
     def _verify_meant(self, message: SignInMessage, now_s: int) -> None:
-        """That it is for this site, of now, with a nonce of ours."""
+        """Verifies that the message is for this site, current, and has a nonce issued here."""
         if (message.domain, message.uri, message.statement) != (self._domain, self._uri, _STATEMENT):
             raise SignInError("the message is for another site", hint=_HINT)
         if not now_s - NONCE_LIFE_S <= message.issued_at <= now_s + CLOCK_SKEW_S:
-            raise SignInError("the message is not of now", hint=_HINT)
+            raise SignInError("the message is too old, or its issue time is in the future", hint=_HINT)
         if not message.issued_at <= message.expires_at <= message.issued_at + NONCE_LIFE_S:
             raise SignInError(f"the message does not expire within {NONCE_LIFE_S} s", hint=_HINT)
         expiry = self._nonces.expiry(message.nonce)
         if expiry is None or now_s >= min(expiry, message.expires_at):
-            raise SignInError("the nonce is not one of ours, or has expired", hint=_HINT)
+            raise SignInError("the nonce was not issued here, or has expired", hint=_HINT)
 
 
 def _open(registry: Registry, access: AccessRepository, message: SignInMessage, now_s: int) -> Session:
@@ -122,7 +125,8 @@ def _open(registry: Registry, access: AccessRepository, message: SignInMessage, 
         raise SignInError("the message is for another chain", hint=_HINT)
     participant = registry.participant_of(message.address)
     if participant is None:
-        raise SignInError("the key signs for no participant that may act", hint="see `millmark participants list`")
+        raise SignInError("the key does not sign for an active participant", hint="see `millmark participants list`")
+    # In the transaction that issues the session: two requests with one message cannot both get one.
     if not access.spend_nonce(message.nonce, now_s + 2 * NONCE_LIFE_S, now_s):
         raise SignInError("the nonce was used before", hint=_HINT)
     access.forget_credentials(CredentialKind.SESSION.value, now_s - SESSION_LIFE_S)
@@ -141,5 +145,5 @@ def _open(registry: Registry, access: AccessRepository, message: SignInMessage, 
 def _chain_id(registry: Registry) -> int:
     identity = registry.identity()
     if identity is None:
-        raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
+        raise NotFoundError("nothing is indexed yet", hint="follow a chain first")
     return identity.chain_id

@@ -1,4 +1,4 @@
-"""Sign-in messages (EIP-4361), in exactly one form.
+"""Sign-in messages (EIP-4361), in exactly one form:
 
     DOMAIN wants you to sign in with your Ethereum account:
     ADDRESS
@@ -12,9 +12,9 @@
     Issued At: TIME
     Expiration Time: TIME
 
-The standard leaves more open: a scheme before the domain, no statement, no expiry, a start, a request id, resources,
-times with fractions and offsets. We hand out the message that is to be signed, so nothing of that is needed, and what
-is not needed is refused: no two texts mean the same. Times are UTC to the second. Signed as EIP-191 says for
+The standard allows more: a scheme before the domain, no statement, no expiry, a start time, a request id, resources,
+fractions and offsets in times. Since the gateway issues the messages itself, it needs none of this and refuses it, so
+that no two texts have the same meaning. Times are UTC to the second. Messages are signed as EIP-191 specifies for
 `personal_sign`; contract accounts (ERC-1271) cannot sign in.
 """
 
@@ -35,7 +35,7 @@ MAX_MESSAGE_CHARACTERS = 2048
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _MAX_TIME_S = 253_402_300_799
-"""The last second of the year 9999."""
+"""The last second of the year 9999, in seconds since 1970."""
 _FORM = re.compile(
     r"(?P<domain>[A-Za-z0-9.:\[\]-]{1,255}) wants you to sign in with your Ethereum account:\n"
     r"(?P<address>0x[0-9a-fA-F]{40})\n\n"
@@ -47,26 +47,26 @@ _FORM = re.compile(
     r"Issued At: (?P<issued_at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)\n"
     r"Expiration Time: (?P<expires_at>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)"
 )
-_HINT = "ask /v1/sign-in for a message, and sign it as it is"
+_HINT = "get a message from /v1/sign-in, and sign it unchanged"
 
 
 @dataclass(frozen=True, slots=True)
 class SignInMessage:
-    """What a key's holder signs to be let in."""
+    """The content of a sign-in message."""
 
     domain: str
-    """Host, and port where there is one, of the site that asks."""
+    """Host of the site, with its port if it has one."""
     address: Address
     statement: str
     uri: str
     chain_id: int
     nonce: str
     issued_at: int
-    """Seconds since 1970, as `expires_at`."""
+    """Seconds since 1970, as is `expires_at`."""
     expires_at: int
 
     def to_text(self) -> str:
-        """The one text; `parse_message` takes it back."""
+        """The text that is signed. `parse_message` is the inverse."""
         return (
             f"{self.domain} wants you to sign in with your Ethereum account:\n{to_checksum(self.address)}\n\n"
             f"{self.statement}\n\nURI: {self.uri}\nVersion: 1\nChain ID: {self.chain_id}\nNonce: {self.nonce}\n"
@@ -75,10 +75,11 @@ class SignInMessage:
 
 
 def parse_message(text: str) -> SignInMessage:
-    """Parse a message. Raises SignInError. Not established: that anybody signed it, or that it is for this site."""
+    """Raises SignInError for a malformed message. Not established: that anybody signed it, or that it is for this
+    site."""
     found = _FORM.fullmatch(text) if len(text) <= MAX_MESSAGE_CHARACTERS else None
     if found is None:
-        raise SignInError("this is not a sign-in message of the form that is handed out here", hint=_HINT)
+        raise SignInError("not a sign-in message in the form that this site issues", hint=_HINT)
     try:
         message = SignInMessage(
             domain=found["domain"],
@@ -91,29 +92,29 @@ def parse_message(text: str) -> SignInMessage:
             expires_at=_parse_time(found["expires_at"]),
         )
     except (SigningError, ValueError):
-        raise SignInError("the message names an address or a time that there is not", hint=_HINT) from None
-    if message.to_text() != text:  # an address without its checksum
-        raise SignInError("the message is not in its one form", hint=_HINT)
+        raise SignInError("the message contains an invalid address or timestamp", hint=_HINT) from None
+    if message.to_text() != text:  # for example an address without its checksum
+        raise SignInError("the message is not in canonical form", hint=_HINT)
     return message
 
 
 def build_digest(text: str) -> bytes:
-    """The 32 bytes that are signed (EIP-191, version 0x45)."""
+    """The 32 bytes to sign (EIP-191, version 0x45)."""
     content = text.encode()
     return keccak256(b"\x19Ethereum Signed Message:\n" + str(len(content)).encode() + content)
 
 
 def recover_signer(text: str, signature: bytes) -> Address:
-    """Return the address whose key signed the text. Raises SignInError when no key can have."""
+    """Returns the address whose key signed the text. Raises SignInError if there is none."""
     try:
         return recover_address(build_digest(text), Signature.from_bytes(signature))
     except SigningError as error:
-        raise SignInError(f"the signature cannot be used: {error.cause}", hint=_HINT) from None
+        raise SignInError(f"the signature is not valid: {error.cause}", hint=_HINT) from None
 
 
 def _show(moment_s: int) -> str:
     if not 0 <= moment_s <= _MAX_TIME_S:
-        raise SignInError("a time lies outside the years 1970 to 9999")
+        raise SignInError("the message has a time outside the years 1970 to 9999")
     return datetime.fromtimestamp(moment_s, UTC).strftime(_TIME)
 
 

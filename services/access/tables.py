@@ -1,4 +1,4 @@
-"""Credentials and spent nonces: one class per table. Times are seconds since 1970; 0 means "never"."""
+"""Tables of credentials and spent nonces. Times are seconds since 1970; 0 means "never"."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from ledger.store import schema_of
 
 @dataclass(slots=True)
 class CredentialRow:
-    """A secret that was issued: a session token or an API key. Only its SHA-256 is kept: it has 256 random bits, so
-    there is nothing to guess and no reason for a slow hash."""
+    """A session token or API key. Only its SHA-256 is stored. It has 256 random bits, so it cannot be guessed, and a
+    slow hash is not needed."""
 
     id: str
-    """The secret's public part, by which it is found, listed and revoked."""
+    """The public part of the credential, by which it is looked up, listed and revoked."""
     kind: str
     digest: bytes
     participant: int
     key: bytes
     """Address of the key that signed in; empty for an API key."""
     scopes: str
-    """Words separated by spaces."""
+    """Scopes, separated by spaces."""
     label: str
     issued_at: int
     expires_at: int
@@ -29,7 +29,7 @@ class CredentialRow:
 
 @dataclass(slots=True)
 class SpentNonceRow:
-    """A nonce that was used to sign in. It can be deleted once it would be refused for its age."""
+    """A nonce that was used to sign in. It can be deleted once it would be refused as expired."""
 
     nonce: str
     expires_at: int

@@ -139,8 +139,8 @@ def guess_media_type(file: Path, stated: str | None) -> str:
 
 def _verify_place(opened: OpenedDocument, document: str, version: int) -> None:
     """Raises SealBrokenError for another document or version, even one that the gateway may share with us."""
-    place = opened.header.place
-    if (place.document, place.version) != (document, version):
+    found = opened.header.version_id
+    if (found.document, found.version) != (document, version):
         raise SealBrokenError(
             "the gateway sent another document than the requested one", hint="tell the gateway's operator"
         )

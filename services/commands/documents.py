@@ -13,7 +13,7 @@ from services.commands.audit import audited
 from services.commands.context import Context, open_context
 from services.commands.document_gateway import guess_media_type, run_fetch, run_found, run_publish, set_grant
 from services.commands.document_keys import build_keys
-from services.documents import Documents, Draft, KeyRing, new_place
+from services.documents import Documents, Draft, KeyRing, new_version_id
 from services.documents.key_files import read_recipient_key
 from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, MOST_FILE_BYTES, open_sealed
@@ -67,11 +67,11 @@ def run_add(
     as_json: AsJson = False,
 ) -> None:
     """Store a document, encrypted under a key of its own; prints its id and the root that a record can commit to."""
-    place = new_place()  # drawn here, so that the audit entry names the document even if adding it fails
+    version_id = new_version_id()  # drawn here, so that the audit entry names the document even if adding it fails
     with (
         open_context(context.obj) as opened,
-        audited(opened.settings, "documents add", place.document),
-        Draft(place, file.name, guess_media_type(file, media_type)) as draft,
+        audited(opened.settings, "documents add", version_id.document),
+        Draft(version_id, file.name, guess_media_type(file, media_type)) as draft,
     ):
         draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
         _print(_documents(opened).add(draft, mode, about, int(time.time())), as_json)
@@ -83,7 +83,7 @@ def run_update(
     """Add a version to a document, encrypted under a key of its own; earlier versions are kept."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents update", id_):
         documents = _documents(opened)
-        with Draft(documents.next_place(id_), file.name, guess_media_type(file, media_type)) as draft:
+        with Draft(documents.next_version_id(id_), file.name, guess_media_type(file, media_type)) as draft:
             draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
             _print(documents.add_version(draft, int(time.time())), as_json)
 

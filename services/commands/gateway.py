@@ -21,7 +21,7 @@ from services.output import print_lines, warn
 from services.settings import Settings
 
 if TYPE_CHECKING:
-    from services.gateway import GatewayParts, Relaying
+    from services.gateway import GatewayParts, Relay
     from services.gateway.audit_anchors import AnchorRule
     from services.gateway.http.policy import Policy
     from services.portal import Proofs
@@ -50,8 +50,8 @@ def run(
         policy = _policy(settings, tls)
         if settings.chain_url is None:
             warn("no chain is configured: the index is served without updates")
-        relaying = _relaying(opened, relay_signer, passphrase_file)
-        app = create_gateway(_build_parts(opened, policy, relaying))
+        relay = _build_relay(opened, relay_signer, passphrase_file)
+        app = create_gateway(_build_parts(opened, policy, relay))
         print_lines(f"gateway on {policy.origin}/docs; stop with Ctrl-C")
         serve(app, settings.gateway_host, settings.gateway_port, tls)
 
@@ -83,7 +83,7 @@ def _policy(settings: Settings, tls: ssl.SSLContext | None) -> Policy:
     )
 
 
-def _build_parts(opened: Context, policy: Policy, relaying: Relaying | None) -> GatewayParts:
+def _build_parts(opened: Context, policy: Policy, relay: Relay | None) -> GatewayParts:
     from services.commands.audit import open_audit  # noqa: PLC0415 - as above
     from services.documents import KeyRing  # noqa: PLC0415 - what the gateway alone needs
     from services.gateway import GatewayParts, Limiter, Rates  # noqa: PLC0415 - as above
@@ -95,7 +95,7 @@ def _build_parts(opened: Context, policy: Policy, relaying: Relaying | None) -> 
         opened.store,
         policy,
         recording=_recording(opened),
-        relaying=relaying,
+        relay=relay,
         keys=KeyRing(settings.document_keys_path),
         chain=None if settings.chain_url is None else opened.chain(),
         follow_interval_s=settings.follow_interval_s,
@@ -120,13 +120,13 @@ def _proofs(opened: Context) -> Proofs:
     )
 
 
-def _relaying(opened: Context, relay_signer: str | None, passphrase_file: Path | None) -> Relaying | None:
-    from services.gateway import Relaying  # noqa: PLC0415 - as above
+def _build_relay(opened: Context, relay_signer: str | None, passphrase_file: Path | None) -> Relay | None:
+    from services.gateway import Relay  # noqa: PLC0415 - as above
 
     if relay_signer is None:
         return None
     key = opened.unlock(relay_signer, passphrase_file)
-    return Relaying(opened.chain(), opened.chain(), opened.store, key)
+    return Relay(opened.chain(), opened.chain(), opened.store, key)
 
 
 def _recording(opened: Context) -> tuple[Chain, Signer] | None:

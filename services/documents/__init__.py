@@ -1,11 +1,11 @@
-"""Documents: kept encrypted, shared by the company that has them, opened by recipients with keys of their own.
+"""Documents: stored encrypted, shared by the company that has them, and opened by recipients with their own keys.
 
     documents = Documents(store, KeyRing(home / "document-keys.json"))
-    with Draft(new_place(), "drawing.pdf", "application/pdf") as draft:
+    with Draft(new_version_id(), "drawing.pdf", "application/pdf") as draft:
         draft.write(content)
         documents.add(draft, Mode.RESTRICTED, about="urn:example:hip-1", now_s=now_s)
 
-Formats and what is promised are in DOCUMENTS.md. Nothing here knows HTTP.
+DOCUMENTS.md specifies formats and guarantees. Nothing in this package depends on HTTP.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from services.documents.drafts import Draft
 from services.documents.errors import DocumentError, RecipientKeyError, SealBrokenError
 from services.documents.key_files import KeyRing
 from services.documents.recipients import Recipients
-from services.documents.service import Documents, Sealed, new_place
+from services.documents.service import Documents, Sealed, new_version_id
 
 __all__ = [
     "DocumentError",
@@ -25,5 +25,5 @@ __all__ = [
     "Recipients",
     "SealBrokenError",
     "Sealed",
-    "new_place",
+    "new_version_id",
 ]

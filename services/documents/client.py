@@ -1,5 +1,5 @@
-"""A gateway's documents, asked for over HTTP. Every answer is untrusted: what does not parse is no answer, and what was
-fetched proves itself when it is opened (sealed_file)."""
+"""HTTP client for the documents of a gateway. Responses are untrusted: malformed ones are refused, and a fetched file
+is verified when it is opened (sealed_file)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _TIMEOUT_S = 60.0
 _MOST_ANSWER_BYTES = 1 << 20
 _MOST_DEPTH = 32
 _MOST_TEXT = 500
-_NO_ANSWER = "nothing is half done: try again"
+_RETRY = "no change was left half done: try again"
 
 
 class HttpDocuments:
-    """`token` is a session's or an API key's of that gateway, with the scope `documents`, or `sharing` to change."""
+    """`token`: session token or API key of that gateway, with the scope `documents`, and `sharing` to make changes."""
 
     def __init__(self, url: str, token: str, client: httpx.Client | None = None) -> None:
         try:
             self._client = client or httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
         except (httpx.InvalidURL, ValueError):
             raise InputError(
-                "the gateway's address is no URL", hint="give one such as https://gateway.example"
+                "the gateway's address is not a URL", hint="give a URL such as https://gateway.example"
             ) from None
         self._client.headers["Authorization"] = f"Bearer {token}"
 
@@ -39,29 +39,29 @@ class HttpDocuments:
         self._client.close()
 
     def publish_key(self, statement: object) -> dict[str, Any]:
-        """Raises RecipientKeyError's kin: the gateway says why a statement does not count."""
+        """Raises DocumentError with the gateway's reason if the statement is refused."""
         return self._json("PUT", "/v1/recipient-key", json=statement)
 
     def page(self, about: str | None) -> list[dict[str, Any]]:
-        """Documents that are there for the caller, at most a page of them; of a lot or an order where one is named."""
+        """The first page of documents visible to the caller. `about` limits it to those of a lot or an order."""
         found = self._json("GET", "/v1/documents", params={} if about is None else {"about": about})
         items = found.get("items")
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise GatewayAnswerError("the gateway's answer cannot be used", hint=_NO_ANSWER)
+            raise GatewayAnswerError("the gateway's response is malformed", hint=_RETRY)
         return items
 
     def get(self, document: str) -> dict[str, Any]:
         return self._json("GET", f"/v1/documents/{document}")
 
     def add(self, content: bytes, media_type: str, given: Mapping[str, str]) -> dict[str, Any]:
-        """The same content under the same terms is one document for as long as the gateway remembers answers, so that
-        it can be sent again when the line failed."""
+        """Adds a document. The idempotency key is derived from content and parameters, so a call can safely be repeated
+        after a network failure."""
         named = hashlib.sha256(repr((sorted(given.items()), media_type)).encode() + hashlib.sha256(content).digest())
         headers = {"Content-Type": media_type, "Idempotency-Key": named.hexdigest()}
         return self._json("POST", "/v1/documents", params=dict(given), content=content, headers=headers)
 
     def fetch(self, document: str, version: int) -> bytes:
-        """The sealed file. Raises NotFoundError for what is not there for the caller."""
+        """The sealed file. Raises NotFoundError if it does not exist or is not visible to the caller."""
         return self._ask("GET", f"/v1/documents/{document}/versions/{version}", MOST_FILE_BYTES)
 
     def grant(self, document: str, participant: int) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class HttpDocuments:
     def _json(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         found = _parse(self._ask(method, path, _MOST_ANSWER_BYTES, **sent))
         if found is None:
-            raise GatewayAnswerError("the gateway's answer cannot be used", hint=_NO_ANSWER)
+            raise GatewayAnswerError("the gateway's response is malformed", hint=_RETRY)
         return found
 
     def _ask(self, method: str, path: str, most_bytes: int, **sent: Any) -> bytes:
@@ -84,9 +84,9 @@ class HttpDocuments:
                 for part in answer.iter_bytes():
                     content += part
                     if len(content) > limit:
-                        raise GatewayAnswerError(f"the gateway sends more than {limit} bytes", hint=_NO_ANSWER)
+                        raise GatewayAnswerError(f"the gateway's response exceeds {limit} bytes", hint=_RETRY)
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise GatewayAnswerError("the gateway does not answer", hint=_NO_ANSWER) from None
+            raise GatewayAnswerError("the gateway does not respond", hint=_RETRY) from None
         if not answer.is_success:
             raise _refusal(answer.status_code, _parse(content) or {})
         return content
@@ -103,9 +103,11 @@ def _parse(content: bytes) -> dict[str, Any] | None:
 def _refusal(status: int, problem: Mapping[str, Any]) -> MillmarkError:
     detail = " ".join(str(problem.get("detail", f"status {status}")).split())[:_MOST_TEXT]
     if status == 404:
-        return NotFoundError("there is no such document for this participant", hint="see `millmark documents list`")
+        return NotFoundError(
+            "the document does not exist, or is not visible to this participant", hint="see `millmark documents list`"
+        )
     if status in (401, 403):
-        return DocumentError(f"the gateway refuses this credential: {detail}", hint="see ACCESS.md of the gateway")
+        return DocumentError(f"the gateway refuses this credential: {detail}", hint="see the gateway's ACCESS.md")
     if status >= 500 or status == 429:
-        return GatewayAnswerError(f"the gateway cannot do it now: {detail}", hint="try again")
-    return DocumentError(f"the gateway refuses: {detail}")
+        return GatewayAnswerError(f"the gateway cannot process the request now: {detail}", hint="try again later")
+    return DocumentError(f"the gateway refuses the request: {detail}")

@@ -1,5 +1,5 @@
-"""A version while it comes in: encrypted stretch by stretch into a temporary file, so that neither a large document nor
-a slow sender holds memory or a database lock."""
+"""A version during upload: encrypted piece by piece into a temporary file, so that a large document needs no memory,
+and a slow sender holds no database lock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import TracebackType
 
 from ledger.claims import Claims, build_claims
 from ledger.errors import InputError
-from services.documents.encryption import Place, Sealer
+from services.documents.encryption import Sealer, VersionId
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES
 
 __all__ = ["MOST_NAME_CHARACTERS", "Draft", "verify_media_type", "verify_name"]
@@ -22,12 +22,12 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_
 
 
 class Draft:
-    """Use it in a `with`: what was written on disk, ciphertext only, is gone afterwards."""
+    """A context manager. The temporary file contains only ciphertext and is deleted on exit."""
 
-    def __init__(self, place: Place, name: str, media_type: str) -> None:
-        """Raises InputError for a name or a media type that is none."""
-        self.place, self.name, self.media_type = place, verify_name(name), verify_media_type(media_type)
-        self._sealer = Sealer(place)
+    def __init__(self, version_id: VersionId, name: str, media_type: str) -> None:
+        """Raises InputError for an invalid name or media type."""
+        self.version_id, self.name, self.media_type = version_id, verify_name(name), verify_media_type(media_type)
+        self._sealer = Sealer(version_id)
         self._digest = hashlib.sha256()
         self._file = tempfile.SpooledTemporaryFile(max_size=PIECE_BYTES)  # noqa: SIM115  # closed in __exit__
         self.size = 0
@@ -40,16 +40,16 @@ class Draft:
     ) -> None:
         self._file.close()
 
-    def write(self, stretch: bytes) -> None:
-        """Raises InputError when the document becomes too large."""
-        self.size += len(stretch)
+    def write(self, piece: bytes) -> None:
+        """Raises InputError if the document becomes too large."""
+        self.size += len(piece)
         if self.size > MOST_DOCUMENT_BYTES:
-            raise InputError(f"a document has at most {MOST_DOCUMENT_BYTES} bytes", hint="share a smaller one")
-        self._digest.update(stretch)
-        self._file.write(self._sealer.update(stretch))
+            raise InputError(f"the document has more than {MOST_DOCUMENT_BYTES} bytes", hint="share a smaller file")
+        self._digest.update(piece)
+        self._file.write(self._sealer.update(piece))
 
     def finish(self) -> Claims:
-        """Ends the ciphertext; gives what the document commits to, with fresh salts."""
+        """Completes the ciphertext. Returns the claims of the version, with new random salts."""
         self._file.write(self._sealer.finish())
         self._file.seek(0)
         return build_claims(
@@ -62,7 +62,7 @@ class Draft:
         )
 
     def pieces(self) -> Iterator[bytes]:
-        """The ciphertext, after `finish`."""
+        """The ciphertext, once `finish` was called."""
         while piece := self._file.read(PIECE_BYTES):
             yield piece
 
@@ -76,17 +76,21 @@ class Draft:
 
 
 def verify_name(name: str) -> str:
-    """A file's name, which must be no path. Raises InputError."""
+    """Returns a valid file name. Raises InputError for one that is empty, too long, or a path."""
     if not 0 < len(name) <= MOST_NAME_CHARACTERS or not name.isprintable() or name != name.strip():
-        raise InputError(f"a document's name is 1 to {MOST_NAME_CHARACTERS} printable characters", hint="rename it")
+        raise InputError(
+            f"a document's name has to have 1 to {MOST_NAME_CHARACTERS} printable characters", hint="rename the file"
+        )
     if "/" in name or "\\" in name or name.startswith("."):
-        raise InputError("a document's name is no path, and begins with no dot", hint="give the last part alone")
+        raise InputError(
+            "a document's name must not be a path or start with a dot", hint="give the last part of the path only"
+        )
     return name
 
 
 def verify_media_type(media_type: str) -> str:
-    """Type and subtype in lower case, without parameters. Raises InputError."""
+    """Returns type and subtype in lower case, without parameters. Raises InputError."""
     plain = media_type.partition(";")[0].strip().lower()
     if not _MEDIA_TYPE.fullmatch(plain):
-        raise InputError(f"{media_type[:80]!a} is no media type", hint="give one such as application/pdf")
+        raise InputError(f"{media_type[:80]!a} is not a media type", hint="give one such as application/pdf")
     return plain

@@ -1,7 +1,7 @@
-"""How documents are encrypted, and their keys wrapped. See DOCUMENTS.md.
+"""Encryption of documents and wrapping of their keys (formats: DOCUMENTS.md).
 
-Each version has a data key of its own, so the nonce of its one encryption cannot repeat. What a key or a ciphertext is
-for is bound into it: nothing sealed for one document, version or recipient opens as another's.
+Each version has its own data key, which encrypts once, so its nonce cannot repeat. The purpose of every key and
+ciphertext is authenticated: nothing that was sealed for one document, version or recipient opens as another's.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = [
     "NONCE_BYTES",
     "TAG_BYTES",
     "WRAPPED_BYTES",
-    "Place",
     "Recipient",
     "Sealer",
+    "VersionId",
     "open_content",
     "open_key",
     "unwrap_key",
@@ -38,7 +38,7 @@ __all__ = [
 
 KEY_BYTES, NONCE_BYTES, TAG_BYTES = 32, 12, 16
 WRAPPED_BYTES = 32 + KEY_BYTES + TAG_BYTES
-"""Encapsulated key, then the encrypted data key."""
+"""Size of a wrapped key: the encapsulated key, then the encrypted data key and its tag."""
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _CONTENT_TAG = b"millmark.document-content.v1\0"
@@ -47,8 +47,8 @@ _RECIPIENT_TAG = b"millmark.document-recipient-key.v1\0"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Which version of which document."""
+class VersionId:
+    """A version of a document."""
 
     document: str
     version: int
@@ -56,7 +56,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """For whom a data key is wrapped, and what with it opens."""
+    """The recipient of a data key, with everything that the wrapped key is bound to."""
 
     chain_id: int
     ledger: bytes
@@ -68,81 +68,84 @@ class Recipient:
 
 
 class Sealer:
-    """Encrypts one version, stretch by stretch, under a data key that nothing else has."""
+    """Encrypts one version, piece by piece, under a new data key."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, version_id: VersionId) -> None:
         self.data_key, self.nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
         encryptor: AEADEncryptionContext = Cipher(AES(self.data_key), GCM(self.nonce)).encryptor()
-        encryptor.authenticate_additional_data(_bound(_CONTENT_TAG, place, {}))
+        encryptor.authenticate_additional_data(_bound(_CONTENT_TAG, version_id, {}))
         self._encryptor = encryptor
 
-    def update(self, stretch: bytes) -> bytes:
-        """As many bytes as were given."""
-        return self._encryptor.update(stretch)
+    def update(self, piece: bytes) -> bytes:
+        """Returns as many bytes as were given."""
+        return self._encryptor.update(piece)
 
     def finish(self) -> bytes:
-        """The tag, which comes last."""
+        """Returns the authentication tag, which comes last."""
         self._encryptor.finalize()
         return self._encryptor.tag
 
 
-def open_content(data_key: bytes, nonce: bytes, place: Place, sealed: bytes) -> bytes:
-    """Raises SealBrokenError when key, nonce, place and ciphertext do not belong together."""
+def open_content(data_key: bytes, nonce: bytes, version_id: VersionId, sealed: bytes) -> bytes:
+    """Decrypts a version. Raises SealBrokenError unless key, nonce, version and ciphertext belong together."""
     try:
-        return AESGCM(data_key).decrypt(nonce, sealed, _bound(_CONTENT_TAG, place, {}))
+        return AESGCM(data_key).decrypt(nonce, sealed, _bound(_CONTENT_TAG, version_id, {}))
     except (InvalidTag, ValueError):
-        raise SealBrokenError("the document is damaged, or another one", hint="get it again") from None
+        raise SealBrokenError("the document is damaged, or not the one requested", hint="fetch it again") from None
 
 
-def wrap_key(wrapping: str, key: bytes, place: Place, data_key: bytes) -> bytes:
-    """Nonce, ciphertext and tag of a data key under the gateway's own key of that name."""
+def wrap_key(wrapping: str, key: bytes, version_id: VersionId, data_key: bytes) -> bytes:
+    """Wraps a data key under a key of the gateway's key file. Returns nonce, ciphertext and tag."""
     nonce = secrets.token_bytes(NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, data_key, _bound(_LOCAL_TAG, place, {"wrapping": wrapping}))
+    return nonce + AESGCM(key).encrypt(nonce, data_key, _bound(_LOCAL_TAG, version_id, {"wrapping": wrapping}))
 
 
-def unwrap_key(wrapping: str, key: bytes, place: Place, wrapped: bytes) -> bytes:
-    """Raises SealBrokenError when it was wrapped under another key or for another place."""
+def unwrap_key(wrapping: str, key: bytes, version_id: VersionId, wrapped: bytes) -> bytes:
+    """Unwraps a data key. Raises SealBrokenError if it was wrapped under another key or for another version."""
     nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
     try:
-        return AESGCM(key).decrypt(nonce, sealed, _bound(_LOCAL_TAG, place, {"wrapping": wrapping}))
+        return AESGCM(key).decrypt(nonce, sealed, _bound(_LOCAL_TAG, version_id, {"wrapping": wrapping}))
     except (InvalidTag, ValueError):
         raise SealBrokenError(
-            f"the key of document {place.document} does not open with key {wrapping}",
+            f"the data key of document {version_id.document} cannot be unwrapped with key {wrapping}",
             hint="restore the key file that belongs to this database",
         ) from None
 
 
-def wrap_for(recipient: Recipient, place: Place, data_key: bytes) -> bytes:
-    """The data key for one recipient (RFC 9180, base mode, one message). Raises RecipientKeyError as
+def wrap_for(recipient: Recipient, version_id: VersionId, data_key: bytes) -> bytes:
+    """Wraps a data key for a recipient (HPKE, RFC 9180, base mode, single-shot). Raises RecipientKeyError as
     `verify_public_key`."""
     try:
         public_key = X25519PublicKey.from_public_bytes(recipient.public_key)
-        return _SUITE.encrypt(data_key, public_key, _info(recipient, place))
+        return _SUITE.encrypt(data_key, public_key, _info(recipient, version_id))
     except ValueError:
-        raise RecipientKeyError("the recipient's key is no X25519 key", hint="publish another one") from None
-
-
-def verify_public_key(public_key: bytes) -> None:
-    """Raises RecipientKeyError for what is no X25519 key, or one of low order, with which everybody could open."""
-    probe = Recipient(0, bytes(20), 0, public_key, bytes(32))
-    wrap_for(probe, Place("", 0), bytes(KEY_BYTES))
-
-
-def open_key(private_key: X25519PrivateKey, recipient: Recipient, place: Place, wrapped: bytes) -> bytes:
-    """The data key. Raises SealBrokenError when it was wrapped for another key, recipient, document, version or root,
-    or for another ledger."""
-    try:
-        return _SUITE.decrypt(wrapped, private_key, _info(recipient, place))
-    except (InvalidTag, ValueError):
-        raise SealBrokenError(
-            "this key does not open the document", hint="use the key that was published when it was fetched"
+        raise RecipientKeyError(
+            "the recipient's key is not a valid X25519 key", hint="the recipient has to publish a new one"
         ) from None
 
 
-def _info(recipient: Recipient, place: Place) -> bytes:
+def verify_public_key(public_key: bytes) -> None:
+    """Raises RecipientKeyError for an invalid X25519 key, including those of low order, which anybody could decrypt
+    for."""
+    probe = Recipient(0, bytes(20), 0, public_key, bytes(32))
+    wrap_for(probe, VersionId("", 0), bytes(KEY_BYTES))
+
+
+def open_key(private_key: X25519PrivateKey, recipient: Recipient, version_id: VersionId, wrapped: bytes) -> bytes:
+    """Unwraps a data key. Raises SealBrokenError if it was wrapped for another key, recipient, document, version, root
+    or ledger."""
+    try:
+        return _SUITE.decrypt(wrapped, private_key, _info(recipient, version_id))
+    except (InvalidTag, ValueError):
+        raise SealBrokenError(
+            "this key does not open the document", hint="use the key that was published when the document was fetched"
+        ) from None
+
+
+def _info(recipient: Recipient, version_id: VersionId) -> bytes:
     return _bound(
         _RECIPIENT_TAG,
-        place,
+        version_id,
         {
             "chain_id": recipient.chain_id,
             "ledger": recipient.ledger.hex(),
@@ -153,5 +156,5 @@ def _info(recipient: Recipient, place: Place) -> bytes:
     )
 
 
-def _bound(tag: bytes, place: Place, more: dict[str, Json]) -> bytes:
-    return tag + canonical_json({"document": place.document, "version": place.version, **more})
+def _bound(tag: bytes, version_id: VersionId, more: dict[str, Json]) -> bytes:
+    return tag + canonical_json({"document": version_id.document, "version": version_id.version, **more})

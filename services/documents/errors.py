@@ -1,10 +1,10 @@
-"""What documents add to the tree of `ledger.errors`.
+"""Errors of the documents package, below the root in `ledger.errors`.
 
 MillmarkError
-  DocumentError              a document cannot be shared, read or opened as it is
-    RecipientKeyError        there is no key, or none that counts, to wrap a document for
-    SealBrokenError          a sealed document is not what it says, or not for this key
-    GatewayAnswerError       a gateway gives no answer, or no usable one
+  DocumentError              a document cannot be shared, fetched or opened
+    RecipientKeyError        a recipient has no valid published key
+    SealBrokenError          a sealed document is damaged, or sealed for another key
+    GatewayAnswerError       a gateway does not respond, or its response is malformed
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ __all__ = ["DocumentError", "GatewayAnswerError", "RecipientKeyError", "SealBrok
 
 
 class DocumentError(MillmarkError):
-    """A document cannot be shared, read or opened as it is."""
+    """A document cannot be shared, fetched or opened."""
 
     code = "document-unusable"
 
 
 class RecipientKeyError(DocumentError):
-    """There is no key, or none that counts, to wrap a document for."""
+    """A recipient has no valid published key."""
 
     code = "recipient-key-unusable"
 
 
 class SealBrokenError(DocumentError):
-    """A sealed document is not what it says, or not for this key."""
+    """A sealed document is damaged, or sealed for another key."""
 
     code = "seal-broken"
 
 
 class GatewayAnswerError(DocumentError):
-    """A gateway gives no answer, or no usable one."""
+    """A gateway does not respond, or its response is malformed."""
 
     code = "gateway-unreachable"

@@ -1,6 +1,6 @@
-"""Keys in files of mode 0600: those that wrap a gateway's data keys, and the one that a recipient opens documents with.
+"""Key files of mode 0600: the key ring that wraps a gateway's data keys, and the private key of a recipient.
 
-A key ring is read anew each time, so that a gateway that runs sees what a rotation did.
+The key ring is read at every use, so that a running gateway notices a rotation.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _MOST_BYTES = 1 << 16
 
 
 class KeyRing:
-    """The keys of one gateway's key file by name, the one in use first."""
+    """The keys in a gateway's key file, by name; the first one is current."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def in_use(self) -> tuple[str, bytes]:
-        """Name and key that new data keys are wrapped under; the file is made when there is none yet. Raises
+        """Name and value of the current key, which wraps new data keys. Creates the file if it does not exist. Raises
         SigningError."""
         if not self._path.exists():
             write_private(self._path, _ring_text([_new_key()]))
         return next(iter(self._read().items()))
 
     def key(self, name: str) -> bytes:
-        """Raises SigningError when the file has no key of that name."""
+        """Raises SigningError if the file has no key with this name."""
         found = self._read().get(name)
         if found is None:
             raise SigningError(
@@ -45,11 +45,11 @@ class KeyRing:
         return found
 
     def add(self) -> None:
-        """A new key, in use from now on."""
+        """Adds a new key and makes it current."""
         self._replace([_new_key(), *self._read().items()])
 
     def drop_old(self) -> None:
-        """Keeps none but the key in use."""
+        """Removes all keys except the current one."""
         self._replace([self.in_use()])
 
     def _read(self) -> dict[str, bytes]:
@@ -59,17 +59,19 @@ class KeyRing:
         except ValueError:
             keys = {}
         if not keys:
-            raise SigningError(f"{self._path} is no file of document keys", hint="restore it from a backup")
+            raise SigningError(f"{self._path} is not a valid file of document keys", hint="restore it from a backup")
         return keys
 
     def _replace(self, keys: list[tuple[str, bytes]]) -> None:
+        # Written beside the file and renamed: a crash leaves the old ring or the new one, never a part.
         draft = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}")
         write_private(draft, _ring_text(keys))
         draft.replace(self._path)
 
 
 def create_recipient_key(path: Path) -> bytes:
-    """Writes a new X25519 key to a file that is not there yet, and returns its public key. Raises SigningError."""
+    """Writes a new X25519 key to a new file, and returns the public key. Raises SigningError, also if the file
+    exists."""
     key = X25519PrivateKey.generate()
     content: Json = {"format": _RECIPIENT, "version": 1, "private_key": key.private_bytes_raw().hex()}
     write_private(path, canonical_json(content) + b"\n")
@@ -77,13 +79,13 @@ def create_recipient_key(path: Path) -> bytes:
 
 
 def read_recipient_key(path: Path) -> X25519PrivateKey:
-    """Raises SigningError for a file that others may read, or that holds no such key."""
+    """Raises SigningError for a file that others may read, or that does not contain a recipient's key."""
     value = _parse(path, _RECIPIENT)
     try:
         return X25519PrivateKey.from_private_bytes(bytes.fromhex(str(value["private_key"])))
     except (KeyError, ValueError):
         raise SigningError(
-            f"{path} holds no key of a recipient", hint="make one with `millmark documents keys new`"
+            f"{path} does not contain a recipient's key", hint="create one with `millmark documents keys new`"
         ) from None
 
 
@@ -93,7 +95,7 @@ def _parse(path: Path, form: str) -> Mapping[str, Json]:
     except CanonicalError:
         value = None
     if not isinstance(value, dict) or value.get("format") != form or value.get("version") != 1:
-        raise SigningError(f"{path} is no {form} file of version 1")
+        raise SigningError(f"{path} is not a {form} file of version 1")
     return value
 
 

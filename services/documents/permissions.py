@@ -1,12 +1,12 @@
 """Who may see a document, by its mode.
 
-    private      the company that keeps it
-    restricted   the participants that it names
-    linked       participants that hold, held or made a lot in line with the document's: one that its lot came from, or
-                 that was made from it, not one beside it (ledger.provenance.permissions)
+    private      the company that stores it
+    restricted   participants with a grant
+    linked       participants that hold, held or made a lot that the document's lot came from or that was made from it;
+                 sibling lots do not count (ledger.provenance.permissions)
     consortium   every participant
 
-For anybody else the document does not exist. An erased document exists for the company alone.
+For anybody else the document does not exist. An erased document is visible only to the company.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ class Mode(enum.Enum):
     """Who may read a document."""
 
     PRIVATE = "private"
-    """The company that keeps it."""
+    """The company that stores it."""
     RESTRICTED = "restricted"
-    """Participants that it names."""
+    """Participants with a grant."""
     LINKED = "linked"
-    """Whoever has or had a part in what its lot came of, or in what was made of it."""
+    """Participants that hold, held or made a lot upstream or downstream of the document's lot."""
     CONSORTIUM = "consortium"
     """Every participant."""
 
 
 def find_document(reader: Reader, documents: DocumentRepository, id_: str) -> SharedDocumentRow:
-    """Raises NotFoundError, with the same words, for one that is not there and for one that is not for the viewer."""
+    """Raises the same NotFoundError for a document that does not exist and for one that the viewer may not see."""
     row = documents.document(id_)
-    if row is None or not _is_there(reader, documents, row):
-        raise NotFoundError(f"there is no document {id_}", hint="check its id, or ask who shares it")
+    if row is None or not _is_visible(reader, documents, row):
+        raise NotFoundError(f"document {id_} not found", hint="check the id, or ask the company that shares it")
     return row
 
 
 def list_documents(
     reader: Reader, documents: DocumentRepository, *, about: str | None, after: str, most: int
 ) -> list[SharedDocumentRow]:
-    """By id, at most `most` behind `after`. Without `about`, a lot or an order, documents are left out that are there
-    for the participant only because their lot is linked: they are found by the lot.
+    """At most `most` documents after the id `after`, ordered by id. `about` limits them to those of a lot or an order.
 
-    Raises as `find_subject` for `about`.
+    Without `about`, documents that the viewer sees only because of a linked lot are left out: finding them would need
+    the whole genealogy of every document's lot. Raises as `find_subject` for `about`.
     """
     if about is not None:
         _, subject = find_subject(reader, about, SubjectKind.LOT, SubjectKind.ORDER)
@@ -64,18 +64,18 @@ def list_documents(
 def _page_about(
     reader: Reader, documents: DocumentRepository, subject: bytes, after: str, most: int
 ) -> list[SharedDocumentRow]:
-    """Goes on until the page is full, so that its end says nothing of documents in between."""
+    """Continues until the page is full: a short page would reveal that invisible documents were skipped."""
     found: list[SharedDocumentRow] = []
     while len(found) < most:
         rows: Sequence[SharedDocumentRow] = documents.page(after, most, subject)
-        found += [row for row in rows if _is_there(reader, documents, row)]
+        found += [row for row in rows if _is_visible(reader, documents, row)]
         if len(rows) < most:
             break
         after = rows[-1].id
     return found[:most]
 
 
-def _is_there(reader: Reader, documents: DocumentRepository, row: SharedDocumentRow) -> bool:
+def _is_visible(reader: Reader, documents: DocumentRepository, row: SharedDocumentRow) -> bool:
     visibility = reader.visibility
     if visibility is None:
         return True

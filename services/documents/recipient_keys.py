@@ -1,7 +1,7 @@
-"""Which X25519 key is a participant's: it says so itself, with a key of the registry, so that no gateway can put
-another in its place.
+"""Statements by which a participant declares its X25519 key. They are signed with a registered key of the participant,
+so that no gateway can substitute another key.
 
-What is signed is EIP-712 typed data in the domain of checkpoints (ledger.checkpoint):
+The signature is over EIP-712 typed data in the domain of checkpoints (ledger.checkpoint):
 
     message     DocumentKey(uint32 participant,bytes32 publicKey,uint64 issuedAt)
 """
@@ -24,7 +24,7 @@ _NAME, _VERSION = keccak256(b"Millmark"), keccak256(b"1")
 
 @dataclass(frozen=True, slots=True)
 class KeyStatement:
-    """That a participant opens documents with a key, on one ledger."""
+    """The statement that a participant opens documents with a key, on one ledger."""
 
     chain_id: int
     ledger: bytes
@@ -33,7 +33,7 @@ class KeyStatement:
     public_key: bytes
     """X25519, 32 bytes."""
     issued_at: int
-    """Seconds since 1970; of two statements the later counts."""
+    """Seconds since 1970. A later statement replaces an earlier one."""
 
     @property
     def digest(self) -> bytes:
@@ -44,17 +44,16 @@ class KeyStatement:
 
 
 def sign_statement(statement: KeyStatement, signer: Signer) -> bytes:
-    """65 bytes: r, s and v = 27 or 28. Raises SigningError."""
+    """Returns 65 bytes: r, s and v = 27 or 28. Raises SigningError."""
     return signer.sign_digest(statement.digest).to_bytes()
 
 
 def recover_statement_signer(statement: KeyStatement, signature: bytes) -> Address:
-    """Address of the key that signed. Raises RecipientKeyError for what is no signature. Not established: whose key
-    that is."""
+    """The address that signed. Raises RecipientKeyError for an invalid signature. Not established: whose key it is."""
     try:
         return recover_address(statement.digest, Signature.from_bytes(signature))
     except SigningError as error:
-        raise RecipientKeyError(f"the statement's signature cannot be used: {error.cause}") from None
+        raise RecipientKeyError(f"the statement's signature is invalid: {error.cause}") from None
 
 
 def _word(number: int) -> bytes:

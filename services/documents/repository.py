@@ -1,4 +1,4 @@
-"""Shared documents, the participants that they name, and the keys that they are wrapped for."""
+"""Reads and writes documents, grants and recipient keys."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ __all__ = ["DocumentRepository"]
 
 
 class DocumentRepository:
-    """Reads and writes within one transaction. Does not check who may read a document: services.documents.permissions
-    does."""
+    """All operations run in the caller's transaction. Does not check who may read a document; see
+    services.documents.permissions."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -40,7 +40,7 @@ class DocumentRepository:
         self._rows.put(row)
 
     def page(self, after: str, most: int, subject: bytes | None) -> list[SharedDocumentRow]:
-        """Documents in the order of their ids, after one of them; with a `subject`, those about it."""
+        """Documents after an id, ordered by id; with a `subject`, only those about it."""
         query = select(shared_documents).where(shared_documents.c.id > after)
         if subject is not None:
             query = query.where(shared_documents.c.subject == subject)
@@ -48,7 +48,7 @@ class DocumentRepository:
         return [SharedDocumentRow(*row) for row in self._connection.execute(query)]
 
     def page_for(self, participant: int, after: str, most: int) -> list[SharedDocumentRow]:
-        """As `page`, but only documents that name the participant or are for all."""
+        """As `page`, but only documents with a grant for the participant or in mode `consortium`."""
         named = select(grants.c.document).where(grants.c.participant == participant)
         table = shared_documents.c
         query = select(shared_documents).where(
@@ -59,14 +59,14 @@ class DocumentRepository:
         return [SharedDocumentRow(*row) for row in self._connection.execute(query.order_by(table.id).limit(most))]
 
     def versions(self, ids: Iterable[str]) -> list[SharedVersionRow]:
-        """Versions of the given documents, by document and number."""
+        """Versions of these documents, ordered by document and number."""
         return self._rows.among(SharedVersionRow, "document", ids)
 
     def version(self, id_: str, version: int) -> SharedVersionRow | None:
         return self._rows.get(SharedVersionRow, id_, version)
 
     def added_by(self, token: str) -> SharedVersionRow | None:
-        """The version that an earlier request with the same token added."""
+        """The version that an earlier request with the same token added, if any."""
         found = self._rows.find(SharedVersionRow, token=token) if token else []
         return found[0] if found else None
 
@@ -82,7 +82,7 @@ class DocumentRepository:
             self._rows.insert([SharedPieceRow(row.document, row.version, position, content)])
 
     def rewrap(self, rows: Sequence[SharedVersionRow]) -> None:
-        """Replaces versions by the same with their data keys wrapped under another key."""
+        """Replaces versions whose data keys were wrapped under another key."""
         self._rows.update(rows)
 
     def piece(self, id_: str, version: int, position: int) -> bytes | None:
@@ -96,15 +96,15 @@ class DocumentRepository:
         self._rows.put(row)
 
     def revoke(self, id_: str, participant: int | None = None) -> int:
-        """Ends the participant's grant, or all grants of a document; returns how many there were."""
+        """Ends the participant's grant, or all grants of the document if None. Returns the number of grants ended."""
         statement = delete(grants).where(grants.c.document == id_)
         if participant is not None:
             statement = statement.where(grants.c.participant == participant)
         return self._connection.execute(statement).rowcount
 
     def erase(self, id_: str, now_s: int) -> None:
-        """Deletes ciphertext, wrapped keys, names, values and salts of the claims, and kept answers that mention the
-        document; ids, version numbers and roots stay."""
+        """Deletes ciphertext, wrapped keys, names, values and salts of the claims, and stored responses that mention
+        the document. Ids, version numbers and roots remain."""
         for row in self.versions([id_]):
             self.erase_fields(row.root, [()])
         AnswerRepository(self._connection).forget_containing(id_.encode())
@@ -115,8 +115,8 @@ class DocumentRepository:
         self.revoke(id_)
 
     def erase_fields(self, root: bytes, paths: Iterable[Path]) -> bool:
-        """Deletes value and salt of fields of a claims document, and keeps their leaf hashes, so that the root and
-        proofs of other fields stay valid. False if there is no such document. Raises ClaimsError for a path without
+        """Deletes value and salt of fields of a claims document. Their leaf hashes remain, so the root and the proofs
+        of other fields stay valid. Returns False if there is no such document. Raises ClaimsError for a path without
         fields."""
         book = Book(self._connection)
         document = book.document(root)

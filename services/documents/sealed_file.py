@@ -1,4 +1,4 @@
-"""What a recipient fetches: one file with a version's ciphertext, its key wrapped for them, and what it commits to.
+"""The file that a recipient fetches: a version's ciphertext, its key wrapped for the recipient, and its claims.
 
 millmark-sealed-document 1\\n || length of the header, 4 bytes, big-endian || header, canonical JSON || ciphertext, tag
 """
@@ -17,8 +17,8 @@ from services.documents.encryption import (
     NONCE_BYTES,
     TAG_BYTES,
     WRAPPED_BYTES,
-    Place,
     Recipient,
+    VersionId,
     open_content,
     open_key,
 )
@@ -44,14 +44,14 @@ _MEMBERS = frozenset(
         "wrapped_key",
     )
 )
-_MEND = "fetch it again"
+_HINT = "fetch it again"
 
 
 @dataclass(frozen=True, slots=True)
 class SealedHeader:
-    """All but the ciphertext."""
+    """Everything before the ciphertext."""
 
-    place: Place
+    version_id: VersionId
     recipient: Recipient
     claims: Disclosure
     """Name, media type, size and SHA-256 of the document, with their salts."""
@@ -59,12 +59,12 @@ class SealedHeader:
     wrapped_key: bytes
 
     def to_bytes(self) -> bytes:
-        """What comes before the ciphertext."""
+        """The encoded header, including the format line and the length."""
         value: dict[str, Json] = {
             "chain_id": self.recipient.chain_id,
             "ledger": self.recipient.ledger.hex(),
-            "document": self.place.document,
-            "version": self.place.version,
+            "document": self.version_id.document,
+            "version": self.version_id.version,
             "participant": self.recipient.participant,
             "recipient_key": self.recipient.public_key.hex(),
             "root": self.recipient.root.hex(),
@@ -78,7 +78,7 @@ class SealedHeader:
 
 @dataclass(frozen=True, slots=True)
 class OpenedDocument:
-    """A document as it was added."""
+    """A verified document, as it was added."""
 
     header: SealedHeader
     name: str
@@ -87,47 +87,52 @@ class OpenedDocument:
 
 
 def parse_sealed(data: bytes) -> tuple[SealedHeader, bytes]:
-    """Header and ciphertext. Raises InputError. Not established: that they belong together, or what they say."""
+    """Splits a file into header and ciphertext. Raises InputError. Not established: that any of it is genuine."""
     start = len(_MAGIC) + 4
     if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
-        raise InputError("not a sealed document of version 1", hint=_MEND)
+        raise InputError("not a sealed document of version 1", hint=_HINT)
     end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
     if end - start > _MOST_HEADER_BYTES or end + TAG_BYTES > len(data):
-        raise InputError("the sealed document is cut off", hint=_MEND)
+        raise InputError("the sealed document is incomplete", hint=_HINT)
     try:
         header = _header(parse_json(data[start:end], max_bytes=_MOST_HEADER_BYTES, max_depth=6))
     except (KeyError, TypeError, ValueError, InputError):
         header = None
-    if header is None or header.to_bytes() != data[:end]:  # one header, one spelling
-        raise InputError("the sealed document's header is malformed", hint=_MEND)
+    # Encoded again, so that only one spelling of a header is accepted.
+    if header is None or header.to_bytes() != data[:end]:
+        raise InputError("the sealed document's header is malformed", hint=_HINT)
     return header, data[end:]
 
 
 def open_sealed(data: bytes, private_key: X25519PrivateKey) -> OpenedDocument:
-    """The document in a sealed file.
+    """Verifies and decrypts a sealed file.
 
-    1. The wrapped key opens with the private key, for this recipient, place, root and ledger.
-    2. The ciphertext opens with that key, for this place.
-    3. The claims in the header are those of the root.
-    4. Size and SHA-256 of the document are those of the claims.
+    1. The wrapped key opens with the private key, for this recipient, version, root and ledger.
+    2. The ciphertext opens with that key, for this version.
+    3. The claims in the header match the root.
+    4. Size and SHA-256 of the content match the claims.
 
-    Raises InputError for what is no such file, SealBrokenError for the rest. Not established: that the root is on the
-    ledger, or who wrote the document.
+    Raises InputError if the file is malformed, and SealBrokenError if a step fails. Not established: that the root is
+    on the ledger, or who wrote the document.
     """
     header, sealed = parse_sealed(data)
     if private_key.public_key().public_bytes_raw() != header.recipient.public_key:
-        raise SealBrokenError("the document is sealed for another key", hint="use the key that was published")
-    data_key = open_key(private_key, header.recipient, header.place, header.wrapped_key)
-    content = open_content(data_key, header.nonce, header.place, sealed)
+        raise SealBrokenError(
+            "the document is sealed for another key", hint="use the key that was published when it was fetched"
+        )
+    data_key = open_key(private_key, header.recipient, header.version_id, header.wrapped_key)
+    content = open_content(data_key, header.nonce, header.version_id, sealed)
     try:
         verify_disclosure(header.claims, header.recipient.root)
         name, media_type, size, digest = (
             header.claims.value([key]) for key in ("name", "media_type", "size", "sha256")
         )
     except (ProofError, InputError):
-        raise SealBrokenError("the document's claims are not those of its root", hint=_MEND) from None
+        raise SealBrokenError("the document's claims do not match its root", hint=_HINT) from None
     if (size, digest) != (len(content), hashlib.sha256(content).hexdigest()):
-        raise SealBrokenError("the document is not the one that its root commits to", hint="tell who shares it")
+        raise SealBrokenError(
+            "the content does not match the document's claims", hint="report it to the company that shares it"
+        )
     return OpenedDocument(header, str(name), str(media_type), content)
 
 
@@ -142,7 +147,7 @@ def _header(value: Json) -> SealedHeader:
         root=_bytes(value["root"], 32),
     )
     return SealedHeader(
-        place=Place(_bytes(value["document"], 16).hex(), _number(value["version"])),
+        version_id=VersionId(_bytes(value["document"], 16).hex(), _number(value["version"])),
         recipient=recipient,
         claims=parse_disclosure(value["claims"]),
         nonce=_bytes(value["nonce"], NONCE_BYTES),

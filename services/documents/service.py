@@ -1,7 +1,7 @@
-"""One company's documents: added, shared, fetched by recipients, erased.
+"""A company's documents: adding, sharing, fetching for recipients, erasing.
 
-A `viewer` is the participant for whom an answer is, None for the company itself. What is not there for the viewer is
-not found, whatever is wanted with it.
+`viewer` is the participant for whom a result is computed; None for the company itself. Operations on a document that
+the viewer may not see raise NotFoundError.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from ledger.provenance.reader import Reader, build_reader
 from ledger.provenance.resolve import find_subject
 from ledger.store import Book, Lineage, Registry, Rows, Store
 from services.documents.drafts import Draft
-from services.documents.encryption import TAG_BYTES, Place, Recipient, unwrap_key, wrap_for, wrap_key
+from services.documents.encryption import TAG_BYTES, Recipient, VersionId, unwrap_key, wrap_for, wrap_key
 from services.documents.errors import DocumentError
 from services.documents.key_files import KeyRing
 from services.documents.permissions import Mode, find_document, list_documents
-from services.documents.recipients import need_recipient_key
+from services.documents.recipients import require_recipient_key
 from services.documents.repository import DocumentRepository
 from services.documents.sealed_file import SealedHeader
 from services.documents.showing import show_document, show_documents
 from services.documents.tables import GrantRow, SharedDocumentRow, SharedVersionRow
 from services.documents.views import Document, DocumentPage
 
-Expect: TypeAlias = Callable[[Document], None]
-"""Looks at a document before it is changed, and raises where it is not to be."""
+Precondition: TypeAlias = Callable[[Document], None]
+"""Checks a document before it is changed. Raises to prevent the change."""
 
-__all__ = ["Documents", "Sealed", "new_place"]
+__all__ = ["Documents", "Sealed", "new_version_id"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A version for one recipient, ready to be sent."""
+    """A version sealed for one recipient, ready to be sent."""
 
     head: bytes
     pieces: Iterator[bytes]
     size: int
-    """Bytes of all of it."""
+    """Total size in bytes."""
     tag: str
-    """Names version and recipient's key: what comes again under it opens to the same document."""
+    """Identifies the version and the recipient's key. Files with the same tag open to the same document."""
 
     def stream(self) -> Iterator[bytes]:
         yield self.head
@@ -55,7 +55,7 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class _Repositories:
-    """What is read and written within one transaction."""
+    """Repositories within one transaction."""
 
     reader: Reader
     documents: DocumentRepository
@@ -63,23 +63,23 @@ class _Repositories:
     book: Book
 
     def open_document(self, id_: str) -> SharedDocumentRow:
-        """One of the company's that is not erased. Raises NotFoundError, DocumentError."""
+        """A document of the company that is not erased. Raises NotFoundError or DocumentError."""
         row = find_document(self.reader, self.documents, id_)
         if row.erased_at:
-            raise DocumentError(f"document {id_} is erased", hint="add another one")
+            raise DocumentError(f"document {id_} has been erased", hint="add a new document")
         return row
 
-    def verify(self, id_: str, expect: Expect | None) -> None:
-        """Raises what `expect` raises for the document as it is, before it is changed."""
-        if expect is not None:
-            expect(self.show(id_))
+    def verify(self, id_: str, precondition: Precondition | None) -> None:
+        """Checks the precondition against the document as it is now."""
+        if precondition is not None:
+            precondition(self.show(id_))
 
     def show(self, id_: str) -> Document:
         return show_document(self.reader, self.documents, find_document(self.reader, self.documents, id_))
 
 
 class Documents:
-    """Of one store, with the keys of one key file; without one, none is added or fetched."""
+    """The documents in a store, with the key ring of the gateway. Without a ring, none can be added or fetched."""
 
     def __init__(self, store: Store, ring: KeyRing | None) -> None:
         self._store, self._keys = store, ring
@@ -91,7 +91,7 @@ class Documents:
         return self._keys
 
     def page(self, about: str | None, after: str, most: int, viewer: int | None) -> DocumentPage:
-        """Raises NotFoundError for something that there is not for the viewer, InputError."""
+        """Raises NotFoundError if `about` is not visible to the viewer, and InputError."""
         with self._reading(viewer) as repos:
             rows = list_documents(repos.reader, repos.documents, about=about, after=after, most=most + 1)
             shown = show_documents(repos.reader, repos.documents, rows[:most])
@@ -103,9 +103,9 @@ class Documents:
             return repos.show(id_)
 
     def fetch(self, id_: str, version: int, recipient: int | None, viewer: int | None) -> Sealed:
-        """A version, its key wrapped for the recipient now: what the ledger links to it now is what counts.
+        """Seals a version for the recipient. Visibility is judged now.
 
-        Raises NotFoundError, RecipientKeyError when the recipient published no key that counts, DocumentError.
+        Raises NotFoundError, DocumentError, and RecipientKeyError if the recipient has no valid published key.
         """
         with self._reading(viewer) as repos:
             row = repos.open_document(id_)
@@ -117,85 +117,89 @@ class Documents:
         tag = f"{id_}.{version}.{head.recipient.public_key.hex()[:16]}"
         return Sealed(start, self._pieces(found), len(start) + found.size + TAG_BYTES, tag)
 
-    def next_place(self, id_: str) -> Place:
-        """Of a version that is to be added. Raises NotFoundError, DocumentError."""
+    def next_version_id(self, id_: str) -> VersionId:
+        """The id of the version to be added next. Raises NotFoundError or DocumentError."""
         with self._reading(None) as repos:
             versions = repos.documents.versions([repos.open_document(id_).id])
-        return Place(id_, 1 + max((row.version for row in versions), default=0))
+        return VersionId(id_, 1 + max((row.version for row in versions), default=0))
 
     def add(self, draft: Draft, mode: Mode, about: str | None, now_s: int, token: str = "") -> Document:
-        """A new document, about a lot, an order or nothing; with the same `token` once more, the one that is there.
-        Raises NotFoundError, InputError, SigningError."""
+        """Adds a document, about a lot, an order or nothing. If an earlier call with the same `token` added one,
+        returns that. Raises NotFoundError, InputError or SigningError."""
         with self._writing() as repos:
             before = repos.documents.added_by(token)
             if before is not None:
                 return repos.show(before.document)
             kind, subject = (0, b"") if about is None else _find_about(repos.reader, about)
-            row = SharedDocumentRow(draft.place.document, mode.value, kind, subject, now_s, 0)
+            row = SharedDocumentRow(draft.version_id.document, mode.value, kind, subject, now_s, 0)
             _verify_mode(row)
             repos.documents.put_document(row)
             self._put_version(repos, draft, now_s, token)
             return repos.show(row.id)
 
-    def add_version(self, draft: Draft, now_s: int, token: str = "", expect: Expect | None = None) -> Document:
-        """Earlier versions stay; `token` as for `add`. Raises NotFoundError, DocumentError when another one came in
-        between."""
+    def add_version(
+        self, draft: Draft, now_s: int, token: str = "", precondition: Precondition | None = None
+    ) -> Document:
+        """Adds a version; earlier ones are kept. `token` as for `add`. Raises NotFoundError, and DocumentError if
+        another version was added since `next_version_id`."""
         with self._writing() as repos:
-            row = repos.open_document(draft.place.document)
+            row = repos.open_document(draft.version_id.document)
             if repos.documents.added_by(token) is not None:
                 return repos.show(row.id)
-            repos.verify(row.id, expect)
-            if repos.documents.version(row.id, draft.place.version) is not None:
-                raise DocumentError("another version came in meanwhile", hint="send it again")
+            repos.verify(row.id, precondition)
+            if repos.documents.version(row.id, draft.version_id.version) is not None:
+                raise DocumentError("another version was added in the meantime", hint="send it again")
             self._put_version(repos, draft, now_s, token)
             return repos.show(row.id)
 
-    def set_mode(self, id_: str, mode: Mode, expect: Expect | None = None) -> Document:
-        """Grants end with the mode that they are of. Raises NotFoundError, DocumentError, InputError."""
+    def set_mode(self, id_: str, mode: Mode, precondition: Precondition | None = None) -> Document:
+        """Changes the mode. Grants are removed unless it is `restricted`. Raises NotFoundError, DocumentError or
+        InputError."""
         with self._writing() as repos:
             row = replace(repos.open_document(id_), mode=mode.value)
-            repos.verify(id_, expect)
+            repos.verify(id_, precondition)
             _verify_mode(row)
             repos.documents.put_document(row)
             if mode is not Mode.RESTRICTED:
                 repos.documents.revoke(id_)
             return repos.show(id_)
 
-    def grant(self, id_: str, participant: int, now_s: int, expect: Expect | None = None) -> Document:
-        """Names a participant. Raises NotFoundError, DocumentError for a document of another mode."""
+    def grant(self, id_: str, participant: int, now_s: int, precondition: Precondition | None = None) -> Document:
+        """Grants a participant access. Raises NotFoundError, and DocumentError if the mode is not `restricted`."""
         with self._writing() as repos:
             row = repos.open_document(id_)
-            repos.verify(id_, expect)
+            repos.verify(id_, precondition)
             if Mode(row.mode) is not Mode.RESTRICTED:
-                raise DocumentError("only a restricted document names participants", hint="make it restricted first")
+                raise DocumentError("only restricted documents have grants", hint="change the mode to restricted first")
             if repos.registry.participant(participant) is None:
                 raise NotFoundError(
-                    f"participant {participant} is suspended, or not in the index", hint="see `millmark participants`"
+                    f"participant {participant} is suspended, or not in the index",
+                    hint="see `millmark participants list`",
                 )
             repos.documents.grant(GrantRow(id_, participant, now_s))
             return repos.show(id_)
 
-    def revoke(self, id_: str, participant: int, expect: Expect | None = None) -> Document:
-        """Ends a grant: the participant reads nothing of the document from now on. What it fetched before it has.
+    def revoke(self, id_: str, participant: int, precondition: Precondition | None = None) -> Document:
+        """Revokes a grant. The participant can no longer fetch the document, but keeps what it fetched before.
 
-        Raises NotFoundError when there is none.
+        Raises NotFoundError if it has no grant.
         """
         with self._writing() as repos:
             row = repos.open_document(id_)
-            repos.verify(id_, expect)
+            repos.verify(id_, precondition)
             if not repos.documents.revoke(row.id, participant):
                 raise NotFoundError(f"participant {participant} has no grant", hint="see the document's grants")
             return repos.show(id_)
 
-    def erase(self, id_: str, now_s: int, expect: Expect | None = None) -> Document:
-        """Drops ciphertexts, wrapped keys, names and salts, and leaves nothing of them in the database's files.
+    def erase(self, id_: str, now_s: int, precondition: Precondition | None = None) -> Document:
+        """Deletes ciphertexts, wrapped keys, names and salts, and then removes their traces from the database's files.
 
-        Once more is fine, and cleans the files again. Raises NotFoundError, StoreError when the files are in use: then
-        it is erased, and they hold traces of it still.
+        Idempotent; repeating it scrubs the files again. Raises NotFoundError, and StoreError if the files are in use:
+        then the document is erased, but the files may still contain traces.
         """
         with self._writing() as repos:
             row = find_document(repos.reader, repos.documents, id_)
-            repos.verify(id_, expect)
+            repos.verify(id_, precondition)
             if not row.erased_at:
                 repos.documents.erase(id_, now_s)
             erased = repos.show(id_)
@@ -203,22 +207,24 @@ class Documents:
         return erased
 
     def erase_fields(self, root: bytes, paths: list[Path]) -> None:
-        """Of any claims document in the private book: drops value and salt, and keeps what proves the other fields.
+        """Deletes value and salt of fields of any claims document in the private book. Proofs of the other fields stay
+        valid.
 
-        Raises NotFoundError, ClaimsError, StoreError as `erase`.
+        Raises NotFoundError, ClaimsError, and StoreError as `erase`.
         """
         with self._writing() as repos:
             if not repos.documents.erase_fields(root, paths):
-                raise NotFoundError(f"there is no claims document 0x{root.hex()}", hint="check the root")
+                raise NotFoundError(f"claims document 0x{root.hex()} not found", hint="check the root")
         self._store.scrub()
 
     def rotate(self) -> int:
-        """Puts a new key in use, wraps all data keys under it, and forgets the old ones. Gives the number of data keys.
+        """Creates a new key, wraps all data keys under it, and removes the old keys. Returns the number of data keys.
 
-        A crash at any moment leaves a key file that opens everything. Raises SigningError, SealBrokenError.
+        After a crash at any point the key file still opens everything. Raises SigningError or SealBrokenError.
         """
         with self._writing() as repos:
-            self._ring.in_use()  # makes the file where there is none
+            # The new key is durable before anything is wrapped under it, and the old keys go only after the commit.
+            self._ring.in_use()  # creates the file if it does not exist
             self._ring.add()
             rows = [self._rewrap(row) for row in repos.documents.all_versions()]
             repos.documents.rewrap(rows)
@@ -228,24 +234,24 @@ class Documents:
 
     def _rewrap(self, row: SharedVersionRow) -> SharedVersionRow:
         name, key = self._ring.in_use()
-        return replace(row, wrapping=name, wrapped_key=wrap_key(name, key, _place(row), self._data_key(row)))
+        return replace(row, wrapping=name, wrapped_key=wrap_key(name, key, _version_id(row), self._data_key(row)))
 
     def _data_key(self, row: SharedVersionRow) -> bytes:
-        return unwrap_key(row.wrapping, self._ring.key(row.wrapping), _place(row), row.wrapped_key)
+        return unwrap_key(row.wrapping, self._ring.key(row.wrapping), _version_id(row), row.wrapped_key)
 
     def _put_version(self, repos: _Repositories, draft: Draft, now_s: int, token: str) -> None:
-        """The key is chosen with the write lock held: a rotation is either over or yet to come."""
+        """The key is chosen while the write lock is held, so that no rotation can run in between."""
         claims, (name, key) = draft.finish(), self._ring.in_use()
         row = SharedVersionRow(
-            document=draft.place.document,
-            version=draft.place.version,
+            document=draft.version_id.document,
+            version=draft.version_id.version,
             root=claims.root,
             name=draft.name,
             media_type=draft.media_type,
             size=draft.size,
             nonce=draft.nonce,
             wrapping=name,
-            wrapped_key=wrap_key(name, key, draft.place, draft.data_key),
+            wrapped_key=wrap_key(name, key, draft.version_id, draft.data_key),
             added_at=now_s,
             token=token,
         )
@@ -254,30 +260,31 @@ class Documents:
     def _head(self, repos: _Repositories, row: SharedVersionRow, recipient: int | None) -> SealedHeader:
         if recipient is None:
             raise DocumentError(
-                "documents are sealed for a participant", hint="sign in, or open it with `millmark documents open`"
+                "documents are sealed for a participant", hint="sign in, or use `millmark documents open`"
             )
-        statement = need_recipient_key(repos.documents, repos.registry, recipient)
+        statement = require_recipient_key(repos.documents, repos.registry, recipient)
         identity = repos.reader.identity
         wanted = Recipient(identity.chain_id, identity.ledger, recipient, statement.public_key, row.root)
         document = repos.book.document(row.root)
         if document is None:
-            raise StoreDamagedError(f"the claims of document {row.document} are gone", hint="restore a backup")
+            raise StoreDamagedError(f"the claims of document {row.document} are missing", hint="restore a backup")
         return SealedHeader(
-            place=_place(row),
+            version_id=_version_id(row),
             recipient=wanted,
             claims=parse_claims(json.loads(document)).disclose([()]),
             nonce=row.nonce,
-            wrapped_key=wrap_for(wanted, _place(row), self._data_key(row)),
+            wrapped_key=wrap_for(wanted, _version_id(row), self._data_key(row)),
         )
 
     def _pieces(self, row: SharedVersionRow) -> Iterator[bytes]:
-        """Read one at a time. Raises DocumentError when the document is erased meanwhile."""
+        """Reads the ciphertext piece by piece. Raises DocumentError if the document is erased in the meantime."""
         left, position = row.size + TAG_BYTES, 0
         while left:
+            # One transaction per piece: a slow recipient must not hold one open for the whole download.
             with self._store.reading() as connection:
                 piece = DocumentRepository(connection).piece(row.document, row.version, position)
             if piece is None:
-                raise DocumentError("the document is erased", hint="")
+                raise DocumentError("the document was erased during the download", hint="")
             yield piece
             left, position = left - len(piece), position + 1
 
@@ -296,13 +303,13 @@ class Documents:
             yield _Repositories(reader, DocumentRepository(connection), Registry(connection), book)
 
 
-def new_place() -> Place:
-    """Of a document that is to be added."""
-    return Place(secrets.token_hex(16), 1)
+def new_version_id() -> VersionId:
+    """The id of the first version of a new document."""
+    return VersionId(secrets.token_hex(16), 1)
 
 
-def _place(row: SharedVersionRow) -> Place:
-    return Place(row.document, row.version)
+def _version_id(row: SharedVersionRow) -> VersionId:
+    return VersionId(row.document, row.version)
 
 
 def _find_about(reader: Reader, about: str) -> tuple[int, bytes]:
@@ -312,4 +319,4 @@ def _find_about(reader: Reader, about: str) -> tuple[int, bytes]:
 
 def _verify_mode(row: SharedDocumentRow) -> None:
     if row.mode == Mode.LINKED.value and row.kind != SubjectKind.LOT:
-        raise InputError("only a document about a lot can be linked", hint="say which lot, or choose another mode")
+        raise InputError("only a document about a lot can be linked", hint="give a lot, or choose another mode")

@@ -1,4 +1,4 @@
-"""The documents that a company shares: one class per table. Times are seconds since 1970; 0 means "never"."""
+"""Tables of documents. Times are seconds since 1970; 0 means "never"."""
 
 from __future__ import annotations
 
@@ -9,45 +9,46 @@ from ledger.store import schema_of
 
 @dataclass(slots=True)
 class SharedDocumentRow:
-    """A document, its versions aside."""
+    """A document without its versions."""
 
     id: str
     """32 random hexadecimal digits."""
     mode: str
     """Who may read it: services.documents.permissions.Mode."""
     kind: int
-    """Of what it is about, SubjectKind; 0 when it stands alone."""
+    """SubjectKind of the thing that the document is about; 0 for none."""
     subject: bytes
-    """The lot or the order; empty when it stands alone."""
+    """The lot or order that it is about; empty for none."""
     added_at: int
     erased_at: int
 
 
 @dataclass(slots=True)
 class SharedVersionRow:
-    """One version, encrypted under a data key of its own. Of an erased one only place and root are left."""
+    """One version, encrypted under its own data key. After erasure only document, version and root remain."""
 
     document: str
     version: int
     """From 1."""
     root: bytes
     """Claims root over name, media type, size and SHA-256; their salts are in the book's document of that root."""
+    """Claims root over name, media type, size and SHA-256. The salts are in the book's claims document of that root."""
     name: str
     media_type: str
     size: int
     """Bytes before encryption."""
     nonce: bytes
     wrapping: str
-    """Which key of the key file wraps the data key."""
+    """Name of the key in the key file that wraps the data key."""
     wrapped_key: bytes
     added_at: int
     token: str
-    """Of the request that added it: sent again, it adds nothing. Empty where nothing is sent again."""
+    """Idempotency token of the request that added it; empty for none."""
 
 
 @dataclass(slots=True)
 class SharedPieceRow:
-    """A stretch of a version's ciphertext."""
+    """A piece of a version's ciphertext."""
 
     document: str
     version: int
@@ -58,7 +59,7 @@ class SharedPieceRow:
 
 @dataclass(slots=True)
 class GrantRow:
-    """A participant that a restricted document names."""
+    """A participant that may read a restricted document."""
 
     document: str
     participant: int
@@ -67,7 +68,7 @@ class GrantRow:
 
 @dataclass(slots=True)
 class RecipientKeyRow:
-    """The key that documents are wrapped for, as its participant signed it."""
+    """The key for which documents are wrapped, as signed by its participant."""
 
     participant: int
     public_key: bytes

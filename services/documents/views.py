@@ -1,4 +1,4 @@
-"""What the API says of documents."""
+"""Responses of the API about documents."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ __all__ = ["About", "Document", "DocumentPage", "DocumentVersion", "Grant", "Rec
 
 @dataclass(frozen=True, slots=True)
 class About(Printable):
-    """The lot or the order that a document is about."""
+    """The lot or order that a document is about."""
 
     kind: SubjectKind
     subject: bytes
     identifier: str | None
-    """Null where it is not known."""
+    """Null if the gateway does not know it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentVersion(Printable):
-    """One version of a document. Of an erased one, only number and root are left."""
+    """One version of a document. Only number and root remain of an erased one."""
 
     version: int
     """From 1."""
     name: str | None
     media_type: str | None
     size: int | None
-    """Bytes of the document as it was added."""
+    """Size in bytes before encryption."""
     root: bytes
-    """Claims root over name, media type, size and SHA-256: what a record can carry to commit to it."""
+    """Claims root over name, media type, size and SHA-256. A record can carry it to commit to the document."""
     added_at: datetime | None
 
 
@@ -51,38 +51,39 @@ class Document(Printable):
     """A document and its versions."""
 
     document: str
-    """Its id."""
+    """Id of the document."""
     mode: Mode
-    """Who may read it: `private`, `restricted` to those named, `linked` to its lot, or the whole `consortium`."""
+    """Who may read it: only the company (`private`), participants with a grant (`restricted`), participants linked to
+    its lot (`linked`), or every participant (`consortium`)."""
     about: About | None
-    """Null when it stands alone, or is about something that there is not for the caller."""
+    """Null if it is about nothing, or about something that is not visible to the caller."""
     versions: tuple[DocumentVersion, ...]
-    """The oldest first."""
+    """Oldest first."""
     grants: tuple[Grant, ...] | None
-    """Whom a restricted document names; null for all but the company that shares it."""
+    """Participants that may read a restricted document; null unless the caller is the company that shares it."""
     added_at: datetime | None
     erased_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage:
-    """Documents by id."""
+    """A page of documents, ordered by id."""
 
     documents: tuple[Document, ...]
     next: str | None
-    """After which the next page begins, when there are more."""
+    """Id after which the next page starts; None on the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientKey(Printable):
-    """The key that documents are wrapped for, as its participant signed it (EIP-712, DOCUMENTS.md)."""
+    """The key for which documents are wrapped, as signed by its participant (EIP-712, see DOCUMENTS.md)."""
 
     participant: int
     public_key: bytes
     """X25519."""
     issued_at: int
-    """Seconds since 1970, as it was signed."""
+    """Seconds since 1970, as signed."""
     signature: bytes
-    """r, s, v."""
+    """65 bytes: r, s, v."""
     signer: bytes
     """Address of the key that signed."""

@@ -4,9 +4,10 @@
     app = create_gateway(GatewayParts(store, policy, chain=chain))
     serve(app, "127.0.0.1", 8600)
 
-It answers from the index, so it speaks for the company that runs it. Who may call what is in ACCESS.md. A route is one
-row at its endpoint: permissions, the OpenAPI document and the table of ACCESS.md are derived from it. Endpoints hold no
-queries, errors become RFC 9457 problems in one place, and response schemas come from the views themselves.
+The gateway answers from the index, so its answers are statements of the company that runs it. ACCESS.md lists who may
+call what. A route is declared once, at its endpoint: permissions, the OpenAPI document and the table in ACCESS.md are
+derived from that. Endpoints contain no queries, one handler turns errors into RFC 9457 problems, and response schemas
+are derived from the view classes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,6 @@ from services.gateway.app import create_gateway
 from services.gateway.http.policy import build_policy
 from services.gateway.http.rate_limits import Limiter, Rates
 from services.gateway.parts import GatewayParts
-from services.gateway.relay import Relaying
+from services.gateway.relay import Relay
 
-__all__ = ["GatewayParts", "Limiter", "Rates", "Relaying", "build_policy", "create_gateway"]
+__all__ = ["GatewayParts", "Limiter", "Rates", "Relay", "build_policy", "create_gateway"]

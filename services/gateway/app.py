@@ -1,4 +1,4 @@
-"""The application: all routes in one table, the middleware around them, and the threads beside them."""
+"""The application factory: all routes in one table, the middleware around them, and the background threads."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from services.serving.logs import build_logger
 __all__ = ["create_gateway"]
 
 _DESCRIPTION = (
-    "Where parts come from, who made and inspected them, and what a bad model or a bad lot reached: read from the "
-    "index of the company that runs this gateway. Whoever trusts nobody's server checks a bundle offline instead. "
-    "Schemas are open: later versions may add members."
+    "Where parts come from, who made and inspected them, and what a bad model or a bad lot affected, according to the "
+    "index of the company that runs this gateway. To verify provenance without trusting any server, fetch a bundle and "
+    "check it offline. Schemas are open: later versions may add members."
 )
 
 
 class _Gateway(FastAPI):
-    """FastAPI whose OpenAPI document also says what middleware, authentication and error handler do."""
+    """FastAPI whose OpenAPI document also covers middleware, authentication and the error handler."""
 
     secured = True
     table: RouteTable
@@ -49,7 +49,7 @@ class _Gateway(FastAPI):
 
 
 def create_gateway(parts: GatewayParts) -> FastAPI:
-    """The application; its threads run from start-up to shutdown."""
+    """Returns the application. Its threads run from start-up to shutdown."""
     logger, table = build_logger(), RouteTable()
     background = build_background(parts, logger)
     authentication = Authentication(table, parts.store, parts.policy, parts.clock, parts.limiter)
@@ -64,7 +64,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     app.add_middleware(GatewayMiddleware, errors=errors, logger=logger, hosts=parts.policy.hosts, audit=parts.audit)
     add_api(table, api)
     add_epcis(table, parts.store, background.recorder)
-    add_relay(table, parts.relaying)
+    add_relay(table, parts.relay)
     add_recording(table, parts.store, background.recorder)
     add_documentation(table, app)
     for page in portal.routes:
@@ -83,7 +83,7 @@ def _build_api_parts(parts: GatewayParts, background: Background, authentication
         chain=parts.proving_chain,
         credential_keys=parts.credential_keys,
         loopback_webhooks=parts.delivery_policy is not None and parts.delivery_policy.loopback,
-        read_status=partial(fetch_gateway_status, parts.store, background.following),
+        read_status=partial(fetch_gateway_status, parts.store, background.follower),
         connections=SseConnections(),
         authenticate=authentication,
     )
@@ -95,7 +95,7 @@ def _build_portal(parts: GatewayParts, api: ApiParts) -> Portal:
 
 
 def _open(parts: GatewayParts, table: RouteTable, authentication: Authentication, background: Background) -> _Gateway:
-    """The application without a route; each route that is added is behind the authentication."""
+    """The application without routes. Every route that is added later requires the authentication."""
     app = _Gateway(
         title="Millmark gateway",
         summary="Provenance of made-to-order parts",

@@ -1,7 +1,7 @@
-"""The thread that has the audit log's head anchored on the ledger, in the name of the company that runs the gateway.
+"""The thread that anchors the head of the audit log on the ledger, for the company that runs the gateway.
 
-The heads are entries of one stream of evidence, kept in the private book; the anchor is queued in the same transaction,
-and goes out with all that the gateway records. So a crash leaves both or neither, and what was queued goes out.
+The heads are entries of an evidence stream in the private book. The anchor is queued in the same transaction as the
+entries, so a crash leaves both or neither, and a queued anchor is sent after a restart.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from services.serving.loop import Loop
 __all__ = ["AnchorRule", "AuditAnchors", "verify_audit_stream"]
 
 _LOOK_S: Final = 5.0
-"""Between two looks at how far the log is."""
+"""Time between two checks of the log's length."""
 _MOST_AT_ONCE: Final = 50 * MOST_MARKS
-"""Entries under one anchor; a longer log takes several."""
+"""Log entries under one anchor; a larger backlog needs several."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnchorRule:
-    """When the head is anchored: whichever comes first, where there is something new."""
+    """When the head is anchored: after so many new entries or so many seconds, whichever comes first."""
 
     stream: bytes
-    """Subject of a stream of the company's own, for this alone."""
+    """Subject of an evidence stream of the company that is used for nothing else."""
     entries: int
     seconds: int
 
 
 class AuditAnchors:
-    """Of one log. `step` is what the thread does."""
+    """Anchors one log. `step` is what the thread does repeatedly."""
 
     def __init__(
         self,
@@ -69,11 +69,11 @@ class AuditAnchors:
         self._loop.stop()
 
     def _round(self) -> float:
-        """A log that is far ahead takes several anchors, without a pause."""
+        """Catches up without pauses when the log is far ahead."""
         return 0.0 if self.step() else _LOOK_S
 
     def step(self) -> bool:
-        """Queues an anchor if one is due; tells whether it did. Raises StoreError, AuditError."""
+        """Queues an anchor if one is due, and returns whether it did. Raises StoreError or AuditError."""
         with self._store.reading() as connection:
             book = Book(connection)
             size = book.evidence_size(self._rule.stream)
@@ -84,7 +84,7 @@ class AuditAnchors:
         if new <= 0 or (new < self._rule.entries and self._clock() - kept_at < self._rule.seconds):
             return False
         first, hashes = read_hashes(self._audit.folder, after, _MOST_AT_ONCE)
-        self._audit.flush()  # what is anchored must outlive a power cut
+        self._audit.flush()  # what is anchored must survive a power failure
         parts = range(0, len(hashes), MOST_MARKS)
         return self._queue(size, [build_head(first + at, hashes[at : at + MOST_MARKS], self._clock()) for at in parts])
 
@@ -92,9 +92,10 @@ class AuditAnchors:
         stream = self._rule.stream
         entries = [_entry(size + n, head) for n, head in enumerate(heads)]
         with self._store.transaction() as connection:
+            # The leaves were numbered from `size`, read before the transaction: compared again inside it.
             book = Book(connection)
             if book.evidence_size(stream) != size:
-                return False  # another gateway on this database was first
+                return False  # another gateway on this database was faster
             book.add_evidence(stream, entries)
             whole = size + len(entries)
             anchor = Anchor(stream, whole, Tree(book.leaves(stream, whole)).root())
@@ -105,12 +106,12 @@ class AuditAnchors:
 
 
 def verify_audit_stream(chain: Chain, stream: bytes, participant: int | None) -> None:
-    """That the stream is on the ledger, and the company's. Raises SettingsError, ChainError."""
+    """Verifies that the stream is on the ledger and belongs to the participant. Raises SettingsError or ChainError."""
     found = chain.read_struct(Contract.LEDGER, "streamOf", stream)
     if found["sequence"] == 0:
-        raise SettingsError("audit_stream is not on the ledger", hint="open it first, or correct its subject")
+        raise SettingsError("audit_stream is not on the ledger", hint="open the stream first, or correct its subject")
     if participant not in (None, found["owner"]):
-        raise SettingsError("audit_stream is another company's", hint="name a stream of your own")
+        raise SettingsError("audit_stream belongs to another company", hint="use a stream of your own")
 
 
 def _entry(index: int, head: AnchoredHead) -> EvidenceEntry:

@@ -1,4 +1,4 @@
-"""The threads that work beside the routes, from start-up to shutdown."""
+"""The background threads of a gateway, from start-up to shutdown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from structlog.typing import FilteringBoundLogger
 
 from services.gateway.audit_anchors import AuditAnchors
-from services.gateway.follower import Following
+from services.gateway.follower import FollowerThread
 from services.gateway.parts import GatewayParts
 from services.gateway.recording import Recorder
 from services.webhooks.dispatcher import Dispatcher
@@ -26,12 +26,12 @@ class _Thread(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """The threads of one gateway; routes ask two of them."""
+    """The threads of one gateway. Routes use the follower and the recorder."""
 
-    following: Following | None
+    follower: FollowerThread | None
     recorder: Recorder | None
     threads: tuple[_Thread, ...]
-    """All of them, in the order in which they start and stop."""
+    """All threads, in the order in which they start and stop."""
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
@@ -46,12 +46,13 @@ class Background:
 
 def build_background(parts: GatewayParts, logger: FilteringBoundLogger) -> Background:
     store, chain, delivery = parts.store, parts.chain, parts.delivery_policy
-    following = None if chain is None else Following(chain, store, parts.follow_interval_s, logger)
+    # Recorder last: threads that queue records stop before the thread that sends them.
+    follower = None if chain is None else FollowerThread(chain, store, parts.follow_interval_s, logger)
     recorder = None if parts.recording is None else Recorder(store, *parts.recording, logger)
     dispatcher = None if delivery is None else Dispatcher(store, delivery, logger)
     anchors = _build_anchors(parts, recorder, logger)
-    threads = (following, dispatcher, parts.relaying, anchors, recorder)
-    return Background(following, recorder, tuple(one for one in threads if one is not None))
+    threads = (follower, dispatcher, parts.relay, anchors, recorder)
+    return Background(follower, recorder, tuple(one for one in threads if one is not None))
 
 
 def _build_anchors(parts: GatewayParts, recorder: Recorder | None, logger: FilteringBoundLogger) -> AuditAnchors | None:

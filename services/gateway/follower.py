@@ -1,4 +1,4 @@
-"""The thread that keeps the index up to date, and what it last saw of the chain."""
+"""The thread that keeps the index up to date, and what it last read from the chain."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from services.gateway.http.problems import public_cause
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
 
-__all__ = ["Failure", "FollowedChain", "Following", "Head", "Seen"]
+__all__ = ["Failure", "FollowedChain", "FollowerSnapshot", "FollowerThread", "Head"]
 
 _STEP_BLOCKS = 64
-"""Blocks between two looks at the stop signal."""
+"""Blocks indexed between two checks of the stop signal."""
 
 
 class HeadReader(Protocol):
@@ -28,7 +28,7 @@ class HeadReader(Protocol):
 
 
 class FollowedChain(ChainReader, Protocol):
-    """What the gateway asks of a chain: `ledger.chain.Chain` has it."""
+    """The part of `ledger.chain.Chain` that the gateway uses."""
 
     @property
     def node(self) -> HeadReader: ...
@@ -37,7 +37,7 @@ class FollowedChain(ChainReader, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The chain as its node had it."""
+    """The state of the chain, as reported by the node."""
 
     chain_id: int
     header: Header
@@ -48,7 +48,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a step did not go through."""
+    """Why a step failed."""
 
     code: str
     cause: str
@@ -57,39 +57,39 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One moment of the following, never changed once it is made, so that threads can share it."""
+class FollowerSnapshot:
+    """The follower's state at one moment. Immutable, so that threads can share it."""
 
     head: Head | None = None
-    """None when the node did not answer at the last try."""
+    """None if the node did not answer the last request."""
     head_failure: Failure | None = None
     """Why `head` is None."""
     followed_at: datetime | None = None
-    """End of the last step that went through."""
+    """End of the last successful step."""
     failure: Failure | None = None
-    """The last step that did not; it stays after later steps go through."""
+    """The most recent failed step. It is kept when later steps succeed."""
 
 
-class Following:
-    """Follows in steps, whatever a step raises: a node that is down comes back, and a halted index has to be seen by an
-    operator, through `seen` and the log, while what it holds is served on."""
+class FollowerThread:
+    """Indexes new blocks step by step, whatever a step raises. A node that is down comes back. A halted index needs an
+    operator, who sees it in `seen` and the log; until then the existing index is served."""
 
     def __init__(self, chain: FollowedChain, store: Store, interval_s: float, logger: FilteringBoundLogger) -> None:
         self._chain = chain
         self._follower = Follower(chain, store)
         self._interval_s = interval_s
-        self._logger, self._failures = logger, FailureLog(logger, "following failed")
-        self._seen = Seen()
+        self._logger, self._failures = logger, FailureLog(logger, "indexing failed")
+        self._seen = FollowerSnapshot()
         self._loop = Loop("millmark-follower", self._round, logger, failed="follower failed", retry_s=interval_s)
 
-    def seen(self) -> Seen:
+    def seen(self) -> FollowerSnapshot:
         return self._seen
 
     def start(self) -> None:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when the thread has ended; one that hangs in a request to the node is left behind."""
+        """Returns when the thread has ended. A thread that is blocked in a request to the node is abandoned."""
         self._loop.stop()
 
     def _round(self) -> float:
@@ -98,10 +98,10 @@ class Following:
         return 0.0 if more else self._interval_s
 
     def step(self) -> bool:
-        """Indexes some blocks; tells whether there are more."""
+        """Indexes up to 64 blocks. Returns whether there are more."""
         try:
             progress = self._follower.follow(limit=_STEP_BLOCKS)
-        except Exception as error:  # the head is looked at all the same, and the failure shown
+        except Exception as error:  # shown to operators; the head is still worth reading
             self._failures.note(error)
             self._seen = replace(self._seen, failure=_failure(error))
             return False
@@ -112,10 +112,10 @@ class Following:
         return progress.block_number < progress.final_number
 
     def _look(self) -> None:
-        """After the step, so that an index that has just caught up compares as equal."""
+        """Reads the head after the step, so that an index that has just caught up compares as equal to it."""
         try:
             self._seen = replace(self._seen, head=self._fetch_head(), head_failure=None)
-        except Exception as error:  # as above
+        except Exception as error:  # the status page shows it
             self._seen = replace(self._seen, head=None, head_failure=_failure(error))
 
     def _fetch_head(self) -> Head:
@@ -127,4 +127,4 @@ class Following:
 def _failure(error: Exception) -> Failure:
     if isinstance(error, MillmarkError):
         return Failure(error.code, public_cause(error), error.hint, datetime.now(UTC))
-    return Failure("unexpected", "the follower failed in a way that is not foreseen", "see the log", datetime.now(UTC))
+    return Failure("unexpected", "indexing failed unexpectedly", "see the log", datetime.now(UTC))

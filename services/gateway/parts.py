@@ -1,4 +1,4 @@
-"""What one gateway is put together from."""
+"""The parts of which a gateway consists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.gateway.follower import FollowedChain
 from services.gateway.http.authentication import Clock
 from services.gateway.http.policy import Policy
 from services.gateway.http.rate_limits import Limiter, Rates
-from services.gateway.relay import Relaying
+from services.gateway.relay import Relay
 from services.interop.credentials.keys import CredentialKey
 from services.portal import Proofs
 from services.webhooks.dispatcher import DeliveryPolicy
@@ -34,35 +34,35 @@ def _default_limiter() -> Limiter:
 
 @dataclass(frozen=True, slots=True)
 class GatewayParts:
-    """Store and policy are needed; what is left out is not offered."""
+    """Store and policy are required. A gateway lacks the features whose parts are left out."""
 
     store: Store
-    """Open; the gateway leaves it open."""
+    """An open store. The gateway does not close it."""
     policy: Policy
     _: KW_ONLY
     keys: KeyRing | None = None
-    """Without it, documents are neither added nor fetched."""
+    """Without a key ring, documents can be neither added nor fetched."""
     chain: FollowedChain | None = None
-    """With it, a thread brings the index up to its last final block; without it, the index is served as it is."""
+    """With a chain, a thread keeps the index up to date with its final blocks. Without, the index stays as it is."""
     follow_interval_s: float = 1.0
     clock: Clock = _now_s
     limiter: Limiter = field(default_factory=_default_limiter)
     recording: tuple[Chain, Signer] | None = None
-    """With it, a thread records what callers ask for, signed with that key."""
-    relaying: Relaying | None = None
-    """With it, a thread sends what other participants signed."""
+    """With it, a thread sends the records that callers request, signed with this key."""
+    relay: Relay | None = None
+    """With it, the gateway sends requests that other participants signed."""
     proofs: Proofs | None = None
-    """What passports disclose, and where their proofs come from; without it they have none."""
+    """What passports disclose, and where their proofs come from. Without it, passports have no proofs."""
     audit: AuditLog | None = None
-    """With it, nothing is answered that it does not have."""
+    """With it, no response is sent before its audit entry is written."""
     anchoring: AnchorRule | None = None
-    """With it, `audit` and `recording`, a thread has the audit log's head anchored on the ledger."""
+    """With it, `audit` and `recording`, a thread anchors the audit log's head on the ledger."""
     delivery_policy: DeliveryPolicy | None = None
     """With it, a thread delivers webhooks."""
     credential_keys: Mapping[str, CredentialKey] = field(default_factory=dict)
-    """Sign credentials, by their name in the DID document."""
+    """Keys that sign credentials, by their names in the DID document."""
 
     @property
     def proving_chain(self) -> Chain | None:
-        """The chain, if bundles can be made of it: tests follow simpler ones."""
+        """The chain, if bundles can be built from it. Tests index simpler chains."""
         return self.chain if isinstance(self.chain, Chain) else None

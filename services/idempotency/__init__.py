@@ -1,5 +1,5 @@
-"""Answers that were given to writes, kept under the caller's Idempotency-Key to be given again.
+"""Stored responses to writes, by the caller's idempotency key.
 
-Apart from the gateway, which replays them (services.gateway.http.idempotency), because erasing a document deletes the
-answers that mention it, over HTTP or not.
+The gateway replays them (services.gateway.http.idempotency). They are a package of their own because erasing a
+document, over HTTP or not, has to delete the responses that mention it.
 """

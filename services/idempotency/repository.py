@@ -1,4 +1,4 @@
-"""Answers that were given to writes."""
+"""Reads and writes stored responses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["AnswerRepository"]
 
 
 class AnswerRepository:
-    """Reads and writes within one transaction."""
+    """All operations run in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -23,22 +23,23 @@ class AnswerRepository:
         return self._rows.get(AnswerRow, caller, route, key)
 
     def begin(self, row: AnswerRow) -> None:
-        """Marks a request as under way; replaces the row under its key."""
+        """Stores that a request is in progress, replacing any row under its key."""
         self._rows.put(row)
 
     def finish(self, row: AnswerRow, status: int, headers: str, body: bytes) -> None:
         self._rows.put(replace(row, status=status, headers=headers, body=body))
 
     def drop(self, row: AnswerRow) -> None:
-        """Deletes the row of a request, for example of one that failed."""
+        """Deletes the row of a request, for example after it failed."""
         columns = (answers.c.caller == row.caller, answers.c.route == row.route, answers.c.key == row.key)
         self._connection.execute(delete(answers).where(*columns))
 
     def forget(self, before_s: int) -> None:
-        """Deletes the rows of requests that began before a moment."""
+        """Deletes the rows of requests that began before a time."""
         self._connection.execute(delete(answers).where(answers.c.begun_at < before_s))
 
     def forget_containing(self, text: bytes) -> None:
-        """Deletes answers that contain `text`: what is erased must not be answered again."""
+        """Deletes responses that contain `text`, so that erased content is not returned any more."""
+        # A scan: responses are few, kept for days only, and erasing is rare.
         for row in [row for row in self._rows.scan(AnswerRow) if text in row.body]:
             self.drop(row)

@@ -1,4 +1,4 @@
-"""Answers that were given to writes. Times are seconds since 1970."""
+"""The table of stored responses. Times are seconds since 1970."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from ledger.store import schema_of
 
 @dataclass(slots=True)
 class AnswerRow:
-    """The answer to a write, so that the same request is done once and gets the same answer again."""
+    """The response to a write, stored so that a repeated request takes effect once and gets the same response."""
 
     caller: int
-    """Participant; 0 for whoever runs a gateway that is open on the loopback."""
+    """Participant; 0 for the operator of a gateway that is open on loopback."""
     route: str
-    """Method and path, as the router has it."""
+    """Method and path template, as registered with the router."""
     key: str
-    """The caller's own name for the request."""
+    """The caller's idempotency key."""
     request: bytes
-    """SHA-256 of what was asked."""
+    """SHA-256 of the request."""
     holder: str
-    """The process that works on it."""
+    """The process that works on the request."""
     begun_at: int
     status: int
-    """Of the answer; 0 while there is none."""
+    """Status of the response; 0 while the request is in progress."""
     headers: str
-    """JSON, by lower-case name."""
+    """JSON object; names are in lower case."""
     body: bytes
 
 

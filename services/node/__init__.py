@@ -1,1 +1,1 @@
-"""The factory agent: takes machine data in, keeps it, inspects, anchors, certifies, and loses nothing."""
+"""The factory agent: captures machine events durably, inspects them, and submits anchors and certificates."""

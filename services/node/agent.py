@@ -1,4 +1,4 @@
-"""The node: its parts opened in order, started, and closed in the opposite order."""
+"""Assembles a node: opens its parts in order, starts their threads, and closes them in reverse order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from services.node.health import Health, StreamHealth, describe_outbox
 from services.node.http_capture import create_capture
 from services.node.intake import Intake, StreamIntake
 from services.node.metrics import Metrics
-from services.node.preflight import connect, connect_relay, open_relay, verify_logs
+from services.node.preflight import connect_chain, connect_relay, open_relay, verify_logs
 from services.node.resume import read_resume_point
 from services.node.streamlog import StreamLog
 from services.node.submission import KeySubmitter, SubmissionLoop, build_report
@@ -45,14 +45,14 @@ if TYPE_CHECKING:
     from services.node.inspection import Certifier
     from services.node.mqtt_capture import MqttCapture
 
-__all__ = ["DEAD_LETTERS", "Agent", "hold_folder", "open_agent"]
+__all__ = ["DEAD_LETTERS", "Agent", "lock_folder", "open_agent"]
 
 DEAD_LETTERS = "dead-letters.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """One stream's parts."""
+    """The log of one stream, and the parts that write and read it."""
 
     name: str
     log: StreamLog
@@ -61,7 +61,7 @@ class _Stream:
 
 
 class Agent:
-    """An open node whose threads run."""
+    """A node whose parts are open and whose threads are running."""
 
     def __init__(
         self,
@@ -82,24 +82,25 @@ class Agent:
         self._metrics = metrics
 
     def health(self) -> Health:
-        """As it is now; brings the gauges up to date."""
-        streams = [_look(stream) for stream in self._streams]
+        """The node's current health. Also updates the gauges."""
+        streams = [_describe(stream) for stream in self._streams]
         submission, outbox = self._submission, describe_outbox(self._outbox)
         found = Health(streams, submission.connected, submission.head, submission.troubles(), outbox)
         self._measure(found)
         return found
 
     def create_capture(self) -> Starlette:
-        """The HTTP application. Raises SettingsError for an unusable token file."""
+        """Builds the HTTP application. Raises SettingsError for an unusable token file."""
         token_file = self.config.http.token_file
         token = None if token_file is None else read_secret(token_file)
         return create_capture(self.intake, self._metrics, self.health, token, self.logger)
 
     @contextmanager
     def capturing(self) -> Iterator[None]:
-        """Takes in from folders and brokers meanwhile. Raises SettingsError for a source that cannot be used."""
+        """Captures from folders and brokers until exit. Raises SettingsError if a source cannot be used."""
         with ExitStack() as stack:
             for folder in self.config.folders:
+                # Named after the folder's path, so progress survives a reordering of the configuration.
                 name = hashlib.sha256(str(folder.path).encode()).hexdigest()[:16]
                 state = self.config.data_folder / f"folder-{name}.json"
                 _start(stack, FolderCapture(folder, self.intake, state, self.logger))
@@ -115,7 +116,7 @@ class Agent:
         metrics.chain_up.set(health.chain_connected)
         metrics.head.set(health.head.number or 0)
         metrics.stalled.set(health.head.stalled_s(time.monotonic()))
-        metrics.outbox.clear()
+        metrics.outbox.clear()  # otherwise a state without records would keep its last count
         for state, count in self._outbox.counts().items():
             metrics.outbox.labels(state).set(count)
         oldest = health.outbox["oldest_waiting"]
@@ -124,14 +125,15 @@ class Agent:
 
 @contextmanager
 def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -> Iterator[Agent]:
-    """Opens everything and starts the threads; on leaving, what was taken in is durable and the rest waits.
+    """Opens the node and starts its threads. On exit every acknowledged event is durable; unsent records stay queued.
 
-    Raises SettingsError and its kin for whatever is unsafe or does not fit, before any event is taken; a chain that
-    does not answer is no reason to refuse.
+    Raises SettingsError, SigningError, StoreDamagedError, WrongChainError or WrongContractError, before any event is
+    accepted, if the configuration is unsafe or does not match the ledger. An unreachable chain does not prevent the
+    start: events are accepted and records are queued until it answers.
     """
     logger = logger or build_logger()
     with ExitStack() as stack:
-        stack.enter_context(hold_folder(config.data_folder))
+        stack.enter_context(lock_folder(config.data_folder))
         signer = open_signer(config.signer.uri, passphrase_file=config.signer.passphrase_file)
         inspector = None if config.model is None else _open_model(config.model)
         deployment = read_deployment(config.chain.deployment)
@@ -139,16 +141,17 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
 
         parts = _Parts(config, store, signer, inspector, (deployment.chain_id, deployment.ledger), logger)
         streams = [parts.open_stream(stack, stream) for stream in config.streams]
+        # Before the submission loop starts: a draft whose records are not in the outbox is then certainly an orphan.
         parts.drafts.drop_orphans()
         recorders = [stream.recorder for stream in streams]
 
         relay = config.relay
-        link = parts.direct(recorders) if relay is None else parts.relayed(stack, relay, deployment)
+        connect = parts.direct(recorders) if relay is None else parts.relayed(stack, relay, deployment)
         try:
-            link()
+            connect()  # only to check the configuration: the loop connects for itself
         except ChainUnreachableError:
-            logger.warning("the chain does not answer; events are taken, and records wait")
-        submission = SubmissionLoop(recorders, link, Outbox(store), parts.drafts, logger)
+            logger.warning("the chain does not answer; events are accepted and records queued until it does")
+        submission = SubmissionLoop(recorders, connect, Outbox(store), parts.drafts, logger)
         submission.start()
         stack.callback(submission.stop)
         intake = Intake(parts.intakes(streams), parts.dead_letters, parts.metrics)
@@ -156,7 +159,7 @@ def open_agent(config: NodeConfig, logger: FilteringBoundLogger | None = None) -
 
 
 class _Parts:
-    """What the streams share."""
+    """Builds the parts of each stream from what all streams share."""
 
     def __init__(
         self,
@@ -182,9 +185,10 @@ class _Parts:
         subject = bytes.fromhex(stream.subject[2:])
         resume_point = read_resume_point(folder / "resume")
         log = StreamLog(folder / "log", subject, known=None if resume_point is None else resume_point.position)
+        # Callbacks run in reverse: the committer stops writing before its index and its log are closed.
         stack.callback(log.close)
-        known = DedupIndex(folder / "known", log)
-        stack.callback(known.close)
+        dedup_index = DedupIndex(folder / "known", log)
+        stack.callback(dedup_index.close)
         recorder = StreamRecorder(
             stream.name,
             subject,
@@ -197,23 +201,23 @@ class _Parts:
             self._certifier(stream, subject, folder),
             folder / "resume",
         )
-        committer = Committer(log, known, self.metrics.frames.labels(stream.name).observe)
+        committer = Committer(log, dedup_index, self.metrics.frames.labels(stream.name).observe)
         stack.callback(committer.stop)
         return _Stream(stream.name, log, committer, recorder)
 
     def direct(self, recorders: Sequence[StreamRecorder]) -> Callable[[], KeySubmitter]:
-        """What connects to the own node."""
+        """Returns a function that connects to the company's own chain node and checks the configuration against it."""
 
-        def link() -> KeySubmitter:
-            chain = connect(self._config, self._signer.address, self._inspector)
+        def connect() -> KeySubmitter:
+            chain = connect_chain(self._config, self._signer.address, self._inspector)
             verify_logs(chain, recorders)
             chain.fund(self._signer.address)
             return Submitter(chain, Outbox(self._store), self._signer, report=build_report(self._logger))
 
-        return link
+        return connect
 
     def relayed(self, stack: ExitStack, config: RelayConfig, deployment: Deployment) -> Callable[[], KeySubmitter]:
-        """What connects to the relay."""
+        """Returns a function that connects to the relay. Raises SettingsError for an unusable token file."""
         relay = open_relay(stack, config)
         return lambda: connect_relay(relay, config, deployment, self._store, self._signer)
 
@@ -226,40 +230,41 @@ class _Parts:
         model, inspector = self._config.model, self._inspector
         if model is None or inspector is None or model.stream != stream.name:
             return None
-        from services.node.inspection import Certifier  # noqa: PLC0415 - numpy, which a node without a model lacks
+        from services.node.inspection import Certifier  # noqa: PLC0415 - needs numpy, which is not installed without a model
 
         return Certifier(subject, self._ledger, model, inspector, self._store, folder, self.dead_letters)
 
 
 @contextmanager
-def hold_folder(path: Path) -> Iterator[None]:
-    """The data folder is this process's alone meanwhile. Raises SettingsError when another node works in it, or when
-    other users can look into it."""
+def lock_folder(path: Path) -> Iterator[None]:
+    """Creates the data folder if needed and locks it until exit. Raises SettingsError if another node has locked it, or
+    if its mode lets other users in."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SettingsError(f"{path} cannot be used: {error.strerror}", hint="name another data_folder") from error
+        raise SettingsError(f"{path} cannot be used: {error.strerror}", hint="set another data_folder") from error
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise SettingsError(f"{path} is open to other users", hint=f"chmod 700 {path}")
         try:
+            # The kernel releases the lock with the process, so a killed node leaves no stale lock behind.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise SettingsError(f"another node works in {path}", hint="stop it first") from None
+            raise SettingsError(f"another node is using {path}", hint="stop it first") from None
         yield
     finally:
         os.close(descriptor)
 
 
 def _open_model(model: ModelSource) -> Inspector:
-    from services.node.inspection import load_inspector  # noqa: PLC0415 - as above
+    from services.node.inspection import load_inspector  # noqa: PLC0415 - as in `_certifier`
 
     return load_inspector(model)
 
 
 def _open_broker(broker: MqttSource, intake: Intake, logger: FilteringBoundLogger) -> MqttCapture:
-    from services.node.mqtt_capture import MqttCapture  # noqa: PLC0415 - a client that few nodes need
+    from services.node.mqtt_capture import MqttCapture  # noqa: PLC0415 - most nodes have no broker
 
     return MqttCapture(broker, intake, logger)
 
@@ -269,7 +274,7 @@ def _start(stack: ExitStack, source: FolderCapture | MqttCapture) -> None:
     stack.callback(source.stop)
 
 
-def _look(stream: _Stream) -> StreamHealth:
+def _describe(stream: _Stream) -> StreamHealth:
     failure = stream.committer.failure
     return StreamHealth(
         stream.name, stream.log.end.index, stream.recorder.anchored, None if failure is None else str(failure)

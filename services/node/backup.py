@@ -1,7 +1,7 @@
-"""Backup of a node that runs, and its way back.
+"""Backup of a node, running or not, and restoring it.
 
-Drafts are copied before and after the database, because each moves from there into it; logs come last. So the copy's
-logs are never shorter than its database says, which is what a node demands when it opens them.
+Logs are copied after the database: then the copied logs hold at least every entry that the copied database refers to,
+which a node requires when it opens them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ledger.errors import InputError, SettingsError
-from services.node.agent import hold_folder
+from services.node.agent import lock_folder
 from services.node.config import NodeConfig
 from services.node.streamlog import StreamLog
 
@@ -24,12 +24,16 @@ _SQLITE = "sqlite:///"
 
 
 def back_up(config: NodeConfig, target: Path) -> None:
-    """Raises InputError when `target` is there already or cannot be written, SettingsError for a database that has its
-    own way of backup."""
+    """Copies the node's state into `target`, which must not exist yet.
+
+    Raises InputError if `target` exists or cannot be written, SettingsError if the database is not SQLite.
+    """
     database = _database(config)
     source = config.data_folder
     try:
         target.mkdir(mode=0o700, parents=True)
+        # Drafts are copied before and after the database. The first pass catches those that are settled, and removed,
+        # once the database is copied; the second those written meanwhile, whose records the copy may already hold.
         _copy_some(source, target, "drafts/*.json")
         reading = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
         with closing(reading) as old, closing(sqlite3.connect(target / _DATABASE)) as new:
@@ -44,15 +48,19 @@ def back_up(config: NodeConfig, target: Path) -> None:
 
 
 def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
-    """Entries by stream. The index of known events is left to be made anew. Raises InputError when the data folder is
-    there already, StoreDamagedError for a damaged log, SettingsError when it is another stream's."""
+    """Restores a backup into a data folder that does not exist yet. Returns the number of log entries by stream name.
+
+    The dedup index is not part of a backup; the next start rebuilds it from the log. Raises InputError if the data
+    folder or the database exists or `backup` is not a backup, StoreDamagedError for a damaged log, and SettingsError if
+    a log belongs to another stream or the database is not SQLite.
+    """
     database, folder = _database(config), config.data_folder
     if folder.exists() or database.exists():
-        raise InputError(f"{folder} or {database} exists", hint="move them away first")
+        raise InputError(f"{folder} or {database} already exists", hint="move it away first")
     if not (backup / _DATABASE).is_file():
-        raise InputError(f"{backup} is no backup of a node", hint="name the folder that `millmark node backup` wrote")
+        raise InputError(f"{backup} is not a node backup", hint="name the folder that `millmark node backup` wrote")
     found = {}
-    with hold_folder(folder):
+    with lock_folder(folder):
         for pattern in ("drafts/*.json", "streams/*/*", "folder-*.json", "dead-letters.jsonl*"):
             _copy_some(backup, folder, pattern)
         shutil.copyfile(backup / _DATABASE, database)
@@ -66,7 +74,9 @@ def restore(config: NodeConfig, backup: Path) -> Mapping[str, int]:
 
 def _database(config: NodeConfig) -> Path:
     if not config.database_url.startswith(_SQLITE):
-        raise SettingsError("the database is not SQLite", hint="back it up with its own tools, before the logs")
+        raise SettingsError(
+            "the database is not SQLite", hint="use the database's own backup tools, then copy the logs"
+        )
     return Path(config.database_url.removeprefix(_SQLITE))
 
 
@@ -77,5 +87,5 @@ def _copy_some(source: Path, target: Path, pattern: str) -> None:
         try:
             shutil.copyfile(path, copy)
         except FileNotFoundError:
-            continue  # a draft that has just become final
+            continue  # a draft that was settled since the folder was listed
         copy.chmod(0o600)

@@ -1,4 +1,4 @@
-"""The chain's head as a node sees it, and whether the chain stalls: a transaction waits, and no block comes."""
+"""The latest block that the node has seen, and whether the chain stalls: a transaction waits but no block is added."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ __all__ = ["ChainHead"]
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """As last seen. Times are on the monotonic clock. Replaced, never changed, so that threads can share it."""
+    """One observation. Times are monotonic seconds. Immutable, so threads share it without a lock."""
 
     number: int | None = None
-    """Of the latest block; None before the chain was reached."""
+    """Number of the latest block; None until the chain is first reached."""
     since_s: float = 0.0
-    """When it was first seen."""
+    """When that block was first seen."""
     waiting_since_s: float | None = None
-    """Since when a transaction has waited for the next block; None when none does."""
+    """Since when a transaction has been waiting for the next block; None if none is waiting."""
 
     def see(self, number: int, waits: bool, now_s: float) -> ChainHead:
-        """The next look. `waits`: a transaction is on its way to a block."""
+        """Returns the next observation. `waits`: a sent transaction is not in a block yet."""
+        # A new block restarts the wait even if the transaction is not in it: the chain is slow then, not stalled.
         moved = number != self.number
         before = None if moved else self.waiting_since_s
         since_s = now_s if moved else self.since_s
@@ -33,7 +34,7 @@ class ChainHead:
         )
 
     def stalled_s(self, now_s: float) -> float:
-        """For how long the chain has stalled; 0 while it does not."""
+        """Seconds for which the chain has stalled; 0 if it has not."""
         waited_s = 0.0 if self.waiting_since_s is None else now_s - self.waiting_since_s
         return waited_s if waited_s >= STALL_S else 0.0
 

@@ -30,7 +30,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def _from_file(path: Path, info: ValidationInfo) -> Path:
-    """Below the configuration's folder."""
+    """Resolves a relative path against the configuration's folder."""
     return Path(info.context["folder"]) / path if info.context else path
 
 
@@ -44,32 +44,32 @@ class _Part(BaseModel):
 
 
 class ChainConfig(_Part):
-    """Where records go."""
+    """The chain that the records are for, and how to reach it."""
 
     url: str | None = Field(default=None, pattern=r"^https?://")
-    """JSON-RPC of the own node; without one, a relay sends."""
+    """JSON-RPC endpoint of the company's own chain node; None if a relay sends the records."""
     engine: str = "embedded"
     deployment: ConfigPath = Field(default=Path("deployment.json"), validate_default=True)
 
 
 class RelayConfig(_Part):
-    """Another participant's gateway, which sends what this node signs."""
+    """Another participant's gateway, which sends the records that this node signs."""
 
     url: str = Field(pattern=r"^https?://[^/@]+$")
     token_file: ConfigPath | None = None
-    """Mode 0600: an API key of that gateway, with the scope `relay`, for this node's participant."""
+    """Holds an API key of that gateway for this node's participant, with the scope `relay`. Mode 0600."""
     validity_s: int = Field(default=300, ge=5, le=3600)
-    """From signing to a request's deadline. When the relay lets it pass, the request is signed anew."""
+    """Seconds from signing to a request's deadline. A request that is not sent by then is signed again."""
 
     @model_validator(mode="after")
     def _need_encryption(self) -> RelayConfig:
         if self.url.startswith("http:") and _host_of(self.url) not in _LOOPBACK:
-            raise ValueError("would send the token in clear: give an https:// address")
+            raise ValueError("would send the token unencrypted: use an https:// URL")
         return self
 
 
 class SignerConfig(_Part):
-    """Who signs."""
+    """The key that signs records."""
 
     uri: str = Field(pattern=r"^(keystore|file):.")
     passphrase_file: ConfigPath | None = None
@@ -79,25 +79,27 @@ class StreamConfig(_Part):
     """One machine's evidence."""
 
     name: Name
-    """Of its folder, and in events."""
+    """Used in events, and as the name of its folder below `streams/`."""
     machine: int = Field(ge=1, lt=2**40)
     """The machine's number in the registry."""
     subject: Subject
-    """As `OpenStream` made it."""
+    """The subject with which the stream was opened on the ledger (`OpenStream`)."""
 
 
 class HttpSource(_Part):
-    """POST /v1/events."""
+    """Address and token of `POST /v1/events`."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8610, ge=0, le=65535)
     token_file: ConfigPath | None = None
-    """Mode 0600, one line of at least 32 characters, which senders give as a bearer token."""
+    """Holds the bearer token that senders must present: one line of at least 32 characters. Mode 0600."""
 
     @model_validator(mode="after")
     def _need_token(self) -> HttpSource:
         if self.host not in _LOOPBACK and self.token_file is None:
-            raise ValueError("listens beyond this machine without a token: name a token_file, or a loopback host")
+            raise ValueError(
+                "would accept events from other machines without a token: set a token_file, or a loopback host"
+            )
         return self
 
 
@@ -110,7 +112,7 @@ class FolderSource(_Part):
 
 
 class MqttSource(_Part):
-    """Topics of a broker."""
+    """A subscription to topics of an MQTT broker."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=1883, ge=1, le=65535)
@@ -121,33 +123,33 @@ class MqttSource(_Part):
     username: str | None = None
     password_file: ConfigPath | None = None
     ca_file: ConfigPath | None = None
-    """Certificates that the broker's is checked against; without it the connection is not encrypted."""
+    """CA certificates for verifying the broker's; without it the connection is not encrypted."""
 
     @model_validator(mode="after")
     def _need_encryption(self) -> MqttSource:
         if self.host not in _LOOPBACK and self.ca_file is None:
-            raise ValueError("reaches beyond this machine unencrypted: name a ca_file, or a loopback host")
+            raise ValueError("would connect to another machine unencrypted: set a ca_file, or a loopback host")
         return self
 
 
 class ModelSource(_Part):
-    """What inspects."""
+    """The quality model that inspects one stream."""
 
     file: ConfigPath
     number: int = Field(ge=1, lt=2**40)
     """The model's number in the registry."""
     field: str = Field(min_length=1, max_length=64)
-    """Member of an event's data with the samples: whole numbers, one or an array, as the model reads them."""
+    """Member of an event's `data` that holds the samples: an integer or an array of them, in the model's unit."""
     width: int = Field(ge=1, le=4096)
-    """Samples in one window."""
+    """Samples per window."""
     hop: int = Field(ge=1, le=4096)
-    """Samples from the beginning of one window to the next."""
+    """Samples from the start of one window to the start of the next."""
     stream: Name
     validity_days: int = Field(default=365, ge=1, le=3650)
 
 
 class AnchorRule(_Part):
-    """An anchor is due at whichever comes first."""
+    """An anchor is due when any one of these limits is reached: entries, seconds since the first, bytes."""
 
     count: int = Field(default=1000, ge=1, le=100_000)
     seconds: float = Field(default=60.0, ge=0.1, le=86_400)
@@ -155,14 +157,14 @@ class AnchorRule(_Part):
 
 
 class NodeConfig(_Part):
-    """All of it."""
+    """The whole configuration file."""
 
     data_folder: ConfigPath
-    """Logs, drafts and, by default, the database. Whoever reads it knows all that was measured."""
+    """Holds logs, drafts and, by default, the database: everything that was measured, unencrypted."""
     database: str | None = None
-    """SQLAlchemy URL of outbox and private book; `millmark.sqlite` in the data folder when it is left out."""
+    """SQLAlchemy URL of outbox and book; by default `millmark.sqlite` in the data folder."""
     record: Literal["evidence", "certificates"] = "evidence"
-    """Whether lots that events name are inspected and certified."""
+    """`certificates`: events that name a lot are inspected, and certified. `evidence`: anchors alone."""
     chain: ChainConfig
     relay: RelayConfig | None = None
     signer: SignerConfig
@@ -178,15 +180,15 @@ class NodeConfig(_Part):
         names = [stream.name for stream in self.streams]
         subjects = {stream.subject for stream in self.streams}
         if len(set(names)) != len(names) or len(subjects) != len(names):
-            raise ValueError("two streams have one name or one subject")
+            raise ValueError("two streams have the same name or the same subject")
         used = [*(source.stream for source in self.folders), *(source.stream for source in self.mqtt)]
         for name in used if self.model is None else [*used, self.model.stream]:
             if name not in names:
-                raise ValueError(f"there is no stream {name!r}")
+                raise ValueError(f"stream {name!r} is not defined")
         if (self.chain.url is None) != (self.relay is not None):
-            raise ValueError("the chain's url or a relay: give one of the two")
+            raise ValueError("set either the chain's url or a relay")
         if (self.record == "certificates") != (self.model is not None):
-            raise ValueError('a model and record = "certificates" go together: give both or neither')
+            raise ValueError('set both a model and record = "certificates", or neither')
         return self
 
     @property
@@ -199,30 +201,35 @@ def _host_of(url: str) -> str:
 
 
 def read_config(path: Path) -> NodeConfig:
-    """Raises SettingsError, one line for the first thing that is wrong; values of secrets are not in it."""
+    """Reads and validates the file. Raises SettingsError for the first error found; its text contains no secret."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         config = NodeConfig.model_validate(values, context={"folder": path.absolute().parent})
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        told = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{path}: {place}: {told}" if place else f"{path}: {told}", hint="correct it") from None
+        problem = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(
+            f"{path}: {place}: {problem}" if place else f"{path}: {problem}", hint="correct the configuration"
+        ) from None
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}", hint="name the node's configuration") from None
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror}", hint="name the node's configuration file"
+        ) from None
     except ValueError as error:
-        raise SettingsError(f"{path} is not TOML: {error}", hint="correct the file") from None
+        raise SettingsError(f"{path} is not valid TOML: {error}", hint="correct the file") from None
     return config
 
 
 def read_secret(path: Path) -> str:
-    """The one line of a file of mode 0600, at least 32 characters. Raises SettingsError; the line is never repeated."""
+    """Returns the single line of a file of mode 0600, at least 32 characters. Raises SettingsError, whose text never
+    contains the secret."""
     try:
         secret = read_passphrase(path)
     except SigningError as error:
-        raise SettingsError(error.cause, hint=error.hint or "name a file of mode 0600") from None
+        raise SettingsError(error.cause, hint=error.hint or "name a readable file of mode 0600") from None
     if len(secret) < _LEAST_TOKEN:
         raise SettingsError(
-            f"{path} holds fewer than {_LEAST_TOKEN} characters", hint="write one with `openssl rand -hex 32`"
+            f"{path} holds fewer than {_LEAST_TOKEN} characters", hint="create a secret with `openssl rand -hex 32`"
         )
     return secret

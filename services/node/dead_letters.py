@@ -1,4 +1,4 @@
-"""Events that were refused, with the reason: the operator's list. Bounded, so that nobody fills a disk with rubbish."""
+"""Refused events and the reason for each, for the operator to read. Bounded, so refused events cannot fill the disk."""
 
 from __future__ import annotations
 
@@ -15,52 +15,52 @@ from services.node.errors import EventRefusedError
 __all__ = ["DeadLetter", "DeadLetters", "Origin", "read_dead_letters"]
 
 _MOST_BYTES = 8 << 20
-"""Of one file; the one before it is kept too."""
+"""Bytes per file. The previous file is kept as well."""
 _MOST_SHOWN = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an event came from."""
+    """The source and the request that an event came with."""
 
     source: str
-    """How it came in: `http`, `folder`, `mqtt`, `certificate`."""
+    """`http`, `folder` or `mqtt`; `certificate` for an entry that is kept but cannot be certified."""
     request_id: str
     stream: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One refusal."""
+    """One refused event."""
 
     refused_at_s: float
     stream: str
     source: str
     reason: str
-    """One word, as EventRefusedError has it."""
+    """The stable reason of the EventRefusedError."""
     cause: str
     event: str
-    """Its beginning, as far as it is text."""
+    """The beginning of the event, with bytes that are not UTF-8 escaped."""
     request_id: str = ""
-    """By which it is found in the log: of the HTTP request or the message; file and byte of a line; or the leaf without
-    certificate."""
+    """Finds the refusal in the node's log: the id of the HTTP request or message, file name and byte offset of a line,
+    or the leaf that got no certificate."""
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)
 
 
 class DeadLetters:
-    """Appends to one file, and begins another when that is full. Not synchronised: what is lost here in a power cut was
-    refused all the same."""
+    """Appends to one file and rotates it when it is full. Not synchronised to disk: a power cut may lose the latest
+    lines, but never an accepted event."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
         self.failed = 0
-        """Refusals that could not be written down."""
+        """Number of refusals that could not be written."""
 
     def add(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
-        """Raises nothing: a refusal stands whether or not it can be written down."""
+        """Writes one refusal. Raises no OSError: the event stays refused even if it cannot be listed."""
         shown = event[:_MOST_SHOWN].decode("utf-8", "backslashreplace")
         at_s, stream, source = round(time.time(), 3), origin.stream, origin.source
         letter = DeadLetter(at_s, stream, source, error.reason, _cause(error), shown, origin.request_id)
@@ -76,7 +76,7 @@ class DeadLetters:
 
 
 def read_dead_letters(path: Path, most: int) -> Sequence[DeadLetter]:
-    """The latest `most`, the oldest of them first. A line that was cut off by a crash is left out."""
+    """The latest refusals, `most` at most, oldest first. Skips a line that a crash cut off."""
     lines: list[bytes] = []
     for file in (_older(path), path):
         if file.exists():

@@ -1,13 +1,15 @@
-"""Which events a stream's log has, by id: so that one sent again is answered as a duplicate.
+"""Dedup index of a stream's log: finds an event by its id, so that an event sent again is recognised as a duplicate.
 
-An index beside the log, rebuilt from it whenever there is doubt. It is written after the log is durable, and never
-synchronised: a killed process leaves it behind the log at most, never ahead; after another boot it is not trusted.
+The index is a file beside the log and can always be rebuilt from it. It is written after the log is durable and never
+synchronised to disk: a killed process can leave it behind the log but never ahead, and after a reboot it is not
+trusted.
 
-It is a file of hash tables, mapped into memory: looking into a database costs several times all else that is done for
-an event. A slot is 8 bytes: 0, or 20 bits of the id's hash above 44 of where the entry begins in the log, which has the
-id itself to compare. Entries fill a table to a half; then one of four times its size is begun behind it, and nothing is
-ever moved. Blocks are reserved before they are mapped, so that a full disk is an error of that call. A page that the
-disk does not give kills the process; the next start reads the file through, and begins another where that fails.
+The file holds hash tables that are mapped into memory, since a database lookup would cost several times as much as the
+rest of an event's processing. A slot has 8 bytes: 0 if empty, otherwise the upper 20 bits of the id's hash followed by
+a 44-bit byte offset of the entry in the log, where the id itself is compared. When a table is half full, one of four
+times the size is appended; slots never move. Blocks are allocated before they are mapped, so that a full disk raises an
+error instead of killing the process. A page that the disk fails to read does kill it; the next start reads the whole
+file first and begins a new one if that fails.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ _MAGIC = b"millmark.known.1"
 _HEADER = struct.Struct(">16s16s16sQQ16s")
 _DIGEST_BYTES = 16
 _HEADER_BYTES = 64 << 10
-"""The size of the largest pages: tables are mapped from behind it."""
+"""Tables begin here. The largest page size of any platform, because a mapping must begin at a page boundary."""
 _FIRST_SLOTS = 1 << 20
 _GROWTH = 4
 _SLOT_BYTES = 8
@@ -42,7 +44,7 @@ _READ_BYTES = 1 << 20
 
 
 class _Named(msgspec.Struct):
-    """Of an entry, what counts here."""
+    """The one member of an event that the index reads; msgspec skips the others."""
 
     id: str
 
@@ -51,10 +53,11 @@ _named = msgspec.json.Decoder(_Named).decode
 
 
 class _Table:
-    """Slots that are mapped into memory."""
+    """One hash table: `count` slots of the file, mapped into memory. `count` is a power of two."""
 
     def __init__(self, file: int, offset: int, count: int) -> None:
-        """Raises OSError when there is no room for it."""
+        """Raises OSError if the disk has no room."""
+        # Writing to a mapped page without a block behind it would raise SIGBUS, which cannot be handled here.
         os.posix_fallocate(file, offset, count * _SLOT_BYTES)
         self._map = mmap.mmap(file, count * _SLOT_BYTES, offset=offset)
         self.slots = memoryview(self._map).cast("Q")
@@ -66,30 +69,36 @@ class _Table:
 
 
 class DedupIndex:
-    """Of one thread at a time; the log's writer."""
+    """Ids of the events in one log. Not thread-safe: used only by the thread that writes the log."""
 
     def __init__(self, path: Path, log: StreamLog) -> None:
-        """Opens the index and brings it up to the log's end. Raises StoreDamagedError when it knows entries that the
-        log does not have: those were acknowledged; StoreError when it cannot be written."""
+        """Opens or rebuilds the index and adds what the log has beyond it.
+
+        Raises StoreDamagedError if the index has entries that the log lacks (they were acknowledged, so the log has
+        lost data), and StoreError if the file cannot be written.
+        """
+        # Keyed with a digest of the log's random marker: a sender cannot choose ids that collide and make every lookup
+        # slow.
         self._log = log
         self._hasher = hashlib.blake2b(digest_size=_SLOT_BYTES, key=log.start.digest)
         self._hashes: dict[str, int] = {}
-        """Of the ids that were looked for last."""
+        """Hashes from the latest `find`, which `add` usually needs next."""
         self._tables: list[_Table] = []
         self._room = 0
-        """Entries that the tables have slots for."""
+        """Number of entries that fit into the tables at half load."""
         self._boot = _boot_digest()
         position = _read_position(path, log, self._boot)
         if position is not None and position.index > log.end.index:
             raise StoreDamagedError(
-                f"{log.path} has {log.end.index} entries, of {position.index} that were acknowledged",
-                hint="restore the log from the latest backup, or its .torn file; or remove "
-                f"{path} to go on without them",
+                f"{log.path} has {log.end.index} entries, but {position.index} were acknowledged",
+                hint="restore the log from the latest backup or its .torn file, or remove "
+                f"{path} to continue without the missing entries",
             )
         self._behind = log.start if position is None else position
         try:
             if position is None:
                 path.unlink(missing_ok=True)
+            # A discarded index is removed, not overwritten: all slots of a new file are zero.
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             os.posix_fallocate(self._file, 0, _HEADER_BYTES)
             self._header = mmap.mmap(self._file, _HEADER_BYTES)
@@ -97,35 +106,38 @@ class DedupIndex:
                 self._grow()
             self.catch_up()
         except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error}", hint="see to the data folder's disk") from error
+            raise StoreError(f"{path} cannot be written: {error}", hint="check the disk of the data folder") from error
 
     def find(self, ids: Iterable[str]) -> dict[str, bytes]:
-        """The contents of those of `ids` that are known. Raises OSError."""
+        """The content of each event in the log whose id is among `ids`, by id. Raises OSError."""
         self.catch_up()
         found: dict[str, bytes] = {}
         self._hashes = {identity: self._hash(identity) for identity in ids}
+        # Every table is searched: entries stay in the table that was the last one when they were added.
         tables = [(table.slots, table.mask) for table in self._tables]
         for identity, number in self._hashes.items():
             for slots, mask in tables:
                 at = number & mask
+                # Linear probing. It ends because tables are at most half full and slots are never cleared.
                 while held := slots[at]:
                     if held >> _OFFSET_BITS == number >> _OFFSET_BITS:
                         content = self._content(held & _OFFSETS, identity)
-                        if content is not None:
+                        if content is not None:  # else another id with the same 20 bits
                             found[identity] = content
                     at = (at + 1) & mask
         return found
 
     def catch_up(self) -> None:
-        """Takes in what the log has and the index has not. Raises OSError, and then knows no less than before."""
+        """Adds what the log has beyond the index. Raises OSError; what was indexed before stays indexed."""
         if self._behind.offset == self._log.end.offset:
             return
         for frame in self._log.frames(self._behind):
-            self.add([_named(entry.content).id for entry in frame.entries], frame.entries, self._behind.behind(frame))
+            self.add([_named(entry.content).id for entry in frame.entries], frame.entries, self._behind.after(frame))
 
     def add(self, ids: Sequence[str], entries: Sequence[LogEntry], position: LogPosition) -> None:
-        """Takes in the frame that was just appended, up to `position`. Raises OSError; then the next `find` reads it
-        from the log. Idempotent, as it has to be after a kill: a slot is the same then."""
+        """Adds the frame that ends at `position`. Raises OSError; the next `find` then adds it from the log."""
+        # A process killed before the header is written adds the same frame again at its next start. That finds its
+        # slots filled with the same values, so adding is idempotent.
         table, hashes = self._tables[-1], self._hashes
         offsets = entry_offsets(self._behind.offset, entries)
         for index, (identity, offset) in enumerate(zip(ids, offsets, strict=True), self._behind.index):
@@ -133,12 +145,14 @@ class DedupIndex:
                 table = self._grow()
             slots, mask = table.slots, table.mask
             number = hashes.get(identity) or self._hash(identity)
+            # Never 0, the mark of an empty slot: the first entry begins behind the file's header.
             value = number >> _OFFSET_BITS << _OFFSET_BITS | offset
             at = number & mask
             while (held := slots[at]) and held != value:
                 at = (at + 1) & mask
             slots[at] = value
         self._behind = position
+        # After the slots: the header never claims an entry whose slot was not written.
         packed = _HEADER.pack(
             _MAGIC, self._boot, self._log.start.digest, position.offset, position.index, position.digest
         )
@@ -151,7 +165,7 @@ class DedupIndex:
         os.close(self._file)
 
     def _grow(self) -> _Table:
-        """Begins a table for the entries that come next. Raises OSError when there is no room for it."""
+        """Appends a table for the entries to come. Raises OSError if the disk has no room."""
         table = _Table(self._file, _tables_end(self._room), _FIRST_SLOTS * _GROWTH ** len(self._tables))
         self._tables.append(table)
         self._room += len(table.slots) // 2
@@ -163,21 +177,24 @@ class DedupIndex:
         return int.from_bytes(hasher.digest(), "big")
 
     def _content(self, offset: int, identity: str) -> bytes | None:
-        """Of the entry there, if it has that id."""
+        """Content of the entry at a byte offset; None if the entry has another id."""
         entry = self._log.entry(offset)
         try:
             return entry.content if entry is not None and _named(entry.content).id == identity else None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return None  # no entry begins there
+            return None  # a damaged slot, whose offset is not the start of an entry
 
 
 def _read_position(path: Path, log: StreamLog, boot: bytes) -> LogPosition | None:
-    """Up to where the index is sound; None when there is none, or one of another log or boot, or when it cannot be read
-    to its end."""
+    """The log position up to which the index is valid.
+
+    None if the file is missing, unreadable, incomplete, or was written for another log or before the latest boot.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(_HEADER.size + _DIGEST_BYTES)
             size = len(head)
+            # Read to the end: a block that the disk cannot read raises OSError here, but SIGBUS once it is mapped.
             while part := file.read(_READ_BYTES):
                 size += len(part)
     except OSError:
@@ -185,18 +202,20 @@ def _read_position(path: Path, log: StreamLog, boot: bytes) -> LogPosition | Non
     packed, digest = head[: _HEADER.size], head[_HEADER.size :]
     if len(packed) < _HEADER.size or digest != _digest(packed):
         return None
-    magic, noted_in, beginning, offset, index, position_digest = _HEADER.unpack(packed)
+    magic, written_in, beginning, offset, index, position_digest = _HEADER.unpack(packed)
     found = LogPosition(offset, index, position_digest)
     if (magic, beginning) != (_MAGIC, log.start.digest):
         return None
+    # Before the checks of boot and size, which a file that is ahead of its log may well fail: the caller refuses to
+    # start rather than lose acknowledged entries silently.
     if found.index > log.end.index:
         return found
-    whole = noted_in == boot and size >= _tables_end(found.index) and log.holds(found)
+    whole = written_in == boot and size >= _tables_end(found.index) and log.holds(found)
     return found if whole else None
 
 
 def _tables_end(entries: int) -> int:
-    """Bytes of a file that has room for so many entries."""
+    """Size in bytes of a file whose tables have room for `entries` entries."""
     room, slots, end = 0, _FIRST_SLOTS, _HEADER_BYTES
     while room < entries:
         room, slots, end = room + slots // 2, slots * _GROWTH, end + slots * _SLOT_BYTES
@@ -207,7 +226,7 @@ def _boot_digest() -> bytes:
     try:
         return _digest(_BOOT_ID.read_bytes())
     except OSError:
-        return os.urandom(_DIGEST_BYTES)
+        return os.urandom(_DIGEST_BYTES)  # matches no file, so every start rebuilds the index
 
 
 def _digest(data: bytes) -> bytes:

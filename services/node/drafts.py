@@ -1,7 +1,8 @@
-"""What certificates' digests are made of, from before they are queued until the ledger has numbered them.
+"""Inputs and results of inferences, kept in files from before their certificates are queued until those are final.
 
-One file for each anchor that certificates go with, durable before the records are queued. A crash in between leaves a
-file whose records the outbox does not know; it is dropped at the next start, and the inferences are made anew.
+The book stores an inference under its certificate's sequence, which the ledger assigns later. There is one file for
+each anchor with certificates, durable before its records are queued. A crash in between leaves a file whose records are
+not in the outbox; the next start removes it and runs the inferences again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _OVER = (OutboxState.FINAL, OutboxState.CANCELLED)
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An inference whose certificate has no number yet."""
+    """An inference whose certificate has no sequence yet."""
 
     key: str
     """Idempotency key of the certificate's record."""
@@ -33,7 +34,7 @@ class Draft:
 
 
 class Drafts:
-    """A folder of them."""
+    """The drafts in one folder, one file for each anchor."""
 
     def __init__(self, folder: Path, store: Store) -> None:
         self._folder = folder
@@ -41,19 +42,20 @@ class Drafts:
         self._outbox = Outbox(store)
 
     def put(self, name: str, drafts: Sequence[Draft]) -> None:
-        """Durable on return. Raises InputError or OSError when the disk does not take them."""
+        """Writes a file of drafts, replacing one of the same name; durable on return. Raises InputError or OSError."""
         rows = [[draft.key, draft.salt.hex(), draft.input.hex(), list(draft.logits)] for draft in drafts]
         write_whole(self._folder / f"{name}.json", json.dumps(rows).encode())
         sync_folder(self._folder)
 
     def drop_orphans(self) -> None:
-        """Before anything is queued: removes what the outbox knows nothing of."""
+        """Removes files whose records are not in the outbox. Call it only while no records are being queued."""
         for path, drafts in self._all():
             if not self._outbox.find([draft.key for draft in drafts]):
                 path.unlink()
 
     def settle(self) -> None:
-        """Moves inferences of certificates that are final into the private book."""
+        """Moves the inferences of final certificates into the book. A file is moved once all its records are final or
+        cancelled."""
         for path, drafts in self._all():
             found = self._outbox.find([draft.key for draft in drafts])
             if len(found) < len(drafts) or any(record.state not in _OVER for record in found.values()):
@@ -64,6 +66,7 @@ class Drafts:
                     sequence = found[draft.key].sequence
                     if found[draft.key].state is OutboxState.FINAL and sequence is not None:
                         book.put_inference(sequence, draft.salt, draft.input, draft.logits)
+            # After the commit: a crash in between leaves the file, and the next call stores the same rows again.
             path.unlink()
 
     def _all(self) -> list[tuple[Path, list[Draft]]]:

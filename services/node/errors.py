@@ -1,11 +1,11 @@
-"""What may go wrong in a node, beside the ledger's own failures.
+"""Errors of a node, in addition to those of `ledger.errors`.
 
 MillmarkError
   InputError
-    EventRefusedError      an event is not one that this node takes; carries a stable reason
-  LogError                 a stream's log takes nothing now; nothing of the batch is acknowledged
-    LogFullError           for want of room
-    LogBusyError           for too much that waits already
+    EventRefusedError      an event is invalid or does not belong here; carries a stable reason
+  LogError                 a batch could not be made durable; none of its events is acknowledged
+    LogFullError           the disk is full
+    LogBusyError           too many batches are waiting
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["EventRefusedError", "LogBusyError", "LogError", "LogFullError"]
 
 
 class EventRefusedError(InputError):
-    """An event is not one that this node takes. `reason` is one word for programs and counters."""
+    """An event is invalid or does not belong here. `reason` is a stable code for programs and metrics."""
 
     code = "event-refused"
 
@@ -26,19 +26,19 @@ class EventRefusedError(InputError):
 
 
 class LogError(MillmarkError):
-    """The log did not make a batch durable. The same batch may be sent again: what is there already is recognised."""
+    """A batch could not be made durable. It is safe to send it again: events already in the log count as duplicates."""
 
     code = "log-failed"
     retry = Retry.UNCHANGED
 
 
 class LogFullError(LogError):
-    """No room on the disk."""
+    """The disk or the quota is full."""
 
     code = "disk-full"
 
 
 class LogBusyError(LogError):
-    """More waits for the disk than may."""
+    """The limit of bytes waiting for the disk is reached, or one batch exceeds it."""
 
     code = "log-busy"

@@ -1,9 +1,9 @@
-"""Events: what a machine reports, checked before it is kept (services/node/EVENTS.md).
+"""Validates the events that machines report, before they are stored (services/node/EVENTS.md).
 
     {"id": "...", "time": "...", "lot": "...", "order": "0x...", "data": {...}}
 
-`id` and `data` are needed. An id is the sender's, never used twice for different contents in one stream; whoever sends
-the same event again is told so. `stream` may name the stream; it is not part of what is kept.
+`id` and `data` are required. The sender chooses the id, which must be unique within the stream: the same id with the
+same content is a duplicate, with other content a conflict. `stream` may name the stream; it is not stored.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from services.node.errors import EventRefusedError
 __all__ = ["MOST_DEPTH", "MOST_EVENT_BYTES", "Event", "check_event", "parse_event", "parse_events", "read_samples"]
 
 MOST_EVENT_BYTES = 64 << 10
-"""Of the canonical form."""
+"""Length of the canonical form."""
 MOST_DEPTH = 16
 _MOST_TEXT = {"id": 128, "stream": 128, "time": 64, "lot": 2048, "order": 66}
-"""Characters, of every member but `data`."""
+"""Maximum number of characters of each member but `data`."""
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
 _MOST_SAMPLE = 2**53 - 1
 _SUBJECT = re.compile(r"0x[0-9a-f]{64}")
 
 
 class Event(NamedTuple):
-    """An event that can be kept as it is."""
+    """A validated event."""
 
     id: str
     stream: str | None
-    """Name in the configuration; None when the sender named none."""
+    """The stream's name in the configuration; None if the sender gave none."""
     content: bytes
     """Canonical JSON of all members but `stream`."""
 
 
 def parse_event(line: bytes) -> Parsed:
-    """JSON from untrusted bytes, of one event. Raises EventRefusedError."""
+    """Parses one untrusted JSON value, without validating the event. Raises EventRefusedError."""
     try:
         return parse_value(line, max_bytes=2 * MOST_EVENT_BYTES, max_depth=MOST_DEPTH)
     except CanonicalError as error:
@@ -49,7 +49,7 @@ def parse_event(line: bytes) -> Parsed:
 
 
 def parse_events(data: bytes, *, max_bytes: int = 2 * MOST_EVENT_BYTES, max_depth: int = MOST_DEPTH) -> list[Parsed]:
-    """As `parse_event`, of an array of events, or of one."""
+    """Like `parse_event`, but for a single event or an array of events."""
     try:
         return parse_values(data, max_bytes=max_bytes, max_depth=max_depth)
     except CanonicalError as error:
@@ -57,17 +57,19 @@ def parse_events(data: bytes, *, max_bytes: int = 2 * MOST_EVENT_BYTES, max_dept
 
 
 def check_event(parsed: Parsed) -> Event:
-    """An event from parsed JSON. Raises EventRefusedError."""
+    """Validates parsed JSON as an event. Raises EventRefusedError."""
     value = parsed.value
     if not isinstance(value, dict):
-        raise EventRefusedError("not-an-object", "an event is a JSON object")
+        raise EventRefusedError("not-an-object", "an event must be a JSON object")
     for name, member in value.items():
         if name in _MOST_TEXT:
             if not isinstance(member, str) or not 0 < len(member) <= _MOST_TEXT[name] or not _is_printable(member):
                 most = _MOST_TEXT[name]
-                raise EventRefusedError(f"{name}-malformed", f"{name} is text of 1 to {most} printable characters")
+                raise EventRefusedError(
+                    f"{name}-malformed", f"{name} must be a string of 1 to {most} printable characters"
+                )
         elif name != "data":
-            raise EventRefusedError("unknown-member", f"an event has no member {name[:40]!a}")
+            raise EventRefusedError("unknown-member", f"unknown member {name[:40]!a} in an event")
     if "id" not in value:
         raise EventRefusedError("id-missing", "an event needs an id")
     if not isinstance(value.get("data"), dict):
@@ -75,7 +77,7 @@ def check_event(parsed: Parsed) -> Event:
     if "lot" in value:
         _verify_lot(value["lot"])
     if "order" in value and not _SUBJECT.fullmatch(value["order"]):
-        raise EventRefusedError("order-malformed", "an order is 0x and 64 lower-case hexadecimal digits")
+        raise EventRefusedError("order-malformed", "order must be 0x and 64 lower-case hexadecimal digits")
     stream = value.get("stream")
     kept = value if stream is None else {name: member for name, member in value.items() if name != "stream"}
     return Event(value["id"], stream, _write(kept, parsed.plain))
@@ -87,7 +89,7 @@ def _write(kept: Json, plain: bool) -> bytes:
     except CanonicalError as error:
         raise EventRefusedError("not-canonical", error.cause, hint=error.hint) from None
     if len(content) > MOST_EVENT_BYTES:
-        raise EventRefusedError("too-large", f"an event has at most {MOST_EVENT_BYTES} bytes")
+        raise EventRefusedError("too-large", f"an event may have at most {MOST_EVENT_BYTES} bytes")
     return content
 
 
@@ -105,15 +107,16 @@ def _verify_lot(lot: str) -> None:
 
 
 def read_samples(value: Mapping[str, Json], field: str) -> list[int]:
-    """The samples in a checked event's data. Raises EventRefusedError when there are none that a model reads."""
+    """The samples in the `data` of an event that `check_event` accepted. Raises EventRefusedError if there are none, or
+    not only integers within ±(2**53 - 1)."""
     data = value["data"]
     found = data.get(field) if isinstance(data, Mapping) else None
     samples = [found] if isinstance(found, int) else found
     if not isinstance(samples, list) or not samples or not all(_is_sample(sample) for sample in samples):
         raise EventRefusedError(
             "samples-malformed",
-            f"an event of a lot has samples in data.{field[:64]}",
-            hint="give one whole number or an array of them, in the model's unit",
+            f"an event with a lot needs samples in data.{field[:64]}",
+            hint="send one integer or an array of integers, in the model's unit",
         )
     return samples
 

@@ -1,8 +1,8 @@
-"""From the log to the outbox: evidence kept in the private book, anchors and certificates queued, in order.
+"""Records a stream's log: stores its entries in the book, and queues anchors and certificates in the outbox, in order.
 
-The log alone says what there is to record. The outbox says how far that has come: the greatest size of an anchor in it.
-An anchor, the entries that it is the first to cover, for the book, and their certificates go into one database
-transaction, so a crash at any moment leaves either all of them or none, and the next start goes on from there.
+The log alone determines what is recorded. Progress is the largest size among the stream's anchors in the outbox. An
+anchor, the entries that it is the first to cover, and their certificates are written in one database transaction: a
+crash leaves all of them or none, and the next start resumes from there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["StreamRecorder", "anchor_key"]
 
 
 def anchor_key(stream: bytes, size: int) -> str:
-    """Idempotency key of an anchor; keys of one stream ascend with the size."""
+    """Idempotency key of an anchor over `size` entries. The keys of a stream sort by size."""
     return f"{_anchor_prefix(stream)}{size:013d}"
 
 
@@ -49,20 +49,20 @@ def _anchor_prefix(stream: bytes) -> str:
 
 @dataclass(slots=True)
 class _Unanchored:
-    """What no anchor covers yet."""
+    """Entries that no anchor covers yet."""
 
     count: int = 0
     size_bytes: int = 0
     since_s: float = 0.0
-    """Monotonic, of the first entry."""
+    """Monotonic time at which the first of them was read."""
     entries: list[LogEntry] = field(default_factory=list)
-    """Those that the book does not have."""
+    """Those of them that the book lacks."""
     leaves: list[bytes] = field(default_factory=list)
-    """Hashes of their leaves."""
+    """Leaf hashes of `entries`."""
 
 
 class StreamRecorder:
-    """Of one stream; used by one thread."""
+    """Records one stream. Not thread-safe."""
 
     def __init__(
         self,
@@ -77,8 +77,11 @@ class StreamRecorder:
         certifier: Certifier | None = None,
         resume_path: Path | None = None,
     ) -> None:
-        """`resume_path`: file of how far the log was recorded. Raises StoreDamagedError when the log has fewer entries
-        than were anchored or kept."""
+        """`stream`: the stream's subject. `signer`: address of the signing key. `resume_path`: file of the resume
+        point.
+
+        Raises StoreDamagedError if the log has fewer entries than are anchored in the outbox or stored in the book.
+        """
         self.name = name
         self._stream = stream
         self._log = log
@@ -90,30 +93,32 @@ class StreamRecorder:
         self._logger = logger
         self._resume_path = resume_path
         self._left: Sequence[LogEntry] = ()
-        """Of a frame that was read, what was not taken in when an anchor became due."""
+        """Entries of the latest frame that are still to be recorded: an anchor became due in its middle."""
         self._unanchored = _Unanchored()
         latest = Outbox(store).latest_key(_anchor_prefix(stream))
         self.anchored = 0 if latest is None else int(latest.rpartition("/")[2])
-        """Entries under the latest anchor in the outbox."""
+        """Number of entries under the latest anchor in the outbox."""
         with store.reading() as connection:
             self._kept = Book(connection).evidence_size(stream)
         least = max(self.anchored, self._kept)
         if log.end.index < least:
             raise StoreDamagedError(
-                f"{log.path} has {log.end.index} entries, of {least} that are anchored or in the database",
-                hint="restore the log from the latest backup; no node may go on with a shorter one",
+                f"{log.path} has {log.end.index} entries, but {least} are anchored or in the database",
+                hint="restore the log from the latest backup; a node cannot continue with a shorter log",
             )
         found = None if resume_path is None else read_resume_point(resume_path)
+        # The file is not synchronised with the database. A point beyond either of the two (a database restored from a
+        # backup, say) would skip entries, so the log is then read from its start.
         if found is None or not log.holds(found.position) or found.peaks.size > min(self.anchored, self._kept):
             found = ResumePoint(log.start)
         self._resume_point = found
         self._position = self._frame = found.position
-        """Behind the frame that was read last, and at its beginning."""
+        """End and start of the latest frame that was read."""
         self._peaks = MerkleFrontier(found.peaks.size, found.peaks.peaks)
 
     @property
     def open_count(self) -> int:
-        """Entries that no anchor covers yet, as far as they were taken in."""
+        """Number of entries read so far that no anchor covers yet."""
         return self._unanchored.count
 
     @property
@@ -122,29 +127,32 @@ class StreamRecorder:
         return self._stream
 
     def verify_anchored(self, size: int, root: bytes) -> None:
-        """That the ledger's latest anchor is of this log, and that the outbox knows of it. Raises SettingsError when
-        the outbox is older than the ledger, StoreDamagedError when the log is another than the anchored one."""
+        """Checks that the ledger's latest anchor, `root` over `size` entries, is in the outbox and matches the log.
+
+        Raises SettingsError if the outbox is older than the ledger, StoreDamagedError if the log's entries differ.
+        """
         if size > self.anchored:
             raise SettingsError(
-                f"stream {self.name} is anchored up to {size} entries, the outbox knows of {self.anchored}: "
+                f"stream {self.name} has {size} entries anchored on the ledger but {self.anchored} in the outbox: "
                 "the database is older than the ledger",
                 hint="restore the newest database (services/node/OPERATIONS.md)",
             )
-        known = self._resume_point if self._resume_point.peaks.size <= size else ResumePoint(self._log.start)
-        peaks = MerkleFrontier(known.peaks.size, known.peaks.peaks)
-        for frame in self._log.frames(known.position) if peaks.size < size else ():
+        # A frontier cannot be rolled back, so a resume point beyond the anchor does not help.
+        start = self._resume_point if self._resume_point.peaks.size <= size else ResumePoint(self._log.start)
+        peaks = MerkleFrontier(start.peaks.size, start.peaks.peaks)
+        for frame in self._log.frames(start.position) if peaks.size < size else ():
             peaks.extend(_leaves(frame.entries[peaks.size - frame.first : size - frame.first]))
             if peaks.size == size:
                 break
         if peaks.root() != root:
             raise StoreDamagedError(
-                f"the first {size} entries of {self._log.path} are not those that were anchored",
+                f"the first {size} entries of {self._log.path} differ from those anchored on the ledger",
                 hint="restore the log from the latest backup",
             )
 
     def step(self) -> None:
-        """Takes in what is new, and queues an anchor for whatever is due. Raises StoreError, InputError or OSError when
-        the disk does not take it; the next step tries again."""
+        """Reads new entries from the log and queues each anchor that is due. Raises StoreError, InputError or OSError
+        if the disk fails; the next step tries again."""
         self._anchor_if_due()
         while self._left or self._position.offset < self._log.end.offset:
             if not self._left:
@@ -155,19 +163,23 @@ class StreamRecorder:
 
     def _read(self, frame: Frame) -> None:
         self._frame = self._position
-        self._position = self._position.behind(frame)
+        self._position = self._position.after(frame)
+        # The resume point's frame may contain entries that are already in its frontier.
         self._left = frame.entries[max(self._peaks.size - frame.first, 0) :]
 
     def _take(self) -> None:
-        """What was read, as far as one anchor covers it."""
+        """Takes as many of the entries read as one anchor covers."""
         first = self._peaks.size
         queued = first < self.anchored
+        # A restart reads anchored entries again, for the tree and for unfinished windows. They stop at the old anchor's
+        # size: entries beyond it belong to a new anchor, with certificates that are not queued yet.
         number = self.anchored - first if queued else self._room()
         taken, self._left = self._left[:number], self._left[number:]
         leaves = _leaves(taken)
         self._peaks.extend(leaves)
         if self._certifier is not None:
             self._feed(self._certifier, first, taken, leaves, queued)
+        # The book may hold more entries than are anchored; those are not stored again.
         new = max(self._kept - first, 0)
         self._unanchored.entries += taken[new:]
         self._unanchored.leaves += leaves[new:]
@@ -179,7 +191,7 @@ class StreamRecorder:
         self._unanchored.size_bytes += body_bytes([entry.content for entry in taken])
 
     def _room(self) -> int:
-        """Entries until an anchor is due, one at least."""
+        """Number of entries until an anchor is due, at least one: a single entry may exceed the rule's bytes."""
         number = max(self._rule.count - self._unanchored.count, 1)
         sizes = accumulate([ENTRY_BYTES + len(content) for _, _, content in self._left[:number]])
         return min(bisect_left(list(sizes), self._rule.bytes - self._unanchored.size_bytes) + 1, number)
@@ -188,8 +200,8 @@ class StreamRecorder:
     def _feed(
         certifier: Certifier, first: int, taken: Sequence[LogEntry], leaves: Sequence[bytes], queued: bool
     ) -> None:
-        # A search of the bytes spares the parser all events without a lot. A flag in each entry of the log would spare
-        # no more than this search, and what has a lot is parsed for its samples all the same.
+        # Searching the bytes avoids parsing events without a lot. A flag in each entry of the log would avoid only the
+        # search, since an event with a lot has to be parsed for its samples anyway.
         for index, (kept, leaf) in enumerate(zip(taken, leaves, strict=True), first):
             if b'"lot":' in kept.content:
                 entry = EvidenceEntry(index, kept.salt, json.loads(kept.content), leaf)
@@ -205,7 +217,9 @@ class StreamRecorder:
             self._anchor()
 
     def _anchor(self) -> None:
-        """Certificates are built again after a crash in front of the transaction, and drafts replaced by name."""
+        """Queues an anchor over all entries read, with the certificates that are due."""
+        # After a crash before the transaction of `_queue`, the certificates are built again and the drafts of the same
+        # name replaced. Drafts come first: without its draft, a certificate could not be opened in a challenge.
         certified = [] if self._certifier is None else self._certifier.build()
         size = self._peaks.size
         if certified:
@@ -219,33 +233,35 @@ class StreamRecorder:
             size=size,
             certificates=[one.draft.key for one in certified],
         )
+        # Only now: if the transaction failed, the next step queues the same anchor again.
         self.anchored, self._kept = size, max(self._kept, size)
         if self._certifier is not None:
             self._certifier.done()
         self._unanchored = _Unanchored()
-        self._note()
+        self._save_resume_point()
 
-    def _note(self) -> None:
-        """Where windows are unfinished, the next start needs their entries, and the resume point before stays."""
-        if self._resume_path is None or (self._certifier is not None and not self._certifier.is_even):
+    def _save_resume_point(self) -> None:
+        """Saves the resume point, unless windows are unfinished: the next start needs their entries again."""
+        if self._resume_path is None or (self._certifier is not None and self._certifier.has_unfinished_windows):
             return
+        # A position is always the start of a frame; `_read` skips the entries that the frontier already covers.
         position = self._frame if self._left else self._position
         write_resume_point(self._resume_path, ResumePoint(position, self._peaks))
 
     def _queue(self, anchor: Anchor, certified: Sequence[Certified]) -> None:
-        """With the entries that it covers, all at once."""
+        """Queues an anchor and certificates and stores the entries, in one transaction."""
         key, opened = anchor_key(self._stream, anchor.size), self._unanchored
         first = anchor.size - len(opened.entries)
         salts, texts = [entry.salt for entry in opened.entries], [entry.content for entry in opened.entries]
         with self._store.transaction() as connection:
             Book(connection).add_evidence_run(self._stream, first, salts, texts, opened.leaves)
             enqueue_in(connection, self._signer, _entry(key, anchor, None))
-            for one in certified:
+            for one in certified:  # the ledger accepts a certificate only after the anchor that covers its entry
                 enqueue_in(connection, self._signer, _entry(one.draft.key, one.record, key))
 
 
 def _leaves(entries: Sequence[LogEntry]) -> list[bytes]:
-    """As `build_leaf_data` has them, from the canonical bytes."""
+    """Leaf hashes of entries. Same result as `build_leaf_data`, without parsing the canonical bytes."""
     return [leaf_hash(EVIDENCE_TAG + salt + content) for _, salt, content in entries]
 
 

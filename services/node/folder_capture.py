@@ -1,8 +1,8 @@
-"""Capture from a folder into which machines write files, a line an event: `*.jsonl` and `*.csv`, rotated or not.
+"""Captures events from files that machines write into a folder, one event per line: `*.jsonl` and `*.csv`.
 
-How far each file was taken in is kept by its inode and beginning, so that a file that is renamed goes on where it was,
-and one that is emptied or replaced begins anew. It is written down after the events are durable: a crash in between
-makes some come again, which the log recognises by their ids. A last line without its end waits for it.
+Progress is kept by a file's inode and the hash of its beginning: a renamed (rotated) file is resumed, a truncated or
+replaced one is read from its start. Progress is saved after the events are durable, so a crash in between repeats some
+events, which the log recognises as duplicates. A last line without a newline is left until it is complete.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ _MEMBERS = ("id", "time", "lot", "order")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of one file."""
+    """How far one file has been read."""
 
     offset: int
     head_bytes: int
     head: str
-    """SHA-256 of the first `head_bytes` bytes: an inode may come back with another file."""
+    """SHA-256 of the first `head_bytes` bytes, because a deleted file's inode is reused."""
 
 
 class FolderCapture:
-    """The thread that watches one folder."""
+    """Watches one folder in a thread of its own."""
 
     def __init__(self, source: FolderSource, intake: Intake, state: Path, logger: FilteringBoundLogger) -> None:
-        """`state`: file in which the progress is kept. Raises SettingsError when it is damaged."""
+        """`state`: file of the progress. Raises SettingsError if it cannot be read."""
         self._source = source
         self._intake = intake
         self._state = state
@@ -78,8 +78,10 @@ class FolderCapture:
         self._loop.stop()
 
     def step(self) -> int:
-        """Takes in what is new in all files, the oldest first; gives how many lines that were. Raises OSError, LogError
-        or InputError; the next step goes on from what is durable."""
+        """Reads the new lines of all files, oldest file first, and returns their number.
+
+        Raises OSError, LogError, InputError or TimeoutError; the next step resumes after the last durable batch.
+        """
         paths = {path for pattern in _PATTERNS for path in self._source.path.glob(pattern)}
         found = sorted((path for path in paths if path.suffix not in _PACKED and path.is_file()), key=_age)
         lines = sum(self._take_file(path) for path in found)
@@ -93,6 +95,7 @@ class FolderCapture:
     def _take_file(self, path: Path) -> int:
         taken = 0
         with path.open("rb") as file:
+            # From the open file, not the path, which may name another file by now.
             key, progress = _key_of(os.fstat(file.fileno())), self._resume(file)
             file.seek(progress.offset)
             header = _header(file) if ".csv" in path.name else None
@@ -100,19 +103,20 @@ class FolderCapture:
             while (lines := _whole_lines(file)) and not self._loop.is_stopping:
                 self._take(path, file.tell() - sum(map(len, lines)), lines, header)
                 taken += len(lines)
+                # After the batch is durable. In the other order a crash would lose events.
                 self._save(key, _measure(file, file.tell()))
         return taken
 
     def _resume(self, file: BinaryIO) -> Progress:
         found = self._progress.get(_key_of(os.fstat(file.fileno())))
         if found is None or os.fstat(file.fileno()).st_size < found.offset:
-            return Progress(0, 0, "")
+            return Progress(0, 0, "")  # new, or truncated
         file.seek(0)
         same = hashlib.sha256(file.read(found.head_bytes)).hexdigest() == found.head
         return found if same else Progress(0, 0, "")
 
     def _take(self, path: Path, begin: int, lines: Sequence[bytes], header: Sequence[str] | None) -> None:
-        """Returns when every line is durable or refused. `begin`: of the first, in the file."""
+        """Returns once every line is durable or refused. `begin`: byte offset of the first line in the file."""
         events: list[Event] = []
         offsets: list[int] = []
         for offset, line in zip(accumulate(map(len, lines), initial=begin), lines, strict=False):
@@ -142,7 +146,7 @@ class FolderCapture:
         self._write()
 
     def _forget(self, present: set[str]) -> None:
-        """Files that are gone."""
+        """Drops the progress of files that no longer exist."""
         if gone := self._progress.keys() - present:
             for key in gone:
                 del self._progress[key]
@@ -154,14 +158,14 @@ class FolderCapture:
 
 
 def _whole_lines(file: BinaryIO) -> list[bytes]:
-    """Some lines, each with its end; the file then stands behind the last of them. A line that is too long is given in
-    pieces, none of which can be an event."""
+    """Reads a bounded number of complete lines and leaves the file positioned after them. A line over the limit is
+    returned in pieces, so the reader gets past it."""
     found: list[bytes] = []
     size = 0
     while len(found) < _MOST_BATCH and size < _MOST_LINE_BYTES * 8:
         line = file.readline(_MOST_LINE_BYTES)
         if not line.endswith(b"\n") and len(line) < _MOST_LINE_BYTES:
-            file.seek(-len(line), os.SEEK_CUR)
+            file.seek(-len(line), os.SEEK_CUR)  # the machine is still writing this line
             break
         found.append(line)
         size += len(line)
@@ -169,19 +173,23 @@ def _whole_lines(file: BinaryIO) -> list[bytes]:
 
 
 def _header(file: BinaryIO) -> list[str] | None:
-    """The columns of a CSV file, from its first line, behind which the file then stands; empty before that is whole."""
+    """The column names of a CSV file; empty if its first line is incomplete. Leaves the file positioned after that
+    line."""
     file.seek(0)
     line = file.readline(_MOST_LINE_BYTES)
     return next(_rows(line), []) if line.endswith(b"\n") else []
 
 
 def _parse_row(line: bytes, header: Sequence[str]) -> Parsed:
-    """The columns `id`, `time`, `lot` and `order` are the event's, all others its data. Raises EventRefusedError."""
+    """Builds an event from a CSV row: `id`, `time`, `lot` and `order` are its members, all other columns its data.
+    Raises EventRefusedError."""
     cells = next(_rows(line), [])
     if "id" not in header or len(set(header)) != len(header):
-        raise EventRefusedError("columns-unusable", "a CSV file needs a column id, and no name twice")
+        raise EventRefusedError(
+            "columns-unusable", "a CSV file needs a column named id, and no two columns of the same name"
+        )
     if len(cells) != len(header):
-        raise EventRefusedError("cells-wrong", f"a row has {len(cells)} cells, the header {len(header)}")
+        raise EventRefusedError("cells-wrong", f"the row has {len(cells)} cells, but the header has {len(header)}")
     row = dict(zip(header, cells, strict=True))
     members: dict[str, Json] = {name: row[name] for name in _MEMBERS if row.get(name)}
     data: dict[str, Json] = {name: _cell(cell) for name, cell in row.items() if name not in _MEMBERS}
@@ -192,11 +200,11 @@ def _rows(line: bytes) -> Iterator[list[str]]:
     try:
         yield from csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], strict=True)
     except (csv.Error, UnicodeDecodeError):
-        raise EventRefusedError("not-csv", "a line is not CSV in UTF-8") from None
+        raise EventRefusedError("not-csv", "the line is not CSV in UTF-8") from None
 
 
 def _cell(text: str) -> Json:
-    """A number where JSON would read one, text otherwise."""
+    """The cell as a number if it is a JSON number, as text otherwise."""
     try:
         value = parse_event(text.encode()).value
     except EventRefusedError:
@@ -231,4 +239,6 @@ def _read_progress(path: Path) -> dict[str, Progress]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError):
-        raise SettingsError(f"{path} cannot be read", hint="remove it: what comes again is recognised") from None
+        raise SettingsError(
+            f"{path} cannot be read", hint="remove it; events that are read again count as duplicates"
+        ) from None

@@ -1,12 +1,13 @@
-"""The bytes of a stream's log: pure, no file is touched here. This is their document.
+"""The byte format of a stream's log: builds and parses it, without I/O. This docstring specifies the format.
 
-A file begins with a header that names the stream and a random marker. Frames follow, one for each group commit:
+A file begins with a header: magic 16 | stream 32 | marker 16 | digest 16. Frames follow, one for each group commit:
 
-    marker 16 | digest of what is before 16 | first index 8 | entries 4 | body bytes 4 | body | digest 16
+    marker 16 | previous digest 16 | first index 8 | entries 4 | body bytes 4 | body | digest 16
 
-A body is entries end to end: bytes 4 | received at, ms since 1970, 8 | salt 32 | canonical JSON. Numbers are
-big-endian; digests are BLAKE2b (RFC 7693) of 16 bytes over the frame up to there. Digests find accidents. Against
-somebody who rewrites the whole file only the anchors on the ledger help.
+A body is a sequence of entries: content bytes 4 | received at, ms since 1970, 8 | salt 32 | content, canonical JSON.
+Integers are big-endian. A digest is a 16-byte BLAKE2b (RFC 7693) over the header or frame up to the digest; a frame
+includes the digest of the frame before it, or of the header. Digests detect accidental damage. A rewrite of the whole
+file can be detected only by the anchors on the ledger.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ _FILE = struct.Struct(">16s32s16s")
 _HEAD = struct.Struct(">16s16sQII")
 _ENTRY = struct.Struct(">IQ32s")
 ENTRY_BYTES = _ENTRY.size
-"""Of an entry, beside its content."""
+"""Size of an entry without its content."""
 FILE_HEADER_BYTES = _FILE.size + _DIGEST_BYTES
 FRAME_BYTES = _HEAD.size + _DIGEST_BYTES
-"""Of a frame, beside its body."""
+"""Size of a frame without its body."""
 MOST_BODY_BYTES = 16 << 20
 
 
@@ -54,40 +55,42 @@ class FileHeader:
     stream: bytes
     """The stream's subject, 32 bytes."""
     marker: bytes
-    """16 random bytes before every frame of this file: nobody who sends events can write a frame into one."""
+    """16 random bytes that begin every frame of this file. Senders do not know them, so no event can contain bytes that
+    parse as a frame."""
     digest: bytes
 
 
 class LogEntry(NamedTuple):
-    """One event as it is kept. A tuple, since each event makes one, and again when it is read."""
+    """One stored event. A named tuple rather than a dataclass, because one is created for each event written or
+    read."""
 
     received_at_ms: int
-    """The node's clock when the event came in, since 1970; no evidence of when it happened."""
+    """The node's clock when it received the event, milliseconds since 1970. Not evidence of when the event happened."""
     salt: bytes
-    """32 bytes, of the evidence leaf."""
+    """Salt of the evidence leaf, 32 bytes."""
     content: bytes
     """Canonical JSON of the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One group commit."""
+    """The entries of one group commit."""
 
     first: int
-    """Index of the first entry in the stream's tree."""
+    """Index of the first entry in the stream's Merkle tree."""
     entries: tuple[LogEntry, ...]
     digest: bytes
     size: int
-    """Bytes in the file."""
+    """Size of the frame in bytes, including head and digest."""
 
 
 def body_bytes(contents: Sequence[bytes]) -> int:
-    """Bytes that entries take of a body."""
+    """Size in bytes of a body with these contents."""
     return ENTRY_BYTES * len(contents) + sum(map(len, contents))
 
 
 def entry_offsets(at: int, entries: Sequence[LogEntry]) -> list[int]:
-    """Where the entries of a frame at `at` begin in the file."""
+    """Byte offsets in the file of the entries of a frame that begins at offset `at`."""
     sizes = [ENTRY_BYTES + len(content) for _, _, content in entries]
     return list(accumulate(sizes[:-1], initial=at + _HEAD.size))
 
@@ -98,7 +101,7 @@ def build_file_header(stream: bytes, marker: bytes) -> bytes:
 
 
 def parse_file_header(data: bytes) -> FileHeader | None:
-    """None for the beginning of anything else."""
+    """Parses the first `FILE_HEADER_BYTES` of a file; None if they are not a valid header."""
     if len(data) != FILE_HEADER_BYTES or data[_FILE.size :] != _digest(data[: _FILE.size]):
         return None
     magic, stream, marker = _FILE.unpack(data[: _FILE.size])
@@ -106,7 +109,7 @@ def parse_file_header(data: bytes) -> FileHeader | None:
 
 
 def build_frame(marker: bytes, previous: bytes, first: int, entries: Sequence[LogEntry]) -> bytes:
-    """`previous`: digest of the frame before, or of the file's header."""
+    """`previous`: digest of the frame before this one, or of the file's header."""
     pack = _ENTRY.pack
     body = b"".join([pack(len(content), at_ms, salt) + content for at_ms, salt, content in entries])
     framed = _HEAD.pack(marker, previous, first, len(entries), len(body)) + body
@@ -114,14 +117,17 @@ def build_frame(marker: bytes, previous: bytes, first: int, entries: Sequence[Lo
 
 
 def parse_frame(data: bytes, at: int, marker: bytes, previous: bytes | None = None) -> Frame | None:
-    """The frame that begins at `at`, or None where no whole and sound one does. Without `previous` any predecessor is
-    as good."""
+    """Parses the frame that begins at `at`; None if it is incomplete or damaged.
+
+    `previous`: the digest that the frame must refer to; None accepts any.
+    """
     if len(data) - at < FRAME_BYTES:
         return None
     found, before, first, count, length = _HEAD.unpack_from(data, at)
     end = at + _HEAD.size + length
     if found != marker or length > MOST_BODY_BYTES or end + _DIGEST_BYTES > len(data):
         return None
+    # The bounds were checked above: the length is not trustworthy until the digest has been verified.
     digest = data[end : end + _DIGEST_BYTES]
     if digest != _digest(memoryview(data)[at:end]) or previous not in (None, before):
         return None
@@ -130,8 +136,9 @@ def parse_frame(data: bytes, at: int, marker: bytes, previous: bytes | None = No
 
 
 def holds_frame(data: bytes, marker: bytes) -> bool:
-    """Whether a sound frame begins anywhere, whatever it says is before it."""
+    """Whether `data` contains a valid frame at any offset, whatever its predecessor."""
     at = data.find(marker)
+    # Digests are computed only where the marker occurs, which in other bytes happens by chance with odds of 2**-128.
     while at != -1:
         if parse_frame(data, at, marker) is not None:
             return True
@@ -140,7 +147,7 @@ def holds_frame(data: bytes, marker: bytes) -> bool:
 
 
 def parse_entry(data: bytes) -> LogEntry | None:
-    """The entry with which `data` begins, None where it is cut off."""
+    """Parses the entry at the start of `data`; None if it is cut off. Does not verify a digest."""
     if len(data) < ENTRY_BYTES:
         return None
     length, received_at_ms, salt = _ENTRY.unpack_from(data)
@@ -149,7 +156,7 @@ def parse_entry(data: bytes) -> LogEntry | None:
 
 
 def _parse_body(body: bytes) -> tuple[LogEntry, ...]:
-    """As many entries as there are; the digest has shown that they are as they were written."""
+    """Parses all entries of a body whose frame's digest has been verified."""
     entries, at, unpack = [], 0, _ENTRY.unpack_from
     while at + ENTRY_BYTES <= len(body):
         length, received_at_ms, salt = unpack(body, at)

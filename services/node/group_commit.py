@@ -1,4 +1,4 @@
-"""Group commit: whatever waits while the disk synchronises goes into the next frame, with one synchronisation."""
+"""Group commit: all batches that arrive during one fdatasync are written as the next frame, with one fdatasync."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _MOST_WAITING_BYTES = 4 * MOST_BODY_BYTES
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a batch."""
+    """The result of committing a batch."""
 
     first: int
-    """Index in the stream's tree of the first event that was accepted; the others follow it."""
+    """Index in the stream's Merkle tree of the first accepted event; the other accepted ones follow it."""
     accepted: int = 0
-    """Are durable."""
+    """Number of events made durable by this commit."""
     duplicates: int = 0
-    """Were durable before."""
+    """Number of events that the log already had."""
     conflicts: list[int] = field(default_factory=list)
-    """Positions in the batch of those whose id was used for another content; they are not kept."""
+    """Positions in the batch of events whose id belongs to an event with other content. They are not stored."""
 
     def leaves(self) -> list[int]:
-        """The first and the last of those that were accepted, for the log; none where none was."""
+        """Index of the first and of the last accepted event; empty if there is none."""
         return [self.first, self.first + self.accepted - 1] if self.accepted else []
 
 
@@ -50,41 +50,47 @@ class _Batch:
 
 
 class Committer:
-    """The thread that writes one stream's log. `noticed` is called after each frame, with the number of its entries."""
+    """Writes one stream's log in a thread of its own. `on_frame` is called after each frame with its number of
+    entries."""
 
-    def __init__(self, log: StreamLog, known: DedupIndex, noticed: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self, log: StreamLog, dedup_index: DedupIndex, on_frame: Callable[[int], None] = lambda _: None
+    ) -> None:
         self._log = log
-        self._known = known
-        self._noticed = noticed
+        self._dedup_index = dedup_index
+        self._on_frame = on_frame
         self._waiting: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting_bytes = 0
         self._left: _Batch | None = None
         self._stopping = False
         self.failure: MillmarkError | None = None
-        """Why the latest frame failed; None when it did not."""
+        """Why the latest commit failed; None if it succeeded."""
         self._thread = threading.Thread(target=self._run, name="millmark-log", daemon=True)
         self._thread.start()
 
     def submit(self, events: Sequence[Event]) -> Future[Outcome]:
-        """The outcome, once everything accepted is durable; or LogError, and then nothing of it is.
+        """Queues a batch. The future yields the outcome once all accepted events are durable, or raises LogError if
+        none is acknowledged.
 
-        Raises LogBusyError when too much waits already."""
+        Raises LogBusyError if too many bytes are waiting or the batch exceeds a frame, LogError after `stop`.
+        """
         batch = _Batch(events, body_bytes([event.content for event in events]), time.time_ns() // 1_000_000)
         if batch.size > MOST_BODY_BYTES:
-            raise LogBusyError("a batch is larger than a frame of the log", hint="send less at once")
+            raise LogBusyError("the batch is larger than a frame of the log", hint="send smaller batches")
         with self._lock:
             if self._stopping:
-                raise LogError("the node stops", hint="send the batch again")
+                raise LogError("the node is stopping", hint="send the batch again later")
+            # A batch that fits into a frame is always accepted when nothing is waiting.
             if self._waiting_bytes and self._waiting_bytes + batch.size > _MOST_WAITING_BYTES:
-                raise LogBusyError("the disk does not keep up", hint="send again in a second")
+                raise LogBusyError("the disk cannot keep up", hint="send the batch again in a second")
             self._waiting_bytes += batch.size
             self._waiting.put(batch)
         return batch.done
 
     def stop(self) -> None:
-        """Returns when all that was submitted is settled."""
-        with self._lock:
+        """Refuses further batches, and returns once every submitted one has its outcome."""
+        with self._lock:  # so that no batch is queued behind the end marker, where nobody would read it
             self._stopping = True
             self._waiting.put(None)
         self._thread.join()
@@ -93,20 +99,21 @@ class Committer:
         while batches := self._take():
             try:
                 outcomes = self._commit(batches)
-            except Exception as error:  # the thread must outlive any failure; every sender gets his answer
+            except Exception as error:  # the thread must survive any failure, and every sender needs an answer
                 self.failure = _explain(error)
                 for batch in batches:
-                    if batch.done.set_running_or_notify_cancel():  # a sender may be gone
+                    if batch.done.set_running_or_notify_cancel():  # a sender may have cancelled its future
                         batch.done.set_exception(self.failure)
             else:
                 for batch, found in zip(batches, outcomes, strict=True):
                     if batch.done.set_running_or_notify_cancel():
                         batch.done.set_result(found)
+            # Released after the commit, so that the bound covers the batches being written too.
             with self._lock:
                 self._waiting_bytes -= sum(batch.size for batch in batches)
 
     def _take(self) -> list[_Batch]:
-        """Waits for a batch, and takes all that wait with it as far as a frame holds them. Empty at the end."""
+        """Waits for a batch, then adds the other waiting batches that fit into one frame. Empty when stopping."""
         first = self._left or self._waiting.get()
         self._left = None
         if first is None:
@@ -115,26 +122,28 @@ class Committer:
         while not self._waiting.empty():
             batch = self._waiting.get()
             if batch is None:
-                self._waiting.put(None)  # the end comes after what was taken
+                self._waiting.put(None)  # the marker is read again after these batches are committed
                 break
             if size + batch.size > MOST_BODY_BYTES:
-                self._left = batch
+                self._left = batch  # first of the next frame: a queue cannot take it back at its front
                 break
             taken.append(batch)
             size += batch.size
         return taken
 
     def _commit(self, batches: Sequence[_Batch]) -> list[Outcome]:
-        known = self._known.find([event.id for batch in batches for event in batch.events])
+        known = self._dedup_index.find([event.id for batch in batches for event in batch.events])
         ids: list[str] = []
         entries: list[LogEntry] = []
         outcomes = []
+        # Nobody else writes to the log or the index, so no event can be added between the lookup and the append.
         for batch in batches:
             outcome = Outcome(self._log.end.index + len(entries))
             salts = secrets.token_bytes(SALT_BYTES * len(batch.events))
             for position, (identity, _, content) in enumerate(batch.events):
                 before = known.get(identity)
                 if before is None:
+                    # An id may occur twice in one frame; the second is then a duplicate or a conflict of the first.
                     known[identity] = content
                     ids.append(identity)
                     salt = salts[SALT_BYTES * position : SALT_BYTES * (position + 1)]
@@ -146,23 +155,26 @@ class Committer:
             outcome.accepted = self._log.end.index + len(entries) - outcome.first
             outcomes.append(outcome)
         if entries:
+            # One fdatasync for all batches. If it fails, every batch gets the error: also those with duplicates alone,
+            # whose senders just repeat them.
             self._log.append(entries)
             self.failure = None
-            self._note(ids, entries)
+            self._index(ids, entries)
         return outcomes
 
-    def _note(self, ids: Sequence[str], entries: Sequence[LogEntry]) -> None:
-        """The events are durable whether or not the index takes them: it can read them from the log."""
+    def _index(self, ids: Sequence[str], entries: Sequence[LogEntry]) -> None:
+        """Adds durable entries to the dedup index. A failure does not fail the batch: the next lookup adds the entries
+        from the log."""
         try:
-            self._known.add(ids, entries, self._log.end)
+            self._dedup_index.add(ids, entries, self._log.end)
         except OSError as error:
             self.failure = _explain(error)
-        self._noticed(len(entries))
+        self._on_frame(len(entries))
 
 
 def _explain(error: Exception) -> MillmarkError:
     if isinstance(error, MillmarkError):
         return error
     if isinstance(error, OSError):
-        return explain_failure("the index of known events", error)
-    return LogError("the log failed in a way that is not foreseen", hint="see the node's log")
+        return explain_failure("the dedup index", error)
+    return LogError("the log failed unexpectedly", hint="see the node's standard error")

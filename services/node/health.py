@@ -1,4 +1,4 @@
-"""How a node is: what it takes in, what it has recorded, what waits and why."""
+"""A node's health: what it has captured and recorded, what is waiting, and why."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ __all__ = ["Health", "StreamHealth", "describe_outbox"]
 
 @dataclass(frozen=True, slots=True)
 class StreamHealth:
+    """Progress and state of one stream."""
+
     name: str
     entries: int
-    """Durable."""
+    """Number of durable entries."""
     anchored: int
-    """Under the latest anchor that is queued or on the ledger."""
+    """Number of entries under the latest anchor, queued or on the ledger."""
     failure: str | None
-    """Why the latest batch was not taken; None when it was."""
+    """Why the latest commit failed; None if it succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """At one moment."""
+    """A snapshot of the node's health."""
 
     streams: Sequence[StreamHealth]
     chain_connected: bool
@@ -37,7 +39,7 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether events are taken. A chain that is away does not matter: what is recorded waits."""
+        """Whether events are accepted. An unreachable chain does not matter, since records are queued."""
         return all(stream.failure is None for stream in self.streams)
 
     def to_json(self) -> dict[str, object]:
@@ -52,5 +54,5 @@ class Health:
 
 
 def describe_outbox(outbox: Outbox) -> dict[str, object]:
-    """Records by state, their ages, and the oldest that waits, with the reason."""
+    """Number and age of records by state, and the oldest one that is waiting, with the reason."""
     return {"records": dict(outbox.counts()), **describe_queue(outbox, time.time())}

@@ -1,4 +1,4 @@
-"""Capture over HTTP: batches of events, answered once they are durable (services/node/EVENTS.md)."""
+"""Captures batches of events over HTTP, and answers once they are durable (services/node/EVENTS.md)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["MOST_BATCH_BYTES", "MOST_EVENTS", "create_capture"]
 MOST_BATCH_BYTES = 8 << 20
 MOST_EVENTS = 10_000
 _INLINE_BYTES = 64 << 10
-"""A larger batch is read in a thread of its own, so that single events need not wait behind it."""
+"""Larger batches are parsed in a worker thread, so that they do not block the event loop for small ones."""
 _SOURCE = "http"
 _LINES = ("application/x-ndjson", "application/jsonl")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -41,11 +41,11 @@ _STATUS: dict[type, int] = {
     LogFullError: 507,  # RFC 4918 section 11.5
     LogBusyError: 429,  # RFC 6585 section 4
 }
-"""The nearest class of an error decides."""
+"""HTTP status by class of LogError; the most specific class applies."""
 
 
 class _RequestError(Exception):
-    """A whole request is refused."""
+    """The request is refused as a whole."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         self.status, self.code, self.detail = status, code, detail
@@ -54,7 +54,7 @@ class _RequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What a body holds: events by stream, with the position of each, and what was refused of it."""
+    """A parsed body: valid events and their positions in the batch, by stream, and the refused events."""
 
     events: dict[str, tuple[list[Event], list[int]]]
     refused: list[Refusal]
@@ -67,8 +67,8 @@ def create_capture(
     token: str | None,
     logger: FilteringBoundLogger,
 ) -> Starlette:
-    """The application. `refresh` looks at the node's health, and brings the gauges up to date. Without a token whoever
-    reaches the port may send."""
+    """Builds the HTTP application. `refresh` returns the node's health and updates the gauges. `token`: bearer token
+    that senders must present; None lets anyone who can reach the port send events."""
     capture = _Capture(intake, token, logger)
 
     async def events(request: Request) -> Response:
@@ -83,7 +83,9 @@ def create_capture(
 
     async def show_metrics(request: Request) -> Response:
         if not capture.is_allowed(request):
-            return _problem(_RequestError(401, "token-missing", "give the node's token"), _request_id(request))
+            return _problem(
+                _RequestError(401, "token-missing", "send the node's token as a bearer token"), _request_id(request)
+            )
         await run_in_threadpool(refresh)
         return Response(generate_latest(metrics.registry), headers=_HEADERS, media_type=CONTENT_TYPE_LATEST)
 
@@ -98,7 +100,7 @@ def create_capture(
 
 
 class _Capture:
-    """POST /v1/events."""
+    """Handles `POST /v1/events`."""
 
     def __init__(self, intake: Intake, token: str | None, logger: FilteringBoundLogger) -> None:
         self._intake = intake
@@ -106,6 +108,7 @@ class _Capture:
         self._logger = logger
 
     def is_allowed(self, request: Request) -> bool:
+        # Compared in constant time, so that response times do not reveal how much of a guess is right.
         given = request.headers.get("Authorization", "").encode("latin-1", "replace")
         return self._expected is None or hmac.compare_digest(given, self._expected)
 
@@ -113,13 +116,13 @@ class _Capture:
         request_id = _request_id(request)
         try:
             if not self.is_allowed(request):
-                raise _RequestError(401, "token-missing", "give the node's token as a bearer token")
+                raise _RequestError(401, "token-missing", "send the node's token as a bearer token")
             lines = _is_lines(request)
             body = await _read_body(request)
             if len(body) > _INLINE_BYTES:
-                batch = await run_in_threadpool(self._sort, body, lines, request_id)
+                batch = await run_in_threadpool(self._parse, body, lines, request_id)
             else:
-                batch = self._sort(body, lines, request_id)
+                batch = self._parse(body, lines, request_id)
             return await self._commit(batch, request_id, _REQUEST_ID in request.headers)
         except _RequestError as error:
             self._logger.warning("batch refused", request_id=request_id, code=error.code, status=error.status)
@@ -129,8 +132,8 @@ class _Capture:
             status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
             return _problem(_RequestError(status, error.code, str(error)), request_id)
 
-    def _sort(self, body: bytes, lines: bool, request_id: str) -> _Batch:
-        """Raises _RequestError when the body as a whole cannot be read."""
+    def _parse(self, body: bytes, lines: bool, request_id: str) -> _Batch:
+        """Parses and validates the events of a body. Raises _RequestError if the body as a whole is unusable."""
         batch = _Batch({}, [])
         for position, one in enumerate(_split(body, lines)):
             try:
@@ -148,14 +151,14 @@ class _Capture:
         return batch
 
     async def _commit(self, batch: _Batch, request_id: str, named: bool) -> Response:
-        """All streams at once. Where one log fails the whole batch is to be sent again; what is durable already is
-        recognised then. `named`: the sender gave the request its id, and will look for it in the log."""
+        """Commits the events to all streams concurrently. `named`: the sender chose the request id, so it is logged."""
         waiting = [self._intake.submit(stream, events) for stream, (events, _) in batch.events.items()]
         settled = await asyncio.gather(*map(asyncio.wrap_future, waiting), return_exceptions=True)
         accepted = duplicates = 0
         leaves: dict[str, list[int]] = {}
         for (stream, (events, positions)), outcome in zip(batch.events.items(), settled, strict=True):
             if isinstance(outcome, BaseException):
+                # The sender repeats the whole batch; events that other streams have made durable are duplicates then.
                 raise outcome
             accepted += outcome.accepted
             duplicates += outcome.duplicates
@@ -195,17 +198,18 @@ def _is_lines(request: Request) -> bool:
 
 
 async def _read_body(request: Request) -> bytes:
-    """No more of it is kept than the limit."""
+    """Reads the body, and raises _RequestError once it exceeds `MOST_BATCH_BYTES`."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BATCH_BYTES:
-            raise _RequestError(413, "batch-too-large", f"a batch has at most {MOST_BATCH_BYTES} bytes")
+            raise _RequestError(413, "batch-too-large", f"a batch may have at most {MOST_BATCH_BYTES} bytes")
     return bytes(body)
 
 
 def _split(body: bytes, lines: bool) -> Sequence[Parsed | bytes]:
-    """Lines, or the values of an array, or one object."""
+    """Splits a body into unparsed lines or parsed JSON values. Raises _RequestError for invalid JSON or a wrong
+    count."""
     found: Sequence[Parsed | bytes]
     if lines:
         found = [line for line in body.split(b"\n") if line.strip()]
@@ -215,7 +219,7 @@ def _split(body: bytes, lines: bool) -> Sequence[Parsed | bytes]:
         except EventRefusedError as error:
             raise _RequestError(400, "not-json", str(error)) from None
     if not 0 < len(found) <= MOST_EVENTS:
-        raise _RequestError(413 if found else 422, "batch-size", f"a batch has 1 to {MOST_EVENTS} events")
+        raise _RequestError(413 if found else 422, "batch-size", f"a batch must have 1 to {MOST_EVENTS} events")
     return found
 
 
@@ -227,7 +231,7 @@ def _show(parsed: Parsed) -> bytes:
 
 
 def _problem(error: _RequestError, request_id: str) -> Response:
-    """As in RFC 9457."""
+    """A problem response (RFC 9457)."""
     problem = {
         "type": "about:blank",
         "status": error.status,

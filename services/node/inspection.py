@@ -1,4 +1,4 @@
-"""Inspection: windows of a lot's signal, judged by the model, and the certificates that say so."""
+"""Inspects windows of a lot's signal with the model, and builds the certificates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DAY_S = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """A certificate that is ready to be queued, and what its digest is made of."""
+    """A certificate ready to be queued, and the inference behind it."""
 
     record: IssueCertificate
     draft: Draft
@@ -51,26 +51,30 @@ class _Due:
 
 
 def load_inspector(model: ModelSource) -> Inspector:
-    """Imports numpy. Raises SettingsError, or QualityError for a file that is no model."""
+    """Loads the configured model. Raises SettingsError if the file cannot be read or the window width differs from the
+    model's, QualityError if the file is not a model."""
     try:
         inspector = quality.Inspector(model.file.read_bytes())
     except OSError as error:
         raise SettingsError(f"{model.file} cannot be read: {error.strerror}", hint="name the model's file") from None
     if inspector.model.width != model.width:
         raise SettingsError(
-            f"windows have {model.width} samples, the model reads {inspector.model.width}", hint="correct the width"
+            f"width is {model.width}, but the model reads {inspector.model.width} samples", hint="correct the width"
         )
     return inspector
 
 
 def certificate_key(stream: bytes, leaf: int, number: int) -> str:
-    """Idempotency key of a window's certificate."""
+    """Idempotency key of a certificate. `leaf` and `number`: those of its window."""
     return f"node/certificate/{stream.hex()}/{leaf:013d}/{number:04d}"
 
 
 class Certifier:
-    """Of one stream. A lot that failed gets no further certificate here: a later window of the same bad part must not
-    release it. Rework makes a new lot."""
+    """Inspects one stream. Not thread-safe.
+
+    A failed lot gets no further certificates from this node: a later window of the same bad part must not release it.
+    Rework produces a new lot.
+    """
 
     def __init__(
         self,
@@ -82,7 +86,8 @@ class Certifier:
         folder: Path,
         dead_letters: DeadLetters,
     ) -> None:
-        """`ledger`: chain id and address. `folder`: of the stream."""
+        """`stream`: its subject. `ledger`: chain id and contract address. `folder`: the stream's folder. Raises
+        SettingsError if the list of failed lots cannot be read."""
         self._stream = stream
         self._chain_id, self._ledger = ledger
         self._model = model
@@ -95,19 +100,20 @@ class Certifier:
         self._failed = _read_failed(self._failed_path)
 
     @property
-    def is_even(self) -> bool:
-        """Whether what comes next is inspected alike with and without what came before."""
-        return not self._due and self._windows.is_even
+    def has_unfinished_windows(self) -> bool:
+        """Whether entries fed so far still affect certificates to come. If not, a restart need not read them again."""
+        return bool(self._due) or self._windows.has_unfinished
 
     def feed(self, entry: EvidenceEntry, received_at_ms: int, queued: bool) -> None:
-        """Takes an entry in. `queued`: its certificates are in the outbox, and only unfinished windows count."""
+        """Adds an entry's samples. `queued`: its certificates are in the outbox already, so it counts only towards
+        unfinished windows."""
         value = entry.entry
         if not isinstance(value, Mapping) or "lot" not in value:
             return
         try:
             samples = read_samples(value, self._model.field)
         except EventRefusedError as error:
-            if not queued:
+            if not queued:  # otherwise every restart would list the same refusal again
                 self._refuse(error, entry)
             return
         name, order = str(value["lot"]), value.get("order")
@@ -117,27 +123,29 @@ class Certifier:
             self._due += [_Due(window, entry, received_at_ms) for window in windows]
 
     def build(self) -> list[Certified]:
-        """Certificates of all windows that are due, in order; they stay due until `done`. Raises StoreError, InputError
-        and OSError."""
+        """Builds the certificates of all complete windows, in order. They are built again until `done` is called.
+        Raises StoreError, InputError or OSError."""
         found = [self._certify(due) for due in self._due]
         return [certified for certified in found if certified is not None]
 
     def done(self) -> None:
-        """What was built is queued."""
+        """Call once the certificates of `build` are queued."""
         self._due.clear()
 
     def _certify(self, due: _Due) -> Certified | None:
         window, here = due.window, [due.window.leaf, due.window.number]
         try:
             lot = self._find_lot(window.lot)
+            # An earlier window, not the same one: after a crash the failed window itself is certified again.
             if self._failed.get(lot.hex(), here) < here:
-                raise EventRefusedError("lot-failed", "the lot failed in an earlier window")
+                raise EventRefusedError("lot-failed", "the lot failed inspection in an earlier window")
             inspected = InspectedEntry(lot, self._stream, due.entry.index, due.entry.leaf_hash)
             inference = self._infer(window, inspected)
         except EventRefusedError as error:
             self._refuse(error, due.entry)
             return None
         if inference.verdict is quality.Verdict.FAIL and lot.hex() not in self._failed:
+            # Durable before the certificate is queued: after a crash the lot is still known as failed.
             self._failed[lot.hex()] = here
             write_whole(self._failed_path, json.dumps(self._failed).encode())
         key = certificate_key(self._stream, window.leaf, window.number)
@@ -149,7 +157,7 @@ class Certifier:
         try:
             return self._inspector.inspect(window.samples, context=context, salt=secrets.token_bytes(32))
         except (QualityInputError, OverflowError) as error:
-            raise EventRefusedError("window-unfit", f"the model does not read the window: {error}") from None
+            raise EventRefusedError("window-unfit", f"the model cannot read the window: {error}") from None
 
     def _state(self, due: _Due, inspected: InspectedEntry, inference: Inference) -> Statement:
         window = due.window
@@ -178,19 +186,19 @@ class Certifier:
         if len(found) != 1:
             raise EventRefusedError(
                 "lot-unknown",
-                f"{len(found)} lots are known here under that identifier",
-                hint="note the lot in this node's database, or name it by its subject",
+                f"this node knows {len(found)} lots by that identifier",
+                hint="add the lot to this node's book, or use its subject in the event",
             )
         return found[0].subject
 
     def _refuse(self, error: EventRefusedError, entry: EvidenceEntry) -> None:
-        """The entry stays evidence; what is refused is a certificate for it."""
+        """Lists an entry that gets no certificate. It remains evidence."""
         origin = Origin("certificate", f"leaf-{entry.index}", "0x" + self._stream.hex())
         self._dead_letters.add(origin, error, json.dumps(entry.entry).encode())
 
 
 def _read_failed(path: Path) -> dict[str, list[int]]:
-    """By lot's subject, the window that failed: (leaf, number)."""
+    """Leaf and number of each lot's first failed window, by the lot's subject. Raises SettingsError."""
     try:
         found: dict[str, list[int]] = json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What every source passes: an event is checked, brought to its stream's log, and counted; or refused, and listed."""
+"""Common path of all sources: validates an event and submits it to its stream's log, or lists its refusal."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class StreamIntake:
-    """Where one stream's events go."""
+    """The committer of one stream, and the samples that its events must have."""
 
     committer: Committer
     samples_field: str | None
-    """Member of the data in which events of a lot have samples; None where nothing is inspected."""
+    """Member of `data` that holds the samples of events with a lot; None if the stream is not inspected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Of one event of a batch."""
+    """A refused event of a batch, at `position` from 0."""
 
     position: int
     reason: str
@@ -40,47 +40,50 @@ class Refusal:
 
 
 def choose_id(given: str) -> str:
-    """The id that the sender gave to what he sent, if it is fit for a log; or another one."""
+    """The sender's request id if it is safe to log (1 to 64 of `A-Za-z0-9._-`), otherwise a random one."""
     return given if _SANE_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 def build_conflict() -> EventRefusedError:
-    """What is said of an event whose id was used before."""
-    return EventRefusedError("id-used", "the id was used for another event", hint="give each event its own id")
+    """The refusal of an event whose id belongs to an event with other content."""
+    return EventRefusedError(
+        "id-used", "the id belongs to an event with other content", hint="use a unique id for each event"
+    )
 
 
 class Intake:
-    """All streams of a node."""
+    """Accepts events for all streams of a node."""
 
     def __init__(self, streams: Mapping[str, StreamIntake], dead_letters: DeadLetters, metrics: Metrics) -> None:
         self._streams = streams
         self._only = next(iter(streams)) if len(streams) == 1 else None
-        """The stream of events that name none."""
+        """The default stream: the only one, if there is just one."""
         self._dead_letters = dead_letters
         self._metrics = metrics
 
     def check(self, parsed: Parsed, stream: str | None = None) -> tuple[str, Event]:
-        """The stream and the event. `stream`: the source's, if it has one. Raises EventRefusedError."""
+        """Validates an event and finds its stream. `stream`: the source's configured stream, if any. Raises
+        EventRefusedError."""
         event = check_event(parsed)
         name = event.stream or stream or self._only
         if name is None:
-            raise EventRefusedError("stream-missing", "an event names its stream, where there are several")
+            raise EventRefusedError("stream-missing", "the node has several streams, so an event must name its own")
         found = self._streams.get(name)
         if found is None or (stream is not None and name != stream):
-            raise EventRefusedError("stream-unknown", "the event's stream is not one of this source")
+            raise EventRefusedError("stream-unknown", "this source does not accept events for that stream")
         if found.samples_field is not None and isinstance(parsed.value, Mapping) and "lot" in parsed.value:
             read_samples(parsed.value, found.samples_field)
         return name, event
 
     def submit(self, stream: str, events: Sequence[Event]) -> Future[Outcome]:
-        """Raises LogBusyError; the future raises LogError."""
+        """Submits validated events to a stream's log. Raises LogBusyError or LogError; the future raises LogError."""
         begun = time.perf_counter()
         done = self._streams[stream].committer.submit(events)
         done.add_done_callback(lambda settled: self._count(stream, settled, time.perf_counter() - begun))
         return done
 
     def refuse(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
-        """Lists a refusal."""
+        """Counts a refusal and adds it to the dead letters. `event`: its bytes as received, for the list."""
         self._metrics.refused.labels(origin.source, error.reason).inc()
         self._dead_letters.add(origin, error, event)
 

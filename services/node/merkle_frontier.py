@@ -1,4 +1,4 @@
-"""The right edge of a growing Merkle tree (RFC 9162 section 2.1): its root in memory that does not grow with it."""
+"""Computes the root of a growing Merkle tree (RFC 9162 section 2.1) in logarithmic memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ _HASH_BYTES = 32
 
 
 class MerkleFrontier:
-    """Roots of the complete subtrees that the leaves so far fall into, the largest first."""
+    """The peaks of the tree: roots of the complete subtrees into which its leaves divide, largest first."""
 
     def __init__(self, size: int = 0, peaks: Sequence[bytes] = ()) -> None:
-        """Raises ValueError for peaks that are not those of `size` leaves."""
+        """Raises ValueError if the number of peaks or their length cannot be that of `size` leaves. Does not establish
+        that the peaks are right."""
         if size < 0 or len(peaks) != size.bit_count() or any(len(peak) != _HASH_BYTES for peak in peaks):
-            raise ValueError(f"{len(peaks)} peaks are not those of {size} leaves")
+            raise ValueError(f"a tree of {size} leaves cannot have these {len(peaks)} peaks")
         self.size = size
         self._peaks = list(peaks)
 
@@ -27,8 +28,9 @@ class MerkleFrontier:
         return tuple(self._peaks)
 
     def extend(self, leaves: Sequence[bytes]) -> None:
-        """Adds leaf hashes, 32 bytes each: level by level, the peak that is there joins what comes, and what is left
-        over becomes the peak."""
+        """Adds leaf hashes, 32 bytes each."""
+        # Level by level instead of leaf by leaf. If a level has a peak, it is the left sibling of the first new node;
+        # a last node without a sibling becomes the level's new peak.
         size, nodes, left = self.size, list(leaves), []
         while nodes:
             if size & 1:

@@ -1,4 +1,5 @@
-"""What Prometheus reads. Labels are names of the configuration and words of fixed lists: never what a sender wrote."""
+"""Prometheus metrics. Label values come from the configuration or from fixed lists, never from senders, so their number
+is bounded."""
 
 from __future__ import annotations
 
@@ -11,25 +12,32 @@ _FRAME = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000, 100_000)
 
 
 class Metrics:
-    """Of one node, in a registry of its own."""
+    """Metrics of one node, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = at = CollectorRegistry()
-        self.events = Counter("millmark_node_events", "Events by what became of them", ["stream", "fate"], registry=at)
+        self.events = Counter("millmark_node_events", "Events by outcome", ["stream", "fate"], registry=at)
         self.refused = Counter("millmark_node_refused", "Events refused", ["source", "reason"], registry=at)
-        self.failures = Counter("millmark_node_log_failures", "Batches not taken", ["stream"], registry=at)
+        self.failures = Counter(
+            "millmark_node_log_failures", "Batches that could not be made durable", ["stream"], registry=at
+        )
         self.ack = Histogram(
-            "millmark_node_ack_seconds", "From a batch taken in to its entries durable", buckets=_ACK_S, registry=at
+            "millmark_node_ack_seconds",
+            "Seconds from receiving a batch to its entries being durable",
+            buckets=_ACK_S,
+            registry=at,
         )
         self.frames = Histogram(
             "millmark_node_frame_entries", "Entries in one group commit", ["stream"], buckets=_FRAME, registry=at
         )
         self.entries = Gauge("millmark_node_log_entries", "Durable entries", ["stream"], registry=at)
-        self.anchored = Gauge("millmark_node_anchored_entries", "Entries under an anchor", ["stream"], registry=at)
+        self.anchored = Gauge("millmark_node_anchored_entries", "Entries covered by an anchor", ["stream"], registry=at)
         self.outbox = Gauge("millmark_node_outbox_records", "Records in the outbox", ["state"], registry=at)
-        self.oldest = Gauge("millmark_node_oldest_record_seconds", "Age of the oldest record not final", registry=at)
-        self.head = Gauge("millmark_node_chain_head_block", "Latest block that was seen", registry=at)
-        self.stalled = Gauge(
-            "millmark_node_chain_stalled_seconds", "How long the chain makes no block that is waited for", registry=at
+        self.oldest = Gauge(
+            "millmark_node_oldest_record_seconds", "Age in seconds of the oldest record that is not final", registry=at
         )
-        self.chain_up = Gauge("millmark_node_chain_up", "Whether the last round reached the chain", registry=at)
+        self.head = Gauge("millmark_node_chain_head_block", "Latest block seen", registry=at)
+        self.stalled = Gauge(
+            "millmark_node_chain_stalled_seconds", "Seconds for which the chain has stalled", registry=at
+        )
+        self.chain_up = Gauge("millmark_node_chain_up", "1 if the last attempt reached the chain, else 0", registry=at)

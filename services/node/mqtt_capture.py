@@ -1,7 +1,7 @@
-"""Capture over MQTT 5 (OASIS, QoS 1): a message is confirmed to the broker once its events are durable.
+"""Captures events over MQTT 5 (OASIS, QoS 1): a message is acknowledged to the broker once its events are durable.
 
-The session outlives the connection, so the broker keeps what comes while the node is away. When the log takes nothing
-the connection is closed: on the next one the broker sends again what was not confirmed.
+The session outlives the connection, so the broker keeps messages while the node is not running. If the log fails, the
+connection is closed: on the next one the broker delivers unacknowledged messages again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from services.node.sparkplug import SparkplugReader
 __all__ = ["MqttCapture", "Reader", "read_plain"]
 
 Reader = Callable[[str, bytes], Sequence[Parsed]]
-"""Events of a message, from its topic and payload. Raises EventRefusedError."""
+"""Parses the events of a message, given its topic and payload. Raises EventRefusedError."""
 
 _SOURCE = "mqtt"
 _QOS = 1
@@ -45,33 +45,35 @@ _MOST_UNCONFIRMED = 1000
 
 
 def read_plain(_: str, payload: bytes) -> Sequence[Parsed]:
-    """One event, or an array of them, as over HTTP."""
+    """Parses a JSON payload: one event or an array of events, as over HTTP."""
     return parse_events(payload)
 
 
 @dataclass(frozen=True, slots=True)
 class _Message:
+    """A received message that may have to be acknowledged."""
+
     message: mqtt.MQTTMessage
     connection: int
-    """Number of the one on which it came."""
+    """Number of the connection on which it was received."""
     origin: Origin
     named: bool
-    """Whether the sender gave it its id, and will look for it in the log."""
+    """Whether the sender chose its request id; then the message is logged."""
 
 
 class MqttCapture:
-    """One subscription."""
+    """Captures the messages of one subscription."""
 
     def __init__(self, source: MqttSource, intake: Intake, logger: FilteringBoundLogger) -> None:
-        """Raises SettingsError for an unusable password or certificate file."""
+        """Raises SettingsError if the password or CA file cannot be used."""
         self._source = source
         self._intake = intake
         self._read: Reader = read_plain if source.format == "json" else SparkplugReader(self._publish)
         self._logger = logger
         self.connected = threading.Event()
-        """Set while the broker passes on what comes."""
+        """Set while the broker has confirmed the subscription."""
         self._connection = 0
-        """Number of the connection: a confirmation belongs to the one on which its message came."""
+        """Number of the latest connection. A message is acknowledged only on the one on which it was received."""
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=source.client_id, protocol=mqtt.MQTTv5, manual_ack=True
         )
@@ -83,7 +85,7 @@ class MqttCapture:
                 self._client.tls_set(ca_certs=str(source.ca_file))
             except OSError as error:
                 raise SettingsError(
-                    f"{source.ca_file} cannot be used: {error.strerror}", hint="name a PEM file"
+                    f"{source.ca_file} cannot be used: {error.strerror}", hint="name a file of PEM certificates"
                 ) from None
         self._client.reconnect_delay_set(*_RETRY_S)
         self._client.on_connect = self._on_connect
@@ -94,13 +96,14 @@ class MqttCapture:
     def start(self) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it out
         properties.SessionExpiryInterval = _SESSION_S
+        # Bounds what a broker may send before it is acknowledged, and so the node's memory.
         properties.ReceiveMaximum = _MOST_UNCONFIRMED
         source = self._source
         self._client.connect_async(source.host, source.port, _KEEPALIVE_S, clean_start=False, properties=properties)
         self._client.loop_start()
 
     def stop(self) -> None:
-        """What is not confirmed yet comes again when the node is back."""
+        """Disconnects. The broker delivers unacknowledged messages again when the node reconnects."""
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -114,6 +117,7 @@ class MqttCapture:
             self._logger.error("broker refused", stream=self._source.stream, reason=str(reason))
             return
         self._connection += 1
+        # Also when the broker still has the session: the configured topic may have changed since.
         client.subscribe(self._source.topic, qos=_QOS)
         self._logger.info("broker connected", stream=self._source.stream, session=flags.session_present)
 
@@ -132,23 +136,24 @@ class MqttCapture:
         self._logger.warning("broker disconnected", stream=self._source.stream, reason=str(reason))
 
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:
-        """Runs in the client's thread. Whatever it raised would end that thread."""
+        """Runs in the client's thread, which an exception would end."""
         given = _correlation(message)
         origin = Origin(_SOURCE, choose_id(given), self._source.stream)
         came = _Message(message, self._connection, origin, given == origin.request_id)
         try:
-            events = self._sort(came)
+            events = self._parse(came)
             if events:
                 done = self._intake.submit(origin.stream, events)
                 done.add_done_callback(lambda settled: self._settle(came, events, settled))
-            else:
+            else:  # acknowledged although refused: the broker would deliver it again and again
                 self._confirm(came)
         except MillmarkError as error:
             self._back_off(error, origin)
-        except Exception as error:  # as above
+        except Exception as error:  # would end the thread; the message stays unacknowledged
             self._logger.error("message failed", stream=origin.stream, request_id=origin.request_id, exc_info=error)
 
-    def _sort(self, came: _Message) -> list[Event]:
+    def _parse(self, came: _Message) -> list[Event]:
+        """Parses and validates a message. Lists its refused events and returns the valid ones."""
         payload, events = bytes(came.message.payload), []
         try:
             values = self._read(came.message.topic, payload)
@@ -163,7 +168,7 @@ class MqttCapture:
         return events
 
     def _settle(self, came: _Message, events: Sequence[Event], settled: Future[Outcome]) -> None:
-        """Runs in the log's thread."""
+        """Acknowledges a message, or closes the connection if the log failed. Runs in the log's thread."""
         failure, origin = settled.exception(), came.origin
         if failure is not None:
             self._back_off(failure, origin)
@@ -177,12 +182,14 @@ class MqttCapture:
         self._confirm(came)
 
     def _confirm(self, came: _Message) -> None:
+        # Message ids are reused on a new connection, so a late acknowledgement could be for another message.
         if came.connection == self._connection:
             self._client.ack(came.message.mid, came.message.qos)
 
     def _back_off(self, error: BaseException, origin: Origin) -> None:
-        """Leaves the connection in a way that makes the client come back after its delay."""
+        """Breaks the connection, so that the client reconnects after its delay."""
         self._logger.error("message not taken", stream=origin.stream, request_id=origin.request_id, cause=str(error))
+        # Not `disconnect()`, after which the client would not reconnect.
         connection = self._client.socket()
         if isinstance(connection, socket.socket):
             with contextlib.suppress(OSError):
@@ -190,11 +197,10 @@ class MqttCapture:
 
     def _refuse(self, origin: Origin, error: EventRefusedError, event: bytes) -> None:
         self._intake.refuse(origin, error, event)
-        told = {"stream": origin.stream, "request_id": origin.request_id, "reason": error.reason}
-        self._logger.warning("message refused", **told)
+        self._logger.warning("message refused", stream=origin.stream, request_id=origin.request_id, reason=error.reason)
 
 
 def _correlation(message: mqtt.MQTTMessage) -> str:
-    """The sender's own name of a message (MQTT 5 section 3.3.2.3.6), empty when there is none."""
+    """The message's correlation data (MQTT 5 section 3.3.2.3.6) as text; empty if there is none."""
     data = getattr(message.properties, "CorrelationData", b"")
     return data.decode("ascii", "replace") if isinstance(data, bytes) else ""

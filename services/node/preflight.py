@@ -1,5 +1,7 @@
-"""What must hold before a node submits: that key, streams and model are this participant's on the chain; or, where a
-relay sends, that it sends to the same ledger, which then judges every record."""
+"""Checks before a node submits: signing key, streams and model match the ledger.
+
+With a relay, the only check is that it sends to the deployment's ledger, whose contracts then check every record.
+"""
 
 from __future__ import annotations
 
@@ -20,23 +22,25 @@ if TYPE_CHECKING:
     from quality import Inspector
     from services.relay import HttpRelay
 
-__all__ = ["connect", "connect_relay", "open_relay", "verify_logs", "verify_standing"]
+__all__ = ["connect_chain", "connect_relay", "open_relay", "verify_logs", "verify_registered"]
 
 
-def connect(config: NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
-    """The checked contracts. Raises ChainUnreachableError, WrongChainError, WrongContractError, and SettingsError as
-    `verify_standing` does."""
+def connect_chain(config: NodeConfig, key: bytes, inspector: Inspector | None) -> Chain:
+    """Connects to the company's own chain node and checks chain, contracts and configuration.
+
+    Raises ChainUnreachableError, WrongChainError, WrongContractError, or SettingsError as `verify_registered` does.
+    """
     if config.chain.url is None:
-        raise SettingsError("no chain is configured", hint="give the chain's url")
+        raise SettingsError("no chain is configured", hint="set the chain's url")
     node = Node(HttpTransport(config.chain.url))
     chain = Chain(node, find_profile(config.chain.engine), read_deployment(config.chain.deployment))
-    verify_standing(chain, config, key, inspector)
+    verify_registered(chain, config, key, inspector)
     return chain
 
 
 def open_relay(stack: ExitStack, config: RelayConfig) -> HttpRelay:
-    """Raises SettingsError for an unusable token file."""
-    from services.relay import HttpRelay  # noqa: PLC0415 - an HTTP client that a node of its own chain lacks
+    """Opens a client of the relay, which `stack` closes. Raises SettingsError for an unusable token file."""
+    from services.relay import HttpRelay  # noqa: PLC0415 - needs an HTTP client, which is not installed without a relay
 
     relay = HttpRelay(config.url, None if config.token_file is None else read_secret(config.token_file))
     stack.callback(relay.close)
@@ -46,25 +50,31 @@ def open_relay(stack: ExitStack, config: RelayConfig) -> HttpRelay:
 def connect_relay(
     relay: HttpRelay, config: RelayConfig, deployment: Deployment, store: Store, signer: Signer
 ) -> RelaySubmitter:
-    """Raises ChainUnreachableError, and WrongChainError when the relay sends to another ledger."""
+    """Returns a submitter that sends through the relay. Raises ChainUnreachableError, and WrongChainError if the relay
+    sends to another ledger."""
     terms = relay.terms(signer.address)
     if (terms.chain_id, terms.forwarder) != (deployment.chain_id, deployment.forwarder):
         raise WrongChainError(
-            f"the relay sends to chain {terms.chain_id} and forwarder 0x{terms.forwarder.hex()}, "
-            f"the deployment's are {deployment.chain_id} and 0x{deployment.forwarder.hex()}",
-            hint="correct the relay's url, or use that ledger's deployment file",
+            f"the relay uses chain {terms.chain_id} and forwarder 0x{terms.forwarder.hex()}, "
+            f"but the deployment has chain {deployment.chain_id} and forwarder 0x{deployment.forwarder.hex()}",
+            hint="correct the relay's url or the deployment file",
         )
     return RelaySubmitter(relay, deployment, store, signer, validity_s=config.validity_s)
 
 
-def verify_standing(chain: Chain, config: NodeConfig, key: bytes, inspector: Inspector | None) -> None:
-    """1. The signing key acts for a participant. 2. Each stream is there, his, and of the machine that is configured.
-    3. The model has the file's digest, and is approved. Raises SettingsError."""
+def verify_registered(chain: Chain, config: NodeConfig, key: bytes, inspector: Inspector | None) -> None:
+    """Checks the configuration against the ledger. Raises SettingsError.
+
+    1. The signing key acts for a participant.
+    2. Each stream is on the ledger, belongs to that participant, and is of the configured machine.
+    3. The model's digest is that of the file, and the model is approved.
+    """
     try:
         participant = cast(int, chain.read(Contract.REGISTRY, "actorOf", key)[0])
     except ContractRefusedError as error:
         raise SettingsError(
-            f"key 0x{key.hex()} acts for no participant: {error.name}", hint="have the company add it, or name another"
+            f"key 0x{key.hex()} acts for no participant: {error.name}",
+            hint="have the company add the key, or use another",
         ) from None
     for stream in config.streams:
         _verify_stream(chain, stream, participant)
@@ -73,7 +83,8 @@ def verify_standing(chain: Chain, config: NodeConfig, key: bytes, inspector: Ins
 
 
 def verify_logs(chain: Chain, recorders: Iterable[StreamRecorder]) -> None:
-    """That every log goes on from what the ledger has of it. Raises SettingsError or StoreDamagedError."""
+    """Checks that every log contains the entries that the ledger has anchored. Raises SettingsError if a database is
+    older than the ledger, StoreDamagedError if a log differs."""
     for recorder in recorders:
         found = chain.read_struct(Contract.LEDGER, "streamOf", recorder.stream)
         recorder.verify_anchored(cast(int, found["size"]), cast(bytes, found["root"]))
@@ -81,23 +92,28 @@ def verify_logs(chain: Chain, recorders: Iterable[StreamRecorder]) -> None:
 
 def _verify_stream(chain: Chain, stream: StreamConfig, participant: int) -> None:
     found = chain.read_struct(Contract.LEDGER, "streamOf", bytes.fromhex(stream.subject[2:]))
+    owner, machine = cast(int, found["owner"]), cast(int, found["machine"])
     if found["sequence"] == 0:
-        raise SettingsError(f"stream {stream.name} is not on the ledger", hint="open it first, or correct its subject")
-    if found["owner"] != participant:
         raise SettingsError(
-            f"stream {stream.name} belongs to participant {cast(int, found['owner'])}, the key acts for {participant}",
-            hint="name a stream of your own, or its owner's key",
+            f"stream {stream.name} is not on the ledger", hint="open the stream, or correct its subject"
         )
-    if found["machine"] != stream.machine:
+    if owner != participant:
         raise SettingsError(
-            f"stream {stream.name} is of machine {cast(int, found['machine'])}, not {stream.machine}",
-            hint="correct the machine",
+            f"stream {stream.name} belongs to participant {owner}, but the key acts for {participant}",
+            hint="use a stream of that participant, or a key of the stream's owner",
+        )
+    if machine != stream.machine:
+        raise SettingsError(
+            f"stream {stream.name} belongs to machine {machine}, not {stream.machine}",
+            hint="correct the machine number",
         )
 
 
 def _verify_model(chain: Chain, number: int, inspector: Inspector) -> None:
     found = chain.read_struct(Contract.REGISTRY, "modelOf", number)
     if found["digest"] != inspector.model_digest:
-        raise SettingsError(f"model {number} on the ledger is not the one in the file", hint="correct number or file")
+        raise SettingsError(
+            f"model {number} on the ledger differs from the model file", hint="correct the number or the file"
+        )
     if found["state"] != ModelState.APPROVED:
         raise SettingsError(f"model {number} is not approved", hint="have an auditor approve it")

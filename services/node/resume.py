@@ -1,7 +1,7 @@
-"""How far a stream's log was read and recorded, so that a start reads what came after, however long the log has become.
+"""The resume point: how far a stream's log has been recorded, so that a start reads only the rest of the log.
 
-A resume point is a hint. It counts only where the log holds, at its position, the digest that chains all frames before:
-then it is about this very log. It can be removed at any time, at the cost of reading the whole log once.
+A resume point is used only if the log has the same digest at its position; since digests chain all earlier frames, it
+then belongs to this log. The file can be removed at any time, at the cost of reading the whole log once.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ __all__ = ["ResumePoint", "read_resume_point", "write_resume_point"]
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """The entries before `peaks.size` are anchored in the outbox and in the book, and no window needs them any more."""
+    """Entries before `peaks.size` are stored in the book, anchored in the outbox, and not part of an unfinished
+    window."""
 
     position: LogPosition
-    """Of a frame's beginning, at that entry or before it."""
+    """Start of the frame that contains the entry `peaks.size`, or end of the log."""
     peaks: MerkleFrontier = field(default_factory=MerkleFrontier)
 
 
 def read_resume_point(path: Path) -> ResumePoint | None:
-    """None where there is none that can be used."""
+    """Reads a resume point; None if the file is missing or damaged."""
     try:
         found = json.loads(path.read_bytes())
         if found.pop("check") != _check(found):
@@ -42,7 +43,7 @@ def read_resume_point(path: Path) -> ResumePoint | None:
 
 
 def write_resume_point(path: Path, resume_point: ResumePoint) -> None:
-    """Raises OSError when the disk does not take it."""
+    """Writes a resume point; not durable on return. Raises OSError."""
     position, peaks = resume_point.position, resume_point.peaks
     value = {
         "offset": position.offset,
@@ -51,7 +52,8 @@ def write_resume_point(path: Path, resume_point: ResumePoint) -> None:
         "size": peaks.size,
         "peaks": [peak.hex() for peak in peaks.peaks],
     }
-    # In place: some file systems wait for the disk where a file is emptied or replaced.
+    # In place, because some file systems wait for the disk when a file is truncated to zero or replaced. A crash can
+    # leave a mixture of old and new bytes, which the check digest reveals.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(descriptor, os.write(descriptor, json.dumps({**value, "check": _check(value)}).encode()))
@@ -60,5 +62,6 @@ def write_resume_point(path: Path, resume_point: ResumePoint) -> None:
 
 
 def _check(value: dict[str, object]) -> str:
-    """A digest: a position that is off by a little would make sound frames look torn."""
+    """Digest of the other members."""
+    # A slightly wrong position would make valid frames look like a torn tail, which is cut off.
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""A node on its socket, with all its sources."""
+"""Runs a node with its HTTP server and all its sources until it is stopped."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from services.serving.sockets import listen, serve_on
 __all__ = ["run_node", "tune_interpreter"]
 
 _SWITCH_S = 0.0005
-"""A tenth of Python's own: the thread that writes the log waits for the others after each call to the disk."""
+"""A tenth of Python's default. The thread that writes the log has to get the interpreter back after each disk call."""
 _COLLECT_EVERY = 20_000
-"""New containers: a batch makes some for each event, and none of them is in a cycle."""
+"""New container objects between collections. Each event creates a few, none of them in a reference cycle."""
 
 
 def run_node(config: NodeConfig) -> None:
-    """Until SIGINT or SIGTERM. Raises SettingsError and its kin before anything is taken; SettingsError for all that
-    starting again does not mend, so that whoever starts nodes can tell (its exit code)."""
-    with _unusable_told(), open_agent(config) as agent:
+    """Runs a node until SIGINT or SIGTERM.
+
+    Raises SettingsError, before any event is accepted, for every failure that a restart does not cure: its exit code
+    lets a supervisor such as systemd stop trying.
+    """
+    with _permanent_failures(), open_agent(config) as agent:
         app = agent.create_capture()
         tune_interpreter()
         listener = listen(config.http.host, config.http.port)
@@ -35,14 +38,16 @@ def run_node(config: NodeConfig) -> None:
 
 
 def tune_interpreter() -> None:
-    """Once everything is loaded: what is there by now is not looked through again and again."""
+    """Tunes thread switching and garbage collection for short commits. Call it once everything is loaded: existing
+    objects are exempted from garbage collection."""
     sys.setswitchinterval(_SWITCH_S)
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
 
 
 @contextmanager
-def _unusable_told() -> Iterator[None]:
+def _permanent_failures() -> Iterator[None]:
+    """Turns failures that a restart does not cure into SettingsError."""
     try:
         yield
     except (SigningError, StoreDamagedError, WrongChainError, WrongContractError) as error:

@@ -1,9 +1,8 @@
-"""Sparkplug B payloads (Eclipse Sparkplug 3.0.0, sections 4.1 and 6.4) as events.
+"""Turns Sparkplug B messages (Eclipse Sparkplug 3.0.0, sections 4.1 and 6.4) into events.
 
-Read with a decoder of its own for the few protobuf fields that carry values; what it does not know it skips, as
-protobuf demands. Births are kept as events like data: they say what the aliases mean. A gap in the sequence numbers,
-a stale death and an unknown alias are noted in the event, which is kept all the same, and the edge node is asked for
-its births again (section 5.8).
+A small decoder reads the few protobuf fields that carry values and skips unknown ones, as protobuf requires. Births are
+stored as events too, since they define the aliases. A gap in the sequence numbers, a stale death or an unknown alias is
+recorded in the event, which is stored anyway, and the edge node is asked to send its births again (section 5.8).
 """
 
 from __future__ import annotations
@@ -26,26 +25,30 @@ _KINDS = ("NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH")
 _COMMANDS = ("NCMD", "DCMD")
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SIGNED_BITS = {1: 8, 2: 16, 3: 32, 4: 64}
-"""Data types Int8 to Int64: sent as unsigned, in two's complement."""
+"""Width by data type, Int8 to Int64. They are sent as unsigned integers, in two's complement."""
 _REBIRTH = b"Node Control/Rebirth"
 _BOOLEAN = 11
 _MOST_EDGES = 1000
 _MOST_ALIASES = 10_000
 _ASK_S = 10.0
-"""Between two requests for the same births."""
+"""Least number of seconds between two rebirth requests to an edge node."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
+    """One metric of a payload."""
+
     name: str | None
     alias: int | None
     at_ms: int | None
     value: Json
-    """None for null, and for what is not a plain value: data sets, templates."""
+    """None for null, and for values that are not scalars: data sets and templates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
+    """A decoded message. Times are milliseconds since 1970."""
+
     at_ms: int | None
     seq: int | None
     metrics: tuple[Metric, ...]
@@ -53,33 +56,34 @@ class Payload:
 
 @dataclass(slots=True)
 class _Edge:
-    """One edge node, since its birth."""
+    """State of one edge node since its birth."""
 
     seq: int | None = None
     session: Json = None
-    """bdSeq of the birth."""
+    """The `bdSeq` of the birth, which the death of the same session repeats."""
     names: dict[tuple[str, int], str] = field(default_factory=dict)
-    """By device ("" for the node itself) and alias."""
+    """Metric names by device ("" for the edge node itself) and alias."""
     asked_at_s: float = -math.inf
 
 
 class SparkplugReader:
-    """Turns messages into events; remembers aliases and sequence numbers of each edge node. `publish` sends a topic and
-    payload to the broker."""
+    """Turns messages into events. Tracks the aliases and sequence numbers of each edge node. `publish` sends a payload
+    to a topic of the broker."""
 
     def __init__(self, publish: Callable[[str, bytes], None]) -> None:
         self._publish = publish
         self._edges: dict[tuple[str, str], _Edge] = {}
 
     def __call__(self, topic: str, payload: bytes) -> Sequence[Parsed]:
-        """Raises EventRefusedError for what is no Sparkplug message. Commands and the state of hosts are no events."""
+        """Parses a message: one event, or none for commands and host states. Raises EventRefusedError if it is not a
+        Sparkplug B message."""
         parts = topic.split("/")
         if parts[0] != _NAMESPACE or len(parts) < 3:
-            raise EventRefusedError("topic-unknown", "the topic is not one of Sparkplug B")
+            raise EventRefusedError("topic-unknown", "the topic is not a Sparkplug B topic")
         if parts[1] == "STATE" or parts[2] in _COMMANDS:
             return []
         if parts[2] not in _KINDS or len(parts) != (4 if parts[2][0] == "N" else 5):
-            raise EventRefusedError("topic-unknown", "the topic is not one of Sparkplug B")
+            raise EventRefusedError("topic-unknown", "the topic is not a Sparkplug B topic")
         found = parse_payload(payload)
         group, kind, node, device = parts[1], parts[2], parts[3], parts[4] if len(parts) == 5 else ""
         edge = self._edge(group, node)
@@ -93,16 +97,18 @@ class SparkplugReader:
         return [Parsed(_build_event(topic, payload, found, about, values))]
 
     def _edge(self, group: str, node: str) -> _Edge:
+        # Bounded, because topics come from senders. A dropped edge node counts as unborn and is asked for its birth.
         if (group, node) not in self._edges and len(self._edges) >= _MOST_EDGES:
             self._edges.pop(next(iter(self._edges)))
         return self._edges.setdefault((group, node), _Edge())
 
     def _follow(self, edge: _Edge, kind: str, payload: Payload) -> dict[str, Json]:
-        """What is wrong with the message's place; a death of the node has no sequence number, but a session."""
+        """Checks the message's place in the sequence, updates the state, and returns what is wrong, as event
+        members."""
         session = next((metric.value for metric in payload.metrics if metric.name == "bdSeq"), None)
-        if kind == "NDEATH":
+        if kind == "NDEATH":  # has no sequence number: the broker sends it, as the node's will
             stale = edge.session is not None and session != edge.session
-            if not stale:
+            if not stale:  # the death of an earlier session may arrive after the birth of the next
                 edge.seq = None
             return {"stale": True} if stale else {}
         if kind == "NBIRTH":
@@ -117,7 +123,8 @@ class SparkplugReader:
     def _name(
         self, edge: _Edge, kind: str, device: str, metrics: Sequence[Metric], notes: dict[str, Json]
     ) -> dict[str, Json]:
-        """Values by name; what has an alias that no birth explained, by that."""
+        """Values by metric name. A metric with an alias that no birth defined is named `alias N`, and noted in
+        `notes`."""
         values: dict[str, Json] = {}
         for metric in metrics:
             name = metric.name
@@ -141,8 +148,9 @@ class SparkplugReader:
 def _build_event(
     topic: str, payload: bytes, found: Payload, about: dict[str, Json], values: dict[str, Json]
 ) -> dict[str, Json]:
-    """The id is a hash of topic and payload, in which time and sequence number are: what the broker sends twice is one
-    event. Metrics `lot` and `order` with text are the event's own."""
+    """Builds the event. Metrics `lot` and `order` with text become members of the event instead of its data."""
+    # The payload has a time and a sequence number, so its hash is unique to the message; a message that the broker
+    # delivers twice becomes the same event.
     identity = hashlib.sha256(topic.encode() + b"\0" + payload).hexdigest()
     members: dict[str, Json] = {
         name: values.pop(name) for name in ("lot", "order") if isinstance(values.get(name), str) and values[name]
@@ -153,14 +161,15 @@ def _build_event(
 
 
 def build_rebirth(at_ms: int) -> bytes:
-    """Payload of the command that asks an edge node for its births."""
+    """Payload of the command (NCMD) that asks an edge node to send its births again. `at_ms`: milliseconds since
+    1970."""
     metric = _tag(1, _BYTES) + _varint(len(_REBIRTH)) + _REBIRTH + _tag(4, _VARINT) + _varint(_BOOLEAN)
     metric += _tag(14, _VARINT) + _varint(1)
     return _tag(1, _VARINT) + _varint(at_ms) + _tag(2, _BYTES) + _varint(len(metric)) + metric
 
 
 def parse_payload(data: bytes) -> Payload:
-    """Raises EventRefusedError for what is no protobuf message of this form."""
+    """Decodes an untrusted payload. Raises EventRefusedError if it is not a Sparkplug B protobuf message."""
     at_ms, seq, metrics = None, None, []
     for number, value in _fields(data):
         if number == 1:
@@ -201,6 +210,7 @@ def _number(value: int, kind: int) -> Json:
     if bits is not None:
         value &= (1 << bits) - 1
         value -= (value >> (bits - 1)) << bits
+    # Text beyond 2**53 - 1: I-JSON readers would round the integer.
     return value if abs(value) <= MAX_SAFE_INTEGER else str(value)
 
 
@@ -212,7 +222,7 @@ def _real(value: int | bytes, form: str) -> Json:
     return number if math.isfinite(number) else str(number)
 
 
-# Protobuf's wire format: a field is its number and wire type, and a value by that type
+# The protobuf wire format: a field is a tag (field number and wire type) followed by a value of that wire type.
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
@@ -229,7 +239,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             size = 4 if tag & 7 == _FIXED32 else 8
         else:
             raise _malformed()
-        if size > len(data) - at:
+        if size > len(data) - at:  # before slicing, which would silently return less
             raise _malformed()
         yield tag >> 3, data[at : at + size]
         at += size
@@ -237,7 +247,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     value = 0
-    for place in range(10):
+    for place in range(10):  # 64 bits take at most 10 octets of 7
         if at + place >= len(data):
             break
         octet = data[at + place]
@@ -271,7 +281,7 @@ def _safe(value: int) -> int | None:
 
 
 def _malformed() -> EventRefusedError:
-    return EventRefusedError("not-sparkplug", "the payload is no Sparkplug B message")
+    return EventRefusedError("not-sparkplug", "the payload is not a Sparkplug B message")
 
 
 def _varint(value: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The thread between log and chain: records what the logs hold, submits it, and settles what became final."""
+"""The thread that records new log entries, submits the queued records, and settles what has become final."""
 
 from __future__ import annotations
 
@@ -25,28 +25,29 @@ _STOP_S = 10.0
 
 
 class KeySubmitter(Protocol):
-    """A submitter of one key: on an own node, or through a relay."""
+    """Submits the records of one key, through the company's own chain node or through a relay."""
 
     @property
     def key(self) -> bytes: ...
     def step(self) -> bool: ...
     def head_number(self) -> int | None:
-        """The chain's latest block; None where only a relay sees it."""
+        """Number of the chain's latest block; None with a relay, which does not report it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why something does not go on. `where`: `log` or `chain`."""
+    """A failure that currently stops the `log` or the `chain` side (`where`)."""
 
     where: str
     code: str
     cause: str
     since_s: float
-    """Seconds since 1970."""
+    """When the failure was first seen, seconds since 1970."""
 
 
 class SubmissionLoop:
-    """Goes on whatever a round raises: a chain that is away comes back, a full disk is emptied."""
+    """Repeats rounds of recording and submitting. Survives every exception, since an unreachable chain or a full disk
+    may recover."""
 
     def __init__(
         self,
@@ -56,7 +57,8 @@ class SubmissionLoop:
         drafts: Drafts,
         logger: FilteringBoundLogger,
     ) -> None:
-        """`connect` gives the submitter of the node's key on the checked chain, or raises what is wrong with it."""
+        """`connect` returns the submitter of the node's key, after the checks of `preflight`, or raises what they
+        find."""
         self._recorders = recorders
         self._connect = connect
         self._outbox = outbox
@@ -65,7 +67,7 @@ class SubmissionLoop:
         self._submitter: KeySubmitter | None = None
         self._wait_until_s = 0.0
         self._troubles: dict[str, Trouble] = {}
-        self._failures = {where: FailureLog(logger.bind(where=where), "does not go on") for where in ("log", "chain")}
+        self._failures = {where: FailureLog(logger.bind(where=where), "step failed") for where in ("log", "chain")}
         self._loop = Loop(
             "millmark-sending", self._round, logger, failed="sending failed", retry_s=_RETRY_S, stop_s=_STOP_S
         )
@@ -81,11 +83,11 @@ class SubmissionLoop:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when the thread has ended, or does not end in time: what it does is safe to cut off."""
+        """Stops the thread and waits up to 10 s for it. A step that takes longer can safely be cut off."""
         self._loop.stop()
 
     def _round(self) -> float:
-        """A log that fails does not keep what is recorded from the chain, nor the chain the log."""
+        """Records, then submits. A failure of either does not stop the other. Returns seconds until the next round."""
         self._try("log", self._record)
         if time.monotonic() >= self._wait_until_s:
             self.connected = self._try("chain", self._send)
@@ -101,11 +103,13 @@ class SubmissionLoop:
         if self._submitter is None:
             self._submitter = self._connect()
         self._submitter.step()
+        # After the step, which is what makes records final. A crash in between is made good by the next round.
         self._drafts.settle()
         if time.monotonic() >= self._look_at_s:
-            self._look(self._submitter)
+            self._observe_head(self._submitter)
 
-    def _look(self, submitter: KeySubmitter) -> None:
+    def _observe_head(self, submitter: KeySubmitter) -> None:
+        """Updates `head`, and logs when the chain stalls or recovers."""
         number, now_s = submitter.head_number(), time.monotonic()
         self._look_at_s = now_s + _LOOK_S
         if number is None:
@@ -113,8 +117,8 @@ class SubmissionLoop:
         stalled = self.head.stalled_s(now_s) > 0
         self.head = self.head.see(number, self._outbox.count_unmined(submitter.key) > 0, now_s)
         if (self.head.stalled_s(now_s) > 0) != stalled:
-            told = "the chain makes blocks again" if stalled else "the chain stalls"
-            self._logger.warning(told, head_block=number, records=dict(self._outbox.counts()))
+            change = "the chain produces blocks again" if stalled else "the chain has stalled"
+            self._logger.warning(change, head_block=number, records=dict(self._outbox.counts()))
 
     def _try(self, where: str, act: Callable[[], None]) -> bool:
         try:
@@ -126,12 +130,13 @@ class SubmissionLoop:
             return False
         if self._failures[where].clear():
             del self._troubles[where]
-            self._logger.info("goes on", where=where)
+            self._logger.info("step recovered", where=where)
         return True
 
 
 def build_report(logger: FilteringBoundLogger) -> Callable[[str, SentTransaction], None]:
-    """One line for each step of a transaction. The keys of its records are in the lines of their anchors, too."""
+    """Returns a function that logs each step of a transaction in one line. It includes the keys of its records, by
+    which the line can be matched with "anchor queued"."""
 
     def report(what: str, transaction: SentTransaction) -> None:
         keys = [record.idempotency_key for record in transaction.records]

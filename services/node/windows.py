@@ -1,4 +1,4 @@
-"""Windows of a lot's signal: pure, and fed by the log alone, so that a restart cuts the same ones again."""
+"""Cuts the signal of each lot into windows. Pure: the same log entries yield the same windows after a restart."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from dataclasses import dataclass, field
 __all__ = ["Window", "Windows"]
 
 _MOST_LOTS = 1000
-"""Lots with an unfinished window at one time; the one that was heard of least lately is dropped for another."""
+"""Number of lots with an unfinished window. Beyond it, the lot with the oldest latest event is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Samples of one lot, in the order of the log."""
+    """Consecutive samples of one lot, in the order of the log."""
 
     lot: str
     order: str | None
     leaf: int
     """Index of the event that completed it."""
     number: int
-    """Among the windows that this event completed, from 0."""
+    """Number among the windows that this event completed, from 0."""
     samples: tuple[int, ...]
 
 
 @dataclass(slots=True)
 class _Signal:
+    """Samples of one lot that do not fill a window yet."""
+
     samples: list[int] = field(default_factory=list)
     skip: int = 0
-    """Samples between two windows, where the hop is longer than the width."""
+    """Number of samples still to be skipped before the next window, if the hop is longer than the width."""
 
 
 class Windows:
-    """Cuts windows of `width` samples, each beginning `hop` after the one before."""
+    """Cuts windows of `width` samples; each starts `hop` samples after the previous one."""
 
     def __init__(self, width: int, hop: int) -> None:
         self._width = width
@@ -41,12 +43,12 @@ class Windows:
         self._signals: OrderedDict[str, _Signal] = OrderedDict()
 
     @property
-    def is_even(self) -> bool:
-        """Whether no lot has samples that a later window needs, or lacks some that it is to pass over."""
-        return not any(signal.samples or signal.skip for signal in self._signals.values())
+    def has_unfinished(self) -> bool:
+        """Whether any lot has samples that a later window needs, or still has samples to skip."""
+        return any(signal.samples or signal.skip for signal in self._signals.values())
 
     def feed(self, leaf: int, lot: str, order: str | None, samples: Sequence[int]) -> list[Window]:
-        """The windows that an event's samples complete."""
+        """Adds an event's samples and returns the windows that they complete. `leaf`: the event's index."""
         signal = self._signals.setdefault(lot, _Signal())
         self._signals.move_to_end(lot)
         if len(self._signals) > _MOST_LOTS:

@@ -1,8 +1,8 @@
-"""The portal: passports behind the codes on parts, and pages for participants. Plain HTML, made here, without script.
+"""The portal: passports behind the codes on parts, and pages for participants. Server-rendered HTML without scripts.
 
     Portal(store, origin, Proofs(store, chain, folder), ...).routes
 
-PASSPORT.md says what a passport shows and where it comes from.
+PASSPORT.md specifies what a passport shows, and from which sources.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The code on a part as a request brings it, and the links that go on from it with the salt."""
+"""Parses the code on a part from a request, and builds links that carry its salt."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Code", "read_code"]
 
 _HOST = "https://id.gs1.org"
 _BEFORE = re.compile(rb"^/passport/[a-z]+(?=/)")
-"""What our own paths put before the key."""
+"""Prefix of the portal's own paths before the GS1 key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A checked link, and the salt if there is a usable one."""
+    """A valid GS1 Digital Link, and its salt if it has a valid one."""
 
     link: DigitalLink
     salt: bytes | None
@@ -30,20 +30,20 @@ class Code:
         return self.link.uri
 
     def address(self, origin: str) -> str:
-        """The link on the part's code, for a gateway at `origin`. Raises IdentifierError without a salt."""
+        """The link in the part's code, for a gateway at `origin`. Raises IdentifierError without a salt."""
         return build_part_link(self.link, self.salt or b"", base_url=origin)
 
     def path(self, what: str = "", **query: str) -> str:
-        """Where we have something of this code, with its salt: the page itself, or what stands under /passport/."""
+        """Path on this gateway, with the salt: of the passport, or of what is under /passport/ if `what` is given."""
         salted = self.address(_HOST).removeprefix(_HOST)
         more = "".join(f"&{name}={value}" for name, value in query.items())
         return f"/passport/{what}{salted}{more}" if what else salted + more
 
 
 def read_code(request: Request) -> Code:
-    """The code in a request's path and query, as it was written: `%2F` and `/` are different things in a key.
+    """Parses the code from path and query without decoding them first: `%2F` and `/` differ in a key.
 
-    A malformed salt counts as none. Raises IdentifierError for a text that is not a GS1 Digital Link.
+    A malformed salt is ignored. Raises IdentifierError unless the text is a GS1 Digital Link.
     """
     raw: bytes = request.scope.get("raw_path") or b""
     text = f"{_HOST}{_BEFORE.sub(b'', raw, count=1).decode('latin-1')}"

@@ -1,4 +1,4 @@
-"""Energy and carbon of a part, as far as its documents disclose them. The names are in PASSPORT.md."""
+"""Energy and carbon of a part, as disclosed by its documents. PASSPORT.md specifies the fields."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _KWH = {
     "MJ": Decimal(1) / Decimal("3.6"),
     "3B": Decimal(1) / Decimal("3.6"),
 }
-"""UN/ECE Recommendation 20 codes of energy, in kilowatt-hours."""
+"""Kilowatt-hours per unit of energy, by UN/ECE Recommendation 20 code."""
 _MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
 class FootprintRow:
-    """What one lot's document says."""
+    """The disclosed values of one lot."""
 
     identifier: str | None
     subject: bytes
@@ -33,16 +33,16 @@ class FootprintRow:
     energy_kwh: Decimal | None
     carbon_kg: Decimal | None
     scope: str | None
-    """UNTP's operationalScope."""
+    """`operationalScope` in UNTP."""
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
     rows: tuple[FootprintRow, ...]
-    """The part first, then what it came from."""
+    """The part first, then the lots it came from."""
     energy_kwh: Decimal | None
     carbon_kg: Decimal | None
-    """Sums; None where a row stands for more than this one part, or for less than its own making."""
+    """Sums; None if a row covers more than this part, or if a carbon value covers more than its own production step."""
 
 
 def is_footprint(fact: Fact) -> bool:
@@ -50,7 +50,7 @@ def is_footprint(fact: Fact) -> bool:
 
 
 def build_footprint(passport: Passport) -> Footprint | None:
-    """None when nothing is disclosed."""
+    """None if nothing is disclosed."""
     trace = passport.trace
     by_lot: dict[bytes, dict[tuple[str | int, ...], Json]] = {}
     for fact in passport.facts:
@@ -61,6 +61,7 @@ def build_footprint(passport: Passport) -> Footprint | None:
     rows = [_row(lot, name, makers.get(lot), by_lot[lot]) for lot, name in names.items() if lot in by_lot]
     if not any(row.energy_kwh is not None or row.carbon_kg is not None for row in rows):
         return None
+    # A document about a lot of several pieces covers parts of others too: such values must not be added up.
     whole = {row.subject for row in rows} <= _made_singly(trace)
     return Footprint(
         tuple(rows),
@@ -70,22 +71,22 @@ def build_footprint(passport: Passport) -> Footprint | None:
 
 
 def _row(
-    lot: bytes, identifier: str | None, maker: Party | None, said: dict[tuple[str | int, ...], Json]
+    lot: bytes, identifier: str | None, maker: Party | None, fields: dict[tuple[str | int, ...], Json]
 ) -> FootprintRow:
-    value, unit = _number(said.get(("energy", "value"))), said.get(("energy", "uom"))
-    scope = said.get(("emissionsScorecard", "operationalScope"))
+    value, unit = _number(fields.get(("energy", "value"))), fields.get(("energy", "uom"))
+    scope = fields.get(("emissionsScorecard", "operationalScope"))
     return FootprintRow(
         identifier=identifier,
         subject=lot,
         maker=maker,
         energy_kwh=value * _KWH[unit] if value is not None and isinstance(unit, str) and unit in _KWH else None,
-        carbon_kg=_number(said.get(("emissionsScorecard", "carbonFootprint"))),
+        carbon_kg=_number(fields.get(("emissionsScorecard", "carbonFootprint"))),
         scope=scope if isinstance(scope, str) else None,
     )
 
 
 def _number(value: Json | None) -> Decimal | None:
-    """A finite number, or one written as text; None for everything else."""
+    """A finite number, also if written as text; None for everything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)) or len(str(value)) > _MOST_DIGITS:
         return None
     try:
@@ -96,7 +97,7 @@ def _number(value: Json | None) -> Decimal | None:
 
 
 def _made_singly(trace: Trace) -> set[bytes]:
-    """Lots that were the one piece of their step: what their documents say, they say of this part alone."""
+    """Lots that were the only piece made in their step, so that their documents cover this part alone."""
     return {step.outputs[0].lot for step in trace.transformations if [made.quantity for made in step.outputs] == [1]}
 
 

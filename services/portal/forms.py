@@ -1,4 +1,4 @@
-"""Forms that only our own pages can send (OWASP CSRF): a token that fits the browser's cookie and session."""
+"""CSRF protection: forms carry a token that is bound to the browser's cookie and session (OWASP)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SANE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class FormRefusedError(InputError):
-    """A form was not sent from our own page, or is too old."""
+    """A form was not sent from a page of this portal, or is too old."""
 
     code = "form-refused"
 
 
 class Forms:
-    """Tokens are good for as long as this object: a restart makes people load the form again."""
+    """Issues and verifies tokens. The key lives as long as this object: after a restart, forms have to be reloaded."""
 
     def __init__(self, *, secure: bool) -> None:
         self._key = secrets.token_bytes(32)
@@ -34,30 +34,32 @@ class Forms:
         self._form, self._session = form_cookie(secure=secure), session_cookie(secure=secure)
 
     def cookie_of(self, request: Request) -> str:
-        """The browser's form cookie; a new one where it has none."""
+        """The browser's form cookie, or a new one if it has none."""
         kept = request.cookies.get(self._form, "")
         return kept if _SANE.fullmatch(kept) else secrets.token_urlsafe(32)
 
     def token(self, request: Request, cookie: str) -> str:
-        """What goes into the form."""
+        """The token to put into the form."""
         text = f"{cookie}|{request.cookies.get(self._session, '')}"
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
     def keep(self, answer: Response, request: Request, cookie: str) -> None:
-        """Has the browser keep a new cookie."""
+        """Sets the cookie in the response, if the browser does not have it."""
         if request.cookies.get(self._form) != cookie:
             answer.set_cookie(self._form, cookie, secure=self._secure, httponly=True, samesite="strict")
 
     def verify(self, request: Request, token: str) -> None:
-        """Raises FormRefusedError unless one of our pages, shown in this browser in this session, sent the form."""
+        """Raises FormRefusedError unless the form is from a page of this portal, for this browser and session."""
         cookie = request.cookies.get(self._form, "")
         fits = hmac.compare_digest(self.token(request, cookie).encode(), token.encode("utf-8", "replace"))
         if not cookie or not fits or _is_foreign(request):
-            raise FormRefusedError("the form was not sent from a page of ours, or is too old", hint="load it again")
+            raise FormRefusedError(
+                "the form was not sent from a page of this portal, or is too old", hint="load the form again"
+            )
 
 
 def _is_foreign(request: Request) -> bool:
-    """What browsers say of where a request comes from. `null` is what they say where no referrer is to be told."""
+    """Whether the browser reports another site as origin. It sends `null` if no referrer may be disclosed."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return True
     origin = request.headers.get("origin", "null")

@@ -1,4 +1,4 @@
-"""What the pages say, in each language: one catalogue file each, with the same keys.
+"""Texts of the pages, one catalogue file per language, all with the same keys:
 
 catalogue/en.json, catalogue/zh.json
 """
@@ -17,20 +17,20 @@ __all__ = ["Catalogue", "Language", "choose_language", "read_catalogues"]
 
 
 class Language(enum.StrEnum):
-    """By its tag (BCP 47), as the lang attribute has it."""
+    """BCP 47 tags, as used in the lang attribute."""
 
     EN = "en"
     ZH = "zh"
 
 
 class Catalogue:
-    """The words of one language. A key that is not there is a mistake of ours, and raises KeyError."""
+    """The texts of one language. A missing key is a bug, and raises KeyError."""
 
     def __init__(self, language: Language, words: Mapping[str, str]) -> None:
         self.language, self._words = language, words
 
     def say(self, key: str, **values: object) -> str:
-        """The words under a key, with values in their places."""
+        """The text under a key, with its placeholders replaced."""
         return self._words[key].format(**values) if values else self._words[key]
 
     def knows(self, key: str) -> bool:
@@ -38,8 +38,8 @@ class Catalogue:
 
 
 def read_catalogues() -> dict[Language, Catalogue]:
-    """A kind of record without words of its own under `event.` goes by its name, as the page of what is visible has
-    it: any kind may come up in a part's journey."""
+    """All catalogues. Kinds of record without a text under `event.` get their name from the page on visibility, since a
+    part's journey may contain any kind."""
     return {one: Catalogue(one, {**_names_of_kinds(one), **_read(f"{one}.json")}) for one in Language}
 
 
@@ -59,7 +59,7 @@ def _read(name: str) -> dict[str, str]:
 
 
 def choose_language(accepted: str) -> Language:
-    """The language of an Accept-Language header that is preferred most; English where it names none of ours."""
+    """The preferred language in an Accept-Language header; English if it lists none that is available."""
     best, weight = Language.EN, 0.0
     for item in accepted[:1000].split(","):
         tag, _, rest = item.strip().partition(";")
@@ -70,7 +70,7 @@ def choose_language(accepted: str) -> Language:
 
 
 def _weight(text: str) -> float:
-    """The weight in `q=0.8`; 1 when none is given, 0 when it is not a number from 0 to 1."""
+    """The weight in `q=0.8`: 1 if absent, 0 if it is not a number; limited to 0 to 1."""
     name, _, value = text.strip().partition("=")
     if not name:
         return 1.0

@@ -1,5 +1,5 @@
-"""Pages of what there is for a participant: orders, lots, quarantine, machines, models. All queries are
-ledger.provenance's, in the caller's view."""
+"""Pages that list what is visible to a participant: orders, lots, quarantine, machines, models. All queries are in
+ledger.provenance and take the caller's visibility into account."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _List: TypeAlias = "Callable[[int | None, int | None], listings.Page[Any]]"
 
 
 class CursorMaker(Protocol):
-    """services.gateway.http.paging.Pager."""
+    """The part of services.gateway.http.paging.Pager that is used here; the portal does not import the gateway."""
 
     def seal(self, scope: str, key: tuple[int | str | bytes, ...]) -> str: ...
     def open(self, scope: str, cursor: str) -> tuple[int | str | bytes, ...]: ...
@@ -85,7 +85,7 @@ class Listings:
         return self._list(request, "machines", cursor, find)
 
     def models(self, request: Request, cursor: str = "") -> Response:
-        """For the company that runs the gateway with what its book keeps of them: card, drift, what was found out."""
+        """For the company that runs the gateway, with card, drift and findings from its private book."""
 
         def find(_: int | None, after: int | None) -> listings.Page[Any]:
             return listings.models(self.store, after, _PAGE, {})
@@ -94,22 +94,22 @@ class Listings:
         return self._list(request, "models", cursor, find, known=known)
 
     def order(self, request: Request, subject: str) -> Response:
-        """Raises NotFoundError."""
+        """Raises NotFoundError for an order that is unknown or not visible."""
         found = self._trace(request, subject)
         if not isinstance(found, OrderTrace):
-            raise NotFoundError("there is no such order")
+            raise NotFoundError("the order is not known here")
         picture = self._draw(request, found) if found.lots else None
         return self._show(request, "order.html", trace=found, picture=picture)
 
     def lot(self, request: Request, subject: str) -> Response:
-        """Raises NotFoundError."""
+        """Raises NotFoundError for a lot that is unknown or not visible."""
         found = self._trace(request, subject)
         if not isinstance(found, Trace):
-            raise NotFoundError("there is no such lot")
+            raise NotFoundError("the lot is not known here")
         return self._show(request, "lot.html", trace=found, picture=self._draw(request, found))
 
     def machine(self, request: Request, number: int, cursor: str = "") -> Response:
-        """A machine and its assignments, as far as their orders are there for the viewer. Raises NotFoundError."""
+        """A machine and its assignments in orders visible to the viewer. Raises NotFoundError."""
         viewer = _principal(request).viewer
         machine = listings.machine(self.store, number, viewer)
         work = workload(self.store, number, viewer)
@@ -135,7 +135,7 @@ class Listings:
         except ValueError:
             name = b""
         if len(name) != 32:
-            raise NotFoundError("there is no such thing")
+            raise NotFoundError("the subject is malformed")
         viewer = _principal(request).viewer
         return trace(self.store, name, direction=Direction.BOTH, limits=_LIMITS, viewer=viewer)
 
@@ -144,7 +144,7 @@ class Listings:
         return draw_upright(build_family(found, PictureWords(catalogue)), catalogue.language.value)
 
     def _list(self, request: Request, name: str, cursor: str, find: _List, **values: Any) -> Response:
-        """One page of a list, and the link to the next. Raises CursorError for a cursor of another list or caller."""
+        """A page of a list, with a link to the next. Raises CursorError for a cursor of another list or caller."""
         principal, pager = _principal(request), _pager(request)
         scope = hashlib.sha256(f"{request.url.path} {principal.participant}".encode()).hexdigest()
         after = pager.open(scope, cursor)[0] if cursor else None
@@ -169,17 +169,17 @@ def _pager(request: Request) -> CursorMaker:
 
 @dataclass(frozen=True, slots=True)
 class _KnownModel:
-    """What a company's own book knows of a quality model: the card of its training, drift, findings in the field."""
+    """What a company's private book contains about a quality model: card, drift, findings in the field."""
 
     rows: int | None
-    """Of the test data that the card's metrics were measured on."""
+    """Number of rows in the test data on which the card's metrics were measured."""
     metrics: tuple[tuple[str, float], ...]
     health: ModelHealth | None
-    """None where numpy is not installed."""
+    """None if numpy is not installed."""
 
 
 def _describe_models(store: Store) -> dict[int, _KnownModel]:
-    """By number; a model whose card is not kept has no metrics."""
+    """By number of the model. A model whose card is not stored has no metrics."""
     health = {one.model: one for one in _monitor(store)}
     found: dict[int, _KnownModel] = {}
     with open_reader(store) as reader:
@@ -200,7 +200,7 @@ def _monitor(store: Store) -> list[ModelHealth]:
 
 
 def _test(card: str) -> dict[str, Any]:
-    """The card's part about test data; empty for a card that another program wrote."""
+    """The card's section on test data; empty if the card has none, or is malformed."""
     try:
         found = json.loads(card or "{}").get("test", {})
     except (ValueError, AttributeError):

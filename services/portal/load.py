@@ -1,4 +1,4 @@
-"""How busy a machine was: assignments under way in each of some spans of time."""
+"""The workload of a machine: assignments in progress per period of time."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _WIDTH, _HEIGHT, _GAP = 18, 72, 3
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From `begin` to `end`."""
+    """A period from `begin` to `end`."""
 
     begin: datetime
     end: datetime
     under_way: int
-    """Assignments that were started, and not ended, at some moment of it."""
+    """Assignments that were in progress at some time in the period."""
 
 
 def build_load(started: Sequence[tuple[int, int | None]]) -> tuple[Span, ...]:
-    """24 spans, of a length that covers all that was started, from its begin to its end; what is still under way counts
-    to the last one."""
+    """Divides the time of all started assignments into 24 equal periods. Assignments that have not ended count up to
+    the last period."""
     if not started:
         return ()
     first, last = min(begin for begin, _ in started), max(end or begin for begin, end in started)
@@ -45,7 +45,7 @@ def build_load(started: Sequence[tuple[int, int | None]]) -> tuple[Span, ...]:
 
 
 def draw_load(load: Sequence[Span], catalogue: Catalogue) -> str:
-    """One bar for each span. The table beside it says the same."""
+    """A bar chart, with one bar per period. The table next to it has the same data."""
     most = max(max(span.under_way for span in load), 1)
     bars = []
     for place, span in enumerate(load):

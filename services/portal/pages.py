@@ -1,4 +1,4 @@
-"""Pages out of templates: escaped by default, in the reader's language, with nothing loaded from elsewhere."""
+"""Renders templates: escaped by default, in the reader's language, without external resources."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ PAGE_HEADERS = {
 _LANGUAGE = "millmark-language"
 _YEAR_S = 365 * 86_400
 _PATH = "/:%()!'*,;=@&$+~"
-"""What stands in paths as it is, an escape that is there already among it."""
+"""Characters that are not escaped in paths; `%` is among them because existing escapes are kept."""
 _MOST_REMARKS = 20
-"""Lines, and numbers in one line, of what needs attention."""
+"""Most remarks shown, and most numbers shown in one remark."""
 _MOST_SHOWN = 36
-"""Characters of an identifier in a list."""
+"""Most characters of an identifier shown in a list."""
 _MEDIA = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
 
 
 class Pages:
-    """Templates, catalogues and assets. `secure` is whether callers reach us by https; `build_menu` names the entries
-    of a caller's menu."""
+    """Templates, catalogues and assets. `secure`: whether callers reach the gateway over https. `build_menu` returns
+    the menu entries for a caller."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Pages:
         return {one.name: one.read_bytes() for one in folder.iterdir() if one.name.partition(".")[2] in _MEDIA}
 
     def catalogue(self, request: Request) -> Catalogue:
-        """By the `lang` of the query, else by the cookie that one left, else by what the browser asks for."""
+        """Chosen by the parameter `lang`, else by the cookie that an earlier choice set, else by Accept-Language."""
         for wanted in (request.query_params.get("lang"), request.cookies.get(_LANGUAGE)):
             if wanted in tuple(Language):
                 return self._catalogues[Language(wanted)]
@@ -85,7 +85,7 @@ class Pages:
         forms: Forms | None = None,
         **values: Any,
     ) -> Response:
-        """With `forms`, its forms can be sent."""
+        """Renders a template. `forms` is needed if the page contains forms that change something."""
         catalogue = self.catalogue(request)
         principal = getattr(request.state, "principal", None)
         cookie = None if forms is None else forms.cookie_of(request)
@@ -109,7 +109,7 @@ class Pages:
         return answer
 
     def asset(self, request: Request, name: str, tag: str) -> Response | None:
-        """A file of ours; for ever under the address that names its digest. None when there is none."""
+        """An asset, cacheable without limit because its URL contains its digest. None if name or digest is unknown."""
         content = self._assets.get(name)
         if content is None or tag != _tag(content):
             return None
@@ -127,13 +127,13 @@ def _tag(content: bytes) -> str:
 
 
 def _with_language(request: Request, language: Language) -> str:
-    """This page in another language; all else of its query stays as it is."""
+    """URL of this page in another language. The rest of the query is unchanged."""
     kept = [one for one in request.url.query.split("&") if one and not one.startswith("lang=")]
     return f"{quote(request.scope['raw_path'], safe=_PATH)}?{'&'.join([*kept, f'lang={language}'])}"
 
 
 def _helpers(catalogue: Catalogue) -> dict[str, Any]:
-    """What templates call."""
+    """Functions for templates."""
     return {
         "lang": catalogue.language.value,
         "say": catalogue.say,
@@ -156,7 +156,7 @@ def _word(catalogue: Catalogue, value: enum.Enum) -> str:
 
 
 def _unit(catalogue: Catalogue, code: str) -> str:
-    """A UN/ECE Recommendation 20 code as people write it, where the catalogue has it."""
+    """The common symbol for a UN/ECE Recommendation 20 code, or the code if the catalogue has none."""
     return catalogue.say(f"unit.{code}") if catalogue.knows(f"unit.{code}") else code
 
 
@@ -177,7 +177,8 @@ def _moment(catalogue: Catalogue, time: datetime | None) -> Markup:
 
 
 def _remark(catalogue: Catalogue, one: Remark) -> Markup:
-    """What the verifier says in English, in this language."""
+    """A remark of the verifier, translated."""
+    # Escaped before the values go in: those are markup already, and must not be escaped twice.
     values = {name: _remarked(catalogue, name, value) for name, value in one.values.items()}
     return escape(catalogue.say(f"remark.{one.code}")).format(**values)
 
@@ -195,7 +196,7 @@ def _remarked(catalogue: Catalogue, name: str, value: object) -> Markup:
 
 
 def _digest(value: bytes | None) -> Markup:
-    """Shortened for the eye, whole for who asks."""
+    """Shortened; the full value is in the tooltip."""
     if value is None:
         return Markup("–")  # a constant
     text = "0x" + value.hex()
@@ -203,14 +204,14 @@ def _digest(value: bytes | None) -> Markup:
 
 
 def _brief(identifier: str) -> Markup:
-    """The end of an identifier, which tells things apart, shortened in its middle; the whole of it for who asks."""
+    """The last part of an identifier, shortened in its middle; the full identifier is in the tooltip."""
     text = _end(identifier)
     shown = text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN // 2]}…{text[-(_MOST_SHOWN // 2) :]}"
     return Markup('<span translate="no" title="{}">{}</span>').format(identifier, shown)  # as above
 
 
 def _called(identifier: str) -> Markup:
-    """As `brief`, not shortened: for the heading of the thing's own page."""
+    """As `_brief`, but not shortened, for the heading of the thing's own page."""
     return Markup('<span translate="no" title="{}">{}</span>').format(identifier, _end(identifier))  # as above
 
 
@@ -219,5 +220,5 @@ def _end(identifier: str) -> str:
 
 
 def _data(text: object) -> Markup:
-    """What nobody translates: names, identifiers, values."""
+    """Text that must not be translated: names, identifiers, values."""
     return Markup('<span translate="no">{}</span>').format(text)  # a constant; `format` escapes

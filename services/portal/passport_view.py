@@ -1,4 +1,4 @@
-"""A passport in the order in which a page tells it."""
+"""Arranges a passport in the order in which its page shows it."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _PRODUCT = ("passport", "productName")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the time line."""
+    """An entry of the timeline."""
 
     time: datetime
     key: str
-    """Of the catalogue."""
+    """Key in the catalogue."""
     by: Party | None
     to: Party | None = None
     machine: Machine | None = None
     number: int | None = None
-    """Of the operation or certificate."""
+    """Number of the operation or the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Disclosed fields of one document, other than those that have a place of their own."""
+    """Disclosed fields of a document, except those that are shown elsewhere on the page."""
 
     thing: str
     identifier: str | None
@@ -50,15 +50,15 @@ class PassportView:
     product: str | None
     events: tuple[Event, ...]
     steps: tuple[Transformation, ...]
-    """Those that the part, or what it came from, was made in; the earliest first."""
+    """Steps in which the part, or lots it came from, were made; earliest first."""
     documents: tuple[Document, ...]
     footprint: Footprint | None
     latest: Certificate | None
     sound: bool
-    """Whether nothing speaks against the part in the index now."""
+    """Whether the index has no failing or invalid certificate and no quarantine for the part now."""
     proof: Proof | None
     failure: str | None
-    """Why no proof could be made now."""
+    """Code of the error, if no proof could be built now."""
 
 
 def build_view(passport: Passport, found: Proof | MillmarkError | None) -> PassportView:
@@ -82,7 +82,7 @@ def build_view(passport: Passport, found: Proof | MillmarkError | None) -> Passp
 
 
 def describe_name(catalogue: Catalogue, link: DigitalLink) -> list[tuple[str, str, str]]:
-    """(application identifier, what it is, value) of a code's key and qualifiers."""
+    """The code's key and qualifiers: (application identifier, its meaning, value)."""
     return [
         (ai, catalogue.say(f"ai.{ai}" if catalogue.knows(f"ai.{ai}") else "ai.other"), value)
         for ai, value in link.elements
@@ -90,7 +90,7 @@ def describe_name(catalogue: Catalogue, link: DigitalLink) -> list[tuple[str, st
 
 
 def _product(passport: Passport) -> str | None:
-    """The part's own document before its order's."""
+    """The product's name, from the part's own document, else from its order's."""
     named = [fact for fact in passport.facts if fact.path == _PRODUCT and isinstance(fact.value, str)]
     own = [fact for fact in named if fact.subject == passport.trace.lot.subject and fact.thing == "lot"]
     order = [fact for fact in named if fact.thing == "order"]
@@ -135,5 +135,5 @@ def _documents(passport: Passport) -> Iterator[Document]:
 
 
 def _label(path: Sequence[str | int]) -> str:
-    """`passport` itself says nothing to a reader."""
+    """The path of a field as text, without the leading `passport`, which means nothing to readers."""
     return " › ".join(str(step) for step in (path[1:] if path[0] == "passport" and len(path) > 1 else path))

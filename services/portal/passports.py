@@ -1,4 +1,4 @@
-"""The routes behind a part's code: resolver, passport, proof, printable label."""
+"""The routes behind the code on a part: resolver, passport, proof, printable label."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LIMITS = Limits(depth=64, lots=400)
 
 @dataclass(frozen=True, slots=True)
 class Passports:
-    """Answers to whoever holds a code."""
+    """Pages for holders of a part's code."""
 
     store: Store
     pages: Pages
@@ -52,21 +52,21 @@ class Passports:
         return Response(json.dumps(build_description(self.origin)), media_type="application/json")
 
     def resolve(self, request: Request) -> Response:
-        """The passport, or another link of the code, by link type and content negotiation. Raises IdentifierError,
-        NotFoundError."""
+        """Returns the passport or another link of the code, by link type and content negotiation. Raises
+        IdentifierError or NotFoundError."""
         code, lot = self._find(request)
         wanted = request.query_params.get("linkType", "")
         if wanted in ("all", "linkset") or (not wanted and prefers_linkset(request.headers.get("accept", ""))):
             return self._linkset(request, code)
         link = find_link(code, wanted or "defaultLink")
         if link is None:
-            raise NotFoundError("this code has no link of that type", hint="ask with linkType=all for those it has")
+            raise NotFoundError("this code has no link of that type", hint="use linkType=all to list the links")
         if link.media_type == BUNDLE_TYPE:
             return RedirectResponse(link.path, 307)
         return self._page(request, code, lot)
 
     def part(self, request: Request, what: str) -> Response:
-        """What a passport's page links to. Raises IdentifierError, NotFoundError."""
+        """The files and pages that a passport links to. Raises IdentifierError or NotFoundError."""
         code, lot = self._find(request)
         if what == "bundle":
             return _file(self._proof(lot).bundle, "part.bundle", BUNDLE_TYPE)
@@ -77,7 +77,7 @@ class Passports:
         if what == "label":
             name = describe_name(self.pages.catalogue(request), code.link)
             return self.pages.render(request, "label.html", code=code, name=name)
-        raise NotFoundError("there is no such passport", hint="scan the code on the part again")
+        raise NotFoundError("no passport found", hint="scan the code on the part again")
 
     def _find(self, request: Request) -> tuple[Code, bytes]:
         code = read_code(request)
@@ -108,7 +108,7 @@ class Passports:
     def _proof(self, lot: bytes) -> Proof:
         found = self.proofs.fetch(lot, None, self.clock())
         if not isinstance(found, Proof):
-            raise NotFoundError("no proof can be made now", hint="ask the company that runs this gateway for a bundle")
+            raise NotFoundError("no proof can be built now", hint="ask the company that runs this gateway for a bundle")
         return found
 
 

@@ -1,4 +1,4 @@
-"""What the genealogy picture says, in the page's language."""
+"""Texts of the genealogy picture, in the page's language."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["PictureWords"]
 
 
 class PictureWords(Words):
-    """Out of a catalogue."""
+    """Takes all texts from a catalogue."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._say, self._knows = catalogue.say, catalogue.knows
@@ -36,8 +36,8 @@ class PictureWords(Words):
         return self._say("picture.state", quantity=quantity, unit=shown, state=self._say(f"LotState.{state.name}"))
 
     def judged(self, verdict: Verdict, status: CertificateStatus) -> str:
-        said = self._say(f"Verdict.{verdict.name}"), self._say(f"CertificateStatus.{status.name}")
-        return "\n" + self._say("picture.judged", verdict=said[0], status=said[1])
+        labels = self._say(f"Verdict.{verdict.name}"), self._say(f"CertificateStatus.{status.name}")
+        return "\n" + self._say("picture.judged", verdict=labels[0], status=labels[1])
 
     def made_on(self, machine: Machine) -> str:
         return self._say(

@@ -1,4 +1,4 @@
-"""All pages of the portal, and what its failures look like."""
+"""The pages of the portal, and its error pages."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from services.portal.passports import Passports
 from services.portal.proofs import Proofs
 from services.portal.recalls import Recalls
 from services.portal.routes import ANYBODY, MEMBERS, OWNER, PageRoute
-from services.portal.sign_in import SigningIn, ask_to_sign_in
+from services.portal.sign_in import SignInPages, ask_to_sign_in
 from services.portal.visible import Visible
 
 __all__ = ["Portal"]
 
 _SHOWN = 50
-"""Records on the page of queues."""
+"""Most records shown on the page of queues."""
 _STATES = tuple(state for state in OutboxState if state is not OutboxState.REPLACED)
-"""Of records; that one is of transactions."""
+"""States of records. The one left out is a state of transactions."""
 _ASSET = Rule(public=True, page=True, cost=0, audited=False)
 
 
 class Portal:
-    """`origin` is the address under which callers reach the gateway, `read_status` how it does."""
+    """`origin` is the URL at which callers reach the gateway; `read_status` returns the gateway's status."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Portal:
             PageRoute("/", self.home, ANYBODY),
             PageRoute("/portal", self.overview, MEMBERS),
             PageRoute("/portal/assets/{tag}/{name}", self.asset, _ASSET),
-            *SigningIn(store, self.pages, self.forms, sign_in, secure, clock).routes(),
+            *SignInPages(store, self.pages, self.forms, sign_in, secure, clock).routes(),
             *Listings(store, self.pages, self.forms).routes(),
             *Recalls(store, self.pages, self.forms).routes(),
             PageRoute("/portal/queues", self.queues, OWNER, menu="queues"),
@@ -62,7 +62,7 @@ class Portal:
         )
 
     def _build_menu(self, principal: Principal) -> list[str]:
-        """Entries of the pages that the principal may see."""
+        """Menu entries of the pages that the principal may see."""
         return [page.menu for page in self.routes if page.menu and page.rule.is_met_by(principal)]
 
     def home(self, request: Request) -> Response:
@@ -72,10 +72,10 @@ class Portal:
         return self.pages.render(request, "overview.html", forms=self.forms)
 
     def asset(self, request: Request, tag: str, name: str) -> Response:
-        """Raises NotFoundError."""
+        """Raises NotFoundError for an unknown asset."""
         found = self.pages.asset(request, name, tag)
         if found is None:
-            raise NotFoundError("there is no such file")
+            raise NotFoundError("the file does not exist")
         return found
 
     def queues(self, request: Request) -> Response:
@@ -92,10 +92,11 @@ class Portal:
         return self.pages.render(request, "status.html", forms=self.forms, gateway=self._read_status())
 
     def refuse(self, request: Request, error: Exception, status: int) -> Response:
-        """The page of a failure. What is unknown, foreign, or asked for with a wrong salt looks the same."""
+        """The page for an error. It is the same for unknown and for invisible things, and for a wrong salt."""
         if isinstance(error, UnauthenticatedError):
             return ask_to_sign_in(request)
         key, reason = ("failed" if status >= 500 else "refused"), None
+        # 403 becomes 404, so that pages do not reveal what exists for others.
         if status in (403, 404):
             key, status = ("nothing" if request.url.path.startswith("/portal") else "unknown"), 404
         elif isinstance(error, IdentifierError):

@@ -1,10 +1,10 @@
-"""Proofs for passports: made from the own chain's node, or kept in a folder; either way verified here before anything
-is said of them.
+"""Proofs for passports: built from the company's own node, or stored in a folder. Every proof is verified here before a
+page claims anything about it.
 
     Proofs(store, chain, folder).fetch(lot, as_of, now_s)
 
-What is made is kept in memory until the index has another record; what is in the folder is served where no node is
-there to ask. What verifying a file came to is remembered as long as time alone cannot change it.
+Built proofs are cached until the index has another record. Stored ones are used if there is no node. The result of
+verifying a file is cached for as long as the passing of time alone cannot change it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from services.serving.bounded_work import BoundedWork
 __all__ = ["MARKED", "PASSPORTS", "Proof", "Proofs", "kept_names"]
 
 PASSPORTS = "passports"
-"""Folder of kept proofs in the home folder."""
+"""Name of the folder of stored proofs, in the home folder."""
 MARKED = Disclosing(fields=(("passport",),))
-"""Fields that their document's author marked: those under its member `passport`."""
+"""Discloses the fields under the member `passport` of a document, which its author meant for publication."""
 _MOST_BYTES = 64 * 1024 * 1024
-"""Of made proofs in memory; and of files, as long as they are, whose reports are remembered."""
+"""Limit of the cache of proofs; and of the cache of reports, measured by the files that they are about."""
 _MOST_WAITING = 4
-"""Requests that wait while a proof is made: the node may hang, and other pages need no proof."""
+"""Requests that may wait while a proof is built. The node may be slow, and other pages must not suffer."""
 
 
 class ProofsBusyError(MillmarkError):
-    """Too many proofs are wanted at once."""
+    """Too many proofs are requested at the same time."""
 
     code = "proofs-busy"
     retry = Retry.UNCHANGED
@@ -49,20 +49,20 @@ class ProofsBusyError(MillmarkError):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A bundle, the trust file that goes with it, and what verifying it here came to."""
+    """A bundle, its trust file, and the result of verifying them here."""
 
     bundle: bytes
     trust: bytes
     kept: bool
-    """Whether it comes from the folder; otherwise it was made now."""
+    """Whether it is from the folder. Otherwise it was built now."""
     report: Report | None
-    """What it proves; None when a step before the last one refused it."""
+    """What the bundle proves; None if a step before the last one refused it."""
     refused: VerificationError | None
-    """Why it is not as a receiver wants it."""
+    """Why verification failed; None if it passed."""
 
     @property
     def passed(self) -> tuple[Step, ...]:
-        """The steps that went through."""
+        """The steps that passed."""
         failed = len(Step) + 1 if self.refused is None else self.refused.step.value
         return tuple(step for step in Step if step.value < failed)
 
@@ -70,7 +70,7 @@ class Proof:
 @dataclass(frozen=True, slots=True)
 class _Made:
     state: tuple[int, int] | None
-    """Of the index when it was made."""
+    """Sequences of the index when it was built."""
     bundle: bytes
     trust: bytes
 
@@ -80,28 +80,28 @@ class _Verified:
     proof: Proof
     since_s: int
     until_s: int
-    """From when to when, by our clock, verifying comes to the same."""
+    """The result is valid from `since_s` until `until_s`, by the local clock."""
 
 
 def kept_names(lot: bytes) -> tuple[str, str]:
-    """File names of a lot's kept bundle and trust file."""
+    """File names of a lot's stored bundle and trust file."""
     return f"{lot.hex()}.bundle", f"{lot.hex()}.trust.json"
 
 
 class Proofs:
-    """Where passports get their proofs."""
+    """Builds, stores and verifies proofs for passports."""
 
     def __init__(self, store: Store, chain: Chain | None, folder: Path | None, disclosing: Disclosing = MARKED) -> None:
         self._store, self._chain, self._folder = store, chain, folder
         self.disclosing = disclosing
-        """What a passport and its proof tell beyond the records themselves."""
+        """What passports and their proofs disclose in addition to the records."""
         self._made: LruCache[_Made] = LruCache(_MOST_BYTES)
         self._verified: LruCache[_Verified] = LruCache(_MOST_BYTES)
         self._work = BoundedWork(at_once=1, waiting=_MOST_WAITING)
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
-        """The proof for a lot at that state of the index, or the one that was made last: who saw a page gets bundle and
-        trust file of what it said. None when there is none to be had, an error when making it failed."""
+        """The proof for a lot at that state of the index; without `as_of`, the last one built, so that a download
+        matches the page that linked to it. None if none is available; an error if building it failed."""
         failure: MillmarkError | None = None
         if self._chain is not None:
             try:
@@ -112,7 +112,7 @@ class Proofs:
         try:
             kept = self._kept(lot)
             return failure if kept is None else self._verify(*kept, now_s, kept=True)
-        except InputError as error:  # a file that cannot be read, or a trust file of another version
+        except InputError as error:  # the file is unreadable, or a trust file of an unsupported version
             return failure or error
 
     def _kept(self, lot: bytes) -> tuple[bytes, bytes] | None:
@@ -124,15 +124,15 @@ class Proofs:
         return read_bounded(bundle, MAX_BUNDLE_BYTES), read_bounded(trust, MAX_TRUST_BYTES)
 
     def _make(self, lot: bytes, as_of: AsOf | None) -> _Made:
-        """One at a time: whoever reloads a page many times gets the same proof, made once. Raises ProofsBusyError."""
+        """One at a time: reloading a page does not build its proof again. Raises ProofsBusyError."""
         state = None if as_of is None else (as_of.registry_sequence, as_of.ledger_sequence)
         made = self._find(lot, state)
         if made is not None:
             return made
         with self._work.take() as mine:
             if not mine:
-                raise ProofsBusyError("other proofs are being made", hint="load the page again in a while")
-            made = self._find(lot, state)  # perhaps made while we waited
+                raise ProofsBusyError("too many proofs are being built", hint="reload the page in a few seconds")
+            made = self._find(lot, state)  # another request may have built it while this one waited
             if made is None:
                 made = _Made(state, *self._build(lot))
                 self._made.put(lot, made, len(made.bundle) + len(made.trust))
@@ -149,8 +149,8 @@ class Proofs:
         return data, build_trust_file(self._store, self._chain, block.number).to_bytes()
 
     def _verify(self, bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
-        """All steps as a receiver would, at most once for the same two files and the same outcome: they say which part,
-        which block, and what is disclosed."""
+        """Runs all steps as a receiver would, or returns the cached result for the same files. The files determine
+        part, block and disclosure."""
         key = (sha256(bundle), sha256(trust), kept)
         found = self._verified.get(key)
         if found is not None and found.since_s <= now_s < found.until_s:
@@ -164,7 +164,7 @@ class Proofs:
 
 
 def _verify(bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
-    """The report also when only the last step, the part's status, refuses it."""
+    """The report is kept even if the last step, which judges the part's status, refuses it."""
     try:
         return Proof(bundle, trust, kept, verify_bundle(bundle, parse_trust(trust), now_s=now_s), None)
     except VerificationError as error:
@@ -172,8 +172,8 @@ def _verify(bundle: bytes, trust: bytes, now_s: int, *, kept: bool) -> Proof:
 
 
 def _holds_until(report: Report, now_s: int) -> int:
-    """When, after `now_s`, the clock alone may change what verifying comes to: a certificate expires, the time to open
-    one is over, the block is too old."""
+    """The earliest time after `now_s` at which the result may change: a certificate expires, a deadline to open one
+    passes, or the block becomes too old."""
     times = [one.expires_at for one in report.certificates]
     times += [until for one in report.attention if isinstance(until := one.values.get("until"), datetime)]
     ends = [int(time.timestamp()) for time in times]

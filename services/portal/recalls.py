@@ -1,4 +1,4 @@
-"""The recall page: a form, what was reached, and the same as a file for a spreadsheet."""
+"""The recall page: a form, its results, and the results as a CSV file."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["Recalls"]
 
 _RULE = Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, page=True, cost=4)
 _SHOWN = 100
-"""Lots on the page; the file has them all."""
+"""Most lots shown on the page. The file contains all."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet compute a cell (OWASP, CSV injection)."""
+"""Characters at the start of a cell that make a spreadsheet evaluate it (OWASP, CSV injection)."""
 _COLUMNS = ("identifier", "subject", "depth", "quantity", "unit", "state", "quarantined", "holder", "verdict", "status")
 _FIELDS = ("model", "lot", "machine", "since", "until")
 _MOST_FIELD = 2048
@@ -46,7 +46,7 @@ class Recalls:
         )
 
     def show(self, request: Request) -> Response:
-        """The form; with what it asks for, the answer as well. What is not there for the viewer is unknown."""
+        """The form, with the results if it was submitted. Things that the viewer may not see are unknown."""
         asked = _asked(request)
         found, refused, status = None, "", 200
         if asked:
@@ -63,7 +63,7 @@ class Recalls:
         )
 
     def download(self, request: Request) -> Response:
-        """Raises InputError, NotFoundError."""
+        """Raises InputError or NotFoundError."""
         body = build_csv(self._recall(request, _asked(request)))
         headers = {"Content-Disposition": 'attachment; filename="recall.csv"'}
         return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
@@ -82,7 +82,7 @@ class Recalls:
 
 
 def build_csv(found: Recall) -> str:
-    """Every lot with who has it and whether its certificate counts."""
+    """Every affected lot, with its holder and the status of its certificate."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(_COLUMNS)
@@ -101,23 +101,25 @@ def _harmless(cell: str) -> str:
 
 
 def _asked(request: Request) -> dict[str, str]:
-    """What was filled in."""
+    """The fields that were filled in."""
     given = ((name, request.query_params.get(name, "").strip()[:_MOST_FIELD]) for name in _FIELDS)
     return {name: value for name, value in given if value}
 
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 15:
-        raise InputError(f"{text[:40]!a} is no number of a model", hint="give the number that the model's page shows")
+        raise InputError(
+            f"{text[:40]!a} is not the number of a model", hint="use the number shown on the page of models"
+        )
     return int(text)
 
 
 def _moment(text: str | None) -> datetime | None:
-    """RFC 3339, a space for the T allowed; UTC where no zone is given, as all times on the pages are."""
+    """Parses RFC 3339, also with a space in place of the T. Without a zone it is UTC, as are all times on the pages."""
     if text is None:
         return None
     try:
         found = datetime.fromisoformat(text.replace("UTC", "").strip())
     except ValueError:
-        raise InputError(f"{text[:40]!a} is no time", hint="write it like 2026-03-02 09:30") from None
+        raise InputError(f"{text[:40]!a} is not a time", hint="write it like 2026-03-02 09:30") from None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The resolver's half of the GS1-Conformant Resolver Standard: which links a code has, and which one is asked for."""
+"""Link types of a code, and their negotiation, per the GS1-Conformant Resolver Standard."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ _HTML = "text/html"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One link type of a code."""
+    """A link of a code."""
 
     type: str
-    """In GS1's vocabulary, without its namespace."""
+    """Link type in GS1's vocabulary, without its namespace."""
     path: str
     media_type: str
 
 
 def _links(code: Code) -> tuple[Link, ...]:
-    """The salt rides in each: whoever has the code can follow them all, nobody else any."""
+    """The links of a code. Each contains the salt, so that it can be followed without scanning the code again."""
     pages = (Link(kind, code.path(linkType=f"gs1:{kind}"), _HTML) for kind in _PAGE_TYPES)
     return (*pages, Link("traceability", code.path("bundle"), BUNDLE_TYPE))
 
 
 def find_link(code: Code, wanted: str) -> Link | None:
-    """The link of a type that is given as a curie (`gs1:pip`) or as a URI."""
+    """The link of the type `wanted`, a CURIE (`gs1:pip`) or a URI."""
     name = wanted.removeprefix("gs1:").removeprefix(_VOCABULARY)
     return next((link for link in _links(code) if link.type == name), None)
 
 
 def build_linkset(code: Code, origin: str, titles: dict[str, str]) -> dict[str, object]:
-    """RFC 9264, as GS1 wants it: the anchor is the thing's canonical link, the members are link types."""
+    """A linkset (RFC 9264) as GS1 specifies it: the anchor is the canonical link, the other members are link types."""
     links = {
         _VOCABULARY + link.type: [
             {
@@ -62,7 +62,7 @@ def build_linkset(code: Code, origin: str, titles: dict[str, str]) -> dict[str, 
 
 
 def build_description(origin: str) -> dict[str, object]:
-    """What /.well-known/gs1resolver says."""
+    """Content of /.well-known/gs1resolver."""
     return {
         "name": "Millmark",
         "resolverRoot": origin,
@@ -73,7 +73,7 @@ def build_description(origin: str) -> dict[str, object]:
 
 
 def prefers_linkset(accept: str) -> bool:
-    """Whether an Accept header wants JSON more than a page; a page where both are as welcome."""
+    """Whether an Accept header prefers JSON to HTML. HTML wins if both have the same weight."""
     weights = {"page": 0.0, "linkset": 0.0}
     for item in accept[:1000].split(","):
         media, *parameters = (part.strip() for part in item.lower().split(";"))

@@ -1,4 +1,4 @@
-"""A page of the portal as one row: where it is, who may see it, and its place in the menu."""
+"""Declares a page of the portal: its path, who may see it, and its menu entry."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["ANYBODY", "CODE_HOLDERS", "MEMBERS", "OWNER", "PageRoute"]
 
 ANYBODY = Rule(public=True, page=True)
 CODE_HOLDERS = ANYBODY
-"""Those who hold a part's code: the salt in it is the credential (ledger.provenance.passports)."""
+"""Holders of a part's code. The salt in it is the credential (ledger.provenance.passports)."""
 MEMBERS = Rule(Scope.PROVENANCE, page=True)
 OWNER = Rule(Scope.STATUS, owner=True, page=True)
 
 
 @dataclass(frozen=True, slots=True)
 class PageRoute:
-    """One row."""
+    """A page of the portal."""
 
     path: str
     endpoint: Callable[..., Any]
     rule: Rule
     menu: str | None = None
-    """Name of its entry in the menu, under which the catalogue has its words; None for a page that has none."""
+    """Catalogue key of its menu entry; None for a page that is not in the menu."""
     method: str = "GET"

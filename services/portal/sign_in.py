@@ -1,4 +1,5 @@
-"""In and out without a script: the message is shown, signed with `millmark keys sign-in`, and its signature pasted."""
+"""Sign-in and sign-out without scripts: the message is shown, signed with `millmark keys sign-in`, and its signature
+pasted."""
 
 from __future__ import annotations
 
@@ -23,17 +24,17 @@ from services.portal.forms import Forms
 from services.portal.pages import Pages
 from services.portal.routes import ANYBODY, PageRoute
 
-__all__ = ["SIGN_IN", "SigningIn", "ask_to_sign_in"]
+__all__ = ["SIGN_IN", "SignInPages", "ask_to_sign_in"]
 
 SIGN_IN = "/portal/sign-in"
 _HOME = "/portal"
 _OURS = re.compile(r"/portal(/[A-Za-z0-9._/-]*)?(\?[A-Za-z0-9._~%&=+:/-]*)?")
-"""Where one may be sent after signing in: never to another site."""
+"""Paths allowed as destination after sign-in, so that a link cannot redirect to another site."""
 _MOST_ADDRESS, _MOST_SIGNATURE, _MOST_TOKEN, _MOST_NEXT = 64, 200, 128, 1024
 
 
 @dataclass(frozen=True, slots=True)
-class SigningIn:
+class SignInPages:
     store: Store
     pages: Pages
     forms: Forms
@@ -45,15 +46,17 @@ class SigningIn:
         return (
             PageRoute(SIGN_IN, self.offer, ANYBODY),
             PageRoute(SIGN_IN, self.accept, ANYBODY, method="POST"),
-            PageRoute("/portal/sign-out", self.leave, Rule(page=True), method="POST"),
+            PageRoute("/portal/sign-out", self.sign_out, Rule(page=True), method="POST"),
         )
 
-    def offer(self, request: Request, address: str = "", next: str = "") -> Response:  # the parameter's name
-        """The form for the address, or the message for it to sign."""
+    def offer(self, request: Request, address: str = "", next: str = "") -> Response:  # `next`: name of the parameter
+        """The form for an address, or the message to sign with its key."""
         message, refused = None, None
         if address:
             try:
-                message = self.sign_in.offer(parse_address(address[:_MOST_ADDRESS].strip()), self.clock()).to_text()
+                message = self.sign_in.new_message(
+                    parse_address(address[:_MOST_ADDRESS].strip()), self.clock()
+                ).to_text()
             except (SigningError, NotFoundError) as error:
                 refused = error
         return self._show(request, address, _safe(next), message, str(refused or ""), 200 if refused is None else 400)
@@ -64,11 +67,11 @@ class SigningIn:
         message: Annotated[str, Form(max_length=MAX_MESSAGE_CHARACTERS)],
         signature: Annotated[str, Form(max_length=_MOST_SIGNATURE)],
         token: Annotated[str, Form(max_length=_MOST_TOKEN)],
-        next: Annotated[str, Form(max_length=_MOST_NEXT)] = "",  # as above
+        next: Annotated[str, Form(max_length=_MOST_NEXT)] = "",  # name of the parameter
     ) -> Response:
-        """A session for whoever signed. Raises FormRefusedError."""
+        """Opens a session for the signer and sets its cookie. Raises FormRefusedError."""
         self.forms.verify(request, token)
-        text = message.replace("\r\n", "\n")  # how forms send a line's end
+        text = message.replace("\r\n", "\n")  # forms submit lines with CR LF
         try:
             session = self.sign_in.accept(text, signature.strip().lower(), self.clock())
         except SignInError as error:
@@ -80,7 +83,7 @@ class SigningIn:
         )
         return answer
 
-    def leave(self, request: Request, token: Annotated[str, Form(max_length=_MOST_TOKEN)]) -> Response:
+    def sign_out(self, request: Request, token: Annotated[str, Form(max_length=_MOST_TOKEN)]) -> Response:
         """Ends the session. Raises FormRefusedError."""
         self.forms.verify(request, token)
         credential = request.state.principal.credential
@@ -103,7 +106,7 @@ class SigningIn:
 
 
 def ask_to_sign_in(request: Request) -> Response:
-    """Sends a browser to the form, and back here afterwards where that can be."""
+    """Redirects a browser to the form, and from there back to the current page if it can be loaded again."""
     here = f"{request.url.path}?{request.url.query}".rstrip("?")
     wanted = here if request.method == "GET" and _OURS.fullmatch(here) else _HOME
     return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': wanted})}", 303)

@@ -1,6 +1,7 @@
-"""What the consortium sees, as a page: ledger/VISIBLE.md, read here, in each language.
+"""The page on what the consortium sees: ledger/VISIBLE.md, rendered in each language.
 
-catalogue/visible.zh.json holds the other language by the English text: a line that changes there is missed here.
+catalogue/visible.zh.json contains the translations, keyed by the English text: a changed line is missing here, which
+raises KeyError.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from services.portal.routes import ANYBODY, PageRoute
 __all__ = ["Section", "Table", "Visible", "parse_sections", "texts_of", "translate"]
 
 _CODE = re.compile(r"(`[^`]+`(, )?)+")
-"""Of a cell: names as the contracts have them, in no language."""
+"""A cell that contains only names from the contracts, which are not translated."""
 _CODED = Markup('<code translate="no">{}</code>')  # a constant; `format` escapes
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Of an event with its name, of anything else without."""
+    """A table; `name` is the event that it describes, or empty."""
 
     name: str
     head: tuple[str, ...]
@@ -38,7 +39,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What stands under a heading, up to the next one."""
+    """The content under a heading, up to the next one."""
 
     level: int
     title: str
@@ -48,7 +49,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """The page, which anybody may read: it says nothing of any company."""
+    """The page. It is public, because it does not depend on any company's data."""
 
     pages: Pages
 
@@ -62,7 +63,7 @@ class Visible:
 
 
 def parse_sections(text: str) -> list[Section]:
-    """The document's headings, with paragraphs and tables under them. A line in bold names the table that follows."""
+    """Parses the document's headings, paragraphs and tables. A line in bold is the name of the table that follows."""
     found: list[Section] = []
     name = ""
     for block in re.split(r"\n{2,}", text.strip()):
@@ -79,7 +80,7 @@ def parse_sections(text: str) -> list[Section]:
 
 
 def texts_of(sections: list[Section]) -> Iterator[str]:
-    """All that is in a language, names of events among it."""
+    """All texts to translate, including the names of events."""
     for section in sections:
         yield from (section.title, *section.paragraphs)
         for table in section.tables:
@@ -88,7 +89,7 @@ def texts_of(sections: list[Section]) -> Iterator[str]:
 
 
 def translate(sections: list[Section], words: Mapping[str, str]) -> list[Section]:
-    """Raises KeyError for a text that `words` lacks. Events keep their own name before the translated one."""
+    """Raises KeyError for a text without translation. The names of events are kept in front of their translation."""
 
     def cells(row: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(cell if _CODE.fullmatch(cell) else words[cell] for cell in row)
@@ -118,12 +119,12 @@ def _read(language: Language) -> list[Section]:
 
 
 def _table(name: str, block: str) -> Table:
-    """One without a table's lines has no rows: the event has no fields."""
+    """A block without table lines, for an event without fields, yields a table without rows."""
     rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in block.splitlines() if "|" in line]
     return Table(name, rows[0] if rows else (), tuple(rows[2:]))
 
 
 def _spans(text: str) -> Markup:
-    """With what stands between backticks as code."""
+    """Text with the parts between backticks marked up as code."""
     parts = [_CODED.format(part) if place % 2 else escape(part) for place, part in enumerate(text.split("`"))]
     return Markup("").join(parts)

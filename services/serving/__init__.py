@@ -1,1 +1,1 @@
-"""What every server stands on: logs, sockets, TLS, bounded work, the HTTP server itself."""
+"""Shared by all servers: logging, sockets, TLS, worker threads, limits on concurrent work, and the HTTP server."""

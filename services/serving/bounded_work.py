@@ -1,4 +1,4 @@
-"""Limits concurrent expensive work. Each waiting caller holds a thread of the server, so the queue is short, and more
+"""Limits concurrent expensive work. Waiting callers each hold a server thread, so the queue is short and further
 callers are refused at once."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["BoundedWork"]
 
 
 class BoundedWork:
-    """At most `at_once` callers work, and `waiting` more wait. Threads share it."""
+    """Lets `at_once` callers work at a time and `waiting` more wait. Thread-safe."""
 
     def __init__(self, *, at_once: int, waiting: int) -> None:
         self._admitted = threading.BoundedSemaphore(at_once + waiting)
@@ -19,7 +19,7 @@ class BoundedWork:
 
     @contextmanager
     def take(self) -> Iterator[bool]:
-        """True when the caller's turn comes; False at once when enough callers wait already."""
+        """Yields True once the caller may work, or False immediately if too many callers are waiting."""
         if not self._admitted.acquire(blocking=False):
             yield False
             return

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, on standard error."""
+"""Logging: one JSON object per line, on standard error."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ __all__ = ["build_logger", "build_server_log"]
 def _common() -> list[Processor]:
     return [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+        structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        ),  # may hold secrets
     ]
 
 
 def build_logger() -> FilteringBoundLogger:
-    """A new logger; the rest of the process keeps its own configuration."""
+    """Builds a logger without touching structlog's global configuration."""
     logger = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
         processors=[structlog.processors.add_log_level, *_common(), structlog.processors.JSONRenderer()],
@@ -29,8 +31,8 @@ def build_logger() -> FilteringBoundLogger:
 
 
 def build_server_log() -> dict[str, Any]:
-    """Settings for `logging` that bring uvicorn's own messages into the same form. Its access log is off: it would
-    write identifiers, which are in the paths."""
+    """Returns a `logging` configuration that writes uvicorn's own messages in the same format. uvicorn's access log is
+    off, because paths contain identifiers."""
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
         "foreign_pre_chain": [structlog.stdlib.add_log_level, *_common()],

@@ -1,4 +1,4 @@
-"""The thread of a server: one step after another until it is stopped, whatever a step raises."""
+"""A background thread that repeats one step until it is stopped, whatever the step raises."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["Loop"]
 
 
 class Loop:
-    """A thread that takes steps. A step returns the seconds until the next one; one that raises is taken again after
-    `retry_s`. It must be safe to cut off: a thread that hangs when it is to stop is left behind."""
+    """Repeats a step, which returns the seconds until the next one, in a thread. A step that raises is repeated after
+    `retry_s`. A step must be safe to cut off, because a thread that does not stop in time is abandoned."""
 
     def __init__(
         self,
@@ -28,19 +28,20 @@ class Loop:
         stop_s: float = 20.0,
         event: threading.Event | None = None,
     ) -> None:
-        """`failed`: what the log calls a step that raised. `stop_s`: the longest that `stop` waits; by default longer
-        than a node may take to answer. `event`: what the thread waits on, so that tests need no time."""
+        """`failed`: log event for a step that raised. `stop_s`: the longest time that `stop` waits; the default is
+        longer than the timeout of a call to a chain node. `event`: the event to wait on, which tests replace to save
+        time."""
         self.name, self._step, self._logger = name, step, logger
         self._failures = FailureLog(logger, failed)
         self._retry_s, self._stop_s = retry_s, stop_s
         self._wake, self._stopping = event or threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self.death: BaseException | None = None
-        """What ended the thread, when nobody had told it to end."""
+        """The exception that ended the thread; None if it was stopped or is running."""
 
     @property
     def is_stopping(self) -> bool:
-        """For steps that take long: whether to return early."""
+        """Whether `stop` was called. A long step checks it and returns early."""
         return self._stopping.is_set()
 
     def start(self) -> None:
@@ -50,11 +51,11 @@ class Loop:
         self._thread.start()
 
     def wake(self) -> None:
-        """Takes the next step at once."""
+        """Starts the next step without waiting for its time."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Returns when the thread has ended, or `stop_s` later."""
+        """Stops the thread. Returns once it has ended, or after `stop_s`."""
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
@@ -63,22 +64,22 @@ class Loop:
                 self._logger.warning("thread left behind", thread=self.name, waited_s=self._stop_s)
 
     def run(self) -> None:
-        """Takes steps, in the caller's thread, until `stop` is called."""
+        """Repeats the step in the caller's thread until `stop` is called."""
         while True:
-            self._wake.clear()  # before the step and the look at the signal: what wakes it meanwhile is not lost
+            self._wake.clear()  # before the check and the step, so that a wake-up during either is not lost
             if self.is_stopping:
                 return
             try:
                 pause_s = self._step()
                 self._failures.clear()
-            except Exception as error:  # the thread must outlive any failure
+            except Exception as error:  # the thread must survive any failure
                 pause_s = self._retry_s
-                with contextlib.suppress(Exception):  # also that of the log, on a disk that is full for now
+                with contextlib.suppress(Exception):  # logging may fail too, for instance on a full disk
                     self._failures.note(error)
             self._wake.wait(pause_s)
 
     def _live(self) -> None:
-        """A thread that ends unasked is missed by nobody, so it has to say so."""
+        """Runs the loop and logs an unexpected end, which nothing else would notice."""
         try:
             self.run()
         except BaseException as error:

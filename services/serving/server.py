@@ -1,4 +1,4 @@
-"""An HTTP application on a socket."""
+"""Serves an HTTP application with uvicorn."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _STOP_S = 10
 
 
 def build_server(app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = None) -> uvicorn.Server:
-    """A server that is not yet running. It believes no forwarding headers, speaks no WebSocket, and does not say what
-    it is."""
+    """Builds a server without starting it. It ignores forwarding headers, which a client could forge, has no WebSocket
+    support, and sends no `Server` header."""
     return uvicorn.Server(
         uvicorn.Config(
             app,
@@ -42,7 +42,8 @@ def build_server(app: Starlette, host: str, port: int, tls: ssl.SSLContext | Non
 
 
 def serve(app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-    """Serves until SIGINT or SIGTERM, then finishes what is under way. Raises SettingsError for a taken address."""
+    """Serves until SIGINT or SIGTERM, then finishes the requests in progress (10 s at most). Raises SettingsError if
+    the address cannot be used."""
     server = build_server(app, host, port, tls)
     app.state.connections.stopping = lambda: server.should_exit
     serve_on(listen(host, port), server)

@@ -1,9 +1,9 @@
-"""TLS that the gateway speaks itself, and the certificates of the machines that may connect.
+"""TLS termination in the gateway itself, and client certificates.
 
-With a `client_ca`, a connection needs a certificate of that authority, whatever is asked on it; the credential is
-needed all the same. A certificate that names a participant (subject alternative name `urn:millmark:participant:5`) is
-good for that participant's credentials alone. Sessions are not resumed, so that each connection has its certificate
-judged anew; since OpenSSL resumes those of TLS 1.2 whatever it is told, client certificates take TLS 1.3.
+With a `client_ca`, every connection needs a certificate from that authority, in addition to the credential of each
+request. A certificate that names a participant (subject alternative name `urn:millmark:participant:5`) is valid only
+with credentials of that participant. Sessions are not resumed, so every connection's certificate is verified. OpenSSL
+resumes TLS 1.2 sessions regardless of its settings, so client certificates require TLS 1.3.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from ledger.keys import read_private
 __all__ = ["CLIENT", "CertificateProtocol", "TlsFiles", "build_tls", "choose_tls"]
 
 CLIENT = "client_participants"
-"""In a request's state: the participants that the client's certificate names."""
+"""Key in a request's state: the set of participants named by the client's certificate."""
 _PARTICIPANT = re.compile(r"urn:millmark:participant:([1-9][0-9]{0,9})")
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files."""
+    """Paths of the PEM files."""
 
     certificate: Path
-    """With the intermediate ones behind it."""
+    """The server's certificate, followed by the intermediate ones."""
     key: Path
-    """Mode 0600, not encrypted."""
+    """The private key, not encrypted. Mode 0600."""
     client_ca: Path | None = None
-    """Authorities whose certificates clients may show; None when clients show none."""
+    """CAs that issue client certificates; None if client certificates are not requested."""
     crl: Path | None = None
-    """Their revocation lists. Read again when the file changes; one that has expired lets nobody in."""
+    """The CAs' revocation lists. Reread when the file changes; an expired list rejects every client."""
 
 
 def choose_tls(certificate: Path | None, key: Path | None, client_ca: Path | None, crl: Path | None) -> TlsFiles | None:
-    """Out of settings; None for a gateway behind somebody else's TLS. Raises SettingsError for half a choice."""
+    """Collects the TLS settings; None if TLS is terminated elsewhere. Raises SettingsError for an incomplete set."""
     if certificate is not None and key is not None:
         if crl is not None and client_ca is None:
             raise SettingsError(
-                "gateway_tls_crl says which certificates are revoked, of none", hint="set client_ca too"
+                "gateway_tls_crl is set without gateway_tls_client_ca", hint="set gateway_tls_client_ca too"
             )
         return TlsFiles(certificate, key, client_ca, crl)
     if (certificate, key, client_ca, crl) != (None, None, None, None):
@@ -60,7 +60,7 @@ def choose_tls(certificate: Path | None, key: Path | None, client_ca: Path | Non
 
 
 def build_tls(files: TlsFiles) -> ssl.SSLContext:
-    """A context for the server. Raises SettingsError for a key that others may read, and for files that are none."""
+    """Builds the server's context. Raises SettingsError if a file cannot be used or other users can read the key."""
     context = _build(files)
     if files.crl is not None:
         renewal = _Renewal(files, context)
@@ -69,7 +69,7 @@ def build_tls(files: TlsFiles) -> ssl.SSLContext:
 
 
 class _Renewal:
-    """The context with the revocation list as the file has it now."""
+    """Keeps the context up to date with the file of revocation lists."""
 
     def __init__(self, files: TlsFiles, context: ssl.SSLContext) -> None:
         self._files, self._context, self._seen = files, context, _stamp(files.crl)
@@ -77,7 +77,8 @@ class _Renewal:
     def choose(
         self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext
     ) -> int | None:
-        """A list that cannot be read ends the handshake: nobody is let in on an old one."""
+        """SNI callback that selects the current context. Ends the handshake if the lists cannot be read, because an
+        outdated one might accept a revoked certificate."""
         try:
             stamp = _stamp(self._files.crl)
             if stamp != self._seen:
@@ -89,9 +90,9 @@ class _Renewal:
 
 
 class CertificateProtocol(H11Protocol):
-    """Leaves in each request's state which participants the connection's certificate names."""
+    """Adds to each request's state the participants that the connection's certificate names."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         shown: dict[str, Any] = transport.get_extra_info("peercert") or {}
         names = [value for kind, value in shown.get("subjectAltName", ()) if kind == "URI"]
@@ -129,16 +130,16 @@ def _named(setting: str, path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "it is encrypted"
-        raise SettingsError(f"{setting}: {path} cannot be used: {reason}", hint="give a PEM file") from None
+        raise SettingsError(f"{setting}: {path} cannot be used: {reason}", hint="name a file in PEM format") from None
 
 
 def _refuse_password() -> str:
-    """Rather than have OpenSSL ask at the terminal."""
+    """Password callback that fails: by default OpenSSL would prompt on the terminal."""
     raise ValueError
 
 
 def _stamp(path: Path | None) -> tuple[int, int]:
-    """Changes with the file. Raises SettingsError."""
+    """Modification time and size, which change with the file. Raises SettingsError."""
     if path is None:
         return 0, 0
     with _named("gateway_tls_crl", path):

@@ -1,4 +1,4 @@
-"""Telling others of records: a feed of CloudEvents, signed webhooks, and who gets what.
+"""Deliveries of ledger records to partners: a feed of CloudEvents, signed webhooks, and their subscriptions.
 
-Only final records are told, each at least once, in the order of the chain; nothing that was told is taken back.
+Only final records are delivered, each at least once and in the order of the chain; no delivery is ever withdrawn.
 """

@@ -1,4 +1,4 @@
-"""What a delivery is, a CloudEvent in HTTP, and what its receiver may answer."""
+"""CloudEvents over HTTP: the request of a delivery, and its result."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from dataclasses import dataclass
 
 from ledger.canonical import Json
 
-__all__ = ["Answer", "Mode", "build_request"]
+__all__ = ["DeliveryResult", "Mode", "build_request"]
 
 
 class Mode(enum.StrEnum):
     """How a CloudEvent is put into HTTP (CloudEvents HTTP protocol binding 1.0)."""
 
     STRUCTURED = "structured"
-    """All of it in the body."""
+    """The whole event is in the body."""
     BINARY = "binary"
-    """Its data in the body, the rest in `ce-` headers."""
+    """The event's data is in the body, its other attributes in `ce-` headers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a receiver said, or why nothing was heard of it."""
+class DeliveryResult:
+    """The receiver's status, or why there was none."""
 
     status: int
-    """0 when there was no answer."""
+    """0 if the receiver sent no usable response."""
     reason: str
 
     @property
-    def is_taken(self) -> bool:
+    def is_accepted(self) -> bool:
         return 200 <= self.status < 300
 
     @property
-    def is_final(self) -> bool:
-        """Whether another try would be of no use: 410 is how a receiver ends its subscription."""
+    def ends_subscription(self) -> bool:
+        """Whether retries are pointless: 410 Gone is how a receiver ends its subscription."""
         return self.status == 410
 
 
 def build_request(event: Mapping[str, Json], mode: Mode) -> tuple[dict[str, str], bytes]:
-    """Headers and body of an event."""
+    """Headers and body of the request. Not included: the signature headers."""
     if mode is Mode.STRUCTURED:
         return {"content-type": "application/cloudevents+json"}, _encode(event)
     named = {name: value for name, value in event.items() if name not in ("data", "datacontenttype")}

@@ -1,15 +1,15 @@
-"""The thread that tells receivers: one delivery at a time for each subscription, many subscriptions side by side.
+"""The thread that delivers records to webhooks: one delivery at a time per subscription, subscriptions concurrently.
 
-    1 the next records are read behind the subscription's cursor
-    2 one is sent
-    3 its receiver has taken it: the cursor goes on, on disk, before the next is sent
+    1 read the next records after the subscription's cursor
+    2 send one
+    3 once the receiver has accepted it, advance the cursor on disk, then send the next
 
-A crash between 2 and 3 sends it once more, under the same id. A delivery that does not go through is retried after a
-while (`DeliveryPolicy.retry_waits_s`), and stops its own subscription alone; after the last retry the subscription is
-parked where it is, and goes on from there when somebody resumes it. So nothing is left out, and nothing overtakes.
+After a crash between 2 and 3 the record is sent again, under the same id. A failed delivery is retried later
+(`DeliveryPolicy.retry_waits_s`) and delays no other subscription. After the last retry the subscription is parked, and
+continues at the same record when somebody resumes it. So no record is skipped, and none is delivered out of order.
 
-Several gateways on one database share the work: a subscription is held by one process at a time, which renews its hold
-with each delivery.
+Several gateways may share a database: each subscription is claimed by one process at a time, which renews its claim
+with every delivery.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from ledger.store.rows import ParticipantRow
 from services.access.repository import AccessRepository
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
-from services.webhooks.delivery import Answer, Mode, build_request
-from services.webhooks.feed import Filter, Notice, Notices
-from services.webhooks.http_post import look_up, post
+from services.webhooks.delivery import DeliveryResult, Mode, build_request
+from services.webhooks.feed import FeedEntry, Filter, RecordFeed
+from services.webhooks.http_post import post, resolve_host
 from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import sign
-from services.webhooks.subscriptions import State, keys_of
+from services.webhooks.subscriptions import State, signing_secrets
 from services.webhooks.tables import WebhookRow
 from services.webhooks.targets import Resolve, parse_target
 
@@ -46,7 +46,7 @@ __all__ = ["DeliveryPolicy", "Dispatcher"]
 R = TypeVar("R")
 
 _AT_ONCE: Final = 100
-"""Records looked at in one reading."""
+"""Records read per query."""
 _MOST_SIDE_BY_SIDE: Final = 64
 _DATABASE_THREADS: Final = 4
 _RETRY_S: Final = 2.0
@@ -55,17 +55,17 @@ _MOST_STOP_S: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
-    """How receivers are treated."""
+    """Timeouts and retries of deliveries, and which receivers are allowed."""
 
     loopback: bool = False
-    """Whether a receiver may be on this machine."""
+    """Whether receivers on this machine are allowed."""
     timeout_s: float = 10.0
-    """From look-up to the head of the answer."""
+    """Longest time from name look-up to the end of the response's head."""
     retry_waits_s: tuple[float, ...] = (1, 5, 30, 120, 600, 1800, 3600, 3 * 3600)
-    """Before each retry of a delivery that did not go through; after the last retry, the subscription is parked."""
+    """Wait before each retry of a failed delivery; after the last one, the subscription is parked."""
     interval_s: float = 0.5
-    """How often it is looked for new records."""
-    resolve: Resolve = look_up
+    """How often new records are looked for."""
+    resolve: Resolve = resolve_host
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
 
 
@@ -74,7 +74,7 @@ def _now_ms() -> int:
 
 
 class Dispatcher:
-    """Runs until it is stopped, whatever a receiver or the database does."""
+    """Delivers until stopped, despite failures of receivers or the database."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Dispatcher:
         clock_ms: Callable[[], int] = _now_ms,
     ) -> None:
         self._store, self._policy, self._logger, self._clock_ms = store, delivery_policy, logger, clock_ms
-        self._notices = Notices(store)
+        self._feed = RecordFeed(store)
         self._holder = describe_process(os.getpid())
         self._not_read, self._not_served = (
             FailureLog(logger, "webhooks not read"),
@@ -98,29 +98,31 @@ class Dispatcher:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when what is under way is over, at the latest after the time that a delivery may take."""
+        """Stops deliveries. One that is being sent is cancelled, and is sent again after the next start."""
         self._loop.stop()
 
     def _run(self) -> float:
-        """One step is all that is served until the thread is to stop."""
+        """The loop's only step: it lasts until the thread has to stop."""
         with ThreadPoolExecutor(_DATABASE_THREADS, "millmark-webhooks-database") as self._database:
             asyncio.run(self._serve())
         return 0.0
 
     async def _in_database(self, work: Callable[..., R], *arguments: object) -> R:
-        """Database work, in threads of its own: the loop's are for looking up names, which may hang."""
+        """Runs blocking database work on its own threads. The loop's default threads resolve names, which can block for
+        long."""
         return await asyncio.get_running_loop().run_in_executor(self._database, work, *arguments)
 
     async def _serve(self) -> None:
-        """One task for each subscription that has something to do; a slow receiver keeps its own task busy alone."""
+        """Runs one task per subscription that is due; a slow receiver delays only its own task."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_MOST_SIDE_BY_SIDE, "millmark-look-up"))
         busy: dict[str, asyncio.Task[None]] = {}
         while not self._loop.is_stopping:
             busy = {id_: task for id_, task in busy.items() if not task.done()}
             for row in await self._due():
                 if row.id not in busy and len(busy) < _MOST_SIDE_BY_SIDE:
-                    busy[row.id] = asyncio.create_task(self._tend(row.id))
+                    busy[row.id] = asyncio.create_task(self._deliver_all(row.id))
             await asyncio.sleep(self._policy.interval_s)
+        # A cancelled delivery may have been accepted already; its cursor has not moved, so it is sent again.
         for task in busy.values():
             task.cancel()
         await asyncio.gather(*busy.values(), return_exceptions=True)
@@ -128,7 +130,7 @@ class Dispatcher:
     async def _due(self) -> list[WebhookRow]:
         try:
             found = await self._in_database(self._read_due)
-        except Exception as error:  # what is under way goes on
+        except Exception as error:  # tasks that run already go on
             self._not_read.note(error)
             return []
         self._not_read.clear()
@@ -136,60 +138,64 @@ class Dispatcher:
 
     def _read_due(self) -> list[WebhookRow]:
         with self._store.reading() as connection:
+            # Read without a claim: whether the subscription is really free is decided in `_claim`, in one transaction.
             rows, end = WebhookRepository(connection).due(self._clock_ms()), Feed(connection).end()
         behind = [row for row in rows if row.registry_sequence < end.registry or row.ledger_sequence < end.ledger]
-        return [row for row in behind if self._may_hold(row)]
+        return [row for row in behind if self._may_claim(row)]
 
-    def _may_hold(self, row: WebhookRow) -> bool:
+    def _may_claim(self, row: WebhookRow) -> bool:
+        # A claim ends when it expires, or at once if its process is known to be dead (after a crash).
         free = not row.holder or row.held_until_ms <= self._clock_ms()
         return free or row.holder == self._holder or is_gone(row.holder)
 
-    async def _tend(self, id_: str) -> None:
-        """Tells one receiver until there is nothing left, or a delivery did not go through."""
+    async def _deliver_all(self, id_: str) -> None:
+        """Delivers to one receiver until no record is left, or a delivery fails."""
         try:
             while not self._loop.is_stopping:
-                found = await self._in_database(self._next, id_)
+                found = await self._in_database(self._claim_next, id_)
                 if found is None:
                     return
-                row, notices, end = found
-                for notice in notices:
-                    answer = await self._send(row, notice)
-                    if not await self._in_database(self._settle, row, notice, answer):
+                row, entries, end = found
+                for entry in entries:
+                    result = await self._send(row, entry)
+                    if not await self._in_database(self._record_result, row, entry, result):
                         return
                 if not await self._in_database(self._advance, row, end):
                     return
-        except Exception as error:  # as above
+        except Exception as error:  # the subscription stays due, and the loop tries again
             self._not_served.note(error)
 
-    def _next(self, id_: str) -> tuple[WebhookRow, list[Notice], Position] | None:
-        """What is to be sent now, under a hold of ours; None when there is nothing, or it is somebody else's."""
-        row = self._hold(id_)
+    def _claim_next(self, id_: str) -> tuple[WebhookRow, list[FeedEntry], Position] | None:
+        """Claims a subscription and reads its next records. None if there are none, or it cannot be claimed."""
+        row = self._claim(id_)
         if row is None:
             return None
         position = Position(row.registry_sequence, row.ledger_sequence)
         wanted = Filter(frozenset(row.kinds.split()), frozenset(map(bytes.fromhex, row.subjects.split())))
         viewer = None if row.owner else row.participant
-        notices, end = self._notices.after(position, _AT_ONCE, viewer, wanted)
-        return None if end == position else (row, notices, end)
+        entries, end = self._feed.after(position, _AT_ONCE, viewer, wanted)
+        return None if end == position else (row, entries, end)
 
-    def _hold(self, id_: str) -> WebhookRow | None:
+    def _claim(self, id_: str) -> WebhookRow | None:
         with self._store.transaction() as connection:
-            desk = WebhookRepository(connection)
-            row = desk.get(id_)
-            if row is None or row.state != State.ACTIVE or not self._may_hold(row):
+            webhooks = WebhookRepository(connection)
+            row = webhooks.get(id_)
+            if row is None or row.state != State.ACTIVE or not self._may_claim(row):
                 return None
             participant = Rows(connection).get(ParticipantRow, row.participant)
             if row.participant and participant is None:
-                return None  # the index is being read anew
+                # While the index is rebuilt, participants are missing for a while. Parking would need a person to undo.
+                return None
+            # Access is checked before every batch, since nobody is there to authenticate.
             ended = "its participant is suspended" if participant is not None and participant.suspended else ""
             if ended or (ended := self._key_ended(AccessRepository(connection), row)):
-                desk.change(id_, state=State.PARKED.value, reason=ended)
+                webhooks.change(id_, state=State.PARKED.value, reason=ended)
                 return None
-            desk.change(id_, holder=self._holder, held_until_ms=self._held_until())
+            webhooks.change(id_, holder=self._holder, held_until_ms=self._held_until())
             return row
 
     def _key_ended(self, access: AccessRepository, row: WebhookRow) -> str:
-        """Why its API key is none any more; nothing while it is one, or where there is none."""
+        """Why the API key that the subscription is bound to has ended; empty while it is valid, or if there is none."""
         if not row.credential:
             return ""
         found = access.credential(row.credential)
@@ -197,16 +203,18 @@ class Dispatcher:
         return f"API key {row.credential} was revoked, or has expired" if is_over else ""
 
     def _held_until(self) -> int:
+        # Twice the longest delivery and a second: a live process renews its claim before another may take over.
         return self._clock_ms() + int(2000 * self._policy.timeout_s) + 1000
 
-    async def _send(self, row: WebhookRow, notice: Notice) -> Answer:
+    async def _send(self, row: WebhookRow, entry: FeedEntry) -> DeliveryResult:
         now_ms = self._clock_ms()
-        headers, body = build_request(notice.event, Mode(row.mode))
-        signed = sign(keys_of(row, now_ms), f"{row.id}-{notice.id}", now_ms // 1000, body)
+        headers, body = build_request(entry.event, Mode(row.mode))
+        signed = sign(signing_secrets(row, now_ms), f"{row.id}-{entry.id}", now_ms // 1000, body)
         try:
+            # Checked again, since the operator may have changed what is allowed after the subscription was made.
             target = parse_target(row.url, loopback=self._policy.loopback)
         except MillmarkError as error:
-            return Answer(0, error.cause)
+            return DeliveryResult(0, error.cause)
         return await post(
             target,
             {**headers, **signed, "user-agent": "millmark"},
@@ -217,42 +225,44 @@ class Dispatcher:
             tls=self._policy.tls,
         )
 
-    def _settle(self, row: WebhookRow, notice: Notice, answer: Answer) -> bool:
-        """Writes down what became of a delivery; whether the next may follow at once."""
+    def _record_result(self, row: WebhookRow, entry: FeedEntry, result: DeliveryResult) -> bool:
+        """Stores the result of a delivery. Returns whether the next one may follow at once."""
         with self._store.transaction() as connection:
-            desk = WebhookRepository(connection)
-            if answer.is_taken:
+            webhooks = WebhookRepository(connection)
+            if result.is_accepted:
                 now_ms = self._clock_ms()
-                goes_on = self._move(desk, row.id, notice.position, delivered_ms=now_ms, attempts=0, reason="")
+                goes_on = self._move(webhooks, row.id, entry.position, delivered_ms=now_ms, attempts=0, reason="")
                 return goes_on and not self._key_ended(AccessRepository(connection), row)
-            found = self._held(desk, row.id)
+            found = self._held(webhooks, row.id)
             if found is None:
                 return False
             attempts = found.attempts + 1
             waits = self._policy.retry_waits_s
-            if answer.is_final or attempts > len(waits):
-                desk.change(row.id, state=State.PARKED.value, attempts=attempts, reason=answer.reason)
-                self._logger.warning("webhook parked", webhook=row.id, reason=answer.reason)
+            if result.ends_subscription or attempts > len(waits):
+                webhooks.change(row.id, state=State.PARKED.value, attempts=attempts, reason=result.reason)
+                self._logger.warning("webhook parked", webhook=row.id, reason=result.reason)
                 return False
             next_ms = self._clock_ms() + int(waits[attempts - 1] * 1000)
-            desk.change(row.id, attempts=attempts, reason=answer.reason, next_try_ms=next_ms)
+            webhooks.change(row.id, attempts=attempts, reason=result.reason, next_try_ms=next_ms)
             return False
 
     def _advance(self, row: WebhookRow, end: Position) -> bool:
-        """Past records that were not for this receiver."""
+        """Moves the cursor past records that are not for this receiver. Returns whether to continue."""
         with self._store.transaction() as connection:
             return self._move(WebhookRepository(connection), row.id, end)
 
-    def _move(self, desk: WebhookRepository, id_: str, position: Position, **values: object) -> bool:
-        """Whether to go on: not when the subscription was removed, parked or taken over meanwhile."""
-        row = self._held(desk, id_)
+    def _move(self, webhooks: WebhookRepository, id_: str, position: Position, **values: object) -> bool:
+        """Sets the cursor and renews the claim. False if the subscription was removed, parked or claimed by another
+        process in the meantime."""
+        row = self._held(webhooks, id_)
         if row is None:
             return False
         place = {"registry_sequence": position.registry, "ledger_sequence": position.ledger}
-        desk.change(id_, **place, held_until_ms=self._held_until(), **values)
+        webhooks.change(id_, **place, held_until_ms=self._held_until(), **values)
         return row.state == State.ACTIVE
 
-    def _held(self, desk: WebhookRepository, id_: str) -> WebhookRow | None:
-        """The subscription, if it is there and still ours: a process that slept past its hold changes nothing of it."""
-        row = desk.get(id_)
+    def _held(self, webhooks: WebhookRepository, id_: str) -> WebhookRow | None:
+        """The subscription, if it still exists and is claimed by this process. One that was suspended beyond the end of
+        its claim must not change it any more."""
+        row = webhooks.get(id_)
         return row if row is not None and row.holder == self._holder else None

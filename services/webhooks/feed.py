@@ -1,10 +1,11 @@
-"""Records as CloudEvents 1.0, as far as there are such records for whoever is told.
+"""Records as CloudEvents 1.0, limited to those visible to the subscriber.
 
-To the company that runs the gateway all are. To another participant, its own; those in the history of an order or lot
-that there is for it; and of the registry those that all need: participants, keys and models, and its own machines.
-What there is for it is judged when it is told, not when it was recorded.
+The company that runs the gateway sees every record. Another participant sees its own records, those in the history of
+an order or lot visible to it, and from the registry those that everybody needs (participants, keys, models) and its own
+machines. Visibility is judged at the time of delivery, not of recording.
 
-A place in the feed is written `R.L`: the sequences of registry and ledger up to it, which both are without gaps.
+A position in the feed is written `R.L`: the sequences of the last registry record and the last ledger record before it.
+Both sequences are dense.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ledger.records import Contract
 from ledger.store import Book, Feed, Lineage, Position, Rows, Store
 from ledger.store.rows import ChainIdentityRow, RecordRow
 
-__all__ = ["Filter", "Notice", "Notices", "format_position", "parse_filter", "parse_position"]
+__all__ = ["FeedEntry", "Filter", "RecordFeed", "format_position", "parse_filter", "parse_position"]
 
 _PLACE: Final = re.compile(r"(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})")
 _KIND: Final = re.compile(r"[A-Z][A-Za-z]{2,39}")
@@ -33,49 +34,49 @@ _MOST_WORDS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a follower wants to hear of; empty for all of it."""
+    """Which records a subscriber wants; an empty set stands for all."""
 
     kinds: frozenset[str] = frozenset()
     subjects: frozenset[bytes] = frozenset()
-    """Orders and lots; records that touch one of them, and those whose own subject is one."""
+    """Orders and lots: records whose subject is one of them, or that enter the history of one."""
 
-    def takes(self, row: RecordRow, touched: Collection[bytes]) -> bool:
+    def matches(self, row: RecordRow, touched: Collection[bytes]) -> bool:
         if self.kinds and row.kind not in self.kinds:
             return False
         return not self.subjects or row.subject in self.subjects or not self.subjects.isdisjoint(touched)
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """One record for one follower."""
+class FeedEntry:
+    """One record, as delivered."""
 
     position: Position
-    """Behind it."""
+    """The position after this record."""
     event: dict[str, Json]
-    """CloudEvent."""
+    """The CloudEvent."""
 
     @property
     def id(self) -> str:
-        """Of the record, for every follower the same."""
+        """The record's CloudEvents id, the same for every subscriber."""
         return str(self.event["id"])
 
 
-class Notices:
-    """The feed of one store."""
+class RecordFeed:
+    """All final records of a store, in the order of the chain."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def end(self) -> Position:
-        """Behind the last final record."""
+        """The position after the last final record."""
         with self._store.reading() as connection:
             return Feed(connection).end()
 
     def after(
         self, position: Position, limit: int, viewer: int | None, wanted: Filter
-    ) -> tuple[list[Notice], Position]:
-        """What of the next `limit` records is for the follower, and the place behind all of them. Nothing is left when
-        that is where it began."""
+    ) -> tuple[list[FeedEntry], Position]:
+        """Reads up to `limit` records after a position. Returns those that the viewer may see and wants, and the
+        position after all that were read, which equals `position` if there are no more. `viewer` None sees all."""
         with self._store.reading() as connection:
             feed, rows = Feed(connection), Rows(connection)
             found = feed.after(position, limit)
@@ -87,17 +88,21 @@ class Notices:
                 (place, row, touched.get(row.sequence, []) if row.contract == Contract.LEDGER.value else [])
                 for place, row in found
             ]
-            seen = [one for one in seen if wanted.takes(one[1], one[2]) and _is_there(visibility, one[1], one[2])]
+            seen = [one for one in seen if wanted.matches(one[1], one[2]) and _is_visible(visibility, one[1], one[2])]
             source = _source(rows)
             subjects = [row.subject for _, row, _ in seen]
             names = Book(connection).identifiers(subjects) if visibility is None else visibility.identifiers(subjects)
-        notices = [
-            Notice(place, _event(source, place, row, touches, names.get(row.subject))) for place, row, touches in seen
+        entries = [
+            FeedEntry(place, _event(source, place, row, touches, names.get(row.subject)))
+            for place, row, touches in seen
         ]
-        return notices, found[-1][0]
+        # The position moves past records that are filtered out: otherwise a subscriber with a narrow filter would read
+        # the same records again and again.
+        return entries, found[-1][0]
 
 
-def _is_there(visibility: Visibility | None, row: RecordRow, touched: Collection[bytes]) -> bool:
+def _is_visible(visibility: Visibility | None, row: RecordRow, touched: Collection[bytes]) -> bool:
+    # An author always sees its own records, also of lots that it has passed on and no longer sees.
     if visibility is None or row.participant == visibility.participant:
         return True
     if row.contract == Contract.REGISTRY.value:
@@ -108,7 +113,7 @@ def _is_there(visibility: Visibility | None, row: RecordRow, touched: Collection
 def _source(rows: Rows) -> str:
     identity = rows.get(ChainIdentityRow, 1)
     if identity is None:
-        raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
+        raise NotFoundError("nothing is indexed yet", hint="follow a chain first")
     return f"urn:millmark:ledger:{identity.chain_id}:0x{identity.ledger.hex()}"
 
 
@@ -145,22 +150,27 @@ def format_position(position: Position) -> str:
 
 
 def parse_position(text: str) -> Position:
-    """Raises InputError for what `format_position` does not write."""
+    """Parses `R.L`. Raises InputError for anything else, including leading zeros."""
     match = _PLACE.fullmatch(text)
     if match is None:
-        raise InputError("that is no place in the feed", hint="give the position of an event, or 0.0 for the beginning")
+        raise InputError(
+            "not a feed position; expected REGISTRY.LEDGER, such as 12.340",
+            hint="pass the `position` of an event, or 0.0 to start at the first record",
+        )
     return Position(int(match[1]), int(match[2]))
 
 
 def parse_filter(kinds: Iterable[str], subjects: Iterable[str]) -> Filter:
-    """Raises InputError for what is no kind of record, or no subject as 0x and 64 small hex digits."""
+    """Raises InputError for malformed kinds or subjects, or too many of them. Not established: that they exist."""
     kinds, subjects = list(kinds), list(subjects)
     if len(kinds) > _MOST_WORDS or len(subjects) > _MOST_WORDS:
-        raise InputError(f"a filter has more than {_MOST_WORDS} words", hint="leave it out to hear of everything")
+        raise InputError(
+            f"the filter has more than {_MOST_WORDS} kinds or subjects", hint="omit the filter to receive all records"
+        )
     for kind in kinds:
         if not _KIND.fullmatch(kind):
-            raise InputError(f"{kind[:60]!a} is no kind of record", hint="LotReceived is one")
+            raise InputError(f"{kind[:60]!a} is not a kind of record", hint="use a kind such as LotReceived")
     for subject in subjects:
         if not _SUBJECT.fullmatch(subject):
-            raise InputError(f"{subject[:80]!a} is no subject", hint="give 0x and 64 hex digits")
+            raise InputError(f"{subject[:80]!a} is not a subject", hint="give 0x and 64 lower-case hex digits")
     return Filter(frozenset(kinds), frozenset(bytes.fromhex(one[2:]) for one in subjects))

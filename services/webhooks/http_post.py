@@ -1,5 +1,5 @@
-"""One POST to an address that was judged, over a connection of its own: no proxy, no redirect, no cookie, no second
-look-up, and of the answer no more than its head is read."""
+"""One POST to a verified address, on a connection of its own: no proxy, redirects, cookies or second name look-up. Only
+the head of the response is read."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any, Final, cast
 
 import httpcore
 
-from services.webhooks.delivery import Answer
+from services.webhooks.delivery import DeliveryResult
 from services.webhooks.targets import Resolve, Target, TargetRefusedError
 
-__all__ = ["look_up", "post"]
+__all__ = ["post", "resolve_host"]
 
 _MOST_HEAD_BYTES: Final = 8192
-"""Of everything up to the end of the final head, interim answers (1xx) with it."""
+"""Limit for all heads of a response together, interim responses (1xx) included."""
 
 
-async def look_up(host: str, port: int) -> Sequence[str]:
-    """The system's own resolver."""
+async def resolve_host(host: str, port: int) -> Sequence[str]:
+    """Resolves a name as the system does."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return [cast(str, address[0]) for *_, address in found]
 
@@ -36,25 +36,25 @@ async def post(
     loopback: bool,
     timeout_s: float,
     tls: ssl.SSLContext,
-) -> Answer:
-    """Sends it, and waits for the head of the answer. Raises nothing for what goes wrong on the way: that is an answer
-    as well."""
+) -> DeliveryResult:
+    """Sends the request and waits for the head of the response. Failures are returned as results, never raised."""
     try:
         async with asyncio.timeout(timeout_s):
             address = await target.address(resolve, loopback=loopback)
             return _judge(await _exchange(target, address, headers, body, tls))
     except TargetRefusedError as error:
-        return Answer(0, error.cause)
+        return DeliveryResult(0, error.cause)
     except TimeoutError:
-        return Answer(0, f"no answer within {timeout_s:g} s")
+        return DeliveryResult(0, f"no answer within {timeout_s:g} s")
     except (OSError, httpcore.NetworkError, httpcore.TimeoutException) as error:
-        return Answer(0, _explain(error))
+        return DeliveryResult(0, _explain(error))
     except (ValueError, httpcore.ProtocolError):
-        return Answer(0, "what came back is no HTTP")
+        return DeliveryResult(0, "the response is not valid HTTP")
 
 
 async def _exchange(target: Target, address: str, headers: Mapping[str, str], body: bytes, tls: ssl.SSLContext) -> int:
-    """The status of the answer."""
+    """Returns the status of the response."""
+    # "host" is the name, though the connection goes to an address: virtual hosts need it.
     scheme, host = b"https" if target.secure else b"http", target.host.encode("ascii")
     lines = {"host": target.authority, "content-length": str(len(body)), "connection": "close", **headers}
     request = httpcore.Request(
@@ -68,12 +68,12 @@ async def _exchange(target: Target, address: str, headers: Mapping[str, str], bo
     try:
         return (await connection.handle_async_request(request)).status
     finally:
-        with contextlib.suppress(Exception):  # what it says while it goes is of no interest
+        with contextlib.suppress(Exception):  # the result is known; errors while closing do not change it
             await network.aclose()
 
 
 class _PinnedNetwork(httpcore.AsyncNetworkBackend):
-    """Connects to one address, whatever the name stands for by now."""
+    """Connects to the one address that was verified, so that a changed DNS answer cannot redirect the request."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -92,13 +92,13 @@ class _PinnedNetwork(httpcore.AsyncNetworkBackend):
         return _BoundedStream(self._stream)
 
     async def aclose(self) -> None:
-        """Also a connection whose handshake was broken off, which nothing else holds."""
+        """Closes the connection. httpcore does not close one whose TLS handshake was interrupted."""
         if self._stream is not None:
             await self._stream.aclose()
 
 
 class _BoundedStream(httpcore.AsyncNetworkStream):
-    """Reads so many bytes and no more: httpcore's own limit is a hundred KiB for each head, and heads without end."""
+    """Limits the bytes read. httpcore limits each head to 100 KiB, but not the number of interim responses."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream, self._left = stream, _MOST_HEAD_BYTES
@@ -119,20 +119,21 @@ class _BoundedStream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
+        # The handshake reads from the inner stream, so a long certificate chain does not count against the limit.
         return _BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
 
-def _judge(status: int) -> Answer:
+def _judge(status: int) -> DeliveryResult:
     if 300 <= status < 400:
-        return Answer(status, f"answered {status}: redirects are not followed")
-    return Answer(status, "" if 200 <= status < 300 else f"answered {status}")
+        return DeliveryResult(status, f"answered {status}: redirects are not followed")
+    return DeliveryResult(status, "" if 200 <= status < 300 else f"answered {status}")
 
 
 def _explain(error: BaseException) -> str:
-    """In the words of the operating system or the TLS library, which are at the end of the chain."""
+    """The words of the operating system or the TLS library, which are in the innermost cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, ssl.SSLError):

@@ -1,4 +1,4 @@
-"""Webhook subscriptions."""
+"""Reads and writes webhook subscriptions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["WebhookRepository"]
 
 
 class WebhookRepository:
-    """Reads and writes within one transaction."""
+    """All operations run in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -24,14 +24,14 @@ class WebhookRepository:
         return self._rows.get(WebhookRow, id_)
 
     def all(self, participant: int | None = None) -> list[WebhookRow]:
-        """Oldest first; of one participant, or of all."""
+        """The subscriptions of one participant, or of all if None; oldest first."""
         query = select(webhooks).order_by(webhooks.c.created_ms, webhooks.c.id)
         if participant is not None:
             query = query.where(webhooks.c.participant == participant)
         return [_row(one) for one in self._connection.execute(query)]
 
     def due(self, now_ms: int) -> list[WebhookRow]:
-        """Active subscriptions whose next try may begin now."""
+        """Active subscriptions whose next attempt is due."""
         query = select(webhooks).where(webhooks.c.state == "active", webhooks.c.next_try_ms <= now_ms)
         return [_row(one) for one in self._connection.execute(query.order_by(webhooks.c.next_try_ms, webhooks.c.id))]
 
@@ -41,7 +41,7 @@ class WebhookRepository:
         return self._connection.execute(statement).rowcount == 1
 
     def remove(self, id_: str) -> bool:
-        """False if there was none."""
+        """Returns False if there was nothing to remove."""
         return self._connection.execute(delete(webhooks).where(webhooks.c.id == id_)).rowcount == 1
 
 

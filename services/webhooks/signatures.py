@@ -1,7 +1,7 @@
-"""Signatures of webhooks, by the conventions of Standard Webhooks (standardwebhooks.com), symmetric scheme v1.
+"""Webhook signatures as specified by Standard Webhooks (standardwebhooks.com), symmetric scheme v1.
 
-HMAC-SHA256 over `ID.TIMESTAMP.BODY`, in base64 behind `v1,`; one for each secret that is in force, separated by spaces,
-so that a receiver may change to a new secret while both sign.
+HMAC-SHA256 over `ID.TIMESTAMP.BODY`, base64 after the prefix `v1,`. There is one signature for each valid secret,
+separated by spaces, so that a receiver can switch secrets while both are in use.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from ledger.errors import MillmarkError
 __all__ = ["TOLERANCE_S", "SignatureRefusedError", "new_secret", "sign", "verify_webhook"]
 
 TOLERANCE_S: Final = 300
-"""How far a timestamp may be from the receiver's clock, so that a delivery that was overheard cannot be sent again."""
+"""Most seconds between timestamp and receiver's clock. It limits how long an intercepted delivery can be replayed."""
 _PREFIX: Final = "whsec_"
 _SECRET_BYTES: Final = 32
 
 
 class SignatureRefusedError(MillmarkError):
-    """A delivery is not signed by the secret, or not now."""
+    """A delivery lacks a valid signature, or its timestamp is out of range."""
 
     code = "webhook-signature-refused"
 
 
 def new_secret() -> str:
-    """32 random bytes as `whsec_` and base64."""
+    """`whsec_` and 32 random bytes in base64."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def sign(keys: Iterable[str], message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
-    """The headers of a delivery."""
+    """The signature headers of a delivery."""
     signed = f"{message_id}.{timestamp_s}.".encode() + body
     return {
         "webhook-id": message_id,
@@ -45,18 +45,27 @@ def sign(keys: Iterable[str], message_id: str, timestamp_s: int, body: bytes) ->
 
 
 def verify_webhook(key: str, headers: Mapping[str, str], body: bytes, *, now_s: int) -> str:
-    """For receivers: the id of a delivery that this secret signed, within five minutes of `now_s`. The names of the
-    headers are in lower case. Raises SignatureRefusedError. Not established: that it did not come before; keep ids."""
+    """For receivers. Returns the id of a delivery that was signed with this secret within five minutes of `now_s`.
+
+    Header names have to be in lower case. Raises SignatureRefusedError. Not established: that the delivery is new;
+    remember the ids of accepted ones.
+    """
     try:
         message_id, timestamp, given = (headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
     except KeyError:
-        raise SignatureRefusedError("the delivery is not signed", hint="drop it") from None
+        raise SignatureRefusedError("the delivery is not signed", hint="discard it") from None
     if not (timestamp.isascii() and timestamp.isdigit()) or abs(now_s - int(timestamp[:12])) > TOLERANCE_S:
-        raise SignatureRefusedError("the delivery is too old, or from another time", hint="drop it; check the clock")
+        raise SignatureRefusedError(
+            f"the timestamp is malformed or more than {TOLERANCE_S} s from this clock",
+            hint="discard the delivery; check the clock",
+        )
     expected = "v1," + _seal(key, f"{message_id}.{timestamp}.".encode() + body)
+    # All are compared, without stopping at a match, so that the time taken does not reveal which one matched.
     found = [hmac.compare_digest(expected.encode(), one.encode()) for one in given.split(" ")]
     if not any(found):
-        raise SignatureRefusedError("no signature is by this secret", hint="drop it; check the secret")
+        raise SignatureRefusedError(
+            "no signature was made with this secret", hint="discard the delivery; check the secret"
+        )
     return message_id
 
 

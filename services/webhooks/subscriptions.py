@@ -1,4 +1,4 @@
-"""Subscriptions: made, listed, taken up again, given new secrets, removed, each by the participant whose they are."""
+"""Webhook subscriptions: creation, listing, resumption, rotation of secrets, removal. Participants manage their own."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ __all__ = [
     "Subscriber",
     "Subscriptions",
     "Webhook",
-    "keys_of",
+    "signing_secrets",
 ]
 
 MOST_WEBHOOKS: Final = 20
-"""Of one participant."""
+"""Most subscriptions per participant."""
 OLD_SECRET_LIFE_S: Final = 86_400
-"""For which a secret goes on signing beside the one that replaces it."""
+"""How long a secret still signs, beside its replacement, after a rotation."""
 
 
 class State(enum.StrEnum):
     ACTIVE = "active"
     PARKED = "parked"
-    """Given up after too many tries, or by its receiver (410), until it is resumed. Nothing is lost: it goes on from
-    where it was."""
+    """Deliveries stopped: after too many attempts, because the receiver answered 410, or because the subscriber lost
+    access. Once resumed, they continue at the same position, so nothing is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """In whose name a subscription is."""
+    """The participant and the credential with which a subscription is managed."""
 
     participant: int
-    """0 for whoever runs a gateway that is open on the loopback."""
+    """0 for the operator, without a credential."""
     owner: bool
     credential: str = ""
-    """Public part of what was shown; empty for the operator on this machine."""
+    """Public part of the credential; empty for the operator."""
 
     @property
-    def sees(self) -> int | None:
-        """Whose subscriptions are there; None for all."""
+    def viewer(self) -> int | None:
+        """The participant whose subscriptions are visible; None for all participants."""
         return None if self.owner else self.participant
 
 
@@ -68,40 +68,41 @@ class Webhook(Printable):
 
     id: str
     participant: int
-    """0 for whoever runs a gateway that is open on the loopback."""
+    """0 for one that the gateway's operator created without a credential."""
     url: str
     mode: str
-    """`structured` or `binary`, of CloudEvents over HTTP."""
+    """Content mode of CloudEvents over HTTP: `structured` or `binary`."""
     kinds: tuple[str, ...]
-    """Kinds of record that are sent; none for all."""
+    """Kinds of record that are sent; all if empty."""
     subjects: tuple[str, ...]
-    """Orders and lots whose records are sent; none for all."""
+    """Orders and lots whose records are sent; all if empty."""
     state: str
     """`active` or `parked`."""
     reason: str | None
-    """Why the last try did not go through; null when it did."""
+    """Why the last attempt failed, or why deliveries stopped; null after a success."""
     attempts: int
-    """Tries of the next delivery that did not go through."""
+    """Failed attempts at the next delivery."""
     position: str
-    """How far its receiver was told."""
+    """Position in the feed up to which records were delivered."""
     api_key: str | None
-    """Public part of the API key that it was made or resumed with, and ends with; null when a person did."""
+    """Public part of the API key that created or last resumed it; deliveries end when that key does. Null if a person
+    did it."""
     created_at: datetime | None
     delivered_at: datetime | None
-    """Last delivery that was taken."""
+    """Time of the last successful delivery."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewWebhook(Printable):
-    """A subscription and its secret, which is shown this once."""
+    """A subscription and its secret, which is not shown again."""
 
     secret: str
-    """Of Standard Webhooks: `whsec_` and 32 bytes in base64."""
+    """Signing secret of Standard Webhooks: `whsec_` and 32 bytes in base64."""
     webhook: Webhook
 
 
 class Subscriptions:
-    """Of one store."""
+    """Manages the subscriptions in a store. `loopback` allows receivers on this machine."""
 
     def __init__(self, store: Store, *, loopback: bool = False) -> None:
         self._store, self._loopback = store, loopback
@@ -117,14 +118,15 @@ class Subscriptions:
         after: Position | None = None,
         now_ms: int,
     ) -> NewWebhook:
-        """One that begins behind `after`, or with the next record. Raises InputError and TargetRefusedError."""
+        """Adds a subscription that starts at `after`, by default at the next record. Raises InputError and
+        TargetRefusedError."""
         parse_target(url, loopback=self._loopback)
         wanted = parse_filter(kinds, subjects)
         secret = new_secret()
         with self._store.transaction() as connection:
-            desk = WebhookRepository(connection)
-            if len(desk.all(subscriber.participant)) >= MOST_WEBHOOKS:
-                raise InputError(f"there are {MOST_WEBHOOKS} webhooks already", hint="remove one")
+            webhooks = WebhookRepository(connection)
+            if len(webhooks.all(subscriber.participant)) >= MOST_WEBHOOKS:
+                raise InputError(f"the participant has {MOST_WEBHOOKS} webhooks already", hint="remove one")
             start = after or Feed(connection).end()
             row = WebhookRow(
                 id=random.token_hex(8),
@@ -147,12 +149,12 @@ class Subscriptions:
                 held_until_ms=0,
                 credential=_api_key(AccessRepository(connection), subscriber),
             )
-            desk.add(row)
+            webhooks.add(row)
         return NewWebhook(secret, describe(row))
 
     def list(self, subscriber: Subscriber) -> list[Webhook]:
         with self._store.reading() as connection:
-            return [describe(row) for row in WebhookRepository(connection).all(subscriber.sees)]
+            return [describe(row) for row in WebhookRepository(connection).all(subscriber.viewer)]
 
     def get(self, subscriber: Subscriber, id_: str) -> Webhook:
         """Raises NotFoundError."""
@@ -160,35 +162,36 @@ class Subscriptions:
             return describe(_find(WebhookRepository(connection), subscriber, id_))
 
     def resume(self, subscriber: Subscriber, id_: str) -> Webhook:
-        """Tries again at once, with all tries ahead; from now on it ends with the key that resumed it, if that was a
-        key. Raises NotFoundError."""
+        """Makes the next attempt due at once and resets the count of attempts. The subscription is then bound to the
+        API key that resumed it, or to none if a person did. Idempotent. Raises NotFoundError."""
         with self._store.transaction() as connection:
-            desk = WebhookRepository(connection)
-            _find(desk, subscriber, id_)
+            webhooks = WebhookRepository(connection)
+            _find(webhooks, subscriber, id_)
             key = _api_key(AccessRepository(connection), subscriber)
-            desk.change(id_, state=State.ACTIVE.value, attempts=0, next_try_ms=0, reason="", credential=key)
-            return describe(_find(desk, subscriber, id_))
+            webhooks.change(id_, state=State.ACTIVE.value, attempts=0, next_try_ms=0, reason="", credential=key)
+            return describe(_find(webhooks, subscriber, id_))
 
     def rotate(self, subscriber: Subscriber, id_: str, *, now_ms: int) -> NewWebhook:
-        """A new secret; the one before signs for another day, and any older one no more. Raises NotFoundError."""
+        """Creates a new secret. The previous one signs for another day; older ones stop at once. Raises
+        NotFoundError."""
         secret = new_secret()
         with self._store.transaction() as connection:
-            desk = WebhookRepository(connection)
-            row = _find(desk, subscriber, id_)
+            webhooks = WebhookRepository(connection)
+            row = _find(webhooks, subscriber, id_)
             newest = json.loads(row.secrets)[0][0]
-            desk.change(id_, secrets=_secrets([(secret, 0), (newest, now_ms + OLD_SECRET_LIFE_S * 1000)]))
+            webhooks.change(id_, secrets=_secrets([(secret, 0), (newest, now_ms + OLD_SECRET_LIFE_S * 1000)]))
         return NewWebhook(secret, describe(row))
 
     def remove(self, subscriber: Subscriber, id_: str) -> None:
         """Raises NotFoundError."""
         with self._store.transaction() as connection:
-            desk = WebhookRepository(connection)
-            _find(desk, subscriber, id_)
-            desk.remove(id_)
+            webhooks = WebhookRepository(connection)
+            _find(webhooks, subscriber, id_)
+            webhooks.remove(id_)
 
 
-def keys_of(row: WebhookRow, now_ms: int) -> list[str]:
-    """The secrets that sign now, the newest first."""
+def signing_secrets(row: WebhookRow, now_ms: int) -> list[str]:
+    """The secrets that are valid now, the newest first."""
     return [secret for secret, until_ms in json.loads(row.secrets) if not until_ms or now_ms < until_ms]
 
 
@@ -210,15 +213,16 @@ def describe(row: WebhookRow) -> Webhook:
     )
 
 
-def _find(desk: WebhookRepository, subscriber: Subscriber, id_: str) -> WebhookRow:
-    row = desk.get(id_)
-    if row is None or subscriber.sees not in (None, row.participant):
-        raise NotFoundError(f"there is no webhook {id_[:40]!a}", hint="see the list of webhooks")
+def _find(webhooks: WebhookRepository, subscriber: Subscriber, id_: str) -> WebhookRow:
+    row = webhooks.get(id_)
+    if row is None or subscriber.viewer not in (None, row.participant):
+        # The same answer for another participant's webhook: its existence is not disclosed.
+        raise NotFoundError(f"webhook {id_[:40]!a} not found", hint="list the webhooks to see their ids")
     return row
 
 
 def _api_key(access: AccessRepository, subscriber: Subscriber) -> str:
-    """What a subscription ends with: a person's session is over in minutes, and is none."""
+    """The API key to which a subscription is bound; empty for a session, which expires within minutes."""
     found = access.credential(subscriber.credential)
     return found.id if found is not None and found.kind == CredentialKind.API_KEY else ""
 

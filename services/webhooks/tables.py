@@ -1,4 +1,4 @@
-"""Webhook subscriptions, and how far each was delivered. Times are milliseconds since 1970; 0 means "never"."""
+"""Webhook subscriptions and the progress of their deliveries. Times are milliseconds since 1970; 0 means "never"."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ledger.store import schema_of
 
 @dataclass(slots=True)
 class WebhookRow:
-    """A subscription. `registry_sequence` and `ledger_sequence` are its cursor: of both contracts, the last record that
-    its receiver has taken, or that was not for it."""
+    """A subscription. `registry_sequence` and `ledger_sequence` are its cursor: the last record of each contract that
+    the receiver accepted or that was not meant for it."""
 
     id: str
     participant: int
-    """Whose view it has; 0 for whoever runs a gateway that is open on the loopback."""
+    """The participant whose permissions apply; 0 for one that the operator created without a credential."""
     owner: bool
-    """Whether it was made in the name of the company that runs the gateway, and so has all of its view."""
+    """Whether it was created for the company that runs the gateway, and so receives every record."""
     url: str
     mode: str
     kinds: str
@@ -24,23 +24,23 @@ class WebhookRow:
     subjects: str
     """Hex separated by spaces; empty for all."""
     secrets: str
-    """JSON: of each secret that still signs, the newest first, itself and until when. They sign, so they are kept as
-    they are."""
+    """JSON: pairs of a secret and when it expires (milliseconds since 1970, 0 for never), the newest first. Stored in
+    plain text, because signing needs them."""
     created_ms: int
     registry_sequence: int
     ledger_sequence: int
     state: str
     reason: str
-    """Why the last try did not go through; empty when it did."""
+    """Why the last attempt failed; empty after a success."""
     attempts: int
-    """Tries of the next delivery that did not go through."""
+    """Failed attempts at the next delivery."""
     next_try_ms: int
     delivered_ms: int
     holder: str
-    """Process that delivers; empty for none."""
+    """The process that delivers; empty for none."""
     held_until_ms: int
     credential: str
-    """Public part of the API key that it ends with; empty for none."""
+    """Public part of the API key to which it is bound; empty for none."""
 
 
 _SCHEMA = schema_of("services")

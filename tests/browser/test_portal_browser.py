@@ -104,7 +104,7 @@ def test_without_the_salt_nothing_is_there(visitor: BrowserContext, world: Porta
     answer = page.goto(world.code().partition("?")[0])
     assert answer is not None
     assert answer.status == 404
-    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is found here")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing found here")
 
 
 # Signing in
@@ -169,7 +169,7 @@ def test_what_is_not_for_a_company_is_not_there(visitor: BrowserContext, world: 
         answer = page.goto(world.origin + path)
         assert answer is not None
         assert answer.status == 404
-        expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is found here")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Nothing found here")
     page.goto(world.origin + "/portal/lots")
     assert page.locator(f'a[href="/portal/lots/{pallet.hex()}"]').count() == 0
 
@@ -178,7 +178,7 @@ def test_the_owner_sees_queues_models_and_status(visitor: BrowserContext, world:
     page = visitor.new_page()
     page.goto(world.origin + "/portal/queues")
     sign_in(page, world, "Cedar Assembly")
-    expect(page.get_by_role("row", name=re.compile("^final"))).to_contain_text("on the ledger for good")
+    expect(page.get_by_role("row", name=re.compile("^final"))).to_contain_text("permanently on the ledger")
     page.get_by_role("link", name="Models").click()
     expect(page.get_by_text("95.8")).to_be_visible()
     page.get_by_role("link", name="Status").click()
@@ -213,7 +213,7 @@ def test_a_recall_with_the_keyboard_alone(visitor: BrowserContext, world: Portal
     press_to(page, "Model")
     page.keyboard.type(str(world.line.plant.model))
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="What it reached")).to_be_visible()
+    expect(page.get_by_role("heading", name="What it affected")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("Cedar Assembly")).first).to_contain_text("1")
     expect(page.get_by_role("row", name=re.compile("Nordwind Mobility")).first).to_contain_text("1")
     press_to(page, "Download all as CSV")

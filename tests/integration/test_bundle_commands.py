@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from ledger.bundle import parse_bundle
-from ledger.chain import EmbeddedChain, write_deployment
+from ledger.chain import write_deployment
 from ledger.index import Follower
 from ledger.keys import LocalSigner
 from ledger.store import Store
 from services.devchain import create_devchain
-from tests.support.bundle_chapters import build_bundle_world
+from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_desk import keep_secrets
 from tests.support.bundle_world import BundleWorld
 from tests.support.command_line import Runner
@@ -65,8 +65,7 @@ class Office:
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BundleWorld, Store, str]]:
     with new_store(tmp_path_factory.mktemp("source")) as store:
-        engine = EmbeddedChain()
-        world = build_bundle_world(store, engine)
+        world, engine = copy_bundle_world(store)
         keep_secrets(world, store)
         Follower(world.consortium.chain, store).follow()
         with serving(create_devchain(engine)) as url:

@@ -26,7 +26,7 @@ from ledger.provenance import Recall, build_bundle, build_recall_bundles, parse_
 from ledger.store import Book
 from ledger.trust import Cosigner, Cosigners
 from ledger.verify import Report, VerificationError, describe, verify_bundle
-from tests.support.bundle_chapters import build_bundle_world
+from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_desk import Desk, keep_secrets
 from tests.support.bundle_maker import make_bundle
 from tests.support.stores import copy_database, new_store
@@ -40,7 +40,7 @@ PARTS = [("hip-1",), ("hip-3b",), ("hip-4", "billet"), ("box",), ("hip-2", "hip-
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     with new_store(tmp_path_factory.mktemp("desk")) as store:
-        world = build_bundle_world(store)
+        world, _ = copy_bundle_world(store)
         keep_secrets(world, store)
         Follower(world.consortium.chain, store).follow()
         yield Desk(world, store)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from ledger.chain import EmbeddedChain
 from ledger.index import Follower
 from ledger.records import RevokeCertificate, Verdict, WithdrawModel
 from ledger.store import Store
@@ -21,9 +20,9 @@ from services.interop.credentials.did import Resolver
 from services.interop.credentials.keys import CredentialKey
 from services.interop.errors import CredentialError
 from services.interop.inspection.document import is_type_31, store_document
-from tests.support.bundle_chapters import build_bundle_world
+from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_desk import keep_secrets
-from tests.support.bundle_world import NOTHING, BundleWorld
+from tests.support.bundle_world import NOTHING
 from tests.support.gateway_client import Caller
 from tests.support.interop import ED25519, P256
 from tests.support.stores import new_store
@@ -39,8 +38,7 @@ class Line:
 
     def __init__(self, folder: Path) -> None:
         self.store: Store = new_store(folder)
-        self.engine = EmbeddedChain()
-        self.world: BundleWorld = build_bundle_world(self.store, self.engine)
+        self.world, self.engine = copy_bundle_world(self.store)
         self.inspector = self.world.consortium.inspector
         self._certify_with_claims()
         keep_secrets(self.world, self.store)

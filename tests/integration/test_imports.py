@@ -74,5 +74,5 @@ except SystemExit as end:
     done = run(code)
     assert done.stdout.strip() == "2 []"
     assert done.stderr == "millmark: /nonexistent cannot be read: No such file or directory; " + (
-        "name the node's configuration\n"
+        "name the node's configuration file\n"
     )

@@ -30,7 +30,7 @@ from ledger.store.rows import (
 )
 from ledger.store.schema import TABLES
 from ledger.store.tables import INDEX
-from tests.support.bundle_chapters import build_bundle_world
+from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.stores import copy_database, new_store
 
 pytestmark = pytest.mark.integration
@@ -45,7 +45,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Chain, S
     """A chain with every kind of record, and its index."""
     folder = tmp_path_factory.mktemp("indexed")
     with new_store(folder) as store:
-        world = build_bundle_world(store)
+        world, _ = copy_bundle_world(store)
         Follower(world.consortium.chain, store).follow()
         yield world.consortium.chain, store
 

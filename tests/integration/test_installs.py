@@ -21,10 +21,10 @@ VERIFY = ("--trust", str(TRUST), "--max-age", "1000000")
 GATEWAY = """
 from fastapi.testclient import TestClient
 from ledger.store import open_store
-from services.gateway import build_policy, create_gateway
+from services.gateway import GatewayParts, build_policy, create_gateway
 with open_store("sqlite://") as store:
     policy = build_policy("loopback-open", url="http://127.0.0.1:8600", owner=1)
-    with TestClient(create_gateway(store, policy), base_url="http://127.0.0.1:8600") as client:
+    with TestClient(create_gateway(GatewayParts(store, policy)), base_url="http://127.0.0.1:8600") as client:
         print(client.get("/health").status_code)
 """
 

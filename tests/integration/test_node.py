@@ -127,7 +127,7 @@ def test_a_backup_of_a_running_node_goes_on_where_it_was(site: NodeSite, tmp_pat
     data.rename(tmp_path / "old")
     millmark("--config", str(site.config), "restore", str(tmp_path / "first"))
     refused = millmark("--config", str(site.config), fails=True)
-    assert f"anchored up to {size + 1} entries, the outbox knows of {size}" in refused
+    assert f"has {size + 1} entries anchored on the ledger but {size} in the outbox" in refused
     data.rename(tmp_path / "older")
     assert f"stream bench: {size + 1} entries" in millmark(
         "--config", str(site.config), "restore", str(tmp_path / "second")
@@ -151,7 +151,7 @@ def test_a_log_that_is_not_the_anchored_one_is_refused(site: NodeSite, tmp_path:
         forged.append([entry._replace(salt=bytes(32)) for entry in frame.entries])
     path.write_bytes((tmp_path / "log").read_bytes())
     try:
-        assert "are not those that were anchored" in millmark("--config", str(site.config), fails=True)
+        assert "differ from those anchored on the ledger" in millmark("--config", str(site.config), fails=True)
     finally:
         path.write_bytes(whole)
 
@@ -165,7 +165,7 @@ def test_a_node_of_another_chain_or_with_a_foreign_key_does_not_start(site: Node
     assert "the node serves chain" in millmark("--config", str(site.config), fails=True)
     create_keystore(tmp_path / "foreign.json", PASSPHRASE, signer=site.consortium.makers[0].signer, scrypt_cost=2)
     site.config.write_text(text.replace(str(site.folder / "key.json"), str(tmp_path / "foreign.json")))
-    assert "belongs to participant 6, the key acts for 3" in millmark("--config", str(site.config), fails=True)
+    assert "belongs to participant 6, but the key acts for 3" in millmark("--config", str(site.config), fails=True)
     create_keystore(tmp_path / "nobody.json", PASSPHRASE, signer=LocalSigner.generate(), scrypt_cost=2)
     site.config.write_text(text.replace(str(site.folder / "key.json"), str(tmp_path / "nobody.json")))
     assert "acts for no participant" in millmark("--config", str(site.config), fails=True)

@@ -183,5 +183,5 @@ def test_sparkplug_messages_are_events(parts: Parts, port: int, tmp_path: Path) 
 
 def test_an_unusable_certificate_file_is_told(parts: Parts, tmp_path: Path) -> None:
     source = MqttSource(topic="t", stream="press", ca_file=tmp_path / "none.pem")
-    with pytest.raises(SettingsError, match="name a PEM file"):
+    with pytest.raises(SettingsError, match="name a file of PEM certificates"):
         MqttCapture(source, parts.intake, build_logger())

@@ -145,5 +145,5 @@ def test_a_withdrawn_model_shows_at_once(world: PortalWorld) -> None:
     page = get(world.code()).text
     assert GOOD not in page
     assert STANDING in page
-    assert "fallen with its model" in page
+    assert "invalid, model withdrawn" in page
     verify_bundle(download(world, "bundle"), parse_trust(download(world, "trust")), now_s=now, any_status=True)

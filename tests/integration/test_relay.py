@@ -103,7 +103,7 @@ def test_registry_records_are_relayed_too(world: RelayWorld) -> None:
     request = world.request(lot("b"), signer=world.factory.address, to=world.world.chain.registry, data=accept).request
     signed = sign_request(replace(request, signer=fresh.address, nonce=0), fresh)
     assert hand_in(world, signed).status_code == 202
-    world.relaying.step()
+    world.gateway_relay.step()
     assert world.participant(fresh) == world.participant(world.factory)
 
 
@@ -174,7 +174,7 @@ def test_a_request_handed_in_twice_is_one(world: RelayWorld) -> None:
     other = world.request(lot("b"))
     refuse_other = hand_in(world, other)
     assert (refuse_other.status_code, "another request of that nonce" in refuse_other.text) == (400, True)
-    world.relaying.step()
+    world.gateway_relay.step()
     done = hand_in(world, good).json()
     assert (done["state"], done["error"]) == ("final", None)
     assert world.world.count() == 1
@@ -189,9 +189,9 @@ def test_a_relay_that_starts_again_sends_what_it_had_acknowledged(world: RelayWo
     assert hand_in(world, good).json()["state"] == "queued"
     world.restart_relay()
     assert hand_in(world, good).json()["state"] == "queued"
-    world.relaying.step()
+    world.gateway_relay.step()
     world.restart_relay()
-    world.relaying.step()
+    world.gateway_relay.step()
     assert hand_in(world, good).json()["state"] == "final"
     assert (world.world.count(), world.world.chain.forward_nonce(world.factory.address)) == (2, 1)
 
@@ -200,7 +200,7 @@ def test_the_ledger_refuses_what_a_relay_repeats(world: RelayWorld) -> None:
     """Past the gateway: whoever has the bytes can send them."""
     good = world.request(lot("a"))
     hand_in(world, good)
-    world.relaying.step()
+    world.gateway_relay.step()
     with pytest.raises(ContractRefusedError, match="ERC2771ForwarderInvalidSigner"):
         world.world.chain.simulate_forward(good, world.stranger.address)
     with pytest.raises(ContractRefusedError, match="ERC2771ForwarderExpiredRequest"):
@@ -214,7 +214,7 @@ def test_what_the_ledger_comes_to_refuse_fails_by_name_at_the_relay(world: Relay
     direct = world.world.submitter(Outbox(world.store), world.world.fund(world.factory))
     direct.submit([("first", lot("same"))])
     direct.drain()
-    world.relaying.step()
+    world.gateway_relay.step()
     found = hand_in(world, request).json()
     assert (found["state"], found["error_name"]) == ("failed", "HistorySubjectTaken")
     assert world.world.count() == 1
@@ -296,7 +296,7 @@ def test_what_ran_out_at_the_relay_is_signed_anew(
     [waiting] = Outbox(world.own, relayed=True).open_transactions(world.factory.address)
     assert waiting.raw is not None
     pass_time(world, json.loads(waiting.raw)["deadline"])
-    world.relaying.step()
+    world.gateway_relay.step()
     assert hand_in(world, waiting.raw).json()["error_name"] == "ERC2771ForwarderExpiredRequest"
     world.settle(world.submitter())
     verify_final(Outbox(world.own), ids)

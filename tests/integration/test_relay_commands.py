@@ -129,7 +129,7 @@ def test_what_is_signed_offline_comes_onto_the_ledger_in_the_factorys_name(
     assert digest in desk.ok("relay", "show", str(desk.request))
 
     assert desk.ok(*desk.submitting()) == f"{digest} is queued\n"
-    desk.world.relaying.step()
+    desk.world.gateway_relay.step()
     assert desk.ok(*desk.submitting()) == f"{digest} is final\nrecord 1\nrecord 2\n"
     told = json.loads(desk.ok(*desk.submitting("--json")))
     assert told == {"digest": digest, "state": "final", "sequences": [1, 2]}
@@ -268,10 +268,10 @@ def test_what_the_ledger_comes_to_refuse_is_told(desk: Desk) -> None:
     world = desk.world
     desk.hand(world.request(lot("same")))
     assert "is queued" in desk.ok(*desk.submitting())
-    direct = world.world.submitter(world.relaying._outbox, world.world.fund(world.factory))
+    direct = world.world.submitter(world.gateway_relay._outbox, world.world.fund(world.factory))
     direct.submit([("first", lot("same"))])
     direct.drain()
-    world.relaying.step()
+    world.gateway_relay.step()
     code, said = desk.run.refused(*desk.submitting())
     assert (code, "HistorySubjectTaken" in said) == (1, True), said
 

@@ -17,7 +17,7 @@ from ledger.verify._proofs import StateProof
 from ledger.verify._replay import replay
 from ledger.verify._state import State
 from services.cli import app
-from tests.support.bundle_chapters import build_bundle_world
+from tests.support.bundle_chapters import copy_bundle_world
 from tests.support.bundle_content import publish, read_content
 from tests.support.bundle_maker import make_bundle
 from tests.support.bundle_world import BundleWorld
@@ -45,7 +45,7 @@ LOTS = (
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BundleWorld]:
     with new_store(tmp_path_factory.mktemp("world")) as store:
-        yield build_bundle_world(store)
+        yield copy_bundle_world(store)[0]
 
 
 def replayed(world: BundleWorld, *names: str, seal: bool = False) -> State:

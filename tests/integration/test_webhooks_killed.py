@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.store import open_store
-from services.webhooks.feed import Filter, Notices, parse_position
+from services.webhooks.feed import Filter, RecordFeed, parse_position
 from tests.support.fake_world import build_world
 from tests.support.patience import MOST_S, wait_until
 from tests.support.ports import pick_port
@@ -37,8 +37,8 @@ def start(home: Path) -> subprocess.Popen[str]:
 def test_killed_in_the_middle_and_started_again(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'millmark.sqlite'}") as store:
         build_world(store)
-        notices, _ = Notices(store).after(parse_position("0.0"), 1000, None, Filter())
-    expected = [(one.event["id"], one.event["position"]) for one in notices]
+        entries, _ = RecordFeed(store).after(parse_position("0.0"), 1000, None, Filter())
+    expected = [(one.event["id"], one.event["position"]) for one in entries]
     (tmp_path / "millmark.toml").write_text(f"webhook_loopback = true\ngateway_port = {pick_port()}\n")
     with Receiver() as receiver:
         added = json.loads(millmark(tmp_path, "webhooks", "add", receiver.url, "--after", "0.0", "--json"))

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ledger.canonical import keccak256
-from ledger.chain import Transport
+from ledger.chain import EmbeddedChain, Transport
 from ledger.events.orders import AssignmentStarted
 from ledger.evidence import EvidenceLog
 from ledger.ids import SubjectKind
-from ledger.keys import LocalSigner
+from ledger.keys import LocalSigner, Signer
 from ledger.records import (
     AcceptAssignment,
     AcceptCustody,
@@ -60,12 +60,26 @@ from ledger.store import Store
 from ledger.submit import Submitter
 from services.lab.demo.consortium import Company, found_consortium
 from tests.support.bundle_world import GRAM, MODEL_DIGEST, NOTHING, PIECE, YEAR_S, BundleWorld, hash_of
+from tests.support.copies import Template
 
 
 def build_bundle_world(store: Store, transport: Transport | None = None) -> BundleWorld:
     world = BundleWorld(found_consortium(store, transport))
     tell_chapters(world)
     return world
+
+
+def _signers(world: BundleWorld) -> list[Signer]:
+    return [company.signer for company in (world.consortium.owner, *world.consortium.companies)]
+
+
+_TOLD = Template(build_bundle_world, _signers)
+
+
+def copy_bundle_world(store: Store) -> tuple[BundleWorld, EmbeddedChain]:
+    """What `build_bundle_world` builds, in an empty store, and the chain that it is on. Only the first one takes
+    seconds."""
+    return _TOLD.copy(store)
 
 
 def tell_chapters(world: BundleWorld) -> None:

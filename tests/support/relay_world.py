@@ -23,7 +23,7 @@ from ledger.submit import RelaySubmitter
 from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.http.policy import Auth
-from services.gateway.relay import Relaying
+from services.gateway.relay import Relay
 from services.relay import HttpRelay
 from tests.support.ledger_world import LedgerWorld, build_world
 from tests.support.patience import MOST_S
@@ -50,7 +50,7 @@ class InProcess(httpx.BaseTransport):
 
 @dataclass
 class RelayWorld:
-    """`store` is the gateway's, `own` the factory's. Nothing runs by itself: `relaying.step()` sends."""
+    """`store` is the gateway's, `own` the factory's. Nothing runs by itself: `gateway_relay.step()` sends."""
 
     world: LedgerWorld
     store: Store
@@ -59,7 +59,7 @@ class RelayWorld:
     stranger: LocalSigner
     relayer: LocalSigner
     """Whose key pays."""
-    relaying: Relaying = field(init=False)
+    gateway_relay: Relay = field(init=False)
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,9 +68,9 @@ class RelayWorld:
     def restart_relay(self) -> None:
         """The gateway anew, with what it has on disk."""
         chain, policy = self.world.chain, build_policy(Auth.REQUIRED, url=ORIGIN, owner=99)
-        self.relaying = Relaying(chain, chain, self.store, self.relayer)
+        self.gateway_relay = Relay(chain, chain, self.store, self.relayer)
         self.app = create_gateway(
-            GatewayParts(self.store, policy, limiter=Limiter(Rates(1e6, 1e6)), relaying=self.relaying)
+            GatewayParts(self.store, policy, limiter=Limiter(Rates(1e6, 1e6)), relay=self.gateway_relay)
         )
 
     @property
@@ -99,7 +99,7 @@ class RelayWorld:
         deadline = time.monotonic() + MOST_S
         while not submitter.step():
             assert time.monotonic() < deadline, "it does not settle"
-            self.relaying.step()
+            self.gateway_relay.step()
 
     def request(self, *records: Record, **other: int | bytes) -> SignedRequest:
         """As the factory would sign it now; `other` fields replace those that are right."""

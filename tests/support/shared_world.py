@@ -15,7 +15,7 @@ from ledger.index import Follower
 from ledger.records import TransformationKind
 from ledger.store import Book, Registry, Rows, Store
 from ledger.store.rows import KeyRow, ParticipantRow
-from services.documents import Documents, Draft, KeyRing, Recipients, new_place
+from services.documents import Documents, Draft, KeyRing, Recipients, new_version_id
 from services.documents.permissions import Mode
 from services.documents.recipient_keys import KeyStatement, sign_statement
 from services.documents.views import Document
@@ -56,7 +56,7 @@ class SharedWorld:
         self.private_keys[participant] = key
 
     def add(self, mode: Mode, about: str | None = BILLET, content: bytes = CONTENT, name: str = NAME) -> Document:
-        with Draft(new_place(), name, "application/pdf") as draft:
+        with Draft(new_version_id(), name, "application/pdf") as draft:
             for start in range(0, len(content), 100_000):
                 draft.write(content[start : start + 100_000])
             return self.documents.add(draft, mode, about, NOW_S)

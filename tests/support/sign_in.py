@@ -28,7 +28,7 @@ def sign(text: str, signer: LocalSigner) -> str:
     return "0x" + signer.sign_digest(build_digest(text)).to_bytes().hex()
 
 
-def sign_in(door: SignIn, participant: int, now_s: int = NOW_S) -> Session:
+def sign_in(site: SignIn, participant: int, now_s: int = NOW_S) -> Session:
     signer = signer_of(participant)
-    text = door.offer(signer.address, now_s).to_text()
-    return door.accept(text, sign(text, signer), now_s)
+    text = site.new_message(signer.address, now_s).to_text()
+    return site.accept(text, sign(text, signer), now_s)

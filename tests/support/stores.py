@@ -24,9 +24,9 @@ def _migrated() -> bytes:
         return path.read_bytes()
 
 
-def new_store(folder: Path) -> Store:
+def new_store(folder: Path, name: str = "ledger.db") -> Store:
     """An empty store of this version's schema; the caller closes it."""
-    path = folder / "ledger.db"
+    path = folder / name
     path.write_bytes(_migrated())
     return Store(build_engine(f"sqlite:///{path}"))
 

@@ -17,6 +17,7 @@ from tests.support.requirements import (
     PLATFORMS,
     PROJECT,
     PYTHONS,
+    ROOT,
     SCRIPTS,
     applying,
     build_environment,
@@ -116,7 +117,7 @@ def _lower_bound(requirement: Requirement) -> Version:
 
 
 def test_every_dependency_is_explained_in_a_line() -> None:
-    text = (SCRIPTS.parent / "pyproject.toml").read_text()
+    text = (ROOT / "pyproject.toml").read_text()
     for line in [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)]:
         [shown] = [row for row in text.splitlines() if f'"{line}",' in row]
         assert "# " in shown, line
@@ -126,4 +127,5 @@ def test_the_base_install_is_small() -> None:
     """Neither an EVM nor web3.py: those are extras."""
     found = set(close("dev", HERE, extras=()).found)
     assert len(found) == BASE_PACKAGES
+    assert f"{BASE_PACKAGES} packages" in (ROOT / "services" / "COMMANDS.md").read_text()
     assert not found & {"eth-account", "eth-tester", "py-evm", "requests", "trie", "web3"}

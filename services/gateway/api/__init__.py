@@ -1,4 +1,4 @@
-"""The routes of the partner API: lots, orders, certificates, traces, bundles, documents, events, credentials."""
+"""Routes of the partner API: lots, orders, certificates, traces, bundles, documents, events, credentials."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ __all__ = ["ApiParts", "SseConnections", "add_api", "fetch_gateway_status"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiParts:
-    """What the routes of the API work with."""
+    """What the routes of the API depend on."""
 
     store: Store
     policy: Policy
     clock: Clock
     sign_in: SignIn
     keys: KeyRing | None
-    """Without it, documents are neither added nor fetched."""
+    """Without a key ring, documents can be neither added nor fetched."""
     chain: Chain | None
-    """Without it, there are neither bundles nor trust files."""
+    """Without a chain, there are neither bundles nor trust files."""
     credential_keys: Mapping[str, CredentialKey]
     loopback_webhooks: bool
     read_status: StatusReader

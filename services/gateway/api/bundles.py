@@ -1,4 +1,4 @@
-"""Routes of bundles, which are verified offline, and of the trust file to verify them with."""
+"""Routes of bundles, which are verified offline, and of trust files to verify them with."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ __all__ = ["add_bundles"]
 
 _MOST_LOTS = 16
 _AT_ONCE = 2
-"""Bundles that are made at a time: each reads much of the chain's state."""
+"""Bundles that are built at the same time. Each reads many blocks and proofs from the node."""
 _WAITING = 8
 _PIECE_BYTES = 64 * 1024
 _OPEN = frozenset({"names"})
-"""What everybody may ask to have disclosed: names of what there is for them anyway."""
+"""What every caller may have disclosed: names, limited to what is visible to the caller anyway."""
 
 _BUNDLE: dict[int | str, dict[str, Any]] = {
     200: {"content": {MEDIA_TYPE: {"schema": {"type": "object", "required": ["bundle_version", "parts", "records"]}}}}
@@ -46,7 +46,7 @@ LotNames = Annotated[
         alias="lot",
         min_length=1,
         max_length=_MOST_LOTS,
-        description="Identifier or subject of a lot; several make one bundle of all.",
+        description="Identifier or subject of a lot. Repeat it to put several lots into one bundle.",
         examples=[[IDENTIFIER]],
     ),
 ]
@@ -55,8 +55,9 @@ Disclosed = Annotated[
     Query(
         alias="disclose",
         max_length=_MOST_LOTS,
-        description="What to show besides the records: `names`, of what there is for the caller. Only the company that "
-        "runs the gateway also discloses `claims`, `evidence`, `inferences`, or a field by its JSON pointer.",
+        description="What to disclose besides the records: `names`, as far as they are visible to the caller. Only the "
+        "company that runs the gateway may also disclose `claims`, `evidence`, `inferences`, or a field by its JSON "
+        "pointer.",
         examples=[["names"]],
     ),
 ]
@@ -65,7 +66,7 @@ Quorum = Annotated[
     Query(
         ge=1,
         le=1000,
-        description="Believe blocks that so many participants signed, instead of the last final one.",
+        description="Trust blocks that so many participants have co-signed, instead of the last final block.",
         examples=[2],
     ),
 ]
@@ -88,12 +89,12 @@ class _BundleBuilder:
 
     @contextmanager
     def _chain_at_hand(self) -> Iterator[Chain]:
-        """Raises NoChainError; BusyError when too many others wait."""
+        """Yields the chain. Raises NoChainError without one, and BusyError if too many requests are waiting."""
         if self._chain is None:
-            raise NoChainError("this gateway follows no chain", hint="set chain_url")
+            raise NoChainError("this gateway is not connected to a chain", hint="ask its operator to set chain_url")
         with self._work.take() as mine:
             if not mine:
-                raise BusyError("too many bundles are being made", retry_after_s=5)
+                raise BusyError("too many bundles are being built", retry_after_s=5)
             yield self._chain
 
 
@@ -103,7 +104,7 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
     @routes.get(
         "/v1/bundles",
         "getBundle",
-        "The provenance file of some lots",
+        "Get the provenance bundle of lots",
         rule=Rule(Scope.PROVENANCE, cost=20),
         examples={"beginning": lambda: {"bundle_version": 1, "parts": ["GhoaGg"], "records": []}},
         response_class=StreamingResponse,
@@ -112,9 +113,9 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
     def get_bundle(
         principal: CurrentPrincipal, lots: LotNames, disclose: Disclosed = _NOTHING, if_none_match: IfNoneMatch = None
     ) -> Response:
-        """Records, state proofs and headers, so that the lots' provenance can be checked offline
-        (`millmark verify FILE --trust FILE`). It was verified before it is sent. The same lots at the same block give
-        the same bytes."""
+        """Contains records, state proofs and block headers, so that the lots' provenance can be verified offline
+        (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same block
+        yield the same bytes."""
         disclosing = parse_disclosing(_allowed(disclose, principal))
         whole = Response(builder.bundle(lots, disclosing, principal.viewer), media_type=MEDIA_TYPE)
         return _stream(with_etag(whole, if_none_match))
@@ -122,15 +123,15 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
     @routes.get(
         "/v1/trust",
         "getTrust",
-        "A trust file",
+        "Get a trust file",
         rule=Rule(Scope.PROVENANCE, cost=4),
         examples={"beginning": lambda: {"format": "millmark.trust", "version": 1, "contracts": {}}},
         response_class=Response,
         responses={**_TRUST, **PROBLEMS_400_404},
     )
     def get_trust(quorum: Quorum = None) -> Response:
-        """Chain, contracts and participants as this company's node has them. Whoever takes it from here trusts this
-        company for it: compare it with another's."""
+        """Contains the chain, contracts and participants, according to this company's node. Using it means trusting
+        this company for them: compare it with another company's."""
         return Response(builder.trust(quorum), media_type="application/json")
 
 
@@ -138,17 +139,17 @@ _NOTHING: list[str] = []
 
 
 def _allowed(words: list[str], principal: Principal) -> list[str]:
-    """Raises ForbiddenError for what only the owner's own people disclose."""
+    """Raises ForbiddenError for disclosures reserved to the company that runs the gateway."""
     if not principal.owner and not _OPEN.issuperset(words):
         raise ForbiddenError(
-            "claims, evidence and inferences are disclosed by the company that runs the gateway",
-            hint="ask for names alone, or ask that company",
+            "only the company that runs the gateway can disclose claims, evidence and inferences",
+            hint="request names only, or ask that company",
         )
     return words
 
 
 def _stream(whole: Response) -> Response:
-    """In pieces, so that no copy of it all waits for a slow reader."""
+    """Sends the body in pieces, so that no second copy of it is buffered for a slow reader."""
     if whole.status_code != 200:
         return whole
     body = bytes(whole.body)

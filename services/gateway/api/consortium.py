@@ -40,46 +40,58 @@ def _add_participants(routes: Routes, store: Store) -> None:
     @routes.page(
         "/v1/participants",
         "listParticipants",
-        "Who is in the consortium",
+        "List participants",
         Participant,
         rule=_LIST,
         examples=examples.page_examples(_participant),
     )
     def list_participants(paging: Paging) -> Response:
-        """By number, with the keys that sign for them now. Names are those of this gateway's book."""
+        """Ordered by number, with each participant's active keys. Names are from this gateway's private book."""
         return reply_page(paging, listings.cut(participants(store), paging.number, paging.limit))
 
     @routes.one(
         "/v1/participants/{number}",
         "getParticipant",
-        "One participant",
+        "Get a participant",
         Participant,
         rule=_READ,
         examples={"maker": _participant},
     )
     def get_participant(number: ParticipantNumber, if_none_match: IfNoneMatch = None) -> Response:
-        """Roles, standing, and the keys that sign for it now."""
+        """Roles, whether it is suspended, and its active keys."""
         return reply_with_etag(participant(store, number), if_none_match)
 
 
 def _add_models(routes: Routes, store: Store) -> None:
     @routes.page(
-        "/v1/models", "listModels", "Quality models", Model, rule=_LIST, examples=examples.page_examples(examples.model)
+        "/v1/models",
+        "listModels",
+        "List quality models",
+        Model,
+        rule=_LIST,
+        examples=examples.page_examples(examples.model),
     )
     def list_models(
         paging: Paging,
-        state: Annotated[_ModelState | None, Query(description="Only those in it.", examples=["approved"])] = None,
+        state: Annotated[
+            _ModelState | None, Query(description="Only models in this state.", examples=["approved"])
+        ] = None,
         inspector: OfParticipant = None,
     ) -> Response:
-        """By number. What is said of a model is on the chain: who registered, approved and withdrew it."""
+        """Ordered by number, with who registered, approved and withdrew each model, according to the chain."""
         wanted = build_filters(state=state_value(ModelState, state), inspector=inspector)
         return reply_page(paging, listings.models(store, paging.number, paging.limit, wanted))
 
     @routes.one(
-        "/v1/models/{id}", "getModel", "One quality model", Model, rule=_READ, examples={"approved": examples.model}
+        "/v1/models/{id}",
+        "getModel",
+        "Get a quality model",
+        Model,
+        rule=_READ,
+        examples={"approved": examples.model},
     )
     def get_model(number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """Its digest, who answers for it, and whether it may be relied on."""
+        """Its digest, its inspector and auditor, and whether it is approved or withdrawn."""
         return reply_with_etag(listings.model(store, number), if_none_match)
 
 
@@ -87,21 +99,27 @@ def _add_machines(routes: Routes, store: Store) -> None:
     @routes.page(
         "/v1/machines",
         "listMachines",
-        "Machines",
+        "List machines",
         RegisteredMachine,
         rule=_LIST,
         examples=examples.page_examples(_machine),
     )
     def list_machines(principal: CurrentPrincipal, paging: Paging, owner: OfParticipant = None) -> Response:
-        """By number: one's own, and those at work in orders that one may see; with what they have to do."""
+        """Ordered by number: the caller's machines, and those assigned to orders visible to the caller, with their
+        workload."""
         wanted = build_filters(owner=owner)
         return reply_page(paging, listings.machines(store, principal.viewer, paging.number, paging.limit, wanted))
 
     @routes.one(
-        "/v1/machines/{id}", "getMachine", "One machine", RegisteredMachine, rule=_READ, examples={"press": _machine}
+        "/v1/machines/{id}",
+        "getMachine",
+        "Get a machine",
+        RegisteredMachine,
+        rule=_READ,
+        examples={"press": _machine},
     )
     def get_machine(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """Whose it is, and how much it has to do."""
+        """Its owner and its workload."""
         return reply_with_etag(listings.machine(store, number, principal.viewer), if_none_match)
 
 

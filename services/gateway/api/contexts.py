@@ -1,4 +1,4 @@
-"""What others need to read our documents without another network: JSON-LD contexts, and the GS1 dictionary in use."""
+"""Public vocabularies for reading our documents offline: JSON-LD contexts, and the GS1 dictionary in use."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = [
 CONTEXTS_PATH: Final = "/v1/contexts"
 CONTEXT_MEDIA: Final = "application/ld+json"
 _PUBLIC: Final = "public, max-age=86400"
-"""They change with the program, and under other names."""
+"""Contents change only with a new version of the program, and then under new names."""
 ContextName = Annotated[
     str,
     Path(
         pattern=r"^[a-z0-9-]{1,40}\.jsonld$",
-        description="As the list of contexts has it.",
+        description="Name of a context, as listed.",
         examples=["epcis-v2.jsonld"],
     ),
 ]
@@ -48,50 +48,50 @@ class Context(Printable):
     """A JSON-LD context."""
 
     url: str
-    """As documents name it: where a reader would fetch it, it is the one at `path`."""
+    """The URL by which documents refer to it. The same content is available here at `path`."""
     path: str
-    """Here."""
+    """Path on this gateway."""
     source: str
-    """Whose terms they are, and what is left out."""
+    """Publisher of the terms, and what is left out."""
     sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Contexts(Printable):
-    """All contexts that documents of this gateway name."""
+    """All contexts that documents of this gateway refer to."""
 
     contexts: tuple[Context, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ApplicationIdentifier(Printable):
-    """What the dictionary says of one identifier, or of a range that shares what is said."""
+    """The dictionary's entry for an application identifier, or for a range that shares the entry."""
 
     ai: str
     title: str
     value: str
-    """Components in order, as the dictionary writes them: characters, length, checks."""
+    """Components in order, in the notation of the dictionary: character set, length, checks."""
     attribute: bool
-    """Whether it may stand in the query of a Digital Link."""
+    """Whether it may be in the query of a Digital Link."""
     key: bool
-    """Whether a Digital Link may begin with it."""
+    """Whether it may be the primary key of a Digital Link."""
     qualifiers: tuple[tuple[str, ...], ...]
-    """Of a key: alternatives, each in the order in which they follow."""
+    """For a primary key: the alternative sequences of qualifiers."""
     requires: tuple[tuple[str, ...], ...]
-    """Alternatives, of one of which all must be on the item; "n" is any digit."""
+    """Alternative sets of identifiers; all of at least one set are required on the item. "n" stands for any digit."""
     excludes: tuple[str, ...]
-    """None of these may be on the item."""
+    """Identifiers that must not be on the same item."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dictionary(Printable):
-    """The GS1 application identifiers by which Digital Links are judged here."""
+    """The GS1 application identifiers against which Digital Links are validated here."""
 
     edition: str
-    """Year and month of the source."""
+    """Year and month of the source's publication."""
     source: str
     licence: str
-    """Of the source."""
+    """Licence of the source."""
     identifiers: tuple[ApplicationIdentifier, ...]
 
 
@@ -130,7 +130,7 @@ def _split(text: str, by: str) -> tuple[str, ...]:
 
 
 def add_contexts(table: RouteTable) -> None:
-    """Public: they say nothing about anybody, and are the same at every gateway of one version."""
+    """Adds public routes. Their content depends only on the version of the program, not on the company."""
     routes = Routes(table, "vocabularies", {"default": PROBLEM})
     _add_lists(routes)
     _add_context(routes)
@@ -138,23 +138,28 @@ def add_contexts(table: RouteTable) -> None:
 
 def _add_lists(routes: Routes) -> None:
     @routes.get(
-        CONTEXTS_PATH, "listContexts", "JSON-LD contexts", Contexts, rule=PUBLIC, examples={"all": list_contexts}
+        CONTEXTS_PATH,
+        "listContexts",
+        "List JSON-LD contexts",
+        Contexts,
+        rule=PUBLIC,
+        examples={"all": list_contexts},
     )
     def contexts(if_none_match: IfNoneMatch = None) -> Response:
-        """Every context that a document of this gateway names, with where it is here: who may reach no other network
-        maps its `url` to its `path`."""
+        """Every context that documents of this gateway refer to. Readers without internet access can map each `url` to
+        the `path` on this gateway."""
         return with_etag(reply(list_contexts()), if_none_match, cache=_PUBLIC)
 
     @routes.get(
         "/v1/application-identifiers",
         "getApplicationIdentifiers",
-        "The GS1 dictionary in use",
+        "Get the GS1 dictionary in use",
         Dictionary,
         rule=PUBLIC,
         examples={"few": _few_identifiers},
     )
     def dictionary(if_none_match: IfNoneMatch = None) -> Response:
-        """Edition and content of the data by which identifiers are judged here."""
+        """Edition and content of the data against which identifiers are validated here."""
         return with_etag(reply(read_dictionary()), if_none_match, cache=_PUBLIC)
 
 
@@ -172,15 +177,15 @@ def _add_context(routes: Routes) -> None:
     @routes.get(
         CONTEXTS_PATH + "/{name}",
         "getContext",
-        "One JSON-LD context",
+        "Get a JSON-LD context",
         rule=PUBLIC,
         examples={"certificate": build_certificate_context},
         response_class=Response,
         responses=answers,
     )
     def context(name: ContextName, if_none_match: IfNoneMatch = None) -> Response:
-        """It keeps its name and its content; a later edition gets another name."""
+        """The content under a name never changes; a later edition has a new name."""
         found = published_contexts().get(name)
         if found is None:
-            raise NotFoundError("there is no context of that name", hint=f"see {CONTEXTS_PATH}")
+            raise NotFoundError("no context has this name", hint=f"see {CONTEXTS_PATH} for the names")
         return with_etag(Response(found.document, media_type=CONTEXT_MEDIA), if_none_match, cache=_PUBLIC)

@@ -1,4 +1,4 @@
-"""Certificates in forms that others read: W3C credentials with their status lists and DID document, EN 10168."""
+"""Certificates in standard formats: W3C credentials with status lists and DID document, and EN 10168."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ DID_MEDIA: Final = "application/did"
 _FRESH_S: Final = 60
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
 ListNumber = Annotated[
-    int, Path(ge=0, le=MOST_SEQUENCE, description="As the credential's status entry says.", examples=[0])
+    int,
+    Path(ge=0, le=MOST_SEQUENCE, description="Number of the list, from the credential's status entry.", examples=[0]),
 ]
 
 
@@ -50,28 +51,29 @@ def _add_public(routes: Routes, issuer: Issuer) -> None:
     @routes.get(
         "/.well-known/did.json",
         "getDidDocument",
-        "The company's DID document",
+        "Get the company's DID document",
         rule=PUBLIC,
         examples={"one": _did_document},
         response_class=Response,
         responses=_answers(DID_MEDIA, "A DID document (did:web)."),
     )
     def did_document() -> Response:
-        """Keys that may issue credentials in its name."""
+        """Lists the keys that may issue credentials for the company."""
         return _public(issuer.document(), DID_MEDIA)
 
     @routes.get(
         STATUS_PATH + "/{number}",
         "getStatusList",
-        "Which certificates were taken back",
+        "Get a credential status list",
         rule=PUBLIC,
         examples={"one": _status_list},
         response_class=Response,
         responses=_answers(CREDENTIAL_MEDIA, "A BitstringStatusListCredential, signed."),
     )
     def status_list(number: ListNumber) -> Response:
-        """A bit for each certificate, by its sequence: revoked, refuted, unopened, or fallen with its model, at the
-        index's block. Public, and the same for everybody: who fetches it does not say which one is asked for."""
+        """One bit per certificate, by its sequence: set if the certificate was revoked, refuted or left unopened, or if
+        its model was withdrawn, as of the index's last block. Public and the same for everybody, so fetching it does
+        not reveal which certificate is being checked."""
         return _public(issuer.status_list(number), CREDENTIAL_MEDIA)
 
 
@@ -79,22 +81,22 @@ def _add_certificates(routes: Routes, issuer: Issuer) -> None:
     @routes.get(
         "/v1/certificates/{id}/credential",
         "getCredential",
-        "A certificate as a verifiable credential",
+        "Get a certificate as a verifiable credential",
         rule=Rule(Scope.PROVENANCE),
         examples={"pass": _credential},
         response_class=Response,
         responses=_answers(CREDENTIAL_MEDIA, "A VerifiableCredential (2.0) with a Data Integrity proof."),
     )
     def credential(principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """Signed by the inspector whose gateway this is; certificates of others are at theirs. Whether it still holds
-        is said by its status list."""
+        """Signed by the inspector that runs this gateway; other inspectors' certificates are available from their own
+        gateways. Check the status list to see whether it is still valid."""
         body = _encode(issuer.credential(sequence, principal.viewer))
         return with_etag(Response(body, media_type=CREDENTIAL_MEDIA), if_none_match)
 
     @routes.get(
         "/v1/certificates/{id}/inspection-document",
         "getInspectionDocument",
-        "A certificate as EN 10204 3.1",
+        "Get a certificate as an EN 10204 type 3.1 document",
         rule=Rule(Scope.PROVENANCE),
         examples={"bracket": _inspection_document},
         response_model=None,
@@ -103,15 +105,15 @@ def _add_certificates(routes: Routes, issuer: Issuer) -> None:
     def inspection_document(
         principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None
     ) -> Response:
-        """From what the certificate's claims have under `en10168`: manufacturer, receiver, representative, order
-        number, logo, and the fields of product and tests. 404 when they have nothing there. What did not pass, or was
-        taken back, is not declared."""
+        """Built from the member `en10168` of the certificate's claims: manufacturer, receiver, representative, order
+        number, logo, product description and tests. 404 if the claims have no such member; 400 if they are
+        insufficient, if the verdict is not a pass, or if the certificate is no longer valid."""
         body = issuer.inspection_document(sequence, principal.viewer)
         return with_etag(Response(body, media_type="application/json"), if_none_match)
 
 
 def _public(document: dict[str, Json], media: str) -> Response:
-    """For caches, too."""
+    """A response that shared caches may store."""
     headers = {"Cache-Control": f"public, max-age={_FRESH_S}"}
     return Response(_encode(document), headers=headers, media_type=media)
 
@@ -120,7 +122,7 @@ def _encode(document: dict[str, Json]) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-# Examples, signed with a key that is not a secret
+# Examples, signed with a key that is not secret
 
 _DID, _KEY_NAME = "did:web:gateway.example", "vc-2026"
 _LIST = "https://gateway.example/v1/status-lists/0"

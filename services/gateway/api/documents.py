@@ -1,4 +1,4 @@
-"""Routes of documents: views and encrypted files."""
+"""Routes of documents: metadata, encrypted files, and who may read them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ledger.ids import MAX_IDENTIFIER_LENGTH, SubjectKind
 from ledger.provenance.answers import Party
 from services.access import Scope
 from services.access.rules import Rule
-from services.documents import Documents, Draft, new_place
+from services.documents import Documents, Draft, new_version_id
 from services.documents.drafts import MOST_NAME_CHARACTERS
 from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES
@@ -55,9 +55,7 @@ VersionNumber = Annotated[int, Path(ge=1, le=2**31, description="Number of a ver
 ParticipantNumber = Annotated[int, Path(ge=1, le=2**32 - 1, description="Number of a participant.", examples=[5])]
 Name = Annotated[
     str,
-    Query(
-        min_length=1, max_length=MOST_NAME_CHARACTERS, description="What the file is called.", examples=["drawing.pdf"]
-    ),
+    Query(min_length=1, max_length=MOST_NAME_CHARACTERS, description="File name.", examples=["drawing.pdf"]),
 ]
 AboutName = Annotated[
     str | None,
@@ -74,13 +72,13 @@ _CHANGED = {409: PROBLEM, **PROBLEMS_404}
 _CONTENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": f"The document as it is, at most {MOST_DOCUMENT_BYTES:,} bytes; its Content-Type is kept.",
+        "description": f"The file's content, at most {MOST_DOCUMENT_BYTES:,} bytes. Its Content-Type is stored.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 _SEALED: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The version, encrypted, its key wrapped for the caller: `millmark documents open` reads it.",
+        "description": "The encrypted version; its key is wrapped for the caller. `millmark documents open` reads it.",
         "content": {SEALED_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
     }
 }
@@ -111,7 +109,7 @@ _DRAWING: Examples = {"drawing": _drawing}
 
 
 class ModeChange(BaseModel):
-    """Who may read a document from now on."""
+    """A change of who may read a document."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -133,14 +131,15 @@ def _add_reading(table: RouteTable, documents: Documents) -> None:
     @routes.page(
         "/v1/documents",
         "listDocuments",
-        "Documents that are there for the caller",
+        "List documents",
         Document,
         rule=_READ,
         examples={"one": _page},
         responses=PROBLEMS_400_404,
     )
     def page(principal: CurrentPrincipal, paging: Paging, about: AboutName = None) -> Response:
-        """By id. Documents that are there only because their lot is linked are found by it: give `about`."""
+        """The documents visible to the caller, ordered by id. Documents that are visible only because their lot is
+        linked to one of the caller's are listed only with `about`."""
         after = str(paging.after[0]) if paging.after else ""
         found = documents.page(about, after, paging.limit, principal.viewer)
         return paging.answer(found.documents, None if found.next is None else (found.next,))
@@ -148,13 +147,13 @@ def _add_reading(table: RouteTable, documents: Documents) -> None:
     @routes.one(
         "/v1/documents/{id}",
         "getDocument",
-        "A document and its versions",
+        "Get a document and its versions",
         Document,
         rule=_READ,
         examples=_DRAWING,
     )
     def get(principal: CurrentPrincipal, document: DocumentId, if_none_match: IfNoneMatch = None) -> Response:
-        """Names, sizes and roots; the content is in the versions."""
+        """Names, sizes and roots. The content of each version is fetched separately."""
         return reply_with_etag(documents.get(document, principal.viewer), if_none_match)
 
 
@@ -164,7 +163,7 @@ def _add_fetching(table: RouteTable, documents: Documents) -> None:
     @routes.get(
         "/v1/documents/{id}/versions/{version}",
         "fetchDocument",
-        "A version, sealed for the caller",
+        "Fetch a version, encrypted for the caller",
         rule=Rule(Scope.DOCUMENTS, cost=5),
         responses={**_SEALED, **_CHANGED},
         response_class=StreamingResponse,
@@ -172,8 +171,8 @@ def _add_fetching(table: RouteTable, documents: Documents) -> None:
     def fetch(
         principal: CurrentPrincipal, document: DocumentId, version: VersionNumber, if_none_match: IfNoneMatch = None
     ) -> Response:
-        """Encrypted, with its key wrapped for the key that the caller's participant published. The gateway never sends
-        a document in clear."""
+        """The version is encrypted, with its key wrapped for the recipient key that the caller's participant published.
+        The gateway never sends a document unencrypted."""
         sealed = documents.fetch(document, version, principal.participant, principal.viewer)
         headers = {"ETag": f'W/"{sealed.tag}"', "Cache-Control": "private, no-cache"}
         if if_none_match is not None and etag_matches(if_none_match, f'"{sealed.tag}"'):
@@ -204,9 +203,9 @@ def _add_uploads(table: RouteTable, documents: Documents, clock: Clock) -> None:
         mode: ModeWord = Mode.PRIVATE,
         about: AboutName = None,
     ) -> Response:
-        """Encrypted before it is stored. `linked` takes a lot in `about`."""
-        with Draft(new_place(), name, _media_type(request)) as draft:
-            await _take_in(request, draft)
+        """The file is encrypted before it is stored. The mode `linked` requires a lot in `about`."""
+        with Draft(new_version_id(), name, _media_type(request)) as draft:
+            await _receive(request, draft)
             idempotent = await read_idempotent_request(request, principal, key)
             return await run_in_threadpool(
                 idempotent.respond, lambda token: reply(documents.add(draft, mode, about, clock(), token), 201)
@@ -234,10 +233,11 @@ def _add_versions(table: RouteTable, documents: Documents, clock: Clock) -> None
         name: Name,
         if_match: IfMatch = None,
     ) -> Response:
-        """Under a key of its own; earlier versions stay."""
-        place = await run_in_threadpool(documents.next_place, document)
-        with Draft(place, name, _media_type(request)) as draft:
-            await _take_in(request, draft)
+        """The version is encrypted under a new key. Earlier versions are kept."""
+        # Needed before encryption starts: document and number are authenticated with the ciphertext.
+        version_id = await run_in_threadpool(documents.next_version_id, document)
+        with Draft(version_id, name, _media_type(request)) as draft:
+            await _receive(request, draft)
             idempotent = await read_idempotent_request(request, principal, key)
             return await run_in_threadpool(
                 idempotent.respond,
@@ -257,7 +257,8 @@ def _add_changes(table: RouteTable, documents: Documents, clock: Clock) -> None:
         examples=_DRAWING,
     )
     def set_mode(document: DocumentId, change: ModeChange, if_match: IfMatch = None) -> Response:
-        """From now on: what was fetched before cannot be recalled. Grants end with the mode `restricted`."""
+        """Applies to later requests: what was fetched before cannot be recalled. Grants are removed when the mode is no
+        longer `restricted`."""
         return reply_with_etag(documents.set_mode(document, change.mode, build_precondition(if_match)), None)
 
     @routes.delete(
@@ -270,8 +271,8 @@ def _add_changes(table: RouteTable, documents: Documents, clock: Clock) -> None:
         responses=PROBLEMS_404,
     )
     def erase(document: DocumentId, if_match: IfMatch = None) -> Response:
-        """Ciphertexts, keys, names and salts of all versions are dropped, for good; roots on the ledger stay, and say
-        nothing any more. Copies that were fetched cannot be recalled. May be repeated."""
+        """Permanently deletes the ciphertexts, keys, names and salts of all versions. The roots remain on the ledger,
+        but reveal nothing any more. Copies that were fetched cannot be recalled. Idempotent."""
         return reply_with_etag(documents.erase(document, clock(), build_precondition(if_match)), None)
 
 
@@ -281,33 +282,33 @@ def _add_grants(table: RouteTable, documents: Documents, clock: Clock) -> None:
     @routes.put(
         "/v1/documents/{id}/grants/{participant}",
         "grantDocument",
-        "Name a participant that may read",
+        "Grant a participant access",
         Document,
         rule=_CHANGE,
         examples=_DRAWING,
     )
     def grant(document: DocumentId, participant: ParticipantNumber, if_match: IfMatch = None) -> Response:
-        """Of a restricted document."""
+        """Only for a document in mode `restricted`."""
         return reply_with_etag(documents.grant(document, participant, clock(), build_precondition(if_match)), None)
 
     @routes.delete(
         "/v1/documents/{id}/grants/{participant}",
         "revokeDocument",
-        "End a grant",
+        "Revoke a participant's access",
         Document,
         rule=_CHANGE,
         examples=_DRAWING,
     )
     def revoke(document: DocumentId, participant: ParticipantNumber, if_match: IfMatch = None) -> Response:
-        """The participant reads nothing of it from now on; copies that it fetched cannot be recalled."""
+        """The participant can no longer fetch the document. Copies that it has fetched cannot be recalled."""
         return reply_with_etag(documents.revoke(document, participant, build_precondition(if_match)), None)
 
 
-async def _take_in(request: Request, draft: Draft) -> None:
-    """Stretch by stretch, so that what is too long is refused before it is all here."""
-    stretches: AsyncIterator[bytes] = request.stream()
-    async for stretch in stretches:
-        await run_in_threadpool(draft.write, stretch)
+async def _receive(request: Request, draft: Draft) -> None:
+    """Writes the body to the draft piece by piece, so that one that is too long is refused before it is complete."""
+    pieces: AsyncIterator[bytes] = request.stream()
+    async for piece in pieces:
+        await run_in_threadpool(draft.write, piece)
 
 
 def _media_type(request: Request) -> str:

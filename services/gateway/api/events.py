@@ -1,7 +1,7 @@
-"""What is recorded, as it becomes final: a page at a time, or as a stream of server-sent events.
+"""Records as they become final: in pages, or as server-sent events.
 
-Both have the same places (`R.L`, see services.webhooks.feed): a stream goes on behind `Last-Event-ID`, a page behind
-`after`. Streams are few, and end by themselves when the credential does; who follows asks again.
+Both use positions in the feed (`R.L`, see services.webhooks.feed). A connection continues after `Last-Event-ID`, a page
+after `after`. The number of connections is limited. A connection ends with the caller's credential; clients reconnect.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from services.gateway.http.errors import BusyError
 from services.gateway.http.responses import PROBLEMS_400, PROBLEMS_422
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
-from services.webhooks.feed import Filter, Notice, Notices, format_position, parse_filter, parse_position
+from services.webhooks.feed import FeedEntry, Filter, RecordFeed, format_position, parse_filter, parse_position
 
 __all__ = ["EVENT_SCHEMA", "SseConnections", "add_events"]
 
@@ -43,23 +43,23 @@ EVENT_SCHEMA: Final[dict[str, Any]] = {
     "description": "A CloudEvent (1.0).",
     "properties": {
         "specversion": {"const": "1.0"},
-        "id": {**_TEXT, "description": "Contract and sequence of the record: the same for every follower."},
+        "id": {**_TEXT, "description": "Contract and sequence of the record, the same for every subscriber."},
         "source": {**_TEXT, "format": "uri"},
-        "type": {**_TEXT, "description": "`millmark.`, contract, `.`, kind of the record."},
-        "subject": {**_TEXT, "description": "What the record is about."},
+        "type": {**_TEXT, "description": "`millmark.CONTRACT.KIND`, with the kind of record."},
+        "subject": {**_TEXT, "description": "Subject of the record."},
         "time": {**_TEXT, "format": "date-time"},
         "datacontenttype": {"const": "application/json"},
-        "position": {**_TEXT, "description": "Place in the feed: sequences of registry and ledger up to it."},
+        "position": {**_TEXT, "description": "Position in the feed: sequences of registry and ledger up to here."},
         "data": {"type": "object"},
     },
     "required": ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "position", "data"],
 }
 _PAGE: Final[dict[str, Any]] = {
     "type": "object",
-    "description": "Some of the feed.",
+    "description": "A page of the feed.",
     "properties": {
         "items": {"type": "array", "items": EVENT_SCHEMA},
-        "next": {**_TEXT, "description": "`after` of the next page. The same as before when there is nothing new."},
+        "next": {**_TEXT, "description": "Value of `after` for the next page; unchanged if there is nothing new."},
     },
     "required": ["items", "next"],
 }
@@ -113,33 +113,35 @@ _EXAMPLE: Final[dict[str, Any]] = {
 
 _PLACE = r"^(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})$"
 After = Annotated[
-    str | None, Query(pattern=_PLACE, description="Place behind which to begin; `0.0` for all.", examples=["31.412"])
+    str | None, Query(pattern=_PLACE, description="Position after which to start; `0.0` for all.", examples=["31.412"])
 ]
 LastId = Annotated[
     str | None,
-    Header(alias="Last-Event-ID", pattern=_PLACE, description="Of a stream: as `after`.", examples=["31.412"]),
+    Header(
+        alias="Last-Event-ID", pattern=_PLACE, description="As `after`, for server-sent events.", examples=["31.412"]
+    ),
 ]
 Kinds = Annotated[
     list[str] | None,
-    Query(max_length=50, description="Kinds of record; all when there are none.", examples=[["LotReceived"]]),
+    Query(max_length=50, description="Kinds of record; all if omitted.", examples=[["LotReceived"]]),
 ]
 Subjects = Annotated[
     list[str] | None,
-    Query(max_length=50, description="Orders and lots whose records are wanted.", examples=[["0x" + "1a" * 32]]),
+    Query(max_length=50, description="Only records of these orders and lots.", examples=[["0x" + "1a" * 32]]),
 ]
 
 
 class SseConnections:
-    """Counts the open connections, and says when they are to end."""
+    """Limits the open connections, and ends them when the server stops."""
 
     def __init__(self) -> None:
         self.stopping: Callable[[], bool] = lambda: False
         self._open: dict[int, int] = {}
 
     def enter(self, participant: int) -> None:
-        """Raises BusyError when there are too many."""
+        """Counts a new connection. Raises BusyError if there are too many, in total or of the participant."""
         if sum(self._open.values()) >= _MOST_OPEN or self._open.get(participant, 0) >= _MOST_OPEN_EACH:
-            raise BusyError("too many streams are open", retry_after_s=30, hint="close one")
+            raise BusyError("too many event connections are open", retry_after_s=30, hint="close one")
         self._open[participant] = self._open.get(participant, 0) + 1
 
     def leave(self, participant: int) -> None:
@@ -151,13 +153,13 @@ class SseConnections:
 def add_events(
     table: RouteTable, store: Store, connections: SseConnections, authenticate: Callable[[Request], Awaitable[None]]
 ) -> None:
-    """`authenticate` checks the caller of an open connection anew, and raises once they may not follow any more."""
-    routes, notices = Routes(table, "events", PROBLEMS_422), Notices(store)
+    """`authenticate` checks the caller of an open connection again, and raises once access has ended."""
+    routes, feed = Routes(table, "events", PROBLEMS_422), RecordFeed(store)
 
     @routes.get(
         "/v1/events",
         "followEvents",
-        "What is recorded, as it becomes final",
+        "Read records as they become final",
         rule=Rule(Scope.EVENTS, cost=2),
         examples={"page": lambda: {"items": [_EXAMPLE], "next": "31.412"}},
         response_model=None,
@@ -174,29 +176,29 @@ def add_events(
         subjects: Subjects = None,
         last_id: LastId = None,
     ) -> Response:
-        """CloudEvents in the order of the chain, without gaps: those records that there are for the caller.
+        """Returns the records visible to the caller as CloudEvents, in the order of the chain and without gaps.
 
-        With `Accept: text/event-stream`, a stream that goes on: `id` is the place, `event` the kind, `data` the
-        CloudEvent, and a comment every 15 seconds says that the stream lives. It begins with what is recorded next,
-        unless `Last-Event-ID` or `after` says otherwise. Else one page, from the beginning unless `after` says
-        otherwise."""
+        With `Accept: text/event-stream`, server-sent events: `id` is the position, `event` the type, `data` the
+        CloudEvent, and a comment every 15 seconds keeps the connection alive. They start with the next record,
+        unless `Last-Event-ID` or `after` is given. Otherwise one page is returned, starting with the first record
+        unless `after` is given."""
         wanted = parse_filter(kinds or (), subjects or ())
         place = last_id or after
         if "text/event-stream" not in request.headers.get("accept", ""):
             start = parse_position(place or "0.0")
-            found, end = await run_in_threadpool(notices.after, start, _AT_ONCE, principal.viewer, wanted)
+            found, end = await run_in_threadpool(feed.after, start, _AT_ONCE, principal.viewer, wanted)
             page = {"items": [one.event for one in found], "next": format_position(end)}
             return Response(json.dumps(page, separators=(",", ":")), media_type="application/json")
-        start = parse_position(place) if place else await run_in_threadpool(notices.end)
+        start = parse_position(place) if place else await run_in_threadpool(feed.end)
         participant = principal.participant or 0
         connections.enter(participant)
-        body = _SseConnection(request, principal, notices, wanted, connections, authenticate).run(start)
+        body = _SseConnection(request, principal, feed, wanted, connections, authenticate).run(start)
         return _SseResponse(body, lambda: connections.leave(participant))
 
 
 class _SseResponse(StreamingResponse):
-    """Gives its place back when it is over, also when not even its head went out (the audit log did not take it): then
-    the iterator is never started, and never ends."""
+    """Releases its connection count at the end, even if the response never started because it could not be audited.
+    The iterator cannot do that: one that never starts never ends."""
 
     def __init__(self, body: AsyncIterator[str], leave: Callable[[], None]) -> None:
         super().__init__(
@@ -212,33 +214,33 @@ class _SseResponse(StreamingResponse):
 
 
 class _SseConnection:
-    """One caller who follows."""
+    """One open connection."""
 
     def __init__(
         self,
         request: Request,
         principal: Principal,
-        notices: Notices,
+        feed: RecordFeed,
         wanted: Filter,
         connections: SseConnections,
         authenticate: Callable[[Request], Awaitable[None]],
     ) -> None:
-        self._request, self._principal, self._notices = request, principal, notices
+        self._request, self._principal, self._feed = request, principal, feed
         self._wanted, self._connections, self._authenticate = wanted, connections, authenticate
 
     async def run(self, place: Position) -> AsyncIterator[str]:
-        """Runs until the caller disconnects, may not follow any more, or the gateway stops. Slow readers are waited
-        for: nothing is read ahead of what was sent."""
+        """Runs until the caller disconnects, access ends, or the gateway stops. Slow readers cause no buffering:
+        records are read only after the previous ones were sent."""
         loop = asyncio.get_running_loop()
         try:
             yield f"retry: 2000\nid: {format_position(place)}\n: from here on\n\n"
             beat = loop.time()
             while not self._connections.stopping() and not self._request.state.head:
                 found, end = await run_in_threadpool(
-                    self._notices.after, place, _AT_ONCE, self._principal.viewer, self._wanted
+                    self._feed.after, place, _AT_ONCE, self._principal.viewer, self._wanted
                 )
-                for notice in found:
-                    yield _written(notice)
+                for entry in found:
+                    yield _written(entry)
                 if end == place:
                     await asyncio.sleep(_INTERVAL_S)
                 place = end
@@ -247,9 +249,9 @@ class _SseConnection:
                     await self._authenticate(self._request)
                     yield f"id: {format_position(place)}\n: alive\n\n"
         except MillmarkError:
-            return  # the credential is over, or the database does not answer: asked again, the gateway says which
+            return  # the credential ended, or the database failed: the client reconnects and gets the error
 
 
-def _written(notice: Notice) -> str:
-    data = json.dumps(notice.event, separators=(",", ":"))
-    return f"id: {format_position(notice.position)}\nevent: {notice.event['type']}\ndata: {data}\n\n"
+def _written(entry: FeedEntry) -> str:
+    data = json.dumps(entry.event, separators=(",", ":"))
+    return f"id: {format_position(entry.position)}\nevent: {entry.event['type']}\ndata: {data}\n\n"

@@ -1,4 +1,4 @@
-"""Parameters that narrow lists, and what the routes of lists share."""
+"""Query parameters that filter lists, and helpers that the routes of lists share."""
 
 from __future__ import annotations
 
@@ -32,37 +32,39 @@ V = TypeVar("V", bound=Printable)
 _MOST_PARTICIPANT: Final = 2**32 - 1
 _Filters: TypeAlias = "dict[str, int | bytes]"
 
-ParticipantNumber = Annotated[int, Path(ge=1, le=_MOST_PARTICIPANT, description="Number, as on chain.", examples=[5])]
+ParticipantNumber = Annotated[
+    int, Path(ge=1, le=_MOST_PARTICIPANT, description="Number of a participant.", examples=[5])
+]
 OfOrder = Annotated[
     str | None,
-    Query(pattern="^0x[0-9a-f]{64}$", description="Only those of that order, by subject.", examples=["0x" + "2b" * 32]),
+    Query(pattern="^0x[0-9a-f]{64}$", description="Only those of this order (subject).", examples=["0x" + "2b" * 32]),
 ]
 OfLot = Annotated[
     str | None,
-    Query(pattern="^0x[0-9a-f]{64}$", description="Only those of that lot, by subject.", examples=["0x" + "1a" * 32]),
+    Query(pattern="^0x[0-9a-f]{64}$", description="Only those of this lot (subject).", examples=["0x" + "1a" * 32]),
 ]
 OfParticipant = Annotated[
-    int | None, Query(ge=1, le=_MOST_PARTICIPANT, description="Only those of that participant.", examples=[5])
+    int | None, Query(ge=1, le=_MOST_PARTICIPANT, description="Only those of this participant.", examples=[5])
 ]
 OfMachine = Annotated[
-    int | None, Query(ge=1, le=MOST_SEQUENCE, description="Only those of that machine, by number.", examples=[17])
+    int | None, Query(ge=1, le=MOST_SEQUENCE, description="Only those of this machine (number).", examples=[17])
 ]
 OfModel = Annotated[
-    int | None, Query(ge=1, le=MOST_SEQUENCE, description="Only those on that model, by number.", examples=[9])
+    int | None, Query(ge=1, le=MOST_SEQUENCE, description="Only those based on this model (number).", examples=[9])
 ]
 Called = Annotated[
     str | None,
     Query(
         min_length=1,
         max_length=MAX_IDENTIFIER_LENGTH,
-        description="Only those of that identifier, in any spelling: how one finds a subject.",
+        description="Only those with this identifier, in any spelling. Use it to look up a subject.",
         examples=[IDENTIFIER],
     ),
 ]
 
 
 def build_filters(**values: int | bytes | None) -> _Filters:
-    """Those that are set."""
+    """The filters that are set."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -71,7 +73,7 @@ def state_value(states: type[enum.IntEnum], word: str | None) -> int | None:
 
 
 def parse_subject(text: str) -> bytes:
-    """The 32 bytes of a parameter that the pattern has accepted."""
+    """The 32 bytes of a parameter that its pattern has validated."""
     return bytes.fromhex(text[2:])
 
 

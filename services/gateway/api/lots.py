@@ -1,5 +1,5 @@
-"""Routes of lots, of who had them, and of their certificates. A caller gets only what ledger.provenance.permissions
-makes visible."""
+"""Routes of lots, their custody and their certificates. Callers get only what ledger.provenance.permissions makes
+visible to them."""
 
 from __future__ import annotations
 
@@ -43,16 +43,18 @@ def add_lots(table: RouteTable, store: Store) -> None:
 
 
 def _add_lots(routes: Routes, store: Store) -> None:
-    @routes.page("/v1/lots", "listLots", "Lots", Lot, rule=_LIST, examples=examples.page_examples(examples.lot))
+    @routes.page("/v1/lots", "listLots", "List lots", Lot, rule=_LIST, examples=examples.page_examples(examples.lot))
     def list_lots(
         principal: CurrentPrincipal,
         paging: Paging,
-        state: Annotated[_LotState | None, Query(description="Only those in it.", examples=["quarantined"])] = None,
+        state: Annotated[
+            _LotState | None, Query(description="Only lots in this state.", examples=["quarantined"])
+        ] = None,
         custodian: OfParticipant = None,
         order: OfOrder = None,
         identifier: Called = None,
     ) -> Response:
-        """In the order in which they were made: those that there are for the caller (ACCESS.md)."""
+        """The lots visible to the caller (see ACCESS.md), in order of creation."""
         wanted = build_filters(
             state=state_value(LotState, state),
             custodian=custodian,
@@ -61,22 +63,22 @@ def _add_lots(routes: Routes, store: Store) -> None:
         found = listings.lots(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
         return reply_page(paging, found)
 
-    @routes.one("/v1/lots/{subject}", "getLot", "One lot", Lot, rule=_READ, examples={"part": examples.lot})
+    @routes.one("/v1/lots/{subject}", "getLot", "Get a lot", Lot, rule=_READ, examples={"part": examples.lot})
     def get_lot(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
-        """How much of it there is, who has it, and in which state. Where it came from says a trace."""
+        """Its remaining quantity, holder and state. Use a trace to see where it came from."""
         return reply_with_etag(listings.lot(store, parse_subject(subject), principal.viewer), if_none_match)
 
     @routes.page(
         "/v1/lots/{subject}/custody",
         "listCustody",
-        "Who had a lot",
+        "List a lot's changes of custody",
         CustodyChange,
         rule=_LIST,
         examples=examples.page_examples(examples.custody_change),
         responses=PROBLEMS_400_404,
     )
     def list_custody(principal: CurrentPrincipal, paging: Paging, subject: Subject) -> Response:
-        """Every offer, acceptance and return, of the lot or of what it was packed in at the time, the oldest first."""
+        """Every offer, acceptance and return, of the lot or of the lot it was packed in at the time, oldest first."""
         found = listings.custody(store, parse_subject(subject), principal.viewer, paging.number, paging.limit)
         return reply_page(paging, found)
 
@@ -85,7 +87,7 @@ def _add_certificates(routes: Routes, store: Store) -> None:
     @routes.page(
         "/v1/certificates",
         "listCertificates",
-        "Certificates",
+        "List certificates",
         Certificate,
         rule=_LIST,
         examples=examples.page_examples(examples.certificate),
@@ -97,6 +99,6 @@ def _add_certificates(routes: Routes, store: Store) -> None:
         inspector: OfParticipant = None,
         model: OfModel = None,
     ) -> Response:
-        """In the order in which they were issued: those of lots that there are for the caller."""
+        """The certificates of lots visible to the caller, in order of issue."""
         wanted = build_filters(lot=None if lot is None else parse_subject(lot), issuer=inspector, model=model)
         return reply_page(paging, listings.certificates(store, principal.viewer, paging.number, paging.limit, wanted))

@@ -46,26 +46,28 @@ def add_orders(table: RouteTable, store: Store) -> None:
 
 def _add_orders(routes: Routes, store: Store) -> None:
     @routes.page(
-        "/v1/orders", "listOrders", "Orders", Order, rule=_LIST, examples=examples.page_examples(examples.order)
+        "/v1/orders", "listOrders", "List orders", Order, rule=_LIST, examples=examples.page_examples(examples.order)
     )
     def list_orders(
         principal: CurrentPrincipal,
         paging: Paging,
-        state: Annotated[_State | None, Query(description="Only those in it.", examples=["in_production"])] = None,
+        state: Annotated[
+            _State | None, Query(description="Only orders in this state.", examples=["in_production"])
+        ] = None,
         buyer: OfParticipant = None,
         coordinator: OfParticipant = None,
         identifier: Called = None,
     ) -> Response:
-        """In the order in which they were placed: those to which one is a party, or for which one's machines work."""
+        """The orders to which the caller is a party, or for which its machines work, in order of placement."""
         wanted = build_filters(state=state_value(OrderState, state), buyer=buyer, coordinator=coordinator)
         found = listings.orders(store, principal.viewer, paging.number, paging.limit, wanted, identifier)
         return reply_page(paging, found)
 
     @routes.one(
-        "/v1/orders/{subject}", "getOrder", "One order", Order, rule=_READ, examples={"delivered": examples.order}
+        "/v1/orders/{subject}", "getOrder", "Get an order", Order, rule=_READ, examples={"delivered": examples.order}
     )
     def get_order(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
-        """Who wants it from whom, and how far it is."""
+        """Its buyer and coordinator, terms and state."""
         return reply_with_etag(listings.order(store, parse_subject(subject), principal.viewer), if_none_match)
 
 
@@ -73,7 +75,7 @@ def _add_assignments(routes: Routes, store: Store) -> None:
     @routes.page(
         "/v1/assignments",
         "listAssignments",
-        "Assignments",
+        "List assignments",
         Assignment,
         rule=_LIST,
         examples=examples.page_examples(_assignment),
@@ -84,9 +86,11 @@ def _add_assignments(routes: Routes, store: Store) -> None:
         order: OfOrder = None,
         machine: OfMachine = None,
         owner: OfParticipant = None,
-        state: Annotated[_AssignmentState | None, Query(description="Only those in it.", examples=["started"])] = None,
+        state: Annotated[
+            _AssignmentState | None, Query(description="Only assignments in this state.", examples=["started"])
+        ] = None,
     ) -> Response:
-        """By the sequence of their proposal: those in orders that one may see."""
+        """The assignments in orders visible to the caller, ordered by the sequence of their proposal."""
         wanted = build_filters(
             order=None if order is None else parse_subject(order),
             machine=machine,
@@ -98,13 +102,13 @@ def _add_assignments(routes: Routes, store: Store) -> None:
     @routes.one(
         "/v1/assignments/{id}",
         "getAssignment",
-        "One assignment",
+        "Get an assignment",
         Assignment,
         rule=_READ,
         examples={"finished": _assignment},
     )
     def get_assignment(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """One operation of an order, given to one machine."""
+        """An operation of an order that is assigned to a machine."""
         return reply_with_etag(listings.assignment(store, number, principal.viewer), if_none_match)
 
 

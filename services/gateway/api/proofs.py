@@ -1,4 +1,4 @@
-"""Routes of evidence: streams of machines, and proofs that entries are in them as they were anchored."""
+"""Routes of evidence: the streams of machines, and proofs that they contain an entry or have only grown."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ AnchorNumber = Annotated[
     int, Query(ge=1, le=MOST_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
 ]
 LeafIndex = Annotated[
-    int, Query(ge=0, le=MOST_SEQUENCE, description="Which entry of the stream, from 0.", examples=[3])
+    int, Query(ge=0, le=MOST_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3])
 ]
 
 
@@ -79,27 +79,27 @@ def _add_evidence(routes: Routes, store: Store) -> None:
     @routes.get(
         "/v1/certificates/{id}/evidence",
         "proveCertificate",
-        "Proof of the evidence behind a certificate",
+        "Prove the evidence of a certificate",
         InclusionProof,
         rule=_PROOF,
         examples=_ANCHORED,
     )
     def prove_certificate(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """That the measured entry was in its stream when the certificate was issued, and that the stream only grew
-        since. 404 when another company keeps that evidence."""
+        """Proves that the measured entry was in its stream when the certificate was issued, and that the stream has
+        only grown since. 404 if another company has the evidence."""
         return reply_with_etag(evidence_proofs.certificate_evidence(store, number, principal.viewer), if_none_match)
 
     @routes.get(
         "/v1/assignments/{id}/evidence",
         "proveAssignment",
-        "Proof of the evidence with which an assignment was finished",
+        "Prove the evidence of a finished assignment",
         InclusionProof,
         rule=_PROOF,
         examples=_ANCHORED,
     )
     def prove_assignment(principal: CurrentPrincipal, number: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """At the first anchor that has the entry. 404 when there is none yet, or another company keeps that
-        evidence."""
+        """Proves inclusion at the first anchor that covers the entry. 404 if there is no such anchor yet, or if another
+        company has the evidence."""
         return reply_with_etag(evidence_proofs.assignment_evidence(store, number, principal.viewer), if_none_match)
 
 
@@ -107,14 +107,14 @@ def _add_stream(routes: Routes, store: Store) -> None:
     @routes.get(
         "/v1/streams/{subject}",
         "getStream",
-        "A machine's stream of evidence",
+        "Get an evidence stream",
         Stream,
         rule=Rule(Scope.PROVENANCE),
         examples={"press": _stream},
         responses=PROBLEMS_404,
     )
     def get_stream(principal: CurrentPrincipal, subject: Subject, if_none_match: IfNoneMatch = None) -> Response:
-        """Its anchors on chain; for the company whose stream it is. Others see it in traces that cite it."""
+        """Its anchors on the chain. Only for the company that owns the stream; others see it in traces that cite it."""
         return reply_with_etag(evidence_proofs.stream(store, parse_subject(subject), principal.viewer), if_none_match)
 
 
@@ -122,7 +122,7 @@ def _add_stream_proofs(routes: Routes, store: Store) -> None:
     @routes.get(
         "/v1/streams/{subject}/inclusion",
         "proveInclusion",
-        "Proof that an entry is in a stream",
+        "Prove that an entry is in a stream",
         InclusionProof,
         rule=_PROOF,
         examples=_ANCHORED,
@@ -134,14 +134,14 @@ def _add_stream_proofs(routes: Routes, store: Store) -> None:
         anchor: AnchorNumber,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """As the stream was anchored by that record; for the company whose stream it is."""
+        """Proves inclusion in the stream as anchored by this record. Only for the company that owns the stream."""
         found = evidence_proofs.prove_inclusion(store, parse_subject(subject), index, anchor, principal.viewer)
         return reply_with_etag(found, if_none_match)
 
     @routes.get(
         "/v1/streams/{subject}/consistency",
         "proveConsistency",
-        "Proof that a stream only grew",
+        "Prove that a stream has only grown",
         ConsistencyProof,
         rule=_PROOF,
         examples={"grown": _grown},
@@ -153,6 +153,6 @@ def _add_stream_proofs(routes: Routes, store: Store) -> None:
         second: AnchorNumber,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """From one anchor to a later one; for the company whose stream it is."""
+        """Proves consistency between an anchor and a later one. Only for the company that owns the stream."""
         found = evidence_proofs.prove_consistency(store, parse_subject(subject), first, second, principal.viewer)
         return reply_with_etag(found, if_none_match)

@@ -44,8 +44,8 @@ Identifier = Annotated[
         min_length=1,
         max_length=MAX_IDENTIFIER_LENGTH,
         description="Identifier of a lot or an order in any spelling (GS1 Digital Link, EPC URN, did, urn), or its "
-        "subject as 0x and 64 hex digits. Percent-encode all of it; or append it as it is written, slashes and "
-        "all: where the colon of its scheme stands unencoded, nothing in it is decoded.",
+        "subject as 0x and 64 hex digits. Either percent-encode all of it, or append it unencoded, including its "
+        "slashes: if the colon after its scheme is unencoded, nothing in it is decoded.",
         examples=[IDENTIFIER, "urn:epc:id:sgtin:9506000.001345.A0001"],
     ),
 ]
@@ -66,34 +66,36 @@ MachineName = Annotated[
     Query(
         min_length=1,
         max_length=MAX_IDENTIFIER_LENGTH,
-        description="Number (as on chain), identifier or subject of a machine.",
+        description="Number, identifier or subject of a machine.",
         examples=["17"],
     ),
 ]
 Moment = Annotated[datetime | None, Query(description="RFC 3339, with a time zone.", examples=["2026-03-02T09:30:00Z"])]
 Way = Annotated[
-    Direction, Query(description="`up`: what it was made from. `down`: what was made of it.", examples=["up"])
+    Direction,
+    Query(description="`up`: what the lot was made from. `down`: what was made from it.", examples=["up"]),
 ]
 Depth = Annotated[
-    int, Query(ge=1, le=MOST_TRACED.depth, description="Most steps from what is asked about.", examples=[8])
+    int, Query(ge=1, le=MOST_TRACED.depth, description="Maximum number of steps from the start.", examples=[8])
 ]
 Lots = Annotated[
-    int, Query(ge=1, le=MOST_TRACED.lots, description="Most lots in one list, nearest first.", examples=[100])
+    int,
+    Query(ge=1, le=MOST_TRACED.lots, description="Maximum number of lots per list, nearest first.", examples=[100]),
 ]
 RecalledLots = Annotated[
-    int, Query(ge=1, le=MOST_RECALLED.lots, description="Most lots, nearest first.", examples=[1000])
+    int, Query(ge=1, le=MOST_RECALLED.lots, description="Maximum number of lots, nearest first.", examples=[1000])
 ]
 
 
 class CachedTraces:
-    """Traces as JSON, cached while index and names stay as they are: the same part is asked for again and again."""
+    """Traces as JSON, cached while index and names stay the same: the same part is often requested repeatedly."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._cache = StateCache(_CACHED_BYTES)
 
     def trace(self, name: str, direction: Direction, limits: Limits, viewer: int | None) -> bytes:
-        """The viewer is part of the key: an answer for one company is never given to another."""
+        """The viewer is part of the cache key, so a response for one company is never returned to another."""
         provenance.verify_name(name)
         with provenance.open_reader(self._store, viewer) as reader:
             return self._cache.get_or_compute(
@@ -128,9 +130,10 @@ def _add_trace(routes: Routes, traces: CachedTraces) -> None:
         lots: Lots = _DEFAULT.lots,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """Where a lot comes from, who made and inspected it, who has it, what became of it; or how far an order is.
+        """For a lot: where it comes from, who made and inspected it, who has it, and what became of it. For an order:
+        its progress.
 
-        Whatever lies beyond the limits is left out, and `cuts` says so."""
+        Results beyond the limits are left out and reported in `cuts`."""
         found = traces.trace(_as_written(request, identifier), direction, Limits(depth, lots), principal.viewer)
         return with_etag(Response(found, media_type="application/json"), if_none_match)
 
@@ -139,13 +142,13 @@ def _add_certificate(routes: Routes, store: Store) -> None:
     @routes.one(
         "/v1/certificates/{id}",
         "getCertificate",
-        "A certificate and whether it counts",
+        "Get a certificate and its validity",
         Certificate,
         rule=Rule(Scope.PROVENANCE),
         examples={"valid": examples.certificate},
     )
     def certificate(principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """A verdict on a lot, and whether it is valid, expired, revoked or fallen with its model."""
+        """A verdict on a lot, and whether it is valid, expired, revoked, or invalid because its model was withdrawn."""
         return reply_with_etag(provenance.certificate(store, sequence, viewer=principal.viewer), if_none_match)
 
 
@@ -153,7 +156,7 @@ def _add_recall(routes: Routes, store: Store) -> None:
     @routes.get(
         "/v1/recall",
         "recall",
-        "What a bad model, a bad lot or a bad machine reached",
+        "Find what a bad model, lot or machine affected",
         Recall,
         rule=Rule(Scope.PROVENANCE, ALL_ROLES & ~Role.CARRIER, cost=10),
         examples={"model": _recall},
@@ -169,9 +172,9 @@ def _add_recall(routes: Routes, store: Store) -> None:
         lots: RecalledLots = MOST_RECALLED.lots,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """Everything that a model certified; a lot with what is packed in it; or what a machine made and measured from
-        `since` to `until`. All that was made of that, for which orders, and who has it. Give one of `model`, `lot` and
-        `machine`."""
+        """Starts from everything that a model certified, a lot and what is packed in it, or what a machine made or
+        measured between `since` and `until`. Returns all that was made from it, the orders, and who has it. Give
+        exactly one of `model`, `lot` and `machine`."""
         found = provenance.recall(
             store,
             model=model,
@@ -186,8 +189,8 @@ def _add_recall(routes: Routes, store: Store) -> None:
 
 
 def _as_written(request: Request, decoded: str) -> str:
-    """The identifier as it was meant. In a Digital Link `%2F` and `/` are different things, so an identifier that was
-    appended as it is written must not be decoded, and one that was encoded as a whole must be, once."""
+    """The identifier as the caller meant it. `%2F` and `/` differ in a Digital Link. So an identifier that was appended
+    unencoded must not be decoded, and one that was encoded as a whole must be decoded exactly once."""
     raw: bytes = request.scope.get("raw_path") or b""
     written = raw.partition(_TRACE.encode())[2].decode("ascii", "replace")
     return written if unquote(written) == decoded and ":" in written else decoded

@@ -1,4 +1,4 @@
-"""Routes of the keys that documents are encrypted for."""
+"""Routes of recipient keys, for which documents are encrypted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["add_recipient_keys"]
 
 
 class PublishedKey(BaseModel):
-    """An X25519 key, and a statement about it that a key of the participant signed (EIP-712, DOCUMENTS.md)."""
+    """An X25519 key with a statement that a key of the participant signed (EIP-712, see DOCUMENTS.md)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,15 +36,15 @@ def add_recipient_keys(table: RouteTable, recipients: Recipients, clock: Clock) 
     @routes.put(
         "/v1/recipient-key",
         "publishRecipientKey",
-        "Publish the key that documents are wrapped for",
+        "Publish your recipient key",
         RecipientKey,
         rule=Rule(Scope.DOCUMENTS),
         examples={"key": _key},
     )
     def publish(principal: CurrentPrincipal, key: PublishedKey) -> Response:
-        """The caller's own; it takes the place of the former one."""
+        """Replaces the key that the caller's participant published before."""
         if principal.participant is None:
-            raise InputError("a key is a participant's", hint="sign in as one")
+            raise InputError("recipient keys belong to participants", hint="sign in as a participant")
         published = recipients.publish(
             principal.participant,
             bytes.fromhex(key.public_key[2:]),
@@ -57,13 +57,13 @@ def add_recipient_keys(table: RouteTable, recipients: Recipients, clock: Clock) 
     @routes.one(
         "/v1/recipient-keys/{participant}",
         "getRecipientKey",
-        "The key that a participant opens documents with",
+        "Get a participant's recipient key",
         RecipientKey,
         rule=Rule(Scope.DOCUMENTS),
         examples={"key": _key},
     )
     def get(participant: ParticipantNumber, if_none_match: IfNoneMatch = None) -> Response:
-        """With the signature that says so."""
+        """With the signature that binds it to the participant."""
         return reply_with_etag(recipients.get(participant), if_none_match)
 
 

@@ -1,4 +1,4 @@
-"""Routes of sessions: a message to sign in with, a session for its signature, and signing out."""
+"""Routes of sessions: a message to sign, a session for its signature, and signing out."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ Address = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class MessageToSign(Printable):
-    """A message to sign."""
+    """A sign-in message."""
 
     message: str
-    """EIP-4361; sign it as it is, with `personal_sign` (EIP-191)."""
+    """EIP-4361 text. Sign it unchanged, with `personal_sign` (EIP-191)."""
     expires_at: datetime | None
-    """Until when the signature must be here."""
+    """The signature has to be submitted before this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession(Printable):
-    """A session, whose token is shown this once."""
+    """A session. The token is not shown again."""
 
     token: str
-    """For `Authorization: Bearer TOKEN`."""
+    """Send it as `Authorization: Bearer TOKEN`."""
     participant: int
     roles: tuple[str, ...]
     expires_at: datetime | None
@@ -59,20 +59,20 @@ class OpenedSession(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Caller(Printable):
-    """Who asks, as the gateway sees it."""
+    """The caller of the request, as the gateway sees it."""
 
     participant: int | None
-    """Null for whoever runs a gateway that is open on the loopback."""
+    """Null for the operator of a gateway that is open on loopback."""
     roles: tuple[str, ...]
     scopes: tuple[str, ...]
     owner: bool
-    """Whether the gateway is theirs."""
+    """Whether the gateway belongs to the caller's company."""
     expires_at: datetime | None
-    """Of the credential; null without one."""
+    """Expiry of the credential; null without one."""
 
 
 class SignedMessage(BaseModel):
-    """A message as it was handed out, and its signature."""
+    """The sign-in message, unchanged, and its signature."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -90,16 +90,16 @@ def _add_sign_in(routes: Routes, sign_in: SignIn, clock: Clock) -> None:
     @routes.get(
         "/v1/sign-in",
         "offerSignIn",
-        "A message to sign in with",
+        "Get a message to sign in with",
         MessageToSign,
         rule=PUBLIC,
         examples={"message": _message},
     )
     def offer(address: Address) -> Response:
-        """Bound to this site and chain, good for five minutes and one session. Whether the key means anything here is
-        not said."""
+        """The message is bound to this site and chain, and valid for five minutes and one session. It does not reveal
+        whether the key is known here."""
         try:
-            message = sign_in.offer(parse_address(address), clock())
+            message = sign_in.new_message(parse_address(address), clock())
         except SigningError as error:
             raise InputError(error.cause, hint=error.hint) from error
         return reply(MessageToSign(message.to_text(), moment(message.expires_at)))
@@ -114,8 +114,8 @@ def _add_sign_in(routes: Routes, sign_in: SignIn, clock: Clock) -> None:
         status_code=201,
     )
     def open_session(body: SignedMessage) -> Response:
-        """The key must be active for a participant that is not suspended. The token is good for a quarter of an hour,
-        and no longer than the key."""
+        """The key has to be active and its participant not suspended. The token is valid for 15 minutes, or until the
+        key is revoked."""
         session = sign_in.accept(body.message, body.signature, clock())
         row = session.row
         opened = OpenedSession(session.token, row.participant, name_roles(session.roles), moment(row.expires_at))
@@ -123,14 +123,21 @@ def _add_sign_in(routes: Routes, sign_in: SignIn, clock: Clock) -> None:
 
 
 def _add_session(routes: Routes, store: Store, clock: Clock) -> None:
-    @routes.get("/v1/session", "getSession", "Who one is here", Caller, rule=Rule(), examples={"manufacturer": _caller})
+    @routes.get(
+        "/v1/session",
+        "getSession",
+        "Get the caller's identity",
+        Caller,
+        rule=Rule(),
+        examples={"manufacturer": _caller},
+    )
     def who(principal: CurrentPrincipal) -> Response:
-        """Participant, roles and scopes of the credential that is shown."""
+        """Participant, roles and scopes of the credential in use."""
         return reply(describe(principal))
 
     @routes.delete("/v1/session", "closeSession", "Sign out", rule=Rule(), status_code=204)
     def close_session(principal: CurrentPrincipal) -> Response:
-        """Ends the session of the token that is shown. API keys are revoked by the operator alone."""
+        """Ends the session of the token in use. Only the operator can revoke API keys."""
         revoke(store, principal.credential, CredentialKind.SESSION, now_s=clock())
         return Response(status_code=204)
 

@@ -1,4 +1,4 @@
-"""Routes of the gateway's state: how far index, chain, follower and outbox are."""
+"""Routes of the gateway's status: progress of index, chain, follower and outbox."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from services.access import Scope
 from services.access.rules import Rule
-from services.gateway.follower import Failure, Following, Head, Seen
+from services.gateway.follower import Failure, FollowerSnapshot, FollowerThread, Head
 from services.gateway.http import example_values as examples
 from services.gateway.http.responses import PROBLEM, reply
 from services.gateway.http.route_table import RouteTable
@@ -28,7 +28,7 @@ StatusReader: TypeAlias = "Callable[[], GatewayStatus]"
 
 @dataclass(frozen=True, slots=True)
 class Health(Printable):
-    """The process answers; nothing is said of index and chain."""
+    """Shows that the process responds. Not established: that index and chain are fine."""
 
     status: str
     """`ok`."""
@@ -36,7 +36,7 @@ class Health(Printable):
 
 @dataclass(frozen=True, slots=True)
 class IndexState(Printable):
-    """How far the index is."""
+    """Progress of the index."""
 
     chain_id: int
     registry: bytes
@@ -44,33 +44,33 @@ class IndexState(Printable):
     ledger: bytes
     """Address of the ledger."""
     block_number: int
-    """Last block in the index; -1 for none."""
+    """Last indexed block; -1 for none."""
     block_hash: bytes
     block_time: datetime | None
     registry_sequence: int
     ledger_sequence: int
     digest: bytes
-    """Equal for two indexes that saw the same records in the same order."""
+    """Equal in two indexes that contain the same records in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainState(Printable):
-    """The chain's newest block and record counts when the node was last asked."""
+    """The chain's latest block and numbers of records, as of the last request to the node."""
 
     chain_id: int
     block_number: int
     block_hash: bytes
     block_time: datetime | None
-    """Long ago when the chain stalls."""
+    """An old time means that the chain has stalled."""
     registry_sequence: int
     ledger_sequence: int
     seen_at: datetime | None
-    """When the node was asked."""
+    """When the node was last asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureState(Printable):
-    """What went wrong, and what mends it."""
+    """A failure and its remedy."""
 
     code: str
     detail: str
@@ -80,35 +80,34 @@ class FailureState(Printable):
 
 @dataclass(frozen=True, slots=True)
 class FollowerState(Printable):
-    """What the follower does to the index."""
+    """Progress of the thread that indexes the chain."""
 
     followed_at: datetime | None
-    """When a step last went through; null before the first."""
+    """End of the last successful step; null before the first."""
     last_failure: FailureState | None
-    """The last step that did not go through. Older than `followed_at` when it is over."""
+    """The last failed step. It is over if it is older than `followed_at`."""
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayStatus(Printable):
-    """How far index, chain and outbox are."""
+    """Progress of index, chain and outbox."""
 
     index: IndexState | None
-    """Null when no chain was ever followed."""
+    """Null if no chain was ever indexed."""
     chain: ChainState | None
-    """Null when no chain is configured, or its node did not answer at the last try."""
+    """Null if no chain is configured, or if the node did not answer the last request."""
     chain_failure: FailureState | None
     """Why `chain` is null."""
     equal: bool | None
-    """Whether the index has exactly as many records of both contracts as `chain`; null when there is nothing to
-    compare."""
+    """Whether the index has as many records of both contracts as `chain`; null if one of them is null."""
     follower: FollowerState | None
-    """Null when no chain is configured."""
+    """Null if no chain is configured."""
     outbox: Mapping[str, int]
-    """Number of own records by state on their way to the chain."""
+    """The company's records on their way to the chain: their number by state."""
 
 
 _NOT_CONFIGURED = FailureState("chain-not-configured", "no chain is configured", "set chain_url", None)
-_NOT_ASKED = FailureState("chain-not-asked", "the node was not asked yet", "ask again in a moment", None)
+_NOT_ASKED = FailureState("chain-not-asked", "the node has not been asked yet", "try again in a moment", None)
 
 
 def add_status(table: RouteTable, read_status: StatusReader) -> None:
@@ -117,36 +116,37 @@ def add_status(table: RouteTable, read_status: StatusReader) -> None:
     @routes.get(
         "/v1/status",
         "getStatus",
-        "How far index, chain and outbox are",
+        "Get the progress of index, chain and outbox",
         GatewayStatus,
         rule=Rule(Scope.STATUS, owner=True),
         examples={"following": _status},
     )
     def status() -> Response:
-        """The chain is shown as the follower last saw it; this request asks nothing of its node."""
+        """Shows the chain as last seen by the follower. The request itself does not contact the node."""
         return reply(read_status())
 
     @routes.get(
         "/health",
         "getHealth",
-        "Whether the process answers",
+        "Check that the process responds",
         Health,
         rule=Rule(public=True, cost=0, audited=False),
         examples={"up": _health},
     )
     async def health() -> Response:
-        """For whoever restarts processes: nothing is read, so a busy database does not look like a dead process."""
+        """For supervisors that restart processes. Reads nothing, so that a busy database does not look like a dead
+        process."""
         return reply(Health("ok"))
 
 
-def fetch_gateway_status(store: Store, following: Following | None) -> GatewayStatus:
-    """Asks nothing of the chain: what the follower last saw of it is shown, with the time."""
-    seen = None if following is None else following.seen()
+def fetch_gateway_status(store: Store, follower: FollowerThread | None) -> GatewayStatus:
+    """Does not contact the chain; shows what the follower last saw of it, with the time."""
+    seen = None if follower is None else follower.seen()
     return build_status(fetch_status(store), seen, Outbox(store).counts())
 
 
-def build_status(index: IndexStatus | None, seen: Seen | None, counts: Mapping[str, int]) -> GatewayStatus:
-    """`seen` is None when no chain is configured."""
+def build_status(index: IndexStatus | None, seen: FollowerSnapshot | None, counts: Mapping[str, int]) -> GatewayStatus:
+    """`seen` is None if no chain is configured."""
     head = None if seen is None else seen.head
     return GatewayStatus(
         index=None if index is None else _index(index),
@@ -163,7 +163,7 @@ def _is_equal(index: IndexStatus, head: Head) -> bool:
     return ours == (head.chain_id, head.registry_sequence, head.ledger_sequence)
 
 
-def _why_no_head(seen: Seen | None) -> FailureState:
+def _why_no_head(seen: FollowerSnapshot | None) -> FailureState:
     if seen is None:
         return _NOT_CONFIGURED
     return _failure(seen.head_failure) or _NOT_ASKED

@@ -1,4 +1,4 @@
-"""Webhooks: subscriptions to what is recorded, each by the participant whose view it has."""
+"""Routes of webhook subscriptions. Participants manage their own."""
 
 from __future__ import annotations
 
@@ -27,26 +27,29 @@ __all__ = ["Webhooks", "add_webhooks"]
 
 _PLACE = r"^(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})$"
 WebhookId = Annotated[
-    str, Path(alias="id", pattern="^[0-9a-f]{16}$", description="As the list says.", examples=["4f1c09aa27de4f1c"])
+    str,
+    Path(alias="id", pattern="^[0-9a-f]{16}$", description="Id of a webhook.", examples=["4f1c09aa27de4f1c"]),
 ]
 
 
 class WantedWebhook(BaseModel):
-    """What is to be sent where."""
+    """What is to be sent, and where."""
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(max_length=2048, description="https, on a public address; port 443 or 8443.")
-    mode: Literal["structured", "binary"] = Field("structured", description="Of CloudEvents over HTTP.")
-    kinds: list[str] = Field(default=[], max_length=50, description="Kinds of record; all when there are none.")
-    subjects: list[str] = Field(default=[], max_length=50, description="Orders and lots; all when there are none.")
+    url: str = Field(max_length=2048, description="https URL with a public address and port 443 or 8443.")
+    mode: Literal["structured", "binary"] = Field("structured", description="Content mode of CloudEvents over HTTP.")
+    kinds: list[str] = Field(default=[], max_length=50, description="Kinds of record; all if empty.")
+    subjects: list[str] = Field(default=[], max_length=50, description="Orders and lots; all if empty.")
     after: str | None = Field(
-        None, pattern=_PLACE, description="Place in the feed behind which to begin; else what is recorded next."
+        None,
+        pattern=_PLACE,
+        description="Position in the feed after which to start; by default at the next record.",
     )
 
 
 class Webhooks(BaseModel):
-    """All of them; a participant has twenty at most."""
+    """All webhooks of the caller; at most 20 per participant."""
 
     items: list[model_of(Webhook)]  # type: ignore[valid-type]  # made from the view
 
@@ -65,32 +68,32 @@ def _add_reading(routes: Routes, subscriptions: Subscriptions) -> None:
     @routes.get(
         "/v1/webhooks",
         "listWebhooks",
-        "Webhooks, and how they do",
+        "List webhooks with their progress",
         rule=_RULE,
         examples={"two": lambda: {"items": [_active().to_json(), _parked().to_json()]}},
         response_model=Webhooks,
         responses=PROBLEMS_422,
     )
     def list_webhooks(principal: CurrentPrincipal) -> Response:
-        """Those of the caller; all of them for the company that runs the gateway."""
+        """The caller's webhooks; those of all participants for the company that runs the gateway."""
         items = [one.to_json() for one in subscriptions.list(_subscriber(principal))]
         return Response(json.dumps({"items": items}, separators=(",", ":")), media_type="application/json")
 
     @routes.one(
         "/v1/webhooks/{id}",
         "getWebhook",
-        "A webhook, and how it does",
+        "Get a webhook with its progress",
         Webhook,
         rule=_RULE,
         examples={"active": _active, "parked": _parked},
     )
     def get_webhook(principal: CurrentPrincipal, id_: WebhookId) -> Response:
-        """How far its receiver was told, and why it was not told further."""
+        """Shows the position up to which records were delivered, and why deliveries failed or stopped."""
         return reply(subscriptions.get(_subscriber(principal), id_))
 
-    @routes.delete("/v1/webhooks/{id}", "removeWebhook", "End a webhook", rule=_RULE, status_code=204)
+    @routes.delete("/v1/webhooks/{id}", "removeWebhook", "Remove a webhook", rule=_RULE, status_code=204)
     def remove_webhook(principal: CurrentPrincipal, id_: WebhookId) -> Response:
-        """Nothing more is sent to its receiver, but for a delivery that is under way."""
+        """Nothing more is sent to its receiver, except a delivery that is in progress."""
         subscriptions.remove(_subscriber(principal), id_)
         return Response(status_code=204)
 
@@ -99,7 +102,7 @@ def _add_creation(routes: Routes, subscriptions: Subscriptions) -> None:
     @routes.post(
         "/v1/webhooks",
         "addWebhook",
-        "Be told of records by webhook",
+        "Add a webhook",
         NewWebhook,
         rule=_RULE,
         examples={"new": _new},
@@ -107,9 +110,9 @@ def _add_creation(routes: Routes, subscriptions: Subscriptions) -> None:
         status_code=201,
     )
     def add_webhook(principal: CurrentPrincipal, body: WantedWebhook) -> Response:
-        """Each final record that there is for the caller, as a signed CloudEvent, at least once and in the order of the
-        chain. The secret is shown this once; no Idempotency-Key is taken, since the answer could not be kept. One that
-        was made with an API key is parked when that key is revoked or expires."""
+        """Each final record visible to the caller is sent as a signed CloudEvent, at least once and in the order of the
+        chain. The secret is not shown again; Idempotency-Key is not supported, since the response must not be stored. A
+        webhook created with an API key is parked when that key is revoked or expires."""
         made = subscriptions.add(
             _subscriber(principal),
             body.url,
@@ -126,26 +129,27 @@ def _add_changes(routes: Routes, subscriptions: Subscriptions) -> None:
     @routes.post(
         "/v1/webhooks/{id}/resume",
         "resumeWebhook",
-        "Send on from where a webhook was parked",
+        "Resume a parked webhook",
         Webhook,
         rule=_RULE,
         examples={"resumed": _active},
     )
     def resume_webhook(principal: CurrentPrincipal, id_: WebhookId) -> Response:
-        """Once more is fine. From now on it ends with the API key that this was asked with, if it was one."""
+        """Deliveries continue at the record where they stopped. Idempotent. From now on the webhook depends on the API
+        key used for this request, if any."""
         return reply(subscriptions.resume(_subscriber(principal), id_))
 
     @routes.post(
         "/v1/webhooks/{id}/secret",
         "renewWebhookSecret",
-        "A new secret for a webhook",
+        "Rotate the secret of a webhook",
         NewWebhook,
         rule=_RULE,
         examples={"new": _new},
         status_code=201,
     )
     def renew_secret(principal: CurrentPrincipal, id_: WebhookId) -> Response:
-        """For a day each delivery is signed with both the new and the one before."""
+        """For one day, deliveries are signed with both the new and the previous secret."""
         return reply(subscriptions.rotate(_subscriber(principal), id_, now_ms=_now_ms()), 201)
 
 

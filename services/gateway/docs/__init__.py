@@ -1,4 +1,4 @@
-"""The documentation of the HTTP API: the OpenAPI document, its page, and the table of ACCESS.md."""
+"""Documentation of the HTTP API: the OpenAPI document, its HTML page, and the table in ACCESS.md."""
 
 from __future__ import annotations
 

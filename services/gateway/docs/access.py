@@ -1,4 +1,4 @@
-"""The table of ACCESS.md: what a caller needs for each route of the API, printed from the rows of the routes."""
+"""The table in ACCESS.md: what a caller needs for each route of the API, derived from the route table."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from services.gateway.http.route_table import Route, RouteTable
 __all__ = ["BEGIN", "END", "build_access_table", "replace_table"]
 
 BEGIN, END = "<!-- routes -->", "<!-- end of routes -->"
-"""Lines around the table in ACCESS.md."""
+"""Lines that enclose the table in ACCESS.md."""
 _HEAD = ("| route | for | scope | roles | cost | body |", "|---|---|---|---|---|---|")
 
 
 def build_access_table(routes: RouteTable) -> str:
-    """One line for each route of the API; pages are described in ACCESS.md's own words."""
+    """One line per route of the API. Pages are left out; ACCESS.md describes them in prose."""
     lines = [_describe(route) for route in routes if not route.rule.page]
     return "\n".join((*_HEAD, *sorted(lines, key=lambda line: line.split("`")[1].split()[::-1])))
 
 
 def replace_table(text: str, table: str) -> str:
-    """ACCESS.md with another table. Raises ValueError for a text without the two lines around it."""
+    """ACCESS.md with a new table. Raises ValueError if the text lacks the two enclosing lines."""
     before, found, rest = text.partition(f"{BEGIN}\n")
     _, closed, after = rest.partition(f"\n{END}")
     if not found or not closed:

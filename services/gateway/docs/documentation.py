@@ -1,5 +1,5 @@
-"""The documentation routes: the OpenAPI document, and the same as a page of plain HTML. The page loads nothing, so it
-works without the internet, and nobody else's script sees who reads what."""
+"""The documentation routes: the OpenAPI document, and its content as plain HTML. The page loads nothing, so it works
+offline, and no third party learns who reads it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_documentation(table: RouteTable, app: FastAPI) -> None:
 
 
 def _build_page(document: dict[str, Any]) -> str:
-    """One section for each operation: parameters, answers, an example."""
+    """A section per operation with parameters, responses and an example."""
     info = document["info"]
     sections = [
         _section(method, path, operation)
@@ -40,7 +40,7 @@ def _build_page(document: dict[str, Any]) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
         f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
-        '<p>For programs: <a href="/openapi.json">OpenAPI 3.1 document</a>, with the schema of every answer.</p>'
+        '<p>For programs: <a href="/openapi.json">OpenAPI 3.1 document</a>, with the schema of every response.</p>'
         f"{''.join(sections)}</body></html>"
     )
 

@@ -1,15 +1,18 @@
-"""What FastAPI's OpenAPI document lacks: problems under their media type, headers, 304, and examples."""
+"""Adds what FastAPI's OpenAPI document lacks: problems under their media type, headers, 304, and examples."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
 
+from fastapi.encoders import jsonable_encoder
+from fastapi.openapi.models import Schema
+
 from ledger.provenance.jsonform import Printable
 from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.idempotency import REPLAYED
 from services.gateway.http.problems import MEDIA_TYPE, Problem
-from services.gateway.http.responses import ETAG_EXAMPLE
+from services.gateway.http.responses import ETAG_EXAMPLE, PROBLEM_MODEL
 from services.gateway.http.route_table import Examples, Route, RouteTable
 
 __all__ = ["complete_document"]
@@ -17,17 +20,17 @@ __all__ = ["complete_document"]
 _BEARER = {
     "type": "http",
     "scheme": "bearer",
-    "description": "The token of a session (sign in with a participant's key), or an API key. 401 without one that "
-    "counts, 403 when it lacks a scope or its participant a role.",
+    "description": "A session token (sign in with a participant's key) or an API key. 401 without a valid one, 403 if "
+    "it lacks the scope or its participant lacks the role.",
 }
 
 _REQUEST_ID = {
-    "description": "Names this request in the operator's log; the caller's own X-Request-ID when it was a sane one.",
+    "description": "Identifies this request in the operator's log. A valid X-Request-ID in the request is kept.",
     "required": True,
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
 }
 _ETAG = {
-    "description": "Changes with the answer.",
+    "description": "Changes whenever the response does.",
     "required": True,
     "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
     "example": ETAG_EXAMPLE,
@@ -35,17 +38,17 @@ _ETAG = {
 
 
 _RETRY_AFTER = {
-    "description": "After how many seconds the same request may be sent again.",
+    "description": "Seconds after which the same request may be sent again.",
     "required": True,
     "schema": {"type": "integer", "minimum": 1},
     "example": 2,
 }
 _REPLAYED = {
-    "description": "`true` when the request was answered before, and this is that answer.",
+    "description": "`true` if this is the stored response to an earlier request with the same key.",
     "schema": {"type": "string", "enum": ["true"]},
 }
 _LOCATION = {
-    "description": "What became of the record.",
+    "description": "The status of the record.",
     "required": True,
     "schema": {"type": "string", "pattern": "^/v1/records/[0-9]+$"},
     "example": "/v1/records/17",
@@ -63,7 +66,8 @@ _UNKNOWN = Problem(
 
 
 def complete_document(document: dict[str, Any], routes: RouteTable, *, secured: bool) -> dict[str, Any]:
-    """Completes the document in place, and returns it. `secured` is whether callers need a credential."""
+    """Completes the document in place and returns it. `secured`: whether callers need a credential."""
+    _add_problem_schema(document)
     rows = {route.operation: route for route in routes}
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -75,6 +79,14 @@ def complete_document(document: dict[str, Any], routes: RouteTable, *, secured: 
     if secured:
         document.setdefault("components", {})["securitySchemes"] = {"bearer": _BEARER}
     return document
+
+
+def _add_problem_schema(document: dict[str, Any]) -> None:
+    """In its place among the schemas, its members in FastAPI's order."""
+    schema = PROBLEM_MODEL.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    known = document.setdefault("components", {}).get("schemas", {})
+    known[PROBLEM_MODEL.__name__] = jsonable_encoder(Schema(**schema), by_alias=True, exclude_none=True)
+    document["components"]["schemas"] = dict(sorted(known.items()))
 
 
 def _complete_operation(operation: dict[str, Any], examples: Examples) -> None:
@@ -93,11 +105,11 @@ def _complete_operation(operation: dict[str, Any], examples: Examples) -> None:
     if "If-None-Match" in headers:
         responses["200"]["headers"]["ETag"] = _ETAG
         known = {"X-Request-ID": _REQUEST_ID, "ETag": _ETAG}
-        responses["304"] = {"description": "The answer that is at hand is still right.", "headers": known}
+        responses["304"] = {"description": "The response that you already have is still valid.", "headers": known}
     if "If-Match" in headers:
         responses["412"] = {
             **responses["default"],
-            "description": "It was changed since, as a problem (RFC 9457).",
+            "description": "The resource has changed, as a problem (RFC 9457).",
             "headers": {"X-Request-ID": _REQUEST_ID},
         }
         if "200" in responses:
@@ -113,7 +125,7 @@ def _complete_body(operation: dict[str, Any], row: Route) -> None:
 
 def _complete_answer(response: dict[str, Any], examples: Examples) -> None:
     content = response.get("content", {})
-    response["description"] = "The answer." if content else "It is done."
+    response["description"] = "Success." if content else "Success, without content."
     for body in content.values():
         if examples and "examples" not in body:
             body["examples"] = {name: {"value": _as_json(build())} for name, build in examples.items()}
@@ -124,7 +136,7 @@ def _as_json(example: object) -> object:
 
 
 def _add_later(status: str, responses: dict[str, Any]) -> None:
-    """The problem of a request that may be sent again."""
+    """Adds the problem for a request that may be sent again."""
     responses[status] = {
         **responses["default"],
         "description": f"{HTTPStatus(int(status)).phrase}, as a problem (RFC 9457).",

@@ -1,4 +1,4 @@
-"""EPCIS 2.0 over HTTP (REST bindings): capture, capture jobs, events, and the queries that events can be found by."""
+"""Captured EPCIS events over HTTP: capture, queries, recording, and the responses that the standard specifies."""
 
 from __future__ import annotations
 

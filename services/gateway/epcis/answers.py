@@ -1,4 +1,4 @@
-"""What the EPCIS routes answer: query documents and capture jobs."""
+"""Bodies of the EPCIS routes' responses: query documents and capture jobs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final, cast
 import msgspec
 
 from ledger.canonical import Json
-from services.gateway.recording.views import RecordFate
+from services.gateway.recording.views import RecordStatus
 from services.interop.epcis.event_queries import CONTEXT
 from services.interop.epcis.tables import EpcisCaptureRow
 
 __all__ = ["SIMPLE", "describe_capture", "query_document", "recorded_of"]
 
 SIMPLE: Final = "SimpleEventQuery"
-"""The standard's own query, with parameters in the address."""
-_TOLD: Final = ("kind", "state", "done", "sequence", "refusal")
-"""Members of a record's fate that a capture job shows."""
+"""The standard's predefined query, with its parameters in the URL."""
+_SHOWN_MEMBERS: Final = ("kind", "state", "done", "sequence", "refusal")
+"""Members of a record's status that a capture job includes."""
 
 
 def query_document(events: Sequence[Json], name: str = SIMPLE) -> dict[str, Json]:
-    """The answer to a query of that name."""
+    """The response to the query with this name."""
     return {
         "@context": [CONTEXT],
         "type": "EPCISQueryDocument",
@@ -33,22 +33,22 @@ def query_document(events: Sequence[Json], name: str = SIMPLE) -> dict[str, Json
 
 
 def recorded_of(row: EpcisCaptureRow) -> set[int]:
-    """Ids of the records that were made of a call's events."""
-    if '"recorded":' not in row.outcome:  # most calls record nothing: read it once less
+    """Ids of the records that were queued for the events of a capture job."""
+    if '"recorded":' not in row.outcome:  # cheaper than decoding, and true of most jobs
         return set()
     return {one["id"] for event in msgspec.json.decode(row.outcome) for one in event.get("recorded", ())}
 
 
-def describe_capture(row: EpcisCaptureRow, fates: Mapping[int, RecordFate] | None = None) -> dict[str, Json]:
-    """A capture job; `events` says what became of each, which the standard leaves room for. `fates`: of its records."""
+def describe_capture(row: EpcisCaptureRow, statuses: Mapping[int, RecordStatus] | None = None) -> dict[str, Json]:
+    """A capture job. The extension `events` reports on each event; `statuses` are those of its records."""
     events = msgspec.json.decode(row.outcome)
     for event in events:
         for one in event.get("recorded", ()):
-            one |= _fate((fates or {}).get(one["id"]))
+            one |= _status((statuses or {}).get(one["id"]))
     errors: list[Json] = [
         {
             "type": "epcisException:ValidationException",
-            "title": "The event breaks the standard",
+            "title": "The event violates the standard",
             "status": 400,
             "detail": f"{reason['pointer'] or event['event'] or 'the event'}: {reason['reason']}",
         }
@@ -67,11 +67,11 @@ def describe_capture(row: EpcisCaptureRow, fates: Mapping[int, RecordFate] | Non
     }
 
 
-def _fate(fate: RecordFate | None) -> dict[str, Json]:
-    if fate is None:
+def _status(status: RecordStatus | None) -> dict[str, Json]:
+    if status is None:
         return {}
-    told = cast("dict[str, Json]", fate.to_json())
-    return {name: told[name] for name in _TOLD if told[name] is not None}
+    members = cast("dict[str, Json]", status.to_json())
+    return {name: members[name] for name in _SHOWN_MEMBERS if members[name] is not None}
 
 
 def _moment(ms: int) -> str:

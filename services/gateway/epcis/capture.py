@@ -1,7 +1,7 @@
-"""Taking captured events in: what stands behind the EPCIS routes.
+"""The service behind the EPCIS capture routes.
 
-A capture job is done when it is answered: nothing is acknowledged that is not on disk. Sent again, the same events are
-duplicates, so that a caller who got no answer may simply send them again.
+A capture job is complete when the response is sent: nothing is acknowledged before it is on disk. Events that are sent
+again are duplicates, so a caller that received no response can simply repeat its request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from services.gateway.epcis.answers import describe_capture, recorded_of
 from services.gateway.epcis.known_names import find_known
 from services.gateway.epcis.negotiation import MOST_EVENTS
 from services.gateway.epcis.problems import PREFIX
-from services.gateway.epcis.recording import EventRecording, find_fates, open_recording
+from services.gateway.epcis.recording import EventRecording, find_record_statuses, open_recording
 from services.gateway.epcis.search import number_of, open_event_queries
 from services.gateway.http.errors import BusyError
 from services.gateway.recording import Recorder
@@ -35,35 +35,35 @@ __all__ = ["CAPTURE", "CaptureService"]
 
 CAPTURE = f"{PREFIX}/capture"
 _WAITING = 16
-"""Batches that may wait for their turn."""
+"""Captures that may wait."""
 
 
 class CaptureService:
-    """Takes events in, in the name of a principal; reads what a principal may see."""
+    """Captures events for a principal, and reads the events and jobs that it may see."""
 
     def __init__(self, store: Store, recorder: Recorder | None, clock_ms: Callable[[], int]) -> None:
         self._store, self._recorder, self._clock_ms = store, recorder, clock_ms
         self._work = BoundedWork(at_once=1, waiting=_WAITING)
-        """One batch at a time: it is the processor's work, and waiting for the database's one writer takes longer than
-        it needs to."""
+        """One capture at a time: validation is limited by the processor, and the database has only one writer, so more
+        threads would only wait longer."""
 
-    def library(self, principal: Principal) -> EventQueries:
+    def event_queries(self, principal: Principal) -> EventQueries:
         return open_event_queries(self._store, principal)
 
-    def take(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
-        """The capture job. Raises InputError for a body that is not a document, HTTPException 413 for too many events,
-        BusyError, and ForbiddenError or NoSignerError where nothing can be recorded."""
+    def capture(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
+        """Returns the capture job. Raises InputError if the body is not a document, HTTPException 413 for too many
+        events, BusyError, and ForbiddenError or NoSignerError if recording is requested but not possible."""
         recording = open_recording(self._recorder, principal) if record else None
-        return self._describe(self._take_document(principal, behaviour, parse_capture(body), recording))
+        return self._describe(self._capture_document(principal, behaviour, parse_capture(body), recording))
 
     def job(self, principal: Principal, id_: str) -> dict[str, Json]:
-        """Raises NotFoundError."""
-        return self._describe(self.library(principal).capture(id_))
+        """Raises NotFoundError for an unknown job, and for one of another participant."""
+        return self._describe(self.event_queries(principal).capture(id_))
 
     def _describe(self, row: EpcisCaptureRow) -> dict[str, Json]:
-        return describe_capture(row, find_fates(self._store, recorded_of(row)))
+        return describe_capture(row, find_record_statuses(self._store, recorded_of(row)))
 
-    def _take_document(
+    def _capture_document(
         self, principal: Principal, behaviour: Behaviour, document: Document, recording: EventRecording | None = None
     ) -> EpcisCaptureRow:
         if len(document.events) > MOST_EVENTS:
@@ -75,16 +75,17 @@ class CaptureService:
             if not mine:
                 raise BusyError("too many captures are waiting", retry_after_s=1)
             row = run_capture_job(self._store, document, sender, behaviour, now_ms=self._clock_ms())
+        # Woken after the commit: before it, the recorder would not find the records.
         if recording is not None:
             recording.recorder.wake()
         return row
 
-    def take_one(self, principal: Principal, body: bytes) -> str:
-        """The id of one event that is taken in. Raises as `take`, and HTTPException 409 for a duplicate."""
+    def capture_one(self, principal: Principal, body: bytes) -> str:
+        """Captures a single event and returns its id. Raises as `capture`, and HTTPException 409 for a duplicate."""
         document = parse_capture(body)
         if "epcisBody" in document.value:
-            raise InputError("this takes one event, not a document", hint=f"send documents to {CAPTURE}")
-        row = self._take_document(principal, Behaviour.ROLLBACK, document)
+            raise InputError("the body is a document, not a single event", hint=f"send documents to {CAPTURE}")
+        row = self._capture_document(principal, Behaviour.ROLLBACK, document)
         [event] = json.loads(row.outcome)
         if event["status"] == Status.REJECTED:
             first = event["reasons"][0]

@@ -1,4 +1,4 @@
-"""Routes of captured EPCIS events: headers and parameters in, documents out."""
+"""Routes of captured EPCIS events: they read headers and parameters, and return documents."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from services.gateway.epcis.negotiation import (
 )
 from services.gateway.epcis.problems import PREFIX
 from services.gateway.epcis.recording import parse_record
-from services.gateway.epcis.search import find_events, link_to_next, read_question, read_token, reply_json
+from services.gateway.epcis.search import find_events, link_to_next, read_query, read_token, reply_json
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.responses import PROBLEMS_422
 from services.gateway.http.route_table import Examples, Route, RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.recording import Recorder
-from services.gateway.recording.views import RecordFate
+from services.gateway.recording.views import RecordStatus
 from services.interop.epcis.event_hash import PROFILE
 from services.interop.epcis.tables import EpcisCaptureRow
 
@@ -45,16 +45,21 @@ __all__ = ["EVENTS", "add_epcis"]
 
 EVENTS = f"{PREFIX}/events"
 _SENDERS = ALL_ROLES & ~Role.AUDITOR
-"""Those who do something to parts."""
+"""Roles that handle parts."""
 _SEND = Rule(Scope.CAPTURE, _SENDERS)
 _FIND = Rule(Scope.PROVENANCE, cost=4)
 
 JobId = Annotated[
-    str, Path(pattern="^[0-9a-f]{24}$", description="As the Location of the capture says.", examples=["9f1c" * 6])
+    str, Path(pattern="^[0-9a-f]{24}$", description="Id of a capture job, from its Location.", examples=["9f1c" * 6])
 ]
 EventId = Annotated[
     str,
-    Path(min_length=1, max_length=1024, description="Percent-encoded.", examples=["urn:uuid:374d95fc-9457-4a51-bd6a"]),
+    Path(
+        min_length=1,
+        max_length=1024,
+        description="Id of an event, percent-encoded.",
+        examples=["urn:uuid:374d95fc-9457-4a51-bd6a"],
+    ),
 ]
 Epc = Annotated[
     str,
@@ -82,7 +87,7 @@ _ACCEPTED = {
     "profile": PROFILE,
     "evidence": {"index": 17, "leaf_hash": "3c" * 32},
     "records": [],
-    "evidence_only": ["an observation: evidence of where things were, no change of state"],
+    "evidence_only": ["an observation: it changes no state"],
 }
 _RECORDED = {
     **_ACCEPTED,
@@ -90,7 +95,7 @@ _RECORDED = {
     "recorded": [{"id": 17}],
     "evidence_only": [],
 }
-_FATE = RecordFate(17, "ReceiveLot", "ledger", "final", True, 412, (), None, None, None)
+_RECORD_STATUS = RecordStatus(17, "ReceiveLot", "ledger", "final", True, 412, (), None, None, None)
 _FAULT = {"pointer": "/epcisBody/eventList/1/bizStep", "reason": "'transforming' is neither a standard value nor a URI"}
 _REJECTED = {"event": "/epcisBody/eventList/1", "status": "rejected", "reasons": [_FAULT]}
 
@@ -102,7 +107,7 @@ def _found() -> dict[str, Json]:
 def _job(behaviour: str, *, success: bool, events: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     outcome = json.dumps(list(events) or ([_ACCEPTED] if success else [_ACCEPTED, _REJECTED]))
     row = EpcisCaptureRow("9f1c" * 6, 1, 5, _TAKEN_MS, _TAKEN_MS, behaviour, success, outcome)
-    return describe_capture(row, {_FATE.id: _FATE})
+    return describe_capture(row, {_RECORD_STATUS.id: _RECORD_STATUS})
 
 
 _JOBS: Examples = {
@@ -115,7 +120,7 @@ _JOBS: Examples = {
 def add_epcis(
     table: RouteTable, store: Store, recorder: Recorder | None = None, clock_ms: Callable[[], int] = _now_ms
 ) -> None:
-    """Without a recorder events are evidence alone."""
+    """Adds the routes. Without a recorder, events are stored as evidence only."""
     routes, service = Routes(table, "epcis", PROBLEMS_422), CaptureService(store, recorder, clock_ms)
     _add_capture(routes, service)
     _add_jobs(routes, service)
@@ -126,7 +131,7 @@ def add_epcis(
 
 
 def _add_discovery(table: RouteTable) -> None:
-    """OPTIONS of each path that has a route by now."""
+    """Adds OPTIONS for each path that has a route. Has to run after all other routes of EPCIS were added."""
     for path in dict.fromkeys(route.path for route in table if route.path.startswith(f"{PREFIX}/")):
         more = CAPTURE_HEADERS if path == CAPTURE else {}
         table.add(Route("OPTIONS", path, PUBLIC), partial(_discover, table.allowed_methods(path), more))
@@ -140,7 +145,7 @@ def _add_capture(routes: Routes, service: CaptureService) -> None:
     @routes.post(
         CAPTURE,
         "captureEvents",
-        "Take in EPCIS events",
+        "Capture EPCIS events",
         rule=Rule(Scope.CAPTURE, _SENDERS, cost=4, body_bytes=MOST_BYTES),
         examples=_JOBS,
         **schemas.describe(
@@ -153,51 +158,52 @@ def _add_capture(routes: Routes, service: CaptureService) -> None:
         ),
     )
     async def capture(request: Request, principal: CurrentPrincipal) -> Response:
-        """Judges every event by itself: accepted, duplicate (by its hash; that is no error) or rejected, and says why.
+        """Each event is judged separately: accepted, duplicate (same event hash; not an error), or rejected with
+        reasons.
 
-        Under `GS1-Capture-Error-Behaviour: rollback`, which is the default, one rejected event keeps all of them out;
-        under `proceed` the others stay. The answer is the capture job, which is done.
+        With `GS1-Capture-Error-Behaviour: rollback` (default), one rejected event causes all to be discarded; with
+        `proceed` the others are stored. The response is the capture job, which is already complete.
 
-        With `record=true` the records that follow are made in the name of the company that runs the gateway, signed
-        with its key, each by itself: `GET` of the job tells their states, to `final` or to `failed` with the contract's
-        error. An event that comes again is recorded once, or now, when it was evidence alone so far."""
+        With `record=true`, the resulting records are also made for the company that runs the gateway, and signed with
+        its key. `GET` the job for the state of each, up to `final`, or `failed` with the contract's error. A repeated
+        event is never recorded twice, but is recorded now if it was only evidence before."""
         verify_media_type(request.headers)
         verify_acceptable(request.headers)
         behaviour, body = parse_behaviour(request.headers), await request.body()
         record = parse_record(request.query_params.get("record"))
-        job = await run_in_threadpool(service.take, principal, behaviour, record, body)
+        job = await run_in_threadpool(service.capture, principal, behaviour, record, body)
         return reply_json(job, 202, Location=f"{CAPTURE}/{job['captureID']}")
 
 
 def _add_jobs(routes: Routes, service: CaptureService) -> None:
     @routes.get(
         CAPTURE,
-        "listCaptureJobs",
+        "List capture jobs",
         "Capture jobs",
         rule=_SEND,
         examples={"one": lambda: [_JOBS["good"]()]},
         **schemas.describe(schemas.JOBS, parameters=schemas.PAGE_PARAMETERS),
     )
     def captures(request: Request, principal: CurrentPrincipal) -> Response:
-        """The newest first; those of the caller."""
+        """The caller's capture jobs, newest first."""
         verify_acceptable(request.headers)
-        question = read_question(request, {"perPage", "nextPageToken"})
-        after = read_token(request, principal, question)
-        rows = service.library(principal).captures(after[0] if after else None, question.per_page + 1)
-        last = (rows[question.per_page - 1].number, 0) if len(rows) > question.per_page else None
-        jobs: list[Json] = [describe_capture(row) for row in rows[: question.per_page]]
+        parsed = read_query(request, {"perPage", "nextPageToken"})
+        after = read_token(request, principal, parsed)
+        rows = service.event_queries(principal).captures(after[0] if after else None, parsed.per_page + 1)
+        last = (rows[parsed.per_page - 1].number, 0) if len(rows) > parsed.per_page else None
+        jobs: list[Json] = [describe_capture(row) for row in rows[: parsed.per_page]]
         return reply_json(jobs, 200, **link_to_next(request, principal, last))
 
     @routes.get(
         CAPTURE + "/{id}",
         "getCaptureJob",
-        "What became of each event of a call",
+        "Get a capture job",
         rule=_SEND,
         examples=_JOBS,
         **schemas.describe(schemas.JOB, 404),
     )
     def capture_job(request: Request, principal: CurrentPrincipal, id: JobId) -> Response:
-        """What became of each event of one call."""
+        """Shows the outcome of each event, and the states of the resulting records."""
         verify_acceptable(request.headers)
         return reply_json(service.job(principal, id), 200)
 
@@ -206,16 +212,16 @@ def _add_events(routes: Routes, service: CaptureService) -> None:
     @routes.post(
         EVENTS,
         "addEvent",
-        "Take in one EPCIS event",
+        "Capture one EPCIS event",
         rule=_SEND,
         examples={"taken": lambda: {"eventID": _ID}},
         **schemas.describe(schemas.EVENT_ID, 409, 413, 415, done=201, requestBody=schemas.EVENT_BODY),
     )
     async def add_event(request: Request, principal: CurrentPrincipal) -> Response:
-        """One bare event, with a context of its own. 409 when it was taken in before."""
+        """Captures a single event, with its own `@context`. 409 if it was captured before."""
         verify_media_type(request.headers)
         verify_acceptable(request.headers)
-        event_id = await run_in_threadpool(service.take_one, principal, await request.body())
+        event_id = await run_in_threadpool(service.capture_one, principal, await request.body())
         return reply_json({"eventID": event_id}, 201, Location=f"{EVENTS}/{quote(event_id, safe='')}")
 
     @routes.get(
@@ -227,37 +233,37 @@ def _add_events(routes: Routes, service: CaptureService) -> None:
         **schemas.describe(schemas.DOCUMENT, 413, parameters=schemas.QUERY_PARAMETERS),
     )
     def events(request: Request, principal: CurrentPrincipal) -> Response:
-        """Those that there are for the caller, the latest first. Lists in parameters are delimited by `|`; keys, steps
-        and places are found in every spelling. A parameter that is not listed here is refused. A page may be short, or
-        empty, and yet more may follow: the Link says so."""
-        return find_events(request, principal, service.library(principal), read_question(request))
+        """The events visible to the caller, latest first. Values in a parameter are separated by `|`. Keys, steps and
+        places match in every spelling. Unlisted parameters are refused. A page may be short or empty although more
+        events follow: rely on the Link header."""
+        return find_events(request, principal, service.event_queries(principal), read_query(request))
 
 
 def _add_event(routes: Routes, service: CaptureService) -> None:
     @routes.get(
         PREFIX + "/epcs/{epc:path}/events",
-        "findEventsOfEpc",
+        "Find EPCIS events about one thing",
         "Find EPCIS events about one thing",
         rule=_FIND,
         examples={"one": _found},
         **schemas.describe(schemas.DOCUMENT, 413, parameters=schemas.QUERY_PARAMETERS),
     )
     def events_of_epc(request: Request, principal: CurrentPrincipal, epc: Epc) -> Response:
-        """As with `MATCH_anyEPC`."""
+        """Equivalent to the parameter `MATCH_anyEPC`."""
         return find_events(
-            request, principal, service.library(principal), read_question(request, more=[("MATCH_anyEPC", epc)])
+            request, principal, service.event_queries(principal), read_query(request, more=[("MATCH_anyEPC", epc)])
         )
 
     @routes.get(
         EVENTS + "/{id:path}",
         "getEvent",
-        "One EPCIS event",
+        "Get an EPCIS event",
         rule=Rule(Scope.PROVENANCE),
         examples={"event": _found},
         **schemas.describe(schemas.DOCUMENT, 404),
     )
     def event(request: Request, principal: CurrentPrincipal, id: EventId) -> Response:
-        """By its id; one that came without has its event hash as id. Of several that came under one id, as an
-        event and the declaration of error about it do, the last; `EQ_eventID` finds all."""
+        """An event that was captured without an id has its event hash as id. If several events have the id, such as an
+        event and its error declaration, the last is returned; `EQ_eventID` finds all."""
         verify_acceptable(request.headers)
-        return reply_json(query_document([service.library(principal).event(id)]), 200)
+        return reply_json(query_document([service.event_queries(principal).event(id)]), 200)

@@ -1,4 +1,4 @@
-"""What captured events can name: lots and names of lots, and companies by their party GLN."""
+"""Resolves what captured events name: lots by identifier, and companies by their party GLN."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from services.interop.epcis.mapping import Known
 __all__ = ["find_known", "find_parties"]
 
 _MOST_READ = 512
-"""Claims documents whose party is remembered: all captures read those of the same few companies."""
+"""Entries of the cache of GLNs by claims document. Captures involve the same few companies again and again."""
 _PARTY = "https://id.gs1.org/417/"
 _NO_ORDER = bytes(32)
 _REFUSED = (OutboxState.FAILED, OutboxState.CANCELLED)
@@ -29,9 +29,12 @@ _PART = 300
 
 
 def find_known(store: Store, names: set[str], viewer: int | None, creator: int | None = None) -> Known:
-    """What there is of those names for a viewer; None sees all. Names are given out by who runs the gateway: to others
-    none is taken. With a `creator`, in whose name records are made, also the lots that are on their way to the ledger
-    for it: what uses them goes out behind them."""
+    """Resolves names for a viewer (None sees everything).
+
+    Identifiers that are taken are returned only to the company that runs the gateway, which alone names new lots: to
+    others they would disclose invisible lots. With a `creator`, for which records are made, lots whose records are
+    still on their way to the ledger are included: records that use them are sent after those.
+    """
     lots = find_items(store, names, viewer)
     if not names:
         return Known()
@@ -39,13 +42,13 @@ def find_known(store: Store, names: set[str], viewer: int | None, creator: int |
         named = Named(Rows(connection), Lineage(connection), None)
         taken = named.lots(names) if viewer is None else ()
     if creator is not None:
-        lots = {**_coming(store, set(taken) - lots.keys()), **lots}
+        lots = {**_pending_lots(store, set(taken) - lots.keys()), **lots}
     return Known(lots, find_parties(store), frozenset(taken), creator)
 
 
-def _coming(store: Store, names: Collection[str]) -> dict[str, Item]:
-    """Lots without an order that a record of this gateway makes, one a record, which was not refused so far; by name.
-    Where one name is of several, none of them."""
+def _pending_lots(store: Store, names: Collection[str]) -> dict[str, Item]:
+    """Lots without an order that a pending record of this gateway creates, by name. Excludes records that were refused,
+    records that create several lots, and names that several pending lots share."""
     if not names:
         return {}
     with store.reading() as connection:
@@ -62,8 +65,8 @@ def _coming(store: Store, names: Collection[str]) -> dict[str, Item]:
 
 
 def find_parties(store: Store) -> dict[str, int]:
-    """Canonical identifier -> participant: the GLN (`gln`) in the claims with which a company was admitted, and names
-    that are identifiers. What two companies have is of neither."""
+    """Participants by canonical identifier: the GLN (`gln`) in the claims of a company's admission, and names that are
+    identifiers. An identifier that two companies share is left out."""
     found: dict[str, set[int]] = {}
     with store.reading() as connection:
         book, rows = Book(connection), Rows(connection).find(ParticipantRow)

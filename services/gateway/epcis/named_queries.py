@@ -1,4 +1,4 @@
-"""Routes of the caller's named queries: added, listed, shown, run and deleted. There are no subscriptions."""
+"""Routes of the caller's named queries: add, list, get, run and delete. Subscriptions are not supported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from services.gateway.epcis.search import (
     link_to_next,
     number_of,
     open_event_queries,
-    read_question,
+    read_query,
     read_token,
     reply_json,
 )
@@ -37,9 +37,9 @@ _PAGING: Final = {"perPage", "nextPageToken"}
 _SUBSCRIBING: Final = frozenset(
     ["stream", "second", "minute", "hour", "dayOfMonth", "month", "dayOfWeek", "reportIfEmpty", "initialRecordTime"]
 )
-"""Parameters by which the standard subscribes."""
+"""Parameters with which the standard subscribes to a query."""
 _READ = Rule(Scope.PROVENANCE)
-QueryName = Annotated[str, Path(pattern=NAME, description="As it was made under.", examples=["shipped-parts"])]
+QueryName = Annotated[str, Path(pattern=NAME, description="Name of a query.", examples=["shipped-parts"])]
 
 
 def add_queries(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> None:
@@ -56,14 +56,14 @@ def _add_list(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> None
     @routes.post(
         QUERIES,
         "addQuery",
-        "Keep a query under a name",
+        "Store a named query",
         rule=Rule(Scope.PROVENANCE, cost=4),
         examples={"shipped": lambda: schemas.QUERY_EXAMPLE},
         **schemas.describe(schemas.DEFINITION, 409, 413, 415, done=201, requestBody=schemas.DEFINITION_BODY),
     )
     async def add_query(request: Request, principal: CurrentPrincipal) -> Response:
-        """A question of SimpleEventQuery under a name, for the caller's company alone; 100 at most. Lists are JSON
-        arrays. 409 when the name is taken."""
+        """Stores parameters of SimpleEventQuery under a name, for the caller's company only; at most 100 queries. Lists
+        are JSON arrays. 409 if the name is in use."""
         verify_media_type(request.headers)
         verify_acceptable(request.headers)
         definition = parse_definition(await request.body())
@@ -73,19 +73,19 @@ def _add_list(routes: Routes, store: Store, clock_ms: Callable[[], int]) -> None
     @routes.get(
         QUERIES,
         "listQueries",
-        "The caller's queries",
+        "List named queries",
         rule=_READ,
         examples={"one": lambda: [schemas.QUERY_EXAMPLE]},
         **schemas.describe(schemas.DEFINITIONS, parameters=schemas.PAGE_PARAMETERS),
     )
     def queries(request: Request, principal: CurrentPrincipal) -> Response:
-        """The caller's, in the order in which they were made."""
+        """The caller's queries, in order of creation."""
         verify_acceptable(request.headers)
-        question = read_question(request, _PAGING)
-        after = read_token(request, principal, question)
-        found = _mine(store, principal).find(after[0] if after else 0, question.per_page + 1)
-        last = (found[question.per_page - 1][0], 0) if len(found) > question.per_page else None
-        shown = [definition.to_json() for _, definition in found[: question.per_page]]
+        parsed = read_query(request, _PAGING)
+        after = read_token(request, principal, parsed)
+        found = _mine(store, principal).find(after[0] if after else 0, parsed.per_page + 1)
+        last = (found[parsed.per_page - 1][0], 0) if len(found) > parsed.per_page else None
+        shown = [definition.to_json() for _, definition in found[: parsed.per_page]]
         return reply_json(shown, 200, **link_to_next(request, principal, last))
 
 
@@ -93,13 +93,13 @@ def _add_one(routes: Routes, store: Store) -> None:
     @routes.get(
         QUERIES + "/{name}",
         "getQuery",
-        "One query",
+        "Get a named query",
         rule=_READ,
         examples={"shipped": lambda: schemas.QUERY_EXAMPLE},
         **schemas.describe(schemas.DEFINITION, 404),
     )
     def query(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
-        """Its definition as it was made."""
+        """Its definition as it was stored."""
         verify_acceptable(request.headers)
         return reply_json(_mine(store, principal).get(name).to_json(), 200)
 
@@ -112,7 +112,7 @@ def _add_one(routes: Routes, store: Store) -> None:
         responses={**dict.fromkeys((400, 404), PROBLEM), "default": PROBLEM},
     )
     def drop_query(principal: CurrentPrincipal, name: QueryName) -> Response:
-        """Its name is free again."""
+        """The name can then be used again."""
         _mine(store, principal).drop(name)
         return Response(status_code=204)
 
@@ -121,22 +121,24 @@ def _add_events(routes: Routes, store: Store) -> None:
     @routes.get(
         QUERIES + "/{name}/events",
         "findEventsOfQuery",
-        "What a query finds",
+        "Run a named query",
         rule=Rule(Scope.PROVENANCE, cost=4),
         examples={"one": _found},
         **schemas.describe(schemas.DOCUMENT, 404, 413, parameters=schemas.PAGE_PARAMETERS),
     )
     def events_of_query(request: Request, principal: CurrentPrincipal, name: QueryName) -> Response:
-        """What it finds now, of what there is for the caller. Subscriptions are refused: `/v1/events` and webhooks tell
-        what is new."""
+        """Returns the matching events that are visible to the caller. Subscriptions are refused: use `/v1/events` or a
+        webhook to be notified of new records."""
         if _SUBSCRIBING & request.query_params.keys() or "upgrade" in request.headers:
-            raise SubscriptionError("nobody is subscribed to queries here", hint="ask again, or follow /v1/events")
-        read_question(request, _PAGING)
+            raise SubscriptionError(
+                "subscriptions to queries are not supported", hint="poll the query, or use /v1/events or a webhook"
+            )
+        read_query(request, _PAGING)
         definition = _mine(store, principal).get(name)
-        question = read_question(request, more=definition.parameters)
-        library = open_event_queries(store, principal)
+        parsed = read_query(request, more=definition.parameters)
+        queries = open_event_queries(store, principal)
         asked = canonical_json(dict(definition.query)).decode()
-        return find_events(request, principal, library, question, name, asked)
+        return find_events(request, principal, queries, parsed, name, asked)
 
 
 def _found() -> dict[str, Json]:

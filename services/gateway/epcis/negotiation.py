@@ -1,4 +1,4 @@
-"""What the headers of EPCIS 2.0 say: versions, formats, limits, and what one bad event does to the others."""
+"""The EPCIS 2.0 headers: versions, formats, limits, and the handling of faulty events."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ MOST_EVENTS = 1000
 MOST_BYTES = 4 << 20
 _VERSION = "2.0.0"
 VERSIONS = {"GS1-EPCIS-Version": _VERSION, "GS1-CBV-Version": _VERSION}
-"""Headers of every answer."""
+"""Headers of every response."""
 DISCOVERY = {
     **VERSIONS,
     **{f"GS1-{standard}-{edge}": _VERSION for standard in ("EPCIS", "CBV") for edge in ("Min", "Max")},
     "GS1-EPC-Format": "Never_Translates",
     "GS1-Vendor-Version": f"millmark/{version('millmark')}",
 }
-"""Headers of the answer to OPTIONS."""
+"""Headers of the response to OPTIONS."""
 CAPTURE_HEADERS = {
     "GS1-EPCIS-Capture-Limit": str(MOST_EVENTS),
     "GS1-EPCIS-Capture-File-Size-Limit": str(MOST_BYTES),
@@ -45,13 +45,14 @@ _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
 
 
 def verify_media_type(headers: Headers) -> None:
-    """Raises HTTPException 415 for a body that is not announced as JSON."""
+    """Raises HTTPException 415 if the body is not declared as JSON."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() not in _READ:
         raise HTTPException(415)
 
 
 def verify_acceptable(headers: Headers) -> None:
-    """Raises HTTPException 406 for an answer that cannot be given: another form, another version, translated keys."""
+    """Raises HTTPException 406 if the caller accepts no available representation: it demands another format, another
+    version, or translated keys."""
     kinds = [kind.partition(";")[0].strip().lower() for kind in headers.get("accept", "*/*").split(",")]
     if not any(kind in _ACCEPTED for kind in kinds):
         raise HTTPException(406)
@@ -74,8 +75,8 @@ def _parse_version(text: str | None) -> tuple[int, ...] | None:
 
 
 def parse_behaviour(headers: Headers) -> Behaviour:
-    """Raises InputError for another word than the two."""
+    """Raises InputError unless the header is absent, `rollback` or `proceed`."""
     given = headers.get("GS1-Capture-Error-Behaviour", Behaviour.ROLLBACK)
     if given not in list(Behaviour):
-        raise InputError("GS1-Capture-Error-Behaviour is neither rollback nor proceed", hint="give one of them")
+        raise InputError("GS1-Capture-Error-Behaviour is neither rollback nor proceed", hint="use one of the two")
     return Behaviour(given)

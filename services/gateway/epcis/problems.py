@@ -1,4 +1,4 @@
-"""Problems of the EPCIS routes, under the names that the standard gives to them."""
+"""Problems of the EPCIS routes, with the exception types of the standard."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _QUERY_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
     QueryNameTakenError.code: (409, "ResourceAlreadyExistsException"),
     SubscriptionError.code: (400, "SubscriptionControlsException"),
 }
-"""Code of a problem -> status and name."""
+"""Status and exception type by problem code."""
 
 
 def reword_problem(path: str, problem: Problem) -> Problem:
-    """Under an EPCIS path, the problem with the type that EPCIS 2.0 has for it (REST bindings); one that it does not
-    have stays as it is."""
+    """Under an EPCIS path, returns the problem with its exception type in EPCIS 2.0 (REST bindings). A problem for
+    which the standard has no type is returned unchanged."""
     if not path.startswith(f"{PREFIX}/"):
         return problem
     status = 400 if problem.status == 422 else problem.status

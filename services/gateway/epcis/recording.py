@@ -1,7 +1,8 @@
-"""Recording what captured events propose: within the transaction that keeps the events, so that a crash leaves both or
-neither, and under keys of the events, so that an event that comes again is recorded once.
+"""Records proposed by captured events.
 
-Names, salts and claims go to the private book, as with every record that the gateway makes.
+The records are queued in the transaction that stores the events, so a crash leaves both or neither. Their idempotency
+keys are derived from the events, so a repeated event is recorded once. Identifiers, salts and claims are stored in the
+private book, as for every record that the gateway makes.
 """
 
 from __future__ import annotations
@@ -20,31 +21,31 @@ from services.gateway.http.errors import NoSignerError
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
 from services.gateway.recording.tables import RecordingRow
-from services.gateway.recording.views import RecordFate, build_fate
+from services.gateway.recording.views import RecordStatus, build_record_status
 from services.interop.epcis.mapping import Proposal
 
-__all__ = ["EventRecording", "find_fates", "open_recording", "parse_record"]
+__all__ = ["EventRecording", "find_record_statuses", "open_recording", "parse_record"]
 
 _PART = 300
 
 
 @dataclass(frozen=True, slots=True)
 class EventRecording:
-    """Records what one company's events propose."""
+    """Queues the records that one company's events propose."""
 
     recorder: Recorder
     creator: int
-    """The company."""
+    """The company that records."""
     caller: int
-    """The company, or 0 for the operator of a gateway that is open on the loopback."""
+    """The company, or 0 for the operator of a gateway that is open on loopback."""
 
     def find(self, keys: Collection[str]) -> dict[str, list[int]]:
-        """Outbox ids of what was recorded for events before, by their keys; in the order of the records."""
+        """Outbox ids of the records that were queued for events before, by the events' keys, in order."""
         first = self.recorder.find_all([self._key(key, 0) for key in sorted(set(keys))])
         return {key: self._ids(key) for key in keys if self._key(key, 0) in first}
 
     def record(self, connection: Connection, key: str, proposal: Proposal) -> list[int]:
-        """Queues what one event proposes."""
+        """Queues the records that one event proposes. Returns their outbox ids."""
         book, named = Book(connection), {}
         for name, salt in proposal.salts.items():
             identity = Identity(SubjectKind.LOT, self.creator, name, salt)
@@ -63,6 +64,7 @@ class EventRecording:
         return f"epcis:{self.creator}:{event}:{place}"
 
     def _ids(self, event: str) -> list[int]:
+        # The records of an event are numbered without gaps and queued in one transaction: a part with room is the last.
         found: list[int] = []
         while True:
             keys = [self._key(event, place) for place in range(len(found), len(found) + _PART)]
@@ -73,36 +75,36 @@ class EventRecording:
 
 
 def open_recording(recorder: Recorder | None, principal: Principal) -> EventRecording:
-    """Raises ForbiddenError when the principal may not record here, NoSignerError when there is no key to sign with."""
+    """Raises ForbiddenError if the principal may not record here, and NoSignerError if there is no key to sign with."""
     if not principal.owner or Scope.RECORDING not in principal.scopes:
         raise ForbiddenError(
-            "recording is for the company that runs the gateway, with the scope recording",
-            hint="capture without record=true: events are evidence then",
+            "only the company that runs the gateway can record, with the scope recording",
+            hint="capture without record=true, so that events are stored as evidence only",
         )
     if recorder is None:
-        raise NoSignerError("this gateway has no key to record with", hint="ask its operator to set gateway_signer")
+        raise NoSignerError("this gateway has no key for recording", hint="ask its operator to set gateway_signer")
     return EventRecording(recorder, recorder.participant(principal.participant), principal.participant or 0)
 
 
 def parse_record(text: str | None) -> bool:
-    """What `record` asks for. Raises InputError for another word than the two."""
+    """Whether `record` asks for records. Raises InputError unless it is absent, `true` or `false`."""
     if text not in (None, "true", "false"):
-        raise InputError("record is neither true nor false", hint="give one of them, or leave it out")
+        raise InputError("record is neither true nor false", hint="use one of the two, or omit it")
     return text == "true"
 
 
-def find_fates(store: Store, ids: Iterable[int]) -> dict[int, RecordFate]:
-    """What became of records, by their ids."""
+def find_record_statuses(store: Store, ids: Iterable[int]) -> dict[int, RecordStatus]:
+    """The status of records, by id. Unknown ids are left out."""
     outbox, wanted = Outbox(store), list(ids)
     found = {}
     for start in range(0, len(wanted), _PART):
         for number, record in outbox.among(wanted[start : start + _PART]).items():
-            found[number] = build_fate(record, None)
+            found[number] = build_record_status(record, None)
     return found
 
 
 def _made(record: Record) -> list[bytes]:
-    """Identifier hashes of the lots that a record makes, in its order."""
+    """Identifier hashes of the lots that a record creates, in its order."""
     if isinstance(record, ReceiveLot):
         return [record.identifier_hash]
     if isinstance(record, TransformLots):

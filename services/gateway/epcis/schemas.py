@@ -1,4 +1,4 @@
-"""JSON schemas of the EPCIS routes for the OpenAPI document: bodies, parameters, answers."""
+"""JSON schemas of the EPCIS routes for the OpenAPI document: bodies, parameters, responses."""
 
 from __future__ import annotations
 
@@ -45,39 +45,41 @@ def _list(item: _Schema) -> _Schema:
 
 
 _RECORDED = _object(
-    "A record. The list of jobs has the id alone.",
+    "A record. Lists of jobs contain only its id.",
     {
         "id": {"type": "integer"},
         "kind": _TEXT,
         "state": _TEXT,
         "done": {"type": "boolean"},
         "sequence": {"type": "integer"},
-        "refusal": _object("Why not.", {"name": _TEXT, "values": {"type": "object"}, "detail": _TEXT}),
+        "refusal": _object(
+            "Why the ledger rejected it.", {"name": _TEXT, "values": {"type": "object"}, "detail": _TEXT}
+        ),
     },
     ("kind", "state", "done", "sequence", "refusal"),
 )
 _OUTCOME = _object(
-    "What became of one event.",
+    "The outcome for one event.",
     {
-        "event": {**_TEXT, "description": "Where it stands in the document (RFC 6901)."},
+        "event": {**_TEXT, "description": "JSON pointer to the event in the document (RFC 6901)."},
         "status": {"enum": ["accepted", "duplicate", "rejected", "rolled-back"]},
         "eventID": _TEXT,
         "hash": {**_TEXT, "description": "Event hash (CBV 2.0)."},
-        "profile": {**_TEXT, "description": "Name of the rules of the hash."},
+        "profile": {**_TEXT, "description": "Name of the profile with which the hash was computed."},
         "reasons": _list(_object("A fault.", {"pointer": _TEXT, "reason": _TEXT})),
         "evidence": _object(
-            "Its place in the sender's evidence log.", {"index": {"type": "integer"}, "leaf_hash": _TEXT}
+            "Its entry in the sender's evidence log.", {"index": {"type": "integer"}, "leaf_hash": _TEXT}
         ),
         "records": {
             **_list({"type": "object"}),
-            "description": "Ledger records that follow; `recorded` has those that were asked for.",
+            "description": "Ledger records that the event implies. Those that were requested are in `recorded`.",
         },
         "recorded": {
             **_list(_RECORDED),
-            "description": "With `record=true`: what is on its way to the ledger for this event; `/v1/records/ID` has "
-            "more.",
+            "description": "With `record=true`: the records made for this event, with their states. See "
+            "`/v1/records/ID` for more.",
         },
-        "evidence_only": {**_list(_TEXT), "description": "What gave no record, and why."},
+        "evidence_only": {**_list(_TEXT), "description": "Parts of the event that imply no record, and why."},
     },
     ("eventID", "hash", "profile", "reasons", "evidence", "records", "recorded", "evidence_only"),
 )
@@ -109,22 +111,22 @@ DOCUMENT: Final = _object(
     },
 )
 _PARAMETERS: Final = {
-    "eventType": "Kinds of event.",
+    "eventType": "Types of event.",
     **dict.fromkeys(
         (name for name in PARAMETERS if name.startswith("MATCH_")),
-        "Things: EPC URNs and Digital Links in any spelling, and patterns `urn:epc:idpat:SCHEME:...*`.",
+        "EPC URNs and Digital Links in any spelling, or patterns `urn:epc:idpat:SCHEME:...*`.",
     ),
-    "GE_eventTime": "From this time on.",
+    "GE_eventTime": "At or after this time.",
     "LT_eventTime": "Before this time.",
-    "GE_recordTime": "Taken in from this time on.",
-    "LT_recordTime": "Taken in before this time.",
+    "GE_recordTime": "Captured at or after this time.",
+    "LT_recordTime": "Captured before this time.",
     "orderBy": "`eventTime` (default) or `recordTime`.",
     "orderDirection": "`DESC` (default) or `ASC`.",
-    "eventCountLimit": "Only the first so many.",
-    "maxEventCount": "Refuse when there are more than so many.",
-    "perPage": "Most events of a page; 30, at most 200.",
-    "nextPageToken": "From the Link header of the page before.",
-    "EXISTS_errorDeclaration": "`true`: declarations of error alone.",
+    "eventCountLimit": "Return at most this many events, without paging.",
+    "maxEventCount": "Refuse the query if more than this many events match.",
+    "perPage": "Maximum number of events per page; default 30, at most 200.",
+    "nextPageToken": "From the Link header of the previous page.",
+    "EXISTS_errorDeclaration": "`true`: only error declarations.",
 }
 _EXAMPLES: Final = {
     "eventType": "ObjectEvent",
@@ -170,7 +172,7 @@ def _parameter(name: str) -> _Schema:
     if kind == "number":
         schema = {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"}
     example = "2026-03-02T09:30:00Z" if name.endswith("Time") else _EXAMPLES.get(name, _PLACE)
-    described = _PARAMETERS.get(name, f"As in the SimpleEventQuery of EPCIS 2.0: {name.replace('_', ' ', 1)}.")
+    described = _PARAMETERS.get(name, f"As in SimpleEventQuery of EPCIS 2.0: {name.replace('_', ' ', 1)}.")
     return {
         "name": name,
         "in": "query",
@@ -184,15 +186,15 @@ _BEHAVIOUR: Final = {
     "name": "GS1-Capture-Error-Behaviour",
     "in": "header",
     "required": False,
-    "description": "`rollback` (default): all or nothing. `proceed`: the good events stay.",
+    "description": "`rollback` (default): all events or none. `proceed`: valid events are stored.",
     "schema": {"type": "string", "enum": ["rollback", "proceed"], "examples": ["proceed"]},
 }
 _RECORD: Final = {
     "name": "record",
     "in": "query",
     "required": False,
-    "description": "`true`: the records that follow are made, too; for the company that runs the gateway, with the "
-    "scope `recording`. Left out, events are evidence alone.",
+    "description": "`true`: also make the resulting records. Only for the company that runs the gateway, with the "
+    "scope `recording`. By default events are stored as evidence only.",
     "schema": {"type": "string", "enum": ["true", "false"], "examples": ["false"]},
 }
 
@@ -215,8 +217,8 @@ class Described(TypedDict):
 
 
 def describe(schema: _Schema, *failures: int, done: int = 200, **extra: Any) -> Described:
-    """A route that answers JSON of that schema with the status `done`, or one of the failures; `extra` is more of the
-    OpenAPI operation."""
+    """Documents a route that returns JSON of this schema with the status `done`, or one of the failures. `extra` is
+    added to the OpenAPI operation."""
     responses: Problems = {
         done: {"content": {"application/json": {"schema": schema}}},
         **dict.fromkeys((400, 406, *failures), PROBLEM),
@@ -233,7 +235,7 @@ EVENT_BODY: Final = _body("One event, with an @context.")
 
 
 def _member(name: str) -> _Schema:
-    """A parameter as a member of a definition: times, numbers and the order alone, the others as lists."""
+    """The schema of a parameter in a stored query: single values for times, counts and order; lists otherwise."""
     if name in COUNTS:
         return {"type": "integer", "minimum": 1}
     if name.startswith("EXISTS_"):
@@ -250,7 +252,7 @@ DEFINITION: Final = _object(
         "name": {**_TEXT, "pattern": NAME},
         "query": {
             "type": "object",
-            "description": "Parameters as in the EPCIS query schema, as far as `/events` takes them.",
+            "description": "Parameters of the EPCIS query schema that `/events` supports.",
             "properties": {
                 "@context": {},
                 **{name: _member(name) for name in PARAMETERS if name not in _LEFT_OUT and "TYPE" not in name},

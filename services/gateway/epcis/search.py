@@ -1,4 +1,4 @@
-"""From query parameters to pages of events."""
+"""Parses query parameters, and returns pages of events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
     "link_to_next",
     "number_of",
     "open_event_queries",
-    "read_question",
+    "read_query",
     "read_token",
     "reply_json",
 ]
@@ -32,72 +32,73 @@ _MOST_PER_PAGE: Final = 200
 
 
 def number_of(principal: Principal) -> int:
-    """The participant; 0 for the operator of a gateway that is open on the loopback."""
+    """The participant; 0 for the operator of a gateway that is open on loopback."""
     return principal.participant or 0
 
 
 def open_event_queries(store: Store, principal: Principal) -> EventQueries:
-    """The events that the caller may see."""
+    """Queries over the events that the caller may see."""
     return EventQueries(store, number_of(principal), principal.viewer)
 
 
 def find_events(
     request: Request,
     principal: Principal,
-    library: EventQueries,
-    question: ParsedQuery,
+    queries: EventQueries,
+    parsed: ParsedQuery,
     name: str = SIMPLE,
     asked: str = "",
 ) -> Response:
-    """A page of what a question finds, as the results of the query of that name; `asked` is what is asked beside what
-    stands in the address. Raises QueryError."""
+    """A page of matching events, as results of the query with this name. `asked` identifies parameters that are not in
+    the URL. Raises QueryError."""
     verify_acceptable(request.headers)
-    after = read_token(request, principal, question, asked)
-    bound = question.at_most or question.refuse_above
+    after = read_token(request, principal, parsed, asked)
+    bound = parsed.at_most or parsed.refuse_above
     if bound is None:
-        page = library.find(question.query, after, question.per_page)
+        page = queries.find(parsed.query, after, parsed.per_page)
         return reply_json(query_document(page.events, name), 200, **link_to_next(request, principal, page.last, asked))
     if bound > _MOST_PER_PAGE:
-        raise QueryError(f"at most {_MOST_PER_PAGE} events are counted", hint="page through them instead")
-    refusing = question.refuse_above is not None
-    page = library.find(question.query, after, bound + refusing, whole=True)
+        raise QueryError(f"the limit is more than {_MOST_PER_PAGE} events", hint="page through the events instead")
+    refusing = parsed.refuse_above is not None
+    # One more than allowed is read, to find out whether there are too many.
+    page = queries.find(parsed.query, after, bound + refusing, whole=True)
     if refusing and len(page.events) > bound:
-        raise QueryTooLargeError(f"there are more than {bound} such events", hint="ask for less, or page through them")
+        raise QueryTooLargeError(f"more than {bound} events match", hint="narrow the query, or page through the events")
     return reply_json(query_document(page.events, name), 200)
 
 
-def read_question(
+def read_query(
     request: Request, only: set[str] | None = None, more: list[tuple[str, str]] | None = None
 ) -> ParsedQuery:
-    """What the address asks for, and `more`. With `only`, nothing else is taken. Raises QueryError."""
+    """Parses the URL's parameters and `more`. With `only`, all other parameters are refused. Raises QueryError."""
     given = [*request.query_params.multi_items(), *(more or [])]
     for name, _ in given:
         if only is not None and name not in only:
-            raise QueryError(f"the parameter {name[:80]!a} is not taken", hint=f"these are: {', '.join(sorted(only))}")
+            raise QueryError(
+                f"the parameter {name[:80]!a} is not supported here", hint=f"supported: {', '.join(sorted(only))}"
+            )
     return parse_query(given, most_per_page=_MOST_PER_PAGE, per_page=_PER_PAGE)
 
 
 def _scope(request: Request, principal: Principal, asked: str) -> str:
-    """The list, its filters and the caller: a token is good for no other."""
+    """Identifies the list, its filters and the caller. A page token is valid for this scope only."""
     filters = sorted(one for one in request.query_params.multi_items() if one[0] not in ("nextPageToken", "perPage"))
     return json.dumps([request.scope["path"], filters, principal.participant, *([asked] if asked else [])])
 
 
-def read_token(
-    request: Request, principal: Principal, question: ParsedQuery, asked: str = ""
-) -> tuple[int, int] | None:
-    """Where the page begins. Raises CursorError."""
-    if question.token is None:
+def read_token(request: Request, principal: Principal, parsed: ParsedQuery, asked: str = "") -> tuple[int, int] | None:
+    """The position after which the page starts; None for the first page. Raises CursorError."""
+    if parsed.token is None:
         return None
     pager: Pager = request.app.state.pager
-    first, second = pager.open(_scope(request, principal, asked), question.token)
+    first, second = pager.open(_scope(request, principal, asked), parsed.token)
     return int(first), int(second)
 
 
 def link_to_next(
     request: Request, principal: Principal, last: tuple[int, int] | None, asked: str = ""
 ) -> dict[str, str]:
-    """Where the next page is (RFC 8288); nothing on the last one."""
+    """The Link header for the next page (RFC 8288); empty on the last one."""
     if last is None:
         return {}
     pager: Pager = request.app.state.pager

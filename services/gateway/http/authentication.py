@@ -1,4 +1,4 @@
-"""Authentication and authorization: the dependency that runs before every route."""
+"""Authentication, rate limiting and authorization: the dependency that runs before every route."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.serving.tls import CLIENT
 __all__ = ["Authentication", "Clock", "CurrentPrincipal"]
 
 Clock = Callable[[], int]
-"""Seconds since 1970."""
+"""Returns seconds since 1970."""
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _ANONYMOUS = Principal(participant=None, roles=0, scopes=frozenset(), credential="", owner=False, expires_at=0)
@@ -28,13 +28,13 @@ _OPERATOR = Principal(participant=None, roles=ALL_ROLES, scopes=ALL_SCOPES, cred
 
 
 class Authentication:
-    """Leaves the principal in the request's state; a route that it did not run for has none, and fails."""
+    """Stores the principal in the request's state. A route that this did not run for has no principal and fails."""
 
     def __init__(self, routes: RouteTable, store: Store, policy: Policy, clock: Clock, limiter: Limiter) -> None:
         self._routes, self._store, self._policy, self._clock, self._limiter = routes, store, policy, clock, limiter
 
     async def __call__(self, request: Request) -> None:
-        """Raises UnauthenticatedError, ForbiddenError, RateLimitedError. Public routes read nothing from the
+        """Raises UnauthenticatedError, ForbiddenError or RateLimitedError. Public routes read nothing from the
         database."""
         rule = self._routes.find_rule(request.method, request.scope["route"].path)
         if rule.public:
@@ -44,11 +44,12 @@ class Authentication:
         try:
             principal = await self._identify(request, page=rule.page)
         except UnauthenticatedError:
+            # Failed attempts are charged to the address, so that guessing credentials is limited as well.
             self._charge_address(request, 1)
             raise
         if principal.participant is not None:
             self._limiter.take(principal.participant, rule.cost)
-        request.state.principal = principal  # before the rule: the audit log names those who were refused, too
+        request.state.principal = principal  # before the rule is checked: the audit log names refused callers too
         rule.verify(principal)
 
     def _charge_address(self, request: Request, cost: int) -> None:
@@ -60,26 +61,29 @@ class Authentication:
         if not given and self._policy.auth is Auth.LOOPBACK_OPEN and not _is_forwarded(request):
             return _OPERATOR
         if not given:
-            raise UnauthenticatedError("this needs a credential", hint="send Authorization: Bearer TOKEN")
+            raise UnauthenticatedError("a credential is required", hint="send Authorization: Bearer TOKEN")
         scheme, _, text = given[0].partition(" ")
         if len(given) > 1 or scheme.lower() != "bearer":
-            raise UnauthenticatedError("the Authorization header is not one bearer token", hint="send one")
+            raise UnauthenticatedError("the Authorization header is not a single bearer token", hint="send exactly one")
         now_s, owner = self._clock(), self._policy.owner
         principal = await run_in_threadpool(authenticate, self._store, text, now_s=now_s, owner=owner)
         named = getattr(request.state, CLIENT, None)
         if named and principal.participant not in named:
-            raise build_refusal()  # as if it were unknown: a stolen token is not confirmed
+            raise build_refusal()  # the same error as for an unknown token: a stolen one is not confirmed
         return principal
 
     def _session(self, request: Request) -> list[str]:
-        """The session that a browser keeps, as a header would say it; pages take nothing else, and nothing else takes
-        it: no page of another site can have a browser call the API with it."""
+        """The browser's session cookie, in the form of an Authorization header.
+
+        Only pages accept the cookie, and they accept nothing else. So a page of another site cannot make a browser call
+        the API with it (CSRF).
+        """
         token = request.cookies.get(session_cookie(secure=self._policy.origin.startswith("https:")))
         return [] if not token else [f"Bearer {token}"] if token.startswith("mms_") else ["none"]
 
 
 def _is_forwarded(request: Request) -> bool:
-    """Whether somebody's proxy stands before us: then the caller may be anybody, whatever address we listen on."""
+    """Whether a proxy forwarded the request. Then anybody may be the caller, even if we listen on loopback only."""
     return any(name in request.headers for name in _FORWARDED)
 
 
@@ -89,4 +93,4 @@ async def _principal_of(request: Request) -> Principal:
 
 
 CurrentPrincipal = Annotated[Principal, Depends(_principal_of)]
-"""In the parameters of a route that asks who the caller is."""
+"""Parameter type for routes that need to know the caller."""

@@ -1,4 +1,4 @@
-"""Failures as responses: problems for programs, pages for browsers."""
+"""Converts exceptions to responses: problems for programs, pages for browsers."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["ErrorHandler"]
 
 @dataclass(frozen=True, slots=True)
 class ErrorHandler:
-    """The application's one exception handler; the middleware uses it for what no route is reached for."""
+    """The application's only exception handler. The middleware also uses it for requests that never reach a route."""
 
     routes: RouteTable
     error_page: Callable[[Request, Exception, int], Response]
-    """The page for a failure, given the status that it would have elsewhere."""
+    """Builds the page for an exception, given the status that an API route would have."""
     reword: Callable[[str, Problem], Problem]
-    """A problem under a path, as the standard to which the path belongs wants it named."""
+    """Adapts a problem under a path to the standard that governs the path."""
 
     async def handle(self, request: Request, error: Exception) -> Response:
-        """Answers OPTIONS too, which few routes take. Nothing in the response lets pages of other sites read it (no
-        CORS)."""
+        """Also answers OPTIONS for routes that do not declare it. Responses have no CORS headers, so pages of other
+        sites cannot read them."""
         route = getattr(request.scope.get("route"), "path", "")
         allowed = self.routes.allowed_methods(route)
         if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
@@ -39,7 +39,7 @@ class ErrorHandler:
         return self.respond(error, request.state.request_id, request.scope["path"], allowed)
 
     def respond(self, error: Exception, request_id: str, path: str, allowed: str = "") -> Response:
-        """The problem of a failure. `allowed` is the Allow header of a 405."""
+        """Converts an exception to a problem. `allowed` is the value of the Allow header of a 405."""
         problem = self.reword(path, build_problem(error, request_id))
         headers = {"Allow": allowed} if problem.status == 405 else {}
         if problem.status == 401:

@@ -1,16 +1,16 @@
-"""Failures of the gateway itself, beside those of ledger and access.
+"""Errors of the gateway itself, in addition to those of the ledger and of access.
 
 MillmarkError
-  TryLaterError              the same request may be sent again, after a while
-    RateLimitedError         too many requests of one caller
-    InFlightError            the request is being worked on
-    BusyError                too much is being worked on
-  KeyReusedError             an Idempotency-Key came back with another request
-  PreconditionError          the thing is not as the caller has it any more
-  NoChainError               the gateway has no chain to ask
-  NoSignerError              the gateway has no key to record with
+  TryLaterError              the same request may succeed later
+    RateLimitedError         the caller sent too many requests
+    InFlightError            the same request is still being processed
+    BusyError                too many expensive requests are being processed
+  KeyReusedError             an Idempotency-Key was used for a different request
+  PreconditionError          the resource changed since the caller read it
+  NoChainError               the gateway has no connection to a chain
+  NoSignerError              the gateway has no key that can sign for the caller
   InputError
-    CursorError              a cursor is not one of this list's
+    CursorError              a cursor was not issued for this list
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class TryLaterError(MillmarkError):
-    """The same request may be sent again, after `retry_after_s` seconds."""
+    """The same request may succeed after `retry_after_s` seconds."""
 
     code = "try-later"
     retry = Retry.UNCHANGED
@@ -42,50 +42,50 @@ class TryLaterError(MillmarkError):
 
 
 class RateLimitedError(TryLaterError):
-    """Too many requests of one caller."""
+    """The caller sent too many requests."""
 
     code = "rate-limited"
 
 
 class InFlightError(TryLaterError):
-    """The request is being worked on."""
+    """The same request is still being processed."""
 
     code = "request-in-flight"
 
 
 class BusyError(TryLaterError):
-    """Too much is being worked on."""
+    """Too many expensive requests are being processed."""
 
     code = "busy"
 
 
 class KeyReusedError(MillmarkError):
-    """An Idempotency-Key came back with another request."""
+    """An Idempotency-Key was used for a different request."""
 
     code = "idempotency-key-reused"
 
 
 class PreconditionError(MillmarkError):
-    """The thing is not as the caller has it any more."""
+    """The resource changed since the caller read it."""
 
     code = "precondition-failed"
 
 
 class NoChainError(MillmarkError):
-    """The gateway has no chain to ask."""
+    """The gateway has no connection to a chain."""
 
     code = "chain-not-configured"
     retry = Retry.OPERATOR
 
 
 class NoSignerError(MillmarkError):
-    """The gateway has no key to record with."""
+    """The gateway has no key that can sign for the caller."""
 
     code = "signer-not-configured"
     retry = Retry.OPERATOR
 
 
 class CursorError(InputError):
-    """A cursor is not one of this list's."""
+    """A cursor was not issued for this list."""
 
     code = "cursor-refused"

@@ -1,6 +1,6 @@
-"""Values that several examples of the documentation share: one order, one lot, one certificate.
+"""Values shared by the examples in the documentation: one order, one lot, one certificate.
 
-Examples are real views, so that the type checker and a test keep them true.
+Examples are built from the real view classes, so the type checker and a test keep them valid.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _CURSOR = "Zp1yT0c0b2pVbmx5T3BhcXVlVGV4dA=="
 
 
 def page_examples(item: Callable[[], Printable]) -> Examples:
-    """The first page of a long list, and the last page of a short one."""
+    """Examples of a page that is followed by another, and of the last page."""
     return {"more": partial(_page, item, _CURSOR), "last": partial(_page, item, None)}
 
 

@@ -1,18 +1,18 @@
-"""`Idempotency-Key`: a write that is sent several times is done once.
+"""`Idempotency-Key`: a write that is sent several times is performed once.
 
     def place(idempotent: Idempotent, body: NewOrder) -> Response:
         return idempotent.respond(lambda token: ...)
 
-The response is kept for seven days under the caller, the route and the caller's key, and is sent again for the same
-request. Only success is kept: a request that was refused changed nothing, and may be corrected under the same key.
-Durable, in this order:
+The response is stored for seven days under the caller, the route and the caller's key, and is returned for every
+repetition of the same request. Only success is stored: a refused request has changed nothing, and may be corrected
+under the same key. The steps, each durable before the next:
 
-    1 the request is noted as under way
-    2 the work is done
-    3 its answer is noted
+    1 store that the request is in progress
+    2 do the work
+    3 store the response
 
-A crash between 1 and 2 leaves nothing done, one between 2 and 3 work without an answer. Either way the next try does
-the work again, with the same `token`: work has to be such that a second time under one token changes nothing.
+After a crash between 1 and 2 nothing is done; after one between 2 and 3 the work is done, but its response is lost.
+Either way the next attempt does the work again, with the same `token`. So work must be idempotent under a token.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from services.idempotency.tables import AnswerRow
 __all__ = ["KEEP_S", "REPLAYED", "IdempotencyKey", "IdempotencyStore", "Idempotent", "read_idempotent_request"]
 
 KEEP_S = 7 * 86_400
-"""How long responses are kept, at least."""
+"""Minimum time for which responses are stored."""
 REPLAYED = "Idempotent-Replayed"
-"""Header of a response that was sent before."""
+"""Header of a response that is a stored one."""
 _MOST_WORK_S = 120
-"""A request that is under way for longer, by the clock on the wall, is over: its process died with its host."""
+"""A request in progress for longer (wall-clock time) is treated as dead: its host went down with its process."""
 _KEPT_HEADERS = ("content-type", "location", "etag")
 
 IdempotencyKey = Annotated[
@@ -51,15 +51,15 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern="^[A-Za-z0-9._~-]{8,128}$",
-        description="Names the request: sent again with the same key, it is done once and answered the same, for seven "
-        "days. 409 while it is under way; 422 when the key was used for another request.",
+        description="Identifies the request. Sent again with the same key within seven days, it is not performed again "
+        "but gets the same response. 409 while it is in progress; 422 if the key was used for another request.",
         examples=["4f2c7c1e-9d0b-4b6e-a6b1-0d5b4f1f3c2a"],
     ),
 ]
 
 
 class IdempotencyStore:
-    """The responses that writes got. Threads share it."""
+    """Stores the responses to writes. Thread-safe."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
@@ -68,9 +68,10 @@ class IdempotencyStore:
         self._lock = threading.Lock()
 
     def respond(self, asked: _KeyedRequest, work: Callable[[str], Response]) -> Response:
-        """The response that was sent before, or the one that `work` makes now. Raises InFlightError, KeyReusedError,
-        and whatever the work raises; then nothing is kept."""
+        """Returns the stored response, or the one that `work` returns. Raises InFlightError, KeyReusedError, and
+        whatever `work` raises; in that case nothing is stored."""
         name = (asked.caller, asked.route, asked.key)
+        # Within this process a set is enough, and exact. The database row stops other processes.
         with self._lock:
             if name in self._running:
                 raise _in_flight()
@@ -100,14 +101,17 @@ class IdempotencyStore:
             return row
 
     def _is_under_way(self, row: AnswerRow, now_s: int) -> bool:
-        """Not when it is ours: what runs here is known."""
+        """Whether another process works on it. A row of this process is left over: `_running` would have its name."""
         return row.holder != self._holder and not is_gone(row.holder) and now_s - row.begun_at < _MOST_WORK_S
 
     def _work(self, begun: AnswerRow, token: str, work: Callable[[str], Response]) -> Response:
         try:
             response = work(token)
         except BaseException:
-            with suppress(Exception), self._store.transaction() as connection:  # the first failure is the one to tell
+            with (
+                suppress(Exception),
+                self._store.transaction() as connection,
+            ):  # the first exception is the one to raise
                 AnswerRepository(connection).drop(begun)
             raise
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
@@ -118,7 +122,7 @@ class IdempotencyStore:
 
 @dataclass(frozen=True, slots=True)
 class _KeyedRequest:
-    """One request under a key."""
+    """A request together with its key."""
 
     caller: int
     route: str
@@ -127,29 +131,29 @@ class _KeyedRequest:
 
     @property
     def token(self) -> str:
-        """The same at each try, and of this request alone: 64 hex digits."""
+        """64 hex digits: the same for every attempt, and different for any other request."""
         parts = "\n".join((str(self.caller), self.route, self.key, self.request.hex()))
         return hashlib.sha256(parts.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class _IdempotentRequest:
-    """A request under a key, and where its response is kept."""
+    """A request with its key, and the store of its response."""
 
     store: IdempotencyStore
     asked: _KeyedRequest
 
     def respond(self, work: Callable[[str], Response]) -> Response:
-        """As IdempotencyStore.respond. Blocks: for routes that are not coroutines. The response must not be a
-        stream."""
+        """As IdempotencyStore.respond. Blocks, so it is for routes that are not coroutines. The response must not be
+        streamed."""
         return self.store.respond(self.asked, work)
 
 
 async def read_idempotent_request(
     request: Request, principal: CurrentPrincipal, key: IdempotencyKey
 ) -> _IdempotentRequest:
-    """The key is bound to the exact request, including the order of members and parameters. A route that reads its body
-    as a stream calls this at the end of it."""
+    """Binds the key to the exact request, including the order of members and parameters. A route that streams its body
+    calls this after the end of the body."""
     target = f"{request.url.path}?{request.url.query}\n".encode()
     asked = hashlib.sha256(target + await body_digest(request)).digest()
     route = f"{request.method} {request.scope['route'].path}"
@@ -158,11 +162,11 @@ async def read_idempotent_request(
 
 
 Idempotent = Annotated[_IdempotentRequest, Depends(read_idempotent_request)]
-"""In the parameters of a route that changes something."""
+"""Parameter type for routes that change something."""
 
 
 def _in_flight() -> InFlightError:
-    return InFlightError("the request with this Idempotency-Key is being worked on", retry_after_s=1)
+    return InFlightError("the request with this Idempotency-Key is still being processed", retry_after_s=1)
 
 
 def _replay(row: AnswerRow) -> Response:

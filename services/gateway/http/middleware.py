@@ -1,5 +1,5 @@
-"""ASGI middleware for every request, whatever its path: request id, limits, headers, audit entry, one log line, and
-the last-resort error handler."""
+"""ASGI middleware for every request: request id, limits, headers, audit entry, one log line, and the last-resort error
+handler."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from services.gateway.http.route_table import RouteTable
 __all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
 
 MOST_URI_BYTES = 8192
-"""Path and query together: room for the longest identifier, percent-encoded throughout."""
+"""Path and query together. The longest identifier fits, even if every character is percent-encoded."""
 REQUEST_ID = "X-Request-ID"
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -39,7 +39,7 @@ SECURITY_HEADERS = {
 }
 _NO_BODY = hashlib.sha256().digest()
 _PORT = re.compile(r":[0-9]{1,5}$")
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class GatewayMiddleware:
@@ -61,35 +61,35 @@ class GatewayMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _ResponseSender(scope, send, self._routes, self._audit)
-        scope.setdefault("state", {})["request_id"] = answer.request_id
+        sender = _ResponseSender(scope, send, self._routes, self._audit)
+        scope.setdefault("state", {})["request_id"] = sender.request_id
         start = time.perf_counter()
         try:
-            scope["state"]["head"] = answer.method == "HEAD"
-            if answer.method == "HEAD":
-                scope["method"] = "GET"  # which the router knows; the body is left out on the way back
-            await self._serve(scope, receive, answer)
+            scope["state"]["head"] = sender.method == "HEAD"
+            if sender.method == "HEAD":
+                scope["method"] = "GET"  # the router knows no HEAD; the sender removes the body
+            await self._serve(scope, receive, sender)
         finally:
-            self._log(scope, answer, time.perf_counter() - start)
+            self._log(scope, sender, time.perf_counter() - start)
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: _ResponseSender) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, sender: _ResponseSender) -> None:
         try:
             refusal = self._refusal(scope)
             if refusal is not None:
-                response = self._errors.respond(refusal, answer.request_id, scope["path"])
-                await response(scope, receive, answer.send)
+                response = self._errors.respond(refusal, sender.request_id, scope["path"])
+                await response(scope, receive, sender.send)
             else:
                 most = self._routes.most_body_bytes(scope["method"], scope["path"])
-                await self._app(scope, _bounded(scope, receive, most), answer.send)
+                await self._app(scope, _bounded(scope, receive, most), sender.send)
         except Exception as raised:
-            error = answer.unnoted or raised
-            self._logger.error("unexpected failure", request_id=answer.request_id, exc_info=raised)
-            if answer.status:
-                raise  # the status line is out already: all that is left is to break the connection
-            await self._errors.respond(error, answer.request_id, scope["path"])(scope, receive, answer.send)
+            error = sender.audit_failure or raised
+            self._logger.error("unexpected failure", request_id=sender.request_id, exc_info=raised)
+            if sender.status:
+                raise  # the status line is already sent: all that is left is to close the connection
+            await self._errors.respond(error, sender.request_id, scope["path"])(scope, receive, sender.send)
 
     def _refusal(self, scope: Scope) -> HTTPException | None:
-        """What is wrong with a request before anybody looks at what it asks for."""
+        """Checks that do not depend on the route. Returns the error, or None."""
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_URI_BYTES:
             return HTTPException(414)
         headers = Headers(scope=scope)
@@ -100,21 +100,21 @@ class GatewayMiddleware:
         most = self._routes.most_body_bytes(scope["method"], scope["path"])
         return HTTPException(413) if not length.isdecimal() or int(length) > most else None
 
-    def _log(self, scope: Scope, answer: _ResponseSender, seconds: float) -> None:
-        """The route, never the path or the query: those hold serial numbers."""
+    def _log(self, scope: Scope, sender: _ResponseSender, seconds: float) -> None:
+        """Logs the route but neither path nor query, which contain serial numbers."""
         self._logger.info(
             "request",
-            request_id=answer.request_id,
-            method=answer.method,
+            request_id=sender.request_id,
+            method=sender.method,
             route=getattr(scope.get("route"), "path", None),
-            status=answer.status,
+            status=sender.status,
             duration_ms=round(seconds * 1000, 1),
         )
 
 
 def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
-    """Raises HTTPException once a body is longer than `most` bytes, whatever length was announced. Leaves the SHA-256
-    of what was read in the request's state."""
+    """Raises HTTPException once a body exceeds `most` bytes, whatever Content-Length claims. Stores the SHA-256 of what
+    was read in the request's state."""
     seen = 0
     digest = scope["state"]["body_digest"] = hashlib.sha256()
 
@@ -132,29 +132,29 @@ def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
 
 
 async def body_digest(request: Request) -> bytes:
-    """SHA-256 of the whole body, whether it was read already or not."""
-    with suppress(RuntimeError):  # a form was read as a stream, to its end
+    """SHA-256 of the whole body, reading it first if necessary."""
+    with suppress(RuntimeError):  # the body was read as a stream, to its end
         await request.body()
     found: bytes = request.state.body_digest.digest()
     return found
 
 
 class _ResponseSender:
-    """Sends a response on, with the headers that all have, and without a body where HEAD asked."""
+    """Sends a response with the headers common to all, and without a body if the method is HEAD."""
 
     def __init__(self, scope: Scope, send: Send, routes: RouteTable, audit: AuditLog | None) -> None:
         given = Headers(scope=scope).get(REQUEST_ID, "")
-        self.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        self.request_id = given if _REQUEST_ID_FORM.fullmatch(given) else uuid.uuid4().hex
         self.status = 0
         self.method = scope["method"]
         self._send = send
         self._scope, self._routes, self._audit = scope, routes, audit
-        self.unnoted: AuditError | None = None
-        """Why the audit log does not have the answer. Kept here because Starlette wraps the exception on its way up."""
+        self.audit_failure: AuditError | None = None
+        """Why the response could not be audited. Kept here because Starlette wraps the exception as it propagates."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._note(message["status"])
+            self._append_audit_entry(message["status"])
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID] = self.request_id
@@ -164,9 +164,9 @@ class _ResponseSender:
             message = {**message, "body": b""}
         await self._send(message)
 
-    def _note(self, status: int) -> None:
-        """Writes the audit entry before anything goes out. Raises AuditError when it cannot be written."""
-        audit, self._audit = self._audit, None  # once: the 503 that says so must get out without an entry
+    def _append_audit_entry(self, status: int) -> None:
+        """Writes the audit entry before the response starts. Raises AuditError if it cannot be written."""
+        audit, self._audit = self._audit, None  # only once: the 503 that reports the failure is sent without an entry
         route = getattr(self._scope.get("route"), "path", None)
         if audit is None or route is None or not self._routes.is_audited(self._scope["method"], route):
             return
@@ -185,5 +185,5 @@ class _ResponseSender:
         try:
             audit.append(access)
         except AuditError as error:
-            self.unnoted = error
+            self.audit_failure = error
             raise

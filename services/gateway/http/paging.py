@@ -1,12 +1,12 @@
-"""Long lists, a page at a time: each page begins after the last thing of the one before, whatever came in between.
+"""Keyset pagination: each page starts after the last item of the previous one, whatever was inserted in between.
 
     def lots(paging: Paging) -> Response:
         found, last = service.lots(after=paging.after, limit=paging.limit)
         return paging.answer(found, last)
 
-A cursor says where the next page begins. It is encrypted and bound to the list, its filters and the caller: nothing is
-read out of it, and none is made up. It outlives restarts. A page may be shorter than its limit, or empty, and more may
-yet come: the last one is the one without a cursor.
+A cursor holds the position of the next page. It is encrypted and bound to the list, its filters and the caller, so it
+reveals nothing and cannot be forged. It stays valid after a restart. A page may be shorter than its limit, or empty,
+and still have a successor: only the last page has no cursor.
 """
 
 from __future__ import annotations
@@ -38,41 +38,42 @@ MOST_ITEMS = 200
 _MOST_CURSOR = 512
 _NONCE_BYTES = 12
 _KEPT_AS = "cursors"
-"""Name of the key that cursors are under."""
+"""Name under which the key that encrypts cursors is stored."""
 
 Key: TypeAlias = "tuple[int | str | bytes, ...]"
-"""Where a list is, by the columns that order it."""
-_Limit = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="Most items of a page.", examples=[50])]
+"""A position in a list: the values of the columns that order it."""
+_Limit = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="Maximum number of items in the page.", examples=[50])]
 _Cursor = Annotated[
     str | None,
     Query(
         max_length=_MOST_CURSOR,
-        description="`next` of the page before; with the same filters.",
+        description="`next` of the previous page. The filters have to be the same.",
         examples=["Zp1yT0c0b2pVbmx5T3BhcXVl"],
     ),
 ]
 
 
 class Pager:
-    """Makes cursors and reads them again."""
+    """Encrypts and decrypts cursors."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._cipher: AESGCM | None = None
 
     def seal(self, scope: str, key: Key) -> str:
-        """A cursor for the list that `scope` describes."""
+        """A cursor for the list that `scope` identifies."""
+        # The scope is authenticated with the position: a cursor of another list, filter or caller does not decrypt.
         nonce = secrets.token_bytes(_NONCE_BYTES)
         plain = json.dumps([_plain(part) for part in key]).encode()
         return base64.urlsafe_b64encode(nonce + self._secret().encrypt(nonce, plain, scope.encode())).decode()
 
     def open(self, scope: str, cursor: str) -> Key:
-        """Raises CursorError for a text that `seal` did not return for that scope."""
+        """Raises CursorError unless `seal` returned the cursor for the same scope."""
         try:
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             plain = self._secret().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], scope.encode())
         except (InvalidTag, ValueError, binascii.Error):
-            raise CursorError("the cursor is not one of this list's", hint="begin with the first page") from None
+            raise CursorError("the cursor was not issued for this list", hint="start with the first page") from None
         return tuple(_part(value) for value in json.loads(plain))
 
     def _secret(self) -> AESGCM:
@@ -84,24 +85,24 @@ class Pager:
 
 @dataclass(frozen=True, slots=True)
 class _Paging:
-    """Where a page begins, and how much is on it."""
+    """The position and length of a page."""
 
     pager: Pager
     scope: str
     limit: int
     after: Key | None
-    """None for the first page."""
+    """Position of the last item of the previous page; None for the first page."""
 
     @property
     def number(self) -> int | None:
-        """`after`, in lists that one number orders."""
+        """`after`, in a list that is ordered by one number."""
         if self.after is None:
             return None
         (number,) = self.after
         return int(number)
 
     def answer(self, items: Sequence[Printable], last: Key | None) -> Response:
-        """The page. `last`: where it ends when more may come, None when nothing does."""
+        """The page as a response. `last` is the position of its last item; None if this is the last page."""
         cursor = None if last is None else self.pager.seal(self.scope, last)
         body = {"items": [item.to_json() for item in items], "next": cursor}
         return Response(json.dumps(body, separators=(",", ":")), media_type="application/json")
@@ -114,7 +115,7 @@ def _paging(request: Request, principal: CurrentPrincipal, limit: _Limit = 50, c
 
 
 def _describe(request: Request, caller: int | None) -> str:
-    """List, filters and caller."""
+    """A hash of the list, its filters and the caller."""
     filters = sorted((name, value) for name, value in request.query_params.multi_items() if name not in _OWN)
     parts = json.dumps([request.scope["path"], filters, caller])
     return hashlib.sha256(parts.encode()).hexdigest()
@@ -122,16 +123,16 @@ def _describe(request: Request, caller: int | None) -> str:
 
 _OWN = ("limit", "cursor")
 Paging = Annotated[_Paging, Depends(_paging)]
-"""In the parameters of a route that answers a list."""
+"""Parameter type for routes that return a list."""
 
 
 def page_of(view: type) -> type[BaseModel]:
-    """The schema of a page of such things."""
+    """The schema of a page of these views."""
     members: dict[str, Any] = {
-        "items": (list[model_of(view)], Field(description="In the list's order.")),  # type: ignore[misc]  # known only now
+        "items": (list[model_of(view)], Field(description="In the order of the list.")),  # type: ignore[misc]  # known only now
         "next": (str | None, Field(description="Cursor of the next page; null on the last one.")),
     }
-    return create_model(f"PageOf{view.__name__}", __doc__="Some of a list.", **members)
+    return create_model(f"PageOf{view.__name__}", __doc__="A page of a list.", **members)
 
 
 def _plain(part: int | str | bytes) -> int | str | dict[str, str]:

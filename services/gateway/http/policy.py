@@ -1,4 +1,4 @@
-"""From where the gateway may be reached, and whether callers need a credential."""
+"""Where the gateway may be reached from, and whether callers need a credential."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Auth(enum.StrEnum):
-    """What a caller without a credential is."""
+    """How a caller without a credential is treated."""
 
     REQUIRED = "required"
-    """Nobody: only the routes that ACCESS.md opens to anybody are answered."""
+    """As anonymous: only the public routes in ACCESS.md are available."""
     LOOPBACK_OPEN = "loopback-open"
-    """The operator: for development, on the loopback alone."""
+    """As the operator. Only for development on loopback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Checked settings: `build_policy` makes it."""
+    """Validated settings. Call `build_policy` to create one."""
 
     auth: Auth
     origin: str
-    """Scheme, host and port under which callers reach the gateway; what sign-in messages are bound to."""
+    """Scheme, host and port at which callers reach the gateway. Sign-in messages are bound to it."""
     hosts: frozenset[str]
-    """Names, without ports, that a request's Host header may have. Others come from a page of somebody else whose name
-    was pointed at us (DNS rebinding), or were sent astray."""
+    """Accepted host names in the Host header, without ports. Requests for other names are misdirected, or come from a
+    page whose domain was pointed at this gateway (DNS rebinding)."""
     owner: int | None
-    """The participant that the gateway belongs to: it sees all that index and book hold."""
+    """The participant that the gateway belongs to. It sees everything in the index and the book."""
 
     @property
     def needs_credential(self) -> bool:
@@ -50,26 +50,26 @@ def build_policy(
     owner: int | None = None,
     tls: bool = False,
 ) -> Policy:
-    """The policy of a gateway that listens on `host`, with `tls` of its own or without, and is reached under `url`,
-    which defaults to where it listens.
+    """The policy of a gateway that listens on `host`, with its own TLS if `tls`, and is reached at `url`, by default at
+    the address that it listens on.
 
-    Raises SettingsError for settings that would expose data or tokens to others on the network.
+    Raises SettingsError for settings that would expose data or tokens to the network.
     """
     local = _is_loopback(host)
     if url is None and not local:
-        raise SettingsError(f"the gateway listens on {host}, and its public URL is not set", hint="set gateway_url")
+        raise SettingsError(f"the gateway listens on {host}, but gateway_url is not set", hint="set gateway_url")
     origin = _origin(url or f"{'https' if tls else 'http'}://{_bracketed(host)}:{port}")
     name = _host_of(origin)
     far = name not in _LOOPBACK
     if auth == Auth.LOOPBACK_OPEN and (far or not local):
         raise SettingsError(
-            "gateway_auth is loopback-open, and the gateway is reached from elsewhere",
+            "gateway_auth is loopback-open, but the gateway is reachable from other machines",
             hint="set gateway_auth to required, or listen on 127.0.0.1 without a gateway_url",
         )
     if far and origin.startswith("http:"):
         raise SettingsError(
-            f"gateway_url {origin} would send tokens in clear",
-            hint="set gateway_tls_certificate, or put a server with TLS before the gateway; give its https:// address",
+            f"gateway_url {origin} would send tokens unencrypted",
+            hint="set gateway_tls_certificate, or put a TLS proxy in front of the gateway; set its https:// address",
         )
     return Policy(Auth(auth), origin, _LOOPBACK | {name} if local else frozenset({name}), owner)
 
@@ -82,8 +82,8 @@ def _origin(url: str) -> str:
         usable = None
     if not usable or url != f"{parts.scheme}://{parts.netloc}".lower() or "@" in parts.netloc:
         raise SettingsError(
-            f"gateway_url {url[:100]!a} is no address of a site",
-            hint="give scheme, host and port alone, in lower case: https://gateway.example",
+            f"gateway_url {url[:100]!a} is not a valid origin",
+            hint="give only scheme, host and port, in lower case: https://gateway.example",
         )
     return url
 

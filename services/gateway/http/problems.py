@@ -1,4 +1,4 @@
-"""Failures as RFC 9457 problems; the only place that knows which HTTP status a failure has."""
+"""Exceptions as RFC 9457 problems. The only module that maps exceptions to HTTP statuses."""
 
 from __future__ import annotations
 
@@ -64,31 +64,31 @@ _STATUS: dict[type, int] = {
     NoSignerError: 503,
     MillmarkError: 500,
 }
-"""The nearest class of an error decides. Settings are the operator's input, not the caller's."""
+"""The most specific class decides. Settings are the operator's input, not the caller's, hence 500."""
 _MOST_DETAIL = 1000
-"""Characters: an identifier that is refused is not sent back at full length."""
+"""In characters, so that a refused identifier is not echoed at full length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem(Printable):
-    """What did not work (RFC 9457)."""
+    """A problem (RFC 9457)."""
 
     type: str
     """Stable URI of the kind of problem: `urn:millmark:problem:` and a code."""
     title: str
-    """What that kind of problem is."""
+    """The kind of problem in words."""
     status: int
-    """The HTTP status again."""
+    """The HTTP status."""
     detail: str
-    """The cause, this time."""
+    """The cause of this occurrence."""
     hint: str | None
-    """What can be done about it."""
+    """What the caller can do about it."""
     request_id: str
-    """As in the X-Request-ID header: name it when you ask the operator."""
+    """The value of the X-Request-ID header. Quote it when you ask the operator."""
 
 
 def build_problem(error: Exception, request_id: str) -> Problem:
-    """The problem that any failure is. Of what is not foreseen it says nothing but the request's id."""
+    """Converts any exception. Details of an unexpected one are withheld: the problem contains only the request id."""
     if isinstance(error, MillmarkError):
         return _of_ledger(error, request_id)
     if isinstance(error, RequestValidationError):
@@ -96,44 +96,60 @@ def build_problem(error: Exception, request_id: str) -> Problem:
     if isinstance(error, HTTPException):
         return _of_http(error.status_code, request_id)
     return _make(
-        "unexpected", "The gateway failed", 500, "this failure is not foreseen", "tell the operator", request_id
+        "unexpected",
+        "The gateway failed",
+        500,
+        "an unexpected error occurred",
+        "report the request id to the operator",
+        request_id,
     )
 
 
 def public_cause(error: MillmarkError) -> str:
-    """The cause without the addresses of node and database, which are nobody else's business."""
+    """The cause without addresses of the node and the database, which would reveal the network behind the gateway."""
     return withhold_addresses(error.cause)
 
 
 def _of_ledger(error: MillmarkError, request_id: str) -> Problem:
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     title = (type(error).__doc__ or "").partition("\n")[0].rstrip(".")
+    # The first line of the class's docstring is the problem's title.
     detail = public_cause(error) if status >= 500 else error.cause
     return _make(error.code, title, status, detail, error.hint or None, request_id)
 
 
 def _of_http(status: int, request_id: str) -> Problem:
     known = {
-        404: ("path-unknown", "There is no such path", "nothing is under this path", "see /docs for the paths"),
-        405: ("method-refused", "The method does nothing here", "this path does not take it", "see the Allow header"),
-        406: ("not-acceptable", "No such answer", "the answer has no such form or version", "ask for application/json"),
-        409: ("there-already", "It is there already", "this was taken in before", "nothing needs to be done"),
+        404: ("path-unknown", "The path does not exist", "no route has this path", "see /docs for the paths"),
+        405: (
+            "method-refused",
+            "The method is not allowed",
+            "this path does not support the method",
+            "see the Allow header",
+        ),
+        406: (
+            "not-acceptable",
+            "No acceptable representation",
+            "the response is not available in the requested form or version",
+            "ask for application/json",
+        ),
+        409: ("there-already", "It exists already", "the same item was captured earlier", "nothing needs to be done"),
         415: (
             "media-type-refused",
-            "The body is of another kind",
-            "it is not announced as JSON",
-            "send application/json",
+            "The media type is not supported",
+            "the body is not declared as JSON",
+            "send Content-Type: application/json",
         ),
-        413: ("body-too-long", "The body is too long", "it has more bytes than this path takes", "send less"),
-        414: ("uri-too-long", "Path and query are too long", "together they are too long", "ask for one thing"),
+        413: ("body-too-long", "The body is too long", "the body exceeds the limit of this path", "send less"),
+        414: ("uri-too-long", "The URI is too long", "path and query together are too long", "request fewer things"),
         421: (
             "host-refused",
             "The request is for another host",
-            "its Host header is not ours",
-            "use the public address",
+            "the Host header is not a name of this gateway",
+            "use the gateway's public URL",
         ),
     }
-    other = ("request-refused", "The request is refused", HTTPStatus(status).phrase.lower(), None)
+    other = ("request-refused", "The request was refused", HTTPStatus(status).phrase.lower(), None)
     code, title, detail, hint = known.get(status, other)
     return _make(code, title, status, detail, hint, request_id)
 

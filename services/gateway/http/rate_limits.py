@@ -1,7 +1,7 @@
-"""How much one caller may ask: a bucket of tokens for each, refilled at a steady rate.
+"""Rate limits: a token bucket per caller, refilled at a steady rate.
 
-A participant has one bucket for all its credentials; callers without a credential have one for each address (IPv6: for
-each /64, of which a subscriber has all). Behind a proxy all of these have the proxy's address: limit them there.
+A participant has one bucket for all its credentials. Callers without a credential have one per IP address (for IPv6 one
+per /64, the usual size of a subscriber's network). Behind a proxy they all share the proxy's address: set limits there.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from services.gateway.http.errors import RateLimitedError
 __all__ = ["BURST_S", "Limiter", "Rates", "name_address"]
 
 BURST_S = 5
-"""A bucket that was left alone holds what comes in so many seconds."""
+"""A full bucket holds the tokens of this many seconds."""
 _MOST_BUCKETS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Tokens a second; most requests take one (`cost` in services.access.rules)."""
+    """Tokens per second. Most requests cost one token (`cost` in services.access.rules)."""
 
     participant: float = 200.0
     anonymous: float = 20.0
@@ -37,8 +37,8 @@ class _Bucket:
 
 
 class Limiter:
-    """All callers' buckets, in bounded memory: the one that was longest left alone is forgotten first, and was full by
-    then unless ten thousand others asked in the meantime."""
+    """The buckets of all callers, in bounded memory. The bucket that has been idle longest is evicted; it was full
+    again by then, unless ten thousand other callers came within seconds."""
 
     def __init__(self, rates: Rates, clock: Callable[[], float] = time.monotonic) -> None:
         self._rates, self._clock = rates, clock
@@ -46,16 +46,17 @@ class Limiter:
         self._lock = threading.Lock()
 
     def take(self, caller: int | str, cost: int) -> None:
-        """Takes `cost` tokens of a participant (by number) or an address. Raises RateLimitedError when there are too
-        few, and takes none then."""
+        """Takes `cost` tokens from the bucket of a participant (its number) or an address. Raises RateLimitedError, and
+        takes none, if there are too few."""
         rate = self._rates.participant if isinstance(caller, int) else self._rates.anonymous
         most = max(rate * BURST_S, 1.0)
         with self._lock:
             bucket = self._refilled(caller, rate, most)
+            # A request that costs more than a full bucket is let through when the bucket is full, and leaves a debt.
             missing = min(cost, most) - bucket.tokens
             if missing > 0:
                 raise RateLimitedError("too many requests", retry_after_s=int(missing / rate) + 1)
-            bucket.tokens -= cost  # below zero when one request costs more than a bucket holds: it is paid off later
+            bucket.tokens -= cost
 
     def _refilled(self, caller: int | str, rate: float, most: float) -> _Bucket:
         now = self._clock()
@@ -75,12 +76,13 @@ class Limiter:
 
 
 def name_address(host: str | None) -> str:
-    """By which the bucket of a caller without a credential is found."""
+    """The name of the bucket for callers without a credential."""
     try:
         address = ipaddress.ip_address(host or "")
     except ValueError:
         return host or "unknown"
     if isinstance(address, ipaddress.IPv6Address):
+        # IPv4-mapped addresses are the same callers as over IPv4, so they must not get a second bucket.
         mapped = address.ipv4_mapped
         return str(mapped) if mapped else str(ipaddress.ip_network((int(address), 64), strict=False))
     return str(address)

@@ -1,4 +1,4 @@
-"""The gateway's own secrets."""
+"""Reads and creates the gateway's secrets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SECRET_BYTES = 32
 
 
 class SecretRepository:
-    """Reads and writes within one transaction."""
+    """All operations run in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._rows = Rows(connection)
 
     def secret(self, name: str) -> bytes:
-        """32 random bytes, the same at each call and after a restart. Needs a transaction that may write."""
+        """32 random bytes, created by the first call and stored. Needs a transaction that may write."""
         found = self._rows.get(SecretRow, name)
         if found is None:
             found = SecretRow(name, secrets.token_bytes(_SECRET_BYTES))

@@ -1,4 +1,4 @@
-"""Views as responses, with ETags and preconditions; and the parameters and failures that many routes share."""
+"""Responses from views, with ETags and preconditions; parameters and problems shared by many routes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ __all__ = [
     "PROBLEMS_400_404",
     "PROBLEMS_404",
     "PROBLEMS_422",
+    "PROBLEM_MODEL",
     "IfMatch",
     "IfNoneMatch",
     "Number",
@@ -35,11 +36,16 @@ __all__ = [
 
 ETAG_EXAMPLE = '"9f86d081884c7d659a2feaa0c55ad015"'
 MOST_SEQUENCE = 2**40 - 1
-"""`uint40` in the contracts."""
+"""The largest `uint40`, the type of sequences in the contracts."""
 
-PROBLEM: dict[str, Any] = {"model": model_of(Problem)}
+PROBLEM_MODEL = model_of(Problem)
+# By its name: of a model, FastAPI would compile another validator for each failure of each route, a third of what a
+# gateway's start takes. The document is given the schema when it is completed.
+PROBLEM: dict[str, Any] = {
+    "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{PROBLEM_MODEL.__name__}"}}}
+}
 Problems: TypeAlias = "dict[int | str, dict[str, Any]]"
-"""Failures of a route in the OpenAPI document, by status."""
+"""Problems of a route in the OpenAPI document, by status."""
 PROBLEMS_422: Problems = {422: PROBLEM, "default": PROBLEM}
 PROBLEMS_404: Problems = {404: PROBLEM, **PROBLEMS_422}
 PROBLEMS_400: Problems = {400: PROBLEM, **PROBLEMS_422}
@@ -47,13 +53,13 @@ PROBLEMS_400_404: Problems = {400: PROBLEM, **PROBLEMS_404}
 
 IfNoneMatch = Annotated[
     str | None,
-    Header(alias="If-None-Match", description="ETag of an answer that is at hand.", examples=[ETAG_EXAMPLE]),
+    Header(alias="If-None-Match", description="ETag of a response that you already have.", examples=[ETAG_EXAMPLE]),
 ]
 IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        description="ETag of the thing as the caller has it: 412 when it was changed since.",
+        description="ETag of the resource as you know it. 412 if it has changed since.",
         examples=[ETAG_EXAMPLE],
     ),
 ]
@@ -61,12 +67,12 @@ Subject = Annotated[
     str,
     Path(
         pattern="^0x[0-9a-f]{64}$",
-        description="Subject, as on chain.",
+        description="Subject: the hash under which the ledger knows the thing.",
         examples=["0x" + "1a" * 32],
     ),
 ]
 Number = Annotated[
-    int, Path(alias="id", ge=1, le=MOST_SEQUENCE, description="Sequence of the record that made it.", examples=[412])
+    int, Path(alias="id", ge=1, le=MOST_SEQUENCE, description="Sequence of the record that created it.", examples=[412])
 ]
 
 
@@ -75,14 +81,14 @@ def reply(view: Printable, status: int = 200, **headers: str) -> Response:
 
 
 def reply_with_etag(view: Printable, if_none_match: str | None) -> Response:
-    """The view, or 304. The ETag is over the whole answer: names from the private book are part of it, so the index's
-    digest would not do."""
+    """The view, or 304. The ETag covers the whole response, because names from the private book are part of it: the
+    index's digest would not change with them."""
     return with_etag(reply(view), if_none_match)
 
 
 def with_etag(response: Response, if_none_match: str | None, *, cache: str = "private, no-cache") -> Response:
-    """The response with an ETag over its body, or 304. Caches may store it and have to revalidate each time, unless
-    `cache` says otherwise."""
+    """The response with an ETag of its body, or 304. By default caches may store it, but have to revalidate it each
+    time."""
     etag = _etag(response)
     headers = {"ETag": etag, "Cache-Control": cache}
     if if_none_match is not None and etag_matches(if_none_match, etag):
@@ -92,15 +98,15 @@ def with_etag(response: Response, if_none_match: str | None, *, cache: str = "pr
 
 
 def build_precondition(if_match: str | None) -> Callable[[Printable], None] | None:
-    """A check that raises PreconditionError for a view with none of the expected ETags (RFC 9110, section 13.1.1: weak
-    ETags match nothing); None where nothing is expected."""
+    """A check that raises PreconditionError for a view whose ETag is not among the expected ones. Uses strong
+    comparison (RFC 9110, section 13.1.1), so weak ETags match nothing. None if nothing is expected."""
     if if_match is None:
         return None
     expected = [one.strip() for one in if_match.split(",")]
 
     def verify(view: Printable) -> None:
         if expected != ["*"] and _etag(reply(view)) not in expected:
-            raise PreconditionError("it was changed since, or was never so", hint="get it again, and decide anew")
+            raise PreconditionError("the ETag in If-Match is not current", hint="read it again, then decide")
 
     return verify
 

@@ -1,6 +1,6 @@
-"""The routes of one gateway: who may call each, and what documents it. A route is one row; all else is derived from it.
+"""All routes of a gateway. Each is one row with its permission rule and documentation; all else is derived from it.
 
-A route without a row is answered to nobody. What a caller then sees is decided by the queries
+A route without a row is refused to everybody. What a caller sees of a route's results is decided by the queries
 (ledger.provenance.permissions).
 """
 
@@ -20,26 +20,26 @@ from services.access.rules import MOST_BODY_BYTES, Rule
 __all__ = ["Examples", "Route", "RouteTable"]
 
 Examples: TypeAlias = "Mapping[str, Callable[[], object]]"
-"""By name, functions that build an answer: a view, or its JSON form. Called when the document is asked for."""
+"""Example responses by name: functions that return a view or its JSON form, called when the document is built."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row."""
+    """A route, with everything that is derived from it elsewhere."""
 
     method: str
     path: str
-    """As the router has it, converters included."""
+    """As registered with the router, including converters."""
     rule: Rule
     operation: str | None = None
-    """Operation id in the OpenAPI document; None for pages, which are not in it."""
+    """Operation id in the OpenAPI document; None for pages, which are not part of it."""
     examples: Examples = field(default_factory=dict)
     body_example: object = None
-    """JSON form of a request body; None where there is none to show."""
+    """JSON form of a request body; None if there is nothing to show."""
 
 
 class RouteTable:
-    """Holds the router and the rows, so that no route is registered without its row."""
+    """Owns the router, so that no route can be registered without its row."""
 
     def __init__(self) -> None:
         self.router = APIRouter()
@@ -47,9 +47,9 @@ class RouteTable:
         self._long_bodies: list[tuple[str, re.Pattern[str], int]] = []
 
     def add(self, route: Route, endpoint: Callable[..., Any], **documented: Any) -> None:
-        """Registers the route; `documented` is what else FastAPI is told about it.
+        """Registers the route; `documented` is passed on to FastAPI.
 
-        Raises ValueError when the table already has the method and path.
+        Raises ValueError if the table already has this method and path.
         """
         key = (route.method, route.path)
         if key in self._rows:
@@ -67,35 +67,35 @@ class RouteTable:
         )
 
     def __iter__(self) -> Iterator[Route]:
-        """In the order of declaration."""
+        """Yields the rows in order of declaration."""
         return iter(self._rows.values())
 
     def get(self, method: str, path: str) -> Route | None:
         return self._rows.get((method, path))
 
     def find_rule(self, method: str, path: str) -> Rule:
-        """Raises ForbiddenError for a route that has no row."""
+        """Raises ForbiddenError for a route without a row."""
         row = self.get(method, path)
         if row is None:
-            raise ForbiddenError("nobody may do this", hint="")
+            raise ForbiddenError("this route is closed to everybody", hint="")
         return row.rule
 
     def most_body_bytes(self, method: str, path: str) -> int:
-        """Longest body that a request may have, before it is known which route it takes."""
+        """Longest body allowed for a request, judged before routing."""
         fits = (most for verb, pattern, most in self._long_bodies if verb == method and pattern.fullmatch(path))
         return next(fits, MOST_BODY_BYTES)
 
     def is_audited(self, method: str, path: str) -> bool:
-        """True also for a route without a row: the request is denied."""
+        """True also for a route without a row, whose requests are refused."""
         row = self.get(method, path)
         return row is None or row.rule.audited
 
     def is_page(self, method: str, path: str) -> bool:
-        """Whether the answer is for a browser."""
+        """Whether the route is a page for browsers."""
         row = self.get(method, path)
         return row is not None and row.rule.page
 
     def allowed_methods(self, path: str) -> str:
         """Value of the Allow header for a path."""
-        taken = {route.method for route in self if route.path == path}
-        return ", ".join(sorted({*taken, "OPTIONS", *(["HEAD"] if "GET" in taken else [])}))
+        methods = {route.method for route in self if route.path == path}
+        return ", ".join(sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])}))

@@ -1,8 +1,8 @@
-"""Declares documented routes, one row each: path, operation id, summary, answer, permission rule, and examples.
+"""Declares documented routes, one row each: path, operation id, summary, response, permission rule, and examples.
 
 routes = Routes(table, "provenance", PROBLEMS_400_404)
 
-@routes.get("/v1/recall", "recall", "What a bad lot reached", Recall, rule=Rule(Scope.PROVENANCE), examples=...)
+@routes.get("/v1/recall", "recall", "Find what a bad lot affected", Recall, rule=Rule(Scope.PROVENANCE), examples=...)
 def recall(principal: CurrentPrincipal) -> Response: ...
 """
 
@@ -25,43 +25,43 @@ __all__ = ["Options", "Routes"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 View: TypeAlias = "type | types.UnionType | None"
-"""The answer, or a union of the answers; None where it is not a view."""
+"""The view that is returned, or a union of views; None if it is not a view."""
 _NO_EXAMPLES: Examples = {}
 
 
 class Options(TypedDict, total=False):
-    """The members of a row that go by name. Without `rule`, a route cannot be declared."""
+    """The keyword members of a row. `rule` is required."""
 
     rule: Required[Rule]
     examples: Examples
     body_example: object
-    """Shown for the request body, as JSON."""
+    """Example of the request body, as JSON."""
     responses: Problems
-    """Instead of the problems that all routes of the group have."""
+    """Problems, in place of those common to the group."""
     response_model: Any
-    """Pydantic model of an answer that is not a view; None for no model at all."""
+    """Pydantic model of a response that is not a view; None for none."""
     response_class: type[Response]
     status_code: int
     description: str
-    """Instead of the endpoint's docstring."""
+    """Description, in place of the endpoint's docstring."""
     openapi_extra: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Routes under one tag. `problems` are the failures that the document lists unless a row says otherwise."""
+    """Routes with the same tag. `problems` are listed for every route that does not set `responses`."""
 
     table: RouteTable
     tag: str
     problems: Problems
 
     def page(self, path: str, operation: str, summary: str, view: type, **row: Unpack[Options]) -> Callable[[F], F]:
-        """GET of a list, a page at a time. The cursor may be one of another list."""
+        """GET of a paged list. Documents 400, for a cursor of another list."""
         listed: Options = {"responses": PROBLEMS_400, **row}
         return self._declare("GET", path, operation, summary, response_model=page_of(view), **listed)
 
     def one(self, path: str, operation: str, summary: str, view: type, **row: Unpack[Options]) -> Callable[[F], F]:
-        """GET of a single thing, which may not be there."""
+        """GET of one resource. Documents 404."""
         found: Options = {"responses": PROBLEMS_404, **row}
         return self.get(path, operation, summary, view, **found)
 
@@ -104,8 +104,8 @@ class Routes:
     ) -> Callable[[F], F]:
         def register(endpoint: F) -> F:
             route = Route(method, path, rule, operation, examples, body_example)
-            told = {"summary": summary, "tags": [self.tag], "responses": self.problems, **documented}
-            self.table.add(route, endpoint, **told)
+            documentation = {"summary": summary, "tags": [self.tag], "responses": self.problems, **documented}
+            self.table.add(route, endpoint, **documentation)
             return endpoint
 
         return register

@@ -1,4 +1,4 @@
-"""Response schemas out of the views themselves, so that the two cannot drift."""
+"""Response schemas derived from the view classes, so that the two cannot differ."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _PLAIN = (bool, int, str, datetime, type(None))
 
 @cache
 def model_of(view: type) -> type[BaseModel]:
-    """The pydantic model of what `Printable.to_json` makes of a frozen dataclass: bytes as 0x-hex, times as date-time,
-    enumerations as lower-case words, tuples as arrays, events as one of their kinds. Descriptions are the sentences in
-    the dataclass's source.
+    """The pydantic model of what `Printable.to_json` returns for a frozen dataclass: bytes as 0x-hex, times as
+    date-time, enumerations as lower-case words, tuples as arrays, events as one of their kinds. Descriptions are the
+    docstrings in the dataclass's source.
 
-    Raises TypeError for a field of a type that has no JSON form there.
+    Raises TypeError for a field whose type has no JSON form.
     """
-    hints, sentences = get_type_hints(view), _sentences(view)
+    hints, docs = get_type_hints(view), _attribute_docs(view)
     members: dict[str, Any] = {
-        field.name.rstrip("_"): (_as_json(hints[field.name]), Field(description=sentences.get(field.name)))
+        field.name.rstrip("_"): (_as_json(hints[field.name]), Field(description=docs.get(field.name)))
         for field in fields(view)
     }
-    return create_model(view.__name__, __doc__=inspect.getdoc(view) if _has_sentence(view) else None, **members)
+    return create_model(view.__name__, __doc__=inspect.getdoc(view) if _has_docstring(view) else None, **members)
 
 
 def _as_json(hint: Any) -> Any:
-    """The annotation of a field's JSON form."""
+    """The type annotation of a field's JSON form."""
     arguments = get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):
         return Union[tuple(_as_json(one) for one in arguments)]  # noqa: UP007  # the members are known only now
@@ -71,7 +71,7 @@ def _scalar(hint: Any) -> Any:
 
 @cache
 def _fields_of(kind: type) -> type[BaseModel]:
-    """The pydantic model of what `Event.to_json` makes of an event, or of a struct in one: numbers for enumerations."""
+    """The pydantic model of what `Event.to_json` returns for an event or a struct in it. Enumerations are numbers."""
     members: dict[str, Any] = {name.rstrip("_"): (_as_field(member), ...) for name, member in struct_of(kind).members}
     return create_model(f"{kind.__name__}Fields", __config__=ConfigDict(extra="forbid"), **members)
 
@@ -86,24 +86,24 @@ def _as_field(member: Type) -> Any:
     return int if member.abi.startswith("uint") else _Hex
 
 
-def _has_sentence(view: type) -> bool:
-    """A dataclass without a docstring is given its signature as one."""
+def _has_docstring(view: type) -> bool:
+    """Whether the class has a docstring. `dataclass` sets the signature as docstring of a class that has none."""
     return not (view.__doc__ or "").startswith(f"{view.__name__}(")
 
 
-def _sentences(view: type) -> dict[str, str]:
-    """The string under each field, as far as the source is at hand."""
+def _attribute_docs(view: type) -> dict[str, str]:
+    """The docstring under each field, by field name; empty if the source is not available."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(view)))
     except OSError:
         return {}
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     return {
-        field.target.id: inspect.cleandoc(sentence.value.value)
-        for field, sentence in itertools.pairwise(body)
+        field.target.id: inspect.cleandoc(doc.value.value)
+        for field, doc in itertools.pairwise(body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
-        and isinstance(sentence, ast.Expr)
-        and isinstance(sentence.value, ast.Constant)
-        and isinstance(sentence.value.value, str)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
+        and isinstance(doc.value.value, str)
     }

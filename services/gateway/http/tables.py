@@ -1,4 +1,4 @@
-"""The gateway's own secrets."""
+"""Secrets that the gateway generates for itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ledger.store import schema_of
 
 @dataclass(slots=True)
 class SecretRow:
-    """Random bytes that the gateway drew for itself, once."""
+    """Random bytes, generated once."""
 
     name: str
     value: bytes

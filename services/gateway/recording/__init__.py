@@ -1,4 +1,4 @@
-"""Recording in the name of the company that runs the gateway: bodies, writes, the outbox, and the records' fate."""
+"""Records for the company that runs the gateway: request bodies, writes, the outbox, and the status of each record."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""One body for each kind of record, out of the record itself, so that the two cannot drift.
+"""Request bodies, one for each kind of record, derived from the record class so that the two cannot differ.
 
-A body has the record's own fields, but for these:
+A body has the fields of the record, with these changes:
 
-    identifier_hash    becomes `identifier`: the gateway salts and hashes it, and keeps it in the private book
-    ..._root           becomes `...`, a JSON document that is salted and kept likewise; or the root itself, 0x-hex
+    identifier_hash    becomes `identifier`: the gateway salts and hashes it, and stores it in the private book
+    ..._root           becomes `...`, a JSON document that is salted and stored likewise; or the root itself, 0x-hex
     ..._at, ..._since  are RFC 3339 in UTC instead of seconds
     unit               is the UN/ECE code as text
     enumerations       are lower-case words, bytes 0x-hex
-    consignment        becomes `lots`, subjects alone: whose order each is of, the index says
-    order of a lot     likewise
+    consignment        becomes `lots`, only subjects: the index knows the order of each
+    order of a lot     is optional, for the same reason
 
-Types are strict: "1" and true are no numbers. Members that the body does not have are refused.
+Types are strict: neither "1" nor true is a number. Unknown members are refused.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = ["BODY", "body_of", "struct_of"]
 
 BODY = ConfigDict(extra="forbid", strict=True)
 MOST_ITEMS = 100
-"""In one list: what fits into one transaction with room to spare."""
+"""Most items in one list: they fit into one transaction with a margin."""
 _MOST_BLOB_BYTES = 24_576
-"""EIP-170: a published model is contract code."""
+"""Limit of EIP-170: a published model is stored as contract code."""
 _TIME = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 
 Hex32 = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
@@ -41,13 +41,14 @@ _Members = dict[str, Any]
 
 @cache
 def body_of(kind: type[Record], given: tuple[str, ...], asks: tuple[str, ...] = ()) -> type[BaseModel]:
-    """The body for a kind of record whose fields `given` come from elsewhere; `asks` are what else is in it."""
+    """The body for a kind of record. It lacks the fields `given`, which come from elsewhere, and has the members
+    `asks`, which the record lacks."""
     members = {**{name: (_ASKED[name], ...) for name in asks}, **dict(_members(struct_of(kind), given))}
     return create_model(kind.__name__ + "Body", __config__=BODY, __doc__=None, **members)
 
 
 def struct_of(kind: type) -> type:
-    """What has the fields: the record itself, or the one struct that is all of it."""
+    """The class that has the fields: the record itself, or the one struct that it wraps."""
     hints = get_type_hints(kind, include_extras=True)
     only = list(hints.values())[-1] if len(fields(kind)) == 1 else None
     return only if isinstance(only, type) and is_dataclass(only) else kind
@@ -67,11 +68,17 @@ def _member(name: str, hint: Any, *, of_lot: bool) -> Iterator[tuple[str, Any]]:
     elif name.endswith("_root"):
         about = name.removesuffix("_root")
         yield about, (dict[str, Any] | None, Field(None, description=_DOCUMENT, examples=[{"note": "as ordered"}]))
-        yield name, (Hex32 | None, Field(None, description=f"Instead of `{about}`: root of a document kept elsewhere."))
+        yield (
+            name,
+            (
+                Hex32 | None,
+                Field(None, description=f"Root of a document stored elsewhere, in place of `{about}`."),
+            ),
+        )
     elif name.endswith(("_at", "_since")):
         yield name, (Annotated[str, Field(pattern=_TIME, description="RFC 3339, UTC.", examples=[_WHEN])], ...)
     elif name == "order" and of_lot:
-        yield name, (Hex32 | None, Field(None, description="Subject of its order; what the index says when left out."))
+        yield name, (Hex32 | None, Field(None, description="Subject of the lot's order; by default as in the index."))
     elif name == "consignment":
         yield "lots", (_LOTS, ...)
     else:
@@ -79,7 +86,7 @@ def _member(name: str, hint: Any, *, of_lot: bool) -> Iterator[tuple[str, Any]]:
 
 
 def _annotation(hint: Any) -> Any:
-    """The type of a plain field."""
+    """The type annotation of an unchanged field."""
     if get_origin(hint) is tuple:
         item = _annotation(get_args(hint)[0])
         return Annotated[list[item], Field(min_length=1, max_length=MOST_ITEMS)]  # type: ignore[valid-type]  # known only now
@@ -110,21 +117,22 @@ def _words(kind: type[enum.IntEnum]) -> Any:
 
 
 _WHEN = "2026-12-01T12:00:00Z"
-_DOCUMENT = "A JSON document that the gateway salts, hashes and keeps; its root is recorded. None when left out."
+_DOCUMENT = "JSON document that the gateway salts, hashes and stores; its root is recorded. Omit it for none."
 _IDENTIFIER = Annotated[
     str,
     Field(
         min_length=1,
         max_length=MAX_IDENTIFIER_LENGTH,
-        description="What it is called: a URI, in any spelling that has a canonical form. It stays in the book.",
+        description="A URI in any spelling that has a canonical form. It is stored in the private book only.",
         examples=["https://id.gs1.org/01/09506000013459/21/A0001"],
     ),
 ]
 _LOTS = Annotated[
-    list[Hex32], Field(min_length=1, max_length=MOST_ITEMS, description="Subjects.", examples=[["0x" + "1a" * 32]])
+    list[Hex32],
+    Field(min_length=1, max_length=MOST_ITEMS, description="Subjects of lots.", examples=[["0x" + "1a" * 32]]),
 ]
 _ASKED: dict[str, Any] = {
-    "subject": Annotated[Hex32, Field(description="Order or lot in whose history the record is.")],
-    "sequence": Annotated[int, Field(ge=1, le=2**40 - 1, description="Of the record that is corrected.")],
+    "subject": Annotated[Hex32, Field(description="Order or lot whose history contains the record.")],
+    "sequence": Annotated[int, Field(ge=1, le=2**40 - 1, description="Sequence of the record to correct.")],
 }
-"""Members that no record has."""
+"""Members of bodies that are not fields of a record."""

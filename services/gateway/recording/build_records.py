@@ -1,4 +1,4 @@
-"""From a body to a record, with what the private book has to keep for it."""
+"""Builds records from request bodies, and collects what the private book has to store for them."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ _NONE = bytes(32)
 
 @dataclass(slots=True)
 class Builder:
-    """Builds one record."""
+    """Builds one record; not reusable."""
 
     rows: Rows
     """The index."""
     creator: int
-    """Participant that records."""
+    """The participant that records."""
     names: SubjectKind | None
-    """Kind of the thing that the record makes."""
+    """The kind of thing that the record creates; None if it creates nothing with an identifier."""
     identities: list[Identity] = field(default_factory=list)
     documents: list[Claims] = field(default_factory=list)
 
     def build(self, kind: type[Record], body: Mapping[str, Any], given: Mapping[str, Any]) -> Record:
-        """The record. Raises InputError and its kinds for what the types alone do not rule out."""
+        """Returns the record. Raises InputError or a subclass for values that the body's types allow but that are
+        invalid."""
         struct = struct_of(kind)
         made = self._struct(struct, body, given)
         whole: Callable[..., Record] = kind
         return cast(Record, made) if struct is kind else whole(made)
 
     def keep(self, book: Book) -> None:
-        """Puts names and documents into the book."""
+        """Stores identifiers and documents in the book."""
         for identity in self.identities:
             book.add_identity(identity)
         for claims in self.documents:
@@ -88,14 +89,16 @@ class Builder:
 
     def _name(self, identifier: str) -> bytes:
         if self.names is None:
-            raise TypeError("this record makes nothing that has a name")
+            raise TypeError("a record of this kind names nothing new")
         identity = Identity(self.names, self.creator, identifier)
         self.identities.append(identity)
         return identifier_hash(identity.salt, identity.identifier)
 
     def _document(self, document: Json, root: str | None, name: str) -> bytes:
         if document is not None and root is not None:
-            raise InputError(f"{name} and its document are both given", hint="give one of them")
+            raise InputError(
+                f"both {name} and its document are given", hint=f"omit {name}, or {name.removesuffix('_root')}"
+            )
         if document is None:
             return _NONE if root is None else _raw(root)
         claims = build_claims(document)
@@ -104,6 +107,7 @@ class Builder:
 
     def _order_of(self, lot: bytes) -> bytes:
         row = self.rows.get(LotRow, lot)
+        # A lot that is not indexed yet has no known order. The contract rejects the record if the guess is wrong.
         return _NONE if row is None or row.order is None else row.order
 
 
@@ -118,5 +122,5 @@ def _seconds(name: str, text: str) -> int:
     except ValueError:
         found = -1
     if found < 0:
-        raise InputError(f"{name} is no time since 1970", hint="give RFC 3339 in UTC, such as 2026-12-01T12:00:00Z")
+        raise InputError(f"{name} is not a time since 1970", hint="give RFC 3339 in UTC, such as 2026-12-01T12:00:00Z")
     return found

@@ -1,4 +1,4 @@
-"""Routes that have something recorded, and the records' fate."""
+"""Routes that record something, and routes for the status of the records."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from services.gateway.recording.build_records import Builder
 from services.gateway.recording.recorder import Recorder, describe_subjects
 from services.gateway.recording.repository import RecordingRepository
 from services.gateway.recording.tables import RecordingRow
-from services.gateway.recording.views import RecordFate, Refusal, build_fate
+from services.gateway.recording.views import RecordStatus, Refusal, build_record_status
 from services.gateway.recording.writes import WRITES, Write
 
 __all__ = ["add_recording"]
 
 _FIRST = 2**62
 _ABOUT = (
-    "In the name of the company that runs the gateway, signed with its key. 202: it is kept, and will be sent, also "
-    "after a crash; follow `Location` to the end. Whether the ledger takes it is said there: `refusal` has the "
-    "contract's own error."
+    "The record is made for the company that runs the gateway and signed with its key. 202 means that it is stored and "
+    "will be sent, even after a crash. Poll `Location` for its status. If the ledger rejects the record, `refusal` "
+    "there contains the contract's error."
 )
 RecordNumber = Annotated[
-    int, Path(alias="id", ge=1, le=2**31 - 1, description="Of the record, as it was answered.", examples=[17])
+    int, Path(alias="id", ge=1, le=2**31 - 1, description="`id` of the record's status.", examples=[17])
 ]
 _State: TypeAlias = Literal[
     "queued", "paused", "blocked", "nonced", "signed", "sent", "mined", "final", "failed", "cancelled"
@@ -54,26 +54,27 @@ _State: TypeAlias = Literal[
 
 
 def add_recording(table: RouteTable, store: Store, recorder: Recorder | None) -> None:
-    """Without a recorder the company has no key here, and nothing is recorded."""
+    """Adds the routes. If `recorder` is None, the company has no key here and writes answer 503."""
     routes, service = Routes(table, "recording", PROBLEMS_400_404), _RecordingService(store, recorder)
     for write in WRITES:
         _add_write(routes, service, write)
-    _add_fates(routes, service)
+    _add_statuses(routes, service)
 
 
 class _RecordingService:
-    """Queues records, and reports what became of them."""
+    """Queues records and reports their status."""
 
     def __init__(self, store: Store, recorder: Recorder | None) -> None:
         self._store, self._recorder, self._outbox = store, recorder, Outbox(store)
 
     def take(self, write: Write, token: str, asked: Mapping[str, Any], body: BaseModel, caller: Principal) -> Response:
-        """202 with where to follow it. The same token, the same record."""
+        """Queues a record and returns 202 with the location of its status. Idempotent under a token."""
         if self._recorder is None:
-            raise NoSignerError("this gateway has no key to record with", hint="ask its operator to set gateway_signer")
+            raise NoSignerError("this gateway has no key for recording", hint="ask its operator to set gateway_signer")
+        # Looked up first: after a crash the response may be lost although the record was queued.
         key = f"api:{token}"
         found = self._recorder.find(key) or self._queue(self._recorder, write, key, asked, body, caller)
-        answer = reply(self._fate(found), 202)
+        answer = reply(self._status(found), 202)
         answer.headers["Location"] = f"/v1/records/{found.id}"
         return answer
 
@@ -95,19 +96,19 @@ class _RecordingService:
         subjects = describe_subjects([one.subject for one in builder.identities])
         return recorder.queue(RecordingRow(key, caller.participant or 0, subjects), record, builder.keep)
 
-    def fate(self, number: int) -> RecordFate:
-        """Raises NotFoundError."""
-        return self._fate(self._outbox.record(number))
+    def status(self, number: int) -> RecordStatus:
+        """Raises NotFoundError for an unknown record."""
+        return self._status(self._outbox.record(number))
 
-    def fates(self, after: int | None, limit: int, state: str | None) -> tuple[list[RecordFate], int | None]:
-        """The newest first, and where the list goes on."""
+    def statuses(self, after: int | None, limit: int, state: str | None) -> tuple[list[RecordStatus], int | None]:
+        """The newest first, and where the next page starts."""
         found = self._outbox.page(_FIRST if after is None else after, limit + 1, state)
         shown = found[:limit]
-        return [self._fate(one) for one in shown], shown[-1].id if len(found) > limit else None
+        return [self._status(one) for one in shown], shown[-1].id if len(found) > limit else None
 
-    def _fate(self, record: QueuedRecord) -> RecordFate:
+    def _status(self, record: QueuedRecord) -> RecordStatus:
         with self._store.reading() as connection:
-            return build_fate(record, RecordingRepository(connection).get(record.idempotency_key))
+            return build_record_status(record, RecordingRepository(connection).get(record.idempotency_key))
 
 
 def _add_write(routes: Routes, service: _RecordingService, write: Write) -> None:
@@ -116,23 +117,23 @@ def _add_write(routes: Routes, service: _RecordingService, write: Write) -> None
         write.path,
         write.operation,
         write.summary,
-        RecordFate,
+        RecordStatus,
         rule=write.rule,
-        examples={"queued": partial(_fate, "queued")},
+        examples={"queued": partial(_status, "queued")},
         body_example=write.example,
-        description=f"{write.kind.__doc__ or ''} {_ABOUT}".strip() if _is_told(write.kind) else _ABOUT,
+        description=f"{write.kind.__doc__ or ''} {_ABOUT}".strip() if _has_docstring(write.kind) else _ABOUT,
         status_code=202,
     )
     declare(_endpoint(service, write, body))
 
 
-def _is_told(kind: type) -> bool:
-    """A dataclass without a docstring is given its signature as one."""
+def _has_docstring(kind: type) -> bool:
+    """Whether the class has a docstring. `dataclass` sets the signature as docstring of a class that has none."""
     return not (kind.__doc__ or "").startswith(f"{kind.__name__}(")
 
 
 def _endpoint(service: _RecordingService, write: Write, body_model: type[BaseModel]) -> Callable[..., Response]:
-    """A function with the parameters that the path has."""
+    """The endpoint function, with the parameters that are in the path."""
 
     def plain(principal: CurrentPrincipal, idempotent: Idempotent, body: BaseModel) -> Response:
         return idempotent.respond(lambda token: service.take(write, token, {}, body, principal))
@@ -156,45 +157,46 @@ def _endpoint(service: _RecordingService, write: Write, body_model: type[BaseMod
         (True, True): on_both,
     }
     endpoint = chosen["{subject}" in write.path, "{id}" in write.path]
+    # FastAPI reads the body's model from the annotations. The functions above are new in every call, so none is shared.
     endpoint.__annotations__["body"] = body_model
     return endpoint
 
 
-def _add_fates(routes: Routes, service: _RecordingService) -> None:
+def _add_statuses(routes: Routes, service: _RecordingService) -> None:
     @routes.page(
         "/v1/records",
         "listRecords",
-        "The company's own records on their way to the ledger",
-        RecordFate,
+        "List the company's records with their status",
+        RecordStatus,
         rule=Rule(Scope.RECORDING, owner=True, cost=4),
-        examples={"last": lambda: {"items": [_fate("sent").to_json()], "next": None}},
+        examples={"last": lambda: {"items": [_status("sent").to_json()], "next": None}},
     )
     def list_records(
         paging: Paging,
-        state: Annotated[_State | None, Query(description="Only those in it.", examples=["failed"])] = None,
+        state: Annotated[_State | None, Query(description="Only records in this state.", examples=["failed"])] = None,
     ) -> Response:
-        """The newest first; also those that commands and nodes queued in the same database."""
-        found, last = service.fates(paging.number, paging.limit, state)
+        """The newest first. Includes records that commands and nodes queued in the same database."""
+        found, last = service.statuses(paging.number, paging.limit, state)
         return paging.answer(found, None if last is None else (last,))
 
     @routes.one(
         "/v1/records/{id}",
         "getRecord",
-        "What became of a record",
-        RecordFate,
+        "Get the status of a record",
+        RecordStatus,
         rule=Rule(Scope.RECORDING, owner=True),
-        examples={"final": partial(_fate, "final"), "failed": partial(_fate, "failed")},
+        examples={"final": partial(_status, "final"), "failed": partial(_status, "failed")},
     )
     def get_record(number: RecordNumber, if_none_match: IfNoneMatch = None) -> Response:
-        """From `queued` to `final`, or `failed` with the contract's error."""
-        return reply_with_etag(service.fate(number), if_none_match)
+        """From `queued` to `final`, or to `failed` with the contract's error."""
+        return reply_with_etag(service.status(number), if_none_match)
 
 
-def _fate(state: str) -> RecordFate:
+def _status(state: str) -> RecordStatus:
     refusal = Refusal(
         "LotOverConsumed", {"lot": "0x" + examples.LOT.hex(), "held": 1, "asked": 2}, "LotOverConsumed(held=1, asked=2)"
     )
-    return RecordFate(
+    return RecordStatus(
         id=17,
         kind="ReceiveLot",
         contract="ledger",

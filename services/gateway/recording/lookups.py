@@ -1,4 +1,4 @@
-"""What records say of the things that their paths name, out of the index: nobody has to send what is known."""
+"""Fields of records that the index supplies for the resource named in a path, so that callers need not send them."""
 
 from __future__ import annotations
 
@@ -18,47 +18,50 @@ from ledger.store.rows import RecordHistoryRow, RecordRow
 __all__ = ["Find", "Given", "find_assigned", "find_certified", "find_proposal", "find_superseded", "number", "subject"]
 
 Given: TypeAlias = "Mapping[str, Any]"
-"""Fields of a record, as the record has them."""
+"""Fields of a record, by name, in the types of the record."""
 Find: TypeAlias = "Callable[[Reader, Given], Given]"
-"""From the places of a path, and the extra members of a body, to fields."""
+"""Maps the parameters of a path and the additional members of a body to fields."""
 
 
 def subject(name: str) -> Find:
-    """The path's subject as the field `name`. Whether there is such a thing, the contract judges: it may be on its
-    way."""
+    """The subject in the path as the field `name`. Existence is left to the contract to judge: the thing may not be
+    indexed yet."""
     return lambda _, asked: {name: bytes.fromhex(asked["subject"][2:])}
 
 
 def number(name: str) -> Find:
-    """The path's number as the field `name`."""
+    """The number in the path as the field `name`."""
     return lambda _, asked: {name: asked["id"]}
 
 
 def find_assigned(reader: Reader, asked: Given) -> Given:
-    """Raises NotFoundError when there is no such assignment in the index."""
+    """Fields that name an assignment. Raises NotFoundError if it is not in the index."""
     row = find_assignment(reader, asked["id"])
     return {"order": row.order, "operation": row.operation, "assignment": row.sequence}
 
 
 def find_certified(reader: Reader, asked: Given) -> Given:
-    """Raises NotFoundError when there is no such certificate in the index."""
+    """Fields that name a certificate and its lot. Raises NotFoundError if it is not in the index."""
     row = find_certificate_row(reader, asked["id"])
     return {"lot": row.lot, "order": row.order or bytes(32), "certificate": row.sequence}
 
 
 def find_superseded(reader: Reader, asked: Given) -> Given:
-    """Raises InputError when the record is not in the history."""
+    """The subject, and the opening of the record in its history. Raises InputError if the record is not in it."""
     name = bytes.fromhex(asked["subject"][2:])
     return {"subject": name, "opening": find_opening(reader, name, asked["sequence"])}
 
 
 def find_proposal(reader: Reader, asked: Given) -> Given:
-    """The revision that a record proposed. Raises NotFoundError for another record."""
+    """The revision that a record proposed. Raises NotFoundError if the record proposed none of this order."""
     order, sequence = bytes.fromhex(asked["subject"][2:]), asked["id"]
     row = reader.rows.get(RecordRow, Contract.LEDGER.value, sequence)
     proposed = None if row is None else row.event()
     if row is None or not isinstance(proposed, RevisionProposed) or row.subject != order:
-        raise NotFoundError(f"record {sequence} proposed no revision of that order", hint="see the order's trace")
+        raise NotFoundError(
+            f"record {sequence} does not propose a revision of this order", hint="see the trace of the order"
+        )
+    # The head that the proposal was made on: history moved on since, at least by the proposal itself.
     links = reader.rows.find(RecordHistoryRow, subject=order)
     before = [link.head for link in links if link.sequence < sequence]
     start = start_of(reader.identity.chain_id, reader.identity.ledger, order)

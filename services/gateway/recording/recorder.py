@@ -1,4 +1,4 @@
-"""The company's own submitter, in a thread beside the gateway: what was acknowledged goes out, also after a restart."""
+"""The thread that submits the company's records. What was acknowledged is sent, also after a restart."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from services.serving.loop import Loop
 __all__ = ["Recorder"]
 
 _PAUSE_S = 0.05
-"""Between rounds while something is under way."""
+"""Pause between rounds while records are in progress."""
 _IDLE_S = 1.0
-"""Between looks for what others queued for the same key."""
+"""Pause between checks for records that other processes queued for the same key."""
 _TROUBLE_S = 2.0
 _PART = 300
-"""Keys that are looked up at once."""
+"""Keys per look-up."""
 
 
 class Recorder:
-    """Records in one participant's name. The signer's lease keeps two gateways, or a gateway and a command, apart."""
+    """Records for one participant. The lease on the signing key keeps other gateways and commands from submitting."""
 
     def __init__(self, store: Store, chain: Chain, signer: Signer, logger: FilteringBoundLogger) -> None:
         self._store, self._chain = store, chain
@@ -42,26 +42,30 @@ class Recorder:
         self._loop = Loop("millmark-recorder", self._step, logger, failed="recording failed", retry_s=_TROUBLE_S)
 
     def participant(self, caller: int | None) -> int:
-        """For whom the key signs. Raises NoSignerError when it signs for nobody, or not for the caller."""
+        """The participant that the key signs for. Raises NoSignerError if there is none, or if it is not the caller."""
         with self._store.reading() as connection:
             found = Registry(connection).participant_of(self._address)
         if found is None:
-            raise NoSignerError("the gateway's key signs for no participant that may act", hint="tell its operator")
+            raise NoSignerError(
+                "the gateway's key does not sign for an active participant", hint="ask the operator to check the key"
+            )
         if caller not in (None, found.number):
-            raise NoSignerError(f"the gateway's key signs for participant {found.number}", hint="tell its operator")
+            raise NoSignerError(
+                f"the gateway's key signs for participant {found.number}", hint="ask the operator to check the key"
+            )
         return found.number
 
     def find(self, key: str) -> QueuedRecord | None:
-        """What was queued under a key."""
+        """The record queued under an idempotency key, if any."""
         return self.find_all([key]).get(key)
 
     def find_all(self, keys: Sequence[str]) -> dict[str, QueuedRecord]:
-        """What was queued, by key."""
+        """The records queued under any of the keys, by key."""
         parts = (keys[start : start + _PART] for start in range(0, len(keys), _PART))
         return {key: record for part in parts for key, record in self._outbox.find(part).items()}
 
     def queue(self, row: RecordingRow, record: Record, keep: Callable[[Book], None]) -> QueuedRecord:
-        """Makes a record durable, and what the book has to keep for it."""
+        """Makes a record durable, together with what the book has to store for it."""
         with self._store.transaction() as connection:
             keep(Book(connection))
             number = self.queue_in(connection, row, record)
@@ -69,18 +73,18 @@ class Recorder:
         return self._outbox.record(number)
 
     def queue_in(self, connection: Connection, row: RecordingRow, record: Record) -> int:
-        """As `queue`, within the caller's transaction, after which the caller wakes the recorder; gives its id."""
+        """As `queue`, within the caller's transaction. The caller wakes the recorder afterwards. Returns the id."""
         return RecordingRepository(connection).queue(self._address, build_entry(row.key, record), row)
 
     def wake(self) -> None:
-        """Looks at once for what was queued."""
+        """Checks for queued records at once."""
         self._loop.wake()
 
     def start(self) -> None:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when the thread has ended; one that hangs in a request to the node is left behind."""
+        """Returns when the thread has ended. A thread that is blocked in a request to the node is abandoned."""
         self._loop.stop()
 
     def _step(self) -> float:
@@ -89,10 +93,10 @@ class Recorder:
             self._funded = True
         try:
             return _IDLE_S if self._submitter.step() else _PAUSE_S
-        except LeaseHeldError:  # another submitter works under the same key: not a failure
+        except LeaseHeldError:  # another process submits under this key: not a failure
             return _TROUBLE_S
 
 
 def describe_subjects(subjects: list[bytes]) -> str:
-    """As RecordingRow has them."""
+    """Encodes subjects as in RecordingRow."""
     return json.dumps(["0x" + one.hex() for one in subjects])

@@ -1,4 +1,4 @@
-"""Records that are requested over HTTP, queued together with what they create."""
+"""Stores records that were requested over HTTP, together with the subjects that they create."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["RecordingRepository"]
 
 
 class RecordingRepository:
-    """Reads and writes within one transaction, which may do more."""
+    """All operations run in the caller's transaction, which may do more."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._rows = Rows(connection)
 
     def queue(self, signer: bytes, entry: Entry, row: RecordingRow) -> int:
-        """Puts a record into the outbox, and notes what it creates in place of what was noted under its key; returns
-        its id in the outbox. Raises as Outbox.enqueue."""
+        """Puts a record into the outbox and stores what it creates, replacing an earlier row under its key. Returns its
+        id in the outbox. Raises as Outbox.enqueue."""
         self._rows.put(row)
         return enqueue_in(self._connection, signer, entry)
 
@@ -30,5 +30,5 @@ class RecordingRepository:
         return self._rows.get(RecordingRow, key)
 
     def naming(self, subjects: Collection[str]) -> list[RecordingRow]:
-        """Recordings that create exactly one of these lists of things, each as in RecordingRow."""
+        """Recordings that create exactly one of these lists of subjects, each encoded as in RecordingRow."""
         return self._rows.among(RecordingRow, "subjects", subjects)

@@ -1,4 +1,4 @@
-"""What records that were requested over HTTP create."""
+"""The subjects that records requested over HTTP create."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ledger.store import schema_of
 
 @dataclass(slots=True)
 class RecordingRow:
-    """What a record that was requested over HTTP creates."""
+    """The subjects created by one record that was requested over HTTP."""
 
     key: str
-    """Its idempotency key in the outbox."""
+    """The record's idempotency key in the outbox."""
     caller: int
-    """Participant; 0 for whoever runs a gateway that is open on the loopback."""
+    """Participant; 0 for the operator of a gateway that is open on loopback."""
     subjects: str
-    """JSON list of 0x-hex: the new things that it names, in its own order."""
+    """JSON list of 0x-hex: the new subjects, in the order in which the record names them."""
 
 
 _SCHEMA = schema_of("services")

@@ -1,4 +1,4 @@
-"""What became of a record that was asked for."""
+"""The status of a record that was requested."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from ledger.provenance.jsonform import Printable, moment
 from ledger.store.outbox import QueuedRecord
 from services.gateway.recording.tables import RecordingRow
 
-__all__ = ["RecordFate", "Refusal", "build_fate"]
+__all__ = ["RecordStatus", "Refusal", "build_record_status"]
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal(Printable):
-    """Why the contract did not take a record."""
+    """Why the contract rejected a record."""
 
     name: str
-    """Of the contract's error, as in its source."""
+    """Name of the contract's error, as in its source."""
     values: Mapping[str, object]
-    """What it says, by name; bytes as 0x-hex."""
+    """Arguments of the error, by name; bytes as 0x-hex."""
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class RecordFate(Printable):
-    """A record on its way to the ledger."""
+class RecordStatus(Printable):
+    """A record on its way to the ledger, and where it is."""
 
     id: int
-    """Of this resource."""
+    """Number of this resource, unrelated to `sequence`."""
     kind: str
-    """Of record, as the library calls it."""
+    """Kind of record, such as `ReceiveLot`."""
     contract: str
     state: str
-    """`queued`, `nonced`, `signed`, `sent`, `mined`, and at last `final`, `failed` or `cancelled`; `paused` and
-    `blocked` wait for an operator, or for a record that failed."""
+    """`queued`, `nonced`, `signed`, `sent`, `mined`, and finally `final`, `failed` or `cancelled`. `paused` and
+    `blocked` records wait: for an operator, or for an earlier record that failed."""
     done: bool
-    """Whether it stays as it is."""
+    """Whether the state is final and will not change."""
     sequence: int | None
-    """On the chain, once it is in a block; of the registry or of the ledger."""
+    """Sequence on the registry or the ledger, once the record is in a block."""
     subjects: tuple[bytes, ...]
-    """New things that it names, in its own order."""
+    """Subjects of new things that the record creates, in its order."""
     refusal: Refusal | None
     queued_at: datetime | None
     changed_at: datetime | None
@@ -51,8 +51,8 @@ class RecordFate(Printable):
 _DONE = ("final", "failed", "cancelled")
 
 
-def build_fate(record: QueuedRecord, row: RecordingRow | None) -> RecordFate:
-    return RecordFate(
+def build_record_status(record: QueuedRecord, row: RecordingRow | None) -> RecordStatus:
+    return RecordStatus(
         id=record.id,
         kind=record.kind,
         contract=record.contract,

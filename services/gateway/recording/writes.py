@@ -1,4 +1,4 @@
-"""One row for each kind of record: the route that asks for it, who may, what the path says, and an example body."""
+"""One row per kind of record: its route, who may call it, what the path supplies, and an example body."""
 
 from __future__ import annotations
 
@@ -119,22 +119,22 @@ _VERDICT: Body = {
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One kind of record, and the route that asks for it."""
+    """A kind of record and its route."""
 
     kind: type[Record]
     path: str
     summary: str
     roles: Role
-    """The contract asks for one of these."""
+    """The contract requires one of these roles."""
     example: Body
-    """A request body."""
+    """Example of a request body."""
     find: Find | None = None
-    """Where the fields `given` come from."""
+    """Looks up the fields `given`."""
     given: tuple[str, ...] = ()
     names: SubjectKind | None = None
-    """Kind of the thing that the record makes and names."""
+    """Kind of the thing that the record creates and names."""
     asks: tuple[str, ...] = ()
-    """Members of the body that the record does not have (services.gateway.recording.bodies); `find` reads them."""
+    """Members of the body that are not fields of the record (services.gateway.recording.bodies). `find` reads them."""
     body_bytes: int = MOST_BODY_BYTES
 
     @property
@@ -144,7 +144,7 @@ class Write:
 
     @property
     def rule(self) -> Rule:
-        """In the name of the company that runs the gateway."""
+        """Only for the company that runs the gateway."""
         return Rule(Scope.RECORDING, self.roles, owner=True, cost=4, body_bytes=self.body_bytes)
 
 
@@ -173,11 +173,11 @@ WRITES: tuple[Write, ...] = (
     _order(AcceptOrder, "accept", "Accept an order", _COORDINATOR),
     _order(RejectOrder, "reject", "Reject an order", _COORDINATOR, _REASON),
     _order(CancelOrder, "cancel", "Cancel an order", _PARTIES, _REASON),
-    _order(ProposeRevision, "revisions", "Propose other terms of an order", _PARTIES, {"terms": _TERMS}),
+    _order(ProposeRevision, "revisions", "Propose a revision of an order", _PARTIES, {"terms": _TERMS}),
     Write(
         AcceptRevision,
         "/v1/orders/{subject}/revisions/{id}/accept",
-        "Accept the other terms that a record proposed",
+        "Accept a proposed revision of an order",
         _PARTIES,
         {},
         find_proposal,
@@ -188,24 +188,24 @@ WRITES: tuple[Write, ...] = (
     Write(
         ProposeAssignment,
         "/v1/assignments",
-        "Propose an operation of an order to a machine",
+        "Assign an operation of an order to a machine",
         _COORDINATOR,
         {"order": _AN_ORDER, "operation": 0, "machine": 17},
     ),
-    _assignment(AcceptAssignment, "accept", "Take an assignment on", _MAKER),
-    _assignment(DeclineAssignment, "decline", "Turn an assignment down", _MAKER, _REASON),
+    _assignment(AcceptAssignment, "accept", "Accept an assignment", _MAKER),
+    _assignment(DeclineAssignment, "decline", "Decline an assignment", _MAKER, _REASON),
     _assignment(StartAssignment, "start", "Start an assignment", _MAKER),
     _assignment(FinishAssignment, "finish", "Finish an assignment, with its evidence", _MAKER, _LEAF),
-    _assignment(CancelAssignment, "cancel", "Take an assignment back", _COORDINATOR, _REASON),
+    _assignment(CancelAssignment, "cancel", "Cancel an assignment", _COORDINATOR, _REASON),
     Write(
         CommissionLot,
         "/v1/lots/commission",
-        "Make a lot under an assignment",
+        "Create a lot under an assignment",
         _MAKER,
         {**_NEW_LOT, "order": _AN_ORDER, "operation": 0, **_CLAIMS},
         names=_LOT,
     ),
-    Write(ReceiveLot, "/v1/lots/receive", "Take a lot in from outside", _HOLDER, {**_NEW_LOT, **_CLAIMS}, names=_LOT),
+    Write(ReceiveLot, "/v1/lots/receive", "Receive a lot from outside", _HOLDER, {**_NEW_LOT, **_CLAIMS}, names=_LOT),
     Write(TransformLots, "/v1/lots/transform", "Split, merge, convert or rework lots", _HOLDER, _SPLIT, names=_LOT),
     _lot(ScrapLot, "scrap", "Scrap some of a lot", {"quantity": 1, **_REASON}),
     _lot(PackLots, "pack", "Pack lots into this one", _LOTS, "parent"),
@@ -215,12 +215,12 @@ WRITES: tuple[Write, ...] = (
     Write(
         OfferCustody,
         "/v1/custody/offer",
-        "Offer lots to another company, or back to it",
+        "Offer lots to another company, or return them",
         _HOLDER,
         {**_LOTS, "to": 8, **_CLAIMS},
     ),
-    Write(AcceptCustody, "/v1/custody/accept", "Accept lots that are offered", _HOLDER, _LOTS),
-    _lot(DeclineCustody, "custody/decline", "Decline a lot that is offered"),
+    Write(AcceptCustody, "/v1/custody/accept", "Accept offered lots", _HOLDER, _LOTS),
+    _lot(DeclineCustody, "custody/decline", "Decline an offered lot"),
     _lot(WithdrawCustody, "custody/withdraw", "Withdraw the offer of a lot"),
     Write(IssueCertificate, "/v1/certificates", "Issue a certificate", _INSPECTOR, _VERDICT),
     Write(
@@ -235,7 +235,7 @@ WRITES: tuple[Write, ...] = (
     Write(
         DemandOpening,
         "/v1/certificates/{id}/demand-opening",
-        "Demand that a certificate's inference be opened",
+        "Demand the opening of a certificate's inference",
         _BUYER | _AUDITOR,
         {},
         find_certified,
@@ -244,7 +244,7 @@ WRITES: tuple[Write, ...] = (
     Write(
         OpenStream,
         "/v1/streams",
-        "Open a machine's stream of evidence",
+        "Open an evidence stream for a machine",
         _MEASURING,
         {"identifier": "urn:example:press-3:telemetry", "machine": 17},
         names=_STREAM,
@@ -252,7 +252,7 @@ WRITES: tuple[Write, ...] = (
     Write(
         Anchor,
         "/v1/streams/{subject}/anchors",
-        "Anchor a stream of evidence",
+        "Anchor an evidence stream",
         _MEASURING,
         {"size": 4, "root": "0x" + "99" * 32},
         subject("stream"),
@@ -285,7 +285,7 @@ WRITES: tuple[Write, ...] = (
     Write(
         PublishModel,
         "/v1/models/publish",
-        "Register a quality model, and keep it on chain",
+        "Register a quality model and publish it on the chain",
         _INSPECTOR,
         {"content": "0x" + "4d" * 32},
         body_bytes=128 * 1024,
@@ -307,7 +307,7 @@ WRITES: tuple[Write, ...] = (
     Write(
         Supersede,
         "/v1/supersessions",
-        "Correct an earlier record of one's own",
+        "Correct an earlier record of your company",
         ALL_ROLES,
         {"subject": _A_LOT, "sequence": 380, **_REASON},
         find_superseded,
@@ -316,10 +316,10 @@ WRITES: tuple[Write, ...] = (
     ),
 )
 
-_BY_OPERATOR = "who is in the consortium and which keys sign is an operator's business, on the command line"
+_BY_OPERATOR = "participants and their keys are managed by operators, on the command line"
 LEFT_OUT: dict[type[Record], str] = {
     **dict.fromkeys((Admit, SetRoles, Suspend, Reinstate), _BY_OPERATOR),
     **dict.fromkeys((ProposeKey, AcceptKey, RevokeKey), _BY_OPERATOR),
-    Challenge: "it makes measured input public for good: the command line asks a person first",
+    Challenge: "it publishes measured input permanently: the command line asks a person first",
 }
-"""Kinds of records that no route asks for, and why."""
+"""Kinds of records without a route, and why."""

@@ -1,6 +1,6 @@
-"""The gateway sends what other participants signed."""
+"""Sending requests that other participants signed."""
 
 from services.gateway.relay.endpoints import add_relay
-from services.gateway.relay.relay import Relaying
+from services.gateway.relay.relay import Relay
 
-__all__ = ["Relaying", "add_relay"]
+__all__ = ["Relay", "add_relay"]

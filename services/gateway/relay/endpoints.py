@@ -1,4 +1,4 @@
-"""Routes by which other participants have their signed requests sent."""
+"""Routes through which other participants have their signed requests sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.gateway.http.example_values import CHAIN_ID
 from services.gateway.http.responses import PROBLEMS_422, reply
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
-from services.gateway.relay.relay import LONGEST_S, MOST_GAS, Relaying
+from services.gateway.relay.relay import LONGEST_S, MOST_GAS, Relay
 from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
 
 __all__ = ["add_relay"]
@@ -33,7 +33,7 @@ _WRITTEN: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["format", "from", "to", "nonce", "deadline", "gas", "data", "signature"],
-                    "description": "A signed forward request in its one form (ledger/RELAY.md).",
+                    "description": "A signed forward request in its canonical form (ledger/RELAY.md).",
                 }
             }
         },
@@ -43,7 +43,7 @@ Digest = Annotated[
     str,
     Path(
         pattern="^0x[0-9a-f]{64}$",
-        description="What was signed: the request's EIP-712 digest.",
+        description="EIP-712 digest of the request, which was signed.",
         examples=["0x6d79e0d1a6a06b4b1f1ac1fd0ac8a5a4c2b15e9f3ad2b6c8a1f0e9d8c7b6a594"],
     ),
 ]
@@ -58,85 +58,85 @@ KeyAddress = Annotated[
 
 
 class Call(BaseModel):
-    """A call that a key would sign."""
+    """A call to simulate before it is signed."""
 
     model_config = ConfigDict(extra="forbid")
 
     contract: Contract
     data: str = Field(pattern="^0x([0-9a-f]{2})+$", max_length=MAX_REQUEST_BYTES, description="Calldata of records.")
-    key: str = Field(pattern="^0x[0-9a-fA-F]{40}$", description="Who would sign it.")
+    key: str = Field(pattern="^0x[0-9a-fA-F]{40}$", description="Address of the key that would sign it.")
 
 
-def add_relay(table: RouteTable, relaying: Relaying | None) -> None:
-    """Without `relaying`, the routes answer 404."""
+def add_relay(table: RouteTable, relay: Relay | None) -> None:
+    """Adds the routes. If `relay` is None, they answer 404."""
     routes = Routes(table, "relay", PROBLEMS_422)
-    _add_requests(routes, relaying)
-    _add_preparation(routes, relaying)
+    _add_requests(routes, relay)
+    _add_preparation(routes, relay)
 
 
-def _add_requests(routes: Routes, relaying: Relaying | None) -> None:
+def _add_requests(routes: Routes, relay: Relay | None) -> None:
     @routes.post(
         "/v1/relay",
         "relayRequest",
-        "Have a signed request sent",
+        "Send a signed request",
         RelayedRequest,
         rule=Rule(Scope.RELAY, cost=4),
         examples={"queued": partial(_request, OutboxState.QUEUED)},
         status_code=202,
         openapi_extra=_WRITTEN,
     )
-    async def relay(request: Request, principal: CurrentPrincipal) -> Response:
-        """Kept before it is acknowledged, and sent until it is on the ledger or over. Its digest names it: handed in
-        again, it is the same one, and answered as it is by then; no Idempotency-Key is needed. What the ledger would
-        refuse is refused here, by the contract's own error."""
-        taken = _active(relaying)
+    async def relay_request(request: Request, principal: CurrentPrincipal) -> Response:
+        """The request is stored before it is acknowledged, and then sent until it is on the ledger or has failed. It is
+        identified by its digest: submitting it again returns its current state, so no Idempotency-Key is needed. A
+        request that the ledger would reject is refused with the contract's own error."""
+        active = _active(relay)
         body = await request.body()
-        return reply(await run_in_threadpool(taken.accept, body, principal), 202)
+        return reply(await run_in_threadpool(active.accept, body, principal), 202)
 
     @routes.one(
         "/v1/relay/{digest}",
         "getRelayedRequest",
-        "What became of a request",
+        "Get the status of a relayed request",
         RelayedRequest,
         rule=Rule(Scope.RELAY),
         examples={"final": partial(_request, OutboxState.FINAL), "queued": partial(_request, OutboxState.QUEUED)},
     )
     def look(digest: Digest, principal: CurrentPrincipal) -> Response:
-        """Requests of other participants do not exist."""
-        return reply(_active(relaying).look(bytes.fromhex(digest[2:]), principal))
+        """404 for a request of another participant."""
+        return reply(_active(relay).look(bytes.fromhex(digest[2:]), principal))
 
 
-def _add_preparation(routes: Routes, relaying: Relaying | None) -> None:
+def _add_preparation(routes: Routes, relay: Relay | None) -> None:
     @routes.get(
         "/v1/relay/keys/{address}",
         "getRelayTerms",
-        "What a key's next request has to fit",
+        "Get what a key's next request must satisfy",
         RelayTerms,
         rule=Rule(Scope.RELAY),
         examples={"now": _terms},
     )
     def terms(address: KeyAddress) -> Response:
-        """As the chain has it, which everybody can see."""
-        return reply(_active(relaying).terms(bytes.fromhex(address[2:])))
+        """Read from the chain, and visible to every participant."""
+        return reply(_active(relay).terms(bytes.fromhex(address[2:])))
 
     @routes.post(
         "/v1/relay/simulations",
         "simulateRelay",
-        "What a call would do, before it is signed",
+        "Simulate a call before signing it",
         Simulation,
         rule=Rule(Scope.RELAY, cost=4),
         examples={"taken": lambda: Simulation(84_000, None, None), "refused": _refused},
     )
     def simulate(body: Call, principal: CurrentPrincipal) -> Response:
-        """As the key, through the forwarder, on the chain as it is now. Changes nothing."""
+        """Simulates the call as sent by the key through the forwarder, on the current state. Changes nothing."""
         data, key = bytes.fromhex(body.data[2:]), bytes.fromhex(body.key[2:])
-        return reply(_active(relaying).simulate(body.contract, data, key, principal))
+        return reply(_active(relay).simulate(body.contract, data, key, principal))
 
 
-def _active(relaying: Relaying | None) -> Relaying:
-    if relaying is None:
-        raise NotFoundError("this gateway relays nothing", hint="ask another participant's")
-    return relaying
+def _active(relay: Relay | None) -> Relay:
+    if relay is None:
+        raise NotFoundError("this gateway does not relay requests", hint="use another participant's gateway")
+    return relay
 
 
 _DEADLINE = 1_772_444_100

@@ -1,10 +1,10 @@
-"""What other participants signed, checked, kept and sent: the thread that sends, and the answers about it.
+"""Checks, stores and sends requests that other participants signed, and reports their status.
 
-A request is durable in this gateway's outbox before it is acknowledged. From then on it is sent as any record is, under
-the relay's own key, which pays; who acts is the signer. Refused before that, so that nothing is paid for in vain:
-another chain or forwarder, another target than registry and ledger, a call that makes no record, more gas or a later
-deadline than allowed, a deadline that has passed, a nonce that is not the next one, a signature that is not the
-signer's, a key of another participant than the caller, and what the ledger would refuse, by its own error.
+A request is durable in this gateway's outbox before it is acknowledged. From then on it is sent like any other record.
+The relay's key signs the transaction and pays; the request's signer is the one who acts. Refused beforehand, so that no
+gas is spent in vain: another chain or forwarder; a target other than registry and ledger; a call that makes no record;
+too much gas; a deadline that is past or too far ahead; a nonce that is not the next one; an invalid signature; a key of
+a participant other than the caller; and whatever the ledger would reject, with its own error.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms,
 from services.serving.logs import build_logger
 from services.serving.loop import Loop
 
-__all__ = ["LONGEST_S", "MOST_GAS", "Relaying"]
+__all__ = ["LONGEST_S", "MOST_GAS", "Relay"]
 
 MOST_GAS = 10_000_000
-"""A third of a usual block: whoever signs for more would have one block to itself."""
+"""A third of a typical block's gas. A request with more could hardly share a block with others."""
 LONGEST_S = 3600
 _PAUSE_S = 0.05
 _RETRY_S = 1.0
@@ -43,13 +43,13 @@ _PREFIX = "relay/"
 _IN_BLOCK = (OutboxState.MINED, OutboxState.FINAL)
 
 
-class Relaying:
-    """Of one gateway, under one key."""
+class Relay:
+    """The relay of one gateway, which sends under one key."""
 
     def __init__(
         self, chain: Chain, sending: Chain, store: Store, signer: Signer, logger: FilteringBoundLogger | None = None
     ) -> None:
-        """`sending` is the same chain as `chain`, through a connection that the thread has to itself."""
+        """`sending` is a second connection to the same chain, for the thread alone."""
         self._chain = chain
         self._outbox = Outbox(store)
         self._signer = signer
@@ -57,10 +57,10 @@ class Relaying:
         self._funded = False
         self._accepting = threading.Lock()
         self._loop = Loop(
-            "millmark-relaying",
+            "millmark-relay",
             self._round,
             logger or build_logger(),
-            failed="relaying does not go on",
+            failed="relay failed",
             retry_s=_RETRY_S,
         )
 
@@ -70,7 +70,7 @@ class Relaying:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when the thread has ended, or does not end in time: what it does is safe to cut off."""
+        """Returns when the thread has ended, or does not end in time. It is safe to interrupt at any point."""
         self._loop.stop()
 
     def _round(self) -> float:
@@ -78,17 +78,18 @@ class Relaying:
         return _PAUSE_S
 
     def step(self) -> bool:
-        """One round. True when nothing is left to do."""
+        """One round of sending. Returns True if nothing is left to send."""
         if not self._funded:
             self._chain.fund(self._signer.address)
             self._funded = True
         return self._submitter.step()
 
-    # The answers
+    # The routes
 
     def terms(self, key: bytes) -> RelayTerms:
         chain = self._chain
         final = chain.header(chain.final_number())
+        # Where blocks are final at once, the latest state is the final one: no older state is read.
         number = None if chain.profile.finality_depth == 0 else final.number
         return RelayTerms(
             chain_id=chain.chain_id,
@@ -102,7 +103,7 @@ class Relaying:
         )
 
     def simulate(self, contract: Contract, data: bytes, key: bytes, principal: Principal) -> Simulation:
-        """Raises RecordError for a call that makes no record, ForbiddenError for another participant's key."""
+        """Raises RecordError for a call that makes no record, and ForbiddenError for another participant's key."""
         self._verify_key(key, principal)
         read_kinds(contract, data)
         try:
@@ -112,12 +113,12 @@ class Relaying:
         return Simulation(min(gas, MOST_GAS), None, None)
 
     def accept(self, raw: bytes, principal: Principal) -> RelayedRequest:
-        """Keeps a request, or finds the same one again. Raises RequestError, RecordError, ForbiddenError,
-        ContractRefusedError with the error that the ledger would answer with, ChainUnreachableError."""
+        """Stores a request; idempotent. Raises RequestError, RecordError, ForbiddenError, ChainUnreachableError, and
+        ContractRefusedError with the ledger's own error."""
         signed = parse_request(raw)
         signed.verify()
         self._verify_key(signed.request.signer, principal)
-        with self._accepting:  # so that no two for one nonce are taken
+        with self._accepting:  # otherwise two requests with the same nonce could pass the checks side by side
             if self._find(signed.request.digest) is None:
                 self._verify(signed.request)
                 self._chain.simulate_forward(signed, self._signer.address)
@@ -126,7 +127,7 @@ class Relaying:
         return self.look(signed.request.digest, principal)
 
     def look(self, digest: bytes, principal: Principal) -> RelayedRequest:
-        """Raises NotFoundError for a request that is not there, or another participant's."""
+        """Raises NotFoundError for an unknown request, and for one of another participant."""
         record = self._find(digest)
         if record is None:
             raise _missing()
@@ -134,45 +135,51 @@ class Relaying:
         try:
             self._verify_key(request.signer, principal)
         except ForbiddenError:
+            # The same error as for an unknown request: its existence is not disclosed.
             raise _missing() from None
         return self._describe(request, record)
 
-    # Inside
+    # Helpers
 
     def _find(self, digest: bytes) -> QueuedRecord | None:
         key = f"{_PREFIX}{digest.hex()}"
         return self._outbox.find([key]).get(key)
 
     def _verify_key(self, key: bytes, principal: Principal) -> None:
-        """A key that is nobody's yet may accept to be one: the ledger decides what it may."""
+        """A key that is not registered yet may be used, to accept its own registration. The ledger limits what it can
+        do."""
         owner = self._chain.read_struct(Contract.REGISTRY, "keyOf", key)["participant"]
         if owner not in (0, principal.participant) and not principal.owner:
-            raise ForbiddenError("the key is another participant's", hint="have its own participant hand it in")
+            raise ForbiddenError(
+                "the key belongs to another participant", hint="that participant has to submit the request"
+            )
 
     def _verify(self, request: ForwardRequest) -> None:
         chain = self._chain
         if (request.chain_id, request.forwarder) != (chain.chain_id, chain.forwarder):
             raise RequestError(
-                "the request is for another chain or forwarder", hint="use this ledger's deployment file"
+                "the request is for another chain or forwarder", hint="use the deployment file of this ledger"
             )
         _read_kinds(chain, request)
         if request.gas > MOST_GAS:
-            raise RequestError(f"the request states more than {MOST_GAS} gas", hint="send less in one request")
+            raise RequestError(f"the request asks for more than {MOST_GAS} gas", hint="split it into several requests")
         now_s = self._now_s()
         if not now_s < request.deadline <= now_s + LONGEST_S:
             raise RequestError(
-                f"the deadline is not within {LONGEST_S} s from now", hint="set the clock, and sign it again"
+                f"the deadline is not within {LONGEST_S} s from now", hint="check the clock, then sign again"
             )
         nonce = chain.forward_nonce(request.signer)
         if request.nonce != nonce:
             raise RequestError(
-                f"the nonce is {request.nonce}, the key's next one is {nonce}", hint="sign it for that one"
+                f"the nonce is {request.nonce}, but the key's next nonce is {nonce}", hint="sign with that nonce"
             )
         if self._is_taken(request):
-            raise RequestError("another request of that nonce is under way", hint="wait for what becomes of it")
+            raise RequestError(
+                "another request with this nonce is being sent", hint="wait until it is final or has failed"
+            )
 
     def _now_s(self) -> int:
-        """What deadlines are compared with: no block comes before the last one."""
+        """The time that deadlines are compared with. The next block cannot be older than the last one."""
         return max(int(time.time()), self._chain.node.header().timestamp)
 
     def _is_taken(self, request: ForwardRequest) -> bool:
@@ -185,6 +192,7 @@ class Relaying:
         sent = self._outbox.latest_transaction(record.id) if record.state is not OutboxState.QUEUED else None
         receipt = None if sent is None or sent.hash is None else self._chain.node.receipt(sent.hash)
         done = receipt if record.state in _IN_BLOCK else None
+        # The outbox says mined, but the node has no receipt: a reorganization undid it, and it will be sent again.
         gone = record.state in _IN_BLOCK and done is None
         return RelayedRequest(
             digest=request.digest,
@@ -207,7 +215,7 @@ def _read_kinds(chain: Chain, request: ForwardRequest) -> tuple[str, ...]:
     try:
         return read_kinds(chain.contract_at(request.to), request.data)
     except WrongContractError as error:
-        raise RequestError(error.cause, hint="relay records of registry and ledger alone") from None
+        raise RequestError(error.cause, hint="only records for registry and ledger are relayed") from None
 
 
 def _name(request: ForwardRequest) -> str:
@@ -215,7 +223,7 @@ def _name(request: ForwardRequest) -> str:
 
 
 def _missing() -> NotFoundError:
-    return NotFoundError("there is no such request", hint="hand it in with POST /v1/relay")
+    return NotFoundError("the request is not known here", hint="submit it with POST /v1/relay")
 
 
 def _log(log: RawLog) -> RelayedLog:

@@ -1,4 +1,4 @@
-"""What the relay's routes answer."""
+"""Responses of the relay's routes."""
 
 from __future__ import annotations
 
@@ -12,40 +12,42 @@ __all__ = ["RelayTerms", "RelayedLog", "RelayedRequest", "Simulation"]
 
 @dataclass(frozen=True, slots=True)
 class RelayTerms(Printable):
-    """What a request has to fit."""
+    """What a key's next request must satisfy."""
 
     chain_id: int
     forwarder: bytes
-    """Address that the request's domain is bound to."""
+    """Address of the forwarder, for the EIP-712 domain."""
     nonce: int
-    """Of the key's next request, as of the last block."""
+    """The key's next nonce, as of the latest block."""
     final_nonce: int
-    """As of the last final block: what was signed for a lower one, and is not on the ledger, never will be."""
+    """The key's next nonce as of the last final block. A request with a lower nonce that is not on the ledger can no
+    longer be recorded."""
     final_time_s: int
-    """Of the last final block, in seconds since 1970: a request whose deadline is earlier is over."""
+    """Time of the last final block, in seconds since 1970. A request whose deadline is earlier can no longer be
+    recorded."""
     now_s: int
-    """The later of this gateway's clock and the last block's: a deadline must be later when a request is handed in."""
+    """The gateway's clock or the time of the latest block, whichever is later. Deadlines must be later than this."""
     most_gas: int
-    """That a request may state."""
+    """Most gas that a request may ask for."""
     longest_s: int
-    """At most, from `now_s` to a request's deadline."""
+    """Longest time from `now_s` to a request's deadline, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation(Printable):
-    """What a forwarded call would do now."""
+    """The effect of a forwarded call on the current state."""
 
     gas: int | None
-    """That it takes, with headroom; null when the ledger refuses it."""
+    """Gas needed, with a margin; null if the ledger rejects the call."""
     error_name: str | None
-    """The contract's own error."""
+    """Name of the contract's error."""
     error: str | None
-    """With its values, and what can be done about it."""
+    """The error with its values and a hint."""
 
 
 @dataclass(frozen=True, slots=True)
 class RelayedLog(Printable):
-    """A log of the contract that was called."""
+    """A log that the called contract emitted."""
 
     address: bytes
     topics: tuple[bytes, ...]
@@ -55,25 +57,25 @@ class RelayedLog(Printable):
 
 @dataclass(frozen=True, slots=True)
 class RelayedRequest(Printable):
-    """A request, and what became of it."""
+    """A request and its status."""
 
     digest: bytes
-    """What was signed; the request's name."""
+    """EIP-712 digest, which identifies the request."""
     key: bytes
-    """Who acts."""
+    """Address of the signer, who acts."""
     nonce: int
     deadline: int
     """In seconds since 1970."""
     kinds: tuple[str, ...]
-    """Of the records, in order."""
+    """Kinds of the records in the request, in order."""
     state: OutboxState
-    """QUEUED, NONCED, SIGNED and SENT while it is under way; MINED, FINAL; FAILED when the ledger refused it."""
+    """QUEUED, NONCED, SIGNED and SENT while in progress; then MINED and FINAL, or FAILED if the ledger rejected it."""
     error_name: str | None
-    """The contract's own error, of a failed one."""
+    """Name of the contract's error, if the request failed."""
     error: str | None
     transaction_hash: bytes | None
     block_number: int | None
     block_hash: bytes | None
     gas_used: int | None
     logs: tuple[RelayedLog, ...]
-    """Once it is in a block."""
+    """Logs of the called contract, once the request is in a block."""

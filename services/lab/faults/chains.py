@@ -15,7 +15,7 @@ from pathlib import Path
 from ledger.chain import EngineProfile, HttpTransport, find_profile
 from ledger.errors import SettingsError
 
-__all__ = ["ChainProcess", "find_anvil", "running_chain"]
+__all__ = ["ChainProcess", "find_anvil", "running_chain", "stop_process"]
 
 _START_S = 30.0
 _PAUSE_S = 0.05
@@ -42,7 +42,7 @@ def find_anvil() -> Path | None:
     """The native anvil binary, or None. The npm package's launcher is unsuitable: it does not pass signals on."""
     machine = _MACHINES.get(platform.machine().lower(), platform.machine().lower())
     package = Path("node_modules", "@foundry-rs", f"anvil-{sys.platform}-{machine}", "bin", "anvil")
-    binary = Path(__file__).parents[2] / "contracts" / package
+    binary = Path(__file__).parents[3] / "contracts" / package
     return binary if binary.exists() else None
 
 
@@ -71,11 +71,16 @@ def _process(arguments: Sequence[str], report: Path) -> Iterator[str]:
         try:
             yield _await_url(process, report)
         finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            stop_process(process, _STOP_S)
+
+
+def stop_process(process: subprocess.Popen[bytes] | subprocess.Popen[str], most_s: float) -> None:
+    """Asks a process to end, and kills it if it has not after `most_s` seconds."""
+    process.terminate()
+    try:
+        process.wait(most_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _await_url(process: subprocess.Popen[bytes], report: Path) -> str:

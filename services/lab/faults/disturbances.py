@@ -107,7 +107,6 @@ def reorganise(target: Target) -> Iterator[None]:
 @contextmanager
 def give_up(target: Target) -> Iterator[None]:
     """Stops mining, has the operator cancel a record that was sent, then resumes mining."""
-    target.set_automine(False)
     victim = Event(f"{CANCELLED_PREFIX}{sum(target.outbox.counts().values())}", -1, 0)
     cancelled = False
 
@@ -119,15 +118,9 @@ def give_up(target: Target) -> Iterator[None]:
         if not cancelled and state is OutboxState.SENT:
             target.outbox.cancel([victim.key])
             cancelled = True
-        if number == _HOLD_ROUNDS * 3:
-            target.set_automine(True)
-            target.transport.request("evm_mine", [])
 
-    target.each_round = each_round
-    try:
+    with _stop_mining(target, _HOLD_ROUNDS * 3, each_round):
         yield
-    finally:
-        target.set_automine(True)
 
 
 def _queue_victim(target: Target, victim: Event) -> None:
@@ -144,10 +137,19 @@ def _state(target: Target, victim: Event) -> OutboxState | None:
 @contextmanager
 def hold_blocks(target: Target) -> Iterator[None]:
     """Stops mining for some rounds."""
+    with _stop_mining(target, _HOLD_ROUNDS):
+        yield
+
+
+@contextmanager
+def _stop_mining(target: Target, rounds: int, act: Callable[[int], None] | None = None) -> Iterator[None]:
+    """Mines nothing for `rounds` rounds; calls `act` in each round, also in those that follow."""
     target.set_automine(False)
 
     def each_round(number: int) -> None:
-        if number == _HOLD_ROUNDS:
+        if act is not None:
+            act(number)
+        if number == rounds:
             target.set_automine(True)
             target.transport.request("evm_mine", [])
 

@@ -28,7 +28,7 @@ from quality import to_fixed
 from quality.forda import load_ford_a
 from services.lab.demo.consortium import found_consortium
 from services.lab.demo.plant import GTIN_STEEL, build_plant, receive
-from services.lab.faults.chains import ChainProcess
+from services.lab.faults.chains import ChainProcess, stop_process
 from services.store import open_store
 
 __all__ = ["Event", "Factory", "Machine", "NodeProcess", "find_strace", "found_factory", "running_node"]
@@ -165,11 +165,7 @@ def running_node(factory: Factory, *wrapper: str) -> Iterator[NodeProcess | None
             with httpx.Client(base_url=found[1], headers=headers, timeout=_ANSWER_S) as client:
                 yield NodeProcess(process, client, ready_s, processor_s)
         finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            stop_process(process, _STOP_S)
 
 
 def _processor_s(number: int) -> float:

@@ -1,6 +1,6 @@
-"""What services keep beside the library's tables.
+"""Creates the tables of the services, beside those of the library.
 
-From here on a change of the tables is a further revision beside this one, which stays as it is: databases have it.
+Databases with this revision exist. Do not edit it: a change of the tables is a new revision.
 """
 
 from ledger.store.migrations.create import create_table

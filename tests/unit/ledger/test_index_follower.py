@@ -16,16 +16,17 @@ from ledger.ids import Identity, SubjectKind
 from ledger.index import Follower, IndexStatus, fetch_status
 from ledger.index.bloom import may_contain
 from ledger.records import TransformationKind
-from ledger.store import Book, Rows, Store, open_store
+from ledger.store import Book, Rows, Store
 from ledger.store.rows import BlockRow, CursorRow, HeadRow, LotRow, RecordHistoryRow, RecordRow
 from ledger.store.tables import INDEX
 from tests.support.fake_chain import FakeChain
 from tests.support.fake_ledger import FakeLedger
+from tests.support.stores import new_store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path / 'index.db'}") as opened:
+    with new_store(tmp_path, "index.db") as opened:
         yield opened
 
 
@@ -120,7 +121,7 @@ def test_same_digest_and_rows_however_it_is_followed(fake: FakeLedger, store: St
     follower = Follower(fake.chain, store)
     follow_in_steps(follower, 1)
     stepwise, digest = dump(store), status(store).digest
-    with open_store(f"sqlite:///{tmp_path / 'other.db'}") as other:
+    with new_store(tmp_path, "other.db") as other:
         Follower(fake.chain, other).follow()
         assert (dump(other), status(other).digest) == (stepwise, digest)
     assert follower.rebuild().blocks == len(fake.chain.headers)

@@ -33,7 +33,7 @@ from ledger.records import (
     TransformationKind,
     Verdict,
 )
-from ledger.store import Rows, Store, open_store
+from ledger.store import Rows, Store
 from ledger.store.rows import (
     AssignmentRow,
     CertificateRow,
@@ -50,6 +50,7 @@ from ledger.store.rows import (
 )
 from ledger.store.tables import INDEX
 from tests.support.fake_ledger import FakeLedger, Lot, Order
+from tests.support.stores import new_store
 
 PARTIES = (1, 2, 3, 4)
 BUYER, COORDINATOR, MAKER, INSPECTOR = PARTIES
@@ -274,8 +275,8 @@ def test_index_mirrors_the_contracts(seed: int) -> None:
     choose = random.Random(seed)  # noqa: S311  # a reproducible walk, no secret
     walk = Walk(choose)
     with tempfile.TemporaryDirectory() as folder:
-        store = open_store(f"sqlite:///{Path(folder) / 'a.db'}")
-        other = open_store(f"sqlite:///{Path(folder) / 'b.db'}")
+        store = new_store(Path(folder), "a.db")
+        other = new_store(Path(folder), "b.db")
         follower = Follower(walk.fake.chain, store)
         for _ in range(120):
             walk.step()
@@ -299,7 +300,7 @@ def test_every_kind_of_record_has_a_projection() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return open_store(f"sqlite:///{tmp_path / 'index.db'}")
+    return new_store(tmp_path, "index.db")
 
 
 def test_registry(store: Store) -> None:

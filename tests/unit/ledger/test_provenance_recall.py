@@ -15,22 +15,23 @@ from ledger.ids import Identity, SubjectKind
 from ledger.provenance import Limits, certificate, recall
 from ledger.provenance.answers import Cut
 from ledger.records import CertificateStatus, LotState, TransformationKind, Verdict
-from ledger.store import Book, Rows, Store, open_store
+from ledger.store import Book, Rows, Store
 from ledger.store.rows import MachineRow
 from tests.support.fake_world import SMITH, World, build_bad_world, build_world, lot_trace
+from tests.support.stores import new_store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('provenance') / 'ledger.db'}") as store:
+    with new_store(tmp_path_factory.mktemp("provenance")) as store:
         yield build_world(store)
 
 
 @pytest.fixture(scope="module")
 def later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('provenance') / 'ledger.db'}") as store:
+    with new_store(tmp_path_factory.mktemp("provenance")) as store:
         yield build_bad_world(store)
 
 
@@ -54,7 +55,7 @@ def test_counts_are_of_what_is_listed(built: World) -> None:
 
 
 def test_a_lot_in_a_quarantined_box_is_quarantined_and_with_whoever_has_the_box(tmp_path: Path) -> None:
-    with open_store(f"sqlite:///{tmp_path / 'ledger.db'}") as store:
+    with new_store(tmp_path) as store:
         world = build_world(store)
         world.fake.quarantine(world.lots["box"], 1)
         world.follow()
@@ -175,7 +176,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('shop') / 'ledger.db'}") as store:
+    with new_store(tmp_path_factory.mktemp("shop")) as store:
         yield Shop(store)
 
 

@@ -26,15 +26,16 @@ from ledger.provenance import (
 )
 from ledger.provenance.answers import Cut
 from ledger.records import AssignmentState, CertificateStatus, LotState, OrderState, TransformationKind, Verdict
-from ledger.store import Book, open_store
+from ledger.store import Book
 from tests.support.fake_chain import digest
 from tests.support.fake_ledger import FakeLedger
 from tests.support.fake_world import SMITH, World, build_world, lot_trace
+from tests.support.stores import new_store
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('provenance') / 'ledger.db'}") as store:
+    with new_store(tmp_path_factory.mktemp("provenance")) as store:
         yield build_world(store)
 
 
@@ -179,14 +180,14 @@ def test_unknown_names(built: World, tmp_path: Path) -> None:
     with pytest.raises(IdentifierError):
         trace(built.store, "no identifier")
     with (
-        open_store(f"sqlite:///{tmp_path / 'empty.db'}") as empty,
+        new_store(tmp_path, "empty.db") as empty,
         pytest.raises(NotFoundError, match="nothing is indexed"),
     ):
         trace(empty, "urn:example:hip-1")
 
 
 def test_known_but_not_recorded_yet_and_known_twice(built: World, tmp_path: Path) -> None:
-    with open_store(f"sqlite:///{tmp_path / 'two.db'}") as store:
+    with new_store(tmp_path, "two.db") as store:
         fake = FakeLedger()
         twins = [Identity(SubjectKind.LOT, creator, "urn:example:twin", digest("salt", "twin")) for creator in (1, 2)]
         for creator in (1, 2):
@@ -251,7 +252,7 @@ def test_related_lots_name_order_machine_and_carrier(built: World) -> None:
     ],
 )
 def test_an_index_in_which_a_lot_contains_itself_is_damaged(tmp_path: Path, statement: str, told: str) -> None:
-    with open_store(f"sqlite:///{tmp_path / 'ledger.db'}") as store:
+    with new_store(tmp_path) as store:
         world = build_world(store)
         with store.transaction() as connection:
             connection.execute(text(statement), {"lot": world.lots["hip 2"]})

@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def door(store: Store) -> SignIn:
+def site(store: Store) -> SignIn:
     return SignIn(store, ORIGIN)
 
 
@@ -53,15 +53,15 @@ def revoke_key(store: Store, participant: int) -> None:
         Rows(connection).update([replace(row, revoked_at=NOW_S)])
 
 
-def test_a_key_of_a_participant_is_let_in(store: Store, door: SignIn) -> None:
-    session = sign_in(door, 3)
+def test_a_key_of_a_participant_is_let_in(store: Store, site: SignIn) -> None:
+    session = sign_in(site, 3)
     assert shown(store, session.token) == Principal(
         3, 4, frozenset(shown(store, session.token).scopes), session.row.id, owner=False, expires_at=NOW_S + 900
     )
 
 
-def test_the_message_reads_as_the_standard_says(door: SignIn) -> None:
-    message = replace(door.offer(SIGNER.address, NOW_S), nonce="0123456789abcdef")
+def test_the_message_reads_as_the_standard_says(site: SignIn) -> None:
+    message = replace(site.new_message(SIGNER.address, NOW_S), nonce="0123456789abcdef")
     assert message.to_text() == (
         "gateway.example wants you to sign in with your Ethereum account:\n"
         "0x6813Eb9362372EEF6200f3b1dbC3f819671cBA69\n\n"
@@ -88,7 +88,7 @@ MEANT_OTHERWISE: dict[str, Alter] = {
     "another chain": lambda one: replace(one, chain_id=1),
     "chain 0": lambda one: replace(one, chain_id=0),
     "a nonce of nobody": lambda one: replace(one, nonce="0123456789abcdef"),
-    "a nonce of another door": lambda one: replace(one, nonce=Nonces().issue(NOW_S)),
+    "a nonce of another site": lambda one: replace(one, nonce=Nonces().issue(NOW_S)),
     "a nonce with a later expiry": lambda one: replace(one, nonce=f"{one.nonce[:32]}{NOW_S * 2:010x}{one.nonce[42:]}"),
     "a nonce in capitals": lambda one: replace(one, nonce=one.nonce.upper()),
     "a nonce cut short": lambda one: replace(one, nonce=one.nonce[:-1]),
@@ -101,10 +101,10 @@ MEANT_OTHERWISE: dict[str, Alter] = {
 
 
 @pytest.mark.parametrize("name", MEANT_OTHERWISE)
-def test_a_message_of_the_right_key_that_is_not_ours_is_refused(door: SignIn, name: str) -> None:
-    message = MEANT_OTHERWISE[name](door.offer(SIGNER.address, NOW_S))
+def test_a_message_of_the_right_key_that_is_not_ours_is_refused(site: SignIn, name: str) -> None:
+    message = MEANT_OTHERWISE[name](site.new_message(SIGNER.address, NOW_S))
     with pytest.raises(SignInError):
-        door.accept(message.to_text(), sign(message.to_text(), SIGNER), NOW_S)
+        site.accept(message.to_text(), sign(message.to_text(), SIGNER), NOW_S)
 
 
 Spoil = Callable[[str], str]
@@ -139,12 +139,12 @@ SPOILED: dict[str, Spoil] = {
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_what_is_not_in_the_one_form_is_refused(door: SignIn, name: str) -> None:
-    given_ = door.offer(SIGNER.address, NOW_S).to_text()
+def test_what_is_not_in_the_one_form_is_refused(site: SignIn, name: str) -> None:
+    given_ = site.new_message(SIGNER.address, NOW_S).to_text()
     text = SPOILED[name](given_)
     assert text != given_
     with pytest.raises(SignInError, match="message"):
-        door.accept(text, sign(text, SIGNER), NOW_S)
+        site.accept(text, sign(text, SIGNER), NOW_S)
 
 
 def _flipped(signature: bytes) -> bytes:
@@ -173,61 +173,61 @@ SIGNATURES: dict[str, Callable[[bytes], str]] = {
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
-def test_a_signature_that_is_not_of_that_key_over_that_message_is_refused(door: SignIn, name: str) -> None:
-    text = door.offer(SIGNER.address, NOW_S).to_text()
+def test_a_signature_that_is_not_of_that_key_over_that_message_is_refused(site: SignIn, name: str) -> None:
+    text = site.new_message(SIGNER.address, NOW_S).to_text()
     signature = bytes.fromhex(sign(text, SIGNER)[2:])
     with pytest.raises(SignInError, match="signature"):
-        door.accept(text, SIGNATURES[name](signature), NOW_S)
-    door.accept(text, "0x" + signature.hex(), NOW_S)  # the refusal spent nothing
+        site.accept(text, SIGNATURES[name](signature), NOW_S)
+    site.accept(text, "0x" + signature.hex(), NOW_S)  # the refusal spent nothing
 
 
-def test_a_nonce_counts_once(door: SignIn) -> None:
-    text = door.offer(SIGNER.address, NOW_S).to_text()
-    door.accept(text, sign(text, SIGNER), NOW_S)
+def test_a_nonce_counts_once(site: SignIn) -> None:
+    text = site.new_message(SIGNER.address, NOW_S).to_text()
+    site.accept(text, sign(text, SIGNER), NOW_S)
     for later in (0, 1, NONCE_LIFE_S - 1):
         with pytest.raises(SignInError, match="used before"):
-            door.accept(text, sign(text, SIGNER), NOW_S + later)
+            site.accept(text, sign(text, SIGNER), NOW_S + later)
     with pytest.raises(SignInError):
-        door.accept(text, sign(text, SIGNER), NOW_S + NONCE_LIFE_S)
+        site.accept(text, sign(text, SIGNER), NOW_S + NONCE_LIFE_S)
 
 
-def test_a_nonce_is_spent_for_every_key(door: SignIn) -> None:
-    message = door.offer(SIGNER.address, NOW_S)
-    door.accept(message.to_text(), sign(message.to_text(), SIGNER), NOW_S)
+def test_a_nonce_is_spent_for_every_key(site: SignIn) -> None:
+    message = site.new_message(SIGNER.address, NOW_S)
+    site.accept(message.to_text(), sign(message.to_text(), SIGNER), NOW_S)
     other = replace(message, address=signer_of(4).address).to_text()
     with pytest.raises(SignInError, match="used before"):
-        door.accept(other, sign(other, signer_of(4)), NOW_S)
+        site.accept(other, sign(other, signer_of(4)), NOW_S)
 
 
-def test_a_message_counts_until_it_expires_and_no_longer(door: SignIn) -> None:
+def test_a_message_counts_until_it_expires_and_no_longer(site: SignIn) -> None:
     for late, counts in ((NONCE_LIFE_S - 1, True), (NONCE_LIFE_S, False)):
-        text = door.offer(SIGNER.address, NOW_S).to_text()
+        text = site.new_message(SIGNER.address, NOW_S).to_text()
         if counts:
-            door.accept(text, sign(text, SIGNER), NOW_S + late)
+            site.accept(text, sign(text, SIGNER), NOW_S + late)
         else:
             with pytest.raises(SignInError):
-                door.accept(text, sign(text, SIGNER), NOW_S + late)
+                site.accept(text, sign(text, SIGNER), NOW_S + late)
 
 
 @pytest.mark.parametrize("signer", [LocalSigner.generate(), signer_of(5)], ids=["unknown", "suspended"])
-def test_a_key_that_signs_for_nobody_is_refused(door: SignIn, signer: LocalSigner) -> None:
-    text = door.offer(signer.address, NOW_S).to_text()
+def test_a_key_that_signs_for_nobody_is_refused(site: SignIn, signer: LocalSigner) -> None:
+    text = site.new_message(signer.address, NOW_S).to_text()
     with pytest.raises(SignInError, match="no participant that may act"):
-        door.accept(text, sign(text, signer), NOW_S)
+        site.accept(text, sign(text, signer), NOW_S)
 
 
-def test_revoking_a_key_ends_its_sessions_and_bars_it(store: Store, door: SignIn) -> None:
-    token = sign_in(door, 3).token
+def test_revoking_a_key_ends_its_sessions_and_bars_it(store: Store, site: SignIn) -> None:
+    token = sign_in(site, 3).token
     shown(store, token)
     revoke_key(store, 3)
     with pytest.raises(UnauthenticatedError):
         shown(store, token)
     with pytest.raises(SignInError):
-        sign_in(door, 3)
+        sign_in(site, 3)
 
 
-def test_suspending_a_participant_ends_its_sessions(store: Store, door: SignIn) -> None:
-    token = sign_in(door, 3).token
+def test_suspending_a_participant_ends_its_sessions(store: Store, site: SignIn) -> None:
+    token = sign_in(site, 3).token
     with store.transaction() as connection:
         row = Rows(connection).get(ParticipantRow, 3)
         assert row is not None
@@ -236,8 +236,8 @@ def test_suspending_a_participant_ends_its_sessions(store: Store, door: SignIn) 
         shown(store, token)
 
 
-def test_a_session_ends_with_its_time(store: Store, door: SignIn) -> None:
-    token = sign_in(door, 3).token
+def test_a_session_ends_with_its_time(store: Store, site: SignIn) -> None:
+    token = sign_in(site, 3).token
     assert shown(store, token, NOW_S + 899).participant == 3
     with pytest.raises(UnauthenticatedError):
         shown(store, token, NOW_S + 900)
@@ -245,7 +245,7 @@ def test_a_session_ends_with_its_time(store: Store, door: SignIn) -> None:
 
 def test_nobody_signs_in_before_a_chain_was_followed(tmp_path: Path) -> None:
     with new_store(tmp_path) as empty, pytest.raises(NotFoundError):
-        SignIn(empty, ORIGIN).offer(SIGNER.address, NOW_S)
+        SignIn(empty, ORIGIN).new_message(SIGNER.address, NOW_S)
 
 
 @settings(max_examples=200, deadline=None)

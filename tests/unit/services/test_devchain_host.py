@@ -48,7 +48,7 @@ def test_a_taken_port_is_said_and_the_journal_is_free_again(tmp_path: Path) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(SettingsError, match="cannot be listened on"), host_journal(path, url):
+        with pytest.raises(SettingsError, match="cannot listen on"), host_journal(path, url):
             pass
     JournaledChain(path).close()
 

@@ -13,7 +13,7 @@ import pytest
 from ledger.evidence import build_leaf_data
 from ledger.merkle import leaf_hash
 from ledger.store import Book, Store
-from services.gateway import GatewayParts, build_policy, create_gateway
+from services.gateway import GatewayParts, Limiter, Rates, build_policy, create_gateway
 from services.gateway.epcis import capture as capture_module
 from services.gateway.epcis.capture import CAPTURE
 from services.gateway.epcis.endpoints import EVENTS
@@ -25,20 +25,29 @@ from tests.support.epcis_events import LINK, THING, Json, capture, document, eve
 from tests.support.gateway_client import Caller
 from tests.support.interop import CORPUS
 from tests.support.patience import wait_until
-from tests.support.stores import new_store
+from tests.support.stores import copy_database, new_store
 
 GS1 = CORPUS / "epcis2" / "gs1"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path) as store:
-        yield store
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Caller]]:
+    """One for all tests, each of which finds its store empty: most of a test's time would be a gateway's start."""
+    with new_store(tmp_path_factory.mktemp("epcis")) as store:
+        limiter = Limiter(Rates(1e9, 1e9))  # a minute's requests of all tests come within seconds
+        yield store, Caller(create_gateway(GatewayParts(store, build_policy(), limiter=limiter)))
 
 
 @pytest.fixture
-def caller(store: Store) -> Caller:
-    return Caller(create_gateway(GatewayParts(store, build_policy())))
+def store(gateway: tuple[Store, Caller], tmp_path: Path) -> Store:
+    with new_store(tmp_path) as empty:
+        copy_database(empty, gateway[0])
+    return gateway[0]
+
+
+@pytest.fixture
+def caller(gateway: tuple[Store, Caller], store: Store) -> Caller:
+    return gateway[1]
 
 
 # Capture

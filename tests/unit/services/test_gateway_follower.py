@@ -18,19 +18,19 @@ from ledger.records import Contract
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.follower import Following
+from services.gateway.follower import FollowerThread
 from services.serving.logs import build_logger
-from services.store import open_store
 from tests.support.fake_ledger import FakeLedger
 from tests.support.gateway_client import Caller, ServedChain
 from tests.support.patience import MOST_S
+from tests.support.stores import new_store
 
 Status = dict[str, Any]
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path / 'index.db'}") as opened:
+    with new_store(tmp_path, "index.db") as opened:
         yield opened
 
 
@@ -98,7 +98,7 @@ def test_a_node_that_is_down_comes_back(store: Store, chain: ServedChain, capfd:
         assert back["follower"]["last_failure"]["hint"] == "try again"
 
     during(store, chain, script)
-    assert capfd.readouterr().err.count("following failed") == 1
+    assert capfd.readouterr().err.count("indexing failed") == 1
 
 
 def test_a_halted_index_is_served_and_says_so(store: Store, chain: ServedChain) -> None:
@@ -118,7 +118,7 @@ def test_any_failure_is_outlived_and_logged_once(
     store: Store, chain: ServedChain, capfd: pytest.CaptureFixture[str]
 ) -> None:
     chain.broken = RuntimeError("secret of the house")
-    following = Following(chain, store, 1.0, build_logger())
+    following = FollowerThread(chain, store, 1.0, build_logger())
     assert not following.step()
     assert not following.step()
     failure = following.seen().failure

@@ -83,7 +83,7 @@ def test_every_page_by_every_caller(site: Site, method: str, path: str, who: str
         assert answer.headers["location"].startswith("/portal/sign-in?next=")
     else:
         assert answer.status_code == 404
-        assert "Nothing is found here" in answer.text
+        assert "Nothing found here" in answer.text
 
 
 def test_how_many_cells_of_pages_there_are(tell: Tell) -> None:

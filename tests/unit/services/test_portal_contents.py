@@ -59,7 +59,7 @@ def set_apart(site: Site, name: str) -> None:
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("en", ("Quarantine", "Lots that go nowhere but into rework or scrap", "Set apart by", "in quarantine", "pc")),
+        ("en", ("Quarantine", "Lots that can only be reworked or scrapped", "Set apart by", "in quarantine", "pc")),
         ("zh", ("隔离", "只能返工或报废的批次", "隔离方", "隔离中", "件")),
     ],
 )
@@ -77,7 +77,7 @@ def test_quarantine_says_which_lot_who_has_it_and_who_set_it_apart(
 
 
 @pytest.mark.parametrize(
-    ("language", "nothing"), [("en", "There is nothing here for you."), ("zh", "此处没有您可查看的内容。")]
+    ("language", "nothing"), [("en", "There is nothing here that you may see."), ("zh", "此处没有您可查看的内容。")]
 )
 def test_quarantine_shows_nobody_what_is_not_theirs(site: Site, language: str, nothing: str) -> None:
     """A hip of one buyer's order: the other buyer sees no lot, no name, and not that there is one."""
@@ -138,7 +138,7 @@ def test_queues_show_no_calldata_and_no_signer(site: Site) -> None:
         assert hidden not in page
 
 
-@pytest.mark.parametrize(("language", "nothing"), [("en", "Nothing waits."), ("zh", "没有等待中的记录。")])
+@pytest.mark.parametrize(("language", "nothing"), [("en", "Nothing is waiting."), ("zh", "没有等待中的记录。")])
 def test_an_empty_queue_says_so(site: Site, language: str, nothing: str) -> None:
     assert nothing in seen(site.browser(OWNER).get(f"/portal/queues?lang={language}").text)
 
@@ -191,19 +191,19 @@ def test_status_tells_how_far_index_and_chain_are_and_what_went_wrong(tmp_path: 
     def script(read: Callable[[str], str]) -> None:
         head = chain.headers[-1]
         for language, equal, block in (
-            ("en", "The index has all that the chain has.", "Last block"),
+            ("en", "The index has everything that is on the chain.", "Last block"),
             ("zh", "索引与链一致。", "最新区块"),
         ):
             page = until(read, language, equal)
             assert page.count(f"{block} {head.number} ,") == 2
             assert page.count(head.hash.hex()[:8]) == 2
         chain.broken = ChainUnreachableError("the chain at http://key@node does not answer", hint="try again")
-        silent = until(read, "en", "The chain does not answer: the index is as it was.")
+        silent = until(read, "en", "The chain does not respond: the index has not changed since.")
         assert "the chain at (address withheld) does not answer; try again" in silent
         assert "key@node" not in silent
         assert f"Last block {head.number} ," in silent, "of the index"
         assert "链没有响应" in seen(read("zh"))
-        until(read, "en", "Last failure lasting")
+        until(read, "en", "Last failure persists")
         until(read, "zh", "最近一次故障 仍在持续")
         chain.broken = None
         until(read, "en", "Last failure over")
@@ -215,14 +215,14 @@ def test_status_tells_how_far_index_and_chain_are_and_what_went_wrong(tmp_path: 
 
 def test_status_says_when_the_index_is_behind(tmp_path: Path, chain: ServedChain) -> None:
     def script(read: Callable[[str], str]) -> None:
-        until(read, "en", "The index has all that the chain has.")
+        until(read, "en", "The index has everything that is on the chain.")
         other = ServedChain(genesis="other")
         other.mine(len(chain.headers))
         chain.headers[1:] = other.headers[1:]
         chain.sequences = {contract: number + 5 for contract, number in chain.sequences.items()}
         until(read, "en", "The index is behind the chain.")
         until(read, "zh", "索引落后于链。")
-        assert "Last failure lasting" in until(read, "en", "Last failure")
+        assert "Last failure persists" in until(read, "en", "Last failure")
 
     with new_store(tmp_path) as store:
         followed(chain, store, script)
@@ -231,7 +231,7 @@ def test_status_says_when_the_index_is_behind(tmp_path: Path, chain: ServedChain
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("en", ("There is no chain to compare the index with.", "Nothing is followed yet.")),
+        ("en", ("There is no chain to compare the index with.", "No chain was indexed yet.")),
         ("zh", ("没有可供比较的链。", "尚未跟随任何链。")),
     ],
 )

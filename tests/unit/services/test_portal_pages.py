@@ -135,9 +135,9 @@ def test_nothing_started_is_no_load() -> None:
 
 def test_a_load_of_some_of_the_work_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"/portal/machines/{site.world.machine}"
-    assert "Made of the latest" not in site.browser(OWNER).get(path).text
+    assert "Drawn from the latest" not in site.browser(OWNER).get(path).text
     monkeypatch.setattr(workload, "MOST_WORK", 1)
-    assert "Made of the latest" in site.browser(OWNER).get(path).text
+    assert "Drawn from the latest" in site.browser(OWNER).get(path).text
     assert "仅根据最近" in site.browser(OWNER).get(f"{path}?lang=zh").text
 
 
@@ -189,7 +189,7 @@ def test_a_foreign_thing_is_recalled_as_an_unknown_one(site: Site) -> None:
 
 def test_a_machines_times_are_utc(site: Site) -> None:
     query = f"machine={site.world.machine}&since=2020-01-01 00:00&until=2030-01-01T00:00:00Z"
-    assert "What it reached" in site.browser(OWNER).get(f"/portal/recall?{query}").text
+    assert "What it affected" in site.browser(OWNER).get(f"/portal/recall?{query}").text
 
 
 def test_no_cell_of_the_file_is_a_formula(site: Site) -> None:

@@ -34,7 +34,7 @@ def message(runner: Runner, signing: list[str], tmp_path: Path) -> str:
     _, address, _ = runner("keys", "show", *signing)
     with new_store(tmp_path) as store:
         build_linked_world(store)
-        return SignIn(store, ORIGIN).offer(bytes.fromhex(address.strip()[2:]), NOW_S).to_text()
+        return SignIn(store, ORIGIN).new_message(bytes.fromhex(address.strip()[2:]), NOW_S).to_text()
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])

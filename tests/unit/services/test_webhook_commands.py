@@ -31,7 +31,7 @@ def test_a_webhook_from_adding_to_removing(runner: Runner) -> None:
     assert json.loads(out)["secret"] != made["secret"]
     assert runner("webhooks", "resume", id_)[1] == f"{id_} continues after 0.0\n"
     assert runner("webhooks", "remove", id_)[1] == f"removed {id_}\n"
-    assert runner.refused("webhooks", "remove", id_)[1].startswith("millmark: there is no webhook")
+    assert runner.refused("webhooks", "remove", id_)[1].startswith(f"millmark: webhook '{id_}' not found")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.serving.logs import build_logger
 from services.webhooks.delivery import Mode
 from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
-from services.webhooks.feed import Filter, Notices
+from services.webhooks.feed import Filter, RecordFeed
 from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import verify_webhook
 from services.webhooks.subscriptions import State, Subscriber, Subscriptions
@@ -63,9 +63,9 @@ def telling(store: Store, delivery_policy: DeliveryPolicy = QUICK) -> Iterator[D
 
 def all_of(store: Store, viewer: int | None = None) -> list[tuple[str, int]]:
     """What the feed has, read at once."""
-    notices, place, found = Notices(store), START, []
+    feed, place, found = RecordFeed(store), START, []
     while True:
-        some, end = notices.after(place, 7, viewer, Filter())
+        some, end = feed.after(place, 7, viewer, Filter())
         found += [(one.event["data"]["contract"], one.event["data"]["sequence"]) for one in some]  # type: ignore[index,call-overload]
         if end == place:
             return found  # type: ignore[return-value]
@@ -121,7 +121,7 @@ def test_filters(world: World) -> None:
         subscriptions = Subscriptions(world.store, loopback=True)
         subscriptions.add(OWNER, kinds.url, kinds=["LotReceived"], after=START, now_ms=1)
         subscriptions.add(OWNER, subjects.url, subjects=["0x" + lot.hex()], after=START, now_ms=2)
-        end = Notices(world.store).end()
+        end = RecordFeed(world.store).end()
         where = f"{end.registry}.{end.ledger}"
         wait_until(lambda: {one.position for one in subscriptions.list(OWNER)} == {where})
     assert {one["data"]["kind"] for one in kinds.taken} == {"LotReceived"}
@@ -135,7 +135,7 @@ def test_each_participant_is_told_what_there_is_for_it(world: World) -> None:
     with telling(world.store):
         for participant, receiver in receivers.items():
             subscriptions.add(Subscriber(participant, owner=False), receiver.url, after=START, now_ms=1)
-        end = Notices(world.store).end()
+        end = RecordFeed(world.store).end()
         where = f"{end.registry}.{end.ledger}"
         wait_until(lambda: {one.position for one in subscriptions.list(OWNER)} == {where})
     everything = all_of(world.store)
@@ -235,7 +235,7 @@ def test_two_dispatchers_do_not_tell_the_same_receiver(world: World) -> None:
 
 
 def test_who_slept_past_its_hold_changes_nothing(world: World) -> None:
-    """While a receiver takes the first delivery, another process takes over and tells the rest."""
+    """While a receiver takes the first delivery, another process takes over and delivers the rest."""
     ids: list[str] = []
 
     def answer(number: int) -> int:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import pytest
 from cryptography import x509
 
-from services.webhooks.delivery import Answer
+from services.webhooks.delivery import DeliveryResult
 from services.webhooks.http_post import post
 from services.webhooks.targets import Target
 from tests.support.authority import Authority
@@ -50,14 +50,14 @@ class Hostile:
         *,
         timeout_s: float = MOST_S,
         trusting: Authority | None = None,
-    ) -> Answer:
+    ) -> DeliveryResult:
         """A delivery to it, under a name that stands for 127.0.0.1."""
         context = ssl.create_default_context(cafile=None if trusting is None else trusting.path)
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.tasks.append(asyncio.ensure_future(self._accept(reader, writer)))
 
-        async def run() -> Answer:
+        async def run() -> DeliveryResult:
             async with await asyncio.start_server(accept, "127.0.0.1", 0, ssl=self.tls) as server:
                 target = Target("", trusting is not None, "erp.example", server.sockets[0].getsockname()[1], "/hook")
                 try:
@@ -116,7 +116,7 @@ async def deaf(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
 def test_interim_answers_without_end_are_cut_off(part: bytes) -> None:
     sent: list[int] = []
     hostile = Hostile(flooding(part, sent))
-    assert hostile.send() == Answer(0, "what came back is no HTTP")
+    assert hostile.send() == DeliveryResult(0, "the response is not valid HTTP")
     assert sent
 
 
@@ -125,7 +125,7 @@ def test_a_head_without_end_is_cut_off() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")
         await flooding(b"X-Padding: " + b"a" * 500 + b"\r\n", [])(reader, writer)
 
-    assert Hostile(receive).send() == Answer(0, "what came back is no HTTP")
+    assert Hostile(receive).send() == DeliveryResult(0, "the response is not valid HTTP")
 
 
 @pytest.mark.parametrize(("size", "taken"), [(_MOST_HEAD_BYTES, True), (_MOST_HEAD_BYTES + 1, False)])
@@ -133,7 +133,7 @@ def test_the_bound_of_a_head_is_exact(size: int, taken: bool) -> None:
     begin, end = b"HTTP/1.1 200 OK\r\nx: ", b"\r\n\r\n"
     head = begin + b"a" * (size - len(begin) - len(end)) + end
     assert len(head) == size
-    assert Hostile(answering(head)).send().is_taken is taken
+    assert Hostile(answering(head)).send().is_accepted is taken
 
 
 def test_a_body_is_not_read() -> None:
@@ -144,7 +144,7 @@ def test_a_body_is_not_read() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n")
         await flooding(b"ffff\r\n" + b"\0" * 0xFFFF + b"\r\n", sent)(reader, writer)
 
-    assert Hostile(receive).send().is_taken
+    assert Hostile(receive).send().is_accepted
     assert sum(sent) < 64 << 20, "what the sockets hold, and not without end"
 
 
@@ -160,12 +160,12 @@ def test_a_body_is_not_read() -> None:
 )
 def test_a_receiver_that_takes_its_time_gets_no_more_than_there_is(receive: Receive) -> None:
     begun = time.monotonic()
-    assert Hostile(receive).send(timeout_s=0.3) == Answer(0, "no answer within 0.3 s")
+    assert Hostile(receive).send(timeout_s=0.3) == DeliveryResult(0, "no answer within 0.3 s")
     assert time.monotonic() - begun < 5
 
 
 def test_a_receiver_that_does_not_read_a_large_delivery_is_given_up() -> None:
-    assert Hostile(deaf).send(b"x" * (32 << 20), timeout_s=0.3) == Answer(0, "no answer within 0.3 s")
+    assert Hostile(deaf).send(b"x" * (32 << 20), timeout_s=0.3) == DeliveryResult(0, "no answer within 0.3 s")
 
 
 def test_an_answer_that_comes_before_the_delivery_was_read_counts() -> None:
@@ -184,7 +184,7 @@ def test_no_redirect_is_followed(status: int) -> None:
         within.settimeout(0.05)
         where = f"http://127.0.0.1:{within.getsockname()[1]}/"
         hostile = Hostile(answering(f"HTTP/1.1 {status} Over there\r\nLocation: {where}\r\n\r\n".encode()))
-        assert hostile.send() == Answer(status, f"answered {status}: redirects are not followed")
+        assert hostile.send() == DeliveryResult(status, f"answered {status}: redirects are not followed")
         assert len(hostile.tasks) == 1
         with pytest.raises(TimeoutError):
             within.accept()
@@ -195,7 +195,7 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
         proxy.settimeout(0.05)
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
-        assert Hostile(answering(_OK)).send().is_taken
+        assert Hostile(answering(_OK)).send().is_accepted
         with pytest.raises(TimeoutError):
             proxy.accept()
 
@@ -219,7 +219,7 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_what_is_not_a_good_answer_takes_no_delivery(head: bytes) -> None:
-    assert not Hostile(answering(head)).send().is_taken
+    assert not Hostile(answering(head)).send().is_accepted
 
 
 def test_the_name_is_in_the_request_and_the_handshake_but_the_address_is_connected_to(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_the_name_is_in_the_request_and_the_handshake_but_the_address_is_connect
         writer.write(_OK)
         await writer.drain()
 
-    assert Hostile(receive, tls).send(trusting=authority).is_taken
+    assert Hostile(receive, tls).send(trusting=authority).is_accepted
     assert names == ["erp.example"]
     assert b"\r\nhost: erp.example:" in heads[0]
 
@@ -244,7 +244,7 @@ def test_a_certificate_of_another_name_or_authority_gets_nothing(tmp_path: Path)
     authority, other = Authority(tmp_path, "authority"), Authority(tmp_path, "other")
     for tls in (_server_tls(authority, "evil.example"), _server_tls(other, "erp.example")):
         hostile = Hostile(answering(_OK), tls)
-        assert hostile.send(trusting=authority) == Answer(0, "no TLS: CERTIFICATE_VERIFY_FAILED")
+        assert hostile.send(trusting=authority) == DeliveryResult(0, "no TLS: CERTIFICATE_VERIFY_FAILED")
 
 
 def test_handshakes_that_lead_nowhere(tmp_path: Path) -> None:
@@ -260,13 +260,13 @@ def test_handshakes_that_lead_nowhere(tmp_path: Path) -> None:
 
     assert Hostile(speak).send(trusting=authority).reason.startswith("no TLS: ")
     assert Hostile(hang_up).send(trusting=authority).reason.startswith(("no TLS: ", "no connection: "))
-    assert Hostile(silent).send(trusting=authority, timeout_s=0.3) == Answer(0, "no answer within 0.3 s")
+    assert Hostile(silent).send(trusting=authority, timeout_s=0.3) == DeliveryResult(0, "no answer within 0.3 s")
 
 
 def test_a_closed_port_is_told() -> None:
     port = closed_port()
 
-    async def run() -> Answer:
+    async def run() -> DeliveryResult:
         target = Target("", False, "127.0.0.1", port, "/")
         context = ssl.create_default_context()
         return await post(target, {}, b"{}", resolve=_resolve, loopback=True, timeout_s=MOST_S, tls=context)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from services.webhooks.delivery import Answer
+from services.webhooks.delivery import DeliveryResult
 from services.webhooks.http_post import post
 from services.webhooks.targets import Target, TargetRefusedError, parse_target, verify_address
 from tests.support.patience import MOST_S
@@ -101,7 +101,9 @@ def test_addresses_that_a_name_may_not_stand_for(address: str) -> None:
         verify_address(address, secure=True, loopback=False)
 
 
-def send(target: Target, resolve: Callable[[str, int], Awaitable[Sequence[str]]], *, loopback: bool = False) -> Answer:
+def send(
+    target: Target, resolve: Callable[[str, int], Awaitable[Sequence[str]]], *, loopback: bool = False
+) -> DeliveryResult:
     return asyncio.run(post(target, {}, b"{}", resolve=resolve, loopback=loopback, timeout_s=MOST_S, tls=TLS))
 
 
@@ -139,10 +141,10 @@ def test_a_name_is_looked_up_once_and_the_address_that_was_judged_is_connected_t
             within.accept()
 
 
-def serve(*answers: bytes) -> tuple[list[bytes], Answer]:
+def serve(*answers: bytes) -> tuple[list[bytes], DeliveryResult]:
     """What a receiver got, and what we made of its answer."""
 
-    async def run() -> tuple[list[bytes], Answer]:
+    async def run() -> tuple[list[bytes], DeliveryResult]:
         got: list[bytes] = []
 
         async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -171,11 +173,11 @@ def serve(*answers: bytes) -> tuple[list[bytes], Answer]:
         ([b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\n\r\n"], 307, "redirects are not followed"),
         ([b"HTTP/1.1 500 Oh\r\n\r\n"], 500, "answered 500"),
         ([b"HTTP/1.1 410 Gone\r\n\r\n"], 410, "answered 410"),
-        ([b"SSH-2.0-OpenSSH_9.2\r\n\r\n"], 0, "no HTTP"),
-        ([b"HTTP/2 200\r\n\r\n"], 0, "no HTTP"),
-        ([b""], 0, "no HTTP"),
-        ([b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000], 0, "no HTTP"),
-        ([b"HTTP/1.1 100 Continue\r\n\r\n" * 5], 0, "no HTTP"),
+        ([b"SSH-2.0-OpenSSH_9.2\r\n\r\n"], 0, "not valid HTTP"),
+        ([b"HTTP/2 200\r\n\r\n"], 0, "not valid HTTP"),
+        ([b""], 0, "not valid HTTP"),
+        ([b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000], 0, "not valid HTTP"),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n" * 5], 0, "not valid HTTP"),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n" + b"x" * 100_000], 200, ""),
     ],
 )
@@ -183,7 +185,7 @@ def test_answers(answers: list[bytes], status: int, reason: str) -> None:
     got, answer = serve(*answers)
     assert len(got) == 1
     assert (answer.status, reason in answer.reason) == (status, True)
-    assert answer.is_taken == (200 <= status < 300)
+    assert answer.is_accepted == (200 <= status < 300)
 
 
 def test_the_request_is_plain() -> None:
@@ -198,5 +200,5 @@ def test_a_closed_port_and_one_that_says_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         target = parse_target(f"http://127.0.0.1:{silent.getsockname()[1]}/", loopback=True)
         answer = asyncio.run(post(target, {}, b"{}", resolve=Resolver(), loopback=True, timeout_s=0.2, tls=TLS))
-        assert answer == Answer(0, "no answer within 0.2 s")
+        assert answer == DeliveryResult(0, "no answer within 0.2 s")
     assert send(target, Resolver(), loopback=True).reason.startswith("no connection: ")

@@ -77,7 +77,7 @@ def test_nothing_opens_what_is_erased(shared: SharedWorld, tmp_path: Path) -> No
         lambda: shared.documents.fetch(id_, 1, OWNER, None),
         lambda: shared.documents.set_mode(id_, Mode.PRIVATE),
         lambda: shared.documents.grant(id_, NAMED, NOW_S),
-        lambda: shared.documents.next_place(id_),
+        lambda: shared.documents.next_version_id(id_),
     ):
         with pytest.raises(DocumentError, match="is erased"):
             act()
@@ -164,6 +164,6 @@ def test_a_backup_is_closed_once_the_keys_are_rotated(shared: SharedWorld, tmp_p
 
 
 def _add_version(shared: SharedWorld, id_: str, content: bytes) -> None:
-    with Draft(shared.documents.next_place(id_), NAME, "text/plain") as draft:
+    with Draft(shared.documents.next_version_id(id_), NAME, "text/plain") as draft:
         draft.write(content)
         shared.documents.add_version(draft, NOW_S)

@@ -17,9 +17,9 @@ from services.documents import RecipientKeyError, SealBrokenError
 from services.documents.encryption import (
     KEY_BYTES,
     WRAPPED_BYTES,
-    Place,
     Recipient,
     Sealer,
+    VersionId,
     _info,
     open_content,
     open_key,
@@ -30,7 +30,7 @@ from services.documents.encryption import (
 )
 
 PEER = CipherSuite.new(KEMId.DHKEM_X25519_HKDF_SHA256, KDFId.HKDF_SHA256, AEADId.AES256_GCM)
-PLACE = Place("ab" * 16, 1)
+VERSION_ID = VersionId("ab" * 16, 1)
 KEY = X25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 RECIPIENT = Recipient(1337, b"\x22" * 20, 5, KEY.public_key().public_bytes_raw(), b"\x5e" * 32)
 DATA_KEY = bytes(range(32))
@@ -57,48 +57,48 @@ def test_another_implementation_opens_what_we_wrap_and_we_what_it_wraps(
 ) -> None:
     private = X25519PrivateKey.from_private_bytes(secret)
     recipient = replace(RECIPIENT, public_key=private.public_key().public_bytes_raw())
-    place = Place(PLACE.document, at)
-    wrapped = wrap_for(recipient, place, data_key)
+    version_id = VersionId(VERSION_ID.document, at)
+    wrapped = wrap_for(recipient, version_id, data_key)
     assert len(wrapped) == WRAPPED_BYTES
     theirs = PEER.create_recipient_context(
-        wrapped[:32], PEER.kem.deserialize_private_key(secret), _info(recipient, place)
+        wrapped[:32], PEER.kem.deserialize_private_key(secret), _info(recipient, version_id)
     )
     assert theirs.open(wrapped[32:]) == data_key
     enc, sender = PEER.create_sender_context(
-        PEER.kem.deserialize_public_key(recipient.public_key), _info(recipient, place)
+        PEER.kem.deserialize_public_key(recipient.public_key), _info(recipient, version_id)
     )
-    assert open_key(private, recipient, place, enc + sender.seal(data_key)) == data_key
+    assert open_key(private, recipient, version_id, enc + sender.seal(data_key)) == data_key
 
 
 @pytest.mark.parametrize(
-    ("recipient", "place"),
+    ("recipient", "version_id"),
     [
-        (replace(RECIPIENT, chain_id=1338), PLACE),
-        (replace(RECIPIENT, ledger=b"\x23" * 20), PLACE),
-        (replace(RECIPIENT, participant=6), PLACE),
-        (replace(RECIPIENT, public_key=b"\x09" + bytes(31)), PLACE),
-        (replace(RECIPIENT, root=b"\x5f" * 32), PLACE),
-        (RECIPIENT, Place("ac" * 16, 1)),
-        (RECIPIENT, Place("ab" * 16, 2)),
+        (replace(RECIPIENT, chain_id=1338), VERSION_ID),
+        (replace(RECIPIENT, ledger=b"\x23" * 20), VERSION_ID),
+        (replace(RECIPIENT, participant=6), VERSION_ID),
+        (replace(RECIPIENT, public_key=b"\x09" + bytes(31)), VERSION_ID),
+        (replace(RECIPIENT, root=b"\x5f" * 32), VERSION_ID),
+        (RECIPIENT, VersionId("ac" * 16, 1)),
+        (RECIPIENT, VersionId("ab" * 16, 2)),
     ],
 )
-def test_a_wrapped_key_opens_for_what_it_was_wrapped_for_alone(recipient: Recipient, place: Place) -> None:
-    wrapped = wrap_for(RECIPIENT, PLACE, DATA_KEY)
-    assert open_key(KEY, RECIPIENT, PLACE, wrapped) == DATA_KEY
+def test_a_wrapped_key_opens_for_what_it_was_wrapped_for_alone(recipient: Recipient, version_id: VersionId) -> None:
+    wrapped = wrap_for(RECIPIENT, VERSION_ID, DATA_KEY)
+    assert open_key(KEY, RECIPIENT, VERSION_ID, wrapped) == DATA_KEY
     with pytest.raises(SealBrokenError):
-        open_key(KEY, recipient, place, wrapped)
+        open_key(KEY, recipient, version_id, wrapped)
 
 
 def test_another_key_and_any_changed_bit_open_nothing() -> None:
-    wrapped = wrap_for(RECIPIENT, PLACE, DATA_KEY)
+    wrapped = wrap_for(RECIPIENT, VERSION_ID, DATA_KEY)
     with pytest.raises(SealBrokenError):
-        open_key(X25519PrivateKey.generate(), RECIPIENT, PLACE, wrapped)
+        open_key(X25519PrivateKey.generate(), RECIPIENT, VERSION_ID, wrapped)
     for at in range(len(wrapped)):
         with pytest.raises(SealBrokenError):
-            open_key(KEY, RECIPIENT, PLACE, wrapped[:at] + bytes([wrapped[at] ^ 1]) + wrapped[at + 1 :])
+            open_key(KEY, RECIPIENT, VERSION_ID, wrapped[:at] + bytes([wrapped[at] ^ 1]) + wrapped[at + 1 :])
     for length in (0, 31, 32, 47, WRAPPED_BYTES - 1):
         with pytest.raises(SealBrokenError):
-            open_key(KEY, RECIPIENT, PLACE, wrapped[:length])
+            open_key(KEY, RECIPIENT, VERSION_ID, wrapped[:length])
 
 
 LOW_ORDER = [
@@ -117,54 +117,54 @@ def test_keys_that_everybody_could_open_are_refused(public_key: bytes) -> None:
         verify_public_key(public_key)
 
 
-def seal(place: Place, content: bytes) -> tuple[Sealer, bytes]:
-    sealer = Sealer(place)
+def seal(version_id: VersionId, content: bytes) -> tuple[Sealer, bytes]:
+    sealer = Sealer(version_id)
     return sealer, sealer.update(content[:3]) + sealer.update(content[3:]) + sealer.finish()
 
 
 @given(content=st.binary(max_size=300))
 def test_content_comes_back(content: bytes) -> None:
-    sealer, sealed = seal(PLACE, content)
-    assert open_content(sealer.data_key, sealer.nonce, PLACE, sealed) == content
+    sealer, sealed = seal(VERSION_ID, content)
+    assert open_content(sealer.data_key, sealer.nonce, VERSION_ID, sealed) == content
     assert len(sealed) == len(content) + 16
 
 
 def test_content_opens_at_its_place_alone() -> None:
-    sealer, sealed = seal(PLACE, b"secret")
-    other, other_sealed = seal(PLACE, b"secret")
+    sealer, sealed = seal(VERSION_ID, b"secret")
+    other, other_sealed = seal(VERSION_ID, b"secret")
     assert (other.data_key, other.nonce, other_sealed) != (sealer.data_key, sealer.nonce, sealed)
-    for key, nonce, place, content in (
-        (other.data_key, sealer.nonce, PLACE, sealed),
-        (sealer.data_key, other.nonce, PLACE, sealed),
-        (sealer.data_key, sealer.nonce, Place(PLACE.document, 2), sealed),
-        (sealer.data_key, sealer.nonce, Place("ac" * 16, 1), sealed),
-        (sealer.data_key, sealer.nonce, PLACE, other_sealed),
-        (sealer.data_key, sealer.nonce, PLACE, sealed[:-1]),
-        (sealer.data_key, sealer.nonce, PLACE, b""),
+    for key, nonce, version_id, content in (
+        (other.data_key, sealer.nonce, VERSION_ID, sealed),
+        (sealer.data_key, other.nonce, VERSION_ID, sealed),
+        (sealer.data_key, sealer.nonce, VersionId(VERSION_ID.document, 2), sealed),
+        (sealer.data_key, sealer.nonce, VersionId("ac" * 16, 1), sealed),
+        (sealer.data_key, sealer.nonce, VERSION_ID, other_sealed),
+        (sealer.data_key, sealer.nonce, VERSION_ID, sealed[:-1]),
+        (sealer.data_key, sealer.nonce, VERSION_ID, b""),
     ):
         with pytest.raises(SealBrokenError):
-            open_content(key, nonce, place, content)
+            open_content(key, nonce, version_id, content)
 
 
 def test_a_local_key_opens_its_own_place_and_name_alone() -> None:
     key, other = bytes(32), b"\x01" * 32
-    wrapped = wrap_key("first", key, PLACE, DATA_KEY)
-    assert unwrap_key("first", key, PLACE, wrapped) == DATA_KEY
-    assert wrap_key("first", key, PLACE, DATA_KEY) != wrapped
-    for name, used, place, given_ in (
-        ("first", other, PLACE, wrapped),
-        ("second", key, PLACE, wrapped),
-        ("first", key, Place(PLACE.document, 2), wrapped),
-        ("first", key, Place("ac" * 16, 1), wrapped),
-        ("first", key, PLACE, wrapped[:KEY_BYTES]),
-        ("first", key, PLACE, b""),
+    wrapped = wrap_key("first", key, VERSION_ID, DATA_KEY)
+    assert unwrap_key("first", key, VERSION_ID, wrapped) == DATA_KEY
+    assert wrap_key("first", key, VERSION_ID, DATA_KEY) != wrapped
+    for name, used, version_id, given_ in (
+        ("first", other, VERSION_ID, wrapped),
+        ("second", key, VERSION_ID, wrapped),
+        ("first", key, VersionId(VERSION_ID.document, 2), wrapped),
+        ("first", key, VersionId("ac" * 16, 1), wrapped),
+        ("first", key, VERSION_ID, wrapped[:KEY_BYTES]),
+        ("first", key, VERSION_ID, b""),
     ):
         with pytest.raises(SealBrokenError):
-            unwrap_key(name, used, place, given_)
+            unwrap_key(name, used, version_id, given_)
 
 
 def test_errors_repeat_no_key() -> None:
     with pytest.raises(SealBrokenError) as caught:
-        unwrap_key("first", DATA_KEY, PLACE, bytes(60))
+        unwrap_key("first", DATA_KEY, VERSION_ID, bytes(60))
     assert DATA_KEY.hex() not in str(caught.value)
     assert caught.value.__suppress_context__

@@ -12,9 +12,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ledger.errors import InputError, MillmarkError, NotFoundError, SettingsError, SigningError
-from services.documents import DocumentError, Documents, Draft, KeyRing, RecipientKeyError, SealBrokenError, new_place
+from services.documents import (
+    DocumentError,
+    Documents,
+    Draft,
+    KeyRing,
+    RecipientKeyError,
+    SealBrokenError,
+    new_version_id,
+)
 from services.documents.drafts import verify_media_type, verify_name
-from services.documents.encryption import Place
+from services.documents.encryption import VersionId
 from services.documents.key_files import create_recipient_key, read_recipient_key
 from services.documents.permissions import Mode
 from services.documents.recipient_keys import sign_statement
@@ -52,7 +60,7 @@ def test_documents_of_any_size_come_back(shared: SharedWorld, size: int) -> None
 
 def test_versions_have_keys_of_their_own_and_stay(shared: SharedWorld) -> None:
     id_ = shared.add(Mode.PRIVATE).document
-    with Draft(shared.documents.next_place(id_), "b.txt", "text/plain") as draft:
+    with Draft(shared.documents.next_version_id(id_), "b.txt", "text/plain") as draft:
         draft.write(b"second")
         shown = shared.documents.add_version(draft, NOW_S)
     assert [one.version for one in shown.versions] == [1, 2]
@@ -63,7 +71,10 @@ def test_versions_have_keys_of_their_own_and_stay(shared: SharedWorld) -> None:
 
 def test_two_versions_at_once_are_one(shared: SharedWorld) -> None:
     id_ = shared.add(Mode.PRIVATE).document
-    with Draft(Place(id_, 1), "b.txt", "text/plain") as draft, pytest.raises(DocumentError, match="meanwhile"):
+    with (
+        Draft(VersionId(id_, 1), "b.txt", "text/plain") as draft,
+        pytest.raises(DocumentError, match="in the meantime"),
+    ):
         shared.documents.add_version(draft, NOW_S)
     assert opened(shared, id_) == CONTENT
 
@@ -228,7 +239,7 @@ def test_a_rotation_that_dies_half_way_leaves_a_key_file_that_opens_everything(s
 
 def test_without_a_key_file_nothing_is_added(shared: SharedWorld) -> None:
     without = Documents(shared.store, None)
-    with Draft(new_place(), "a", "text/plain") as draft, pytest.raises(SettingsError):
+    with Draft(new_version_id(), "a", "text/plain") as draft, pytest.raises(SettingsError):
         without.add(draft, Mode.PRIVATE, None, NOW_S)
     assert without.page(None, "", 10, None).documents == ()
 
@@ -271,7 +282,7 @@ def test_files_of_something_else_are_no_key_files(tmp_path: Path, content: bytes
 
 
 def test_a_document_is_bounded(shared: SharedWorld) -> None:
-    with Draft(new_place(), "a", "text/plain") as draft:
+    with Draft(new_version_id(), "a", "text/plain") as draft:
         draft.write(bytes(MOST_DOCUMENT_BYTES))
         with pytest.raises(InputError, match="at most"):
             draft.write(b"x")
@@ -315,7 +326,7 @@ def test_one_documents_header_on_anothers_ciphertext_does_not_open(shared: Share
     key = shared.private_keys[OWNER]
     for header, content in (
         (one[0], two[1]),
-        (replace(one[0], place=two[0].place), one[1]),
+        (replace(one[0], version_id=two[0].version_id), one[1]),
         (replace(one[0], wrapped_key=two[0].wrapped_key, nonce=two[0].nonce), two[1]),
         (replace(one[0], claims=two[0].claims), one[1]),
         (

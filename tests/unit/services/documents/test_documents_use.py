@@ -15,7 +15,7 @@ from ledger.keys import create_keystore
 from services.access import ALL_SCOPES, CredentialKind
 from services.access.credentials import issue
 from services.access.repository import AccessRepository
-from services.documents import DocumentError, Draft, new_place
+from services.documents import DocumentError, Draft, new_version_id
 from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, open_sealed
 from services.gateway import GatewayParts, build_policy, create_gateway
@@ -256,12 +256,12 @@ def test_an_upload_whose_answer_was_never_kept_adds_one_document(shared: SharedW
     """The gateway died between the work and the note of its answer; the request comes again, under the same token."""
     seen = []
     for _ in range(2):
-        with Draft(new_place(), "a", "text/plain") as draft:
+        with Draft(new_version_id(), "a", "text/plain") as draft:
             draft.write(b"x")
             seen.append(shared.documents.add(draft, Mode.PRIVATE, None, NOW_S, "token"))
     assert seen[0] == seen[1]
     for _ in range(2):
-        with Draft(shared.documents.next_place(seen[0].document), "a", "text/plain") as draft:
+        with Draft(shared.documents.next_version_id(seen[0].document), "a", "text/plain") as draft:
             draft.write(b"y")
             shown = shared.documents.add_version(draft, NOW_S, "second token")
     assert len(shown.versions) == 2

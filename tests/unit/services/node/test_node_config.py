@@ -12,10 +12,10 @@ from ledger.chain.deployment import Deployment
 from ledger.errors import SettingsError, SigningError
 from ledger.keys import LocalSigner, create_keystore
 from ledger.records import Contract
-from services.node.agent import hold_folder, open_agent
+from services.node.agent import lock_folder, open_agent
 from services.node.config import NodeConfig, read_config, read_secret
 from services.node.inspection import load_inspector
-from services.node.preflight import verify_standing
+from services.node.preflight import verify_registered
 from tests.support.loopback import closed_url
 
 SUBJECT = "0x" + "ab" * 32
@@ -50,7 +50,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("", "data_folder: Field required"),
-        ("x = [", "not TOML"),
+        ("x = [", "not valid TOML"),
         (GOOD + "[more]\n", "more: Extra inputs"),
         (GOOD.replace("machine = 3", 'machine = "3x"'), "streams.0.machine"),
         (GOOD.replace("machine = 3", "machine = 0"), "streams.0.machine"),
@@ -63,14 +63,17 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         (GOOD + "[http]\nport = 70000\n", "http.port"),
         (GOOD + "[anchor]\ncount = 0\n", "anchor.count"),
         (GOOD + "[anchor]\nseconds = 0\n", "anchor.seconds"),
-        (GOOD + '[[folders]]\npath = "in"\nstream = "lathe"\n', "no stream 'lathe'"),
-        (GOOD + '[[mqtt]]\ntopic = "t"\nstream = "lathe"\n', "no stream 'lathe'"),
+        (GOOD + '[[folders]]\npath = "in"\nstream = "lathe"\n', "stream 'lathe' is not defined"),
+        (GOOD + '[[mqtt]]\ntopic = "t"\nstream = "lathe"\n', "stream 'lathe' is not defined"),
         (GOOD + '[[mqtt]]\ntopic = "t"\nstream = "press"\nhost = "broker.example"\n', "unencrypted"),
-        (GOOD + "[model]\n" + MODEL, "go together"),
-        ('record = "certificates"\n' + GOOD, "go together"),
+        (GOOD + "[model]\n" + MODEL, "or neither"),
+        ('record = "certificates"\n' + GOOD, "or neither"),
         ('record = "all"\n' + GOOD, "record"),
-        (GOOD + f'[[streams]]\nname = "press"\nmachine = 4\nsubject = "0x{"cd" * 32}"\n', "one name or one subject"),
-        (GOOD + f'[[streams]]\nname = "other"\nmachine = 4\nsubject = "{SUBJECT}"\n', "one name or one subject"),
+        (
+            GOOD + f'[[streams]]\nname = "press"\nmachine = 4\nsubject = "0x{"cd" * 32}"\n',
+            "same name or the same subject",
+        ),
+        (GOOD + f'[[streams]]\nname = "other"\nmachine = 4\nsubject = "{SUBJECT}"\n', "same name or the same subject"),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, text: str, told: str) -> None:
@@ -137,7 +140,7 @@ def test_a_node_starts_without_its_chain(tmp_path: Path) -> None:
 
 def test_two_nodes_do_not_work_in_one_folder(tmp_path: Path) -> None:
     config = _home(tmp_path)
-    with open_agent(config), pytest.raises(SettingsError, match="another node works in"), open_agent(config):
+    with open_agent(config), pytest.raises(SettingsError, match="another node is using"), open_agent(config):
         pass
 
 
@@ -145,7 +148,7 @@ def test_a_data_folder_that_others_can_look_into_is_refused(tmp_path: Path) -> N
     folder = tmp_path / "data"
     folder.mkdir()
     folder.chmod(0o750)
-    with pytest.raises(SettingsError, match="chmod 700"), hold_folder(folder):
+    with pytest.raises(SettingsError, match="chmod 700"), lock_folder(folder):
         pass
 
 
@@ -153,7 +156,7 @@ def test_windows_that_the_model_does_not_read_are_refused(tmp_path: Path) -> Non
     model = Path(__file__).parents[4] / "quality" / "models" / "forda.bin"
     config = _read(tmp_path, 'record = "certificates"\n' + GOOD + "[model]\n" + MODEL.replace("m.bin", str(model)))
     assert config.model is not None
-    with pytest.raises(SettingsError, match="windows have 5 samples, the model reads 500"):
+    with pytest.raises(SettingsError, match="width is 5, but the model reads 500 samples"):
         load_inspector(config.model)
 
 
@@ -176,13 +179,13 @@ class _Chain:
     ("stream", "told"),
     [
         ({"sequence": 0}, "not on the ledger"),
-        ({"owner": 5}, "belongs to participant 5, the key acts for 4"),
-        ({"machine": 7}, "is of machine 7, not 3"),
+        ({"owner": 5}, "belongs to participant 5, but the key acts for 4"),
+        ({"machine": 7}, "belongs to machine 7, not 3"),
     ],
 )
 def test_a_stream_that_is_not_this_participants_is_refused(tmp_path: Path, stream: dict[str, int], told: str) -> None:
     config = _read(tmp_path, GOOD)
-    verify_standing(_Chain(), config, bytes(20), None)  # type: ignore[arg-type]  # the two reads are all that is asked
+    verify_registered(_Chain(), config, bytes(20), None)  # type: ignore[arg-type]  # the two reads are all that is asked
     with pytest.raises(SettingsError, match=told) as caught:
-        verify_standing(_Chain(**stream), config, bytes(20), None)  # type: ignore[arg-type]  # as above
+        verify_registered(_Chain(**stream), config, bytes(20), None)  # type: ignore[arg-type]  # as above
     assert caught.value.hint

@@ -121,7 +121,7 @@ def test_a_file_with_another_header_is_no_log(tmp_path: Path, at: int) -> None:
     data = bytearray((tmp_path / "log").read_bytes())
     data[at] ^= 1
     (tmp_path / "log").write_bytes(data)
-    with pytest.raises(StoreDamagedError, match="no log"):
+    with pytest.raises(StoreDamagedError, match="not a log"):
         StreamLog(tmp_path / "log", STREAM)
 
 
@@ -158,7 +158,7 @@ def test_a_full_disk_takes_nothing_and_the_log_goes_on_when_there_is_room(tmp_pa
     log.append([_entry(0)])
     with _file_size_limit(log.end.offset + 100):  # room for a part of the frame: a short write, then an error
         for _ in range(2):
-            with pytest.raises(LogFullError, match="room"):
+            with pytest.raises(LogFullError, match="free space"):
                 log.append([_entry(1, 500)])
     assert log.end.index == 1
     assert log.append([_entry(1)]) == 1
@@ -205,7 +205,7 @@ def test_a_log_that_lost_its_last_entries_while_open_takes_no_more(tmp_path: Pat
     with (tmp_path / "log").open("r+b") as file:
         file.seek(FILE_HEADER_BYTES + 60)
         file.write(b"\xff")
-    with pytest.raises(LogError, match="does not hold its last entries"):
+    with pytest.raises(LogError, match="has lost its latest entries"):
         log.append([_entry(1)])
 
 
@@ -309,7 +309,7 @@ def test_the_index_grows_and_still_knows_the_first_and_the_last(
 
 def test_an_index_for_which_there_is_no_room_is_told(tmp_path: Path) -> None:
     log = StreamLog(tmp_path / "log", STREAM)
-    with _file_size_limit(1 << 20), pytest.raises(StoreError, match="see to the data folder"):
+    with _file_size_limit(1 << 20), pytest.raises(StoreError, match="check the disk of the data folder"):
         DedupIndex(tmp_path / "known", log)
     DedupIndex(tmp_path / "known", log).close()
 
@@ -349,5 +349,5 @@ def test_a_log_shorter_than_what_was_acknowledged_is_refused(tmp_path: Path) -> 
     data = (tmp_path / "log").read_bytes()
     (tmp_path / "log").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     cut = StreamLog(tmp_path / "log", STREAM)
-    with pytest.raises(StoreDamagedError, match="has 2 entries, of 3 that were acknowledged"):
+    with pytest.raises(StoreDamagedError, match="has 2 entries, but 3 were acknowledged"):
         DedupIndex(tmp_path / "known", cut)
