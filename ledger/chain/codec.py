@@ -1,4 +1,4 @@
-"""Calldata, return values, logs and reverts. Encoders are built once per function and event, not once per use."""
+"""Encodes calldata; decodes return values, logs and reverts. Codecs are built once per function and error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eth_abi.decoding import ContextFramesBytesIO
 from eth_abi.exceptions import DecodingError
 from eth_abi.registry import registry as abi_types
 
-from ledger.canonical import keccak256
+from ledger.canonical import keccak256, to_hex
 from ledger.chain.artifacts import load_abi, load_artifact
 from ledger.chain.hints import HINTS
 from ledger.errors import ChainUnreachableError, ContractRefusedError, IndexHaltedError, RecordError
@@ -34,15 +34,17 @@ __all__ = [
 ]
 
 Callee: TypeAlias = "Contract | str"
-"""What answers a call: registry or ledger, or another contract by its name in Solidity."""
+"""The contract that is called: registry or ledger, or another one by its name in Solidity."""
 
 _ERROR_STRING = bytes.fromhex("08c379a0")
+"""Selector of Error(string), which a failed `require` with a reason returns."""
 _PANIC = bytes.fromhex("4e487b71")
+"""Selector of Panic(uint256), which a failed check of the compiler returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawLog:
-    """A log as a node gives it."""
+    """A log as a node returns it."""
 
     address: bytes
     topics: tuple[bytes, ...]
@@ -54,7 +56,7 @@ class RawLog:
 
 
 class _MalformedError(ValueError):
-    """Bytes that are not what their ABI type says."""
+    """Bytes that do not decode as their ABI type."""
 
 
 class _Codec:
@@ -75,8 +77,9 @@ class _Codec:
         stream = ContextFramesBytesIO(data)  # type: ignore[no-untyped-call]  # eth-abi types it in part
         try:
             return cast(tuple[Any, ...], self._decode(stream))
+        # Not DecodingError alone: eth-abi lets errors of text decoding and of huge offsets through.
         except (DecodingError, ValueError, OverflowError) as error:
-            raise _MalformedError(f"{len(data)} bytes are no {self.type}") from error
+            raise _MalformedError(f"{len(data)} bytes do not decode as {self.type}") from error
 
 
 def _type_of(parameter: dict[str, Any]) -> str:
@@ -87,7 +90,7 @@ def _type_of(parameter: dict[str, Any]) -> str:
 
 
 def _value(parameter: dict[str, Any], value: Any) -> Value:
-    """As `Value` says: addresses are 20 bytes, arrays tuples, structs mappings."""
+    """Convert what eth-abi decoded to a `Value`: addresses to 20 bytes, arrays to tuples, structs to mappings."""
     kind = str(parameter["type"])
     if kind.endswith("[]"):
         item = {**parameter, "type": kind[:-2]}
@@ -120,8 +123,10 @@ def _functions(callee: Callee) -> dict[str, _Function]:
 
 @functools.cache
 def _errors() -> dict[bytes, tuple[str, _Codec]]:
-    """Selector -> name and codec. The registry's errors pass through the ledger, the evaluator's through both; the
-    forwarder's are its own."""
+    """Name and codec of each error, by selector.
+
+    Those of all contracts in one table, since a call can return the errors of contracts that it calls in turn.
+    """
     entries = [entry for contract in Contract for entry in load_abi(contract)]
     entries += [entry for name in ("Evaluator", "Forwarder") for entry in load_artifact(name).abi]
     return {
@@ -132,6 +137,7 @@ def _errors() -> dict[bytes, tuple[str, _Codec]]:
 def call_data(record: Record) -> bytes:
     """Calldata of the call that makes `record`."""
     name = type(record).__name__
+    # Classes are named as functions in Solidity, but for the first letter.
     function = _functions(record.contract)[name[0].lower() + name[1:]]
     return function.selector + function.inputs.encode(_arguments(record))
 
@@ -149,13 +155,15 @@ def _argument(value: Any) -> Any:
 
 
 def multicall_data(contract: Contract, calls: Sequence[bytes]) -> bytes:
-    """Calldata of one transaction that makes all calls, or none."""
+    """Calldata of one transaction that makes all calls, or none of them if one fails."""
     return encode_function(contract, "multicall", tuple(calls))
 
 
 def read_kinds(contract: Contract, data: bytes) -> tuple[str, ...]:
-    """Names of the records that a call makes, in order. Raises RecordError for one that makes none or does anything
-    else, or whose arguments do not decode."""
+    """Names of the records that a call makes, in order.
+
+    Raises RecordError if the call, or one within a multicall, is not one that makes a record, or does not decode.
+    """
     functions = _functions(contract)
     try:
         if data[:4] != functions["multicall"].selector:
@@ -169,15 +177,15 @@ def read_kinds(contract: Contract, data: bytes) -> tuple[str, ...]:
 def _read_kind(contract: Contract, call: bytes) -> str:
     found = _record_calls(contract).get(call[:4])
     if found is None:
-        raise RecordError(f"a call makes no record of the {contract.value}: 0x{call[:4].hex()}")
+        raise RecordError(f"a call does not make a record of the {contract.value}: selector {to_hex(call[:4])}")
     kind, codec = found
-    codec.decode(call[4:])
+    codec.decode(call[4:])  # only to refuse what does not decode, before anybody pays for sending it
     return kind
 
 
 @functools.cache
 def _record_calls(contract: Contract) -> dict[bytes, tuple[str, _Codec]]:
-    """Selector -> kind of record and codec of the arguments."""
+    """Kind of record and codec of the arguments, by selector."""
     functions = _functions(contract)
     kinds = [kind.__name__ for kind in RECORD_TYPES if kind.contract is contract]
     named = {kind: functions[kind[0].lower() + kind[1:]] for kind in kinds}
@@ -185,19 +193,22 @@ def _record_calls(contract: Contract) -> dict[bytes, tuple[str, _Codec]]:
 
 
 def encode_function(contract: Callee, name: str, *values: object) -> bytes:
-    """Calldata of any function; `values` as eth-abi takes them."""
+    """Calldata of any function. `values` are in the form that eth-abi expects."""
     function = _functions(contract)[name]
     return function.selector + function.inputs.encode(values)
 
 
 def encode_constructor(name: str, *values: object) -> bytes:
-    """Constructor arguments of the contract called `name`, to be put behind its creation code."""
+    """Encoded constructor arguments of a contract, which are appended to its creation code."""
     entry = next(entry for entry in load_artifact(name).abi if entry["type"] == "constructor")
     return _Codec(entry["inputs"]).encode(values)
 
 
 def decode_result(contract: Callee, name: str, data: bytes) -> tuple[Value, ...]:
-    """Return values of a function, structs as mappings. Raises ChainUnreachableError when `data` holds others."""
+    """Decode the return values of a function, structs as mappings. Raises ChainUnreachableError if they do not decode.
+
+    The node is to blame then, since the contract's code is known.
+    """
     outputs = _functions(contract)[name].outputs
     try:
         values = outputs.decode(data)
@@ -209,8 +220,10 @@ def decode_result(contract: Callee, name: str, data: bytes) -> tuple[Value, ...]
 
 
 def decode_revert(data: bytes) -> ContractRefusedError:
-    """What a revert says: a custom error by name and values, a reason, or a panic. Data that is none of them, or only
-    begins like one, is shown as it is."""
+    """Decode a revert: a custom error with name and values, a reason, or a panic.
+
+    Data that are none of these, or do not decode, become the value `data` of an error named Reverted.
+    """
     try:
         return _decode_revert(data)
     except _MalformedError:
@@ -231,16 +244,16 @@ def _decode_revert(data: bytes) -> ContractRefusedError:
 
 
 def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded[Event] | None:
-    """The record behind a log; None for logs of ours that are no records (ownership of the registry).
+    """Decode the record of a log; None for the registry's logs about its ownership, which are not records.
 
-    Raises IndexHaltedError when the log is a record of another version or does not decode.
+    Raises IndexHaltedError if the log is of an unknown event or does not decode.
     """
     kind = find_event(contract, log.topics[0]) if log.topics else None
     if kind is None or len(log.topics) != 4:
         if contract is Contract.REGISTRY and log.topics and log.topics[0] in _ownership_topics():
             return None
         raise IndexHaltedError(
-            f"log {log.log_index} of block {log.block_number} is no record that this version knows",
+            f"log {log.log_index} of block {log.block_number} is not a record that this version knows",
             hint="use the Millmark version that deployed the contracts",
         )
     try:
@@ -268,6 +281,7 @@ def decode_log(contract: Contract, log: RawLog, block_time: int) -> Recorded[Eve
 
 @functools.cache
 def _ownership_topics() -> frozenset[bytes]:
+    # Told apart by their first parameter: every record's is its sequence.
     return frozenset(
         _selector(entry)
         for entry in load_abi(Contract.REGISTRY)

@@ -1,4 +1,4 @@
-"""What all events have in common, and what follows from the declaration of each: topic, signature, JSON form."""
+"""The base class of events, and what is derived from each declaration: topic, signature, JSON form."""
 
 from __future__ import annotations
 
@@ -18,59 +18,66 @@ _Form: TypeAlias = "Callable[[Any], Json]"
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """An entry of a stream of evidence."""
+    """A reference to an entry of a stream of evidence."""
 
     stream: bytes
+    """Subject of the stream."""
     index: int
     hash: bytes
+    """Leaf hash, 32 bytes (RFC 9162, section 2.1.1)."""
 
 
 class Event(Checked):
-    """One event of a contract that records: what it says beside its header, which is in `Recorded`.
+    """The fields that only this kind of event has. Those that all events have are in `Recorded`.
 
-    A declaration lists the event's own fields in the order of the ABI, each with its type; the type says what the field
-    names. A name that Python keeps for itself ends in an underscore.
+    A declaration lists the fields in the order of the ABI. A field's type states to what it refers. A field whose name
+    is a keyword of Python ends in an underscore.
     """
 
     __slots__ = ()
     contract: ClassVar[Contract]
     in_histories: ClassVar[bool]
-    """Whether the record enters the histories of orders or lots, so that a bundle can hold it."""
+    """Whether the record enters histories of orders or lots, so that bundles can contain it."""
     sealable: ClassVar[bool] = False
-    """Whether a bundle may withhold it: in the history of a lot that was used up, it changes nothing about what was
-    made of the lot before or after."""
+    """Whether a bundle may withhold it, since it only takes a quantity of a lot, and changes nothing about other lots
+    that were made from that lot."""
 
     @property
     def kind(self) -> str:
+        """The event's name."""
         return type(self).__name__
 
     @property
     def topic(self) -> bytes:
+        """Topic 0, 32 bytes."""
         return topic_of(type(self))
 
     def numbers(self, what: Names) -> tuple[int, ...]:
-        """The participants, machines, models ... that it names by number."""
+        """The numbers of the participants, machines, models ... to which it refers; zeros are left out."""
         return tuple(cast("int", one) for one in self._values(what) if one)
 
     def subjects(self, what: Names) -> tuple[bytes, ...]:
-        """The orders, lots or streams that it names."""
+        """The subjects of the orders, lots or streams to which it refers; zeros are left out."""
         return tuple(one for one in cast("Iterator[bytes]", self._values(what)) if any(one))
 
     def roots(self) -> tuple[bytes, ...]:
-        """The claims roots that it carries, in the order of its data; zero where it has no document."""
+        """Its claims roots, in the order of the data; zero bytes where it has no document."""
+        # Zeros stay, because a bundle refers to a document by its position.
         return tuple(cast("Iterator[bytes]", self._values(Names.CLAIMS)))
 
-    def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # for those who do
-        """The histories without which nobody can judge this record in the history of `subject`. `histories` are those
-        that it entered, in its own order."""
+    def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # for overrides
+        """The other histories that are needed to judge this record in the history of `subject`.
+
+        `histories` are the subjects whose histories the record entered, in its own order.
+        """
         return iter(())
 
     def leaf(self) -> Leaf | None:
-        """The evidence that it rests on."""
+        """The entry of evidence to which it refers; None for most kinds."""
         return None
 
     def to_json(self) -> dict[str, Json]:
-        """Its fields by name, sorted; numbers and enumerations as numbers, bytes as 0x-hex."""
+        """Its fields, sorted by name; numbers and enumerations as numbers, bytes as 0x-hex."""
         return _json_of(type(self))(self)
 
     def _values(self, what: Names) -> Iterator[object]:
@@ -79,12 +86,16 @@ class Event(Checked):
 
 
 class RegistryEvent(Event):
+    """An event of the registry."""
+
     __slots__ = ()
     contract = Contract.REGISTRY
     in_histories = False
 
 
 class LedgerEvent(Event):
+    """An event of the ledger."""
+
     __slots__ = ()
     contract = Contract.LEDGER
     in_histories = True
@@ -97,24 +108,25 @@ _TOPICS = ("uint40", "uint32", "bytes32")
 
 
 def header_of(kind: type[Event]) -> tuple[tuple[str, Type], ...]:
-    """What stands in the data before the event's own fields."""
+    """Name and type of the data's fields that all events of the contract have, before the event's own."""
     return (_KEY,) if kind.contract is Contract.REGISTRY else (_KEY, _HISTORIES)
 
 
 @once
 def signature_of(kind: type[Event]) -> str:
-    """As in Solidity, enumerations as uint8."""
+    """The signature of the event in Solidity, enumerations as uint8."""
     data = (abi_type(member) for _, member in (*header_of(kind), *struct_of(kind).members))
     return f"{kind.__name__}({','.join((*_TOPICS, *data))})"
 
 
 @once
 def topic_of(kind: type[Event]) -> bytes:
-    """Topic 0: what the links of histories call the kind."""
+    """Topic 0 of the event, 32 bytes, which also identifies the kind in links of histories."""
     return keccak256(signature_of(kind).encode())
 
 
 def _find(value: Any, path: tuple[str, ...]) -> Iterator[object]:
+    # A path does not say where an array is; from there on, it holds for each item.
     for place, name in enumerate(path, 1):
         value = getattr(value, name)
         if isinstance(value, tuple):

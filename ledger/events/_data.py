@@ -1,8 +1,8 @@
-"""Reads an event's data: the one form that `abi.encode` writes (Solidity ABI specification, "Formal Specification of
-the Encoding"), and none of the others that a reader which follows offsets would take.
+"""Decodes an event's data (Solidity ABI specification, "Formal Specification of the Encoding").
 
-What reads a type is put together once for each class. The verifier has a decoder of its own (ledger.verify._abi), so
-that it depends on none of this.
+Only the canonical encoding is accepted, as `abi.encode` writes it; decoders that follow offsets accept others, too. A
+decoder is built once per class, from nested functions. The verifier has its own decoder (ledger.verify._abi), so that
+one bug does not affect both.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ __all__ = ["decode"]
 
 E = TypeVar("E", bound=Event)
 _Static: TypeAlias = "Callable[[bytes, int], object]"
-"""Reads a value of which all words are there."""
+"""Decodes a value of fixed size at an offset. The data must have been checked to be long enough."""
 _Dynamic: TypeAlias = "Callable[[bytes, int], tuple[Any, int]]"
-"""Reads a value that begins at a place, and says where it ends."""
+"""Decodes a value of variable size at an offset. Returns the value and the offset of its end."""
 _WORD = 32
-_HINT = "use the version that belongs to the contracts"
+_HINT = "use the version of Millmark that belongs to these contracts"
 
 
 def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
-    """The key that signed, the histories that the record entered, and the event. Raises RecordError for any other bytes
-    than such an event logs."""
+    """Decode the signing key, the subjects of the histories that the record entered, and the event.
+
+    Raises RecordError unless `data` are exactly the canonical encoding of such an event.
+    """
     values, end = _event_reader(kind)(data, 0)
     if end != len(data):
-        raise _malformed(f"{len(data)} bytes, not {end}")
+        raise _malformed(f"they have {len(data)} bytes, not {end}")
     if kind.contract is Contract.REGISTRY:
         return values[0], (), unsafe_builder(kind)(values[1:])
     return values[0], values[1], unsafe_builder(kind)(values[2:])
@@ -43,7 +45,7 @@ def _event_reader(kind: type[Event]) -> _Dynamic:
 
 
 def _members(members: Iterable[tuple[str, Type]]) -> _Dynamic:
-    """Reads values one behind another, and behind their heads what is dynamic of them."""
+    """A decoder of consecutive members: their heads, then the tails of the dynamic ones."""
     steps: list[tuple[int, _Static | None, _Dynamic | None]] = []
     heads = 0
     for _, member in members:
@@ -61,8 +63,9 @@ def _members(members: Iterable[tuple[str, Type]]) -> _Dynamic:
             if static is not None:
                 values.append(static(data, place))
             elif dynamic is not None:
+                # Compared, not followed: overlapping or scattered parts would be another encoding of the same event.
                 if int.from_bytes(data[place : place + _WORD], "big") != end - at:
-                    raise _malformed("a part does not begin where it must")
+                    raise _malformed("a dynamic part is not at the offset where it must be")
                 value, end = dynamic(data, end)
                 values.append(value)
         return values, end
@@ -71,7 +74,7 @@ def _members(members: Iterable[tuple[str, Type]]) -> _Dynamic:
 
 
 def _words(kind: Type) -> int:
-    """How many words a type takes; 0 when that depends on the value."""
+    """Number of words of a type; 0 if that depends on the value."""
     if isinstance(kind, Word):
         return 1
     if isinstance(kind, ArrayOf):
@@ -89,6 +92,7 @@ def _dynamic(kind: Type) -> _Dynamic:
     def read(data: bytes, at: int) -> tuple[tuple[object, ...], int]:
         first = at + _WORD
         end = first + size * int.from_bytes(data[at:first], "big")
+        # Before anything is read, so that a length from a stranger cannot make this allocate more than the data have.
         if max(first, end) > len(data):
             raise _malformed("an array is longer than the data")
         return tuple(read_item(data, place) for place in range(first, end, size)), end
@@ -146,24 +150,24 @@ def _enumeration(members: dict[int, Any]) -> _Static:
     def read(data: bytes, at: int) -> object:
         number = int.from_bytes(data[at : at + _WORD], "big")
         if number not in members:
-            raise _malformed(f"{number:#x} names nothing")
+            raise _malformed(f"{number:#x} is not a value of the enumeration")
         return members[number]
 
     return read
 
 
 def _bytes(first: int, end: int) -> _Static:
-    """The bytes of a word from `first` to `end`; the others are zero."""
+    """A decoder of the bytes of a word from `first` to `end`. All others must be zero."""
     before, behind = bytes(first), bytes(_WORD - end)
 
     def read(data: bytes, at: int) -> bytes:
         value = data[at + first : at + end]
         if data[at : at + first] != before or data[at + end : at + _WORD] != behind:
-            raise _malformed("a value is not padded with zeros")
+            raise _malformed("bytes are not padded with zeros")
         return value
 
     return read
 
 
 def _malformed(cause: str) -> RecordError:
-    return RecordError(f"not the data of such an event: {cause}", hint=_HINT)
+    return RecordError(f"the data are not those of such an event: {cause}", hint=_HINT)

@@ -1,4 +1,4 @@
-"""What an event's data are in the ABI, derived from the annotations of its declaration, once for each class."""
+"""The ABI types of an event's data, derived from the annotations of its declaration, once per class."""
 
 from __future__ import annotations
 
@@ -20,28 +20,30 @@ _ADDRESS_BYTES = 20
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """An elementary type, 32 bytes in the data."""
+    """An elementary type, which takes 32 bytes in the data."""
 
     abi: str
     """uintN, bytesN, bool or address."""
     size: int
-    """Bits of a number, bytes of bytes."""
+    """Number of bits of a number, of bytes otherwise."""
     enumeration: type[enum.IntEnum] | None = None
-    """What a uint8 counts."""
+    """The enumeration of which a uint8 is a value."""
     names: Names | None = None
+    """The kind of thing to which the value refers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Struct:
-    """Members in order; the class that holds them."""
+    """A struct."""
 
     kind: type
+    """The dataclass with its members."""
     members: tuple[tuple[str, Type], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ArrayOf:
-    """A dynamic array; its items are never dynamic themselves in what the contracts log."""
+    """A dynamic array. Its items are of fixed size, as in all events of the contracts."""
 
     item: Type
 
@@ -50,14 +52,16 @@ Type: TypeAlias = "Word | Struct | ArrayOf"
 
 
 def once(function: Callable[P, T]) -> Callable[P, T]:
-    """Remembers what follows from a class. It is functools.cache, whose arguments mypy takes for unhashable here: it
-    judges a class by its instances' hash."""
+    """Cache a function of a class: functools.cache with a type that mypy accepts.
+
+    mypy takes a class for unhashable if its instances are.
+    """
     return cast("Callable[P, T]", functools.cache(function))
 
 
 @once
 def struct_of(kind: type) -> Struct:
-    """The members of a dataclass, by its annotations."""
+    """The struct of a dataclass, from its annotations."""
     hints = get_type_hints(kind, include_extras=True)
     return Struct(kind, tuple((field.name, _type_of(hints[field.name])) for field in dataclasses.fields(kind)))
 
@@ -75,7 +79,7 @@ def _type_of(hint: Any) -> Type:
 
 
 def abi_type(kind: Type) -> str:
-    """As a signature has it, enumerations as uint8."""
+    """The type's name in a signature, enumerations as uint8."""
     if isinstance(kind, Word):
         return kind.abi
     if isinstance(kind, ArrayOf):
@@ -85,7 +89,10 @@ def abi_type(kind: Type) -> str:
 
 @once
 def paths_to(kind: type, what: Names) -> tuple[tuple[str, ...], ...]:
-    """Where a declaration names such things, in the order of the data; through arrays to each of their items."""
+    """The paths of all fields of a declaration that refer to things of a kind, in the order of the data.
+
+    A path through an array stands for each of its items.
+    """
     return tuple(_paths(struct_of(kind), what))
 
 
@@ -103,8 +110,11 @@ def _paths(kind: Type, what: Names) -> Iterator[tuple[str, ...]]:
 
 @once
 def unsafe_builder(kind: type[T]) -> Callable[[Sequence[object]], T]:
-    """What makes an event or struct of values that the caller has checked, in the order of its fields. Checking each of
-    them again would cost more than decoding them."""
+    """A function that builds an event or struct from values in the order of its fields, without checking them.
+
+    The caller must have checked them. Doing it again at construction would take longer than decoding.
+    """
+    # `__init__` of a frozen dataclass cannot be used, as it runs `__post_init__`; its slots are set directly instead.
     setters = tuple(vars(kind)[field.name].__set__ for field in dataclasses.fields(kind))  # type: ignore[arg-type]  # one
     new = object.__new__
 

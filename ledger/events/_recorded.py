@@ -1,4 +1,4 @@
-"""What the chain has: a block's header, a record."""
+"""Block headers and records as they are on the chain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ E = TypeVar("E", bound=Event, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Of a block: what links it to the one before, and tells where to look for records."""
+    """The fields of a block header that link it to its parent, and that show whether it has records."""
 
     number: int
     hash: bytes
@@ -21,28 +21,28 @@ class Header:
     timestamp: int
     """Seconds since 1970."""
     logs_bloom: bytes
-    """256 bytes; a contract that is not in it logged nothing in the block."""
+    """256 bytes; a contract whose address is not in it logged nothing in the block."""
     receipts_root: bytes
-    """32 bytes; commits to all that was logged in the block."""
+    """32 bytes; commits to all logs of the block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded(Generic[E]):
-    """A record as the chain has it."""
+    """A record as it is on the chain."""
 
     event: E
-    """What it says beside what stands here."""
+    """The fields that only its kind has."""
     sequence: int
     participant: int
     """0 for the registry's owner."""
     subject: bytes
-    """32 bytes; for a participant, machine or model of the registry, its number."""
+    """32 bytes; in the registry, the number of the participant, machine or model."""
     key: bytes
     """The address that signed, 20 bytes."""
     histories: tuple[bytes, ...]
-    """Orders and lots touched; empty in the registry and for evidence."""
+    """Subjects of the orders and lots whose histories it entered; empty in the registry and for evidence."""
     data: bytes
-    """The event's data as logged; its keccak256 is in the histories."""
+    """The event's data as logged; histories commit to their keccak256."""
     block_number: int
     block_hash: bytes
     block_time: int
@@ -61,5 +61,5 @@ class Recorded(Generic[E]):
 
     @property
     def topic(self) -> bytes:
-        """Topic 0, 32 bytes: what history links call the kind."""
+        """Topic 0 of the event, 32 bytes."""
         return self.event.topic

@@ -1,4 +1,4 @@
-"""Verdicts on lots, and what became of them (ICertificates)."""
+"""Certificates: issued, revoked, challenged (ICertificates)."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class CertificateRevoked(LedgerEvent):
 class CertificateUpheld(LedgerEvent):
     certificate: CertificateNumber
     executed: bool
-    """Whether its model was executed."""
+    """Whether the contract executed the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateRefuted(LedgerEvent):
     certificate: CertificateNumber
     executed: Verdict
-    """NONE where nothing was executed, or the input was invalid."""
+    """The verdict of the execution; NONE if the model was not executed, or the input was invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpeningDemanded(LedgerEvent):
     certificate: CertificateNumber
     deadline: U40
-    """From then on the certificate is unopened, in seconds since 1970."""
+    """From this time on, in seconds since 1970, the certificate is unopened."""

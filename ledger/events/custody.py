@@ -1,4 +1,4 @@
-"""Who holds a lot, and who is to (ICustody)."""
+"""Changes of custody: offers, and their outcome (ICustody)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams of evidence (IEvidence). They are in no history: a bundle proves the state of a stream."""
+"""Streams of evidence (IEvidence). They have no history: a bundle proves a stream's state instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lots: made, received, transformed, scrapped, packed, set apart (ILots)."""
+"""Lots: created, received, transformed, scrapped, packed, quarantined (ILots)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class LotCommissioned(LedgerEvent):
     unit: Bytes3
     claims_root: ClaimsRoot
 
-    def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # the same for all
-        yield self.order
+    def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # as in Event
+        yield self.order  # whose assignment, and gate, the lot was made under
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +30,23 @@ class LotReceived(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class LotsTransformed(LedgerEvent):
-    """Its histories are the inputs, then the outputs."""
+    """It enters the histories of its inputs, then of its outputs."""
 
     sealable = True
     transformation: Transformation
 
     @property
     def inputs(self) -> tuple[bytes, ...]:
-        """The lots that it took something of."""
+        """The subjects of the lots from which it took a quantity."""
         return tuple(taken.lot for taken in self.transformation.inputs)
 
     def outputs(self, histories: Sequence[bytes]) -> Sequence[bytes]:
-        """The lots that it made, out of its histories."""
+        """The subjects of the lots that it made, which are the last of its histories."""
         return histories[len(self.transformation.inputs) :]
 
-    def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # it says both itself
-        """What a lot came of, not what else was made of it."""
+    def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:  # noqa: ARG002  # as in Event
+        # For a lot that it made, everything from which it was made. For an input nothing: what else was made from a lot
+        # does not matter for the lot itself.
         if subject not in self.inputs:
             yield from self.inputs
             if any(self.transformation.order):
@@ -60,16 +61,17 @@ class LotScrapped(LedgerEvent):
 
 @dataclass(frozen=True, slots=True)
 class LotsPacked(LedgerEvent):
-    """Its histories are the parent, then what was packed in it."""
+    """It enters the histories of the parent, then of the lots that were packed in it."""
 
     def needs(self, subject: bytes, histories: Sequence[bytes]) -> Iterator[bytes]:
+        # A packed lot needs its parent, with which it changes hands; a parent can be judged without its contents.
         if histories[0] != subject:
             yield histories[0]
 
 
 @dataclass(frozen=True, slots=True)
 class LotsUnpacked(LedgerEvent):
-    """Histories as of LotsPacked."""
+    """It enters the same histories as LotsPacked."""
 
 
 @dataclass(frozen=True, slots=True)

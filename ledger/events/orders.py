@@ -119,4 +119,4 @@ class AssignmentCancelled(LedgerEvent):
 AssignmentStep: TypeAlias = (
     AssignmentAccepted | AssignmentDeclined | AssignmentStarted | AssignmentFinished | AssignmentCancelled
 )
-"""What happens to an assignment once it is proposed."""
+"""The events of an assignment after its proposal."""

@@ -40,7 +40,7 @@ class KeyProposed(RegistryEvent):
 
 @dataclass(frozen=True, slots=True)
 class KeyAdded(RegistryEvent):
-    """The key that signed is the new one."""
+    """The new key is the one that signed."""
 
 
 @dataclass(frozen=True, slots=True)

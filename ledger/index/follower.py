@@ -129,12 +129,14 @@ class Follower:
         self._open()
         with self._store.transaction() as connection:
             Rows(connection).clear_index()
+            # The log refers to rows that no longer exist.
             Undo(connection).forget(_ANY)
         return self.follow()
 
     def _open(self) -> CursorRow:
         """The cursor of this chain's index, created by the first call. Raises WrongChainError or WrongContractError."""
         chain = self._chain
+        # A rebuild deletes the cursor and keeps the identity, so one may be there without the other.
         identity = ChainIdentityRow(_ONLY, chain.chain_id, chain.genesis_hash(), chain.registry, chain.ledger)
         with self._store.transaction() as connection:
             rows = Rows(connection)
@@ -163,6 +165,7 @@ class Follower:
                 rows = Rows(connection)
                 _verify_alone(rows, cursor)
                 if not Undo(connection).take_back(cursor.block_number):
+                    # Nothing was logged for it, so it was final when it was indexed.
                     raise _changed(cursor.block_number, now, cursor.block_hash)
                 before = rows.get(CursorRow, _ONLY)
             if before is None:
@@ -191,6 +194,7 @@ class Follower:
 
     def _blocks(self, cursor: CursorRow, last: int, final: int) -> Iterator[Block]:
         """Yield linked blocks. Ends early at a reorganisation above the final block, which the next `follow` undoes."""
+        # The first block has no indexed parent; only the genesis block's own hash is known in advance.
         parent = cursor.block_hash if cursor.block_number >= self._chain.first_block else None
         for number in range(cursor.block_number + 1, last + 1):
             header = self._chain.header(number)
@@ -215,6 +219,7 @@ class Follower:
         """Commit a batch; if it halts, commit block by block, so that the index ends right before the bad one."""
         try:
             return self._commit(cursor, batch, final)
+        # The batch was rolled back as a whole, its good blocks included.
         except IndexHaltedError:
             if len(batch) == 1:
                 raise
@@ -237,6 +242,7 @@ class Follower:
                     # With the rows that they undo in one transaction: a crash leaves both or neither.
                     undo.note(block.header.number, [moved, *state.flush()])
             state.flush()
+            # With the blocks in one transaction: after a crash, the cursor stands exactly where the rows end.
             rows.update([cursor])
             undo.forget(final)
         return cursor

@@ -70,6 +70,7 @@ def check_index(store: Store, chain: Chain) -> IndexCheck | None:
         identity, cursor = rows.get(ChainIdentityRow, _ONLY), rows.get(CursorRow, _ONLY)
         if identity is None or cursor is None or cursor.block_number < 0:
             return None
+        # In one read transaction, so that a follower at work does not look like damage.
         found = IndexCheck(cursor.block_number)
         computed = _Computed(identity)
         found.note(computed.read(rows))
@@ -132,6 +133,7 @@ class _Computed:
         if inner != row.inner:
             yield f"record {row.sequence} of the {row.contract} does not match the hash stored for its links"
         if contract is Contract.LEDGER:
+            # The registry's records are in no history, and numbered apart.
             yield from links.before(row.sequence)
             stored = list(links.take(row.sequence))
             for position, subject in enumerate(_histories(row.data)):
@@ -197,7 +199,7 @@ def check_rows(store: Store, chain: Chain, scratch: Store) -> IndexCheck | None:
     if status is None or status.block_number < 0:
         return None
     follower = Follower(chain, scratch)
-    follower.follow(limit=0)  # creates the cursor, which says before which block `scratch` begins
+    follower.follow(limit=0)  # creates the cursor, from which the number of blocks follows
     begun = fetch_status(scratch)
     follower.follow(limit=status.block_number - (begun.block_number if begun else -1))
     return compare_rows(store, scratch, status.block_number)
@@ -216,6 +218,7 @@ def compare_rows(store: Store, right: Store, block_number: int) -> IndexCheck:
 
 def _compare_table(kind: type, ours: Rows, theirs: Rows) -> Iterator[str]:
     """Merge both tables by primary key, and yield the rows that are only in one of them, or differ."""
+    # A merge of two sorted scans, since neither table need fit into memory.
     name = kind.__name__.removesuffix("Row").lower()
     mine: Iterator[object] = ours.scan(kind)
     yours: Iterator[object] = theirs.scan(kind)

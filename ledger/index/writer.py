@@ -31,6 +31,7 @@ def write_block(block: Block, state: State, cursor: CursorRow, chain_id: int, le
     header = block.header
     if block.records:  # of most blocks, the cursor alone keeps number and hash
         state.add(BlockRow(header.number, header.hash, header.parent_hash, header.timestamp))
+    # A copy: the caller logs the old cursor for undoing.
     after = replace(cursor, block_number=header.number, block_hash=header.hash, block_time=header.timestamp)
     for record in block.records:
         _verify_place(record, header)

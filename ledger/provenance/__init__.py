@@ -1,10 +1,10 @@
-"""Provenance: what the index and the private book say of a lot, an order, a certificate, a bad machine. Reads only.
+"""Provenance of lots and orders, recalls, and bundles, from the index and the private book. Only reads the store.
 
     trace(store, "https://id.gs1.org/01/09506000134352/21/A1").to_json()
 
     build_bundle(store, chain, ["https://id.gs1.org/01/09506000134352/21/A1"])
 
-Answers speak of the index, so of whoever runs it: a partner who trusts nobody checks a bundle instead.
+Not established by traces and recalls: that the index is right. Partners who do not trust its owner verify a bundle.
 """
 
 from __future__ import annotations

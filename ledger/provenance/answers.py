@@ -1,7 +1,7 @@
-"""What a trace or a recall says, ready to be printed: names instead of numbers where the private book has them.
+"""The answers of traces, ready for output: with names beside numbers, where the private book has them.
 
-`None` stands wherever there is nothing. Times are UTC. As JSON (`to_json`): keys in snake case as here, bytes as
-0x-hex, times as RFC 3339, states as lower-case words.
+None means that something does not exist, did not happen yet, or is not known. Times are UTC. As JSON (`to_json`): names
+in snake case as here, bytes as 0x-hex, times as RFC 3339, states as lower-case words.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ledger.records import (
 
 @dataclass(frozen=True, slots=True)
 class AsOf(Printable):
-    """The block that the answer speaks of; statuses are those at its time."""
+    """The last indexed block, at which the answer holds; statuses are those at the block's time."""
 
     chain_id: int
     ledger: bytes
@@ -38,13 +38,14 @@ class AsOf(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Cut(Printable):
-    """A list that ends before what there is."""
+    """A list that a limit of the request cut off."""
 
     part: str
     """Name of the list."""
     limit: str
-    """What ended it: `depth` or `lots`."""
+    """The limit: `depth` or `lots`."""
     at: int
+    """The limit's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,12 @@ class Party(Printable):
 
     participant: int
     name: str | None
+    """From the private book."""
 
 
 @dataclass(frozen=True, slots=True)
 class Participant(Printable):
-    """A company of the consortium, and the keys that sign for it."""
+    """A company of the consortium, and its keys."""
 
     participant: int
     name: str | None
@@ -65,7 +67,7 @@ class Participant(Printable):
     """Role names in lower case."""
     suspended: bool
     keys: tuple[bytes, ...]
-    """Addresses that sign for it now."""
+    """Addresses that sign for it now, 20 bytes each."""
     admitted_at: datetime | None
 
 
@@ -80,12 +82,12 @@ class Machine(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Model(Printable):
-    """A quality model, and whether it may still be relied on."""
+    """A quality model, and whether it is still approved."""
 
     model: int
     digest: bytes
     code: bytes | None
-    """Address of the contract that keeps its bytes; None when only the digest is on chain."""
+    """Address of the contract that keeps the model's bytes; null if only the digest is on the chain."""
     state: ModelState
     inspector: Party
     approver: Party | None
@@ -98,24 +100,24 @@ class Certificate(Printable):
     """An inspector's verdict on a lot, bound to one inference of one model."""
 
     certificate: int
-    """Sequence of the issuing record."""
+    """Sequence of the record that issued it."""
     lot: bytes
     identifier: str | None
-    """Of the lot."""
+    """The lot's identifier."""
     inspector: Party
     model: Model
     verdict: Verdict
     status: CertificateStatus
     latest: bool
-    """Whether it is the lot's latest, the only one that counts."""
+    """Whether it is the lot's latest certificate, the only one that counts."""
     issued_at: datetime | None
     expires_at: datetime | None
     opening_deadline: datetime | None
-    """By when its inference must be opened, where that was demanded."""
+    """The time by which its inference must be opened; null if no opening was demanded."""
     opened_at: datetime | None
     """When its inference was opened, and the certificate upheld or refuted."""
     executed: Verdict
-    """What the model said when it was executed on chain."""
+    """The verdict of executing the model on the chain; `none` if it was not executed, or the input was invalid."""
     revoked_at: datetime | None
     inference_digest: bytes
     stream: bytes
@@ -128,7 +130,7 @@ class Certificate(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Gate(Printable):
-    """Whose passing certificate on which model the order's buyer waits for."""
+    """The inspector and the model whose passing certificate an order demands before custody of its lots passes."""
 
     inspector: Party
     model: int
@@ -136,7 +138,7 @@ class Gate(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Order(Printable):
-    """What a buyer wants, and how far it is."""
+    """A buyer's order, and its progress."""
 
     subject: bytes
     identifier: str | None
@@ -146,8 +148,11 @@ class Order(Printable):
     coordinator: Party
     gate: Gate | None
     operations: int
+    """Number of operations that the order consists of."""
     finished: int
+    """Number of operations that were finished at least once."""
     live: int
+    """Number of assignments that are neither declined, finished nor cancelled."""
     placed_at: datetime | None
     due_at: datetime | None
     claims_root: bytes
@@ -155,17 +160,18 @@ class Order(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Assignment(Printable):
-    """One operation of an order, given to one machine."""
+    """One operation of an order, assigned to one machine."""
 
     assignment: int
-    """Sequence of the proposing record."""
+    """Sequence of the record that proposed it."""
     order: bytes
     operation: int
     current: bool
+    """Whether it is the operation's current assignment."""
     state: AssignmentState
     machine: Machine
     owner: Party
-    """Who owned the machine when it was proposed."""
+    """The participant who owned the machine when the assignment was proposed."""
     proposed_at: datetime | None
     accepted_at: datetime | None
     started_at: datetime | None
@@ -183,60 +189,62 @@ class Lot(Printable):
     subject: bytes
     identifier: str | None
     sequence: int
-    """Of the creating record."""
+    """Sequence of the record that created it."""
     unit: str
+    """UN/ECE Recommendation 20 code."""
     quantity: int
     quantity_created: int
+    """Quantity when it was created."""
     state: LotState
     custodian: Party
     holder: Party
-    """Who has it in fact: the custodian of the outermost lot that it is packed in, or its own."""
+    """The participant who physically has it: the custodian of the outermost lot in which it is packed, or its own."""
     counterparty: Party | None
-    """Offered: to whom. Quarantined: by whom."""
+    """If it is offered, the participant to whom; if it is quarantined, the one by whom."""
     order: bytes | None
     parent: bytes | None
     assignment: int | None
-    """Under which it was made."""
+    """The assignment under which it was made."""
     created_at: datetime | None
     claims_root: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class RelatedLot(Printable):
-    """A lot that another one came from, went into, or travels with."""
+    """A lot from which another one was made, that was made from it, or that is packed with it."""
 
     subject: bytes
     identifier: str | None
     depth: int
-    """Steps from the lot that was asked about."""
+    """Number of steps from the lot that the request names."""
     unit: str
     quantity: int
     state: LotState
     holder: Party
     quarantined: bool
-    """Itself, or whatever it is packed in: it goes nowhere."""
+    """Whether it, or a lot in which it is packed, is quarantined, so that it cannot change hands."""
     parent: bytes | None
-    """What it is packed in."""
+    """The lot in which it is packed."""
     order: bytes | None
     assignment: int | None
-    """Under which it was made."""
+    """The assignment under which it was made."""
     machine: Machine | None
-    """On which it was made."""
+    """The machine on which it was made."""
     certificate: int | None
-    """Its latest."""
+    """Its latest certificate."""
     verdict: Verdict
     status: CertificateStatus
 
 
 @dataclass(frozen=True, slots=True)
 class CustodyChange(Printable):
-    """One step of a change of hands."""
+    """An entry of a custody timeline: an offer, its outcome, or a change of custody."""
 
     sequence: int
     kind: str
-    """Of the record, as on chain."""
+    """The kind of the record, as on the chain."""
     lot: bytes
-    """The lot itself, or what it was packed in at the time."""
+    """The lot itself, or a lot in which it was packed at the time."""
     from_: Party | None
     to: Party
     time: datetime | None
@@ -244,7 +252,7 @@ class CustodyChange(Printable):
 
 @dataclass(frozen=True, slots=True)
 class TransformedQuantity(Printable):
-    """What went into a transformation, or came out of it."""
+    """An input or output of a transformation."""
 
     lot: bytes
     identifier: str | None
@@ -253,7 +261,7 @@ class TransformedQuantity(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Transformation(Printable):
-    """Lots into lots."""
+    """A step that made lots from lots."""
 
     sequence: int
     kind: TransformationKind
@@ -271,7 +279,7 @@ class Transformation(Printable):
 
 @dataclass(frozen=True, slots=True)
 class Anchor(Printable):
-    """Size and root of a stream, fixed on chain."""
+    """Size and root of a stream's log, recorded on the chain."""
 
     sequence: int
     size: int
@@ -294,7 +302,7 @@ class Stream(Printable):
 
 @dataclass(frozen=True, slots=True)
 class HistoryRecord(Printable):
-    """One record of a history, with where it stands on chain."""
+    """One record of a history, and its position on the chain."""
 
     sequence: int
     kind: str
@@ -307,59 +315,66 @@ class HistoryRecord(Printable):
     transaction_hash: bytes
     log_index: int
     superseded_by: int | None
+    """Sequence of the latest record that supersedes it."""
     fields: Event
-    """The event's own fields."""
+    """The fields that only this kind of event has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace(Printable):
-    """Where a lot comes from, who made and inspected it, who has it, what became of it."""
+    """A lot's provenance: what it was made from, who made, inspected and holds it, and what was made from it."""
 
     as_of: AsOf
     lot: Lot
     head: bytes
+    """The head of its history."""
     order: Order | None
     assignments: tuple[Assignment, ...]
-    """All of the order."""
+    """All assignments of its order."""
     certificates: tuple[Certificate, ...]
     custody: tuple[CustodyChange, ...]
     packed_in: tuple[RelatedLot, ...]
-    """Parent, its parent, and so on."""
+    """The lot in which it is packed, the one in which that is packed, and so on."""
     contents: tuple[RelatedLot, ...]
+    """The lots that are packed in it now."""
     upstream: tuple[RelatedLot, ...]
-    """What went into it, and into what is packed in it now."""
+    """The lots from which it was made, or from which its present contents were made."""
     downstream: tuple[RelatedLot, ...]
+    """The lots that were made from it."""
     transformations: tuple[Transformation, ...]
-    """Those that made the lots of this answer: what links them."""
+    """The transformations that made the lots of this answer."""
     truncated: bool
-    """Whether a list of lots goes on beyond what was asked for."""
+    """Whether a limit of the request cut off a list of lots."""
     cuts: tuple[Cut, ...]
-    """Which lists do."""
+    """The lists that were cut off."""
     streams: tuple[Stream, ...]
-    """Of the assignments and certificates."""
+    """The streams that the assignments and certificates refer to."""
     records: tuple[HistoryRecord, ...]
-    """The lot's own history."""
+    """The lot's history, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderTrace(Printable):
-    """How far an order is, who works on it, and its lots."""
+    """An order's progress, its assignments, its lots and their provenance."""
 
     as_of: AsOf
     order: Order
     head: bytes
+    """The head of its history."""
     assignments: tuple[Assignment, ...]
     lots: tuple[RelatedLot, ...]
     certificates: tuple[Certificate, ...]
-    """Of its lots."""
+    """The certificates on its lots."""
     upstream: tuple[RelatedLot, ...]
-    """What went into its lots."""
+    """The lots from which its lots were made."""
     downstream: tuple[RelatedLot, ...]
+    """The lots that were made from its lots."""
     transformations: tuple[Transformation, ...]
-    """Those that made the lots of this answer."""
+    """The transformations that made the lots of this answer."""
     truncated: bool
-    """Whether a list of lots goes on beyond what was asked for."""
+    """Whether a limit of the request cut off a list of lots."""
     cuts: tuple[Cut, ...]
-    """Which lists do."""
+    """The lists that were cut off."""
     streams: tuple[Stream, ...]
+    """The streams that the assignments and certificates refer to."""
     records: tuple[HistoryRecord, ...]

@@ -1,4 +1,4 @@
-"""The parts that traces are put together from."""
+"""Builds the parts of answers from rows."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from ledger.store.rows import (
 
 
 def head_of(reader: Reader, subject: bytes) -> bytes:
+    """The head of an order's or lot's history, 32 bytes. Raises NotFoundError if the index lacks it."""
     return reader.need(HeadRow, subject).head
 
 
@@ -51,7 +52,7 @@ def build_lot(reader: Reader, row: LotRow) -> answers.Lot:
 
 
 def build_orders(reader: Reader, subjects: Iterable[bytes]) -> tuple[answers.Order, ...]:
-    """In the order in which they were placed."""
+    """Build orders, in the order in which they were placed. Unknown subjects are left out."""
     rows = reader.rows.among(OrderRow, "subject", subjects)
     reader.name(row.subject for row in rows)
     return tuple(_order(reader, row) for row in sorted(rows, key=lambda row: row.sequence))
@@ -76,7 +77,7 @@ def _order(reader: Reader, row: OrderRow) -> answers.Order:
 
 
 def build_assignments(reader: Reader, order: bytes) -> tuple[answers.Assignment, ...]:
-    """All of an order, by operation, then in time."""
+    """Build all assignments of an order, by operation, then by sequence."""
     current = {row.assignment for row in reader.rows.find(OperationRow, order=order)}
     found = reader.rows.find(AssignmentRow, order=order)
     found.sort(key=lambda row: (row.operation, row.sequence))
@@ -118,7 +119,7 @@ def build_custody(reader: Reader, lot: bytes, limits: Limits) -> tuple[answers.C
 
 
 def build_transformations(reader: Reader, lots: Iterable[bytes]) -> tuple[answers.Transformation, ...]:
-    """Those that made one of the lots, with all their inputs and outputs."""
+    """Build the transformations that made any of these lots, with all inputs and outputs, by sequence."""
     sequences = {row.sequence for row in reader.rows.among(LotOutputRow, "lot", lots)}
     inputs, outputs = _quantities(reader, LotInputRow, sequences), _quantities(reader, LotOutputRow, sequences)
     found = reader.rows.among(TransformationRow, "sequence", sequences)
@@ -155,13 +156,13 @@ def _quantities(
 def build_streams(
     reader: Reader, assignments: Iterable[answers.Assignment], certificates: Iterable[answers.Certificate]
 ) -> tuple[answers.Stream, ...]:
-    """The evidence that assignments and certificates point into."""
+    """Build the streams that assignments and certificates refer to, in the order in which they were opened."""
     named = {item.stream for item in assignments if item.stream} | {item.stream for item in certificates}
     return build_streams_of(reader, named)
 
 
 def build_streams_of(reader: Reader, subjects: Collection[bytes]) -> tuple[answers.Stream, ...]:
-    """In the order in which they were opened."""
+    """Build streams, in the order in which they were opened. Unknown subjects are left out."""
     reader.name(subjects)
     found = sorted(reader.rows.among(StreamRow, "subject", subjects), key=lambda row: row.sequence)
     return tuple(
@@ -182,7 +183,8 @@ def build_streams_of(reader: Reader, subjects: Collection[bytes]) -> tuple[answe
 
 
 def build_records(reader: Reader, subject: bytes) -> tuple[answers.HistoryRecord, ...]:
-    """The history of an order or lot, oldest first."""
+    """Build the history of an order or lot, oldest first."""
+    # The registry numbers its records apart, so that a sequence alone also finds records that are not of the ledger.
     sequences = {row.sequence for row in reader.rows.find(RecordHistoryRow, subject=subject)}
     found = [
         row for row in reader.rows.among(RecordRow, "sequence", sequences) if row.contract == Contract.LEDGER.value

@@ -1,4 +1,4 @@
-"""Bundles: what the index has of some lots, what the chain proves of it, and what the sender discloses."""
+"""Builds bundles: the records about some lots, proofs of them, and what the sender discloses from the private book."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ledger.bundle import Bundle, IdentityShown, encode_bundle
+from ledger.canonical import to_hex
 from ledger.chain import Chain, StateProofs, fetch_headers, fetch_proofs, fetch_trust, verify_seen
 from ledger.checkpoint import MAX_ANCESTRY, SignedCheckpoint
 from ledger.errors import ChainError, NotFoundError
@@ -48,13 +49,16 @@ def build_bundle(
     *,
     viewer: int | None = None,
 ) -> bytes:
-    """The bytes of a bundle about one or more lots, given by identifier or subject: at the checkpoint, or at an
-    ancestor that the index has reached; without one at the last block that is in the index. For a `viewer`, a
-    participant, only of lots that there are for it, and with no other names than it may know.
+    """Build the bytes of a bundle about one or more lots, each given by identifier or subject.
 
-    What is returned was verified as a receiver would, against the own node's word. Raises NotFoundError, InputError,
-    ChainError, WrongCheckpointError when the own node does not have the checkpoint, ProofError when the private book
-    does not fit what was anchored, VerificationError when the index does not fit the chain.
+    It proves their state at the checkpoint or, if the index has not reached that yet, at an ancestor; without a
+    checkpoint, at the last final block that is indexed. For a `viewer`, the number of a participant, it is restricted
+    to lots and names that are visible to that participant.
+
+    The result has been verified as a receiver would, with this company's node as the root of trust. Raises
+    NotFoundError, InputError, ChainError, WrongCheckpointError if this company's node does not have the checkpoint,
+    ProofError if the private book does not match what was anchored, VerificationError if the index does not match the
+    chain.
     """
     for name in names:
         verify_name(name)
@@ -63,19 +67,22 @@ def build_bundle(
     with open_reader(store, viewer) as reader:
         parts = {find_subject(reader, name, SubjectKind.LOT)[1] for name in names}
         first, last = _blocks(reader, chain, checkpoint)
+        # Within the read transaction, although it queries the node: records and proofs must be of the same index state.
         bundle = _assemble(reader, chain, parts, first, disclosing or Disclosing())
+    # After the read transaction: headers of final blocks do not change.
     bundle = replace(
         bundle,
         headers=fetch_headers(chain.node, chain.profile, first, last),
         signatures=_signatures(checkpoint),
     )
     data = encode_bundle(bundle)
+    # A bundle that its receiver would refuse must fail here, where the index can still be rebuilt.
     _verify(chain, bundle, data)
     return data
 
 
 def _blocks(reader: Reader, chain: Chain, checkpoint: SignedCheckpoint | None) -> tuple[int, int]:
-    """The proof block, and the checkpoint after which nothing is shown."""
+    """The numbers of the proof block and of the checkpoint's block, between which the bundle has all headers."""
     indexed = min(reader.cursor.block_number, chain.final_number())
     last = indexed if checkpoint is None else checkpoint.checkpoint.block_number
     first = min(indexed, last)
@@ -88,12 +95,14 @@ def _blocks(reader: Reader, chain: Chain, checkpoint: SignedCheckpoint | None) -
 
 
 def _assemble(reader: Reader, chain: Chain, parts: Collection[bytes], number: int, disclosing: Disclosing) -> Bundle:
-    """Everything but the headers, at block `number`."""
+    """Build everything but headers and signatures, at block `number`."""
     selection = select_records(reader.rows, parts, number, seal=not disclosing.unrelated)
     for name, history in selection.histories.items():
         if not history:
-            raise NotFoundError(f"nothing is recorded of 0x{name.hex()} up to block {number}", hint="use a later block")
-    identities = disclose_identities(reader.rows, reader.book, selection, disclosing, reader.view)
+            raise NotFoundError(
+                f"no record about {to_hex(name)} exists up to block {number}", hint="use a later checkpoint"
+            )
+    identities = disclose_identities(reader.rows, reader.book, selection, disclosing, reader.visibility)
     proofs = fetch_proofs(chain.node, chain.profile, _slots(chain, selection, identities), number)
     streams = {name: _stream(chain, proofs, name) for name in selection.streams}
     return Bundle(
@@ -122,6 +131,7 @@ def _assemble(reader: Reader, chain: Chain, parts: Collection[bytes], number: in
 def _slots(chain: Chain, selection: Selection, identities: Iterable[IdentityShown]) -> dict[bytes, list[bytes]]:
     wanted: dict[bytes, list[bytes]] = {address: [] for address in chain.contracts.values()}
     wanted[chain.registry] += _registry_slots(selection)
+    # A machine's identifier is checked against the registry's slot; those of orders and lots against their histories.
     wanted[chain.registry] += [
         machine_slot(subject(one.kind, one.creator, identifier_hash(one.salt, one.identifier)))
         for one in identities
@@ -149,7 +159,7 @@ def _stream(chain: Chain, proofs: StateProofs, name: bytes) -> StreamSlots:
 
 
 def _signatures(checkpoint: SignedCheckpoint | None) -> tuple[bytes, ...]:
-    """By the signers' addresses."""
+    """The checkpoint's signatures, ascending by the signers' addresses as the format demands."""
     if checkpoint is None:
         return ()
     signed = zip(checkpoint.signers(), checkpoint.signatures, strict=True)
@@ -157,7 +167,10 @@ def _signatures(checkpoint: SignedCheckpoint | None) -> tuple[bytes, ...]:
 
 
 def _verify(chain: Chain, bundle: Bundle, data: bytes) -> None:
-    """As a receiver with a node of its own would, at the proof block's own time, whatever the certificates' status."""
+    """Verify like a receiver who has a node, at the time of the proof block. Raises VerificationError.
+
+    Any status of certificates is accepted: a bundle about a failed lot is correct, too.
+    """
     proof_block, believed = parse_header(bundle.headers[0]), parse_header(bundle.headers[-1])
     trust = fetch_trust(chain, {}, BelievedBlock(believed.number, believed.hash))
     verify_bundle(data, trust, now_s=proof_block.timestamp, any_status=True)

@@ -1,4 +1,4 @@
-"""Who is in the consortium, as the index has it, and the trust file that says so to others."""
+"""The consortium's participants according to the index, and trust files with their names and keys."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["build_trust_file", "participant", "participants"]
 
 
 def participant(store: Store, number: int) -> answers.Participant:
-    """Raises NotFoundError when there is none of that number."""
+    """The participant with a number. Raises NotFoundError."""
     for found in participants(store):
         if found.participant == number:
             return found
-    raise NotFoundError(f"there is no participant {number}", hint="see the list")
+    raise NotFoundError(f"participant {number} does not exist", hint="see the list of participants")
 
 
 def participants(store: Store) -> tuple[answers.Participant, ...]:
-    """All participants, by number. Raises NotFoundError when nothing is indexed yet."""
+    """All participants, by number, suspended ones included. Raises NotFoundError if nothing is indexed yet."""
     with open_reader(store) as reader:
         keys = reader.rows.find(KeyRow, revoked_at=0)
         names = reader.book.names()
@@ -47,8 +47,12 @@ def participants(store: Store) -> tuple[answers.Participant, ...]:
 def build_trust_file(
     store: Store, chain: Chain, block: int | None = None, quorum: int | None = None, cosigners: Sequence[int] = ()
 ) -> TrustFile:
-    """Believing one final block, the last by default; or, with a quorum, what so many of the co-signers signed (all
-    participants that act, unless some are named). Raises InputError for a co-signer that does not act, ChainError."""
+    """Build a trust file, whose root of trust is either one final block or a quorum of co-signers.
+
+    Without `quorum`, that is the block with the given number, the last final one by default. With it, checkpoints that
+    so many of `cosigners` have signed; by default of all participants that are not suspended. Raises InputError for a
+    co-signer that is suspended or does not exist, and ChainError.
+    """
     members = participants(store)
     names = {member.participant: member.name for member in members if member.name}
     if quorum is None:
@@ -57,7 +61,9 @@ def build_trust_file(
     known = {member.participant: member for member in members if not member.suspended}
     for number in cosigners:
         if number not in known:
-            raise InputError(f"participant {number} does not act", hint="see `millmark participants list`")
+            raise InputError(
+                f"participant {number} is suspended or does not exist", hint="see `millmark participants list`"
+            )
     chosen = cosigners or sorted(known)
     keys = sorted((number, key) for number in set(chosen) for key in known[number].keys)
     return fetch_trust(chain, names, Cosigners(quorum, tuple(Cosigner(number, key) for number, key in keys)))

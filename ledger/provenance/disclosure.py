@@ -1,6 +1,6 @@
-"""What of the private book goes into a bundle, by the sender's choice: names, fields, evidence, inferences.
+"""Selects what a bundle discloses from the private book, as its sender chose: names, fields, evidence, inferences.
 
-Whatever is not chosen stays out; that it exists the records say all the same.
+What is not chosen stays out. That it exists can still be seen from the records.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ledger.bundle import EvidenceEntryShown, IdentityShown, InferenceShown, ShownClaims, ShownEvidence
+from ledger.canonical import to_hex
 from ledger.claims import Claims, Path, parse_claims
 from ledger.errors import InputError, ProofError
 from ledger.events.certificates import CertificateIssued
 from ledger.evidence import EvidenceLog
 from ledger.ids import Identity, SubjectKind
-from ledger.provenance.permissions import View
+from ledger.provenance.permissions import Visibility
 from ledger.provenance.selection import Selection
 from ledger.slots import StreamSlots
 from ledger.store import Book, Rows
@@ -28,26 +29,26 @@ _NAMES, _CLAIMS, _EVIDENCE, _INFERENCES = "names", "claims", "evidence", "infere
 
 @dataclass(frozen=True, slots=True)
 class Disclosing:
-    """The sender's choice. Names of the parts themselves are always told."""
+    """The sender's choice. Identifiers of the parts themselves are always disclosed."""
 
     names: bool = False
-    """What everything else in the bundle is called, with the salts."""
+    """Identifiers and salts of everything else in the bundle."""
     fields: tuple[tuple[str, ...], ...] = ()
-    """Beginnings of paths into claims documents, array indices as digits; () is every field of every document."""
+    """Prefixes of paths in claims documents, array indices as digits; () selects every field of every document."""
     entries: bool = False
-    """The evidence itself; that it is in its stream is proved wherever the log is known."""
+    """The entries of evidence logs. Without them, it is still proved that they are in their stream."""
     inferences: bool = False
     """Inputs and logits of the certificates' inferences."""
     unrelated: bool = False
-    """What was made for others of shared material; sealed otherwise."""
+    """Records that made lots for others from shared material; they are sealed otherwise."""
     nameless: bool = False
-    """Parts whose identifier the book does not know, too: the receiver must take any status."""
+    """Allow parts whose identifier is not in the private book; a receiver must then accept any status."""
 
 
 def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing:
-    """A choice out of `names`, `claims`, `evidence`, `inferences`, and JSON pointers (RFC 6901) to fields of documents.
+    """Parse a choice: `names`, `claims`, `evidence`, `inferences`, or JSON pointers (RFC 6901) to fields of documents.
 
-    Raises InputError for anything else.
+    Raises InputError for any other word.
     """
     fields: list[tuple[str, ...]] = []
     for word in words:
@@ -57,24 +58,28 @@ def parse_disclosing(words: list[str], *, unrelated: bool = False) -> Disclosing
             fields.append(tuple(part.replace("~1", "/").replace("~0", "~") for part in word[1:].split("/")))
         elif word not in (_NAMES, _EVIDENCE, _INFERENCES):
             raise InputError(
-                f"there is nothing to disclose under {word!r}",
+                f"{word!r} does not name anything that can be disclosed",
                 hint="use names, claims, evidence, inferences, or the pointer to a field such as /legal_name",
             )
     return Disclosing(_NAMES in words, tuple(fields), _EVIDENCE in words, _INFERENCES in words, unrelated)
 
 
 def disclose_identities(
-    rows: Rows, book: Book, selection: Selection, policy: Disclosing, view: View | None = None
+    rows: Rows, book: Book, selection: Selection, policy: Disclosing, visibility: Visibility | None = None
 ) -> tuple[IdentityShown, ...]:
-    """With a view, only of what there is for its participant. Raises InputError for a part whose identifier the book
-    does not know, unless such parts were chosen: nobody could check whose bundle it is."""
+    """Identifiers of the parts and, if chosen, of everything else; the latter only if visible to the participant.
+
+    Raises InputError for a part whose identifier is not in the private book, unless `policy.nameless`: a receiver could
+    not check that the bundle is about the right part.
+    """
     found = [identity for subject in sorted(selection.parts) if (identity := book.identity(subject)) is not None]
     if len(found) < len(selection.parts) and not policy.nameless:
         raise InputError("a part has no identifier in the private book", hint="import its identifier and salt first")
     if policy.names:
         machines = {row.subject for row in rows.among(MachineRow, "number", selection.machines)}
+        # Machines are in no history, hence the look-up of their subjects.
         others = (selection.histories.keys() | selection.streams | machines) - selection.parts
-        others = others if view is None else set(view.identifiers(others))
+        others = others if visibility is None else set(visibility.identifiers(others))
         found += [identity for subject in others if (identity := book.identity(subject)) is not None]
     return tuple(sorted(map(_shown, found)))
 
@@ -84,7 +89,7 @@ def _shown(identity: Identity) -> IdentityShown:
 
 
 def disclose_claims(book: Book, selection: Selection, policy: Disclosing) -> Iterator[ShownClaims]:
-    """The chosen fields of every document that the book has, unless they were erased."""
+    """The chosen fields of every stored document, except erased ones."""
     if not policy.fields:
         return
     for row in selection.shown():
@@ -99,7 +104,7 @@ def disclose_claims(book: Book, selection: Selection, policy: Disclosing) -> Ite
 
 
 def choose_fields(claims: Claims, policy: Disclosing) -> list[Path]:
-    """Paths of a document's chosen fields, but for those that were erased."""
+    """The paths of a document's chosen fields, except erased ones."""
     return [
         path
         for path, field in claims.fields
@@ -114,8 +119,10 @@ def _begins(beginning: tuple[str, ...], path: Path) -> bool:
 def disclose_evidence(
     rows: Rows, book: Book, selection: Selection, streams: Mapping[bytes, StreamSlots], policy: Disclosing
 ) -> Iterator[ShownEvidence]:
-    """Proofs for every leaf that a record names in a stream whose log the book has. `streams` are as the proof block
-    has them. Raises ProofError when the book's log is not the one that was anchored."""
+    """Proofs of every leaf that a record refers to, for streams whose log is stored. `streams` are at the proof block.
+
+    Raises ProofError if a stored log does not match its anchor.
+    """
     logs: dict[bytes, EvidenceLog] = {}
     anchors = {
         row.sequence: row.anchor_size
@@ -125,6 +132,7 @@ def disclose_evidence(
         leaf = selection.events[row.sequence].leaf()
         if leaf is None:
             continue
+        # Each log is read once, since it may be large and many certificates refer to it.
         log = logs.setdefault(leaf.stream, logs.get(leaf.stream) or book.evidence(leaf.stream))
         if log.entries:
             latest = streams[leaf.stream]
@@ -135,7 +143,7 @@ def disclose_evidence(
 def _verify_log(log: EvidenceLog, stream: bytes, latest: StreamSlots) -> None:
     if log.tree.size < latest.size or log.tree.root(latest.size) != latest.root:
         raise ProofError(
-            f"the book's evidence of stream 0x{stream.hex()} is not what was anchored",
+            f"the private book's evidence of stream {to_hex(stream)} does not match its anchor",
             hint="restore the private book from a backup",
         )
 
@@ -143,7 +151,10 @@ def _verify_log(log: EvidenceLog, stream: bytes, latest: StreamSlots) -> None:
 def _evidence(
     record: int, index: int, certified: int | None, log: EvidenceLog, latest: int, policy: Disclosing
 ) -> ShownEvidence:
-    """`certified` is the anchor's size when a certificate was issued; None for a finished assignment."""
+    """Prove one entry. `certified` is the anchor's size when a certificate was issued; None for a finished assignment.
+
+    A certificate's entry is proved under that earlier anchor, with a consistency proof to the latest one.
+    """
     entry = log.entries[index]
     return ShownEvidence(
         record=record,
@@ -154,7 +165,7 @@ def _evidence(
 
 
 def disclose_inferences(book: Book, selection: Selection, policy: Disclosing) -> Iterator[InferenceShown]:
-    """What the book has of the inferences behind the certificates."""
+    """The stored inputs and logits of the certificates' inferences, if chosen."""
     for row in selection.shown():
         if not policy.inferences or not isinstance(selection.events[row.sequence], CertificateIssued):
             continue

@@ -1,17 +1,18 @@
-"""Proofs about evidence: that an entry is in its stream as it was anchored, and that a stream only grew.
+"""Proofs about evidence: that an entry is in an anchored stream, and that a stream has only grown.
 
-They need the stream's leaves, which the book of the company that captured them has; not the entries.
+They need the leaf hashes of the whole stream, which only the company that captured it has, but not its entries.
 """
 
 from __future__ import annotations
 
+from ledger.canonical import to_hex
 from ledger.errors import InputError, NotFoundError, ProofError
 from ledger.merkle import Tree
 from ledger.provenance import answers
 from ledger.provenance.build_answers import build_streams_of
 from ledger.provenance.jsonform import moment
 from ledger.provenance.listings import find_assignment
-from ledger.provenance.reader import Reader, open_reader
+from ledger.provenance.reader import HINT_INDEX, Reader, open_reader
 from ledger.provenance.resolve import build_unknown
 from ledger.provenance.resource_answers import ConsistencyProof, InclusionProof, ShownEntry
 from ledger.provenance.traces import find_certificate_row
@@ -21,12 +22,14 @@ from ledger.store.rows import AnchorRow, StreamRow
 __all__ = ["assignment_evidence", "certificate_evidence", "prove_consistency", "prove_inclusion", "stream"]
 
 MOST_LEAVES = 1_000_000
-"""Of a stream that is proved of here; longer ones by `millmark bundle`."""
+"""Longest stream for which proofs are built on request. For longer ones, build a bundle."""
 
 
 def certificate_evidence(store: Store, sequence: int, viewer: int | None) -> InclusionProof:
-    """Of the entry that a certificate's verdict is about, at the anchor in force when it was issued. Raises
-    NotFoundError when the certificate is not there for the viewer, or the stream's evidence is kept elsewhere."""
+    """Prove the entry that a certificate refers to, under the anchor that was the latest when it was issued.
+
+    Raises NotFoundError if the certificate does not exist for the viewer, or the stream's evidence is not stored here.
+    """
     with open_reader(store, viewer) as reader:
         row = find_certificate_row(reader, sequence)
         anchor = _anchor_of_size(reader, row.stream, row.anchor_size)
@@ -34,39 +37,46 @@ def certificate_evidence(store: Store, sequence: int, viewer: int | None) -> Inc
 
 
 def assignment_evidence(store: Store, sequence: int, viewer: int | None) -> InclusionProof:
-    """Of the entry with which an assignment was finished, at the first anchor that has it. Raises as above."""
+    """Prove the entry with which an assignment was finished, under the first anchor that includes it.
+
+    Raises NotFoundError if the assignment does not exist for the viewer, is not finished, its entry is not anchored
+    yet, or the stream's evidence is not stored here.
+    """
     with open_reader(store, viewer) as reader:
         row = find_assignment(reader, sequence)
         if row.stream is None:
-            raise NotFoundError(f"assignment {sequence} is not finished", hint="wait until it is")
+            raise NotFoundError(f"assignment {sequence} is not finished yet", hint="wait until it is")
         first = next((one for one in _anchors(reader, row.stream) if one.size > row.leaf_index), None)
         if first is None:
-            raise NotFoundError(f"the entry of assignment {sequence} is not anchored", hint="wait until it is")
+            raise NotFoundError(f"the entry of assignment {sequence} is not anchored yet", hint="wait until it is")
         return _inclusion(reader, row.stream, row.leaf_index, first)
 
 
 def stream(store: Store, subject: bytes, viewer: int | None) -> answers.Stream:
-    """Raises NotFoundError when there is none, or the viewer is not who anchors it."""
+    """A stream with its anchors. Raises NotFoundError if it does not exist, or the viewer is not its owner."""
     with open_reader(store, viewer) as reader:
         _need_stream(reader, subject)
         return build_streams_of(reader, [subject])[0]
 
 
 def prove_inclusion(store: Store, subject: bytes, index: int, anchor: int, viewer: int | None) -> InclusionProof:
-    """Of entry `index` of a stream under the anchor that record `anchor` made. Raises NotFoundError as `stream` and for
-    an anchor of another stream, InputError for an entry that came later."""
+    """Prove entry `index` of a stream under the anchor of record `anchor`.
+
+    Raises NotFoundError as `stream` does, and if the record did not anchor this stream; InputError if the entry came
+    after that anchor.
+    """
     with open_reader(store, viewer) as reader:
         _need_stream(reader, subject)
         return _inclusion(reader, subject, index, _anchor(reader, subject, anchor))
 
 
 def prove_consistency(store: Store, subject: bytes, first: int, second: int, viewer: int | None) -> ConsistencyProof:
-    """From the anchor of record `first` to that of `second`. Raises as `prove_inclusion`."""
+    """Prove that a stream only grew between the anchors of two records. Raises as `prove_inclusion` does."""
     with open_reader(store, viewer) as reader:
         _need_stream(reader, subject)
         older, newer = _anchor(reader, subject, first), _anchor(reader, subject, second)
         if older.size > newer.size:
-            raise InputError("the first anchor is the later one", hint="give them in the order in which they were made")
+            raise InputError("the first anchor is later than the second", hint="give the older anchor first")
         tree = _tree(reader, newer)
         _verify_root(tree, older)
         return ConsistencyProof(
@@ -76,13 +86,17 @@ def prove_consistency(store: Store, subject: bytes, first: int, second: int, vie
 
 def _inclusion(reader: Reader, subject: bytes, index: int, anchor: AnchorRow) -> InclusionProof:
     if index >= anchor.size:
-        raise InputError(f"the anchor has {anchor.size} entries", hint="give an index below that")
+        raise InputError(f"the anchor covers {anchor.size} entries, not entry {index}", hint="use a smaller index")
+    # Built up to the latest anchor, which the consistency proof leads to; it has the tree of every earlier one.
     latest = _anchors(reader, subject)[-1]
     tree = _tree(reader, latest)
     _verify_root(tree, anchor)
     entry = reader.book.evidence_entry(subject, index)
     if entry is None:
-        raise ProofError("the book lost an entry", hint="restore the private book from a backup")
+        raise ProofError(
+            f"the private book lacks entry {index} of stream {to_hex(subject)}",
+            hint="restore the private book from a backup",
+        )
     return InclusionProof(
         stream=subject,
         leaf_index=index,
@@ -91,16 +105,18 @@ def _inclusion(reader: Reader, subject: bytes, index: int, anchor: AnchorRow) ->
         inclusion=tuple(tree.inclusion_proof(index, anchor.size)),
         latest=_shown(latest),
         consistency=tuple(tree.consistency_proof(anchor.size, latest.size)),
-        shown=ShownEntry(entry.salt, entry.entry) if reader.view is None else None,
+        shown=ShownEntry(entry.salt, entry.entry) if reader.visibility is None else None,
     )
 
 
 def _tree(reader: Reader, latest: AnchorRow) -> Tree:
     if latest.size > MOST_LEAVES:
-        raise InputError(f"the stream has {latest.size} entries", hint="ask for a bundle")
+        raise InputError(
+            f"the stream has {latest.size} entries, more than {MOST_LEAVES}", hint="build a bundle instead"
+        )
     leaves = reader.book.leaves(latest.stream, latest.size)
     if len(leaves) < latest.size:
-        raise NotFoundError("the evidence of this stream is not kept here", hint="ask the company that captured it")
+        raise NotFoundError("the evidence of this stream is not stored here", hint="ask the company that captured it")
     tree = Tree(leaves)
     _verify_root(tree, latest)
     return tree
@@ -109,26 +125,27 @@ def _tree(reader: Reader, latest: AnchorRow) -> Tree:
 def _verify_root(tree: Tree, anchor: AnchorRow) -> None:
     if tree.root(anchor.size) != anchor.root:
         raise ProofError(
-            f"the book's evidence of stream 0x{anchor.stream.hex()} is not what was anchored",
+            f"the private book's evidence of stream {to_hex(anchor.stream)} does not match its anchor",
             hint="restore the private book from a backup",
         )
 
 
 def _need_stream(reader: Reader, subject: bytes) -> None:
     row = reader.rows.get(StreamRow, subject)
-    if row is None or (reader.view is not None and row.owner != reader.view.participant):
+    # The same error for an unknown stream and for somebody else's.
+    if row is None or (reader.visibility is not None and row.owner != reader.visibility.participant):
         raise build_unknown(reader, subject)
 
 
 def _anchors(reader: Reader, subject: bytes) -> list[AnchorRow]:
-    """Oldest first."""
+    """A stream's anchors, oldest first."""
     return reader.rows.find(AnchorRow, stream=subject)
 
 
 def _anchor(reader: Reader, subject: bytes, sequence: int) -> AnchorRow:
     row = reader.rows.get(AnchorRow, sequence)
     if row is None or row.stream != subject:
-        raise NotFoundError(f"record {sequence} did not anchor this stream", hint="see the stream for its anchors")
+        raise NotFoundError(f"record {sequence} did not anchor this stream", hint="use one of the stream's anchors")
     return row
 
 
@@ -136,7 +153,7 @@ def _anchor_of_size(reader: Reader, subject: bytes, size: int) -> AnchorRow:
     for row in _anchors(reader, subject):
         if row.size == size:
             return row
-    raise NotFoundError("the index lacks an anchor", hint="rebuild the index")
+    raise NotFoundError(f"the index lacks the anchor of size {size} of stream {to_hex(subject)}", hint=HINT_INDEX)
 
 
 def _shown(row: AnchorRow) -> answers.Anchor:

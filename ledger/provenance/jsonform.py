@@ -1,4 +1,4 @@
-"""Dataclasses as JSON: one rule for every answer."""
+"""Converts dataclasses to JSON, by the same rules for every answer."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from ledger.canonical import to_hex
 from ledger.events import Event
 
 _LATEST_S = 253_402_300_799
-"""9999-12-31T23:59:59Z: RFC 3339 has no later year, a contract's clock has."""
+"""9999-12-31T23:59:59Z, the latest time in RFC 3339; contracts can have later ones."""
 _Form: TypeAlias = "Callable[[Any], object]"
 
 
 class Printable:
-    """Base of the views."""
+    """Base class of answers."""
 
     __slots__ = ()
 
     def to_json(self) -> dict[str, object]:
-        """As JSON's types: snake-case keys, bytes as 0x-hex, times as RFC 3339 in UTC, enumerations as words."""
+        """Convert to JSON types: snake-case names, bytes as 0x-hex, times as RFC 3339 in UTC, enumerations as words."""
         names, read, forms = _plan(type(self))  # type: ignore[arg-type]  # mypy judges the class by its instances' hash
         found = dict(zip(names, read(self), strict=True))
         for name, form in forms:
@@ -36,31 +37,33 @@ class Printable:
         return found
 
     def encode(self) -> bytes:
-        """The same as text, in UTF-8."""
+        """The JSON text of `to_json`, in UTF-8."""
         return msgspec.json.encode(self.to_json())
 
 
 def moment(seconds: int) -> datetime | None:
-    """A contract's time; None for 0, which says "never". Times past the year 9999 become its last second."""
+    """Convert a contract's time; None for 0, which means "never". Times after 9999 become the last second of 9999."""
     return datetime.fromtimestamp(min(seconds, _LATEST_S), UTC) if seconds else None
 
 
 @cache
 def _plan(
-    view: type,
+    answer: type,
 ) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]], tuple[tuple[str, _Form], ...]]:
-    """JSON's names, what reads the members under Python's, and the forms of those that are not JSON's already."""
-    hints = get_type_hints(view)
-    members = [field.name for field in fields(view)]
+    """The JSON names of a class's members, a function that reads them, and the conversions of those that need one."""
+    # Once per class: reading the type hints for each answer would take longer than converting it.
+    hints = get_type_hints(answer)
+    members = [field.name for field in fields(answer)]
     names = tuple(member.rstrip("_") for member in members)
     read = attrgetter(*members)
     forms = ((name, _form(hints[member])) for name, member in zip(names, members, strict=True))
     found = tuple((name, form) for name, form in forms if form is not None)
+    # attrgetter of one name returns the value itself, not a tuple.
     return names, read if len(names) > 1 else lambda value: (read(value),), found
 
 
 def _form(hint: Any) -> _Form | None:
-    """What makes JSON's types of a type's values, but of None; None where they are JSON's already."""
+    """The conversion of a type's values (except None) to JSON types; None if they are JSON types already."""
     kinds = [kind for kind in get_args(hint) if kind not in (NoneType, Ellipsis)]
     if get_origin(hint) is tuple and len(kinds) == 1:
         form = _form(kinds[0])
@@ -76,7 +79,7 @@ def _form(hint: Any) -> _Form | None:
 
 
 def _plain(value: Any) -> object:
-    """Of a value whose type says nothing before."""
+    """Convert a value whose type is not known in advance."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -86,6 +89,7 @@ def _plain(value: Any) -> object:
 
 
 _FORMS: dict[object, _Form] = {
-    bytes: lambda value: "0x" + value.hex(),
+    bytes: to_hex,
+    # All times are UTC, so the offset that isoformat appends may be written Z.
     datetime: lambda value: value.isoformat(timespec="seconds")[:19] + "Z",
 }

@@ -1,4 +1,4 @@
-"""Lots by what they are called, and what things are called, many at once, as far as they are there for whoever asks."""
+"""Looks up many identifiers at once, in both directions, as far as they are visible to a participant."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from ledger.ids import SubjectKind
-from ledger.provenance.permissions import View
+from ledger.provenance.permissions import Visibility
 from ledger.provenance.reader import open_reader
 from ledger.records import Item
 from ledger.store import Lineage, Rows, Store
@@ -18,14 +18,14 @@ _NO_ORDER = bytes(32)
 
 
 class Named:
-    """What canonical identifiers stand for, in one state of the store and for one viewer; None sees all."""
+    """Looks up lots by canonical identifier, in one state of the store, for one viewer; None sees everything."""
 
     def __init__(self, rows: Rows, lineage: Lineage, viewer: int | None) -> None:
         self._rows = rows
-        self._view = None if viewer is None else View(rows, lineage, viewer)
+        self._visibility = None if viewer is None else Visibility(rows, lineage, viewer)
 
     def lots(self, identifiers: Collection[str]) -> dict[str, list[bytes]]:
-        """The subjects of lots that have each identifier, whether or not there are such lots for the viewer."""
+        """The subjects of lots with these identifiers, by identifier, whether or not they are visible to the viewer."""
         found: dict[str, list[bytes]] = defaultdict(list)
         for row in self._rows.among(IdentityRow, "identifier", identifiers):
             if row.kind == SubjectKind.LOT:
@@ -33,24 +33,26 @@ class Named:
         return dict(found)
 
     def visible(self, identifiers: Collection[str]) -> set[str]:
-        """The identifiers that name a lot which there is for the viewer, and none which there is not: one who gives a
-        lot of their own the name of another's sees nothing of the other by it."""
+        """The identifiers whose lots are all visible to the viewer, and that have at least one.
+
+        All of them, or a participant could make a lot with the identifier of somebody else's to see data about that.
+        """
         named = self.lots(identifiers)
-        if self._view is None:
+        if self._visibility is None:
             return set(named)
-        seen = self._view.lots({lot for lots in named.values() for lot in lots})
+        seen = self._visibility.lots({lot for lots in named.values() for lot in lots})
         return {name for name, lots in named.items() if seen.issuperset(lots)}
 
 
 def find_names(store: Store, subjects: Collection[bytes], viewer: int | None) -> dict[bytes, str]:
-    """The identifiers of those that have one for the viewer."""
+    """The identifiers that are known and visible to the viewer, by subject."""
     with open_reader(store, viewer) as reader:
         reader.name(subjects)
         return {one: name for one in subjects if (name := reader.identifier(one)) is not None}
 
 
 def find_items(store: Store, identifiers: Collection[str], viewer: int | None) -> dict[str, Item]:
-    """The lots of those names on the ledger, with their orders; where one name is of several, none of them."""
+    """The lots on the ledger, with their orders, by identifier. Identifiers that several lots have are left out."""
     if not identifiers:
         return {}
     with store.reading() as connection:

@@ -1,4 +1,4 @@
-"""How far answers go."""
+"""Limits of answers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["MOST_RECALLED", "MOST_TRACED", "Limits"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How far an answer goes; what lies beyond is cut off, and the answer says so."""
+    """Limits of one answer. What lies beyond them is left out, and the answer states that."""
 
     depth: int = 64
-    """Steps from the lot that is asked about."""
+    """Maximum number of steps from the lot that the request names."""
     lots: int = 1_000
-    """In one list of lots, the nearest first."""
+    """Maximum number of lots in each list; the nearest are kept."""
 
 
 MOST_TRACED = Limits(depth=256, lots=10_000)
-"""The most that a trace may ask for. Also how far lines are followed to decide who may see what."""
+"""The largest limits of a trace, and the bounds within which permissions follow transformations."""
 MOST_RECALLED = Limits(depth=256, lots=100_000)
-"""The most that a recall may ask for, and its default: one that leaves something out is worse than a slow one."""
+"""The largest limits of a recall, and its default: an incomplete recall is worse than a slow one."""

@@ -1,7 +1,7 @@
-"""Lists, a page at a time, of what there is for somebody; and single things.
+"""Pages of lists, and single items, as visible to one participant (`viewer`; None sees everything).
 
-A page is found by looking at the rows in order and leaving out what is not there for the viewer. How many rows one page
-looks at is bounded, so a page may be short, or empty, and yet more may come: `after` says where to go on.
+A page is found by scanning rows in order and leaving out what is not visible. The number of scanned rows is bounded, so
+a page may be short or even empty although more follow: the list ends only when `after` is None.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ __all__ = [
 
 V = TypeVar("V")
 R = TypeVar("R")
-_AT_ONCE = 250
-_MOST_LOOKED_AT = 1_000
-"""Rows that one page looks at."""
+_BATCH_ROWS = 250
+_MAX_SCANNED = 1_000
+"""Rows that are scanned for one page."""
 _WAITING = (AssignmentState.PROPOSED, AssignmentState.ACCEPTED)
 _Filters: TypeAlias = "dict[str, int | bytes]"
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[V]):
-    """Some of a list."""
+    """A part of a list."""
 
     items: tuple[V, ...]
     after: int | None
-    """Behind which number the list goes on; None at its end."""
+    """The number after which the list continues; None at its end."""
 
 
 def cut(members: tuple[answers.Participant, ...], after: int | None, limit: int) -> Page[answers.Participant]:
-    """Some of the participants, by number."""
+    """A page of the participants after a number. `members` are ascending by number."""
     rest = [one for one in members if after is None or one.participant > after]
     return Page(tuple(rest[:limit]), rest[limit - 1].participant if len(rest) > limit else None)
 
@@ -73,21 +73,21 @@ def orders(
     filters: _Filters,
     identifier: str | None = None,
 ) -> Page[answers.Order]:
-    """By the sequence of their placing. Filters: state, buyer, coordinator. With an identifier, those so called."""
+    """Orders by sequence. Filters: state, buyer, coordinator. With an identifier, all orders with it, on one page."""
     with open_reader(store, viewer) as reader:
 
-        def there(rows: Sequence[OrderRow]) -> Collection[bytes]:
+        def visible(rows: Sequence[OrderRow]) -> Collection[bytes]:
             return _among(reader, SubjectKind.ORDER, [row.subject for row in rows])
 
         if identifier is not None:
             rows, last = _named(reader, SubjectKind.ORDER, OrderRow, identifier, filters), None
         else:
-            rows, last = _page(reader, OrderRow, "sequence", after, limit, filters, "subject", there)
+            rows, last = _page(reader, OrderRow, "sequence", after, limit, filters, "subject", visible)
         return Page(build_orders(reader, [row.subject for row in rows]), last)
 
 
 def order(store: Store, subject: bytes, viewer: int | None) -> answers.Order:
-    """Raises NotFoundError when there is none for the viewer."""
+    """An order by subject. Raises NotFoundError if it does not exist for the viewer."""
     with open_reader(store, viewer) as reader:
         _need(reader, SubjectKind.ORDER, OrderRow, subject)
         return build_orders(reader, [subject])[0]
@@ -96,25 +96,24 @@ def order(store: Store, subject: bytes, viewer: int | None) -> answers.Order:
 def assignments(
     store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters
 ) -> Page[answers.Assignment]:
-    """Those of the orders that there are for the viewer, by the sequence of their proposal. Filters: order, machine,
-    owner, state."""
+    """Assignments of orders that are visible to the viewer, by sequence. Filters: order, machine, owner, state."""
     with open_reader(store, viewer) as reader:
 
-        def there(rows: Sequence[AssignmentRow]) -> Collection[bytes]:
+        def visible(rows: Sequence[AssignmentRow]) -> Collection[bytes]:
             return _among(reader, SubjectKind.ORDER, {row.order for row in rows})
 
-        rows, last = _page(reader, AssignmentRow, "sequence", after, limit, filters, "order", there)
+        rows, last = _page(reader, AssignmentRow, "sequence", after, limit, filters, "order", visible)
         return Page(tuple(_assignment(reader, row) for row in rows), last)
 
 
 def assignment(store: Store, sequence: int, viewer: int | None) -> answers.Assignment:
-    """Raises NotFoundError when there is none, or not its order for the viewer."""
+    """An assignment by sequence. Raises NotFoundError if it does not exist, or its order does not for the viewer."""
     with open_reader(store, viewer) as reader:
         return _assignment(reader, find_assignment(reader, sequence))
 
 
 def find_assignment(reader: Reader, sequence: int) -> AssignmentRow:
-    """Raises as `assignment`."""
+    """The row of an assignment. Raises as `assignment` does."""
     row = reader.rows.get(AssignmentRow, sequence)
     if row is None or not _among(reader, SubjectKind.ORDER, [row.order]):
         raise _no_number(reader, "proposed no assignment", sequence)
@@ -129,22 +128,22 @@ def lots(
     filters: _Filters,
     identifier: str | None = None,
 ) -> Page[answers.Lot]:
-    """By number. Filters: state, custodian, order. With an identifier, those so called."""
+    """Lots by number. Filters: state, custodian, order. With an identifier, all lots with it, on one page."""
     with open_reader(store, viewer) as reader:
 
-        def there(rows: Sequence[LotRow]) -> Collection[bytes]:
+        def visible(rows: Sequence[LotRow]) -> Collection[bytes]:
             return _among(reader, SubjectKind.LOT, [row.subject for row in rows])
 
         if identifier is not None:
             rows, last = _named(reader, SubjectKind.LOT, LotRow, identifier, filters), None
         else:
-            rows, last = _page(reader, LotRow, "number", after, limit, filters, "subject", there)
+            rows, last = _page(reader, LotRow, "number", after, limit, filters, "subject", visible)
         reader.load(row.subject for row in rows)
         return Page(tuple(build_lot(reader, row) for row in rows), last)
 
 
 def lot(store: Store, subject: bytes, viewer: int | None) -> answers.Lot:
-    """Raises NotFoundError when there is none for the viewer."""
+    """A lot by subject. Raises NotFoundError if it does not exist for the viewer."""
     with open_reader(store, viewer) as reader:
         row = _need(reader, SubjectKind.LOT, LotRow, subject)
         reader.load([subject])
@@ -154,7 +153,10 @@ def lot(store: Store, subject: bytes, viewer: int | None) -> answers.Lot:
 def custody(
     store: Store, subject: bytes, viewer: int | None, after: int | None, limit: int
 ) -> Page[answers.CustodyChange]:
-    """What changed who holds a lot, in itself or in what it was packed in, by sequence. Raises as `lot`."""
+    """A lot's custody timeline, with that of lots in which it was packed at the time. Raises as `lot` does.
+
+    A page may have more than `limit` entries, since all entries of one record are on the same page.
+    """
     with open_reader(store, viewer) as reader:
         _need(reader, SubjectKind.LOT, LotRow, subject)
         found = [one for one in build_custody(reader, subject, Limits()) if after is None or one.sequence > after]
@@ -166,31 +168,31 @@ def custody(
 def certificates(
     store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters
 ) -> Page[answers.Certificate]:
-    """Those of the lots that there are for the viewer, by the sequence of their issue. Filters: lot, issuer, model."""
+    """Certificates on lots that are visible to the viewer, by sequence. Filters: lot, issuer, model."""
     with open_reader(store, viewer) as reader:
 
-        def there(rows: Sequence[CertificateRow]) -> Collection[bytes]:
+        def visible(rows: Sequence[CertificateRow]) -> Collection[bytes]:
             return _among(reader, SubjectKind.LOT, {row.lot for row in rows})
 
-        rows, last = _page(reader, CertificateRow, "sequence", after, limit, filters, "lot", there)
+        rows, last = _page(reader, CertificateRow, "sequence", after, limit, filters, "lot", visible)
         return Page(reader.certificates(rows), last)
 
 
 def machines(
     store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters
 ) -> Page[RegisteredMachine]:
-    """By number. Filters: owner."""
+    """Machines by number. Filter: owner."""
     with open_reader(store, viewer) as reader:
 
-        def there(rows: Sequence[MachineRow]) -> Collection[bytes]:
+        def visible(rows: Sequence[MachineRow]) -> Collection[bytes]:
             return _among(reader, SubjectKind.MACHINE, [row.subject for row in rows])
 
-        rows, last = _page(reader, MachineRow, "number", after, limit, filters, "subject", there)
+        rows, last = _page(reader, MachineRow, "number", after, limit, filters, "subject", visible)
         return Page(_machines(reader, rows), last)
 
 
 def machine(store: Store, number: int, viewer: int | None) -> RegisteredMachine:
-    """Raises NotFoundError when there is none for the viewer."""
+    """A machine by number. Raises NotFoundError if it does not exist for the viewer."""
     with open_reader(store, viewer) as reader:
         row = reader.rows.get(MachineRow, number)
         if row is None or not _among(reader, SubjectKind.MACHINE, [row.subject]):
@@ -199,14 +201,14 @@ def machine(store: Store, number: int, viewer: int | None) -> RegisteredMachine:
 
 
 def models(store: Store, after: int | None, limit: int, filters: _Filters) -> Page[answers.Model]:
-    """All, by number: what is said of them is on the chain. Filters: state, inspector."""
+    """Models by number, which every participant may see. Filters: state, inspector."""
     with open_reader(store) as reader:
         rows, last = _page(reader, ModelRow, "number", after, limit, filters, "subject", None)
         return Page(tuple(reader.model(row.number) for row in rows), last)
 
 
 def model(store: Store, number: int) -> answers.Model:
-    """Raises NotFoundError when there is none."""
+    """A model by number. Raises NotFoundError if it does not exist."""
     with open_reader(store) as reader:
         if reader.rows.get(ModelRow, number) is None:
             raise _no_number(reader, "registered no model", number)
@@ -220,35 +222,39 @@ def _page(
     after: int | None,
     limit: int,
     filters: _Filters,
-    seen_by: str,
-    there: Callable[[Sequence[R]], Collection[bytes]] | None,
+    visible_by: str,
+    visible: Callable[[Sequence[R]], Collection[bytes]] | None,
 ) -> tuple[list[R], int | None]:
-    """Rows beyond `after`, and where the list goes on. `seen_by` is the column that `there` judges; None for all."""
+    """The next rows after `after`, and the number after which the list continues.
+
+    A row is in the list if its column `visible_by` is among what `visible` returns for a batch; with None, all are.
+    """
     found: list[R] = []
     equals: dict[str, Cell] = dict(filters)
-    for _ in range(0, _MOST_LOOKED_AT, _AT_ONCE):
-        rows = reader.rows.page(kind, column, after, _AT_ONCE, **equals)
-        seen = None if there is None else there(rows)
+    for _ in range(0, _MAX_SCANNED, _BATCH_ROWS):
+        rows = reader.rows.page(kind, column, after, _BATCH_ROWS, **equals)
+        seen = None if visible is None else visible(rows)  # once per batch: one row at a time would cost many queries
         for row in rows:
-            if seen is None or getattr(row, seen_by) in seen:
+            if seen is None or getattr(row, visible_by) in seen:
+                # `after` is still the last row before this one, with which the next page begins.
                 if len(found) == limit:
                     return found, after
                 found.append(row)
             after = getattr(row, column)
-        if len(rows) < _AT_ONCE:
+        if len(rows) < _BATCH_ROWS:
             return found, None
     return found, after
 
 
 def _named(reader: Reader, kind: SubjectKind, row: type[R], identifier: str, filters: _Filters) -> list[R]:
-    """What has that identifier, one thing of each company at most: few enough for one page."""
+    # An identifier has at most one subject per company, which is few enough for one page.
     named = [one.subject for one in reader.book.identities(identifier) if one.kind is kind]
     found = [one for subject in _among(reader, kind, named) if (one := reader.rows.get(row, subject)) is not None]
     return [one for one in found if all(getattr(one, name) == value for name, value in filters.items())]
 
 
 def _among(reader: Reader, kind: SubjectKind, subjects: Collection[bytes]) -> Collection[bytes]:
-    return subjects if reader.view is None else reader.view.among(kind, subjects)
+    return subjects if reader.visibility is None else reader.visibility.among(kind, subjects)
 
 
 def _need(reader: Reader, kind: SubjectKind, row: type[R], subject: bytes) -> R:
@@ -261,7 +267,7 @@ def _need(reader: Reader, kind: SubjectKind, row: type[R], subject: bytes) -> R:
 def _no_number(reader: Reader, what: str, number: int) -> NotFoundError:
     return NotFoundError(
         f"record {number} {what} up to block {reader.cursor.block_number}",
-        hint="give the sequence of that record",
+        hint="use the sequence of the record that did",
     )
 
 

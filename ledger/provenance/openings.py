@@ -1,12 +1,12 @@
-"""Finding what a contract wants to be shown of a record: its place in a history."""
+"""Finds openings: proofs for a contract that a record is in a history (IHistory.Opening)."""
 
 from __future__ import annotations
 
-from ledger.canonical import keccak256
+from ledger.canonical import keccak256, to_hex
 from ledger.errors import InputError, NotFoundError
 from ledger.heads import start_of
 from ledger.ids import SubjectKind
-from ledger.provenance.reader import MEND_INDEX, Reader
+from ledger.provenance.reader import HINT_INDEX, Reader
 from ledger.provenance.resolve import find_subject, verify_name
 from ledger.records import Contract, Link, Opening
 from ledger.store.rows import CertificateRow, RecordHistoryRow, RecordRow
@@ -15,9 +15,9 @@ __all__ = ["find_certificate", "find_opening"]
 
 
 def find_certificate(reader: Reader, name: str | bytes, certificate: int | None = None) -> CertificateRow:
-    """A lot's certificate, the latest when none is named by its sequence. `name` is an identifier or subject.
+    """Find a lot's certificate by its sequence, by default the latest. `name` is the lot's identifier or subject.
 
-    Raises NotFoundError when the lot is not known or has no such certificate.
+    Raises NotFoundError if the lot is unknown or does not have that certificate.
     """
     verify_name(name)
     subject = find_subject(reader, name, SubjectKind.LOT)[1]
@@ -26,27 +26,29 @@ def find_certificate(reader: Reader, name: str | bytes, certificate: int | None 
     if row is None or row.lot != subject:
         known = [one.sequence for one in reader.rows.find(CertificateRow, lot=subject)]
         hint = f"it has {', '.join(map(str, known))}" if known else "it was never certified"
-        raise NotFoundError(f"lot 0x{subject.hex()} has no certificate {wanted or ''}".rstrip(), hint=hint)
+        raise NotFoundError(f"lot {to_hex(subject)} has no certificate {wanted or ''}".rstrip(), hint=hint)
     return row
 
 
 def find_opening(reader: Reader, subject: bytes, sequence: int) -> Opening:
-    """Leads from the head before record `sequence` to the present head of `subject` (IHistory.Opening).
+    """Find the opening of record `sequence` in the history of `subject`: the links from there to the present head.
 
-    Raises InputError when the record is not in that history. It holds for as long as nothing more is recorded there.
+    The contract accepts it until the next record enters that history. Raises InputError if the record is not in that
+    history, NotFoundError if the index lacks one of its records.
     """
     links = reader.rows.find(RecordHistoryRow, subject=subject)
     at = next((place for place, link in enumerate(links) if link.sequence == sequence), None)
     if at is None:
-        raise InputError(f"record {sequence} is not in the history of 0x{subject.hex()}")
+        raise InputError(f"record {sequence} is not in the history of {to_hex(subject)}")
     records = {
         row.sequence: row
         for row in reader.rows.among(RecordRow, "sequence", [link.sequence for link in links[at:]])
         if row.contract == Contract.LEDGER.value
     }
     record = records.get(sequence)
+    # With a record missing, the contract would refuse the opening at the expense of gas.
     if record is None or len(records) != len(links) - at:
-        raise NotFoundError(f"the index lacks a record of the history of 0x{subject.hex()}", hint=MEND_INDEX)
+        raise NotFoundError(f"the index lacks a record of the history of {to_hex(subject)}", hint=HINT_INDEX)
     start = start_of(reader.identity.chain_id, reader.identity.ledger, subject)
     return Opening(
         previous_head=links[at - 1].head if at else start,

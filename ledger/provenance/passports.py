@@ -1,8 +1,8 @@
-"""What whoever holds a part's code gets to see: the part, and what its bundle would tell.
+"""Passports: what the holder of the code on a part may see of it, which is what its bundle would disclose.
 
-A code is an identifier and the subject's salt. The subject is looked for under every participant that can have made
-it, so an unknown identifier, a missing salt and a wrong one take one and the same way to the same error. What is left
-to tell them apart is what a database does with a key that it has and one that it has not.
+A code is an identifier and the subject's salt. The subject is looked up for every participant that may have created it,
+so an unknown identifier, a missing salt and a wrong salt run through the same code to the same error. The only
+difference left is how long a database takes for a key that exists and for one that does not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ledger.ids import SubjectKind, identifier_hash, subject
 from ledger.provenance import answers
 from ledger.provenance.disclosure import Disclosing, choose_fields
 from ledger.provenance.limits import Limits
-from ledger.provenance.permissions import View
+from ledger.provenance.permissions import Visibility
 from ledger.provenance.reader import Direction, Reader
 from ledger.provenance.traces import build_lot_trace
 from ledger.store import Book, Lineage, Rows, Store
@@ -34,9 +34,9 @@ class Fact:
     """A disclosed field of a claims document."""
 
     thing: str
-    """What the document is about: `lot`, `order`, `assignment` or `certificate`."""
+    """The subject of the document: `lot`, `order`, `assignment` or `certificate`."""
     subject: bytes
-    """Of the lot or order; of the lot that a certificate is about."""
+    """The lot or order; for an assignment or certificate, the lot of the passport."""
     record: int
     """Sequence of the record that commits to the document."""
     path: tuple[str | int, ...]
@@ -45,21 +45,22 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Passport:
-    """A lot as its code's holder sees it."""
+    """A lot as the holder of its code sees it."""
 
     trace: answers.Trace
-    """Up to what it came from, never down to what was made of it."""
+    """Includes the lots from which it was made, never those that were made from it."""
     facts: tuple[Fact, ...]
 
 
 def find_coded_lot(store: Store, identifier: str, salt: bytes | None) -> bytes:
     """The subject of the lot whose code has this identifier, in canonical form, and this salt.
 
-    Raises NotFoundError, the same one, whenever there is none that the private book knows.
+    Raises the same NotFoundError whether the private book does not know the identifier, or the salt is wrong or None.
     """
-    hashed = identifier_hash(salt or _NO_SALT, identifier)
+    hashed = identifier_hash(salt or _NO_SALT, identifier)  # without a salt, too: the same work takes the same time
     with store.reading() as connection:
         rows = Rows(connection)
+        # The code does not state who created the lot, so every participant is tried.
         subjects = [subject(SubjectKind.LOT, row.number, hashed) for row in rows.find(ParticipantRow)]
         known = rows.among(IdentityRow, "subject", subjects)
         recorded = rows.among(LotRow, "subject", (row.subject for row in known))
@@ -69,25 +70,24 @@ def find_coded_lot(store: Store, identifier: str, salt: bytes | None) -> bytes:
 
 
 def passport(store: Store, lot: bytes, disclosing: Disclosing, limits: Limits) -> Passport:
-    """What the holder of that lot's code gets to see. Names of other things than the lot are in it when `disclosing`
-    says so, fields of documents as far as it says."""
+    """Build the passport of a lot. It contains the names of other things and the fields that `disclosing` selects."""
     with store.reading() as connection:
         rows, lineage = Rows(connection), Lineage(connection)
-        reader = Reader(rows, Book(connection), lineage, _CodeView(rows, lineage, lot, disclosing.names))
+        reader = Reader(rows, Book(connection), lineage, _CodeVisibility(rows, lineage, lot, disclosing.names))
         trace = build_lot_trace(reader, lot, Direction.UP, limits)
         facts = tuple(_facts(reader, trace, disclosing))
     return Passport(trace, facts)
 
 
-class _CodeView(View):
-    """Of whoever holds the code of one lot."""
+class _CodeVisibility(Visibility):
+    """Visibility for the holder of one lot's code, who is not a participant."""
 
     def __init__(self, rows: Rows, lineage: Lineage, lot: bytes, names: bool) -> None:
-        super().__init__(rows, lineage, 0)
+        super().__init__(rows, lineage, 0)  # no participant has the number 0
         self._lot, self._names = lot, names
 
-    def among(self, kind: SubjectKind, subjects: Collection[bytes]) -> set[bytes]:  # noqa: ARG002  # View's signature
-        """The lot; with names, whatever its trace comes to."""
+    def among(self, kind: SubjectKind, subjects: Collection[bytes]) -> set[bytes]:  # noqa: ARG002  # as in Visibility
+        """The lot itself or, if names are disclosed, all of `subjects`: they are only those in its trace."""
         return set(subjects) if self._names else {self._lot} & set(subjects)
 
 
@@ -103,7 +103,7 @@ def _facts(reader: Reader, trace: answers.Trace, disclosing: Disclosing) -> Iter
 
 
 def _documents(reader: Reader, trace: answers.Trace) -> Iterator[tuple[str, bytes, int, bytes]]:
-    """Claims roots of the lot, of what it came from, of its order, its assignments and its certificates."""
+    """Yield (thing, subject, record, claims root) of the lot, its inputs, order, assignments and certificates."""
     if trace.order is not None:
         yield "order", trace.order.subject, trace.order.sequence, trace.order.claims_root
     for row in _lots(reader, trace):

@@ -1,4 +1,4 @@
-"""Looks up what every answer needs: names, identifiers, lots and who has them, certificates and whether they count."""
+"""Reads what all answers need: names, identifiers, lots and their holders, certificates and their status."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
+from ledger.canonical import to_hex
 from ledger.errors import NotFoundError, StoreDamagedError
 from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
 from ledger.provenance.limits import Limits
 from ledger.provenance.lots import Lots
-from ledger.provenance.permissions import View
+from ledger.provenance.permissions import Visibility
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import (
@@ -27,28 +28,31 @@ from ledger.store.rows import (
 
 R = TypeVar("R")
 Nearest: TypeAlias = "list[tuple[bytes, int]]"
-"""Lots and their distance."""
+"""Lots and their depth, nearest first."""
 Walk: TypeAlias = "Callable[[Collection[bytes], int, int], Nearest]"
-"""A method of Lineage."""
-MEND_INDEX = "rebuild the index"
+"""A walk of Lineage."""
+HINT_INDEX = "rebuild the index"
 
 
 class Direction(enum.Enum):
-    """Which way a trace looks."""
+    """The direction of a trace."""
 
     UP = "up"
-    """To what a lot was made from."""
+    """To the lots from which a lot was made."""
     DOWN = "down"
-    """To what was made of it."""
+    """To the lots that were made from it."""
     BOTH = "both"
 
 
 class Reader:
-    """One state of the store, and what was read of it so far. With a view, only what there is for its participant is
-    found and called by name."""
+    """Reads one state of the store, and caches what it has read.
 
-    def __init__(self, rows: Rows, book: Book, lineage: Lineage, view: View | None = None) -> None:
-        self.rows, self.book, self.lineage, self.view = rows, book, lineage, view
+    With a visibility, identifiers are only those that are visible to its participant. Callers check the visibility of
+    the things that a request names; what those refer to is in the answer by number and subject.
+    """
+
+    def __init__(self, rows: Rows, book: Book, lineage: Lineage, visibility: Visibility | None = None) -> None:
+        self.rows, self.book, self.lineage, self.visibility = rows, book, lineage, visibility
         identity, cursor = rows.get(ChainIdentityRow, 1), rows.get(CursorRow, 1)
         if identity is None or cursor is None:
             raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
@@ -56,17 +60,18 @@ class Reader:
         self._names = book.names()
         self._identifiers: dict[bytes, str] = {}
         self._named: set[bytes] = set()
-        """Whose identifiers were looked up."""
-        self._rows_of_lots = Lots(rows) if view is None else view.rows_of_lots
+        """Subjects whose identifiers were looked up, whether or not they have one."""
+        self._rows_of_lots = Lots(rows) if visibility is None else visibility.rows_of_lots
         self._lots: dict[bytes, LotRow] = {}
         self._models: dict[int, answers.Model] = {}
         self._machines: dict[int, answers.Machine] = {}
 
     def state(self) -> Hashable:
-        """The same as long as answers are: what an answer depends on is the index's block and the names in the book."""
+        """A cache key: as long as it stays the same, so do answers. They depend on the index and the book's names."""
         return self.cursor.block_number, self.cursor.block_hash, self.cursor.digest, self.book.revision()
 
     def as_of(self) -> answers.AsOf:
+        """The last indexed block, which every answer states."""
         return answers.AsOf(
             chain_id=self.identity.chain_id,
             ledger=self.identity.ledger,
@@ -79,28 +84,32 @@ class Reader:
         )
 
     def need(self, kind: type[R], *key: int | bytes) -> R:
-        """A row that another row names. Its absence would be a fault of the index."""
+        """A row to which another row refers. Raises NotFoundError if it is missing, since the index is then damaged."""
         row = self.rows.get(kind, *key)
         if row is None:
-            raise NotFoundError(f"the index lacks a {kind.__name__.removesuffix('Row').lower()}", hint=MEND_INDEX)
+            raise NotFoundError(f"the index lacks a {kind.__name__.removesuffix('Row').lower()}", hint=HINT_INDEX)
         return row
 
     def party(self, participant: int) -> answers.Party:
+        """A participant with its name, if the private book has it."""
         return answers.Party(participant, self._names.get(participant))
 
     def some_party(self, participant: int) -> answers.Party | None:
+        """Like `party`; None for 0, which means "none" in the contracts."""
         return self.party(participant) if participant else None
 
     def name(self, subjects: Iterable[bytes]) -> None:
-        """Looks up many identifiers at once; `identifier` has them afterwards."""
+        """Look up many identifiers at once, so that `identifier` knows them afterwards."""
         new = set(subjects) - self._named
         if not new:
             return
-        names = self.book if self.view is None else self.view
+        # Both have the method; the visibility's leaves out what its participant must not know.
+        names = self.book if self.visibility is None else self.visibility
         self._identifiers.update(names.identifiers(new))
         self._named |= new
 
     def identifier(self, subject: bytes) -> str | None:
+        """The identifier of a subject that was passed to `name` before; None if it is unknown or not visible."""
         return self._identifiers.get(subject)
 
     def machine(self, number: int) -> answers.Machine:
@@ -128,7 +137,8 @@ class Reader:
     # Lots
 
     def load(self, subjects: Iterable[bytes]) -> None:
-        """Reads many lots at once, what they are packed in, and what they are called."""
+        """Read many lots at once, with their identifiers and the lots in which they are packed."""
+        # Ends even if lots are packed in a cycle, since each is read once; `carriers` reports the cycle.
         wanted = {subject for subject in subjects if subject not in self._lots}
         while wanted:
             found = self._rows_of_lots.among(wanted)
@@ -137,33 +147,34 @@ class Reader:
             wanted = {row.parent for row in found if row.parent and row.parent not in self._lots}
 
     def lot(self, subject: bytes) -> LotRow:
+        """The row of a lot. Raises NotFoundError if the index lacks it."""
         if subject not in self._lots:
             self.load([subject])
         if subject not in self._lots:
-            raise NotFoundError(f"the index lacks lot 0x{subject.hex()}", hint=MEND_INDEX)
+            raise NotFoundError(f"the index lacks lot {to_hex(subject)}", hint=HINT_INDEX)
         return self._lots[subject]
 
     def carriers(self, subject: bytes) -> Nearest:
-        """What a lot is packed in, innermost first."""
+        """The lots in which a lot is packed, innermost first. Raises StoreDamagedError if it is packed in itself."""
         found: dict[bytes, int] = {}
         parent = self.lot(subject).parent
         while parent is not None:
             if parent in found or parent == subject:
-                raise StoreDamagedError(f"the index has lot 0x{parent.hex()} packed in itself", hint=MEND_INDEX)
+                raise StoreDamagedError(f"the index has lot {to_hex(parent)} packed in itself", hint=HINT_INDEX)
             found[parent] = len(found) + 1
             parent = self.lot(parent).parent
         return list(found.items())
 
     def holder(self, subject: bytes) -> int:
-        """Who has a lot in fact: while it is packed its own custodian says nothing."""
+        """The participant who physically has a lot: the custodian of its outermost carrier, or its own."""
         return self.lot(([(subject, 0), *self.carriers(subject)])[-1][0]).custodian
 
     def nearest(
         self, part: str, walk: Walk, start: Collection[bytes], limits: Limits
     ) -> tuple[Nearest, tuple[answers.Cut, ...]]:
-        """Whatever a walk of Lineage finds beyond its start, and whether `limits` cut it off: it looks one step and one
-        lot further than it answers. `part` is the answer's name."""
+        """The lots that a walk finds beyond its start, and a cut if `limits` ended it. `part` is the list's name."""
         start = set(start)
+        # Walks one step and one lot further than it returns, to find out whether anything is left out.
         beyond = walk(start, limits.depth + 1, limits.lots + len(start) + 1)[len(start) :]
         found = [(lot, depth) for lot, depth in beyond if depth <= limits.depth]
         if len(found) > limits.lots:
@@ -171,6 +182,7 @@ class Reader:
         return found, (answers.Cut(part, "depth", limits.depth),) if len(found) < len(beyond) else ()
 
     def related(self, lots: Nearest) -> tuple[answers.RelatedLot, ...]:
+        """Build the answer's entries for lots, in the given order."""
         self.load(lot for lot, _ in lots)
         rows = [self.lot(lot) for lot, _ in lots]
         latest = {row.sequence: row for row in self.certificate_rows(row.certificate for row in rows)}
@@ -206,10 +218,12 @@ class Reader:
     # Certificates
 
     def certificate_rows(self, sequences: Iterable[int]) -> list[CertificateRow]:
+        """The rows of certificates; a sequence of 0, which means "none", is left out."""
         return self.rows.among(CertificateRow, "sequence", (sequence for sequence in sequences if sequence))
 
     def status(self, row: CertificateRow) -> CertificateStatus:
-        """Whether a certificate counts at the index's block: Certificates._statusOf in contracts/src/history."""
+        """A certificate's status at the last indexed block, as Certificates._statusOf in contracts/src/history."""
+        # The contract's order of the tests: of several reasons why a certificate does not count, the first is stated.
         if row.state == CertificateState.REVOKED:
             return CertificateStatus.REVOKED
         if row.state == CertificateState.REFUTED:
@@ -221,7 +235,7 @@ class Reader:
         return CertificateStatus.EXPIRED if row.expires_at <= self.cursor.block_time else CertificateStatus.VALID
 
     def certificates(self, rows: Collection[CertificateRow]) -> tuple[answers.Certificate, ...]:
-        """In the order in which they were issued."""
+        """Build certificates, in the order in which they were issued."""
         self.load(row.lot for row in rows)
         return tuple(self._certificate(row) for row in sorted(rows, key=lambda row: row.sequence))
 
@@ -253,17 +267,19 @@ class Reader:
 
 @contextmanager
 def open_reader(store: Store, viewer: int | None = None) -> Iterator[Reader]:
-    """A reader of one state of the store; for a participant other than the store's owner, its number. Raises
-    NotFoundError when nothing is indexed yet."""
+    """A reader of one state of the store. `viewer` is the number of a participant; None, the store's owner, sees all.
+
+    Raises NotFoundError if nothing is indexed yet.
+    """
     with store.reading() as connection:
         yield build_reader(Rows(connection), Book(connection), Lineage(connection), viewer)
 
 
 def build_reader(rows: Rows, book: Book, lineage: Lineage, viewer: int | None) -> Reader:
-    """As `open_reader`, within a transaction that is under way."""
-    return Reader(rows, book, lineage, None if viewer is None else View(rows, lineage, viewer))
+    """Like `open_reader`, within the caller's transaction."""
+    return Reader(rows, book, lineage, None if viewer is None else Visibility(rows, lineage, viewer))
 
 
 def unit(code: bytes) -> str:
-    """A UN/ECE Recommendation 20 code without its padding; what is not ASCII is escaped."""
+    """A unit code (UN/ECE Recommendation 20) without its zero padding; bytes that are not ASCII are escaped."""
     return code.rstrip(b"\0").decode("ascii", "backslashreplace")

@@ -1,4 +1,4 @@
-"""What a recall says, ready to be printed; as ledger.provenance.answers."""
+"""The answers of recalls, ready for output. Conventions are those of ledger.provenance.answers."""
 
 from __future__ import annotations
 
@@ -11,57 +11,57 @@ from ledger.provenance.jsonform import Printable
 
 @dataclass(frozen=True, slots=True)
 class Holder(Printable):
-    """A participant who has some of it."""
+    """A participant who holds recalled lots."""
 
     participant: int
     name: str | None
     lots: int
-    """How many that are not spent."""
+    """Number of unspent lots that it holds."""
     quarantined: int
-    """How many of these go nowhere."""
+    """Number of these that are quarantined, or packed in a quarantined lot."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecallCounts(Printable):
-    """How many of what a recall lists."""
+    """Numbers of what a recall lists."""
 
     lots: int
     unspent: int
-    """Lots of which something is left."""
+    """Lots with a quantity left."""
     quarantined: int
-    """Unspent lots that go nowhere."""
+    """Unspent lots that are quarantined, or packed in a quarantined lot."""
     certificates: int
     valid: int
-    """Certificates that still count."""
+    """Certificates with the status `valid`."""
     orders: int
     holders: int
 
 
 @dataclass(frozen=True, slots=True)
 class Recall(Printable):
-    """What must be looked at when a model, a lot or a machine turns out bad."""
+    """What is affected when a model, a lot or a machine turns out to be bad."""
 
     as_of: AsOf
     model: Model | None
-    """The model that was asked about."""
+    """The recalled model, if the recall is of a model."""
     lot: Lot | None
-    """The lot that was asked about."""
+    """The recalled lot, if the recall is of a lot."""
     machine: Machine | None
-    """The machine that was asked about."""
+    """The recalled machine, if the recall is of a machine."""
     since: datetime | None
-    """With a machine: from when on its work is in doubt."""
+    """Start of the time in which the machine was bad."""
     until: datetime | None
-    """With a machine: up to when its work is in doubt."""
+    """End of the time in which the machine was bad."""
     counts: RecallCounts
     certificates: tuple[Certificate, ...]
-    """Of a model: all on it. Otherwise: all on the lots of this answer."""
+    """For a model, all certificates that name it; otherwise all certificates on the lots of this answer."""
     lots: tuple[RelatedLot, ...]
-    """The lots themselves at depth 0, then all that was made of them."""
+    """The lots that are affected directly, at depth 0, then all lots that were made from them."""
     orders: tuple[Order, ...]
-    """Those that the lots were made for."""
+    """The orders for which the lots were made."""
     holders: tuple[Holder, ...]
-    """Who has any of it that is not spent."""
+    """The participants who hold unspent lots of this answer."""
     truncated: bool
-    """Whether more was made of the lots than was asked for."""
+    """Whether a limit of the request cut off a list of lots."""
     cuts: tuple[Cut, ...]
-    """What was left out."""
+    """The lists that were cut off."""

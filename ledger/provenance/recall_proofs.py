@@ -1,8 +1,8 @@
-"""What a recall lists, as bundles: proof for whoever does not take this company's index at its word.
+"""Builds bundles about the lots of a recall, as proof for partners who do not trust this company's index.
 
-Of each lot a bundle proves the whole history, so its certificates with their status, its order, its holder, and what
-was made of it. It does not prove that the list is whole where nothing on chain links the lots: which lots a model
-certified, or a machine worked on, only the index says.
+For each lot, a bundle proves the whole history: its certificates with their status, its order, its holder, and what was
+made from it. Not established: that the list of lots is complete where nothing on the chain links them. Which lots a
+model certified, or a machine worked on, is known from the index alone.
 """
 
 from __future__ import annotations
@@ -22,28 +22,29 @@ __all__ = ["RecallBundle", "build_recall_bundles"]
 
 _MOST_LOTS = 1_000
 _MOST_RECORDS, _MOST_HISTORIES, _MOST_DATA_BYTES = 1 << 14, 1 << 13, 8 << 20
-"""Of one file: far within what a bundle may hold, so that its trie nodes fit too and it is verified in seconds."""
+"""Limits of one bundle, far below those of the format, so that its trie nodes fit and it is verified in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecallBundle:
-    """One of the files."""
+    """One of a recall's bundles."""
 
     lots: tuple[bytes, ...]
-    """Its parts, in the recall's order."""
+    """Subjects of its parts, in the recall's order."""
     data: bytes
+    """The bundle's bytes."""
 
 
 def build_recall_bundles(
     store: Store, chain: Chain, found: Recall, checkpoint: SignedCheckpoint | None = None
 ) -> Iterator[RecallBundle]:
-    """Bundles whose parts are the lots of a recall, the nearest first, all of one block: the checkpoint, or the last
-    final one that the recall knows. One when they fit, none when there are no lots.
+    """Build bundles whose parts are the lots of a recall, nearest first, in as few files as fit.
 
-    Lots that the private book has no identifier of are in them by subject alone; verify with `any_status`.
-
-    Raises as `build_bundle`: NotFoundError for a lot that was made after that block.
+    All are of the same block: the checkpoint or, without one, the last final block that the recall includes. Lots whose
+    identifier is not in the private book are identified by their subject alone, so verify with `any_status`. Raises as
+    `build_bundle` does; NotFoundError for a lot that was made after that block.
     """
+    # One checkpoint for all: with the latest block each time, the files would be of different blocks.
     if checkpoint is None:
         number = min(found.as_of.block_number, chain.final_number())
         checkpoint = SignedCheckpoint(fetch_checkpoint(chain, number))
@@ -51,6 +52,7 @@ def build_recall_bundles(
     waiting = [lots[first : first + _MOST_LOTS] for first in range(0, len(lots), _MOST_LOTS)]
     while waiting:
         parts = waiting.pop(0)
+        # How large a bundle gets is known only from the records that it must contain; the halves keep their order.
         if len(parts) > 1 and _is_large(store, parts, checkpoint.checkpoint.block_number):
             middle = len(parts) // 2
             waiting[:0] = [parts[:middle], parts[middle:]]

@@ -1,4 +1,4 @@
-"""What a bad model, a bad lot or a bad machine reached."""
+"""Recalls: everything that a bad model, lot or machine affects."""
 
 from __future__ import annotations
 
@@ -26,12 +26,10 @@ from ledger.records import CertificateStatus, LotState
 from ledger.store import Store
 from ledger.store.rows import AnchorRow, AssignmentRow, CertificateRow, LotRow, ModelRow, StreamRow
 
-"""A recall that leaves something out is worse than a slow one."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Cause:
-    """What is recalled, and the lots that it reached at once."""
+    """What is recalled, and the lots that it affects directly."""
 
     lots: list[bytes]
     model: answers.Model | None = None
@@ -40,7 +38,7 @@ class _Cause:
     since: datetime | None = None
     until: datetime | None = None
     certificates: tuple[answers.Certificate, ...] | None = None
-    """None: those on the lots reached."""
+    """None for all certificates on the affected lots."""
     cuts: tuple[answers.Cut, ...] = ()
 
 
@@ -55,15 +53,18 @@ def recall(
     limits: Limits = MOST_RECALLED,
     viewer: int | None = None,
 ) -> Recall:
-    """What is in doubt: everything that a model certified; a lot with what is packed in it; or what a machine made and
-    measured from `since` to `until`, both included. And all that was made of that.
+    """Find what is affected by a bad model, lot or machine, and all lots that were made from that.
 
-    `lot` is an identifier or subject, `machine` a number, identifier or subject. Raises InputError unless one of the
-    three is given, and both moments with a machine alone; NotFoundError when it is not known. To a `viewer`, a
-    participant, only models that it registered or approved, lots that it made or had, and its own machines are known.
+    Affected are all lots that a model certified; a lot and its contents; or the lots that a machine made or measured
+    from `since` to `until`, both included. `lot` is an identifier or subject, `machine` a number, identifier or
+    subject. For a `viewer`, the number of a participant, only models that it registered or approved, lots that it made
+    or held, and machines that it owns exist.
+
+    Raises InputError unless exactly one of the three is given, and both times with a machine and only then;
+    IdentifierError for a malformed name; NotFoundError if it is unknown.
     """
     if sum(one is not None for one in (model, lot, machine)) != 1:
-        raise InputError("a recall is of a model, of a lot or of a machine", hint="give one of them")
+        raise InputError("a recall needs exactly one of model, lot and machine", hint="give one of them")
     since, until = (None if moment is None else _in_utc(moment) for moment in (since, until))
     _verify_span(machine is not None, since, until)
     if model is not None:
@@ -77,7 +78,8 @@ def recall(
             cause = _blame_model(reader, model)
         elif lot is not None:
             subject = find_subject(reader, lot, SubjectKind.LOT)[1]
-            if reader.view is not None and not reader.view.held([subject]):
+            # Seeing a lot is not enough: a recall lists everything that was made from it.
+            if reader.visibility is not None and not reader.visibility.held([subject]):
                 raise build_unknown(reader, lot)
             cause = _blame_lot(reader, subject, limits)
         else:
@@ -89,31 +91,36 @@ def recall(
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Raises InputError for a moment without a time zone, and for one beyond the calendar's years 1 to 9999."""
+    """Convert to UTC. Raises InputError for a time without a time zone, and for one outside the years 1 to 9999."""
     if moment.tzinfo is None:
-        raise InputError(f"{moment} without a time zone can be any of many moments", hint="give one with a time zone")
+        raise InputError(f"{moment} has no time zone", hint="add one, such as Z or +01:00")
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise InputError(f"{moment} is in no year from 1 to 9999 in UTC", hint="give an earlier or later one") from None
+        raise InputError(f"{moment} is outside the years 1 to 9999 in UTC", hint="use a time within them") from None
 
 
 def _verify_span(of_machine: bool, since: datetime | None, until: datetime | None) -> None:
     given = [moment for moment in (since, until) if moment is not None]
     if of_machine and len(given) < 2:
-        raise InputError("it is not said when the machine was bad", hint="give the first and the last moment")
+        raise InputError(
+            "a recall of a machine needs the period in which it was bad", hint="give its first and last moment"
+        )
     if given and not of_machine:
-        raise InputError("moments go with a machine", hint="give a machine, or leave them out")
+        raise InputError("only a recall of a machine has a period", hint="name a machine, or leave the period out")
     if given and given[0] > given[1]:
-        raise InputError(f"{given[0]} is after {given[1]}", hint="give the earlier moment first")
+        raise InputError(f"{given[0]} is after {given[1]}", hint="give the earlier time first")
 
 
 def _blame_model(reader: Reader, model: int) -> _Cause:
     known = reader.rows.get(ModelRow, model)
-    if known is None or not (reader.view is None or reader.view.participant in (known.inspector, known.approver)):
+    # The same error for an unknown model and for one that the viewer must not see.
+    if known is None or not (
+        reader.visibility is None or reader.visibility.participant in (known.inspector, known.approver)
+    ):
         raise NotFoundError(
             f"record {model} registered no model up to block {reader.cursor.block_number}",
-            hint="give the sequence of the record that registered it",
+            hint="use the sequence of the record that registered it",
         )
     rows = reader.rows.find(CertificateRow, model=model)
     lots = sorted({row.lot for row in rows})
@@ -127,9 +134,13 @@ def _blame_lot(reader: Reader, lot: bytes, limits: Limits) -> _Cause:
 
 
 def _blame_machine(reader: Reader, name: int | str | bytes, since: datetime, until: datetime) -> _Cause:
-    """What it made: the lots of its assignments that were open at some moment of these. What it measured: the lots
-    whose certificates rest on evidence that was put into its streams then. Records say when they were made, not when
-    the work was done, so assignments and evidence count in whole."""
+    """Find the lots that a machine made or measured in a period.
+
+    Made: the lots of its assignments that were open at some time in it. Measured: the lots whose certificates refer to
+    evidence that was added to its streams in it.
+    """
+    # Records have the time at which they were made, not that of the work, so an assignment or an interval between two
+    # anchors that only overlaps with the period is included as a whole. A recall must rather list too much.
     machine = find_machine(reader, name)
     first_s, last_s = int(since.timestamp()), int(until.timestamp())
     open_then = [
@@ -143,14 +154,15 @@ def _blame_machine(reader: Reader, name: int | str | bytes, since: datetime, unt
 
 
 def _measured(reader: Reader, machine: int, first_s: int, last_s: int) -> Iterator[bytes]:
-    """Lots certified on a leaf that came between two anchors of which the later is not before the first moment, and the
-    earlier not after the last."""
+    """The lots whose certificates refer to a leaf that was added between two anchors, an interval that overlaps with
+    the period. Times in seconds since 1970."""
     streams = {row.subject: row for row in reader.rows.find(StreamRow, machine=machine)}
     anchors = {
         subject: sorted(reader.rows.find(AnchorRow, stream=subject), key=lambda row: row.size) for subject in streams
     }
     for certificate in reader.rows.among(CertificateRow, "stream", streams):
         of_stream = anchors[certificate.stream]
+        # The first anchor that includes the leaf; a certificate is issued only on an anchored leaf, so there is one.
         place = bisect_right(of_stream, certificate.leaf_index, key=lambda row: row.size)
         after = of_stream[place - 1].anchored_at if place else streams[certificate.stream].opened_at
         if after <= last_s and of_stream[place].anchored_at >= first_s:

@@ -1,9 +1,10 @@
-"""From what a user types to a subject."""
+"""Resolves names as users write them (identifiers, subjects, numbers) to subjects and rows."""
 
 from __future__ import annotations
 
 import re
 
+from ledger.canonical import to_hex
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import Identity, SubjectKind, canonical_identifier
 from ledger.provenance.reader import Reader
@@ -15,44 +16,53 @@ _ROWS: dict[SubjectKind, type[LotRow] | type[OrderRow]] = {SubjectKind.LOT: LotR
 
 
 def verify_name(name: str | bytes) -> None:
-    """Raises IdentifierError for text that is neither identifier nor subject, so that a typing error is called one even
-    where nothing is indexed yet."""
+    """Raises IdentifierError for text that is neither an identifier nor a subject.
+
+    Call it before the store is opened, so that a malformed name is reported even if nothing is indexed yet.
+    """
     if isinstance(name, str) and not _SUBJECT.fullmatch(name):
         canonical_identifier(name)
 
 
 def find_subject(reader: Reader, name: str | bytes, *kinds: SubjectKind) -> tuple[SubjectKind, bytes]:
-    """The order or lot of that identifier (in any spelling) or subject (32 bytes, or 0x-hex), and which of `kinds` it
-    is. Raises NotFoundError when there is none in the index, InputError when an identifier says too little."""
+    """Find the order or lot with an identifier (in any spelling) or subject (32 bytes, or 0x-hex), and its kind.
+
+    Raises NotFoundError if the index has none of these kinds that exists for the viewer, InputError if several have the
+    identifier.
+    """
     if isinstance(name, str) and not _SUBJECT.fullmatch(name):
         return _find_identifier(reader, name, kinds)
     subject = bytes.fromhex(name[2:]) if isinstance(name, str) else name
     for kind in kinds:
-        if reader.rows.get(_ROWS[kind], subject) is not None and _is_there(reader, kind, subject):
+        if reader.rows.get(_ROWS[kind], subject) is not None and _exists(reader, kind, subject):
             return kind, subject
     raise build_unknown(reader, name)
 
 
 def build_unknown(reader: Reader, name: str | bytes) -> NotFoundError:
-    """The error for a name of nothing: for what there is none of, and for what is not there for whoever asks."""
+    """The error for an unknown name. The same for what does not exist and for what the viewer must not see."""
     if isinstance(name, str) and not _SUBJECT.fullmatch(name):
         return NotFoundError(
-            f"{name} is not known here", hint="check its spelling, or give its subject: the chain keeps no identifiers"
+            f"{name} is not known here",
+            hint="check its spelling, or use its subject: identifiers are not on the chain",
         )
-    shown = name.lower() if isinstance(name, str) else "0x" + name.hex()
+    shown = name.lower() if isinstance(name, str) else to_hex(name)
     return NotFoundError(
-        f"nothing is recorded of {shown} up to block {reader.cursor.block_number}",
+        f"no record about {shown} exists up to block {reader.cursor.block_number}",
         hint="check the subject, or wait until its record is final",
     )
 
 
-def _is_there(reader: Reader, kind: SubjectKind, subject: bytes) -> bool:
-    return reader.view is None or reader.view.has(kind, subject)
+def _exists(reader: Reader, kind: SubjectKind, subject: bytes) -> bool:
+    return reader.visibility is None or reader.visibility.has(kind, subject)
 
 
 def parse_machine(name: int | str | bytes) -> int | str | bytes:
-    """A number where digits stand. Raises InputError for a number that no record has, IdentifierError for text that is
-    neither number nor identifier nor subject."""
+    """Parse a machine's name: digits become its number, anything else is checked and returned as it is.
+
+    Raises InputError for a number that a record cannot have, IdentifierError for text that is neither a number, an
+    identifier nor a subject.
+    """
     if isinstance(name, str) and _NUMBER.fullmatch(name):
         name = int(name)
     if isinstance(name, int):
@@ -63,31 +73,33 @@ def parse_machine(name: int | str | bytes) -> int | str | bytes:
 
 
 def verify_number(kind: str, number: int) -> None:
-    """Raises InputError for what is no sequence of a record: `uint40` in the contracts."""
+    """Raises InputError unless the number can be a record's sequence, which is a positive `uint40` in the contracts."""
     if not 1 <= number < 2**40:
         raise InputError(
-            f"{number} is no number of a {kind}", hint="give the sequence of the record that registered it"
+            f"{number} cannot be the number of a {kind}", hint="use the sequence of the record that registered it"
         )
 
 
 def find_machine(reader: Reader, name: int | str | bytes) -> MachineRow:
-    """The machine of that number (as on chain), identifier or subject, out of `parse_machine`; in a view, of its
-    participant's own. Raises as `find_subject`."""
+    """Find a machine by what `parse_machine` returned; for a viewer, only among those that it owns.
+
+    Raises NotFoundError if there is none, InputError if several have the identifier.
+    """
     if isinstance(name, int):
         found = reader.rows.find(MachineRow, number=name)
     else:
         found = reader.rows.among(MachineRow, "subject", _machine_subjects(reader, name))
-    if reader.view is not None:
-        found = [row for row in found if row.owner == reader.view.participant]
+    if reader.visibility is not None:
+        found = [row for row in found if row.owner == reader.visibility.participant]
     if not found:
-        shown = "0x" + name.hex() if isinstance(name, bytes) else name
+        shown = to_hex(name) if isinstance(name, bytes) else name
         raise NotFoundError(
             f"no machine {shown} is registered up to block {reader.cursor.block_number}",
-            hint="give its number, or an identifier that is in the private book",
+            hint="use its number, or an identifier that is in the private book",
         )
     if len(found) > 1:
         shown = ", ".join(str(row.number) for row in found)
-        raise InputError(f"{name!r} is the name of machines {shown}", hint="give a number instead")
+        raise InputError(f"{name!r} is the identifier of machines {shown}", hint="use a number instead")
     return found[0]
 
 
@@ -101,21 +113,22 @@ def _machine_subjects(reader: Reader, name: str | bytes) -> list[bytes]:
 
 def _find_identifier(reader: Reader, name: str, kinds: tuple[SubjectKind, ...]) -> tuple[SubjectKind, bytes]:
     known = [identity for identity in reader.book.identities(name) if identity.kind in kinds]
-    if reader.view is not None:
-        known = [one for one in known if reader.view.has(one.kind, one.subject)]
+    if reader.visibility is not None:
+        # Before anything else, so that invisible things cause the same error as unknown ones.
+        known = [one for one in known if reader.visibility.has(one.kind, one.subject)]
     if not known:
         raise build_unknown(reader, name)
     recorded = [one for one in known if reader.rows.get(_ROWS[one.kind], one.subject) is not None]
     if not recorded:
         raise NotFoundError(
-            f"{name} is known here, and nothing is recorded of it up to block {reader.cursor.block_number}",
+            f"{name} is known here, but no record about it exists up to block {reader.cursor.block_number}",
             hint="wait until its record is final",
         )
     if len(recorded) > 1:
         shown = ", ".join(_shown(one) for one in recorded)
-        raise InputError(f"{name} is the name of {len(recorded)} things: {shown}", hint="give a subject instead")
+        raise InputError(f"{name} is the identifier of {len(recorded)} things: {shown}", hint="use a subject instead")
     return recorded[0].kind, recorded[0].subject
 
 
 def _shown(identity: Identity) -> str:
-    return f"{identity.kind.name.lower()} 0x{identity.subject.hex()} of participant {identity.creator}"
+    return f"{identity.kind.name.lower()} {to_hex(identity.subject)} of participant {identity.creator}"

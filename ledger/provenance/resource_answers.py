@@ -1,4 +1,4 @@
-"""What single things and lists of them say, where a trace has no view of its own for it."""
+"""Answers about single machines and evidence proofs, which are not part of a trace."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ __all__ = ["ConsistencyProof", "InclusionProof", "RegisteredMachine", "ShownEntr
 
 @dataclass(frozen=True, slots=True)
 class RegisteredMachine(Printable):
-    """A machine, and how much it has to do."""
+    """A machine, and how much work it has."""
 
     machine: int
-    """Sequence of the registering record."""
+    """Sequence of the record that registered it."""
     subject: bytes
     identifier: str | None
     owner: Party
     registered_at: datetime | None
     retired_at: datetime | None
     waiting: int
-    """Assignments that were proposed or accepted, and are not started."""
+    """Number of assignments that were proposed or accepted, and are not started."""
     working: int
-    """Assignments that are started."""
+    """Number of assignments that are started and not finished."""
     claims_root: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class ShownEntry(Printable):
-    """An entry of a stream, with the salt that opens its leaf."""
+    """An entry of a stream, with the salt from which its leaf is computed."""
 
     salt: bytes
+    """32 bytes."""
     entry: object
-    """As it was captured; canonical JSON of it is under the leaf."""
+    """The entry as it was captured; the leaf hash is of its canonical JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class InclusionProof(Printable):
-    """That an entry is in a stream as it was anchored on chain (RFC 9162, section 2.1.3)."""
+    """Proof that an entry is in a stream as it was anchored on the chain (RFC 9162, section 2.1.3)."""
 
     stream: bytes
     leaf_index: int
@@ -48,18 +49,18 @@ class InclusionProof(Printable):
     """`sha256(0x00 || leaf data)`, 32 bytes."""
     anchor: Anchor
     inclusion: tuple[bytes, ...]
-    """Siblings from the leaf upwards: with index, size and leaf hash they give the anchor's root."""
+    """Siblings from the leaf upwards: with index, size and leaf hash, they result in the anchor's root."""
     latest: Anchor
     """The stream's newest anchor."""
     consistency: tuple[bytes, ...]
-    """That the stream only grew from `anchor` to `latest` (RFC 9162, section 2.1.4)."""
+    """Proof that the stream only grew from `anchor` to `latest` (RFC 9162, section 2.1.4)."""
     shown: ShownEntry | None
-    """The entry itself, for the company whose gateway this is; null for others."""
+    """The entry itself, only for the company that runs this gateway."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConsistencyProof(Printable):
-    """That a stream only grew from one anchor to a later one (RFC 9162, section 2.1.4)."""
+    """Proof that a stream only grew from one anchor to a later one (RFC 9162, section 2.1.4)."""
 
     stream: bytes
     first: Anchor

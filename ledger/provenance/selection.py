@@ -1,4 +1,4 @@
-"""Which records a bundle about some lots must hold, out of the index: see BUNDLE.md, "What belongs in it"."""
+"""Selects from the index the records that a bundle about some lots must contain (BUNDLE.md, "What belongs in it")."""
 
 from __future__ import annotations
 
@@ -19,18 +19,22 @@ _LEDGER = Contract.LEDGER.value
 
 @dataclass(slots=True)
 class Selection:
-    """Histories up to a block, and all that their records name."""
+    """Histories up to a block, and everything to which their records refer."""
 
     parts: frozenset[bytes]
+    """Subjects of the lots that the bundle is about."""
     block_number: int
+    """Records after this block are left out."""
     histories: dict[bytes, list[int]] = field(default_factory=dict)
-    """Sequences, ascending, by subject."""
+    """Sequences of records, ascending, by subject."""
     records: dict[int, RecordRow] = field(default_factory=dict)
+    """By sequence."""
     events: dict[int, Event] = field(default_factory=dict)
-    """What the records say, by sequence."""
+    """The records' decoded events, by sequence."""
     touched: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
-    """Subjects in whose histories a record is, in its own order."""
+    """Subjects whose histories contain a record, in the record's order, by sequence."""
     sealed: frozenset[int] = frozenset()
+    """Sequences of the records that are withheld: a bundle has only their kind and inner hash."""
     participants: set[int] = field(default_factory=set)
     keys: set[bytes] = field(default_factory=set)
     machines: set[int] = field(default_factory=set)
@@ -38,7 +42,7 @@ class Selection:
     streams: set[bytes] = field(default_factory=set)
 
     def shown(self) -> Iterator[RecordRow]:
-        """The records that are in the bundle in full, oldest first."""
+        """The records that the bundle contains in full, oldest first."""
         return (self.records[number] for number in sorted(self.records) if number not in self.sealed)
 
     def build_histories(self) -> tuple[HistoryShown, ...]:
@@ -58,18 +62,18 @@ class Selection:
 
 
 def select_records(rows: Rows, parts: Collection[bytes], block_number: int, *, seal: bool) -> Selection:
-    """All records up to a block of the lots `parts` and of what they came from, with what these records name.
+    """Select all records, up to a block, of the lots `parts` and of what they were made from.
 
-    `seal`: of material that was shared, what went into other lots is left sealed.
+    With `seal`, records that took shared material for other lots are withheld.
     """
     found = Selection(frozenset(parts), block_number)
     layer = set(parts)
-    while layer:
+    while layer:  # ends: each history is read once
         _read(rows, found, layer)
         layer = {name for subject in layer for name in _needs(found, subject)} - found.histories.keys()
     if seal:
         found.sealed = frozenset(number for number in found.records if _may_be_sealed(found, number))
-    for row in found.shown():
+    for row in found.shown():  # after sealing: a bundle must not prove what only withheld records refer to
         _note_names(found, row)
     found.machines.update(row.machine for row in rows.among(StreamRow, "subject", found.streams))
     return found
@@ -79,6 +83,7 @@ def _read(rows: Rows, found: Selection, subjects: Iterable[bytes]) -> None:
     links = rows.among(RecordHistoryRow, "subject", subjects)
     missing = {link.sequence for link in links} - found.records.keys()
     for row in rows.among(RecordRow, "sequence", missing):
+        # The registry's records have the same numbers; later ones are not in the state that the bundle proves.
         if row.contract == _LEDGER and row.block_number <= found.block_number:
             found.records[row.sequence] = row
             found.events[row.sequence] = row.event()
@@ -97,13 +102,13 @@ def _read_touched(rows: Rows, found: Selection, sequences: Collection[int]) -> N
 
 
 def _needs(found: Selection, subject: bytes) -> Iterator[bytes]:
-    """The histories that the records of one history ask for."""
+    """The other histories that a receiver needs to judge the records of one history."""
     for number in found.histories[subject]:
         yield from found.events[number].needs(subject, found.touched[number])
 
 
 def _may_be_sealed(found: Selection, number: int) -> bool:
-    """Whether a record took from shared material what went into lots that the parts did not come from."""
+    """Whether a transformation neither took a part as input nor made a lot from which a part was made."""
     event = found.events[number]
     if not event.sealable or not isinstance(event, LotsTransformed):
         return False

@@ -1,10 +1,11 @@
-"""Where a lot comes from and what became of it; how far an order is."""
+"""Traces of lots and orders."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from ledger.canonical import to_hex
 from ledger.errors import GenealogyError, NotFoundError, StoreDamagedError
 from ledger.ids import SubjectKind
 from ledger.provenance import answers
@@ -20,7 +21,7 @@ from ledger.provenance.build_answers import (
 )
 from ledger.provenance.genealogy import sort_lots
 from ledger.provenance.limits import Limits
-from ledger.provenance.reader import MEND_INDEX, Direction, Nearest, Reader, open_reader
+from ledger.provenance.reader import HINT_INDEX, Direction, Nearest, Reader, open_reader
 from ledger.provenance.resolve import find_subject, verify_name
 from ledger.store import Store
 from ledger.store.rows import CertificateRow, LotRow
@@ -30,7 +31,7 @@ _DEFAULT = Limits()
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """What some lots came of, what became of them, and the steps between."""
+    """The lots from which some lots were made, those made from them, and the transformations in between."""
 
     upstream: Nearest
     downstream: Nearest
@@ -46,11 +47,11 @@ def trace(
     limits: Limits = _DEFAULT,
     viewer: int | None = None,
 ) -> answers.Trace | answers.OrderTrace:
-    """What the index knows of a lot or an order, by identifier or subject. What lies the other way than `direction` is
-    left out. For a `viewer`, a participant, there is only what ledger.provenance.permissions says.
+    """Trace a lot or an order, by identifier or subject, in one or both directions.
 
-    Raises NotFoundError when it knows nothing, InputError when several things have that identifier, IdentifierError
-    for what is no identifier, StoreDamagedError when the index says that a lot came of itself.
+    For a `viewer`, the number of a participant, only what is visible to it exists (ledger.provenance.permissions).
+    Raises NotFoundError if the name is unknown, InputError if several things have the identifier, IdentifierError for a
+    malformed name, StoreDamagedError if a lot is made from itself in the index.
     """
     verify_name(name)
     with open_reader(store, viewer) as reader:
@@ -60,16 +61,16 @@ def trace(
 def build_trace(
     reader: Reader, name: str | bytes, direction: Direction, limits: Limits
 ) -> answers.Trace | answers.OrderTrace:
-    """As `trace`, as the reader sees it, of a name that `verify_name` took."""
+    """Like `trace`, with a reader, for a name that `verify_name` accepted."""
     kind, subject = find_subject(reader, name, SubjectKind.LOT, SubjectKind.ORDER)
-    tell = build_lot_trace if kind is SubjectKind.LOT else _trace_order
-    return tell(reader, subject, direction, limits)
+    build = build_lot_trace if kind is SubjectKind.LOT else _trace_order
+    return build(reader, subject, direction, limits)
 
 
 def trace_lot(
     store: Store, name: str | bytes, *, direction: Direction = Direction.BOTH, limits: Limits = _DEFAULT
 ) -> answers.Trace:
-    """As `trace`, for lots alone."""
+    """Like `trace`, for lots only."""
     verify_name(name)
     with open_reader(store) as reader:
         return build_lot_trace(reader, find_subject(reader, name, SubjectKind.LOT)[1], direction, limits)
@@ -78,32 +79,34 @@ def trace_lot(
 def trace_order(
     store: Store, name: str | bytes, *, direction: Direction = Direction.BOTH, limits: Limits = _DEFAULT
 ) -> answers.OrderTrace:
-    """As `trace`, for orders alone."""
+    """Like `trace`, for orders only."""
     verify_name(name)
     with open_reader(store) as reader:
         return _trace_order(reader, find_subject(reader, name, SubjectKind.ORDER)[1], direction, limits)
 
 
 def certificate(store: Store, sequence: int, *, viewer: int | None = None) -> answers.Certificate:
-    """A certificate by the sequence of its issuing record. Raises NotFoundError when there is none, also for a `viewer`
-    for whom its lot is not there."""
+    """A certificate by the sequence of the record that issued it.
+
+    Raises NotFoundError if it does not exist, or its lot does not for the `viewer`.
+    """
     with open_reader(store, viewer) as reader:
         return reader.certificates([find_certificate_row(reader, sequence)])[0]
 
 
 def find_certificate_row(reader: Reader, sequence: int) -> CertificateRow:
-    """Raises as `certificate`."""
+    """The row of a certificate. Raises as `certificate` does."""
     row = reader.rows.get(CertificateRow, sequence)
-    if row is None or not (reader.view is None or reader.view.has(SubjectKind.LOT, row.lot)):
+    if row is None or not (reader.visibility is None or reader.visibility.has(SubjectKind.LOT, row.lot)):
         raise NotFoundError(
             f"record {sequence} issued no certificate up to block {reader.cursor.block_number}",
-            hint="give the sequence of the issuing record",
+            hint="use the sequence of the record that issued it",
         )
     return row
 
 
 def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits: Limits) -> answers.Trace:
-    """The trace of a lot that is in the index, as the reader sees it."""
+    """Build the trace of a lot that is in the index and that the reader may see."""
     row = reader.lot(subject)
     order = None if row.order is None else build_orders(reader, [row.order])[0]
     assignments = () if row.order is None else build_assignments(reader, row.order)
@@ -157,7 +160,7 @@ def _trace_order(reader: Reader, subject: bytes, direction: Direction, limits: L
 def _family(
     reader: Reader, of: Collection[bytes], by: Collection[bytes], direction: Direction, limits: Limits
 ) -> _Family:
-    """What went into the lots `of`, and what was made of the lots `by`."""
+    """Find the lots from which those in `of` were made, and the lots made from those in `by`."""
     up: Nearest = []
     down: Nearest = []
     cuts: list[answers.Cut] = []
@@ -168,16 +171,16 @@ def _family(
         down, cut = reader.nearest("downstream", reader.lineage.downstream, by, limits)
         cuts.extend(cut)
     steps = build_transformations(reader, {*of, *(lot for lot, _ in (*up, *down))})
-    _verify_no_circle(steps)
+    _verify_acyclic(steps)
     return _Family(up, down, steps, tuple(cuts))
 
 
-def _verify_no_circle(steps: Collection[answers.Transformation]) -> None:
-    """The chain makes none; a database that was written to by others may hold one."""
+def _verify_acyclic(steps: Collection[answers.Transformation]) -> None:
+    # The contracts cannot record a cycle, but a manipulated database can contain one.
     try:
         sort_lots(
             ((taken.lot, made.lot) for step in steps for taken in step.inputs for made in step.outputs),
-            lambda lot: "0x" + lot.hex(),
+            to_hex,
         )
     except GenealogyError as error:
-        raise StoreDamagedError(f"the index is wrong: {error.cause}", hint=MEND_INDEX) from error
+        raise StoreDamagedError(f"the index is damaged: {error.cause}", hint=HINT_INDEX) from error

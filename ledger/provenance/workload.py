@@ -1,4 +1,4 @@
-"""When a machine was at work, its latest assignments first."""
+"""The times at which a machine was working, from its latest assignments."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from ledger.store.rows import AssignmentRow
 __all__ = ["MOST_WORK", "Workload", "workload"]
 
 MOST_WORK = 1_000
-"""Assignments that are looked at."""
+"""Maximum number of assignments that are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
+    """The spans of time in which a machine worked on assignments, the latest first."""
+
     spans: tuple[tuple[int, int | None], ...]
-    """When each assignment was started and ended, in seconds since 1970; None while it is under way."""
+    """Start and end of each assignment, in seconds since 1970; the end is None while it is under way."""
     cut: bool
-    """Whether there are earlier assignments, which were not looked at."""
+    """Whether earlier assignments exist, which were not read."""
 
 
 def workload(store: Store, machine: int, viewer: int | None) -> Workload:
-    """Of the assignments whose orders there are for the viewer, those that were started."""
+    """The workload of a machine, from the started assignments whose orders exist for the viewer."""
     with open_reader(store, viewer) as reader:
         rows = reader.rows.latest(AssignmentRow, "sequence", MOST_WORK + 1, machine=machine)
         latest, orders = rows[:MOST_WORK], {row.order for row in rows}
-        seen = orders if reader.view is None else reader.view.among(SubjectKind.ORDER, orders)
+        seen = orders if reader.visibility is None else reader.visibility.among(SubjectKind.ORDER, orders)
     spans = [(row.started_at, row.ended_at or None) for row in latest if row.order in seen and row.started_at]
     return Workload(tuple(spans), cut=len(rows) > MOST_WORK)

@@ -1,8 +1,8 @@
-"""Records: what a participant wants recorded. What the chain recorded is in ledger.events.
+"""Records as participants send them: calls of contract functions. What the chain logged is in ledger.events.
 
-A `Record` is one call of one contract function; its class has the function's name and its fields the arguments' names,
-in the order of the ABI. All are frozen and checked at construction: a value that does not fit the contract's type is
-refused here, never cut or rounded.
+A `Record` is one call of one contract function. Its class has the function's name, and its fields have the arguments'
+names, in the order of the ABI. Records are frozen and checked at construction: a value that does not fit the contract's
+type is refused, never truncated or rounded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Field types, and the check of every field at construction."""
+"""Types of fields, and their check at construction."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, TypeAlias, get_args, get_origin, get_type_hints
 
+from ledger.canonical import to_hex
 from ledger.errors import RecordError
 from ledger.records._enums import Contract
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """Of an integer in two's complement: how many bits."""
+    """Annotation of a signed integer, in two's complement."""
 
     bits: int
+    """Size, with the sign."""
 
 
 I32 = Annotated[int, Signed(32)]
@@ -25,15 +27,15 @@ U8 = Annotated[int, 8]
 U16 = Annotated[int, 16]
 U32 = Annotated[int, 32]
 U40 = Annotated[int, 40]
-"""Also every time (seconds since 1970), quantity (whole numbers of a unit) and sequence."""
+"""Used for every time (seconds since 1970), quantity (whole number of a unit) and sequence."""
 Bytes3 = Annotated[bytes, 3]
-"""A unit: UN/ECE Recommendation 20 code, padded with zero bytes."""
+"""A unit: a UN/ECE Recommendation 20 code, padded with zero bytes on the right."""
 Bytes32 = Annotated[bytes, 32]
 Address = Annotated[bytes, 20]
 
 
 class Names(enum.Enum):
-    """What a field points to, beside being a number or bytes."""
+    """The kind of thing to which a field refers."""
 
     PARTICIPANT = "participant"
     MACHINE = "machine"
@@ -58,14 +60,14 @@ OrderSubject = Annotated[bytes, 32, Names.ORDER]
 LotSubject = Annotated[bytes, 32, Names.LOT]
 StreamSubject = Annotated[bytes, 32, Names.STREAM]
 ClaimsRoot = Annotated[bytes, 32, Names.CLAIMS]
-"""Of these, zero names nothing."""
+"""Zero, in any of these types, means that the field refers to nothing."""
 
 Value: TypeAlias = "int | bool | bytes | str | tuple[Value, ...] | Mapping[str, Value]"
-"""What a contract function returns: arrays are tuples, structs are mappings by field name."""
+"""A value that a contract function returns: arrays are tuples, structs are mappings by field name."""
 
 
 def optional_subject(subject: bytes) -> bytes | None:
-    """None for the 32 zero bytes that the contracts write where there is no order or lot."""
+    """The subject; None for 32 zero bytes, by which the contracts express that there is no order or lot."""
     return subject if any(subject) else None
 
 
@@ -75,7 +77,7 @@ def snake_case(name: str) -> str:
 
 
 def _fits(value: object, hint: object) -> bool:
-    """Whether `value` is exactly of the annotated type: no coercion, so True is no number."""
+    """Whether a value is exactly of the annotated type. Nothing is converted, so True is not a number."""
     if get_origin(hint) is Annotated:
         base, size, *_ = get_args(hint)
         if base is int:
@@ -89,16 +91,16 @@ def _fits(value: object, hint: object) -> bool:
 
 
 def _range(size: int | Signed) -> tuple[int, int]:
-    """Least and greatest integer of a type."""
+    """The least and the greatest integer of a type."""
     if isinstance(size, Signed):
         return -(1 << size.bits - 1), (1 << size.bits - 1) - 1
     return 0, (1 << size) - 1
 
 
 class Checked:
-    """Base of frozen dataclasses whose fields are checked against their annotations.
+    """Base class of frozen dataclasses whose fields are checked against their annotations.
 
-    Raises RecordError when a field has another type or is out of range.
+    Construction raises RecordError if a field has another type or is out of range.
     """
 
     __slots__ = ()
@@ -108,7 +110,7 @@ class Checked:
         for field in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             value = getattr(self, field.name)
             if not _fits(value, hints[field.name]):
-                shown = "0x" + value.hex() if isinstance(value, bytes) else repr(value)
+                shown = to_hex(value) if isinstance(value, bytes) else repr(value)
                 raise RecordError(
                     f"{type(self).__name__}.{field.name} cannot be {shown[:80]}",
                     hint=f"give {_describe(hints[field.name])}",
@@ -127,7 +129,7 @@ def _describe(hint: object) -> str:
             return f"a whole number from -2^{size.bits - 1} to 2^{size.bits - 1} - 1"
         return f"a whole number below 2^{size}" if base is int else f"{size} bytes"
     if get_origin(hint) is tuple:
-        return f"a tuple of which each is {_describe(get_args(hint)[0])}"
+        return f"a tuple whose items are each {_describe(get_args(hint)[0])}"
     return f"a {getattr(hint, '__name__', hint)}"
 
 
@@ -137,16 +139,20 @@ class Record(Checked):
     __slots__ = ()
     contract: ClassVar[Contract]
     event: ClassVar[str]
-    """Name of the event that the call must leave behind: success is this, never a receipt's status alone."""
+    """Name of the event that the call must log. Only that is success; the status of a receipt alone is not."""
     or_event: ClassVar[str | None] = None
-    """What the call may leave behind instead; None for nothing."""
+    """Name of the event that the call may log instead; None if there is none."""
 
 
 class RegistryRecord(Record):
+    """A call of the registry."""
+
     __slots__ = ()
     contract = Contract.REGISTRY
 
 
 class LedgerRecord(Record):
+    """A call of the ledger."""
+
     __slots__ = ()
     contract = Contract.LEDGER

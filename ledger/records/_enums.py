@@ -1,4 +1,4 @@
-"""The states and kinds that the contracts name by number."""
+"""Enumerations of the contracts (contracts/src/interfaces). Values are the contracts' numbers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import operator
 
 
 class Contract(enum.Enum):
-    """The two contracts that record."""
+    """The two contracts that log records."""
 
     REGISTRY = "registry"
     LEDGER = "ledger"
 
 
 class Role(enum.IntFlag):
-    """What a participant may do; bits of one mask (contracts/src/libraries/Roles.sol)."""
+    """Roles of participants, as bits of a mask (contracts/src/libraries/Roles.sol)."""
 
     BUYER = 1
     COORDINATOR = 2
@@ -26,7 +26,7 @@ class Role(enum.IntFlag):
 
 
 ALL_ROLES = functools.reduce(operator.or_, Role)
-"""The mask of all of them."""
+"""The mask with all roles."""
 
 
 class ModelState(enum.IntEnum):
@@ -79,19 +79,26 @@ class Verdict(enum.IntEnum):
 
 
 class CertificateState(enum.IntEnum):
+    """What records made of a certificate. Whether it counts is its CertificateStatus."""
+
     NONE = 0
     ISSUED = 1
     DEMANDED = 2
+    """Its opening was demanded, and has not happened yet."""
     UPHELD = 3
     REVOKED = 4
     REFUTED = 5
 
 
 class CertificateStatus(enum.IntEnum):
+    """Whether a certificate counts at a time, and if not, why. It follows from state, model and time."""
+
     NONE = 0
     VALID = 1
     EXPIRED = 2
     REVOKED = 3
     FALLEN = 4
+    """Its model is not approved any longer."""
     REFUTED = 5
     UNOPENED = 6
+    """Its opening was demanded, and did not happen before the deadline."""

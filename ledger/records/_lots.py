@@ -153,7 +153,7 @@ class RevokeCertificate(LedgerRecord):
 
 @dataclass(frozen=True, slots=True)
 class Challenge(LedgerRecord):
-    """Upholds the certificate, or refutes it."""
+    """Opens a certificate's inference; the contract then upholds or refutes the certificate."""
 
     event = "CertificateUpheld"
     or_event = "CertificateRefuted"

@@ -1,4 +1,4 @@
-"""Structs that records carry; names and order as in the interfaces."""
+"""Structs in arguments of records, with the names and the order of the contracts' interfaces."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ledger.records._enums import TransformationKind, Verdict
 
 @dataclass(frozen=True, slots=True)
 class OrderTerms(Checked):
-    """What buyer and coordinator agree on (IOrders.OrderTerms)."""
+    """The terms on which buyer and coordinator agree (IOrders.OrderTerms)."""
 
     operations: U16
     inspector: ParticipantNumber
@@ -50,7 +50,7 @@ class Output(Checked):
 
 @dataclass(frozen=True, slots=True)
 class Transformation(Checked):
-    """What goes in and out; `inputs` ascend by lot (ILots.Transformation)."""
+    """Inputs and outputs of a transformation (ILots.Transformation). The contract demands `inputs` ascending by lot."""
 
     kind: TransformationKind
     order: OrderSubject
@@ -67,7 +67,7 @@ class Transformation(Checked):
 
 @dataclass(frozen=True, slots=True)
 class Item(Checked):
-    """One lot of a consignment and its order, zero bytes for none."""
+    """One lot of a consignment, and its order; zero bytes if it has none."""
 
     lot: LotSubject
     order: OrderSubject
@@ -75,7 +75,7 @@ class Item(Checked):
 
 @dataclass(frozen=True, slots=True)
 class Statement(Checked):
-    """What an inspector states (ICertificates.Statement)."""
+    """An inspector's statement about a lot (ICertificates.Statement)."""
 
     lot: LotSubject
     order: OrderSubject
@@ -91,7 +91,7 @@ class Statement(Checked):
 
 @dataclass(frozen=True, slots=True)
 class Issued(Checked):
-    """What a CertificateIssued says beside its key and histories (ICertificates.Issued)."""
+    """The fields of a CertificateIssued except key and histories (ICertificates.Issued)."""
 
     statement: Statement
     anchor_size: U40
@@ -100,25 +100,27 @@ class Issued(Checked):
 
 @dataclass(frozen=True, slots=True)
 class Inference(Checked):
-    """An opened inference: what its digest commits to, beside context and model (ICertificates.Inference)."""
+    """An opened inference: the parts of its digest other than context and model (ICertificates.Inference)."""
 
     input: bytes
-    """The quantised window as the model's family writes it (quality/FORMAT.md)."""
+    """The quantised window, in the encoding of the model's family (quality/FORMAT.md)."""
     salt: Bytes32
     logits: tuple[I32, ...]
     verdict: U8
-    """As in the digest, which can also hold what is no verdict."""
+    """As in the digest, which may commit to a number that is not a Verdict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link(Checked):
+    """One later link of a history: topic 0 of the record's event, and its inner hash (IHistory.Link)."""
+
     kind: Bytes32
     inner: Bytes32
 
 
 @dataclass(frozen=True, slots=True)
 class Opening(Checked):
-    """Shows that a record is in a history (IHistory.Opening)."""
+    """Proves to the contract that a record is in a history (IHistory.Opening)."""
 
     previous_head: Bytes32
     kind: Bytes32

@@ -1,4 +1,4 @@
-"""Records of the registry: who and what may act (IRegistry)."""
+"""Records of the registry: participants, keys, machines and models (IRegistry)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class RegisterModel(RegistryRecord):
 
 @dataclass(frozen=True, slots=True)
 class PublishModel(RegistryRecord):
-    """Registers a model, and keeps its bytes as contract code."""
+    """Registers a model, and stores its bytes on the chain as contract code."""
 
     event = "ModelPublished"
     content: bytes

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select
 
-from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json
+from ledger.canonical import MAX_SAFE_INTEGER, Json, canonical_json, to_hex
 from ledger.errors import StoreDamagedError
 from ledger.evidence import SALT_BYTES, EvidenceEntry, EvidenceLog
 from ledger.ids import Identity, SubjectKind, canonical_identifier
@@ -38,6 +38,7 @@ class Book:
     def add_identity(self, identity: Identity) -> None:
         """Store a subject's identifier and salt. Idempotent: the subject is their hash, so they never change."""
         row = IdentityRow(identity.subject, int(identity.kind), identity.creator, identity.identifier, identity.salt)
+        # Only a new identity is a new revision, which invalidates cached answers.
         if self._rows.get(IdentityRow, row.subject) is None:
             self._rows.insert([row])
             self._revise()
@@ -112,6 +113,7 @@ class Book:
         )
         leaves: list[bytes] = []
         for index, hashes in self._connection.execute(query.order_by(evidence.c.index)):
+            # A gap: the book knows the log only in part.
             if index != len(leaves):
                 break
             leaves += _parts(hashes)
@@ -202,7 +204,7 @@ def _entries(row: EvidenceRow) -> list[EvidenceEntry]:
     salts, texts, leaves = _parts(row.salts), row.entries.split("\n"), _parts(row.leaf_hashes)
     if not len(salts) == len(texts) == len(leaves) == row.count:
         raise StoreDamagedError(
-            f"the evidence of stream 0x{row.stream.hex()} is damaged from entry {row.index} on",
+            f"the evidence of stream {to_hex(row.stream)} is damaged from entry {row.index} on",
             hint="restore the private book from a backup",
         )
     return [

@@ -66,6 +66,7 @@ class Store:
         """
         with _failures_explained(self), self._engine.connect() as connection:
             if connection.dialect.name == "postgresql":
+                # PostgreSQL's default would let each statement see a newer state.
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin() as transaction:
                 yield connection
@@ -80,6 +81,7 @@ class Store:
         """
         with _failures_explained(self), self._engine.connect() as connection:
             if connection.dialect.name != "sqlite":
+                # VACUUM cannot run within a transaction.
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM FULL")
                 return
             connection = connection.execution_options(**{_BARE: True})
@@ -122,6 +124,7 @@ def open_store(url: str, *schemas: Schema) -> Store:
     try:
         _check_sound(store)
         _migrate(store, (LEDGER, *schemas))
+    # Also for KeyboardInterrupt: nobody else would close the pool.
     except BaseException as error:
         store.close()
         raise _explain(store, error) from error

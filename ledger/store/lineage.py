@@ -74,6 +74,7 @@ class Lineage:
         return list(found.items())[:most]
 
     def _leading(self, goals: Collection[bytes], step: _Step, depth: int) -> set[bytes]:
+        # The cached steps reversed: a walk back from the goals visits only lots that were walked before.
         before: dict[bytes, list[bytes]] = defaultdict(list)
         for lot, beyond in self._near[step].items():
             for one in beyond:

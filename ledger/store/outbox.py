@@ -102,6 +102,7 @@ class Outbox:
         )
         with self._store.reading() as connection:
             found = [read_record(row) for row in connection.execute(query).mappings()]
+        # One transaction calls one contract, so it ends where the next record is for another.
         upto = next((i for i, record in enumerate(found) if record.contract != found[0].contract), len(found))
         return found[:upto]
 
@@ -169,6 +170,7 @@ class Outbox:
 
     def among(self, ids: Sequence[int]) -> Mapping[int, QueuedRecord]:
         """The existing records among those with these ids, by id. For at most a few hundred ids."""
+        # Databases limit the number of parameters, hence "a few hundred".
         query = select(outbox_records).where(outbox_records.c.id.in_(ids))
         with self._store.reading() as connection:
             return {int(row["id"]): read_record(row) for row in connection.execute(query).mappings()}
@@ -191,6 +193,7 @@ class Outbox:
     def latest_key(self, prefix: str) -> str | None:
         """The greatest idempotency key with a prefix; None if there is none."""
         keys = outbox_records.c.idempotency_key
+        # Escaped, as a prefix may contain % or _.
         query = select(func.max(keys)).where(keys.startswith(prefix, autoescape=True))
         with self._store.reading() as connection:
             return connection.execute(query).scalar_one_or_none()
@@ -216,6 +219,7 @@ class Outbox:
 
         Others are left out, since their gas cannot be divided among kinds.
         """
+        # Grouped by transaction first: joined with its records, a transaction's gas would count once for each.
         kinds = (
             select(
                 outbox_transactions.c.id,
@@ -292,6 +296,7 @@ class Outbox:
                     after,
                     {"error_name": None, "error": None, "error_values": None},
                 )
+                # Those that depend on a record that is still blocked stay blocked with it.
                 if after is OutboxState.QUEUED:
                     free_dependants(connection, record.idempotency_key)
 
@@ -307,6 +312,7 @@ class Outbox:
                     set_records(connection, [record.id], record.state, OutboxState.CANCELLED)
                     block_dependants(connection, record.idempotency_key)
                 elif record.state in _UNMINED:
+                    # Nodes may have the signed bytes, so nothing but another transaction with the nonce can stop it.
                     that = update(outbox_records).where(outbox_records.c.id == record.id)
                     connection.execute(that.values(cancelling=True))
                 else:
@@ -321,6 +327,7 @@ class Outbox:
         established: that both keys are of the same participant.
         """
         with self._store.transaction() as connection:
+            # In the order of ids, what a record depends on moves before it, and `_hand_over` sees its new signer.
             those = (outbox_records.c.signer == before) & outbox_records.c.state.in_(_WAITING)
             query = select(outbox_records.c.idempotency_key).where(those).order_by(outbox_records.c.id)
             keys = connection.execute(query).scalars().all()
@@ -347,6 +354,7 @@ class Outbox:
             if seen is None:
                 try:
                     connection.execute(outbox_leases.insert().values(signer=signer, **values))
+                # Another process took the key's first lease between our look and this insert.
                 except IntegrityError:
                     raise LeaseHeldError("another process") from None
             else:
@@ -373,7 +381,7 @@ def enqueue_in(connection: Connection, signer: bytes, entry: Entry) -> int:
         outbox_records.c.idempotency_key == entry.idempotency_key
     )
     known = connection.execute(query).first()
-    # The same again is no error: a caller that crashed before it read the answer repeats its request.
+    # The same again is not an error: a caller that crashed before it read the answer repeats its request.
     if known is not None:
         if known.payload_digest != digest:
             raise DuplicateRecordError(
@@ -413,6 +421,7 @@ def _hand_over(connection: Connection, record: QueuedRecord, after: bytes) -> bo
         return False
     values: dict[str, object] = {
         "signer": after,
+        # The digest covers the signer: a repeated request for the new key must match.
         "payload_digest": _payload_digest(record.contract, after, record.payload),
     }
     state = record.state

@@ -100,6 +100,7 @@ def _verify_moved(result: CursorResult[Any], expected: int, before: OutboxState)
 def waiting_state(connection: Connection, depends_on: str | None) -> OutboxState:
     """The state of a record that is not in a transaction: BLOCKED if what it depends on is STUCK, otherwise QUEUED."""
     query = select(outbox_records.c.state).where(outbox_records.c.idempotency_key == depends_on)
+    # An unknown dependency cannot occur: `enqueue_in` refuses it.
     stuck = depends_on is not None and connection.execute(query).scalar_one_or_none() in STUCK
     return OutboxState.BLOCKED if stuck else OutboxState.QUEUED
 
@@ -120,6 +121,7 @@ def free_dependants(connection: Connection, key: str) -> None:
 def _move_dependants(connection: Connection, keys: Iterable[str], before: OutboxState, after: OutboxState) -> None:
     while keys := list(keys):  # ends: a record depends only on an earlier one
         those = outbox_records.c.depends_on.in_(keys) & (outbox_records.c.state == before)
+        # Read before the update, after which the condition would not find them.
         found = connection.execute(select(outbox_records.c.idempotency_key).where(those)).scalars().all()
         connection.execute(update(outbox_records).where(those).values(state=after, changed_at_s=time.time()))
         keys = found

@@ -95,6 +95,7 @@ class OutboxWriter:
         Send nothing meanwhile: what is sent must be durable first.
         """
         with self._transaction() as connection:
+            # The methods called meanwhile find it in `_transaction`.
             self._joint = connection
             try:
                 yield
@@ -125,6 +126,7 @@ class OutboxWriter:
                 for position, record in enumerate(records)
             ]
             connection.execute(outbox_attempts.insert(), attempts)
+            # Raises, and rolls back the nonce, if the operator paused or cancelled one of them meanwhile.
             set_records(connection, [record.id for record in records], OutboxState.QUEUED, OutboxState.NONCED)
             return read_transaction(connection, transaction_id)
 
@@ -190,6 +192,7 @@ class OutboxWriter:
             set_transaction(connection, transaction_id, OutboxState.SENT, OutboxState.MINED, values)
             ids = record_ids(connection, transaction_id)
             set_records(connection, ids, OutboxState.SENT, OutboxState.MINED)
+            # Records of one transaction differ only in their sequences, which therefore have a statement of their own.
             numbered = [{"record": each, "sequence": one} for each, one in zip(ids, sequences, strict=True)]
             connection.execute(update(outbox_records).where(outbox_records.c.id == bindparam("record")), numbered)
 
@@ -234,6 +237,7 @@ class OutboxWriter:
 
         Records that depend on it are blocked until the operator resumes or cancels it.
         """
+        # Beside the text: programs read the values, people the text.
         shown = json.dumps(values or {}, default=_as_json)
         values = {"error_name": error_name, "error": error, "error_values": shown}
         with self._transaction() as connection:
@@ -279,6 +283,7 @@ def _advance(
 
 def _release(connection: Connection, transaction_id: int, after: OutboxState, values: Mapping[str, object]) -> None:
     set_transaction(connection, transaction_id, OutboxState.SENT, after, values)
+    # In call order: if one is cancelled here, a later one that depends on it must be blocked.
     for record in read_transaction(connection, transaction_id).records:
         state = OutboxState.CANCELLED if record.cancelling else waiting_state(connection, record.depends_on)
         set_records(connection, [record.id], OutboxState.SENT, state, {"cancelling": False})

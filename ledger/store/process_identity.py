@@ -25,14 +25,17 @@ def is_gone(holder: str) -> bool:
     taken to have ended.
     """
     host, number, began = holder.rsplit("/", 2)
+    # Another host's processes cannot be seen from here, so they count as running.
     if host != socket.gethostname() or not began or not number.isdecimal():
         return False
+    # A process id may be reused, but then with another start time.
     return _began(int(number)) != began
 
 
 def _began(number: int) -> str | None:
     """The start time of a running process; None if it has ended, and always on systems without /proc."""
     try:
+        # The command's name, in parentheses, may itself contain spaces and parentheses.
         fields = Path(f"/proc/{number}/stat").read_text().rpartition(") ")[2].split()
     except OSError:
         return None

@@ -102,6 +102,7 @@ class Rows:
         key = [column.name for column in table.primary_key]
         statement = (
             update(table)
+            # SQLAlchemy reserves a column's own name for the value that is set.
             .where(*(table.c[name] == bindparam("old_" + name) for name in key))
             .values({column.name: bindparam(column.name) for column in table.columns if column.name not in key})
         )
@@ -111,6 +112,7 @@ class Rows:
         """Add a row, or replace the one with the same primary key."""
         table = TABLES[type(row)]
         values = values_of(row)
+        # Upserts are not part of SQLAlchemy's common dialect.
         make = postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
         statement = make(table).values(values)
         rest = {name: value for name, value in values.items() if name not in table.primary_key.columns}

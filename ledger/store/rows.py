@@ -73,6 +73,7 @@ class RecordRow:
 
     def event(self) -> Event:
         """The event, decoded from `data`. Raises StoreDamagedError if they are not those of a known event."""
+        # By topic, not by name: only the topic is covered by heads and digest.
         kind = find_event(Contract(self.contract), self.topic)
         try:
             if kind is not None:

@@ -75,6 +75,7 @@ def _hints(row: type) -> dict[str, object]:
 def _column(name: str, hint: object, key: list[str]) -> Column[object]:
     nullable = type(None) in get_args(hint)
     kind = get_args(hint)[0] if nullable else hint
+    # No column is numbered by the database: numbers come from the chain or from the program.
     return Column(name, _TYPES[kind](), primary_key=name in key, autoincrement=False, nullable=nullable)
 
 

@@ -36,6 +36,7 @@ class Querying:
         self._connection = connection
         self._dialect: Callable[..., Dialect] = type(connection.dialect)
         self._style = "qmark" if connection.dialect.name == "sqlite" else "format"
+        # The driver's cursor on SQLAlchemy's connection, so within the same transaction.
         self._cursor = connection.connection.cursor()
 
     def fetch(self, query: Select[Any], values: Mapping[str, Cell] = _NOTHING) -> list[Row]:
@@ -74,6 +75,7 @@ def _write(
         dialect=dialect(paramstyle=style), compile_kwargs={"render_postcompile": True}
     )
     names = list(written.positiontup or ())
+    # Without a list, all parameters come before its place.
     listed = [place for place, name in enumerate(names) if name.startswith("among_")] or [len(names)]
     return str(written), tuple(names[: listed[0]]), tuple(names[listed[-1] + 1 :])
 
@@ -91,4 +93,5 @@ def _parts(among: set[Cell]) -> Iterator[list[Cell]]:
     values = sorted(among)  # type: ignore[type-var]  # all of the same column's type
     for start in range(0, len(values), _MAX_VALUES):
         part = values[start : start + _MAX_VALUES]
+        # A repeated value does not change what IN finds.
         yield part + part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))

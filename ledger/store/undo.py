@@ -49,6 +49,7 @@ class Undo:
 
     def note(self, block_number: int, changes: Iterable[Change]) -> None:
         """Add the changes of a block to the log, in order."""
+        # Never empty, since every block moves the cursor.
         rows = [
             {
                 "block_number": block_number,

@@ -1,4 +1,4 @@
-"""The partner's offline check of a bundle: no network, no database, no chain library. See BUNDLE.md.
+"""Verifies bundles offline, for their receivers: without network, database or chain library. See BUNDLE.md.
 
     python -m ledger.verify FILE --trust FILE
 
@@ -47,22 +47,23 @@ def verify_bundle(
 ) -> Report:
     """Verify a bundle's bytes and return what they prove.
 
-    1. Format: the one text of a bundle, within its limits.
+    1. Format: the canonical text of a bundle, within the limits.
     2. Trust: chain, addresses and code are those of the trust file.
     3. Checkpoint: the proof block is the believed one or an ancestor of it, and not too old.
     4. Proofs: the state of everything listed is in that block, and no trie node is superfluous.
-    5. Heads: the records are all that each history holds, each once and in order.
-    6. Replay: every record could follow what was before it, and every history that the parts need is there.
-    7. Identifiers lead to what they name, and every part has one; with `any_status` a part may be without.
+    5. Heads: the records are all that each history contains, each once and in order.
+    6. Replay: every record could follow the earlier ones, and every history that the parts need is included.
+    7. Identifiers lead to the subjects that they name, and every part has one; with `any_status`, parts may lack one.
     8. Claims: disclosed fields are those that the records commit to.
     9. Evidence is in its stream, and the stream only grew.
     10. Inferences are those that the certificates commit to.
-    11. Status: no part has a certificate that does not count, a failing verdict, is quarantined, or spent. Left out
-        with `any_status`: then the report says it.
+    11. Status: no part has a certificate that does not count or a failing verdict, is quarantined, or is spent. Left
+        out with `any_status`; the report then states it.
 
-    Raises VerificationError, of the step's own class; of step 11 with the report as its `report`. `now_s` is the
-    verifier's clock, in seconds since 1970; `max_age_s` is how old the proof block may be.
+    Raises the VerificationError of the step that failed; that of step 11 has the report as its `report`. `now_s` is the
+    verifier's clock, in seconds since 1970; `max_age_s` is the maximum age of the proof block.
     """
+    # The contracts before the checkpoint: headers of another chain would otherwise be refused for a misleading reason.
     bundle, headers = _verify_format(data)
     proof = StateProof(bundle, headers[0])
     proof.verify_contracts(bundle, trust)
@@ -76,7 +77,7 @@ def verify_bundle(
     verify_evidence(bundle, state, by_sequence)
     verify_inferences(bundle, state)
     verified = Verified(bundle, trust, headers, state, entries, identifiers, now_s)
-    report = build_report(verified)
+    report = build_report(verified)  # before the status is judged: a receiver also wants to see why a part is refused
     if not any_status:
         try:
             verify_status(verified)
@@ -92,11 +93,12 @@ def _verify_format(data: bytes) -> tuple[Bundle, tuple[BlockHeader, ...]]:
         bundle = parse_bundle(data)
         headers = tuple(parse_header(header) for header in bundle.headers)
     except NotABundleError as error:
+        # A file of another kind is the user's mistake, so the exit code is another.
         raise FormatRefused(error.cause, hint=error.hint, usable=False) from None
     except (BundleError, ProofError) as error:
         raise FormatRefused(error.cause, hint=error.hint) from None
     if not headers:
-        raise FormatRefused("there is no block header")
+        raise FormatRefused("the bundle has no block header")
     return bundle, headers
 
 

@@ -21,12 +21,12 @@ __all__ = ["main"]
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, like every other failure."""
+        """Print one line without the usage, like every other failure."""
         self.exit(2, f"millmark: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: list[str] | None = None, program: str = "python -m ledger.verify") -> int:
-    """Run the command and return its exit code. `program` is what the user typed to start it."""
+    """Run the command and return its exit code. `program` is its name in the help."""
     given = _parser(program).parse_args(arguments)
     try:
         answer = verify_files(

@@ -1,10 +1,10 @@
-"""Event data in the ABI's one canonical form (Solidity ABI specification, "Formal Specification of the Encoding").
+"""Decodes event data in their canonical encoding (Solidity ABI specification, "Formal Specification of the Encoding").
 
-`abi.encode` writes each dynamic part right behind the one before it; a reader that follows offsets also takes other
-forms, of which a forger could make many. Here an offset is only compared with where the part must be.
+`abi.encode` writes each dynamic part directly after the previous one. Decoders that follow offsets also accept other
+encodings, of which a forger could make many. Here an offset is only compared with the place where the part must be.
 
-The layout is that of the declarations (ledger.events), the decoder is the verifier's own: what a company's index reads
-and what a partner verifies must not go wrong together.
+The layout is that of the declarations (ledger.events), but the decoder is the verifier's own, so that one bug cannot
+affect both a company's index and a partner's verification.
 """
 
 from __future__ import annotations
@@ -20,20 +20,19 @@ __all__ = ["MalformedError", "decode"]
 E = TypeVar("E", bound=Event)
 _Value: TypeAlias = "int | bytes | tuple[_Value, ...] | object"
 _Members: TypeAlias = "tuple[tuple[str, Type, int | None], ...]"
-"""Name, type and static words of each."""
+"""Name, type and number of words (None if dynamic) of each member."""
 _WORD = 32
 
 
 class MalformedError(ValueError):
-    """Bytes that `abi.encode` does not give for the type."""
+    """Bytes that `abi.encode` does not return for any value of the type."""
 
 
 def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
-    """Key, histories and event out of the data of a record that is in histories. Raises MalformedError for any other
-    bytes than `abi.encode` gives.
+    """Decode key, histories and event from the data of a record that is in histories.
 
-    Not established: that a number of an enumeration names something; one that does not stays a number, for replay to
-    refuse.
+    Raises MalformedError unless the data are exactly as `abi.encode` writes them. Not established: that a number is a
+    value of its enumeration; one that is not stays a number, which replay refuses.
     """
     values, end = _members(_event_members(kind), data, 0)
     if end != len(data):
@@ -57,7 +56,7 @@ def _sized(members: Iterable[tuple[str, Type]]) -> _Members:
 
 
 def static_words(kind: Type) -> int | None:
-    """How many words a type takes; None when that depends on the value."""
+    """Number of words of a type; None if that depends on the value."""
     if isinstance(kind, Word):
         return 1
     if isinstance(kind, ArrayOf):
@@ -67,7 +66,7 @@ def static_words(kind: Type) -> int | None:
 
 
 def _members(members: _Members, data: bytes, base: int) -> tuple[list[_Value], int]:
-    """The members whose heads begin at `base`, and where the last one ends."""
+    """Decode the members whose heads begin at `base`. Returns their values, and the offset of the last one's end."""
     at = base
     end = base + _WORD * sum([words or 1 for _, _, words in members])
     values: list[_Value] = []
@@ -90,6 +89,7 @@ def _dynamic(kind: Type, data: bytes, at: int) -> tuple[_Value, int]:
     item = cast(ArrayOf, kind).item
     length = _number(data, at, 256)
     at += _WORD
+    # Every item has at least one word, so this bounds the loop before a stranger's length is believed.
     if length > len(data) // _WORD:
         raise MalformedError("an array is longer than the data")
     items = []

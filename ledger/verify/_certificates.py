@@ -1,4 +1,4 @@
-"""Certificates (contracts/src/interfaces/ICertificates.sol)."""
+"""Rules of certificates (contracts/src/interfaces/ICertificates.sol)."""
 
 from __future__ import annotations
 
@@ -47,10 +47,12 @@ def _verify_statement(entry: Entry[certificates.CertificateIssued], state: State
     stream = state.proved.stream(entry, statement.stream)
     size, root = entry.event.anchor_size, entry.event.anchor_root
     hold(statement.leaf_index < size <= stream.size, entry, "the evidence was not anchored")
+    # Of an earlier anchor, only the size can be judged here; step 9 compares its root, where the evidence is shown.
     hold(size < stream.size or root == stream.root, entry, "the anchor has another root")
 
 
 def _apply_verdict(state: State, lot: Lot, issuer: int, verdict: Verdict) -> None:
+    # As Certificates._applyVerdict in contracts/src/history.
     if lot.state is LotState.SPENT:
         return
     if verdict is Verdict.FAIL:
@@ -64,7 +66,7 @@ def _apply_verdict(state: State, lot: Lot, issuer: int, verdict: Verdict) -> Non
 
 def _revoked(entry: Entry[certificates.CertificateRevoked], state: State) -> None:
     certificate = _latest(entry, state, "revoked")
-    hold(certificate.issuer == entry.participant, entry, "revoked by another than its issuer")
+    hold(certificate.issuer == entry.participant, entry, "revoked by another participant than its issuer")
     hold(certificate.state not in WORTHLESS, entry, f"revoked when it was {certificate.state.name.lower()}")
     certificate.state = CertificateState.REVOKED
 
@@ -85,6 +87,7 @@ def _refuted(entry: Entry[certificates.CertificateRefuted], state: State) -> Non
     published = any(state.proved.model(entry, certificate.model).code)
     hold(published or executed == Verdict.NONE, entry, "a model that is not published was executed")
     certificate.state, certificate.executed = CertificateState.REFUTED, executed
+    # Without an execution, or with an invalid input, the lot counts as failed.
     verdict = Verdict.PASS if executed is Verdict.PASS else Verdict.FAIL
     _apply_verdict(state, state.lot(entry, certificate.lot), certificate.issuer, verdict)
 
@@ -93,7 +96,7 @@ def _demanded(entry: Entry[certificates.OpeningDemanded], state: State) -> None:
     certificate = _latest(entry, state, "demanded")
     hold(certificate.state is CertificateState.ISSUED, entry, f"demanded when {certificate.state.name.lower()}")
     deadline = entry.event.deadline
-    hold(deadline == entry.time + _OPENING_PERIOD_S, entry, "the deadline is not in seven days")
+    hold(deadline == entry.time + _OPENING_PERIOD_S, entry, "the deadline is not seven days after the demand")
     certificate.state, certificate.opening_deadline = CertificateState.DEMANDED, deadline
 
 
@@ -116,7 +119,7 @@ def _latest(
     state: State,
     done: str,
 ) -> Certificate:
-    """The lot's latest certificate, which the record must name."""
+    """The lot's latest certificate. Raises ReplayRefused unless the record names it."""
     lot = state.lot(entry, entry.histories[0])
     latest = lot.certificates[-1] if lot.certificates else None
     if latest is None or latest.sequence != entry.event.certificate:

@@ -1,4 +1,4 @@
-"""Who holds a lot, and who is to (contracts/src/interfaces/ICustody.sol)."""
+"""Rules of custody (contracts/src/interfaces/ICustody.sol)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _accepted(entry: Entry[custody.CustodyAccepted], state: State) -> None:
     lot = _open_offer(entry, state)
     hold(lot.counterparty == entry.participant, entry, f"offered to participant {lot.counterparty}")
     hold(entry.event.from_ == lot.custodian, entry, f"participant {lot.custodian} had custody")
-    _verify_way(entry, state, lot, entry.participant, 0)
+    _verify_way(entry, state, lot, entry.participant, 0)  # again: a gate can have closed since the offer
     lot.custodian, lot.state, lot.counterparty = entry.participant, LotState.HELD, 0
 
 
@@ -50,7 +50,10 @@ def _open_offer(entry: Entry[Event], state: State) -> Lot:
 
 
 def _verify_way(entry: Entry[Event], state: State, lot: Lot, to: int, depth: int) -> None:
-    """Every gate to `to` is open, and nothing packed in the lot is set apart: of what has a history in the bundle."""
+    """Raises ReplayRefused unless every gate on the way to `to` is open, and everything packed in the lot is held.
+
+    Not established for packed lots without a history in the bundle.
+    """
     hold(depth <= _MOST_DEPTH, entry, "packed too deep", lot.subject)
     _verify_gate(entry, state, lot, to)
     for name in sorted(lot.contents):

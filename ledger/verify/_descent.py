@@ -1,4 +1,4 @@
-"""What lots came from and what was made of them, as replayed."""
+"""The lots from which a lot was made, and those made from it, according to replayed records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ __all__ = ["ancestors_of", "made_of"]
 
 
 def ancestors_of(state: State, lot: Lot) -> set[bytes]:
-    """Through any number of transformations; replay demanded them all."""
+    """The subjects of all lots from which a lot was made, through any number of transformations.
+
+    None is missing: replay refuses bundles without their histories.
+    """
     found: set[bytes] = set()
     waiting = list(lot.inputs)
     while waiting:
@@ -23,8 +26,10 @@ def ancestors_of(state: State, lot: Lot) -> set[bytes]:
 
 
 def made_of(state: State, parts: Iterable[bytes]) -> set[bytes]:
-    """Every lot that the records of the parts say was made of them. None is missing: a part's history is whole, and no
-    transformation in it may be sealed."""
+    """The subjects of all lots that were made directly from the parts.
+
+    None is missing: a part's history is complete, and replay refuses sealed records in it.
+    """
     return {lot for part in parts for lot in _outputs(state, part)}
 
 

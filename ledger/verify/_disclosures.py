@@ -1,4 +1,4 @@
-"""Steps 7 to 10: what was handed over in the clear is what the ledger commits to."""
+"""Steps 7 to 10: disclosed data are those to which the ledger commits."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ _INFERENCE_VERSION = 1
 
 
 def verify_identifiers(bundle: Bundle, state: State, *, nameless: bool) -> dict[bytes, str]:
-    """Step 7: every identifier is canonical and leads to something that the bundle proves; every part has one,
-    unless `nameless` parts are taken. Returns them by subject. Raises IdentifiersRefused."""
+    """Step 7: every identifier is canonical and leads to a subject that the bundle proves, and every part has one.
+
+    With `nameless`, parts may lack an identifier. Returns the identifiers by subject. Raises IdentifiersRefused.
+    """
     places: Mapping[SubjectKind, object] = {
         SubjectKind.ORDER: state.orders,
         SubjectKind.LOT: state.lots,
@@ -48,19 +50,20 @@ def verify_identifiers(bundle: Bundle, state: State, *, nameless: bool) -> dict[
             known = name in places[identity.kind]  # type: ignore[operator]  # a mapping by subject
         if not known:
             raise IdentifiersRefused(
-                f"{identity.identifier} is no {identity.kind.name.lower()} of the bundle", subject=name
+                f"{identity.identifier} does not lead to a known {identity.kind.name.lower()} of the bundle",
+                subject=name,
             )
         found[name] = identity.identifier
     for name in bundle.parts:
         if name not in found and not nameless:
             raise IdentifiersRefused(
-                "the part has no identifier", subject=name, hint="of a recall's file take any status"
+                "the part has no identifier", subject=name, hint="for a recall's bundle, accept any status"
             )
     return found
 
 
 def verify_claims(bundle: Bundle, entries: Mapping[int, Entry[Event]]) -> None:
-    """Step 8: disclosed fields are those of the documents behind the records. Raises ClaimsRefused."""
+    """Step 8: disclosed fields are in the documents to which the records commit. Raises ClaimsRefused."""
     for claims in bundle.claims:
         entry = entries.get(claims.record)
         if entry is None:
@@ -75,14 +78,17 @@ def verify_claims(bundle: Bundle, entries: Mapping[int, Entry[Event]]) -> None:
 
 
 def verify_evidence(bundle: Bundle, state: State, entries: Mapping[int, Entry[Event]]) -> None:
-    """Step 9: the leaves that certificates and assignments name are in their streams, under the anchor in force then
-    and under the latest. Raises EvidenceRefused."""
+    """Step 9: the leaves to which certificates and assignments refer are in their streams. Raises EvidenceRefused.
+
+    Those of certificates under the anchor at their issue, with which the latest one is consistent; those of assignments
+    under the latest anchor.
+    """
     for evidence in bundle.evidence:
         entry = entries.get(evidence.record)
         certificate = state.certificates.get(evidence.record)
         finished = entry.event if entry is not None and isinstance(entry.event, AssignmentFinished) else None
         if certificate is None and finished is None:
-            raise EvidenceRefused("no record of the bundle that names evidence", sequence=evidence.record)
+            raise EvidenceRefused("the bundle has no such record that refers to evidence", sequence=evidence.record)
         try:
             if certificate is not None:
                 _verify_certified(evidence, certificate, state)
@@ -105,8 +111,9 @@ def _verify_finished(evidence: ShownEvidence, finished: AssignmentFinished, stat
     _verify_entry(evidence, finished.leaf_hash)
     latest = state.proved.streams[finished.stream]
     verify_inclusion(finished.leaf_hash, finished.leaf_index, latest.size, evidence.inclusion, latest.root)
+    # Superfluous bytes would give one bundle several texts.
     if evidence.consistency:
-        raise ProofError("an assignment has no anchor to be consistent with")
+        raise ProofError("evidence of an assignment must not have a consistency proof")
 
 
 def _verify_entry(evidence: ShownEvidence, leaf: bytes) -> None:
@@ -116,9 +123,11 @@ def _verify_entry(evidence: ShownEvidence, leaf: bytes) -> None:
 
 
 def verify_inferences(bundle: Bundle, state: State) -> None:
-    """Step 10: a disclosed inference, put together with the certificate's lot, evidence, model and verdict, gives the
-    digest that the certificate commits to. Raises InferencesRefused. Not established: that the model gives these logits
-    for this input; `python -m quality audit` executes it again."""
+    """Step 10: a disclosed inference, with the certificate's lot, evidence, model and verdict, has the digest to which
+    the certificate commits. Raises InferencesRefused.
+
+    Not established: that the model returns these logits for this input; `python -m quality audit` executes it again.
+    """
     for inference in bundle.inferences:
         certificate = state.certificates.get(inference.record)
         if certificate is None:
@@ -134,7 +143,8 @@ def verify_inferences(bundle: Bundle, state: State) -> None:
 
 
 def _digest(bundle: Bundle, inference: InferenceShown, certificate: Certificate, state: State) -> bytes:
-    """quality/FORMAT.md, "Inference digest"."""
+    """The inference digest, 32 bytes (quality/FORMAT.md, "Inference digest")."""
+    # Written out here although quality has it, too: the verifier must run without that package.
     statement = certificate.statement
     context = build_inference_context(
         chain_id=bundle.chain_id,

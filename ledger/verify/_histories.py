@@ -1,4 +1,4 @@
-"""Step 5: the records are all that the histories hold, each once and in order."""
+"""Step 5: the records are all that the histories contain, each once and in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["verify_histories"]
 
 
 def verify_histories(bundle: Bundle, heads: Mapping[bytes, bytes]) -> list[Entry[Event]]:
-    """Decode the records, oldest first, and verify that they give the proved heads. Raises HeadsRefused."""
+    """Decode the records, oldest first, and verify that they result in the proved heads. Raises HeadsRefused."""
     entries = {record.sequence: _decode(record) for record in bundle.records}
     inners = {
         record.sequence: inner_of(
@@ -37,7 +37,10 @@ def verify_histories(bundle: Bundle, heads: Mapping[bytes, bytes]) -> list[Entry
 def _decode(record: RecordShown) -> Entry[Event]:
     kind = HISTORY_EVENTS.get(record.kind)
     if kind is None:
-        raise HeadsRefused(f"{record.kind} is no kind of record", sequence=record.sequence, hint="update this program")
+        raise HeadsRefused(
+            f"{record.kind} is not a known kind of record", sequence=record.sequence, hint="update this program"
+        )
+    # The contract's types. The inner hash pads numbers to 256 bits, so it alone would not exclude larger ones.
     if record.participant >> 32 or record.sequence >> 40 or not record.sequence:
         raise HeadsRefused("its numbers are out of range", sequence=record.sequence)
     try:
@@ -55,7 +58,7 @@ def _decode(record: RecordShown) -> Entry[Event]:
 
 
 def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry[Event]]) -> None:
-    """Each record stands exactly in those of the given histories that it names."""
+    """Raises HeadsRefused unless each record is in exactly those of the bundle's histories that it names."""
     shown = {history.subject for history in histories}
     missing = {(name, entry.sequence) for entry in entries.values() for name in entry.histories if name in shown}
     placed: set[int] = set()
@@ -70,7 +73,7 @@ def _verify_names(histories: Sequence[HistoryShown], entries: Mapping[int, Entry
             placed.add(number)
         for one, two in itertools.pairwise(numbers):
             if one >= two:
-                raise HeadsRefused(f"it stands after record {one}", subject=history.subject, sequence=two)
+                raise HeadsRefused(f"it is listed after record {one}", subject=history.subject, sequence=two)
     for name, number in sorted(missing, key=lambda item: item[1]):
         raise HeadsRefused("the record is left out of its history", subject=name, sequence=number)
     for number in entries:
@@ -88,6 +91,7 @@ def _verify_head(
     head, last = start_of(bundle.chain_id, bundle.ledger, history.subject), 0
     for one in history.records:
         if isinstance(one, SealedRecord):
+            # The link commits to the kind, so no other kind of record can be passed off as one that may be sealed.
             kind = HISTORY_EVENTS.get(one.kind)
             if kind is None or not kind.sealable:
                 raise HeadsRefused(f"a {one.kind} is sealed", subject=history.subject, sequence=last)

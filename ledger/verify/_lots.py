@@ -1,7 +1,7 @@
-"""Lots: made, transformed, scrapped, packed, set apart (contracts/src/interfaces/ILots.sol).
+"""Rules of lots: created, transformed, scrapped, packed, quarantined (contracts/src/interfaces/ILots.sol).
 
-Of a record that touches several lots, those without a history in the bundle are not judged. A sealed record took some
-quantity, nobody knows how much: from then on `quantity` is what is left at most.
+If a record touches several lots, those without a history in the bundle are not judged. A sealed record took an unknown
+quantity of a lot; from then on, `quantity` is the most that can be left.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ def _scrapped(entry: Entry[lots.LotScrapped], state: State) -> None:
 def _quarantined(entry: Entry[lots.LotQuarantined], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     order = state.order_of(lot)
+    # The gate's inspector may quarantine a lot without having custody of it.
     if order is None or order.terms.inspector != entry.participant:
         _own(entry, lot)
     free = lot.state in (LotState.HELD, LotState.OFFERED)
@@ -63,17 +64,19 @@ def _quarantined(entry: Entry[lots.LotQuarantined], state: State) -> None:
 def _released(entry: Entry[lots.LotReleased], state: State) -> None:
     lot = state.lot(entry, entry.histories[0])
     hold(lot.state is LotState.QUARANTINED, entry, f"released while {lot.state.name.lower()}")
-    hold(lot.counterparty == entry.participant, entry, "released by another than who quarantined it")
+    hold(
+        lot.counterparty == entry.participant, entry, "released by another participant than the one who quarantined it"
+    )
     lot.state, lot.counterparty = LotState.HELD, 0
 
 
 def pass_sealed(lot: Lot, after: int) -> None:
-    """A sealed transformation took some of a lot, after record `after`. Raises ReplayRefused where none can have."""
+    """Apply a sealed transformation, which took some of a lot after record `after`. Raises ReplayRefused."""
     free = lot.state in (LotState.HELD, LotState.QUARANTINED) and lot.parent is None and not lot.contents
     if not free or not lot.quantity:
         raise ReplayRefused("a sealed record follows, which cannot be", subject=lot.subject, sequence=after)
     lot.sealed += 1
-    lot.quantity -= 1
+    lot.quantity -= 1  # the least that it can have taken
     if not lot.quantity:
         lot.state, lot.counterparty = LotState.SPENT, 0
 
@@ -86,6 +89,7 @@ def _transformed(entry: Entry[lots.LotsTransformed], state: State) -> None:
     hold(change.kind in tuple(TransformationKind), entry, "a transformation of no known kind")
     _verify_shape(entry)
     made = entry.event.outputs(entry.histories)
+    # Inputs and order must be in the bundle only if a lot that it made is: an input does not need them.
     making = any(name in state.shown for name in made)
     under = _verify_order(entry, state, required=making)
     quarantined_by = _take(entry, state, required=making)
@@ -118,7 +122,7 @@ def _verify_shape(entry: Entry[lots.LotsTransformed]) -> None:
 
 
 def _verify_order(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> int:
-    """The assignment under which it was done; 0 for none, or one of an order that is not in the bundle."""
+    """The assignment under which a transformation was done; 0 for none, or if the order is not in the bundle."""
     change = entry.event.transformation
     name = optional_subject(change.order)
     if name is None or (name not in state.orders and not required):
@@ -133,7 +137,7 @@ def _verify_order(entry: Entry[lots.LotsTransformed], state: State, *, required:
 
 
 def _take(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -> int:
-    """Takes the inputs and checks the balance. Returns who quarantined the reworked lot, 0 for nobody."""
+    """Take the inputs, and verify the balance. Returns the participant who quarantined the reworked lot, 0 for none."""
     change = entry.event.transformation
     kind, order, unit = change.kind, optional_subject(change.order), change.unit
     quarantined_by = total = 0
@@ -141,7 +145,9 @@ def _take(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -
     for taken in change.inputs:
         name, quantity = taken.lot, taken.quantity
         if name not in state.lots and not required:
-            complete = complete and kind is not TransformationKind.CONVERSION  # where all have the one unit
+            complete = (
+                complete and kind is not TransformationKind.CONVERSION
+            )  # of all other kinds, every input has the same unit
             total += quantity
             continue
         lot = _own(entry, state.lot(entry, name))
@@ -154,7 +160,7 @@ def _take(entry: Entry[lots.LotsTransformed], state: State, *, required: bool) -
         hold(lot.unit == unit or kind is TransformationKind.CONVERSION, entry, "the lot has another unit", name)
         total += quantity if lot.unit == unit else 0
         _consume(entry, lot, quantity)
-    if complete:
+    if complete:  # which inputs of a conversion count is known only if all have a history here
         _verify_balance(entry, total)
     return quarantined_by
 
@@ -205,6 +211,7 @@ def _unpacked(entry: Entry[lots.LotsUnpacked], state: State) -> None:
         hold(name in parent.contents, entry, "it was not in that parent", name)
         if name in state.shown:
             child = state.lot(entry, name)
+            # It changed hands with its parent, so its own custodian was out of date.
             child.parent, child.custodian = None, entry.participant
     parent.contents.difference_update(children)
 
@@ -223,7 +230,7 @@ def _free(entry: Entry[Event], lot: Lot) -> Lot:
 
 
 def _own(entry: Entry[Event], lot: Lot) -> Lot:
-    """The lot, when who acts has custody of it and it is not packed."""
+    """Return the lot if it is not packed and the record's participant has custody of it. Raises ReplayRefused."""
     hold(lot.parent is None, entry, "a packed lot moves on its own", lot.subject)
     hold(lot.custodian == entry.participant, entry, f"participant {lot.custodian} has custody", lot.subject)
     return lot

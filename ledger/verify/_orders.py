@@ -1,4 +1,4 @@
-"""Orders and assignments: what may follow what (contracts/src/interfaces: IOrders, IAssignments)."""
+"""Rules of orders and assignments (contracts/src/interfaces: IOrders.sol, IAssignments.sol)."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ def _verify_revision(entry: Entry[Event], order: Order, terms: OrderTerms) -> No
     hold(entry.participant in (order.buyer, order.coordinator), entry, "revised by neither side")
     hold(order.state in _REVISABLE, entry, f"revised while {order.state.name.lower()}")
     hold(terms.operations >= order.terms.operations, entry, "the revision takes operations away")
+    # What was made under a gate must not be delivered without one.
     kept = order.state is not OrderState.IN_PRODUCTION or terms.inspector or not order.terms.inspector
     hold(bool(kept), entry, "the gate is taken away during production")
 
@@ -142,6 +143,7 @@ def _started(entry: Entry[orders.AssignmentStarted], state: State) -> None:
     _step(entry, state, (AssignmentState.ACCEPTED,), AssignmentState.STARTED)
     order = _order(entry, state)
     _verify_open(entry, order)
+    # Again, as a revision may have named another inspector since the proposal.
     hold(entry.participant != order.terms.inspector, entry, "the order's inspector makes it")
     order.state = OrderState.IN_PRODUCTION
 
@@ -177,7 +179,8 @@ def _verify_open(entry: Entry[Event], order: Order) -> None:
 
 
 def _in_service(retired_at: int, time: int) -> bool:
-    """Within one block both orders are possible."""
+    """Whether a machine was not retired before a time."""
+    # Equal times: within one block, the record may have come before the retirement.
     return not retired_at or retired_at >= time
 
 

@@ -1,4 +1,4 @@
-"""Steps 2 and 4: contracts, and what they store, out of the state at the proof block."""
+"""Steps 2 and 4: the contracts and their storage in the state at the proof block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from ledger.bundle import Bundle, IdentityShown
-from ledger.canonical import keccak256, sha256
+from ledger.canonical import keccak256, sha256, to_hex
 from ledger.errors import ProofError, RecordError
 from ledger.headers import BlockHeader
 from ledger.ids import SubjectKind, subject
@@ -34,7 +34,7 @@ V = TypeVar("V")
 
 
 class StateProof:
-    """The trie nodes of a bundle, and which of them were needed."""
+    """Reads the state from a bundle's trie nodes, and remembers which of them were needed."""
 
     def __init__(self, bundle: Bundle, header: BlockHeader) -> None:
         self._nodes = {keccak256(node): node for node in bundle.nodes}
@@ -43,18 +43,20 @@ class StateProof:
         self._storage_roots: dict[bytes, bytes] = {}
 
     def verify_contracts(self, bundle: Bundle, trust: TrustFile) -> None:
-        """Step 2: the bundle is about the chain and the contracts that the trust file names, and at each address is
-        that code. Raises TrustRefused."""
+        """Step 2: the bundle is about the trust file's chain and contracts, and each address has the trusted code.
+
+        Raises TrustRefused.
+        """
         _verify_same("chain id", bundle.chain_id, trust.chain_id)
         _verify_same("registry", bundle.registry, trust.registry.address)
         _verify_same("ledger", bundle.ledger, trust.ledger.address)
         trusted = {contract.address: (name, contract.code_hash) for name, contract in trust.contracts.items()}
         for address in bundle.contracts:
             if address not in trusted:
-                raise TrustRefused(f"the trust file does not name the contract at 0x{address.hex()}")
+                raise TrustRefused(f"the trust file does not name the contract at {to_hex(address)}")
         for address, (name, code_hash) in trusted.items():
             if address not in bundle.contracts:
-                raise TrustRefused(f"no account of {name} at 0x{address.hex()} is proved")
+                raise TrustRefused(f"no account of {name} at {to_hex(address)} is proved")
             account = self._account(name, address)
             _verify_same(f"code hash of {name}", account.code_hash, code_hash)
             self._storage_roots[address] = account.storage_root
@@ -63,14 +65,16 @@ class StateProof:
         try:
             value = verify_in(self._nodes, self._root, keccak256(address), self._used)
             if value is None:
-                raise ProofError("there is no such account")
+                raise ProofError("the account does not exist")
             return parse_account(value)
         except ProofError as error:
             raise TrustRefused(f"account of {name}: {error.cause}") from None
 
     def read(self, bundle: Bundle) -> Proved:
-        """Step 4: what the contracts store about all that the bundle lists, with every node of it used. Raises
-        ProofsRefused."""
+        """Step 4: what the contracts store about everything that the bundle lists. Raises ProofsRefused.
+
+        Also if a node is not needed: superfluous bytes would give the same bundle many texts.
+        """
         registry, ledger = bundle.registry, bundle.ledger
         machines = [identity for identity in bundle.identities if identity.kind is SubjectKind.MACHINE]
         proved = Proved(
@@ -95,8 +99,9 @@ class StateProof:
                 value = decode_struct(kind, [self._word(address, slot) for slot in slots_of(kind, name)])
             except ProofError as error:
                 raise ProofsRefused(f"{shown}: {error.cause}") from None
+            # A struct of zeros proves that the thing does not exist; a bundle must not list such.
             if not exists(value):
-                raise ProofsRefused(f"there is no {shown}")
+                raise ProofsRefused(f"{shown} does not exist")
             found[name] = value
         return found
 
@@ -117,7 +122,7 @@ class StateProof:
 
 
 def subject_of(identity: IdentityShown) -> bytes:
-    """The name on the ledger that an identifier leads to, whatever its spelling. Raises ProofsRefused."""
+    """The subject of an identifier, whose spelling is not checked. Raises ProofsRefused."""
     hashed = sha256(identity.salt + identity.identifier.encode())
     try:
         return subject(identity.kind, identity.creator, hashed)
@@ -131,4 +136,4 @@ def _verify_same(what: str, found: object, trusted: object) -> None:
 
 
 def _shown(value: object) -> str:
-    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
+    return to_hex(value) if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""What a reader should know beside the parts: what not to overlook, what is proved, and what is not."""
+"""Remarks of a report: what needs attention, what is proved, and what is not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["attention", "not_proved", "proved"]
 
 
 def attention(verified: Verified) -> Iterator[Remark]:
-    """What a reader should not overlook, though it is no reason to refuse the bundle."""
+    """What a reader must not overlook, although it is not a reason to refuse the bundle."""
     state = verified.state
     for entry in verified.entries:
         since = state.proved.keys[entry.key].compromised_since
@@ -41,7 +41,7 @@ def attention(verified: Verified) -> Iterator[Remark]:
 
 
 def _doubtful_signers(verified: Verified) -> Iterator[Remark]:
-    """Co-signers whose key the ledger itself has as another's, or as revoked: the trust file is behind."""
+    """Co-signers whose key is revoked, or another participant's, on the ledger: the trust file is outdated."""
     bundle, last = verified.bundle, verified.headers[-1]
     if not isinstance(verified.trust.checkpoint, Cosigners):
         return
@@ -78,7 +78,7 @@ def _spent(verified: Verified) -> Iterator[Remark]:
 
 
 def _ungated(verified: Verified) -> Iterator[Remark]:
-    """Parts that would not pass their order's gate, because of who certified them with which model."""
+    """Parts that would not pass their order's gate, since inspector or model are not those that it names."""
     for lot in _parts(verified):
         order, name = verified.state.order_of(lot), _name(verified, lot.subject)
         if order is None or not order.terms.inspector:
@@ -91,7 +91,7 @@ def _ungated(verified: Verified) -> Iterator[Remark]:
 
 
 def _same_digests(state: State) -> Iterator[Remark]:
-    """An inference belongs to one lot: the same digest for two says that at least one was never inspected."""
+    """Certificates with the same inference digest. An inference is of one lot, so one of two was never inspected."""
     first: dict[bytes, Certificate] = {}
     for certificate in state.certificates.values():
         earlier = first.setdefault(certificate.statement.inference_digest, certificate)
@@ -100,7 +100,7 @@ def _same_digests(state: State) -> Iterator[Remark]:
 
 
 def proved(verified: Verified) -> Iterator[str]:
-    """What holds, whoever made the bundle."""
+    """What is proved, even if the sender is not trusted."""
     yield "these are all records of each history up to the proof block, in order, as the contracts took them"
     yield "which key made each record, for which participant, and in which block's time"
     yield "what each certificate's status was at the proof block"
@@ -120,7 +120,7 @@ def proved(verified: Verified) -> Iterator[str]:
 
 
 def not_proved(verified: Verified) -> Iterator[Remark]:
-    """What a reader might take for proved, and is not."""
+    """What a reader might believe to be proved, although it is not."""
     for always in ("after", "truth", "others"):
         yield Remark(always)
     yield from _outside_of_histories(verified)
@@ -136,7 +136,7 @@ def not_proved(verified: Verified) -> Iterator[Remark]:
 
 
 def _outside_of_histories(verified: Verified) -> Iterator[Remark]:
-    """About lots that no history here tells of."""
+    """Remarks about lots without a history in the bundle."""
     state = verified.state
     if verified.not_followed:
         yield Remark("made_of", lots=len(verified.not_followed))
@@ -150,7 +150,7 @@ def _outside_of_histories(verified: Verified) -> Iterator[Remark]:
 
 
 def _not_shown(verified: Verified) -> Iterator[Remark]:
-    """What records commit to, and the sender kept."""
+    """Data to which records commit, and that the sender withheld."""
     bundle, state = verified.bundle, verified.state
     nameless = sum(part not in verified.identifiers for part in bundle.parts)
     if nameless:
@@ -167,7 +167,7 @@ def _not_shown(verified: Verified) -> Iterator[Remark]:
 
 
 def _measured(verified: Verified) -> tuple[int, int]:
-    """How many entries of certificates and of finished operations there is evidence of."""
+    """The numbers of certificates and of finished operations for which the bundle has evidence."""
     certified = sum(one.record in verified.state.certificates for one in verified.bundle.evidence)
     return certified, len(verified.bundle.evidence) - certified
 

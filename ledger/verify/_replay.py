@@ -1,7 +1,8 @@
-"""Step 6: the records, one after the other, through the state machines of the contracts.
+"""Step 6: replays the records, one by one, through the contracts' state machines.
 
-What is judged: who acted had the part that the record needs, and every move was possible after what came before. What
-is not: that the roles were held at the time, which only the contracts' code, whose hash step 2 compares, answers for.
+It establishes that each participant was in the position that its record requires (buyer, owner, custodian ...), and
+that each transition was possible after the earlier records. Not established: that participants had the roles at the
+time. For that, only the contracts' code can be relied on, whose hash step 2 compares.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ledger.verify.refusals import ReplayRefused
 __all__ = ["RULES", "replay"]
 
 _SEVERAL = (LotsTransformed, LotsPacked, LotsUnpacked)
-"""Kinds that touch several lots; every other has one history."""
+"""Kinds that enter several histories; every other kind enters one."""
 
 
 def _superseded(entry: Entry[RecordSuperseded], state: State) -> None:
@@ -30,20 +31,24 @@ def _superseded(entry: Entry[RecordSuperseded], state: State) -> None:
     number = entry.event.superseded
     earlier = state.entries_of.get(name, {}).get(number)
     hold(number < entry.sequence, entry, f"record {number} is superseded before it was made")
+    # It may be one of the sealed records, whose sequences the bundle does not have.
     if earlier is None:
         hold(name in state.with_sealed, entry, f"record {number}, which is superseded, is not of this history")
         return
-    hold(earlier.participant == entry.participant, entry, "superseded by another than who made it")
+    hold(earlier.participant == entry.participant, entry, "superseded by another participant than the one who made it")
     state.superseded[number] = entry.sequence
 
 
 RULES = dict([on(RecordSuperseded, _superseded)]) | ORDER_RULES | LOT_RULES | CUSTODY_RULES | CERTIFICATE_RULES
-"""How each kind is judged."""
+"""The rule of each kind."""
 
 
 def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time: int) -> State:
-    """The state after all records of a bundle, whose histories are those that its parts need and no others. `time` is
-    the proof block's, in seconds since 1970. Raises ReplayRefused."""
+    """Replay all records of a bundle, and return the state after them. Raises ReplayRefused.
+
+    Also verifies that the bundle's histories, and what it proves, are those that its parts need and no others. `time`
+    is the proof block's, in seconds since 1970.
+    """
     state = State(
         proved=proved,
         shown=frozenset(history.subject for history in bundle.histories),
@@ -52,6 +57,7 @@ def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time
     )
     waiting = {(name, before): count for name, before, count in _sealed(bundle)}
     before = 0
+    # By sequence, not history by history: a record is judged by the state of all that it touches.
     for entry in entries:
         hold(
             before <= entry.time <= time, entry, "it is older than the record before it, or newer than the proof block"
@@ -69,7 +75,7 @@ def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time
 
 
 def _sealed(bundle: Bundle) -> Iterator[tuple[bytes, int, int]]:
-    """Of every history: how many sealed records stand right before which one, 0 for the end."""
+    """Yield (subject, sequence, count): so many sealed records come right before that record, or 0 for the end."""
     for history in bundle.histories:
         count = 0
         for one in (*history.records, 0):
@@ -85,7 +91,7 @@ def _pass_sealed(state: State, name: bytes, count: int) -> None:
         lot = state.lots.get(name)
         if lot is None or name in state.parts:
             raise ReplayRefused("a record is sealed that must be shown", subject=name)
-        pass_sealed(lot, next(reversed(state.entries_of[name])))  # they come by sequence
+        pass_sealed(lot, next(reversed(state.entries_of[name])))  # the latest: entries are added by sequence
 
 
 def _apply(entry: Entry[Event], state: State) -> None:
@@ -94,12 +100,14 @@ def _apply(entry: Entry[Event], state: State) -> None:
     state.proved.participant(entry, entry.participant)
     hold(key.participant == entry.participant, entry, f"the key is of participant {key.participant}")
     hold(key.added_at <= entry.time, entry, "the key was added later")
+    # Equal times are possible: the key may be added, or revoked, in the block of the record.
     hold(not key.revoked_at or key.revoked_at >= entry.time, entry, "the key was revoked before")
     RULES[type(entry.event)](entry, state)
     for name in entry.histories:
         if name not in state.shown:
             continue
         state.entries_of.setdefault(name, {})[entry.sequence] = entry
+        # A proposal can be accepted only as the latest record of its order (IOrders.acceptRevision).
         if name in state.orders and not isinstance(entry.event, RevisionProposed):
             state.orders[name].proposal = None
 
@@ -116,6 +124,7 @@ def _required(state: State) -> Iterator[bytes]:
         name = waiting.pop()
         yield name
         lot = state.lots.get(name)
+        # An order needs no further histories.
         if lot is None:
             if name in state.parts:
                 raise ReplayRefused("the history of that lot is missing", subject=name)

@@ -1,4 +1,4 @@
-"""The report of all that a verified bundle says, proved or disclosed."""
+"""Builds the report of a verified bundle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["build_report"]
 
 
 def build_report(verified: Verified) -> Report:
-    """All that the bundle says, proved or disclosed."""
+    """Build the report of everything that the bundle proves or discloses."""
     bundle, state = verified.bundle, verified.state
     entries = {entry.sequence: entry for entry in verified.entries}
     return Report(

@@ -1,4 +1,4 @@
-"""Orders, lots and certificates as the records of a bundle tell them."""
+"""Orders, lots and certificates as they result from a bundle's records, and what the bundle proves about the state."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ __all__ = [
 
 K = TypeVar("K", int, bytes)
 WORTHLESS = (CertificateState.REVOKED, CertificateState.REFUTED)
-"""What a certificate does not come back from."""
+"""Final states in which a certificate does not count."""
 _AT_WORK = (AssignmentState.STARTED, AssignmentState.FINISHED)
 V = TypeVar("V")
 E = TypeVar("E", bound=Event)
@@ -50,14 +50,14 @@ EV = TypeVar("EV", bound=Event, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[EV]):
-    """A record in full, decoded."""
+    """A record that the bundle contains in full, decoded."""
 
     event: EV
     sequence: int
     participant: int
     key: bytes
     time: int
-    """Of its block, in seconds since 1970."""
+    """Time of its block, in seconds since 1970."""
     histories: tuple[bytes, ...]
 
     @property
@@ -67,7 +67,7 @@ class Entry(Generic[EV]):
 
 @dataclass(slots=True)
 class Assignment:
-    """One operation given to one machine."""
+    """One operation, assigned to one machine."""
 
     sequence: int
     operation: int
@@ -85,16 +85,16 @@ class Order:
     terms: OrderTerms
     state: OrderState
     current: dict[int, Assignment] = field(default_factory=dict)
-    """By operation."""
+    """The current assignment of each operation."""
     assignments: dict[int, Assignment] = field(default_factory=dict)
-    """All of them, by sequence."""
+    """All assignments, by sequence."""
     finished: set[int] = field(default_factory=set)
     """Operations that were finished at least once."""
     proposal: tuple[int, int, OrderTerms] | None = None
-    """Sequence, proposer and terms of a revision, while it is the order's latest record."""
+    """Sequence, proposer and terms of a proposed revision, as long as that is the order's latest record."""
 
     def workers(self) -> set[int]:
-        """Participants whose machines are at work for it, or were to the end of an operation."""
+        """Participants with an assignment of the order that is started or finished."""
         return {one.owner for one in self.assignments.values() if one.state in _AT_WORK}
 
 
@@ -112,12 +112,12 @@ class Certificate:
     anchor_root: bytes
     state: CertificateState = CertificateState.ISSUED
     opening_deadline: int = 0
-    """From then on it is unopened when it still is demanded, in seconds since 1970."""
+    """From this time on, in seconds since 1970, it is unopened if its opening is still demanded."""
     executed: Verdict = Verdict.NONE
-    """What its model said when the inference was opened on chain; NONE when it was not executed there."""
+    """The verdict of executing the model on the chain; NONE if it was not executed, or the input was invalid."""
 
     def has_lapsed(self, time: int) -> bool:
-        """Whether its opening was demanded, and nobody opened it in time."""
+        """Whether its opening was demanded and did not happen before the deadline."""
         return self.state is CertificateState.DEMANDED and self.opening_deadline <= time
 
 
@@ -125,38 +125,38 @@ class Certificate:
 class Lot:
     subject: bytes
     sequence: int
-    """Of the record that made it."""
+    """The record that created it."""
     maker: int
-    """Who made or received it."""
+    """The participant who made or received it."""
     order: bytes | None
     unit: bytes
     made: int
-    """Quantity at the beginning, in `unit`."""
+    """Quantity at its creation, in `unit`."""
     quantity: int
-    """What is left: with sealed records, at most."""
+    """Quantity that is left; after sealed records, the most that can be left."""
     custodian: int
     state: LotState = LotState.HELD
     counterparty: int = 0
-    """Offered: to whom. Quarantined: by whom."""
+    """If it is offered, the participant to whom; if it is quarantined, the one by whom."""
     parent: bytes | None = None
     contents: set[bytes] = field(default_factory=set)
     inputs: tuple[bytes, ...] = ()
-    """What it was made of."""
+    """The lots from which it was made."""
     parents: set[bytes] = field(default_factory=set)
-    """What it ever was packed in."""
+    """The lots in which it was ever packed."""
     assignment: int = 0
-    """Under which it was made; 0 for none."""
+    """The assignment under which it was made; 0 for none."""
     certificates: list[Certificate] = field(default_factory=list)
-    """Oldest first; the last one counts."""
+    """Oldest first; only the last one counts."""
     sealed: int = 0
-    """Records of which only the kind is shown."""
+    """Number of its records of which the bundle has only the kind and a hash."""
     from_outside: bool = False
-    """Whether it was received from outside the ledger, where its maker found it."""
+    """Whether it was received from outside the ledger, so that `maker` did not make it."""
 
 
 @dataclass(slots=True)
 class Proved:
-    """The state at the proof block, as far as the bundle proves it, and which of it the records asked for."""
+    """The state at the proof block, as far as the bundle proves it, and which of that the records needed."""
 
     heads: Mapping[bytes, bytes]
     participants: Mapping[int, ParticipantSlots]
@@ -165,8 +165,9 @@ class Proved:
     models: Mapping[int, ModelSlots]
     streams: Mapping[bytes, StreamSlots]
     named_machines: Mapping[bytes, int]
-    """Numbers of the machines that identities name, by subject."""
+    """Numbers of the machines whose identifiers are disclosed, by subject."""
     asked: set[tuple[str, int | bytes]] = field(default_factory=set)
+    """Kind and name of everything that was looked up."""
 
     def participant(self, entry: Entry[Event], number: int) -> ParticipantSlots:
         return self._get(self.participants, "participant", number, entry)
@@ -182,11 +183,11 @@ class Proved:
 
     def stream(self, entry: Entry[Event], subject: bytes) -> StreamSlots:
         found = self._get(self.streams, "stream", subject, entry)
-        self.machine(entry, found.machine)
+        self.machine(entry, found.machine)  # evidence counts only with its machine, which must be proved, too
         return found
 
     def superfluous(self) -> str | None:
-        """Something proved that no record asked for."""
+        """The first thing that is proved although no record needs it; None if there is none."""
         for what, table in (
             ("participant", self.participants),
             ("key", self.keys),
@@ -211,38 +212,39 @@ class Proved:
 
 @dataclass(slots=True)
 class State:
-    """Everything so far. What the bundle holds no history of is not in it."""
+    """The state after the records so far. It has only orders and lots whose histories are in the bundle."""
 
     proved: Proved
     shown: frozenset[bytes]
     """Subjects whose histories are in the bundle."""
     parts: frozenset[bytes]
     with_sealed: frozenset[bytes]
-    """Subjects whose histories hold sealed records."""
+    """Subjects whose histories have sealed records."""
     entries_of: dict[bytes, dict[int, Entry[Event]]] = field(default_factory=dict)
     """The records of each history so far, by sequence."""
     orders: dict[bytes, Order] = field(default_factory=dict)
     lots: dict[bytes, Lot] = field(default_factory=dict)
     certificates: dict[int, Certificate] = field(default_factory=dict)
     superseded: dict[int, int] = field(default_factory=dict)
-    """By which record."""
+    """Sequence of the superseding record, by that of the superseded one."""
 
     def order(self, entry: Entry[Event], name: bytes) -> Order:
-        """An order whose history must be there."""
+        """An order. Raises ReplayRefused if the bundle lacks its history."""
         found = self.orders.get(name)
         if found is None:
             raise ReplayRefused("the history of that order is missing", subject=name, sequence=entry.sequence)
         return found
 
     def lot(self, entry: Entry[Event], name: bytes) -> Lot:
-        """A lot whose history must be there."""
+        """A lot. Raises ReplayRefused if the bundle lacks its history."""
         found = self.lots.get(name)
         if found is None:
             raise ReplayRefused("the history of that lot is missing", subject=name, sequence=entry.sequence)
         return found
 
     def order_of(self, lot: Lot) -> Order | None:
-        """A lot of an order came with it, see `order`."""
+        """The order of a lot; None if it has none."""
+        # Always there: the rule that made the lot has looked it up by `order`.
         return None if lot.order is None else self.orders[lot.order]
 
 
@@ -250,7 +252,7 @@ Rule: TypeAlias = Callable[[Entry[Any], State], None]
 
 
 def on(kind: type[E], rule: Callable[[Entry[E], State], None]) -> tuple[type[Event], Rule]:
-    """A row of a table of rules: the types say that the rule judges such events."""
+    """An entry of a table of rules. Its types make mypy check that the rule takes events of this kind."""
     return kind, rule
 
 
@@ -261,17 +263,20 @@ def hold(holds: bool, entry: Entry[Event], otherwise: str, subject: bytes | None
 
 
 def broken(entry: Entry[Event], cause: str, subject: bytes | None = None) -> ReplayRefused:
-    """What to raise for a record that could not follow; about its first history unless another subject is named."""
+    """The error for a record that could not follow the earlier ones. Its subject is by default the first history's."""
     return ReplayRefused(cause, subject=entry.histories[0] if subject is None else subject, sequence=entry.sequence)
 
 
 def subject_of_lot(creator: int, identifier_hash: bytes) -> bytes:
-    """The name of the lot that a participant makes under an identifier."""
+    """The subject of a lot, 32 bytes, from its creator and the salted hash of its identifier."""
     return subject(SubjectKind.LOT, creator, identifier_hash)
 
 
 def was_approved(model: ModelSlots, time: int) -> bool:
-    """Whether a model can have been approved at that time: it is, or it was withdrawn no earlier."""
+    """Whether a model can have been approved at a time: it is approved, or was withdrawn at that time or later.
+
+    Not established: that it was approved already. The state does not have the time of the approval.
+    """
     if model.state is ModelState.APPROVED:
         return True
     return model.state is ModelState.WITHDRAWN and bool(model.approver) and model.withdrawn_at >= time

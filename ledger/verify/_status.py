@@ -1,4 +1,4 @@
-"""Step 11: what certificates are worth, at the proof block and now."""
+"""Step 11: the status of parts and certificates, at the proof block and now."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Verified", "status_of", "verify_status"]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What steps 1 to 10 established."""
+    """A bundle that passed steps 1 to 10, with what they established."""
 
     bundle: Bundle
     trust: TrustFile
@@ -32,12 +32,12 @@ class Verified:
 
     @property
     def time(self) -> int:
-        """Of the proof block."""
+        """Time of the proof block, in seconds since 1970."""
         return self.headers[0].timestamp
 
     @property
     def not_followed(self) -> set[bytes]:
-        """What was made of the parts and is no part."""
+        """The lots that were made from the parts and are not parts themselves."""
         return made_of(self.state, self.bundle.parts) - set(self.bundle.parts)
 
     def party(self, number: int) -> Party:
@@ -45,8 +45,10 @@ class Verified:
 
 
 def verify_status(verified: Verified) -> None:
-    """Something is left of each part, none is quarantined, and the latest certificate of each that has one passes and
-    counts, at the proof block and now. Raises StatusRefused."""
+    """Step 11: no part is spent or quarantined, and the latest certificate of each, if any, passes and is valid.
+
+    Judged at the proof block and now. Raises StatusRefused.
+    """
     for name in verified.bundle.parts:
         lot = verified.state.lots[name]
         latest = lot.certificates[-1] if lot.certificates else None
@@ -60,14 +62,15 @@ def verify_status(verified: Verified) -> None:
                 raise StatusRefused("the part's verdict is fail", subject=name, sequence=latest.sequence)
         if lot.state is LotState.QUARANTINED:
             raise StatusRefused(f"the part is quarantined by {verified.party(lot.counterparty)}", subject=name)
-        if lot.state is LotState.SPENT:  # or whoever scraps a quarantined part would have it stand well again
+        if lot.state is LotState.SPENT:  # otherwise scrapping a quarantined part would make it acceptable
             raise StatusRefused(
                 "nothing is left of the part: it was scrapped, or other lots were made of it", subject=name
             )
 
 
 def status_of(verified: Verified, certificate: Certificate, time: int) -> CertificateStatus:
-    """At the proof block, but for what comes by itself, expiry and the deadline of a demand: judged at `time`."""
+    """A certificate's status at the proof block. Expiry and the deadline of a demand are judged at `time` instead,
+    since they need no record."""
     if certificate.state is CertificateState.REVOKED:
         return CertificateStatus.REVOKED
     if certificate.state is CertificateState.REFUTED:

@@ -1,4 +1,4 @@
-"""Files in, answer out: what `millmark verify` and `python -m ledger.verify` have in common."""
+"""Verifies files: the common part of `millmark verify` and `python -m ledger.verify`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.bundle import read_bundle
+from ledger.canonical import to_hex
 from ledger.errors import TrustError
 from ledger.trust import MAX_TRUST_BYTES, TrustFile, parse_trust
 from ledger.verify import verify_bundle
@@ -19,15 +20,15 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Verified or refused, and all that is known."""
+    """The result of a verification."""
 
     report: Report | None
-    """Also where only the status was refused."""
+    """None if the bundle was refused before step 11."""
     refusal: VerificationError | None
 
     @property
     def exit_code(self) -> int:
-        """0 verified, 1 refused, 2 when the file is no bundle at all."""
+        """0 if verified, 1 if refused, 2 if the file is not a bundle at all."""
         return 0 if self.refusal is None else self.refusal.exit_code
 
     def to_json(self) -> dict[str, object]:
@@ -39,14 +40,16 @@ class Answer:
         }
 
     def lines(self) -> list[str]:
-        """For people; the refusal itself is the caller's to print, as an error."""
+        """The answer as text, line by line, without the refusal, which the caller prints as an error."""
         shown = [] if self.report is None else describe(self.report)
         return ["VERIFIED", *shown] if self.refusal is None else shown
 
 
 def verify_files(bundle: Path, trust: Path, *, now_s: int, max_age_days: float, any_status: bool = False) -> Answer:
-    """Verify a file against a trust file, see `verify_bundle`. Raises InputError for an unreadable one, or
-    an unusable trust file."""
+    """Verify a bundle's file against a trust file (see `verify_bundle`).
+
+    Raises InputError if one of them cannot be read, or the trust file is malformed.
+    """
     believed = _read_trust(trust)
     data = read_bundle(bundle)
     try:
@@ -61,16 +64,16 @@ def verify_files(bundle: Path, trust: Path, *, now_s: int, max_age_days: float, 
 def _read_trust(path: Path) -> TrustFile:
     try:
         with path.open("rb") as file:
-            return parse_trust(file.read(MAX_TRUST_BYTES + 2))
+            return parse_trust(file.read(MAX_TRUST_BYTES + 2))  # enough for the parser to refuse a longer file
     except OSError as error:
-        raise TrustError(f"cannot read {path}: {error.strerror}", hint="give a trust file") from None
+        raise TrustError(f"cannot read {path}: {error.strerror}", hint="check the path of the trust file") from None
 
 
 def _refusal_json(refusal: VerificationError) -> dict[str, object]:
     return {
         "step": refusal.step.value,
         "name": refusal.step.name.lower(),
-        "subject": None if refusal.subject is None else "0x" + refusal.subject.hex(),
+        "subject": None if refusal.subject is None else to_hex(refusal.subject),
         "sequence": refusal.sequence,
         "cause": refusal.reason,
         "hint": refusal.hint,

@@ -1,4 +1,4 @@
-"""Why a bundle is refused: one class for each step of verification.
+"""Refusals of a bundle: one class per step of verification.
 
 VerificationError
   FormatRefused            1  not the one text of a bundle, or too large
@@ -19,6 +19,7 @@ from __future__ import annotations
 import enum
 from typing import ClassVar
 
+from ledger.canonical import to_hex
 from ledger.errors import InputError, MillmarkError
 from ledger.verify.report import Report
 
@@ -40,7 +41,7 @@ __all__ = [
 
 
 class Step(enum.IntEnum):
-    """What is verified, in this order."""
+    """The steps of verification, in order."""
 
     FORMAT = 1
     TRUST = 2
@@ -70,7 +71,7 @@ class VerificationError(MillmarkError):
         """The record concerned."""
         self.reason = cause
         place = "" if sequence is None else f" at record {sequence}"
-        place += "" if subject is None else f" of 0x{subject.hex()}"
+        place += "" if subject is None else f" of {to_hex(subject)}"
         super().__init__(f"step {self.step.value} ({self.step.name.lower()}){place}: {cause}", hint=hint)
 
 
@@ -98,7 +99,7 @@ class CheckpointRefused(VerificationError):  # noqa: N818  # a refusal is the an
 
 
 class ProofsRefused(VerificationError):  # noqa: N818  # a refusal is the answer, no fault
-    """A state proof does not hold, proves that there is nothing, or is superfluous."""
+    """A state proof does not hold, proves absence, or is superfluous."""
 
     step = Step.PROOFS
 
@@ -144,4 +145,4 @@ class StatusRefused(VerificationError):  # noqa: N818  # a refusal is the answer
 
     step = Step.STATUS
     report: Report | None = None
-    """What the bundle proves all the same."""
+    """The report, since all other steps succeeded."""

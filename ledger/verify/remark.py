@@ -1,4 +1,4 @@
-"""Lines of a report that readers must not overlook, in a form that can be told in other languages, too."""
+"""Remarks: lines of a report that readers must not overlook, in a form that can be translated."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ REMARKS: Mapping[str, str] = {
     "signatures": "whose signatures the bundle carries: the trust file names the checkpoint itself",
     "sealed": "how much is left of lots with sealed records; only the most that can be",
 }
-"""By code, what a remark says, and what it needs to be told."""
+"""The English text of each remark, by code, with the names of its values."""
 
 
 class Remark(str):
-    """The English line itself; `code` and `values` for whoever tells it in another language."""
+    """A remark as its English text; `code` and `values` are for translations."""
 
     code: str
     values: Mapping[str, object]

@@ -1,4 +1,4 @@
-"""What a verified bundle says: what is proved, what is not, and as of when."""
+"""The report of a verified bundle: what it proves, what it does not prove, and at which block."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 
-from ledger.canonical import Json, canonical_json
+from ledger.canonical import Json, canonical_json, to_hex
 from ledger.records import CertificateState, CertificateStatus, LotState, Verdict
 from ledger.verify.remark import Remark
 
@@ -26,16 +26,16 @@ __all__ = [
 ]
 
 _LATEST_S = 253_402_300_799
-"""9999-12-31T23:59:59Z: RFC 3339 has no later year, a contract's clock has."""
+"""9999-12-31T23:59:59Z, the latest time in RFC 3339; contracts can have later ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A participant, called as in the trust file."""
+    """A participant, with its name in the trust file."""
 
     participant: int
     name: str | None
-    """None where the trust file has no name for it."""
+    """None if the trust file does not have its name."""
 
     def __str__(self) -> str:
         return f"participant {self.participant} (not in the trust file)" if self.name is None else self.name
@@ -43,7 +43,7 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """The block that the report speaks of, and why it is believed."""
+    """The block at which the report holds, and why it is believed."""
 
     chain_id: int
     ledger: bytes
@@ -51,7 +51,7 @@ class AsOf:
     block_hash: bytes
     block_time: datetime
     age_s: int
-    """At the verifier's clock."""
+    """Age of the block by the verifier's clock, in seconds."""
     checkpoint_number: int
     checkpoint_hash: bytes
     believed: str
@@ -66,20 +66,20 @@ class CertificateReport:
     model: int
     verdict: Verdict
     status: CertificateStatus
-    """At the proof block. Only a lot's latest certificate counts."""
+    """Status at the proof block. Only a lot's latest certificate counts."""
     state: CertificateState
     executed: Verdict
-    """What its model said when the inference was opened on chain; NONE when it was not executed there."""
+    """The verdict of executing the model on the chain; NONE if it was not executed, or the input was invalid."""
     latest: bool
     issued_at: datetime
     expires_at: datetime
     expired_now: bool
-    """At the verifier's clock."""
+    """Whether it has expired by the verifier's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An operation under which a part, or something that it came from, was made."""
+    """An operation in which a part, or a lot from which it was made, was produced."""
 
     lot: bytes
     operation: int
@@ -92,26 +92,26 @@ class Work:
 class PartReport:
     subject: bytes
     identifier: str | None
-    """None where the file has the subject alone, see `verify_bundle` on `any_status`."""
+    """None if the bundle has only its subject, which `verify_bundle` accepts with `any_status`."""
     state: LotState
     quantity: int
     unit: str
     made_by: Party
-    """Who recorded it first."""
+    """The participant who created its record."""
     made_at: datetime
     from_outside: bool
-    """Whether it was received from outside: then who recorded it did not make it."""
+    """Whether it was received from outside the ledger, so that `made_by` did not make it."""
     made_on: tuple[Work, ...]
-    """Oldest first; a lot that was split off, merged or received from outside was made on no machine."""
+    """Oldest first; lots that were split, merged or received from outside have no machine."""
     order: bytes | None
     order_identifier: str | None
     buyer: Party | None
     holder: Party
-    """Who has custody, of the outermost lot that it is packed in."""
+    """The participant with custody of the outermost lot in which it is packed, or of the part itself."""
     quarantined_by: Party | None
     certificate: CertificateReport | None
     ancestors: tuple[bytes, ...]
-    """Lots that it came from, through any number of transformations."""
+    """The lots from which it was made, through any number of transformations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class DisclosedField:
     record: int
     kind: str
     root: int
-    """Which document of the record."""
+    """Position of the document among those of the record, from 0."""
     path: tuple[str | int, ...]
     value: Json
 
@@ -131,7 +131,7 @@ class EvidenceReport:
     leaf_index: int
     entry: Json
     shown: bool
-    """Whether the entry was disclosed; else only that its hash is in the stream is proved."""
+    """Whether the entry was disclosed; if not, only its hash is proved to be in the stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,29 +140,29 @@ class Report:
     parts: tuple[PartReport, ...]
     histories: int
     records: int
-    """Shown in full."""
+    """Number of records that the bundle contains in full."""
     sealed: Mapping[str, int]
-    """Records of which only the kind is shown, by kind."""
+    """Number of sealed records, of which the bundle has only the kind and a hash, by kind."""
     certificates: tuple[CertificateReport, ...]
     disclosed: tuple[DisclosedField, ...]
     withheld: int
-    """Fields of the disclosed documents that are proved to be there, and not shown."""
+    """Number of fields of the disclosed documents that are proved to exist, and not disclosed."""
     evidence: tuple[EvidenceReport, ...]
     inferences: tuple[int, ...]
-    """Certificates whose digest was put together again."""
+    """Certificates whose inference was disclosed and has the right digest."""
     attention: tuple[Remark, ...]
     proved: tuple[str, ...]
     not_proved: tuple[Remark, ...]
     not_followed: tuple[bytes, ...]
-    """Lots that were made of the parts and are no parts themselves. Empty: all that was made of them is here."""
+    """Lots that were made from the parts and are not parts themselves; if empty, the bundle has all of them."""
 
     def to_json(self) -> dict[str, object]:
-        """As JSON's types: snake-case keys, bytes as 0x-hex, times as RFC 3339 in UTC, enumerations as words."""
+        """Convert to JSON types: snake-case names, bytes as 0x-hex, times as RFC 3339 in UTC, enumerations as words."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
 
 def moment(seconds: int) -> datetime:
-    """A chain's time. Times past the year 9999 become its last second."""
+    """Convert a contract's time. Times after 9999 become the last second of 9999."""
     return datetime.fromtimestamp(min(seconds, _LATEST_S), UTC)
 
 
@@ -170,7 +170,7 @@ def _plain(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, bytes):
-        return "0x" + value.hex()
+        return to_hex(value)
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, enum.Enum):
@@ -183,12 +183,12 @@ def _plain(value: object) -> object:
 
 
 def describe(report: Report) -> list[str]:
-    """The report for people, line by line."""
+    """The report as text, line by line."""
     at = report.as_of
     lines = [
         f"As of block {at.block_number}, {_time(at.block_time)} ({_age(at.age_s)}), chain {at.chain_id}, "
-        f"ledger 0x{at.ledger.hex()}",
-        f"Checkpoint: block {at.checkpoint_number} 0x{at.checkpoint_hash.hex()}, {_believed(at)}",
+        f"ledger {to_hex(at.ledger)}",
+        f"Checkpoint: block {at.checkpoint_number} {to_hex(at.checkpoint_hash)}, {_believed(at)}",
     ]
     for part in report.parts:
         lines += ["", *_part_lines(part)]
@@ -210,13 +210,13 @@ def _age(age_s: int) -> str:
 
 def _part_lines(part: PartReport) -> list[str]:
     lines = [
-        part.identifier or "0x" + part.subject.hex(),
+        part.identifier or to_hex(part.subject),
         f"  {'received from outside' if part.from_outside else 'made'} by {part.made_by}, {_time(part.made_at)}",
         *dict.fromkeys(f"  on machine {one.machine_identifier or one.machine} of {one.owner}" for one in part.made_on),
         f"  {part.state.name.lower()}, {part.quantity} {_printable(part.unit)}, held by {part.holder}",
     ]
     if part.order is not None and part.buyer is not None:
-        lines.append(f"  order {part.order_identifier or '0x' + part.order.hex()} of {part.buyer}")
+        lines.append(f"  order {part.order_identifier or to_hex(part.order)} of {part.buyer}")
     if part.quarantined_by is not None:
         lines.append(f"  quarantined by {part.quarantined_by}")
     lines.append("  " + _certificate_line(part.certificate))
@@ -240,7 +240,7 @@ def _believed(at: AsOf) -> str:
 
 
 def _documents(disclosed: Sequence[DisclosedField]) -> list[str]:
-    """One line a document."""
+    """The disclosed fields, one line per document."""
     lines = []
     for (record, kind, _), shown in itertools.groupby(disclosed, lambda one: (one.record, one.kind, one.root)):
         values = ", ".join(f"{_printable('/'.join(map(str, one.path)))} {_value(one.value)}" for one in shown)
@@ -253,7 +253,7 @@ def _value(value: Json) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without what could move a terminal's cursor: documents come from strangers."""
+    """Escape control characters, with which a stranger's document could rewrite what the terminal shows."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 

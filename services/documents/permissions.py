@@ -56,9 +56,9 @@ def list_documents(
     if about is not None:
         _, subject = find_subject(reader, about, SubjectKind.LOT, SubjectKind.ORDER)
         return _page_about(reader, documents, subject, after, most)
-    if reader.view is None:
+    if reader.visibility is None:
         return documents.page(after, most, None)
-    return documents.page_for(reader.view.participant, after, most)
+    return documents.page_for(reader.visibility.participant, after, most)
 
 
 def _page_about(
@@ -76,14 +76,14 @@ def _page_about(
 
 
 def _is_visible(reader: Reader, documents: DocumentRepository, row: SharedDocumentRow) -> bool:
-    view = reader.view
-    if view is None:
+    visibility = reader.visibility
+    if visibility is None:
         return True
     if row.erased_at:
         return False
     mode = Mode(row.mode)
     if mode is Mode.RESTRICTED:
-        return any(grant.participant == view.participant for grant in documents.grants(row.id))
+        return any(grant.participant == visibility.participant for grant in documents.grants(row.id))
     if mode is Mode.LINKED:
-        return view.is_linked(row.subject)
+        return visibility.is_linked(row.subject)
     return mode is Mode.CONSORTIUM

@@ -42,13 +42,13 @@ def _document(
 
 def _about(reader: Reader, row: SharedDocumentRow) -> About | None:
     kind = SubjectKind(row.kind) if row.kind else None
-    if kind is None or not (reader.view is None or reader.view.has(kind, row.subject)):
+    if kind is None or not (reader.visibility is None or reader.visibility.has(kind, row.subject)):
         return None
     return About(kind, row.subject, reader.identifier(row.subject))
 
 
 def _grants(reader: Reader, documents: DocumentRepository, row: SharedDocumentRow) -> tuple[Grant, ...] | None:
-    if reader.view is not None:
+    if reader.visibility is not None:
         return None
     return tuple(Grant(reader.party(one.participant), moment(one.granted_at)) for one in documents.grants(row.id))
 

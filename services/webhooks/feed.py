@@ -19,7 +19,7 @@ from typing import Final
 from ledger.canonical import Json, to_hex
 from ledger.errors import InputError, NotFoundError
 from ledger.ids import SubjectKind
-from ledger.provenance.permissions import View
+from ledger.provenance.permissions import Visibility
 from ledger.records import Contract
 from ledger.store import Book, Feed, Lineage, Position, Rows, Store
 from ledger.store.rows import ChainIdentityRow, RecordRow
@@ -83,15 +83,15 @@ class RecordFeed:
             if not found:
                 return [], position
             touched = feed.histories(row.sequence for _, row in found if row.contract == Contract.LEDGER.value)
-            view = None if viewer is None else View(rows, Lineage(connection), viewer)
+            visibility = None if viewer is None else Visibility(rows, Lineage(connection), viewer)
             seen = [
                 (place, row, touched.get(row.sequence, []) if row.contract == Contract.LEDGER.value else [])
                 for place, row in found
             ]
-            seen = [one for one in seen if wanted.matches(one[1], one[2]) and _is_visible(view, one[1], one[2])]
+            seen = [one for one in seen if wanted.matches(one[1], one[2]) and _is_visible(visibility, one[1], one[2])]
             source = _source(rows)
             subjects = [row.subject for _, row, _ in seen]
-            names = Book(connection).identifiers(subjects) if view is None else view.identifiers(subjects)
+            names = Book(connection).identifiers(subjects) if visibility is None else visibility.identifiers(subjects)
         entries = [
             FeedEntry(place, _event(source, place, row, touches, names.get(row.subject)))
             for place, row, touches in seen
@@ -101,13 +101,13 @@ class RecordFeed:
         return entries, found[-1][0]
 
 
-def _is_visible(view: View | None, row: RecordRow, touched: Collection[bytes]) -> bool:
+def _is_visible(visibility: Visibility | None, row: RecordRow, touched: Collection[bytes]) -> bool:
     # An author always sees its own records, also of lots that it has passed on and no longer sees.
-    if view is None or row.participant == view.participant:
+    if visibility is None or row.participant == visibility.participant:
         return True
     if row.contract == Contract.REGISTRY.value:
-        return not row.kind.startswith("Machine") or view.has(SubjectKind.MACHINE, row.subject)
-    return bool(view.lots(touched) or view.orders(touched))
+        return not row.kind.startswith("Machine") or visibility.has(SubjectKind.MACHINE, row.subject)
+    return bool(visibility.lots(touched) or visibility.orders(touched))
 
 
 def _source(rows: Rows) -> str:

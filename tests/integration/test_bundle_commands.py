@@ -161,7 +161,7 @@ def test_a_recall_that_cannot_be_proved_says_why(office: Office, arguments: tupl
     ("arguments", "code", "why"),
     [
         (("urn:example:hip-1", "-o", "{home}/none/x"), 2, "cannot be written"),
-        (("urn:example:hip-1", "-o", "{home}/x", "--disclose", "all"), 2, "nothing to disclose"),
+        (("urn:example:hip-1", "-o", "{home}/x", "--disclose", "all"), 2, "anything that can be disclosed"),
         (("urn:example:hip-1", "-o", "{home}/x", "--checkpoint", "{home}/none"), 2, "cannot be read"),
         (("urn:example:hip-1", "-o", "{home}/x", "--checkpoint", "{home}/millmark.toml"), 2, "checkpoint file"),
         (("hip 1", "-o", "{home}/x"), 2, "percent-encode"),

@@ -121,13 +121,13 @@ def test_what_does_not_fit_is_refused(world: RelayWorld) -> None:
     refuse(world, world.request(lot("a"), deadline=now_s - 1), 400, "the deadline is not within")
     refuse(world, world.request(lot("a"), deadline=now_s + LONGEST_S + 600), 400, "the deadline is not within")
     refuse(world, world.request(lot("a"), nonce=1), 400, "the nonce is 1, but the key's next nonce is 0")
-    refuse(world, world.request(lot("a"), data=b"\x01\x02\x03\x04"), 400, "makes no record")
-    refuse(world, world.request(lot("a"), data=b""), 400, "makes no record")
+    refuse(world, world.request(lot("a"), data=b"\x01\x02\x03\x04"), 400, "does not make a record")
+    refuse(world, world.request(lot("a"), data=b""), 400, "does not make a record")
     refuse(world, world.request(lot("a"), data=good.request.data[:-1]), 400, "cannot be read")
     nested = multicall_data(Contract.LEDGER, [multicall_data(Contract.LEDGER, [good.request.data])])
-    refuse(world, world.request(lot("a"), data=nested), 400, "makes no record")
+    refuse(world, world.request(lot("a"), data=nested), 400, "does not make a record")
     batch = execute_data(good)
-    refuse(world, world.request(lot("a"), data=batch), 400, "makes no record")
+    refuse(world, world.request(lot("a"), data=batch), 400, "does not make a record")
     assert hand_in(world, good).status_code == 202, "all else was right"
 
 

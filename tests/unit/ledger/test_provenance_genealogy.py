@@ -29,7 +29,7 @@ def test_a_circle_is_named_as_it_runs(steps: list[tuple[int, int]], circle: list
     everything = [*steps, *closed]
     with pytest.raises(GenealogyError) as refused:
         sort_lots(everything)
-    shown = refused.value.cause.removeprefix("a lot came of itself: ").split(" -> ")
+    shown = refused.value.cause.removeprefix("a lot is made from itself: ").split(" -> ")
     assert shown[0] == shown[-1]
     if not any("more" in one for one in shown):
         way = [int(one) for one in shown]
@@ -37,7 +37,7 @@ def test_a_circle_is_named_as_it_runs(steps: list[tuple[int, int]], circle: list
 
 
 def test_a_lot_made_of_itself_is_a_circle() -> None:
-    with pytest.raises(GenealogyError, match="a lot came of itself: a -> a;"):
+    with pytest.raises(GenealogyError, match="a lot is made from itself: a -> a;"):
         sort_lots([("a", "a")])
 
 

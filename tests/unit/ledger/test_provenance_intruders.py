@@ -10,7 +10,7 @@ import pytest
 from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import certificate, open_reader, recall, trace
-from ledger.provenance.permissions import View
+from ledger.provenance.permissions import Visibility
 from ledger.records import AssignmentState, TransformationKind, Verdict
 from ledger.store import Store
 from tests.support.fake_world import BUYER, CARRIER, COORDINATOR, OTHER_BUYER, SMITH, World, build_world
@@ -31,16 +31,16 @@ def world(tmp_path: Path) -> Iterator[World]:
 def seen(store: Store, world: World, viewer: int = INTRUDER) -> set[str]:
     """Names of the lots, and `NAME linked`, as far as they are there."""
     with open_reader(store, viewer) as reader:
-        view = reader.view
-        assert isinstance(view, View)
-        found = {name for name, lot in world.lots.items() if view.has(SubjectKind.LOT, lot)}
-        return found | {f"{name} linked" for name, lot in world.lots.items() if view.is_linked(lot)}
+        visibility = reader.visibility
+        assert isinstance(visibility, Visibility)
+        found = {name for name, lot in world.lots.items() if visibility.has(SubjectKind.LOT, lot)}
+        return found | {f"{name} linked" for name, lot in world.lots.items() if visibility.is_linked(lot)}
 
 
 def sees(store: Store, kind: SubjectKind, subject: bytes, viewer: int = INTRUDER) -> bool:
     with open_reader(store, viewer) as reader:
-        assert reader.view is not None
-        return reader.view.has(kind, subject)
+        assert reader.visibility is not None
+        return reader.visibility.has(kind, subject)
 
 
 def own_material(world: World, name: str = "trojan") -> bytes:
@@ -186,6 +186,6 @@ def test_siblings_see_nothing_of_each_other(world: World) -> None:
 def test_an_order_s_lots_are_not_linked_to_its_parties(world: World) -> None:
     world.follow()
     with open_reader(world.store, OTHER_BUYER) as reader:
-        assert reader.view is not None
-        assert reader.view.has(SubjectKind.LOT, world.lots["rail blank"])
-        assert not reader.view.is_linked(world.lots["rail blank"])
+        assert reader.visibility is not None
+        assert reader.visibility.has(SubjectKind.LOT, world.lots["rail blank"])
+        assert not reader.visibility.is_linked(world.lots["rail blank"])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.provenance import permissions
-from ledger.provenance.permissions import View
+from ledger.provenance.permissions import Visibility
 from ledger.store import Lineage, Rows, Store, open_store
 from ledger.store.rows import CustodyChangeRow, LotInputRow, LotOutputRow, LotRow
 from tests.support.stores import scratch
@@ -75,8 +75,8 @@ def test_many_are_judged_as_each_alone(
             rows.insert([LotOutputRow(sequence, subject(b), 1)])
         rows.insert([CustodyChangeRow(100 + one, subject(one), "CustodyAccepted", OTHER, ME, 1) for one in taken])
         rows.insert([CustodyChangeRow(200 + one, subject(one), "CustodyOffered", OTHER, ME, 1) for one in range(LOTS)])
-        view = View(rows, Lineage(connection), ME)
+        visibility = Visibility(rows, Lineage(connection), ME)
         for numbers in asked:
-            seen = {int.from_bytes(one, "big") for one in view.lots([subject(one) for one in numbers])}
+            seen = {int.from_bytes(one, "big") for one in visibility.lots([subject(one) for one in numbers])}
             right = {one for one in numbers if in_line(edges, held | taken, one)}
             assert seen == right if most == 10_000 else numbers & (held | taken) <= seen <= right

@@ -74,9 +74,9 @@ def test_the_table_has_every_lot(world: World) -> None:
 def test_every_lot_for_every_participant(world: World, name: str, viewer: int) -> None:
     subject = world.lots[name]
     with open_reader(world.store, viewer) as reader:
-        assert reader.view is not None
-        assert reader.view.has(SubjectKind.LOT, subject) is (viewer in LOTS[name])
-        assert reader.view.is_linked(subject) is (viewer in LINKED[name])
+        assert reader.visibility is not None
+        assert reader.visibility.has(SubjectKind.LOT, subject) is (viewer in LOTS[name])
+        assert reader.visibility.is_linked(subject) is (viewer in LINKED[name])
     if viewer in LOTS[name]:
         assert isinstance(trace(world.store, subject, viewer=viewer), Trace)
         return
@@ -163,10 +163,10 @@ def test_what_is_offered_is_there_and_gone_with_the_offer(tmp_path_factory: pyte
                 world.fake.end_offer(box, declined=True)
             world.follow()
             with open_reader(store, AUDITOR) as reader:
-                assert reader.view is not None
-                assert reader.view.has(SubjectKind.LOT, box) is wanted
-                assert reader.view.has(SubjectKind.LOT, inside) is wanted
-                assert not reader.view.is_linked(inside)
+                assert reader.visibility is not None
+                assert reader.visibility.has(SubjectKind.LOT, box) is wanted
+                assert reader.visibility.has(SubjectKind.LOT, inside) is wanted
+                assert not reader.visibility.is_linked(inside)
 
 
 @pytest.mark.parametrize("declined", [True, False])
@@ -185,8 +185,8 @@ def test_an_order_is_there_for_whose_machine_is_asked_for_until_it_is_not(
         for wanted in (True, False):
             world.follow()
             with open_reader(store, AUDITOR) as reader:
-                assert reader.view is not None
-                assert reader.view.has(SubjectKind.ORDER, order) is wanted
+                assert reader.visibility is not None
+                assert reader.visibility.has(SubjectKind.ORDER, order) is wanted
             if wanted:
                 world.fake.move_assignment(order, 1, kind, state)
 

@@ -84,27 +84,30 @@ SPAN: dict[str, Any] = {"since": NOW, "until": NOW}
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ({}, "of a model, of a lot or of a machine"),
+        ({}, "exactly one of model, lot and machine"),
         ({"model": 1, "lot": bytes(32)}, "give one of them"),
         ({"lot": bytes(32), "machine": 1, **SPAN}, "give one of them"),
-        ({"model": 0}, "0 is no number of a model"),
-        ({"model": -1}, "-1 is no number"),
-        ({"model": 2**40}, "is no number"),
-        ({"machine": 1}, "when the machine was bad"),
-        ({"machine": 1, "since": NOW}, "when the machine was bad"),
-        ({"machine": 1, "until": NOW}, "when the machine was bad"),
-        ({"model": 1, "since": NOW}, "moments go with a machine"),
-        ({"lot": bytes(32), **SPAN}, "moments go with a machine"),
+        ({"model": 0}, "0 cannot be the number of a model"),
+        ({"model": -1}, "-1 cannot be the number"),
+        ({"model": 2**40}, "cannot be the number"),
+        ({"machine": 1}, "the period in which it was bad"),
+        ({"machine": 1, "since": NOW}, "the period in which it was bad"),
+        ({"machine": 1, "until": NOW}, "the period in which it was bad"),
+        ({"model": 1, "since": NOW}, "only a recall of a machine has a period"),
+        ({"lot": bytes(32), **SPAN}, "only a recall of a machine has a period"),
         ({"machine": 1, "since": NOW, "until": NOW - timedelta(seconds=1)}, "is after"),
         ({"machine": 1, "since": NOW.replace(tzinfo=None), "until": NOW}, "time zone"),
         (
             {"machine": 1, "since": NOW, "until": datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=5)))},
             "9999",
         ),
-        ({"machine": 1, "since": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))), "until": NOW}, "year from 1"),
-        ({"machine": 0, **SPAN}, "0 is no number of a machine"),
-        ({"machine": "-7", **SPAN}, "-7 is no number of a machine"),
-        ({"machine": str(2**64), **SPAN}, "is no number of a machine"),
+        (
+            {"machine": 1, "since": datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))), "until": NOW},
+            "years 1 to 9999",
+        ),
+        ({"machine": 0, **SPAN}, "0 cannot be the number of a machine"),
+        ({"machine": "-7", **SPAN}, "-7 cannot be the number of a machine"),
+        ({"machine": str(2**64), **SPAN}, "cannot be the number of a machine"),
     ],
 )
 def test_recalls_that_make_no_sense(built: World, asked: dict[str, Any], told: str) -> None:
@@ -225,7 +228,7 @@ def test_two_machines_of_one_name_want_a_number(shop: Shop) -> None:
     with shop.store.transaction() as connection:
         Rows(connection).insert([replace(Rows(connection).find(MachineRow)[0], number=999, subject=twin.subject)])
         Book(connection).add_identity(twin)
-    with pytest.raises(InputError, match=rf"is the name of machines {shop.gauge}, 999; give a number"):
+    with pytest.raises(InputError, match=rf"is the identifier of machines {shop.gauge}, 999; use a number"):
         recall(shop.store, machine="urn:example:gauge", **SPAN)
 
 

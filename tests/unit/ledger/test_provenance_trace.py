@@ -169,7 +169,7 @@ def test_trace_takes_every_form_of_a_name(built: World) -> None:
 def test_unknown_names(built: World, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="not known here; check its spelling"):
         trace(built.store, "urn:example:nothing")
-    with pytest.raises(NotFoundError, match="nothing is recorded of 0x00"):
+    with pytest.raises(NotFoundError, match="no record about 0x00"):
         trace(built.store, bytes(32))
     with pytest.raises(NotFoundError, match="not known here"):
         trace_order(built.store, "urn:example:hip-1")
@@ -199,7 +199,7 @@ def test_known_but_not_recorded_yet_and_known_twice(built: World, tmp_path: Path
                 Book(connection).add_identity(identity)
         with pytest.raises(NotFoundError, match="wait until its record is final"):
             trace(store, "urn:example:soon")
-        with pytest.raises(InputError, match="the name of 2 things"):
+        with pytest.raises(InputError, match="the identifier of 2 things"):
             trace(store, "urn:example:twin")
 
 
@@ -246,7 +246,7 @@ def test_related_lots_name_order_machine_and_carrier(built: World) -> None:
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
-        ("INSERT INTO lot_inputs SELECT min(sequence), :lot, 1 FROM transformations", "came of itself"),
+        ("INSERT INTO lot_inputs SELECT min(sequence), :lot, 1 FROM transformations", "is made from itself"),
         ("UPDATE lots SET parent = subject WHERE subject = :lot", "packed in itself"),
         ("UPDATE lots SET parent = :lot WHERE subject = (SELECT parent FROM lots WHERE subject = :lot)", "packed in"),
     ],

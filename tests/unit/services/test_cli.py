@@ -35,7 +35,7 @@ def test_an_empty_index_says_that_nothing_is_indexed(run: Runner) -> None:
 def test_a_recall_wants_one_thing(run: Runner, arguments: tuple[str, ...]) -> None:
     code, err = run.refused("recall", *arguments)
     assert code == 2
-    assert "of a model, of a lot or of a machine" in err
+    assert "exactly one of model, lot and machine" in err
 
 
 def test_a_damaged_database_is_named_with_the_way_out_and_left_alone(run: Runner) -> None:
