@@ -1,4 +1,4 @@
-"""For all tests: what is the same in each worker process, how they are distributed, what the run tells at its end."""
+"""Shared by all tests: the set-up of worker processes, the distribution of tests over them, and figures at the end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ settings.load_profile("suite")
 
 @pytest.fixture
 def tell(record_property: Callable[[str, object], None]) -> Tell:
-    """For a figure of the run: shown at its end, whichever process it comes from."""
+    """Records a figure of the run, which is printed at the end whichever worker process it comes from."""
     return lambda figure: record_property(FIGURE, figure)
 
 
@@ -45,5 +45,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LongestFirst | None:
-    """Unless the command line asks for another distribution."""
+    """Distributes the longest tests first, unless the command line asks for another distribution."""
     return LongestFirst(config, log) if config.getoption("dist") == "loadfile" else None

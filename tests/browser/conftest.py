@@ -16,13 +16,14 @@ _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalWorld]:
+    """The portal's world, served for one test module."""
     with serve_world(tmp_path_factory.mktemp("portal")) as world:
         yield world
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Of one module: while it is open, nothing else in this process can run an event loop."""
+    """One browser per module. While it is open, no other event loop can run in this process."""
     path = shutil.which("chromium")
     if path is None or not Path(path).exists():
         pytest.skip("chromium is not installed")

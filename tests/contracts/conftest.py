@@ -1,4 +1,4 @@
-"""Skips the tests marked `contracts`, by name, where the Solidity tool chain is not installed; runs the suite once."""
+"""Runs the Solidity suite once, and skips the tests marked `contracts` if the Solidity tool chain is not installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.support import toolchain
 
 MINIMUM_TESTS = 320
-"""Raise it with the suite: a suite that silently shrinks is a failure."""
+"""Least number of tests; raise it as the suite grows. A suite that shrinks unnoticed is a failure."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def suite_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """One run of the whole Solidity suite, and the folder that it built in. The files that need it are given to one
+    """The result of running the whole Solidity suite once, and its build folder. All tests that use it run in one
     worker process: tests/support/distribution.py."""
     output = tmp_path_factory.mktemp("suite")
     return toolchain.run_tests(output=output, arguments=["-vv"]), output
@@ -32,11 +32,11 @@ def suite_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Comp
 
 @pytest.fixture(scope="session")
 def suite(suite_run: tuple[subprocess.CompletedProcess[str], Path]) -> toolchain.SuiteResult:
-    """The whole Solidity suite, passed, with the logs of its tests."""
+    """The results of the whole Solidity suite, all passed, with the logs of its tests."""
     return toolchain.judge_suite(suite_run[0], minimum=MINIMUM_TESTS)
 
 
 @pytest.fixture(scope="session")
 def forge_build(suite_run: tuple[subprocess.CompletedProcess[str], Path]) -> Path:
-    """What forge compiled, sources and tests, whether the tests passed or not: <source file>/<contract>.json."""
+    """Folder of forge's build, `<source file>/<contract>.json`, even if Solidity tests failed."""
     return suite_run[1] / "out"

@@ -19,7 +19,7 @@ from ledger.keys import LocalSigner
 from ledger.store import Store
 from services.devchain import create_devchain
 from tests.support.bundle_chapters import copy_bundle_world
-from tests.support.bundle_desk import keep_secrets
+from tests.support.bundle_service import keep_secrets
 from tests.support.bundle_world import BundleWorld
 from tests.support.command_line import Runner
 from tests.support.loopback import serving

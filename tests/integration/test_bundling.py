@@ -27,8 +27,8 @@ from ledger.store import Book
 from ledger.trust import Cosigner, Cosigners
 from ledger.verify import Report, VerificationError, describe, verify_bundle
 from tests.support.bundle_chapters import copy_bundle_world
-from tests.support.bundle_desk import Desk, keep_secrets
 from tests.support.bundle_maker import make_bundle
+from tests.support.bundle_service import BundleService, keep_secrets
 from tests.support.stores import copy_database, new_store
 
 pytestmark = pytest.mark.integration
@@ -38,31 +38,31 @@ PARTS = [("hip-1",), ("hip-3b",), ("hip-4", "billet"), ("box",), ("hip-2", "hip-
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with new_store(tmp_path_factory.mktemp("desk")) as store:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BundleService]:
+    with new_store(tmp_path_factory.mktemp("service")) as store:
         world, _ = copy_bundle_world(store)
         keep_secrets(world, store)
         Follower(world.consortium.chain, store).follow()
-        yield Desk(world, store)
+        yield BundleService(world, store)
 
 
 @pytest.fixture
-def copy(desk: Desk, tmp_path: Path) -> Iterator[Desk]:
-    """The same desk, to be tampered with."""
+def copy(service: BundleService, tmp_path: Path) -> Iterator[BundleService]:
+    """The same service, to be tampered with."""
     with new_store(tmp_path) as store:
-        copy_database(desk.store, store)
-        yield Desk(desk.world, store)
+        copy_database(service.store, store)
+        yield BundleService(service.world, store)
 
 
 @pytest.mark.parametrize("names", PARTS, ids=" ".join)
 @pytest.mark.parametrize("unrelated", [False, True])
-def test_index_and_chain_give_the_same_bundle(desk: Desk, names: tuple[str, ...], unrelated: bool) -> None:
-    bundle, _ = make_bundle(desk.world, *names, seal=not unrelated)
-    assert desk.bundle(names, EVERYTHING, unrelated=unrelated) == encode_bundle(bundle)
+def test_index_and_chain_give_the_same_bundle(service: BundleService, names: tuple[str, ...], unrelated: bool) -> None:
+    bundle, _ = make_bundle(service.world, *names, seal=not unrelated)
+    assert service.bundle(names, EVERYTHING, unrelated=unrelated) == encode_bundle(bundle)
 
 
-def test_nothing_is_shown_unasked(desk: Desk) -> None:
-    data = desk.bundle(["hip-1"])
+def test_nothing_is_shown_unasked(service: BundleService) -> None:
+    data = service.bundle(["hip-1"])
     bundle = parse_bundle(data)
     assert [one.identifier for one in bundle.identities] == ["urn:example:hip-1"]
     assert not bundle.claims
@@ -71,11 +71,11 @@ def test_nothing_is_shown_unasked(desk: Desk) -> None:
     assert bundle.evidence
     for secret in (b"Heath Steel", b"Mara", b"force_n", b"noise", b"urn:example:bar"):
         assert secret not in data
-    verify_bundle(data, desk.trust(), now_s=desk.world.now())
+    verify_bundle(data, service.trust(), now_s=service.world.now())
 
 
-def test_a_field_is_shown_wherever_a_document_has_it_and_no_other(desk: Desk) -> None:
-    data = desk.bundle(["hip-1"], ["/supplier", "/chemistry/C", "/nowhere"])
+def test_a_field_is_shown_wherever_a_document_has_it_and_no_other(service: BundleService) -> None:
+    data = service.bundle(["hip-1"], ["/supplier", "/chemistry/C", "/nowhere"])
     found = parse_bundle(data).claims
     values = [field.value for claims in found for _, field in claims.disclosure.shown]
     assert sorted(map(str, values)) == ["0.42", "0.42", "Heath Steel", "Heath Steel"]
@@ -92,7 +92,7 @@ def test_pointers_are_unescaped() -> None:
     assert parse_disclosing(["/a~1b/0/~0c", "/"]).fields == (("a/b", "0", "~c"), ("",))
 
 
-def test_an_erased_field_stays_out(copy: Desk) -> None:
+def test_an_erased_field_stays_out(copy: BundleService) -> None:
     root, claims = next(
         (root, claims) for root, claims in copy.world.documents.items() if ("supplier",) in claims.paths
     )
@@ -107,9 +107,9 @@ def test_an_erased_field_stays_out(copy: Desk) -> None:
     assert shown.count(("heat",)) == 2
 
 
-def test_shared_material_is_sealed_unless_asked(desk: Desk) -> None:
+def test_shared_material_is_sealed_unless_asked(service: BundleService) -> None:
     for unrelated in (False, True):
-        bundle = parse_bundle(desk.bundle(["hip-1"], unrelated=unrelated))
+        bundle = parse_bundle(service.bundle(["hip-1"], unrelated=unrelated))
         sealed = [link for one in bundle.histories for link in one.records if isinstance(link, SealedRecord)]
         assert bool(sealed) is not unrelated
 
@@ -117,68 +117,68 @@ def test_shared_material_is_sealed_unless_asked(desk: Desk) -> None:
 # Checkpoints
 
 
-def test_a_bundle_of_an_earlier_block_holds_what_was_recorded_by_then(desk: Desk) -> None:
-    chain = desk.world.consortium.chain
+def test_a_bundle_of_an_earlier_block_holds_what_was_recorded_by_then(service: BundleService) -> None:
+    chain = service.world.consortium.chain
     last = chain.final_number()
-    now = parse_bundle(desk.bundle(["hip-1"]))
+    now = parse_bundle(service.bundle(["hip-1"]))
     counts = set()
     for number in range(last - 30, last + 1, 10):
         point = SignedCheckpoint(fetch_checkpoint(chain, number))
-        data = desk.bundle(["hip-1"], checkpoint=point)
+        data = service.bundle(["hip-1"], checkpoint=point)
         bundle = parse_bundle(data)
         assert [parse_header(header).number for header in bundle.headers] == [number]
-        report = verify_bundle(data, desk.trust(number), now_s=desk.world.now(), any_status=True)
+        report = verify_bundle(data, service.trust(number), now_s=service.world.now(), any_status=True)
         assert report
         counts.add(len(bundle.records))
         with pytest.raises(VerificationError, match=r"checkpoint|headers|block"):
-            verify_bundle(data, desk.trust(number - 1), now_s=desk.world.now(), any_status=True)
+            verify_bundle(data, service.trust(number - 1), now_s=service.world.now(), any_status=True)
     assert len(counts) > 1
     assert max(counts) == len(now.records)
 
 
-def test_a_co_signed_checkpoint_travels_with_its_signatures(desk: Desk) -> None:
-    chain, companies = desk.world.consortium.chain, desk.world.consortium.companies
+def test_a_co_signed_checkpoint_travels_with_its_signatures(service: BundleService) -> None:
+    chain, companies = service.world.consortium.chain, service.world.consortium.companies
     point = fetch_checkpoint(chain)
     signed = combine_checkpoints([sign_checkpoint(point, company.signer) for company in companies[:3]])
-    data = desk.bundle(["hip-1"], checkpoint=signed)
+    data = service.bundle(["hip-1"], checkpoint=signed)
     keys = sorted((company.number, company.signer.address) for company in companies)
     cosigners = Cosigners(3, tuple(Cosigner(number, key) for number, key in keys))
     trust = fetch_trust(chain, {}, cosigners)
-    verify_bundle(data, trust, now_s=desk.world.now())
+    verify_bundle(data, trust, now_s=service.world.now())
     more = dataclasses.replace(trust, checkpoint=dataclasses.replace(cosigners, quorum=4))
     with pytest.raises(VerificationError, match="3 of the 4"):
-        verify_bundle(data, more, now_s=desk.world.now())
+        verify_bundle(data, more, now_s=service.world.now())
 
 
-def test_a_checkpoint_of_a_fork_gets_no_bundle(desk: Desk) -> None:
-    point = fetch_checkpoint(desk.world.consortium.chain, 20)
+def test_a_checkpoint_of_a_fork_gets_no_bundle(service: BundleService) -> None:
+    point = fetch_checkpoint(service.world.consortium.chain, 20)
     for wrong in (
         dataclasses.replace(point, block_hash=bytes(32)),
         dataclasses.replace(point, chain_id=1),
         dataclasses.replace(point, ledger=bytes(20)),
     ):
         with pytest.raises(WrongCheckpointError):
-            desk.bundle(["hip-1"], checkpoint=SignedCheckpoint(wrong))
+            service.bundle(["hip-1"], checkpoint=SignedCheckpoint(wrong))
 
 
-def test_an_index_that_is_behind_shows_an_ancestor_of_the_checkpoint(desk: Desk, tmp_path: Path) -> None:
-    chain = desk.world.consortium.chain
+def test_an_index_that_is_behind_shows_an_ancestor_of_the_checkpoint(service: BundleService, tmp_path: Path) -> None:
+    chain = service.world.consortium.chain
     last = chain.final_number()
     with new_store(tmp_path) as store:
-        keep_secrets(desk.world, store)
+        keep_secrets(service.world, store)
         Follower(chain, store).follow(limit=last - 8)
-        behind = Desk(desk.world, store)
+        behind = BundleService(service.world, store)
         data = behind.bundle(["hip-1"], checkpoint=SignedCheckpoint(fetch_checkpoint(chain, last)))
     headers = [parse_header(header).number for header in parse_bundle(data).headers]
     assert headers == list(range(headers[0], last + 1))
     assert len(headers) > 1
-    verify_bundle(data, desk.trust(last), now_s=desk.world.now(), any_status=True)
+    verify_bundle(data, service.trust(last), now_s=service.world.now(), any_status=True)
 
 
-def test_a_block_before_the_part_was_made_has_no_bundle_of_it(desk: Desk) -> None:
-    point = SignedCheckpoint(fetch_checkpoint(desk.world.consortium.chain, 5))
+def test_a_block_before_the_part_was_made_has_no_bundle_of_it(service: BundleService) -> None:
+    point = SignedCheckpoint(fetch_checkpoint(service.world.consortium.chain, 5))
     with pytest.raises(NotFoundError, match="no record about 0x"):
-        desk.bundle(["hip-1"], checkpoint=point)
+        service.bundle(["hip-1"], checkpoint=point)
 
 
 # What cannot be bundled
@@ -193,21 +193,21 @@ def test_a_block_before_the_part_was_made_has_no_bundle_of_it(desk: Desk) -> Non
         ("0x" + "00" * 32, NotFoundError),
     ],
 )
-def test_other_names_are_refused(desk: Desk, name: str, refusal: type[MillmarkError]) -> None:
+def test_other_names_are_refused(service: BundleService, name: str, refusal: type[MillmarkError]) -> None:
     with pytest.raises(refusal):
-        build_bundle(desk.store, desk.world.consortium.chain, [name])
+        build_bundle(service.store, service.world.consortium.chain, [name])
 
 
-def test_a_part_that_nobody_can_name_has_no_bundle(copy: Desk) -> None:
+def test_a_part_that_nobody_can_name_has_no_bundle(copy: BundleService) -> None:
     execute(copy, "DELETE FROM identities WHERE subject = ?", copy.world.lots["hip-1"])
     with pytest.raises(InputError, match="no identifier"):
         copy.bundle(["hip-1"])
 
 
-def test_identifiers_and_subjects_name_the_same(desk: Desk) -> None:
-    chain = desk.world.consortium.chain
-    by_name = build_bundle(desk.store, chain, ["urn:example:hip-1", "urn:example:hip-1"])
-    assert by_name == desk.bundle(["hip-1"])
+def test_identifiers_and_subjects_name_the_same(service: BundleService) -> None:
+    chain = service.world.consortium.chain
+    by_name = build_bundle(service.store, chain, ["urn:example:hip-1", "urn:example:hip-1"])
+    assert by_name == service.bundle(["hip-1"])
 
 
 TAMPERINGS = {
@@ -231,19 +231,19 @@ TAMPERINGS = {
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
-def test_a_tampered_index_gives_no_bundle(copy: Desk, name: str) -> None:
+def test_a_tampered_index_gives_no_bundle(copy: BundleService, name: str) -> None:
     execute(copy, TAMPERINGS[name])
     with pytest.raises(VerificationError):
         copy.bundle(["hip-1"])
 
 
-def test_evidence_that_was_not_anchored_is_not_passed_on(copy: Desk) -> None:
+def test_evidence_that_was_not_anchored_is_not_passed_on(copy: BundleService) -> None:
     execute(copy, "UPDATE evidence SET entries = replace(entries, '{', '{\"forged\":1,')")
     with pytest.raises(ProofError, match="does not match its anchor"):
         copy.bundle(["hip-1"])
 
 
-def test_evidence_and_inferences_that_are_not_kept_stay_out(copy: Desk) -> None:
+def test_evidence_and_inferences_that_are_not_kept_stay_out(copy: BundleService) -> None:
     execute(copy, "DELETE FROM evidence")
     execute(copy, "DELETE FROM inferences")
     bundle = parse_bundle(copy.bundle(["hip-1"], EVERYTHING))
@@ -252,7 +252,7 @@ def test_evidence_and_inferences_that_are_not_kept_stay_out(copy: Desk) -> None:
     assert bundle.claims
 
 
-def test_where_the_kept_evidence_ends_what_is_known_ends(copy: Desk) -> None:
+def test_where_the_kept_evidence_ends_what_is_known_ends(copy: BundleService) -> None:
     execute(
         copy,
         "UPDATE evidence SET count = 1, salts = substr(salts, 1, 32), leaf_hashes = substr(leaf_hashes, 1, 32), "
@@ -262,22 +262,22 @@ def test_where_the_kept_evidence_ends_what_is_known_ends(copy: Desk) -> None:
         copy.bundle(["hip-1"])
 
 
-def execute(desk: Desk, statement: str, *values: bytes) -> None:
-    with desk.store.transaction() as connection:
+def execute(service: BundleService, statement: str, *values: bytes) -> None:
+    with service.store.transaction() as connection:
         assert connection.exec_driver_sql(statement, values).rowcount
 
 
-def recalled(desk: Desk, lot: str) -> tuple[Recall, list[Report]]:
+def recalled(service: BundleService, lot: str) -> tuple[Recall, list[Report]]:
     """A lot's recall, and what its bundles prove."""
-    found = recall(desk.store, lot=desk.world.lots[lot])
-    chain, trust = desk.world.consortium.chain, desk.trust()
-    bundles = list(build_recall_bundles(desk.store, chain, found))
+    found = recall(service.store, lot=service.world.lots[lot])
+    chain, trust = service.world.consortium.chain, service.trust()
+    bundles = list(build_recall_bundles(service.store, chain, found))
     assert [lot for bundle in bundles for lot in bundle.lots] == [lot.subject for lot in found.lots]
-    return found, [verify_bundle(one.data, trust, now_s=desk.world.now(), any_status=True) for one in bundles]
+    return found, [verify_bundle(one.data, trust, now_s=service.world.now(), any_status=True) for one in bundles]
 
 
-def test_a_recalled_lot_s_bundle_proves_all_that_was_made_of_it(desk: Desk) -> None:
-    found, [report] = recalled(desk, "bar")
+def test_a_recalled_lot_s_bundle_proves_all_that_was_made_of_it(service: BundleService) -> None:
+    found, [report] = recalled(service, "bar")
     assert len(found.lots) == 8
     assert {
         part.subject: (part.holder.participant, part.certificate and part.certificate.status) for part in report.parts
@@ -286,10 +286,12 @@ def test_a_recalled_lot_s_bundle_proves_all_that_was_made_of_it(desk: Desk) -> N
     assert any(f"is among them: {len(found.lots) - 1} lots" in line for line in report.proved)
 
 
-def test_a_recall_too_large_for_one_bundle_comes_in_several(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recall_too_large_for_one_bundle_comes_in_several(
+    service: BundleService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(recall_proofs, "_MOST_LOTS", 5)
     monkeypatch.setattr(recall_proofs, "_MOST_HISTORIES", 7)
-    found, reports = recalled(desk, "bar")
+    found, reports = recalled(service, "bar")
     assert len(reports) > len(found.lots) / 5
     proved = {part.subject for report in reports for part in report.parts}
     assert proved == {lot.subject for lot in found.lots}
@@ -300,7 +302,7 @@ def test_a_recall_too_large_for_one_bundle_comes_in_several(desk: Desk, monkeypa
     assert any(report.not_followed for report in reports)
 
 
-def test_recalled_lots_that_nobody_here_can_name_are_proved_by_subject(copy: Desk) -> None:
+def test_recalled_lots_that_nobody_here_can_name_are_proved_by_subject(copy: BundleService) -> None:
     lot = copy.world.lots["hip-1"]
     execute(copy, "DELETE FROM identities WHERE subject = ?", lot)
     _, [report] = recalled(copy, "hip-blank")

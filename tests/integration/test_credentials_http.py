@@ -21,7 +21,7 @@ from services.interop.credentials.keys import CredentialKey
 from services.interop.errors import CredentialError
 from services.interop.inspection.document import is_type_31, store_document
 from tests.support.bundle_chapters import copy_bundle_world
-from tests.support.bundle_desk import keep_secrets
+from tests.support.bundle_service import keep_secrets
 from tests.support.bundle_world import NOTHING
 from tests.support.gateway_client import Caller
 from tests.support.interop import ED25519, P256

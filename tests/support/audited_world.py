@@ -1,4 +1,4 @@
-"""A company on a ledger with a stream for the heads of its audit log, and the log."""
+"""A company on a ledger with an audit log and a stream for its heads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Change = Callable[[list[dict[str, Json]]], object]
 
 
 def open_audit_stream(world: LedgerWorld, store: Store) -> tuple[LocalSigner, int, bytes]:
-    """A new company's key, its number, and the stream."""
+    """Admits a company and opens its stream; returns its key, its number and the stream's subject."""
     signer = world.admit(Outbox(store), Role.MANUFACTURER)
     number = cast(int, world.chain.read(Contract.REGISTRY, "actorOf", signer.address)[0])
     submitter = world.submitter(Outbox(store), signer)
@@ -38,7 +38,7 @@ def open_audit_stream(world: LedgerWorld, store: Store) -> tuple[LocalSigner, in
 
 
 def read_anchored(chain: Chain, store: Store, stream: bytes) -> AnchoredHeads:
-    """As `millmark audit verify` does."""
+    """Reads the anchored heads the way `millmark audit verify` does."""
     found = chain.read_struct(Contract.LEDGER, "streamOf", stream)
     with store.reading() as connection:
         log = Book(connection).evidence(stream)
@@ -46,7 +46,8 @@ def read_anchored(chain: Chain, store: Store, stream: bytes) -> AnchoredHeads:
 
 
 def rewrite(folder: Path, change: Change) -> None:
-    """What somebody does who has the folder: entries are changed, and the whole chain is made to fit again."""
+    """Rewrites the log like an attacker with access to the folder: changes entries and recomputes the whole chain of
+    hashes."""
     paths = list_files(folder)
     lines = [line for path in paths for line in path.read_bytes().splitlines()]
     entries = [entry for line in lines if (entry := parse_line(line)) is not None]

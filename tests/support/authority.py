@@ -1,4 +1,4 @@
-"""Certificate authorities of a test's own, what they issue, and what they revoke."""
+"""Certificate authorities for tests, with the certificates and revocation lists that they issue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DAY = timedelta(days=1)
 
 @dataclass
 class Authority:
-    """Issues certificates into `folder`."""
+    """A certificate authority that writes its files to `folder`."""
 
     folder: Path
     name: str
@@ -36,7 +36,7 @@ class Authority:
     def issue(
         self, name: str, names: Sequence[x509.GeneralName] = (), *, server: bool = False, days: int = 1
     ) -> tuple[Path, Path]:
-        """Certificate and key, as files; `days` below zero for one that has expired."""
+        """Issues a certificate; returns the paths of certificate and key. Negative `days`: already expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         until = datetime.now(UTC) + days * _DAY
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -52,7 +52,7 @@ class Authority:
         return certificate, secret
 
     def revoke(self, *certificates: Path, days: int = 1) -> Path:
-        """The list of what is revoked, as a file; `days` below zero for one that has expired."""
+        """Writes a revocation list and returns its path. Negative `days`: already expired."""
         now = datetime.now(UTC)
         builder = x509.CertificateRevocationListBuilder(self.certificate.subject, now - 10 * _DAY, now + days * _DAY)
         for path in certificates:
@@ -67,6 +67,7 @@ LOOPBACK = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.
 
 
 def participant(number: int) -> x509.GeneralName:
+    """The subject alternative name of a participant, `urn:millmark:participant:NUMBER`."""
     return x509.UniformResourceIdentifier(f"urn:millmark:participant:{number}")
 
 

@@ -1,4 +1,4 @@
-"""Blocks and receipts as a node gives them, hashed with rlp, py-trie and eth_utils: other code than ours."""
+"""Blocks and receipts in a node's JSON form, hashed with rlp, py-trie and eth_utils, independently of our code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EMPTY = "0x"
 
 
 def receipts_root(receipts: Sequence[dict[str, Any]]) -> str:
-    """Of receipts as JSON-RPC has them."""
+    """Receipts root of receipts in JSON-RPC form."""
     trie = HexaryTrie({})
     for place, receipt in enumerate(receipts):
         logs = [
@@ -29,7 +29,7 @@ def receipts_root(receipts: Sequence[dict[str, Any]]) -> str:
 
 
 def block(receipts: Sequence[dict[str, Any]] = (), **changed: str) -> dict[str, Any]:
-    """A block of the London fork with these receipts; `changed` replaces header fields before it is hashed."""
+    """A block of the London fork with these receipts. `changed` replaces header fields before the block is hashed."""
     fields = {
         "parentHash": "0x" + "33" * 32,
         "sha3Uncles": "0x" + "44" * 32,

@@ -1,4 +1,4 @@
-"""Stories that break one rule of the replay each, told with `Story`: what the test files about them share."""
+"""Stories that each break one rule of the replay, built with `Story`; shared by the test files about these rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Told: TypeAlias = Callable[[Story], object]
 
 
 class Broken(list[tuple[str, Told]]):
-    """Stories with the cause for which each must be refused."""
+    """Stories, each with the cause for which it must be refused."""
 
     def __call__(self, cause: str) -> Callable[[Told], Told]:
         """Registers a story."""
@@ -29,7 +29,7 @@ class Broken(list[tuple[str, Told]]):
 
 
 def check_broken(cause: str, told: Told) -> None:
-    """The story is refused for that cause; when it gives a lot, as a bundle about that one."""
+    """Asserts that the story is refused with that cause. A lot that the story returns becomes the bundle's part."""
     story = Story()
     part = told(story)
     with pytest.raises(ReplayRefused) as refused:
@@ -38,6 +38,7 @@ def check_broken(cause: str, told: Told) -> None:
 
 
 def in_production(story: Story, operations: int = 1) -> int:
+    """Places `ORDER` and starts its first operation; returns the assignment."""
     story.place(ORDER, operations)
     story.accept(ORDER)
     assignment = story.propose(ORDER)
@@ -47,6 +48,6 @@ def in_production(story: Story, operations: int = 1) -> int:
 
 
 def certified(story: Story, verdict: int = 1, model: int = MODEL) -> int:
-    """Lot A of an order, with a certificate."""
+    """Produces lot A of an order and certifies it; returns the certificate."""
     story.commission(A, ORDER, in_production(story))
     return story.certify(A, ORDER, verdict, model)

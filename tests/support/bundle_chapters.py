@@ -1,7 +1,7 @@
 """What happens in the small factory of tests/support/bundle_world.py, chapter by chapter.
 
-Every kind of record of orders and lots comes up: two orders of one bar of steel, a revision, a declined machine, a
-failing part made anew, a box that travels, a corrected certificate, and a key that turns out to be compromised.
+Every kind of record about orders and lots occurs: two orders from one bar of steel, a revision, a declined machine, a
+failed part that is made again, a box that travels, a corrected certificate, and a key that proves to be compromised.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ from tests.support.copies import Template
 
 
 def build_bundle_world(store: Store, transport: Transport | None = None) -> BundleWorld:
+    """Deploys a ledger, founds the companies and records all chapters."""
     world = BundleWorld(found_consortium(store, transport))
     tell_chapters(world)
     return world
@@ -137,7 +138,7 @@ def _begin(world: BundleWorld, order: str) -> int:
 
 
 def _steel(world: BundleWorld) -> None:
-    """A bar and scrap melted into one billet, which two orders share."""
+    """Melts a bar and scrap into one billet, which two orders share."""
     for name, quantity in (("bar", 100), ("scrap", 20)):
         identity = world.named(SubjectKind.LOT, world.maker, name)
         root = world.document({"supplier": "Heath Steel", "heat": name, "chemistry": {"C": "0.42"}})
@@ -183,7 +184,7 @@ def _inspect(world: BundleWorld) -> None:
 
 
 def _correct(world: BundleWorld) -> None:
-    """The certificate of hip-1 is revoked, marked as corrected, and issued anew."""
+    """Revokes the certificate of hip-1, marks it as corrected, and issues it again."""
     inspector, chain, lot = world.consortium.inspector, world.consortium.chain, world.lots["hip-1"]
     wrong = next(one for one in world.inspections.values() if one.lot == lot).certificate
     before = chain.head(lot)
@@ -198,7 +199,7 @@ def _correct(world: BundleWorld) -> None:
 
 
 def _deliver(world: BundleWorld) -> None:
-    """Two hips travel in a box to the buyer, who takes one out."""
+    """Ships two hips in a box to the buyer, who takes one out."""
     maker, carrier, buyer = world.maker, world.consortium.carrier, world.consortium.buyer
     identity = world.named(SubjectKind.LOT, maker, "box")
     world.act(maker, ReceiveLot(hash_of(identity), 1, PIECE, NOTHING))
@@ -246,7 +247,7 @@ def _refused_orders(world: BundleWorld) -> None:
 
 
 def _rotate_key(world: BundleWorld) -> None:
-    """The maker's key was in other hands since it packed the box, as it finds out at the end."""
+    """Rotates the maker's key, which turns out to have been compromised since the box was packed."""
     maker, chain = world.maker, world.consortium.chain
     fresh = LocalSigner.generate()
     chain.node.fund(fresh.address, 10**18)

@@ -1,7 +1,7 @@
-"""What a bundle says, apart from what proves it: to be changed, and then proved anew.
+"""The content of a bundle apart from its proofs, which tests change and then prove again.
 
-`publish` computes everything that leads up to the content: heads, storage tries, accounts, the state root, the header,
-the checkpoint of the trust file. So a lie in the content is found by the step that it is about, and by no other.
+`publish` computes everything that depends on the content: heads, storage tries, accounts, the state root, headers, and
+the checkpoint of the trust file. A lie in the content therefore fails at the step that checks it, and at no other.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _PLACES = {name: place for place, (name, _, _) in enumerate(FIELDS)}
 
 @dataclass
 class Content:
-    """A bundle's content, and the state that it is proved against."""
+    """A bundle's content, and the state against which it is proved."""
 
     bundle: Bundle
-    """Records, histories, tables and disclosures as they will be written; headers and nodes are made anew."""
+    """Records, histories, tables and disclosures as they will be written. Headers and nodes are recomputed."""
     trust: TrustFile
     participants: dict[int, ParticipantSlots]
     keys: dict[bytes, KeySlots]
@@ -57,16 +57,16 @@ class Content:
     machine_numbers: dict[bytes, int]
     code_hashes: dict[bytes, bytes]
     header: bytes
-    """The proof block's, of which all but state root and time is kept."""
+    """Header of the proof block. `publish` replaces its state root and time."""
     time: int
     later: int = 0
-    """Blocks from the proof block to the checkpoint."""
+    """Number of blocks from the proof block to the checkpoint."""
     heads: dict[bytes, bytes] = field(default_factory=dict)
-    """Heads that storage has instead of those that the records give."""
+    """Heads in storage that replace those of the records."""
     words: dict[bytes, bytes] = field(default_factory=dict)
-    """RLP values that the registry's storage has instead of those that the tables give, by slot."""
+    """RLP values in the registry's storage that replace those of the tables, by slot."""
     accounts: dict[bytes, bytes] = field(default_factory=dict)
-    """RLP values of accounts instead of those that follow, by address; empty for none."""
+    """RLP values of accounts that replace the computed ones, by address; empty for no account."""
 
     def record(self, sequence: int) -> RecordShown:
         return next(one for one in self.bundle.records if one.sequence == sequence)
@@ -75,12 +75,12 @@ class Content:
         self.bundle = replace(self.bundle, **members)  # type: ignore[arg-type]  # names are the bundle's
 
     def put(self, record: RecordShown) -> None:
-        """Replaces the record with that sequence, or adds it."""
+        """Adds the record, or replaces the one with the same sequence."""
         others = [one for one in self.bundle.records if one.sequence != record.sequence]
         self.change(records=tuple(sorted((*others, record), key=lambda one: one.sequence)))
 
     def drop(self, *sequences: int) -> None:
-        """Takes records out, of the histories too."""
+        """Removes records, also from the histories."""
         self.change(records=tuple(one for one in self.bundle.records if one.sequence not in sequences))
         self.change(
             histories=tuple(
@@ -90,7 +90,7 @@ class Content:
         )
 
     def append(self, record: RecordShown, *subjects: bytes) -> None:
-        """A record at the end of histories."""
+        """Appends a record to histories."""
         self.put(record)
         self.change(
             histories=tuple(
@@ -104,7 +104,7 @@ class Content:
 
 
 def read_content(bundle: Bundle, trust: TrustFile) -> Content:
-    """The content of a true bundle."""
+    """The content of a genuine bundle."""
     header = parse_header(bundle.headers[0])
     proof = StateProof(bundle, header)
     proof.verify_contracts(bundle, trust)
@@ -125,7 +125,7 @@ def read_content(bundle: Bundle, trust: TrustFile) -> Content:
 
 
 def copy_content(content: Content) -> Content:
-    """One that can be changed without changing the other: all values are frozen, the tables are not."""
+    """A copy that can be changed independently. Values are shared, as they are frozen; tables are not."""
     copied = copy.copy(content)
     for member in fields(content):
         value = getattr(content, member.name)
@@ -135,7 +135,7 @@ def copy_content(content: Content) -> Content:
 
 
 def publish(content: Content) -> tuple[Bundle, TrustFile]:
-    """The bundle that proves the content, and a trust file that believes its last block."""
+    """Proves the content: returns a bundle, and a trust file whose checkpoint is its last block."""
     nodes: dict[bytes, bytes] = {}
     roots = {
         content.bundle.registry: _store(_registry_words(content), nodes, content.words),
@@ -156,12 +156,13 @@ def publish(content: Content) -> tuple[Bundle, TrustFile]:
 
 
 def publish_bytes(content: Content) -> tuple[bytes, TrustFile]:
+    """Like `publish`, with the bundle encoded."""
     bundle, trust = publish(content)
     return encode_bundle(bundle), trust
 
 
 def head_of(bundle: Bundle, history: HistoryShown) -> bytes:
-    """What the records of a history give."""
+    """The head that the records of a history result in."""
     head = start_of(bundle.chain_id, bundle.ledger, history.subject)
     records = {record.sequence: record for record in bundle.records}
     for one in history.records:
@@ -173,12 +174,13 @@ def head_of(bundle: Bundle, history: HistoryShown) -> bytes:
 
 
 def topic_of_kind(name: str) -> bytes:
-    """For a kind that there is not, something else."""
+    """The event's topic; for an unknown kind, the hash of its name."""
     kind = HISTORY_EVENTS.get(name)
     return keccak256(name.encode()) if kind is None else topic_of(kind)
 
 
 def inner_of_shown(record: RecordShown) -> bytes:
+    """The hash that a link of a history has for the record."""
     return inner_of(
         sequence=record.sequence,
         participant=record.participant,
@@ -189,21 +191,21 @@ def inner_of_shown(record: RecordShown) -> bytes:
 
 
 def entry_of(record: RecordShown) -> Entry[Event]:
-    """As the verifier reads it."""
+    """The record as the verifier reads it."""
     key, histories, event = decode(HISTORY_EVENTS[record.kind], record.data)
     return Entry(event, record.sequence, record.participant, key, record.block_time, histories)
 
 
 def event_in(record: RecordShown, kind: type[E]) -> E:
-    """The event of a record of that kind."""
+    """The record's event, which must be of that kind."""
     event = entry_of(record).event
     assert isinstance(event, kind)
     return event
 
 
 def with_fields(record: RecordShown, **members: object) -> RecordShown:
-    """The record with other data: key, histories, and members of its event by name, those of a struct too, each where
-    it first comes up."""
+    """A copy of the record with other values: key, histories, and members of its event by name. A member of a nested
+    struct is set where the name first occurs."""
     entry = entry_of(record)
     key, histories = members.pop("key", entry.key), members.pop("histories", entry.histories)
     event = _with_members(entry.event, members)
@@ -256,7 +258,7 @@ def _ledger_words(content: Content) -> dict[bytes, bytes]:
 
 
 def _pack(*members: tuple[int, int]) -> bytes:
-    """Solidity's packing: the first member in the lowest bits."""
+    """Packs values like Solidity: the first member in the lowest bits."""
     total = shift = 0
     for value, bits in members:
         total |= int(value) << shift
@@ -269,7 +271,7 @@ def _put(words: dict[bytes, bytes], slots: tuple[bytes, ...], *values: bytes) ->
 
 
 def _store(words: Mapping[bytes, bytes], nodes: dict[bytes, bytes], instead: Mapping[bytes, bytes]) -> bytes:
-    """The root of a storage trie."""
+    """Builds a storage trie and returns its root."""
     values = {keccak256(slot): encode_rlp(word.lstrip(b"\0")) for slot, word in words.items() if any(word)}
     values.update({keccak256(slot): value for slot, value in instead.items()})
     return _build(values, nodes)
@@ -283,7 +285,7 @@ def _build(values: Mapping[bytes, bytes], nodes: dict[bytes, bytes]) -> bytes:
 
 @functools.lru_cache(maxsize=64)
 def _trie(values: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, dict[bytes, bytes]]:
-    """Root and nodes of a trie. Kept: most forgeries leave most tries as they are."""
+    """Root and nodes of a trie. Cached, because most forgeries leave most tries unchanged."""
     nodes: dict[bytes, bytes] = {}
     built = HexaryTrie(nodes, prune=True)
     for key, value in values:
@@ -293,7 +295,7 @@ def _trie(values: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, dict[bytes, b
 
 
 def _header(template: bytes, root: bytes, time: int, parent: bytes | None) -> bytes:
-    """The template's header, with that state and time; with a parent, one block further."""
+    """The template's header with another state root and time; with `parent`, as that block's child."""
     fields = [bytes(item) for item in decode_rlp(template, max_depth=1) if isinstance(item, bytes)]
     fields[_PLACES["stateRoot"]] = root
     fields[_PLACES["timestamp"]] = time.to_bytes(8, "big").lstrip(b"\0")

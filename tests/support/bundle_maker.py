@@ -1,4 +1,4 @@
-"""Bundles out of a bundle world: what its parts need, picked from the chain's own records, with the chain's proofs."""
+"""Makes bundles from a bundle world without the library's selection: picks the records and proofs that parts need."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.support.bundle_world import BundleWorld, inner
 
 @dataclass
 class Selection:
-    """What a bundle about some parts must hold."""
+    """What a bundle about certain parts must contain."""
 
     records: dict[int, Recorded[Event]]
     histories: dict[bytes, list[int]]
@@ -55,10 +55,11 @@ def make_bundle(
     claims: Mapping[bytes, Sequence[ClaimsPath]] | None = None,
     later: int = 0,
 ) -> tuple[Bundle, TrustFile]:
-    """The bundle of these lots at a block `later` blocks before the latest, and a trust file for the latest.
+    """The bundle of these lots at a block `later` blocks before the latest, and a trust file for the latest block.
 
-    `certificates`: whose evidence and inference to show, all by default. `claims`: paths to disclose by root, all of
-    all documents by default. `seal`: of a shared lot, what went into lots that the parts do not come from.
+    `certificates`: those whose evidence and inference to disclose, by default all. `claims`: paths to disclose by
+    claims root, by default all paths of all documents. `seal`: withhold the transformations of a shared lot into lots
+    from which the parts do not descend.
     """
     parts = tuple(sorted(world.lots[name] for name in names))
     recorded = world.recorded()
@@ -98,7 +99,7 @@ def make_bundle(
 
 
 def make_trust(world: BundleWorld) -> TrustFile:
-    """As of the latest block."""
+    """The trust file for the latest block."""
     chain = world.consortium.chain
     last = chain.header(chain.final_number())
     proofs = fetch_proofs(chain.node, chain.profile, dict.fromkeys(chain.contracts.values(), ()), last.number)
@@ -112,7 +113,7 @@ def make_trust(world: BundleWorld) -> TrustFile:
 
 
 def select(recorded: Sequence[Recorded[Event]], parts: Iterable[bytes], world: BundleWorld) -> Selection:
-    """The histories that the parts need, and everything that their records name."""
+    """Selects the histories that the parts need, and everything that their records refer to."""
     by_subject: dict[bytes, list[Recorded[Event]]] = {}
     for record in recorded:
         for name in record.histories:
@@ -135,7 +136,7 @@ def select(recorded: Sequence[Recorded[Event]], parts: Iterable[bytes], world: B
 
 
 def sealed_in(selection: Selection, parts: Iterable[bytes]) -> dict[int, SealedRecord]:
-    """Transformations of a shared lot into lots that the bundle has no history of."""
+    """The transformations of a shared lot into lots whose history is not in the bundle."""
     found = {}
     for number, record in selection.records.items():
         if not isinstance(record.event, LotsTransformed):

@@ -1,4 +1,4 @@
-"""The true bundle in tests/vectors/bundle, with its trust file."""
+"""The genuine bundle in tests/vectors/bundle, and its trust file."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ FOLDER = Path(__file__).parents[1] / "vectors" / "bundle"
 DATA = FOLDER / "part.bundle"
 TRUST = FOLDER / "trust.json"
 NEEDED = ("coincurve", "rfc8785", "safe-pysha3")
-"""Distributions that the verifier imports. A change here is a change for everybody who installs it alone."""
+"""Distributions that the verifier imports. A change affects everybody who installs only the verifier."""
 
 
 @functools.cache
 def vector_bytes() -> bytes:
+    """The bundle's file."""
     return DATA.read_bytes()
 
 
 @functools.cache
 def vector_bundle() -> Bundle:
+    """The parsed bundle."""
     return parse_bundle(vector_bytes())
 
 
 @functools.cache
 def vector_trust() -> TrustFile:
+    """The parsed trust file."""
     return parse_trust(TRUST.read_bytes())
 
 
@@ -37,10 +40,10 @@ def _content() -> Content:
 
 
 def vector_content() -> Content:
-    """For each test its own."""
+    """The bundle's content; a new copy for each call."""
     return copy_content(_content())
 
 
 def vector_now() -> int:
-    """Shortly after the proof block, in seconds since 1970."""
+    """A time shortly after the proof block, seconds since 1970."""
     return _content().time + 100

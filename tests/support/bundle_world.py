@@ -1,5 +1,5 @@
-"""A small factory on the embedded chain: who is in it, and what they keep. tests/support/bundle_chapters.py tells what
-happens there."""
+"""A small factory on the embedded chain: its companies, and what they keep. What happens there is in
+tests/support/bundle_chapters.py."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MODEL_DIGEST = sha256(b"a model's canonical bytes")
 
 @dataclass
 class Inspection:
-    """What the inspector keeps of one certificate."""
+    """What the inspector keeps about one certificate."""
 
     certificate: int
     lot: bytes
@@ -55,10 +55,12 @@ class Inspection:
 
 @dataclass
 class BundleWorld:
+    """The companies on their ledger, and everything that they keep off the chain."""
+
     consortium: Consortium
     model: int = 0
     packed_at: int = 0
-    """When the box was packed."""
+    """When the box was packed, seconds since 1970."""
     machines: dict[str, int] = field(default_factory=dict)
     streams: dict[str, bytes] = field(default_factory=dict)
     logs: dict[str, EvidenceLog] = field(default_factory=dict)
@@ -68,9 +70,9 @@ class BundleWorld:
     documents: dict[bytes, Claims] = field(default_factory=dict)
     """By claims root."""
     inspections: dict[int, Inspection] = field(default_factory=dict)
-    """By certificate."""
+    """By sequence of the certificate."""
     finished: dict[int, EvidenceEntry] = field(default_factory=dict)
-    """By sequence of the record."""
+    """By sequence of the record that finished the operation."""
 
     @property
     def maker(self) -> Company:
@@ -80,7 +82,8 @@ class BundleWorld:
         return self.consortium.record(company, records)
 
     def named(self, kind: SubjectKind, company: Company, name: str) -> Identity:
-        """`urn:example:NAME`, its salt made of it so that each run gives the same subjects."""
+        """Creates the identity of `urn:example:NAME`, with a salt derived from the name, so that subjects are the same
+        in each run."""
         identity = Identity(kind, company.number, f"urn:example:{name}", sha256(name.encode()))
         self.identities[identity.subject] = identity
         return identity
@@ -101,7 +104,7 @@ class BundleWorld:
         return [record for block in blocks for record in block if record.contract is Contract.LEDGER]
 
     def note(self, machine: str, values: Json) -> EvidenceEntry:
-        """A measured entry, anchored."""
+        """Adds a measurement to a machine's log and anchors it."""
         log = self.logs[machine]
         entry = log.append(values)
         company = self.consortium.inspector if machine == "bench" else self.maker
@@ -142,7 +145,8 @@ class BundleWorld:
         return sequence
 
     def certify(self, lot: str, verdict: Verdict, order: str = "", inferred: Verdict | None = None) -> int:
-        """`inferred`: what the inference really says, where the statement says something else."""
+        """Issues a certificate and returns its sequence. `inferred`: the inference's verdict, if it is to differ from
+        the statement's."""
         entry = self.note("bench", {"noise": [len(self.inspections), 7, -3], "part": lot})
         inference = self._inference(self.lots[lot], entry, inferred or verdict)
         statement = Statement(
@@ -178,7 +182,7 @@ class BundleWorld:
         self.act(company, DemandOpening(self.lots[lot], self.orders[order], certificate))
 
     def open(self, company: Company, certificate: int) -> None:
-        """Shows the inference on chain, which upholds the certificate or refutes it."""
+        """Opens the inference on the chain, which upholds or refutes the certificate."""
         inspection = self.inspections[certificate]
         history = [one for one in self.recorded() if inspection.lot in one.histories]
         place = next(at for at, one in enumerate(history) if one.sequence == certificate)
@@ -200,7 +204,7 @@ class BundleWorld:
         self.act(company, Challenge(inspection.lot, opening, issued, opened))
 
     def lied(self, certificate: int) -> bool:
-        """Whether the inspector stated another verdict than the inference's."""
+        """Whether the inspector's verdict differs from the inference's."""
         inspection = self.inspections[certificate]
         return int(inspection.inference.verdict) != inspection.statement.verdict
 
@@ -232,7 +236,7 @@ class BundleWorld:
 
 
 def inner(record: Recorded[Event]) -> bytes:
-    """What a link carries of a record."""
+    """The hash that a link of a history has for the record."""
     return inner_of(
         sequence=record.sequence,
         participant=record.participant,
@@ -243,4 +247,5 @@ def inner(record: Recorded[Event]) -> bytes:
 
 
 def hash_of(identity: Identity) -> bytes:
+    """The salted hash of an identity's identifier."""
     return identifier_hash(identity.salt, identity.identifier)

@@ -1,4 +1,4 @@
-"""The command line in this process."""
+"""Runs the command line in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services import cli
 
 
 class Runner:
-    """Calls `millmark` as its console script does."""
+    """Calls `millmark` the way its console script does."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self.home = home
@@ -30,7 +30,8 @@ class Runner:
         return code, out, err
 
     def refused(self, *arguments: str) -> tuple[int, str]:
-        """Exit code and the one line on stderr; nothing on stdout, no traceback."""
+        """Runs a command that must fail; returns the exit code and the single line on stderr. Asserts that stdout is
+        empty."""
         code, out, err = self(*arguments)
         assert out == ""
         assert err.count("\n") == 1, err
@@ -41,7 +42,7 @@ class Runner:
         (self.home / "millmark.toml").write_text(text)
 
     def keystore(self, name: str) -> str:
-        """A cheap keystore and its passphrase file; gives the options that unlock it."""
+        """Creates a keystore with cheap parameters and a passphrase file; returns the options that unlock it."""
         create_keystore(self.home / name, "canary-passphrase", signer=LocalSigner.generate(), scrypt_cost=2)
         secret = self.home / "secret"
         secret.touch(mode=0o600)

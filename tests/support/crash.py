@@ -1,6 +1,6 @@
-"""A process that dies at a boundary: a request to the node, or a transaction of the database.
+"""A process that crashes at a boundary: a request to the node, or a database transaction.
 
-At each boundary it may die with the effect undone ("failed, not stored") or done ("failed, but stored").
+At each boundary it can crash before the effect ("failed, not stored") or after it ("failed, but stored").
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from ledger.store import Store
 
 
 class CrashError(Exception):
-    """The process is gone."""
+    """The process has crashed."""
 
 
 @dataclass
 class CrashPoint:
-    """Dies at the boundary number `at` (1, 2 ...); 0 for none, which counts them."""
+    """Crashes at boundary number `at`, from 1. With 0 it only counts boundaries."""
 
     at: int = 0
     stored: bool = False
     seen: int = 0
 
     def before(self) -> None:
-        """The effect is not there yet."""
+        """Call it before the effect."""
         self.seen += 1
         if self.seen == self.at and not self.stored:
             raise CrashError
 
     def after(self) -> None:
-        """The effect is there."""
+        """Call it after the effect."""
         if self.seen == self.at and self.stored:
             raise CrashError
 
 
 class CrashingStore(Store):
-    """Another handle on the same database, for the process that dies."""
+    """A second handle on the same database, for the process that crashes."""
 
     def __init__(self, store: Store, point: CrashPoint) -> None:
         super().__init__(store._engine)
@@ -56,7 +56,7 @@ class CrashingStore(Store):
 
 
 class CrashingTransport:
-    """Another line to the same node, for the process that dies."""
+    """A second connection to the same node, for the process that crashes."""
 
     def __init__(self, node: Transport, point: CrashPoint) -> None:
         self._node = node

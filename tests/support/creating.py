@@ -1,4 +1,4 @@
-"""Contracts put on a chain past `ledger.chain.deploy`, as somebody would who means to deceive."""
+"""Creates contracts without `ledger.chain.deploy`, as an attacker could."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GAS = 16_000_000  # below what one transaction may have on every engine (EIP-78
 
 
 def create(node: Node, owner: LocalSigner, creation: bytes) -> bytes:
-    """Address of what the creation code leaves behind."""
+    """Runs creation code and returns the address of the new contract."""
     nonce = node.transaction_count(owner.address)
     transaction = Transaction(node.chain_id(), nonce, 1, 10**10, _GAS, b"", creation)
     signed = sign_transaction(transaction, owner)
@@ -29,7 +29,7 @@ def create(node: Node, owner: LocalSigner, creation: bytes) -> bytes:
 
 
 def _await_receipt(node: Node, transaction: bytes) -> Receipt:
-    """anvil answers before it has mined."""
+    """Polls for the receipt, because anvil answers before the transaction is mined."""
     deadline = time.monotonic() + MOST_S
     while (receipt := node.receipt(transaction)) is None:
         assert time.monotonic() < deadline, "the chain does not mine"
@@ -38,12 +38,12 @@ def _await_receipt(node: Node, transaction: bytes) -> Receipt:
 
 
 def create_code(node: Node, owner: LocalSigner, code: bytes) -> bytes:
-    """A contract with that very code: PUSH2 size, DUP1, PUSH1 12, PUSH1 0, CODECOPY, PUSH1 0, RETURN."""
+    """Creates a contract with exactly this code: PUSH2 size, DUP1, PUSH1 12, PUSH1 0, CODECOPY, PUSH1 0, RETURN."""
     return create(node, owner, b"\x61" + len(code).to_bytes(2, "big") + bytes.fromhex("80600c6000396000f3") + code)
 
 
 def next_address(node: Node, owner: LocalSigner) -> bytes:
-    """Where the owner's next contract will be (yellow paper, section 7)."""
+    """The address of the owner's next contract (yellow paper, section 7)."""
     count = node.transaction_count(owner.address)
     return keccak256(encode_rlp([owner.address, encode_integer(count)]))[-20:]
 
@@ -51,7 +51,7 @@ def next_address(node: Node, owner: LocalSigner) -> bytes:
 def deploy_with(
     world: LedgerWorld, registry_forwarder: bytes, ledger_forwarder: bytes, named: bytes | None = None
 ) -> Deployment:
-    """A registry and a ledger that take the word of these; the deployment names the ledger's, or `named`."""
+    """Deploys a registry and a ledger that use these contracts. The deployment names the ledger's, or `named`."""
     node, owner = world.chain.node, world.owner
     creation = load_artifact("Registry").creation
     arguments = encode_constructor("Registry", "0x" + owner.address.hex(), "0x" + registry_forwarder.hex(), _NONE)

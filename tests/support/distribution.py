@@ -1,5 +1,5 @@
-"""How the tests are distributed over worker processes: by file, since modules share what is slow to build, and the
-longest first, so that no worker is left alone with a long file at the end."""
+"""Distributes the tests over worker processes: by file, since modules share slow fixtures, and the longest first, so
+that no worker ends up alone with a long file."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _FIRST = (
     "tests/contracts/test_solidity.py",
     "tests/faults/",
 )
-"""Files and folders, the longest first. A file that is missing here costs time, nothing else."""
+"""Files and folders, the longest first. A missing file costs only time."""
 _APART = ("tests/faults/",)
-"""Tests that take long and share nothing: each may run on its own."""
+"""Folders of long tests without shared fixtures; each test can run in any worker."""
 _TOGETHER = {
     f"tests/contracts/{name}.py": "one run of the Solidity suite"
     for name in ("test_solidity", "test_access_matrix", "test_artifacts")
 }
-"""Files that share what is built once a session."""
+"""Files that share fixtures of the session scope."""
 
 
 def rank(item: pytest.Item) -> int:
-    """Sorts tests into the order in which they are handed out; stable within a file."""
+    """Sort key that puts tests into the order in which they are handed out. Tests of a file keep their order."""
     return next((place for place, name in enumerate(_FIRST) if item.nodeid.startswith(name)), len(_FIRST))
 
 
 class LongestFirst(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
-    """In the order of collection, which `rank` has sorted."""
+    """Hands out files in the order of collection, which `rank` has sorted."""
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
         super().__init__(config, log)

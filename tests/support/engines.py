@@ -1,4 +1,4 @@
-"""Anvil in a process of its own, and the demonstration's companies at work on any engine."""
+"""Anvil in its own process, and the demonstration's companies at work on any engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.patience import MOST_S
 
 @contextmanager
 def running_anvil(folder: Path) -> Iterator[HttpTransport]:
-    """A chain that mines each transaction at once."""
+    """Runs a chain that mines each transaction immediately."""
     report = folder / "report.txt"  # a pipe that nobody reads would fill, and stop it
     command = [str(toolchain.native_binary("anvil")), "--port", "0", "--host", "127.0.0.1"]
     with report.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
@@ -44,7 +44,7 @@ def _listening(report: Path) -> str:
 
 
 def run_demonstration(store: Store, transport: Transport | None, orders: int) -> Line:
-    """A few orders from placing to delivery."""
+    """Runs a few orders from placing to delivery."""
     consortium = found_consortium(store, transport)
     model = (resources.files("quality") / "models" / "forda.bin").read_bytes()
     now = int(time.time())

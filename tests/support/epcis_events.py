@@ -1,4 +1,4 @@
-"""EPCIS events, documents of them, and asking a gateway for them."""
+"""Builds EPCIS events and documents, and sends them to a gateway or queries them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ LINK = "https://id.gs1.org/01/09506000134352/21/A1"
 
 
 def event(number: int = 1, **fields: Any) -> Json:
+    """An ObjectEvent. `fields` replaces members; None removes one."""
     found = {
         "type": "ObjectEvent",
         "eventID": f"urn:uuid:00000000-0000-4000-8000-{number:012d}",
@@ -32,6 +33,7 @@ def event(number: int = 1, **fields: Any) -> Json:
 
 
 def document(*events: object, **fields: Any) -> Json:
+    """An EPCIS document with these events. `fields` replaces members."""
     return {
         "@context": [CONTEXT, {"example": "https://example.com/ns/"}],
         "type": "EPCISDocument",
@@ -43,6 +45,7 @@ def document(*events: object, **fields: Any) -> Json:
 
 
 def capture(caller: Caller, body: object, **headers: str) -> Json:
+    """Posts a document, which must be accepted, and returns the capture job."""
     answer = caller.ask(CAPTURE, "POST", body, **headers)
     assert answer.status_code == 202, answer.text
     found: Json = answer.json()
@@ -50,10 +53,12 @@ def capture(caller: Caller, body: object, **headers: str) -> Json:
 
 
 def statuses(job: Json) -> list[str]:
+    """The status of each event of a capture job."""
     return [one["status"] for one in job["events"]]
 
 
 def found(answer: httpx.Response) -> list[Json]:
+    """The events of a query's answer, which must be valid EPCIS."""
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert document_faults(body) == []
@@ -63,6 +68,7 @@ def found(answer: httpx.Response) -> list[Json]:
 
 
 def find(caller: Caller, query: str = "") -> list[str]:
+    """Runs a query; returns the last two characters of each event id."""
     return [one["eventID"][-2:] for one in found(caller.ask(f"{EVENTS}?{query}"))]
 
 

@@ -1,5 +1,5 @@
-"""Events for tests: put together by name, changed into what no contract would log, and written by eth_abi after the
-contracts' own ABI, so that decoders are compared with other code than theirs."""
+"""Events for tests: built by name, altered into values that no contract would log, and encoded by eth_abi according to
+the contracts' ABI, so that our decoders are compared with independent code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 def event_of(kind: str, /, **fields: object) -> Event:
-    """An event of that name, unchecked; fields that are not given are zero."""
+    """An event of that name, not validated. Omitted fields are zero."""
     return build(next(found for found in EVENTS if found.__name__ == kind), **fields)
 
 
 def build(kind: type[T], /, **fields: object) -> T:
-    """An event or a struct, unchecked; fields that are not given are zero."""
+    """An event or a struct, not validated. Omitted fields are zero."""
     members = struct_of(kind).members
     assert fields.keys() <= {name for name, _ in members}, f"{kind.__name__} has no such fields: {fields}"
     return unsafe_builder(kind)(
@@ -32,26 +32,26 @@ def build(kind: type[T], /, **fields: object) -> T:
 
 
 def _member(kind: Type, value: object) -> object:
-    """A number that an enumeration names becomes its member."""
+    """Converts a number to its enumeration's member, if it has one."""
     if isinstance(kind, Word) and kind.enumeration is not None and value in kind.enumeration.__members__.values():
         return kind.enumeration(value)  # type: ignore[arg-type]  # one of its numbers
     return value
 
 
 def changed(value: T, /, **members: object) -> T:
-    """A copy with other members, unchecked."""
+    """A copy with other values, not validated."""
     fields = dataclasses.fields(value)  # type: ignore[arg-type]  # events and structs are dataclasses
     return unsafe_builder(type(value))([members.get(field.name, getattr(value, field.name)) for field in fields])
 
 
 def encode_event(event: Event, key: bytes, histories: tuple[bytes, ...] = ()) -> bytes:
-    """The data that the contract logs."""
+    """The data of the contract's log."""
     header = [key] if event.contract is Contract.REGISTRY else [key, list(histories)]
     return encode(_types(event.contract, event.kind), [*header, *plain(event)])
 
 
 def plain(value: Any) -> Any:
-    """As eth_abi takes and gives it."""
+    """The value in the types that eth_abi uses."""
     if dataclasses.is_dataclass(value):
         return tuple(plain(getattr(value, field.name)) for field in dataclasses.fields(value))
     return tuple(plain(item) for item in value) if isinstance(value, tuple) else value
@@ -64,7 +64,7 @@ def _types(contract: Contract, kind: str) -> list[str]:
 
 
 def written(parameter: dict[str, Any]) -> str:
-    """Type of an ABI's parameter for eth_abi."""
+    """The type of an ABI parameter in eth_abi's notation."""
     kind = str(parameter["type"])
     if not kind.startswith("tuple"):
         return kind
@@ -86,7 +86,8 @@ def _zero(kind: Type) -> object:
 
 
 def logged(kind: Type, *, named: bool = True) -> st.SearchStrategy[Any]:
-    """Values of a type; with `named` only numbers that their enumeration names, as the contracts log them."""
+    """Strategy for values of a type. `named`: only numbers that their enumeration names, like in the contracts'
+    logs."""
     if isinstance(kind, Struct):
         members = st.fixed_dictionaries({name: logged(one, named=named) for name, one in kind.members})
         return members.map(lambda found: build(kind.kind, **found))

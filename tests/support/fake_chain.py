@@ -1,5 +1,5 @@
-"""A whole chain in memory: blocks, blooms, both contracts' records, and their heads, made with eth_abi and eth_bloom
-so that the index is compared with other code than its own."""
+"""A whole chain in memory: blocks, blooms, records of both contracts and their heads, computed with eth_abi and
+eth_bloom, so that the index is compared with independent code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START_S = 1_760_000_000
 
 
 def digest(*parts: object) -> bytes:
-    """32 bytes for anything."""
+    """32 bytes derived from any values."""
     return hashlib.sha256(repr(parts).encode()).digest()
 
 
@@ -30,7 +30,7 @@ def key_of(participant: int) -> bytes:
 
 @dataclass
 class FakeChain:
-    """Records go into the open block; `mine` closes it."""
+    """Adds records to an open block, which `mine` closes."""
 
     chain_id: int = 1234
     registry: bytes = b"\x11" * 20
@@ -43,7 +43,7 @@ class FakeChain:
     heads: dict[bytes, bytes] = field(default_factory=dict)
     sequences: dict[Contract, int] = field(default_factory=lambda: dict.fromkeys(Contract, 0))
     fetched: list[int] = field(default_factory=list)
-    """Blocks that were asked for their records."""
+    """Numbers of the blocks whose records were fetched."""
     _open: list[Recorded[Event]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,8 +85,8 @@ class FakeChain:
         *,
         key: bytes | None = None,
     ) -> int:
-        """Adds a record to the open block and returns its sequence. `key` is the acting key, by default the
-        participant's own."""
+        """Adds a record to the open block and returns its sequence. `key`: the acting key, by default the
+        participant's."""
         self.sequences[event.contract] += 1
         acting = key or key_of(participant)
         made = Recorded(

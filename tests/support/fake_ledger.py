@@ -1,6 +1,6 @@
-"""The two contracts on a fake chain: what they record, and the state that they keep, as contracts/src has it.
+"""The two contracts on a fake chain: their records, and their state as in contracts/src.
 
-Nothing is refused: a test calls only what the contracts would allow.
+Nothing is refused, so a test must call only what the contracts would allow.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class Assignment:
 
 @dataclass
 class Lot:
+    """State of a lot, as in the contract."""
+
     number: int
     order: bytes | None
     quantity: int
@@ -70,6 +72,8 @@ class Lot:
 
 @dataclass
 class Certificate:
+    """State of a certificate, as in the contract."""
+
     sequence: int
     model: int
     issuer: int
@@ -80,6 +84,8 @@ class Certificate:
 
 @dataclass
 class FakeLedger:
+    """Both contracts' state. Each method records one step and updates the state."""
+
     chain: FakeChain = field(default_factory=FakeChain)
     owners: dict[int, int] = field(default_factory=dict)
     models: dict[int, ModelState] = field(default_factory=dict)
@@ -92,7 +98,7 @@ class FakeLedger:
     identities: dict[bytes, Identity] = field(default_factory=dict)
 
     def leaf(self, stream: bytes, index: int) -> bytes:
-        """Zeros for an entry that nobody anchored."""
+        """The leaf hash of an entry; zeros if it is not anchored."""
         entries = self.logs[stream].entries
         return entries[index].leaf_hash if index < len(entries) else NONE
 
@@ -193,7 +199,7 @@ class FakeLedger:
         current.finished_once = True
 
     def begin(self, order: bytes, operation: int, machine: int) -> None:
-        """Proposed, accepted and started."""
+        """Proposes an assignment, accepts it and starts it."""
         self.propose(order, operation, machine)
         self.accept(order, operation)
         self.start(order, operation)
@@ -302,7 +308,7 @@ class FakeLedger:
         self.lots[lot].state, self.lots[lot].counterparty = LotState.OFFERED, to
 
     def take(self, lot: bytes) -> None:
-        """The offer is accepted."""
+        """Accepts the offered custody."""
         entry = self.lots[lot]
         self._ledger("CustodyAccepted", entry.counterparty, lot, from_=entry.custodian)
         entry.custodian, entry.counterparty, entry.state = entry.counterparty, 0, LotState.HELD
@@ -369,7 +375,7 @@ class FakeLedger:
         self._ledger("OpeningDemanded", participant, lot, **own)
 
     def _follow(self, lot: Lot, verdict: Verdict, inspector: int) -> None:
-        """The lot goes where an inspector's verdict sends it."""
+        """Changes the lot's state according to an inspector's verdict."""
         if lot.state is LotState.SPENT:
             return
         gate = lot.order is not None and self.orders[lot.order].inspector == inspector

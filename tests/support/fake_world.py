@@ -1,5 +1,5 @@
-"""One small world: two orders, a shared bar of steel, a merge, a box, a failing part made anew, and then a model that
-turns out bad."""
+"""A small world: two orders, a shared bar of steel, a merge, a box, a failed part that is made again, and later a model
+that is withdrawn."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ NAMES = {BUYER: "Clinic", COORDINATOR: "Hub", SMITH: "Smithy", INSPECTOR: "Looke
 
 @dataclass
 class World:
+    """The fake ledger, its index, and the names of its lots and orders."""
+
     store: Store
     fake: FakeLedger = field(default_factory=FakeLedger)
     lots: dict[str, bytes] = field(default_factory=dict)
@@ -63,7 +65,7 @@ def _orders(world: World) -> None:
 
 
 def _steel(world: World) -> None:
-    """A bar and scrap metal melted into one billet, of which both orders' blanks are made."""
+    """Melts a bar and scrap metal into one billet, from which both orders' blanks are made."""
     fake, lots = world.fake, world.lots
     lots["bar"] = fake.receive("bar", SMITH, 10)
     lots["melt"] = fake.receive("melt", SMITH, 2)
@@ -78,7 +80,7 @@ def _steel(world: World) -> None:
 
 
 def _hips(world: World) -> None:
-    """Two of four pass, one fails and is made anew, one is left."""
+    """Inspects four hips: two pass, one fails and is made again, one is left."""
     fake, lots, hip = world.fake, world.lots, world.orders["hip"]
     made = fake.transform(
         TransformationKind.SPLIT, {lots["hip blank"]: 3}, {"hip 1": 1, "hip 2": 1, "hip 3": 1}, order=hip
@@ -95,7 +97,7 @@ def _hips(world: World) -> None:
 
 
 def _delivery(world: World) -> None:
-    """Two hips travel in a box; the buyer takes one out."""
+    """Ships two hips in a box; the buyer takes one out."""
     fake, lots = world.fake, world.lots
     lots["box"] = fake.receive("box", SMITH, 1)
     fake.pack(lots["box"], lots["hip 1"], lots["hip 2"])
@@ -107,7 +109,7 @@ def _delivery(world: World) -> None:
 
 
 def _turn_bad(world: World) -> None:
-    """A certificate that expires, one that is revoked and corrected, and the model of the others withdrawn."""
+    """Lets one certificate expire, revokes and corrects another, and withdraws the model of the others."""
     fake, blank, first = world.fake, world.lots["hip blank"], world.lots["hip 1"]
     short = fake.certify(blank, INSPECTOR, world.spare_model, Verdict.PASS, world.stream, lasts_s=1)
     world.certificates["hip blank"] = short
@@ -118,7 +120,7 @@ def _turn_bad(world: World) -> None:
 
 
 def build_world(store: Store) -> World:
-    """Up to the delivery, indexed, with every name in the book."""
+    """The world up to the delivery, indexed, with all names in the book."""
     world = World(store)
     for chapter in (_registry, _orders, _steel, _hips, _delivery):
         chapter(world)
@@ -134,7 +136,7 @@ def build_world(store: Store) -> World:
 
 
 def build_bad_world(store: Store) -> World:
-    """Without the delivery, and with the model withdrawn; no names known."""
+    """The world without the delivery, with the model withdrawn and no names in the book."""
     world = World(store)
     for chapter in (_registry, _orders, _steel, _hips, _turn_bad):
         chapter(world)
@@ -143,4 +145,5 @@ def build_bad_world(store: Store) -> World:
 
 
 def lot_trace(world: World, name: str) -> Trace:
+    """The trace of a lot, given its name in this world."""
     return trace_lot(world.store, world.lots[name])

@@ -1,4 +1,4 @@
-"""Figures of a run that are to be seen though all is well: the fixture `tell` takes them, the summary shows them."""
+"""Figures of a run to be shown even if all tests pass: recorded with the fixture `tell`, printed in the summary."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ FIGURE = "figure"
 
 
 def read_figures(reports: Iterable[object]) -> list[str]:
-    """What the tests told, in the order in which they ended."""
+    """The recorded figures, in the order in which the tests ended."""
     calls = [report for report in reports if isinstance(report, pytest.TestReport) and report.when == "call"]
     return [str(value) for report in calls for name, value in report.user_properties if name == FIGURE]

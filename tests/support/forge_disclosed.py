@@ -1,4 +1,4 @@
-"""Steps 7 to 10: what is handed over in the clear is not what the ledger commits to."""
+"""Forgeries for steps 7 to 10: disclosed data that do not match the ledger's commitments."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def another_name(content: Content, rng: Random) -> None:
 
 @changing(Step.IDENTIFIERS)
 def another_spelling(content: Content, rng: Random) -> None:
-    """A name that is not canonical, on the ledger under just that spelling."""
+    """An identifier that is not canonical, recorded on the ledger in exactly that spelling."""
     spellings = ["URN:example:{}", "urn:EXAMPLE:{}", "urn:example:a%2f{}", "{}", "http://id.gs1.org/01/{}", "did:{}"]
     spelling = rng.choice(spellings).format(rng.randrange(10**9))
     place = rng.randrange(len(content.bundle.identities))
@@ -53,7 +53,7 @@ def part_without_name(content: Content, rng: Random) -> None:
 
 @changing(Step.IDENTIFIERS)
 def stranger(content: Content, rng: Random) -> None:
-    """A name for something that the bundle does not prove."""
+    """An identity whose subject the bundle does not prove."""
     kind = rng.choice([SubjectKind.ORDER, SubjectKind.LOT, SubjectKind.STREAM, SubjectKind.MACHINE])
     name = f"urn:example:{rng.randrange(10**12)}"
     _name(content, None, IdentityShown(kind, rng.randrange(1, 9), name, rng.randbytes(32)))
@@ -99,7 +99,7 @@ def another_value(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.CLAIMS)
 def of_another_record(content: Content, rng: Random) -> bool | None:
-    """A true document, of another record, or of a root that the record does not have."""
+    """A genuine document, but of another record, or of a root that the record does not have."""
     if not content.bundle.claims:
         return False
     at = rng.randrange(len(content.bundle.claims))
@@ -129,7 +129,7 @@ def _claim(content: Content, place: int, new: object) -> None:
 
 @changing(Step.CLAIMS)
 def another_root(content: Content, rng: Random) -> bool | None:
-    """The ledger committed to another document."""
+    """The ledger commits to another document."""
     if not content.bundle.claims:
         return False
     claims = rng.choice([one for one in content.bundle.claims if one.root == 0])
@@ -177,7 +177,7 @@ def another_entry(content: Content, rng: Random) -> bool | None:
 
 
 def _spoilt(proof: tuple[bytes, ...], rng: Random) -> tuple[bytes, ...]:
-    """A hash more, fewer, another, or two in each other's place."""
+    """The proof with a hash added, removed or replaced, or with two hashes swapped."""
     if not proof or rng.random() < 0.3:
         return (*proof, rng.randbytes(32))
     at = rng.randrange(len(proof))
@@ -186,7 +186,7 @@ def _spoilt(proof: tuple[bytes, ...], rng: Random) -> tuple[bytes, ...]:
 
 @changing(Step.EVIDENCE)
 def rewritten_stream(content: Content, rng: Random) -> bool | None:
-    """The latest anchor is of a log that does not go on from the one that was certified."""
+    """The latest anchor is of a log that does not extend the certified one."""
     shown = {one.record for one in content.bundle.evidence}
     records = [one for one in content.bundle.records if one.sequence in shown and one.kind == "CertificateIssued"]
     if not records:
@@ -202,7 +202,7 @@ def rewritten_stream(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.INFERENCES)
 def another_inference(content: Content, rng: Random) -> bool | None:
-    """Another input, salt, logits or certificate: one input for two lots among them."""
+    """Another input, salt, logits or certificate; among them one input for two lots."""
     if not content.bundle.inferences:
         return False
     at = rng.randrange(len(content.bundle.inferences))
@@ -232,7 +232,7 @@ def another_inference(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.INFERENCES)
 def another_digest(content: Content, rng: Random) -> bool | None:
-    """The certificate was issued on something else: another digest, model, measurement, lot's verdict."""
+    """The certificate is about something else: another digest, model, measurement or lot, or another verdict."""
     if not content.bundle.inferences:
         return False
     record = content.record(rng.choice(content.bundle.inferences).record)

@@ -1,4 +1,4 @@
-"""Step 5: records that are not what the histories hold."""
+"""Forgeries for step 5: records that differ from those in the histories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.forging import changing
 
 
 def _keep_heads(content: Content) -> None:
-    """What the forger cannot change: the heads of the true records."""
+    """Keeps the heads of the true records, which a forger cannot change."""
     content.heads = {one.subject: head_of(content.bundle, one) for one in content.bundle.histories}
 
 
@@ -29,14 +29,14 @@ def _long(content: Content, rng: Random, least: int) -> HistoryShown:
 
 @changing(Step.HEADS)
 def record_left_out(content: Content, rng: Random) -> None:
-    """Any records, failing certificates and quarantines among them."""
+    """Any records are missing, including failing certificates and quarantines."""
     _keep_heads(content)
     content.drop(*rng.sample([one.sequence for one in content.bundle.records], rng.randrange(1, 4)))
 
 
 @changing(Step.HEADS)
 def left_out_of_one_history(content: Content, rng: Random) -> None:
-    """The record is there, in one history that it names, and not in the other: even the heads are made to fit."""
+    """The record is missing from one of the two histories that it names, and even the heads are adjusted."""
     history = _long(content, rng, 2)
     at = rng.choice([place for place, one in enumerate(history.records) if isinstance(one, int)])
     _set(content, replace(history, records=history.records[:at] + history.records[at + 1 :]))
@@ -44,7 +44,7 @@ def left_out_of_one_history(content: Content, rng: Random) -> None:
 
 @changing(Step.HEADS)
 def out_of_order(content: Content, rng: Random) -> bool | None:
-    """Two records in each other's place, heads made to fit."""
+    """Two records are swapped, and the heads adjusted."""
     history = _long(content, rng, 2)
     one, two = rng.sample(range(len(history.records)), 2)
     records = list(history.records)
@@ -57,6 +57,7 @@ def out_of_order(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.HEADS)
 def twice(content: Content, rng: Random) -> bool | None:
+    """A record occurs twice in a history."""
     history = _long(content, rng, 1)
     at = rng.randrange(len(history.records))
     if isinstance(history.records[at], SealedRecord):
@@ -68,7 +69,7 @@ def twice(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.HEADS)
 def foreign(content: Content, rng: Random) -> bool | None:
-    """A record of another history, heads made to fit."""
+    """A record of another history is added, and the heads adjusted."""
     one, other = rng.sample(content.bundle.histories, 2)
     borrowed = rng.choice(other.records)
     if not isinstance(borrowed, int) or borrowed in one.records:
@@ -87,7 +88,7 @@ def of_no_history(content: Content, rng: Random) -> None:
 
 @changing(Step.HEADS)
 def named_and_missing(content: Content, rng: Random) -> None:
-    """A history names a record that is not there."""
+    """A history lists a record that the bundle lacks."""
     _keep_heads(content)
     gone = rng.choice(content.bundle.records)
     content.change(records=tuple(one for one in content.bundle.records if one is not gone))
@@ -95,7 +96,7 @@ def named_and_missing(content: Content, rng: Random) -> None:
 
 @changing(Step.HEADS)
 def rewritten(content: Content, rng: Random) -> bool | None:
-    """Another time, participant or key, or other data, under the true heads."""
+    """A record has another time, participant, key or data, under the true heads."""
     _keep_heads(content)
     record = rng.choice(content.bundle.records)
     choice = rng.randrange(4)
@@ -115,7 +116,7 @@ def rewritten(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.HEADS)
 def of_another_kind(content: Content, rng: Random) -> bool | None:
-    """The same data under another name, whose layout they fit."""
+    """The same data under the name of another kind with the same layout."""
     _keep_heads(content)
     record = rng.choice(content.bundle.records)
     kinds = [name for name in HISTORY_EVENTS if name != record.kind]
@@ -125,7 +126,7 @@ def of_another_kind(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.HEADS)
 def of_no_kind(content: Content, rng: Random) -> None:
-    """A kind that there is not, heads made to fit."""
+    """An unknown kind, and the heads adjusted."""
     record = rng.choice(content.bundle.records)
     name = "".join(rng.choice("ABCDEFabcdef") for _ in range(rng.randrange(3, 20)))
     content.put(replace(record, kind=name))
@@ -133,7 +134,7 @@ def of_no_kind(content: Content, rng: Random) -> None:
 
 @changing(Step.HEADS)
 def not_canonical(content: Content, rng: Random) -> bool | None:
-    """Data that a lenient ABI decoder reads as the same record, heads made to fit."""
+    """Data that a lenient ABI decoder reads as the same record, and the heads adjusted."""
     record = rng.choice(content.bundle.records)
     data = record.data
     choice = rng.randrange(4)
@@ -152,7 +153,7 @@ def not_canonical(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.HEADS)
 def number_out_of_range(content: Content, rng: Random) -> None:
-    """Numbers that the contract cannot have, heads made to fit."""
+    """Numbers that the contract cannot hold, and the heads adjusted."""
     record = content.bundle.records[-1]
     if rng.random() < 0.5:
         content.put(replace(record, participant=record.participant + (1 << 32) * rng.randrange(1, 2**20)))
@@ -169,7 +170,7 @@ def _named(data: bytes) -> set[bytes]:
 
 @changing(Step.HEADS)
 def sealed_that_must_not_be(content: Content, rng: Random) -> bool | None:
-    """A record of a kind that says how a part stands, sealed: the heads fit, and nobody would see what it was."""
+    """A record that affects a part's status is withheld. The heads match, and its content would stay hidden."""
     record = rng.choice([one for one in content.bundle.records if not HISTORY_EVENTS[one.kind].sealable])
     _seal(content, record.sequence, SealedRecord(record.kind, inner_of_shown(record)))
     return None
@@ -177,7 +178,7 @@ def sealed_that_must_not_be(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.HEADS)
 def sealed_falsely(content: Content, rng: Random) -> bool | None:
-    """A record sealed as one of a kind that may be; or a sealed one that is not the true one."""
+    """A record is withheld under a kind that may be withheld, or a withheld record is replaced."""
     _keep_heads(content)
     record = rng.choice(content.bundle.records)
     inner = rng.choice([inner_of_shown(record), rng.randbytes(32), keccak256(record.data)])
@@ -189,7 +190,7 @@ def sealed_falsely(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.HEADS)
 def sealed_more(content: Content, rng: Random) -> None:
-    """Sealed records put in or taken out under the true heads."""
+    """Withheld records are added or removed under the true heads."""
     _keep_heads(content)
     history = rng.choice(content.bundle.histories)
     at = rng.randrange(len(history.records) + 1)

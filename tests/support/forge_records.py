@@ -1,4 +1,4 @@
-"""Step 6: histories that the contracts would never have written. Heads and state fit them."""
+"""Forgeries for step 6: histories that the contracts would never have recorded. Heads and state match them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BY_SEVERAL = (
     "LotsTransformed", "LotQuarantined", "CertificateUpheld", "CertificateRefuted", "OpeningDemanded",
 )  # fmt: skip
 _ACTORS = tuple(HISTORY_EVENTS.keys() - set(_BY_SEVERAL))
-"""Kinds that only one participant can record, by what came before."""
+"""Kinds that only one participant can record, determined by earlier records."""
 _REPEATABLE = (
     "OrderRejected", "OrderCancelled", "RevisionProposed", "AssignmentProposed", "LotScrapped", "LotsPacked",
     "LotQuarantined", "CustodyOffered", "CertificateIssued", "CertificateRefuted", "RecordSuperseded",
@@ -63,7 +63,7 @@ def another_actor(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_key(content: Content, rng: Random) -> None:
-    """Under the key of another participant, or one that was not there yet or no more."""
+    """Recorded under the key of another participant, or before the key was added, or after it was revoked."""
     record = rng.choice(content.bundle.records)
     key = record.data[12:32]
     known = content.keys[key]
@@ -78,7 +78,7 @@ def another_key(content: Content, rng: Random) -> None:
 
 @changing(Step.REPLAY)
 def origin_dropped(content: Content, rng: Random) -> bool | None:
-    """The record that made a lot or placed an order never was."""
+    """The record that made a lot or placed an order is missing."""
     record = _of(content, rng, *_ORIGINS)
     if record is None:
         return False
@@ -89,7 +89,7 @@ def origin_dropped(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def history_dropped(content: Content, rng: Random) -> bool | None:
-    """An ancestor, an order, a box or a part is missing, with every record of it alone."""
+    """The history of an ancestor, an order, a box or a part is missing, with all records that occur only in it."""
     gone = rng.choice(content.bundle.histories)
     left = tuple(one for one in content.bundle.histories if one is not gone)
     named = {link for one in left for link in one.records}
@@ -102,7 +102,7 @@ def history_dropped(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def history_more(content: Content, rng: Random) -> None:
-    """A lot that has nothing to do with the parts."""
+    """The history of a lot that is unrelated to the parts is added."""
     model = next(one for one in content.bundle.records if one.kind == "LotReceived")
     name = rng.randbytes(32)
     sequence = content.bundle.records[-1].sequence + rng.randrange(1, 1000)
@@ -114,7 +114,7 @@ def history_more(content: Content, rng: Random) -> None:
 
 @changing(Step.REPLAY)
 def again(content: Content, rng: Random) -> bool | None:
-    """A record made a second time, right at the end."""
+    """A record is repeated at the end of its history."""
     record = _of(content, rng, *_ONCE)
     if record is None:
         return False
@@ -138,7 +138,7 @@ def time_runs_back(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def more_than_there_is(content: Content, rng: Random) -> bool | None:
-    """More is taken, scrapped or made than a lot holds; or nothing."""
+    """More is taken, scrapped or made than a lot holds, or nothing."""
     record = _of(content, rng, "LotScrapped", "LotsTransformed", "LotReceived")
     if record is None:
         return False
@@ -166,7 +166,8 @@ def _put_change(content: Content, record: RecordShown, members: dict[str, object
 
 @changing(Step.REPLAY)
 def unbalanced(content: Content, rng: Random) -> bool | None:
-    """A loss or a yield that does not fit the quantities, a unit that is not the lots', a kind that does not fit."""
+    """A loss or yield that does not match the quantities, another unit than the lots', or a kind that does not
+    match."""
     record = _of(content, rng, "LotsTransformed")
     if record is None:
         return False
@@ -189,7 +190,7 @@ def unbalanced(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_order(content: Content, rng: Random) -> bool | None:
-    """Made, or certified, under an order that is not the lot's."""
+    """Made or certified under another order than the lot's."""
     record = _of(content, rng, "LotsTransformed", "CertificateIssued", "LotCommissioned")
     if record is None:
         return False
@@ -202,7 +203,7 @@ def another_order(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_output(content: Content, rng: Random) -> bool | None:
-    """The outputs are not named by who made them, or the inputs are not the histories."""
+    """The outputs' identifiers are not the maker's, or the inputs do not match the histories."""
     record = _of(content, rng, "LotsTransformed")
     if record is None:
         return False
@@ -215,7 +216,7 @@ def another_output(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_number(content: Content, rng: Random) -> bool | None:
-    """An assignment, a certificate, a proposal that is not the current one."""
+    """An assignment, certificate or proposal that is not the current one."""
     record = _of(
         content, rng, "AssignmentAccepted", "AssignmentDeclined", "AssignmentStarted", "AssignmentFinished",
         "AssignmentCancelled", "LotCommissioned", "CertificateRevoked", "RevisionAccepted", "RecordSuperseded",
@@ -262,7 +263,7 @@ def impossible_terms(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_machine(content: Content, rng: Random) -> bool | None:
-    """A machine of somebody else or retired before, evidence of another machine."""
+    """A machine that belongs to somebody else or was retired, or evidence from another machine."""
     record = _of(content, rng, "AssignmentProposed")
     if record is None:
         return False
@@ -277,7 +278,7 @@ def another_machine(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_stream(content: Content, rng: Random) -> bool | None:
-    """A stream that is shorter than what was certified of it, of another machine, or with another root."""
+    """A stream shorter than what was certified, of another machine, or with another root."""
     record = _of(content, rng, "CertificateIssued", "AssignmentFinished")
     if record is None:
         return False
@@ -291,7 +292,7 @@ def another_stream(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_model(content: Content, rng: Random) -> bool | None:
-    """A model that nobody approved, or that was withdrawn before."""
+    """A model that was not approved, or was withdrawn earlier."""
     record = _of(content, rng, "CertificateIssued")
     if record is None:
         return False
@@ -328,8 +329,8 @@ def impossible_certificate(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def impossible_opening(content: Content, rng: Random) -> bool | None:
-    """A demand with another deadline, an opening after it, a model executed whose code is not on chain, and a
-    certificate that was upheld refuted after all."""
+    """A demand with another deadline, an opening after it, a model executed whose code is not on the chain, or a
+    refutation of a certificate that was upheld."""
     record = _of(content, rng, "OpeningDemanded", "CertificateUpheld")
     if record is None:
         return False
@@ -356,7 +357,7 @@ def impossible_opening(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def another_giver(content: Content, rng: Random) -> bool | None:
-    """Custody from somebody who did not have it, or offered to nobody who is known."""
+    """Custody is passed on by a participant that did not have it, or offered to an unknown participant."""
     record = _of(content, rng, "CustodyAccepted", "CustodyOffered")
     if record is None:
         return False
@@ -367,7 +368,7 @@ def another_giver(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def packed_wrongly(content: Content, rng: Random) -> bool | None:
-    """Lots out of a box that they are not in, or not in order."""
+    """Lots are unpacked from a box that does not contain them, or in another order."""
     record = _of(content, rng, "LotsUnpacked")
     if record is None:
         return False
@@ -380,7 +381,7 @@ def packed_wrongly(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def proved_for_nothing(content: Content, rng: Random) -> None:
-    """Entries of the registry that no record names."""
+    """Entries of the registry that no record refers to are added."""
     number = rng.randrange(1000, 2**30)
     if rng.random() < 0.5:
         content.participants[number] = content.participants[content.bundle.participants[0]]
@@ -393,7 +394,7 @@ def proved_for_nothing(content: Content, rng: Random) -> None:
 
 @changing(Step.REPLAY)
 def not_proved(content: Content, rng: Random) -> None:
-    """Entries that records name are left out, from state and list alike."""
+    """Entries that records refer to are missing, from the state and from the list."""
     name = rng.choice(["participants", "keys", "machines", "models", "streams"])
     table = getattr(content, name)
     gone = rng.choice(list(table))
@@ -404,7 +405,7 @@ def not_proved(content: Content, rng: Random) -> None:
 
 @changing(Step.REPLAY)
 def sealed_where_it_matters(content: Content, rng: Random) -> bool | None:
-    """A sealed record of a part, of an order, before a lot was made, or while it was packed or offered away."""
+    """A withheld record of a part, of an order, from before a lot was made, or from while it was packed or offered."""
     history = rng.choice(content.bundle.histories)
     at = 0
     if history.subject in content.bundle.parts or any(
@@ -420,7 +421,7 @@ def sealed_where_it_matters(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def sealed_more_than_there_is(content: Content, rng: Random) -> bool | None:
-    """More sealed transformations than the lot has pieces to give."""
+    """More withheld transformations than the lot has pieces to give."""
     lots = [one for one in content.bundle.histories if one.subject not in content.bundle.parts]
     history = rng.choice(lots)
     first = history.records[0]
@@ -436,7 +437,7 @@ def sealed_more_than_there_is(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.REPLAY)
 def made_of_sealed(content: Content, rng: Random) -> bool | None:
-    """The transformation that made an ancestor is sealed everywhere."""
+    """The transformation that made an ancestor is withheld everywhere."""
     made = _of(content, rng, "LotsTransformed")
     if made is None:
         return False

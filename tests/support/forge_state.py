@@ -1,4 +1,4 @@
-"""Steps 2 to 4: other contracts, other blocks, other state."""
+"""Forgeries for steps 2 to 4: other contracts, other blocks, other state."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.support.forging import DAY_S, MAX_AGE_S, Forged, changing, forgery
 
 @changing(Step.TRUST)
 def another_chain(content: Content, rng: Random) -> None:
-    """The same ledger on a staging chain: all heads bound to that chain's id."""
+    """The same ledger on a staging chain, with all heads bound to that chain's id."""
     content.change(chain_id=rng.randrange(2**53))
 
 
 @changing(Step.TRUST)
 def another_address(content: Content, rng: Random) -> None:
-    """A copy of a contract, or of both, at an address of the forger's."""
+    """A copy of one or both contracts at an address that the forger controls."""
     for old in rng.sample(content.bundle.contracts, rng.randrange(1, 4)):
         new = rng.randbytes(20)
         content.code_hashes[new] = content.code_hashes.pop(old)
@@ -40,7 +40,7 @@ def another_address(content: Content, rng: Random) -> None:
 
 @changing(Step.TRUST)
 def another_code(content: Content, rng: Random) -> None:
-    """Code of the forger's at the right addresses."""
+    """The forger's code at the right addresses."""
     for address in rng.sample(content.bundle.contracts, rng.randrange(1, 4)):
         content.code_hashes[address] = rng.randbytes(32)
 
@@ -61,7 +61,7 @@ def contract_more(content: Content, rng: Random) -> None:
 
 @changing(Step.TRUST)
 def swapped(content: Content, rng: Random) -> None:
-    """Registry and ledger in each other's place."""
+    """Registry and ledger are exchanged."""
     content.change(registry=content.bundle.ledger, ledger=content.bundle.registry, chain_id=content.bundle.chain_id)
     content.time += rng.randrange(10**6)
 
@@ -101,7 +101,7 @@ def right_hash_wrong_number(content: Content, rng: Random) -> Forged:
 
 @forgery(Step.CHECKPOINT)
 def descendant(content: Content, rng: Random) -> Forged:
-    """A block of the forger's on top of the checkpoint."""
+    """The forger's own block on top of the checkpoint."""
     changed = copy_content(content)
     bundle, trust = publish(changed)
     below = rng.randrange(2**20)
@@ -116,7 +116,7 @@ def descendant(content: Content, rng: Random) -> Forged:
 
 @forgery(Step.CHECKPOINT)
 def unlinked(content: Content, rng: Random) -> Forged:
-    """A header of another fork, or none, between proof block and checkpoint."""
+    """A header between proof block and checkpoint is from another fork, or missing."""
     bundle, trust = publish(_longer(content, rng, least=2))
     headers = list(bundle.headers)
     at = rng.randrange(1, len(headers) - 1)
@@ -135,7 +135,7 @@ def unlinked(content: Content, rng: Random) -> Forged:
 
 @forgery(Step.CHECKPOINT)
 def numbered_wrongly(content: Content, rng: Random) -> Forged:
-    """Headers that follow each other by hash, and not by number."""
+    """Headers that are linked by hash but not numbered consecutively."""
     bundle, trust = publish(_longer(content, rng))
     headers = [bundle.headers[0]]
     for header in bundle.headers[1:]:
@@ -162,7 +162,7 @@ def of_the_future(content: Content, rng: Random) -> Forged:
 
 @forgery(Step.CHECKPOINT)
 def badly_cosigned(content: Content, rng: Random) -> Forged:
-    """Too few signers, strangers, one twice, another block, chain or ledger, another order."""
+    """Too few signers, unknown ones, a repeated one, another block, chain or ledger, or another order."""
     bundle, trust = publish(_longer(content, rng))
     signers = [LocalSigner.from_bytes(rng.randbytes(31) + b"\1") for _ in range(4)]
     keys = [Cosigner(1 + place // 2, one.address) for place, one in enumerate(signers)]
@@ -203,7 +203,7 @@ def _signed(checkpoint: Checkpoint, *signers: LocalSigner) -> tuple[bytes, ...]:
 
 
 def _high(signature: bytes) -> bytes:
-    """The other signature of the same key, which the chain refuses (EIP-2)."""
+    """The other valid signature by the same key, which the chain refuses (EIP-2)."""
     order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
     s = order - int.from_bytes(signature[32:64], "big")
     return signature[:32] + s.to_bytes(32, "big") + bytes([55 - signature[64]])
@@ -226,7 +226,7 @@ def _fields(header: bytes) -> list[bytes]:
 
 
 def _storage_nodes(bundle: Bundle, trust: TrustFile) -> list[bytes]:
-    """Nodes that no account needs: what lacks among them is missed in step 4."""
+    """Nodes that no account proof needs; removing one fails in step 4."""
     proof = StateProof(bundle, parse_header(bundle.headers[0]))
     proof.verify_contracts(bundle, trust)
     return [node for node in bundle.nodes if keccak256(node) not in proof._used]
@@ -260,7 +260,7 @@ def node_more(content: Content, rng: Random) -> Forged:
 
 @forgery(Step.PROOFS)
 def node_of_another_state(content: Content, rng: Random) -> Forged:
-    """The tries of a later state beside those of this one."""
+    """Tries of a later state in addition to those of the proof block."""
     bundle, trust = publish(content)
     changed = copy_content(content)
     number = rng.choice(list(changed.participants))
@@ -272,7 +272,7 @@ def node_of_another_state(content: Content, rng: Random) -> Forged:
 
 @changing(Step.PROOFS)
 def entry_missing(content: Content, rng: Random) -> bool | None:
-    """Storage proves that there is no such participant, key, machine, model, stream."""
+    """Storage proves that a participant, key, machine, model or stream does not exist."""
     tables = [content.participants, content.keys, content.machines, content.models, content.streams]
     table = rng.choice([table for table in tables if table])
     table.pop(rng.choice(list(table)))  # type: ignore[attr-defined, call-overload]  # a dictionary, whatever its key
@@ -282,7 +282,7 @@ def entry_missing(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.PROOFS)
 def entry_unknown(content: Content, rng: Random) -> None:
-    """Entries are listed that storage does not have."""
+    """The bundle lists entries that storage does not have."""
     numbers = rng.choice(["participants", "machines", "models"])
     if rng.random() < 0.4:
         content.change(keys=tuple(sorted((*content.bundle.keys, rng.randbytes(20)))))
@@ -295,7 +295,7 @@ def entry_unknown(content: Content, rng: Random) -> None:
 
 @changing(Step.PROOFS)
 def number_too_large(content: Content, rng: Random) -> None:
-    """A name that the contract cannot have."""
+    """An identifier that the contract cannot hold."""
     name, bits = rng.choice([("participants", 32), ("machines", 40), ("models", 40)])
     known = getattr(content.bundle, name)
     content.change(**{name: (*known, (1 << bits) + rng.randrange(2**12))})
@@ -303,7 +303,7 @@ def number_too_large(content: Content, rng: Random) -> None:
 
 @changing(Step.PROOFS)
 def impossible_word(content: Content, rng: Random) -> None:
-    """Storage that no Solidity writes: bits outside of members, booleans and enumerations beyond their last value."""
+    """Storage that Solidity never writes: bits outside members, booleans and enumerations beyond their last value."""
     participant = slots_of(ParticipantSlots, rng.choice(content.bundle.participants))[0]
     model = slots_of(ModelSlots, rng.choice(content.bundle.models))[0]
     machine = slots_of(MachineSlots, rng.choice(content.bundle.machines))[0]

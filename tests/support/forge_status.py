@@ -1,4 +1,4 @@
-"""Step 11: a part that does not stand well, with everything else as it must be."""
+"""Forgeries for step 11: the status of a part is bad, and everything else is in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.forging import DAY_S, Forged, changing, forgery
 
 
 def _latest(content: Content, rng: Random) -> int | None:
-    """The latest certificate of a part, and all others of that part's lot before it."""
+    """The part's latest certificate. Drops the lot's earlier ones."""
     part = rng.choice(content.bundle.parts)
     issued = [
         one
@@ -28,7 +28,7 @@ def _latest(content: Content, rng: Random) -> int | None:
 
 @forgery(Step.STATUS)
 def expired(content: Content, rng: Random) -> Forged | None:
-    """Expired at the proof block, or since then."""
+    """The certificate expired at the proof block, or since."""
     latest = _latest(content, rng)
     if latest is None:
         return None
@@ -43,7 +43,7 @@ def expired(content: Content, rng: Random) -> Forged | None:
 
 @changing(Step.STATUS)
 def withdrawn(content: Content, rng: Random) -> bool | None:
-    """The model fell after the last certificate."""
+    """The model was withdrawn after the last certificate."""
     latest = _latest(content, rng)
     if latest is None:
         return False
@@ -60,7 +60,7 @@ def withdrawn(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.STATUS)
 def revoked(content: Content, rng: Random) -> bool | None:
-    """The issuer took it back in the last record."""
+    """The last record revokes the certificate."""
     latest = _latest(content, rng)
     if latest is None:
         return False
@@ -70,7 +70,7 @@ def revoked(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.STATUS)
 def failed(content: Content, rng: Random) -> bool | None:
-    """A failing certificate after the passing one: the latest counts."""
+    """A failing certificate follows the passing one: the latest counts."""
     latest = _latest(content, rng)
     if latest is None:
         return False
@@ -84,7 +84,7 @@ def failed(content: Content, rng: Random) -> bool | None:
 
 @changing(Step.STATUS)
 def refuted(content: Content, rng: Random) -> bool | None:
-    """Opened and found wrong, in the last record."""
+    """The last record refutes the certificate by its opening."""
     latest = _latest(content, rng)
     if latest is None or latest in _settled(content, CertificateUpheld):
         return False
@@ -94,7 +94,7 @@ def refuted(content: Content, rng: Random) -> bool | None:
 
 @forgery(Step.STATUS)
 def unopened(content: Content, rng: Random) -> Forged | None:
-    """Demanded, and nobody opened it in time: at the proof block, or since then."""
+    """An opening was demanded and its deadline passed, at the proof block or since."""
     latest = _latest(content, rng)
     if latest is None or latest in _settled(content, CertificateUpheld, OpeningDemanded):
         return None
@@ -107,13 +107,13 @@ def unopened(content: Content, rng: Random) -> Forged | None:
 
 
 def _settled(content: Content, *kinds: type[CertificateUpheld | OpeningDemanded]) -> set[int]:
-    """The certificates that records of these kinds are about."""
+    """The certificates that records of these kinds concern."""
     events = [entry_of(one).event for one in content.bundle.records]
     return {one.certificate for one in events if isinstance(one, kinds)}
 
 
 def _append(content: Content, rng: Random, certificate: int, kind: str, **members: int | bytes) -> None:
-    """A record about a certificate, by who issued it, at the end of its lot's history."""
+    """Appends a record about a certificate, by its issuer, to the lot's history."""
     issued = content.record(certificate)
     entry = entry_of(issued)
     part = entry.histories[0]
@@ -124,14 +124,14 @@ def _append(content: Content, rng: Random, certificate: int, kind: str, **member
 
 @changing(Step.STATUS)
 def quarantined(content: Content, rng: Random) -> bool | None:
-    """Set apart by who holds it, in the last record."""
+    """The last record quarantines the part; recorded by its holder."""
     part = rng.choice(content.bundle.parts)
     return _on_own(content, rng, part, "LotQuarantined", reason_root=rng.randbytes(32))
 
 
 @changing(Step.STATUS)
 def scrapped(content: Content, rng: Random) -> bool | None:
-    """All of it, in the last record; or quarantined and then scrapped, so that it is quarantined no more."""
+    """The last record scraps the whole lot, possibly after a quarantine, which it ends."""
     part = rng.choice(content.bundle.parts)
     if rng.random() < 0.5 and _on_own(content, rng, part, "LotQuarantined", reason_root=bytes(32)) is False:
         return False
@@ -146,7 +146,7 @@ def scrapped(content: Content, rng: Random) -> bool | None:
 
 
 def _on_own(content: Content, rng: Random, part: bytes, kind: str, **members: int | bytes) -> bool | None:
-    """A record about a part by who holds it; False while it is packed."""
+    """Appends a record about a part by its holder. Returns False if the part is packed."""
     holder = _holder(content, part)
     if holder is None:
         return False
@@ -160,7 +160,7 @@ def _on_own(content: Content, rng: Random, part: bytes, kind: str, **members: in
 
 
 def _holder(content: Content, part: bytes) -> int | None:
-    """Who has custody; None while it is packed."""
+    """The participant with custody; None if the part is packed."""
     holder: int | None = None
     for number in content.history(part).records:
         record = content.record(number) if isinstance(number, int) else None

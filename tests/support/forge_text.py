@@ -1,4 +1,4 @@
-"""Step 1: texts that say what a bundle says in another form, or more than a bundle may."""
+"""Forgeries for step 1: files that express a bundle in another form, or contain more than a bundle may."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.forging import Forged, forgery
 
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},:]', re.DOTALL)
 _NUMBER = re.compile(rb'"(?:record|root|creator|at|chain_id)":([0-9]+)(?=[,}])')
-"""Numbers of the bundle itself: in what is disclosed, other forms may be other values."""
+"""Numbers of the bundle itself. In disclosed documents, another form of a number may be another value."""
 _TABLES = ("contracts", "histories", "identities", "keys", "nodes", "participants", "records", "claims", "evidence")
 
 
@@ -33,7 +33,7 @@ def text(function: Callable[[bytes, Random], bytes | None]) -> None:
 
 
 def value(function: Callable[[dict[str, Any], Random], bool | None]) -> None:
-    """Registers a generator that changes the value, which is then written canonically."""
+    """Registers a generator that changes the parsed value, which is then written canonically."""
 
     def change(data: bytes, rng: Random) -> bytes | None:
         parsed = json.loads(data)
@@ -83,6 +83,7 @@ def other_base64(data: bytes, rng: Random) -> bytes | None:
 
 @text
 def truncated(data: bytes, rng: Random) -> bytes:
+    """The file cut off at any byte."""
     return data[: rng.randrange(len(data))]
 
 
@@ -112,7 +113,7 @@ def disclosed_key_twice(data: bytes, rng: Random) -> bytes:
 
 @text
 def nested(data: bytes, rng: Random) -> bytes:
-    """A disclosed value that nests by the thousand."""
+    """A disclosed value nested thousands of levels deep."""
     found = rng.choice(list(re.finditer(rb'"value":("[^"]*"|[0-9]+|true|false)', data)))
     depth = rng.randrange(40, 5000)
     return data[: found.start(1)] + b"[" * depth + b"]" * depth + data[found.end(1) :]
@@ -202,7 +203,7 @@ def nothing_to_prove(parsed: dict[str, Any], rng: Random) -> None:
 
 @value
 def ragged_disclosure(parsed: dict[str, Any], rng: Random) -> None:
-    """Lists of paths that are not those of one document, and positions that are not in them."""
+    """Paths that do not belong to one document, or positions that are not in it."""
     disclosure = rng.choice(parsed["claims"])["disclosure"]
     choice = rng.randrange(4)
     if choice == 0:
@@ -217,7 +218,7 @@ def ragged_disclosure(parsed: dict[str, Any], rng: Random) -> None:
 
 @value
 def odd_text(parsed: dict[str, Any], rng: Random) -> None:
-    """Identifiers with what no identifier has."""
+    """Identifiers with characters that no identifier has."""
     identity = rng.choice(parsed["identities"])
     letter = rng.choice([" ", '"', "\\", "\n", "\0", "é", "\u202e", "\x7f"])
     at = rng.randrange(len(identity["identifier"]) + 1)

@@ -1,7 +1,7 @@
-"""Forges bundles by the thousand, and has each one judged: `python -m tests.support.forgeries BUNDLE TRUST`.
+"""Forges thousands of bundles and verifies each: `python -m tests.support.forgeries BUNDLE TRUST`.
 
-None may be accepted, and the step that a forgery is about must be the one that refuses it. Mutations change bytes of
-the file at random: whatever step refuses them, none may pass.
+Each must be refused, and by the step that the forgery targets. Mutations change random bytes of the file: they must be
+refused by any step.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from tests.support.forging import FORGERIES, MAX_AGE_S, Forged, Forgery
 __all__ = ["Tally", "forge", "judge", "mutate", "run_forgeries", "run_mutations"]
 
 _GENERATORS = (forge_text, forge_state, forge_heads, forge_records, forge_disclosed, forge_status)
-"""Importing them registers what they forge."""
+"""Importing them registers their generators."""
 _TRIES = 200
 
 
 @dataclass
 class Tally:
-    """How forgeries fared."""
+    """Results of the forgeries."""
 
     tried: Counter[str] = field(default_factory=Counter)
-    """By the step that they were about."""
+    """Number of forgeries by targeted step."""
     accepted: list[str] = field(default_factory=list)
     misplaced: list[str] = field(default_factory=list)
-    """Refused by another step than theirs."""
+    """Forgeries that another step than the targeted one refused."""
 
     @property
     def clean(self) -> bool:
@@ -56,7 +56,7 @@ class Tally:
 
 
 def forge(content: Content, step: Step, rng: Random) -> tuple[Forgery, Forged]:
-    """One forgery of a step."""
+    """Makes one forgery for a step."""
     for _ in range(_TRIES):
         generator = rng.choice(FORGERIES[step])
         forged = generator(content, rng)
@@ -66,7 +66,7 @@ def forge(content: Content, step: Step, rng: Random) -> tuple[Forgery, Forged]:
 
 
 def judge(forged: Forged) -> Step | None:
-    """The step that refuses it; None when it is accepted."""
+    """The step that refuses the forgery; None if it is accepted."""
     try:
         verify_bundle(forged.data, forged.trust, now_s=forged.now_s, max_age_s=MAX_AGE_S)
     except VerificationError as error:
@@ -98,7 +98,7 @@ def _count(tally: Tally, step: Step, name: str, found: Step | None) -> None:
 
 
 def mutate(data: bytes, rng: Random) -> bytes:
-    """One to three bytes changed, taken out, put in or moved."""
+    """Changes, removes, inserts or moves one to three bytes."""
     changed = bytearray(data)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         at = rng.randrange(len(changed))
@@ -135,6 +135,8 @@ def _mutations(data: bytes, rng: Random, count: int) -> Iterator[bytes]:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Runs forgeries and mutations and prints the results. Returns the exit code: 0 if everything was refused as
+    expected."""
     parser = argparse.ArgumentParser(
         description="Forge bundles and have each judged; exit code 0 when none got through."
     )

@@ -1,4 +1,4 @@
-"""What the generators of forgeries have in common.
+"""Shared by the generators of forgeries.
 
 A forgery is a lie about one step, with everything upstream repaired: see tests/support/bundle_content.py.
 """
@@ -20,7 +20,7 @@ MAX_AGE_S = 30 * DAY_S
 
 @dataclass(frozen=True)
 class Forged:
-    """What a verifier is given."""
+    """The input of a verifier."""
 
     data: bytes
     trust: TrustFile
@@ -28,7 +28,7 @@ class Forged:
 
 
 Forgery: TypeAlias = Callable[[Content, Random], "Forged | None"]
-"""None where the dice asked for something that the content does not have."""
+"""Returns None if the content lacks what the random choice needs."""
 FORGERIES: dict[Step, list[Forgery]] = {step: [] for step in Step}
 
 
@@ -43,8 +43,8 @@ def forgery(step: Step) -> Callable[[Forgery], Forgery]:
 
 
 def changing(step: Step) -> Callable[[Callable[[Content, Random], bool | None]], Forgery]:
-    """Registers a generator that changes a copy of the content, which is then proved anew. It says False where it could
-    not change anything."""
+    """Registers a generator that changes a copy of the content, which is then proved again. It returns False if there
+    was nothing to change."""
 
     def register(function: Callable[[Content, Random], bool | None]) -> Forgery:
         def forge(content: Content, rng: Random) -> Forged | None:
@@ -60,5 +60,6 @@ def changing(step: Step) -> Callable[[Callable[[Content, Random], bool | None]],
 
 
 def published(content: Content) -> Forged:
+    """Proves the content and encodes it, with a time shortly after the proof block."""
     data, trust = publish_bytes(content)
     return Forged(data, trust, content.time + 100)

@@ -1,4 +1,4 @@
-"""A caller of the gateway without a socket, a world to ask about, and a chain with the node that the gateway asks."""
+"""A client of the gateway without a socket, a world to query, and a fake chain with a node for the gateway."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tests.support.fake_world import SMITH, World, build_world
 
 LINK = "https://id.gs1.org/01/09506000134352/21/A-1"
 SLASHED = "https://id.gs1.org/01/09506000134352/21/A%2F1"
-"""Its serial number holds a slash, which is not the slash that parts a path."""
+"""A link whose serial number contains a slash, which is not a path separator."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Each request runs in an event loop of its own."""
+    """Calls the application; each request runs in its own event loop."""
 
     app: FastAPI
 
     def ask(self, path: str, method: str = "GET", body: object = None, **headers: str) -> httpx.Response:
-        """Underscores in the names of headers stand for hyphens. A body that is not bytes is sent as JSON."""
+        """Sends a request. Underscores in header names stand for hyphens. A body that is not bytes is sent as JSON."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
@@ -63,7 +63,7 @@ class FakeNode:
 
 @dataclass
 class ServedChain(FakeChain):
-    """A fake chain that can be unreachable, or worse."""
+    """A fake chain that can be unreachable, or raise other errors."""
 
     broken: Exception | None = None
     node: FakeNode = field(init=False)
@@ -86,7 +86,7 @@ class ServedChain(FakeChain):
 
 
 def build_linked_world(store: Store) -> World:
-    """The small world, and two lots under Digital Links."""
+    """The small world, with two lots under GS1 Digital Links."""
     world = build_world(store)
     for link in (LINK, SLASHED):
         identity = Identity(SubjectKind.LOT, SMITH, link, digest("salt", link))

@@ -1,4 +1,4 @@
-"""Installations with chosen distributions and nothing else: folders of links to the packages of this environment."""
+"""Installations with exactly the chosen distributions: folders of links to the packages of this environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CALL = "import sys; from {0} import {1}; sys.argv[0] = 'millmark'; {1}()"
 
 
 def link_distributions(folder: Path, names: Iterable[str]) -> Path:
-    """Millmark itself, and these; gives the folder."""
+    """Links Millmark and these distributions into a folder, and returns it."""
     for name in [*names, "millmark"]:
         distribution = metadata.distribution(name)
         tops = {path.parts[0] for path in distribution.files or () if path.parts[0] not in ("..", "__pycache__")}
@@ -29,7 +29,7 @@ def link_distributions(folder: Path, names: Iterable[str]) -> Path:
 
 
 def run_python(site: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """`-S` leaves out the packages of this environment."""
+    """Runs Python with `-S`, so that the packages of this environment are not visible."""
     environment = {"PYTHONPATH": str(site), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-S", *arguments]
     return subprocess.run(
@@ -38,5 +38,5 @@ def run_python(site: Path, *arguments: str, cwd: Path | None = None) -> subproce
 
 
 def run_millmark(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """As the console script that pyproject.toml declares calls it."""
+    """Runs `millmark` the way the console script of pyproject.toml does."""
     return run_python(site, "-c", CALL.format(*PROJECT["scripts"]["millmark"].split(":")), *arguments)

@@ -1,4 +1,4 @@
-"""Public test data, and the keys and credentials that tests of the standards share."""
+"""Public test data, and the keys and credentials shared by the tests of the standards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.interop.credentials.proofs import add_proof
 __all__ = ["CORPUS", "DID", "ED25519", "FACTS", "KEYS", "LISTS", "MINIMAL", "NOW", "P256", "SECRET", "self_issued"]
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
-"""Public test data, when it is on this machine; tests collect what they find there."""
+"""Folder of public test data, if it is on this machine. Tests are collected from its content."""
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 SECRET = bytes(range(32))

@@ -24,14 +24,14 @@ class Missed:
     kind: str
     """`line` or `branch`."""
     file: str
-    """Relative to the Foundry project."""
+    """Path relative to the Foundry project."""
     line: int
     text: str
-    """The source line without indentation: exceptions name it so, and survive edits elsewhere."""
+    """The source line without indentation. Exceptions refer to it, so that edits elsewhere do not affect them."""
 
 
 def parse_lcov(report: str) -> dict[str, Coverage]:
-    """Coverage by source file."""
+    """Parses a report; returns coverage by source file."""
     files: dict[str, Coverage] = {}
     for record in report.split("end_of_record"):
         fields = [line.split(":", 1) for line in record.splitlines() if ":" in line]
@@ -50,7 +50,7 @@ def parse_lcov(report: str) -> dict[str, Coverage]:
 
 
 def list_missed(files: Mapping[str, Coverage], project: Path) -> list[Missed]:
-    """Everything that no test reached, with its source text."""
+    """All lines and branches that no test reached, with their source text."""
     missed = []
     for file, coverage in sorted(files.items()):
         text = (project / file).read_text().splitlines()

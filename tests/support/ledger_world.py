@@ -1,4 +1,4 @@
-"""A deployed ledger with admitted companies, on the embedded chain or any other development engine."""
+"""A deployed ledger with admitted companies, on the embedded chain or another development engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MONEY_WEI = 10**20
 
 @dataclass
 class LedgerWorld:
-    """`line` is what every node of this world is reached through."""
+    """A ledger and its owner. All its nodes are reached through `line`."""
 
     line: Line
     chain: Chain
@@ -28,7 +28,7 @@ class LedgerWorld:
     numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     def admit(self, outbox: Outbox, role: Role = Role.MANUFACTURER) -> LocalSigner:
-        """A new company; gives its key."""
+        """Admits a new company and returns its signer."""
         signer = self.fund(LocalSigner.generate())
         owner = self.submitter(outbox, self.owner)
         owner.submit([(f"admit-{signer.address.hex()}", Admit(int(role), signer.address, NOTHING))])
@@ -43,12 +43,12 @@ class LedgerWorld:
         return Submitter(self.chain, outbox, signer, batch_size=batch_size, receipt_grace_s=0.2, resend_s=0.0)
 
     def lots(self, count: int) -> list[tuple[str, Record]]:
-        """Records that nothing stands against, each under a key of its own."""
+        """Records that the contract will accept, each with its own key."""
         names = [f"lot-{next(self.numbers)}" for _ in range(count)]
         return [(name, ReceiveLot(sha256(name.encode()), 1, b"H87", NOTHING)) for name in names]
 
     def count(self) -> int:
-        """Records of the ledger on the chain, asked for past the line."""
+        """Number of records on the ledger, read without `line` and its faults."""
         return Chain(Node(self.line.node), self.chain.profile, self.chain.deployment).sequence(Contract.LEDGER)
 
     def nonces(self, signer: LocalSigner) -> int:
@@ -56,6 +56,7 @@ class LedgerWorld:
 
 
 def build_world(transport: Transport | None = None, profile: str = "embedded") -> LedgerWorld:
+    """Deploys a ledger without companies."""
     line = Line(transport or EmbeddedChain())
     node, owner = Node(line), LocalSigner.generate()
     node.fund(owner.address, _MONEY_WEI)
@@ -64,11 +65,12 @@ def build_world(transport: Transport | None = None, profile: str = "embedded") -
 
 
 def results(outbox: Outbox, ids: list[int]) -> list[QueuedRecord]:
+    """The outbox records with these ids."""
     return [outbox.record(number) for number in ids]
 
 
 def verify_final(outbox: Outbox, ids: list[int]) -> list[int]:
-    """All are final, each under a sequence of its own; gives the sequences."""
+    """Asserts that all are final, each with its own sequence; returns the sequences."""
     found = results(outbox, ids)
     assert [record.state for record in found] == [OutboxState.FINAL] * len(ids), [record.error for record in found]
     sequences = [record.sequence for record in found if record.sequence is not None]
@@ -77,14 +79,14 @@ def verify_final(outbox: Outbox, ids: list[int]) -> list[int]:
 
 
 def transactions(store: Store, signer: LocalSigner) -> list[tuple[int, str]]:
-    """(nonce, state) of everything that was ever allocated for a key, by nonce."""
+    """(nonce, state) of every transaction ever allocated for a key, by nonce."""
     query = "SELECT nonce, state FROM outbox_transactions WHERE signer = ? ORDER BY nonce, id"
     with store.reading() as connection:
         return [(int(n), str(s)) for n, s in connection.exec_driver_sql(query, (signer.address,))]
 
 
 def verify_once(world: LedgerWorld, store: Store, signer: LocalSigner, ids: list[int], before: int) -> None:
-    """Each record once on the ledger, and every nonce spent on one transaction that is final."""
+    """Asserts that each record is on the ledger once, and each nonce used by one final transaction."""
     sequences = verify_final(Outbox(store), ids)
     assert sequences == list(range(before + 1, before + 1 + len(ids)))
     assert world.count() == before + len(ids)

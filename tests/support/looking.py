@@ -1,4 +1,4 @@
-"""What a browser can tell of a page: contrast, names, sizes, codes in pictures."""
+"""Properties of a page that a browser can measure: contrast, names, sizes, codes in pictures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONTRAST = """() => {
   }
   return found;
 }"""
-"""Texts with less contrast than WCAG 2.2, criterion 1.4.3, wants."""
+"""Texts with less contrast than WCAG 2.2, criterion 1.4.3, requires."""
 
 NAMELESS = """() => [...document.querySelectorAll(
     'a, button, input:not([type=hidden]), textarea, img, [role=region], nav, svg[role]')]
@@ -45,17 +45,17 @@ NAMELESS = """() => [...document.querySelectorAll(
     const decorative = e.tagName === 'IMG' && e.getAttribute('alt') === '' && e.closest('a');
     return !name.trim() && !decorative;
   }).map(e => e.outerHTML.slice(0, 80))"""
-"""What a screen reader would have no name for (criteria 1.1.1, 4.1.2)."""
+"""Elements without a name for screen readers (criteria 1.1.1, 4.1.2)."""
 
 CUT_OFF = """() => [...document.querySelectorAll('.scroll')]
     .filter(one => one.querySelector('.stack') && one.scrollWidth > one.clientWidth + 1)
     .map(one => one.getAttribute('aria-labelledby'))"""
-"""Tables of which a part is out of sight."""
+"""Tables that are partly out of view."""
 SMALL_TARGETS = """() => [...document.querySelectorAll('nav a, button, .button, input:not([type=hidden])')]
   .filter(e => e.checkVisibility() && !e.closest('.pager'))
   .map(e => [e.textContent.trim(), e.getBoundingClientRect()])
   .filter(([, box]) => box.width < 24 || box.height < 24).map(([text]) => text)"""
-"""What a finger would miss (criterion 2.5.8)."""
+"""Targets that are too small to touch (criterion 2.5.8)."""
 
 _PIXELS = """async (source) => {
   const picture = new Image(); picture.src = source; await picture.decode();

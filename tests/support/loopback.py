@@ -1,4 +1,4 @@
-"""Servers on loopback, each in a thread of its own, on a port that the system picks."""
+"""Servers on loopback, each in its own thread, on a port chosen by the system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.ports import closed_port
 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
-    """A real uvicorn before `app`; gives its URL."""
+    """Runs `app` in a real uvicorn, and yields its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
@@ -32,8 +32,8 @@ def serving(app: FastAPI) -> Iterator[str]:
 
 @contextmanager
 def answering(answer: Callable[[socket.socket], None], seen: list[bytes] | None = None) -> Iterator[str]:
-    """A server that reads each connection's first request, into `seen` too, and answers it with whatever bytes `answer`
-    sends; gives its URL."""
+    """Runs a server that reads the first request of each connection (also into `seen`) and responds with the bytes that
+    `answer` sends. Yields its URL."""
     requests = [] if seen is None else seen
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.1)
@@ -63,5 +63,5 @@ def answering(answer: Callable[[socket.socket], None], seen: list[bytes] | None 
 
 
 def closed_url() -> str:
-    """A URL at which nothing listens, nor will."""
+    """A URL at which nothing will ever listen."""
     return f"http://127.0.0.1:{closed_port()}"

@@ -24,6 +24,8 @@ STREAM = bytes(range(32))
 
 @dataclass(slots=True)
 class Parts:
+    """The parts of a node with one stream."""
+
     folder: Path
     log: StreamLog
     intake: Intake
@@ -38,7 +40,7 @@ class Parts:
 
 @contextmanager
 def open_parts(folder: Path, samples_field: str | None = None) -> Iterator[Parts]:
-    """One stream, `press`."""
+    """Opens the parts for one stream, `press`."""
     log = StreamLog(folder / "log", STREAM)
     known = DedupIndex(folder / "known", log)
     committer = Committer(log, known)
@@ -53,7 +55,7 @@ def open_parts(folder: Path, samples_field: str | None = None) -> Iterator[Parts
 
 
 class CaptureClient:
-    """Asks the application without a socket."""
+    """Sends requests to the capture application without a socket."""
 
     def __init__(self, app: Starlette, headers: dict[str, str]) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""A consortium on a real devchain, and a node of its inspector in a process of its own."""
+"""A consortium on a real devchain, and a node of its inspector in its own process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MODELS = Path(__file__).parents[2] / "quality" / "models"
 
 @dataclass(frozen=True, slots=True)
 class NodeSite:
-    """What stands ready on the chain, and the folder of the node."""
+    """The consortium's registered things, and the node's folder."""
 
     consortium: Consortium
     plant: Plant
@@ -46,7 +46,7 @@ class NodeSite:
         return self.folder / "node.toml"
 
     def write_config(self, *, more: str = "", anchor: str = "count = 50\nseconds = 0.5", record: str = "") -> None:
-        """The node's configuration; `more` is further TOML."""
+        """Writes the node's configuration. `more`: additional TOML."""
         self.config.write_text(
             f'data_folder = "data"\n{record}\n'
             f'[chain]\nurl = "{self.url}"\n'
@@ -56,13 +56,13 @@ class NodeSite:
         )
 
     def anchored(self) -> int:
-        """Entries under the stream's latest anchor on the ledger."""
+        """Number of entries under the stream's latest anchor on the ledger."""
         return cast(int, self.consortium.chain.read_struct(Contract.LEDGER, "streamOf", self.stream)["size"])
 
 
 @contextmanager
 def running_devchain() -> Iterator[str]:
-    """A devchain in a process of its own; gives its URL."""
+    """Runs a devchain in its own process; yields its URL."""
     command = [sys.executable, "-m", "services.cli", "devchain", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         try:
@@ -73,7 +73,7 @@ def running_devchain() -> Iterator[str]:
 
 
 def build_site(folder: Path, url: str, store: Store, lots: int) -> NodeSite:
-    """Companies, machines and an approved model; as many lots, held by a factory."""
+    """Creates companies, machines and an approved model, and `lots` lots in a factory's custody."""
     consortium = found_consortium(store, HttpTransport(url))
     plant = build_plant(consortium, (MODELS / "forda.bin").read_bytes(), (MODELS / "forda.json").read_text())
     names = [f"NODE{number}" for number in range(lots)]
@@ -90,7 +90,7 @@ def build_site(folder: Path, url: str, store: Store, lots: int) -> NodeSite:
 
 @dataclass(slots=True)
 class RunningNode:
-    """A node's process, and a client of it."""
+    """A node's process, and a client for it."""
 
     process: subprocess.Popen[str]
     client: httpx.Client
@@ -102,7 +102,7 @@ class RunningNode:
         return found
 
     def is_settled(self) -> bool:
-        """Whether all that was taken in is on the ledger."""
+        """Whether everything captured is on the ledger."""
         told = self.client.get("/ready").json()
         recorded = all(stream["anchored"] == stream["entries"] for stream in told["streams"])
         return recorded and told["outbox"]["oldest_waiting"] is None
@@ -114,7 +114,7 @@ class RunningNode:
 
 @contextmanager
 def running_node(config: Path) -> Iterator[RunningNode]:
-    """Starts the node, and ends it on leaving if it still runs."""
+    """Runs the node; stops it on exit if it still runs."""
     command = [sys.executable, "-m", "services.cli", "node", "--config", str(config)]
     errors = config.with_name("node.log").open("a")
     with errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ) as process:
@@ -131,7 +131,8 @@ def running_node(config: Path) -> Iterator[RunningNode]:
 
 
 def millmark(*arguments: str, fails: bool = False) -> str:
-    """`millmark node` with these arguments; gives what it printed, or, where it is to fail, the one line of why."""
+    """Runs `millmark node` with these arguments; returns its output. With `fails`, it must fail, and its error line is
+    returned."""
     command = [sys.executable, "-m", "services.cli", "node", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_S, env=os.environ)
     assert done.returncode == (2 if fails else 0), done.stderr

@@ -1,4 +1,4 @@
-"""How long a test waits for what must come. Nothing is judged by it: a busy machine is slow, not wrong."""
+"""How long tests wait for something that must happen. It is not a measurement: a busy machine is slow, not wrong."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 __all__ = ["MOST_S", "wait_until"]
 
 MOST_S = 120.0
-"""What takes a second on a quiet machine has come by then on one that has ten times as much to do."""
+"""Seconds. Enough for what takes a second on an idle machine, even with ten times the load."""
 
 
 def wait_until(holds: Callable[[], bool], most_s: float = MOST_S) -> None:
-    """Returns once `holds` does. Raises AssertionError when that does not happen."""
+    """Returns once `holds` returns True. Raises AssertionError if it does not within `most_s`."""
     end = time.monotonic() + most_s
     while not holds():
         assert time.monotonic() < end, "it did not come true"

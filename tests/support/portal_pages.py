@@ -1,4 +1,4 @@
-"""The portal's routes, and who may see each page: written out, not derived from the rules."""
+"""The portal's routes, and who may see each page: written out by hand, not derived from the rules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ ROLES = frozenset({"BUYER", "COORDINATOR", "MANUFACTURER", "INSPECTOR", "CARRIER
 OWNER = frozenset({"owner"})
 MEMBERS = ROLES | OWNER
 ANYBODY: frozenset[str] | None = None
-"""Also without a session."""
+"""Visible without a session."""
 PAGES: dict[tuple[str, str], frozenset[str] | None] = {
     ("GET", "/.well-known/gs1resolver"): ANYBODY,
     ("GET", "/{key:int}/{rest:path}"): ANYBODY,

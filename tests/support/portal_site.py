@@ -1,4 +1,4 @@
-"""The small world behind a guarded gateway, and browsers without scripts: cookies, forms, links."""
+"""The small world behind a gateway with authentication, and browsers without scripts: cookies, forms, links."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ HOST = "gateway.example"
 SESSION, FORM = "__Host-millmark-session", "__Host-millmark-form"
 OWNER, STRANGER, NO_ROLE, SUSPENDED = 50, 99, 51, 52
 BY_ROLE = {str(role.name): 60 + place for place, role in enumerate(Role)}
-"""A participant of each single role, without a part in anything."""
+"""For each role, a participant that has only that role and takes part in nothing."""
 
 
 @dataclass
 class Browser:
-    """Keeps cookies, follows nothing by itself."""
+    """Keeps cookies; does not follow redirects by itself."""
 
     caller: Caller
     cookies: dict[str, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ def hidden(page: str) -> dict[str, str]:
 
 
 class Site:
-    """Every participant can sign in."""
+    """A portal to which every participant can sign in."""
 
     def __init__(self, store: Store) -> None:
         self.store, self.world = store, build_world(store)
@@ -83,7 +83,7 @@ class Site:
         self.caller = Caller(app)
 
     def browser(self, participant: int | None = None, **issued: int) -> Browser:
-        """Signed in, unless it is nobody's."""
+        """A browser, signed in unless `participant` is None."""
         if participant is None:
             return Browser(self.caller)
         return Browser(self.caller, {SESSION: self.session(participant, **issued)})

@@ -1,4 +1,4 @@
-"""Orders made, inspected and delivered on a real chain, and a real gateway over them that wants a sign-in."""
+"""Orders produced, inspected and delivered on a real chain, and a real gateway that requires sign-in."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ _DISCLOSED = ["names", "/passport"]
 
 @dataclass(frozen=True)
 class PortalWorld:
+    """A served portal, and the production line behind it."""
+
     store: Store
     line: Line
     origin: str
@@ -46,16 +48,16 @@ class PortalWorld:
 
     @property
     def part(self) -> Job:
-        """One that passed and was delivered."""
+        """A job whose part passed and was delivered."""
         return next(job for job in self.line.jobs if job.verdict is Verdict.PASS)
 
     @property
     def failed(self) -> Job:
-        """One that failed, and is in quarantine."""
+        """A job whose part failed and is in quarantine."""
         return next(job for job in self.line.jobs if job.verdict is Verdict.FAIL)
 
     def code(self, job: Job | None = None) -> str:
-        """What is in the code on the part."""
+        """The link that the code on the part contains."""
         identity = self.identity(job or self.part)
         return build_part_link(parse_digital_link(identity.identifier), identity.salt, base_url=self.origin)
 

@@ -1,4 +1,4 @@
-"""Ports for servers that cannot be told to pick their own and say which."""
+"""Ports for servers that cannot choose a free one themselves and report it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 __all__ = ["closed_port", "pick_port"]
 
 _LOWEST, _EACH, _WORKERS = 20_000, 700, 16
-"""Below the ports that the system gives to whoever asks for any: none of these is taken by chance."""
+"""Below the ephemeral ports of the system, so none of these is assigned by chance."""
 _held: list[socket.socket] = []
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
 _first = random.randrange(_EACH)  # noqa: S311  # another run of the tests on this machine begins elsewhere
@@ -18,7 +18,7 @@ _numbers = itertools.count(_first)
 
 
 def pick_port() -> int:
-    """A free port that no other test is given: each worker process has a range of its own, and goes through it."""
+    """A free port that no other test gets: each worker process works through its own range."""
     for number in itertools.islice(_numbers, _EACH):
         port = _LOWEST + _worker * _EACH + number % _EACH
         with socket.socket() as probe:
@@ -32,7 +32,7 @@ def pick_port() -> int:
 
 
 def closed_port() -> int:
-    """A port at which nothing listens, nor will while the tests run: it is held without listening."""
+    """A port at which nothing will listen during the run: it stays bound without listening."""
     holder = socket.socket()
     holder.bind(("127.0.0.1", 0))
     _held.append(holder)

@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of a test's own: new, on a Unix socket alone, gone afterwards."""
+"""A PostgreSQL cluster of the test's own: new, only on a Unix socket, removed afterwards."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from urllib.parse import quote
 from tests.support.patience import MOST_S
 
 _DEBIAN = Path("/usr/lib/postgresql")
-"""Debian keeps the server's programs off the PATH, a folder a version."""
+"""Debian keeps the server's programs off the PATH, in one folder per version."""
 _HASTE = "-c listen_addresses='' -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
-"""Nobody needs these tables after a power cut."""
+"""Durability is switched off for speed: the tables need not survive a power cut."""
 
 
 def describe_missing() -> str | None:
-    """Why there can be no cluster on this machine, or None."""
+    """Why a cluster cannot run on this machine, or None."""
     if _programs() is None:
         return "PostgreSQL: initdb is not installed; on Debian: apt-get install postgresql"
     if importlib.util.find_spec("psycopg") is None:
@@ -34,7 +34,7 @@ def describe_missing() -> str | None:
 
 @contextmanager
 def running_cluster() -> Iterator[str]:
-    """SQLAlchemy URL of an empty database."""
+    """Runs a cluster; yields the SQLAlchemy URL of an empty database."""
     programs = _programs()
     assert programs is not None
     with tempfile.TemporaryDirectory(prefix="millmark-pg-") as folder:
@@ -68,7 +68,8 @@ def _give_away(folder: Path) -> None:
 
 
 def _run(command: Sequence[str | Path]) -> None:
-    """PostgreSQL refuses to run as root. Its answers go to files: a server that inherits a pipe would keep it open."""
+    """Runs a program as an unprivileged user, because PostgreSQL refuses to run as root. Output goes to files: a server
+    that inherited a pipe would keep it open."""
     user = _other_user() if os.geteuid() == 0 else None
     with tempfile.TemporaryFile() as said:
         code = subprocess.run(

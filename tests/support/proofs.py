@@ -1,4 +1,4 @@
-"""What `scripts/test` tries a little of, tried in full: `scripts/prove` lists it, `scripts/prove NAME` runs one."""
+"""Long versions of what `scripts/test` runs briefly: `scripts/prove` lists them, `scripts/prove NAME` runs one."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _ON_LOWEST = 'source scripts/_setup; prepare lowest; exec "$VENV/bin/python" -m 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One command. It exits 0 when what it is to show is so."""
+    """A command that exits with 0 if the proof succeeds."""
 
     name: str
     shows: str
     takes: str
-    """On two cores with little else to do."""
+    """Duration on two otherwise idle cores."""
     command: tuple[str, ...]
-    """Arguments of `scripts/prove` are added; where an option is given twice, the last one counts."""
+    """Arguments of `scripts/prove` are appended. If an option occurs twice, the last one counts."""
     folder: Path = ROOT
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -101,7 +101,7 @@ PROOFS = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code of the proof; 0 for the list, 2 for a name that is not in it."""
+    """Returns the proof's exit code; 0 for the list, 2 for an unknown name."""
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(_list())
         return 0

@@ -1,4 +1,4 @@
-"""Random integer networks and inputs that the tests of this folder share."""
+"""Random integer networks and inputs, shared by the tests of the quality model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ needs_ford_a = pytest.mark.skipif(not CORPUS.exists(), reason="the FordA corpus 
 
 
 def load_corpus(*names: str) -> Table:
-    """FordA windows as single precision, labels in the first column."""
+    """FordA windows in single precision; labels in the first column."""
     rows = np.concatenate([np.load(io.BytesIO(gzip.decompress((CORPUS / name).read_bytes()))) for name in names])
     return Table(values=rows[:, 1:].astype(np.float64), labels=name_labels(rows[:, 0]), sha256s=())
 
@@ -43,7 +43,7 @@ def tiny_network(threshold: int = 10, **changes: object) -> Network:
 
 
 def build_random_decision(rng: np.random.Generator) -> Decision:
-    """One logit as often as several; any classes rejected, now and then all."""
+    """One logit or several; any classes rejected, sometimes all."""
     outputs = int(rng.choice([1, 1, 2, 3, 32]))
     rejects = int(rng.integers(1, 1 << outputs))
     everything = outputs > 1 and rejects == (1 << outputs) - 1
@@ -51,7 +51,7 @@ def build_random_decision(rng: np.random.Generator) -> Decision:
 
 
 def build_random_network(seed: int) -> Network:
-    """A network of random shape and numbers: dense only, conv to dense, or conv to pool to dense."""
+    """A network of random shape and numbers: dense layers, or convolution (and pooling) before them."""
     rng = np.random.default_rng(seed)
     width = int(rng.integers(1, 40))
     layers: list[Conv | Dense | SumPool] = []
@@ -92,7 +92,7 @@ def _scale(rng: np.random.Generator) -> Scale:
 
 
 def tiny_rocket(**changes: object) -> Rocket:
-    """Nine columns; one kernel on all of them: how often twice the first three exceed the other six."""
+    """Nine columns and one kernel on all of them: how often twice the first three exceeds the other six."""
     fields: dict[str, object] = {
         "width": 9,
         "decimals": 0,
@@ -123,7 +123,7 @@ def _features(rng: np.random.Generator, outputs: int) -> tuple[Feature, ...]:
 
 
 def tones(rows: int, count: int, seed: int = 7, width: int = 40) -> Problem:
-    """Noise, and noise with a tone in it at any phase; the third class has a tone of another pitch."""
+    """Noise, and noise with a tone at a random phase; the third class has a tone of another pitch."""
     rng = np.random.default_rng(seed)
     classes = np.arange(rows) % count
     pitches = np.array([0, 1.1, 0.4])[classes][:, np.newaxis]
@@ -133,7 +133,7 @@ def tones(rows: int, count: int, seed: int = 7, width: int = 40) -> Problem:
 
 
 def table(rows: int, count: int, seed: int = 8) -> Problem:
-    """Columns in very different units; the first two decide. One is constant."""
+    """Columns in very different units. The first two decide; one is constant."""
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(rows, 4)) * [1e-3, 1e6, 1, 0] + [0.5, -4e6, 0, 3]
     score = (values[:, 0] - 0.5) * 1e3 + (values[:, 1] + 4e6) / 1e6
@@ -142,7 +142,7 @@ def table(rows: int, count: int, seed: int = 8) -> Problem:
 
 
 def random_inputs(model: Model, rows: int, seed: int) -> NDArray[np.int8]:
-    """int8 inputs (rows, width), extremes included."""
+    """int8 inputs (rows, width), including extreme values."""
     rng = np.random.default_rng(seed)
     inputs = rng.integers(-127, 128, (rows, model.width), dtype=np.int8)
     inputs[rng.random(inputs.shape) < 0.1] = 127

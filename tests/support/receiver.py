@@ -1,4 +1,4 @@
-"""A receiver of webhooks on a real socket, which can be told to misbehave, to die and to come back."""
+"""A webhook receiver on a real socket that can misbehave, crash and restart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Receiver"]
 
 
 class Receiver:
-    """Keeps what it took. `answer` says what it answers to the delivery of that number, from 1; None to hang."""
+    """Stores what it accepts. `answer`: the status for delivery number N, from 1; None to hang."""
 
     def __init__(self, answer: Callable[[int], int | None] = lambda _: 200, port: int = 0) -> None:
         self.answer = answer
@@ -52,7 +52,7 @@ class Receiver:
 
     @property
     def sequences(self) -> list[tuple[str, int]]:
-        """Contract and sequence of what was taken, in the order in which it came."""
+        """Contract and sequence of each accepted record, in order of arrival."""
         return [(one["data"]["contract"], one["data"]["sequence"]) for one in self.taken]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A ledger, a gateway that relays, and a factory whose only way to the chain it is."""
+"""A ledger, a gateway that relays, and a factory that can reach the chain only through it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ORIGIN = "https://gateway.example"
 
 
 class InProcess(httpx.BaseTransport):
-    """To an application without a socket; each request in an event loop of its own."""
+    """Calls an application without a socket; each request runs in its own event loop."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
@@ -58,7 +58,7 @@ class RelayWorld:
     factory: LocalSigner
     stranger: LocalSigner
     relayer: LocalSigner
-    """Whose key pays."""
+    """The signer that pays for the transactions."""
     gateway_relay: Relay = field(init=False)
     app: FastAPI = field(init=False)
 
@@ -66,7 +66,7 @@ class RelayWorld:
         self.restart_relay()
 
     def restart_relay(self) -> None:
-        """The gateway anew, with what it has on disk."""
+        """Restarts the gateway with its state on disk."""
         chain, policy = self.world.chain, build_policy(Auth.REQUIRED, url=ORIGIN, owner=99)
         self.gateway_relay = Relay(chain, chain, self.store, self.relayer)
         self.app = create_gateway(
@@ -95,14 +95,14 @@ class RelayWorld:
         return RelaySubmitter(given, deployment, self.own, self.factory, validity_s=validity_s, resend_s=0.0)
 
     def settle(self, submitter: RelaySubmitter) -> None:
-        """Both sides in turn, until the factory has nothing left to do."""
+        """Runs both sides in turn until the factory has no work left."""
         deadline = time.monotonic() + MOST_S
         while not submitter.step():
             assert time.monotonic() < deadline, "it does not settle"
             self.gateway_relay.step()
 
     def request(self, *records: Record, **other: int | bytes) -> SignedRequest:
-        """As the factory would sign it now; `other` fields replace those that are right."""
+        """A request signed by the factory now. `other`: fields to falsify."""
         calls = [call_data(record) for record in records]
         chain = self.world.chain
         fields: dict[str, int | bytes] = {

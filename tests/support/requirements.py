@@ -1,4 +1,5 @@
-"""The locks of scripts/, what each locked package requires by its own metadata, and environments to judge them for."""
+"""The locks of scripts/, the requirements of each locked package by its own metadata, and environments to evaluate them
+in."""
 
 from __future__ import annotations
 
@@ -21,10 +22,10 @@ SCRIPTS = ROOT / "scripts"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: Mapping[str, list[str]] = PROJECT["optional-dependencies"]
 METADATA: Mapping[str, Mapping[str, Any]] = json.loads((SCRIPTS / "requirements.json").read_text())
-"""`NAME==VERSION` -> `python`, `requires`. scripts/lock writes it."""
+"""Maps `NAME==VERSION` to `python` and `requires`. Written by scripts/lock."""
 
 LOCKS: Mapping[str, list[str]] = {"demo": ["devchain", "web3"], "dev": list(EXTRAS), "lowest": list(EXTRAS)}
-"""Lock -> the extras that it is made of."""
+"""Maps each lock to the extras that it includes."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS: Mapping[str, Mapping[str, str]] = {
     "linux": {"platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"},
@@ -32,20 +33,20 @@ PLATFORMS: Mapping[str, Mapping[str, str]] = {
     "win32": {"platform_system": "Windows", "os_name": "nt", "platform_machine": "AMD64"},
 }
 NOT_LOCKED = re.compile("torch|triton|nvidia-.*|cuda-.*")
-"""torch, of which each platform has a build of its own, and what its Linux builds bring."""
+"""torch, which has a separate build for each platform, and the dependencies of its Linux builds."""
 
 Environment = dict[str, str]
 
 
 def build_environment(python: str, platform: str) -> Environment:
-    """CPython on a platform, as markers see it."""
+    """CPython on a platform, as environment markers see it."""
     versions = {"python_version": python, "python_full_version": f"{python}.0", "implementation_version": f"{python}.0"}
     kind = {"implementation_name": "cpython", "platform_python_implementation": "CPython", "sys_platform": platform}
     return {**default_environment(), **versions, **kind, **PLATFORMS[platform]}  # type: ignore[dict-item]  # all are str
 
 
 def read_lock(kind: str, environment: Environment) -> dict[str, str]:
-    """Name -> version of what pip installs there."""
+    """The version of each package that pip installs from a lock in that environment."""
     lines = re.findall(r"^([a-z0-9][^\\\n]*)", (SCRIPTS / f"requirements-{kind}.lock").read_text(), re.MULTILINE)
     pins = [Requirement(line) for line in lines]
     wanted = [pin for pin in pins if pin.marker is None or pin.marker.evaluate(environment)]
@@ -55,19 +56,19 @@ def read_lock(kind: str, environment: Environment) -> dict[str, str]:
 
 
 def read_roots(extras: Iterable[str]) -> list[Requirement]:
-    """What the project itself asks for, with these extras."""
+    """The project's own requirements, with these extras."""
     lines = [*PROJECT["dependencies"], *(line for extra in extras for line in EXTRAS[extra])]
     return [Requirement(line) for line in lines]
 
 
 @dataclass
 class Closure:
-    """All that a set of requirements leads to in one lock and environment, and what is wrong on the way."""
+    """Everything that requirements lead to in one lock and environment, and the errors found on the way."""
 
     lock: Mapping[str, str]
     environment: Environment
     found: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """Package -> the extras that are asked of it; "" for itself."""
+    """Maps each package to the extras requested of it; "" for the package itself."""
     gaps: list[str] = field(default_factory=list)
 
     def add(self, requirements: Iterable[Requirement], because: str) -> None:
@@ -92,7 +93,7 @@ class Closure:
             self.gaps.append(f"{name} {self.lock[name]} is not for this Python")
 
     def _pins(self, name: str) -> Iterator[str]:
-        """The locked one; of what is not locked, each that was resolved with a lock."""
+        """The locked version; for a package that is not locked, each version that was resolved with a lock."""
         if name in self.lock:
             yield f"{name}=={self.lock[name]}"
         elif NOT_LOCKED.fullmatch(name):
@@ -100,13 +101,13 @@ class Closure:
 
 
 def close(kind: str, environment: Environment, extras: Iterable[str] | None = None) -> Closure:
-    """What is installed from a lock, or for fewer `extras` than it is made of."""
+    """What is installed from a lock, or for fewer `extras` than it was made with."""
     closure = Closure(read_lock(kind, environment), environment)
     closure.add(read_roots(LOCKS[kind] if extras is None else extras), "millmark")
     return closure
 
 
 def applying(lines: Iterable[str], environment: Environment, extra: str) -> list[Requirement]:
-    """The requirements that hold in an environment when `extra` is asked for."""
+    """The requirements that apply in an environment if `extra` is requested."""
     requirements = [Requirement(line) for line in lines]
     return [one for one in requirements if one.marker is None or one.marker.evaluate({**environment, "extra": extra})]

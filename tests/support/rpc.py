@@ -1,4 +1,4 @@
-"""Counterparties of a node's client: one that answers what a test scripts, and one that fails on the way."""
+"""Counterparties of a node's client: one that returns scripted answers, and one that fails in transit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ledger.errors import ChainUnreachableError
 
 @dataclass
 class ScriptedNode:
-    """Answers each method with a value, or raises it, or what a function makes of the parameters."""
+    """Answers each method with a value, an exception to raise, or a function of the parameters."""
 
     answers: Mapping[str, Any]
     asked: list[tuple[str, list[Any]]] = field(default_factory=list)
@@ -26,6 +26,7 @@ class ScriptedNode:
 
 
 def lost() -> ChainUnreachableError:
+    """The error of a connection that was cut."""
     return ChainUnreachableError("the line is cut")
 
 
@@ -34,9 +35,9 @@ Handler = Callable[[list[Any]], Any]
 
 @dataclass
 class Line:
-    """The way to a node: counts what passes, and lets a test stand in for single methods.
+    """The connection to a node: counts requests, and lets a test replace single methods.
 
-    A handler gets the parameters; `forward` in it asks the node behind.
+    A handler gets the parameters; it calls `forward` to ask the node itself.
     """
 
     node: Transport
@@ -50,7 +51,7 @@ class Line:
         return self.node.request(method, params)
 
     def cut(self, method: str, *, after: bool, times: int = 1) -> None:
-        """The next `times` requests fail: before they reach the node, or on the way back."""
+        """Lets the next `times` requests fail: before they reach the node, or on the way back."""
         left = [times]
 
         def handle(params: list[Any]) -> Any:
@@ -64,7 +65,7 @@ class Line:
         self.handlers[method] = handle
 
     def hide_receipts(self, times: int) -> None:
-        """As engines do under load: the nonce counts already, the receipt is not there yet."""
+        """Hides receipts, as engines do under load: the nonce is counted, but the receipt does not exist yet."""
         left = [times]
 
         def handle(params: list[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Schemas: compared with what their migrations make, and one that a test makes up."""
+"""Compares schemas with their migrations, and makes up a schema for a test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 
 def find_differences(store: Store, *schemas: Schema) -> list[object]:
-    """Between the tables that a database has and those that the schemas declare, which are all that it should have."""
+    """Differences between a database's tables and those of the schemas, which must be all that it has."""
     found: list[object] = []
     versions = {schema.version_table for schema in schemas}
     for schema in schemas:
@@ -38,8 +38,8 @@ def find_differences(store: Store, *schemas: Schema) -> list[object]:
 
 
 def write_schema(folder: Path, changes: Sequence[str]) -> Schema:
-    """A schema in a package of its own under `folder`, which is on the path: one revision for each change, a statement
-    of Python. Once more, with more changes, it is the same schema in a later version."""
+    """Writes a schema as a new package under `folder`, which must be importable. Each change is one revision, a Python
+    statement. A second call with more changes yields a later version of the same schema."""
     package = f"schema_{folder.name}"
     versions = folder / package / "migrations" / "versions"
     versions.mkdir(parents=True, exist_ok=True)

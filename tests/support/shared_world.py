@@ -1,4 +1,4 @@
-"""A line of lots through several companies, with keys for everybody, and one company's documents.
+"""A chain of lots across several companies, with keys for all of them, and the documents of one company.
 
 ore (SUPPLIER) -> billet (OWNER) -> bolt (OWNER, then DESCENDANT)
        `-------> plate (OWNER, then SIBLING)
@@ -25,13 +25,15 @@ from tests.support.sign_in import NOW_S, add_keys, signer_of
 OWNER, SUPPLIER, DESCENDANT, SIBLING, NAMED, OTHER, OFFERED, SUSPENDED, REVOKED = range(1, 10)
 EVERYBODY = (OWNER, SUPPLIER, DESCENDANT, SIBLING, NAMED, OTHER, OFFERED, SUSPENDED, REVOKED)
 CONTENT = b"%PDF-1.7 canary-content " + bytes(range(256)) * 1200
-"""More than one piece."""
+"""Long enough for more than one piece."""
 NAME = "canary-name.pdf"
 BILLET = "urn:example:billet"
 
 
 @dataclass
 class SharedWorld:
+    """The companies and their lots, and the document service of OWNER."""
+
     store: Store
     documents: Documents
     recipients: Recipients
@@ -48,7 +50,7 @@ class SharedWorld:
         return KeyStatement(identity.chain_id, identity.ledger, participant, public_key, issued_at)
 
     def publish(self, participant: int, issued_at: int = NOW_S) -> None:
-        """A new key of the participant."""
+        """Publishes a new recipient key of the participant."""
         key = X25519PrivateKey.generate()
         public_key = key.public_key().public_bytes_raw()
         signature = sign_statement(self.statement(participant, public_key, issued_at), signer_of(participant))
@@ -70,8 +72,8 @@ class SharedWorld:
 
 
 def build_shared_world(store: Store, folder: Path) -> SharedWorld:
-    """All participants have a key to sign with, and published one to have documents sealed for. Then the last two are
-    stopped: one suspended, one with its key revoked."""
+    """Gives every participant a signing key and a published recipient key. Then one is suspended and one has its key
+    revoked."""
     ring = KeyRing(folder / "document-keys.json")
     shared = SharedWorld(store, Documents(store, ring), Recipients(store), ring)
     _record(shared)

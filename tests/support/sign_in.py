@@ -1,4 +1,4 @@
-"""Participants with keys that can sign, and what they sign to be let in."""
+"""Participants with signing keys, and their signatures for signing in."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ NOW_S = 1_800_000_000
 
 
 def signer_of(participant: int) -> LocalSigner:
-    """The same key each time."""
+    """The participant's signer, the same on every call."""
     return LocalSigner.from_bytes(participant.to_bytes(32, "big"))
 
 
 def add_keys(store: Store, *participants: int) -> None:
+    """Adds the participants' keys to the index."""
     with store.transaction() as connection:
         Rows(connection).insert(
             [KeyRow(signer_of(one).address, one, added_at=1, revoked_at=0, compromised_since=0) for one in participants]
@@ -25,10 +26,12 @@ def add_keys(store: Store, *participants: int) -> None:
 
 
 def sign(text: str, signer: LocalSigner) -> str:
+    """Signs a message; returns the signature as hexadecimal."""
     return "0x" + signer.sign_digest(build_digest(text)).to_bytes().hex()
 
 
 def sign_in(site: SignIn, participant: int, now_s: int = NOW_S) -> Session:
+    """Signs a participant in and returns the session."""
     signer = signer_of(participant)
     text = site.new_message(signer.address, now_s).to_text()
     return site.accept(text, sign(text, signer), now_s)

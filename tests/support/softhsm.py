@@ -1,4 +1,4 @@
-"""A SoftHSM2 of a test run's own: tokens in a temporary folder, gone afterwards."""
+"""A SoftHSM2 of the test run's own: tokens in a temporary folder, removed afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODULES = (
 )
 PIN = "canary-pin-3141592"
 TOKENS = ("plant", "twin", "twin")
-"""Labels; two tokens share one on purpose."""
+"""Labels of the tokens. Two share a label on purpose."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Hsm:
 
 
 def describe_missing() -> str | None:
-    """Why there can be no token on this machine, or None."""
+    """Why tokens are unavailable on this machine, or None."""
     if shutil.which("softhsm2-util") is None or _module() is None:
         return "SoftHSM: softhsm2-util is not installed; on Debian: apt-get install softhsm2"
     if importlib.util.find_spec("pkcs11") is None:
@@ -43,7 +43,8 @@ def describe_missing() -> str | None:
 
 @functools.cache
 def prepare_hsm() -> Hsm:
-    """Once for all tests of a process: the module reads its configuration when it is loaded, and lists tokens then."""
+    """Creates the tokens once per process: the module reads its configuration, and lists tokens, only when it is
+    loaded."""
     module = _module()
     assert module is not None
     folder = Path(tempfile.mkdtemp(prefix="millmark-hsm-"))

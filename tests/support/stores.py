@@ -1,4 +1,4 @@
-"""Fresh databases by the dozen: migrated once, then copied."""
+"""Fresh databases in large numbers: migrated once, then copied."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def _migrated() -> bytes:
 
 
 def new_store(folder: Path, name: str = "ledger.db") -> Store:
-    """An empty store of this version's schema; the caller closes it."""
+    """An empty store with the current schema; the caller closes it."""
     path = folder / name
     path.write_bytes(_migrated())
     return Store(build_engine(f"sqlite:///{path}"))
 
 
 def copy_database(source: Store, target: Store) -> None:
-    """Makes `target` hold what `source` holds; both SQLite."""
+    """Copies the content of `source` to `target`; both are SQLite."""
     paths = [one.url.removeprefix("sqlite:///") for one in (source, target)]
     with closing(sqlite3.connect(paths[0])) as old, closing(sqlite3.connect(paths[1])) as new:
         old.backup(new)
@@ -40,7 +40,7 @@ def copy_database(source: Store, target: Store) -> None:
 
 @contextmanager
 def scratch(store: Store) -> Iterator[Connection]:
-    """A transaction of which nothing stays."""
+    """A transaction that is rolled back."""
     with store.transaction() as connection:
         yield connection
         transaction = connection.get_transaction()

@@ -1,4 +1,5 @@
-"""Histories told record by record and replayed, without chain, proofs or encodings: for what may follow what."""
+"""Histories built record by record and replayed without chain, proofs or encodings, to test which records may follow
+which."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ EXPIRY_S = START_S + 1000 * DAY_S
 
 
 class Table(Generic[K, V]):
-    """Has every entry that is asked for, and none to be superfluous."""
+    """Has an entry for every key, and reports none as superfluous."""
 
     def __init__(self, entries: Mapping[K, V], otherwise: V | None = None) -> None:
         self.entries, self.otherwise = dict(entries), otherwise
@@ -56,11 +57,15 @@ def key_of(participant: int) -> bytes:
 
 
 def name(text: str) -> bytes:
+    """A subject derived from a text."""
     return sha256(text.encode())
 
 
 @dataclass
 class Story:
+    """A history being built, and the registry entries that its replay uses. Each method adds the records of one
+    step."""
+
     now: int = START_S
     entries: list[Entry[Event]] = field(default_factory=list)
     histories: dict[bytes, list[int | SealedRecord]] = field(default_factory=dict)
@@ -80,7 +85,7 @@ class Story:
     )
 
     def record(self, kind: str, participant: int, *histories: bytes, **fields: object) -> int:
-        """One more record; all histories that it names are in the bundle, but for names that begin with `hidden`."""
+        """Adds a record. The bundle has every history that it names, except names that begin with `hidden`."""
         sequence = len(self.entries) + 1
         self.now += 1
         event = event_of(kind, **fields)
@@ -132,7 +137,7 @@ class Story:
         self.record(kind, by, order, operation=operation, assignment=assignment)
 
     def begin(self, order: bytes) -> int:
-        """Placed, accepted, its one operation started."""
+        """Places an order, accepts it, and starts its only operation."""
         self.place(order)
         self.accept(order)
         assignment = self.propose(order)
@@ -197,10 +202,11 @@ class Story:
 
 
 HIDDEN = frozenset(name(f"hidden {number}") for number in range(9))
-"""Lots and orders that a bundle has no history of."""
+"""Lots and orders whose history the bundle lacks."""
 
 
 def hidden(number: int = 0) -> bytes:
+    """A subject whose history the bundle lacks."""
     return name(f"hidden {number}")
 
 

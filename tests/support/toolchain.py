@@ -1,7 +1,7 @@
 """The Solidity tools of contracts/, as the tests use them.
 
-Forge is started as the native binary of its platform package. The launcher in node_modules/.bin of this release exits 0
-even when tests fail (foundry-rs/foundry issue 14781), so a red suite would look green.
+Forge runs as the native binary of its platform package: in this release, the launcher in node_modules/.bin exits with 0
+even if tests fail (foundry-rs/foundry issue 14781), so a failed suite would pass.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "contracts"
 ARTIFACTS = ROOT / "ledger" / "artifacts"
 SIZE_LIMIT = 24_576
-"""Bytes of deployed code that an EVM network accepts (EIP-170)."""
+"""Limit for the size of deployed code in bytes (EIP-170)."""
 
 _SYSTEMS = {"linux": "linux", "darwin": "darwin", "win32": "win32"}
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 class SuiteError(AssertionError):
-    """The Solidity suite did not run, failed, or held fewer tests than it should."""
+    """The Solidity suite did not run, failed, or had fewer tests than required."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One event that a Solidity test emitted, or a contract under it."""
+    """An event emitted by a Solidity test or a contract that it called."""
 
     topics: tuple[bytes, ...]
     data: bytes
@@ -41,16 +41,16 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class SuiteResult:
-    """What one forge run did."""
+    """The result of one forge run."""
 
     passed: Mapping[str, int]
-    """Passing tests by test contract."""
+    """Passing tests, by test contract."""
     failures: tuple[str, ...]
-    """One line for each failed test: where, and why."""
+    """One line for each failed test: contract, test and reason."""
     skipped: int
-    """Tests that declared themselves skipped."""
+    """Tests that skipped themselves."""
     logs: Mapping[str, tuple[Log, ...]]
-    """By `contract test`; empty unless forge was asked for them with `-vv`."""
+    """Emitted events, by `contract test`; empty unless forge ran with `-vv`."""
 
     @property
     def count(self) -> int:
@@ -59,7 +59,7 @@ class SuiteResult:
 
 
 def native_binary(tool: str) -> Path:
-    """Where the native `forge` or `anvil` of this machine's platform package is, present or not."""
+    """Path of the native `forge` or `anvil` for this platform, whether it exists or not."""
     system = _SYSTEMS.get(sys.platform, sys.platform)
     machine = _MACHINES.get(platform.machine().lower(), platform.machine().lower())
     name = f"{tool}.exe" if system == "win32" else tool
@@ -80,7 +80,8 @@ def describe_missing() -> str | None:
 def run_forge(
     arguments: Sequence[str], *, output: Path, project: Path = PROJECT, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs forge with its build and cache in `output`, so that runs side by side do not meet. Checks no exit code."""
+    """Runs forge with its build and cache in `output`, so that concurrent runs do not interfere. Ignores the exit
+    code."""
     folders = {"FOUNDRY_OUT": str(output / "out"), "FOUNDRY_CACHE_PATH": str(output / "cache")}
     return subprocess.run(
         [native_binary("forge"), *arguments],
@@ -93,7 +94,8 @@ def run_forge(
 
 
 def parse_suite(report: str) -> SuiteResult:
-    """Reads what `forge test --json` printed. Raises SuiteError on plain text: forge found no tests, and exits 0."""
+    """Parses the output of `forge test --json`. Raises SuiteError for plain text: forge found no tests, and exits with
+    0."""
     try:
         suites = json.loads(report)
     except ValueError:
@@ -115,7 +117,7 @@ def parse_suite(report: str) -> SuiteResult:
 
 
 def parse_log(log: Mapping[str, Any]) -> Log:
-    """One entry of `logs` in forge's report."""
+    """Parses one entry of `logs` in forge's report."""
     topics = tuple(bytes.fromhex(topic.removeprefix("0x")) for topic in log["topics"])
     return Log(topics, bytes.fromhex(log["data"].removeprefix("0x")))
 
@@ -128,12 +130,12 @@ def run_suite(*, minimum: int, output: Path, project: Path = PROJECT) -> SuiteRe
 def run_tests(
     *, output: Path, project: Path = PROJECT, arguments: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Runs all Solidity tests from a clean build, which stays in `output`. Checks no exit code."""
+    """Runs all Solidity tests from a clean build, which is kept in `output`. Ignores the exit code."""
     return run_forge(["test", "--force", "--json", *arguments], output=output, project=project)
 
 
 def judge_suite(done: subprocess.CompletedProcess[str], *, minimum: int) -> SuiteResult:
-    """What `run_tests` found. Raises SuiteError unless all tests passed, at least `minimum`."""
+    """Parses the output of `run_tests`. Raises SuiteError unless all tests passed and there are at least `minimum`."""
     if done.returncode != 0 and not done.stdout.lstrip().startswith("{"):
         raise SuiteError(f"forge exited {done.returncode}:\n{done.stdout}{done.stderr}")
     result = parse_suite(done.stdout)
@@ -150,5 +152,5 @@ def read_artifacts(folder: Path = ARTIFACTS) -> dict[str, dict[str, Any]]:
 
 
 def deployed_sizes(artifacts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Bytes of deployed code, by contract name."""
+    """Size of the deployed code in bytes, by contract name."""
     return {name: len(artifact["deployedBytecode"]) // 2 - 1 for name, artifact in artifacts.items()}

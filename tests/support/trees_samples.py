@@ -1,4 +1,4 @@
-"""Random forests and inputs to test with."""
+"""Random forests, and inputs for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMMON_LEAVES = (-1.5, 0.0, 1e-9, 0.25, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """A forest, and what it was exported from."""
+    """A forest, and the trees from which it was exported."""
 
     forest: Forest
     logit_step: float
@@ -28,14 +28,14 @@ class Grown:
 
 
 def all_derived(width: int) -> list[Derived]:
-    """Every derived column that there can be, ascending."""
+    """Every possible derived column, ascending."""
     pairs = [(first, second) for first in range(width) for second in range(first, width)]
     differences = [Derived(Operation.DIFFERENCE, *pair) for pair in pairs if pair[0] < pair[1]]
     return differences + [Derived(Operation.PRODUCT, *pair) for pair in pairs]
 
 
 def build_random_tree(rng: np.random.Generator, columns: int, depth: int) -> FloatTree:
-    """In no canonical form: equal leaves, splits that others decide and cuts beyond every value occur."""
+    """A tree that is not in canonical form: it may have equal leaves, redundant splits, and cuts beyond all values."""
     if depth == 0 or rng.random() < 0.25:
         return float(rng.choice(_COMMON_LEAVES)) if rng.integers(2) else float(rng.uniform(-10, 10))
     cut = float(rng.choice(_FAR_CUTS)) if rng.random() < 0.2 else float(rng.uniform(-30, 30))
@@ -44,7 +44,7 @@ def build_random_tree(rng: np.random.Generator, columns: int, depth: int) -> Flo
 
 
 def build_random_grown(seed: int) -> Grown:
-    """A forest of random shape and numbers, whose first tree is sure to split."""
+    """A forest of random shape and numbers, whose first tree always splits."""
     rng = np.random.default_rng(seed)
     width = int(rng.integers(1, 4))
     derived = tuple(column for column in all_derived(width) if rng.random() < 0.3)
@@ -64,7 +64,7 @@ def build_random_grown(seed: int) -> Grown:
 
 
 def random_words(forest: Forest, rows: int, seed: int) -> NDArray[np.int32]:
-    """int32 inputs (rows, width): near the cuts, anywhere, and at the limits."""
+    """int32 inputs (rows, width): near the cuts, random, and extreme."""
     rng = np.random.default_rng(seed)
     shape = (rows, forest.width)
     near, anywhere = rng.integers(-40, 41, shape), rng.integers(-LARGEST, LARGEST + 1, shape)

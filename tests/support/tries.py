@@ -1,4 +1,4 @@
-"""Tries by the reference implementation that py-evm uses, and proofs from them."""
+"""Tries built with the reference implementation that py-evm uses, and their proofs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def build_trie(values: Mapping[bytes, bytes]) -> HexaryTrie:
 
 
 def path_of(built: HexaryTrie, key: bytes) -> list[RlpItem]:
-    """All nodes on the way to `key`, as items."""
+    """All nodes on the path to `key`, as RLP items."""
     return list(built.get_proof(key))  # type: ignore[no-untyped-call]  # py-trie types it in part
 
 
 def prove(built: HexaryTrie, key: bytes) -> list[bytes]:
-    """The nodes on the way to `key` that are not written into their parents."""
+    """The nodes on the path to `key` that are not embedded in their parents."""
     if built.root_hash == EMPTY_ROOT:
         return []
     nodes = [encode_rlp(node) for node in path_of(built, key)]

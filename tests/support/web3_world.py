@@ -1,6 +1,5 @@
-"""web3.py as a client of its own: it deploys the committed artefacts, makes every call and reads every log, with its
-own ABI codec, its own transactions and eth-account's signatures. Nothing of ours is between it and the node.
-"""
+"""web3.py as an independent client: it deploys the committed artifacts, makes every call and reads every log with its
+own ABI codec and transactions, and eth-account's signatures. None of our code is between it and the node."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ from tests.support.requirements import ROOT
 NOBODY = "0x" + "00" * 20
 _MONEY_WEI = 10**20
 ABI_FILES = {Contract.REGISTRY: ["Registry"], Contract.LEDGER: ["TraceLedger", "LotOperations"]}
-"""The ledger's address answers to the ABIs of both."""
+"""The ledger's address implements the ABIs of both."""
 
 
 def read_artifact(name: str) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def event_names(contract: Web3Contract) -> list[str]:
 
 
 def to_arguments(record: Any) -> dict[str, Any]:
-    """A record's fields under the names of the ABI: web3.py puts them in order."""
+    """A record's fields under their ABI names; web3.py orders them."""
     return {camel_case(one.name): _to_argument(getattr(record, one.name)) for one in dataclasses.fields(record)}
 
 
@@ -70,7 +69,7 @@ def _to_argument(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Sent:
-    """One record as web3.py sent it."""
+    """A record as web3.py sent it."""
 
     record: Record
     calldata: bytes
@@ -101,7 +100,7 @@ class Web3Client:
         return receipt
 
     def deploy(self, owner: LocalAccount) -> Deployment:
-        """Forwarder, Registry and TraceLedger, whose addresses are then known here."""
+        """Deploys Forwarder, Registry and TraceLedger, and keeps their addresses."""
         first = self.web3.eth.block_number
         forwarder = self._create(owner, "Forwarder")
         registry = self._create(owner, "Registry", owner.address, forwarder, NOBODY)
@@ -129,14 +128,14 @@ class Web3Client:
         return bytes.fromhex(data[2:])
 
     def record(self, account: LocalAccount, record: Record) -> int:
-        """Has one record made; gives its sequence, as the log has it."""
+        """Sends one record; returns the sequence in its log."""
         receipt = self.transact(account, self.call_of(record))
         self.sent.append(Sent(record, self.calldata_of(record), receipt))
         [args] = [event["args"] for event in self.events(receipt) if event["event"] in (record.event, record.or_event)]
         return int(args["sequence"])
 
     def events(self, receipt: TxReceipt) -> list[Any]:
-        """Every log of the receipt, decoded."""
+        """Decodes every log of the receipt."""
         return [self.decode(log) for log in receipt["logs"]]
 
     def decode(self, log: Any) -> Any:
@@ -148,7 +147,7 @@ class Web3Client:
 
 @dataclass
 class Web3Consortium(Consortium):
-    """Companies whose records web3.py sends."""
+    """Companies whose records are sent by web3.py."""
 
     client: Web3Client = field(kw_only=True)
 
@@ -158,7 +157,7 @@ class Web3Consortium(Consortium):
 
 
 def build_web3_world(url: str, store: Store, profile: EngineProfile) -> tuple[Web3Client, BundleWorld]:
-    """The companies of the demonstration, with nothing recorded but their admission."""
+    """The companies of the demonstration, admitted, with no records of their own yet."""
     client = Web3Client(url)
     owner = client.create_account()
     deployment = client.deploy(owner)
@@ -177,7 +176,8 @@ def build_web3_world(url: str, store: Store, profile: EngineProfile) -> tuple[We
 
 
 def plain(value: Any) -> Any:
-    """What web3.py decoded, in the types of our codec: addresses are bytes, arrays tuples, structs mappings."""
+    """A value decoded by web3.py in the types of our codec: addresses as bytes, arrays as tuples, structs as
+    mappings."""
     if isinstance(value, Mapping):
         return {name: plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Made-up wheels, and a made-up checkout that the set-up of scripts/_setup is tried on, without a network."""
+"""Fake wheels, and a fake checkout for trying the set-up of scripts/_setup without a network."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
 
 
 def build_wheel(folder: Path, name: str, version: str, requires: Sequence[str] = (), extras: Sequence[str] = ()) -> str:
-    """Writes the wheel of one empty module; gives its line in a lock."""
+    """Writes the wheel of one empty module, and returns its line for a lock."""
     metadata = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     metadata += [f"Requires-Dist: {line}" for line in requires] + [f"Provides-Extra: {extra}" for extra in extras]
     about = f"{name.replace('-', '_')}-{version}"
@@ -58,7 +58,7 @@ def build_wheel(folder: Path, name: str, version: str, requires: Sequence[str] =
 
 @dataclass(frozen=True)
 class Checkout:
-    """A project of its own with our scripts/_setup, whose package index is a folder."""
+    """A separate project with our scripts/_setup, and a folder as its package index."""
 
     root: Path
 
@@ -70,7 +70,7 @@ class Checkout:
         (self.root / "scripts" / f"requirements-{kind}.lock").write_text("".join(lines))
 
     def prepare(self, kind: str) -> subprocess.CompletedProcess[str]:
-        """As scripts/demo and scripts/test begin."""
+        """Runs the first steps of scripts/demo and scripts/test."""
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.root),
@@ -88,7 +88,7 @@ class Checkout:
         )
 
     def installed(self, folder: str = ".venv") -> set[str]:
-        """`NAME VERSION` of the packages, but pip and what came with it."""
+        """`NAME VERSION` of the installed packages, except pip and those it brings."""
         folders = (self.root / folder).glob("lib/python*/site-packages/*.dist-info")
         found = [path.name.removesuffix(".dist-info").split("-")[:2] for path in folders]
         return {f"{name} {version}" for name, version in found if name not in ("pip", "setuptools")}
@@ -97,7 +97,7 @@ class Checkout:
         return sorted(path.name.rsplit("-", 1)[0] for path in (self.root / ".venv").glob(".prepared-*"))
 
     def copy(self, root: Path) -> Checkout:
-        """The same with its .venv, which takes a while to make."""
+        """A copy with the .venv, which takes long to build."""
         shutil.copytree(self.root, root, symlinks=True)
         return Checkout(root)
 

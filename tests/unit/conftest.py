@@ -1,4 +1,4 @@
-"""Unit tests run in one process: none of them starts another. Those that must are in tests/integration."""
+"""Unit tests run in one process and may not start another. Tests that must are in tests/integration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 _STARTS = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"})
 _running: list[str] = []
-"""The unit test that runs now, if one does."""
+"""The unit test that is running; empty if none is."""
 
 
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:
@@ -23,7 +23,7 @@ sys.addaudithook(_refuse)  # for good: Python takes none away
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Of every test of the session: pytest asks all conftests."""
+    """Notes the current test. Acts on unit tests only, although pytest calls it for every test of the session."""
     if item.path.is_relative_to(Path(__file__).parent):
         _running.append(item.nodeid)
     try:

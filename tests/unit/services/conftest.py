@@ -1,4 +1,4 @@
-"""Tests of the standards that iterate over public test data are not there where the data is not."""
+"""Skips the tests that iterate over public test data if the data are not on this machine."""
 
 from __future__ import annotations
 

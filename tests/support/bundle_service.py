@@ -1,4 +1,4 @@
-"""Where bundles are made: a bundle world's records in an index, its secrets in the private book."""
+"""Builds bundles as a company's gateway does: from an index of a bundle world, and its secrets in the book."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from tests.support.bundle_world import BundleWorld
 
 
 @dataclass
-class Desk:
+class BundleService:
+    """Builds bundles and trust files for lots of a bundle world."""
+
     world: BundleWorld
     store: Store
 
@@ -38,6 +40,7 @@ class Desk:
 
 
 def keep_secrets(world: BundleWorld, store: Store) -> None:
+    """Stores the world's identifiers, documents, evidence and inferences in the book."""
     with store.transaction() as connection:
         book = Book(connection)
         for identity in world.identities.values():
