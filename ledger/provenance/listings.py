@@ -43,6 +43,7 @@ __all__ = [
 
 V = TypeVar("V")
 R = TypeVar("R")
+S = TypeVar("S", OrderRow, LotRow)
 _BATCH_ROWS = 250
 _MAX_SCANNED = 1_000
 """Rows that are scanned for one page."""
@@ -66,23 +67,11 @@ def cut(members: tuple[answers.Participant, ...], after: int | None, limit: int)
 
 
 def orders(
-    store: Store,
-    viewer: int | None,
-    after: int | None,
-    limit: int,
-    filters: _Filters,
-    identifier: str | None = None,
+    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters, identifier: str | None = None
 ) -> Page[answers.Order]:
     """Orders by sequence. Filters: state, buyer, coordinator. With an identifier, all orders with it, on one page."""
     with open_reader(store, viewer) as reader:
-
-        def visible(rows: Sequence[OrderRow]) -> Collection[bytes]:
-            return _among(reader, SubjectKind.ORDER, [row.subject for row in rows])
-
-        if identifier is not None:
-            rows, last = _named(reader, SubjectKind.ORDER, OrderRow, identifier, filters), None
-        else:
-            rows, last = _page(reader, OrderRow, "sequence", after, limit, filters, "subject", visible)
+        rows, last = _subjects(reader, SubjectKind.ORDER, OrderRow, "sequence", after, limit, filters, identifier)
         return Page(build_orders(reader, [row.subject for row in rows]), last)
 
 
@@ -121,23 +110,11 @@ def find_assignment(reader: Reader, sequence: int) -> AssignmentRow:
 
 
 def lots(
-    store: Store,
-    viewer: int | None,
-    after: int | None,
-    limit: int,
-    filters: _Filters,
-    identifier: str | None = None,
+    store: Store, viewer: int | None, after: int | None, limit: int, filters: _Filters, identifier: str | None = None
 ) -> Page[answers.Lot]:
     """Lots by number. Filters: state, custodian, order. With an identifier, all lots with it, on one page."""
     with open_reader(store, viewer) as reader:
-
-        def visible(rows: Sequence[LotRow]) -> Collection[bytes]:
-            return _among(reader, SubjectKind.LOT, [row.subject for row in rows])
-
-        if identifier is not None:
-            rows, last = _named(reader, SubjectKind.LOT, LotRow, identifier, filters), None
-        else:
-            rows, last = _page(reader, LotRow, "number", after, limit, filters, "subject", visible)
+        rows, last = _subjects(reader, SubjectKind.LOT, LotRow, "number", after, limit, filters, identifier)
         reader.load(row.subject for row in rows)
         return Page(tuple(build_lot(reader, row) for row in rows), last)
 
@@ -213,6 +190,26 @@ def model(store: Store, number: int) -> answers.Model:
         if reader.rows.get(ModelRow, number) is None:
             raise _no_number(reader, "registered no model", number)
         return reader.model(number)
+
+
+def _subjects(
+    reader: Reader,
+    kind: SubjectKind,
+    row: type[S],
+    column: str,
+    after: int | None,
+    limit: int,
+    filters: _Filters,
+    identifier: str | None,
+) -> tuple[list[S], int | None]:
+    """As `_page`, of what there is for the viewer; with an identifier, those so called."""
+
+    def there(rows: Sequence[S]) -> Collection[bytes]:
+        return _among(reader, kind, [one.subject for one in rows])
+
+    if identifier is not None:
+        return _named(reader, kind, row, identifier, filters), None
+    return _page(reader, row, column, after, limit, filters, "subject", there)
 
 
 def _page(

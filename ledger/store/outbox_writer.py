@@ -140,12 +140,7 @@ class OutboxWriter:
         self, transaction_id: int, raw: bytes, transaction_hash: bytes, max_fee_wei: int, priority_fee_wei: int
     ) -> SentTransaction:
         """Store the signed bytes. Call it before they are sent: after a crash, no others may be sent for this nonce."""
-        values = {
-            "raw": raw,
-            "hash": transaction_hash,
-            "max_fee_wei": max_fee_wei,
-            "priority_fee_wei": priority_fee_wei,
-        }
+        values = _signed_values(raw, transaction_hash, max_fee_wei, priority_fee_wei)
         return self._advance(transaction_id, OutboxState.NONCED, OutboxState.SIGNED, values)
 
     def replace_signed(
@@ -158,13 +153,7 @@ class OutboxWriter:
         noop: bool,
     ) -> SentTransaction:
         """Store other signed bytes for the same nonce, before they are sent, and keep the earlier ones."""
-        values = {
-            "raw": raw,
-            "hash": transaction_hash,
-            "max_fee_wei": max_fee_wei,
-            "priority_fee_wei": priority_fee_wei,
-            "noop": noop,
-        }
+        values = {**_signed_values(raw, transaction_hash, max_fee_wei, priority_fee_wei), "noop": noop}
         earlier = {
             "hash": transaction.hash,
             "transaction_id": transaction.id,
@@ -279,6 +268,15 @@ def _advance(
 ) -> None:
     set_transaction(connection, transaction_id, before, after, values)
     set_records(connection, record_ids(connection, transaction_id), before, after)
+
+
+def _signed_values(raw: bytes, transaction_hash: bytes, max_fee_wei: int, priority_fee_wei: int) -> dict[str, object]:
+    return {
+        "raw": raw,
+        "hash": transaction_hash,
+        "max_fee_wei": max_fee_wei,
+        "priority_fee_wei": priority_fee_wei,
+    }
 
 
 def _release(connection: Connection, transaction_id: int, after: OutboxState, values: Mapping[str, object]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.commands.options import Answer, Parser, add_examples, positive
+from quality.commands.options import Answer, Parser, add_examples, add_windows, positive
 from quality.data import Floats, Table, load_inputs, load_labels, to_fixed
 from quality.digest import Inference, combine_digests
 from quality.errors import InputError
@@ -29,8 +29,7 @@ _EXAMPLES = """  python -m quality evaluate --model quality/models/forda.bin
 def add_options(parser: Parser) -> None:
     """Add the command's options and its function to a parser."""
     add_examples(parser, _EXAMPLES)
-    parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used if --inputs is omitted")
-    parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv with one window per row")
+    add_windows(parser)
     parser.add_argument(
         "--labels",
         type=Path,

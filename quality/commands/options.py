@@ -8,7 +8,7 @@ from typing import NoReturn, TypeAlias
 
 from quality.errors import InputError
 
-__all__ = ["Answer", "Parser", "add_examples", "make_folder", "natural", "positive", "write"]
+__all__ = ["Answer", "Parser", "add_examples", "add_windows", "make_folder", "natural", "positive", "write"]
 
 Answer: TypeAlias = dict[str, object]
 
@@ -24,6 +24,12 @@ def add_examples(parser: Parser, examples: str) -> None:
     """Print the examples, verbatim, at the end of the command's help."""
     parser.epilog = f"examples:\n{examples}"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def add_windows(parser: Parser) -> None:
+    """Add the options that say which windows to read."""
+    parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used if --inputs is omitted")
+    parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv with one window per row")
 
 
 def natural(text: str) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from quality.card import Card, Sources, build_card, ppm
 from quality.choice import Columns
-from quality.commands.options import Answer, Parser, add_examples, make_folder, natural, positive, write
+from quality.commands.options import Answer, Parser, add_examples, add_windows, make_folder, natural, positive, write
 from quality.data import Table, choose_decimals, load_inputs, load_labels
 from quality.errors import InputError
 from quality.fitting import Problem
@@ -35,8 +35,7 @@ _FEW_ROWS = 10
 def add_options(parser: Parser) -> None:
     """Add the command's options and its function to a parser."""
     add_examples(parser, _EXAMPLES)
-    parser.add_argument("--data", choices=["forda"], default="forda", help="public data, used if --inputs is omitted")
-    parser.add_argument("--inputs", type=Path, metavar="FILE", help=".npy, .csv or .tsv with one window per row")
+    add_windows(parser)
     parser.add_argument(
         "--labels", type=Path, metavar="FILE", help=".npy, .csv or .tsv with one label per row: numbers or words"
     )

@@ -15,7 +15,7 @@ from quality.digest import Inference as QualityInference
 from quality.errors import AuditError, QualityError
 from services.inspections.statements import to_ledger_verdict
 
-__all__ = ["PreparedChallenge", "prepare_challenge"]
+__all__ = ["PreparedChallenge", "build_statement", "prepare_challenge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,14 @@ def prepare_challenge(store: Store, name: str, extract: Extract) -> PreparedChal
         record = Challenge(
             lot=row.lot,
             opening=find_opening(reader, row.lot, row.sequence),
-            issued=Issued(_state(row), row.anchor_size, row.anchor_root),
+            issued=Issued(build_statement(row), row.anchor_size, row.anchor_root),
             inference=Inference(extract.input, extract.salt, extract.logits, _find_verdict(row, model, extract)),
         )
     return PreparedChallenge(record, row.sequence, model.code is not None, _find_fault(extract))
 
 
-def _state(row: CertificateRow) -> Statement:
+def build_statement(row: CertificateRow) -> Statement:
+    """The statement with which a certificate was issued."""
     return Statement(
         lot=row.lot,
         order=row.order or bytes(32),

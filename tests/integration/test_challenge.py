@@ -47,6 +47,7 @@ from ledger.store import Store
 from quality import Decision, Dense, Network, Scale, build_model, model_digest
 from quality import Inference as Inspected
 from quality import Verdict as ModelVerdict
+from services.inspections.challenge import build_statement
 from services.lab.demo.consortium import Consortium, found_consortium, hash_of
 from tests.support.stores import new_store
 
@@ -123,19 +124,7 @@ class Shop:
         with open_reader(self.store) as reader:
             row = find_certificate(reader, lot)
             opening = find_opening(reader, lot, row.sequence)
-        statement = Statement(
-            lot=row.lot,
-            order=row.order or NOTHING,
-            model=row.model,
-            verdict=Verdict(row.verdict),
-            expires_at=row.expires_at,
-            inference_digest=row.inference_digest,
-            claims_root=row.claims_root,
-            stream=row.stream,
-            leaf_index=row.leaf_index,
-            leaf_hash=row.leaf_hash,
-        )
-        return opening, Issued(statement, row.anchor_size, row.anchor_root)
+        return opening, Issued(build_statement(row), row.anchor_size, row.anchor_root)
 
     def challenge(self, inference: Inference) -> None:
         self.follow()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -37,6 +36,7 @@ from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.serving.server import build_server
 from services.store import open_store
 from tests.support.fake_world import World, build_world
+from tests.support.loopback import running
 from tests.support.patience import MOST_S
 
 pytestmark = pytest.mark.integration
@@ -118,20 +118,11 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        server = build_server(app, "127.0.0.1", port)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            end = time.monotonic() + MOST_S
-            while not server.started:
-                assert time.monotonic() < end
-                time.sleep(0.01)
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=MOST_S) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join(MOST_S)
-    assert not thread.is_alive()
+        with (
+            running(build_server(app, "127.0.0.1", port), listening),
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=MOST_S) as client,
+        ):
+            yield client
 
 
 def produce(store: Store) -> Line:

@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from services.serving.server import build_server
 from services.serving.tls import TlsFiles, build_tls, choose_tls
 from tests.support.authority import LOOPBACK, Authority, participant
 from tests.support.command_line import Runner
+from tests.support.loopback import running
 from tests.support.patience import MOST_S
 from tests.support.shared_world import OTHER, OWNER, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S, signer_of
@@ -89,19 +89,8 @@ def serving(shared: SharedWorld, tls: ssl.SSLContext) -> Iterator[str]:
         port = listening.getsockname()[1]
         policy = build_policy(Auth.REQUIRED, port=port, owner=OWNER, tls=True)
         app = create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: NOW_S))
-        server = build_server(app, "127.0.0.1", port, tls)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            end = time.monotonic() + MOST_S
-            while not server.started:
-                assert time.monotonic() < end
-                time.sleep(0.01)
+        with running(build_server(app, "127.0.0.1", port, tls), listening):
             yield policy.origin
-        finally:
-            server.should_exit = True
-            thread.join(MOST_S)
-    assert not thread.is_alive()
 
 
 def test_the_right_certificate_is_let_in_with_the_right_credential(site: Site) -> None:

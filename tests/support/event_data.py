@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from random import Random
 from typing import Any, TypeVar
 
 from eth_abi.abi import encode
@@ -100,3 +101,19 @@ def logged(kind: Type, *, named: bool = True) -> st.SearchStrategy[Any]:
     if kind.abi.startswith("uint"):
         return st.integers(0, 2**kind.size - 1)
     return st.binary(min_size=kind.size, max_size=kind.size)
+
+
+def damage(data: bytes, seed: int) -> bytes:
+    """Up to three times a bit flipped, or a byte or word removed or repeated; ends early when nothing is left."""
+    rng, damaged = Random(seed), bytearray(data)  # noqa: S311  # hypothesis repeats it
+    for _ in range(rng.randrange(1, 4)):
+        choice, at = rng.randrange(3), rng.randrange(len(damaged))
+        if choice == 0:
+            damaged[at] ^= 1 << rng.randrange(8)
+        elif choice == 1:
+            del damaged[at : at + rng.choice([1, 32])]
+        else:
+            damaged[at:at] = damaged[at : at + rng.choice([1, 32])]
+        if not damaged:
+            break
+    return bytes(damaged)

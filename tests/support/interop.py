@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import random
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,20 @@ from services.interop.credentials.keys import CredentialKey, Ed25519Key, P256Key
 from services.interop.credentials.model import BASE_CONTEXT
 from services.interop.credentials.proofs import add_proof
 
-__all__ = ["CORPUS", "DID", "ED25519", "FACTS", "KEYS", "LISTS", "MINIMAL", "NOW", "P256", "SECRET", "self_issued"]
+__all__ = [
+    "CORPUS",
+    "DID",
+    "ED25519",
+    "FACTS",
+    "KEYS",
+    "LISTS",
+    "MINIMAL",
+    "NOW",
+    "P256",
+    "SECRET",
+    "broken_copies",
+    "self_issued",
+]
 
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
 """Folder of public test data, if it is on this machine. Tests are collected from its content."""
@@ -40,6 +57,37 @@ def self_issued(key: CredentialKey, **members: Any) -> dict[str, Any]:
     return add_proof(
         {**MINIMAL, "issuer": method.partition("#")[0], **members}, key, method, created="2026-05-01T00:00:00Z"
     )
+
+
+def broken_copies(
+    path: Path, count: int, values: Sequence[Any], names: Sequence[str], *, rename: bool = False
+) -> Iterator[Any]:
+    """Copies of a JSON document, each with one change, the same in every run: a member or an item is removed, repeated,
+    added, made one of `values` or, with `rename`, given another name."""
+    chance = random.Random(path.stem)  # noqa: S311 - the same copies in every run
+    for _ in range(count):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        holder, key = chance.choice(list(_places(document)))
+        match chance.randrange(5 if rename else 4):
+            case 0:
+                del holder[key]
+            case 1:
+                holder[key] = copy.deepcopy(chance.choice(values))
+            case 2 if isinstance(holder, dict):
+                holder[chance.choice(names)] = copy.deepcopy(chance.choice(values))
+            case 3 if rename and isinstance(holder, dict):
+                holder[f"{key}x"] = holder.pop(key)
+            case _ if isinstance(holder, list):
+                holder.append(copy.deepcopy(holder[key]))
+        yield document
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container in `value` with each of its keys."""
+    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        yield value, key
+        if isinstance(item, (dict, list)):
+            yield from _places(item)
 
 
 FACTS = CertificateFacts(

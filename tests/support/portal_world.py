@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from services.lab.demo.production import Job, Line, make_parts, place_orders
 from services.portal import Proofs
 from services.serving.server import build_server
 from services.store import open_store
-from tests.support.patience import MOST_S
+from tests.support.loopback import running
 
 __all__ = ["PortalWorld", "serve_world"]
 
@@ -96,18 +95,8 @@ def serve_world(folder: Path) -> Iterator[PortalWorld]:
         chain = line.consortium.chain
         proofs = Proofs(store, chain, None, parse_disclosing(_DISCLOSED))
         app = create_gateway(GatewayParts(store, policy, proofs=proofs, limiter=Limiter(Rates(1e6, 1e6))))
-        server = build_server(app, "127.0.0.1", port)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            end = time.monotonic() + MOST_S
-            while not server.started:
-                assert time.monotonic() < end
-                time.sleep(0.01)
+        with running(build_server(app, "127.0.0.1", port), listening):
             yield PortalWorld(store, line, policy.origin, folder)
-        finally:
-            server.should_exit = True
-            thread.join(MOST_S)
 
 
 def _windows(width: int, decimals: int) -> list[list[int]]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -13,22 +12,10 @@ from ledger.errors import DuplicateRecordError, NotFoundError, Retry, SubmitErro
 from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
 from tests.support.crash import CrashError, CrashingStore, CrashPoint
-from tests.support.stores import new_store
 
 KEY, OTHER = b"\x01" * 20, b"\x02" * 20
 TO = b"\x03" * 20
 S = OutboxState
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def outbox(store: Store) -> Outbox:
-    return Outbox(store)
 
 
 def entry(key: str, contract: str = "ledger", payload: bytes = b"\1") -> Entry:

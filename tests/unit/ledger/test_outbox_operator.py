@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from ledger.errors import DuplicateRecordError, LeaseHeldError, NotFoundError, Retry, SubmitError
-from ledger.store import Store
 from ledger.store.outbox import Entry, Outbox, OutboxState, OutboxWriter, SentTransaction
-from tests.support.stores import new_store
 
 KEY, OTHER = b"\x01" * 20, b"\x02" * 20
 S = OutboxState
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def outbox(store: Store) -> Outbox:
-    return Outbox(store)
 
 
 def entry(key: str, depends_on: str | None = None) -> Entry:

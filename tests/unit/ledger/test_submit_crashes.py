@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,26 +14,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 from tests.support.crash import CrashError, CrashingStore, CrashingTransport, CrashPoint
-from tests.support.ledger_world import LedgerWorld, build_world, results, transactions, verify_final, verify_once
-from tests.support.stores import new_store
-
-
-@pytest.fixture(scope="module")
-def world() -> LedgerWorld:
-    return build_world()
-
-
-@pytest.fixture
-def store(tmp_path: Path, world: LedgerWorld) -> Iterator[Store]:
-    world.line.handlers.clear()
-    with new_store(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def outbox(store: Store) -> Outbox:
-    return Outbox(store)
-
+from tests.support.ledger_world import LedgerWorld, results, transactions, verify_final, verify_once
 
 # Crashes
 

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ledger.errors import LeaseHeldError
-from ledger.store import Store
 from ledger.store.outbox import LeaseRow, Outbox
 from ledger.submit.lease import Lease
-from tests.support.stores import new_store
 
 KEY = b"\x01" * 20
 FOREIGN = "other-host/1/1"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def outbox(store: Store) -> Outbox:
-    return Outbox(store)
 
 
 def row(outbox: Outbox) -> LeaseRow:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import ceil, log2
-from pathlib import Path
 
 import pytest
 
@@ -26,20 +24,7 @@ from ledger.records import (
     Suspend,
 )
 from ledger.store.outbox import Outbox, OutboxState
-from tests.support.ledger_world import NOTHING, LedgerWorld, build_world, results, verify_final
-from tests.support.stores import new_store
-
-
-@pytest.fixture(scope="module")
-def world() -> LedgerWorld:
-    return build_world()
-
-
-@pytest.fixture
-def outbox(tmp_path: Path, world: LedgerWorld) -> Iterator[Outbox]:
-    world.line.handlers.clear()
-    with new_store(tmp_path) as store:
-        yield Outbox(store)
+from tests.support.ledger_world import NOTHING, LedgerWorld, results, verify_final
 
 
 def taken(lots: list[tuple[str, Record]]) -> tuple[str, Record]:

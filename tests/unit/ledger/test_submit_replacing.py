@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,7 @@ from ledger.store import Store
 from ledger.store.outbox import Outbox, OutboxState
 from ledger.submit import Submitter
 from ledger.submit.fees import Fees, raised_fees
-from tests.support.ledger_world import LedgerWorld, build_world, transactions, verify_final, verify_once
-from tests.support.stores import new_store
-
-
-@pytest.fixture(scope="module")
-def world() -> LedgerWorld:
-    return build_world()
-
-
-@pytest.fixture
-def store(tmp_path: Path, world: LedgerWorld) -> Iterator[Store]:
-    world.line.handlers.clear()
-    with new_store(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def outbox(store: Store) -> Outbox:
-    return Outbox(store)
+from tests.support.ledger_world import LedgerWorld, transactions, verify_final, verify_once
 
 
 class Pool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,20 +13,7 @@ from ledger.records import (
     Role,
 )
 from ledger.store.outbox import Outbox, OutboxState
-from tests.support.ledger_world import LedgerWorld, build_world, results, verify_final
-from tests.support.stores import new_store
-
-
-@pytest.fixture(scope="module")
-def world() -> LedgerWorld:
-    return build_world()
-
-
-@pytest.fixture
-def outbox(tmp_path: Path, world: LedgerWorld) -> Iterator[Outbox]:
-    world.line.handlers.clear()
-    with new_store(tmp_path) as store:
-        yield Outbox(store)
+from tests.support.ledger_world import LedgerWorld, results, verify_final
 
 
 def test_a_batch_that_is_too_large_goes_in_parts(world: LedgerWorld, outbox: Outbox) -> None:

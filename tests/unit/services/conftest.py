@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+
+from services.store import open_store
+from tests.support.fake_world import World
+from tests.support.gateway_client import build_linked_world
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if not (item.path.stem.startswith("test_interop") and "[NOTSET" in item.name)]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """For the modules that need no other: two of its lots have Digital Links."""
+    with open_store(f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'ledger.db'}") as store:
+        yield build_linked_world(store)

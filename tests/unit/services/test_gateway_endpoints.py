@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -11,15 +10,8 @@ import pytest
 
 from ledger.provenance import Direction, certificate, recall, trace
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.store import open_store
 from tests.support.fake_world import World
-from tests.support.gateway_client import LINK, SLASHED, Caller, build_linked_world
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'ledger.db'}") as store:
-        yield build_linked_world(store)
+from tests.support.gateway_client import LINK, SLASHED, Caller
 
 
 @pytest.fixture(scope="module")

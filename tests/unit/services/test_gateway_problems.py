@@ -30,13 +30,7 @@ from services.gateway.http.problems import build_problem
 from services.gateway.http.route_table import Route
 from services.store import open_store
 from tests.support.fake_world import World
-from tests.support.gateway_client import Caller, build_linked_world
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with open_store(f"sqlite:///{tmp_path_factory.mktemp('gateway') / 'ledger.db'}") as store:
-        yield build_linked_world(store)
+from tests.support.gateway_client import Caller
 
 
 @pytest.fixture(scope="module")

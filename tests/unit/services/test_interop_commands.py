@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services import cli
+from tests.support.command_line import Runner
 
 GTIN = "https://example.com/01/09506000013459"
 EVENT: dict[str, Any] = {
@@ -27,31 +26,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return Runner(tmp_path, monkeypatch, capsys)
 
 
-class Runner:
-    """Calls `millmark` as its console script does; gives exit code, stdout and stderr."""
-
-    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.home = home
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        self._monkeypatch.setattr(sys, "argv", ["millmark", "--home", str(self.home), *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        out, err = self._capsys.readouterr()
-        return code, out, err
-
-    def document(self, *events: Any, name: str = "events.jsonld") -> str:
-        shell = {"@context": ["https://a.example/c"], "type": "EPCISDocument", "schemaVersion": "2.0"}
-        path = self.home / name
-        path.write_text(
-            json.dumps({**shell, "creationDate": EVENT["eventTime"], "epcisBody": {"eventList": list(events)}})
-        )
-        return str(path)
+def document(run: Runner, *events: Any, name: str = "events.jsonld") -> str:
+    shell = {"@context": ["https://a.example/c"], "type": "EPCISDocument", "schemaVersion": "2.0"}
+    path = run.home / name
+    path.write_text(json.dumps({**shell, "creationDate": EVENT["eventTime"], "epcisBody": {"eventList": list(events)}}))
+    return str(path)
 
 
 def test_a_link_is_answered_as_json_and_drawn(run: Runner) -> None:
@@ -79,7 +58,7 @@ def test_a_code_that_cannot_be_written_leaves_no_answer(run: Runner) -> None:
 
 
 def test_one_hash_a_line(run: Runner) -> None:
-    code, out, _ = run("epcis", "hash", run.document(EVENT, BAD, EVENT))
+    code, out, _ = run("epcis", "hash", document(run, EVENT, BAD, EVENT))
     lines = out.splitlines()
     assert code == 0
     assert lines[0] == lines[2] != lines[1]
@@ -99,7 +78,7 @@ def test_a_file_of_something_else_is_unusable(run: Runner, command: str, text: s
 
 
 def test_captured_once_and_a_duplicate_after(run: Runner) -> None:
-    path = run.document(EVENT)
+    path = document(run, EVENT)
     for expected in ("accepted", "duplicate"):
         code, out, err = run("epcis", "capture", path)
         assert (code, err) == (0, "")
@@ -108,7 +87,7 @@ def test_captured_once_and_a_duplicate_after(run: Runner) -> None:
 
 
 def test_one_bad_event_is_named_and_the_others_are_kept(run: Runner) -> None:
-    code, out, _ = run("epcis", "capture", run.document(BAD, EVENT), "--log", str(run.home / "log"))
+    code, out, _ = run("epcis", "capture", document(run, BAD, EVENT), "--log", str(run.home / "log"))
     said = [json.loads(line) for line in out.splitlines()]
     assert code == 1
     assert [one["status"] for one in said] == ["rejected", "accepted"]
@@ -118,6 +97,6 @@ def test_one_bad_event_is_named_and_the_others_are_kept(run: Runner) -> None:
 
 
 def test_a_log_that_cannot_be_opened_is_unusable(run: Runner) -> None:
-    code, out, err = run("epcis", "capture", run.document(EVENT), "--log", str(run.home))
+    code, out, err = run("epcis", "capture", document(run, EVENT), "--log", str(run.home))
     assert (code, out) == (2, "")
     assert "cannot open" in err

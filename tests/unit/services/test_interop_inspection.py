@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import random
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,10 +24,12 @@ from services.interop.inspection.document import (
     store_document,
 )
 from services.interop.inspection.schema import check_document
-from tests.support.interop import CORPUS, FACTS
+from tests.support.interop import CORPUS, FACTS, broken_copies
 
 MATERIAL_IDENTITY = CORPUS / "en10168" / "material-identity"
 COPIES = 200
+VALUES: list[Any] = [None, True, 0, -1.5, "", "x", "2020-01-01", "AT", [], {}, ["a"], {"Key": "a"}, {"Value": 1}, "EN"]
+NAMES = ["foo", "A06", "A06.1", "B09", "C71", "C99", "D02", "Z05", "SupplementaryInformation", "Value"]
 MILL = Company("Mill SE", "Stahlstrasse 1", "4040", "Linz", "AT", "AT123456789")
 TRADER = Company("Trader AG", "Handelsgasse 1", "10115", "Berlin", "DE", "DE1223456789")
 PERSON = Representative("Ada Example", "Inspection representative")
@@ -191,34 +191,9 @@ def test_our_documents_are_valid_by_the_published_schema(path: Path) -> None:
     assert _judge().is_valid(_built())
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
-        yield value, key
-        if isinstance(item, (dict, list)):
-            yield from _places(item)
-
-
-def _break(document: Any, chance: random.Random) -> None:
-    values = [None, True, 0, -1.5, "", "x", "2020-01-01", "AT", [], {}, ["a"], {"Key": "a"}, {"Value": 1}, "EN"]
-    names = ["foo", "A06", "A06.1", "B09", "C71", "C99", "D02", "Z05", "SupplementaryInformation", "Value"]
-    holder, key = chance.choice(list(_places(document)))
-    match chance.randrange(4):
-        case 0:
-            del holder[key]
-        case 1:
-            holder[key] = copy.deepcopy(chance.choice(values))
-        case 2 if isinstance(holder, dict):
-            holder[chance.choice(names)] = copy.deepcopy(chance.choice(values))
-        case _ if isinstance(holder, list):
-            holder.append(copy.deepcopy(holder[key]))
-
-
 @pytest.mark.parametrize("path", _published(), ids=lambda path: path.stem)
 def test_broken_copies_are_judged_as_by_the_published_schema(path: Path) -> None:
-    chance = random.Random(path.stem)  # noqa: S311 - the same copies in every run
-    for _ in range(COPIES):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        _break(document, chance)
+    for document in broken_copies(path, COPIES, VALUES, NAMES):
         if _judge().is_valid(document):
             check_document(document)
         else:

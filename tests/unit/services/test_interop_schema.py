@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import random
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ from ledger.errors import InputError
 from services.interop.epcis import vocabulary as words
 from services.interop.epcis.capture import Status, parse_capture, validate_events
 from services.interop.epcis.schema import event_schema
-from tests.support.interop import CORPUS
+from tests.support.interop import CORPUS, broken_copies
 
 GS1 = CORPUS / "epcis2" / "gs1"
 COPIES = 30
@@ -39,29 +36,6 @@ def _published() -> Any:
     return jsonschema_rs.validator_for(schema, validate_formats=True)
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every container in `value` with each of its keys."""
-    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
-        yield value, key
-        if isinstance(item, (dict, list)):
-            yield from _places(item)
-
-
-def _break(document: Any, chance: random.Random) -> None:
-    holder, key = chance.choice(list(_places(document)))
-    match chance.randrange(5):
-        case 0:
-            del holder[key]
-        case 1:
-            holder[key] = copy.deepcopy(chance.choice(VALUES))
-        case 2 if isinstance(holder, dict):
-            holder[chance.choice(NAMES)] = copy.deepcopy(chance.choice(VALUES))
-        case 3 if isinstance(holder, dict):
-            holder[f"{key}x"] = holder.pop(key)
-        case _ if isinstance(holder, list):
-            holder.append(copy.deepcopy(holder[key]))
-
-
 def _conforms(document: Any) -> bool:
     try:
         judged = validate_events(parse_capture(json.dumps(document).encode()))
@@ -72,10 +46,7 @@ def _conforms(document: Any) -> bool:
 
 @pytest.mark.parametrize("path", _examples(), ids=lambda path: path.stem)
 def test_broken_copies_are_judged_as_by_the_published_schema(path: Path) -> None:
-    chance = random.Random(path.stem)  # noqa: S311 - the same copies in every run
-    for _ in range(COPIES):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        _break(document, chance)
+    for document in broken_copies(path, COPIES, VALUES, NAMES, rename=True):
         assert _conforms(document) == _published().is_valid(document), document
 
 

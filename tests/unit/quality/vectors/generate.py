@@ -1,39 +1,19 @@
 """Writes `models.json`: model bytes that a parser must accept, with everything that follows, or must refuse.
 
-    python tests/unit/quality/vectors/generate.py
+    python -m tests.unit.quality.vectors.generate
 
 The bytes are packed here, field by field, and not by `quality.header`, so that the vectors also check the builder.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import struct
 from pathlib import Path
 
-from quality import Inference, ModelError, parse_model
-from quality.inputs import pack_words
-from quality.model import load_family
+from tests.support.model_vectors import build_vectors, header
 
 OUTPUT = Path(__file__).parent / "models.json"
-CONTEXT = hashlib.sha256(b"context").digest()
-SALT = hashlib.sha256(b"salt").digest()
 WEIGHTS = bytes([1, 0xFF, 2, 0xFE, 3, 0xFD])  # 1, -1, 2, -2, 3, -3
-
-
-def header(**changes: int | bytes) -> bytes:
-    fields: dict[str, int | bytes] = {
-        "magic": b"MMQN",
-        "version": 1,
-        "decimals": 6,
-        "outputs": 1,
-        "rejects": 1,
-        "threshold": 5,
-        "width": 3,
-        "scales": 1,
-    }
-    return struct.pack(">4sHBBIiHH", *(fields | changes).values())
 
 
 def scale(zero: int = 500, multiplier: int = 200, shift: int = 12) -> bytes:
@@ -256,44 +236,8 @@ REFUSED: list[tuple[str, bytes]] = [
 ]
 
 
-def build_accepted(says: str, model: bytes, window: list[int]) -> dict[str, object]:
-    parsed = parse_model(model)
-    plain = load_family(parsed.family, "plain")
-    words = plain.quantise_row(parsed, window)
-    logits = plain.infer_row(parsed, words)
-    quantised = pack_words(words, parsed.word_size)
-    digest = hashlib.sha256(model).digest()
-    inference = Inference(CONTEXT, digest, SALT, quantised, logits, parsed.decision.judge(logits))
-    return {
-        "says": says,
-        "verdict": "accept",
-        "model": model.hex(),
-        "model_digest": digest.hex(),
-        "window": window,
-        "input": quantised.hex(),
-        "logits": list(logits),
-        "margin": parsed.decision.margin(logits),
-        "inspection": inference.verdict.name,
-        "context": CONTEXT.hex(),
-        "salt": SALT.hex(),
-        "input_commitment": inference.input_commitment.hex(),
-        "inference_digest": inference.digest.hex(),
-    }
-
-
-def build_refused(says: str, model: bytes) -> dict[str, object]:
-    """`reason` is this release's wording; another implementation need only refuse."""
-    try:
-        parse_model(model)
-    except ModelError as error:
-        return {"says": says, "verdict": "refuse", "model": model.hex(), "reason": error.cause}
-    raise SystemExit(f"accepted: {says}")
-
-
 def build_all() -> str:
-    cases = [build_accepted(*case) for case in ACCEPTED]
-    cases += [build_refused(*case) for case in REFUSED]
-    return json.dumps(cases, indent=1) + "\n"
+    return build_vectors(ACCEPTED, REFUSED)
 
 
 if __name__ == "__main__":

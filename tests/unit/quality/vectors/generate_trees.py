@@ -1,42 +1,26 @@
 """Writes `trees.json`: bytes of tree ensembles that a parser must accept, with everything that follows, or refuse.
 
-    python tests/unit/quality/vectors/generate_trees.py
+    python -m tests.unit.quality.vectors.generate_trees
 
 The bytes are packed here, field by field, and not by `quality.trees.format`, so that they also check the builder.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import functools
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from quality import Inference, ModelError, parse_model
-from quality.inputs import pack_words
-from quality.model import load_family
+from tests.support import model_vectors
+from tests.support.model_vectors import build_vectors
 
 OUTPUT = Path(__file__).parent / "trees.json"
-CONTEXT = hashlib.sha256(b"context").digest()
-SALT = hashlib.sha256(b"salt").digest()
 
 Derived = tuple[int, int, int]
 Trees = Sequence[Sequence[int]]
 
-
-def header(**changes: int | bytes) -> bytes:
-    fields: dict[str, int | bytes] = {
-        "magic": b"MMQT",
-        "version": 1,
-        "decimals": 6,
-        "outputs": 1,
-        "rejects": 1,
-        "threshold": 5,
-        "width": 3,
-        "scales": 1,
-    }
-    return struct.pack(">4sHBBIiHH", *(fields | changes).values())
+header = functools.partial(model_vectors.header, magic=b"MMQT")
 
 
 def scale(zero: int = 0, multiplier: int = 1, shift: int = 0) -> bytes:
@@ -170,44 +154,8 @@ REFUSED: list[tuple[str, bytes]] = [
 ]
 
 
-def build_accepted(says: str, model: bytes, window: list[int]) -> dict[str, object]:
-    parsed = parse_model(model)
-    evaluator = load_family(parsed.family, "plain")
-    words = evaluator.quantise_row(parsed, window)
-    logits = evaluator.infer_row(parsed, words)
-    packed = pack_words(words, parsed.word_size)
-    digest = hashlib.sha256(model).digest()
-    inference = Inference(CONTEXT, digest, SALT, packed, logits, parsed.decision.judge(logits))
-    return {
-        "says": says,
-        "verdict": "accept",
-        "model": model.hex(),
-        "model_digest": digest.hex(),
-        "window": window,
-        "input": packed.hex(),
-        "logits": list(logits),
-        "margin": parsed.decision.margin(logits),
-        "inspection": inference.verdict.name,
-        "context": CONTEXT.hex(),
-        "salt": SALT.hex(),
-        "input_commitment": inference.input_commitment.hex(),
-        "inference_digest": inference.digest.hex(),
-    }
-
-
-def build_refused(says: str, model: bytes) -> dict[str, object]:
-    """`reason` is this release's wording; another implementation need only refuse."""
-    try:
-        parse_model(model)
-    except ModelError as error:
-        return {"says": says, "verdict": "refuse", "model": model.hex(), "reason": error.cause}
-    raise SystemExit(f"accepted: {says}")
-
-
 def build_all() -> str:
-    cases = [build_accepted(*case) for case in ACCEPTED]
-    cases += [build_refused(*case) for case in REFUSED]
-    return json.dumps(cases, indent=1) + "\n"
+    return build_vectors(ACCEPTED, REFUSED)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from services.documents.permissions import Mode
-from tests.support.shared_world import NAMED, OTHER, OWNER, SharedWorld, build_shared_world
+from tests.support.partner import Partner
+from tests.support.shared_world import NAMED, OTHER, SharedWorld, build_shared_world
 from tests.support.sign_in import NOW_S
 from tests.support.stores import new_store
-from tests.unit.services.documents.test_documents_use import Partner
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +19,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedWorld]:
     home = tmp_path_factory.mktemp("conditions")
     with new_store(home) as store:
         yield build_shared_world(store, home)
-
-
-@pytest.fixture(scope="module")
-def owner(shared: SharedWorld) -> Partner:
-    return Partner(shared, OWNER)
 
 
 @pytest.fixture

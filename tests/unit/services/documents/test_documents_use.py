@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,21 +11,14 @@ import httpx
 import pytest
 
 from ledger.keys import create_keystore
-from services.access import ALL_SCOPES, CredentialKind
-from services.access.credentials import issue
-from services.access.repository import AccessRepository
 from services.documents import DocumentError, Draft, new_version_id
 from services.documents.permissions import Mode
 from services.documents.sealed_file import MOST_DOCUMENT_BYTES, open_sealed
-from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.http.policy import Auth
 from tests.support.command_line import Runner
-from tests.support.gateway_client import Caller
+from tests.support.partner import Partner
 from tests.support.shared_world import BILLET, CONTENT, NAMED, OWNER, SharedWorld, build_shared_world
-from tests.support.sign_in import NOW_S, ORIGIN, signer_of
+from tests.support.sign_in import NOW_S, signer_of
 from tests.support.stores import new_store
-
-HOST = "gateway.example"
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +33,6 @@ def shared(home: Path) -> Iterator[SharedWorld]:
         yield build_shared_world(store, home)
 
 
-@pytest.fixture(scope="module")
-def owner(shared: SharedWorld) -> Partner:
-    return Partner(shared, OWNER)
-
-
 @pytest.fixture
 def run(shared: SharedWorld, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Runner:
     for name in ("MILLMARK_CHAIN_URL", "MILLMARK_DATABASE"):
@@ -53,22 +40,6 @@ def run(shared: SharedWorld, home: Path, monkeypatch: pytest.MonkeyPatch, capsys
     runner = Runner(home, monkeypatch, capsys)
     runner.settings('database = "sqlite:///ledger.db"\n')
     return runner
-
-
-class Partner:
-    """Asks the gateway as one participant."""
-
-    def __init__(self, shared: SharedWorld, participant: int, now_s: int = NOW_S) -> None:
-        policy = build_policy(Auth.REQUIRED, url=ORIGIN, owner=OWNER)
-        self._caller = Caller(create_gateway(GatewayParts(shared.store, policy, keys=shared.ring, clock=lambda: now_s)))
-        with shared.store.transaction() as connection:
-            desk, key = AccessRepository(connection), signer_of(participant).address
-            token, _ = issue(desk, CredentialKind.SESSION, participant, ALL_SCOPES, now_s=now_s, life_s=900, key=key)
-        self._bearer = f"Bearer {token}"
-
-    def __call__(self, path: str, method: str = "GET", body: object = None, **headers: str) -> httpx.Response:
-        headers.setdefault("Idempotency_Key", secrets.token_hex(8))
-        return self._caller.ask(path, method, body, Host=HOST, Authorization=self._bearer, **headers)
 
 
 def test_a_company_shares_and_a_partner_opens(shared: SharedWorld, run: Runner, tmp_path: Path) -> None:
