@@ -94,7 +94,7 @@ def test_the_page_and_its_file_tell_the_same(visitor: BrowserContext, world: Por
 def test_a_failed_part_is_proved_and_not_called_good(visitor: BrowserContext, world: PortalWorld) -> None:
     page = visitor.new_page()
     page.goto(world.code(world.failed))
-    expect(page.get_by_text("the part does not stand well")).to_be_visible()
+    expect(page.get_by_text("the part's status is not good")).to_be_visible()
     expect(page.get_by_text(PASSED)).to_have_count(0)
     expect(page.locator(".checks .failed")).to_contain_text("not in quarantine")
 

@@ -24,7 +24,7 @@ from tests.support.patience import MOST_S
 from tests.support.portal_world import PortalWorld, serve_world
 
 pytestmark = pytest.mark.integration
-GOOD, STANDING = "The records of this part are proved", "the part does not stand well"
+GOOD, STANDING = "The records of this part are proved", "the part's status is not good"
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_a_gateway_without_a_node_shows_the_proof_that_it_keeps(world: PortalWor
     caller = Caller(create_gateway(GatewayParts(world.store, build_policy(), proofs=proofs)))
     page = caller.ask(world.code().removeprefix(world.origin)).text
     assert GOOD in page
-    assert "This gateway keeps the file below" in page
+    assert "This gateway stores the file below" in page
     other = caller.ask(world.code(world.failed).removeprefix(world.origin)).text
     assert "No proof can be shown now" in other
     assert "millmark bundle" in other
