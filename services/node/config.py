@@ -186,7 +186,7 @@ class NodeConfig(_Part):
             if name not in names:
                 raise ValueError(f"stream {name!r} is not defined")
         if (self.chain.url is None) != (self.relay is not None):
-            raise ValueError("set either the chain's url or a relay")
+            raise ValueError("set exactly one of the chain's url and a relay")
         if (self.record == "certificates") != (self.model is not None):
             raise ValueError('set both a model and record = "certificates", or neither')
         return self

@@ -16,7 +16,7 @@ from tests.support.forging import DAY_S, Forged, changing, forgery
 
 
 def _latest(content: Content, rng: Random) -> int | None:
-    """The part's latest certificate. Drops the lot's earlier ones."""
+    """The latest certificate of a random part; None if it has none."""
     part = rng.choice(content.bundle.parts)
     issued = [
         one

@@ -43,7 +43,7 @@ class LedgerWorld:
         return Submitter(self.chain, outbox, signer, batch_size=batch_size, receipt_grace_s=0.2, resend_s=0.0)
 
     def lots(self, count: int) -> list[tuple[str, Record]]:
-        """Records that the contract will accept, each with its own key."""
+        """Records that the contract will accept, each with its own idempotency key."""
         names = [f"lot-{next(self.numbers)}" for _ in range(count)]
         return [(name, ReceiveLot(sha256(name.encode()), 1, b"H87", NOTHING)) for name in names]
 

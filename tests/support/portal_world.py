@@ -100,7 +100,7 @@ def serve_world(folder: Path) -> Iterator[PortalWorld]:
 
 
 def _windows(width: int, decimals: int) -> list[list[int]]:
-    """A hum that the model passes, and silence, which it fails."""
+    """Windows of a hum, which the model passes, and of silence, which it fails."""
     hum = [round(math.sin(2 * math.pi * 5 * place / width) * 10**decimals) for place in range(width)]
     return [hum, [0] * width]
 

@@ -22,7 +22,7 @@ SCRIPTS = ROOT / "scripts"
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: Mapping[str, list[str]] = PROJECT["optional-dependencies"]
 METADATA: Mapping[str, Mapping[str, Any]] = json.loads((SCRIPTS / "requirements.json").read_text())
-"""Maps `NAME==VERSION` to `python` and `requires`. Written by scripts/lock."""
+"""Maps `NAME==VERSION` to the members `python` and `requires` of its metadata. Written by scripts/lock."""
 
 LOCKS: Mapping[str, list[str]] = {"demo": ["devchain", "web3"], "dev": list(EXTRAS), "lowest": list(EXTRAS)}
 """Maps each lock to the extras that it includes."""
