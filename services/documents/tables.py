@@ -31,7 +31,6 @@ class SharedVersionRow:
     version: int
     """From 1."""
     root: bytes
-    """Claims root over name, media type, size and SHA-256; their salts are in the book's document of that root."""
     """Claims root over name, media type, size and SHA-256. The salts are in the book's claims document of that root."""
     name: str
     media_type: str

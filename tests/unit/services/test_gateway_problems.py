@@ -20,6 +20,7 @@ from ledger.errors import (
     InputError,
     MillmarkError,
     NotFoundError,
+    NotInstalledError,
     SettingsError,
     StoreDamagedError,
     WrongChainError,
@@ -151,12 +152,17 @@ def _classes(root: type[MillmarkError]) -> Iterator[type[MillmarkError]]:
         yield from _classes(kind)
 
 
+_ARGUMENTS: dict[type[MillmarkError], tuple[Any, ...]] = {
+    ContractRefusedError: ("Name", {}),
+    NotInstalledError: ("the embedded chain", "eth-tester", "devchain"),
+}
+
+
 def test_every_failure_of_the_ledger_is_a_problem() -> None:
     for kind in _classes(MillmarkError):
         if kind.__module__ != ledger.errors.__name__:
             continue
-        arguments: tuple[Any, ...] = ("Name", {}) if kind is ContractRefusedError else ("cause",)
-        found = build_problem(kind(*arguments), "r")
+        found = build_problem(kind(*_ARGUMENTS.get(kind, ("cause",))), "r")
         assert 400 <= found.status < 600
         assert found.title == found.title.strip(".") != ""
 
