@@ -106,15 +106,18 @@ class StreamRecorder:
                 f"{log.path} has {log.end.index} entries, but {least} are anchored or in the database",
                 hint="restore the log from the latest backup; a node cannot continue with a shorter log",
             )
-        found = None if resume_path is None else read_resume_point(resume_path)
-        # The file is not synchronised with the database. A point beyond either of the two (a database restored from a
-        # backup, say) would skip entries, so the log is then read from its start.
-        if found is None or not log.holds(found.position) or found.peaks.size > min(self.anchored, self._kept):
-            found = ResumePoint(log.start)
-        self._resume_point = found
+        self._resume_point = found = self._find_resume_point()
         self._position = self._frame = found.position
         """End and start of the latest frame that was read."""
         self._peaks = MerkleFrontier(found.peaks.size, found.peaks.peaks)
+
+    def _find_resume_point(self) -> ResumePoint:
+        found = None if self._resume_path is None else read_resume_point(self._resume_path)
+        # The file is not synchronised with the database. A point beyond either of the two (a database restored from a
+        # backup, say) would skip entries, so the log is then read from its start.
+        if found is None or not self._log.holds(found.position) or found.peaks.size > min(self.anchored, self._kept):
+            return ResumePoint(self._log.start)
+        return found
 
     @property
     def open_count(self) -> int:
