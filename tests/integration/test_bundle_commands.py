@@ -108,7 +108,7 @@ def test_a_partner_without_a_node_verifies_what_companies_signed(office: Office)
     office.json("bundle", PART, "-o", bundle, "--checkpoint", office.signed(1))
     code, _, err = office.run("verify", bundle, "--trust", trust)
     assert code == 1
-    assert "1 of the 2 participants" in err
+    assert "1 of the 2 required participants" in err
 
 
 def test_what_is_disclosed_is_chosen_on_the_command_line(office: Office) -> None:
