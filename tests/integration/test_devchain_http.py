@@ -32,6 +32,7 @@ from pathlib import Path
 from ledger.chain import Chain, HttpTransport, Node, find_profile, read_deployment
 from ledger.records import ReceiveLot
 from ledger.keys import LocalSigner
+from ledger.store import open_store
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 url, folder, name, secret = sys.argv[1:]

@@ -149,7 +149,7 @@ def test_sets_below_the_quorum_or_with_one_twice_are_refused(site: Site) -> None
     site.json("checkpoint", "fetch", "-o", str(site.path("block.json")))
     site.json("trust", "-o", str(site.path("trust.json")), "--quorum", "2")
     first, trust = site.signed(1), ["--trust", str(site.path("trust.json"))]
-    assert "1 of the 2 participants" in site.run.refused("checkpoint", "combine", first, *out, *trust)[1]
+    assert "1 of the 2 required participants" in site.run.refused("checkpoint", "combine", first, *out, *trust)[1]
     assert "signed twice" in site.run.refused("checkpoint", "combine", first, first, *out)[1]
     site.json("trust", "-o", own := str(site.path("own-block.json")))
     assert "requires no signatures" in site.run.refused("checkpoint", "combine", first, *out, "--trust", own)[1]
