@@ -24,7 +24,7 @@ from tests.support.patience import MOST_S
 from tests.support.portal_world import PortalWorld, serve_world
 
 pytestmark = pytest.mark.integration
-GOOD, STANDING = "The records of this part are proved", "the part's status is not good"
+GOOD, STANDING = "The records of this part are proved", "status is not good"
 
 
 @pytest.fixture(scope="module")

@@ -176,7 +176,7 @@ def test_evidence_with_a_gap_or_damage_is_not_taken_for_whole(store: Store) -> N
         assert len(book.leaves(stream, 9)) == 3
         assert book.evidence_entry(stream, 3) is None
         assert book.evidence_entry(stream, 4) == log.entries[4]
-        with pytest.raises(StoreError, match="there already"):
+        with pytest.raises(StoreError, match="exists already"):
             book.add_evidence(stream, log.entries[4:])
         connection.exec_driver_sql("UPDATE evidence SET entries = '{}'")
         for read in (book.evidence, book.latest_evidence):
@@ -235,7 +235,7 @@ def test_a_row_is_not_added_twice(store: Store) -> None:
     with store.transaction() as connection:
         rows = Rows(connection)
         rows.insert([AnchorRow(1, bytes(32), 1, bytes(32), 0)])
-        with pytest.raises(StoreError, match="there already"):
+        with pytest.raises(StoreError, match="exists already"):
             rows.insert([AnchorRow(1, bytes(32), 1, bytes(32), 0)])
 
 
