@@ -154,7 +154,7 @@ def test_a_lie_is_found_by_the_auditor_and_refuted_on_chain(desk: Desk, line: Li
 
     asked = desk.run("quality", "challenge", _name(job), f"--extract={extract}", *auditor)
     assert "becomes public permanently" in asked.stderr
-    assert "verdict differs" in asked.stderr
+    assert "verdict mismatch" in asked.stderr
     assert asked.returncode == 130  # nobody said yes
     assert json.loads(desk.ok("trace", _name(job), "--json"))["certificates"][0]["status"] == "valid"
 

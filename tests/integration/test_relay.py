@@ -180,7 +180,7 @@ def test_a_request_handed_in_twice_is_one(world: RelayWorld) -> None:
     assert world.world.count() == 1
     replayed = hand_in(world, SignedRequest(replace(good.request), good.signature))
     assert replayed.json()["state"] == "final", "the same request, the same answer"
-    refuse(world, other, 400, "the nonce is 0, the key's next one is 1")
+    refuse(world, other, 400, "the nonce is 0, but the key's next nonce is 1")
 
 
 def test_a_relay_that_starts_again_sends_what_it_had_acknowledged(world: RelayWorld) -> None:

@@ -251,7 +251,7 @@ def test_what_does_not_fit_is_not_sent(desk: Desk) -> None:
     refuse(world.request(lot("a"), chain_id=1), 1, "the request is for chain 1")
     refuse(world.request(lot("a"), forwarder=b"\x66" * 20), 1, "the request is for chain")
     refuse(world.request(lot("a"), to=b"\x66" * 20), 2, "neither registry nor ledger")
-    refuse(world.request(lot("a"), nonce=3), 2, "the nonce is 3, the key's next one is 0")
+    refuse(world.request(lot("a"), nonce=3), 2, "the nonce is 3, but the key's next nonce is 0")
     refuse(SignedRequest(replace(good.request, nonce=1), good.signature), 2, "the signature is not the signer's")
     refuse(world.request(lot("a"), ScrapLot(sha256(b"none"), 1, bytes(32))), 1, "LotUnknown")
     desk.private("foreign", world.token(world.participant(world.stranger)))

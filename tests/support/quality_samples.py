@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from quality import Conv, Decision, Dense, Model, Network, Scale, SumPool
+from quality import Conv, Decision, Dense, Model, Network, Scale, SumPool, forda
 from quality.data import Table, name_labels
 from quality.fitting import Problem
 from quality.rocket import Feature, Rocket, Section
@@ -152,3 +153,17 @@ def random_inputs(model: Model, rows: int, seed: int) -> NDArray[np.int8]:
 networks = st.integers(0, 2**32 - 1).map(build_random_network)
 rockets = st.integers(0, 2**32 - 1).map(build_random_rocket)
 models = networks | rockets
+
+
+def ford_a_rows(negatives: int, positives: int, width: int = 500) -> bytes:
+    """A file in the form of FordA, with that many windows of each label."""
+    lines = [f"{label}\t" + "\t".join(["0.5"] * width) for label in [-1] * negatives + [1] * positives]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def pin_ford_a(monkeypatch: pytest.MonkeyPatch, wheel: str, train: bytes, test: bytes) -> None:
+    """Makes a wheel and its two files the pinned ones."""
+    monkeypatch.setattr(forda, "WHEEL_SHA256", wheel)
+    for name, content in (("TRAIN", train), ("TEST", test)):
+        digest = hashlib.sha256(content).hexdigest()
+        monkeypatch.setattr(forda, name, forda._Part(f"FordA_{name}.tsv", digest, negatives=2, positives=1))
