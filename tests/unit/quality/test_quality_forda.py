@@ -1,4 +1,4 @@
-"""FordA out of its cache. tests/integration/test_quality_forda.py downloads it."""
+"""FordA out of its cache. tests/integration/test_quality_download.py downloads it."""
 
 from __future__ import annotations
 
