@@ -16,7 +16,7 @@ _running: list[str] = []
 
 
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:
-    if _running and event in _STARTS and arguments[0] not in _PROBES:
+    if _running and event in _STARTS and not _PROBES.intersection(arguments[:1]):
         raise AssertionError(f"{_running[-1]} starts a process: {event} {arguments}")
 
 

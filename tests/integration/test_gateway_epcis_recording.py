@@ -38,6 +38,7 @@ from tests.support.stores import new_store
 Json = dict[str, Any]
 PARTY = "urn:epc:id:pgln:9506000.00001"
 OTHER = "9506000000022"
+pytestmark = pytest.mark.integration
 
 
 def thing(serial: str) -> str:
