@@ -134,7 +134,7 @@ def test_a_block_that_the_own_node_does_not_have_is_not_signed(site: Site) -> No
     last = raw["block_number"]
     for wrong, why in (
         (good.replace(raw["block_hash"].encode(), b"0x" + b"ab" * 32), "on this node"),
-        (good.replace(str(raw["chain_id"]).encode(), b"1"), "is of chain 1"),
+        (good.replace(str(raw["chain_id"]).encode(), b"1"), "is for chain 1"),
         (good.replace(f'"block_number":{last}'.encode(), f'"block_number":{last + 9}'.encode()), "not final"),
     ):
         assert wrong != good
@@ -161,7 +161,7 @@ def test_sets_below_the_quorum_or_with_one_twice_are_refused(site: Site) -> None
     [
         (("trust", "-o", "{home}/t", "--block", "1", "--quorum", "1"), "not both"),
         (("trust", "-o", "{home}/t", "--cosigner", "1"), "--quorum"),
-        (("trust", "-o", "{home}/t", "--quorum", "1", "--cosigner", "9"), "participant 9 is unknown or suspended"),
+        (("trust", "-o", "{home}/t", "--quorum", "1", "--cosigner", "9"), "participant 9 is suspended or does not exist"),
         (("trust", "-o", "{home}/t", "--quorum", "4"), "quorum"),
         (("trust", "-o", "{home}/none/t"), "cannot be written"),
         (("trust", "-o", "{home}"), "cannot be written"),
