@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -54,9 +55,9 @@ def answering(answer: Callable[[socket.socket], None], seen: list[bytes] | None 
                 except TimeoutError:
                     continue
                 with connection:
-                    connection.settimeout(5)
+                    connection.settimeout(MOST_S)
                     try:
-                        requests.append(connection.recv(1 << 16))
+                        requests.append(_read_request(connection))
                         answer(connection)
                     except OSError:
                         continue
@@ -68,6 +69,18 @@ def answering(answer: Callable[[socket.socket], None], seen: list[bytes] | None 
         finally:
             stop.set()
             thread.join()
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    """The whole request: with a part of it unread, closing the connection would reset it under the client's reading."""
+    data = b""
+    while piece := connection.recv(1 << 16):
+        data += piece
+        head, end, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            break
+    return data
 
 
 def closed_url() -> str:

@@ -107,7 +107,8 @@ def _turn_verdict(bundle: Bundle) -> Bundle:
     changed = replace(bundle, records=records)
     # With matching heads, only the proof of the state against the block can reveal the change.
     for before, after in zip(_heads(bundle), _heads(changed), strict=True):
-        nodes = tuple(sorted(node.replace(before, after) for node in changed.nodes))
+        stored = before.lstrip(b"\0"), after.lstrip(b"\0")  # a storage value has no leading zeros
+        nodes = tuple(sorted(node.replace(*stored) for node in changed.nodes))
         changed = replace(changed, nodes=nodes)
     return changed
 
