@@ -34,8 +34,8 @@ MAX_TRUST_BYTES = 1 << 20
 MAX_COSIGNERS = 100
 MAX_CONTRACTS = 16
 MAX_NAME_CHARACTERS = 200
-CONTRACTS = ("Registry", "TraceLedger", "LotOperations", "Evaluator", "Forwarder")
-"""Contracts required in every trust file: Registry and TraceLedger, one that each of them runs, and the forwarder."""
+CONTRACTS = ("Registry", "TraceLedger", "LotOperations", "CertificateOperations", "Evaluator", "Forwarder")
+"""Contracts required in every trust file: Registry and TraceLedger, those whose code they run, and the forwarder."""
 
 _FORMAT, _VERSION = "millmark-trust", 1
 _DEPTH = 5

@@ -1,26 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Challenges} from "./history/Challenges.sol";
+import {Custody} from "./history/Custody.sol";
 import {History} from "./history/History.sol";
 import {Transformations} from "./history/Transformations.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 
-/// @title The lot families of TraceLedger, apart because of the limit on a contract's size
-/// @notice TraceLedger creates it and runs its code on its own storage, under its own address: nothing is kept here, and
-/// a call at this address is refused.
-contract LotOperations is Transformations, Challenges {
-    address private immutable _self = address(this);
+/// @title The lot families of TraceLedger, apart because of the limits on a contract's size
+/// @notice TraceLedger runs this code on its own storage, under its own address: nothing is kept here, and a call at this
+/// address is refused. Deployed first of the three: CertificateOperations and TraceLedger copy its constants.
+contract LotOperations is Transformations, Custody {
+    /// @notice This contract. TraceLedger answers the same.
+    address public immutable lotOperations = address(this);
 
     /// @notice The call belongs at the ledger's address.
     error LotOperationsNotTheLedger(address self);
 
+    /// @param registry_ Says who acts, on which machines and models.
+    /// @param forwarder_ ERC-2771 forwarder whose word on the sender is taken; 0 for none.
+    /// @param predecessor_ The ledger that this one replaces; 0 for the first.
     constructor(IRegistry registry_, address forwarder_, address predecessor_)
-        History(registry_, forwarder_, predecessor_)
+        History(
+            registry_,
+            forwarder_,
+            predecessor_,
+            keccak256(abi.encode(blockhash(block.number - 1), block.chainid, address(this)))
+        )
     {}
 
     function _requireRole(Actor memory actor, uint16 needed) internal view override {
-        if (address(this) == _self) revert LotOperationsNotTheLedger(_self);
+        if (address(this) == lotOperations) revert LotOperationsNotTheLedger(lotOperations);
         super._requireRole(actor, needed);
     }
 }

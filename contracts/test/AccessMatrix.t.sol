@@ -8,6 +8,7 @@ import {Forwarder} from "../src/Forwarder.sol";
 import {IAssignments} from "../src/interfaces/IAssignments.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
 import {IEvidence} from "../src/interfaces/IEvidence.sol";
+import {ICorrections} from "../src/interfaces/ICorrections.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ICustody} from "../src/interfaces/ICustody.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
@@ -308,7 +309,7 @@ contract AccessMatrixTest is Inspection {
     }
 
     function _views(bytes32 order, bytes32 lot) private view returns (Row[] memory rows) {
-        bytes[] memory calls = new bytes[](40);
+        bytes[] memory calls = new bytes[](42);
         calls[0] = abi.encodeCall(IRegistry.actorOf, (buyer.key));
         calls[1] = abi.encodeCall(IRegistry.rolesOf, (buyer.id));
         calls[2] = abi.encodeCall(IRegistry.standingOf, (coordinator.id, inspector.id, model));
@@ -335,25 +336,27 @@ contract AccessMatrixTest is Inspection {
         calls[22] = abi.encodeCall(IHistory.predecessor, ());
         calls[23] = abi.encodeCall(deployed.HEAD_TAG, ());
         calls[24] = abi.encodeCall(deployed.lotOperations, ());
-        calls[25] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
-        calls[26] = abi.encodeCall(deployed.trustedForwarder, ());
-        calls[27] = abi.encodeCall(IOrders.orderOf, (order));
-        calls[28] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
-        calls[29] = abi.encodeCall(IEvidence.streamOf, (stream));
-        calls[30] = abi.encodeCall(ILots.lotOf, (lot));
-        calls[31] = abi.encodeCall(ICertificates.certificateOf, (lot));
-        calls[32] = abi.encodeCall(ICertificates.certificateStatus, (lot));
-        calls[33] = abi.encodeCall(IHistory.headOf, (lot));
-        uint256 ledgerCalls = 34;
+        calls[25] = abi.encodeCall(deployed.certificateOperations, ());
+        calls[26] = abi.encodeCall(IHistory.ledgerId, ());
+        calls[27] = abi.encodeCall(deployed.isTrustedForwarder, (address(forwarder)));
+        calls[28] = abi.encodeCall(deployed.trustedForwarder, ());
+        calls[29] = abi.encodeCall(IOrders.orderOf, (order));
+        calls[30] = abi.encodeCall(IAssignments.assignmentOf, (order, 0));
+        calls[31] = abi.encodeCall(IEvidence.streamOf, (stream));
+        calls[32] = abi.encodeCall(ILots.lotOf, (lot));
+        calls[33] = abi.encodeCall(ICertificates.certificateOf, (lot));
+        calls[34] = abi.encodeCall(ICertificates.certificateStatus, (lot));
+        calls[35] = abi.encodeCall(IHistory.headOf, (lot));
+        uint256 ledgerCalls = 36;
         address code = registry.modelOf(published).code;
-        calls[34] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
-        calls[35] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
-        calls[36] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
-        uint256 evaluatorCalls = 37;
+        calls[36] = abi.encodeCall(IEvaluator.requireExecutable, (_content));
+        calls[37] = abi.encodeCall(IEvaluator.evaluate, (code, Models.fill(WIDTH, 1)));
+        calls[38] = abi.encodeCall(IEvaluator.examine, (ROOT, ROOT, code, _infer(int8(1))));
+        uint256 evaluatorCalls = 39;
         ERC2771Forwarder.ForwardRequestData memory unsigned;
-        calls[37] = abi.encodeCall(forwarder.verify, (unsigned));
-        calls[38] = abi.encodeCall(forwarder.nonces, (buyer.key));
-        calls[39] = abi.encodeCall(forwarder.eip712Domain, ());
+        calls[39] = abi.encodeCall(forwarder.verify, (unsigned));
+        calls[40] = abi.encodeCall(forwarder.nonces, (buyer.key));
+        calls[41] = abi.encodeCall(forwarder.eip712Domain, ());
         rows = new Row[](calls.length);
         for (uint256 i; i < calls.length; ++i) {
             address target = i < registryCalls ? address(registry) : address(ledger);
@@ -376,7 +379,7 @@ contract AccessMatrixTest is Inspection {
             timestamp: uint40(START),
             later: new IHistory.Link[](0)
         });
-        _add(buyer, Roles.ANY, abi.encodeCall(IHistory.supersede, (order, opening, ROOT)));
+        _add(buyer, Roles.ANY, abi.encodeCall(ICorrections.supersede, (order, opening, ROOT)));
     }
 
     function _addAssignmentRows() private {

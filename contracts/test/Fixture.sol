@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {CertificateOperations} from "../src/CertificateOperations.sol";
 import {Forwarder} from "../src/Forwarder.sol";
+import {LotOperations} from "../src/LotOperations.sol";
 import {Registry} from "../src/Registry.sol";
 import {TraceLedger} from "../src/TraceLedger.sol";
 import {IAssignments} from "../src/interfaces/IAssignments.sol";
@@ -65,7 +67,7 @@ abstract contract Fixture is Base {
         owner = makeAddress("owner");
         forwarder = new Forwarder();
         registry = new Registry(owner, address(forwarder), address(0));
-        deployed = new TraceLedger(registry, address(forwarder), address(0));
+        deployed = _deploy(address(forwarder), address(0));
         ledger = ITraceLedger(address(deployed));
         replay = new Replay(registry, ledger);
         _admitAll();
@@ -85,6 +87,11 @@ abstract contract Fixture is Base {
         _settle();
         replay.sweep();
         replay.requireAll();
+    }
+
+    /// @dev A ledger with both of its operations.
+    function _deploy(address forwarder_, address predecessor_) internal returns (TraceLedger) {
+        return new TraceLedger(new CertificateOperations(new LotOperations(registry, forwarder_, predecessor_)));
     }
 
     // ---- time and calls ----

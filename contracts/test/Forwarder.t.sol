@@ -156,7 +156,7 @@ contract ForwarderTest is Fixture {
 
     /// @dev A forwarder that the ledger does not know is nobody.
     function test_otherForwarderIsNotTrusted() public {
-        ITraceLedger other = ITraceLedger(address(new TraceLedger(registry, address(0), address(0))));
+        ITraceLedger other = ITraceLedger(address(_deploy(address(0), address(0))));
         ERC2771Forwarder.ForwardRequestData memory request = _request(buyer, address(other), _placeCall());
         vm.expectRevert(
             abi.encodeWithSelector(

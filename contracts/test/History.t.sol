@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {TraceLedger} from "../src/TraceLedger.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
+import {ICorrections} from "../src/interfaces/ICorrections.sol";
 import {IHistory} from "../src/interfaces/IHistory.sol";
 import {ILots} from "../src/interfaces/ILots.sol";
 import {IOrders} from "../src/interfaces/IOrders.sol";
@@ -22,7 +23,7 @@ contract HistoryTest is Fixture {
     }
 
     function test_predecessor() public {
-        TraceLedger next = new TraceLedger(registry, address(0), address(ledger));
+        TraceLedger next = _deploy(address(0), address(ledger));
         assertEq(next.predecessor(), address(ledger));
         assertEq(next.sequence(), 0);
     }
@@ -46,7 +47,7 @@ contract HistoryTest is Fixture {
     function test_headsDependOnChainAndLedger() public check {
         bytes32 order = _place("order", _terms(1));
         bytes32 here = ledger.headOf(order);
-        ITraceLedger other = ITraceLedger(address(new TraceLedger(registry, address(0), address(0))));
+        ITraceLedger other = ITraceLedger(address(_deploy(address(0), address(0))));
         _as(buyer);
         assertEq(other.placeOrder(_hash("order"), coordinator.id, _terms(1)), order);
         assertNotEq(other.headOf(order), here);
@@ -117,7 +118,7 @@ contract HistoryTest is Fixture {
         bytes32 order = _place("order", _terms(1));
         IHistory.Opening memory opening = _openPlaced(order, 7);
         uint40 next = _expectRecord();
-        emit IHistory.RecordSuperseded(next, buyer.id, order, buyer.key, _one(order), 7, ROOT);
+        emit ICorrections.RecordSuperseded(next, buyer.id, order, buyer.key, _one(order), 7, ROOT);
         _as(buyer);
         ledger.supersede(order, opening, ROOT);
         _assertOrder(order, IOrders.OrderState.Placed);
@@ -147,7 +148,7 @@ contract HistoryTest is Fixture {
         ledger.supersede(order, opening, ROOT);
         _settle();
         opening.previousHead = replay.previousHeadOf(order);
-        opening.kind = IHistory.RecordSuperseded.selector;
+        opening.kind = ICorrections.RecordSuperseded.selector;
         opening.sequence = 8;
         opening.digest = keccak256(abi.encode(buyer.key, _one(order), uint40(7), ROOT));
         _as(buyer);
@@ -174,7 +175,7 @@ contract HistoryTest is Fixture {
     function test_supersedeForeignRecord() public check {
         bytes32 order = _place("order", _terms(1));
         IHistory.Opening memory opening = _openPlaced(order, 7);
-        _refuse(coordinator, abi.encodeWithSelector(IHistory.HistoryRecordForeign.selector, 7, buyer.id));
+        _refuse(coordinator, abi.encodeWithSelector(ICorrections.HistoryRecordForeign.selector, 7, buyer.id));
         ledger.supersede(order, opening, ROOT);
         opening.participant = coordinator.id;
         _refuseOpening(coordinator, order, opening);

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
+import {CertificateOperations} from "../src/CertificateOperations.sol";
 import {LotOperations} from "../src/LotOperations.sol";
 import {TraceLedger} from "../src/TraceLedger.sol";
 import {ICertificates} from "../src/interfaces/ICertificates.sol";
@@ -14,7 +15,7 @@ import {Roles} from "../src/libraries/Roles.sol";
 import {Subjects} from "../src/libraries/Subjects.sol";
 import {Fixture} from "./Fixture.sol";
 
-/// @notice One address for two pieces of code, batches, and whose word on the sender is taken.
+/// @notice One address for three pieces of code, batches, and whose word on the sender is taken.
 contract TraceLedgerTest is Fixture {
     address private _attacker;
     bytes32 private _order;
@@ -27,7 +28,7 @@ contract TraceLedgerTest is Fixture {
         _lot = _lotName(carrier, "lot");
     }
 
-    // ---- two pieces of code ----
+    // ---- three pieces of code ----
 
     function test_lotOperationsAloneRefuses() public {
         LotOperations operations = LotOperations(deployed.lotOperations());
@@ -37,20 +38,67 @@ contract TraceLedgerTest is Fixture {
         operations.receiveLot(_hash("lot"), 5, PIECE, ROOT);
         _refuse(carrier, reason);
         operations.transformLots(_change(ILots.TransformationKind.Split, 0, _inputs(_lot, 1), _outputs("a", 1, "b", 1)));
-        IHistory.Opening memory opening;
         _refuse(carrier, reason);
-        operations.supersede(_lot, opening, ROOT);
+        operations.offerCustody(_item(_lot, 0), buyer.id, ROOT);
         _refuse(carrier, reason);
         operations.multicall(_calls(_receiveCall("lot")));
         assertEq(operations.sequence(), 0);
     }
 
-    function test_lotOperationsKeepsTheLedgersConstants() public view {
-        LotOperations operations = LotOperations(deployed.lotOperations());
-        assertEq(address(operations.registry()), address(registry));
-        assertEq(operations.trustedForwarder(), deployed.trustedForwarder());
-        assertEq(operations.HEAD_TAG(), deployed.HEAD_TAG());
-        assertEq(operations.predecessor(), deployed.predecessor());
+    function test_certificateOperationsAloneRefuses() public {
+        CertificateOperations operations = CertificateOperations(deployed.certificateOperations());
+        bytes memory reason = abi.encodeWithSelector(
+            CertificateOperations.CertificateOperationsNotTheLedger.selector, address(operations)
+        );
+        _refuse(inspector, reason);
+        operations.revokeCertificate(_lot, 1, ROOT);
+        _refuse(auditor, reason);
+        operations.demandOpening(_lot, 0, 1);
+        _refuse(inspector, reason);
+        operations.multicall(_calls(abi.encodeCall(ICertificates.revokeCertificate, (_lot, 1, ROOT))));
+        assertEq(operations.sequence(), 0);
+    }
+
+    function test_allThreeHaveTheSameConstants() public {
+        TraceLedger next = _deploy(address(forwarder), address(ledger));
+        LotOperations lots = LotOperations(next.lotOperations());
+        CertificateOperations certificates = CertificateOperations(next.certificateOperations());
+        assertEq(next.predecessor(), address(ledger));
+        assertEq(_constants(address(lots)), _constants(address(next)));
+        assertEq(_constants(address(certificates)), _constants(address(next)));
+        assertEq(lots.lotOperations(), address(lots));
+        assertEq(certificates.lotOperations(), address(lots));
+        assertEq(certificates.certificateOperations(), address(certificates));
+    }
+
+    /// @dev Whatever is not a LotOperations, other code that knows one included.
+    function test_onlyLotOperationsAreCopied() public {
+        address other = deployed.certificateOperations();
+        _refuseLots(other);
+        _refuseLots(address(ledger));
+        address[2] memory strangers = [address(registry), carrier.key];
+        for (uint256 i; i < strangers.length; ++i) {
+            vm.expectRevert();
+            new CertificateOperations(LotOperations(strangers[i]));
+        }
+    }
+
+    /// @dev Whatever is not a CertificateOperations, a ledger included.
+    function test_onlyCertificateOperationsAreCopied() public {
+        vm.expectRevert(abi.encodeWithSelector(TraceLedger.TraceLedgerCertificatesUnfit.selector, address(ledger)));
+        new TraceLedger(CertificateOperations(address(ledger)));
+        address[3] memory strangers = [deployed.lotOperations(), address(registry), carrier.key];
+        for (uint256 i; i < strangers.length; ++i) {
+            vm.expectRevert();
+            new TraceLedger(CertificateOperations(strangers[i]));
+        }
+    }
+
+    function test_ledgerIdIsOfTheBlockBefore() public {
+        bytes32 parent = blockhash(block.number - 1);
+        LotOperations lots = new LotOperations(registry, address(forwarder), address(0));
+        assertEq(lots.ledgerId(), keccak256(abi.encode(parent, block.chainid, address(lots))));
+        assertNotEq(lots.ledgerId(), ledger.ledgerId());
     }
 
     function test_unknownFunctionFails() public {
@@ -207,6 +255,23 @@ contract TraceLedgerTest is Fixture {
     }
 
     // ---- inside ----
+
+    function _constants(address code) private view returns (bytes memory) {
+        ITraceLedger part = ITraceLedger(code);
+        return abi.encode(
+            part.registry(),
+            part.trustedForwarder(),
+            part.predecessor(),
+            part.ledgerId(),
+            part.lotOperations(),
+            part.HEAD_TAG()
+        );
+    }
+
+    function _refuseLots(address given) private {
+        vm.expectRevert(abi.encodeWithSelector(CertificateOperations.CertificateOperationsLotsUnfit.selector, given));
+        new CertificateOperations(LotOperations(given));
+    }
 
     function _calls(bytes memory call) private pure returns (bytes[] memory calls) {
         calls = new bytes[](1);

@@ -13,8 +13,8 @@ from ledger.records import Contract
 
 __all__ = ["ABI_FILES", "Artifact", "load_abi", "load_artifact", "verify_code"]
 
-ABI_FILES = {Contract.REGISTRY: ("Registry",), Contract.LEDGER: ("TraceLedger", "LotOperations")}
-"""Artefacts whose ABIs together describe the calls to a contract's address: TraceLedger delegates to LotOperations."""
+ABI_FILES = {Contract.REGISTRY: "Registry", Contract.LEDGER: "ITraceLedger"}
+"""The artefact whose ABI describes the calls to a contract's address: that of the ledger runs the code of three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Artifact:
 @functools.cache
 def load_artifact(name: str) -> Artifact:
     """Return the artefact of a contract, by its Solidity name."""
-    raw = json.loads((resources.files("ledger") / "artifacts" / f"{name}.json").read_text())
+    raw = _read(name)
     return Artifact(
         name=raw["contractName"],
         abi=tuple(raw["abi"]),
@@ -46,9 +46,13 @@ def load_artifact(name: str) -> Artifact:
 
 @functools.cache
 def load_abi(contract: Contract) -> tuple[dict[str, Any], ...]:
-    """Return the ABI entries of the contract's address, without duplicates."""
-    entries = [entry for name in ABI_FILES[contract] for entry in load_artifact(name).abi]
-    return tuple({json.dumps(entry, sort_keys=True): entry for entry in entries}.values())
+    """Return the ABI entries of the contract's address."""
+    return tuple(_read(ABI_FILES[contract])["abi"])
+
+
+def _read(name: str) -> dict[str, Any]:
+    raw: dict[str, Any] = json.loads((resources.files("ledger") / "artifacts" / f"{name}.json").read_text())
+    return raw
 
 
 def verify_code(name: str, code: bytes, address: bytes) -> None:

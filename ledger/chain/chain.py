@@ -166,9 +166,10 @@ class Chain:
                 hint="use the deployment file of that ledger",
             )
         self._take(contracts, "LotOperations", self._word_address(Contract.LEDGER, "lotOperations"))
+        self._take(contracts, "CertificateOperations", self._word_address(Contract.LEDGER, "certificateOperations"))
         self._take(contracts, "Evaluator", self._word_address(Contract.REGISTRY, "evaluator"))
         self._take(contracts, "Forwarder", self.forwarder)
-        for name in ("TraceLedger", "Registry", "LotOperations"):
+        for name in ("TraceLedger", "Registry", "LotOperations", "CertificateOperations"):
             self._verify_forwarder_of(name, contracts[name])
         verify_domain(self.node, self.chain_id, self.forwarder, self.ledger)
         return contracts

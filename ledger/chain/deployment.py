@@ -36,7 +36,7 @@ class Deployment:
 
 
 def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: float = 60.0) -> Deployment:
-    """Deploy Forwarder, Registry and TraceLedger. `owner` pays, and owns the registry.
+    """Deploy Forwarder, Registry and the three contracts of the ledger. `owner` pays, and owns the registry.
 
     Raises ChainError when the node refuses a transaction, it reverts, or it is not mined within `timeout_s` seconds.
     """
@@ -45,7 +45,10 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     forwarder = _create(node, profile, owner, "Forwarder", (), timeout_s)
     after = ("0x" + forwarder.hex(), _NO_PREDECESSOR)
     registry = _create(node, profile, owner, "Registry", ("0x" + owner.address.hex(), *after), timeout_s)
-    ledger = _create(node, profile, owner, "TraceLedger", ("0x" + registry.hex(), *after), timeout_s)
+    lots = _create(node, profile, owner, "LotOperations", ("0x" + registry.hex(), *after), timeout_s)
+    # Each of these copies all constants from the one before, and refuses anything else.
+    certificates = _create(node, profile, owner, "CertificateOperations", ("0x" + lots.hex(),), timeout_s)
+    ledger = _create(node, profile, owner, "TraceLedger", ("0x" + certificates.hex(),), timeout_s)
     return Deployment(node.chain_id(), registry, ledger, forwarder, first_block)
 
 

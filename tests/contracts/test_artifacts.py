@@ -15,7 +15,16 @@ from tests.support.figures import Tell
 
 pytestmark = pytest.mark.contracts
 
-NAMES = ("Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
+NAMES = ("CertificateOperations", "Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
+LEDGER = ("TraceLedger", "LotOperations", "CertificateOperations")
+"""Whose code runs at the ledger's address."""
+ELSEWHERE = {
+    "CertificateOperationsLotsUnfit",
+    "CertificateOperationsNotTheLedger",
+    "LotOperationsNotTheLedger",
+    "TraceLedgerCertificatesUnfit",
+}
+"""Errors of constructors, and of calls at the operations' own addresses: none arises at the ledger's."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +53,8 @@ def signature(entry: dict[str, Any]) -> str:
 
 
 def test_there_is_one_artifact_per_deployed_contract(artifacts: dict[str, dict[str, Any]]) -> None:
-    assert tuple(artifacts) == NAMES
+    assert {name for name, artifact in artifacts.items() if "bytecode" in artifact} == set(NAMES)
+    assert artifacts.keys() - set(NAMES) == {"ITraceLedger"}, "the one ABI of the ledger's address"
 
 
 def test_py_solc_x_gives_the_committed_bytes() -> None:
@@ -70,25 +80,40 @@ def selectors(abi: list[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def test_every_ledger_function_is_answered(artifacts: dict[str, dict[str, Any]], forge_build: Path) -> None:
-    """By TraceLedger itself, or by LotOperations behind its fallback, which must not be shadowed."""
-    interface = json.loads((forge_build / "ITraceLedger.sol" / "ITraceLedger.json").read_text())["abi"]
-    own, behind = selectors(artifacts["TraceLedger"]["abi"]), selectors(artifacts["LotOperations"]["abi"])
-    assert {**behind, **own}.items() >= selectors(interface).items()
+def test_the_published_abi_is_that_of_the_three_together(artifacts: dict[str, dict[str, Any]]) -> None:
+    merged = {
+        entry
+        for name in LEDGER
+        for entry in in_one_order(artifacts[name]["abi"])
+        if json.loads(entry)["type"] not in ("constructor", "fallback") and json.loads(entry)["name"] not in ELSEWHERE
+    }
+    assert merged == set(in_one_order(artifacts["ITraceLedger"]["abi"]))
+    assert len(merged) == len(artifacts["ITraceLedger"]["abi"])
+
+
+def test_no_part_of_the_ledger_shadows_another(artifacts: dict[str, dict[str, Any]], forge_build: Path) -> None:
+    """What more than one answers is what all of them have from History, and the addresses that they copied."""
+    own, lots, certificates = (selectors(artifacts[name]["abi"]).keys() for name in LEDGER)
     history = json.loads((forge_build / "History.sol" / "History.json").read_text())["abi"]
-    assert own.keys() & behind.keys() == selectors(history).keys(), "both must do the same"
+    addresses = {json.dumps([name, []]) for name in ("lotOperations", "certificateOperations")}
+    assert (own & lots) | (own & certificates) | (lots & certificates) == selectors(history).keys() | addresses
 
 
-def test_both_parts_of_the_ledger_have_one_storage(artifacts: dict[str, dict[str, Any]]) -> None:
-    behind, own = (json.dumps(artifacts[name]["storageLayout"]) for name in ("LotOperations", "TraceLedger"))
-    assert behind.replace("src/LotOperations.sol:LotOperations", "src/TraceLedger.sol:TraceLedger") == own
+def test_all_parts_of_the_ledger_have_one_storage(artifacts: dict[str, dict[str, Any]]) -> None:
+    own, *others = (
+        json.dumps(artifacts[name]["storageLayout"]).replace(f"src/{name}.sol:{name}", "the contract")
+        for name in LEDGER
+    )
+    assert others == [own, own]
 
 
-def test_deployed_code_fits(artifacts: dict[str, dict[str, Any]], tell: Tell) -> None:
-    sizes = toolchain.deployed_sizes(artifacts)
-    for name, size in sizes.items():
-        tell(f"{name}: {size:,} of {toolchain.SIZE_LIMIT:,} bytes")
-    assert all(0 < size < toolchain.SIZE_LIMIT for size in sizes.values()), sizes
+def test_code_fits(artifacts: dict[str, dict[str, Any]], tell: Tell) -> None:
+    deployed, creation = toolchain.code_sizes(artifacts), toolchain.code_sizes(artifacts, "bytecode")
+    for name, size in deployed.items():
+        limits = f"of {toolchain.SIZE_LIMIT:,} and {toolchain.CREATION_LIMIT:,} bytes"
+        tell(f"{name}: {size:,} deployed by {creation[name]:,}, {limits}")
+    assert all(0 < size < toolchain.SIZE_LIMIT for size in deployed.values()), deployed
+    assert all(0 < size < toolchain.CREATION_LIMIT for size in creation.values()), creation
 
 
 def test_every_interface_error_and_event_is_decodable(artifacts: dict[str, dict[str, Any]], forge_build: Path) -> None:

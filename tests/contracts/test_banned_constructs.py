@@ -28,7 +28,7 @@ ALLOWED = {
     ("assembly", "libraries/Network.sol"): "32 weights at a time; fuzzed against a reference without it",
     ("assembly", "TraceLedger.sol"): "the fallback hands call data and answer on as they are: 2,300 gas less a record",
     ("unchecked", "history/History.sol"): "one more than a number below 2^40, in a word of 256 bits",
-    ("delegatecall", "TraceLedger.sol"): "to LotOperations alone: never changed, of one storage with the ledger",
+    ("delegatecall", "TraceLedger.sol"): "to the two operations contracts alone: never changed, of one storage",
 }
 
 

@@ -197,7 +197,8 @@ def _questions(world: BundleWorld) -> dict[tuple[Contract, str], list[Any]]:
     registry |= {name: [inspector] for name in ("participantOf", "rolesOf")}
     registry |= {"partiesOf": [key, inspector, model], "standingOf": [coordinator, inspector, model]}
     registry["sequenceOf"] = [world.streams["press"]]
-    ledger: dict[str, list[Any]] = {name: [] for name in ("HEAD_TAG", "lotOperations", "registry")}
+    ledger: dict[str, list[Any]] = {name: [] for name in ("HEAD_TAG", "ledgerId", "registry")}
+    ledger |= {name: [] for name in ("certificateOperations", "lotOperations")}
     ledger |= {name: [lot] for name in ("certificateOf", "certificateStatus", "headOf", "lotOf")}
     ledger |= {"orderOf": [world.orders["hip"]], "assignmentOf": [world.orders["hip"], 0]}
     ledger["streamOf"] = [world.streams["press"]]

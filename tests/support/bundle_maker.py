@@ -173,6 +173,7 @@ def _slots(world: BundleWorld, selection: Selection, identities: Iterable[Identi
     ledger += [slot for one in selection.streams for slot in slots_of(StreamSlots, one)]
     return {
         chain.contracts["LotOperations"]: [],
+        chain.contracts["CertificateOperations"]: [],
         chain.contracts["Evaluator"]: [],
         chain.contracts["Forwarder"]: [],
         chain.registry: registry,

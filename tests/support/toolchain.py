@@ -22,6 +22,8 @@ PROJECT = ROOT / "contracts"
 ARTIFACTS = ROOT / "ledger" / "artifacts"
 SIZE_LIMIT = 24_576
 """Limit for the size of deployed code in bytes (EIP-170)."""
+CREATION_LIMIT = 40_000
+"""Ours for creation code in bytes; EIP-3860 allows 49,152, constructor arguments included."""
 
 _SYSTEMS = {"linux": "linux", "darwin": "darwin", "win32": "win32"}
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -151,6 +153,6 @@ def read_artifacts(folder: Path = ARTIFACTS) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
 
-def deployed_sizes(artifacts: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Size of the deployed code in bytes, by contract name."""
-    return {name: len(artifact["deployedBytecode"]) // 2 - 1 for name, artifact in artifacts.items()}
+def code_sizes(artifacts: Mapping[str, Mapping[str, Any]], code: str = "deployedBytecode") -> dict[str, int]:
+    """Size of the deployed code in bytes, or of the `bytecode` that creates it, by contract name."""
+    return {name: len(artifact[code]) // 2 - 1 for name, artifact in artifacts.items() if code in artifact}

@@ -29,8 +29,7 @@ from tests.support.requirements import ROOT
 
 NOBODY = "0x" + "00" * 20
 _MONEY_WEI = 10**20
-ABI_FILES = {Contract.REGISTRY: ["Registry"], Contract.LEDGER: ["TraceLedger", "LotOperations"]}
-"""The ledger's address implements the ABIs of both."""
+ABI_FILES = {Contract.REGISTRY: "Registry", Contract.LEDGER: "ITraceLedger"}
 
 
 def read_artifact(name: str) -> dict[str, Any]:
@@ -100,14 +99,14 @@ class Web3Client:
         return receipt
 
     def deploy(self, owner: LocalAccount) -> Deployment:
-        """Deploys Forwarder, Registry and TraceLedger, and keeps their addresses."""
+        """Deploys Forwarder, Registry and the three contracts of the ledger, and keeps the addresses to call."""
         first = self.web3.eth.block_number
         forwarder = self._create(owner, "Forwarder")
         registry = self._create(owner, "Registry", owner.address, forwarder, NOBODY)
-        ledger = self._create(owner, "TraceLedger", registry, forwarder, NOBODY)
+        lots = self._create(owner, "LotOperations", registry, forwarder, NOBODY)
+        ledger = self._create(owner, "TraceLedger", self._create(owner, "CertificateOperations", lots))
         for contract, address in ((Contract.REGISTRY, registry), (Contract.LEDGER, ledger)):
-            entries = [entry for name in ABI_FILES[contract] for entry in read_artifact(name)["abi"]]
-            abi = list({json.dumps(entry, sort_keys=True): entry for entry in entries}.values())
+            abi = read_artifact(ABI_FILES[contract])["abi"]
             self.contracts[contract] = self.web3.eth.contract(Web3.to_checksum_address(address), abi=abi)
         addresses = [bytes.fromhex(address[2:]) for address in (registry, ledger, forwarder)]
         return Deployment(self.web3.eth.chain_id, addresses[0], addresses[1], addresses[2], first)

@@ -100,7 +100,7 @@ abstract contract Assignments is Orders, IAssignments {
         (current.state, current.finishedOnce) = (AssignmentState.Finished, true);
     }
 
-    /// @dev abi.encode(key, [order], ...) as in _recordRoot: the array begins at 224.
+    /// @dev abi.encode(key, [order], ...).
     function _finishedData(
         address key,
         uint16 operation,
@@ -110,7 +110,7 @@ abstract contract Assignments is Orders, IAssignments {
         bytes32 leafHash,
         bytes32 order
     ) private pure returns (bytes memory) {
-        return abi.encode(key, uint256(224), operation, assignment, stream, leafIndex, leafHash, uint256(1), order);
+        return abi.encode(key, _arrayAfter(7), operation, assignment, stream, leafIndex, leafHash, ONE, order);
     }
 
     function _requireOpen(bytes32 order, Order storage entry) private view {
@@ -128,8 +128,7 @@ abstract contract Assignments is Orders, IAssignments {
         uint40 assignment,
         bytes32 root
     ) private {
-        // abi.encode(key, [order], ...) as in _recordRoot: the array begins at 160.
-        bytes memory data = abi.encode(actor.key, uint256(160), operation, assignment, root, uint256(1), order);
+        bytes memory data = abi.encode(actor.key, _arrayAfter(5), operation, assignment, root, ONE, order);
         _recordOne(kind, actor, order, data);
     }
 }

@@ -10,8 +10,8 @@ import {IRegistry} from "../interfaces/IRegistry.sol";
 import {History} from "./History.sol";
 
 /// @title What the families of records keep, and what one family asks of another
-/// @dev All state is declared here and in History, so that TraceLedger and LotOperations, which share one storage, cannot
-/// disagree about where anything lies.
+/// @dev All state is declared here and in History, so that TraceLedger, LotOperations and CertificateOperations, which share
+/// one storage, cannot disagree about where anything lies.
 abstract contract Book is History {
     mapping(bytes32 order => IOrders.Order) internal _orders;
     mapping(bytes32 order => mapping(uint16 operation => IAssignments.Assignment)) internal _assignments;
@@ -77,6 +77,12 @@ abstract contract Book is History {
     function _existingLot(bytes32 lot) internal view returns (ILots.Lot storage entry) {
         entry = _lots[lot];
         if (entry.number == 0) revert ILots.LotUnknown(lot);
+    }
+
+    /// @dev Storage refers to an order by number; the caller names it by subject.
+    function _requireOrder(bytes32 lot, ILots.Lot storage entry, bytes32 order) internal view {
+        uint40 given = order == 0 ? 0 : _existingOrder(order).sequence;
+        if (given != entry.order) revert ILots.LotOrderWrong(lot, order, entry.order);
     }
 
     /// @dev The lot, when it is the actor's and free to go.

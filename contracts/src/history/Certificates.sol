@@ -3,17 +3,18 @@ pragma solidity 0.8.37;
 
 import {ICertificates} from "../interfaces/ICertificates.sol";
 import {IEvidence} from "../interfaces/IEvidence.sol";
+import {ILots} from "../interfaces/ILots.sol";
 import {IOrders} from "../interfaces/IOrders.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Roles} from "../libraries/Roles.sol";
-import {Lots} from "./Lots.sol";
+import {Book} from "./Book.sol";
 
 /// @title Verdicts on lots
-abstract contract Certificates is Lots, ICertificates {
+abstract contract Certificates is Book, ICertificates {
     /// @inheritdoc ICertificates
     function issueCertificate(Statement calldata statement) external returns (uint40 certificate) {
         Actor memory actor = _actor(Roles.INSPECTOR);
-        Lot storage lot = _existingLot(statement.lot);
+        ILots.Lot storage lot = _existingLot(statement.lot);
         _requireInspector(statement, lot, actor);
         _requireStatement(statement);
         IEvidence.Stream storage stream = _anchored(statement.stream, statement.leafIndex);
@@ -63,7 +64,7 @@ abstract contract Certificates is Lots, ICertificates {
         }
     }
 
-    function _requireInspector(Statement calldata statement, Lot storage lot, Actor memory actor) private view {
+    function _requireInspector(Statement calldata statement, ILots.Lot storage lot, Actor memory actor) private view {
         _requireOrder(statement.lot, lot, statement.order);
         if (statement.order == 0) return;
         uint32 inspector = _orders[statement.order].inspector;
@@ -84,15 +85,15 @@ abstract contract Certificates is Lots, ICertificates {
     /// @dev A failing verdict quarantines, in the inspector's name; a passing one lifts that inspector's quarantine.
     /// Only the gate's inspector takes over a quarantine that somebody else imposed: any other could lift it by failing
     /// the lot first and passing it then. A spent lot keeps its state: results may come late.
-    function _applyVerdict(Lot storage lot, bytes32 order, Verdict verdict, uint32 inspector) internal {
-        (LotState state, uint32 by) = (lot.state, lot.counterparty);
-        if (state == LotState.Spent) return;
+    function _applyVerdict(ILots.Lot storage lot, bytes32 order, Verdict verdict, uint32 inspector) internal {
+        (ILots.LotState state, uint32 by) = (lot.state, lot.counterparty);
+        if (state == ILots.LotState.Spent) return;
         if (verdict == Verdict.Fail) {
             bool gated = order != 0 && _orders[order].inspector == inspector;
-            if (state == LotState.Quarantined && !gated) return;
-            (lot.state, lot.counterparty) = (LotState.Quarantined, inspector);
-        } else if (state == LotState.Quarantined && by == inspector) {
-            (lot.state, lot.counterparty) = (LotState.Held, 0);
+            if (state == ILots.LotState.Quarantined && !gated) return;
+            (lot.state, lot.counterparty) = (ILots.LotState.Quarantined, inspector);
+        } else if (state == ILots.LotState.Quarantined && by == inspector) {
+            (lot.state, lot.counterparty) = (ILots.LotState.Held, 0);
         }
     }
 }

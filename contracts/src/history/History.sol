@@ -6,7 +6,6 @@ import {Context} from "@openzeppelin/contracts/utils/Context.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {IHistory} from "../interfaces/IHistory.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
-import {Roles} from "../libraries/Roles.sol";
 
 /// @title The one writer of records, and the heads that authenticate them
 abstract contract History is IHistory, ERC2771Context, Multicall {
@@ -15,20 +14,27 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         bytes32 value;
     }
 
+    /// @dev Length of an array of one in an event's data, see _arrayAfter.
+    uint256 internal constant ONE = 1;
     bytes32 public constant HEAD_TAG = keccak256("millmark.history.v1");
 
     /// @inheritdoc IHistory
     IRegistry public immutable registry;
     /// @inheritdoc IHistory
     address public immutable predecessor;
+    /// @inheritdoc IHistory
+    bytes32 public immutable ledgerId;
 
     /// @dev Alone in its slot and as wide, so that writing it needs no reading first.
     uint256 private _sequence;
     mapping(bytes32 subject => Head) private _heads;
 
-    constructor(IRegistry registry_, address forwarder_, address predecessor_) ERC2771Context(forwarder_) {
+    constructor(IRegistry registry_, address forwarder_, address predecessor_, bytes32 ledgerId_)
+        ERC2771Context(forwarder_)
+    {
         registry = registry_;
         predecessor = predecessor_;
+        ledgerId = ledgerId_;
     }
 
     /// @inheritdoc IHistory
@@ -40,16 +46,6 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
     /// @inheritdoc IHistory
     function headOf(bytes32 subject) external view returns (bytes32) {
         return _heads[subject].value;
-    }
-
-    /// @inheritdoc IHistory
-    function supersede(bytes32 subject, Opening calldata opening, bytes32 reasonRoot) external {
-        Actor memory actor = _actor(Roles.ANY);
-        if (opening.participant != actor.participant) {
-            revert HistoryRecordForeign(opening.sequence, opening.participant);
-        }
-        _requireOpening(subject, opening);
-        _recordPair(RecordSuperseded.selector, actor, subject, opening.sequence, reasonRoot);
     }
 
     /// @dev Of several histories, each of which becomes one link longer. `data` is the event's data; it starts with the
@@ -75,15 +71,21 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
         _extend(subject, kind, inner);
     }
 
-    /// @dev Of the subject's own history, with one root and nothing else. The data is abi.encode(key, [subject], root):
-    /// 96 is where the array begins, 1 its length. Written so, no array is made only to be encoded.
+    /// @dev Of the subject's own history, with one root and nothing else: abi.encode(key, [subject], root).
     function _recordRoot(bytes32 kind, Actor memory actor, bytes32 subject, bytes32 root) internal {
-        _recordOne(kind, actor, subject, abi.encode(actor.key, uint256(96), root, uint256(1), subject));
+        _recordOne(kind, actor, subject, abi.encode(actor.key, _arrayAfter(3), root, ONE, subject));
     }
 
     /// @dev The same with a number before the root: abi.encode(key, [subject], number, root).
     function _recordPair(bytes32 kind, Actor memory actor, bytes32 subject, uint256 value, bytes32 root) internal {
-        _recordOne(kind, actor, subject, abi.encode(actor.key, uint256(128), value, root, uint256(1), subject));
+        _recordOne(kind, actor, subject, abi.encode(actor.key, _arrayAfter(4), value, root, ONE, subject));
+    }
+
+    /// @dev What stands for `histories` in the head of an event's data: where the array begins, in bytes. Its head has
+    /// `words` words (the key, this one, and those that follow); after it come the length, ONE, and the element. Data is
+    /// written out so because an array made only to be encoded costs memory and a loop.
+    function _arrayAfter(uint256 words) internal pure returns (uint256) {
+        return 32 * words;
     }
 
     /// @dev The only writer. The event is written raw because its data must be hashed as well: a typed `emit` would

@@ -155,12 +155,6 @@ abstract contract Lots is Book, ILots {
         (entry,) = _mineIn(lot, actor);
     }
 
-    /// @dev Storage refers to an order by number; the caller names it by subject.
-    function _requireOrder(bytes32 lot, Lot storage entry, bytes32 order) internal view {
-        uint40 given = order == 0 ? 0 : _existingOrder(order).sequence;
-        if (given != entry.order) revert LotOrderWrong(lot, order, entry.order);
-    }
-
     /// @dev A parent and the lots that go in or out of it, each once.
     function _packing(bytes32 parent, bytes32[] calldata lots) private pure returns (bytes32[] memory histories) {
         if (lots.length == 0) revert LotsMissing();

@@ -51,17 +51,6 @@ interface IHistory {
         Link[] later;
     }
 
-    /// @notice `superseded` is to be read together with the document behind `reasonRoot`; nothing else changes.
-    event RecordSuperseded(
-        uint40 indexed sequence,
-        uint32 indexed participant,
-        bytes32 indexed subject,
-        address key,
-        bytes32[] histories,
-        uint40 superseded,
-        bytes32 reasonRoot
-    );
-
     /// @notice The acting participant holds none of the roles that the function needs.
     error HistoryRoleMissing(uint32 participant, uint16 held, uint16 needed);
     /// @notice A named participant is unknown, suspended, or holds none of the roles that its part needs.
@@ -70,12 +59,6 @@ interface IHistory {
     error HistorySubjectTaken(bytes32 subject);
     /// @notice The opening does not lead to the head: a link is wrong, or a newer record came in between.
     error HistoryOpeningStale(bytes32 subject, bytes32 computed, bytes32 head);
-    /// @notice Only who made a record may supersede it.
-    error HistoryRecordForeign(uint40 sequence, uint32 participant);
-
-    /// @notice Marks an earlier record of the caller's own participant as superseded. Any role.
-    /// @param subject An order or lot in whose history the record is.
-    function supersede(bytes32 subject, Opening calldata opening, bytes32 reasonRoot) external;
 
     /// @notice Number of records so far, and the sequence of the latest.
     function sequence() external view returns (uint40);
@@ -84,4 +67,8 @@ interface IHistory {
     function registry() external view returns (IRegistry);
     /// @notice The ledger that this one replaces; 0 for the first.
     function predecessor() external view returns (address);
+    /// @notice Made from the block hash before deployment, so that a chain made anew with the same keys, where the ledger
+    /// has the same address, is another ledger:
+    /// keccak256(abi.encode(block hash before the deployment of LotOperations, chain id, address of LotOperations)).
+    function ledgerId() external view returns (bytes32);
 }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAssignments} from "./IAssignments.sol";
 import {ICertificates} from "./ICertificates.sol";
+import {ICorrections} from "./ICorrections.sol";
 import {ICustody} from "./ICustody.sol";
 import {IEvidence} from "./IEvidence.sol";
 import {IHistory} from "./IHistory.sol";
@@ -10,4 +11,25 @@ import {ILots} from "./ILots.sol";
 import {IOrders} from "./IOrders.sol";
 
 /// @title What happened: one address, one log
-interface ITraceLedger is IHistory, IOrders, IEvidence, IAssignments, ILots, ICustody, ICertificates {}
+/// @notice All that the ledger's address answers to, and so the ABI to use there, whichever code runs: TraceLedger's own
+/// (orders, assignments, evidence, corrections), LotOperations (lots, transformations, custody) or CertificateOperations
+/// (certificates and their challenges). Errors of the registry and of its evaluator come through as they are.
+interface ITraceLedger is IHistory, ICorrections, IOrders, IEvidence, IAssignments, ILots, ICustody, ICertificates {
+    /// @notice A call of a batch failed without an error of its own (OpenZeppelin).
+    error FailedCall();
+    /// @notice There is no code at `target` (OpenZeppelin).
+    error AddressEmptyCode(address target);
+
+    /// @notice Makes many calls in one transaction: all or nothing.
+    function multicall(bytes[] calldata data) external returns (bytes[] memory results);
+
+    /// @notice What every history starts from, see IHistory.
+    function HEAD_TAG() external view returns (bytes32);
+    /// @notice The contract whose code runs for lots and custody. Never changed.
+    function lotOperations() external view returns (address);
+    /// @notice The contract whose code runs for certificates. Never changed.
+    function certificateOperations() external view returns (address);
+    /// @notice The ERC-2771 forwarder whose word on the sender is taken; 0 for none.
+    function trustedForwarder() external view returns (address);
+    function isTrustedForwarder(address forwarder) external view returns (bool);
+}

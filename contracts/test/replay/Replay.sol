@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {ICorrections} from "../../src/interfaces/ICorrections.sol";
 import {IHistory} from "../../src/interfaces/IHistory.sol";
 import {IRegistry} from "../../src/interfaces/IRegistry.sol";
 import {ITraceLedger} from "../../src/interfaces/ITraceLedger.sol";
@@ -64,9 +65,10 @@ contract Replay is LotReplay {
         (, bytes32[] memory histories) = abi.decode(entry.data, (address, bytes32[]));
         _hold(Property.Numbering, entry.sequence == ++ledgerSequence, "ledger: sequence has a gap");
         _extend(entry, histories);
-        if (entry.kind == IHistory.RecordSuperseded.selector) _act(entry, entry.participant, Roles.ANY);
-        bool known = entry.kind == IHistory.RecordSuperseded.selector || _applyOrder(entry) || _applyAssignment(entry)
-            || _applyStream(entry) || _applyLot(entry, histories) || _applyCustody(entry) || _applyCertificate(entry);
+        if (entry.kind == ICorrections.RecordSuperseded.selector) _act(entry, entry.participant, Roles.ANY);
+        bool known = entry.kind == ICorrections.RecordSuperseded.selector || _applyOrder(entry)
+            || _applyAssignment(entry) || _applyStream(entry) || _applyLot(entry, histories) || _applyCustody(entry)
+            || _applyCertificate(entry);
         _hold(Property.Rebuilt, known, "ledger: event of unknown kind");
         _requireHistories(entry, histories);
         for (uint256 i; i < histories.length; ++i) {

@@ -177,6 +177,7 @@ def test_contracts_in_each_others_place_are_refused() -> None:
     ("asked", "refused"),
     [
         ("lotOperations", "is not that of LotOperations"),
+        ("certificateOperations", "is not that of CertificateOperations"),
         ("evaluator", "is not that of Evaluator"),
         ("registry", "uses another registry"),
     ],

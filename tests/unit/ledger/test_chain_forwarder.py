@@ -61,16 +61,17 @@ def test_contracts_that_take_anybody_elses_word_are_refused(
     refuse(world, refused, own if registry is None else registry, own if ledger is None else ledger, named=stated)
 
 
-def test_lot_operations_that_take_anybody_elses_word_are_refused() -> None:
-    """They are created by the ledger, so the node's answer has to be bent for it."""
+@pytest.mark.parametrize("name", ["LotOperations", "CertificateOperations"])
+def test_operations_that_take_anybody_elses_word_are_refused(name: str) -> None:
+    """The ledger copies their forwarder, so the node's answer has to be bent for it."""
     world = build_world()
-    target = "0x" + world.chain.contracts["LotOperations"].hex()
+    target = "0x" + world.chain.contracts[name].hex()
     world.line.handlers["eth_call"] = lambda params: (
         "0x" + FOREIGN.rjust(32, b"\0").hex()
         if params[0]["to"] == target
         else world.line.node.request("eth_call", params)
     )
-    with pytest.raises(WrongContractError, match=r"LotOperations at 0x[0-9a-f]{40} trusts another forwarder"):
+    with pytest.raises(WrongContractError, match=rf"^{name} at 0x[0-9a-f]{{40}} trusts another forwarder"):
         Chain(world.chain.node, PROFILE, world.chain.deployment)
 
 

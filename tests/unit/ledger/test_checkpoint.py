@@ -55,7 +55,7 @@ COSIGNERS = Cosigners(
 )
 CONTRACTS = {
     name: TrustedContract(LEDGER if name == "TraceLedger" else keccak256(name.encode())[:20], bytes(32))
-    for name in ("Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
+    for name in ("CertificateOperations", "Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
 }
 TRUST = TrustFile(31_337, CONTRACTS, {}, COSIGNERS)
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141

@@ -70,12 +70,12 @@ def test_slots_are_those_of_solidity_s_rule() -> None:
     assert slots_of(ModelSlots, 11)[:2] == (model, after(model, 1))
 
 
-def test_the_ledger_and_its_lots_code_agree_on_where_things_are() -> None:
+def test_the_three_parts_of_the_ledger_agree_on_where_things_are() -> None:
     places = [
         [(entry["label"], entry["slot"], entry["offset"], entry["type"]) for entry in layout(name)["storage"]]
-        for name in ("TraceLedger", "LotOperations")
+        for name in ("TraceLedger", "LotOperations", "CertificateOperations")
     ]
-    assert places[0] == places[1]
+    assert places[0] == places[1] == places[2]
 
 
 @pytest.mark.parametrize("kind", KINDS)

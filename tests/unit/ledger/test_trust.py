@@ -27,7 +27,7 @@ from ledger.trust import (
 
 CONTRACTS = {
     name: TrustedContract(keccak256(name.encode())[:20], keccak256(name.encode()))
-    for name in ("Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
+    for name in ("CertificateOperations", "Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
 }
 KEYS = tuple(Cosigner(number, keccak256(bytes([number]))[:20]) for number in (1, 2, 3))
 BLOCK = BelievedBlock(7, keccak256(b"block"))

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {LotOperations} from "./LotOperations.sol";
+import {Challenges} from "./history/Challenges.sol";
+import {History} from "./history/History.sol";
+
+/// @title The certificate families of TraceLedger, apart because of the limits on a contract's size
+/// @notice As LotOperations: TraceLedger runs this code on its own storage, and a call at this address is refused.
+contract CertificateOperations is Challenges {
+    /// @notice The code from which the constants were copied. TraceLedger answers the same.
+    address public immutable lotOperations;
+    /// @notice This contract. TraceLedger answers the same.
+    address public immutable certificateOperations = address(this);
+
+    /// @notice The call belongs at the ledger's address.
+    error CertificateOperationsNotTheLedger(address self);
+    /// @notice `given` is no LotOperations.
+    error CertificateOperationsLotsUnfit(address given);
+
+    /// @dev The constants are copied, so they cannot differ from those of the lot families.
+    constructor(LotOperations lots)
+        History(lots.registry(), lots.trustedForwarder(), lots.predecessor(), lots.ledgerId())
+    {
+        lotOperations = address(lots);
+        // Whatever else knows a LotOperations (a ledger, another CertificateOperations) names one that is not itself.
+        if (lots.lotOperations() != address(lots)) revert CertificateOperationsLotsUnfit(address(lots));
+    }
+
+    function _requireRole(Actor memory actor, uint16 needed) internal view override {
+        if (address(this) == certificateOperations) revert CertificateOperationsNotTheLedger(certificateOperations);
+        super._requireRole(actor, needed);
+    }
+}
