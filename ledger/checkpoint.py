@@ -5,7 +5,7 @@ valid for another:
 
     domain      EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)
                 name "Millmark", version "1", verifyingContract the ledger's address
-    message     Checkpoint(uint256 blockNumber,bytes32 blockHash)
+    message     Checkpoint(bytes32 ledgerId,uint256 blockNumber,bytes32 blockHash)
 
 The block's time needs no signature of its own: it is in the header, which hashes to the signed block hash.
 """
@@ -67,7 +67,7 @@ MAX_AHEAD_S = 86_400
 _FORMAT, _VERSION = "millmark-checkpoint", 1
 _SIGNATURE_BYTES = 65
 _DOMAIN_TYPE = keccak256(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-_CHECKPOINT_TYPE = keccak256(b"Checkpoint(uint256 blockNumber,bytes32 blockHash)")
+_CHECKPOINT_TYPE = keccak256(b"Checkpoint(bytes32 ledgerId,uint256 blockNumber,bytes32 blockHash)")
 _NAME, _DOMAIN_VERSION = keccak256(b"Millmark"), keccak256(b"1")
 _HINT = "get the checkpoint again, or write one with `millmark checkpoint fetch`"
 
@@ -79,6 +79,8 @@ class Checkpoint:
     chain_id: int
     ledger: bytes
     """Address, 20 bytes."""
+    ledger_id: bytes
+    """`ledgerId` of the contract, 32 bytes. A chain made anew has another one at the same address."""
     block_number: int
     block_hash: bytes
     """32 bytes."""
@@ -89,7 +91,7 @@ class Checkpoint:
         domain = keccak256(
             _DOMAIN_TYPE + _NAME + _DOMAIN_VERSION + self.chain_id.to_bytes(32, "big") + self.ledger.rjust(32, b"\0")
         )
-        message = keccak256(_CHECKPOINT_TYPE + self.block_number.to_bytes(32, "big") + self.block_hash)
+        message = keccak256(_CHECKPOINT_TYPE + self.ledger_id + self.block_number.to_bytes(32, "big") + self.block_hash)
         return keccak256(b"\x19\x01" + domain + message)
 
 
@@ -109,6 +111,7 @@ class SignedCheckpoint:
                 "version": _VERSION,
                 "chain_id": point.chain_id,
                 "ledger": to_checksum(point.ledger),
+                "ledger_id": "0x" + point.ledger_id.hex(),
                 "block_number": point.block_number,
                 "block_hash": "0x" + point.block_hash.hex(),
                 "signatures": ["0x" + signature.hex() for signature in self.signatures],
@@ -123,9 +126,9 @@ class SignedCheckpoint:
 def parse_checkpoint(data: bytes) -> SignedCheckpoint:
     """Parse a checkpoint file. Raises TrustError. Not established: that a signature is valid, or whose it is."""
     value = parse_canonical(data, MAX_CHECKPOINT_BYTES, 2, "checkpoint file", _HINT)
-    names = ("format", "version", "chain_id", "ledger", "block_number", "block_hash", "signatures")
+    names = ("format", "version", "chain_id", "ledger", "ledger_id", "block_number", "block_hash", "signatures")
     try:
-        form, version, chain_id, ledger, number, block_hash, signatures = parse_members(value, *names)
+        form, version, chain_id, ledger, ledger_id, number, block_hash, signatures = parse_members(value, *names)
         if form != _FORMAT or parse_number(version, MAX_SAFE_INTEGER) != _VERSION:
             raise TrustError(f"not a {_FORMAT} file of version {_VERSION}")
         if not isinstance(signatures, list) or len(signatures) > MAX_COSIGNERS:
@@ -133,6 +136,7 @@ def parse_checkpoint(data: bytes) -> SignedCheckpoint:
         point = Checkpoint(
             chain_id=parse_number(chain_id, MAX_SAFE_INTEGER),
             ledger=parse_checksum(ledger),
+            ledger_id=parse_hex(ledger_id, 32),
             block_number=parse_number(number, MAX_SAFE_INTEGER),
             block_hash=parse_hex(block_hash, 32),
         )
@@ -186,7 +190,7 @@ def verify_believed(trust: TrustFile, given: SignedCheckpoint | None) -> Believe
         )
     point = given.checkpoint
     # Chain and ledger must be those of the trust file. Any number and hash will do, if the co-signers vouch for them.
-    wanted = Checkpoint(trust.chain_id, trust.ledger.address, point.block_number, point.block_hash)
+    wanted = Checkpoint(trust.chain_id, trust.ledger.address, trust.ledger_id, point.block_number, point.block_hash)
     _verify_same(point, wanted)
     verify_cosigned(given, trust.checkpoint)
     return BelievedBlock(point.block_number, point.block_hash)
@@ -264,6 +268,7 @@ def _verify_same(found: Checkpoint, wanted: Checkpoint) -> None:
     for name, shown in (
         ("chain_id", "chain"),
         ("ledger", "ledger"),
+        ("ledger_id", "ledger id"),
         ("block_number", "block number"),
         ("block_hash", "block hash"),
     ):

@@ -9,9 +9,12 @@ __all__ = ["HEAD_TAG", "inner_of", "link", "start_of"]
 HEAD_TAG = keccak256(b"millmark.history.v1")
 
 
-def start_of(chain_id: int, ledger: bytes, subject: bytes) -> bytes:
-    """The head of a history without records, 32 bytes. `ledger` is an address, 20 bytes, and `subject` 32 bytes."""
-    return keccak256(HEAD_TAG + _word(chain_id) + bytes(12) + ledger + subject)
+def start_of(chain_id: int, ledger: bytes, ledger_id: bytes, subject: bytes) -> bytes:
+    """The head of a history without records, 32 bytes.
+
+    `ledger` is an address, 20 bytes; `ledger_id` and `subject` have 32 bytes.
+    """
+    return keccak256(HEAD_TAG + _word(chain_id) + bytes(12) + ledger + ledger_id + subject)
 
 
 def inner_of(*, sequence: int, participant: int, key: bytes, data: bytes, block_time: int) -> bytes:

@@ -99,6 +99,8 @@ class TrustFile:
     """A parsed trust file."""
 
     chain_id: int
+    ledger_id: bytes
+    """`ledgerId` of TraceLedger, 32 bytes. A chain made anew has another one at the same addresses."""
     contracts: Mapping[str, TrustedContract]
     """By Solidity name, ascending; includes all of `CONTRACTS`."""
     participants: Mapping[int, str]
@@ -133,6 +135,7 @@ class TrustFile:
                 "format": _FORMAT,
                 "version": _VERSION,
                 "chain_id": self.chain_id,
+                "ledger_id": "0x" + self.ledger_id.hex(),
                 "contracts": {name: _contract_json(contract) for name, contract in self.contracts.items()},
                 "participants": [{"participant": number, "name": name} for number, name in _by_number(self)],
                 "checkpoint": _checkpoint_json(self.checkpoint),
@@ -144,12 +147,13 @@ def parse_trust(data: bytes) -> TrustFile:
     """Parse a trust file. Raises TrustError when it is too large, or not in exactly the format of TRUST.md."""
     value = parse_canonical(data, MAX_TRUST_BYTES, _DEPTH, "trust file", _HINT)
     try:
-        names = ("format", "version", "chain_id", "contracts", "participants", "checkpoint")
-        form, version, chain_id, contracts, participants, checkpoint = parse_members(value, *names)
+        names = ("format", "version", "chain_id", "ledger_id", "contracts", "participants", "checkpoint")
+        form, version, chain_id, ledger_id, contracts, participants, checkpoint = parse_members(value, *names)
         if form != _FORMAT or parse_number(version, MAX_SAFE_INTEGER) != _VERSION:
             raise TrustError(f"not a {_FORMAT} file of version {_VERSION}")
         return TrustFile(
             chain_id=parse_number(chain_id, MAX_SAFE_INTEGER),
+            ledger_id=parse_hex(ledger_id, 32),
             contracts={name: _parse_contract(entry) for name, entry in _object(contracts).items()},
             participants=_parse_participants(participants),
             checkpoint=_parse_checkpoint(checkpoint),

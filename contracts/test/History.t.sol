@@ -31,7 +31,7 @@ contract HistoryTest is Fixture {
     /// @dev The chain spelled out once, step by step: start, inner, link.
     function test_headOfTwoRecords() public check {
         bytes32 order = _place("order", _terms(1));
-        bytes32 start = keccak256(abi.encode(deployed.HEAD_TAG(), block.chainid, address(ledger), order));
+        bytes32 start = keccak256(_startWords(order));
         bytes memory data = abi.encode(buyer.key, _one(order), coordinator.id, _terms(1));
         bytes32 inner = keccak256(abi.encode(uint256(7), buyer.id, buyer.key, keccak256(data), START));
         bytes32 head = keccak256(abi.encode(start, IOrders.OrderPlaced.selector, inner));
@@ -261,10 +261,14 @@ contract HistoryTest is Fixture {
 
     // ---- inside ----
 
+    function _startWords(bytes32 subject) private view returns (bytes memory) {
+        return abi.encode(deployed.HEAD_TAG(), block.chainid, address(ledger), ledger.ledgerId(), subject);
+    }
+
     /// @dev The opening of the placing record, as if it were the latest.
     function _openPlaced(bytes32 order, uint40 number) private view returns (IHistory.Opening memory) {
         return IHistory.Opening({
-            previousHead: keccak256(abi.encode(deployed.HEAD_TAG(), block.chainid, address(ledger), order)),
+            previousHead: keccak256(_startWords(order)),
             kind: IOrders.OrderPlaced.selector,
             sequence: number,
             participant: buyer.id,

@@ -135,6 +135,8 @@ class Bundle:
     """Address, 20 bytes."""
     ledger: bytes
     """Address, 20 bytes."""
+    ledger_id: bytes
+    """`ledgerId` of the contract, 32 bytes: heads start from it."""
     contracts: tuple[bytes, ...]
     """Addresses whose accounts are proved, ascending: those of all contracts in the trust file."""
     headers: tuple[bytes, ...]

@@ -174,6 +174,7 @@ def _bundle(scan: _Scanner) -> Bundle:
         inferences=_member(scan, "inferences", _shown("inferences", _inference, lambda item: item.record)),
         keys=_member(scan, "keys", _table("keys", _bytes(20, 20), limits.MAX_SUBJECTS)),
         ledger=_member(scan, "ledger", _bytes(20, 20)),
+        ledger_id=_member(scan, "ledger_id", _HASH),
         machines=_member(scan, "machines", _table("machines", _number, limits.MAX_SUBJECTS)),
         models=_member(scan, "models", _table("models", _number, limits.MAX_SUBJECTS)),
         nodes=_member(scan, "nodes", _table("nodes", _bytes(1, limits.MAX_NODE_BYTES), limits.MAX_NODES)),

@@ -39,6 +39,7 @@ def encode_bundle(bundle: Bundle) -> bytes:
         "inferences": _array(map(_inference, bundle.inferences)),
         "keys": _texts(bundle.keys),
         "ledger": _text(bundle.ledger),
+        "ledger_id": _text(bundle.ledger_id),
         "machines": _numbers(bundle.machines),
         "models": _numbers(bundle.models),
         "nodes": _texts(bundle.nodes),

@@ -7,7 +7,7 @@ from typing import cast
 
 from ledger.chain.artifacts import verify_code
 from ledger.chain.codec import decode_log, decode_result, encode_function, multicall_data
-from ledger.chain.deployment import Deployment
+from ledger.chain.deployment import Deployment, fetch_ledger_id
 from ledger.chain.forwarder import execute_data, execute_gas, fetch_nonce, is_taken, verify_domain
 from ledger.chain.node import Node
 from ledger.chain.profiles import EngineProfile
@@ -23,7 +23,7 @@ class Chain:
     """Registry and ledger, accessed through one node.
 
     Raises WrongChainError when the node serves another chain than the deployment's. Raises WrongContractError when the
-    code at the deployment's addresses is not that of this version, the ledger uses another registry, or a contract
+    code at the deployment's addresses is not that of this version, the ledger has another id or registry, or a contract
     trusts another forwarder (ERC-2771).
     """
 
@@ -34,6 +34,7 @@ class Chain:
         self.chain_id = node.chain_id()
         self.registry = deployment.registry
         self.ledger = deployment.ledger
+        self.ledger_id = deployment.ledger_id
         self.forwarder = deployment.forwarder
         if self.chain_id != deployment.chain_id:
             raise WrongChainError(
@@ -160,6 +161,7 @@ class Chain:
         contracts: dict[str, bytes] = {}
         self._take(contracts, "TraceLedger", self.ledger)
         self._take(contracts, "Registry", self.registry)
+        self._verify_ledger_id()
         if self._word_address(Contract.LEDGER, "registry") != self.registry:
             raise WrongContractError(
                 f"the ledger at 0x{self.ledger.hex()} uses another registry than that of the deployment",
@@ -173,6 +175,15 @@ class Chain:
             self._verify_forwarder_of(name, contracts[name])
         verify_domain(self.node, self.chain_id, self.forwarder, self.ledger)
         return contracts
+
+    def _verify_ledger_id(self) -> None:
+        found = fetch_ledger_id(self.node, self.ledger)
+        if found != self.ledger_id:
+            raise WrongContractError(
+                f"the ledger at 0x{self.ledger.hex()} has the id 0x{found.hex()}, "
+                f"that of the deployment 0x{self.ledger_id.hex()}",
+                hint="the chain was made anew: get its own deployment file",
+            )
 
     def _verify_forwarder_of(self, name: str, address: bytes) -> None:
         """Verify which forwarder a contract trusts: an immutable, so `verify_code` does not compare it."""

@@ -6,16 +6,18 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from ledger.chain.artifacts import load_artifact
-from ledger.chain.codec import encode_constructor
+from ledger.chain.codec import decode_result, encode_constructor, encode_function
 from ledger.chain.node import Node, Receipt
 from ledger.chain.profiles import EngineProfile
 from ledger.chain.transactions import Transaction, sign_transaction
 from ledger.errors import ChainError, SettingsError
 from ledger.keys import Signer
+from ledger.records import Contract
 
-__all__ = ["Deployment", "deploy", "fee_per_gas_wei", "read_deployment", "write_deployment"]
+__all__ = ["Deployment", "deploy", "fee_per_gas_wei", "fetch_ledger_id", "read_deployment", "write_deployment"]
 
 _NO_PREDECESSOR = "0x" + bytes(20).hex()
 _RECEIPT_PAUSE_S = 0.2
@@ -24,11 +26,13 @@ _ADDRESSES = ("registry", "ledger", "forwarder")
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The addresses of the contracts, 20 bytes each, and their chain."""
+    """The ledger: the addresses of its contracts, 20 bytes each, their chain, and its id."""
 
     chain_id: int
     registry: bytes
     ledger: bytes
+    ledger_id: bytes
+    """`ledgerId` of TraceLedger, 32 bytes: another one at the same address is another ledger, on a chain made anew."""
     forwarder: bytes
     """The forwarder that registry and ledger trust to name the acting key (ERC-2771)."""
     block_number: int
@@ -49,7 +53,13 @@ def deploy(node: Node, profile: EngineProfile, owner: Signer, *, timeout_s: floa
     # Each of these copies all constants from the one before, and refuses anything else.
     certificates = _create(node, profile, owner, "CertificateOperations", ("0x" + lots.hex(),), timeout_s)
     ledger = _create(node, profile, owner, "TraceLedger", ("0x" + certificates.hex(),), timeout_s)
-    return Deployment(node.chain_id(), registry, ledger, forwarder, first_block)
+    return Deployment(node.chain_id(), registry, ledger, fetch_ledger_id(node, ledger), forwarder, first_block)
+
+
+def fetch_ledger_id(node: Node, ledger: bytes) -> bytes:
+    """Return `ledgerId` of the contract at this address, 32 bytes. Not established: that the code there is right."""
+    answer = node.call(ledger, encode_function(Contract.LEDGER, "ledgerId"))
+    return cast(bytes, decode_result(Contract.LEDGER, "ledgerId", answer)[0])
 
 
 def fee_per_gas_wei(node: Node, profile: EngineProfile) -> int:
@@ -101,6 +111,7 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
         "chain_id": deployment.chain_id,
         "registry": "0x" + deployment.registry.hex(),
         "ledger": "0x" + deployment.ledger.hex(),
+        "ledger_id": "0x" + deployment.ledger_id.hex(),
         "forwarder": "0x" + deployment.forwarder.hex(),
         "block_number": deployment.block_number,
     }
@@ -120,10 +131,13 @@ def read_deployment(path: Path) -> Deployment:
         registry, ledger, forwarder = (bytes.fromhex(str(raw[name]).removeprefix("0x")) for name in _ADDRESSES)
         if {len(address) for address in (registry, ledger, forwarder)} != {20}:
             raise ValueError("an address must have 20 bytes")
+        ledger_id = bytes.fromhex(str(raw["ledger_id"]).removeprefix("0x"))
+        if len(ledger_id) != 32:
+            raise ValueError("ledger_id must have 32 bytes")
         numbers = [raw[name] for name in ("chain_id", "block_number")]
         if any(type(number) is not int or number < 0 for number in numbers):
             raise ValueError("chain_id and block_number must be integers of at least 0")
-        return Deployment(numbers[0], registry, ledger, forwarder, numbers[1])
+        return Deployment(numbers[0], registry, ledger, ledger_id, forwarder, numbers[1])
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path} does not exist", hint="get it from another participant, or deploy with `millmark deploy`"

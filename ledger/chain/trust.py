@@ -24,7 +24,7 @@ def fetch_checkpoint(chain: Chain, number: int | None = None) -> Checkpoint:
     if not 0 <= wanted <= final:
         raise ChainError(f"block {wanted} is not final", hint=f"use a block up to {final}, or wait")
     (header,) = fetch_headers(chain.node, chain.profile, wanted, wanted)
-    return Checkpoint(chain.chain_id, chain.ledger, wanted, parse_header(header).hash)
+    return Checkpoint(chain.chain_id, chain.ledger, chain.ledger_id, wanted, parse_header(header).hash)
 
 
 def verify_seen(chain: Chain, checkpoint: Checkpoint) -> None:
@@ -33,6 +33,12 @@ def verify_seen(chain: Chain, checkpoint: Checkpoint) -> None:
         raise WrongCheckpointError(
             f"the checkpoint is for chain {checkpoint.chain_id} and ledger 0x{checkpoint.ledger.hex()}, "
             f"not for this node's chain {chain.chain_id} and ledger 0x{chain.ledger.hex()}"
+        )
+    if checkpoint.ledger_id != chain.ledger_id:
+        raise WrongCheckpointError(
+            f"the checkpoint is for the ledger with the id 0x{checkpoint.ledger_id.hex()}, "
+            f"not 0x{chain.ledger_id.hex()}",
+            hint="the chain was made anew since: fetch a checkpoint of this one",
         )
     seen = fetch_checkpoint(chain, checkpoint.block_number)
     if seen != checkpoint:
@@ -59,4 +65,4 @@ def fetch_trust(chain: Chain, names: Mapping[int, str], checkpoint: BelievedBloc
                 hint="wait until its deployment is final",
             )
         contracts[name] = TrustedContract(address, account.code_hash)
-    return TrustFile(chain.chain_id, contracts, dict(sorted(names.items())), checkpoint)
+    return TrustFile(chain.chain_id, chain.ledger_id, contracts, dict(sorted(names.items())), checkpoint)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from ledger.canonical import keccak256, sha256
 from ledger.events import Event, Recorded
 from ledger.records import Contract
-from ledger.store.rows import RecordRow
+from ledger.store.rows import ChainIdentityRow, RecordRow
 
 _DIGEST_TAG = b"millmark.index.v1"
 _CONTRACTS = {Contract.REGISTRY: b"\x01", Contract.LEDGER: b"\x02"}
 
 
-def start_digest(chain_id: int, genesis_hash: bytes, registry: bytes, ledger: bytes) -> bytes:
-    """The digest of an empty index of the ledger at these addresses. 32 bytes, as are all digests here."""
-    return sha256(_DIGEST_TAG + _word(chain_id) + genesis_hash + registry + ledger)
+def start_digest(identity: ChainIdentityRow) -> bytes:
+    """The digest of an empty index of this ledger. 32 bytes, as are all digests here."""
+    addresses = identity.registry + identity.ledger
+    return sha256(_DIGEST_TAG + _word(identity.chain_id) + identity.genesis_hash + addresses + identity.ledger_id)
 
 
 def extend_digest(digest: bytes, contract: Contract, record: Recorded[Event] | RecordRow) -> bytes:

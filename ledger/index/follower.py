@@ -15,6 +15,7 @@ from typing import Protocol
 from ledger.canonical import to_hex
 from ledger.errors import IndexHaltedError, MillmarkError, WrongChainError, WrongContractError
 from ledger.events import Event, Header, Recorded
+from ledger.heads import start_of
 from ledger.index.bloom import may_contain
 from ledger.index.digest import start_digest
 from ledger.index.state import State
@@ -44,6 +45,8 @@ class ChainReader(Protocol):
     def registry(self) -> bytes: ...
     @property
     def ledger(self) -> bytes: ...
+    @property
+    def ledger_id(self) -> bytes: ...
     @property
     def first_block(self) -> int:
         """The block of the deployment; earlier blocks hold no records."""
@@ -137,7 +140,9 @@ class Follower:
         """The cursor of this chain's index, created by the first call. Raises WrongChainError or WrongContractError."""
         chain = self._chain
         # A rebuild deletes the cursor and keeps the identity, so one may be there without the other.
-        identity = ChainIdentityRow(_ONLY, chain.chain_id, chain.genesis_hash(), chain.registry, chain.ledger)
+        identity = ChainIdentityRow(
+            _ONLY, chain.chain_id, chain.genesis_hash(), chain.registry, chain.ledger, chain.ledger_id
+        )
         with self._store.transaction() as connection:
             rows = Rows(connection)
             stored = rows.get(ChainIdentityRow, _ONLY)
@@ -227,6 +232,9 @@ class Follower:
             cursor = self._commit(cursor, [block], final)
         return cursor
 
+    def _start_of(self, subject: bytes) -> bytes:
+        return start_of(self._chain.chain_id, self._chain.ledger, self._chain.ledger_id, subject)
+
     def _commit(self, cursor: CursorRow, batch: Sequence[Block], final: int) -> CursorRow:
         with self._store.transaction() as connection:
             rows, undo = Rows(connection), Undo(connection)
@@ -236,7 +244,7 @@ class Follower:
                 before = cursor
                 if block.header.number > final:
                     state.flush()  # first writes what final blocks changed, which is never undone, so it is not logged
-                cursor = write_block(block, state, cursor, self._chain.chain_id, self._chain.ledger)
+                cursor = write_block(block, state, cursor, self._start_of)
                 if block.header.number > final:
                     moved = Change(CursorRow, (_ONLY,), values_of(before))
                     # With the rows that they undo in one transaction: a crash leaves both or neither.
@@ -275,7 +283,7 @@ def fetch_status(store: Store) -> IndexStatus | None:
 
 
 def _start(identity: ChainIdentityRow, first_block: int) -> CursorRow:
-    digest = start_digest(identity.chain_id, identity.genesis_hash, identity.registry, identity.ledger)
+    digest = start_digest(identity)
     return CursorRow(_ONLY, first_block - 1, bytes(32), 0, 0, 0, digest)
 
 
@@ -296,6 +304,11 @@ def _verify_identity(identity: ChainIdentityRow, stored: ChainIdentityRow) -> No
                 f"the index is of the {name} at {to_hex(ours)}, not at {to_hex(theirs)}",
                 hint="use the addresses of that ledger, or another database",
             )
+    if identity.ledger_id != stored.ledger_id:
+        raise WrongContractError(
+            f"the index is of the ledger with the id {to_hex(stored.ledger_id)}, not {to_hex(identity.ledger_id)}",
+            hint="the chain was made anew: use another database",
+        )
 
 
 def _changed(number: int, found: bytes, expected: bytes) -> IndexHaltedError:

@@ -110,7 +110,7 @@ class _Computed:
 
     def __init__(self, identity: ChainIdentityRow) -> None:
         self._identity = identity
-        self.digest = start_digest(identity.chain_id, identity.genesis_hash, identity.registry, identity.ledger)
+        self.digest = start_digest(identity)
         self.heads: dict[bytes, HeadRow] = {}
         self.counts = dict.fromkeys(Contract, 0)
 
@@ -149,7 +149,8 @@ class _Computed:
         """Add a record to a history; returns the history's new head."""
         head = self.heads.get(subject)
         if head is None:
-            start = start_of(self._identity.chain_id, self._identity.ledger, subject)
+            own = self._identity
+            start = start_of(own.chain_id, own.ledger, own.ledger_id, subject)
             head = self.heads[subject] = HeadRow(subject, start, length=0, sequence=0)
         head.head = link(head.head, row.topic, inner)
         head.length += 1

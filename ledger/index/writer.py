@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ledger.errors import IndexHaltedError
 from ledger.events import Event, Header, Recorded
-from ledger.heads import inner_of, link, start_of
+from ledger.heads import inner_of, link
 from ledger.index.digest import extend_digest
 from ledger.index.projections import apply
 from ledger.index.state import State
@@ -22,8 +23,8 @@ class Block:
     records: tuple[Recorded[Event], ...]
 
 
-def write_block(block: Block, state: State, cursor: CursorRow, chain_id: int, ledger: bytes) -> CursorRow:
-    """Add a block to `state`, and return the cursor after it.
+def write_block(block: Block, state: State, cursor: CursorRow, start_of: Callable[[bytes], bytes]) -> CursorRow:
+    """Add a block to `state`, and return the cursor after it. `start_of` is the head of a subject without records.
 
     Raises IndexHaltedError if a record is missing, repeated, of another block, of an unknown kind, or about something
     that no earlier record created.
@@ -38,7 +39,7 @@ def write_block(block: Block, state: State, cursor: CursorRow, chain_id: int, le
         _count(record, after)
         inner = _inner(record)
         state.add(_row(record, inner))
-        _extend_histories(record, inner, state, chain_id, ledger)
+        _extend_histories(record, inner, state, start_of)
         apply(record, state)
         after.digest = extend_digest(after.digest, record.contract, record)
     return after
@@ -79,11 +80,11 @@ def _inner(record: Recorded[Event]) -> bytes:
     )
 
 
-def _extend_histories(record: Recorded[Event], inner: bytes, state: State, chain_id: int, ledger: bytes) -> None:
+def _extend_histories(record: Recorded[Event], inner: bytes, state: State, start_of: Callable[[bytes], bytes]) -> None:
     for position, subject in enumerate(record.histories):
         head = state.get(HeadRow, subject)
         if head is None:
-            head = HeadRow(subject, start_of(chain_id, ledger, subject), length=0, sequence=0)
+            head = HeadRow(subject, start_of(subject), length=0, sequence=0)
             state.add(head)
         head.head = link(head.head, record.topic, inner)
         head.length += 1

@@ -109,6 +109,7 @@ def _assemble(reader: Reader, chain: Chain, parts: Collection[bytes], number: in
         chain_id=chain.chain_id,
         registry=chain.registry,
         ledger=chain.ledger,
+        ledger_id=chain.ledger_id,
         contracts=tuple(sorted(chain.contracts.values())),
         headers=(),
         signatures=(),

@@ -49,7 +49,7 @@ def find_opening(reader: Reader, subject: bytes, sequence: int) -> Opening:
     # With a record missing, the contract would refuse the opening at the expense of gas.
     if record is None or len(records) != len(links) - at:
         raise NotFoundError(f"the index lacks a record of the history of {to_hex(subject)}", hint=HINT_INDEX)
-    start = start_of(reader.identity.chain_id, reader.identity.ledger, subject)
+    start = start_of(reader.identity.chain_id, reader.identity.ledger, reader.identity.ledger_id, subject)
     return Opening(
         previous_head=links[at - 1].head if at else start,
         kind=record.topic,

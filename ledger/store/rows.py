@@ -25,6 +25,7 @@ class ChainIdentityRow:
     genesis_hash: bytes
     registry: bytes
     ledger: bytes
+    ledger_id: bytes
 
 
 @dataclass(slots=True)

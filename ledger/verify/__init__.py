@@ -107,7 +107,9 @@ def _verify_checkpoint(
 ) -> None:
     """Step 3."""
     last = headers[-1]
-    signed = SignedCheckpoint(Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash), bundle.signatures)
+    signed = SignedCheckpoint(
+        Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash), bundle.signatures
+    )
     try:
         signers = signed.signers()
         if any(one >= two for one, two in itertools.pairwise(signers)):

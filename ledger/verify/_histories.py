@@ -88,7 +88,7 @@ def _verify_head(
     entries: Mapping[int, Entry[Event]],
     inners: Mapping[int, bytes],
 ) -> None:
-    head, last = start_of(bundle.chain_id, bundle.ledger, history.subject), 0
+    head, last = start_of(bundle.chain_id, bundle.ledger, bundle.ledger_id, history.subject), 0
     for one in history.records:
         if isinstance(one, SealedRecord):
             # The link commits to the kind, so no other kind of record can be passed off as one that may be sealed.

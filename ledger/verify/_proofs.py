@@ -50,6 +50,7 @@ class StateProof:
         _verify_same("chain id", bundle.chain_id, trust.chain_id)
         _verify_same("registry", bundle.registry, trust.registry.address)
         _verify_same("ledger", bundle.ledger, trust.ledger.address)
+        _verify_same("ledger id", bundle.ledger_id, trust.ledger_id)
         trusted = {contract.address: (name, contract.code_hash) for name, contract in trust.contracts.items()}
         for address in bundle.contracts:
             if address not in trusted:

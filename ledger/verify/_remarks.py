@@ -46,7 +46,7 @@ def _doubtful_signers(verified: Verified) -> Iterator[Remark]:
     if not isinstance(verified.trust.checkpoint, Cosigners):
         return
     owners = {key.address: key.participant for key in verified.trust.checkpoint.keys}
-    checkpoint = Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash)
+    checkpoint = Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash)
     for address in SignedCheckpoint(checkpoint, bundle.signatures).signers():
         key, signer = verified.state.proved.keys.get(address), verified.party(owners[address])
         if key is not None and key.revoked_at:

@@ -231,7 +231,7 @@ def repair(store: Store, chain: Chain) -> None:
     with store.transaction() as connection:
         rows = Rows(connection)
         identity, cursor = rows.find(ChainIdentityRow)[0], rows.find(CursorRow)[0]
-        cursor.digest = start_digest(identity.chain_id, identity.genesis_hash, identity.registry, identity.ledger)
+        cursor.digest = start_digest(identity)
         records = list(rows.scan(RecordRow, "block_number", "log_index"))
         for row in records:
             row.inner = inner_of(
@@ -245,7 +245,7 @@ def repair(store: Store, chain: Chain) -> None:
         by_sequence = {row.sequence: row for row in records if row.contract == "ledger"}
         heads = {row.subject: row for row in rows.find(HeadRow)}
         for head in heads.values():
-            head.head = start_of(identity.chain_id, identity.ledger, head.subject)
+            head.head = start_of(identity.chain_id, identity.ledger, identity.ledger_id, head.subject)
         links = rows.find(RecordHistoryRow)
         for one in links:
             row = by_sequence[one.sequence]

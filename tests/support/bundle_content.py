@@ -163,7 +163,7 @@ def publish_bytes(content: Content) -> tuple[bytes, TrustFile]:
 
 def head_of(bundle: Bundle, history: HistoryShown) -> bytes:
     """The head that the records of a history result in."""
-    head = start_of(bundle.chain_id, bundle.ledger, history.subject)
+    head = start_of(bundle.chain_id, bundle.ledger, bundle.ledger_id, history.subject)
     records = {record.sequence: record for record in bundle.records}
     for one in history.records:
         if isinstance(one, SealedRecord):

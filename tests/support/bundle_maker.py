@@ -75,6 +75,7 @@ def make_bundle(
         chain_id=chain.chain_id,
         registry=chain.registry,
         ledger=chain.ledger,
+        ledger_id=chain.ledger_id,
         contracts=tuple(sorted(chain.contracts.values())),
         headers=fetch_headers(chain.node, chain.profile, last - later, last),
         signatures=(),
@@ -109,7 +110,7 @@ def make_trust(world: BundleWorld) -> TrustFile:
         assert account is not None
         contracts[name] = TrustedContract(address, account.code_hash)
     names = {company.number: company.name for company in world.consortium.companies}
-    return TrustFile(chain.chain_id, contracts, names, BelievedBlock(last.number, last.hash))
+    return TrustFile(chain.chain_id, chain.ledger_id, contracts, names, BelievedBlock(last.number, last.hash))
 
 
 def select(recorded: Sequence[Recorded[Event]], parts: Iterable[bytes], world: BundleWorld) -> Selection:

@@ -209,7 +209,8 @@ class BundleWorld:
         return int(inspection.inference.verdict) != inspection.statement.verdict
 
     def _head_before(self, lot: bytes, history: list[Recorded[Event]]) -> bytes:
-        head = start_of(self.consortium.chain.chain_id, self.consortium.chain.ledger, lot)
+        chain = self.consortium.chain
+        head = start_of(chain.chain_id, chain.ledger, chain.ledger_id, lot)
         for record in history:
             head = link(head, record.topic, inner(record))
         return head

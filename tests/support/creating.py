@@ -7,6 +7,7 @@ import time
 from ledger.canonical import keccak256
 from ledger.chain import Deployment, Node, Receipt, Transaction, load_artifact, sign_transaction
 from ledger.chain.codec import encode_constructor
+from ledger.chain.deployment import fetch_ledger_id
 from ledger.keys import LocalSigner
 from ledger.rlp import encode_integer, encode_rlp
 from tests.support.ledger_world import LedgerWorld
@@ -56,7 +57,10 @@ def deploy_with(
     creation = load_artifact("Registry").creation
     arguments = encode_constructor("Registry", "0x" + owner.address.hex(), "0x" + registry_forwarder.hex(), _NONE)
     registry = create(node, owner, creation + arguments)
-    creation = load_artifact("TraceLedger").creation
-    arguments = encode_constructor("TraceLedger", "0x" + registry.hex(), "0x" + ledger_forwarder.hex(), _NONE)
-    ledger = create(node, owner, creation + arguments)
-    return Deployment(node.chain_id(), registry, ledger, named or ledger_forwarder, node.block_number())
+    lots = ("LotOperations", "0x" + registry.hex(), "0x" + ledger_forwarder.hex(), _NONE)
+    made = create(node, owner, load_artifact(lots[0]).creation + encode_constructor(*lots))
+    for name in ("CertificateOperations", "TraceLedger"):
+        made = create(node, owner, load_artifact(name).creation + encode_constructor(name, "0x" + made.hex()))
+    return Deployment(
+        node.chain_id(), registry, made, fetch_ledger_id(node, made), named or ledger_forwarder, node.block_number()
+    )

@@ -35,6 +35,7 @@ class FakeChain:
     chain_id: int = 1234
     registry: bytes = b"\x11" * 20
     ledger: bytes = b"\x22" * 20
+    ledger_id: bytes = b"\x44" * 32
     genesis: str = "genesis"
     finality_depth: int = 0
     first_block: int = 0
@@ -116,7 +117,8 @@ class FakeChain:
         )
         for subject in made.histories:
             start = encode(
-                ["bytes32", "uint256", "address", "bytes32"], [HEAD_TAG, self.chain_id, self.ledger, subject]
+                ["bytes32", "uint256", "address", "bytes32", "bytes32"],
+                [HEAD_TAG, self.chain_id, self.ledger, self.ledger_id, subject],
             )
             head = self.heads.get(subject, keccak(start))
             self.heads[subject] = keccak(encode(["bytes32"] * 3, [head, made.topic, inner]))

@@ -28,6 +28,12 @@ def another_chain(content: Content, rng: Random) -> None:
 
 
 @changing(Step.TRUST)
+def another_ledger_id(content: Content, rng: Random) -> None:
+    """The same ledger on a chain made anew with the same keys, with all heads bound to its id."""
+    content.change(ledger_id=rng.randbytes(32))
+
+
+@changing(Step.TRUST)
 def another_address(content: Content, rng: Random) -> None:
     """A copy of one or both contracts at an address that the forger controls."""
     for old in rng.sample(content.bundle.contracts, rng.randrange(1, 4)):
@@ -168,12 +174,13 @@ def badly_cosigned(content: Content, rng: Random) -> Forged:
     keys = [Cosigner(1 + place // 2, one.address) for place, one in enumerate(signers)]
     cosigners = Cosigners(2, tuple(sorted(keys, key=lambda key: (key.participant, key.address))))
     last = parse_header(bundle.headers[-1])
-    good = Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash)
+    good = Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash)
     stranger = LocalSigner.from_bytes(rng.randbytes(31) + b"\1")
     wrong = rng.choice(
         [
             replace(good, chain_id=good.chain_id ^ 1 << rng.randrange(40)),
             replace(good, ledger=rng.randbytes(20)),
+            replace(good, ledger_id=rng.randbytes(32)),
             replace(good, block_number=good.block_number + rng.randrange(1, 9)),
             replace(good, block_hash=rng.randbytes(32)),
         ]

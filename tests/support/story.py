@@ -100,7 +100,8 @@ class Story:
 
     def replay(self, *parts: bytes) -> State:
         bundle = Bundle(
-            chain_id=1, registry=b"", ledger=b"", contracts=(), headers=(), signatures=(), nodes=(), records=(),
+            chain_id=1, registry=b"", ledger=b"", ledger_id=b"", contracts=(), headers=(), signatures=(),
+            nodes=(), records=(),
             parts=parts or tuple(self.histories),
             histories=tuple(HistoryShown(one, tuple(links)) for one, links in sorted(self.histories.items())),
         )  # fmt: skip

@@ -109,7 +109,8 @@ class Web3Client:
             abi = read_artifact(ABI_FILES[contract])["abi"]
             self.contracts[contract] = self.web3.eth.contract(Web3.to_checksum_address(address), abi=abi)
         addresses = [bytes.fromhex(address[2:]) for address in (registry, ledger, forwarder)]
-        return Deployment(self.web3.eth.chain_id, addresses[0], addresses[1], addresses[2], first)
+        ledger_id = self.contracts[Contract.LEDGER].functions.ledgerId().call()
+        return Deployment(self.web3.eth.chain_id, addresses[0], addresses[1], ledger_id, addresses[2], first)
 
     def _create(self, owner: LocalAccount, name: str, *arguments: str) -> str:
         artifact = read_artifact(name)

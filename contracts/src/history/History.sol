@@ -177,7 +177,7 @@ abstract contract History is IHistory, ERC2771Context, Multicall {
     }
 
     function _start(bytes32 subject) private view returns (bytes32) {
-        return keccak256(abi.encode(HEAD_TAG, block.chainid, address(this), subject));
+        return keccak256(abi.encode(HEAD_TAG, block.chainid, address(this), ledgerId, subject));
     }
 
     /// @dev keccak256(abi.encode(head, kind, inner)).

@@ -13,7 +13,7 @@ import {IRegistry} from "./IRegistry.sol";
 /// that signed for the participant. `histories` are the orders and lots that the record touches: it becomes the latest
 /// link of each one's hash chain, whose end, the head, is in storage:
 ///
-///     start = keccak256(abi.encode(HEAD_TAG, chain id, this contract, subject))
+///     start = keccak256(abi.encode(HEAD_TAG, chain id, this contract, ledgerId, subject))
 ///     inner = keccak256(abi.encode(sequence, participant, key, keccak256(event data), block timestamp))
 ///     head  = keccak256(abi.encode(previous head or start, topic 0, inner))
 ///

@@ -99,11 +99,15 @@ contract Replay is LotReplay {
             keccak256(abi.encode(entry.sequence, entry.participant, entry.key, keccak256(entry.data), block.timestamp));
         for (uint256 i; i < histories.length; ++i) {
             bytes32 head = headOf[histories[i]];
-            if (head == 0) head = keccak256(abi.encode(HEAD_TAG, block.chainid, address(_ledger), histories[i]));
+            if (head == 0) head = _start(histories[i]);
             previousHeadOf[histories[i]] = head;
             headOf[histories[i]] = keccak256(abi.encode(head, entry.kind, inner));
             _noteLink(entry, histories[i], head, inner);
         }
+    }
+
+    function _start(bytes32 subject) private view returns (bytes32) {
+        return keccak256(abi.encode(HEAD_TAG, block.chainid, address(_ledger), _ledger.ledgerId(), subject));
     }
 
     function _followOwner(Vm.Log memory log) private {

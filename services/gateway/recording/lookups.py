@@ -64,7 +64,7 @@ def find_proposal(reader: Reader, asked: Given) -> Given:
     # The head that the proposal was made on: history moved on since, at least by the proposal itself.
     links = reader.rows.find(RecordHistoryRow, subject=order)
     before = [link.head for link in links if link.sequence < sequence]
-    start = start_of(reader.identity.chain_id, reader.identity.ledger, order)
+    start = start_of(reader.identity.chain_id, reader.identity.ledger, reader.identity.ledger_id, order)
     return {
         "order": order,
         "terms": proposed.terms,

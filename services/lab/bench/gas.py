@@ -14,6 +14,7 @@ from importlib import resources
 from ledger.canonical import keccak256
 from ledger.events import Event, Recorded
 from ledger.evidence import EvidenceLog
+from ledger.heads import start_of
 from ledger.ids import SubjectKind
 from ledger.records import (
     AcceptAssignment,
@@ -295,10 +296,8 @@ class _Meter:
 
     def _opening(self, lot: bytes, recorded: Recorded[Event]) -> Opening:
         chain = self._consortium.chain
-        tag = keccak256(b"millmark.history.v1")
-        words = tag + chain.chain_id.to_bytes(32, "big") + chain.ledger.rjust(32, b"\0") + lot
         return Opening(
-            previous_head=keccak256(words),
+            previous_head=start_of(chain.chain_id, chain.ledger, chain.ledger_id, lot),
             kind=recorded.topic,
             sequence=recorded.sequence,
             participant=recorded.participant,

@@ -119,7 +119,7 @@ def _heads(bundle: Bundle) -> list[bytes]:
 
 
 def _head(bundle: Bundle, history: HistoryShown, shown: Mapping[int, RecordShown]) -> bytes:
-    head = start_of(bundle.chain_id, bundle.ledger, history.subject)
+    head = start_of(bundle.chain_id, bundle.ledger, bundle.ledger_id, history.subject)
     for entry in history.records:
         if isinstance(entry, int):
             record = shown[entry]

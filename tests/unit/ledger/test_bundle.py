@@ -95,6 +95,7 @@ BUNDLES = st.builds(
     chain_id=NUMBERS,
     registry=ADDRESSES,
     ledger=ADDRESSES,
+    ledger_id=HASHES,
     contracts=table(ADDRESSES),
     headers=st.lists(st.binary(min_size=1, max_size=50), max_size=3).map(tuple),
     signatures=st.lists(st.binary(min_size=65, max_size=65), max_size=2).map(tuple),

@@ -154,7 +154,11 @@ def head_of(bundle: dict[str, Any], history: dict[str, Any]) -> bytes:
     subject = unbase64(history["subject"])
     records = {record[1]: record for record in bundle["records"]}
     head = k(
-        k(b"millmark.history.v1") + word(bundle["chain_id"]) + unbase64(bundle["ledger"]).rjust(32, b"\0") + subject
+        k(b"millmark.history.v1")
+        + word(bundle["chain_id"])
+        + unbase64(bundle["ledger"]).rjust(32, b"\0")
+        + unbase64(bundle["ledger_id"])
+        + subject
     )
     for link in history["records"]:
         if isinstance(link, list):
@@ -169,6 +173,7 @@ def head_of(bundle: dict[str, Any], history: dict[str, Any]) -> bytes:
 
 def test_the_records_of_every_history_give_the_head_in_storage(bundle: dict[str, Any], trust: dict[str, Any]) -> None:
     assert unbase64(bundle["ledger"]) == unhex(trust["contracts"]["TraceLedger"]["address"])
+    assert unbase64(bundle["ledger_id"]) == unhex(trust["ledger_id"])
     root, nodes = storage_root(bundle, trust, "TraceLedger"), nodes_of(bundle)
     for history in bundle["histories"]:
         slot = k(unbase64(history["subject"]) + word(slot_of("head of a subject")))

@@ -11,25 +11,31 @@ import pytest
 
 from ledger.canonical import keccak256
 from ledger.chain import Chain, Deployment, EmbeddedChain, Node, deploy, find_profile, read_deployment, write_deployment
+from ledger.chain.trust import fetch_checkpoint, fetch_trust, verify_seen
+from ledger.checkpoint import SignedCheckpoint, sign_checkpoint, verify_believed
 from ledger.errors import (
     ChainError,
     ChainUnreachableError,
     ContractRefusedError,
     SettingsError,
+    SignerUnknownError,
     WrongChainError,
+    WrongCheckpointError,
     WrongContractError,
 )
 from ledger.keys import LocalSigner
 from ledger.records import Contract
+from ledger.trust import Cosigner, Cosigners
 from tests.support.ledger_world import build_world
 from tests.support.rpc import Line
 
 PROFILE = find_profile("embedded")
-DEPLOYMENT = Deployment(1337, b"\x11" * 20, b"\x22" * 20, b"\x33" * 20, 7)
+DEPLOYMENT = Deployment(1337, b"\x11" * 20, b"\x22" * 20, b"\x44" * 32, b"\x33" * 20, 7)
 TEXT = {
     "chain_id": 1337,
     "registry": "0x" + "11" * 20,
     "ledger": "0x" + "22" * 20,
+    "ledger_id": "0x" + "44" * 32,
     "forwarder": "0x" + "33" * 20,
     "block_number": 7,
 }
@@ -74,9 +80,10 @@ MALFORMED: list[bytes] = [
     *(json.dumps({name: value for name, value in TEXT.items() if name != gone}).encode() for gone in TEXT),
     *(
         json.dumps({**TEXT, name: wrong}).encode()
-        for name in ("registry", "ledger", "forwarder")
+        for name in ("registry", "ledger", "forwarder", "ledger_id")
         for wrong in NO_ADDRESSES
     ),
+    json.dumps({**TEXT, "ledger_id": "0x" + "44" * 33}).encode(),
     *(json.dumps({**TEXT, name: wrong}).encode() for name in ("chain_id", "block_number") for wrong in NO_NUMBERS),
 ]
 
@@ -99,7 +106,7 @@ def test_a_deployed_ledger_starts_empty() -> None:
     assert world.chain.sequence(Contract.LEDGER) == world.chain.sequence(Contract.REGISTRY) == 0
     assert world.chain.head(bytes(32)) == bytes(32)
     assert world.chain.deployment.block_number == 1, "what was there before"
-    assert world.chain.final_number() == 4
+    assert world.chain.final_number() == 6
     assert world.chain.read(Contract.REGISTRY, "owner") == (world.owner.address,)
     assert world.chain.genesis_hash() == world.chain.header(0).hash
 
@@ -107,9 +114,39 @@ def test_a_deployed_ledger_starts_empty() -> None:
 def test_two_deployments_on_one_chain_are_apart() -> None:
     world = build_world()
     second = deploy(world.chain.node, PROFILE, world.owner)
-    assert second.block_number == 4
+    assert second.block_number == 6
     assert {second.registry, second.ledger}.isdisjoint({world.chain.registry, world.chain.ledger})
     assert Chain(world.chain.node, PROFILE, second).sequence(Contract.LEDGER) == 0
+
+
+def test_a_chain_made_anew_with_the_same_keys_is_another_ledger() -> None:
+    """All addresses and the chain's id are the same: only the id of the ledger tells them apart."""
+    owner = LocalSigner.generate()
+    one, two = (_chain_made(genesis_time_s, owner) for genesis_time_s in (1_760_000_000, 1_760_000_001))
+    first, second = one.deployment, two.deployment
+    assert (first.chain_id, first.registry, first.ledger) == (second.chain_id, second.registry, second.ledger)
+    assert first.ledger_id != second.ledger_id
+    with pytest.raises(WrongContractError, match=r"has the id 0x[0-9a-f]{64}, that of the deployment"):
+        Chain(two.node, PROFILE, first)
+    checkpoint, trust = (
+        fetch_checkpoint(one),
+        fetch_trust(two, {1: "Alder Forge"}, Cosigners(1, (Cosigner(1, owner.address),))),
+    )
+    signed = sign_checkpoint(checkpoint, owner)
+    assert verify_believed(fetch_trust(one, {}, trust.checkpoint), signed).hash == checkpoint.block_hash
+    with pytest.raises(WrongCheckpointError):
+        verify_believed(trust, signed)
+    with pytest.raises(WrongCheckpointError, match="made anew"):
+        verify_seen(two, checkpoint)
+    passed_off = SignedCheckpoint(dataclasses.replace(checkpoint, ledger_id=second.ledger_id), signed.signatures)
+    with pytest.raises(SignerUnknownError):
+        verify_believed(trust, passed_off)
+
+
+def _chain_made(genesis_time_s: int, owner: LocalSigner) -> Chain:
+    node = Node(EmbeddedChain(genesis_time_s))
+    node.fund(owner.address, 10**20)
+    return Chain(node, PROFILE, deploy(node, PROFILE, owner))
 
 
 def test_an_owner_without_money_deploys_nothing() -> None:

@@ -41,7 +41,8 @@ from ledger.keys import LocalSigner, to_checksum
 from ledger.trust import BelievedBlock, Cosigner, Cosigners, TrustedContract, TrustFile
 
 LEDGER = keccak256(b"ledger")[:20]
-POINT = Checkpoint(31_337, LEDGER, 70_000, keccak256(b"block"))
+LEDGER_ID = keccak256(b"ledger id")
+POINT = Checkpoint(31_337, LEDGER, LEDGER_ID, 70_000, keccak256(b"block"))
 SIGNERS = [LocalSigner.from_bytes(keccak256(bytes([number]))) for number in range(5)]
 """Participants 1, 2, 3, once more 3, and a stranger."""
 COSIGNERS = Cosigners(
@@ -57,7 +58,7 @@ CONTRACTS = {
     name: TrustedContract(LEDGER if name == "TraceLedger" else keccak256(name.encode())[:20], bytes(32))
     for name in ("CertificateOperations", "Evaluator", "Forwarder", "LotOperations", "Registry", "TraceLedger")
 }
-TRUST = TrustFile(31_337, CONTRACTS, {}, COSIGNERS)
+TRUST = TrustFile(31_337, LEDGER_ID, CONTRACTS, {}, COSIGNERS)
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
@@ -68,7 +69,7 @@ def signed(*places: int, point: Checkpoint = POINT) -> SignedCheckpoint:
 def typed(point: Checkpoint) -> dict[str, Any]:
     """As a wallet gets it."""
     domain = [("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address")]
-    message = [("blockNumber", "uint256"), ("blockHash", "bytes32")]
+    message = [("ledgerId", "bytes32"), ("blockNumber", "uint256"), ("blockHash", "bytes32")]
     return {
         "types": {
             "EIP712Domain": [{"name": name, "type": kind} for name, kind in domain],
@@ -81,7 +82,7 @@ def typed(point: Checkpoint) -> dict[str, Any]:
             "chainId": point.chain_id,
             "verifyingContract": to_checksum(point.ledger),
         },
-        "message": {"blockNumber": point.block_number, "blockHash": point.block_hash},
+        "message": {"ledgerId": point.ledger_id, "blockNumber": point.block_number, "blockHash": point.block_hash},
     }
 
 
@@ -97,6 +98,7 @@ def test_what_is_signed_is_what_a_wallet_signs() -> None:
     [
         {"chain_id": 1},
         {"ledger": keccak256(b"staging")[:20]},
+        {"ledger_id": keccak256(b"made anew")},
         {"block_number": 70_001},
         {"block_hash": keccak256(b"fork")},
     ],

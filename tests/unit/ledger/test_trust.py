@@ -31,7 +31,7 @@ CONTRACTS = {
 }
 KEYS = tuple(Cosigner(number, keccak256(bytes([number]))[:20]) for number in (1, 2, 3))
 BLOCK = BelievedBlock(7, keccak256(b"block"))
-OWN = TrustFile(31_337, CONTRACTS, {1: "Alder Forge", 2: "Björk & Söner"}, BLOCK)
+OWN = TrustFile(31_337, keccak256(b"ledger id"), CONTRACTS, {1: "Alder Forge", 2: "Björk & Söner"}, BLOCK)
 COSIGNED = dataclasses.replace(OWN, checkpoint=Cosigners(2, KEYS))
 Change = Callable[[dict[str, Any]], object]
 

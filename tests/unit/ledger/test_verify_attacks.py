@@ -239,7 +239,7 @@ def test_nothing_but_what_was_made_elsewhere_can_be_sealed(as_kind: str) -> None
 def test_heads_of_another_ledger_are_no_heads_of_this_one() -> None:
     content = vector_content()
     for history in content.bundle.histories:
-        head = start_of(content.bundle.chain_id, content.bundle.registry, history.subject)
+        head = start_of(content.bundle.chain_id, content.bundle.registry, content.bundle.ledger_id, history.subject)
         for one in history.records:
             if isinstance(one, SealedRecord):
                 head = link(head, topic_of_kind(one.kind), one.inner)
@@ -272,7 +272,7 @@ OTHERS: dict[str, Callable[[Checkpoint], Checkpoint]] = {
 def test_signatures_of_something_else_are_no_signatures_of_this_block(what: str) -> None:
     bundle, trust, signers = cosigned(vector_content(), 1, 2)
     last = parse_header(bundle.headers[-1])
-    point = Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash)
+    point = Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash)
     right = tuple(one.sign_digest(point.digest).to_bytes() for one in signers)
     verify_bundle(encode_bundle(replace(bundle, signatures=right)), trust, now_s=vector_now())
     other = OTHERS[what](point)
@@ -287,7 +287,7 @@ def test_two_keys_of_one_participant_are_one_voice() -> None:
     bundle, trust, signers = cosigned(vector_content(), 1, 1, 2)
     assert isinstance(trust.checkpoint, Cosigners)
     last = parse_header(bundle.headers[-1])
-    digest = Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash).digest
+    digest = Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash).digest
     owners = {key.address: key.participant for key in trust.checkpoint.keys}
     both = tuple(one.sign_digest(digest).to_bytes() for one in signers if owners[one.address] == 1)
     assert refused(encode_bundle(replace(bundle, signatures=both)), trust, vector_now()) is Step.CHECKPOINT
@@ -310,7 +310,7 @@ def test_a_co_signer_whose_key_the_ledger_knows_otherwise_is_told(slots: KeySlot
     content.change(keys=tuple(sorted(content.keys)))
     bundle, trust = publish(content)
     last = parse_header(bundle.headers[-1])
-    digest = Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash).digest
+    digest = Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash).digest
     number = 3 if slots.revoked_at else 2
     believing = replace(trust, checkpoint=Cosigners(1, (Cosigner(number, signer.address),)))
     data = encode_bundle(replace(bundle, signatures=(signer.sign_digest(digest).to_bytes(),)))

@@ -105,6 +105,16 @@ def test_a_disclosed_text_cannot_move_the_cursor() -> None:
 # Step 2 and 3: what the verifier brings
 
 
+def test_a_ledger_of_a_chain_made_anew_is_refused() -> None:
+    """With the same keys, all addresses are the same."""
+    content = vector_content()
+    content.change(ledger_id=bytes(range(32)))
+    data, trust = publish_bytes(content)
+    with pytest.raises(TrustRefused, match="ledger id"):
+        verify_bundle(data, trust, now_s=content.time)
+    verify_bundle(data, replace(trust, ledger_id=bytes(range(32))), now_s=content.time)
+
+
 def test_a_staging_ledger_of_the_same_keys_is_refused() -> None:
     content = vector_content()
     content.change(chain_id=content.bundle.chain_id + 1, inferences=())  # whose context names the chain, too
@@ -118,7 +128,7 @@ def test_a_cosigned_checkpoint_is_believed_and_one_signature_less_is_not() -> No
     bundle, trust = publish(vector_content())
     signers = sorted((LocalSigner.generate() for _ in range(3)), key=lambda one: one.address)
     last = parse_header(bundle.headers[-1])
-    digest = Checkpoint(bundle.chain_id, bundle.ledger, last.number, last.hash).digest
+    digest = Checkpoint(bundle.chain_id, bundle.ledger, bundle.ledger_id, last.number, last.hash).digest
     signatures = tuple(one.sign_digest(digest).to_bytes() for one in signers)
     keys = tuple(Cosigner(number, one.address) for number, one in enumerate(signers, start=1))
     cosigned = replace(trust, checkpoint=Cosigners(2, keys))

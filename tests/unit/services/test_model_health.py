@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with new_store(tmp_path) as opened:
         with opened.transaction() as connection:
             rows = Rows(connection)
-            rows.insert([ChainIdentityRow(1, 31337, NONE, bytes(20), bytes(20))])
+            rows.insert([ChainIdentityRow(1, 31337, NONE, bytes(20), bytes(20), bytes(32))])
             rows.insert([CursorRow(1, 9, NONE, 1_700_000_000, 5, 5, NONE)])
             rows.insert(
                 [

@@ -27,7 +27,9 @@ def upgrade() -> None:
 
 
 def _create_chain() -> None:
-    create_table("chain_identity", "id:int chain_id:int genesis_hash:bytes registry:bytes ledger:bytes", "id")
+    create_table(
+        "chain_identity", "id:int chain_id:int genesis_hash:bytes registry:bytes ledger:bytes ledger_id:bytes", "id"
+    )
     create_table(
         "cursor",
         "id:int block_number:int block_hash:bytes block_time:int registry_sequence:int ledger_sequence:int "
