@@ -4,17 +4,17 @@ pragma solidity 0.8.37;
 import {CertificateOperations} from "./CertificateOperations.sol";
 import {Assignments} from "./history/Assignments.sol";
 import {Corrections} from "./history/Corrections.sol";
-import {Evidence} from "./history/Evidence.sol";
+import {Custody} from "./history/Custody.sol";
 import {History} from "./history/History.sol";
 import {ICertificates} from "./interfaces/ICertificates.sol";
 
 /// @title The ledger of orders, assignments, lots, certificates and evidence: one address, one log
 /// @notice The manual is on the interfaces; ITraceLedger is all that this address answers to. Many records go into one
 /// transaction with `multicall`: all or nothing.
-contract TraceLedger is Assignments, Corrections, Evidence {
-    /// @notice Code of the lot families. Never changed.
+contract TraceLedger is Assignments, Custody, Corrections {
+    /// @notice Code for lots, transformations and evidence. Never changed.
     address public immutable lotOperations;
-    /// @notice Code of the certificate families. Never changed.
+    /// @notice Code for certificates and their challenges. Never changed.
     address public immutable certificateOperations;
 
     /// @notice `given` is no CertificateOperations.
@@ -38,10 +38,10 @@ contract TraceLedger is Assignments, Corrections, Evidence {
         }
     }
 
-    /// @dev Whatever is not here is a certificate's or a lot's. Not payable, so no money can get stuck. In assembly because
+    /// @dev Whatever is not here is in one of the other two. Not payable, so no money can get stuck. In assembly because
     /// the call data and the answer pass through as they are: copied by the compiler they cost 2,300 gas a record.
     fallback() external {
-        address code = _isOfCertificates(msg.sig) ? certificateOperations : lotOperations;
+        address code = _isOfCertificates(uint32(msg.sig)) ? certificateOperations : lotOperations;
         assembly {
             calldatacopy(0, 0, calldatasize())
             let done := delegatecall(gas(), code, 0, calldatasize(), 0, 0)
@@ -52,9 +52,14 @@ contract TraceLedger is Assignments, Corrections, Evidence {
     }
 
     /// @dev All functions of CertificateOperations that are not here, too: the one place that routes them.
-    function _isOfCertificates(bytes4 selector) private pure returns (bool) {
-        return selector == ICertificates.issueCertificate.selector || selector == ICertificates.challenge.selector
-            || selector == ICertificates.demandOpening.selector || selector == ICertificates.revokeCertificate.selector
-            || selector == ICertificates.certificateOf.selector || selector == ICertificates.certificateStatus.selector;
+    /// As numbers of 256 bits, because the compiler masks anything narrower before each comparison: every record of a lot
+    /// pays for all of them.
+    function _isOfCertificates(uint256 selector) private pure returns (bool) {
+        return selector == uint32(ICertificates.issueCertificate.selector)
+            || selector == uint32(ICertificates.challenge.selector)
+            || selector == uint32(ICertificates.demandOpening.selector)
+            || selector == uint32(ICertificates.revokeCertificate.selector)
+            || selector == uint32(ICertificates.certificateOf.selector)
+            || selector == uint32(ICertificates.certificateStatus.selector);
     }
 }

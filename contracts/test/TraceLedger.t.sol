@@ -39,7 +39,7 @@ contract TraceLedgerTest is Fixture {
         _refuse(carrier, reason);
         operations.transformLots(_change(ILots.TransformationKind.Split, 0, _inputs(_lot, 1), _outputs("a", 1, "b", 1)));
         _refuse(carrier, reason);
-        operations.offerCustody(_item(_lot, 0), buyer.id, ROOT);
+        operations.anchor(stream, 11, ROOT);
         _refuse(carrier, reason);
         operations.multicall(_calls(_receiveCall("lot")));
         assertEq(operations.sequence(), 0);
