@@ -12,10 +12,19 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from ledger.events import certificates, custody, evidence, lots, orders, registry
-from ledger.events._base import Event, Leaf, LedgerEvent, RegistryEvent, header_of, signature_of, topic_of
+from ledger.events._base import (
+    Event,
+    Header,
+    Leaf,
+    LedgerEvent,
+    Recorded,
+    RegistryEvent,
+    header_of,
+    signature_of,
+    topic_of,
+)
 from ledger.events._data import decode
 from ledger.events._layout import ArrayOf, Struct, Type, Word, abi_type, once, struct_of, unsafe_builder
-from ledger.events._recorded import Header, Recorded
 from ledger.records import Contract
 
 __all__ = [

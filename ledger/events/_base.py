@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 from ledger.canonical import Json, keccak256, to_hex
 from ledger.events._layout import ArrayOf, Struct, Type, Word, abi_type, once, paths_to, struct_of
 from ledger.records import Checked, Contract, Names
 
-__all__ = ["Event", "Leaf", "LedgerEvent", "RegistryEvent", "header_of", "signature_of", "topic_of"]
+__all__ = [
+    "Event",
+    "Header",
+    "Leaf",
+    "LedgerEvent",
+    "Recorded",
+    "RegistryEvent",
+    "header_of",
+    "signature_of",
+    "topic_of",
+]
 
 _Form: TypeAlias = "Callable[[Any], Json]"
 
@@ -155,3 +165,60 @@ def _form(kind: Type) -> _Form:
     if kind.abi == "bool":
         return bool
     return int if kind.abi.startswith("uint") else to_hex
+
+
+E = TypeVar("E", bound=Event, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The fields of a block header that link it to its parent, and that show whether it has records."""
+
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int
+    """Seconds since 1970."""
+    logs_bloom: bytes
+    """256 bytes; a contract whose address is not in it logged nothing in the block."""
+    receipts_root: bytes
+    """32 bytes; commits to all logs of the block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Generic[E]):
+    """A record as it is on the chain."""
+
+    event: E
+    """The fields that only its kind has."""
+    sequence: int
+    participant: int
+    """0 for the registry's owner."""
+    subject: bytes
+    """32 bytes; in the registry, the number of the participant, machine or model."""
+    key: bytes
+    """The address that signed, 20 bytes."""
+    histories: tuple[bytes, ...]
+    """Subjects of the orders and lots whose histories it entered; empty in the registry and for evidence."""
+    data: bytes
+    """The event's data as logged; histories commit to their keccak256."""
+    block_number: int
+    block_hash: bytes
+    block_time: int
+    """Seconds since 1970."""
+    transaction_hash: bytes
+    log_index: int
+
+    @property
+    def contract(self) -> Contract:
+        return self.event.contract
+
+    @property
+    def kind(self) -> str:
+        """Name of the event."""
+        return self.event.kind
+
+    @property
+    def topic(self) -> bytes:
+        """Topic 0 of the event, 32 bytes."""
+        return self.event.topic

@@ -24,7 +24,6 @@ from collections.abc import Collection, Iterable
 
 from ledger.ids import SubjectKind
 from ledger.provenance.limits import MOST_TRACED
-from ledger.provenance.lots import Lots
 from ledger.records import AssignmentState, Contract, LotState
 from ledger.store import Cell, Lineage, Rows
 from ledger.store.rows import (
@@ -38,7 +37,30 @@ from ledger.store.rows import (
     RecordRow,
 )
 
-__all__ = ["Visibility"]
+__all__ = ["Lots", "Visibility"]
+
+
+class Lots:
+    """Reads each lot's row once, in one state of the store. Answers and the check of their visibility read the
+    same lots, so they share it."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._read: dict[bytes, LotRow | None] = {}
+
+    def among(self, subjects: Iterable[bytes]) -> list[LotRow]:
+        """The rows of the given lots; lots that are not in the index are left out."""
+        wanted = set(subjects)
+        new = wanted - self._read.keys()
+        if new:
+            self._read.update(dict.fromkeys(new))  # None for lots that do not exist, which are not read again either
+            self._read.update((row.subject, row) for row in self._rows.among(LotRow, "subject", new))
+        return [row for row in map(self._read.get, wanted) if row is not None]
+
+    def get(self, subject: bytes) -> LotRow | None:
+        """The row of a lot; None if it is not in the index."""
+        return next(iter(self.among([subject])), None)
+
 
 _DEPTH, _MOST = MOST_TRACED.depth, MOST_TRACED.lots
 _ACCEPTED = "CustodyAccepted"

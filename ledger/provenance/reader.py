@@ -12,8 +12,7 @@ from ledger.errors import NotFoundError, StoreDamagedError
 from ledger.provenance import answers
 from ledger.provenance.jsonform import moment
 from ledger.provenance.limits import Limits
-from ledger.provenance.lots import Lots
-from ledger.provenance.permissions import Visibility
+from ledger.provenance.permissions import Lots, Visibility
 from ledger.records import CertificateState, CertificateStatus, LotState, ModelState, Verdict
 from ledger.store import Book, Lineage, Rows, Store
 from ledger.store.rows import (

@@ -14,9 +14,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from ledger.errors import StoreError
+from ledger.store.rows import ChainIdentityRow, KeyRow, ParticipantRow
 from ledger.store.schema import TABLES
 from ledger.store.statements import AMONG, Cell, Querying, parameter
 from ledger.store.tables import INDEX
+
+__all__ = ["Registry", "Rows", "key_of", "values_of"]
 
 R = TypeVar("R")
 _AT_ONCE = 1_000
@@ -194,3 +197,25 @@ def _getter(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[objec
 def _with_key(row: object, key: Collection[str]) -> dict[str, object]:
     values = values_of(row)
     return {("old_" + name if name in key else name): value for name, value in values.items()}
+
+
+class Registry:
+    """Reads from the index the chain that it follows, and the participants and keys that may act now, within one
+    transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._rows = Rows(connection)
+
+    def identity(self) -> ChainIdentityRow | None:
+        """The chain and ledger that the index follows; None if it has never followed one."""
+        return self._rows.get(ChainIdentityRow, 1)
+
+    def participant(self, number: int) -> ParticipantRow | None:
+        """The participant with a number; None if it is suspended, or was never admitted."""
+        found = self._rows.get(ParticipantRow, number)
+        return None if found is None or found.suspended else found
+
+    def participant_of(self, address: bytes) -> ParticipantRow | None:
+        """The participant for whom a key signs; None if the key is unknown or revoked, or the participant suspended."""
+        key = self._rows.get(KeyRow, address)
+        return None if key is None or key.revoked_at else self.participant(key.participant)

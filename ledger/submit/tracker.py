@@ -22,8 +22,7 @@ from ledger.errors import ChainError, SubmitError
 from ledger.keys import Signer
 from ledger.store.outbox import OutboxState, OutboxWriter, SentTransaction, Version
 from ledger.submit.batches import Batches
-from ledger.submit.calls import read_sequences
-from ledger.submit.fees import Fees, first_fees, raised_fees
+from ledger.submit.calls import Fees, first_fees, raised_fees, read_sequences
 
 __all__ = ["CRASH_POINTS", "NOOP_GAS", "Patience", "Report", "Tracker", "ignore"]
 

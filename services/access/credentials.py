@@ -22,8 +22,7 @@ from ledger.store import Registry, Store
 from ledger.store.rows import ParticipantRow
 from services.access.errors import UnauthenticatedError
 from services.access.principals import Principal, Scope
-from services.access.repository import AccessRepository
-from services.access.tables import CredentialRow
+from services.access.repository import AccessRepository, CredentialRow
 
 __all__ = [
     "MAX_API_KEY_LIFE_S",

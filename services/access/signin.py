@@ -1,4 +1,7 @@
-"""Sign-in with Ethereum (EIP-4361): a message is issued, comes back signed, and opens a session once."""
+"""Sign-in with Ethereum (EIP-4361): a message is issued, comes back signed, and opens a session once.
+
+A browser keeps the session in a cookie.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,10 @@ from ledger.store import Registry, Store
 from services.access.credentials import SESSION_LIFE_S, CredentialKind, issue
 from services.access.errors import SignInError
 from services.access.principals import ALL_SCOPES
-from services.access.repository import AccessRepository
+from services.access.repository import AccessRepository, CredentialRow
 from services.access.siwe import SignInMessage, parse_message, recover_signer
-from services.access.tables import CredentialRow
 
-__all__ = ["CLOCK_SKEW_S", "NONCE_LIFE_S", "Nonces", "Session", "SignIn"]
+__all__ = ["CLOCK_SKEW_S", "NONCE_LIFE_S", "Nonces", "Session", "SignIn", "form_cookie", "session_cookie"]
 
 CLOCK_SKEW_S = 30
 """How far in the future the issue time of a message may be."""
@@ -150,3 +152,14 @@ def _chain_id(registry: Registry) -> int:
     if identity is None:
         raise NotFoundError("nothing is indexed yet", hint="follow the chain first")
     return identity.chain_id
+
+
+def session_cookie(*, secure: bool) -> str:
+    """Name of the cookie that holds a session's token. With the prefix `__Host-`, browsers accept it only over https
+    and only from this host, so that no sibling domain can plant one (RFC 6265bis, section 4.1.3.2)."""
+    return "__Host-millmark-session" if secure else "millmark-session"
+
+
+def form_cookie(*, secure: bool) -> str:
+    """Name of the cookie to which the tokens of forms are bound (CSRF protection)."""
+    return "__Host-millmark-form" if secure else "millmark-form"

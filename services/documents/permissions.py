@@ -18,8 +18,7 @@ from ledger.errors import NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance.reader import Reader
 from ledger.provenance.resolve import find_subject
-from services.documents.repository import DocumentRepository
-from services.documents.tables import SharedDocumentRow
+from services.documents.repository import DocumentRepository, SharedDocumentRow
 
 __all__ = ["Mode", "find_document", "list_documents"]
 

@@ -7,8 +7,7 @@ from ledger.store import Registry, Store
 from services.documents.encryption import verify_public_key
 from services.documents.errors import RecipientKeyError
 from services.documents.recipient_keys import KeyStatement, recover_statement_signer
-from services.documents.repository import DocumentRepository
-from services.documents.tables import RecipientKeyRow
+from services.documents.repository import DocumentRepository, RecipientKeyRow
 from services.documents.views import RecipientKey
 
 __all__ = ["Recipients", "require_recipient_key"]

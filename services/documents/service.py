@@ -25,11 +25,9 @@ from services.documents.errors import DocumentError
 from services.documents.key_files import KeyRing
 from services.documents.permissions import Mode, find_document, list_documents
 from services.documents.recipients import require_recipient_key
-from services.documents.repository import DocumentRepository
+from services.documents.repository import DocumentRepository, GrantRow, SharedDocumentRow, SharedVersionRow
 from services.documents.sealed_file import SealedHeader
-from services.documents.showing import show_document, show_documents
-from services.documents.tables import GrantRow, SharedDocumentRow, SharedVersionRow
-from services.documents.views import Document, DocumentPage
+from services.documents.views import Document, DocumentPage, show_document, show_documents
 
 Precondition: TypeAlias = Callable[[Document], None]
 """Checks a document before it is changed. Raises to prevent the change."""

@@ -24,7 +24,7 @@ from services.audit.heads import MOST_MARKS, AnchoredHead, build_head, parse_hea
 from services.audit.verify import read_hashes, read_last_number
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
-from services.gateway.recording.tables import RecordingRow
+from services.gateway.recording.repository import RecordingRow
 from services.serving.loop import Loop
 
 __all__ = ["AnchorRule", "AuditAnchors", "verify_audit_stream"]

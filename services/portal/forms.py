@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ledger.errors import InputError
-from services.access.cookies import form_cookie, session_cookie
+from services.access.signin import form_cookie, session_cookie
 
 __all__ = ["FormRefusedError", "Forms"]
 

@@ -16,9 +16,9 @@ from ledger.errors import NotFoundError, SigningError
 from ledger.keys import parse_address
 from ledger.store import Store
 from services.access import CredentialKind, SignIn, SignInError, revoke
-from services.access.cookies import session_cookie
 from services.access.credentials import SESSION_LIFE_S
 from services.access.rules import Rule
+from services.access.signin import session_cookie
 from services.access.siwe import MAX_MESSAGE_CHARACTERS
 from services.portal.forms import Forms
 from services.portal.pages import Pages

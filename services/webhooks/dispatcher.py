@@ -35,10 +35,9 @@ from services.serving.loop import Loop
 from services.webhooks.delivery import DeliveryResult, Mode, build_request
 from services.webhooks.feed import FeedEntry, Filter, RecordFeed
 from services.webhooks.http_post import post, resolve_host
-from services.webhooks.repository import WebhookRepository
+from services.webhooks.repository import WebhookRepository, WebhookRow
 from services.webhooks.signatures import sign
 from services.webhooks.subscriptions import State, signing_secrets
-from services.webhooks.tables import WebhookRow
 from services.webhooks.targets import Resolve, parse_target
 
 __all__ = ["DeliveryPolicy", "Dispatcher"]

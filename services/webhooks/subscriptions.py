@@ -17,9 +17,8 @@ from services.access import CredentialKind
 from services.access.repository import AccessRepository
 from services.webhooks.delivery import Mode
 from services.webhooks.feed import format_position, parse_filter
-from services.webhooks.repository import WebhookRepository
+from services.webhooks.repository import WebhookRepository, WebhookRow
 from services.webhooks.signatures import new_secret
-from services.webhooks.tables import WebhookRow
 from services.webhooks.targets import parse_target
 
 __all__ = [

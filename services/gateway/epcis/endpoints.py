@@ -39,7 +39,7 @@ from services.gateway.http.routes import Routes
 from services.gateway.recording import Recorder
 from services.gateway.recording.views import RecordStatus
 from services.interop.epcis.event_hash import PROFILE
-from services.interop.epcis.tables import EpcisCaptureRow
+from services.interop.epcis.repository import EpcisCaptureRow
 
 __all__ = ["EVENTS", "add_epcis"]
 

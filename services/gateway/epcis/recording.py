@@ -20,7 +20,7 @@ from services.access import ForbiddenError, Principal, Scope
 from services.gateway.http.errors import NoSignerError
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
-from services.gateway.recording.tables import RecordingRow
+from services.gateway.recording.repository import RecordingRow
 from services.gateway.recording.views import RecordStatus, build_record_status
 from services.interop.epcis.mapping import Proposal
 

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from ledger.records import ALL_ROLES
 from ledger.store import Store
 from services.access import ALL_SCOPES, Principal, UnauthenticatedError, authenticate, build_refusal
-from services.access.cookies import session_cookie
+from services.access.signin import session_cookie
 from services.gateway.http.policy import Auth, Policy
 from services.gateway.http.rate_limits import Limiter, name_address
 from services.gateway.http.route_table import RouteTable

@@ -33,8 +33,7 @@ from ledger.store.process_identity import describe_process, is_gone
 from services.gateway.http.authentication import Clock, CurrentPrincipal
 from services.gateway.http.errors import InFlightError, KeyReusedError
 from services.gateway.http.middleware import body_digest
-from services.idempotency.repository import AnswerRepository
-from services.idempotency.tables import AnswerRow
+from services.idempotency.repository import AnswerRepository, AnswerRow
 
 __all__ = ["KEEP_S", "REPLAYED", "IdempotencyKey", "IdempotencyStore", "Idempotent", "read_idempotent_request"]
 

@@ -17,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from services.access import Principal
 from services.audit import Access, AuditError, AuditLog
-from services.gateway.http.error_handler import ErrorHandler
+from services.gateway.http.problems import ErrorHandler
 from services.gateway.http.route_table import RouteTable
 
 __all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]

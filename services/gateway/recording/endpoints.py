@@ -32,8 +32,7 @@ from services.gateway.http.routes import Routes
 from services.gateway.recording.bodies import body_of
 from services.gateway.recording.build_records import Builder
 from services.gateway.recording.recorder import Recorder, describe_subjects
-from services.gateway.recording.repository import RecordingRepository
-from services.gateway.recording.tables import RecordingRow
+from services.gateway.recording.repository import RecordingRepository, RecordingRow
 from services.gateway.recording.views import RecordStatus, Refusal, build_record_status
 from services.gateway.recording.writes import WRITES, Write
 

@@ -15,8 +15,7 @@ from ledger.store import Book, Connection, Registry, Store
 from ledger.store.outbox import Outbox, QueuedRecord
 from ledger.submit import Submitter, build_entry
 from services.gateway.http.errors import NoSignerError
-from services.gateway.recording.repository import RecordingRepository
-from services.gateway.recording.tables import RecordingRow
+from services.gateway.recording.repository import RecordingRepository, RecordingRow
 from services.serving.loop import Loop
 
 __all__ = ["Recorder"]

@@ -20,8 +20,7 @@ from ledger.provenance.labels import Named
 from ledger.store import Lineage, Rows, Store
 from services.interop.epcis.documents import Event
 from services.interop.epcis.query_parameters import QueryTooComplexError
-from services.interop.epcis.repository import EpcisRepository, EventQuery, TermCondition
-from services.interop.epcis.tables import EpcisCaptureRow, EpcisEventRow
+from services.interop.epcis.repository import EpcisCaptureRow, EpcisEventRow, EpcisRepository, EventQuery, TermCondition
 from services.interop.epcis.terms import CLASSES, THINGS
 from services.interop.epcis.tree import namespaces_of
 

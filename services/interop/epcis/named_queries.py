@@ -11,8 +11,7 @@ from ledger.canonical import Json, canonical_json, parse_json
 from ledger.errors import CanonicalError, InputError, NotFoundError
 from ledger.store import Store
 from services.interop.epcis.query_parameters import COUNTS, QueryError, parse_query
-from services.interop.epcis.repository import EpcisRepository
-from services.interop.epcis.tables import EpcisQueryRow
+from services.interop.epcis.repository import EpcisQueryRow, EpcisRepository
 
 __all__ = [
     "NAME",

@@ -18,8 +18,7 @@ from services.access.rules import Rule
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.http.idempotency import KEEP_S, Idempotent
 from services.gateway.http.route_table import Route
-from services.idempotency.repository import AnswerRepository
-from services.idempotency.tables import AnswerRow
+from services.idempotency.repository import AnswerRepository, AnswerRow
 from tests.support.gateway_client import Caller
 from tests.support.patience import MOST_S
 from tests.support.stores import new_store
