@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from ledger.chain import EmbeddedChain, RpcError, Transport
 from ledger.errors import ChainError, SettingsError
 from services.devchain.journal import JournaledChain
-from services.serving.sockets import listen
+from services.serving.server import listen
 
 __all__ = ["create_devchain", "host_journal"]
 

@@ -32,9 +32,8 @@ from ledger.store.rows import ParticipantRow
 from services.access.repository import AccessRepository
 from services.serving.failures import FailureLog
 from services.serving.loop import Loop
-from services.webhooks.delivery import DeliveryResult, Mode, build_request
 from services.webhooks.feed import FeedEntry, Filter, RecordFeed
-from services.webhooks.http_post import post, resolve_host
+from services.webhooks.http_post import DeliveryResult, Mode, build_request, post, resolve_host
 from services.webhooks.repository import WebhookRepository, WebhookRow
 from services.webhooks.signatures import sign
 from services.webhooks.subscriptions import State, signing_secrets

@@ -1,21 +1,67 @@
-"""One POST to a verified address, on a connection of its own: no proxy, redirects, cookies or second name look-up. Only
-the head of the response is read."""
+"""Delivers a CloudEvent over HTTP: one POST to a verified address, on a connection of its own.
+
+There is no proxy, redirect, cookie or second name look-up. Only the head of the response is read.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
+import json
 import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import httpcore
 
-from services.webhooks.delivery import DeliveryResult
+from ledger.canonical import Json
 from services.webhooks.targets import Resolve, Target, TargetRefusedError
 
-__all__ = ["post", "resolve_host"]
+__all__ = ["DeliveryResult", "Mode", "build_request", "post", "resolve_host"]
+
+
+class Mode(enum.StrEnum):
+    """How a CloudEvent is put into HTTP (CloudEvents HTTP protocol binding 1.0)."""
+
+    STRUCTURED = "structured"
+    """The whole event is in the body."""
+    BINARY = "binary"
+    """The event's data is in the body, its other attributes in `ce-` headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """The receiver's status, or why there was none."""
+
+    status: int
+    """0 if the receiver sent no usable response."""
+    reason: str
+
+    @property
+    def is_accepted(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def ends_subscription(self) -> bool:
+        """Whether retries are pointless: 410 Gone is how a receiver ends its subscription."""
+        return self.status == 410
+
+
+def build_request(event: Mapping[str, Json], mode: Mode) -> tuple[dict[str, str], bytes]:
+    """Headers and body of the request. Not included: the signature headers."""
+    if mode is Mode.STRUCTURED:
+        return {"content-type": "application/cloudevents+json"}, _encode(event)
+    named = {name: value for name, value in event.items() if name not in ("data", "datacontenttype")}
+    headers = {f"ce-{name}": str(value) for name, value in named.items()}
+    return {"content-type": str(event["datacontenttype"]), **headers}, _encode(event["data"])
+
+
+def _encode(value: Json) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
 
 _MOST_HEAD_BYTES: Final = 8192
 """Limit for all heads of a response together, interim responses (1xx) included."""

@@ -15,8 +15,8 @@ from ledger.provenance.jsonform import Printable, moment
 from ledger.store import Feed, Position, Store
 from services.access import CredentialKind
 from services.access.repository import AccessRepository
-from services.webhooks.delivery import Mode
 from services.webhooks.feed import format_position, parse_filter
+from services.webhooks.http_post import Mode
 from services.webhooks.repository import WebhookRepository, WebhookRow
 from services.webhooks.signatures import new_secret
 from services.webhooks.targets import parse_target

@@ -10,8 +10,7 @@ import pytest
 from ledger.chain import EmbeddedChain, HttpTransport, Node, RpcError
 from ledger.errors import ChainUnreachableError
 from services.devchain import create_devchain
-from services.lab.faults.proxy import FaultProxy, fault_proxy
-from services.lab.faults.rpc_faults import Fault, Schedule
+from services.lab.faults.proxy import Fault, FaultProxy, Schedule, fault_proxy
 from tests.support.loopback import serving
 from tests.support.patience import MOST_S
 

@@ -19,8 +19,8 @@ from services.gateway.http.responses import PROBLEMS_400, PROBLEMS_404, PROBLEMS
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.gateway.http.schemas import model_of
-from services.webhooks.delivery import Mode
 from services.webhooks.feed import parse_position
+from services.webhooks.http_post import Mode
 from services.webhooks.subscriptions import NewWebhook, Subscriber, Subscriptions, Webhook
 
 __all__ = ["Webhooks", "add_webhooks"]

@@ -44,7 +44,7 @@ from ledger.store.rows import (
     OrderRow,
     StreamRow,
 )
-from services.lab.bench.ports import free_port, wait_for
+from services.lab.bench.http_load import free_port, wait_for
 from services.lab.demo.consortium import found_consortium
 from services.lab.demo.inspection import inspect_parts
 from services.lab.demo.plant import build_plant

@@ -19,8 +19,7 @@ from ledger.errors import SubmitError
 from ledger.store.outbox import LeaseRow, Outbox
 from services.lab.faults.agent import build_plan
 from services.lab.faults.chains import running_chain
-from services.lab.faults.ledger_check import check_ledger
-from services.lab.faults.outcome import Outcome
+from services.lab.faults.ledger_check import Outcome, check_ledger
 from services.lab.faults.workload import Event, found_site
 from services.store import open_store
 

@@ -22,9 +22,8 @@ from ledger.submit import Submitter
 from services.lab.faults.chains import running_chain
 from services.lab.faults.factory import Factory, Machine, find_strace, found_factory, running_node
 from services.lab.faults.factory_check import check_factory
-from services.lab.faults.ledger_check import check_ledger
+from services.lab.faults.ledger_check import Outcome, check_ledger
 from services.lab.faults.node_kills import connect, finish, inject
-from services.lab.faults.outcome import Outcome
 from services.lab.faults.workload import build_events, found_site
 from services.store import open_store
 

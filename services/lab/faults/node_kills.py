@@ -17,7 +17,7 @@ from ledger.index import Follower
 from services.lab.faults.chains import ChainProcess, running_chain
 from services.lab.faults.factory import Factory, Machine, find_strace, found_factory, is_killed, running_node
 from services.lab.faults.factory_check import check_factory
-from services.lab.faults.outcome import Outcome
+from services.lab.faults.ledger_check import Outcome
 from services.store import open_store
 
 __all__ = ["SYSTEM_CALLS", "inject", "run_node_kills"]

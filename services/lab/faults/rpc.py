@@ -12,10 +12,8 @@ from ledger.index import Follower
 from ledger.store.outbox import Outbox
 from ledger.submit import Submitter
 from services.lab.faults.chains import running_chain
-from services.lab.faults.ledger_check import check_ledger
-from services.lab.faults.outcome import Outcome
-from services.lab.faults.proxy import fault_proxy
-from services.lab.faults.rpc_faults import Schedule
+from services.lab.faults.ledger_check import Outcome, check_ledger
+from services.lab.faults.proxy import Schedule, fault_proxy
 from services.lab.faults.workload import build_events, found_site
 from services.store import open_store
 

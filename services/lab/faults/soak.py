@@ -10,8 +10,8 @@ from pathlib import Path
 from services.lab.faults.chains import running_chain
 from services.lab.faults.factory import Event, Machine, NodeProcess, found_factory, running_node
 from services.lab.faults.factory_check import check_factory
+from services.lab.faults.ledger_check import Outcome
 from services.lab.faults.node_kills import connect
-from services.lab.faults.outcome import Outcome
 from services.store import open_store
 
 __all__ = ["fit_slope", "run_soak"]

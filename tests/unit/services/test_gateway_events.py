@@ -21,8 +21,7 @@ from services.access.credentials import CredentialKind, new_api_key, revoke
 from services.gateway import GatewayParts, build_policy, create_gateway
 from services.gateway.api import events as events_module
 from services.gateway.http.policy import Auth
-from services.serving.server import build_server
-from services.serving.sockets import listen, serve_on
+from services.serving.server import build_server, listen, serve_on
 from services.webhooks.repository import WebhookRepository
 from services.webhooks.subscriptions import MOST_WEBHOOKS
 from tests.support.fake_chain import digest

@@ -20,7 +20,7 @@ from ledger.provenance import workload
 from ledger.verify import REMARKS
 from services.portal import listings
 from services.portal.language import Catalogue, Language
-from services.portal.load import build_load
+from services.portal.listings import build_load
 from services.portal.pages import Pages
 from services.portal.recalls import build_csv
 from tests.support.fake_world import BUYER, SMITH, World, lot_trace

@@ -19,9 +19,9 @@ from ledger.store import Feed, Position, Rows, Store
 from ledger.store.rows import ParticipantRow
 from services.access import CredentialKind, Scope, new_api_key, revoke
 from services.serving.logs import build_logger
-from services.webhooks.delivery import Mode
 from services.webhooks.dispatcher import DeliveryPolicy, Dispatcher
 from services.webhooks.feed import Filter, RecordFeed
+from services.webhooks.http_post import Mode
 from services.webhooks.repository import WebhookRepository
 from services.webhooks.signatures import verify_webhook
 from services.webhooks.subscriptions import State, Subscriber, Subscriptions

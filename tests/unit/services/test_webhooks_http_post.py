@@ -14,8 +14,7 @@ from types import MappingProxyType
 import pytest
 from cryptography import x509
 
-from services.webhooks.delivery import DeliveryResult
-from services.webhooks.http_post import post
+from services.webhooks.http_post import DeliveryResult, post
 from services.webhooks.targets import Target
 from tests.support.authority import Authority
 from tests.support.patience import MOST_S

@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from services.webhooks.delivery import DeliveryResult
-from services.webhooks.http_post import post
+from services.webhooks.http_post import DeliveryResult, post
 from services.webhooks.targets import Target, TargetRefusedError, parse_target, verify_address
 from tests.support.patience import MOST_S
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from ledger.errors import SettingsError
-from services.node.chainhead import ChainHead
 from services.node.config import FolderSource
 from services.node.errors import LogBusyError, LogError, LogFullError
 from services.node.events import parse_event
 from services.node.folder_capture import FolderCapture
 from services.node.health import Health
 from services.node.http_capture import MOST_BATCH_BYTES, MOST_EVENTS, create_capture
+from services.node.submission import ChainHead
 from services.serving.logs import build_logger
 from tests.support.node_parts import CaptureClient, Parts, open_parts
 from tests.support.patience import MOST_S
