@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from ledger.canonical import to_hex
 from ledger.errors import GenealogyError, NotFoundError, StoreDamagedError
@@ -80,13 +79,13 @@ def _refuse(cycle: list[L], show: Callable[[L], str]) -> None:
 _DEFAULT = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class _Family:
-    """The lots from which some lots were made, those made from them, and the transformations in between."""
+class _Family(TypedDict):
+    """What an answer states about the family of its lots."""
 
-    upstream: Nearest
-    downstream: Nearest
+    upstream: tuple[answers.RelatedLot, ...]
+    downstream: tuple[answers.RelatedLot, ...]
     transformations: tuple[answers.Transformation, ...]
+    truncated: bool
     cuts: tuple[answers.Cut, ...]
 
 
@@ -163,7 +162,7 @@ def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits
     assignments = () if row.order is None else build_assignments(reader, row.order)
     certificates = reader.certificates(reader.rows.find(CertificateRow, lot=subject))
     contents, cut = reader.nearest("contents", reader.lineage.contents, [subject], limits)
-    family = _family(reader, [subject, *(lot for lot, _ in contents)], [subject], direction, limits)
+    family = _family(reader, [subject, *(lot for lot, _ in contents)], [subject], direction, limits, cut)
     return answers.Trace(
         as_of=reader.as_of(),
         lot=build_lot(reader, row),
@@ -174,13 +173,9 @@ def build_lot_trace(reader: Reader, subject: bytes, direction: Direction, limits
         custody=build_custody(reader, subject, limits),
         packed_in=reader.related(reader.carriers(subject)),
         contents=reader.related(contents),
-        upstream=reader.related(family.upstream),
-        downstream=reader.related(family.downstream),
-        transformations=family.transformations,
-        truncated=bool(cut or family.cuts),
-        cuts=(*cut, *family.cuts),
         streams=build_streams(reader, assignments, certificates),
         records=build_records(reader, subject),
+        **family,
     )
 
 
@@ -190,7 +185,7 @@ def _trace_order(reader: Reader, subject: bytes, direction: Direction, limits: L
     shown = [row.subject for row in lots[: limits.lots]]
     cut = (answers.Cut("lots", "lots", limits.lots),) if len(lots) > len(shown) else ()
     certificates = reader.certificates(reader.rows.among(CertificateRow, "lot", shown))
-    family = _family(reader, shown, shown, direction, limits)
+    family = _family(reader, shown, shown, direction, limits, cut)
     return answers.OrderTrace(
         as_of=reader.as_of(),
         order=build_orders(reader, [subject])[0],
@@ -198,23 +193,24 @@ def _trace_order(reader: Reader, subject: bytes, direction: Direction, limits: L
         assignments=assignments,
         lots=reader.related([(lot, 0) for lot in shown]),
         certificates=certificates,
-        upstream=reader.related(family.upstream),
-        downstream=reader.related(family.downstream),
-        transformations=family.transformations,
-        truncated=bool(cut or family.cuts),
-        cuts=(*cut, *family.cuts),
         streams=build_streams(reader, assignments, certificates),
         records=build_records(reader, subject),
+        **family,
     )
 
 
 def _family(
-    reader: Reader, of: Collection[bytes], by: Collection[bytes], direction: Direction, limits: Limits
+    reader: Reader,
+    of: Collection[bytes],
+    by: Collection[bytes],
+    direction: Direction,
+    limits: Limits,
+    cuts_before: Collection[answers.Cut],
 ) -> _Family:
     """Find the lots from which those in `of` were made, and the lots made from those in `by`."""
     up: Nearest = []
     down: Nearest = []
-    cuts: list[answers.Cut] = []
+    cuts = list(cuts_before)
     if direction is not Direction.DOWN:
         up, cut = reader.nearest("upstream", reader.lineage.upstream, of, limits)
         cuts.extend(cut)
@@ -223,7 +219,13 @@ def _family(
         cuts.extend(cut)
     steps = build_transformations(reader, {*of, *(lot for lot, _ in (*up, *down))})
     _verify_acyclic(steps)
-    return _Family(up, down, steps, tuple(cuts))
+    return _Family(
+        upstream=reader.related(up),
+        downstream=reader.related(down),
+        transformations=steps,
+        truncated=bool(cuts),
+        cuts=tuple(cuts),
+    )
 
 
 def _verify_acyclic(steps: Collection[answers.Transformation]) -> None:

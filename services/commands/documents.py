@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,8 @@ __all__ = ["register"]
 
 _RECALL = "copies fetched earlier cannot be recalled"
 _MOST_SHOWN = 1000
+_GRANT = "Allow a participant to read a restricted document."
+_REVOKE = "Revoke a grant. Copies that the participant fetched earlier cannot be recalled."
 Id = Annotated[str, typer.Argument(metavar="ID", help="Document id, as `list` shows it.")]
 Number = Annotated[int, typer.Argument(min=1, max=2**32 - 1, help="Number of a participant.")]
 OwnGateway = Annotated[
@@ -45,8 +48,8 @@ def register(app: typer.Typer) -> None:
     group.command("update", epilog=example + "update 5d0f2c6e... drawing.pdf")(run_update)
     group.command("list", epilog=example + "list --about urn:example:hip-1 --json")(run_list)
     group.command("mode", epilog=example + "mode 5d0f2c6e... restricted")(run_mode)
-    group.command("grant", epilog=example + "grant 5d0f2c6e... 5")(run_grant)
-    group.command("revoke", epilog=example + "revoke 5d0f2c6e... 5")(run_revoke)
+    group.command("grant", help=_GRANT, epilog=example + "grant 5d0f2c6e... 5")(_build_grant(granted=True))
+    group.command("revoke", help=_REVOKE, epilog=example + "revoke 5d0f2c6e... 5")(_build_grant(granted=False))
     group.command("erase", epilog=example + "erase 5d0f2c6e...")(run_erase)
     group.command("erase-field", epilog=example + "erase-field 0x5e... /engraving")(run_erase_field)
     where = "--gateway https://gateway.example --token-file token"
@@ -111,36 +114,27 @@ def run_mode(context: typer.Context, id_: Id, mode: Mode, as_json: AsJson = Fals
         _print(_documents(opened).set_mode(id_, mode), as_json, _RECALL)
 
 
-def run_grant(
-    context: typer.Context,
-    id_: Id,
-    participant: Number,
-    gateway: OwnGateway = None,
-    token_file: OwnTokenFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Allow a participant to read a restricted document."""
-    if gateway is not None:
-        set_grant(id_, participant, gateway, token_file, granted=True)
-        return
-    with open_context(context.obj) as opened, audited(opened.settings, "documents grant", f"{id_} {participant}"):
-        _print(_documents(opened).grant(id_, participant, int(time.time())), as_json)
+def _build_grant(*, granted: bool) -> Callable[..., None]:
+    def run(
+        context: typer.Context,
+        id_: Id,
+        participant: Number,
+        gateway: OwnGateway = None,
+        token_file: OwnTokenFile = None,
+        as_json: AsJson = False,
+    ) -> None:
+        if gateway is not None:
+            set_grant(id_, participant, gateway, token_file, granted=granted)
+            return
+        action = f"documents {'grant' if granted else 'revoke'}"
+        with open_context(context.obj) as opened, audited(opened.settings, action, f"{id_} {participant}"):
+            documents = _documents(opened)
+            if granted:
+                _print(documents.grant(id_, participant, int(time.time())), as_json)
+            else:
+                _print(documents.revoke(id_, participant), as_json, _RECALL)
 
-
-def run_revoke(
-    context: typer.Context,
-    id_: Id,
-    participant: Number,
-    gateway: OwnGateway = None,
-    token_file: OwnTokenFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Revoke a grant. Copies that the participant fetched earlier cannot be recalled."""
-    if gateway is not None:
-        set_grant(id_, participant, gateway, token_file, granted=False)
-        return
-    with open_context(context.obj) as opened, audited(opened.settings, "documents revoke", f"{id_} {participant}"):
-        _print(_documents(opened).revoke(id_, participant), as_json, _RECALL)
+    return run
 
 
 def run_erase(context: typer.Context, id_: Id, as_json: AsJson = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
@@ -196,6 +197,10 @@ def _as_written(request: Request, decoded: str) -> str:
     return written if unquote(written) == decoded and ":" in written else decoded
 
 
+_ALONE: Mapping[str, tuple[()]] = dict.fromkeys(("upstream", "downstream", "transformations", "cuts", "streams"), ())
+"""What the examples leave empty."""
+
+
 def _trace() -> Trace:
     return Trace(
         as_of=examples.as_of(),
@@ -207,12 +212,8 @@ def _trace() -> Trace:
         custody=(examples.custody_change(),),
         packed_in=(),
         contents=(),
-        upstream=(),
-        downstream=(),
-        transformations=(),
         truncated=False,
-        cuts=(),
-        streams=(),
+        **_ALONE,
         records=(examples.record(),),
     )
 
@@ -225,12 +226,8 @@ def _order_trace() -> OrderTrace:
         assignments=(),
         lots=(examples.related(),),
         certificates=(examples.certificate(),),
-        upstream=(),
-        downstream=(),
-        transformations=(),
         truncated=False,
-        cuts=(),
-        streams=(),
+        **_ALONE,
         records=(
             replace(
                 examples.record(), sequence=120, kind="OrderPlaced", subject=examples.ORDER, participant=examples.BUYER
