@@ -124,7 +124,8 @@ def set_grant(document: str, participant: int, gateway: str, token_file: Path | 
     NotFoundError, DocumentError."""
     if token_file is None:
         raise InputError(
-            "--gateway needs --token-file", hint="give a file with a token or API key that has the scope `sharing`"
+            "--gateway needs --token-file",
+            hint="give a file with a token or API key that has the scope `document-changes`",
         )
     with open_client(gateway, token_file) as documents:
         change = documents.grant if granted else documents.revoke

@@ -24,7 +24,7 @@ _RETRY = "no change was left half done: try again"
 
 
 class HttpDocuments:
-    """`token`: session token or API key of that gateway, with the scope `documents`, and `sharing` to make changes."""
+    """`token`: session token or API key of that gateway, with the scope `documents`, for changes `document-changes`."""
 
     def __init__(self, url: str, token: str, client: httpx.Client | None = None) -> None:
         try:

@@ -15,11 +15,11 @@ from ledger.claims import Path, parse_claims
 from ledger.store import Book, Rows, schema_of
 from services.idempotency.repository import AnswerRepository
 
-__all__ = ["DocumentRepository", "GrantRow", "RecipientKeyRow", "SharedDocumentRow", "SharedVersionRow"]
+__all__ = ["DocumentRepository", "DocumentVersionRow", "GrantRow", "RecipientKeyRow", "StoredDocumentRow"]
 
 
 @dataclass(slots=True)
-class SharedDocumentRow:
+class StoredDocumentRow:
     """A document without its versions."""
 
     id: str
@@ -35,7 +35,7 @@ class SharedDocumentRow:
 
 
 @dataclass(slots=True)
-class SharedVersionRow:
+class DocumentVersionRow:
     """One version, encrypted under its own data key. After erasure only document, version and root remain."""
 
     document: str
@@ -57,7 +57,7 @@ class SharedVersionRow:
 
 
 @dataclass(slots=True)
-class SharedPieceRow:
+class DocumentPieceRow:
     """A piece of a version's ciphertext."""
 
     document: str
@@ -88,9 +88,9 @@ class RecipientKeyRow:
 
 
 _SCHEMA = schema_of("services")
-shared_documents = _SCHEMA.table("shared_documents", SharedDocumentRow, "id", "subject")
-shared_versions = _SCHEMA.table("shared_versions", SharedVersionRow, "document version", "token")
-shared_pieces = _SCHEMA.table("shared_pieces", SharedPieceRow, "document version position")
+stored_documents = _SCHEMA.table("stored_documents", StoredDocumentRow, "id", "subject")
+document_versions = _SCHEMA.table("document_versions", DocumentVersionRow, "document version", "token")
+document_pieces = _SCHEMA.table("document_pieces", DocumentPieceRow, "document version position")
 grants = _SCHEMA.table("grants", GrantRow, "document participant", "participant")
 recipient_keys = _SCHEMA.table("recipient_keys", RecipientKeyRow, "participant")
 
@@ -103,60 +103,60 @@ class DocumentRepository:
         self._connection = connection
         self._rows = Rows(connection)
 
-    def document(self, id_: str) -> SharedDocumentRow | None:
-        return self._rows.get(SharedDocumentRow, id_)
+    def document(self, id_: str) -> StoredDocumentRow | None:
+        return self._rows.get(StoredDocumentRow, id_)
 
-    def put_document(self, row: SharedDocumentRow) -> None:
+    def put_document(self, row: StoredDocumentRow) -> None:
         self._rows.put(row)
 
-    def page(self, after: str, most: int, subject: bytes | None) -> list[SharedDocumentRow]:
+    def page(self, after: str, most: int, subject: bytes | None) -> list[StoredDocumentRow]:
         """Documents after an id, ordered by id; with a `subject`, only those about it."""
-        query = select(shared_documents).where(shared_documents.c.id > after)
+        query = select(stored_documents).where(stored_documents.c.id > after)
         if subject is not None:
-            query = query.where(shared_documents.c.subject == subject)
-        query = query.order_by(shared_documents.c.id).limit(most)
-        return [SharedDocumentRow(*row) for row in self._connection.execute(query)]
+            query = query.where(stored_documents.c.subject == subject)
+        query = query.order_by(stored_documents.c.id).limit(most)
+        return [StoredDocumentRow(*row) for row in self._connection.execute(query)]
 
-    def page_for(self, participant: int, after: str, most: int) -> list[SharedDocumentRow]:
+    def page_for(self, participant: int, after: str, most: int) -> list[StoredDocumentRow]:
         """As `page`, but only documents with a grant for the participant or in mode `consortium`."""
         named = select(grants.c.document).where(grants.c.participant == participant)
-        table = shared_documents.c
-        query = select(shared_documents).where(
+        table = stored_documents.c
+        query = select(stored_documents).where(
             table.id > after,
             table.erased_at == 0,
             or_(table.mode == "consortium", (table.mode == "restricted") & table.id.in_(named)),
         )
-        return [SharedDocumentRow(*row) for row in self._connection.execute(query.order_by(table.id).limit(most))]
+        return [StoredDocumentRow(*row) for row in self._connection.execute(query.order_by(table.id).limit(most))]
 
-    def versions(self, ids: Iterable[str]) -> list[SharedVersionRow]:
+    def versions(self, ids: Iterable[str]) -> list[DocumentVersionRow]:
         """Versions of these documents, ordered by document and number."""
-        return self._rows.among(SharedVersionRow, "document", ids)
+        return self._rows.among(DocumentVersionRow, "document", ids)
 
-    def version(self, id_: str, version: int) -> SharedVersionRow | None:
-        return self._rows.get(SharedVersionRow, id_, version)
+    def version(self, id_: str, version: int) -> DocumentVersionRow | None:
+        return self._rows.get(DocumentVersionRow, id_, version)
 
-    def added_by(self, token: str) -> SharedVersionRow | None:
+    def added_by(self, token: str) -> DocumentVersionRow | None:
         """The version that an earlier request with the same token added, if any."""
-        found = self._rows.find(SharedVersionRow, token=token) if token else []
+        found = self._rows.find(DocumentVersionRow, token=token) if token else []
         return found[0] if found else None
 
-    def all_versions(self) -> list[SharedVersionRow]:
+    def all_versions(self) -> list[DocumentVersionRow]:
         """All versions that are not erased."""
-        return [row for row in self._rows.scan(SharedVersionRow) if row.wrapped_key]
+        return [row for row in self._rows.scan(DocumentVersionRow) if row.wrapped_key]
 
-    def add_version(self, row: SharedVersionRow, claims: str, pieces: Iterable[bytes]) -> None:
+    def add_version(self, row: DocumentVersionRow, claims: str, pieces: Iterable[bytes]) -> None:
         """Adds a version with the claims behind its root, and its ciphertext in pieces."""
         self._rows.insert([row])
         Book(self._connection).put_document(row.root, claims)
         for position, content in enumerate(pieces):
-            self._rows.insert([SharedPieceRow(row.document, row.version, position, content)])
+            self._rows.insert([DocumentPieceRow(row.document, row.version, position, content)])
 
-    def rewrap(self, rows: Sequence[SharedVersionRow]) -> None:
+    def rewrap(self, rows: Sequence[DocumentVersionRow]) -> None:
         """Replaces versions whose data keys were wrapped under another key."""
         self._rows.update(rows)
 
     def piece(self, id_: str, version: int, position: int) -> bytes | None:
-        row = self._rows.get(SharedPieceRow, id_, version, position)
+        row = self._rows.get(DocumentPieceRow, id_, version, position)
         return None if row is None else row.content
 
     def grants(self, id_: str) -> list[GrantRow]:
@@ -179,10 +179,10 @@ class DocumentRepository:
             self.erase_fields(row.root, [()])
         # Stored responses contain names and sizes of the document.
         AnswerRepository(self._connection).forget_containing(id_.encode())
-        self._connection.execute(delete(shared_pieces).where(shared_pieces.c.document == id_))
+        self._connection.execute(delete(document_pieces).where(document_pieces.c.document == id_))
         gone = {"name": "", "media_type": "", "size": 0, "nonce": b"", "wrapping": "", "wrapped_key": b""}
-        self._connection.execute(update(shared_versions).where(shared_versions.c.document == id_).values(**gone))
-        self._connection.execute(update(shared_documents).where(shared_documents.c.id == id_).values(erased_at=now_s))
+        self._connection.execute(update(document_versions).where(document_versions.c.document == id_).values(**gone))
+        self._connection.execute(update(stored_documents).where(stored_documents.c.id == id_).values(erased_at=now_s))
         self.revoke(id_)
 
     def erase_fields(self, root: bytes, paths: Iterable[Path]) -> bool:

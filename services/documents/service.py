@@ -25,7 +25,7 @@ from services.documents.errors import DocumentError
 from services.documents.key_files import KeyRing
 from services.documents.permissions import Mode, find_document, list_documents
 from services.documents.recipients import require_recipient_key
-from services.documents.repository import DocumentRepository, GrantRow, SharedDocumentRow, SharedVersionRow
+from services.documents.repository import DocumentRepository, DocumentVersionRow, GrantRow, StoredDocumentRow
 from services.documents.sealed_file import SealedHeader
 from services.documents.views import Document, DocumentPage, show_document, show_documents
 
@@ -60,7 +60,7 @@ class _Repositories:
     registry: Registry
     book: Book
 
-    def open_document(self, id_: str) -> SharedDocumentRow:
+    def open_document(self, id_: str) -> StoredDocumentRow:
         """A document of the company that is not erased. Raises NotFoundError or DocumentError."""
         row = find_document(self.reader, self.documents, id_)
         if row.erased_at:
@@ -130,7 +130,7 @@ class Documents:
             if before is not None:
                 return repos.show(before.document)
             kind, subject = (0, b"") if about is None else _find_about(repos.reader, about)
-            row = SharedDocumentRow(draft.version_id.document, mode.value, kind, subject, now_s, 0)
+            row = StoredDocumentRow(draft.version_id.document, mode.value, kind, subject, now_s, 0)
             _verify_mode(row)
             repos.documents.put_document(row)
             self._put_version(repos, draft, now_s, token)
@@ -234,17 +234,17 @@ class Documents:
         self._store.scrub()
         return len(rows)
 
-    def _rewrap(self, row: SharedVersionRow) -> SharedVersionRow:
+    def _rewrap(self, row: DocumentVersionRow) -> DocumentVersionRow:
         name, key = self._ring.in_use()
         return replace(row, wrapping=name, wrapped_key=wrap_key(name, key, _version_id(row), self._data_key(row)))
 
-    def _data_key(self, row: SharedVersionRow) -> bytes:
+    def _data_key(self, row: DocumentVersionRow) -> bytes:
         return unwrap_key(row.wrapping, self._ring.key(row.wrapping), _version_id(row), row.wrapped_key)
 
     def _put_version(self, repos: _Repositories, draft: Draft, now_s: int, token: str) -> None:
         """The key is chosen while the write lock is held, so that no rotation can run in between."""
         claims, (name, key) = draft.finish(), self._ring.in_use()
-        row = SharedVersionRow(
+        row = DocumentVersionRow(
             document=draft.version_id.document,
             version=draft.version_id.version,
             root=claims.root,
@@ -259,7 +259,7 @@ class Documents:
         )
         repos.documents.add_version(row, json.dumps(claims.to_json()), draft.pieces())
 
-    def _head(self, repos: _Repositories, row: SharedVersionRow, recipient: int | None) -> SealedHeader:
+    def _head(self, repos: _Repositories, row: DocumentVersionRow, recipient: int | None) -> SealedHeader:
         if recipient is None:
             raise DocumentError(
                 "documents are sealed for a participant", hint="sign in, or use `millmark documents open`"
@@ -278,7 +278,7 @@ class Documents:
             wrapped_key=wrap_for(wanted, _version_id(row), self._data_key(row)),
         )
 
-    def _pieces(self, row: SharedVersionRow) -> Iterator[bytes]:
+    def _pieces(self, row: DocumentVersionRow) -> Iterator[bytes]:
         """Reads the ciphertext piece by piece. Raises DocumentError if the document is erased in the meantime."""
         left, position = row.size + TAG_BYTES, 0
         while left:
@@ -310,7 +310,7 @@ def new_version_id() -> VersionId:
     return VersionId(secrets.token_hex(16), 1)
 
 
-def _version_id(row: SharedVersionRow) -> VersionId:
+def _version_id(row: DocumentVersionRow) -> VersionId:
     return VersionId(row.document, row.version)
 
 
@@ -319,6 +319,6 @@ def _find_about(reader: Reader, about: str) -> tuple[int, bytes]:
     return int(kind), subject
 
 
-def _verify_mode(row: SharedDocumentRow) -> None:
+def _verify_mode(row: StoredDocumentRow) -> None:
     if row.mode == Mode.LINKED.value and row.kind != SubjectKind.LOT:
         raise InputError("only a document about a lot can be linked", hint="give a lot, or choose another mode")

@@ -10,7 +10,7 @@ from ledger.provenance.answers import Party
 from ledger.provenance.jsonform import Printable, moment
 from ledger.provenance.reader import Reader
 from services.documents.permissions import Mode
-from services.documents.repository import DocumentRepository, SharedDocumentRow, SharedVersionRow
+from services.documents.repository import DocumentRepository, DocumentVersionRow, StoredDocumentRow
 
 __all__ = [
     "About",
@@ -101,7 +101,7 @@ class RecipientKey(Printable):
 
 
 def show_documents(
-    reader: Reader, documents: DocumentRepository, rows: list[SharedDocumentRow]
+    reader: Reader, documents: DocumentRepository, rows: list[StoredDocumentRow]
 ) -> tuple[Document, ...]:
     """The views, limited to what the viewer may see of documents that it may read."""
     reader.name(row.subject for row in rows if row.subject)
@@ -109,12 +109,12 @@ def show_documents(
     return tuple(_document(reader, documents, row, [one for one in versions if one.document == row.id]) for row in rows)
 
 
-def show_document(reader: Reader, documents: DocumentRepository, row: SharedDocumentRow) -> Document:
+def show_document(reader: Reader, documents: DocumentRepository, row: StoredDocumentRow) -> Document:
     return show_documents(reader, documents, [row])[0]
 
 
 def _document(
-    reader: Reader, documents: DocumentRepository, row: SharedDocumentRow, versions: list[SharedVersionRow]
+    reader: Reader, documents: DocumentRepository, row: StoredDocumentRow, versions: list[DocumentVersionRow]
 ) -> Document:
     return Document(
         document=row.id,
@@ -127,20 +127,20 @@ def _document(
     )
 
 
-def _about(reader: Reader, row: SharedDocumentRow) -> About | None:
+def _about(reader: Reader, row: StoredDocumentRow) -> About | None:
     kind = SubjectKind(row.kind) if row.kind else None
     if kind is None or not (reader.visibility is None or reader.visibility.has(kind, row.subject)):
         return None
     return About(kind, row.subject, reader.identifier(row.subject))
 
 
-def _grants(reader: Reader, documents: DocumentRepository, row: SharedDocumentRow) -> tuple[Grant, ...] | None:
+def _grants(reader: Reader, documents: DocumentRepository, row: StoredDocumentRow) -> tuple[Grant, ...] | None:
     if reader.visibility is not None:
         return None
     return tuple(Grant(reader.party(one.participant), moment(one.granted_at)) for one in documents.grants(row.id))
 
 
-def _version(row: SharedVersionRow) -> DocumentVersion:
+def _version(row: DocumentVersionRow) -> DocumentVersion:
     left = bool(row.wrapped_key)
     return DocumentVersion(
         version=row.version,

@@ -41,7 +41,7 @@ class Desk:
         deployment = Deployment(identity.chain_id, b"\x11" * 20, identity.ledger, b"\x33" * 20, 0)
         write_deployment(self.home / "deployment.json", deployment)
         for participant in (OWNER, DESCENDANT, SIBLING, NAMED):
-            scopes = frozenset({Scope.DOCUMENTS, Scope.SHARING})
+            scopes = frozenset({Scope.DOCUMENTS, Scope.DOCUMENT_CHANGES})
             given = new_api_key(world.store, participant, scopes, "desk", now_s=int(time.time()), life_s=86_400)
             self.private(f"token-{participant}", given[0])
             create_keystore(self.home / f"{participant}.json", SECRET, signer=signer_of(participant), scrypt_cost=2)

@@ -99,4 +99,4 @@ def test_an_endless_upload_is_cut_off(shared: SharedWorld) -> None:
 
 def count(store: Store) -> int:
     with store.reading() as connection:
-        return int(connection.exec_driver_sql("SELECT count(*) FROM shared_pieces").scalar_one())
+        return int(connection.exec_driver_sql("SELECT count(*) FROM document_pieces").scalar_one())

@@ -44,9 +44,9 @@ __all__ = ["SEALED_MEDIA_TYPE", "ParticipantNumber", "add_documents"]
 
 SEALED_MEDIA_TYPE = "application/vnd.millmark.sealed-document"
 _EXAMPLE_ID = "5d0f2c6e9b7a4c1d8e3f60718293a4b5"
-_READ, _CHANGE = Rule(Scope.DOCUMENTS), Rule(Scope.SHARING, owner=True)
-_UPLOAD = Rule(Scope.SHARING, owner=True, body_bytes=MOST_DOCUMENT_BYTES, cost=10)
-_ERASE = Rule(Scope.SHARING, owner=True, cost=50)
+_READ, _CHANGE = Rule(Scope.DOCUMENTS), Rule(Scope.DOCUMENT_CHANGES, owner=True)
+_UPLOAD = Rule(Scope.DOCUMENT_CHANGES, owner=True, body_bytes=MOST_DOCUMENT_BYTES, cost=10)
+_ERASE = Rule(Scope.DOCUMENT_CHANGES, owner=True, cost=50)
 
 DocumentId = Annotated[
     str, Path(alias="id", pattern="^[0-9a-f]{32}$", description="Id of a document.", examples=[_EXAMPLE_ID])
