@@ -21,8 +21,7 @@ from eth_tester.exceptions import BlockNotFound, TransactionFailed, TransactionN
 from eth_utils.exceptions import ValidationError as EvmValidationError
 from rlp import RLPException
 
-from ledger.chain.embedded_logs import LogQuery
-from ledger.chain.embedded_state import prove
+from ledger.chain.embedded_rpc import LogQuery, prove
 from ledger.chain.transport import RpcError
 from ledger.headers import FIELDS
 from ledger.recursion import bound_recursion

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quality.benches.samples import build_random_windows
+from quality.benches.speed import build_random_windows
 from quality.benches.tables import Bench
 from quality.data import load_inputs, to_fixed
 from quality.digest import combine_digests

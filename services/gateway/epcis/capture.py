@@ -24,8 +24,7 @@ from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import ParticipantRow
 from services.access import Principal
 from services.gateway.epcis.answers import describe_capture, recorded_of
-from services.gateway.epcis.negotiation import MOST_EVENTS
-from services.gateway.epcis.problems import PREFIX
+from services.gateway.epcis.negotiation import MOST_EVENTS, PREFIX
 from services.gateway.epcis.recording import EventRecording, find_record_statuses, open_recording
 from services.gateway.epcis.search import number_of, open_event_queries
 from services.gateway.http.errors import BusyError

@@ -25,11 +25,11 @@ from services.gateway.epcis.negotiation import (
     CAPTURE_HEADERS,
     DISCOVERY,
     MOST_BYTES,
+    PREFIX,
     parse_behaviour,
     verify_acceptable,
     verify_media_type,
 )
-from services.gateway.epcis.problems import PREFIX
 from services.gateway.epcis.recording import parse_record
 from services.gateway.epcis.search import find_events, link_to_next, read_query, read_token, reply_json
 from services.gateway.http.authentication import CurrentPrincipal

@@ -14,8 +14,7 @@ from services.access import Principal, Scope
 from services.access.rules import Rule
 from services.gateway.epcis import schemas
 from services.gateway.epcis.answers import query_document
-from services.gateway.epcis.negotiation import verify_acceptable, verify_media_type
-from services.gateway.epcis.problems import PREFIX
+from services.gateway.epcis.negotiation import PREFIX, verify_acceptable, verify_media_type
 from services.gateway.epcis.search import (
     find_events,
     link_to_next,

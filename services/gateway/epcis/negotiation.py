@@ -1,23 +1,32 @@
-"""The EPCIS 2.0 headers: versions, formats, limits, and the handling of faulty events."""
+"""What EPCIS 2.0 states about its HTTP: headers, versions, formats, limits, faulty events, and types of exceptions."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from ledger.errors import InputError
+from services.gateway.http.errors import CursorError
+from services.gateway.http.problems import Problem
 from services.interop.epcis.capture_jobs import Behaviour
+from services.interop.epcis.named_queries import QueryNameTakenError, SubscriptionError, UnknownQueryError
+from services.interop.epcis.query_parameters import QueryError, QueryTooComplexError, QueryTooLargeError
 
 __all__ = [
     "CAPTURE_HEADERS",
     "DISCOVERY",
     "MOST_BYTES",
     "MOST_EVENTS",
+    "PREFIX",
     "VERSIONS",
     "parse_behaviour",
+    "reword_problem",
     "verify_acceptable",
     "verify_media_type",
 ]
@@ -81,3 +90,46 @@ def parse_behaviour(headers: Headers) -> Behaviour:
     if given not in list(Behaviour):
         raise InputError("GS1-Capture-Error-Behaviour is neither rollback nor proceed", hint="use one of the two")
     return Behaviour(given)
+
+
+PREFIX: Final = "/epcis/v2"
+_NAMES: Final[Mapping[int, str]] = {
+    400: "ValidationException",
+    401: "SecurityException",
+    403: "SecurityException",
+    404: "NoSuchResourceException",
+    406: "NotAcceptableException",
+    409: "ResourceAlreadyExistsException",
+    413: "CaptureLimitExceededException",
+    414: "URITooLongException",
+    415: "UnsupportedMediaTypeException",
+    500: "ImplementationException",
+    502: "ImplementationException",
+    503: "ImplementationException",
+}
+
+
+_QUERY_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
+    QueryError.code: (400, "QueryParameterException"),
+    CursorError.code: (400, "QueryParameterException"),
+    QueryTooLargeError.code: (413, "QueryTooLargeException"),
+    QueryTooComplexError.code: (413, "QueryTooComplexException"),
+    UnknownQueryError.code: (404, "NoSuchNameException"),
+    QueryNameTakenError.code: (409, "ResourceAlreadyExistsException"),
+    SubscriptionError.code: (400, "SubscriptionControlsException"),
+}
+"""Status and exception type by problem code."""
+
+
+def reword_problem(path: str, problem: Problem) -> Problem:
+    """Under an EPCIS path, returns the problem with its exception type in EPCIS 2.0 (REST bindings). A problem for
+    which the standard has no type is returned unchanged."""
+    if not path.startswith(f"{PREFIX}/"):
+        return problem
+    # EPCIS has no 422: there, malformed parameters are 400.
+    status = 400 if problem.status == 422 else problem.status
+    code = problem.type.rpartition(":")[2]
+    if code not in _QUERY_PROBLEMS and status not in _NAMES:
+        return problem
+    status, name = _QUERY_PROBLEMS.get(code) or (status, _NAMES[status])
+    return replace(problem, status=status, type=f"epcisException:{name}")

@@ -61,7 +61,7 @@ from ledger.records import (
 from services.access import Scope
 from services.access.rules import MOST_BODY_BYTES, Rule
 from services.gateway.http import example_values as examples
-from services.gateway.recording.lookups import (
+from services.gateway.recording.build_records import (
     Find,
     find_assigned,
     find_certified,
