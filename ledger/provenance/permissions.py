@@ -14,7 +14,7 @@ A record that a participant can make alone never makes others' data visible to i
 transformations, which only a lot's custodian can record. Certifying makes nothing visible, since any inspector may
 certify, and thereby quarantine, a lot that is not under an order's gate. Proposing work does not make a machine visible
 either. Lots made from the same material are not linked, since neither was made from the other. What is further away
-than the bounds (MOST_TRACED) is not linked.
+than the bounds (MAX_TRACED) is not linked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from ledger.ids import SubjectKind
-from ledger.provenance.limits import MOST_TRACED
+from ledger.provenance.limits import MAX_TRACED
 from ledger.records import AssignmentState, Contract, LotState
 from ledger.store import Cell, Lineage, Rows
 from ledger.store.rows import (
@@ -62,7 +62,7 @@ class Lots:
         return next(iter(self.among([subject])), None)
 
 
-_DEPTH, _MOST = MOST_TRACED.depth, MOST_TRACED.lots
+_DEPTH, _MAX = MAX_TRACED.depth, MAX_TRACED.lots
 _ACCEPTED = "CustodyAccepted"
 _WITHDRAWN = (AssignmentState.DECLINED, AssignmentState.CANCELLED)
 _AGREED = (AssignmentState.ACCEPTED, AssignmentState.STARTED, AssignmentState.FINISHED)
@@ -107,7 +107,7 @@ class Visibility:
         seen |= held
         # The cheap rules first. Two walks from all held lots then decide most of the rest, before each line is walked.
         for walk in (self._lineage.upstream, self._lineage.downstream):
-            seen |= new & {lot for lot, _ in walk(held, _DEPTH, _MOST)}
+            seen |= new & {lot for lot, _ in walk(held, _DEPTH, _MAX)}
         seen |= self._linked(sorted(new - seen))
         self._visible.update((lot, lot in seen) for lot in new)
         return {subject for subject in subjects if self._visible[subject]}
@@ -124,8 +124,8 @@ class Visibility:
             return set()
         # One walk for all lots finds everything near them; a walk back from what is held there then finds the linked
         # ones. The bounds are those of one lot, so a walk of several that reaches them may have missed something.
-        up, down = (walk(lots, _DEPTH, _MOST) for walk in (self._lineage.upstream, self._lineage.downstream))
-        if max(len(up), len(down)) >= _MOST and len(lots) > 1:
+        up, down = (walk(lots, _DEPTH, _MAX) for walk in (self._lineage.upstream, self._lineage.downstream))
+        if max(len(up), len(down)) >= _MAX and len(lots) > 1:
             middle = len(lots) // 2
             return self._linked(lots[:middle]) | self._linked(lots[middle:])
         held = self.held({lot for lot, _ in (*up, *down)})

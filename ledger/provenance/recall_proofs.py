@@ -20,8 +20,8 @@ from ledger.store import Rows, Store
 
 __all__ = ["RecallBundle", "build_recall_bundles"]
 
-_MOST_LOTS = 1_000
-_MOST_RECORDS, _MOST_HISTORIES, _MOST_DATA_BYTES = 1 << 14, 1 << 13, 8 << 20
+_MAX_LOTS = 1_000
+_MAX_RECORDS, _MAX_HISTORIES, _MAX_DATA_BYTES = 1 << 14, 1 << 13, 8 << 20
 """Limits of one bundle, far below those of the format, so that its trie nodes fit and it is verified in seconds."""
 
 
@@ -49,7 +49,7 @@ def build_recall_bundles(
         number = min(found.as_of.block_number, chain.final_number())
         checkpoint = SignedCheckpoint(fetch_checkpoint(chain, number))
     lots = [lot.subject for lot in found.lots]
-    waiting = [lots[first : first + _MOST_LOTS] for first in range(0, len(lots), _MOST_LOTS)]
+    waiting = [lots[first : first + _MAX_LOTS] for first in range(0, len(lots), _MAX_LOTS)]
     while waiting:
         parts = waiting.pop(0)
         # How large a bundle gets is known only from the records that it must contain; the halves keep their order.
@@ -65,9 +65,9 @@ def _is_large(store: Store, parts: Sequence[bytes], block_number: int) -> bool:
     with store.reading() as connection:
         selection = select_records(Rows(connection), parts, block_number, seal=True)
     return (
-        len(selection.records) > _MOST_RECORDS
-        or len(selection.histories) > _MOST_HISTORIES
-        or _data_bytes(selection) > _MOST_DATA_BYTES
+        len(selection.records) > _MAX_RECORDS
+        or len(selection.histories) > _MAX_HISTORIES
+        or _data_bytes(selection) > _MAX_DATA_BYTES
     )
 
 

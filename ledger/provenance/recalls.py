@@ -11,7 +11,7 @@ from ledger.errors import InputError, NotFoundError
 from ledger.ids import SubjectKind
 from ledger.provenance import answers
 from ledger.provenance.build_answers import build_lot, build_orders
-from ledger.provenance.limits import MOST_RECALLED, Limits
+from ledger.provenance.limits import MAX_RECALLED, Limits
 from ledger.provenance.reader import Nearest, Reader, open_reader
 from ledger.provenance.recall_answers import Holder, Recall, RecallCounts
 from ledger.provenance.resolve import (
@@ -50,7 +50,7 @@ def recall(
     machine: int | str | bytes | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    limits: Limits = MOST_RECALLED,
+    limits: Limits = MAX_RECALLED,
     viewer: int | None = None,
 ) -> Recall:
     """Find what is affected by a bad model, lot or machine, and all lots that were made from that.

@@ -36,7 +36,7 @@ __all__ = ["Outcome", "Relay", "RelaySubmitter", "Terms", "read_sequences"]
 _PAUSE_S = 0.2
 _FRAME_BYTES = 1024
 """Size of a request in JSON, without its data."""
-_MOST_SKEW_S = 3600
+_MAX_SKEW_S = 3600
 """How far the relay's clock may be ahead of this machine's. It bounds how long a relay can keep a request valid by
 reporting a false time."""
 _UNDER_WAY = (OutboxState.QUEUED, OutboxState.NONCED, OutboxState.SIGNED, OutboxState.SENT)
@@ -297,7 +297,7 @@ class RelaySubmitter:
         terms, deployment = self._relay.terms(self.key), self._deployment
         if (terms.chain_id, terms.forwarder) != (deployment.chain_id, deployment.forwarder):
             raise ChainError("the relay serves another ledger", hint="correct its address, or the deployment file")
-        if max(terms.final_time_s, terms.now_s) > time.time() + _MOST_SKEW_S:
+        if max(terms.final_time_s, terms.now_s) > time.time() + _MAX_SKEW_S:
             raise ChainError("the relay's clock is far ahead of this machine's", hint="set this machine's clock")
         return terms
 

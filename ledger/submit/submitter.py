@@ -22,7 +22,7 @@ from ledger.submit.tracker import NOOP_GAS, Patience, Report, Tracker, ignore
 
 __all__ = ["Submitter", "build_entry"]
 
-_MOST = 100
+_MAX = 100
 """Maximum number of nonces filled in one step."""
 
 
@@ -67,11 +67,11 @@ class Gaps:
         if not held:
             return []
         first = self._chain.node.transaction_count(self._signer)
-        return [nonce for nonce in range(first, max(held)) if nonce not in held][:_MOST]
+        return [nonce for nonce in range(first, max(held)) if nonce not in held][:_MAX]
 
 
 _PAUSE_S = 0.05
-_MOST_UNMINED = 16
+_MAX_UNMINED = 16
 """Maximum number of pending transactions of a key: engines' pools keep only a few per sender, and drop the others."""
 
 
@@ -173,7 +173,7 @@ class Submitter:
 
     def _start_waiting(self, writer: OutboxWriter) -> None:
         """Start a limited number of new transactions, so that the step ends in time for the lease to be renewed."""
-        for _ in range(_MOST_UNMINED - self._outbox.count_unmined(self.key)):
+        for _ in range(_MAX_UNMINED - self._outbox.count_unmined(self.key)):
             batch = self._batches.build(writer)
             if batch is None or not self._start(writer, batch):
                 break

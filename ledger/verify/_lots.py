@@ -15,7 +15,7 @@ from ledger.verify.refusals import ReplayRefused
 
 __all__ = ["LOT_RULES", "pass_sealed"]
 
-_MOST_LOTS = 64
+_MAX_LOTS = 64
 _MAKING = (TransformationKind.CONVERSION, TransformationKind.REWORK)
 
 
@@ -111,7 +111,7 @@ def _verify_shape(entry: Entry[lots.LotsTransformed]) -> None:
     hold(entry.histories == taken + made, entry, "its histories are not its inputs and outputs")
     hold(len(set(entry.histories)) == len(taken + made), entry, "a lot stands in it twice")
     hold(all(one < two for one, two in itertools.pairwise(taken)), entry, "its inputs do not ascend")
-    fits = 0 < len(taken) <= _MOST_LOTS and 0 < len(made) <= _MOST_LOTS
+    fits = 0 < len(taken) <= _MAX_LOTS and 0 < len(made) <= _MAX_LOTS
     if kind is TransformationKind.SPLIT:
         fits = fits and len(taken) == 1 and len(made) > 1
     elif kind is TransformationKind.MERGE:
@@ -219,7 +219,7 @@ def _unpacked(entry: Entry[lots.LotsUnpacked], state: State) -> None:
 def _packing(entry: Entry[lots.LotsPacked | lots.LotsUnpacked], state: State) -> tuple[Lot, tuple[bytes, ...]]:
     parent, *children = entry.histories
     ascending = all(one < two for one, two in itertools.pairwise(children))
-    hold(0 < len(children) <= _MOST_LOTS and ascending, entry, "packed lots are 1 to 64, ascending")
+    hold(0 < len(children) <= _MAX_LOTS and ascending, entry, "packed lots are 1 to 64, ascending")
     return state.lot(entry, parent), tuple(children)
 
 

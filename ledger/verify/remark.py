@@ -8,7 +8,7 @@ from datetime import datetime
 
 __all__ = ["REMARKS", "Remark"]
 
-_MOST_LISTED = 10
+_MAX_LISTED = 10
 
 REMARKS: Mapping[str, str] = {
     # what needs attention
@@ -63,6 +63,6 @@ def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M} UTC"
     if isinstance(value, tuple):
-        more = len(value) - _MOST_LISTED
-        return ", ".join(map(str, value[:_MOST_LISTED])) + (f" and {more} more" if more > 0 else "")
+        more = len(value) - _MAX_LISTED
+        return ", ".join(map(str, value[:_MAX_LISTED])) + (f" and {more} more" if more > 0 else "")
     return str(value)

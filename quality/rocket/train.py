@@ -100,9 +100,9 @@ def list_positions(layout: Layout, width: int) -> NDArray[np.int64]:
 
 FEATURES_A_KERNEL = (6, 12, 24)
 """Tried in this order: 504, 1008 and 2016 features; at most 10 kB of model for a single logit."""
-_MOST_ROWS = 20_000
+_MAX_ROWS = 20_000
 """Heads are fitted to a sample of this many rows if there are more."""
-_MOST_COUNTS = 2**25
+_MAX_COUNTS = 2**25
 """Counts in memory at a time, of both copies of all rows: a quarter of a gigabyte. With more rows, fewer features per
 kernel are tried."""
 _BATCH = 256
@@ -152,7 +152,7 @@ def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
         raise InputError(
             f"a rocket needs windows of at least {TAPS} values, these have {width}", hint="use another --kind"
         )
-    rows = take_sample(problem.classes, _MOST_ROWS, seed)
+    rows = take_sample(problem.classes, _MAX_ROWS, seed)
     learnt = problem.take(rows)
     fixed = learnt.fixed
     scales = fit_scales(fixed, MAX_WORD, shared=True)
@@ -167,7 +167,7 @@ def fit(problem: Problem, *, seed: int, progress: Progress) -> FittedRocket:
 
 def _choose_features(rows: int) -> list[int]:
     """Numbers of features per kernel that fit in memory; at least the smallest."""
-    roomy = [features for features in FEATURES_A_KERNEL if 2 * rows * features * len(KERNELS) <= _MOST_COUNTS]
+    roomy = [features for features in FEATURES_A_KERNEL if 2 * rows * features * len(KERNELS) <= _MAX_COUNTS]
     return roomy or [FEATURES_A_KERNEL[0]]
 
 

@@ -16,10 +16,10 @@ from ledger.evidence import EvidenceLog
 from services.audit.errors import AuditError, AuditTamperedError
 from services.audit.files import HASH
 
-__all__ = ["MOST_MARKS", "AnchoredHead", "AnchoredHeads", "build_head", "open_heads", "parse_head"]
+__all__ = ["MAX_MARKS", "AnchoredHead", "AnchoredHeads", "build_head", "open_heads", "parse_head"]
 
 KIND: Final = "audit-head"
-MOST_MARKS: Final = 1_000
+MAX_MARKS: Final = 1_000
 _MARK_BYTES: Final = 4
 _MARKS: Final = re.compile(r"(?:[0-9a-f]{8}){1,1000}")
 
@@ -51,7 +51,7 @@ class AnchoredHead:
 
 
 def build_head(first: int, hashes: Sequence[bytes], now_s: int) -> AnchoredHead:
-    """The head of consecutive entries that begin with number `first`; 1 to MOST_MARKS hashes."""
+    """The head of consecutive entries that begin with number `first`; 1 to MAX_MARKS hashes."""
     marks = b"".join(one[:_MARK_BYTES] for one in hashes)
     return AnchoredHead(first, first + len(hashes) - 1, hashes[-1], marks, now_s)
 

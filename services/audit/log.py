@@ -22,7 +22,7 @@ from services.audit.entries import START, Access, build_line
 from services.audit.errors import AuditError
 from services.audit.files import LOCK, describe_line, list_files, name_file, read_last_line
 
-__all__ = ["MOST_FILE_BYTES", "AuditLog"]
+__all__ = ["MAX_FILE_BYTES", "AuditLog"]
 
 _PAUSE_S: Final = 1.0
 
@@ -103,7 +103,7 @@ def _sync_and_close(descriptor: int) -> OSError | None:
     return None
 
 
-MOST_FILE_BYTES = 16 << 20
+MAX_FILE_BYTES = 16 << 20
 
 
 class AuditLog:
@@ -115,7 +115,7 @@ class AuditLog:
         clock: Callable[[], int],
         *,
         keep_files: int = 64,
-        most_file_bytes: int = MOST_FILE_BYTES,
+        most_file_bytes: int = MAX_FILE_BYTES,
     ) -> None:
         """`clock` returns Unix time in seconds. At most `keep_files` files are kept; the oldest is deleted.
 

@@ -14,7 +14,7 @@ from ledger.errors import InputError
 from services.documents.errors import GatewayAnswerError, SealBrokenError
 from services.documents.key_files import read_recipient_key
 from services.documents.permissions import Mode
-from services.documents.sealed_file import MOST_DOCUMENT_BYTES, OpenedDocument, open_sealed
+from services.documents.sealed_file import MAX_DOCUMENT_BYTES, OpenedDocument, open_sealed
 from services.files import read_bounded, write_private_whole
 from services.options import AsJson, Gateway, TokenFile
 from services.output import print_json, print_lines
@@ -64,7 +64,7 @@ def run_publish(
     Uploading the same file again within a week creates no second document, so repeat the command after a failed
     connection.
     """
-    content = read_bounded(file, MOST_DOCUMENT_BYTES)
+    content = read_bounded(file, MAX_DOCUMENT_BYTES)
     given = {"name": file.name, "mode": mode.value, **({} if about is None else {"about": about})}
     with open_client(gateway, token_file) as documents:
         added = documents.add(content, guess_media_type(file, media_type), given)

@@ -17,7 +17,7 @@ from services.commands.document_keys import build_keys
 from services.documents import Documents, Draft, KeyRing, new_version_id
 from services.documents.key_files import read_recipient_key
 from services.documents.permissions import Mode
-from services.documents.sealed_file import MOST_DOCUMENT_BYTES, MOST_FILE_BYTES, open_sealed
+from services.documents.sealed_file import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, open_sealed
 from services.documents.views import Document
 from services.files import read_bounded, write_private_whole
 from services.options import AsJson
@@ -26,7 +26,7 @@ from services.output import print_json, print_lines, print_table, warn
 __all__ = ["register"]
 
 _RECALL = "copies fetched earlier cannot be recalled"
-_MOST_SHOWN = 1000
+_MAX_SHOWN = 1000
 _GRANT = "Allow a participant to read a restricted document."
 _REVOKE = "Revoke a grant. Copies that the participant fetched earlier cannot be recalled."
 Id = Annotated[str, typer.Argument(metavar="ID", help="Document id, as `list` shows it.")]
@@ -76,7 +76,7 @@ def run_add(
         audited(opened.settings, "documents add", version_id.document),
         Draft(version_id, file.name, guess_media_type(file, media_type)) as draft,
     ):
-        draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
+        draft.write(read_bounded(file, MAX_DOCUMENT_BYTES))
         _print(_documents(opened).add(draft, mode, about, int(time.time())), as_json)
 
 
@@ -87,7 +87,7 @@ def run_update(
     with open_context(context.obj) as opened, audited(opened.settings, "documents update", id_):
         documents = _documents(opened)
         with Draft(documents.next_version_id(id_), file.name, guess_media_type(file, media_type)) as draft:
-            draft.write(read_bounded(file, MOST_DOCUMENT_BYTES))
+            draft.write(read_bounded(file, MAX_DOCUMENT_BYTES))
             _print(documents.add_version(draft, int(time.time())), as_json)
 
 
@@ -98,9 +98,9 @@ def run_list(
 ) -> None:
     """List the documents stored here."""
     with open_context(context.obj) as opened:
-        page = _documents(opened).page(about, "", _MOST_SHOWN, None)
+        page = _documents(opened).page(about, "", _MAX_SHOWN, None)
     if page.next is not None:
-        warn(f"millmark: only the first {_MOST_SHOWN} are shown; narrow the list with --about")
+        warn(f"millmark: only the first {_MAX_SHOWN} are shown; narrow the list with --about")
     if as_json:
         print_json([one.to_json() for one in page.documents])
         return
@@ -166,7 +166,7 @@ def run_open(
     as_json: AsJson = False,
 ) -> None:
     """Decrypt a sealed document offline, and check that it is the one that its root commits to."""
-    opened = open_sealed(read_bounded(file, MOST_FILE_BYTES), read_recipient_key(key))
+    opened = open_sealed(read_bounded(file, MAX_FILE_BYTES), read_recipient_key(key))
     write_private_whole(output, opened.content)
     root = "0x" + opened.header.recipient.root.hex()
     if as_json:

@@ -24,8 +24,8 @@ from services.serving.server import listen
 
 __all__ = ["create_devchain", "host_journal"]
 
-_MOST_BYTES = 4 * 1024 * 1024
-_MOST_REQUESTS = 1000
+_MAX_BYTES = 4 * 1024 * 1024
+_MAX_REQUESTS = 1000
 _PARSE_ERROR, _INVALID_REQUEST, _TOO_LARGE, _SERVER_ERROR = -32700, -32600, -32600, -32000
 
 
@@ -38,7 +38,7 @@ def create_devchain(chain: Transport | None = None) -> FastAPI:
     async def serve(request: Request) -> Response:
         body = await _read(request)
         if body is None:
-            return _json(_failure(None, _TOO_LARGE, f"requests are limited to {_MOST_BYTES} bytes"), 413)
+            return _json(_failure(None, _TOO_LARGE, f"requests are limited to {_MAX_BYTES} bytes"), 413)
         # Executing transactions takes long; meanwhile the event loop must answer other connections.
         return _json(await run_in_threadpool(_answer, served, body))
 
@@ -54,7 +54,7 @@ async def _read(request: Request) -> bytes | None:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MOST_BYTES:
+        if len(body) > _MAX_BYTES:
             return None
     return bytes(body)
 
@@ -66,8 +66,8 @@ def _answer(chain: Transport, body: bytes) -> Any:
         return _failure(None, _PARSE_ERROR, "the request is not JSON")
     if not isinstance(asked, list):
         return _answer_one(chain, asked)
-    if not 0 < len(asked) <= _MOST_REQUESTS:
-        return _failure(None, _INVALID_REQUEST, f"a batch holds 1 to {_MOST_REQUESTS} requests")
+    if not 0 < len(asked) <= _MAX_REQUESTS:
+        return _failure(None, _INVALID_REQUEST, f"a batch holds 1 to {_MAX_REQUESTS} requests")
     return [_answer_one(chain, one) for one in asked]
 
 

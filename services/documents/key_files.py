@@ -19,7 +19,7 @@ from services.documents.encryption import KEY_BYTES
 __all__ = ["KeyRing", "create_recipient_key", "read_recipient_key"]
 
 _RING, _RECIPIENT = "millmark-document-keys", "millmark-recipient-key"
-_MOST_BYTES = 1 << 16
+_MAX_BYTES = 1 << 16
 
 
 class KeyRing:
@@ -91,7 +91,7 @@ def read_recipient_key(path: Path) -> X25519PrivateKey:
 
 def _parse(path: Path, form: str) -> Mapping[str, Json]:
     try:
-        value = parse_json(read_private(path), max_bytes=_MOST_BYTES, max_depth=4)
+        value = parse_json(read_private(path), max_bytes=_MAX_BYTES, max_depth=4)
     except CanonicalError:
         value = None
     if not isinstance(value, dict) or value.get("format") != form or value.get("version") != 1:

@@ -12,7 +12,7 @@ from services.documents.views import RecipientKey
 
 __all__ = ["Recipients", "require_recipient_key"]
 
-_MOST_AHEAD_S = 300
+_MAX_AHEAD_S = 300
 _HINT = "create and sign a key with `millmark documents keys`, and PUT it to /v1/recipient-key"
 
 
@@ -31,7 +31,7 @@ class Recipients:
         and for one that is not later than the published one, so that an old key cannot be restored by a replay.
         """
         verify_public_key(public_key)
-        if issued_at > now_s + _MOST_AHEAD_S:
+        if issued_at > now_s + _MAX_AHEAD_S:
             raise RecipientKeyError("the statement's time is in the future", hint="check the clock, then sign again")
         row = RecipientKeyRow(participant, public_key, issued_at, signature)
         with self._store.transaction() as connection:

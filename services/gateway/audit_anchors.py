@@ -20,7 +20,7 @@ from ledger.merkle import Tree, leaf_hash
 from ledger.records import Anchor, Contract
 from ledger.store import Book, Store
 from services.audit import AuditLog
-from services.audit.heads import MOST_MARKS, AnchoredHead, build_head, parse_head
+from services.audit.heads import MAX_MARKS, AnchoredHead, build_head, parse_head
 from services.audit.verify import read_hashes, read_last_number
 from services.gateway.recording import Recorder
 from services.gateway.recording.recorder import describe_subjects
@@ -31,7 +31,7 @@ __all__ = ["AnchorRule", "AuditAnchors", "verify_audit_stream"]
 
 _LOOK_S: Final = 5.0
 """Time between two checks of the log's length."""
-_MOST_AT_ONCE: Final = 50 * MOST_MARKS
+_MAX_AT_ONCE: Final = 50 * MAX_MARKS
 """Log entries under one anchor; a larger backlog needs several."""
 
 
@@ -84,10 +84,10 @@ class AuditAnchors:
         # Without new entries there is nothing to anchor, however long ago the last anchor was.
         if new <= 0 or (new < self._rule.entries and self._clock() - kept_at < self._rule.seconds):
             return False
-        first, hashes = read_hashes(self._audit.folder, after, _MOST_AT_ONCE)
+        first, hashes = read_hashes(self._audit.folder, after, _MAX_AT_ONCE)
         self._audit.flush()  # what is anchored must survive a power failure
-        parts = range(0, len(hashes), MOST_MARKS)
-        return self._queue(size, [build_head(first + at, hashes[at : at + MOST_MARKS], self._clock()) for at in parts])
+        parts = range(0, len(hashes), MAX_MARKS)
+        return self._queue(size, [build_head(first + at, hashes[at : at + MAX_MARKS], self._clock()) for at in parts])
 
     def _queue(self, size: int, heads: Sequence[AnchoredHead]) -> bool:
         stream = self._rule.stream

@@ -23,7 +23,7 @@ __all__ = [
     "ENTRY_BYTES",
     "FILE_HEADER_BYTES",
     "FRAME_BYTES",
-    "MOST_BODY_BYTES",
+    "MAX_BODY_BYTES",
     "FileHeader",
     "Frame",
     "LogEntry",
@@ -47,7 +47,7 @@ ENTRY_BYTES = _ENTRY.size
 FILE_HEADER_BYTES = _FILE.size + _DIGEST_BYTES
 FRAME_BYTES = _HEAD.size + _DIGEST_BYTES
 """Size of a frame without its body."""
-MOST_BODY_BYTES = 16 << 20
+MAX_BODY_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def parse_frame(data: bytes, at: int, marker: bytes, previous: bytes | None = No
         return None
     found, before, first, count, length = _HEAD.unpack_from(data, at)
     end = at + _HEAD.size + length
-    if found != marker or length > MOST_BODY_BYTES or end + _DIGEST_BYTES > len(data):
+    if found != marker or length > MAX_BODY_BYTES or end + _DIGEST_BYTES > len(data):
         return None
     # The bounds were checked above: the length is not trustworthy until the digest has been verified.
     digest = data[end : end + _DIGEST_BYTES]

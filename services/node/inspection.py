@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Certified", "Certifier", "Windows", "certificate_key", "load_inspector"]
 
-_MOST_LOTS = 1000
+_MAX_LOTS = 1000
 """Number of lots with an unfinished window. Beyond it, the lot with the oldest latest event is dropped."""
 
 
@@ -78,7 +78,7 @@ class Windows:
         """Adds an event's samples and returns the windows that they complete. `leaf`: the event's index."""
         signal = self._signals.setdefault(lot, _Signal())
         self._signals.move_to_end(lot)
-        if len(self._signals) > _MOST_LOTS:
+        if len(self._signals) > _MAX_LOTS:
             self._signals.popitem(last=False)
         dropped = min(signal.skip, len(samples))
         signal.skip -= dropped

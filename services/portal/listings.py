@@ -18,7 +18,7 @@ from starlette.responses import Response
 from ledger.errors import NotFoundError
 from ledger.provenance import Direction, Limits, OrderTrace, Trace, listings, open_reader, trace
 from ledger.provenance.labels import find_names
-from ledger.provenance.workload import MOST_WORK, workload
+from ledger.provenance.workload import MAX_WORK, workload
 from ledger.records import LotState
 from ledger.store import Store
 from ledger.store.rows import ModelRow
@@ -183,7 +183,7 @@ class Listings:
             return page
 
         picture = draw_load(load, self.pages.catalogue(request)) if load else None
-        shown = {"machine": machine, "load": load, "cut": MOST_WORK if work.cut else None, "picture": picture}
+        shown = {"machine": machine, "load": load, "cut": MAX_WORK if work.cut else None, "picture": picture}
         return self._list(request, "machine", cursor, find, orders=orders, **shown)
 
     def _orders(self, viewer: int | None, after: int | None) -> listings.Page[Any]:

@@ -29,7 +29,7 @@ _KWH = {
     "3B": Decimal(1) / Decimal("3.6"),
 }
 """Kilowatt-hours per unit of energy, by UN/ECE Recommendation 20 code."""
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _row(
 
 def _number(value: Json | None) -> Decimal | None:
     """A finite number, also if written as text; None for everything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or len(str(value)) > _MOST_DIGITS:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or len(str(value)) > _MAX_DIGITS:
         return None
     try:
         number = Decimal(str(value))

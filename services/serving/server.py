@@ -46,8 +46,8 @@ def serve_on(listener: socket.socket, server: uvicorn.Server) -> None:
         server.run(sockets=[listener])
 
 
-_MOST_CONNECTIONS = 256
-_MOST_HEAD_BYTES = 32 * 1024
+_MAX_CONNECTIONS = 256
+_MAX_HEAD_BYTES = 32 * 1024
 _STOP_S = 10
 
 
@@ -67,8 +67,8 @@ def build_server(app: Starlette, host: str, port: int, tls: ssl.SSLContext | Non
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_MOST_CONNECTIONS,
-            h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
+            limit_concurrency=_MAX_CONNECTIONS,
+            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
             timeout_graceful_shutdown=_STOP_S,
         )
     )

@@ -29,7 +29,7 @@ __all__ = ["FeedEntry", "Filter", "RecordFeed", "format_position", "parse_filter
 _PLACE: Final = re.compile(r"(0|[1-9][0-9]{0,12})\.(0|[1-9][0-9]{0,12})")
 _KIND: Final = re.compile(r"[A-Z][A-Za-z]{2,39}")
 _SUBJECT: Final = re.compile(r"0x[0-9a-f]{64}")
-_MOST_WORDS: Final = 50
+_MAX_WORDS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +163,9 @@ def parse_position(text: str) -> Position:
 def parse_filter(kinds: Iterable[str], subjects: Iterable[str]) -> Filter:
     """Raises InputError for malformed kinds or subjects, or too many of them. Not established: that they exist."""
     kinds, subjects = list(kinds), list(subjects)
-    if len(kinds) > _MOST_WORDS or len(subjects) > _MOST_WORDS:
+    if len(kinds) > _MAX_WORDS or len(subjects) > _MAX_WORDS:
         raise InputError(
-            f"the filter has more than {_MOST_WORDS} kinds or subjects", hint="omit the filter to receive all records"
+            f"the filter has more than {_MAX_WORDS} kinds or subjects", hint="omit the filter to receive all records"
         )
     for kind in kinds:
         if not _KIND.fullmatch(kind):

@@ -63,7 +63,7 @@ def _encode(value: Json) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-_MOST_HEAD_BYTES: Final = 8192
+_MAX_HEAD_BYTES: Final = 8192
 """Limit for all heads of a response together, interim responses (1xx) included."""
 
 
@@ -147,7 +147,7 @@ class _BoundedStream(httpcore.AsyncNetworkStream):
     """Limits the bytes read. httpcore limits each head to 100 KiB, but not the number of interim responses."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
-        self._stream, self._left = stream, _MOST_HEAD_BYTES
+        self._stream, self._left = stream, _MAX_HEAD_BYTES
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if not self._left:

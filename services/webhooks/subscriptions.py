@@ -22,7 +22,7 @@ from services.webhooks.signatures import new_secret
 from services.webhooks.targets import parse_target
 
 __all__ = [
-    "MOST_WEBHOOKS",
+    "MAX_WEBHOOKS",
     "OLD_SECRET_LIFE_S",
     "NewWebhook",
     "State",
@@ -32,7 +32,7 @@ __all__ = [
     "signing_secrets",
 ]
 
-MOST_WEBHOOKS: Final = 20
+MAX_WEBHOOKS: Final = 20
 """Most subscriptions per participant."""
 OLD_SECRET_LIFE_S: Final = 86_400
 """How long a secret still signs, beside its replacement, after a rotation."""
@@ -125,8 +125,8 @@ class Subscriptions:
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             # Counted in the transaction that adds, so that concurrent requests cannot exceed the limit.
-            if len(webhooks.all(subscriber.participant)) >= MOST_WEBHOOKS:
-                raise InputError(f"the participant has {MOST_WEBHOOKS} webhooks already", hint="remove one")
+            if len(webhooks.all(subscriber.participant)) >= MAX_WEBHOOKS:
+                raise InputError(f"the participant has {MAX_WEBHOOKS} webhooks already", hint="remove one")
             start = after or Feed(connection).end()
             row = WebhookRow(
                 id=random.token_hex(8),

@@ -18,7 +18,7 @@ from ledger.errors import InputError
 __all__ = ["PORTS", "Resolve", "Target", "TargetRefusedError", "parse_target", "verify_address"]
 
 PORTS: Final = frozenset({443, 8443})
-_MOST_CHARACTERS: Final = 2048
+_MAX_CHARACTERS: Final = 2048
 _URL: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[(?=[^\]]*:)[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(?::(?P<port>[1-9][0-9]{0,4}))?"
     r"(?P<path>/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?(?P<query>\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?"
@@ -77,7 +77,7 @@ class Target:
 
 def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PORTS) -> Target:
     """Parses and checks a URL, without resolving its name. Raises TargetRefusedError."""
-    match = _URL.fullmatch(url) if len(url) <= _MOST_CHARACTERS else None
+    match = _URL.fullmatch(url) if len(url) <= _MAX_CHARACTERS else None
     if match is None:
         raise TargetRefusedError("not an https URL with a lower-case host, and without user or fragment", hint=_HINT)
     host, secure = match["host"].removeprefix("[").removesuffix("]"), match["scheme"] == "https"

@@ -323,8 +323,8 @@ def test_a_recalled_lot_s_bundle_proves_all_that_was_made_of_it(service: BundleS
 def test_a_recall_too_large_for_one_bundle_comes_in_several(
     service: BundleService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recall_proofs, "_MOST_LOTS", 5)
-    monkeypatch.setattr(recall_proofs, "_MOST_HISTORIES", 7)
+    monkeypatch.setattr(recall_proofs, "_MAX_LOTS", 5)
+    monkeypatch.setattr(recall_proofs, "_MAX_HISTORIES", 7)
     found, reports = recalled(service, "bar")
     assert len(reports) > len(found.lots) / 5
     proved = {part.subject for report in reports for part in report.parts}

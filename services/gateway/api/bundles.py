@@ -26,7 +26,7 @@ from services.serving.bounded_work import BoundedWork
 
 __all__ = ["add_bundles"]
 
-_MOST_LOTS = 16
+_MAX_LOTS = 16
 _AT_ONCE = 2
 """Bundles that are built at the same time. Each reads many blocks and proofs from the node."""
 _WAITING = 8
@@ -45,7 +45,7 @@ LotNames = Annotated[
     Query(
         alias="lot",
         min_length=1,
-        max_length=_MOST_LOTS,
+        max_length=_MAX_LOTS,
         description="Identifier or subject of a lot. Repeat it to put several lots into one bundle.",
         examples=[[IDENTIFIER]],
     ),
@@ -54,7 +54,7 @@ Disclosed = Annotated[
     list[Annotated[str, Query(min_length=1, max_length=200)]],
     Query(
         alias="disclose",
-        max_length=_MOST_LOTS,
+        max_length=_MAX_LOTS,
         description="What to disclose besides the records: `names`, as far as they are visible to the caller. Only the "
         "company that runs the gateway may also disclose `claims`, `evidence`, `inferences`, or a field by its JSON "
         "pointer.",

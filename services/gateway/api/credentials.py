@@ -14,7 +14,7 @@ from services.access import Scope
 from services.access.rules import PUBLIC, Rule
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.example_values import IDENTIFIER
-from services.gateway.http.responses import MOST_SEQUENCE, PROBLEM, PROBLEMS_404, IfNoneMatch, Number, with_etag
+from services.gateway.http.responses import MAX_SEQUENCE, PROBLEM, PROBLEMS_404, IfNoneMatch, Number, with_etag
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
 from services.interop.credentials.certificate import CertificateFacts, issue_credential
@@ -33,7 +33,7 @@ _FRESH_S: Final = 60
 _OBJECT: Final[dict[str, Any]] = {"type": "object"}
 ListNumber = Annotated[
     int,
-    Path(ge=0, le=MOST_SEQUENCE, description="Number of the list, from the credential's status entry.", examples=[0]),
+    Path(ge=0, le=MAX_SEQUENCE, description="Number of the list, from the credential's status entry.", examples=[0]),
 ]
 
 

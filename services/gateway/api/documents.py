@@ -17,9 +17,9 @@ from ledger.provenance.answers import Party
 from services.access import Scope
 from services.access.rules import Rule
 from services.documents import Documents, Draft, new_version_id
-from services.documents.drafts import MOST_NAME_CHARACTERS
+from services.documents.drafts import MAX_NAME_CHARACTERS
 from services.documents.permissions import Mode
-from services.documents.sealed_file import MOST_DOCUMENT_BYTES
+from services.documents.sealed_file import MAX_DOCUMENT_BYTES
 from services.documents.views import About, Document, DocumentVersion, Grant
 from services.gateway.http import example_values as examples
 from services.gateway.http.authentication import Clock, CurrentPrincipal
@@ -45,7 +45,7 @@ __all__ = ["SEALED_MEDIA_TYPE", "ParticipantNumber", "add_documents"]
 SEALED_MEDIA_TYPE = "application/vnd.millmark.sealed-document"
 _EXAMPLE_ID = "5d0f2c6e9b7a4c1d8e3f60718293a4b5"
 _READ, _CHANGE = Rule(Scope.DOCUMENTS), Rule(Scope.DOCUMENT_CHANGES, owner=True)
-_UPLOAD = Rule(Scope.DOCUMENT_CHANGES, owner=True, body_bytes=MOST_DOCUMENT_BYTES, cost=10)
+_UPLOAD = Rule(Scope.DOCUMENT_CHANGES, owner=True, body_bytes=MAX_DOCUMENT_BYTES, cost=10)
 _ERASE = Rule(Scope.DOCUMENT_CHANGES, owner=True, cost=50)
 
 DocumentId = Annotated[
@@ -55,7 +55,7 @@ VersionNumber = Annotated[int, Path(ge=1, le=2**31, description="Number of a ver
 ParticipantNumber = Annotated[int, Path(ge=1, le=2**32 - 1, description="Number of a participant.", examples=[5])]
 Name = Annotated[
     str,
-    Query(min_length=1, max_length=MOST_NAME_CHARACTERS, description="File name.", examples=["drawing.pdf"]),
+    Query(min_length=1, max_length=MAX_NAME_CHARACTERS, description="File name.", examples=["drawing.pdf"]),
 ]
 AboutName = Annotated[
     str | None,
@@ -72,7 +72,7 @@ _CHANGED = {409: PROBLEM, **PROBLEMS_404}
 _CONTENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": f"The file's content, at most {MOST_DOCUMENT_BYTES:,} bytes. Its Content-Type is stored.",
+        "description": f"The file's content, at most {MAX_DOCUMENT_BYTES:,} bytes. Its Content-Type is stored.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }

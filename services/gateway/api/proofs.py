@@ -18,7 +18,7 @@ from services.gateway.api.filters import parse_subject
 from services.gateway.http import example_values as examples
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.responses import (
-    MOST_SEQUENCE,
+    MAX_SEQUENCE,
     PROBLEMS_400_404,
     PROBLEMS_404,
     IfNoneMatch,
@@ -32,10 +32,10 @@ from services.gateway.http.routes import Routes
 __all__ = ["add_proofs"]
 
 AnchorNumber = Annotated[
-    int, Query(ge=1, le=MOST_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
+    int, Query(ge=1, le=MAX_SEQUENCE, description="Sequence of the anchoring record.", examples=[377])
 ]
 LeafIndex = Annotated[
-    int, Query(ge=0, le=MOST_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3])
+    int, Query(ge=0, le=MAX_SEQUENCE, description="Index of the entry in the stream, from 0.", examples=[3])
 ]
 
 

@@ -12,7 +12,7 @@ from fastapi import Path, Query, Request, Response
 
 from ledger import provenance
 from ledger.ids import MAX_IDENTIFIER_LENGTH
-from ledger.provenance import MOST_RECALLED, MOST_TRACED, Certificate, Direction, Limits, OrderTrace, Recall, Trace
+from ledger.provenance import MAX_RECALLED, MAX_TRACED, Certificate, Direction, Limits, OrderTrace, Recall, Trace
 from ledger.provenance.recall_answers import Holder, RecallCounts
 from ledger.records import ALL_ROLES, CertificateStatus, ModelState, Role
 from ledger.store import Store
@@ -23,7 +23,7 @@ from services.gateway.http import example_values as examples
 from services.gateway.http.authentication import CurrentPrincipal
 from services.gateway.http.example_values import IDENTIFIER
 from services.gateway.http.responses import (
-    MOST_SEQUENCE,
+    MAX_SEQUENCE,
     PROBLEMS_400_404,
     IfNoneMatch,
     Number,
@@ -51,7 +51,7 @@ Identifier = Annotated[
     ),
 ]
 ModelNumber = Annotated[
-    int | None, Query(ge=1, le=MOST_SEQUENCE, description="Number of a quality model.", examples=[9])
+    int | None, Query(ge=1, le=MAX_SEQUENCE, description="Number of a quality model.", examples=[9])
 ]
 LotName = Annotated[
     str | None,
@@ -77,14 +77,14 @@ Way = Annotated[
     Query(description="`up`: what the lot was made from. `down`: what was made from it.", examples=["up"]),
 ]
 Depth = Annotated[
-    int, Query(ge=1, le=MOST_TRACED.depth, description="Maximum number of steps from the start.", examples=[8])
+    int, Query(ge=1, le=MAX_TRACED.depth, description="Maximum number of steps from the start.", examples=[8])
 ]
 Lots = Annotated[
     int,
-    Query(ge=1, le=MOST_TRACED.lots, description="Maximum number of lots per list, nearest first.", examples=[100]),
+    Query(ge=1, le=MAX_TRACED.lots, description="Maximum number of lots per list, nearest first.", examples=[100]),
 ]
 RecalledLots = Annotated[
-    int, Query(ge=1, le=MOST_RECALLED.lots, description="Maximum number of lots, nearest first.", examples=[1000])
+    int, Query(ge=1, le=MAX_RECALLED.lots, description="Maximum number of lots, nearest first.", examples=[1000])
 ]
 
 
@@ -169,8 +169,8 @@ def _add_recall(routes: Routes, store: Store) -> None:
         machine: MachineName = None,
         since: Moment = None,
         until: Moment = None,
-        depth: Depth = MOST_RECALLED.depth,
-        lots: RecalledLots = MOST_RECALLED.lots,
+        depth: Depth = MAX_RECALLED.depth,
+        lots: RecalledLots = MAX_RECALLED.lots,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
         """Starts from everything that a model certified, a lot and what is packed in it, or what a machine made or

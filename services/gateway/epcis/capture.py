@@ -24,7 +24,7 @@ from ledger.store.outbox import Outbox, OutboxState
 from ledger.store.rows import ParticipantRow
 from services.access import Principal
 from services.gateway.epcis.answers import describe_capture, recorded_of
-from services.gateway.epcis.negotiation import MOST_EVENTS, PREFIX
+from services.gateway.epcis.negotiation import MAX_EVENTS, PREFIX
 from services.gateway.epcis.recording import EventRecording, find_record_statuses, open_recording
 from services.gateway.epcis.search import number_of, open_event_queries
 from services.gateway.http.errors import BusyError
@@ -41,7 +41,7 @@ from services.serving.bounded_work import BoundedWork
 
 __all__ = ["CAPTURE", "CaptureService", "find_parties"]
 
-_MOST_READ = 512
+_MAX_READ = 512
 """Entries of the cache of GLNs by claims document. Captures involve the same few companies again and again."""
 _PARTY = "https://id.gs1.org/417/"
 _NO_ORDER = bytes(32)
@@ -102,7 +102,7 @@ def find_parties(store: Store) -> dict[str, int]:
     return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
 
 
-@lru_cache(maxsize=_MOST_READ)
+@lru_cache(maxsize=_MAX_READ)
 def _gln(kept: str | None) -> str | None:
     document = None if kept is None else parse_claims(json.loads(kept)).document
     gln = document.get("gln") if isinstance(document, dict) else None
@@ -149,7 +149,7 @@ class CaptureService:
     def _capture_document(
         self, principal: Principal, behaviour: Behaviour, document: Document, recording: EventRecording | None = None
     ) -> EpcisCaptureRow:
-        if len(document.events) > MOST_EVENTS:
+        if len(document.events) > MAX_EVENTS:
             raise HTTPException(413)
         creator = None if recording is None else recording.creator
         find = partial(find_known, self._store, viewer=principal.viewer, creator=creator)

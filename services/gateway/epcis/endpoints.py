@@ -24,7 +24,7 @@ from services.gateway.epcis.named_queries import add_queries
 from services.gateway.epcis.negotiation import (
     CAPTURE_HEADERS,
     DISCOVERY,
-    MOST_BYTES,
+    MAX_BYTES,
     PREFIX,
     parse_behaviour,
     verify_acceptable,
@@ -146,7 +146,7 @@ def _add_capture(routes: Routes, service: CaptureService) -> None:
         CAPTURE,
         "captureEvents",
         "Capture EPCIS events",
-        rule=Rule(Scope.CAPTURE, _SENDERS, cost=4, body_bytes=MOST_BYTES),
+        rule=Rule(Scope.CAPTURE, _SENDERS, cost=4, body_bytes=MAX_BYTES),
         examples=_JOBS,
         **schemas.describe(
             schemas.JOB,

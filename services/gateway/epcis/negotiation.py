@@ -21,8 +21,8 @@ from services.interop.epcis.query_parameters import QueryError, QueryTooComplexE
 __all__ = [
     "CAPTURE_HEADERS",
     "DISCOVERY",
-    "MOST_BYTES",
-    "MOST_EVENTS",
+    "MAX_BYTES",
+    "MAX_EVENTS",
     "PREFIX",
     "VERSIONS",
     "parse_behaviour",
@@ -31,8 +31,8 @@ __all__ = [
     "verify_media_type",
 ]
 
-MOST_EVENTS = 1000
-MOST_BYTES = 4 << 20
+MAX_EVENTS = 1000
+MAX_BYTES = 4 << 20
 _VERSION = "2.0.0"
 VERSIONS = {"GS1-EPCIS-Version": _VERSION, "GS1-CBV-Version": _VERSION}
 """Headers of every response."""
@@ -44,8 +44,8 @@ DISCOVERY = {
 }
 """Headers of the response to OPTIONS."""
 CAPTURE_HEADERS = {
-    "GS1-EPCIS-Capture-Limit": str(MOST_EVENTS),
-    "GS1-EPCIS-Capture-File-Size-Limit": str(MOST_BYTES),
+    "GS1-EPCIS-Capture-Limit": str(MAX_EVENTS),
+    "GS1-EPCIS-Capture-File-Size-Limit": str(MAX_BYTES),
     "GS1-Capture-Error-Behaviour": "all",
 }
 _READ = ("application/json", "application/ld+json")

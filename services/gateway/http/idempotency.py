@@ -41,7 +41,7 @@ KEEP_S = 7 * 86_400
 """Minimum time for which responses are stored."""
 REPLAYED = "Idempotent-Replayed"
 """Header of a response that is a stored one."""
-_MOST_WORK_S = 120
+_MAX_WORK_S = 120
 """A request in progress for longer (wall-clock time) is treated as dead: its host went down with its process."""
 _KEPT_HEADERS = ("content-type", "location", "etag")
 
@@ -102,7 +102,7 @@ class IdempotencyStore:
 
     def _is_under_way(self, row: AnswerRow, now_s: int) -> bool:
         """Whether another process works on it. A row of this process is left over: `_running` would have its name."""
-        return row.holder != self._holder and not is_gone(row.holder) and now_s - row.begun_at < _MOST_WORK_S
+        return row.holder != self._holder and not is_gone(row.holder) and now_s - row.begun_at < _MAX_WORK_S
 
     def _work(self, begun: AnswerRow, token: str, work: Callable[[str], Response]) -> Response:
         try:

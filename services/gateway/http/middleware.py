@@ -20,9 +20,9 @@ from services.audit import Access, AuditError, AuditLog
 from services.gateway.http.problems import ErrorHandler
 from services.gateway.http.route_table import RouteTable
 
-__all__ = ["MOST_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
+__all__ = ["MAX_URI_BYTES", "REQUEST_ID", "SECURITY_HEADERS", "GatewayMiddleware", "body_digest"]
 
-MOST_URI_BYTES = 8192
+MAX_URI_BYTES = 8192
 """Path and query together. The longest identifier fits, even if every character is percent-encoded."""
 REQUEST_ID = "X-Request-ID"
 SECURITY_HEADERS = {
@@ -90,7 +90,7 @@ class GatewayMiddleware:
 
     def _refusal(self, scope: Scope) -> HTTPException | None:
         """Checks that do not depend on the route. Returns the error, or None."""
-        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MOST_URI_BYTES:
+        if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_URI_BYTES:
             return HTTPException(414)
         headers = Headers(scope=scope)
         # Ports are ignored: a proxy may listen on another one than the gateway.

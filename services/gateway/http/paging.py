@@ -32,21 +32,21 @@ from services.gateway.http.errors import CursorError
 from services.gateway.http.repository import SecretRepository
 from services.gateway.http.schemas import model_of
 
-__all__ = ["MOST_ITEMS", "Key", "Pager", "Paging", "page_of"]
+__all__ = ["MAX_ITEMS", "Key", "Pager", "Paging", "page_of"]
 
-MOST_ITEMS = 200
-_MOST_CURSOR = 512
+MAX_ITEMS = 200
+_MAX_CURSOR = 512
 _NONCE_BYTES = 12
 _KEPT_AS = "cursors"
 """Name under which the key that encrypts cursors is stored."""
 
 Key: TypeAlias = "tuple[int | str | bytes, ...]"
 """A position in a list: the values of the columns that order it."""
-_Limit = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="Maximum number of items in the page.", examples=[50])]
+_Limit = Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Maximum number of items in the page.", examples=[50])]
 _Cursor = Annotated[
     str | None,
     Query(
-        max_length=_MOST_CURSOR,
+        max_length=_MAX_CURSOR,
         description="`next` of the previous page. The filters have to be the same.",
         examples=["Zp1yT0c0b2pVbmx5T3BhcXVl"],
     ),

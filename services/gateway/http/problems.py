@@ -73,7 +73,7 @@ _STATUS: dict[type, int] = {
     MillmarkError: 500,
 }
 """The most specific class decides. Settings are the operator's input, not the caller's, hence 500."""
-_MOST_DETAIL = 1000
+_MAX_DETAIL = 1000
 """In characters, so that a refused identifier is not echoed at full length."""
 
 
@@ -168,7 +168,7 @@ def _invalid(error: RequestValidationError) -> str:
 
 
 def _make(code: str, title: str, status: int, detail: str, hint: str | None, request_id: str) -> Problem:
-    return Problem(_TYPE + code, title, status, detail[:_MOST_DETAIL], hint, request_id)
+    return Problem(_TYPE + code, title, status, detail[:_MAX_DETAIL], hint, request_id)
 
 
 @dataclass(frozen=True, slots=True)

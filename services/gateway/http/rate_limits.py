@@ -19,7 +19,7 @@ __all__ = ["BURST_S", "Limiter", "Rates", "name_address"]
 
 BURST_S = 5
 """A full bucket holds the tokens of this many seconds."""
-_MOST_BUCKETS = 10_000
+_MAX_BUCKETS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Limiter:
         bucket = self._buckets.get(caller)
         if bucket is None:
             bucket = self._buckets[caller] = _Bucket(most, now)
-            if len(self._buckets) > _MOST_BUCKETS:
+            if len(self._buckets) > _MAX_BUCKETS:
                 self._buckets.popitem(last=False)
         else:
             self._buckets.move_to_end(caller)

@@ -15,7 +15,7 @@ from services.gateway.http.schemas import model_of
 
 __all__ = [
     "ETAG_EXAMPLE",
-    "MOST_SEQUENCE",
+    "MAX_SEQUENCE",
     "PROBLEM",
     "PROBLEMS_400",
     "PROBLEMS_400_404",
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 ETAG_EXAMPLE = '"9f86d081884c7d659a2feaa0c55ad015"'
-MOST_SEQUENCE = 2**40 - 1
+MAX_SEQUENCE = 2**40 - 1
 """The largest `uint40`, the type of sequences in the contracts."""
 
 PROBLEM_MODEL = model_of(Problem)
@@ -72,7 +72,7 @@ Subject = Annotated[
     ),
 ]
 Number = Annotated[
-    int, Path(alias="id", ge=1, le=MOST_SEQUENCE, description="Sequence of the record that created it.", examples=[412])
+    int, Path(alias="id", ge=1, le=MAX_SEQUENCE, description="Sequence of the record that created it.", examples=[412])
 ]
 
 

@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from starlette.routing import compile_path
 
 from services.access import ForbiddenError
-from services.access.rules import MOST_BODY_BYTES, Rule
+from services.access.rules import MAX_BODY_BYTES, Rule
 
 __all__ = ["Examples", "Route", "RouteTable"]
 
@@ -56,7 +56,7 @@ class RouteTable:
             raise ValueError(f"{route.method} {route.path} is declared twice")
         self._rows[key] = route
         # The middleware needs the limit before the router has matched, so it is looked up by pattern.
-        if route.rule.body_bytes != MOST_BODY_BYTES:
+        if route.rule.body_bytes != MAX_BODY_BYTES:
             self._long_bodies.append((route.method, compile_path(route.path)[0], route.rule.body_bytes))
         self.router.add_api_route(
             route.path,
@@ -84,7 +84,7 @@ class RouteTable:
     def most_body_bytes(self, method: str, path: str) -> int:
         """Longest body allowed for a request, judged before routing."""
         fits = (most for verb, pattern, most in self._long_bodies if verb == method and pattern.fullmatch(path))
-        return next(fits, MOST_BODY_BYTES)
+        return next(fits, MAX_BODY_BYTES)
 
     def is_audited(self, method: str, path: str) -> bool:
         """True also for a route without a row, whose requests are refused."""

@@ -59,7 +59,7 @@ from ledger.records import (
     WithdrawModel,
 )
 from services.access import Scope
-from services.access.rules import MOST_BODY_BYTES, Rule
+from services.access.rules import MAX_BODY_BYTES, Rule
 from services.gateway.http import example_values as examples
 from services.gateway.recording.build_records import (
     Find,
@@ -135,7 +135,7 @@ class Write:
     """Kind of the thing that the record creates and names."""
     asks: tuple[str, ...] = ()
     """Members of the body that are not fields of the record (services.gateway.recording.bodies). `find` reads them."""
-    body_bytes: int = MOST_BODY_BYTES
+    body_bytes: int = MAX_BODY_BYTES
 
     @property
     def operation(self) -> str:

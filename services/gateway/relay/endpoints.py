@@ -20,7 +20,7 @@ from services.gateway.http.example_values import CHAIN_ID
 from services.gateway.http.responses import PROBLEMS_422, reply
 from services.gateway.http.route_table import RouteTable
 from services.gateway.http.routes import Routes
-from services.gateway.relay.relay import LONGEST_S, MOST_GAS, Relay
+from services.gateway.relay.relay import LONGEST_S, MAX_GAS, Relay
 from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms, Simulation
 
 __all__ = ["add_relay"]
@@ -163,7 +163,7 @@ def _request(state: OutboxState) -> RelayedRequest:
 
 
 def _terms() -> RelayTerms:
-    return RelayTerms(CHAIN_ID, b"\x4d" * 20, 31, 31, _DEADLINE - 304, _DEADLINE - 300, MOST_GAS, LONGEST_S)
+    return RelayTerms(CHAIN_ID, b"\x4d" * 20, 31, 31, _DEADLINE - 304, _DEADLINE - 300, MAX_GAS, LONGEST_S)
 
 
 def _refused() -> Simulation:

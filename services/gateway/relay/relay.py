@@ -32,9 +32,9 @@ from services.gateway.relay.views import RelayedLog, RelayedRequest, RelayTerms,
 from services.serving.logs import build_logger
 from services.serving.loop import Loop
 
-__all__ = ["LONGEST_S", "MOST_GAS", "Relay"]
+__all__ = ["LONGEST_S", "MAX_GAS", "Relay"]
 
-MOST_GAS = 10_000_000
+MAX_GAS = 10_000_000
 """A third of a typical block's gas. A request with more could hardly share a block with others."""
 LONGEST_S = 3600
 _PAUSE_S = 0.05
@@ -98,7 +98,7 @@ class Relay:
             final_nonce=chain.forward_nonce(key, number),
             final_time_s=final.timestamp,
             now_s=self._now_s(),
-            most_gas=MOST_GAS,
+            most_gas=MAX_GAS,
             longest_s=LONGEST_S,
         )
 
@@ -111,7 +111,7 @@ class Relay:
         except ContractRefusedError as error:
             return Simulation(None, error.name, str(error))
         # The margin must not suggest more gas than the relay accepts.
-        return Simulation(min(gas, MOST_GAS), None, None)
+        return Simulation(min(gas, MAX_GAS), None, None)
 
     def accept(self, raw: bytes, principal: Principal) -> RelayedRequest:
         """Stores a request; idempotent. Raises RequestError, RecordError, ForbiddenError, ChainUnreachableError, and
@@ -163,8 +163,8 @@ class Relay:
                 "the request is for another chain or forwarder", hint="use the deployment file of this ledger"
             )
         _read_kinds(chain, request)
-        if request.gas > MOST_GAS:
-            raise RequestError(f"the request asks for more than {MOST_GAS} gas", hint="split it into several requests")
+        if request.gas > MAX_GAS:
+            raise RequestError(f"the request asks for more than {MAX_GAS} gas", hint="split it into several requests")
         now_s = self._now_s()
         if not now_s < request.deadline <= now_s + LONGEST_S:
             raise RequestError(

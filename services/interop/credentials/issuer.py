@@ -77,7 +77,7 @@ CLAIM: Final = "en10168"
 """Member of a certificate's claims that holds the content of an inspection document beyond the ledger's data."""
 
 
-_MOST_LISTS: Final = 16
+_MAX_LISTS: Final = 16
 """Signed status lists in the cache; each covers 131,072 certificates and takes at most about 17 KB."""
 
 
@@ -153,7 +153,7 @@ class Issuer:
                 found = self._build_list(number, cursor.ledger_sequence, cursor.block_time)
                 until = self._next_lapse(cursor.block_time)
             self._lists[cursor.digest, number] = found, until
-            while len(self._lists) > _MOST_LISTS:
+            while len(self._lists) > _MAX_LISTS:
                 self._lists.popitem(last=False)
         return found
 

@@ -31,7 +31,7 @@ _BUYER = 1
 _MONEY_WEI = 10**22
 _PATIENCE_S = 60.0
 _PAUSE_S = 0.01
-_MOST_AT_ONCE = 4
+_MAX_AT_ONCE = 4
 _EVENTS = 40
 """Maximum number of events per rotation."""
 _TRIED = Event("a revoked key's", 0, 0)
@@ -120,7 +120,7 @@ class _Load:
             self._failures.append(error)
 
     def _report(self) -> None:
-        upto = min(self.queued + self._chance.randint(0, _MOST_AT_ONCE), len(self.events))
+        upto = min(self.queued + self._chance.randint(0, _MAX_AT_ONCE), len(self.events))
         reported = self.events[self.queued : upto]
         self.submitter.submit([(event.key, self._site.record(event)) for event in reported])
         self.queued = upto

@@ -136,7 +136,7 @@ def test_nothing_started_is_no_load() -> None:
 def test_a_load_of_some_of_the_work_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"/portal/machines/{site.world.machine}"
     assert "Drawn from the latest" not in site.browser(OWNER).get(path).text
-    monkeypatch.setattr(workload, "MOST_WORK", 1)
+    monkeypatch.setattr(workload, "MAX_WORK", 1)
     assert "Drawn from the latest" in site.browser(OWNER).get(path).text
     assert "仅根据最近" in site.browser(OWNER).get(f"{path}?lang=zh").text
 
