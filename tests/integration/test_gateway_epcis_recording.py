@@ -23,7 +23,8 @@ from ledger.store import Book, Store
 from ledger.store.outbox import Outbox
 from services.access import Scope, new_api_key
 from services.gateway import GatewayParts, build_policy, create_gateway
-from services.gateway.epcis.capture import CAPTURE, find_parties
+from services.gateway.epcis.capture import CAPTURE
+from services.gateway.epcis.known_names import find_parties
 from services.gateway.http.policy import Auth
 from services.gateway.recording.repository import RecordingRepository
 from services.interop.epcis.event_queries import CONTEXT

@@ -1,0 +1,95 @@
+"""Resolves what captured events name: lots by identifier, and companies by their party GLN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from functools import lru_cache
+
+from ledger.claims import parse_claims
+from ledger.errors import IdentifierError
+from ledger.ids import canonical_identifier
+from ledger.provenance.labels import Named, find_items
+from ledger.records import Item, ReceiveLot
+from ledger.store import Book, Lineage, Rows, Store
+from ledger.store.outbox import Outbox, OutboxState
+from ledger.store.rows import ParticipantRow
+from services.gateway.recording.recorder import describe_subjects
+from services.gateway.recording.repository import RecordingRepository
+from services.interop.epcis.mapping import Known
+
+__all__ = ["find_known", "find_parties"]
+
+_MAX_READ = 512
+"""Entries of the cache of GLNs by claims document. Captures involve the same few companies again and again."""
+_PARTY = "https://id.gs1.org/417/"
+_NO_ORDER = bytes(32)
+_REFUSED = (OutboxState.FAILED, OutboxState.CANCELLED)
+_PART = 300
+
+
+def find_known(store: Store, names: set[str], viewer: int | None, creator: int | None = None) -> Known:
+    """Resolves names for a viewer (None sees everything).
+
+    Identifiers that are taken are returned only to the company that runs the gateway, which alone names new lots: to
+    others they would disclose invisible lots. With a `creator`, for which records are made, lots whose records are
+    still on their way to the ledger are included: records that use them are sent after those.
+    """
+    lots = find_items(store, names, viewer)
+    if not names:
+        return Known()
+    with store.reading() as connection:
+        named = Named(Rows(connection), Lineage(connection), None)
+        taken = named.lots(names) if viewer is None else ()
+    if creator is not None:
+        # Indexed lots win over pending ones of the same name.
+        lots = {**_pending_lots(store, set(taken) - lots.keys()), **lots}
+    return Known(lots, find_parties(store), frozenset(taken), creator)
+
+
+def _pending_lots(store: Store, names: Collection[str]) -> dict[str, Item]:
+    """Lots without an order that a pending record of this gateway creates, by name. Excludes records that were refused,
+    records that create several lots, and names that several pending lots share."""
+    if not names:
+        return {}
+    with store.reading() as connection:
+        named = Named(Rows(connection), Lineage(connection), None).lots(names)
+        single = {describe_subjects(lots): (name, lots[0]) for name, lots in named.items() if len(lots) == 1}
+        asked = {row.key: single[row.subjects] for row in RecordingRepository(connection).naming(single)}
+    outbox, found, keys = Outbox(store), {}, list(asked)
+    for start in range(0, len(keys), _PART):
+        for key, record in outbox.find(keys[start : start + _PART]).items():
+            # A received lot has no order. A lot from another kind of record may have one, known once it is indexed.
+            if record.kind == ReceiveLot.__name__ and record.state not in _REFUSED:
+                name, lot = asked[key]
+                found[name] = Item(lot, _NO_ORDER)
+    return found
+
+
+def find_parties(store: Store) -> dict[str, int]:
+    """Participants by canonical identifier: the GLN (`gln`) in the claims of a company's admission, and names that are
+    identifiers. An identifier that two companies share is left out."""
+    found: dict[str, set[int]] = {}
+    with store.reading() as connection:
+        book, rows = Book(connection), Rows(connection).find(ParticipantRow)
+        names, documents = book.names(), book.documents(row.claims_root for row in rows)
+        for row in rows:
+            for said in (names.get(row.number), _gln(documents.get(row.claims_root))):
+                if said is not None and (name := _canonical(said)) is not None:
+                    found.setdefault(name, set()).add(row.number)
+    # If two companies claim the same GLN, neither gets it: nobody here can tell who is right.
+    return {name: numbers.pop() for name, numbers in found.items() if len(numbers) == 1}
+
+
+@lru_cache(maxsize=_MAX_READ)
+def _gln(kept: str | None) -> str | None:
+    document = None if kept is None else parse_claims(json.loads(kept)).document
+    gln = document.get("gln") if isinstance(document, dict) else None
+    return f"{_PARTY}{gln}" if isinstance(gln, str) else None
+
+
+def _canonical(text: str) -> str | None:
+    try:
+        return canonical_identifier(text)
+    except IdentifierError:
+        return None
