@@ -71,7 +71,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     add_documentation(table, app)
     for page in portal.routes:
         table.add(Route(page.method, page.path, page.rule), page.endpoint)
-    app.include_router(table.router)
+    table.register(app)
     return app
 
 
