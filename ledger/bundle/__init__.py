@@ -17,9 +17,9 @@ from ledger.bundle._model import (
     IdentityShown,
     InferenceShown,
     RecordShown,
-    SealedRecord,
     ShownClaims,
     ShownEvidence,
+    WithheldRecord,
 )
 from ledger.bundle._reader import parse_bundle, read_bundle
 from ledger.bundle._writer import encode_bundle
@@ -36,9 +36,9 @@ __all__ = [
     "IdentityShown",
     "InferenceShown",
     "RecordShown",
-    "SealedRecord",
     "ShownClaims",
     "ShownEvidence",
+    "WithheldRecord",
     "encode_bundle",
     "parse_bundle",
     "read_bundle",

@@ -24,9 +24,9 @@ from ledger.bundle._model import (
     IdentityShown,
     InferenceShown,
     RecordShown,
-    SealedRecord,
     ShownClaims,
     ShownEvidence,
+    WithheldRecord,
 )
 from ledger.bundle._writer import encode_bundle
 from ledger.canonical import MAX_SAFE_INTEGER, Json, parse_json
@@ -45,7 +45,7 @@ _NUMBER_ONLY = re.compile(_NUMBER)
 _SIGNED_ONLY = re.compile(rb"(-?[1-9][0-9]{0,9}|0)")
 _TEXT_ONLY = re.compile(_TEXT)
 _RECORD = re.compile(rb"\[%s,%s,%s,%s,%s\]" % (_KIND, _NUMBER, _NUMBER, _NUMBER, _TEXT))
-_SEALED = re.compile(rb"\[%s,%s\]" % (_KIND, _TEXT))
+_WITHHELD = re.compile(rb"\[%s,%s\]" % (_KIND, _TEXT))
 _IDENTITY = re.compile(
     rb'\{"creator":%s,"identifier":"([!#-\[\]-~]{1,2048})","kind":"(order|lot|stream|machine)","salt":%s\}'
     % (_NUMBER, _TEXT)
@@ -255,11 +255,11 @@ def _history(scan: _Scanner) -> HistoryShown:
     return HistoryShown(subject, records)
 
 
-def _link(scan: _Scanner) -> int | SealedRecord:
+def _link(scan: _Scanner) -> int | WithheldRecord:
     if scan.data[scan.at : scan.at + 1] != b"[":
         return _number(scan)
-    kind, inner = scan.match(_SEALED, "a sealed record").groups()
-    return SealedRecord(kind.decode(), _decoded(scan, inner, 32, 32))
+    kind, inner = scan.match(_WITHHELD, "a withheld record").groups()
+    return WithheldRecord(kind.decode(), _decoded(scan, inner, 32, 32))
 
 
 def _record(scan: _Scanner) -> RecordShown:

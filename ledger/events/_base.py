@@ -38,7 +38,7 @@ class Event(Checked):
     contract: ClassVar[Contract]
     in_histories: ClassVar[bool]
     """Whether the record enters histories of orders or lots, so that bundles can contain it."""
-    sealable: ClassVar[bool] = False
+    withholdable: ClassVar[bool] = False
     """Whether a bundle may withhold it, since it only takes a quantity of a lot, and changes nothing about other lots
     that were made from that lot."""
 

@@ -32,7 +32,7 @@ class LotReceived(LedgerEvent):
 class LotsTransformed(LedgerEvent):
     """It enters the histories of its inputs, then of its outputs."""
 
-    sealable = True
+    withholdable = True
     transformation: Transformation
 
     @property

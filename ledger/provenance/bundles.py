@@ -96,7 +96,7 @@ def _blocks(reader: Reader, chain: Chain, checkpoint: SignedCheckpoint | None) -
 
 def _assemble(reader: Reader, chain: Chain, parts: Collection[bytes], number: int, disclosing: Disclosing) -> Bundle:
     """Build everything but headers and signatures, at block `number`."""
-    selection = select_records(reader.rows, parts, number, seal=not disclosing.unrelated)
+    selection = select_records(reader.rows, parts, number, withhold=not disclosing.unrelated)
     for name, history in selection.histories.items():
         if not history:
             raise NotFoundError(

@@ -40,7 +40,7 @@ class Disclosing:
     inferences: bool = False
     """Inputs and logits of the certificates' inferences."""
     unrelated: bool = False
-    """Records that made lots for others from shared material; they are sealed otherwise."""
+    """Records that made lots for others from shared material; they are withheld otherwise."""
     nameless: bool = False
     """Allow parts whose identifier is not in the private book; a receiver must then accept any status."""
 

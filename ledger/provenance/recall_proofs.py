@@ -63,7 +63,7 @@ def build_recall_bundles(
 
 def _is_large(store: Store, parts: Sequence[bytes], block_number: int) -> bool:
     with store.reading() as connection:
-        selection = select_records(Rows(connection), parts, block_number, seal=True)
+        selection = select_records(Rows(connection), parts, block_number, withhold=True)
     return (
         len(selection.records) > _MOST_RECORDS
         or len(selection.histories) > _MOST_HISTORIES

@@ -28,7 +28,7 @@ def ancestors_of(state: State, lot: Lot) -> set[bytes]:
 def made_of(state: State, parts: Iterable[bytes]) -> set[bytes]:
     """The subjects of all lots that were made directly from the parts.
 
-    None is missing: a part's history is complete, and replay refuses sealed records in it.
+    None is missing: a part's history is complete, and replay refuses withheld records in it.
     """
     return {lot for part in parts for lot in _outputs(state, part)}
 

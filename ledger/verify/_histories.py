@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from ledger.bundle import Bundle, HistoryShown, RecordShown, SealedRecord
+from ledger.bundle import Bundle, HistoryShown, RecordShown, WithheldRecord
 from ledger.events import HISTORY_EVENTS, Event, topic_of
 from ledger.heads import inner_of, link, start_of
 from ledger.verify._abi import MalformedError, decode
@@ -90,11 +90,11 @@ def _verify_head(
 ) -> None:
     head, last = start_of(bundle.chain_id, bundle.ledger, history.subject), 0
     for one in history.records:
-        if isinstance(one, SealedRecord):
-            # The link commits to the kind, so no other kind of record can be passed off as one that may be sealed.
+        if isinstance(one, WithheldRecord):
+            # The link commits to the kind, so no other kind of record can be passed off as one that may be withheld.
             kind = HISTORY_EVENTS.get(one.kind)
-            if kind is None or not kind.sealable:
-                raise HeadsRefused(f"a {one.kind} is sealed", subject=history.subject, sequence=last)
+            if kind is None or not kind.withholdable:
+                raise HeadsRefused(f"a {one.kind} is withheld", subject=history.subject, sequence=last)
             head = link(head, topic_of(kind), one.inner)
         else:
             last = one

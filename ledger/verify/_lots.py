@@ -1,7 +1,7 @@
 """Rules of lots: created, transformed, scrapped, packed, quarantined (contracts/src/interfaces/ILots.sol).
 
-If a record touches several lots, those without a history in the bundle are not judged. A sealed record took an unknown
-quantity of a lot; from then on, `quantity` is the most that can be left.
+If a record touches several lots, those without a history in the bundle are not judged. A withheld record took an
+unknown quantity of a lot; from then on, `quantity` is the most that can be left.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ledger.records import AssignmentState, LotState, TransformationKind, option
 from ledger.verify._state import Entry, Lot, State, broken, hold, on, subject_of_lot
 from ledger.verify.refusals import ReplayRefused
 
-__all__ = ["LOT_RULES", "pass_sealed"]
+__all__ = ["LOT_RULES", "pass_withheld"]
 
 _MOST_LOTS = 64
 _MAKING = (TransformationKind.CONVERSION, TransformationKind.REWORK)
@@ -70,12 +70,13 @@ def _released(entry: Entry[lots.LotReleased], state: State) -> None:
     lot.state, lot.counterparty = LotState.HELD, 0
 
 
-def pass_sealed(lot: Lot, after: int) -> None:
-    """Apply a sealed transformation, which took some of a lot after record `after`. Raises ReplayRefused."""
+def pass_withheld(lot: Lot, after: int) -> None:
+    """Apply a withheld transformation, which took some of a lot after record `after`. Raises ReplayRefused."""
     free = lot.state in (LotState.HELD, LotState.QUARANTINED) and lot.parent is None and not lot.contents
     if not free or not lot.quantity:
-        raise ReplayRefused("a sealed record follows, which cannot be", subject=lot.subject, sequence=after)
-    lot.sealed += 1
+        cause = "a withheld record follows, although nothing could be taken from the lot"
+        raise ReplayRefused(cause, subject=lot.subject, sequence=after)
+    lot.withheld += 1
     lot.quantity -= 1  # the least that it can have taken
     if not lot.quantity:
         lot.state, lot.counterparty = LotState.SPENT, 0

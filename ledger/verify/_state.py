@@ -133,7 +133,7 @@ class Lot:
     made: int
     """Quantity at its creation, in `unit`."""
     quantity: int
-    """Quantity that is left; after sealed records, the most that can be left."""
+    """Quantity that is left; after withheld records, the most that can be left."""
     custodian: int
     state: LotState = LotState.HELD
     counterparty: int = 0
@@ -148,7 +148,7 @@ class Lot:
     """The assignment under which it was made; 0 for none."""
     certificates: list[Certificate] = field(default_factory=list)
     """Oldest first; only the last one counts."""
-    sealed: int = 0
+    withheld: int = 0
     """Number of its records of which the bundle has only the kind and a hash."""
     from_outside: bool = False
     """Whether it was received from outside the ledger, so that `maker` did not make it."""
@@ -218,8 +218,8 @@ class State:
     shown: frozenset[bytes]
     """Subjects whose histories are in the bundle."""
     parts: frozenset[bytes]
-    with_sealed: frozenset[bytes]
-    """Subjects whose histories have sealed records."""
+    with_withheld: frozenset[bytes]
+    """Subjects whose histories have withheld records."""
     entries_of: dict[bytes, dict[int, Entry[Event]]] = field(default_factory=dict)
     """The records of each history so far, by sequence."""
     orders: dict[bytes, Order] = field(default_factory=dict)
