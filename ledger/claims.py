@@ -252,7 +252,7 @@ def verify_disclosure(disclosure: Disclosure, root: bytes) -> None:
         leaves[number + 1] = field.leaf_hash(disclosure.paths[number])
     size = len(disclosure.paths) + 1
     if not isinstance(root, bytes) or claims_root(size, root_from_multiproof(size, leaves, disclosure.proof)) != root:
-        raise ProofError("the disclosed fields are not those of the claims root")
+        raise ProofError("the disclosed fields do not match the claims root")
 
 
 def parse_claims(value: Json) -> Claims:
@@ -414,7 +414,7 @@ def _members(value: Json, *names: str) -> list[Json]:
     if not isinstance(value, dict) or value.keys() != {"version", *names}:
         raise ClaimsError(f"expected an object with version, {', '.join(names)}")
     if value["version"] is True or value["version"] != _VERSION:  # True == 1 in Python
-        raise ClaimsError("the claims are of an unknown version", hint="update this program")
+        raise ClaimsError("the claims have an unknown format version", hint="update this program")
     return [value[name] for name in names]
 
 

@@ -201,7 +201,9 @@ def head_slot(subject: bytes) -> bytes:
 
 
 def machine_slot(subject: bytes) -> bytes:
-    """Slot of the registry that contains the number of the machine or model with a subject, 0 if there is none."""
+    """Slot of the registry that contains the number of the machine or model with this subject; it contains 0 if there
+    is none.
+    """
     return _mapping_slot(Contract.REGISTRY, "_sequenceOf", (subject,))
 
 

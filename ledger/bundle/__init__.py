@@ -1,6 +1,6 @@
 """Reads and writes bundles, the provenance files that partners receive. See BUNDLE.md.
 
-Parsing is bounded and strict, but establishes nothing about the content: `ledger.verify` does.
+Parsing is bounded and strict, but does not establish that the content is true; `ledger.verify` does.
 """
 
 from __future__ import annotations

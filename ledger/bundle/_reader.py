@@ -2,7 +2,7 @@
 
 The members and their order are fixed, so the parser knows which pattern must come next, and stops at the first that
 does not match: no object is built from text whose size is not bounded yet. At the end the bundle is encoded again, and
-must result in the same bytes. So no byte of a file can change without changing the content.
+must result in the same bytes. So no byte of a file can change without changing the bundle's content.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read_bundle(path: Path) -> bytes:
 def parse_bundle(data: bytes) -> Bundle:
     """Parse a bundle. Raises BundleError when it is malformed or not in canonical form.
 
-    Raises NotABundleError when the file does not even begin like a bundle, or is of another version. Not established:
+    Raises NotABundleError when the file does not even begin like a bundle, or has a different version. Not established:
     that any of its content is true.
     """
     if not isinstance(data, bytes) or not data.startswith(_OPENING):
@@ -161,7 +161,7 @@ class _Scanner:
 def _bundle(scan: _Scanner) -> Bundle:
     scan.literal(_OPENING)
     if _number(scan) != BUNDLE_VERSION:
-        raise NotABundleError("the bundle is of another version", hint="update this program")
+        raise NotABundleError("the bundle has a different format version", hint="update this program")
     # The arguments are in the order of the text, since keyword arguments are evaluated from left to right.
     bundle = Bundle(
         chain_id=_member(scan, "chain_id", _number),

@@ -1,4 +1,6 @@
-"""Parses and evaluates filters of `eth_getLogs` for the embedded chain: eth-tester's own support only block numbers."""
+"""Parses and evaluates filters of `eth_getLogs` for the embedded chain: eth-tester's filters support only block
+numbers.
+"""
 
 from __future__ import annotations
 

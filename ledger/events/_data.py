@@ -1,6 +1,6 @@
 """Decodes an event's data (Solidity ABI specification, "Formal Specification of the Encoding").
 
-Only the canonical encoding is accepted, as `abi.encode` writes it; decoders that follow offsets accept others, too. A
+Only the canonical encoding is accepted, as `abi.encode` writes it; decoders that follow offsets also accept others. A
 decoder is built once per class, from nested functions. The verifier has its own decoder (ledger.verify._abi), so that
 one bug does not affect both.
 """

@@ -1,4 +1,5 @@
-"""Builds bundles: the records about some lots, proofs of them, and what the sender discloses from the private book."""
+"""Builds bundles: the records about some lots, proofs of these records, and what the sender discloses from the private
+book."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ __all__ = ["Lots"]
 
 
 class Lots:
-    """Reads each lot's row once, in one state of the store."""
+    """Reads the row of each lot once, in one state of the store."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

@@ -48,9 +48,9 @@ class Book:
         return None if row is None else _identity(row)
 
     def identities(self, identifier: str) -> list[Identity]:
-        """All subjects with an identifier, in any spelling; several if companies use the same one.
+        """All subjects whose identifier is `identifier`, given in any spelling; several if companies use the same one.
 
-        Raises IdentifierError if it has no canonical form.
+        Raises IdentifierError if the identifier has no canonical form.
         """
         return [_identity(row) for row in self._rows.find(IdentityRow, identifier=canonical_identifier(identifier))]
 

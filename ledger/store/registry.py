@@ -21,7 +21,7 @@ class Registry:
         return self._rows.get(ChainIdentityRow, 1)
 
     def participant(self, number: int) -> ParticipantRow | None:
-        """The participant with a number; None if it is suspended, or was never admitted."""
+        """The participant with this number; None if it is suspended, or was never admitted."""
         found = self._rows.get(ParticipantRow, number)
         return None if found is None or found.suspended else found
 

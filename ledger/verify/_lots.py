@@ -26,7 +26,11 @@ def _commissioned(entry: Entry[lots.LotCommissioned], state: State) -> None:
     if assignment is None:
         raise broken(entry, f"the order has no assignment {event.assignment}")
     started = assignment.state is AssignmentState.STARTED and assignment.owner == entry.participant
-    hold(started and order.current[assignment.operation] is assignment, entry, "made under no started assignment")
+    hold(
+        started and order.current[assignment.operation] is assignment,
+        entry,
+        "the lot was made without a started assignment",
+    )
     lot = _make(entry, state, entry.histories[0], event.unit, event.quantity)
     lot.order, lot.assignment = order.subject, assignment.sequence
 
@@ -133,7 +137,7 @@ def _verify_order(entry: Entry[lots.LotsTransformed], state: State, *, required:
         return 0
     current = order.current.get(change.operation)
     if current is None or current.state is not AssignmentState.STARTED or current.owner != entry.participant:
-        raise broken(entry, "made under no started assignment", name)
+        raise broken(entry, "the lot was made without a started assignment", name)
     return current.sequence
 
 

@@ -73,7 +73,7 @@ class StateProof:
     def read(self, bundle: Bundle) -> Proved:
         """Step 4: what the contracts store about everything that the bundle lists. Raises ProofsRefused.
 
-        Also if a node is not needed: superfluous bytes would give the same bundle many texts.
+        Also refused is a node that is not needed: with superfluous bytes, the same bundle could have many texts.
         """
         registry, ledger = bundle.registry, bundle.ledger
         machines = [identity for identity in bundle.identities if identity.kind is SubjectKind.MACHINE]

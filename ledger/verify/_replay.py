@@ -70,7 +70,7 @@ def replay(bundle: Bundle, entries: Sequence[Entry[Event]], proved: Proved, time
         _pass_sealed(state, name, waiting[name, 0])
     _verify_required(state)
     if (superfluous := proved.superfluous()) is not None:
-        raise ReplayRefused(f"{superfluous} is proved, and no record names it")
+        raise ReplayRefused(f"{superfluous} is proved, although no record names it")
     return state
 
 
@@ -117,7 +117,7 @@ def _apply(entry: Entry[Event], state: State) -> None:
 def _verify_required(state: State) -> None:
     required = set(_required(state))
     for name in sorted(state.shown - required):
-        raise ReplayRefused("nothing in the bundle asks for this history", subject=name)
+        raise ReplayRefused("nothing in the bundle requires this history", subject=name)
 
 
 def _required(state: State) -> Iterator[bytes]:

@@ -64,7 +64,7 @@ def verify_status(verified: Verified) -> None:
             raise StatusRefused(f"the part is quarantined by {verified.party(lot.counterparty)}", subject=name)
         if lot.state is LotState.SPENT:  # otherwise scrapping a quarantined part would make it acceptable
             raise StatusRefused(
-                "nothing is left of the part: it was scrapped, or other lots were made of it", subject=name
+                "nothing is left of the part: it was scrapped, or other lots were made from it", subject=name
             )
 
 

@@ -79,7 +79,7 @@ class CertificateReport:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An operation in which a part, or a lot from which it was made, was produced."""
+    """An operation in which a part was produced, or a lot from which the part was made."""
 
     lot: bytes
     operation: int

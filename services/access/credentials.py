@@ -118,7 +118,7 @@ def authenticate(store: Store, text: str, *, now_s: int, owner: int | None) -> P
         # The id finds the row; the comparison with the digest takes constant time.
         if row is None or not hmac.compare_digest(row.digest, _digest(text)):
             raise build_refusal()
-        participant = _standing(Registry(connection), row)
+        participant = _find_active(Registry(connection), row)
     if row.revoked_at or now_s >= row.expires_at or participant is None:
         raise build_refusal()
     return Principal(
@@ -138,7 +138,7 @@ def revoke(store: Store, id_: str, kind: CredentialKind, *, now_s: int) -> None:
             raise NotFoundError(f"no active {kind.value} {id_[:60]!a} to revoke", hint="see `millmark apikeys list`")
 
 
-def _standing(registry: Registry, row: CredentialRow) -> ParticipantRow | None:
+def _find_active(registry: Registry, row: CredentialRow) -> ParticipantRow | None:
     """The participant, if it is active and, for a session, still owns the key that signed in; None otherwise."""
     if row.kind == CredentialKind.API_KEY:
         return registry.participant(row.participant)

@@ -58,8 +58,8 @@ def make_bundle(
     """The bundle of these lots at a block `later` blocks before the latest, and a trust file for the latest block.
 
     `certificates`: those whose evidence and inference to disclose, by default all. `claims`: paths to disclose by
-    claims root, by default all paths of all documents. `withhold`: withhold the transformations of a shared lot into lots
-    from which the parts do not descend.
+    claims root, by default all paths of all documents. `withhold`: withhold the transformations of a shared lot into
+    lots from which the parts do not descend.
     """
     parts = tuple(sorted(world.lots[name] for name in names))
     recorded = world.recorded()

@@ -235,7 +235,7 @@ def more_than_the_sealed_ones_left(story: Story) -> bytes:
 # What the bundle holds
 
 
-@broken("nothing in the bundle asks for this history")
+@broken("nothing in the bundle requires this history")
 def history_that_is_not_asked_for(story: Story) -> bytes:
     story.receive(A)
     story.receive(B)
