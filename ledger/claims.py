@@ -114,7 +114,7 @@ class Claims:
         return _value(dict(self.fields), tuple(path))
 
     def disclose(self, paths: Iterable[Sequence[str | int]]) -> Disclosure:
-        """Return a disclosure of these fields. It reveals nothing but the paths of the others.
+        """Return a disclosure of these fields. It reveals only the paths of all other fields.
 
         A path to a container selects all fields in it. Raises ClaimsError if a path selects no field or an erased one.
         """
@@ -176,7 +176,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """Some fields of a document, with a proof that these fields and the list of all paths are those committed to."""
+    """Some fields of a document, with a proof that the claims root commits to them and to the list of all paths."""
 
     paths: tuple[Path, ...]
     """All paths of the document, ascending."""

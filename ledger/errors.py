@@ -16,7 +16,7 @@
       ProofError                 a Merkle or state proof is malformed or invalid
       CheckpointError            the trust file gives no reason to believe a block
         WrongCheckpointError     the checkpoint is for another chain, ledger or block
-        SignatureMalformedError  a signature is not 65 bytes in the only form allowed
+        SignatureMalformedError  a signature does not have the required form of 65 bytes
         SignerUnknownError       the signer is not among the trust file's co-signers
         SignerTwiceError         one participant signed twice
         QuorumMissedError        too few participants signed
@@ -207,7 +207,7 @@ class WrongCheckpointError(CheckpointError):
 
 
 class SignatureMalformedError(CheckpointError):
-    """A signature is not 65 bytes in the only form allowed (see `Signature`)."""
+    """A signature does not have the required form of 65 bytes (see `Signature`)."""
 
     code = "signature-malformed"
 
@@ -249,7 +249,7 @@ class SigningError(MillmarkError):
 
 
 class NotFoundError(MillmarkError):
-    """Nothing is known under that name."""
+    """Nothing with that name is known."""
 
     code = "not-found"
 

@@ -1,4 +1,5 @@
-"""Refuses columns that leak the label, number the rows, repeat another column or are all constant, before training.
+"""Refuses columns before training that leak the label, number the rows or repeat another column, and tables in which
+every column is constant.
 
 Needs numpy.
 """

@@ -18,7 +18,7 @@ __all__ = ["build_trust_file", "participant", "participants"]
 
 
 def participant(store: Store, number: int) -> answers.Participant:
-    """The participant with a number. Raises NotFoundError."""
+    """The participant with this number. Raises NotFoundError."""
     for found in participants(store):
         if found.participant == number:
             return found

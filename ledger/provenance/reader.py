@@ -226,7 +226,9 @@ class Reader:
         return self.rows.among(CertificateRow, "sequence", (sequence for sequence in sequences if sequence))
 
     def status(self, row: CertificateRow) -> CertificateStatus:
-        """A certificate's status at the last indexed block, as Certificates._statusOf in contracts/src/history."""
+        """A certificate's status at the last indexed block, by the rules of Certificates._statusOf in
+        contracts/src/history.
+        """
         # The contract's order of the tests: of several reasons why a certificate does not count, the first is stated.
         if row.state == CertificateState.REVOKED:
             return CertificateStatus.REVOKED

@@ -60,7 +60,7 @@ def recall(
     subject. For a `viewer`, the number of a participant, only models that it registered or approved, lots that it made
     or held, and machines that it owns are found.
 
-    Raises InputError unless exactly one of the three is given, and both times with a machine and only then;
+    Raises InputError unless exactly one of the three is given, with both times for a machine and with none otherwise;
     IdentifierError for a malformed name; NotFoundError if it is unknown.
     """
     if sum(one is not None for one in (model, lot, machine)) != 1:

@@ -84,10 +84,11 @@ class Outbox:
         self._relayed = relayed
 
     def enqueue(self, signer: bytes, entries: Sequence[Entry]) -> list[int]:
-        """Store the entries in order, durably, in one transaction. Returns their ids; a known key keeps its id.
+        """Store the entries in order, durably, in one transaction. Returns their ids, which for a known idempotency
+        key is that of the earlier record.
 
-        Raises DuplicateRecordError if a known key comes with another record, SubmitError if a key's length is not
-        allowed or a dependency is unknown. Then nothing is queued.
+        Raises DuplicateRecordError if a known idempotency key comes with a different record, SubmitError if a key's
+        length is not allowed or a dependency is unknown. Then nothing is queued.
         """
         with self._store.transaction() as connection:
             return [enqueue_in(connection, signer, entry) for entry in entries]
@@ -169,7 +170,7 @@ class Outbox:
         return read_record(row)
 
     def among(self, ids: Sequence[int]) -> Mapping[int, QueuedRecord]:
-        """The existing records among those with these ids, by id. For at most a few hundred ids."""
+        """The records with these ids, at most a few hundred, by id; unknown ids are left out."""
         # Databases limit the number of parameters, hence "a few hundred".
         query = select(outbox_records).where(outbox_records.c.id.in_(ids))
         with self._store.reading() as connection:

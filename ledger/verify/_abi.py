@@ -32,7 +32,7 @@ def decode(kind: type[E], data: bytes) -> tuple[bytes, tuple[bytes, ...], E]:
     """Decode key, histories and event from the data of a record that is in histories.
 
     Raises MalformedError unless the data are exactly as `abi.encode` writes them. Not established: that a number is a
-    value of its enumeration; one that is not stays a number, which replay refuses.
+    value of its enumeration. A number that is not is returned as it is, and replay refuses it.
     """
     values, end = _members(_event_members(kind), data, 0)
     if end != len(data):

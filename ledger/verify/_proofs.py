@@ -56,7 +56,7 @@ class StateProof:
                 raise TrustRefused(f"the trust file does not name the contract at {to_hex(address)}")
         for address, (name, code_hash) in trusted.items():
             if address not in bundle.contracts:
-                raise TrustRefused(f"no account of {name} at {to_hex(address)} is proved")
+                raise TrustRefused(f"the bundle does not prove the account of {name} at {to_hex(address)}")
             account = self._account(name, address)
             _verify_same(f"code hash of {name}", account.code_hash, code_hash)
             self._storage_roots[address] = account.storage_root

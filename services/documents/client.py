@@ -40,7 +40,7 @@ class HttpDocuments:
         self._client.close()
 
     def publish_key(self, statement: object) -> dict[str, Any]:
-        """Raises DocumentError with the gateway's reason if the statement is refused."""
+        """Registers a recipient key. Raises DocumentError with the gateway's reason if it refuses the statement."""
         return self._json("PUT", "/v1/recipient-key", json=statement)
 
     def page(self, about: str | None) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ class HttpDocuments:
         return self._json("POST", "/v1/documents", params=dict(given), content=content, headers=headers)
 
     def fetch(self, document: str, version: int) -> bytes:
-        """The sealed file. Raises NotFoundError if it does not exist or is not visible to the caller."""
+        """The sealed file. Raises NotFoundError if the document does not exist or is not visible to the caller."""
         return self._ask("GET", f"/v1/documents/{document}/versions/{version}", MOST_FILE_BYTES)
 
     def grant(self, document: str, participant: int) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Draft:
         self._file.close()
 
     def write(self, piece: bytes) -> None:
-        """Raises InputError if the document becomes too large."""
+        """Encrypts the next piece of the document. Raises InputError if the document becomes too large."""
         self.size += len(piece)
         # Before anything is written, so that an endless upload does not fill the disk.
         if self.size > MOST_DOCUMENT_BYTES:

@@ -77,11 +77,11 @@ class Sealer:
         self._encryptor = encryptor
 
     def update(self, piece: bytes) -> bytes:
-        """Returns as many bytes as were given."""
+        """Encrypts a piece. Returns as many bytes as were given."""
         return self._encryptor.update(piece)
 
     def finish(self) -> bytes:
-        """Returns the authentication tag, which comes last."""
+        """Ends the encryption. Returns the authentication tag, which follows the ciphertext."""
         self._encryptor.finalize()
         return self._encryptor.tag
 
@@ -114,7 +114,7 @@ def unwrap_key(wrapping: str, key: bytes, version_id: VersionId, wrapped: bytes)
 
 def wrap_for(recipient: Recipient, version_id: VersionId, data_key: bytes) -> bytes:
     """Wraps a data key for a recipient (HPKE, RFC 9180, base mode, single-shot). Raises RecipientKeyError as
-    `verify_public_key`."""
+    `verify_public_key` does."""
     try:
         public_key = X25519PublicKey.from_public_bytes(recipient.public_key)
         return _SUITE.encrypt(data_key, public_key, _info(recipient, version_id))
@@ -125,8 +125,8 @@ def wrap_for(recipient: Recipient, version_id: VersionId, data_key: bytes) -> by
 
 
 def verify_public_key(public_key: bytes) -> None:
-    """Raises RecipientKeyError for an invalid X25519 key, including those of low order, which anybody could decrypt
-    for."""
+    """Verifies that a key is a valid X25519 key. Raises RecipientKeyError, also for a key of low order, for which
+    everybody could decrypt."""
     # A trial encryption: with a point of low order, the key agreement fails.
     probe = Recipient(0, bytes(20), 0, public_key, bytes(32))
     wrap_for(probe, VersionId("", 0), bytes(KEY_BYTES))

@@ -36,7 +36,7 @@ class KeyRing:
         return next(iter(self._read().items()))
 
     def key(self, name: str) -> bytes:
-        """Raises SigningError if the file has no key with this name."""
+        """The key with this name. Raises SigningError if the file has none."""
         found = self._read().get(name)
         if found is None:
             raise SigningError(
@@ -79,7 +79,9 @@ def create_recipient_key(path: Path) -> bytes:
 
 
 def read_recipient_key(path: Path) -> X25519PrivateKey:
-    """Raises SigningError for a file that others may read, or that does not contain a recipient's key."""
+    """Reads a recipient's private key. Raises SigningError for a file that other users can read or that contains no
+    such key.
+    """
     value = _parse(path, _RECIPIENT)
     try:
         return X25519PrivateKey.from_private_bytes(bytes.fromhex(str(value["private_key"])))

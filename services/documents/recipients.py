@@ -48,7 +48,9 @@ class Recipients:
         return shown
 
     def get(self, participant: int) -> RecipientKey:
-        """Raises NotFoundError if the participant published no key, or if the signing key has been revoked since."""
+        """The key that a participant published. Raises NotFoundError if there is none, or if its signer was revoked
+        since.
+        """
         with self._store.reading() as connection:
             documents, registry = DocumentRepository(connection), Registry(connection)
             try:

@@ -26,7 +26,7 @@ __all__ = ["DocumentRepository"]
 
 
 class DocumentRepository:
-    """All operations run in the caller's transaction. Does not check who may read a document; see
+    """Reads and writes documents in the caller's transaction. Does not check who may read a document; see
     services.documents.permissions."""
 
     def __init__(self, connection: Connection) -> None:
@@ -48,7 +48,7 @@ class DocumentRepository:
         return [SharedDocumentRow(*row) for row in self._connection.execute(query)]
 
     def page_for(self, participant: int, after: str, most: int) -> list[SharedDocumentRow]:
-        """As `page`, but only documents with a grant for the participant or in mode `consortium`."""
+        """Like `page`, but only documents with a grant for the participant or in mode `consortium`."""
         named = select(grants.c.document).where(grants.c.participant == participant)
         table = shared_documents.c
         query = select(shared_documents).where(
@@ -116,9 +116,9 @@ class DocumentRepository:
         self.revoke(id_)
 
     def erase_fields(self, root: bytes, paths: Iterable[Path]) -> bool:
-        """Deletes value and salt of fields of a claims document. Their leaf hashes remain, so the root and the proofs
-        of other fields stay valid. Returns False if there is no such document. Raises ClaimsError for a path without
-        fields."""
+        """Deletes the values and salts of some fields of a claims document. Their leaf hashes remain, so the root and
+        the proofs of other fields stay valid. Returns False if there is no such document. Raises ClaimsError for a path
+        without fields."""
         book = Book(self._connection)
         document = book.document(root)
         if document is None:

@@ -91,14 +91,17 @@ class Documents:
         return self._keys
 
     def page(self, about: str | None, after: str, most: int, viewer: int | None) -> DocumentPage:
-        """Raises NotFoundError if `about` is not visible to the viewer, and InputError."""
+        """A page of the documents visible to the viewer.
+
+        Raises NotFoundError if `about` is not visible to the viewer, InputError if it is malformed or ambiguous.
+        """
         with self._reading(viewer) as repos:
             rows = list_documents(repos.reader, repos.documents, about=about, after=after, most=most + 1)
             shown = show_documents(repos.reader, repos.documents, rows[:most])
         return DocumentPage(shown, rows[most - 1].id if len(rows) > most else None)
 
     def get(self, id_: str, viewer: int | None) -> Document:
-        """Raises NotFoundError."""
+        """One document, as the viewer may see it. Raises NotFoundError."""
         with self._reading(viewer) as repos:
             return repos.show(id_)
 
@@ -173,7 +176,9 @@ class Documents:
             row = repos.open_document(id_)
             repos.verify(id_, precondition)
             if Mode(row.mode) is not Mode.RESTRICTED:
-                raise DocumentError("only restricted documents have grants", hint="change the mode to restricted first")
+                raise DocumentError(
+                    "only restricted documents have grants", hint="change the mode to `restricted` first"
+                )
             if repos.registry.participant(participant) is None:
                 raise NotFoundError(
                     f"participant {participant} is suspended, or not in the index",
@@ -211,10 +216,10 @@ class Documents:
         return erased
 
     def erase_fields(self, root: bytes, paths: list[Path]) -> None:
-        """Deletes value and salt of fields of any claims document in the private book. Proofs of the other fields stay
-        valid.
+        """Deletes the values and salts of some fields of any claims document in the private book. Proofs of the other
+        fields stay valid.
 
-        Raises NotFoundError, ClaimsError, and StoreError as `erase`.
+        Raises NotFoundError, ClaimsError, and StoreError as `erase` does.
         """
         with self._writing() as repos:
             if not repos.documents.erase_fields(root, paths):

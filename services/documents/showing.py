@@ -16,7 +16,7 @@ __all__ = ["show_document", "show_documents"]
 def show_documents(
     reader: Reader, documents: DocumentRepository, rows: list[SharedDocumentRow]
 ) -> tuple[Document, ...]:
-    """The views, limited to what the viewer may see of documents that it may read."""
+    """The views of documents that the viewer may read, without the details that it may not see."""
     reader.name(row.subject for row in rows if row.subject)
     versions = documents.versions(row.id for row in rows)
     return tuple(_document(reader, documents, row, [one for one in versions if one.document == row.id]) for row in rows)

@@ -25,7 +25,7 @@ class About(Printable):
 
 @dataclass(frozen=True, slots=True)
 class DocumentVersion(Printable):
-    """One version of a document. Only number and root remain of an erased one."""
+    """One version of a document. After erasure, only number and root remain."""
 
     version: int
     """From 1."""

@@ -37,16 +37,20 @@ _MOST_AT_ONCE: Final = 50 * MOST_MARKS
 
 @dataclass(frozen=True, slots=True)
 class AnchorRule:
-    """When the head is anchored: after so many new entries or so many seconds, whichever comes first."""
+    """When the audit log's head is anchored: after `entries` new entries or `seconds` seconds, whichever comes
+    first.
+    """
 
     stream: bytes
-    """Subject of an evidence stream of the company that is used for nothing else."""
+    """Subject of the evidence stream that holds the audit log's heads. The company owns it and uses it for nothing
+    else.
+    """
     entries: int
     seconds: int
 
 
 class AuditAnchors:
-    """Anchors one log. `step` is what the thread does repeatedly."""
+    """Anchors one audit log. The background thread calls `step` repeatedly."""
 
     def __init__(
         self,

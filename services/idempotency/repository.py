@@ -13,7 +13,7 @@ __all__ = ["AnswerRepository"]
 
 
 class AnswerRepository:
-    """All operations run in the caller's transaction."""
+    """Reads and writes stored responses in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

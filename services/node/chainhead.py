@@ -11,7 +11,7 @@ __all__ = ["ChainHead"]
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """One observation. Times are monotonic seconds. Immutable, so threads share it without a lock."""
+    """One observation of the chain's latest block. Times are monotonic seconds. Immutable, so threads share it without a lock."""
 
     number: int | None = None
     """Number of the latest block; None until the chain is first reached."""
@@ -21,7 +21,7 @@ class ChainHead:
     """Since when a transaction has been waiting for the next block; None if none is waiting."""
 
     def see(self, number: int, waits: bool, now_s: float) -> ChainHead:
-        """Returns the next observation. `waits`: a sent transaction is not in a block yet."""
+        """Returns the next observation. `waits` tells whether a sent transaction is not in a block yet."""
         # A new block restarts the wait even if the transaction is not in it: the chain is slow then, not stalled.
         moved = number != self.number
         before = None if moved else self.waiting_since_s

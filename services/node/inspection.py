@@ -65,7 +65,7 @@ def load_inspector(model: ModelSource) -> Inspector:
 
 
 def certificate_key(stream: bytes, leaf: int, number: int) -> str:
-    """Idempotency key of a certificate. `leaf` and `number`: those of its window."""
+    """Idempotency key of a certificate. `leaf` and `number` are those of the certificate's window."""
     return f"node/certificate/{stream.hex()}/{leaf:013d}/{number:04d}"
 
 
@@ -105,8 +105,9 @@ class Certifier:
         return bool(self._due) or self._windows.has_unfinished
 
     def feed(self, entry: EvidenceEntry, received_at_ms: int, queued: bool) -> None:
-        """Adds an entry's samples. `queued`: its certificates are in the outbox already, so it counts only towards
-        unfinished windows."""
+        """Adds an entry's samples. `queued` tells that its certificates are in the outbox already, so that it only
+        counts towards unfinished windows.
+        """
         value = entry.entry
         if not isinstance(value, Mapping) or "lot" not in value:
             return

@@ -67,7 +67,9 @@ class Intake:
         event = check_event(parsed)
         name = event.stream or stream or self._only
         if name is None:
-            raise EventRefusedError("stream-missing", "the node has several streams, so an event must name its own")
+            raise EventRefusedError(
+                "stream-missing", "the node has several streams, so an event must name the one that it belongs to"
+            )
         found = self._streams.get(name)
         if found is None or (stream is not None and name != stream):
             raise EventRefusedError("stream-unknown", "this source does not accept events for that stream")

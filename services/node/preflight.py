@@ -113,7 +113,7 @@ def _verify_model(chain: Chain, number: int, inspector: Inspector) -> None:
     found = chain.read_struct(Contract.REGISTRY, "modelOf", number)
     if found["digest"] != inspector.model_digest:
         raise SettingsError(
-            f"model {number} on the ledger differs from the model file", hint="correct the number or the file"
+            f"model {number} on the ledger differs from the model file", hint="correct the model's number or its file"
         )
     if found["state"] != ModelState.APPROVED:
         raise SettingsError(f"model {number} is not approved", hint="have an auditor approve it")

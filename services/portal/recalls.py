@@ -63,7 +63,7 @@ class Recalls:
         )
 
     def download(self, request: Request) -> Response:
-        """Raises InputError or NotFoundError."""
+        """The results as a CSV file. Raises InputError or NotFoundError."""
         body = build_csv(self._recall(request, _asked(request)))
         headers = {"Content-Disposition": 'attachment; filename="recall.csv"'}
         return Response(body, media_type="text/csv; charset=utf-8", headers=headers)

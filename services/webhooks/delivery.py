@@ -40,7 +40,7 @@ class DeliveryResult:
 
 
 def build_request(event: Mapping[str, Json], mode: Mode) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the request. Not included: the signature headers."""
+    """Builds headers and body of the request, without the signature headers."""
     if mode is Mode.STRUCTURED:
         return {"content-type": "application/cloudevents+json"}, _encode(event)
     named = {name: value for name, value in event.items() if name not in ("data", "datacontenttype")}

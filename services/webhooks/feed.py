@@ -76,7 +76,8 @@ class RecordFeed:
         self, position: Position, limit: int, viewer: int | None, wanted: Filter
     ) -> tuple[list[FeedEntry], Position]:
         """Reads up to `limit` records after a position. Returns those that the viewer may see and wants, and the
-        position after all that were read, which equals `position` if there are no more. `viewer` None sees all."""
+        position after all that were read, which equals `position` if there are no more. A `viewer` of None sees all
+        records."""
         with self._store.reading() as connection:
             feed, rows = Feed(connection), Rows(connection)
             found = feed.after(position, limit)
@@ -161,7 +162,8 @@ def parse_position(text: str) -> Position:
 
 
 def parse_filter(kinds: Iterable[str], subjects: Iterable[str]) -> Filter:
-    """Raises InputError for malformed kinds or subjects, or too many of them. Not established: that they exist."""
+    """Parses a filter. Raises InputError for malformed kinds or subjects, or too many of them. Not established: that
+    they exist."""
     kinds, subjects = list(kinds), list(subjects)
     if len(kinds) > _MOST_WORDS or len(subjects) > _MOST_WORDS:
         raise InputError(

@@ -1,5 +1,5 @@
-"""One POST to a verified address, on a connection of its own: no proxy, redirects, cookies or second name look-up. Only
-the head of the response is read."""
+"""Sends one POST to a verified address, on a separate connection: no proxy, redirects, cookies or second name look-up.
+Only the head of the response is read."""
 
 from __future__ import annotations
 

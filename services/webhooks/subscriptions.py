@@ -158,7 +158,7 @@ class Subscriptions:
             return [describe(row) for row in WebhookRepository(connection).all(subscriber.viewer)]
 
     def get(self, subscriber: Subscriber, id_: str) -> Webhook:
-        """Raises NotFoundError."""
+        """A subscription of the subscriber. Raises NotFoundError."""
         with self._store.reading() as connection:
             return describe(_find(WebhookRepository(connection), subscriber, id_))
 
@@ -184,7 +184,7 @@ class Subscriptions:
         return NewWebhook(secret, describe(row))
 
     def remove(self, subscriber: Subscriber, id_: str) -> None:
-        """Raises NotFoundError."""
+        """Removes a subscription for good. Raises NotFoundError."""
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             _find(webhooks, subscriber, id_)

@@ -100,7 +100,7 @@ def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PO
 
 
 def verify_address(text: str, *, secure: bool, loopback: bool) -> None:
-    """Raises TargetRefusedError for an address that is not on the public internet."""
+    """Verifies that an address is on the public internet. Raises TargetRefusedError."""
     # A zone id (RFC 6874) does not change what kind of address it is.
     address = _address(text.partition("%")[0])
     if address is None:

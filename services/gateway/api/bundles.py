@@ -113,9 +113,9 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
     def get_bundle(
         principal: CurrentPrincipal, lots: LotNames, disclose: Disclosed = _NOTHING, if_none_match: IfNoneMatch = None
     ) -> Response:
-        """Contains records, state proofs and block headers, so that the lots' provenance can be verified offline
-        (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same block
-        yield the same bytes."""
+        """The bundle contains records, state proofs and block headers, so that the lots' provenance can be verified
+        offline (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same
+        block yield the same bytes."""
         disclosing = parse_disclosing(_allowed(disclose, principal))
         # The ETag saves the transfer, not the work: the bytes are known only once the bundle is built.
         whole = Response(builder.bundle(lots, disclosing, principal.viewer), media_type=MEDIA_TYPE)
@@ -131,8 +131,8 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         responses={**_TRUST, **PROBLEMS_400_404},
     )
     def get_trust(quorum: Quorum = None) -> Response:
-        """Contains the chain, contracts and participants, according to this company's node. Using it means trusting
-        this company for them: compare it with another company's."""
+        """The trust file contains the chain, contracts and participants, according to this company's node. Using it
+        means trusting this company for them: compare it with another company's."""
         return Response(builder.trust(quorum), media_type="application/json")
 
 

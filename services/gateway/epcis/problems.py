@@ -43,8 +43,8 @@ _QUERY_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
 
 
 def reword_problem(path: str, problem: Problem) -> Problem:
-    """Under an EPCIS path, returns the problem with its exception type in EPCIS 2.0 (REST bindings). A problem for
-    which the standard has no type is returned unchanged."""
+    """Returns the problem with its exception type in EPCIS 2.0 (REST bindings), if the path is an EPCIS path. A problem
+    for which the standard has no type is returned unchanged."""
     if not path.startswith(f"{PREFIX}/"):
         return problem
     # EPCIS has no 422: there, malformed parameters are 400.

@@ -146,8 +146,8 @@ class _IdempotentRequest:
     asked: _KeyedRequest
 
     def respond(self, work: Callable[[str], Response]) -> Response:
-        """As IdempotencyStore.respond. Blocks, so it is for routes that are not coroutines. The response must not be
-        streamed."""
+        """Like IdempotencyStore.respond. It blocks, so it is only for routes that are not coroutines. The response must
+        not be streamed."""
         return self.store.respond(self.asked, work)
 
 

@@ -68,7 +68,7 @@ class Pager:
         return base64.urlsafe_b64encode(nonce + self._secret().encrypt(nonce, plain, scope.encode())).decode()
 
     def open(self, scope: str, cursor: str) -> Key:
-        """Raises CursorError unless `seal` returned the cursor for the same scope."""
+        """The position in a cursor. Raises CursorError unless `seal` returned the cursor for the same scope."""
         try:
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             plain = self._secret().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], scope.encode())

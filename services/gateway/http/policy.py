@@ -50,7 +50,7 @@ def build_policy(
     owner: int | None = None,
     tls: bool = False,
 ) -> Policy:
-    """The policy of a gateway that listens on `host`, with its own TLS if `tls`, and is reached at `url`, by default at
+    """The policy of a gateway that listens on `host`, with its own TLS if `tls`, and is reached at `url`, by default
     the address that it listens on.
 
     Raises SettingsError for settings that would expose data or tokens to the network.

@@ -73,7 +73,9 @@ class Recorder:
         return self._outbox.record(number)
 
     def queue_in(self, connection: Connection, row: RecordingRow, record: Record) -> int:
-        """As `queue`, within the caller's transaction. The caller wakes the recorder afterwards. Returns the id."""
+        """Like `queue`, but within the caller's transaction. The caller wakes the recorder afterwards. Returns the
+        id.
+        """
         return RecordingRepository(connection).queue(self._address, build_entry(row.key, record), row)
 
     def wake(self) -> None:
@@ -84,7 +86,9 @@ class Recorder:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when the thread has ended. A thread that is blocked in a request to the node is abandoned."""
+        """Stops the thread, and returns when it has ended. A thread that is blocked in a request to the node is
+        abandoned.
+        """
         self._loop.stop()
 
     def _step(self) -> float:

@@ -102,7 +102,7 @@ def _add_requests(routes: Routes, relay: Relay | None) -> None:
         examples={"final": partial(_request, OutboxState.FINAL), "queued": partial(_request, OutboxState.QUEUED)},
     )
     def look(digest: Digest, principal: CurrentPrincipal) -> Response:
-        """404 for a request of another participant."""
+        """Returns the state of a request. 404 if it belongs to another participant."""
         return reply(_active(relay).look(bytes.fromhex(digest[2:]), principal))
 
 
@@ -116,7 +116,7 @@ def _add_preparation(routes: Routes, relay: Relay | None) -> None:
         examples={"now": _terms},
     )
     def terms(address: KeyAddress) -> Response:
-        """Read from the chain, and visible to every participant."""
+        """Returns the terms, read from the chain. They are visible to every participant."""
         return reply(_active(relay).terms(bytes.fromhex(address[2:])))
 
     @routes.post(

@@ -70,7 +70,9 @@ class Relay:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when the thread has ended, or does not end in time. It is safe to interrupt at any point."""
+        """Stops the thread; returns when it has ended, or after a timeout. The thread can safely be interrupted at any
+        point.
+        """
         self._loop.stop()
 
     def _round(self) -> float:
@@ -103,7 +105,8 @@ class Relay:
         )
 
     def simulate(self, contract: Contract, data: bytes, key: bytes, principal: Principal) -> Simulation:
-        """Raises RecordError for a call that makes no record, and ForbiddenError for another participant's key."""
+        """Simulates a call that the key would sign. Raises RecordError for a call that makes no record, and
+        ForbiddenError for another participant's key."""
         self._verify_key(key, principal)
         read_kinds(contract, data)
         try:
@@ -129,7 +132,7 @@ class Relay:
         return self.look(signed.request.digest, principal)
 
     def look(self, digest: bytes, principal: Principal) -> RelayedRequest:
-        """Raises NotFoundError for an unknown request, and for one of another participant."""
+        """The status of a request. Raises NotFoundError if the request is unknown or belongs to another participant."""
         record = self._find(digest)
         if record is None:
             raise _missing()

@@ -223,7 +223,7 @@ def test_branches_below_the_keys_end_are_refused() -> None:
     for _ in range(65):
         child, encoded = node_root(branch(c0=child, c1=KEY))
         nodes.insert(0, encoded)
-    with pytest.raises(ProofError, match="deeper than its keys"):
+    with pytest.raises(ProofError, match="longer than its keys"):
         verify_proof(child, ZEROS, nodes)
 
 
