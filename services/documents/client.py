@@ -80,6 +80,7 @@ class HttpDocuments:
     def _ask(self, method: str, path: str, most_bytes: int, **sent: Any) -> bytes:
         try:
             with self._client.stream(method, path, **sent) as answer:
+                # A refusal is a short problem document, however large the requested file may be.
                 limit = most_bytes if answer.is_success else _MOST_ANSWER_BYTES
                 content = b""
                 # Counted while it arrives, so that an endless response does not fill the memory.
@@ -103,6 +104,7 @@ def _parse(content: bytes) -> dict[str, Any] | None:
 
 
 def _refusal(status: int, problem: Mapping[str, Any]) -> MillmarkError:
+    # On one line and bounded: the text comes from the gateway and is printed on a terminal.
     detail = " ".join(str(problem.get("detail", f"status {status}")).split())[:_MOST_TEXT]
     if status == 404:
         return NotFoundError(

@@ -31,6 +31,8 @@ class KeyRing:
     def in_use(self) -> tuple[str, bytes]:
         """Name and value of the current key, which wraps new data keys. Creates the file if it does not exist. Raises
         SigningError."""
+        # Two processes may get here at once: `write_private` never replaces a file, so the second raises and loses no
+        # key.
         if not self._path.exists():
             write_private(self._path, _ring_text([_new_key()]))
         return next(iter(self._read().items()))
@@ -46,6 +48,7 @@ class KeyRing:
 
     def add(self) -> None:
         """Adds a new key and makes it current."""
+        # The first key is the current one. The others stay, for the data keys that are still wrapped under them.
         self._replace([_new_key(), *self._read().items()])
 
     def drop_old(self) -> None:

@@ -67,11 +67,13 @@ class DocumentRepository:
 
     def added_by(self, token: str) -> SharedVersionRow | None:
         """The version that an earlier request with the same token added, if any."""
+        # Additions without an idempotency key store an empty token, which identifies none of them.
         found = self._rows.find(SharedVersionRow, token=token) if token else []
         return found[0] if found else None
 
     def all_versions(self) -> list[SharedVersionRow]:
         """All versions that are not erased."""
+        # An erased version has no data key left to wrap.
         return [row for row in self._rows.scan(SharedVersionRow) if row.wrapped_key]
 
     def add_version(self, row: SharedVersionRow, claims: str, pieces: Iterable[bytes]) -> None:
@@ -110,6 +112,7 @@ class DocumentRepository:
         # Stored responses contain names and sizes of the document.
         AnswerRepository(self._connection).forget_containing(id_.encode())
         self._connection.execute(delete(shared_pieces).where(shared_pieces.c.document == id_))
+        # The rows stay: their roots are in records on the ledger, and their numbers must not be used again.
         gone = {"name": "", "media_type": "", "size": 0, "nonce": b"", "wrapping": "", "wrapped_key": b""}
         self._connection.execute(update(shared_versions).where(shared_versions.c.document == id_).values(**gone))
         self._connection.execute(update(shared_documents).where(shared_documents.c.id == id_).values(erased_at=now_s))

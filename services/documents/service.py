@@ -117,6 +117,7 @@ class Documents:
                 raise NotFoundError(f"document {id_} has no version {version}", hint="see its list of versions")
             head = self._head(repos, found, recipient)
         start = head.to_bytes()
+        # Includes the recipient's key: once it publishes another one, a file that it cached no longer opens.
         tag = f"{id_}.{version}.{head.recipient.public_key.hex()[:16]}"
         return Sealed(start, self._pieces(found), len(start) + found.size + TAG_BYTES, tag)
 
@@ -206,6 +207,7 @@ class Documents:
         then the document is erased, but the files may still contain traces.
         """
         with self._writing() as repos:
+            # Not `open_document`: erasing again is allowed, and scrubs the files again if the first attempt could not.
             row = find_document(repos.reader, repos.documents, id_)
             repos.verify(id_, precondition)
             if not row.erased_at:
@@ -267,6 +269,7 @@ class Documents:
         repos.documents.add_version(row, json.dumps(claims.to_json()), draft.pieces())
 
     def _head(self, repos: _Repositories, row: SharedVersionRow, recipient: int | None) -> SealedHeader:
+        # Without a recipient there is no key to wrap for, and the gateway hands out no plaintext.
         if recipient is None:
             raise DocumentError(
                 "documents are sealed for a participant", hint="sign in, or use `millmark documents open`"
@@ -280,6 +283,7 @@ class Documents:
         return SealedHeader(
             version_id=_version_id(row),
             recipient=wanted,
+            # All fields, which the recipient compares with the root and the content.
             claims=parse_claims(json.loads(document)).disclose([()]),
             nonce=row.nonce,
             wrapped_key=wrap_for(wanted, _version_id(row), self._data_key(row)),

@@ -80,6 +80,7 @@ class AuditAnchors:
         """Queues an anchor if one is due, and returns whether it did. Raises StoreError or AuditError."""
         with self._store.reading() as connection:
             book = Book(connection)
+            # The book tells how far the log is anchored: no other place has to be kept in step with it.
             size = book.evidence_size(self._rule.stream)
             latest = book.latest_evidence(self._rule.stream)
         before = None if latest is None else parse_head(latest)
@@ -104,6 +105,7 @@ class AuditAnchors:
             book.add_evidence(stream, entries)
             whole = size + len(entries)
             anchor = Anchor(stream, whole, Tree(book.leaves(stream, whole)).root())
+            # Derived from the size, so that two gateways that reach the same size cannot queue two anchors.
             key = f"audit/anchor/{stream.hex()}/{whole:013d}"
             self._recorder.queue_in(connection, RecordingRow(key, 0, describe_subjects([stream])), anchor)
         self._recorder.wake()

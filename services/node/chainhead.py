@@ -11,7 +11,7 @@ __all__ = ["ChainHead"]
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """One observation of the chain's latest block. Times are monotonic seconds. Immutable, so threads share it without a lock."""
+    """One observation of the chain's latest block. Times are monotonic seconds. Immutable, so threads can share it."""
 
     number: int | None = None
     """Number of the latest block; None until the chain is first reached."""

@@ -132,6 +132,7 @@ def parse_frame(data: bytes, at: int, marker: bytes, previous: bytes | None = No
     if digest != _digest(memoryview(data)[at:end]) or previous not in (None, before):
         return None
     entries = _parse_body(data[at + _HEAD.size : end])
+    # The digest covers the count, so a difference comes from a faulty writer, not from damage.
     return Frame(first, entries, digest, end + _DIGEST_BYTES - at) if len(entries) == count else None
 
 

@@ -88,7 +88,9 @@ class SubmissionLoop:
 
     def _round(self) -> float:
         """Records, then submits. A failure of either does not stop the other. Returns seconds until the next round."""
+        # Recording comes first, so that what it queues is submitted in the same round.
         self._try("log", self._record)
+        # Only the chain's side pauses after a failure: recording needs nothing but the local disk.
         if time.monotonic() >= self._wait_until_s:
             self.connected = self._try("chain", self._send)
             if not self.connected:
@@ -100,6 +102,7 @@ class SubmissionLoop:
             recorder.step()
 
     def _send(self) -> None:
+        # Connected in the loop, not at the start: the chain may be unreachable then, and events are accepted anyway.
         if self._submitter is None:
             self._submitter = self._connect()
         self._submitter.step()
@@ -112,6 +115,7 @@ class SubmissionLoop:
         """Updates `head`, and logs when the chain stalls or recovers."""
         number, now_s = submitter.head_number(), time.monotonic()
         self._look_at_s = now_s + _LOOK_S
+        # A relay does not report the chain's head, so stalls cannot be noticed here.
         if number is None:
             return
         stalled = self.head.stalled_s(now_s) > 0

@@ -106,6 +106,7 @@ def _is_visible(visibility: Visibility | None, row: RecordRow, touched: Collecti
     # An author always sees its own records, also of lots that it has passed on and no longer sees.
     if visibility is None or row.participant == visibility.participant:
         return True
+    # Machines are what is private in the registry; participants, keys and models concern everybody.
     if row.contract == Contract.REGISTRY.value:
         return not row.kind.startswith("Machine") or visibility.has(SubjectKind.MACHINE, row.subject)
     return bool(visibility.lots(touched) or visibility.orders(touched))

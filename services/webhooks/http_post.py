@@ -39,6 +39,7 @@ async def post(
 ) -> DeliveryResult:
     """Sends the request and waits for the head of the response. Failures are returned as results, never raised."""
     try:
+        # One limit for the whole delivery: with one per step, a receiver could hold it by answering byte by byte.
         async with asyncio.timeout(timeout_s):
             address = await target.address(resolve, loopback=loopback)
             return _judge(await _exchange(target, address, headers, body, tls))

@@ -33,6 +33,7 @@ class WebhookRepository:
     def due(self, now_ms: int) -> list[WebhookRow]:
         """Active subscriptions whose next delivery attempt is due."""
         query = select(webhooks).where(webhooks.c.state == "active", webhooks.c.next_try_ms <= now_ms)
+        # The longest overdue first: the dispatcher serves a limited number at once, and none must wait forever.
         return [_row(one) for one in self._connection.execute(query.order_by(webhooks.c.next_try_ms, webhooks.c.id))]
 
     def change(self, id_: str, **values: object) -> bool:

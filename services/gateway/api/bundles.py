@@ -92,6 +92,8 @@ class _BundleBuilder:
         """Yields the chain. Raises NoChainError without one, and BusyError if too many requests are waiting."""
         if self._chain is None:
             raise NoChainError("this gateway is not connected to a chain", hint="ask its operator to set chain_url")
+        # Building takes seconds and many calls to the node: without a limit, a few callers could occupy every server
+        # thread.
         with self._work.take() as mine:
             if not mine:
                 raise BusyError("too many bundles are being built", retry_after_s=5)

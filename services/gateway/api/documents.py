@@ -238,6 +238,7 @@ def _add_versions(table: RouteTable, documents: Documents, clock: Clock) -> None
         """The version is encrypted under a new key. Earlier versions are kept."""
         # Needed before encryption starts: document and number are authenticated with the ciphertext.
         version_id = await run_in_threadpool(documents.next_version_id, document)
+        # Should another upload take the same number meanwhile, `add_version` refuses this one.
         with Draft(version_id, name, _media_type(request)) as draft:
             await _receive(request, draft)
             idempotent = await read_idempotent_request(request, principal, key)

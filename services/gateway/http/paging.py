@@ -72,6 +72,7 @@ class Pager:
         try:
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             plain = self._secret().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], scope.encode())
+        # One error for all causes: which part of a forged cursor is wrong must not be revealed.
         except (InvalidTag, ValueError, binascii.Error):
             raise CursorError("the cursor was not issued for this list", hint="start with the first page") from None
         return tuple(_part(value) for value in json.loads(plain))

@@ -106,6 +106,7 @@ def build_precondition(if_match: str | None) -> Callable[[Printable], None] | No
     expected = [one.strip() for one in if_match.split(",")]
 
     def verify(view: Printable) -> None:
+        # The view is encoded again, since an ETag is the hash of what a GET would return now.
         if expected != ["*"] and _etag(reply(view)) not in expected:
             raise PreconditionError("the ETag in If-Match is not current", hint="read it again, then decide")
 

@@ -77,6 +77,7 @@ class RouteTable:
     def find_rule(self, method: str, path: str) -> Rule:
         """The permission rule of a route. Raises ForbiddenError for a route without a row."""
         row = self.get(method, path)
+        # Closed by default: a route that reaches the router in another way is of no use to anybody.
         if row is None:
             raise ForbiddenError("this route is closed to everybody", hint="")
         return row.rule

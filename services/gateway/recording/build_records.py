@@ -92,10 +92,12 @@ class Builder:
         if self.names is None:
             raise TypeError("a record of this kind names nothing new")
         identity = Identity(self.names, self.creator, identifier)
+        # Collected here and stored only with the record, so that a refused body leaves nothing in the book.
         self.identities.append(identity)
         return identifier_hash(identity.salt, identity.identifier)
 
     def _document(self, document: Json, root: str | None, name: str) -> bytes:
+        # The two could differ, and then one of them would be ignored silently.
         if document is not None and root is not None:
             raise InputError(
                 f"both {name} and its document are given", hint=f"omit {name}, or {name.removesuffix('_root')}"

@@ -87,6 +87,7 @@ class _RecordingService:
         body: BaseModel,
         caller: Principal,
     ) -> QueuedRecord:
+        # Part of the hash that becomes the subject, so it must be the participant for whom the key signs.
         creator = recorder.participant(caller.participant)
         members = body.model_dump()
         # Built before the write transaction, which should be short. If the index is behind, the contract decides.

@@ -49,6 +49,7 @@ class Recorder:
             raise NoSignerError(
                 "the gateway's key does not sign for an active participant", hint="ask the operator to check the key"
             )
+        # The gateway signs for its own company only, whatever credential asks for it.
         if caller not in (None, found.number):
             raise NoSignerError(
                 f"the gateway's key signs for participant {found.number}", hint="ask the operator to check the key"
@@ -61,12 +62,14 @@ class Recorder:
 
     def find_all(self, keys: Sequence[str]) -> dict[str, QueuedRecord]:
         """The records queued under any of the keys, by key."""
+        # A query takes a limited number of parameters.
         parts = (keys[start : start + _PART] for start in range(0, len(keys), _PART))
         return {key: record for part in parts for key, record in self._outbox.find(part).items()}
 
     def queue(self, row: RecordingRow, record: Record, keep: Callable[[Book], None]) -> QueuedRecord:
         """Makes a record durable, together with what the book has to store for it."""
         with self._store.transaction() as connection:
+            # In one transaction: a record whose identifier or document were lost could never be disclosed.
             keep(Book(connection))
             number = self.queue_in(connection, row, record)
         self.wake()

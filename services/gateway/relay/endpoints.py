@@ -89,6 +89,8 @@ def _add_requests(routes: Routes, relay: Relay | None) -> None:
         """The request is stored before it is acknowledged, and then sent until it is on the ledger or has failed. It is
         identified by its digest: submitting it again returns its current state, so no Idempotency-Key is needed. A
         request that the ledger would reject is refused with the contract's own error."""
+        # The body is read as bytes, not by FastAPI's parser: only the canonical form is accepted, which parsing would
+        # lose.
         active = _active(relay)
         body = await request.body()
         return reply(await run_in_threadpool(active.accept, body, principal), 202)

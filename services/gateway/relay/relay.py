@@ -126,6 +126,7 @@ class Relay:
         with self._accepting:  # otherwise two requests with the same nonce could pass the checks side by side
             if self._find(signed.request.digest) is None:
                 self._verify(signed.request)
+                # The last check and the most expensive one: what would revert must not cost the relay any gas.
                 self._chain.simulate_forward(signed, self._signer.address)
                 entry = Entry(_name(signed.request), FORWARDER, "Forward", signed.to_bytes())
                 self._outbox.enqueue(self._signer.address, [entry])
@@ -166,9 +167,11 @@ class Relay:
                 "the request is for another chain or forwarder", hint="use the deployment file of this ledger"
             )
         _read_kinds(chain, request)
+        # The relay pays for the gas that a request may use.
         if request.gas > MOST_GAS:
             raise RequestError(f"the request asks for more than {MOST_GAS} gas", hint="split it into several requests")
         now_s = self._now_s()
+        # A far deadline would let a request that was never mined block its signer's next nonce for as long.
         if not now_s < request.deadline <= now_s + LONGEST_S:
             raise RequestError(
                 f"the deadline is not within {LONGEST_S} s from now", hint="check the clock, then sign again"

@@ -104,7 +104,7 @@ def build_status_entry(url: str, sequence: int) -> dict[str, Json]:
 
 
 def is_set(entry: Json, lists: Mapping[str, Mapping[str, Json]]) -> bool:
-    """Tells whether the bit of a status entry is set in the given status list credentials, which the caller must have verified.
+    """Tells whether the bit of a status entry is set in status list credentials that the caller has verified.
 
     Raises CredentialError if the entry or its list is malformed, missing, or for another purpose.
     """

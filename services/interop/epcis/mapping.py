@@ -165,6 +165,7 @@ def propose(event: Mapping[str, Json], event_hash: str, known: Known) -> Proposa
         build(event, draft)
     except _Unmapped as reason:
         draft.reasons.append(str(reason))
+    # Salts that were drawn for lots without a record are dropped: there is no hash that they could open.
     if not draft.records:
         return Proposal((), {}, None, tuple(draft.reasons))
     return Proposal(tuple(draft.records), draft.salts, draft.claims, tuple(draft.reasons))
@@ -181,6 +182,7 @@ def names_of(event: Mapping[str, Json]) -> set[str]:
     several = [str(one["epcClass"]) for name in _SEVERAL for one in _quantities(event, name)]
     found = set()
     for epc in [*singles, *several, str(event.get("parentID", ""))]:
+        # `propose` reports such a name; here it only means that there is nothing to look up.
         with suppress(_Unmapped):
             found.add(_identifier(epc))
     return found
@@ -212,6 +214,7 @@ def _measure(element: Mapping[str, Json]) -> tuple[int, str]:
     epc, quantity, unit = str(element["epcClass"]), element.get("quantity"), str(element.get("uom", _ONE))
     if quantity is None:
         raise _Unmapped(f"{epc[:120]}: the quantity is missing")
+    # Decimal, since a float of 0.1 kg times 1000 need not be a whole number of grams.
     amount = Decimal(str(quantity))
     if amount % 1 and unit in _FINER:
         amount, unit = amount * 1000, _FINER[unit]
