@@ -256,7 +256,7 @@ def verify_disclosure(disclosure: Disclosure, root: bytes) -> None:
 
 
 def parse_claims(value: Json) -> Claims:
-    """Parse a storage form, which need not be trusted. Raises ClaimsError."""
+    """Parse claims from their storage form, which need not be trusted. Raises ClaimsError."""
     (items,) = _members(value, "fields")
     fields: list[tuple[Path, Field | bytes]] = []
     for item in _list(items):

@@ -24,8 +24,8 @@ _STANDARD_TO_URL = bytes.maketrans(b"+/", b"-_")
 def encode_bundle(bundle: Bundle) -> bytes:
     """Return the file's content. Raises CanonicalError for a value that canonical JSON cannot represent.
 
-    Only disclosed JSON goes through the general encoder, which is too slow for 65,000 nodes; for everything else,
-    canonical form only requires the members to be sorted.
+    Only disclosed JSON goes through the general encoder, which is too slow for the 65,000 trie nodes that a bundle may
+    have; for everything else, canonical form only requires the members to be sorted.
     """
     members = {
         "bundle_version": b"%d" % BUNDLE_VERSION,

@@ -170,4 +170,4 @@ def _bytes(first: int, end: int) -> _Static:
 
 
 def _malformed(cause: str) -> RecordError:
-    return RecordError(f"the data are not those of such an event: {cause}", hint=_HINT)
+    return RecordError(f"the data do not encode an event of this kind: {cause}", hint=_HINT)

@@ -88,7 +88,7 @@ def parse_digital_link(text: str) -> DigitalLink:
 def split_digital_link(text: str) -> tuple[tuple[str, str], ...]:
     """Return the key and qualifiers of a URI in the form of a Digital Link, without checking check digits.
 
-    For recognising a link, not for validating it. A GTIN of 8, 12 or 13 digits is padded with zeros. Raises
+    This recognises a link, but does not validate it. A GTIN of 8, 12 or 13 digits is padded with zeros. Raises
     IdentifierError.
     """
     elements = tuple(

@@ -2,7 +2,7 @@
 
     python -m ledger.verify FILE --trust FILE
 
-Twelve lines do it in Python:
+In Python:
 
     trust = parse_trust(Path("trust.json").read_bytes())
     report = verify_bundle(Path("part.bundle").read_bytes(), trust, now_s=int(time.time()))

@@ -132,7 +132,7 @@ def subject_of(identity: IdentityShown) -> bytes:
 
 def _verify_same(what: str, found: object, trusted: object) -> None:
     if found != trusted:
-        raise TrustRefused(f"the {what} is {_shown(found)}, the trust file says {_shown(trusted)}")
+        raise TrustRefused(f"the {what} is {_shown(found)}, but the trust file says {_shown(trusted)}")
 
 
 def _shown(value: object) -> str:

@@ -69,8 +69,9 @@ def verify_status(verified: Verified) -> None:
 
 
 def status_of(verified: Verified, certificate: Certificate, time: int) -> CertificateStatus:
-    """A certificate's status at the proof block. Expiry and the deadline of a demand are judged at `time` instead,
-    since they need no record."""
+    """A certificate's status at the proof block. Only expiry and an unmet demand for opening are judged at `time`,
+    since they take effect without a record.
+    """
     if certificate.state is CertificateState.REVOKED:
         return CertificateStatus.REVOKED
     if certificate.state is CertificateState.REFUTED:

@@ -46,7 +46,7 @@ class Recalls:
         )
 
     def show(self, request: Request) -> Response:
-        """The form, with the results if it was submitted. Things that the viewer may not see are unknown."""
+        """The form, with the results if it was submitted. Things that the viewer may not see are treated as unknown."""
         asked = _asked(request)
         found, refused, status = None, "", 200
         if asked:

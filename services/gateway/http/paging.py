@@ -97,7 +97,7 @@ class _Paging:
 
     @property
     def number(self) -> int | None:
-        """`after`, in a list that is ordered by one number."""
+        """The position `after` as a number, for a list that is ordered by a single number."""
         if self.after is None:
             return None
         (number,) = self.after
