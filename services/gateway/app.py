@@ -72,7 +72,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     # Pages are rows of the same table, so that none can be served without a permission rule.
     for page in portal.routes:
         table.add(Route(page.method, page.path, page.rule), page.endpoint)
-    app.include_router(table.router)
+    table.register(app)
     return app
 
 

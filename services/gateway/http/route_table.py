@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 from starlette.routing import compile_path
 
 from services.access import ForbiddenError
@@ -39,15 +39,15 @@ class Route:
 
 
 class RouteTable:
-    """Owns the router, so that no route can be registered without its row."""
+    """Registers all routes of the application, so that none can be registered without its row."""
 
     def __init__(self) -> None:
-        self.router = APIRouter()
+        self._endpoints: list[tuple[Route, Callable[..., Any], Mapping[str, Any]]] = []
         self._rows: dict[tuple[str, str], Route] = {}
         self._long_bodies: list[tuple[str, re.Pattern[str], int]] = []
 
     def add(self, route: Route, endpoint: Callable[..., Any], **documented: Any) -> None:
-        """Registers the route; `documented` is passed on to FastAPI.
+        """Adds a route; `documented` is passed on to FastAPI by `register`.
 
         Raises ValueError if the table already has this method and path.
         """
@@ -58,14 +58,20 @@ class RouteTable:
         # The middleware needs the limit before the router has matched, so it is looked up by pattern.
         if route.rule.body_bytes != MOST_BODY_BYTES:
             self._long_bodies.append((route.method, compile_path(route.path)[0], route.rule.body_bytes))
-        self.router.add_api_route(
-            route.path,
-            endpoint,
-            methods=[route.method],
-            operation_id=route.operation,
-            include_in_schema=route.operation is not None,
-            **documented,
-        )
+        self._endpoints.append((route, endpoint, documented))
+
+    def register(self, app: FastAPI) -> None:
+        """Registers all routes with the application itself: those of an included router would be built twice, which
+        takes most of a gateway's start."""
+        for route, endpoint, documented in self._endpoints:
+            app.add_api_route(
+                route.path,
+                endpoint,
+                methods=[route.method],
+                operation_id=route.operation,
+                include_in_schema=route.operation is not None,
+                **documented,
+            )
 
     def __iter__(self) -> Iterator[Route]:
         """Yields the rows in order of declaration."""
