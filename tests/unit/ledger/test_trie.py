@@ -176,7 +176,7 @@ def branch(**children: RlpItem) -> list[RlpItem]:
         ([LEAF[0], b""], "no value"),
         ([LEAF[0], [VALUE]], "no value"),
         ([hex_prefix("", False), KEY], "no path"),
-        ([hex_prefix("0" * 64, False), KEY], "deeper"),
+        ([hex_prefix("0" * 64, False), KEY], "longer"),
         ([hex_prefix("00", False), KEY[:31]], "referenced by 31"),
         ([hex_prefix("00", False), b""], "referenced by 0"),
         ([hex_prefix("00", False), deep_leaf(62)], "not shorter than a hash"),
