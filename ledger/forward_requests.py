@@ -51,7 +51,9 @@ _HINT = "have it signed again with this version"
 
 @dataclass(frozen=True, slots=True)
 class ForwardRequest:
-    """The signed content of a request. Raises RequestError for values that no forwarder accepts."""
+    """The content of a request that its signer signs. Construction raises RequestError for values that no forwarder
+    accepts.
+    """
 
     chain_id: int
     forwarder: bytes
@@ -101,7 +103,9 @@ class SignedRequest:
     signature: bytes
 
     def verify(self) -> None:
-        """Verify the signature. Raises RequestError. Not established: that the nonce is the signer's next one."""
+        """Verify the signature. Raises RequestError. Not established: that the nonce is the one that the forwarder
+        expects next.
+        """
         try:
             signature = Signature.from_bytes(self.signature)
             verify_signature(self.request.digest, signature, self.request.signer)

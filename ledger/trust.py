@@ -231,7 +231,7 @@ def _parse_checkpoint(value: Json) -> Trusted:
     if kind == "cosigned":
         _, quorum, keys = parse_members(value, "kind", "quorum", "keys")
         return Cosigners(parse_number(quorum, MAX_COSIGNERS), tuple(_parse_cosigner(key) for key in _list(keys)))
-    raise TrustError("its checkpoint is of an unknown kind")
+    raise TrustError("the kind of its checkpoint is unknown")
 
 
 def _parse_cosigner(value: Json) -> Cosigner:

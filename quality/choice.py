@@ -1,7 +1,7 @@
 """Chooses the kind of model that suits the data, from cross-validation of all kinds on the same folds. Needs numpy.
 
 Rows are *signals* if their columns are one quantity sampled over time, and *tables* if each column is a quantity of its
-own. Unless the caller states which, it is guessed; a guess only sets the order in which kinds are preferred. Of the
+own. Unless the caller states which, it is guessed; a guess only affects the order in which kinds are preferred. Of the
 kinds that are worse than the best by no more than a standard error, the first in that order is chosen: on few rows the
 best of four is often best by luck, and without this rule a kind for signals would now and then be chosen for a table.
 """

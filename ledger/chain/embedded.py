@@ -160,7 +160,9 @@ class EmbeddedChain:
             return self._request(method, params)
 
     def request_at(self, time_s: int, method: str, params: list[Json]) -> Json:
-        """Like `request`, but a new block's time is `time_s`, in seconds since 1970, or a second after its parent's."""
+        """Like `request`, but a new block gets the time `time_s`, in seconds since 1970, if that is later than its
+        parent's; otherwise its parent's plus one second.
+        """
         with self._lock:
             self._time_s = time_s
             try:

@@ -1,9 +1,10 @@
 """Events: how the contracts log records. Every kind is declared once, in the module of its family.
 
 A declaration is a frozen dataclass with the event's name and fields, in the order of the ABI, in snake case. A field's
-type states to what it refers: a participant, a machine, a lot, a claims document. All else is derived: signature and
-topic, the layout of the data, the JSON form, the claims roots of a record, and what a bundle must prove beside it. A
-test compares the declarations with the ABI in the contracts' artefacts. EVENTS.md lists what else a new kind needs.
+type states what the field refers to: a participant, a machine, a lot, a claims document. Everything else is derived:
+signature and topic, the layout of the data, the JSON form, the claims roots of a record, and what a bundle must prove
+beside it. A test compares the declarations with the ABI in the contracts' artefacts. EVENTS.md lists what else a new
+kind needs.
 """
 
 from __future__ import annotations

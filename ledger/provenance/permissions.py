@@ -85,7 +85,7 @@ class Visibility:
         return bool(self.among(kind, [subject]))
 
     def among(self, kind: SubjectKind, subjects: Collection[bytes]) -> set[bytes]:
-        """The subjects that exist for this participant. Of kinds other than lot, order and machine, none do."""
+        """The subjects that exist for this participant. Only lots, orders and machines do."""
         if kind is SubjectKind.LOT:
             return self.lots(subjects)
         if kind is SubjectKind.ORDER:

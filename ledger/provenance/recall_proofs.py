@@ -1,8 +1,8 @@
 """Builds bundles about the lots of a recall, as proof for partners who do not trust this company's index.
 
-For each lot, a bundle proves the whole history: its certificates with their status, its order, its holder, and what was
-made from it. Not established: that the list of lots is complete where nothing on the chain links them. Which lots a
-model certified, or a machine worked on, is known from the index alone.
+For each lot, a bundle proves the whole history: its certificates with their status, its order, its holder, and what
+was made from it. Not established: that the list of lots is complete where nothing on the chain links them. Only the
+index tells which lots a model certified, or a machine worked on.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def build_recall_bundles(
 ) -> Iterator[RecallBundle]:
     """Build bundles whose parts are the lots of a recall, nearest first, in as few files as fit.
 
-    All are of the same block: the checkpoint or, without one, the last final block that the recall includes. Lots whose
-    identifier is not in the private book are identified by their subject alone, so verify with `any_status`. Raises as
-    `build_bundle` does; NotFoundError for a lot that was made after that block.
+    All are built for the same block: the checkpoint or, without one, the last final block that the recall includes.
+    Lots whose identifier is not in the private book are identified by their subject alone, so verify with
+    `any_status`. Raises as `build_bundle` does; NotFoundError for a lot that was made after that block.
     """
     # One checkpoint for all: with the latest block each time, the files would be of different blocks.
     if checkpoint is None:
@@ -63,7 +63,7 @@ def build_recall_bundles(
 
 def _is_large(store: Store, parts: Sequence[bytes], block_number: int) -> bool:
     with store.reading() as connection:
-        selection = select_records(Rows(connection), parts, block_number, seal=True)
+        selection = select_records(Rows(connection), parts, block_number, withhold=True)
     return (
         len(selection.records) > _MAX_RECORDS
         or len(selection.histories) > _MAX_HISTORIES

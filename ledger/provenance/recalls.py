@@ -58,9 +58,9 @@ def recall(
     Affected are all lots that a model certified; a lot and its contents; or the lots that a machine made or measured
     from `since` to `until`, both included. `lot` is an identifier or subject, `machine` a number, identifier or
     subject. For a `viewer`, the number of a participant, only models that it registered or approved, lots that it made
-    or held, and machines that it owns exist.
+    or held, and machines that it owns are found.
 
-    Raises InputError unless exactly one of the three is given, and both times with a machine and only then;
+    Raises InputError unless exactly one of the three is given, with both times for a machine and with none otherwise;
     IdentifierError for a malformed name; NotFoundError if it is unknown.
     """
     if sum(one is not None for one in (model, lot, machine)) != 1:

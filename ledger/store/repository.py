@@ -40,7 +40,7 @@ class Rows:
         return found[0] if found else None
 
     def find(self, kind: type[R], /, **equals: Cell) -> list[R]:
-        """The rows whose columns have the given values, by primary key."""
+        """The rows whose columns have the given values, ordered by primary key."""
         query = _equal(kind, tuple(equals))  # type: ignore[arg-type]  # as above
         return _build(kind, self._querying.fetch(query, equals))
 
@@ -63,9 +63,9 @@ class Rows:
         return found or 0
 
     def page(self, kind: type[R], column: str, after: Cell, most: int, **equals: Cell) -> list[R]:
-        """The first `most` rows beyond a value of a unique column, by that column; for None, from the first row on.
+        """At most `most` rows whose other columns have the given values, ordered by a unique column.
 
-        Only rows whose other columns have the given values.
+        They start after the value `after` of that column, or with the first row if it is None.
         """
         table = TABLES[kind]
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
@@ -74,13 +74,17 @@ class Rows:
         return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column]).limit(most))]
 
     def latest(self, kind: type[R], column: str, most: int, **equals: Cell) -> list[R]:
-        """The last `most` rows by a column, in descending order, whose other columns have the given values."""
+        """The `most` rows with the greatest values of a column, in descending order, whose other columns have the
+        given values.
+        """
         table = TABLES[kind]
         query = select(table).where(*(table.c[name] == value for name, value in equals.items()))
         return [kind(*row) for row in self._connection.execute(query.order_by(table.c[column].desc()).limit(most))]
 
     def scan(self, kind: type[R], *order: str) -> Iterator[R]:
-        """All rows by the given columns or, without any, by primary key. Only a part of them is in memory at a time."""
+        """All rows, ordered by the given columns or, without any, by primary key. Only some of them are in memory at a
+        time.
+        """
         table = TABLES[kind]
         columns = [table.c[name] for name in order] or list(table.primary_key)
         query = select(table).order_by(*columns).execution_options(yield_per=_AT_ONCE)
@@ -211,7 +215,7 @@ class Registry:
         return self._rows.get(ChainIdentityRow, 1)
 
     def participant(self, number: int) -> ParticipantRow | None:
-        """The participant with a number; None if it is suspended, or was never admitted."""
+        """The participant with this number; None if it is suspended, or was never admitted."""
         found = self._rows.get(ParticipantRow, number)
         return None if found is None or found.suspended else found
 

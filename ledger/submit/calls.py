@@ -68,7 +68,8 @@ def read_sequences(chain: Chain, transaction: SentTransaction, receipt: Receipt)
     """Return the sequence of each of the transaction's records, in call order; None if the transaction reverted.
 
     For a forward request, which may make several records, it is the first of their sequences. Raises ChainError when
-    the transaction emitted other events than those of its records.
+    the transaction emitted events other than those of its
+        records.
     """
     if not receipt.succeeded:
         return None
@@ -79,7 +80,7 @@ def read_sequences(chain: Chain, transaction: SentTransaction, receipt: Receipt)
     events = [_EVENTS[expected.contract.value, kind] for kind in expected.kinds]
     if len(found) != len(events) or any(one.kind not in of for one, of in zip(found, events, strict=True)):
         raise ChainError(
-            f"transaction 0x{receipt.transaction_hash.hex()} emitted other events than those of its records",
+            f"transaction 0x{receipt.transaction_hash.hex()} emitted events other than those of its records",
             hint="check that the deployment file is for this version's contracts",
         )
     return [record.sequence for record in found[: len(transaction.records)]]

@@ -39,7 +39,7 @@ Report = Callable[[str, SentTransaction], None]
 
 
 def ignore(_: str, __: SentTransaction) -> None:
-    """A report that does nothing."""
+    """Do nothing: the default callback for reports."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ REMARKS: Mapping[str, str] = {
     "execution": "that the models give these logits: execute them again with `python -m quality audit`",
     "finished": "that the measured entries of finished operations were in their streams before the proof block",
     "signatures": "whose signatures the bundle carries: the trust file names the checkpoint itself",
-    "sealed": "how much is left of lots with sealed records; only the most that can be",
+    "withheld": "how much is left of lots with withheld records; only an upper bound is",
 }
 """The English text of each remark, by code, with the names of its values."""
 

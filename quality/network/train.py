@@ -1,8 +1,8 @@
 """Fits a small network: trains each recipe, quantises it, keeps the best by validation loss. Imports torch.
 
-A fifth of the rows is held out for validation. It decides when to stop, which recipe is kept and, by its scores, the
-threshold. Not established: that training is reproducible on another machine, although it is seeded. What is published
-is the model's bytes.
+A fifth of the rows is held out for validation. These rows decide when to stop, which recipe is kept and, by their
+scores, the threshold. Not established: that training is reproducible on another machine, although it is seeded. What
+is published is the model's bytes.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ _RECIPES = (
 
 @dataclass(frozen=True, slots=True)
 class FittedForest:
-    """See `quality.fitting.Fitted`. The float model is the trees before rounding, on unrounded columns."""
+    """See `quality.fitting.Fitted`. The float model consists of the trees before rounding, on unrounded columns."""
 
     model: Forest
     recipe: str

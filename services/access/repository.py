@@ -45,7 +45,7 @@ spent_nonces = _SCHEMA.table("spent_nonces", SpentNonceRow, "nonce")
 
 
 class AccessRepository:
-    """All operations run in the caller's transaction."""
+    """Reads and writes credentials and spent nonces in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -61,7 +61,7 @@ class AccessRepository:
         return True
 
     def add_credential(self, row: CredentialRow) -> None:
-        """Raises StoreError if the id exists."""
+        """Stores a credential. Raises StoreError if its id exists already."""
         self._rows.insert([row])
 
     def credential(self, id_: str) -> CredentialRow | None:
@@ -75,7 +75,9 @@ class AccessRepository:
         return [CredentialRow(*row) for row in self._connection.execute(query)]
 
     def revoke_credential(self, id_: str, kind: str, now_s: int) -> bool:
-        """Returns False if there is no such credential of that kind, or if it is already revoked."""
+        """Marks a credential as revoked. Returns False if no credential of that kind has the id, or if it is already
+        revoked.
+        """
         statement = (
             update(credentials)
             .where(credentials.c.id == id_, credentials.c.kind == kind, credentials.c.revoked_at == 0)

@@ -39,7 +39,7 @@ class Rule:
     pages."""
 
     def verify(self, principal: Principal) -> None:
-        """Raises ForbiddenError with the missing permission."""
+        """Checks a caller against the rule. Raises ForbiddenError, which names the missing permission."""
         if self.owner and not principal.owner:
             raise ForbiddenError("only the company that runs the gateway may do this", hint="ask its operator")
         if not self.roles & principal.roles:

@@ -43,8 +43,8 @@ class Session:
 
 
 class Nonces:
-    """Issues and recognises nonces without storing them, so that requests for nonces cannot fill a table. Only nonces
-    that were used are stored.
+    """Issues and recognises nonces without storing them, so that requests for nonces cannot fill a table. Only spent
+    nonces are stored.
 
     A nonce consists of 16 random bytes, its expiry in seconds, and a MAC over both. The MAC's key lives as long as this
     object: after a restart, nonces issued before are refused.
@@ -97,8 +97,8 @@ class SignIn:
     def accept(self, text: str, signature: str, now_s: int) -> Session:
         """Opens a session for the signer of the message, and spends its nonce.
 
-        Raises SignInError for a message of another site, chain or time, for one that was used before, and for a key
-        that is not active or whose participant is suspended. A refused message does not spend its nonce.
+        Raises SignInError for a message that is for another site or chain, is outside its time, or was used before,
+        and for a key that is not active or whose participant is suspended. A refused message does not spend its nonce.
         """
         message = parse_message(text)
         if not _SIGNATURE.fullmatch(signature):

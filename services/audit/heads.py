@@ -94,7 +94,7 @@ class AnchoredHeads:
         return self._heads[-1].last if self._heads else 0
 
     def verify(self, number: int, digest: bytes) -> None:
-        """Raises AuditTamperedError for an entry that is not the anchored one. Entries outside all heads pass."""
+        """Verifies that an entry is the anchored one. Raises AuditTamperedError. Entries outside all heads pass."""
         while self._at < len(self._heads) and self._heads[self._at].last < number:
             self._at += 1
         if self._at == len(self._heads) or number < self._heads[self._at].first:
@@ -104,6 +104,8 @@ class AnchoredHeads:
             raise AuditTamperedError(number, "its hash differs from the one anchored on the ledger")
 
     def verify_end(self, last: int) -> None:
-        """Raises AuditTamperedError for a log that ends before the last anchored entry."""
+        """Verifies that the log does not end before the last anchored entry. Raises AuditTamperedError."""
         if last < self.last:
-            raise AuditTamperedError(last + 1, f"it is missing; the ledger anchors entries up to {self.last}")
+            raise AuditTamperedError(
+                last + 1, f"the entry is missing, although the ledger anchors entries up to {self.last}"
+            )

@@ -83,7 +83,7 @@ def verify_audit(folder: Path, known_head: bytes | None = None, anchored: Anchor
         _verify_form(line, value, last + 1)
         if value["previous"] != head.hex():
             # Blame the predecessor: its content matches its hash, so both were replaced together.
-            raise AuditTamperedError(max(last, 1), "the next entry names another hash; this one was replaced")
+            raise AuditTamperedError(max(last, 1), "the next entry names a different hash, so this entry was replaced")
         last, head = last + 1, bytes.fromhex(str(value["hash"]))
         anchored.verify(last, head)
         found = found or head == known_head

@@ -44,7 +44,7 @@ def open_client(gateway: str, token_file: Path) -> Iterator[HttpDocuments]:
 
 
 def verify_id(document: str) -> str:
-    """Raises InputError for anything but a document id: it becomes part of the request's path."""
+    """Verifies that text is a document id, since it becomes part of the request's path. Raises InputError."""
     if len(document) != _ID_DIGITS or not set(document) <= set("0123456789abcdef"):
         raise InputError(f"{document[:40]!a} is not a document id", hint="give 32 hexadecimal digits")
     return document
@@ -143,7 +143,7 @@ def _verify_place(opened: OpenedDocument, document: str, version: int) -> None:
     found = opened.header.version_id
     if (found.document, found.version) != (document, version):
         raise SealBrokenError(
-            "the gateway sent another document than the requested one", hint="tell the gateway's operator"
+            "the gateway sent a document other than the requested one", hint="tell the gateway's operator"
         )
 
 

@@ -138,7 +138,7 @@ def _build_grant(*, granted: bool) -> Callable[..., None]:
 
 
 def run_erase(context: typer.Context, id_: Id, as_json: AsJson = False) -> None:
-    """Erase a document irreversibly: content, keys, name and salts. A root that a record carries then reveals nothing.
+    """Erase a document irreversibly: content, keys, name and salts. A root in a record then reveals nothing.
     Backups and fetched copies are not affected."""
     with open_context(context.obj) as opened, audited(opened.settings, "documents erase", id_):
         _print(_documents(opened).erase(id_, int(time.time())), as_json, _RECALL)

@@ -207,7 +207,7 @@ def _announce(prepared: PreparedChallenge) -> None:
 def run_demand(context: typer.Context, lot: Lot, signer: SignerUri, passphrase_file: PassphraseFile = None) -> None:
     """Demand that a lot's latest certificate be opened within seven days; it is not valid if it is not opened by then.
 
-    Only by the buyer of the lot's order or an auditor, once per hour.
+    Only the buyer of the lot's order or an auditor can demand it, once per hour.
     """
     with open_context(context.obj) as opened:
         opened.catch_up()

@@ -40,7 +40,7 @@ class HttpDocuments:
         self._client.close()
 
     def publish_key(self, statement: object) -> dict[str, Any]:
-        """Raises DocumentError with the gateway's reason if the statement is refused."""
+        """Registers a recipient key. Raises DocumentError with the gateway's reason if it refuses the statement."""
         return self._json("PUT", "/v1/recipient-key", json=statement)
 
     def page(self, about: str | None) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ class HttpDocuments:
         return self._json("POST", "/v1/documents", params=dict(given), content=content, headers=headers)
 
     def fetch(self, document: str, version: int) -> bytes:
-        """The sealed file. Raises NotFoundError if it does not exist or is not visible to the caller."""
+        """The sealed file. Raises NotFoundError if the document does not exist or is not visible to the caller."""
         return self._ask("GET", f"/v1/documents/{document}/versions/{version}", MAX_FILE_BYTES)
 
     def grant(self, document: str, participant: int) -> dict[str, Any]:
@@ -80,6 +80,7 @@ class HttpDocuments:
     def _ask(self, method: str, path: str, most_bytes: int, **sent: Any) -> bytes:
         try:
             with self._client.stream(method, path, **sent) as answer:
+                # A refusal is a short problem document, however large the requested file may be.
                 limit = most_bytes if answer.is_success else _MAX_ANSWER_BYTES
                 content = b""
                 # Counted while it arrives, so that an endless response does not fill the memory.
@@ -103,6 +104,7 @@ def _parse(content: bytes) -> dict[str, Any] | None:
 
 
 def _refusal(status: int, problem: Mapping[str, Any]) -> MillmarkError:
+    # On one line and bounded: the text comes from the gateway and is printed on a terminal.
     detail = " ".join(str(problem.get("detail", f"status {status}")).split())[:_MAX_TEXT]
     if status == 404:
         return NotFoundError(

@@ -41,7 +41,7 @@ class Draft:
         self._file.close()
 
     def write(self, piece: bytes) -> None:
-        """Raises InputError if the document becomes too large."""
+        """Encrypts the next piece of the document. Raises InputError if the document becomes too large."""
         self.size += len(piece)
         # Before anything is written, so that an endless upload does not fill the disk.
         if self.size > MAX_DOCUMENT_BYTES:
@@ -82,6 +82,7 @@ def verify_name(name: str) -> str:
         raise InputError(
             f"a document's name has to have 1 to {MAX_NAME_CHARACTERS} printable characters", hint="rename the file"
         )
+    # A recipient may save the file under this name, so it must not lead into another folder.
     if "/" in name or "\\" in name or name.startswith("."):
         raise InputError(
             "a document's name must not be a path or start with a dot", hint="give the last part of the path only"

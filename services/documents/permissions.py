@@ -37,7 +37,8 @@ class Mode(enum.Enum):
 
 
 def find_document(reader: Reader, documents: DocumentRepository, id_: str) -> StoredDocumentRow:
-    """Raises the same NotFoundError for a document that does not exist and for one that the viewer may not see."""
+    """The row of a document. Raises the same NotFoundError for a document that does not exist and for one that the
+    viewer may not see."""
     row = documents.document(id_)
     if row is None or not _is_visible(reader, documents, row):
         raise NotFoundError(f"document {id_} not found", hint="check the id, or ask the company that shares it")
@@ -50,7 +51,7 @@ def list_documents(
     """At most `most` documents after the id `after`, ordered by id. `about` limits them to those of a lot or an order.
 
     Without `about`, documents that the viewer sees only because of a linked lot are left out: finding them would need
-    the whole genealogy of every document's lot. Raises as `find_subject` for `about`.
+    the whole genealogy of every document's lot. For `about`, raises as `find_subject` does.
     """
     if about is not None:
         _, subject = find_subject(reader, about, SubjectKind.LOT, SubjectKind.ORDER)

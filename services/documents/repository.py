@@ -96,7 +96,7 @@ recipient_keys = _SCHEMA.table("recipient_keys", RecipientKeyRow, "participant")
 
 
 class DocumentRepository:
-    """All operations run in the caller's transaction. Does not check who may read a document; see
+    """Reads and writes documents in the caller's transaction. Does not check who may read a document; see
     services.documents.permissions."""
 
     def __init__(self, connection: Connection) -> None:
@@ -118,7 +118,7 @@ class DocumentRepository:
         return [StoredDocumentRow(*row) for row in self._connection.execute(query)]
 
     def page_for(self, participant: int, after: str, most: int) -> list[StoredDocumentRow]:
-        """As `page`, but only documents with a grant for the participant or in mode `consortium`."""
+        """Like `page`, but only documents with a grant for the participant or in mode `consortium`."""
         named = select(grants.c.document).where(grants.c.participant == participant)
         table = stored_documents.c
         query = select(stored_documents).where(
@@ -137,11 +137,13 @@ class DocumentRepository:
 
     def added_by(self, token: str) -> DocumentVersionRow | None:
         """The version that an earlier request with the same token added, if any."""
+        # Additions without an idempotency key store an empty token, which identifies none of them.
         found = self._rows.find(DocumentVersionRow, token=token) if token else []
         return found[0] if found else None
 
     def all_versions(self) -> list[DocumentVersionRow]:
         """All versions that are not erased."""
+        # An erased version has no data key left to wrap.
         return [row for row in self._rows.scan(DocumentVersionRow) if row.wrapped_key]
 
     def add_version(self, row: DocumentVersionRow, claims: str, pieces: Iterable[bytes]) -> None:
@@ -180,15 +182,16 @@ class DocumentRepository:
         # Stored responses contain names and sizes of the document.
         AnswerRepository(self._connection).forget_containing(id_.encode())
         self._connection.execute(delete(document_pieces).where(document_pieces.c.document == id_))
+        # The rows stay: their roots are in records on the ledger, and their numbers must not be used again.
         gone = {"name": "", "media_type": "", "size": 0, "nonce": b"", "wrapping": "", "wrapped_key": b""}
         self._connection.execute(update(document_versions).where(document_versions.c.document == id_).values(**gone))
         self._connection.execute(update(stored_documents).where(stored_documents.c.id == id_).values(erased_at=now_s))
         self.revoke(id_)
 
     def erase_fields(self, root: bytes, paths: Iterable[Path]) -> bool:
-        """Deletes value and salt of fields of a claims document. Their leaf hashes remain, so the root and the proofs
-        of other fields stay valid. Returns False if there is no such document. Raises ClaimsError for a path without
-        fields."""
+        """Deletes the values and salts of some fields of a claims document. Their leaf hashes remain, so the root and
+        the proofs of other fields stay valid. Returns False if there is no such document. Raises ClaimsError for a path
+        without fields."""
         book = Book(self._connection)
         document = book.document(root)
         if document is None:

@@ -92,6 +92,7 @@ def parse_sealed(data: bytes) -> tuple[SealedHeader, bytes]:
     if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
         raise InputError("not a sealed document of version 1", hint=_HINT)
     end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
+    # The length comes from the file, so it is bounded before anything is parsed.
     if end - start > _MAX_HEADER_BYTES or end + TAG_BYTES > len(data):
         raise InputError("the sealed document is incomplete", hint=_HINT)
     try:
@@ -116,6 +117,7 @@ def open_sealed(data: bytes, private_key: X25519PrivateKey) -> OpenedDocument:
     on the ledger, or who wrote the document.
     """
     header, sealed = parse_sealed(data)
+    # Only for a clear message: decryption would fail as well, but could not tell why.
     if private_key.public_key().public_bytes_raw() != header.recipient.public_key:
         raise SealBrokenError(
             "the document is sealed for another key", hint="use the key that was published when it was fetched"
@@ -160,6 +162,7 @@ def _header(value: Json) -> SealedHeader:
 
 
 def _number(value: Json) -> int:
+    # JSON's true would pass as 1: bool is a subclass of int.
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError
     return value

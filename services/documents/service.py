@@ -89,14 +89,17 @@ class Documents:
         return self._keys
 
     def page(self, about: str | None, after: str, most: int, viewer: int | None) -> DocumentPage:
-        """Raises NotFoundError if `about` is not visible to the viewer, and InputError."""
+        """A page of the documents visible to the viewer.
+
+        Raises NotFoundError if `about` is not visible to the viewer, InputError if it is malformed or ambiguous.
+        """
         with self._reading(viewer) as repos:
             rows = list_documents(repos.reader, repos.documents, about=about, after=after, most=most + 1)
             shown = show_documents(repos.reader, repos.documents, rows[:most])
         return DocumentPage(shown, rows[most - 1].id if len(rows) > most else None)
 
     def get(self, id_: str, viewer: int | None) -> Document:
-        """Raises NotFoundError."""
+        """One document, as the viewer may see it. Raises NotFoundError."""
         with self._reading(viewer) as repos:
             return repos.show(id_)
 
@@ -112,6 +115,7 @@ class Documents:
                 raise NotFoundError(f"document {id_} has no version {version}", hint="see its list of versions")
             head = self._head(repos, found, recipient)
         start = head.to_bytes()
+        # Includes the recipient's key: once it publishes another one, a file that it cached no longer opens.
         tag = f"{id_}.{version}.{head.recipient.public_key.hex()[:16]}"
         return Sealed(start, self._pieces(found), len(start) + found.size + TAG_BYTES, tag)
 
@@ -171,7 +175,9 @@ class Documents:
             row = repos.open_document(id_)
             repos.verify(id_, precondition)
             if Mode(row.mode) is not Mode.RESTRICTED:
-                raise DocumentError("only restricted documents have grants", hint="change the mode to restricted first")
+                raise DocumentError(
+                    "only restricted documents have grants", hint="change the mode to `restricted` first"
+                )
             if repos.registry.participant(participant) is None:
                 raise NotFoundError(
                     f"participant {participant} is suspended, or not in the index",
@@ -199,6 +205,7 @@ class Documents:
         then the document is erased, but the files may still contain traces.
         """
         with self._writing() as repos:
+            # Not `open_document`: erasing again is allowed, and scrubs the files again if the first attempt could not.
             row = find_document(repos.reader, repos.documents, id_)
             repos.verify(id_, precondition)
             if not row.erased_at:
@@ -209,10 +216,10 @@ class Documents:
         return erased
 
     def erase_fields(self, root: bytes, paths: list[Path]) -> None:
-        """Deletes value and salt of fields of any claims document in the private book. Proofs of the other fields stay
-        valid.
+        """Deletes the values and salts of some fields of any claims document in the private book. Proofs of the other
+        fields stay valid.
 
-        Raises NotFoundError, ClaimsError, and StoreError as `erase`.
+        Raises NotFoundError, ClaimsError, and StoreError as `erase` does.
         """
         with self._writing() as repos:
             if not repos.documents.erase_fields(root, paths):
@@ -260,6 +267,7 @@ class Documents:
         repos.documents.add_version(row, json.dumps(claims.to_json()), draft.pieces())
 
     def _head(self, repos: _Repositories, row: DocumentVersionRow, recipient: int | None) -> SealedHeader:
+        # Without a recipient there is no key to wrap for, and the gateway hands out no plaintext.
         if recipient is None:
             raise DocumentError(
                 "documents are sealed for a participant", hint="sign in, or use `millmark documents open`"
@@ -273,6 +281,7 @@ class Documents:
         return SealedHeader(
             version_id=_version_id(row),
             recipient=wanted,
+            # All fields, which the recipient compares with the root and the content.
             claims=parse_claims(json.loads(document)).disclose([()]),
             nonce=row.nonce,
             wrapped_key=wrap_for(wanted, _version_id(row), self._data_key(row)),

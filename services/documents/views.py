@@ -36,7 +36,7 @@ class About(Printable):
 
 @dataclass(frozen=True, slots=True)
 class DocumentVersion(Printable):
-    """One version of a document. Only number and root remain of an erased one."""
+    """One version of a document. After erasure, only number and root remain."""
 
     version: int
     """From 1."""
@@ -103,7 +103,7 @@ class RecipientKey(Printable):
 def show_documents(
     reader: Reader, documents: DocumentRepository, rows: list[StoredDocumentRow]
 ) -> tuple[Document, ...]:
-    """The views, limited to what the viewer may see of documents that it may read."""
+    """The views of documents that the viewer may read, without the details that it may not see."""
     reader.name(row.subject for row in rows if row.subject)
     versions = documents.versions(row.id for row in rows)
     return tuple(_document(reader, documents, row, [one for one in versions if one.document == row.id]) for row in rows)

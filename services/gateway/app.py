@@ -69,6 +69,7 @@ def create_gateway(parts: GatewayParts) -> FastAPI:
     add_relay(table, parts.relay)
     add_recording(table, parts.store, background.recorder)
     add_documentation(table, app)
+    # Pages are rows of the same table, so that none can be served without a permission rule.
     for page in portal.routes:
         table.add(Route(page.method, page.path, page.rule), page.endpoint)
     table.register(app)

@@ -37,16 +37,20 @@ _MAX_AT_ONCE: Final = 50 * MAX_MARKS
 
 @dataclass(frozen=True, slots=True)
 class AnchorRule:
-    """When the head is anchored: after so many new entries or so many seconds, whichever comes first."""
+    """When the audit log's head is anchored: after `entries` new entries or `seconds` seconds, whichever comes
+    first.
+    """
 
     stream: bytes
-    """Subject of an evidence stream of the company that is used for nothing else."""
+    """Subject of the evidence stream that holds the audit log's heads. The company owns it and uses it for nothing
+    else.
+    """
     entries: int
     seconds: int
 
 
 class AuditAnchors:
-    """Anchors one log. `step` is what the thread does repeatedly."""
+    """Anchors one audit log. The background thread calls `step` repeatedly."""
 
     def __init__(
         self,
@@ -76,6 +80,7 @@ class AuditAnchors:
         """Queues an anchor if one is due, and returns whether it did. Raises StoreError or AuditError."""
         with self._store.reading() as connection:
             book = Book(connection)
+            # The book tells how far the log is anchored: no other place has to be kept in step with it.
             size = book.evidence_size(self._rule.stream)
             latest = book.latest_evidence(self._rule.stream)
         before = None if latest is None else parse_head(latest)
@@ -100,6 +105,7 @@ class AuditAnchors:
             book.add_evidence(stream, entries)
             whole = size + len(entries)
             anchor = Anchor(stream, whole, Tree(book.leaves(stream, whole)).root())
+            # Derived from the size, so that two gateways that reach the same size cannot queue two anchors.
             key = f"audit/anchor/{stream.hex()}/{whole:013d}"
             self._recorder.queue_in(connection, RecordingRow(key, 0, describe_subjects([stream])), anchor)
         self._recorder.wake()

@@ -38,7 +38,7 @@ answers = _SCHEMA.table("answers", AnswerRow, "caller route key", "begun_at")
 
 
 class AnswerRepository:
-    """All operations run in the caller's transaction."""
+    """Reads and writes stored responses in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

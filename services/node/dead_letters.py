@@ -66,9 +66,13 @@ class DeadLetters:
         letter = DeadLetter(at_s, stream, source, error.reason, _cause(error), shown, origin.request_id)
         line = json.dumps(letter.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         try:
+            # The threads of several sources add refusals. The size is checked under the lock, or two of them could
+            # rotate at once.
             with self._lock:
                 if self._path.exists() and self._path.stat().st_size + len(line) > _MAX_BYTES:
+                    # Replaces the file before it, so two files are the most that refusals can take.
                     self._path.replace(_older(self._path))
+                # Opened for each refusal, since the rotation above may just have renamed the file.
                 with self._path.open("ab") as file:
                     file.write(line)
         except OSError:

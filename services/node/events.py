@@ -43,6 +43,8 @@ class Event(NamedTuple):
 def parse_event(line: bytes) -> Parsed:
     """Parses one untrusted JSON value, without validating the event. Raises EventRefusedError."""
     try:
+        # Twice the limit of the canonical form, which is checked later: white space and escapes may make the input
+        # longer.
         return parse_value(line, max_bytes=2 * MAX_EVENT_BYTES, max_depth=MAX_DEPTH)
     except CanonicalError as error:
         raise EventRefusedError("not-json", error.cause, hint=error.hint) from None
@@ -68,6 +70,7 @@ def check_event(parsed: Parsed) -> Event:
                 raise EventRefusedError(
                     f"{name}-malformed", f"{name} must be a string of 1 to {most} printable characters"
                 )
+        # Refused rather than dropped: the sender would believe that the member became evidence.
         elif name != "data":
             raise EventRefusedError("unknown-member", f"unknown member {name[:40]!a} in an event")
     if "id" not in value:
@@ -79,6 +82,8 @@ def check_event(parsed: Parsed) -> Event:
     if "order" in value and not _SUBJECT.fullmatch(value["order"]):
         raise EventRefusedError("order-malformed", "order must be 0x and 64 lower-case hexadecimal digits")
     stream = value.get("stream")
+    # The log's header names the stream already. Without it, an event is the same event whether or not it names its
+    # stream.
     kept = value if stream is None else {name: member for name, member in value.items() if name != "stream"}
     return Event(value["id"], stream, _write(kept, parsed.plain))
 
@@ -94,10 +99,12 @@ def _write(kept: Json, plain: bool) -> bytes:
 
 
 def _is_printable(text: str) -> bool:
+    # The first test decides almost every text, faster than the pattern.
     return (text.isascii() and text.isprintable()) or _PRINTABLE.fullmatch(text) is not None
 
 
 def _verify_lot(lot: str) -> None:
+    # Only the form is checked: the lot is looked up at inspection, since the book may not know it yet.
     if _SUBJECT.fullmatch(lot):
         return
     try:
@@ -122,4 +129,5 @@ def read_samples(value: Mapping[str, Json], field: str) -> list[int]:
 
 
 def _is_sample(value: object) -> bool:
+    # bool is a subclass of int: without the second check, true would count as a sample of 1.
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MAX_SAMPLE

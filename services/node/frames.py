@@ -109,7 +109,7 @@ def parse_file_header(data: bytes) -> FileHeader | None:
 
 
 def build_frame(marker: bytes, previous: bytes, first: int, entries: Sequence[LogEntry]) -> bytes:
-    """`previous`: digest of the frame before this one, or of the file's header."""
+    """Builds a frame. `previous` is the digest of the frame before it, or of the file's header."""
     pack = _ENTRY.pack
     body = b"".join([pack(len(content), at_ms, salt) + content for at_ms, salt, content in entries])
     framed = _HEAD.pack(marker, previous, first, len(entries), len(body)) + body
@@ -119,7 +119,7 @@ def build_frame(marker: bytes, previous: bytes, first: int, entries: Sequence[Lo
 def parse_frame(data: bytes, at: int, marker: bytes, previous: bytes | None = None) -> Frame | None:
     """Parses the frame that begins at `at`; None if it is incomplete or damaged.
 
-    `previous`: the digest that the frame must refer to; None accepts any.
+    `previous` is the digest that the frame must refer to; None accepts any.
     """
     if len(data) - at < FRAME_BYTES:
         return None
@@ -132,6 +132,7 @@ def parse_frame(data: bytes, at: int, marker: bytes, previous: bytes | None = No
     if digest != _digest(memoryview(data)[at:end]) or previous not in (None, before):
         return None
     entries = _parse_body(data[at + _HEAD.size : end])
+    # The digest covers the count, so a difference comes from a faulty writer, not from damage.
     return Frame(first, entries, digest, end + _DIGEST_BYTES - at) if len(entries) == count else None
 
 

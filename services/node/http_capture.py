@@ -67,8 +67,9 @@ def create_capture(
     token: str | None,
     logger: FilteringBoundLogger,
 ) -> Starlette:
-    """Builds the HTTP application. `refresh` returns the node's health and updates the gauges. `token`: bearer token
-    that senders must present; None lets anyone who can reach the port send events."""
+    """Builds the HTTP application. `refresh` returns the node's health and updates the gauges. `token` is the bearer
+    token that senders must present; None lets anyone who can reach the port send events.
+    """
     capture = _Capture(intake, token, logger)
 
     async def events(request: Request) -> Response:

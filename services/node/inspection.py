@@ -125,7 +125,7 @@ def load_inspector(model: ModelSource) -> Inspector:
 
 
 def certificate_key(stream: bytes, leaf: int, number: int) -> str:
-    """Idempotency key of a certificate. `leaf` and `number`: those of its window."""
+    """Idempotency key of a certificate. `leaf` and `number` are those of the certificate's window."""
     return f"node/certificate/{stream.hex()}/{leaf:013d}/{number:04d}"
 
 
@@ -165,8 +165,9 @@ class Certifier:
         return bool(self._due) or self._windows.has_unfinished
 
     def feed(self, entry: EvidenceEntry, received_at_ms: int, queued: bool) -> None:
-        """Adds an entry's samples. `queued`: its certificates are in the outbox already, so it counts only towards
-        unfinished windows."""
+        """Adds an entry's samples. `queued` tells that its certificates are in the outbox already, so that it only
+        counts towards unfinished windows.
+        """
         value = entry.entry
         if not isinstance(value, Mapping) or "lot" not in value:
             return
@@ -177,6 +178,7 @@ class Certifier:
                 self._refuse(error, entry)
             return
         name, order = str(value["lot"]), value.get("order")
+        # In canonical form, so that the windows of a lot are joined however its events spell the identifier.
         lot = name if name.startswith("0x") else canonical_identifier(name)
         windows = self._windows.feed(entry.index, lot, order if isinstance(order, str) else None, samples)
         if not queued:
@@ -215,6 +217,8 @@ class Certifier:
     def _infer(self, window: Window, inspected: InspectedEntry) -> Inference:
         context = inspected.build_context(self._chain_id, self._ledger)
         try:
+            # A new salt for each inference: otherwise equal windows would have equal commitments, and could be
+            # recognised.
             return self._inspector.inspect(window.samples, context=context, salt=secrets.token_bytes(32))
         except (QualityInputError, OverflowError) as error:
             raise EventRefusedError("window-unfit", f"the model cannot read the window: {error}") from None
@@ -228,11 +232,14 @@ class Certifier:
             inference.verdict,
             order=order,
             model=self._model.number,
+            # Counted from capture: a certificate that is built again after a restart has the same expiry.
             expires_at=due.received_at_ms // 1000 + self._model.validity_days * _DAY_S,
             claims_root=self._keep(document),
         )
 
     def _keep(self, document: Json) -> bytes:
+        # Stored before the certificate is queued: a crash in between leaves a document that no record refers to, which
+        # is harmless.
         claims = build_claims(document)
         with self._store.transaction() as connection:
             Book(connection).put_document(claims.root, json.dumps(claims.to_json()))
@@ -243,6 +250,7 @@ class Certifier:
             return bytes.fromhex(name[2:])
         with self._store.reading() as connection:
             found = [one for one in Book(connection).identities(name) if one.kind is SubjectKind.LOT]
+        # Several companies may use the same identifier: certifying any one of the lots would be a guess.
         if len(found) != 1:
             raise EventRefusedError(
                 "lot-unknown",
@@ -264,5 +272,6 @@ def _read_failed(path: Path) -> dict[str, list[int]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError):
+        # Without the list, a later window could pass a lot that failed before, so the node does not start.
         raise SettingsError(f"{path} cannot be read", hint="restore it from the latest backup") from None
     return found

@@ -21,7 +21,7 @@ __all__ = ["ChainHead", "KeySubmitter", "SubmissionLoop", "Trouble", "build_repo
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """One observation. Times are monotonic seconds. Immutable, so threads share it without a lock."""
+    """One observation of the chain's latest block. Times are monotonic seconds. Immutable, so threads can share it."""
 
     number: int | None = None
     """Number of the latest block; None until the chain is first reached."""
@@ -31,7 +31,7 @@ class ChainHead:
     """Since when a transaction has been waiting for the next block; None if none is waiting."""
 
     def see(self, number: int, waits: bool, now_s: float) -> ChainHead:
-        """Returns the next observation. `waits`: a sent transaction is not in a block yet."""
+        """Returns the next observation. `waits` tells whether a sent transaction is not in a block yet."""
         # A new block restarts the wait even if the transaction is not in it: the chain is slow then, not stalled.
         moved = number != self.number
         before = None if moved else self.waiting_since_s
@@ -123,7 +123,9 @@ class SubmissionLoop:
 
     def _round(self) -> float:
         """Records, then submits. A failure of either does not stop the other. Returns seconds until the next round."""
+        # Recording comes first, so that what it queues is submitted in the same round.
         self._try("log", self._record)
+        # Only the chain's side pauses after a failure: recording needs nothing but the local disk.
         if time.monotonic() >= self._wait_until_s:
             self.connected = self._try("chain", self._send)
             if not self.connected:
@@ -135,6 +137,7 @@ class SubmissionLoop:
             recorder.step()
 
     def _send(self) -> None:
+        # Connected in the loop, not at the start: the chain may be unreachable then, and events are accepted anyway.
         if self._submitter is None:
             self._submitter = self._connect()
         self._submitter.step()
@@ -147,6 +150,7 @@ class SubmissionLoop:
         """Updates `head`, and logs when the chain stalls or recovers."""
         number, now_s = submitter.head_number(), time.monotonic()
         self._look_at_s = now_s + _LOOK_S
+        # A relay does not report the chain's head, so stalls cannot be noticed here.
         if number is None:
             return
         stalled = self.head.stalled_s(now_s) > 0

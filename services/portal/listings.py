@@ -145,7 +145,9 @@ class Listings:
         return self._list(request, "machines", cursor, find)
 
     def models(self, request: Request, cursor: str = "") -> Response:
-        """For the company that runs the gateway, with card, drift and findings from its private book."""
+        """The page of models. The company that runs the gateway also sees card, drift and findings from its private
+        book.
+        """
 
         def find(_: int | None, after: int | None) -> listings.Page[Any]:
             return listings.models(self.store, after, _PAGE, {})
@@ -154,7 +156,7 @@ class Listings:
         return self._list(request, "models", cursor, find, known=known)
 
     def order(self, request: Request, subject: str) -> Response:
-        """Raises NotFoundError for an order that is unknown or not visible."""
+        """The page of an order. Raises NotFoundError if the order is unknown or not visible."""
         found = self._trace(request, subject)
         if not isinstance(found, OrderTrace):
             raise NotFoundError("the order is not known here")
@@ -162,14 +164,14 @@ class Listings:
         return self._show(request, "order.html", trace=found, picture=picture)
 
     def lot(self, request: Request, subject: str) -> Response:
-        """Raises NotFoundError for a lot that is unknown or not visible."""
+        """The page of a lot. Raises NotFoundError if the lot is unknown or not visible."""
         found = self._trace(request, subject)
         if not isinstance(found, Trace):
             raise NotFoundError("the lot is not known here")
         return self._show(request, "lot.html", trace=found, picture=self._draw(request, found))
 
     def machine(self, request: Request, number: int, cursor: str = "") -> Response:
-        """A machine and its assignments in orders visible to the viewer. Raises NotFoundError."""
+        """The page of a machine, with its assignments in orders visible to the viewer. Raises NotFoundError."""
         viewer = _principal(request).viewer
         machine = listings.machine(self.store, number, viewer)
         work = workload(self.store, number, viewer)

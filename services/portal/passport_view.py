@@ -59,7 +59,7 @@ def is_footprint(fact: Fact) -> bool:
 
 
 def build_footprint(passport: Passport) -> Footprint | None:
-    """None if nothing is disclosed."""
+    """Reads the disclosed energy and carbon values of the lots in a passport. None if nothing is disclosed."""
     trace = passport.trace
     by_lot: dict[bytes, dict[tuple[str | int, ...], Json]] = {}
     for fact in passport.facts:

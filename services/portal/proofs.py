@@ -100,8 +100,10 @@ class Proofs:
         self._work = BoundedWork(at_once=1, waiting=_MAX_WAITING)
 
     def fetch(self, lot: bytes, as_of: AsOf | None, now_s: int) -> Proof | MillmarkError | None:
-        """The proof for a lot at that state of the index; without `as_of`, the last one built, so that a download
-        matches the page that linked to it. None if none is available; an error if building it failed."""
+        """The proof of a lot in the state `as_of` of the index. Without `as_of`, it is the last proof that was built,
+        so that a download matches the page that linked to it.
+
+        Returns None if no proof is available, and the error if building one failed."""
         failure: MillmarkError | None = None
         if self._chain is not None:
             try:

@@ -46,7 +46,7 @@ class Recalls:
         )
 
     def show(self, request: Request) -> Response:
-        """The form, with the results if it was submitted. Things that the viewer may not see are unknown."""
+        """The form, with the results if it was submitted. Things that the viewer may not see are treated as unknown."""
         asked = _asked(request)
         found, refused, status = None, "", 200
         if asked:
@@ -63,7 +63,7 @@ class Recalls:
         )
 
     def download(self, request: Request) -> Response:
-        """Raises InputError or NotFoundError."""
+        """The results as a CSV file. Raises InputError or NotFoundError."""
         body = build_csv(self._recall(request, _asked(request)))
         headers = {"Content-Disposition": 'attachment; filename="recall.csv"'}
         return Response(body, media_type="text/csv; charset=utf-8", headers=headers)

@@ -153,19 +153,19 @@ def _hex(value: bytes) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError("not a string")
+        raise TypeError("a value is not a string")
     return " ".join(value.split())[:_MAX_TEXT]
 
 
 def _number(value: object) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
-        raise ValueError("not a whole number below 2^63")
+        raise ValueError("a value is not a whole number below 2^63")
     return value
 
 
 def _bytes(value: object, size: int | None = None) -> bytes:
     if not isinstance(value, str) or not value.startswith("0x"):
-        raise ValueError("not 0x-hex")
+        raise ValueError("a value is not 0x-hex")
     found = bytes.fromhex(value[2:])
     if size is not None and len(found) != size:
         raise ValueError(f"{len(found)} bytes instead of {size}")

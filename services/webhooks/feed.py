@@ -76,7 +76,8 @@ class RecordFeed:
         self, position: Position, limit: int, viewer: int | None, wanted: Filter
     ) -> tuple[list[FeedEntry], Position]:
         """Reads up to `limit` records after a position. Returns those that the viewer may see and wants, and the
-        position after all that were read, which equals `position` if there are no more. `viewer` None sees all."""
+        position after all that were read, which equals `position` if there are no more. A `viewer` of None sees all
+        records."""
         with self._store.reading() as connection:
             feed, rows = Feed(connection), Rows(connection)
             found = feed.after(position, limit)
@@ -105,6 +106,7 @@ def _is_visible(visibility: Visibility | None, row: RecordRow, touched: Collecti
     # An author always sees its own records, also of lots that it has passed on and no longer sees.
     if visibility is None or row.participant == visibility.participant:
         return True
+    # Machines are what is private in the registry; participants, keys and models concern everybody.
     if row.contract == Contract.REGISTRY.value:
         return not row.kind.startswith("Machine") or visibility.has(SubjectKind.MACHINE, row.subject)
     return bool(visibility.lots(touched) or visibility.orders(touched))
@@ -161,7 +163,8 @@ def parse_position(text: str) -> Position:
 
 
 def parse_filter(kinds: Iterable[str], subjects: Iterable[str]) -> Filter:
-    """Raises InputError for malformed kinds or subjects, or too many of them. Not established: that they exist."""
+    """Parses a filter. Raises InputError for malformed kinds or subjects, or too many of them. Not established: that
+    they exist."""
     kinds, subjects = list(kinds), list(subjects)
     if len(kinds) > _MAX_WORDS or len(subjects) > _MAX_WORDS:
         raise InputError(

@@ -1,7 +1,5 @@
-"""Delivers a CloudEvent over HTTP: one POST to a verified address, on a connection of its own.
-
-There is no proxy, redirect, cookie or second name look-up. Only the head of the response is read.
-"""
+"""Sends one POST to a verified address, on a separate connection: no proxy, redirects, cookies or second name look-up.
+Only the head of the response is read."""
 
 from __future__ import annotations
 
@@ -51,7 +49,7 @@ class DeliveryResult:
 
 
 def build_request(event: Mapping[str, Json], mode: Mode) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the request. Not included: the signature headers."""
+    """Builds headers and body of the request, without the signature headers."""
     if mode is Mode.STRUCTURED:
         return {"content-type": "application/cloudevents+json"}, _encode(event)
     named = {name: value for name, value in event.items() if name not in ("data", "datacontenttype")}
@@ -85,6 +83,7 @@ async def post(
 ) -> DeliveryResult:
     """Sends the request and waits for the head of the response. Failures are returned as results, never raised."""
     try:
+        # One limit for the whole delivery: with one per step, a receiver could hold it by answering byte by byte.
         async with asyncio.timeout(timeout_s):
             address = await target.address(resolve, loopback=loopback)
             return _judge(await _exchange(target, address, headers, body, tls))

@@ -55,7 +55,7 @@ webhooks = _SCHEMA.table("webhooks", WebhookRow, "id", "participant", "state nex
 
 
 class WebhookRepository:
-    """All operations run in the caller's transaction."""
+    """Reads and writes subscriptions in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -75,8 +75,9 @@ class WebhookRepository:
         return [_row(one) for one in self._connection.execute(query)]
 
     def due(self, now_ms: int) -> list[WebhookRow]:
-        """Active subscriptions whose next attempt is due."""
+        """Active subscriptions whose next delivery attempt is due."""
         query = select(webhooks).where(webhooks.c.state == "active", webhooks.c.next_try_ms <= now_ms)
+        # The longest overdue first: the dispatcher serves a limited number at once, and none must wait forever.
         return [_row(one) for one in self._connection.execute(query.order_by(webhooks.c.next_try_ms, webhooks.c.id))]
 
     def change(self, id_: str, **values: object) -> bool:
@@ -85,7 +86,7 @@ class WebhookRepository:
         return self._connection.execute(statement).rowcount == 1
 
     def remove(self, id_: str) -> bool:
-        """Returns False if there was nothing to remove."""
+        """Removes a subscription. Returns False if there was none."""
         return self._connection.execute(delete(webhooks).where(webhooks.c.id == id_)).rowcount == 1
 
 

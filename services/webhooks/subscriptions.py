@@ -157,7 +157,7 @@ class Subscriptions:
             return [describe(row) for row in WebhookRepository(connection).all(subscriber.viewer)]
 
     def get(self, subscriber: Subscriber, id_: str) -> Webhook:
-        """Raises NotFoundError."""
+        """A subscription of the subscriber. Raises NotFoundError."""
         with self._store.reading() as connection:
             return describe(_find(WebhookRepository(connection), subscriber, id_))
 
@@ -167,6 +167,7 @@ class Subscriptions:
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             _find(webhooks, subscriber, id_)
+            # The earlier key may have ended, which would park the subscription again at the next delivery.
             key = _api_key(AccessRepository(connection), subscriber)
             webhooks.change(id_, state=State.ACTIVE.value, attempts=0, next_try_ms=0, reason="", credential=key)
             return describe(_find(webhooks, subscriber, id_))
@@ -178,12 +179,14 @@ class Subscriptions:
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             row = _find(webhooks, subscriber, id_)
+            # Only the newest secret lives on for a day: a second rotation ends the oldest one at once, in case it
+            # leaked.
             newest = json.loads(row.secrets)[0][0]
             webhooks.change(id_, secrets=_secrets([(secret, 0), (newest, now_ms + OLD_SECRET_LIFE_S * 1000)]))
         return NewWebhook(secret, describe(row))
 
     def remove(self, subscriber: Subscriber, id_: str) -> None:
-        """Raises NotFoundError."""
+        """Removes a subscription for good. Raises NotFoundError."""
         with self._store.transaction() as connection:
             webhooks = WebhookRepository(connection)
             _find(webhooks, subscriber, id_)

@@ -90,6 +90,7 @@ def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PO
     local = loopback and (host == "localhost" or address in _LOOPBACK)
     if not secure and not local:
         raise TargetRefusedError("the URL is not https", hint=_HINT)
+    # Few ports, so that webhooks cannot be used to probe other services of a host.
     if not (port in ports or (local and 1024 <= port <= 65535)):
         raise TargetRefusedError(f"port {port} is not allowed", hint=f"use one of {', '.join(map(str, sorted(ports)))}")
     if host == "localhost" and not loopback:
@@ -100,13 +101,14 @@ def parse_target(url: str, *, loopback: bool = False, ports: frozenset[int] = PO
 
 
 def verify_address(text: str, *, secure: bool, loopback: bool) -> None:
-    """Raises TargetRefusedError for an address that is not on the public internet."""
+    """Verifies that an address is on the public internet. Raises TargetRefusedError."""
     # A zone id (RFC 6874) does not change what kind of address it is.
     address = _address(text.partition("%")[0])
     if address is None:
         raise TargetRefusedError(f"{text[:60]!a} is not an IP address", hint="check the name")
     if loopback and address in _LOOPBACK:
         return
+    # Plain http is only allowed on the loopback, which was accepted above: hence `not secure` refuses.
     hidden = isinstance(address, ipaddress.IPv6Address) and any(address in one for one in _EMBEDDING)
     if hidden or not address.is_global or address.is_multicast or address.is_reserved or not secure:
         raise TargetRefusedError(f"{address} is not on the public internet", hint=_HINT)

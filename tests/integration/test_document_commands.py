@@ -175,7 +175,7 @@ def test_a_gateway_that_sends_something_else_is_not_believed(desk: Desk) -> None
         with answering(lambda line: line.sendall(head + body)) as url:
             return desk.refused(*desk.fetching(document, DESCENDANT, "--version=1", url=url))
 
-    assert "another document than the requested one" in sends(sealed)
+    assert "a document other than the requested one" in sends(sealed)
     assert "malformed" in sends(sealed[:40] + b"?" + sealed[41:])
     assert "millmark:" in sends(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     assert "incomplete" in sends(sealed[:100])

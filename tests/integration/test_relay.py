@@ -359,5 +359,5 @@ def test_a_relay_that_tells_tales_is_not_believed(world: RelayWorld) -> None:
 
     relay.look = lie  # type: ignore[method-assign]  # a lying relay
     submitter.step()
-    with pytest.raises(ChainError, match="other records than those that were signed"):
+    with pytest.raises(ChainError, match="records other than those that were signed"):
         submitter.step()

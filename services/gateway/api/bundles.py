@@ -92,6 +92,8 @@ class _BundleBuilder:
         """Yields the chain. Raises NoChainError without one, and BusyError if too many requests are waiting."""
         if self._chain is None:
             raise NoChainError("this gateway is not connected to a chain", hint="ask its operator to set chain_url")
+        # Building takes seconds and many calls to the node: without a limit, a few callers could occupy every server
+        # thread.
         with self._work.take() as mine:
             if not mine:
                 raise BusyError("too many bundles are being built", retry_after_s=5)
@@ -113,9 +115,9 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
     def get_bundle(
         principal: CurrentPrincipal, lots: LotNames, disclose: Disclosed = _NOTHING, if_none_match: IfNoneMatch = None
     ) -> Response:
-        """Contains records, state proofs and block headers, so that the lots' provenance can be verified offline
-        (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same block
-        yield the same bytes."""
+        """The bundle contains records, state proofs and block headers, so that the lots' provenance can be verified
+        offline (`millmark verify FILE --trust FILE`). The gateway verifies it before sending. The same lots at the same
+        block yield the same bytes."""
         disclosing = parse_disclosing(_allowed(disclose, principal))
         # The ETag saves the transfer, not the work: the bytes are known only once the bundle is built.
         whole = Response(builder.bundle(lots, disclosing, principal.viewer), media_type=MEDIA_TYPE)
@@ -131,8 +133,8 @@ def add_bundles(table: RouteTable, store: Store, chain: Chain | None) -> None:
         responses={**_TRUST, **PROBLEMS_400_404},
     )
     def get_trust(quorum: Quorum = None) -> Response:
-        """Contains the chain, contracts and participants, according to this company's node. Using it means trusting
-        this company for them: compare it with another company's."""
+        """The trust file contains the chain, contracts and participants, according to this company's node. Using it
+        means trusting this company for them: compare it with another company's."""
         return Response(builder.trust(quorum), media_type="application/json")
 
 

@@ -139,7 +139,7 @@ class SseConnections:
         self._open: dict[int, int] = {}
 
     def enter(self, participant: int) -> None:
-        """Counts a new connection. Raises BusyError if there are too many, in total or of the participant."""
+        """Counts a new connection. Raises BusyError if there are too many, in total or from the participant."""
         # Runs on the event loop only, so counting needs no lock.
         if sum(self._open.values()) >= _MAX_OPEN or self._open.get(participant, 0) >= _MAX_OPEN_EACH:
             raise BusyError("too many event connections are open", retry_after_s=30, hint="close one")

@@ -131,8 +131,8 @@ def _add_trace(routes: Routes, traces: CachedTraces) -> None:
         lots: Lots = _DEFAULT.lots,
         if_none_match: IfNoneMatch = None,
     ) -> Response:
-        """For a lot: where it comes from, who made and inspected it, who has it, and what became of it. For an order:
-        its progress.
+        """For a lot, returns where it comes from, who made and inspected it, who has it, and what became of it; for an
+        order, its progress.
 
         Results beyond the limits are left out and reported in `cuts`."""
         found = traces.trace(_as_written(request, identifier), direction, Limits(depth, lots), principal.viewer)
@@ -149,7 +149,9 @@ def _add_certificate(routes: Routes, store: Store) -> None:
         examples={"valid": examples.certificate},
     )
     def certificate(principal: CurrentPrincipal, sequence: Number, if_none_match: IfNoneMatch = None) -> Response:
-        """A verdict on a lot, and whether it is valid, expired, revoked, or invalid because its model was withdrawn."""
+        """Returns a verdict on a lot, and whether it is valid, expired, revoked, or invalid because its model was
+        withdrawn.
+        """
         return reply_with_etag(provenance.certificate(store, sequence, viewer=principal.viewer), if_none_match)
 
 

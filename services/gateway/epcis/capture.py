@@ -50,13 +50,14 @@ class CaptureService:
         return open_event_queries(self._store, principal)
 
     def capture(self, principal: Principal, behaviour: Behaviour, record: bool, body: bytes) -> dict[str, Json]:
-        """Returns the capture job. Raises InputError if the body is not a document, HTTPException 413 for too many
-        events, BusyError, and ForbiddenError or NoSignerError if recording is requested but not possible."""
+        """Captures the events of a document, and returns the capture job. Raises InputError if the body is not a
+        document, HTTPException 413 for too many events, BusyError, and ForbiddenError or NoSignerError if recording is
+        requested but not possible."""
         recording = open_recording(self._recorder, principal) if record else None
         return self._describe(self._capture_document(principal, behaviour, parse_capture(body), recording))
 
     def job(self, principal: Principal, id_: str) -> dict[str, Json]:
-        """Raises NotFoundError for an unknown job, and for one of another participant."""
+        """A capture job. Raises NotFoundError if it is unknown or belongs to another participant."""
         return self._describe(self.event_queries(principal).capture(id_))
 
     def _describe(self, row: EpcisCaptureRow) -> dict[str, Json]:
@@ -80,7 +81,9 @@ class CaptureService:
         return row
 
     def capture_one(self, principal: Principal, body: bytes) -> str:
-        """Captures a single event and returns its id. Raises as `capture`, and HTTPException 409 for a duplicate."""
+        """Captures a single event and returns its id. Raises as `capture` does, and HTTPException 409 for a
+        duplicate.
+        """
         document = parse_capture(body)
         if "epcisBody" in document.value:
             raise InputError("the body is a document, not a single event", hint=f"send documents to {CAPTURE}")

@@ -31,9 +31,10 @@ _PART = 300
 def find_known(store: Store, names: set[str], viewer: int | None, creator: int | None = None) -> Known:
     """Resolves names for a viewer (None sees everything).
 
-    Identifiers that are taken are returned only to the company that runs the gateway, which alone names new lots: to
-    others they would disclose invisible lots. With a `creator`, for which records are made, lots whose records are
-    still on their way to the ledger are included: records that use them are sent after those.
+    Identifiers that lots already have are returned only to the company that runs the gateway, since only it names new
+    lots: to others they would disclose lots that are not visible to them. With a `creator`, for which records are
+    made, lots whose records are still on their way to the ledger are included: records that use them are sent after
+    those.
     """
     lots = find_items(store, names, viewer)
     if not names:

@@ -54,14 +54,14 @@ _NUMBER = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
 
 
 def verify_media_type(headers: Headers) -> None:
-    """Raises HTTPException 415 if the body is not declared as JSON."""
+    """Checks that the body is declared as JSON. Raises HTTPException 415."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() not in _READ:
         raise HTTPException(415)
 
 
 def verify_acceptable(headers: Headers) -> None:
-    """Raises HTTPException 406 if the caller accepts no available representation: it demands another format, another
-    version, or translated keys."""
+    """Checks that the caller accepts an available representation. Raises HTTPException 406 if it demands another format
+    or version, or translated keys."""
     kinds = [kind.partition(";")[0].strip().lower() for kind in headers.get("accept", "*/*").split(",")]
     # Weights do not matter, because there is only one format.
     if not any(kind in _ACCEPTED for kind in kinds):
@@ -85,7 +85,7 @@ def _parse_version(text: str | None) -> tuple[int, ...] | None:
 
 
 def parse_behaviour(headers: Headers) -> Behaviour:
-    """Raises InputError unless the header is absent, `rollback` or `proceed`."""
+    """Reads the header GS1-Capture-Error-Behaviour. Raises InputError unless it is absent, `rollback` or `proceed`."""
     given = headers.get("GS1-Capture-Error-Behaviour", Behaviour.ROLLBACK)
     if given not in list(Behaviour):
         raise InputError("GS1-Capture-Error-Behaviour is neither rollback nor proceed", hint="use one of the two")
@@ -122,8 +122,8 @@ _QUERY_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {
 
 
 def reword_problem(path: str, problem: Problem) -> Problem:
-    """Under an EPCIS path, returns the problem with its exception type in EPCIS 2.0 (REST bindings). A problem for
-    which the standard has no type is returned unchanged."""
+    """Returns the problem with its exception type in EPCIS 2.0 (REST bindings), if the path is an EPCIS path. A problem
+    for which the standard has no type is returned unchanged."""
     if not path.startswith(f"{PREFIX}/"):
         return problem
     # EPCIS has no 422: there, malformed parameters are 400.

@@ -32,7 +32,7 @@ _MAX_PER_PAGE: Final = 200
 
 
 def number_of(principal: Principal) -> int:
-    """The participant; 0 for the operator of a gateway that is open on loopback."""
+    """The caller's participant number; 0 for the operator of a gateway that is open on the loopback."""
     return principal.participant or 0
 
 
@@ -70,7 +70,9 @@ def find_events(
 def read_query(
     request: Request, only: set[str] | None = None, more: list[tuple[str, str]] | None = None
 ) -> ParsedQuery:
-    """Parses the URL's parameters and `more`. With `only`, all other parameters are refused. Raises QueryError."""
+    """Parses the URL's parameters and those in `more`. If `only` is given, parameters that it does not name are
+    refused. Raises QueryError.
+    """
     given = [*request.query_params.multi_items(), *(more or [])]
     for name, _ in given:
         if only is not None and name not in only:

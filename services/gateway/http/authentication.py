@@ -28,7 +28,8 @@ _OPERATOR = Principal(participant=None, roles=ALL_ROLES, scopes=ALL_SCOPES, cred
 
 
 class Authentication:
-    """Stores the principal in the request's state. A route that this did not run for has no principal and fails."""
+    """Stores the principal in the request's state. A route for which it did not run has no principal and
+    fails."""
 
     def __init__(self, routes: RouteTable, store: Store, policy: Policy, clock: Clock, limiter: Limiter) -> None:
         self._routes, self._store, self._policy, self._clock, self._limiter = routes, store, policy, clock, limiter

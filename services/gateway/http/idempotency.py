@@ -88,6 +88,7 @@ class IdempotencyStore:
             # Expired rows are deleted here, so that no background job is needed.
             answers.forget(now_s - KEEP_S)
             found = answers.find(asked.caller, asked.route, asked.key)
+            # Replaying the stored response would tell the caller that this request was performed, which it was not.
             if found is not None and found.request != asked.request:
                 raise KeyReusedError("the Idempotency-Key was used for another request", hint="use a new key")
             if found is not None and (found.status or self._is_under_way(found, now_s)):
@@ -115,6 +116,7 @@ class IdempotencyStore:
                 AnswerRepository(connection).drop(begun)
             raise
         # A crash from here on loses only the response: the work is done, and is repeated under the same token.
+        # Only headers that describe the result; those of one response, such as the request id, are set anew.
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
         with self._store.transaction() as connection:
             AnswerRepository(connection).finish(begun, response.status_code, json.dumps(headers), bytes(response.body))
@@ -145,8 +147,8 @@ class _IdempotentRequest:
     asked: _KeyedRequest
 
     def respond(self, work: Callable[[str], Response]) -> Response:
-        """As IdempotencyStore.respond. Blocks, so it is for routes that are not coroutines. The response must not be
-        streamed."""
+        """Like IdempotencyStore.respond. It blocks, so it is only for routes that are not coroutines. The response must
+        not be streamed."""
         return self.store.respond(self.asked, work)
 
 

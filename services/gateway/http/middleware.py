@@ -82,6 +82,7 @@ class GatewayMiddleware:
                 most = self._routes.most_body_bytes(scope["method"], scope["path"])
                 await self._app(scope, _bounded(scope, receive, most), sender.send)
         except Exception as raised:
+            # The audit's own failure is what the operator has to see, not the wrapper around it.
             error = sender.audit_failure or raised
             self._logger.error("unexpected failure", request_id=sender.request_id, exc_info=raised)
             if sender.status:
@@ -157,6 +158,7 @@ class _ResponseSender:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            # Before the first byte is sent: a response whose audit entry cannot be written is never seen by the caller.
             self._append_audit_entry(message["status"])
             self.status = message["status"]
             headers = MutableHeaders(scope=message)

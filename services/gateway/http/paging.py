@@ -68,10 +68,11 @@ class Pager:
         return base64.urlsafe_b64encode(nonce + self._secret().encrypt(nonce, plain, scope.encode())).decode()
 
     def open(self, scope: str, cursor: str) -> Key:
-        """Raises CursorError unless `seal` returned the cursor for the same scope."""
+        """The position in a cursor. Raises CursorError unless `seal` returned the cursor for the same scope."""
         try:
             sealed = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
             plain = self._secret().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], scope.encode())
+        # One error for all causes: which part of a forged cursor is wrong must not be revealed.
         except (InvalidTag, ValueError, binascii.Error):
             raise CursorError("the cursor was not issued for this list", hint="start with the first page") from None
         return tuple(_part(value) for value in json.loads(plain))
@@ -96,7 +97,7 @@ class _Paging:
 
     @property
     def number(self) -> int | None:
-        """`after`, in a list that is ordered by one number."""
+        """The position `after` as a number, for a list that is ordered by a single number."""
         if self.after is None:
             return None
         (number,) = self.after

@@ -182,8 +182,8 @@ class ErrorHandler:
     """Adapts a problem under a path to the standard that governs the path."""
 
     async def handle(self, request: Request, error: Exception) -> Response:
-        """Also answers OPTIONS for routes that do not declare it. Responses have no CORS headers, so pages of other
-        sites cannot read them."""
+        """Handles an exception, and OPTIONS requests to routes that do not declare the method. Responses have no CORS
+        headers, so pages of other sites cannot read them."""
         route = getattr(request.scope.get("route"), "path", "")
         allowed = self.routes.allowed_methods(route)
         if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:

@@ -66,6 +66,7 @@ class Limiter:
             if len(self._buckets) > _MAX_BUCKETS:
                 self._buckets.popitem(last=False)
         else:
+            # Kept in order of last use, so that the one to evict is found without a search.
             self._buckets.move_to_end(caller)
             bucket.tokens = min(most, bucket.tokens + (now - bucket.at_s) * rate)
             bucket.at_s = now

@@ -28,7 +28,7 @@ _SECRET_BYTES = 32
 
 
 class SecretRepository:
-    """All operations run in the caller's transaction."""
+    """Reads and creates secrets in the caller's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._rows = Rows(connection)

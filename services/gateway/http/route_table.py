@@ -25,7 +25,7 @@ Examples: TypeAlias = "Mapping[str, Callable[[], object]]"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route, with everything that is derived from it elsewhere."""
+    """The declaration of a route, from which permissions, audit, documentation and examples are derived."""
 
     method: str
     path: str
@@ -81,19 +81,20 @@ class RouteTable:
         return self._rows.get((method, path))
 
     def find_rule(self, method: str, path: str) -> Rule:
-        """Raises ForbiddenError for a route without a row."""
+        """The permission rule of a route. Raises ForbiddenError for a route without a row."""
         row = self.get(method, path)
+        # Closed by default: a route that reaches the router in another way is of no use to anybody.
         if row is None:
             raise ForbiddenError("this route is closed to everybody", hint="")
         return row.rule
 
     def most_body_bytes(self, method: str, path: str) -> int:
-        """Longest body allowed for a request, judged before routing."""
+        """Maximum length of a request's body in bytes, determined before routing."""
         fits = (most for verb, pattern, most in self._long_bodies if verb == method and pattern.fullmatch(path))
         return next(fits, MAX_BODY_BYTES)
 
     def is_audited(self, method: str, path: str) -> bool:
-        """True also for a route without a row, whose requests are refused."""
+        """Tells whether a request is audited; also True for a route without a row, whose requests are refused."""
         row = self.get(method, path)
         return row is None or row.rule.audited
 

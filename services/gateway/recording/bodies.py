@@ -112,6 +112,7 @@ def _nested(struct: type) -> type[BaseModel]:
 
 
 def _words(kind: type[enum.IntEnum]) -> Any:
+    # NONE is the value of storage that was never written, not one that a caller may choose.
     words = [member.name.lower() for member in kind if member.name != "NONE"]
     return Annotated[str, Field(pattern=f"^({'|'.join(words)})$", examples=words[:1])]
 

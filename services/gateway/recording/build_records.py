@@ -110,10 +110,12 @@ class Builder:
         if self.names is None:
             raise TypeError("a record of this kind names nothing new")
         identity = Identity(self.names, self.creator, identifier)
+        # Collected here and stored only with the record, so that a refused body leaves nothing in the book.
         self.identities.append(identity)
         return identifier_hash(identity.salt, identity.identifier)
 
     def _document(self, document: Json, root: str | None, name: str) -> bytes:
+        # The two could differ, and then one of them would be ignored silently.
         if document is not None and root is not None:
             raise InputError(
                 f"both {name} and its document are given", hint=f"omit {name}, or {name.removesuffix('_root')}"
@@ -152,13 +154,13 @@ Find: TypeAlias = "Callable[[Reader, Given], Given]"
 
 
 def subject(name: str) -> Find:
-    """The subject in the path as the field `name`. Existence is left to the contract to judge: the thing may not be
-    indexed yet."""
+    """Supplies the subject in the path as the field `name`. Whether the subject exists is for the contract to judge: it
+    may not be indexed yet."""
     return lambda _, asked: {name: bytes.fromhex(asked["subject"][2:])}
 
 
 def number(name: str) -> Find:
-    """The number in the path as the field `name`."""
+    """Supplies the number in the path as the field `name`."""
     return lambda _, asked: {name: asked["id"]}
 
 
@@ -175,13 +177,16 @@ def find_certified(reader: Reader, asked: Given) -> Given:
 
 
 def find_superseded(reader: Reader, asked: Given) -> Given:
-    """The subject, and the opening of the record in its history. Raises InputError if the record is not in it."""
+    """The fields of a correction: the subject in the path, and the opening that proves to the contract that the
+    corrected record is in the subject's history. Raises InputError if the record is not in that history."""
     name = bytes.fromhex(asked["subject"][2:])
     return {"subject": name, "opening": find_opening(reader, name, asked["sequence"])}
 
 
 def find_proposal(reader: Reader, asked: Given) -> Given:
-    """The revision that a record proposed. Raises NotFoundError if the record proposed none of this order."""
+    """The fields that name a proposed revision of an order. Raises NotFoundError if the record proposed no revision of
+    it.
+    """
     order, sequence = bytes.fromhex(asked["subject"][2:]), asked["id"]
     row = reader.rows.get(RecordRow, Contract.LEDGER.value, sequence)
     proposed = None if row is None else row.event()

@@ -30,7 +30,7 @@ recordings = _SCHEMA.table("recordings", RecordingRow, "key")
 
 
 class RecordingRepository:
-    """All operations run in the caller's transaction, which may do more."""
+    """Reads and writes recordings in the caller's transaction, which may do more."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -38,7 +38,7 @@ class RecordingRepository:
 
     def queue(self, signer: bytes, entry: Entry, row: RecordingRow) -> int:
         """Puts a record into the outbox and stores what it creates, replacing an earlier row under its key. Returns its
-        id in the outbox. Raises as Outbox.enqueue."""
+        id in the outbox. Raises as Outbox.enqueue does."""
         self._rows.put(row)
         return enqueue_in(self._connection, signer, entry)
 

@@ -1,4 +1,4 @@
-"""The status of a record that was requested."""
+"""The status of a record that was requested over HTTP."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class Write:
 
     @property
     def rule(self) -> Rule:
-        """Only for the company that runs the gateway."""
+        """The permission rule: only the company that runs the gateway may record."""
         return Rule(Scope.RECORDING, self.roles, owner=True, cost=4, body_bytes=self.body_bytes)
 
 

@@ -70,7 +70,9 @@ class Relay:
         self._loop.start()
 
     def stop(self) -> None:
-        """Returns when the thread has ended, or does not end in time. It is safe to interrupt at any point."""
+        """Stops the thread; returns when it has ended, or after a timeout. The thread can safely be interrupted at any
+        point.
+        """
         self._loop.stop()
 
     def _round(self) -> float:
@@ -103,7 +105,8 @@ class Relay:
         )
 
     def simulate(self, contract: Contract, data: bytes, key: bytes, principal: Principal) -> Simulation:
-        """Raises RecordError for a call that makes no record, and ForbiddenError for another participant's key."""
+        """Simulates a call that the key would sign. Raises RecordError for a call that makes no record, and
+        ForbiddenError for another participant's key."""
         self._verify_key(key, principal)
         read_kinds(contract, data)
         try:
@@ -123,13 +126,14 @@ class Relay:
         with self._accepting:  # otherwise two requests with the same nonce could pass the checks side by side
             if self._find(signed.request.digest) is None:
                 self._verify(signed.request)
+                # The last check and the most expensive one: what would revert must not cost the relay any gas.
                 self._chain.simulate_forward(signed, self._signer.address)
                 entry = Entry(_name(signed.request), FORWARDER, "Forward", signed.to_bytes())
                 self._outbox.enqueue(self._signer.address, [entry])
         return self.look(signed.request.digest, principal)
 
     def look(self, digest: bytes, principal: Principal) -> RelayedRequest:
-        """Raises NotFoundError for an unknown request, and for one of another participant."""
+        """The status of a request. Raises NotFoundError if the request is unknown or belongs to another participant."""
         record = self._find(digest)
         if record is None:
             raise _missing()
@@ -163,9 +167,11 @@ class Relay:
                 "the request is for another chain or forwarder", hint="use the deployment file of this ledger"
             )
         _read_kinds(chain, request)
+        # The relay pays for the gas that a request may use.
         if request.gas > MAX_GAS:
             raise RequestError(f"the request asks for more than {MAX_GAS} gas", hint="split it into several requests")
         now_s = self._now_s()
+        # A far deadline would let a request that was never mined block its signer's next nonce for as long.
         if not now_s < request.deadline <= now_s + LONGEST_S:
             raise RequestError(
                 f"the deadline is not within {LONGEST_S} s from now", hint="check the clock, then sign again"

@@ -191,9 +191,11 @@ class Issuer:
 
 
 def _claims(text: str) -> Mapping[str, Json]:
-    """The fields of stored claims that were not erased."""
+    """The document of stored claims; empty if it cannot be rebuilt, since fields of it were erased."""
     try:
         document = parse_claims(parse_json(text.encode(), max_bytes=1 << 24, max_depth=64)).document
     except MillmarkError:
+        # A document with erased fields cannot be rebuilt, and an inspection document must not be issued from a part of
+        # it.
         return {}
     return cast("Mapping[str, Json]", document) if isinstance(document, dict) else {}

@@ -87,7 +87,7 @@ class PublicKey:
     key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
     def verify(self, signature: bytes, data: bytes) -> None:
-        """Raises CredentialError if the signature over `data` was not made with this key."""
+        """Verifies that the signature over `data` was made with this key. Raises CredentialError."""
         try:
             if isinstance(self.key, ed25519.Ed25519PublicKey):
                 self.key.verify(signature, data)

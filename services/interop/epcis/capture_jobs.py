@@ -177,6 +177,7 @@ def _rolled_back(event: _Event) -> _Event:
 
 def _keep(book: Book, stream: bytes, events: Sequence[_Event]) -> None:
     """Appends the events to the sender's evidence stream."""
+    # Read inside the transaction, so that concurrent jobs of one sender cannot give two entries the same index.
     start = book.evidence_size(stream)
     for index, one in enumerate(events, start):
         one.index = index

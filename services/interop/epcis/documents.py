@@ -133,6 +133,7 @@ class Event:
 
         Raises InputError if it is not a JSON object.
         """
+        # The fast path first; it returns None for an event that only the general path can read.
         if isinstance(self.value, dict) and isinstance(self.value.get("type"), str):
             plain = read_plain(self.value, self.all_namespaces())
             if plain is not None:
@@ -168,6 +169,7 @@ def read_bytes(path: Path) -> bytes:
     """The content of a file. Raises InputError if it cannot be read or is longer than MAX_BYTES."""
     try:
         with path.open("rb") as file:
+            # One byte more than allowed, which shows that a file is too large without reading all of it.
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
@@ -199,6 +201,7 @@ def parse_document(data: bytes) -> Document:
     if not isinstance(value, dict):
         raise InputError("an EPCIS document is a JSON object", hint="give a document or a single event")
     namespaces = namespaces_of(value.get("@context"))
+    # A single event may come without a document around it, as `POST /events` takes it.
     if "epcisBody" not in value and value.get("type") not in ("EPCISDocument", "EPCISQueryDocument"):
         if not isinstance(value.get("type"), str):
             raise InputError("the JSON is neither an EPCIS document nor an event", hint="give it a `type`")

@@ -89,6 +89,7 @@ def parse_definition(body: bytes) -> Definition:
     if len(canonical_json(query)) > _MAX_BYTES:
         raise InputError("the query is too long when its numbers are written out", hint="shorten its numbers")
     definition = Definition(name, query)
+    # Only for its errors: a query that cannot be run is refused before it is stored.
     parse_query(definition.parameters, most_per_page=1, per_page=1)
     return definition
 
@@ -122,6 +123,7 @@ class NamedQueries:
             repository = EpcisRepository(connection)
             if definition.name in _RESERVED or repository.query(self._participant, definition.name) is not None:
                 raise QueryNameTakenError(f"{definition.name} is taken", hint="use another name, or delete that query")
+            # Counted inside the transaction, so that concurrent requests cannot exceed the limit.
             if len(repository.queries(self._participant, 0, _MAX_QUERIES)) == _MAX_QUERIES:
                 raise InputError(f"there are already {_MAX_QUERIES} queries", hint="delete one")
             number = repository.next_query_number(self._participant)

@@ -112,6 +112,7 @@ def parse_query(parameters: Iterable[tuple[str, str]], *, most_per_page: int, pe
     for name, value in parameters:
         if name in given:
             raise QueryError(f"{name[:80]} occurs twice", hint="separate several values by |")
+        # PostgreSQL refuses a text with a zero character, so no stored value has one.
         if "\0" in value or not 0 < len(value) <= MAX_CHARACTERS:
             raise QueryError(f"{name[:80]} must have 1 to {MAX_CHARACTERS} characters", hint="split the query")
         given[name] = value

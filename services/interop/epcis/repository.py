@@ -205,6 +205,7 @@ class EpcisRepository:
     def find(self, query: EventQuery, after: tuple[int, int] | None, limit: int) -> list[EpcisEventRow]:
         """Events in the order of the query, after the given (time, number)."""
         column = epcis_events.c[query.order]
+        # Compared as a pair, since several events may have the same time.
         place = tuple_(column, epcis_events.c.number)
         found = select(epcis_events).where(*_conditions(query)).limit(limit)
         if after is not None:

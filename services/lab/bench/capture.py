@@ -100,7 +100,9 @@ def measure_throughput(folder: Path, events: int, batch: int) -> Throughput:
 
 
 def measure_ack(folder: Path, rate: int, seconds: float) -> AckTimes:
-    """Measures a node without a chain, on which capture does not depend. Raises SettingsError if it does not start."""
+    """Measures latencies at a node without a chain, since capture does not depend on one. Raises SettingsError if it
+    does not start.
+    """
     with serve_node(folder) as (port, _):
         asyncio.run(_ask(port, rate, _WARM_UP_S, "warm"))
         waits = sorted(asyncio.run(_ask(port, rate, seconds, "event")))

@@ -1,4 +1,5 @@
-"""Latency of traces at a real gateway, with an open workload: requests are sent at a steady rate, whatever they take.
+"""Latency of traces at a real gateway, with an open workload: requests are sent at a steady rate, however long they
+take.
 
 The part has the requested number of ancestors, with real records from the embedded chain. The gateway is `millmark
 gateway` in its own process, called over HTTP with an API key of a company that does not run it. A request's latency

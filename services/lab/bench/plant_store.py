@@ -59,8 +59,8 @@ _COIL_SHARE = 20
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A transformation between lots, given by number. Every output has a single step, and higher numbers than its
-    inputs."""
+    """A transformation between lots, given by number. Every output is made in a single step, and its number is
+    higher than those of the step's inputs."""
 
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]

@@ -32,7 +32,7 @@ _PAUSE_S = 0.05
 
 
 def run_clock(folder: Path, count: int, seed: int) -> Outcome:
-    """Suspends the leading node `count` times, each time until the other one leads, and a little longer.
+    """Suspends the leading node `count` times, each time until a moment after the other one has taken the lead.
 
     A leader that resumes must not be able to write: its fencing number is outdated.
     """

@@ -128,7 +128,7 @@ def _heads_equal(chain: Chain, store: Store) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run injected, what the ledger held afterwards, and other measurements."""
+    """The faults that a run injected, the ledger's content afterwards, and other measurements."""
 
     engine: str
     injected: Mapping[str, int]

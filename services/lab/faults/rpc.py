@@ -29,7 +29,9 @@ _STUCK_S = 120.0
 
 
 def run_rpc(folder: Path, count: int, seed: int) -> Outcome:
-    """Injects at least `count` faults while events are recorded and indexed, two for every five faults."""
+    """Injects at least `count` faults while events are recorded and indexed. There are two events for every five
+    faults.
+    """
     events = build_events(max(count * _EVENTS_PERCENT // 100, _GROUP))
     with (
         running_chain(folder) as process,
